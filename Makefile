@@ -1,0 +1,45 @@
+# Two commands matter: `make demo` and `make test`. Both work on a fresh Debian or Raspberry Pi OS.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench prove setup system clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: setup  ## the whole system here: simulated hardware, real broker, hub and sync; ends by comparing the ledgers
+	$(VENV)/bin/edge-scanner demo $(ARGS)
+
+test: setup  ## the tests
+	$(PY) -m pytest $(ARGS)
+
+check: setup  ## linters, types, architecture
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(PY) -m pytest tests/test_arrows.py
+
+bench: setup  ## the benchmarks, each against a peer in the same run
+	$(PY) -m benchmarks $(ARGS)
+
+prove: setup  ## the long proofs: fuzzing, stateful properties at length
+	$(PY) -m pytest -m "slow or not slow" --timeout=1800 $(ARGS)
+
+setup: system $(STAMP)
+
+# picamera2's own Python is wanted for its signatures; its compiled dependencies come from the system on a Pi.
+$(STAMP): pyproject.toml
+	python3 -m venv $(VENV)
+	$(PY) -m pip install -q --upgrade pip
+	$(PY) -m pip install -q -e '.[dev]'
+	$(PY) -m pip install -q --no-deps picamera2
+	touch $@
+
+system:
+	@.ci/system-packages $(SYSTEM_PACKAGES)
+
+clean:  ## remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

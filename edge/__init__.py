@@ -1,0 +1,1 @@
+"""The edge scanner: everything that must work with no network."""

@@ -1,0 +1,1 @@
+"""The time-budgeted ladder of decoders."""

@@ -1,0 +1,1 @@
+"""Lamps, buzzer, locks and door contacts over gpiozero."""

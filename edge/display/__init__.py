@@ -1,0 +1,1 @@
+"""The kiosk screen: one page over loopback HTTP."""

@@ -1,0 +1,131 @@
+"""The ports: what the scanner asks of the world. Real parts and simulators implement the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.instant import Instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture of the camera: luminance only, shape (height, width), 0 black to 255 white."""
+
+    grey: NDArray[np.uint8]
+    number: int  # counts every frame the camera made, so gaps show drops
+    captured_ns: int  # monotonic clock when the frame was handed over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Symbol:
+    """A code that a decoder read."""
+
+    content: bytes  # the payload bytes as encoded
+    quad: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]  # pixels
+    decoder: str  # which decoder (and rung) read it
+
+    @property
+    def text(self) -> str:
+        """The content for people; bytes that are not UTF-8 show as U+FFFD."""
+        return self.content.decode("utf-8", errors="replace")
+
+
+class CameraError(Exception):
+    """The camera gave no frame: unplugged, stalled, missing or ended. The message names which."""
+
+
+class CameraEnded(CameraError):  # noqa: N818 - an end is not an error for a finite source
+    """A finite source (a video file, a folder of pictures) has no more frames."""
+
+
+class LockError(Exception):
+    """The lock could not be driven; whether the door opened is unknown."""
+
+
+class Camera(Protocol):
+    """A source of frames."""
+
+    def read(self) -> Frame:
+        """Block for the next frame. Raises CameraError (lost) or CameraEnded (finite source done)."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. Safe to call twice."""
+        ...
+
+
+class Decoder(Protocol):
+    """Reads codes in one grey picture. Never raises for any picture content."""
+
+    def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
+        """Return every distinct QR code read in ``grey`` (height, width), uint8."""
+        ...
+
+
+class Signal(Enum):
+    """What a person sees and hears. A verdict maps to exactly one."""
+
+    IDLE = "idle"  # ready to scan
+    GO = "go"  # honoured
+    WAIT = "wait"  # not now or not here: ask, or come back
+    STOP = "stop"  # refused
+    FAULT = "fault"  # the device itself needs help
+    OFF = "off"
+
+
+class Indicator(Protocol):
+    """Lamps and buzzer."""
+
+    def show(self, signal: Signal) -> None:
+        """Show ``signal`` until the next call. Returns at once."""
+        ...
+
+    def close(self) -> None:
+        """All lamps off, pins released. Safe to call twice."""
+        ...
+
+
+class Lock(Protocol):
+    """The locks of a locker, one a compartment. Fail-secure: never energised except within a pulse."""
+
+    def compartments(self) -> frozenset[str]:
+        """The compartments this lock hardware serves."""
+        ...
+
+    def pulse(self, compartment: str) -> None:
+        """Energise once for the profile's pulse length. Raises LockError."""
+        ...
+
+    def close(self) -> None:
+        """De-energise all and release. Safe to call twice."""
+        ...
+
+
+class DoorSensor(Protocol):
+    """Door contacts, one a compartment."""
+
+    def is_open(self, compartment: str) -> bool | None:
+        """True open, False closed, None when there is no sensor or it cannot be read."""
+        ...
+
+    def close(self) -> None:
+        """Release. Safe to call twice."""
+        ...
+
+
+class Clock(Protocol):
+    """Wall time with its trust, and a monotonic count for intervals."""
+
+    def now(self) -> Instant:
+        """The wall clock raised to the time floor, with how far it can be believed."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary start; never jumps."""
+        ...

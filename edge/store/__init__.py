@@ -1,0 +1,1 @@
+"""The device store: schema, ledger, orders cache, outbox, signed documents."""

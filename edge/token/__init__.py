@@ -1,0 +1,1 @@
+"""Signed codes: bytes and keys in, claims or a refusal out. Pure."""

@@ -1,0 +1,36 @@
+"""The verdicts of the decision, in the order in which they are tested (REDEMPTION)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What the device does about a believed code. One reason code each (law 8)."""
+
+    ACCEPTED = "accepted"
+    ACCEPTED_PENDING_REVIEW = "accepted_pending_review"
+    WRONG_SITE = "wrong_site"
+    WRONG_KIND = "wrong_kind"
+    REVOKED = "revoked"
+    CAMPAIGN_WITHDRAWN = "campaign_withdrawn"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_REFUNDED = "order_refunded"
+    NOT_PAID = "not_paid"
+    NOT_READY = "not_ready"
+    TOO_EARLY = "too_early"
+    EXPIRED = "expired"
+    RULE_FAILED = "rule_failed"
+    ALREADY_REDEEMED = "already_redeemed"
+    QUANTITY_EXCEEDED = "quantity_exceeded"
+    OVER_FLOOR_LIMIT = "over_floor_limit"
+    NEEDS_ONLINE = "needs_online"
+    OPERATOR_REQUIRED = "operator_required"
+    OPERATOR_FORBIDDEN = "operator_forbidden"
+    BLOCKED_DEVICE = "blocked_device"
+    STORE_UNAVAILABLE = "store_unavailable"
+
+    @property
+    def honoured(self) -> bool:
+        """True when a redemption was, or is to be, written."""
+        return self in (Verdict.ACCEPTED, Verdict.ACCEPTED_PENDING_REVIEW)

@@ -1,0 +1,1 @@
+"""The ports in memory, rendered camera frames, power cuts and scenarios."""

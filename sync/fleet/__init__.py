@@ -1,0 +1,1 @@
+"""The ops command line: keys, issue, push, watch, revoke."""

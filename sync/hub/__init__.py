@@ -1,0 +1,1 @@
+"""The platform's end of the protocol: a reference implementation."""

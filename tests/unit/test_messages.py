@@ -1,0 +1,39 @@
+"""Every reason has words in both languages and one lamp; the documentation lists them all."""
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from edge.messages import WORDS, words_for
+from edge.ports import Signal
+from edge.signals import signal_for
+from edge.token.rejection import Rejection
+from edge.verdict import Verdict
+
+REASONS = [pytest.param(reason, id=f"{type(reason).__name__}-{reason}") for reason in chain(Rejection, Verdict)]
+DOCS = Path(__file__).parents[2] / "docs" / "reason-codes.md"
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_reason_is_said_in_chinese_and_in_english(reason):
+    words = words_for(reason)
+    assert re.search(r"[一-鿿]", words.zh)
+    assert re.fullmatch(r"[ -~]+", words.en)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_green_shows_only_for_what_was_honoured(reason):
+    honoured = isinstance(reason, Verdict) and reason.honoured
+    assert (signal_for(reason) is Signal.GO) == honoured
+
+
+def test_words_exist_for_no_other_code():
+    assert set(WORDS) == set(chain(Rejection, Verdict))
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_the_documentation_lists_the_code_with_its_words_and_lamp(reason):
+    words = words_for(reason)
+    assert f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |" in DOCS.read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ _SCREENSHOT = Words("请打开应用出示动态码，截图无效", "Open the a
 
 # "expired" and "revoked" are one code each, whether the token or the order says so: the two enums' members are equal.
 WORDS: Final[dict[Reason, Words]] = {
-    V.ACCEPTED: Words("已核销", "Accepted"),
+    V.ACCEPTED: Words("已通过", "Accepted"),
     V.ACCEPTED_PENDING_REVIEW: Words("已登记，等待第二人复核", "Accepted, awaiting a second person's review"),
     V.WRONG_SITE: Words(
         "此订单不在本站点，请到订单所示站点", "This order belongs to another site. See the order for where"

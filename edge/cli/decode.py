@@ -1,0 +1,69 @@
+"""``edge-scanner decode``: read the codes in pictures."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import cv2
+
+from edge.decode import picture, zbar
+from edge.decode.ladder import Ladder, monotonic_ms
+from edge.ports import Symbol
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a picture, on one line.")
+@click.option(
+    "--budget-ms", type=click.FloatRange(min=0), help="Start no further attempt after this long. Default: none."
+)
+@click.option("--deep", is_flag=True, help="Also try what costs more than a live camera can afford.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path, ...]) -> None:
+    """Read the codes in pictures, or in every picture of a folder.
+
+    Exit 0 when every picture could be opened, 1 when one could not.
+
+    Example: edge-scanner decode --json label.jpg photos/
+    """
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its warnings about damaged files repeat ours
+    if reason := zbar.absence():
+        click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
+    ladder = Ladder(budget_ms=budget_ms)
+    del deep
+    failed = False
+    for path in picture.find(paths):
+        try:
+            grey = picture.load(path)
+        except picture.UnreadablePictureError as error:
+            failed = True
+            _say_error(path, str(error), as_json=as_json)
+            continue
+        started_ms = monotonic_ms()
+        symbols = ladder.decode(grey)
+        _say_symbols(path, symbols, monotonic_ms() - started_ms, as_json=as_json)
+    sys.exit(1 if failed else 0)
+
+
+def _say_error(path: Path, message: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"image": str(path), "error": message}))
+    else:
+        click.echo(f"{path}: {message}", err=True)
+
+
+def _say_symbols(path: Path, symbols: Sequence[Symbol], elapsed_ms: float, *, as_json: bool) -> None:
+    if as_json:
+        codes = [
+            {"text": code.text, "bytes_hex": code.content.hex(), "quad": code.quad, "decoder": code.decoder}
+            for code in symbols
+        ]
+        click.echo(json.dumps({"image": str(path), "symbols": codes, "elapsed_ms": round(elapsed_ms, 3)}))
+        return
+    for code in symbols:
+        click.echo(f"{path}: {code.text!r} ({code.decoder}, {elapsed_ms:.1f} ms)")
+    if not symbols:
+        click.echo(f"{path}: no code read ({elapsed_ms:.1f} ms)")

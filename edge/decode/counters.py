@@ -1,0 +1,15 @@
+"""What each rung has cost and earned, for the metrics of a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class RungCount:
+    """Running totals of one rung since the decoder was made."""
+
+    tries: int = 0
+    reads: int = 0  # tries that read at least one code
+    faults: int = 0  # tries that raised, crashed or overran
+    busy_ms: float = 0.0

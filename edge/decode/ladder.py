@@ -1,0 +1,64 @@
+"""The ladder: rungs in order of gain per cost, until a read or until the picture's budget is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decode.counters import RungCount
+from edge.decode.rungs import RUNGS, Rung
+from edge.decode.scene import Scene
+from edge.ports import Symbol
+
+
+def monotonic_ms() -> float:
+    """Milliseconds from an arbitrary start."""
+    return time.perf_counter() * 1000
+
+
+class Ladder:
+    """Reads one picture at a time, with no memory between pictures but its counters. A ``Decoder``."""
+
+    def __init__(
+        self,
+        rungs: Sequence[Rung] = RUNGS,
+        *,
+        budget_ms: float | None = None,
+        clock_ms: Callable[[], float] = monotonic_ms,
+    ) -> None:
+        """``budget_ms``: no rung starts later than this into a picture; None climbs to the top."""
+        self._rungs = tuple(rungs)
+        self._budget_ms = float("inf") if budget_ms is None else budget_ms
+        self._clock_ms = clock_ms
+        self.counts: dict[str, RungCount] = {rung.name: RungCount() for rung in rungs}
+
+    def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
+        """Return the codes the first successful rung reads in ``grey`` (height, width)."""
+        scene, deadline_ms = Scene(grey), self._clock_ms() + self._budget_ms
+        for rung in self._rungs:
+            if symbols := self.climb(rung, scene):
+                return symbols
+            if self._clock_ms() >= deadline_ms:
+                break
+        return ()
+
+    def climb(self, rung: Rung, scene: Scene) -> tuple[Symbol, ...]:
+        """Try one rung and count it. A rung that raises has read nothing."""
+        count, started_ms = self.counts[rung.name], self._clock_ms()
+        try:
+            symbols = distinct(rung.read(scene))
+        except Exception:  # noqa: BLE001 - whatever a native library throws at a picture costs that rung alone
+            count.faults += 1
+            symbols = ()
+        count.tries += 1
+        count.reads += bool(symbols)
+        count.busy_ms += self._clock_ms() - started_ms
+        return symbols
+
+
+def distinct(symbols: Sequence[Symbol]) -> tuple[Symbol, ...]:
+    """Return one symbol a content: the same payload twice in a picture is one scan."""
+    return tuple({symbol.content: symbol for symbol in reversed(symbols)}.values())[::-1]

@@ -1,0 +1,221 @@
+"""The cache of what the platform sold. Filled only from a signed order feed (law 4).
+
+A snapshot comes in pages, deltas follow by revision. A half-loaded snapshot removes nothing:
+its rows join the old ones, and only its last page makes the rows it did not name invalid.
+Nothing here touches what this device redeemed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from edge.entitlement import Entitlement, OrderStatus
+from edge.instant import Instant
+from edge.store.store import Store
+from edge.token.claims import Kind
+
+COLUMNS = (
+    "cti, order_id, kind, home_site, home_device, status, quantity, amount_minor, currency, not_before_s,"
+    " expires_at_s, review, compartments, subject, campaign, rules, revision"
+)
+_HOLES = ", ".join("?" for _ in range(COLUMNS.count(",") + 2))
+_SET = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in COLUMNS.split(",")[1:])
+_SWEEP_ROWS = 500
+
+
+class Applied(StrEnum):
+    """What became of a page of the feed."""
+
+    APPLIED = "applied"
+    COMPLETE = "complete"  # the snapshot's last page: it is now what is valid
+    ALREADY = "already"  # seen before; nothing changed
+    GAP = "gap"  # something before it is missing: ask from feed_state() on
+    STALE = "stale"  # older than what is here; refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedState:
+    """From where to go on. ``snapshot_*`` only while a snapshot is half loaded."""
+
+    revision: int  # 0: no snapshot was ever complete
+    heard_s: int | None  # when the platform was last heard
+    snapshot_revision: int | None
+    next_page: int
+
+
+def apply_snapshot_page(
+    store: Store, entitlements: Iterable[Entitlement], *, revision: int, page: int, last: bool, now: Instant
+) -> Applied:
+    """Apply page ``page`` (from 0) of the snapshot at ``revision``, in one transaction. Keep pages small (500)."""
+    with store.transaction() as connection:
+        refusal = _snapshot_refusal(connection, revision, page)
+        if refusal is not None:
+            return refusal
+        (generation,) = connection.execute("SELECT snapshot_generation FROM feed").fetchone()
+        _upsert(connection, entitlements, revision, generation, guard="")
+        connection.execute("UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s))
+        if not last:
+            return Applied.APPLIED
+        connection.execute(
+            "UPDATE feed SET revision = ?, generation = snapshot_generation, snapshot_revision = NULL,"
+            " snapshot_pages = 0, swept_through = x''",
+            (revision,),
+        )
+        return Applied.COMPLETE
+
+
+def apply_delta(
+    store: Store,
+    entitlements: Iterable[Entitlement],
+    *,
+    removed: Iterable[bytes] = (),
+    from_revision: int,
+    to_revision: int,
+    now: Instant,
+) -> Applied:
+    """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction."""
+    with store.transaction() as connection:
+        revision, generation = connection.execute("SELECT revision, generation FROM feed").fetchone()
+        if to_revision <= revision:
+            return Applied.ALREADY
+        if from_revision != revision or revision == 0:
+            return Applied.GAP
+        _upsert(connection, entitlements, to_revision, generation, guard=" WHERE excluded.revision >= revision")
+        gone = ((cti, to_revision) for cti in removed)
+        connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
+        connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))
+        return Applied.APPLIED
+
+
+def heard(store: Store, now: Instant) -> None:
+    """The platform was heard, with nothing new: what is cached is as fresh as now."""
+    with store.transaction() as connection:
+        connection.execute("UPDATE feed SET heard_s = max(coalesce(heard_s, 0), ?)", (now.unix_s,))
+
+
+def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
+    """The platform took back a ``token`` (name: cti in hex) or a ``campaign``. Verified by the caller."""
+    assert what in ("token", "campaign"), what
+    with store.transaction() as connection:
+        connection.execute("INSERT OR IGNORE INTO withdrawal VALUES (?, ?, ?)", (what, name, now.unix_s))
+
+
+def feed_state(store: Store) -> FeedState:
+    """How far the feed has come."""
+    with store.read() as connection:
+        row = connection.execute("SELECT revision, heard_s, snapshot_revision, snapshot_pages FROM feed").fetchone()
+    return FeedState(revision=row[0], heard_s=row[1], snapshot_revision=row[2], next_page=row[3])
+
+
+def find(store: Store, cti: bytes) -> Entitlement | None:
+    """The entitlement of ``cti``, or None when the cache has none that is valid."""
+    with store.read() as connection:
+        row = connection.execute(
+            f"SELECT {COLUMNS} FROM entitlement WHERE cti = ? AND generation >= (SELECT generation FROM feed)",  # noqa: S608
+            (cti,),
+        ).fetchone()
+    return entitlement_of(row) if row else None
+
+
+def every(store: Store, *, order_id: str | None = None, after: bytes = b"", limit: int = 1000) -> list[Entitlement]:
+    """Valid entitlements by cti after ``after``, of one order or of all."""
+    with store.read() as connection:
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM entitlement WHERE cti > ?1 AND generation >= (SELECT generation FROM feed)"  # noqa: S608
+            " AND (?2 IS NULL OR order_id = ?2) ORDER BY cti LIMIT ?3",
+            (after, order_id, limit),
+        ).fetchall()
+    return [entitlement_of(row) for row in rows]
+
+
+def count(store: Store) -> int:
+    """How many entitlements are valid. Reads the whole cache: not for the way of a scan."""
+    with store.read() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM entitlement WHERE generation >= (SELECT generation FROM feed)"
+        ).fetchone()
+    return int(row[0])
+
+
+def sweep(store: Store) -> bool:
+    """Delete a few rows that a snapshot left behind; True while there may be more. For idle moments."""
+    with store.transaction() as connection:
+        generation, through = connection.execute("SELECT generation, swept_through FROM feed").fetchone()
+        if through is None:
+            return False
+        rows = connection.execute(
+            "SELECT cti, generation FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?", (through, _SWEEP_ROWS)
+        ).fetchall()
+        stale = [(cti,) for cti, of in rows if of < generation]
+        connection.executemany("DELETE FROM entitlement WHERE cti = ?", stale)
+        more = len(rows) == _SWEEP_ROWS
+        connection.execute("UPDATE feed SET swept_through = ?", (rows[-1][0] if more else None,))
+        return more
+
+
+def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
+    """An ``Entitlement`` from a row of ``COLUMNS``."""
+    (cti, order, kind, site, device, status, quantity, amount, currency, start, end, review, doors, subject,
+     campaign, rules, revision) = row  # fmt: skip
+    return Entitlement(
+        cti=cti,
+        order_id=order,
+        kind=Kind(kind),
+        home_site=site,
+        home_device=device,
+        status=OrderStatus(status),
+        quantity=quantity,
+        amount_minor=amount,
+        currency=currency,
+        not_before_s=start,
+        expires_at_s=end,
+        review=bool(review),
+        compartments=tuple(json.loads(doors)),
+        subject=subject,
+        campaign=campaign,
+        rules=rules,
+        revision=revision,
+    )  # fmt: skip
+
+
+def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) -> Applied | None:
+    """None when ``page`` is the next to apply; begins a new generation for the first page of a new snapshot."""
+    here, loading, pages = connection.execute("SELECT revision, snapshot_revision, snapshot_pages FROM feed").fetchone()
+    if revision < here or (revision == here and loading != revision and page > 0):
+        return Applied.STALE
+    if loading == revision and page < pages:
+        return Applied.ALREADY
+    if loading == revision and page == pages:
+        return None
+    if page > 0:
+        return Applied.GAP
+    connection.execute(
+        "UPDATE feed SET snapshot_revision = ?, snapshot_pages = 0,"
+        " snapshot_generation = max(generation, snapshot_generation) + 1",
+        (revision,),
+    )
+    return None
+
+
+def _upsert(
+    connection: sqlite3.Connection, entitlements: Iterable[Entitlement], revision: int, generation: int, *, guard: str
+) -> None:
+    connection.executemany(
+        f"INSERT INTO entitlement ({COLUMNS}, generation) VALUES ({_HOLES})"  # noqa: S608 - constants
+        f" ON CONFLICT (cti) DO UPDATE SET {_SET}, generation = max(generation, excluded.generation){guard}",
+        (_row(entitlement, revision, generation) for entitlement in entitlements),
+    )
+
+
+def _row(e: Entitlement, revision: int, generation: int) -> tuple[object, ...]:
+    doors = json.dumps(e.compartments, separators=(",", ":"), ensure_ascii=False)
+    return (
+        e.cti, e.order_id, int(e.kind), e.home_site, e.home_device, e.status.value, e.quantity, e.amount_minor,
+        e.currency, e.not_before_s, e.expires_at_s, int(e.review), doors, e.subject, e.campaign, e.rules,
+        revision, generation,
+    )  # fmt: skip

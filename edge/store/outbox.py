@@ -1,0 +1,167 @@
+"""Events the platform has not acknowledged, gapless by ``seq`` within an epoch.
+
+``append`` runs in the transaction of what it tells, so that neither exists without the
+other. The platform acknowledges through a seq (``settle``), refuses one by one (``reject``:
+kept, raised as an exception, blocking nothing), and may ask again (``rewind``).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from edge.instant import ClockTrust, Instant
+from edge.store.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """One event, as the wire needs it."""
+
+    epoch: str
+    seq: int
+    id: str  # UUIDv7
+    type: str
+    body: dict[str, Any]
+    at: Instant
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits for the platform."""
+
+    pending: int
+    rejected: int
+    oldest_s: int | None  # Unix seconds of the oldest event that waits
+
+
+class Settled(StrEnum):
+    """What became of an acknowledgement."""
+
+    SETTLED = "settled"
+    ALREADY = "already"
+    UNKNOWN_EPOCH = "unknown_epoch"  # of a store that was here before: nothing to settle
+    AHEAD = "ahead"  # the platform knows events this store never wrote: an old copy was restored
+
+
+_PENDING = """
+    SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust
+    FROM outbox o JOIN epoch e ON e.no = o.epoch_no
+    WHERE o.epoch_no = ? AND o.seq > max(e.settled_through, ?) AND o.rejected IS NULL
+    ORDER BY o.seq LIMIT ?
+"""
+
+
+def append(connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any], now: Instant, id: str) -> int:
+    """Write an event in the caller's transaction and return its seq. ``body`` holds what JSON holds."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    return append_text(connection, type=type, text=text, now=now, id=id)[1]
+
+
+def append_text(connection: sqlite3.Connection, *, type: str, text: str, now: Instant, id: str) -> tuple[int, int]:
+    """As ``append``, with the body as JSON text; return (number of the epoch, seq)."""
+    (row,) = connection.execute(
+        "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust) SELECT d.epoch_no,"
+        " 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = d.epoch_no), 0), ?, ?, ?, ?, ? FROM device d"
+        " RETURNING epoch_no, seq",
+        (id, type, text, now.unix_s, now.trust.value),
+    ).fetchall()
+    return row[0], row[1]
+
+
+def pending(store: Store, *, after_seq: int = 0, limit: int = 64) -> list[OutboxRow]:
+    """The next events to send, oldest first, all of one epoch: the oldest that has any.
+
+    ``after_seq`` skips what is in flight already; it counts within that epoch.
+    """
+    with store.read() as connection:
+        epochs = connection.execute("SELECT no FROM epoch ORDER BY no").fetchall()
+        for (number,) in epochs:
+            rows = connection.execute(_PENDING, (number, after_seq, limit)).fetchall()
+            if rows or connection.execute(_PENDING, (number, 0, 1)).fetchone():
+                return [_row(row) for row in rows]
+    return []
+
+
+def settle(store: Store, *, epoch: str, through_seq: int) -> Settled:
+    """The platform has every event of ``epoch`` up to ``through_seq``."""
+    with store.transaction() as connection:
+        found = _epoch(connection, epoch)
+        if found is None:
+            return Settled.UNKNOWN_EPOCH
+        number, settled_through, newest = found
+        if through_seq > newest:
+            return Settled.AHEAD
+        if through_seq <= settled_through:
+            return Settled.ALREADY
+        connection.execute("UPDATE epoch SET settled_through = ? WHERE no = ?", (through_seq, number))
+        return Settled.SETTLED
+
+
+def rewind(store: Store, *, epoch: str, to_seq: int) -> bool:
+    """The platform lost what came after ``to_seq`` (a restored backup): send it again. False: unknown epoch."""
+    with store.transaction() as connection:
+        changed = connection.execute(
+            "UPDATE epoch SET settled_through = min(settled_through, ?) WHERE epoch = ?", (max(to_seq, 0), epoch)
+        )
+        return changed.rowcount == 1
+
+
+def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant) -> bool:
+    """The platform will not have this event: set it aside and raise it. False when it is unknown or was rejected."""
+    with store.transaction() as connection:
+        found = _epoch(connection, epoch)
+        if found is None:
+            return False
+        changed = connection.execute(
+            "UPDATE outbox SET rejected = ?, rejected_s = ? WHERE epoch_no = ? AND seq = ? AND rejected IS NULL",
+            (reason, now.unix_s, found[0], seq),
+        )
+        if changed.rowcount == 0:
+            return False
+        connection.execute(
+            "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
+            " SELECT 'upload_refused', ?, 'sent to the platform', l.cti, l.order_id, l.id, ?"
+            " FROM (SELECT 1) LEFT JOIN ledger l ON l.epoch_no = ? AND l.seq = ?",
+            (f"event {seq} of {epoch}: {reason}", now.unix_s, found[0], seq),
+        )
+        return True
+
+
+def backlog(store: Store) -> Backlog:
+    """How many events wait, how many were refused, and since when the oldest waits."""
+    with store.read() as connection:
+        waits = "FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL"
+        count, oldest_s = connection.execute(f"SELECT count(*), min(o.at_s) {waits}").fetchone()
+        (refused,) = connection.execute("SELECT count(*) FROM outbox WHERE rejected IS NOT NULL").fetchone()
+    return Backlog(pending=count, rejected=refused, oldest_s=oldest_s)
+
+
+def current_epoch(store: Store) -> tuple[str, int]:
+    """The epoch that events are written in, and its newest seq (0: none yet)."""
+    with store.read() as connection:
+        row = connection.execute(
+            "SELECT e.epoch, coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = e.no), 0)"
+            " FROM device d JOIN epoch e ON e.no = d.epoch_no"
+        ).fetchone()
+    return row[0], row[1]
+
+
+def _epoch(connection: sqlite3.Connection, epoch: str) -> tuple[int, int, int] | None:
+    row: tuple[int, int, int] | None = connection.execute(
+        "SELECT no, settled_through, coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = no), 0)"
+        " FROM epoch WHERE epoch = ?",
+        (epoch,),
+    ).fetchone()
+    return row
+
+
+def _row(row: tuple[str, int, str, str, str, int, str]) -> OutboxRow:
+    epoch, seq, identity, kind, body, at_s, trust = row
+    at = Instant(unix_s=at_s, trust=ClockTrust(trust))
+    return OutboxRow(epoch=epoch, seq=seq, id=identity, type=kind, body=json.loads(body), at=at)

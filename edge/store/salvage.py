@@ -1,0 +1,56 @@
+"""What a broken store still tells: what was honoured, and what the platform was not yet told.
+
+It is carried into the store that takes its place, so that once stays once (law 3) and
+nothing is lost that could be read (law 2). Old epochs keep their names and numbers.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Row = tuple[object, ...]
+
+_COLUMNS = {
+    "epoch": ("no", "epoch", "began_s", "why", "settled_through"),
+    "outbox": ("epoch_no", "seq", "id", "type", "body", "at_s", "trust", "rejected", "rejected_s"),
+    "ledger": ("id", "cti", "use_no", "reverses", "order_id", "kind", "units", "amount_minor", "currency", "verdict",
+               "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """Rows by table, in the order of their keys, up to the damage."""
+
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+
+
+def read_remains(path: Path) -> Remains:
+    """Read what can be read of the store at ``path``. Never raises for what the file holds."""
+    remains = Remains()
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+        for table, columns in _COLUMNS.items():
+            rows = remains.rows.setdefault(table, [])
+            with suppress(sqlite3.Error):  # a damaged table ends early; the next may be whole
+                for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
+                    rows.append(row)
+    return remains
+
+
+def carry_over(connection: sqlite3.Connection, remains: Remains) -> int:
+    """Write the remains into an empty store, in the caller's transaction; return the redemptions kept.
+
+    A row that breaks the new store's rules is left behind: the file it came from is kept.
+    """
+    kept = 0
+    for table, columns in _COLUMNS.items():
+        holes = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holes})"  # noqa: S608 - constants
+        for row in remains.rows.get(table, ()):
+            with suppress(sqlite3.IntegrityError):
+                connection.execute(statement, row)
+                kept += table == "ledger"
+    return kept

@@ -1,0 +1,170 @@
+"""The one place where the processes of a device meet: ``store.db``, in WAL, every commit on disk.
+
+A ``Store`` is safe to share between threads (each gets its own connection) and its file
+between processes. Whoever changes something does it in ``transaction()``; whoever only
+looks uses ``read()``. ``edge.store.opening`` makes one.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+FILE = "store.db"
+SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
+BUSY_TIMEOUT_S = 2.0
+
+_CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_WORLD = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN",
+          "SQLITE_NOMEM", "SQLITE_PERM", "SQLITE_AUTH", "SQLITE_PROTOCOL", "SQLITE_INTERRUPT")  # fmt: skip
+
+
+class StoreUnavailableError(Exception):
+    """The disk, not the program, failed: full, read-only, locked too long, corrupt or replaced.
+
+    Nothing of the transaction that met it was kept. The message says which.
+    """
+
+    def __init__(self, message: str, *, corrupt: bool = False) -> None:
+        super().__init__(message)
+        self.corrupt = corrupt
+
+
+def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> sqlite3.Connection:
+    """Open ``path`` as every process must: WAL, FULL, foreign keys. In autocommit, with explicit BEGIN."""
+    mode = "ro" if read_only else "rwc"
+    uri = f"file:{_quoted(path)}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s)
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
+    """What ``error`` says about the world, or None where it says that the program is wrong."""
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(_CORRUPT):
+        return StoreUnavailableError(f"the store is corrupt ({code}: {error})", corrupt=True)
+    if code.startswith(_WORLD):
+        return StoreUnavailableError(f"the store cannot be used ({code}: {error})")
+    return None
+
+
+class Store:
+    """The device's store. Made by ``open_store``; see the module."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._read_only = read_only
+        self._mine = threading.local()
+        self._guard = threading.Lock()
+        self._open: list[sqlite3.Connection] = []
+        self._closed = False
+        self._identity = _identity(path)
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened at its first use. Raises StoreUnavailableError."""
+        mine: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if mine is None:
+            mine = self._connect()
+            self._mine.connection = mine
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        return mine
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE; on disk when the block ends, or, when it raises, undone.
+
+        Raises StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
+        """
+        with self._translated():
+            self._refuse_replaced()
+            connection = self.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view for every query in the block. Raises StoreUnavailableError."""
+        with self._translated():
+            connection = self.connection()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed (``PRAGMA data_version``)."""
+        with self._translated():
+            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the file where nobody is in the way; for idle moments."""
+        with self._translated():
+            self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Close every thread's connection. Safe to call twice."""
+        with self._guard:
+            self._closed = True
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._guard, self._translated():
+            if self._closed:
+                raise StoreUnavailableError("the store is closed")
+            connection = connect(self.path, busy_timeout_s=self._busy_timeout_s, read_only=self._read_only)
+            self._open.append(connection)
+            return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            unavailable = explain(error)
+            if unavailable is None:
+                raise
+            if unavailable.corrupt and not self._read_only:
+                with suppress(OSError):
+                    (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
+            raise unavailable from error
+
+    def _refuse_replaced(self) -> None:
+        """A quarantined file is still open here under its new name: what is written to it would be lost."""
+        if _identity(self.path) != self._identity:
+            raise StoreUnavailableError("the store was replaced by another process; start this one again")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - on the way of every scan
+    except OSError as error:
+        raise StoreUnavailableError(f"the store is gone: {error.strerror}: {path}") from error
+    return status.st_dev, status.st_ino
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

@@ -42,3 +42,12 @@ class Rejection(StrEnum):
     DYNAMIC_STALE = "dynamic_stale"
     DYNAMIC_INVALID = "dynamic_invalid"
     HOLDER_PROOF = "holder_proof"
+
+
+class Refused(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
+    """Input that is not what it must be. ``open_token`` and ``open_document`` turn it into a value."""
+
+    def __init__(self, reason: Rejection, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

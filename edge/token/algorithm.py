@@ -1,0 +1,84 @@
+"""Signature algorithms: which exist, and whether one signature holds.
+
+The strict profile knows two, fully specified (RFC 9864). The others serve the policy-free
+core, so that the public vectors can run through it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+RawKey = Ed25519PublicKey | Ed448PublicKey | EllipticCurvePublicKey | RSAPublicKey
+
+
+class Algorithm(IntEnum):
+    """COSE algorithm numbers (IANA registry "COSE Algorithms")."""
+
+    ED25519 = -19
+    ESP256 = -9
+    EDDSA = -8
+    ES256 = -7
+    ES384 = -35
+    ES512 = -36
+    PS256 = -37
+
+
+STRICT: Final = frozenset({Algorithm.ED25519, Algorithm.ESP256})
+CORE: Final = frozenset(Algorithm)
+
+_ECDSA: Final = {
+    Algorithm.ESP256: ECDSA(hashes.SHA256()),
+    Algorithm.ES256: ECDSA(hashes.SHA256()),
+    Algorithm.ES384: ECDSA(hashes.SHA384()),
+    Algorithm.ES512: ECDSA(hashes.SHA512()),
+}
+
+
+def fits(algorithm: Algorithm, key: RawKey) -> bool:
+    """Whether ``key`` is of the type (and, where the name says so, the curve) of ``algorithm``."""
+    match algorithm:
+        case Algorithm.ED25519:
+            return isinstance(key, Ed25519PublicKey)
+        case Algorithm.EDDSA:
+            return isinstance(key, Ed25519PublicKey | Ed448PublicKey)
+        case Algorithm.ESP256:
+            return isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
+        case Algorithm.ES256 | Algorithm.ES384 | Algorithm.ES512:  # RFC 9053: any curve
+            return isinstance(key, EllipticCurvePublicKey)
+        case Algorithm.PS256:
+            return isinstance(key, RSAPublicKey)
+
+
+def holds(algorithm: Algorithm, key: RawKey, signature: bytes, message: bytes) -> bool:
+    """Whether ``signature``, in COSE's form, holds over ``message``. False for a key that does not fit."""
+    try:
+        if isinstance(key, Ed25519PublicKey):
+            if algorithm not in (Algorithm.ED25519, Algorithm.EDDSA):
+                return False
+            key.verify(signature, message)
+        elif not fits(algorithm, key):
+            return False
+        elif isinstance(key, EllipticCurvePublicKey):
+            half = (key.key_size + 7) // 8
+            if len(signature) != 2 * half:
+                return False
+            r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+            key.verify(encode_dss_signature(r, s), message, _ECDSA[algorithm])
+        elif isinstance(key, RSAPublicKey):
+            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+            key.verify(signature, message, pss, hashes.SHA256())
+        else:
+            key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,184 @@
+"""Deterministic CBOR (RFC 8949 section 4.2.1), strict: one value has one encoding.
+
+The reader accepts integers, byte and text strings, arrays, maps and booleans (null where
+``Limits`` says so); everything else and every second spelling is refused by name. cbor2
+accepts most of those spellings, hence a reader of our own. Writing is cbor2's work, after
+the keys are put in order: its own canonical mode sorts by length first (RFC 7049).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import cbor2
+
+from edge.token.rejection import Refused, Rejection
+
+Item = Any  # int, bytes, str, bool, None, list[Item] or dict[int | bytes | str, Item]
+
+UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)  # major types, RFC 8949 section 3.1
+_TRUNCATED: Final = "the data end inside an item"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large an item may be, and what is lenient."""
+
+    depth: int  # nested arrays and maps
+    entries: int  # of one array or map
+    text: int  # bytes of one text string
+    null: bool = False  # null is a value
+    any_order: bool = False  # map keys in any order; a duplicate is refused all the same
+
+
+TOKEN_LIMITS: Final = Limits(depth=3, entries=16, text=40)
+DOCUMENT_LIMITS: Final = Limits(depth=12, entries=1_000_000, text=1_000_000, null=True)
+
+
+def decode(data: bytes, limits: Limits) -> Item:
+    """Return the one item that ``data`` holds. Raises Refused with one of the ``cbor_*`` reasons or ``too_long``.
+
+    >>> decode(bytes.fromhex("a201020304"), TOKEN_LIMITS)
+    {1: 2, 3: 4}
+    """
+    item, end = read(data, 0, limits)
+    if end != len(data):
+        raise Refused(Rejection.CBOR_TRAILING, f"{len(data) - end} bytes after the item")
+    return item
+
+
+def read(data: bytes, at: int, limits: Limits) -> tuple[Item, int]:
+    """Return the item that starts at ``at`` and where it ends."""
+    try:
+        return _item(data, at, limits.depth, limits)
+    except IndexError:
+        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED) from None
+
+
+def head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Return an item's major type, its argument, and where its content starts. Not for major type 7."""
+    if at >= len(data):
+        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+    first = data[at]
+    info = first & 0x1F
+    if info < 24:
+        return first >> 5, info, at + 1
+    if info > 27:
+        _refuse_info(info)
+    end = at + 1 + (1 << (info - 24))
+    if end > len(data):
+        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+    argument = int.from_bytes(data[at + 1 : end], "big")
+    if argument < _SMALLEST[info]:
+        raise Refused(Rejection.CBOR_NOT_SHORTEST, "a number or length is not in its shortest form")
+    return first >> 5, argument, end
+
+
+_SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}  # of an argument of 1, 2, 4 and 8 bytes
+
+
+def _refuse_info(info: int) -> NoReturn:
+    if info == 31:
+        raise Refused(Rejection.CBOR_INDEFINITE, "an item has no definite length")
+    raise Refused(Rejection.CBOR_TYPE, f"additional information {info} is reserved")
+
+
+def _item(data: bytes, at: int, depth: int, limits: Limits) -> tuple[Item, int]:
+    first = data[at]
+    if first < 24:  # the commonest items by far: small labels and values
+        return first, at + 1
+    if first >= 0xE0:
+        return _simple(first, limits), at + 1
+    major, argument, at = head(data, at)
+    if major == BYTES or major == TEXT:  # noqa: SIM109, PLR1714 - twice as fast as a tuple
+        end = at + argument
+        if end > len(data):
+            raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+        return data[at:end] if major == BYTES else _text(data[at:end], limits), end
+    if major == UNSIGNED:
+        return argument, at
+    if major == NEGATIVE:
+        return -1 - argument, at
+    if major == TAG:
+        raise Refused(Rejection.CBOR_TYPE, f"tag {argument} is not allowed here")
+    if not depth:
+        raise Refused(Rejection.CBOR_DEPTH, "arrays and maps are nested too deeply")
+    if argument > limits.entries:
+        raise Refused(Rejection.TOO_LONG, f"an array or map has more than {limits.entries} entries")
+    return (_map if major == MAP else _array)(data, at, argument, depth - 1, limits)
+
+
+def _array(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[Item, int]:
+    items = []
+    for _ in range(count):
+        item, at = _item(data, at, depth, limits)
+        items.append(item)
+    return items, at
+
+
+def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[Item, int]:
+    entries: dict[Item, Item] = {}
+    previous = b""
+    for _ in range(count):
+        start = at
+        if data[at] >= 0x80:  # arrays and maps cannot be looked up; True would be the same key as 1
+            raise Refused(Rejection.CBOR_TYPE, "a map key is neither an integer nor a string")
+        key, at = _item(data, at, 0, limits)
+        encoded = data[start:at]
+        if key in entries or (encoded < previous and not limits.any_order):
+            raise Refused(Rejection.CBOR_KEY_ORDER_OR_DUPLICATE, f"map key {key!r:.50} is out of order or repeated")
+        previous = encoded
+        entries[key], at = _item(data, at, depth, limits)
+    return entries, at
+
+
+def _text(encoded: bytes, limits: Limits) -> str:
+    if len(encoded) > limits.text:
+        raise Refused(Rejection.TOO_LONG, f"a text is longer than {limits.text} bytes")
+    try:
+        return encoded.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Refused(Rejection.CBOR_UTF8, "a text is not UTF-8") from None
+
+
+def _simple(first: int, limits: Limits) -> bool | None:
+    if first == 0xF4 or first == 0xF5:  # noqa: PLR1714 - as above
+        return first == 0xF5
+    if first == 0xF6 and limits.null:
+        return None
+    if first == 0xFF:
+        raise Refused(Rejection.CBOR_INDEFINITE, "a break outside an item of indefinite length")
+    raise Refused(Rejection.CBOR_TYPE, f"floats, null and other simple values are not allowed (0x{first:02x})")
+
+
+def encode(item: Item) -> bytes:
+    """Return the deterministic encoding of ``item``. Raises TypeError for what ``decode`` would refuse.
+
+    >>> encode({10: 1, -1: 2, "a": 3}).hex()
+    'a30a012002616103'
+    """
+    return cbor2.dumps(_ordered(item))
+
+
+def _ordered(item: Item) -> Item:
+    if item is None or isinstance(item, bool | bytes):
+        return item
+    if isinstance(item, int):
+        if not -(2**64) <= item < 2**64:
+            raise TypeError(f"{item} does not fit a CBOR integer")
+        return int(item)
+    if isinstance(item, str):
+        return str(item)
+    if isinstance(item, list | tuple):
+        return [_ordered(each) for each in item]
+    if isinstance(item, dict):
+        pairs = sorted((encode(_key(key)), key, value) for key, value in item.items())
+        return {_ordered(key): _ordered(value) for _, key, value in pairs}
+    raise TypeError(f"{type(item).__name__} has no place in our CBOR")
+
+
+def _key(key: Item) -> Item:
+    if isinstance(key, bool) or not isinstance(key, int | str | bytes):
+        raise TypeError(f"{key!r} cannot be a map key")
+    return key

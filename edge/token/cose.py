@@ -1,0 +1,172 @@
+"""COSE_Sign1 (RFC 9052 section 4.2), generic: what is demanded of a message is an argument.
+
+The public vectors run here under ``VECTORS``; the strict profile under ``STRICT``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from edge.token import algorithm, cbor
+from edge.token.algorithm import Algorithm, RawKey
+from edge.token.keys import Signer
+from edge.token.rejection import Refused, Rejection
+
+TAG: Final = 18
+ALG, CRIT, KID = 1, 2, 4  # header parameters, RFC 9052 section 3.1
+_ARRAY_OF_FOUR: Final = b"\x84"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a COSE_Sign1 must be before its signature is looked at."""
+
+    algorithms: frozenset[Algorithm]
+    limits: cbor.Limits  # of both header maps
+    tag_optional: bool = False
+    unprotected_allowed: bool = False
+    detached_allowed: bool = False
+
+
+STRICT: Final = Policy(algorithms=algorithm.STRICT, limits=cbor.TOKEN_LIMITS)
+VECTORS: Final = Policy(
+    algorithms=algorithm.CORE,
+    limits=cbor.Limits(depth=4, entries=16, text=255, any_order=True),
+    tag_optional=True,
+    unprotected_allowed=True,
+    detached_allowed=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A COSE_Sign1 taken apart. Nothing of it is believed yet."""
+
+    protected: bytes  # the encoded protected header
+    unprotected: dict[cbor.Item, cbor.Item]
+    payload: bytes | None  # None: detached
+    signature: bytes
+
+
+def parse(message: bytes, policy: Policy) -> Sign1:
+    """Take ``message`` apart. Raises Refused: ``cbor_*``, ``cose_structure`` or ``unprotected_not_empty``."""
+    at = _open_array(message, policy)
+    protected, at = _byte_string(message, at, "protected header")
+    unprotected, at = _unprotected(message, at, policy)
+    if policy.detached_allowed and message[at : at + 1] == b"\xf6":
+        payload, at = None, at + 1
+    else:
+        payload, at = _byte_string(message, at, "payload")
+    signature, at = _byte_string(message, at, "signature")
+    if at != len(message):
+        raise Refused(Rejection.CBOR_TRAILING, f"{len(message) - at} bytes after the COSE_Sign1")
+    return Sign1(protected, unprotected, payload, signature)
+
+
+def _open_array(message: bytes, policy: Policy) -> int:
+    if message[:2] == b"\xd2\x84":
+        return 2
+    major, argument, at = cbor.head(message, 0)
+    if major == cbor.TAG and argument == TAG:
+        major, argument, at = cbor.head(message, at)
+    elif not policy.tag_optional:
+        raise Refused(Rejection.COSE_STRUCTURE, "not a tagged COSE_Sign1 (tag 18)")
+    if (major, argument) != (cbor.ARRAY, 4):
+        raise Refused(Rejection.COSE_STRUCTURE, "a COSE_Sign1 is an array of four")
+    return at
+
+
+def _byte_string(message: bytes, at: int, name: str) -> tuple[bytes, int]:
+    major, length, at = cbor.head(message, at)
+    if major != cbor.BYTES:
+        raise Refused(Rejection.COSE_STRUCTURE, f"the {name} is not a byte string")
+    end = at + length
+    if end > len(message):
+        raise Refused(Rejection.CBOR_TRUNCATED, f"the data end inside the {name}")
+    return message[at:end], end
+
+
+def _unprotected(message: bytes, at: int, policy: Policy) -> tuple[dict[cbor.Item, cbor.Item], int]:
+    if message[at : at + 1] == b"\xa0":
+        return {}, at + 1
+    headers, at = cbor.read(message, at, policy.limits)
+    if not isinstance(headers, dict):
+        raise Refused(Rejection.COSE_STRUCTURE, "the unprotected header is not a map")
+    if not policy.unprotected_allowed:
+        raise Refused(Rejection.UNPROTECTED_NOT_EMPTY, "the unprotected header must be empty")
+    return headers, at
+
+
+def protected_headers(message: Sign1, policy: Policy) -> dict[cbor.Item, cbor.Item]:
+    """Return the protected header map; an empty string stands for an empty map. Raises Refused."""
+    if not message.protected and policy.unprotected_allowed:
+        return {}
+    headers = cbor.decode(message.protected, policy.limits)
+    if not isinstance(headers, dict):
+        raise Refused(Rejection.COSE_STRUCTURE, "the protected header is not a map")
+    return headers
+
+
+def signed_prefix(protected: bytes, external_aad: bytes) -> bytes:
+    """Return what goes under a signature before the payload (Sig_structure, RFC 9052 section 4.4)."""
+    return _ARRAY_OF_FOUR + b"".join(cbor.encode(part) for part in ("Signature1", protected, external_aad))
+
+
+def signed_bytes(prefix: bytes, payload: bytes) -> bytes:
+    """Return the whole Sig_structure for ``payload``."""
+    length = len(payload)
+    if 24 <= length < 256:
+        return b"%b\x58%c%b" % (prefix, length, payload)
+    return prefix + cbor.encode(payload)
+
+
+def verify(
+    message: bytes, key: RawKey, policy: Policy, *, external_aad: bytes = b"", detached: bytes | None = None
+) -> bytes:
+    """Return the payload of ``message`` once its signature by ``key`` holds.
+
+    The algorithm is the protected header's, if ``policy`` allows it and it fits ``key``.
+    ``detached`` is the payload of a message that carries none. Raises Refused.
+    """
+    parts = parse(message, policy)
+    headers = protected_headers(parts, policy)
+    if CRIT in headers or CRIT in parts.unprotected:
+        raise Refused(Rejection.HEADER_SET, "a critical header that nothing here understands")
+    if repeated := headers.keys() & parts.unprotected.keys():
+        raise Refused(Rejection.HEADER_SET, f"header {min(map(str, repeated))} is both protected and unprotected")
+    chosen = _algorithm(headers.get(ALG), policy)
+    if not algorithm.fits(chosen, key):
+        raise Refused(Rejection.ALG_MISMATCH, f"{chosen.name} does not fit the key")
+    payload = _one_payload(parts.payload, detached)
+    if not algorithm.holds(
+        chosen, key, parts.signature, signed_bytes(signed_prefix(parts.protected, external_aad), payload)
+    ):
+        raise Refused(Rejection.SIGNATURE_INVALID, "the signature does not hold")
+    return payload
+
+
+def _algorithm(number: cbor.Item, policy: Policy) -> Algorithm:
+    if type(number) is int and number in policy.algorithms:
+        return Algorithm(number)
+    raise Refused(Rejection.ALG_MISMATCH, f"algorithm {number!r:.40} is not accepted")
+
+
+def _one_payload(attached: bytes | None, detached: bytes | None) -> bytes:
+    if (attached is None) == (detached is None):
+        raise Refused(Rejection.COSE_STRUCTURE, "the payload must be either in the message or given apart")
+    payload = attached if detached is None else detached
+    assert payload is not None
+    return payload
+
+
+def protected_header(signer: Signer) -> bytes:
+    """Return the strict profile's protected header for ``signer``: exactly alg and kid."""
+    return cbor.encode({ALG: signer.public.algorithm, KID: signer.public.kid})
+
+
+def sign(payload: bytes, signer: Signer, *, external_aad: bytes) -> bytes:
+    """Return the tagged COSE_Sign1 of the strict profile over ``payload``."""
+    protected = protected_header(signer)
+    signature = signer.sign(signed_bytes(signed_prefix(protected, external_aad), payload))
+    return b"\xd2\x84" + cbor.encode(protected) + b"\xa0" + cbor.encode(payload) + cbor.encode(signature)

@@ -1,0 +1,143 @@
+"""The strict profile's claims set (RFC 8392 with integer keys): payload bytes to ``Claims`` and back.
+
+Claims: 1 iss, 3 aud, 4 exp, 5 nbf, 6 iat (optional), 7 cti, 8 cnf (optional, RFC 8747), and
+under one private label what the token is good for. Nothing else may be in it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.token import cbor, fields
+from edge.token.claims import Claims, Kind
+from edge.token.keys import UnfitKeyError, from_cose_key
+from edge.token.rejection import Refused, Rejection
+
+LARGEST_PAYLOAD: Final = 240  # bytes
+CTI_LENGTH: Final = 16
+AMOUNT_END: Final = 2**53  # minor units; what every JSON reader keeps exact
+QUANTITY_END: Final = 2**16
+FLAGS_END: Final = 2**16
+STATUS_INDEX_END: Final = 2**27  # a list of 16 MiB
+DYNAMIC_HMAC, DYNAMIC_HOLDER = 1, 2
+
+ISS, AUD, EXP, NBF, IAT, CTI, CNF = 1, 3, 4, 5, 6, 7, 8
+ENTITLEMENT: Final = -65537  # private use is below -65536 (IANA "CWT Claims")
+ORDER, KIND, QUANTITY, AMOUNT, CURRENCY, FLAGS, STATUS_INDEX, DYNAMIC = range(1, 9)
+_CLAIMS: Final = frozenset({ISS, AUD, EXP, NBF, IAT, CTI, CNF, ENTITLEMENT})
+_ENTITLEMENT: Final = frozenset(range(1, 9))
+_COSE_KEY: Final = 1  # RFC 8747 section 3.1
+
+
+def read_claims(payload: bytes, kid: bytes) -> Claims:
+    """Return the claims of a payload whose signature by ``kid`` held. Raises Refused: ``cbor_*`` or ``claim_*``."""
+    claims = fields.mapping(cbor.decode(payload, cbor.TOKEN_LIMITS), "the claims set", _CLAIMS)
+    entitlement = fields.mapping(fields.required(claims, ENTITLEMENT, "entitlement"), "the entitlement", _ENTITLEMENT)
+    not_before_s = _time(fields.required(claims, NBF, "nbf"), "nbf")
+    expires_at_s = _time(fields.required(claims, EXP, "exp"), "exp")
+    issued_at_s = _time(claims[IAT], "iat") if IAT in claims else None
+    if expires_at_s <= not_before_s or (issued_at_s is not None and expires_at_s <= issued_at_s):
+        raise Refused(Rejection.CLAIM_RANGE, "exp is not after nbf and iat")
+    amount_minor, currency = _amount(entitlement)
+    dynamic_mode, holder_key = _dynamic(entitlement, claims)
+    return Claims(
+        cti=_cti(fields.required(claims, CTI, "cti")),
+        kid=kid,
+        issuer=fields.text(fields.required(claims, ISS, "iss"), "iss"),
+        audience=fields.text(fields.required(claims, AUD, "aud"), "aud"),
+        not_before_s=not_before_s,
+        expires_at_s=expires_at_s,
+        issued_at_s=issued_at_s,
+        order_id=fields.text(fields.required(entitlement, ORDER, "order"), "order"),
+        kind=_kind(fields.required(entitlement, KIND, "kind")),
+        quantity=fields.integer(fields.required(entitlement, QUANTITY, "quantity"), "quantity", 1, QUANTITY_END),
+        amount_minor=amount_minor,
+        currency=currency,
+        flags=fields.integer(entitlement.get(FLAGS, 0), "flags", 0, FLAGS_END),
+        status_index=_optional(entitlement, STATUS_INDEX, "status index", STATUS_INDEX_END),
+        dynamic_mode=dynamic_mode,
+        holder_key=holder_key,
+    )
+
+
+def write_claims(claims: Claims) -> bytes:
+    """Return the payload of ``claims``: the inverse of ``read_claims``."""
+    entitlement = {
+        ORDER: claims.order_id,
+        KIND: claims.kind,
+        QUANTITY: claims.quantity,
+        AMOUNT: claims.amount_minor,
+        CURRENCY: claims.currency,
+        FLAGS: claims.flags or None,
+        STATUS_INDEX: claims.status_index,
+        DYNAMIC: claims.dynamic_mode,
+    }
+    holder = None if claims.holder_key is None else {_COSE_KEY: cbor.decode(claims.holder_key, cbor.TOKEN_LIMITS)}
+    payload = {
+        ISS: claims.issuer,
+        AUD: claims.audience,
+        EXP: claims.expires_at_s,
+        NBF: claims.not_before_s,
+        IAT: claims.issued_at_s,
+        CTI: claims.cti,
+        CNF: holder,
+        ENTITLEMENT: _present(entitlement),
+    }
+    return cbor.encode(_present(payload))
+
+
+def _present(entries: dict[int, cbor.Item]) -> dict[int, cbor.Item]:
+    return {label: value for label, value in entries.items() if value is not None}
+
+
+def _time(value: cbor.Item, name: str) -> int:
+    return fields.integer(value, name, 0, fields.TIME_END)
+
+
+def _cti(value: cbor.Item) -> bytes:
+    if len(fields.octets(value, "cti")) != CTI_LENGTH:
+        raise Refused(Rejection.CLAIM_RANGE, f"cti is not {CTI_LENGTH} bytes")
+    return bytes(value)
+
+
+def _kind(value: cbor.Item) -> Kind:
+    return Kind(fields.integer(value, "kind", min(Kind), max(Kind) + 1))
+
+
+def _optional(entitlement: dict[cbor.Item, cbor.Item], label: int, name: str, end: int) -> int | None:
+    return fields.integer(entitlement[label], name, 0, end) if label in entitlement else None
+
+
+def _amount(entitlement: dict[cbor.Item, cbor.Item]) -> tuple[int | None, str | None]:
+    amount_minor = _optional(entitlement, AMOUNT, "amount", AMOUNT_END)
+    if CURRENCY not in entitlement:
+        if amount_minor is not None:
+            raise Refused(Rejection.CLAIM_MISSING, "currency is missing: an amount needs one")
+        return None, None
+    currency = fields.text(entitlement[CURRENCY], "currency")
+    if amount_minor is None:
+        raise Refused(Rejection.CLAIM_MISSING, "amount is missing: a currency needs one")
+    if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
+        raise Refused(Rejection.CLAIM_RANGE, "currency is not three capital letters (ISO 4217)")
+    return amount_minor, currency
+
+
+def _dynamic(
+    entitlement: dict[cbor.Item, cbor.Item], claims: dict[cbor.Item, cbor.Item]
+) -> tuple[int | None, bytes | None]:
+    mode = None
+    if DYNAMIC in entitlement:
+        mode = fields.integer(entitlement[DYNAMIC], "dynamic mode", DYNAMIC_HMAC, DYNAMIC_HOLDER + 1)
+    if CNF in claims:
+        return mode, _holder_key(claims[CNF])
+    if mode == DYNAMIC_HOLDER:
+        raise Refused(Rejection.CLAIM_MISSING, "cnf is missing: dynamic mode 2 needs the holder's key")
+    return mode, None
+
+
+def _holder_key(value: cbor.Item) -> bytes:
+    confirmation = fields.mapping(value, "cnf", frozenset({_COSE_KEY}))
+    try:
+        return from_cose_key(fields.required(confirmation, _COSE_KEY, "COSE_Key")).cose_key
+    except UnfitKeyError as unfit:
+        raise Refused(Rejection.CLAIM_RANGE, f"cnf: {unfit}") from None

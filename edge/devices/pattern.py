@@ -1,0 +1,78 @@
+"""What each signal looks and sounds like: pure data.
+
+Told apart without seeing colours: GO is steady, STOP blinks fast, WAIT blinks slowly, FAULT wanders between
+two lamps, IDLE is a short flash now and then. Told apart without seeing at all: one long beep, two short
+ones, one short one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from edge.ports import Signal
+
+
+class Part(Enum):
+    """A lamp or the buzzer."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+    BUZZER = "buzzer"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Which parts are on, and for how long; None: until the next signal."""
+
+    parts: frozenset[Part]
+    lasts_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Steps played once, then steps played over and over."""
+
+    once: tuple[Step, ...]
+    then: tuple[Step, ...]
+
+
+def _step(lasts_s: float | None, *parts: Part) -> Step:
+    return Step(frozenset(parts), lasts_s)
+
+
+def pattern_for(signal: Signal) -> Pattern:
+    """Return how ``signal`` is shown. A signal without a pattern fails type checking."""
+    green, amber, red, buzzer = Part.GREEN, Part.AMBER, Part.RED, Part.BUZZER
+    match signal:
+        case Signal.GO:
+            return Pattern((_step(0.5, green, buzzer),), (_step(None, green),))
+        case Signal.STOP:
+            beep = (_step(0.12, red, buzzer), _step(0.12))
+            return Pattern((*beep, *beep), (_step(0.12, red), _step(0.12)))
+        case Signal.WAIT:
+            return Pattern(
+                (_step(0.15, amber, buzzer), _step(0.45, amber), _step(0.6)), (_step(0.6, amber), _step(0.6))
+            )
+        case Signal.FAULT:
+            return Pattern((), (_step(0.4, amber), _step(0.1), _step(0.4, red), _step(0.1)))
+        case Signal.IDLE:
+            return Pattern((), (_step(0.06, green), _step(2.94)))
+        case Signal.OFF:
+            return Pattern((), (_step(None),))
+        case _:
+            assert_never(signal)
+
+
+def stand_in(part: Part, present: frozenset[Part]) -> Part | None:
+    """Return which part plays for ``part`` on a device that has only ``present``; None: nothing does.
+
+    Amber and red stand in for each other, their rhythms tell them apart. Green never stands in:
+    a green lamp that means "no" would be read as "yes".
+    """
+    if part in present:
+        return part
+    other = {Part.AMBER: Part.RED, Part.RED: Part.AMBER}.get(part)
+    return other if other in present else None

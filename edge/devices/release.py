@@ -1,0 +1,51 @@
+"""Drive every lock pin inactive: ``python -m edge.devices.release --profile FILE``.
+
+For the service manager, after the scanner ended in whatever way (systemd: ExecStopPost=). A process
+that is killed in the middle of a pulse cannot do this itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.config import Profile, parse_profile
+from edge.devices.lock import GpioLock
+from edge.devices.pins import PinsUnavailableError, open_pin_factory
+from edge.ports import LockError
+
+
+def release(profile: Profile, *, pin_factory: Any) -> int:
+    """Drive all lock pins of ``profile`` inactive; return how many. Raises LockError."""
+    lock = GpioLock(profile.locker, pin_factory=pin_factory)
+    count = len(lock.compartments())
+    lock.close()
+    return count
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--profile", "path", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
+def main(path: Path) -> None:
+    """De-energise every lock of a profile.
+
+    Example: python -m edge.devices.release --profile /etc/edge-scanner/profile.toml
+    """
+    try:
+        profile = parse_profile(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{path} cannot be read: {error}") from error
+    if not isinstance(profile, Profile):
+        raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
+    if not profile.locker.compartments:
+        return  # a kiosk has no locks, and perhaps no GPIO
+    try:
+        count = release(profile, pin_factory=open_pin_factory())
+    except (PinsUnavailableError, LockError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{count} locks de-energised", err=True)
+
+
+if __name__ == "__main__":
+    main()

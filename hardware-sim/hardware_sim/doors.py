@@ -1,0 +1,90 @@
+"""A locker's doors as things: a bolt that a current draws, a spring, a contact, and what can break."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from enum import Enum
+
+
+class Failure(Enum):
+    """What can be wrong with one door."""
+
+    STUCK_CLOSED = "stuck_closed"  # the bolt is drawn, the door jams
+    NO_OPEN = "no_open"  # the lock does nothing: cut wire, dead coil
+    LEFT_OPEN = "left_open"  # nobody closes it
+    SENSOR_STUCK_OPEN = "sensor_stuck_open"
+    SENSOR_STUCK_CLOSED = "sensor_stuck_closed"
+    SENSOR_NONE = "sensor_none"  # no contact, or it cannot be read
+
+
+class Doors:
+    """The doors of a locker. Safe to use from several threads.
+
+    Energising a lock makes its door spring open. It stays open until somebody closes it:
+    ``close_door``, or by itself ``person_closes_after_s`` after it opened.
+    """
+
+    def __init__(self, compartments: Iterable[str], *, person_closes_after_s: float | None = None) -> None:
+        self._person_s = person_closes_after_s
+        self._lock = threading.Lock()
+        self._opened_at: dict[str, float | None] = dict.fromkeys(compartments)
+        self._failures: dict[str, set[Failure]] = {name: set() for name in self._opened_at}
+        self.openings: list[str] = []  # each time a door sprang open
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The compartments."""
+        return frozenset(self._opened_at)
+
+    def fail(self, compartment: str, failure: Failure) -> None:
+        """Break something."""
+        with self._lock:
+            self._failures[compartment].add(failure)
+
+    def repair(self, compartment: str) -> None:
+        """Mend all that is wrong with this door."""
+        with self._lock:
+            self._failures[compartment].clear()
+
+    def energise(self, compartment: str) -> None:
+        """Current flows through the lock's coil."""
+        with self._lock:
+            jammed = self._failures[compartment] & {Failure.STUCK_CLOSED, Failure.NO_OPEN}
+            if not jammed and not self._stands_open(compartment):
+                self._opened_at[compartment] = time.monotonic()
+                self.openings.append(compartment)
+
+    def close_door(self, compartment: str) -> None:
+        """A person pushes the door shut, unless it was LEFT_OPEN."""
+        with self._lock:
+            if Failure.LEFT_OPEN not in self._failures[compartment]:
+                self._opened_at[compartment] = None
+
+    def stands_open(self, compartment: str) -> bool:
+        """What a person standing before it sees."""
+        with self._lock:
+            return self._stands_open(compartment)
+
+    def contact(self, compartment: str) -> bool | None:
+        """What the door's contact says: True open, False closed, None unreadable."""
+        with self._lock:
+            failures = self._failures[compartment]
+            if Failure.SENSOR_NONE in failures:
+                return None
+            if Failure.SENSOR_STUCK_OPEN in failures:
+                return True
+            if Failure.SENSOR_STUCK_CLOSED in failures:
+                return False
+            return self._stands_open(compartment)
+
+    def _stands_open(self, compartment: str) -> bool:
+        opened_at = self._opened_at[compartment]
+        if opened_at is None:
+            return False
+        left_open = Failure.LEFT_OPEN in self._failures[compartment]
+        if self._person_s is not None and not left_open and time.monotonic() - opened_at >= self._person_s:
+            self._opened_at[compartment] = None
+            return False
+        return True

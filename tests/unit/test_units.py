@@ -1,0 +1,118 @@
+"""The units are sound, tight, and start without waiting for a network or a clock."""
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from edge.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+UNITS = sorted((ROOT / "systemd").glob("*.service"))
+EXPOSURE_TENTHS = 15  # systemd-analyze security: 1.5 of 10
+
+each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+needs_systemd = pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="needs systemd-analyze (Debian package systemd)"
+)
+
+
+class _Unit(configparser.RawConfigParser):
+    """A unit file: keys may repeat, and keep their case."""
+
+    def __init__(self, path: Path):
+        super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
+        self.text = path.read_text(encoding="utf-8")
+        self.read_string(self.text)
+
+    def optionxform(self, optionstr: str) -> str:
+        return optionstr
+
+    def values(self, key: str) -> list[str]:
+        return re.findall(rf"^{key}=(.*)$", self.text, flags=re.MULTILINE)
+
+
+def test_there_is_a_unit_for_scanner_sync_and_hub():
+    assert [path.stem for path in UNITS] == ["edge-hub", "edge-scanner", "edge-sync"]
+
+
+@needs_systemd
+@each_unit
+def test_a_units_exposure_is_at_most_one_and_a_half(path):
+    run = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_TENTHS}", "--json=short", path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = [item["description"] for item in json.loads(run.stdout) if item["set"] is False]
+    assert run.returncode == 0, "\n".join(found)
+
+
+@needs_systemd
+@each_unit
+def test_systemd_understands_every_line_of_a_unit(path, tmp_path):
+    installed = re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (tmp_path / path.name).write_text(installed, encoding="utf-8")
+    run = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert path.stem not in run.stderr, run.stderr
+
+
+@each_unit
+def test_no_unit_waits_for_the_network_or_the_clock(path):
+    unit = _Unit(path)
+    ordered = " ".join(unit.get("Unit", key, fallback="") for key in ("After", "Requires", "Wants", "BindsTo"))
+    assert not re.search(r"network|time-sync|time-set|chrony|ntp|nss-lookup", ordered)
+    assert unit.get("Unit", "DefaultDependencies", fallback="yes") == "yes"
+
+
+@each_unit
+def test_every_unit_is_watched_and_never_given_up(path):
+    unit = _Unit(path)
+    assert unit.get("Service", "Type") == "notify"
+    assert int(unit.get("Service", "WatchdogSec")) > 0
+    assert unit.get("Service", "Restart") == "always"
+    assert unit.get("Unit", "StartLimitIntervalSec") == "0"
+
+
+def test_the_scanner_has_no_network_in_two_independent_ways():
+    unit = _Unit(ROOT / "systemd" / "edge-scanner.service")
+    assert unit.values("PrivateNetwork") == ["yes"]
+    assert unit.values("RestrictAddressFamilies") == ["AF_UNIX AF_NETLINK"]
+
+
+def test_only_the_scanner_may_touch_camera_and_pins():
+    nodes = {path.stem: {value.split()[0] for value in _Unit(path).values("DeviceAllow")} for path in UNITS}
+    assert nodes.pop("edge-scanner") == {"char-gpiochip", "char-media", "char-video4linux", "char-dma_heap"}
+    assert not any(nodes.values())
+
+
+def test_the_locks_are_released_however_the_scanner_ended():
+    assert _Unit(ROOT / "systemd" / "edge-scanner.service").values("ExecStopPost") == [
+        "/usr/lib/edge-scanner/bin/python3 -I -m edge.devices.release --profile /etc/edge-scanner/profile.toml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "target"),
+    [
+        ("edge-scanner", COMMANDS["run"]),
+        ("edge-sync", "sync.cli:main"),
+        ("edge-hub", "sync.hub.cli:main"),
+        ("edge-scanner ExecStopPost", "edge.devices.release:__name__"),
+    ],
+)
+def test_what_a_unit_executes_is_a_command_the_code_has(unit, target):
+    name, _, key = unit.partition(" ")
+    (line,) = _Unit(ROOT / "systemd" / f"{name}.service").values(key or "ExecStart")
+    module, _, attribute = target.partition(":")
+    assert hasattr(import_module(module), attribute)
+    source = Path(import_module(module).__file__).read_text(encoding="utf-8")
+    for option in re.findall(r" (--\w+)", line):
+        assert f'"{option}"' in source, f"{module} has no {option}"

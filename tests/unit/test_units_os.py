@@ -1,0 +1,82 @@
+"""The fragments for the operating system are ones its own tools understand, and say whom they serve."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path(__file__).parents[2] / "firmware-config"
+OS = FIRMWARE / "os"
+FRAGMENTS = sorted(
+    path for room in ("os", "boot") for path in (FIRMWARE / room).iterdir() if path.name != "cmdline.txt"
+)
+
+
+def tool(name: str, package: str) -> str:
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None or os.geteuid() != 0:
+        pytest.skip(f"needs root and {name} (Debian package {package})")
+    return path
+
+
+def run(*command: str | Path) -> str:
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout + outcome.stderr
+
+
+@pytest.fixture
+def root_with_users(tmp_path):
+    """An empty root in which the users of sysusers.conf exist."""
+    (tmp_path / "etc").mkdir()
+    run(tool("systemd-sysusers", "systemd"), f"--root={tmp_path}", OS / "sysusers.conf")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", FRAGMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_a_fragment_says_which_boards_and_releases_it_serves(path):
+    text = path.read_text(encoding="utf-8")
+    assert "serves" in text.lower()
+    assert "Pi" in text
+    assert "Bookworm" in text
+    assert "Trixie" in text
+
+
+def test_the_kernels_words_are_one_line_without_a_comment():
+    text = (FIRMWARE / "boot" / "cmdline.txt").read_text(encoding="utf-8")
+    assert text.count("\n") == 1
+    assert "#" not in text
+    explained = (FIRMWARE / "boot" / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{word}`" in explained for word in text.split())
+
+
+def test_the_scanners_user_is_made_and_may_use_cameras_and_pins(root_with_users):
+    groups = dict(line.split(":x:") for line in (root_with_users / "etc" / "group").read_text().splitlines())
+    assert {name for name, rest in groups.items() if "edge-scanner" in rest.split(":")[1].split(",")} == {
+        "gpio",
+        "video",
+    }
+    assert "edge-scanner:x:" in (root_with_users / "etc" / "passwd").read_text()
+
+
+def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
+    run(tool("systemd-tmpfiles", "systemd"), f"--root={root_with_users}", "--create", OS / "tmpfiles.conf")
+    modes = {
+        folder: (root_with_users / folder).stat().st_mode & 0o7777
+        for folder in ("var/lib/edge-scanner", "etc/edge-scanner/tls", "etc/edge-scanner", "var/lib/edge-hub")
+    }
+    assert modes == {
+        "var/lib/edge-scanner": 0o700, "etc/edge-scanner/tls": 0o750, "etc/edge-scanner": 0o750, "var/lib/edge-hub": 0o700,
+    }  # fmt: skip
+
+
+def test_the_firewall_loads(tmp_path):
+    known = (OS / "nftables.conf").read_text(encoding="utf-8").replace('"edge-scanner"', '"nobody"')
+    (tmp_path / "nftables.conf").write_text(known, encoding="utf-8")
+    run(tool("unshare", "util-linux"), "-n", tool("nft", "nftables"), "-f", tmp_path / "nftables.conf")
+
+
+def test_chrony_understands_its_sources():
+    run(tool("chronyd", "chrony"), "-p", "-f", OS / "chrony.conf")

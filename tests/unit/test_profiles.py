@@ -47,11 +47,18 @@ def test_no_lock_is_energised_by_the_pull_of_its_pin_before_software_runs(path):
         assert (compartment.lock_pin in PULLED_DOWN_AT_RESET) == locker.active_high, name
 
 
-def test_the_boot_fragment_holds_the_lockers_own_lock_pins_released():
-    locker = load(FIRMWARE / "profiles" / "locker-gpio.toml").locker
+def test_the_boot_fragment_prepares_the_lockers_own_pins():
+    profile = load(FIRMWARE / "profiles" / "locker-gpio.toml")
     fragment = (FIRMWARE / "boot" / "config-locker.txt").read_text(encoding="utf-8")
-    (pins,) = re.findall(r"^gpio=([\d,]+)=op,dl$", fragment, flags=re.MULTILINE)
-    assert {int(pin) for pin in pins.split(",")} == {door.lock_pin for door in locker.compartments.values()}
+    lines = re.findall(r"^gpio=([\d,]+)=(\S+)$", fragment, flags=re.MULTILINE)
+    state = {int(pin): how for pins, how in lines for pin in pins.split(",")}
+    doors = profile.locker.compartments.values()
+    lamps = profile.indicators.model_dump(include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"}).values()
+    assert state == (
+        {door.lock_pin: "op,dl" for door in doors}
+        | dict.fromkeys(lamps, "op,dl")
+        | {door.door_pin: "ip,pu" for door in doors}
+    )
 
 
 def test_the_published_schema_is_the_models_own():

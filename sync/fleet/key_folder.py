@@ -1,0 +1,126 @@
+"""A fleet's keys in a folder: one PEM file a purpose, readable by the owner alone.
+
+``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
+``configuration.pem`` and ``enrolment.pem`` what their names say; ``group.key`` is the secret
+behind dynamic codes; ``roots.cbor`` is public and goes onto the devices; ``fleet.json`` holds
+the issuer's name, the keys' window and the version of the last trust list.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.token.keys import PrivateKey, Signer, UnfitKeyError, signer
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+
+ROOT = "root"
+LISTED = (Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT)
+ROOTS_FILE = "roots.cbor"
+GROUP_KEY_FILE = "group.key"
+_FLEET_FILE = "fleet.json"
+
+
+class KeyFolderError(Exception):
+    """The folder cannot be made or used. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """What is public about a fleet's keys."""
+
+    issuer: str  # the iss of its tokens
+    not_before_s: int  # window of the listed keys, Unix seconds
+    expires_at_s: int
+    trust_list_version: int = 0  # of the last list built
+
+
+class KeyFolder:
+    """An existing folder of keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        if not (folder / _FLEET_FILE).is_file():
+            raise KeyFolderError(f"{folder} holds no fleet keys. Make them first: edge-fleet keys init {folder}")
+
+    def fleet(self) -> Fleet:
+        """Return the fleet's settings."""
+        try:
+            return Fleet(**json.loads((self._folder / _FLEET_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise KeyFolderError(f"{self._folder / _FLEET_FILE} cannot be read ({error}). Restore it.") from None
+
+    def keep(self, fleet: Fleet) -> None:
+        """Replace the fleet's settings, durably."""
+        replace_file(self._folder / _FLEET_FILE, _settings(fleet), mode=0o600)
+
+    def signer(self, name: Purpose | str) -> Signer:
+        """Return the signer of ``name``, a listed purpose or ``ROOT``."""
+        path = self._folder / f"{name}.pem"
+        try:
+            return signer(serialization.load_pem_private_key(path.read_bytes(), password=None))
+        except OSError as error:
+            raise KeyFolderError(f"cannot read {path}: {error.strerror}. Restore the key from your backup.") from None
+        except (ValueError, TypeError, UnfitKeyError) as error:
+            raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
+
+    def roots(self) -> Roots:
+        """Return the roots, as devices know them."""
+        return Roots(1, (self.signer(ROOT).public,))
+
+    def group_key(self) -> bytes:
+        """Return the secret behind dynamic codes."""
+        path = self._folder / GROUP_KEY_FILE
+        try:
+            return bytes.fromhex(path.read_text(encoding="ascii").strip())
+        except (OSError, ValueError) as error:
+            raise KeyFolderError(f"cannot read {path} ({error}). Restore it from your backup.") from None
+
+
+def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> KeyFolder:
+    """Make ``folder`` (mode 0700) and its keys (0600). Raises KeyFolderError; never overwrites a key."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise KeyFolderError(f"{folder} is not empty: keys are never overwritten. Name a new folder.")
+        folder.chmod(0o700)
+        for name in (ROOT, *LISTED):
+            on_p256 = name is Purpose.TOKEN and issuer_alg == "ESP256"
+            private = ec.generate_private_key(ec.SECP256R1()) if on_p256 else Ed25519PrivateKey.generate()
+            replace_file(folder / f"{name}.pem", _pem(private), mode=0o600)
+        replace_file(folder / GROUP_KEY_FILE, group_key.hex().encode() + b"\n", mode=0o600)
+        replace_file(folder / _FLEET_FILE, _settings(fleet), mode=0o600)
+        made = KeyFolder(folder)
+        replace_file(folder / ROOTS_FILE, made.roots().to_bytes(), mode=0o644)
+    except OSError as error:
+        raise KeyFolderError(f"cannot make keys in {folder}: {error.strerror}.") from None
+    return made
+
+
+def replace_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Write ``path`` as a whole or not at all, with ``mode`` from its first byte."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
+
+
+def _pem(private: PrivateKey) -> bytes:
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _settings(fleet: Fleet) -> bytes:
+    return json.dumps(asdict(fleet), indent=2).encode() + b"\n"

@@ -1,0 +1,50 @@
+"""``edge-fleet keys``: make the keys of a new fleet."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import click
+
+from sync.fleet import key_folder
+from sync.fleet.key_folder import Fleet, KeyFolderError
+
+_DAY_S = 86_400
+
+
+@click.group()
+def keys() -> None:
+    """Make and look after the fleet's keys.
+
+    Example: edge-fleet keys init ./fleet-keys
+    """
+
+
+@keys.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--issuer", default="platform", show_default=True, metavar="NAME", help="The iss of its tokens.")
+@click.option(
+    "--issuer-alg",
+    type=click.Choice(["Ed25519", "ESP256"], case_sensitive=False),
+    default="Ed25519",
+    show_default=True,
+    help="ESP256 for issuers whose HSM or KMS knows no Ed25519.",
+)
+@click.option("--valid-days", type=click.IntRange(1, 36_500), default=3650, show_default=True, help="Keys' lifetime.")
+def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int) -> None:
+    """Make the root, issuer and document keys of a new fleet in DIR, readable by you alone.
+
+    Keep root.pem offline: who has it decides what every device believes.
+
+    Example: edge-fleet keys init ./fleet-keys
+    """
+    if not issuer.isprintable() or not 1 <= len(issuer.encode()) <= 40:
+        raise click.BadParameter("a name of 1 to 40 bytes is needed", param_hint="--issuer")
+    fleet = Fleet(issuer=issuer, not_before_s=0, expires_at_s=int(time.time()) + valid_days * _DAY_S)
+    try:
+        key_folder.create(folder, fleet, issuer_alg=issuer_alg, group_key=secrets.token_bytes(32))
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Keys are in {folder}. Next: edge-fleet trust-list build --keys {folder} -o trust-list.cbor", err=True)

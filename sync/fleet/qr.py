@@ -1,0 +1,53 @@
+"""A token as a QR picture that is known to read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sync.fleet.key_folder import replace_file
+
+MODULE_PX = 8
+QUIET_ZONE = 4  # modules, ISO/IEC 18004
+
+
+class QrError(Exception):
+    """No picture could be made. The message says what to do."""
+
+
+def write_qr(token: str, path: Path) -> None:
+    """Write ``token`` as a PNG in alphanumeric mode, level M, after reading the picture back. Raises QrError."""
+    png = render(token)
+    read = read_back(png)
+    if read != token.encode():
+        raise QrError(f"the picture of {path.name} did not read back as its token, so it was not kept")
+    try:
+        replace_file(path, png, mode=0o644)
+    except OSError as error:
+        raise QrError(f"cannot write {path}: {error.strerror}") from None
+
+
+def render(token: str) -> bytes:
+    """Return ``token`` as a PNG."""
+    try:
+        import segno
+    except ImportError:
+        raise QrError("QR pictures need segno: pip install 'edge-scanner[fleet]'") from None
+    code = segno.make_qr(token, mode="alphanumeric", error="m", boost_error=False)
+    png = io.BytesIO()
+    code.save(png, kind="png", scale=MODULE_PX, border=QUIET_ZONE)
+    return png.getvalue()
+
+
+def read_back(png: bytes) -> bytes | None:
+    """Return what the one QR code in ``png`` holds to the devices' first decoder; None for none or several."""
+    import zxingcpp
+
+    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        return None
+    symbols = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2))
+    return bytes(symbols[0].bytes) if len(symbols) == 1 else None

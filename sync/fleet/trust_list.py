@@ -1,0 +1,87 @@
+"""``edge-fleet trust-list``: which keys the devices are to believe, signed by the root."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.token.claims import Kind
+from edge.token.keys import PublicKey
+from edge.token.purpose import Purpose
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, KeyFolderError, replace_file
+
+_DAY_S = 86_400
+
+
+@click.group("trust-list")
+def trust_list() -> None:
+    """Build the signed list of the keys that devices believe.
+
+    Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
+    """
+
+
+@trust_list.command()
+@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
+@click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--audience", "audiences", multiple=True, metavar="ID", help="Tokens only for these.  [default: any]")
+@click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice([kind.code for kind in Kind]), help="Tokens only of these."
+)
+@click.option("--largest-amount-minor", type=click.IntRange(0), metavar="N", help="Tokens only up to this amount.")
+@click.option("--valid-days", type=click.IntRange(1, 3650), default=400, show_default=True, help="Until the next list.")
+def build(
+    *,
+    keys_dir: Path,
+    output: Path,
+    audiences: tuple[str, ...],
+    kinds: tuple[str, ...],
+    largest_amount_minor: int | None,
+    valid_days: int,
+) -> None:
+    """Write the signed trust list to FILE, one version up, and its root keys beside it (FILE.roots).
+
+    Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
+    """
+    issued_at_s = int(time.time())
+    try:
+        folder = KeyFolder(keys_dir)
+        fleet = folder.fleet()
+        fleet = replace(fleet, trust_list_version=fleet.trust_list_version + 1)
+        scope = {
+            "issuers": frozenset({fleet.issuer}),
+            "audiences": frozenset(audiences) or None,
+            "kinds": frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
+            "largest_amount_minor": largest_amount_minor,
+        }
+        trust = TrustList(
+            version=fleet.trust_list_version,
+            issued_at_s=issued_at_s,
+            expires_at_s=issued_at_s + valid_days * _DAY_S,
+            keys=tuple(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
+        )
+        roots = folder.roots()
+        folder.keep(fleet)  # before the list is out: a version is never used twice
+        replace_file(output, sign_trust_list(trust, folder.signer(ROOT), roots), mode=0o644)
+        replace_file(output.with_name(output.name + ".roots"), roots.to_bytes(), mode=0o644)
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"cannot write {error.filename or output}: {error.strerror}.") from None
+    click.echo(f"Trust list {trust.version} is in {output}; its root keys are beside it in {output}.roots.", err=True)
+
+
+def _trusted(key: PublicKey, purpose: Purpose, fleet: Fleet, scope: dict[str, Any]) -> TrustedKey:
+    return TrustedKey(
+        key=key,
+        purposes=frozenset({purpose}),
+        not_before_s=fleet.not_before_s,
+        expires_at_s=fleet.expires_at_s,
+        **(scope if purpose is Purpose.TOKEN else {}),
+    )

@@ -73,6 +73,12 @@ class Indicators(_Section):
     active_high: bool = True
     hold_s: float = Field(2.5, ge=0.2, le=30)  # how long a result stays before idle shows again
 
+    @property
+    def pins(self) -> dict[str, int]:
+        """The pins that are wired, by name."""
+        named = self.model_dump(include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"})
+        return {name: pin for name, pin in named.items() if pin is not None}
+
 
 class Compartment(_Section):
     """One door: its lock relay and its contact."""
@@ -157,8 +163,7 @@ class Profile(_Section):
         return self
 
     def _pins(self) -> list[tuple[str, int]]:
-        lamps = self.indicators.model_dump(include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"})
-        pins = [(f"indicators.{name}", pin) for name, pin in lamps.items() if pin is not None]
+        pins = [(f"indicators.{name}", pin) for name, pin in self.indicators.pins.items()]
         for name, door in self.locker.compartments.items():
             pins.append((f"locker.compartments.{name}.lock_pin", door.lock_pin))
             if door.door_pin is not None:

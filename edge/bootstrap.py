@@ -66,9 +66,9 @@ def camera_opener(section: Camera) -> OpenCamera:
 
             return lambda: VideoFile(Path(section.path or ""))
         case "images":
-            from edge.capture.images import ImageFolder
+            from edge.capture.images import PictureFolder
 
-            return lambda: ImageFolder(Path(section.path or ""))
+            return lambda: PictureFolder(Path(section.path or ""))
         case _:
             assert_never(section.source)
 

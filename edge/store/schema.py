@@ -116,7 +116,8 @@ CREATE TABLE ledger (
   CHECK ((use_no IS NULL) = (reverses IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX ledger_reversed_once ON ledger (reverses) WHERE reverses IS NOT NULL;
-CREATE INDEX ledger_risk ON ledger (at_s) WHERE risk IS NOT NULL;
+CREATE INDEX ledger_risk_by_time ON ledger (at_s) WHERE risk IS NOT NULL;
+CREATE INDEX ledger_risk_by_event ON ledger (epoch_no, seq) WHERE risk IS NOT NULL;
 CREATE TABLE review (                      -- a second person's approval
   ledger_id INTEGER PRIMARY KEY REFERENCES ledger (id),
   state TEXT NOT NULL,                     -- pending | approved | rejected

@@ -1,0 +1,284 @@
+"""Decide whether a believed code may be honoured now.
+
+Every fact the verdict rests on is an argument: no clock, no database, no log.
+A journalled scan therefore replays to the same verdict on any machine.
+The first rule that fails gives the verdict, most fundamental first (REDEMPTION, "Verdicts").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from edge.config import Policy
+from edge.entitlement import Entitlement, OrderStatus
+from edge.instant import ClockTrust, Instant
+from edge.standing import Asked, Place, Standing, Use
+from edge.token.claims import Claims, Kind
+from edge.verdict import Verdict
+
+
+class Risk(StrEnum):
+    """What was not certain when a code was honoured. Every one is in the event."""
+
+    NOT_IN_CACHE = "not_in_cache"  # a good signature, and nothing else known
+    SITE_HOME = "site_home"  # another device of the site may have honoured it meanwhile
+    CLOCK_FLOOR_ONLY = "clock_floor_only"  # it may have expired already
+    ORDERS_STALE = "orders_stale"  # it may have been cancelled meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict with its reason, and when honoured, exactly what."""
+
+    verdict: Verdict
+    detail: str = ""  # in English, for the log; no personal data
+    units: int = 0
+    amount_minor: int | None = None
+    doors: tuple[str, ...] = ()  # compartments to open, in this order
+    continues: Use | None = None  # a pickup under way: no new use, only its doors
+    reopening: bool = False  # those doors were opened before
+    risks: tuple[Risk, ...] = ()
+    prior: Use | None = None  # with ALREADY_REDEEMED: when
+
+
+def decide(
+    claims: Claims,
+    standing: Standing,
+    *,
+    place: Place,
+    policy: Policy,
+    now: Instant,
+    asked: Asked = Asked(),  # noqa: B008 - immutable
+    grace_s: float = 0,
+) -> Decision:
+    """Return the verdict on ``claims``. Total: never raises. ``grace_s``: how long a pickup's door may be reopened."""
+    case = _Case(claims, standing, place, policy, now, asked, grace_s)
+    for rule in _RULES:
+        failure = rule(case)
+        if failure is not None:
+            return failure
+    return _accept(case)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    claims: Claims
+    standing: Standing
+    place: Place
+    policy: Policy
+    now: Instant
+    asked: Asked
+    grace_s: float
+
+    @property
+    def entitlement(self) -> Entitlement | None:
+        return self.standing.entitlement
+
+    @property
+    def total_units(self) -> int:
+        """The token's quantity, or less where the platform now says less; never more than was signed."""
+        return min(self.claims.quantity, self.entitlement.quantity) if self.entitlement else self.claims.quantity
+
+    @property
+    def total_minor(self) -> int | None:
+        said = (self.claims.amount_minor, self.entitlement.amount_minor if self.entitlement else None)
+        return min((amount for amount in said if amount is not None), default=None)
+
+    @property
+    def in_parts(self) -> bool:
+        """A single voucher with a value is used up by amount; anything else by count."""
+        return self.total_units == 1 and bool(self.total_minor) and self.claims.kind is Kind.WRITE_OFF
+
+    @property
+    def left(self) -> int:
+        """Units left, or minor units of money for a voucher in parts."""
+        if self.in_parts:
+            return (self.total_minor or 0) - sum(use.amount_minor or 0 for use in self.standing.uses)
+        return self.total_units - sum(use.units for use in self.standing.uses)
+
+    @property
+    def wanted(self) -> int:
+        if self.in_parts:
+            return self.left if self.asked.amount_minor is None else self.asked.amount_minor
+        return self.asked.units
+
+    @property
+    def value_minor(self) -> int | None:
+        """What this redemption is worth: the part asked for, or the units' share of the whole."""
+        if self.in_parts:
+            return self.wanted
+        if self.total_minor is None:
+            return None
+        return self.total_minor * self.wanted // max(self.total_units, 1)
+
+
+def _no(verdict: Verdict, detail: str) -> Decision:
+    return Decision(verdict=verdict, detail=detail)
+
+
+def _site(case: _Case) -> Decision | None:
+    here = case.place
+    if case.claims.audience != here.site_id and case.claims.audience not in here.groups:
+        return _no(Verdict.WRONG_SITE, f"the code is for {case.claims.audience}")
+    order = case.entitlement
+    if order is None:
+        return None
+    if order.home_device not in (None, here.device_id):
+        return _no(Verdict.WRONG_SITE, f"homed on device {order.home_device}")
+    if order.home_device is None and order.home_site != here.site_id:
+        return _no(Verdict.WRONG_SITE, f"homed on site {order.home_site}")
+    strangers = [name for name in order.compartments if name not in here.compartments]
+    if case.claims.kind is Kind.PICKUP and strangers:
+        return _no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
+    return None
+
+
+def _kind(case: _Case) -> Decision | None:
+    kind = case.claims.kind
+    if kind not in case.place.kinds:
+        return _no(Verdict.WRONG_KIND, f"this device does not serve {kind.code}")
+    if case.entitlement is not None and case.entitlement.kind is not kind:
+        return _no(Verdict.WRONG_KIND, f"the code says {kind.code}, the order {case.entitlement.kind.code}")
+    return None
+
+
+def _withdrawn(case: _Case) -> Decision | None:
+    if case.standing.revoked:
+        return _no(Verdict.REVOKED, "the platform revoked this code")
+    if case.standing.campaign_withdrawn:
+        return _no(Verdict.CAMPAIGN_WITHDRAWN, f"campaign {case.entitlement.campaign if case.entitlement else ''}")
+    return None
+
+
+def _status(case: _Case) -> Decision | None:
+    order = case.entitlement
+    if order is None:
+        return None
+    match order.status:
+        case OrderStatus.CANCELLED:
+            return _no(Verdict.ORDER_CANCELLED, "the order was cancelled")
+        case OrderStatus.REFUNDED:
+            return _no(Verdict.ORDER_REFUNDED, "the order was refunded")
+        case OrderStatus.AWAITING_PAYMENT:
+            return _no(Verdict.NOT_PAID, "the order is not paid in full")
+        case OrderStatus.PAID:
+            return _no(Verdict.NOT_READY, "the order is paid and not yet ready")
+        case OrderStatus.READY | OrderStatus.SHIPPED:
+            if case.claims.kind is Kind.PICKUP and case.place.compartments and not order.compartments:
+                return _no(Verdict.NOT_READY, "the parcel is in no compartment yet")
+            return None
+        case _:
+            assert_never(order.status)
+
+
+def _window(case: _Case) -> Decision | None:
+    opens_s, closes_s = case.claims.not_before_s, case.claims.expires_at_s
+    if case.entitlement is not None:
+        opens_s = max(opens_s, case.entitlement.not_before_s)
+        closes_s = min(closes_s, case.entitlement.expires_at_s)
+    if case.now.unix_s < opens_s:
+        return _no(Verdict.TOO_EARLY, f"opens at {opens_s}")
+    if case.now.unix_s >= closes_s:
+        return _no(Verdict.EXPIRED, f"expired at {closes_s}")
+    return None
+
+
+def _pickup_under_way(case: _Case) -> Decision | None:
+    """Doors of a use that is written already: those left go on, those opened may open again within the grace."""
+    if case.claims.kind is not Kind.PICKUP or not case.standing.uses or not case.standing.doors:
+        return None
+    use = case.standing.uses[-1]
+    if case.standing.blocked is not None or any(door.live for door in case.standing.doors):
+        return None
+    left = tuple(door.compartment for door in case.standing.doors if door.emptied is False)
+    if left:
+        return Decision(verdict=Verdict.ACCEPTED, detail="doors that are left", doors=left, continues=use)
+    again = tuple(door.compartment for door in case.standing.doors if _within_grace(door.ended_s, case))
+    if again and case.left <= 0:
+        return Decision(verdict=Verdict.ACCEPTED, detail="reopened", doors=again, continues=use, reopening=True)
+    return None
+
+
+def _within_grace(ended_s: int | None, case: _Case) -> bool:
+    return ended_s is not None and 0 <= case.now.unix_s - ended_s < case.grace_s
+
+
+def _left(case: _Case) -> Decision | None:
+    if case.left <= 0 and case.standing.uses:
+        last = case.standing.uses[-1]
+        where = f"at {last.at_s} on {case.place.device_id}"
+        return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
+    if not 1 <= case.wanted <= case.left:
+        return _no(Verdict.QUANTITY_EXCEEDED, f"{case.wanted} asked, {max(case.left, 0)} left")
+    return None
+
+
+def _authority(case: _Case) -> Decision | None:
+    """Whether this device may honour it without asking: homes and floor limits (REDEMPTION's table, offline)."""
+    order, policy = case.entitlement, case.policy
+    if order is None:
+        if case.claims.kind is Kind.PICKUP and case.place.compartments:
+            return _no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
+        if policy.offline_unknown == "refuse":
+            return _no(Verdict.NEEDS_ONLINE, "not in the cache")
+    elif order.home_device is None and policy.offline_site_home == "refuse":
+        return _no(Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it")
+    if _floor_applies(case):
+        over = _over_floor(case)
+        return None if over is None else _no(Verdict.OVER_FLOOR_LIMIT, over)
+    return None
+
+
+def _floor_applies(case: _Case) -> bool:
+    order = case.entitlement
+    unsure_when = case.now.trust is ClockTrust.FLOOR_ONLY and case.claims.kind.code not in case.policy.floor_only_kinds
+    return order is None or order.home_device is None or unsure_when
+
+
+def _over_floor(case: _Case) -> str | None:
+    """Which floor limit this redemption would break, or None (EMV's floor limits for offline cards)."""
+    floor, standing, value = case.policy.floor, case.standing, case.value_minor or 0
+    if value > floor.amount_minor:
+        return f"amount {value} above the floor limit {floor.amount_minor}"
+    if standing.exposure.uses_today >= floor.uses_a_day:
+        return f"{standing.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
+    if standing.exposure.amount_minor + value > floor.exposure_minor:
+        return f"exposure would be above {floor.exposure_minor}"
+    if standing.heard_s is None or case.now.unix_s - standing.heard_s > floor.longest_offline_s:
+        return f"the platform was last heard at {standing.heard_s}"
+    return None
+
+
+def _blocked(case: _Case) -> Decision | None:
+    return None if case.standing.blocked is None else _no(Verdict.BLOCKED_DEVICE, case.standing.blocked)
+
+
+_RULES: tuple[Callable[[_Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
+_RULES += (_pickup_under_way, _left, _authority, _blocked)
+
+
+def _accept(case: _Case) -> Decision:
+    order, limit = case.entitlement, case.policy.review_above_minor
+    review = (order is not None and order.review) or (limit is not None and (case.value_minor or 0) > limit)
+    return Decision(
+        verdict=Verdict.ACCEPTED_PENDING_REVIEW if review else Verdict.ACCEPTED,
+        units=1 if case.in_parts else case.wanted,
+        amount_minor=case.value_minor,
+        doors=order.compartments if order is not None and case.claims.kind is Kind.PICKUP else (),
+        risks=_risks(case),
+    )
+
+
+def _risks(case: _Case) -> tuple[Risk, ...]:
+    order, standing = case.entitlement, case.standing
+    stale = standing.heard_s is None or case.now.unix_s - standing.heard_s > case.policy.orders_max_age_s
+    taken = {
+        Risk.NOT_IN_CACHE: order is None,
+        Risk.SITE_HOME: order is not None and order.home_device is None,
+        Risk.CLOCK_FLOOR_ONLY: case.now.trust is ClockTrust.FLOOR_ONLY,
+        Risk.ORDERS_STALE: order is not None and stale,
+    }
+    return tuple(risk for risk, is_taken in taken.items() if is_taken)

@@ -1,0 +1,215 @@
+"""Honour a believed code once: read, decide, write and enqueue in one transaction (laws 1 to 3).
+
+When ``redeem`` returns an honoured verdict, the redemption, its event and what the lock may
+be told are on disk. It never raises for what the disk does: that is ``store_unavailable``,
+and then nothing was honoured.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from edge.config import Policy
+from edge.decision import Decision, decide
+from edge.facts import Facts, dump_policy
+from edge.instant import Instant
+from edge.standing import Asked, Place, Standing
+from edge.store import journal, ledger
+from edge.store.journal import Entry
+from edge.store.outbox import append
+from edge.store.standing import read_standing
+from edge.store.store import Store, StoreUnavailableError
+from edge.token.claims import Claims, Refusal
+from edge.token.rejection import Rejection
+from edge.uuid7 import uuid7
+from edge.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redemption:
+    """What came of a scan. ``ledger_id`` and ``intents`` are set only when it was honoured."""
+
+    reason: Verdict | Rejection
+    detail: str
+    claims: Claims | None
+    decision: Decision | None = None
+    ledger_id: int | None = None
+    journal_id: int | None = None  # None: the store was not available
+    intents: tuple[int, ...] = ()  # for ``Pickups.begin``: doors in walking order
+
+    @property
+    def honoured(self) -> bool:
+        """Whether a lamp may be green and a lock told."""
+        return isinstance(self.reason, Verdict) and self.reason.honoured
+
+
+class Redeemer:
+    """Redeems at one place under one policy. Threads may share it; ``store`` None means there is none now."""
+
+    def __init__(
+        self,
+        store: Store | None,
+        *,
+        place: Place,
+        policy: Policy,
+        grace_s: float,
+        random_bytes: Callable[[int], bytes],
+        unavailable: str = "no store",
+    ) -> None:
+        self._store = store
+        self._place = place
+        self._policy = policy
+        self._grace_s = grace_s
+        self._random_bytes = random_bytes
+        self._unavailable = unavailable
+        self._document = dump_policy(place, policy, grace_s)
+
+    def redeem(
+        self,
+        claims: Claims,
+        now: Instant,
+        *,
+        asked: Asked = Asked(),  # noqa: B008 - immutable
+        operator: str | None = None,
+        decode_ms: float | None = None,
+    ) -> Redemption:
+        """Honour or refuse ``claims``, whose signature held. On disk when this returns."""
+        if self._store is None:
+            return self._nothing(claims, self._unavailable)
+        scan = _Scan(claims, now, asked, operator, decode_ms)
+        try:
+            with self._store.transaction() as connection:
+                return self._redeem(connection, scan)
+        except (StoreUnavailableError, sqlite3.Error) as error:
+            return self._nothing(claims, str(error))
+
+    def refuse(
+        self, refusal: Refusal, now: Instant, *, operator: str | None = None, decode_ms: float | None = None
+    ) -> Redemption:
+        """Journal a code that was not believed; tell the platform where the signature held."""
+        claims, reason = refusal.claims, refusal.reason.value
+        refused = Redemption(reason=refusal.reason, detail=refusal.detail, claims=claims)
+        if self._store is None:
+            return refused
+        entry = Entry(
+            reason=reason,
+            detail=refusal.detail,
+            now=now,
+            cti=claims.cti if claims else None,
+            order_id=claims.order_id if claims else None,
+            operator=operator,
+            decode_ms=decode_ms,
+        )
+        try:
+            with self._store.transaction() as connection:
+                if claims is not None:
+                    self._tell_refusal(connection, _Scan(claims, now, Asked(), operator), reason, refusal.detail)
+                return replace(refused, journal_id=journal.write(connection, entry))
+        except (StoreUnavailableError, sqlite3.Error):
+            return refused  # refused all the same
+
+    def _redeem(self, connection: sqlite3.Connection, scan: _Scan) -> Redemption:
+        claims = scan.claims
+        standing = read_standing(connection, claims.cti, scan.now)
+        decision = decide(
+            claims,
+            standing,
+            place=self._place,
+            policy=self._policy,
+            now=scan.now,
+            asked=scan.asked,
+            grace_s=self._grace_s,
+        )
+        ledger_id: int | None = None
+        intents: tuple[int, ...] = ()
+        if decision.verdict.honoured:
+            ledger_id = self._honour(connection, scan, standing, decision)
+            intents = self._reserve(connection, scan, decision, ledger_id)
+        else:
+            self._tell_refusal(connection, scan, decision.verdict.value, decision.detail)
+        return Redemption(
+            reason=decision.verdict,
+            detail=decision.detail,
+            claims=claims,
+            decision=decision,
+            ledger_id=ledger_id,
+            journal_id=self._journal(connection, scan, standing, decision, ledger_id),
+            intents=intents,
+        )
+
+    def _honour(self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, decision: Decision) -> int:
+        """Write the use, or, where a pickup goes on, only its event; return the ledger row it belongs to."""
+        use = decision.continues
+        if use is None:
+            return ledger.write_use(
+                connection,
+                scan.claims,
+                decision,
+                use_no=standing.next_use_no,
+                now=scan.now,
+                operator=scan.operator,
+                event_id=self._event_id(scan.now),
+            )
+        body = {"use": use.use_no, "doors": list(decision.doors)}
+        self._tell(connection, scan, "reopened" if decision.reopening else "continued", body)
+        return use.ledger_id
+
+    def _reserve(
+        self, connection: sqlite3.Connection, scan: _Scan, decision: Decision, ledger_id: int
+    ) -> tuple[int, ...]:
+        """Write what the lock may be told, one row a door (law 5)."""
+        intents = []
+        for position, compartment in enumerate(decision.doors):
+            cursor = connection.execute(
+                "INSERT INTO intent (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
+                " VALUES (?, ?, ?, ?, ?, 'reserved', ?)",
+                (ledger_id, scan.claims.cti, compartment, position, decision.reopening, scan.now.unix_s),
+            )
+            intents.append(int(cursor.lastrowid or 0))
+        return tuple(intents)
+
+    def _journal(
+        self,
+        connection: sqlite3.Connection,
+        scan: _Scan,
+        standing: Standing,
+        decision: Decision,
+        ledger_id: int | None,
+    ) -> int:
+        entry = Entry(
+            reason=decision.verdict.value,
+            detail=decision.detail,
+            now=scan.now,
+            cti=scan.claims.cti,
+            order_id=scan.claims.order_id,
+            operator=scan.operator,
+            ledger_id=ledger_id,
+            decode_ms=scan.decode_ms,
+            policy_no=journal.policy_number(connection, self._document),
+            facts=Facts(claims=scan.claims, standing=standing, now=scan.now, asked=scan.asked),
+        )
+        return journal.write(connection, entry)
+
+    def _tell_refusal(self, connection: sqlite3.Connection, scan: _Scan, reason: str, detail: str) -> None:
+        self._tell(connection, scan, "refused", {"reason": reason, "detail": detail})
+
+    def _tell(self, connection: sqlite3.Connection, scan: _Scan, kind: str, body: dict[str, object]) -> None:
+        whole = {"cti": scan.claims.cti.hex(), "order": scan.claims.order_id, **body, "operator": scan.operator}
+        append(connection, type=kind, body=whole, now=scan.now, id=self._event_id(scan.now))
+
+    def _event_id(self, now: Instant) -> str:
+        return uuid7(now.unix_s * 1000, self._random_bytes(10))
+
+    def _nothing(self, claims: Claims, detail: str) -> Redemption:
+        return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=detail, claims=claims)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    claims: Claims
+    now: Instant
+    asked: Asked
+    operator: str | None
+    decode_ms: float | None = None

@@ -1,0 +1,139 @@
+"""The permanent record of what was honoured. Rows are only added; a reversal is a row that names another."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from edge.decision import Decision
+from edge.instant import ClockTrust, Instant
+from edge.store.outbox import append_text
+from edge.store.store import Store
+from edge.token.claims import Claims
+from edge.verdict import Verdict
+
+REVERSED = "reversed"
+_COLUMNS = (
+    "l.id, l.cti, l.use_no, l.reverses, l.order_id, l.kind, l.units, l.amount_minor, l.currency, l.verdict, l.reason,"
+    " l.at_s, l.trust, l.operator, l.risk, e.epoch, l.seq, l.seq <= e.settled_through"
+)
+_INSERT = (
+    "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency, verdict, reason, at_s,"
+    " trust, operator, risk, epoch_no, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRow:
+    """One line of the ledger. ``use_no`` is None and ``reverses`` set for a reversal."""
+
+    id: int
+    cti: bytes
+    use_no: int | None
+    reverses: int | None
+    order_id: str
+    kind: str
+    units: int
+    amount_minor: int | None
+    currency: str | None
+    verdict: str
+    reason: str | None
+    at: Instant
+    operator: str | None
+    risks: tuple[str, ...]
+    epoch: str
+    seq: int
+    settled: bool  # the platform has acknowledged it
+
+
+def write_use(
+    connection: sqlite3.Connection,
+    claims: Claims,
+    decision: Decision,
+    *,
+    use_no: int,
+    now: Instant,
+    operator: str | None,
+    event_id: str,
+) -> int:
+    """Write an honoured decision and its event in the caller's transaction; return the ledger row's id."""
+    risk = " ".join(decision.risks) or None
+    body = {
+        "cti": claims.cti.hex(),
+        "order": claims.order_id,
+        "kind": claims.kind.code,
+        "use": use_no,
+        "units": decision.units,
+        "amount_minor": decision.amount_minor,
+        "currency": claims.currency,
+        "verdict": decision.verdict.value,
+        "risks": list(decision.risks),
+        "operator": operator,
+        "doors": list(decision.doors),
+        "kid": claims.kid.hex(),
+    }
+    epoch_no, seq = append_text(connection, type="redeemed", text=_json(body), now=now, id=event_id)
+    row = (
+        claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
+        claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, epoch_no, seq,
+    )  # fmt: skip
+    ledger_id = connection.execute(_INSERT, row).lastrowid
+    assert ledger_id is not None
+    if decision.verdict is Verdict.ACCEPTED_PENDING_REVIEW:
+        opened = "INSERT INTO review (ledger_id, state, opened_s) VALUES (?, 'pending', ?)"
+        connection.execute(opened, (ledger_id, now.unix_s))
+    return ledger_id
+
+
+def write_reversal(
+    connection: sqlite3.Connection, ledger_id: int, *, reason: str, now: Instant, operator: str | None, event_id: str
+) -> int | None:
+    """Take a use back, with its event, in the caller's transaction; None when it was taken back before."""
+    found = connection.execute(
+        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency FROM ledger l WHERE id = ? AND"
+        " use_no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
+        (ledger_id,),
+    ).fetchone()
+    if found is None:
+        return None
+    cti, use_no, order_id, kind, units, amount_minor, currency = found
+    body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
+    epoch_no, seq = append_text(connection, type="reversed", text=_json(body), now=now, id=event_id)
+    row = (
+        cti, None, ledger_id, order_id, kind, units, amount_minor, currency, REVERSED, reason, now.unix_s,
+        now.trust.value, operator, None, epoch_no, seq,
+    )  # fmt: skip
+    return connection.execute(_INSERT, row).lastrowid
+
+
+def rows(store: Store, *, cti: bytes | None = None, after_id: int = 0, limit: int = 1000) -> list[LedgerRow]:
+    """Ledger rows in the order they were written, of one code or of all."""
+    with store.read() as connection:
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM ledger l JOIN epoch e ON e.no = l.epoch_no"  # noqa: S608 - constants
+            " WHERE l.id > ?1 AND (?2 IS NULL OR l.cti = ?2) ORDER BY l.id LIMIT ?3",
+            (after_id, cti, limit),
+        ).fetchall()
+    return [_row(row) for row in found]
+
+
+def count(store: Store) -> int:
+    """How many rows the ledger has."""
+    with store.read() as connection:
+        return int(connection.execute("SELECT count(*) FROM ledger").fetchone()[0])
+
+
+def _row(row: tuple) -> LedgerRow:  # type: ignore[type-arg]
+    (ledger_id, cti, use_no, reverses, order_id, kind, units, amount_minor, currency, verdict, reason, at_s, trust,
+     operator, risk, epoch, seq, settled) = row  # fmt: skip
+    return LedgerRow(
+        id=ledger_id, cti=cti, use_no=use_no, reverses=reverses, order_id=order_id, kind=kind, units=units,
+        amount_minor=amount_minor, currency=currency, verdict=verdict, reason=reason,
+        at=Instant(unix_s=at_s, trust=ClockTrust(trust)), operator=operator, risks=tuple((risk or "").split()),
+        epoch=epoch, seq=seq, settled=bool(settled),
+    )  # fmt: skip
+
+
+def _json(body: object) -> str:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,78 @@
+"""Read what the store knows about a code, in the transaction that decides on it: two or three lookups by key."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+
+from edge.entitlement import Entitlement
+from edge.instant import ClockTrust, Instant
+from edge.standing import Door, Exposure, Standing, Use
+from edge.store.orders import COLUMNS, entitlement_of
+
+_DAY_S = 86_400
+
+_KNOWN = f"""
+    SELECT d.blocked, f.heard_s,
+      EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
+      e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
+      {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
+    FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
+"""  # noqa: S608 - constants
+_ROWS = "SELECT id, use_no, units, amount_minor, at_s, reverses FROM ledger WHERE cti = ? ORDER BY id"
+_DOORS = "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
+_STANDS = "l.reverses IS NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)"
+_USES_TODAY = f"SELECT count(*) FROM ledger l WHERE l.risk IS NOT NULL AND l.at_s > ? AND {_STANDS}"  # noqa: S608
+_NOT_ACKNOWLEDGED = f"""
+    SELECT coalesce(sum(l.amount_minor), 0)
+    FROM epoch e JOIN ledger l ON l.epoch_no = e.no AND l.seq > e.settled_through
+    WHERE l.risk IS NOT NULL AND {_STANDS}
+"""  # noqa: S608
+
+
+def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> Standing:
+    """What is known about ``cti`` as of the caller's transaction."""
+    blocked, heard_s, revoked, withdrawn, *order = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
+    entitlement = entitlement_of(tuple(order)) if order[0] is not None else None
+    rows = connection.execute(_ROWS, (cti,)).fetchall()
+    taken_back = {row[5] for row in rows}
+    uses = tuple(
+        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s)
+        for ledger, number, units, amount, at_s, _ in rows
+        if number is not None and ledger not in taken_back
+    )
+    return Standing(
+        entitlement=entitlement,
+        uses=uses,
+        doors=_doors(connection, cti, uses[-1].ledger_id) if uses else (),
+        next_use_no=1 + max((row[1] or 0 for row in rows), default=0),
+        revoked=bool(revoked),
+        campaign_withdrawn=bool(withdrawn),
+        blocked=blocked,
+        heard_s=heard_s,
+        exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else Exposure(),
+    )
+
+
+def _doors(connection: sqlite3.Connection, cti: bytes, ledger_id: int) -> tuple[Door, ...]:
+    """Each compartment of a use, in walking order. The grace runs from the end of its first opening."""
+    doors: dict[str, Door] = {}
+    for name, state, ended_s in connection.execute(_DOORS, (cti, ledger_id)):
+        door = doors.get(name) or Door(compartment=name, live=False, emptied=False, ended_s=None)
+        if ended_s is None:
+            door = replace(door, live=True)
+        elif state != "released":
+            first_s = ended_s if door.ended_s is None else door.ended_s
+            door = replace(door, emptied=True if state == "collected" else door.emptied or None, ended_s=first_s)
+        doors[name] = door
+    return tuple(doors.values())
+
+
+def _may_be_risky(entitlement: Entitlement | None, now: Instant) -> bool:
+    return entitlement is None or entitlement.home_device is None or now.trust is not ClockTrust.TRUSTED
+
+
+def _exposure(connection: sqlite3.Connection, now: Instant) -> Exposure:
+    (today,) = connection.execute(_USES_TODAY, (now.unix_s - _DAY_S,)).fetchone()
+    (amount_minor,) = connection.execute(_NOT_ACKNOWLEDGED).fetchone()
+    return Exposure(uses_today=today, amount_minor=amount_minor)

@@ -152,6 +152,13 @@ def current_epoch(store: Store) -> tuple[str, int]:
     return row[0], row[1]
 
 
+def settled_through(store: Store, epoch: str) -> int:
+    """The platform has every event of ``epoch`` up to this seq; 0 for an epoch that is not known."""
+    with store.read() as connection:
+        row = connection.execute("SELECT settled_through FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _epoch(connection: sqlite3.Connection, epoch: str) -> tuple[int, int, int] | None:
     row: tuple[int, int, int] | None = connection.execute(
         "SELECT no, settled_through, coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = no), 0)"

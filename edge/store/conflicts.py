@@ -1,0 +1,29 @@
+"""Conflicts that the platform finds: this device honoured what another did too. A person must settle them."""
+
+from __future__ import annotations
+
+from edge.instant import Instant
+from edge.store.store import Store
+
+
+def record_conflict(store: Store, *, no: int, epoch: str, seq: int, other: str, other_s: int, now: Instant) -> bool:
+    """Raise the platform's conflict ``no`` about event ``seq`` of ``epoch``. False when it was raised before.
+
+    ``other`` is the other device, ``other_s`` when it honoured the same entitlement, Unix seconds.
+    """
+    name = f"conflict {no}: "
+    cause = f"{name}event {seq} of {epoch}; also honoured by {other} at {other_s}"
+    with store.transaction() as connection:
+        known = connection.execute(
+            "SELECT 1 FROM exception WHERE kind = 'platform_conflict' AND substr(cause, 1, ?) = ?", (len(name), name)
+        ).fetchone()
+        if known:
+            return False
+        connection.execute(
+            "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
+            " SELECT 'platform_conflict', ?, 'told by the platform', l.cti, l.order_id, l.id, ?"
+            " FROM (SELECT 1) LEFT JOIN ledger l ON l.seq = ?"
+            " AND l.epoch_no = (SELECT no FROM epoch WHERE epoch = ?)",
+            (cause, now.unix_s, seq, epoch),
+        )
+        return True

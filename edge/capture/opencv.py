@@ -22,6 +22,7 @@ Grey = NDArray[np.uint8]
 
 _FORMATS = ("GREY", "YUYV", "MJPG")  # cheapest first; MJPG where USB bandwidth limits the others
 _READABLE = (b"GREY", b"YUYV", b"MJPG", b"JPEG", b"NV12", b"NV21", b"YU12", b"YV12")
+_DEVICES = Path("/dev")
 _MOST_DAMAGED = 10  # frames in a row; a USB camera sends a broken one now and then
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
 
@@ -33,9 +34,13 @@ class V4l2Camera:
         """Open camera ``section.index``. Raises CameraError."""
         os.environ.setdefault(_SELECT_TIMEOUT, "1")  # read by OpenCV once, at the first frame of the process
         self._name = f"camera /dev/video{section.index}"
+        if not (_DEVICES / f"video{section.index}").exists():  # OpenCV would complain on stderr at each try
+            raise CameraError(f"{self._name} is not there: is it plugged in?")
         self._video = cv2.VideoCapture(section.index, cv2.CAP_V4L2)
         if not self._video.isOpened():
-            raise CameraError(f"{self._name} cannot be opened: is it plugged in, and is this user in group video?")
+            raise CameraError(
+                f"{self._name} cannot be opened: is this user in group video, or another program using it?"
+            )
         self._video.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # no queue of old frames
         self._choose_format(section)
         if section.exposure_us is not None:

@@ -1,0 +1,116 @@
+"""One contract, every camera: simulated, files, folders, and picamera2 by its own source."""
+
+import contextlib
+
+import cv2
+import numpy as np
+import pytest
+from hardware_sim.camera import Scene, SimCamera
+from hardware_sim.render import CLEAN, render
+
+from edge.capture.images import PictureFolder
+from edge.capture.opencv import VideoFile
+from edge.capture.picamera import PiCamera
+from edge.config import Camera
+from edge.ports import CameraEnded, CameraError
+from tests.hardware import picamera2_double
+
+WIDTH, HEIGHT = 320, 240
+FRAMES = 5
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return render("ES1:HELLO", CLEAN, rng=np.random.default_rng(1), width_px=WIDTH, height_px=HEIGHT)
+
+
+@contextlib.contextmanager
+def simulated(picture, folder):
+    scene = Scene(width_px=WIDTH, height_px=HEIGHT)
+    scene.show_frame(picture)
+    yield lambda: SimCamera(scene, frame_rate_hz=200), 0
+
+
+@contextlib.contextmanager
+def folder_of_pictures(picture, folder):
+    for number in range(FRAMES):
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    yield lambda: PictureFolder(folder), 0
+
+
+@contextlib.contextmanager
+def video(picture, folder):
+    path = folder / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (WIDTH, HEIGHT))
+    for _ in range(FRAMES):
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    yield lambda: VideoFile(path), 12  # JPEG moves the grey values a little
+
+
+@contextlib.contextmanager
+def picamera2(picture, folder):
+    if picamera2_double.package() is None:
+        pytest.skip("picamera2's source is not installed (make setup)")
+    with picamera2_double.installed(picamera2_double.Sensor(picture)):
+        yield lambda: PiCamera(Camera(width_px=WIDTH, height_px=HEIGHT, stall_s=0.2)), 0
+
+
+@pytest.fixture(params=[simulated, folder_of_pictures, video, picamera2], ids=lambda kind: kind.__name__)
+def source(request, picture, tmp_path):
+    with request.param(picture, tmp_path) as (open_camera, tolerance):
+        yield open_camera, tolerance
+
+
+@pytest.fixture
+def camera(source):
+    camera = source[0]()
+    yield camera
+    camera.close()
+
+
+def test_a_frame_is_grey_contiguous_and_what_is_before_the_lens(source, camera, picture):
+    grey = camera.read().grey
+    assert (grey.dtype, grey.shape) == (np.uint8, (HEIGHT, WIDTH))
+    assert grey.flags.c_contiguous
+    assert np.abs(grey.astype(int) - picture).mean() <= source[1]
+
+
+def test_frames_are_numbered_and_timed_upwards(camera):
+    frames = [camera.read() for _ in range(FRAMES)]
+    numbers = [frame.number for frame in frames]
+    times = [frame.captured_ns for frame in frames]
+    assert numbers == sorted(set(numbers))
+    assert times == sorted(times)
+
+
+def test_a_frame_stays_as_it_is_when_later_ones_are_read(camera):
+    first = camera.read()
+    before = first.grey.copy()
+    for _ in range(FRAMES - 1):
+        camera.read()
+    assert np.array_equal(first.grey, before)
+
+
+def test_closing_twice_is_harmless_and_reading_after_it_is_an_error(camera):
+    camera.read()
+    camera.close()
+    camera.close()
+    with pytest.raises(CameraError):
+        camera.read()
+
+
+def test_a_camera_can_be_opened_again_after_it_was_closed(source):
+    for _ in range(2):
+        camera = source[0]()
+        camera.read()
+        camera.close()
+
+
+def test_a_finite_source_ends_and_says_so(source, camera):
+    if isinstance(camera, SimCamera | PiCamera):
+        pytest.skip("never ends")
+    for _ in range(FRAMES):
+        camera.read()
+    with pytest.raises(CameraEnded, match="5"):
+        camera.read()

@@ -1,0 +1,159 @@
+"""Our calls to picamera2, held against the real package's source."""
+
+import ast
+
+import numpy as np
+import pytest
+
+from edge.capture.picamera import PiCamera, controls
+from edge.config import Camera
+from edge.ports import CameraError
+from tests.hardware import picamera2_double as double
+
+pytestmark = pytest.mark.skipif(double.package() is None, reason="picamera2's source is not installed (make setup)")
+
+WIDTH, HEIGHT = 1000, 600  # 1000 is no multiple of 64, so every row is padded
+
+
+@pytest.fixture
+def sensor():
+    scene = np.random.default_rng(5).integers(0, 256, (HEIGHT, WIDTH), np.uint8)
+    with double.installed(double.Sensor(scene)) as sensor:
+        yield sensor
+
+
+def section(**changes):
+    return Camera(**{"width_px": WIDTH, "height_px": HEIGHT, "stall_s": 0.1, **changes})
+
+
+def configured(sensor):
+    return dict(sensor.calls)["create_video_configuration"]
+
+
+def test_the_frame_is_the_y_plane_without_its_padding(sensor):
+    camera = PiCamera(section())
+    frame = camera.read()
+    assert frame.grey.shape == (HEIGHT, WIDTH)
+    assert frame.grey.dtype == np.uint8
+    assert np.array_equal(frame.grey, sensor.scene)
+    camera.close()
+
+
+def test_the_frame_is_a_copy_and_the_buffer_goes_back_to_the_camera(sensor):
+    camera = PiCamera(section())
+    first = camera.read()
+    for _ in range(5):
+        camera.read()
+    assert np.array_equal(first.grey, sensor.scene)  # a returned buffer is overwritten by the double
+    assert sensor.held == 0
+    camera.close()
+
+
+def test_frame_numbers_rise(sensor):
+    camera = PiCamera(section())
+    numbers = [camera.read().number for _ in range(10)]
+    assert numbers == sorted(set(numbers))
+    camera.close()
+
+
+def test_the_stream_is_yuv420_with_few_buffers_and_the_profiles_frame_rate(sensor):
+    PiCamera(section(frame_rate_hz=25)).close()
+    asked = configured(sensor)
+    assert asked["main"] == {"format": "YUV420", "size": (WIDTH, HEIGHT)}
+    assert asked["buffer_count"] == 4
+    assert asked["controls"]["FrameDurationLimits"] == (40_000, 40_000)
+    assert ("__init__", {"camera_num": 0}) in sensor.calls
+
+
+def test_the_second_camera_of_a_pi_5_is_opened_by_its_number(sensor):
+    PiCamera(section(index=1)).close()
+    assert ("__init__", {"camera_num": 1}) in sensor.calls
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, {"AeEnable": True}, id="automatic exposure by default"),
+        pytest.param({"exposure_us": 4000}, {"ExposureTime": 4000}, id="a fixed exposure keeps the automatic gain"),
+        pytest.param({"analogue_gain": 2.0}, {"AnalogueGain": 2.0}, id="a fixed gain keeps the automatic exposure"),
+        pytest.param({"autofocus": "continuous"}, {"AeEnable": True, "AfMode": "AfModeContinuous"}, id="autofocus"),
+        pytest.param(
+            {"autofocus": "manual", "lens_position_dioptre": 5.0},
+            {"AeEnable": True, "AfMode": "AfModeManual", "LensPosition": 5.0},
+            id="a fixed focus at 20 cm",
+        ),
+    ],
+)
+def test_the_profile_becomes_controls(sensor, changes, expected):
+    PiCamera(section(**changes)).close()
+    assert configured(sensor)["controls"] == {"FrameDurationLimits": (33_333, 33_333), **expected}
+
+
+def test_a_control_the_camera_lacks_is_left_out_and_named(sensor):
+    sensor.controls = ("FrameDurationLimits", "AeEnable")
+    camera = PiCamera(section(autofocus="manual", lens_position_dioptre=5.0))
+    assert camera.unsupported == ("AfMode", "LensPosition")
+    assert np.array_equal(camera.read().grey, sensor.scene)
+    camera.close()
+
+
+def test_a_stall_is_an_error_in_time_and_the_camera_can_still_be_closed(sensor):
+    camera = PiCamera(section())
+    camera.read()
+    sensor.stalled.set()
+    with pytest.raises(CameraError, match=r"no frame for 0\.2 s"):
+        camera.read()
+    camera.close()
+    camera.close()
+    assert (sensor.open_cameras, sensor.held) == (0, 0)
+
+
+def test_a_missing_camera_is_an_error_that_says_what_to_check(sensor):
+    sensor.present = False
+    with pytest.raises(CameraError, match="check its cable"):
+        PiCamera(section())
+
+
+def test_a_camera_without_yuv420_is_released_and_the_way_out_is_named(sensor):
+    sensor.format_given = "MJPEG"
+    with pytest.raises(CameraError, match="v4l2"):
+        PiCamera(section())
+    assert sensor.open_cameras == 0
+
+
+def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setitem(sys.modules, "libcamera", None)
+    with pytest.raises(CameraError, match="python3-picamera2"):
+        PiCamera(section())
+
+
+def test_the_controls_are_ones_that_picamera2_itself_uses():
+    """Names that picamera2's source mentions; the other two are libcamera's, control_ids_core.yaml."""
+    import types
+
+    mentioned = set()
+    for path in double.package().rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            mentioned |= {str(getattr(node, "attr", "")), str(getattr(node, "value", ""))}
+    enums = types.SimpleNamespace(controls=types.SimpleNamespace(AfModeEnum=types.SimpleNamespace(Manual=0)))
+    used = controls(section(exposure_us=100, analogue_gain=1, autofocus="manual", lens_position_dioptre=1), enums)
+    assert set(used) - mentioned <= {"LensPosition"}
+    assert "AfModeEnum" in mentioned
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda camera: camera.capture_frame(), id="a method that does not exist"),
+        pytest.param(lambda camera: camera.capture_request(timeout=1), id="an argument that does not exist"),
+        pytest.param(lambda camera: camera.stream_configuration("main", "lores"), id="one argument too many"),
+    ],
+)
+def test_the_double_refuses_what_the_real_package_would_refuse(sensor, call):
+    import picamera2
+
+    with pytest.raises((AssertionError, TypeError)):
+        call(picamera2.Picamera2(camera_num=0))

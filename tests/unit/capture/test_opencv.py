@@ -1,0 +1,169 @@
+"""V4L2 buffers and OpenCV's VideoCapture, without a camera."""
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.capture import opencv
+from edge.capture.opencv import V4l2Camera, VideoFile, luminance
+from edge.config import Camera
+from edge.ports import CameraError
+
+HEIGHT, WIDTH = 12, 16
+PICTURE = np.random.default_rng(3).integers(16, 235, (HEIGHT, WIDTH), np.uint8)
+
+
+def fourcc(name):
+    return cv2.VideoWriter.fourcc(*name)
+
+
+def yuyv(grey, padding=0):
+    rows = np.full((grey.shape[0], grey.shape[1] * 2 + padding), 0x80, np.uint8)
+    rows[:, : grey.shape[1] * 2 : 2] = grey
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        pytest.param("YUYV", yuyv(PICTURE).reshape(1, -1), id="YUYV, flat as OpenCV hands it over"),
+        pytest.param("YUYV", yuyv(PICTURE).reshape(HEIGHT, WIDTH, 2), id="YUYV, shaped"),
+        pytest.param("YUYV", yuyv(PICTURE, padding=32).reshape(1, -1), id="YUYV with padded rows"),
+        pytest.param("GREY", PICTURE.reshape(1, -1), id="grey"),
+        pytest.param("NV12", np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1), id="NV12"),
+        pytest.param("YU12", np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1), id="planar YUV 4:2:0"),
+        pytest.param("\0\0\0\0", np.dstack([PICTURE] * 3), id="BGR, converted by OpenCV"),
+    ],
+)
+def test_the_luminance_is_cut_out_of_the_raw_buffer(name, raw):
+    assert np.array_equal(luminance(raw, fourcc(name), (HEIGHT, WIDTH)), PICTURE)
+
+
+def test_a_jpeg_is_decoded_to_grey():
+    data = cv2.imencode(".jpg", np.full((HEIGHT, WIDTH), 90, np.uint8))[1].reshape(1, -1)
+    assert np.abs(luminance(data, fourcc("MJPG"), (HEIGHT, WIDTH)).astype(int) - 90).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        pytest.param("MJPG", np.zeros((1, 50), np.uint8), id="no JPEG"),
+        pytest.param("YUYV", yuyv(PICTURE).reshape(1, -1)[:, :100], id="half a frame"),
+        pytest.param("GREY", np.zeros((1, 0), np.uint8), id="nothing"),
+    ],
+)
+def test_a_damaged_frame_is_none(name, raw):
+    assert luminance(raw, fourcc(name), (HEIGHT, WIDTH)) is None
+
+
+class Device:
+    """A V4L2 device as cv2.VideoCapture shows it; gives the formats in ``offers`` at their highest rate."""
+
+    def __init__(self, offers, frames):
+        self.offers, self.frames, self.properties, self.released = offers, list(frames), {}, False
+        self.properties[cv2.CAP_PROP_FOURCC] = fourcc(next(iter(offers)))
+        unknown = {name for name in vars(Device) if not name.startswith("_")} - set(dir(cv2.VideoCapture))
+        assert not unknown, "a method that cv2.VideoCapture does not have"
+
+    def isOpened(self):  # noqa: N802 - OpenCV's name
+        return True
+
+    def set(self, prop, value):
+        if prop == cv2.CAP_PROP_FOURCC and value not in {fourcc(name) for name in self.offers}:
+            return False
+        self.properties[prop] = value
+        return True
+
+    def get(self, prop):
+        if prop == cv2.CAP_PROP_FPS:
+            best = {fourcc(name): rate for name, rate in self.offers.items()}[self.properties[cv2.CAP_PROP_FOURCC]]
+            return min(best, self.properties[prop])
+        return self.properties[prop]
+
+    def read(self):
+        frame = self.frames.pop(0) if self.frames else None
+        return frame is not None, frame
+
+    def release(self):
+        self.released = True
+
+
+SECTION = Camera(source="v4l2", width_px=160, height_px=120, frame_rate_hz=30, exposure_us=5000)
+WIDE = np.arange(160 * 120, dtype=np.uint32).astype(np.uint8).reshape(120, 160)
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch, tmp_path):
+    (tmp_path / "video0").touch()
+    monkeypatch.setattr(opencv, "_DEVICES", tmp_path)
+
+
+def opened(monkeypatch, device):
+    monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: device)
+    return V4l2Camera(SECTION)
+
+
+@pytest.mark.parametrize(
+    ("offers", "chosen"),
+    [
+        pytest.param({"YUYV": 30, "MJPG": 30}, "YUYV", id="raw luminance where it is fast enough"),
+        pytest.param({"YUYV": 10, "MJPG": 30}, "MJPG", id="JPEG where USB is too slow for raw frames"),
+        pytest.param({"GREY": 60, "MJPG": 30}, "GREY", id="a grey sensor"),
+        pytest.param({"MJPG": 15}, "MJPG", id="what there is"),
+    ],
+)
+def test_the_cheapest_format_that_keeps_the_frame_rate_is_chosen(monkeypatch, offers, chosen):
+    device = Device(offers, [])
+    opened(monkeypatch, device)
+    assert device.properties[cv2.CAP_PROP_FOURCC] == fourcc(chosen)
+    assert device.properties[cv2.CAP_PROP_CONVERT_RGB] == 0
+    assert device.properties[cv2.CAP_PROP_EXPOSURE] == 50  # units of 100 us
+
+
+def test_a_format_we_cannot_read_raw_is_left_to_opencv(monkeypatch):
+    device = Device({"H264": 30}, [np.dstack([WIDE] * 3)])
+    camera = opened(monkeypatch, device)
+    assert cv2.CAP_PROP_CONVERT_RGB not in device.properties
+    assert np.array_equal(camera.read().grey, WIDE)
+
+
+def test_a_damaged_frame_is_skipped_and_shows_as_a_gap(monkeypatch):
+    whole = yuyv(WIDE).reshape(1, -1)
+    camera = opened(monkeypatch, Device({"YUYV": 30}, [whole, whole[:, :100], whole]))
+    assert [camera.read().number for _ in range(2)] == [0, 2]
+
+
+def test_frames_that_are_always_damaged_are_a_lost_camera(monkeypatch):
+    camera = opened(monkeypatch, Device({"YUYV": 30}, [np.zeros((1, 100), np.uint8)] * 50))
+    with pytest.raises(CameraError, match="damaged"):
+        camera.read()
+
+
+def test_an_unplugged_camera_is_lost(monkeypatch):
+    device = Device({"YUYV": 30}, [])
+    camera = opened(monkeypatch, device)
+    with pytest.raises(CameraError, match="gives no frames"):
+        camera.read()
+    camera.close()
+    assert device.released
+
+
+def test_a_camera_that_is_not_there_says_what_to_check():
+    with pytest.raises(CameraError, match="plugged in"):
+        V4l2Camera(Camera(source="v4l2", index=31))
+
+
+def test_a_device_that_is_no_camera_says_what_to_check(monkeypatch):
+    device = Device({"YUYV": 30}, [])
+    monkeypatch.setattr(device, "isOpened", lambda: False)
+    with pytest.raises(CameraError, match="group video"):
+        opened(monkeypatch, device)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no video"])
+def test_a_file_that_is_no_video_is_an_error(tmp_path, content):
+    path = tmp_path / "video.avi"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CameraError, match=r"video"):
+        VideoFile(path)

@@ -1,0 +1,256 @@
+"""The capture thread against a camera that does everything a camera can do wrong."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hardware_sim.camera import Scene, SimCamera
+
+from edge.capture.images import PictureFolder
+from edge.capture.worker import CaptureState, CaptureWorker, Patience
+from edge.ports import CameraEnded, CameraError, Frame
+
+QUICK = Patience(
+    stall_s=0.15, first_frame_s=0.3, replace_after_s=0.5, open_s=0.6, first_pause_s=0.02, longest_pause_s=0.1
+)
+PICTURE = np.zeros((8, 8), np.uint8)
+
+
+@pytest.fixture
+def scene():
+    return Scene(width_px=64, height_px=48)
+
+
+@pytest.fixture
+def worker(scene):
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        yield worker
+        scene.replug()
+
+
+def becomes(worker, state, within_s=3.0):
+    """Wait until the worker is in ``state``; return how long that took."""
+    before = time.monotonic()
+    while worker.status().state is not state:
+        assert time.monotonic() - before < within_s, f"still {worker.status()}"
+        time.sleep(0.005)
+    return time.monotonic() - before
+
+
+def test_frames_arrive_and_the_status_says_so(worker):
+    assert worker.take(2).grey.shape == (48, 64)
+    status = worker.status()
+    assert (status.state, status.detail, status.openings) == (CaptureState.STREAMING, "", 1)
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_the_drops_are_counted(worker):
+    first = worker.take(2)
+    time.sleep(0.2)
+    later = worker.take(2)
+    assert later.number > first.number + 5
+    assert worker.status().dropped >= 5
+
+
+def test_an_unplugged_camera_is_noticed_named_and_taken_up_again(worker, scene):
+    before = worker.take(2)
+    scene.unplug()
+    assert becomes(worker, CaptureState.LOST) < 1
+    assert "cable" in worker.status().detail or "unplugged" in worker.status().detail
+    scene.replug()
+    becomes(worker, CaptureState.STREAMING)
+    assert worker.status().openings == 2
+    assert worker.take(2).number > before.number
+
+
+def test_the_default_patience_notices_a_stall_within_a_second(scene):
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100)) as worker:
+        worker.take(2)
+        scene.stall()
+        assert becomes(worker, CaptureState.STALLED) < 1
+        scene.replug()
+        becomes(worker, CaptureState.STREAMING)
+
+
+def test_a_short_stall_is_named_and_the_same_camera_goes_on(worker, scene):
+    worker.take(2)
+    scene.stall()
+    becomes(worker, CaptureState.STALLED)
+    assert "no frame" in worker.status().detail
+    scene.replug()
+    becomes(worker, CaptureState.STREAMING)
+    status = worker.status()
+    assert (status.openings, status.stalls, status.hanging) == (1, 1, 0)
+
+
+def test_a_read_that_never_returns_is_replaced_by_a_fresh_reader():
+    hang = threading.Event()
+    cameras = []
+
+    class Hanging:
+        def __init__(self):
+            self.closed, self.number = False, -1
+            self.hangs = not cameras
+            cameras.append(self)
+
+        def read(self):
+            self.number += 1
+            if self.hangs and self.number == 3:
+                hang.wait()
+                raise CameraError("gone")
+            time.sleep(0.01)
+            return Frame(grey=PICTURE, number=self.number, captured_ns=time.monotonic_ns())
+
+        def close(self):
+            self.closed = True
+
+    with CaptureWorker(Hanging, patience=QUICK) as worker:
+        assert becomes(worker, CaptureState.STALLED) < 1
+        becomes(worker, CaptureState.STREAMING)
+        assert (len(cameras), worker.status().hanging) == (2, 1)
+        assert not cameras[0].closed  # its own thread closes it, none other: drivers crash otherwise
+        hang.set()
+        while worker.status().hanging:
+            time.sleep(0.01)
+        assert cameras[0].closed
+        assert worker.status().state is CaptureState.STREAMING
+    assert cameras[1].closed
+
+
+def test_a_device_that_allows_one_owner_is_taken_up_once_the_hanging_reader_lets_go():
+    owner, hang, most = threading.Lock(), threading.Event(), []
+
+    class Exclusive:
+        def __init__(self):
+            if not owner.acquire(blocking=False):
+                most.append("refused")
+                raise CameraError("busy: used by another process")
+            self.number = -1
+
+        def read(self):
+            self.number += 1
+            if self.number == 2 and not hang.is_set():
+                hang.wait()
+                raise CameraError("gone")
+            time.sleep(0.01)
+            return Frame(grey=PICTURE, number=self.number, captured_ns=0)
+
+        def close(self):
+            owner.release()
+
+    with CaptureWorker(Exclusive, patience=QUICK) as worker:
+        becomes(worker, CaptureState.STALLED)
+        becomes(worker, CaptureState.LOST)
+        while "busy" not in worker.status().detail:
+            time.sleep(0.01)
+        assert most
+        hang.set()
+        becomes(worker, CaptureState.STREAMING)
+
+
+def test_a_device_that_hangs_for_ever_does_not_cost_a_thread_a_second():
+    hang = threading.Event()
+
+    class Dead:
+        def read(self):
+            hang.wait()
+            raise CameraError("gone")
+
+        def close(self):
+            pass
+
+    patience = Patience(stall_s=0.02, first_frame_s=0.02, replace_after_s=0.03, open_s=0.03, first_pause_s=0.01)
+    with CaptureWorker(Dead, patience=patience) as worker:
+        time.sleep(0.6)
+        assert worker.status().hanging == 3
+        assert worker.status().state in (CaptureState.LOST, CaptureState.STALLED)
+        hang.set()
+
+
+def test_a_camera_missing_at_the_start_is_waited_for(scene):
+    scene.unplug()
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        becomes(worker, CaptureState.LOST)
+        assert "check its cable" in worker.status().detail
+        scene.replug()
+        assert worker.take(3) is not None
+
+
+def test_whatever_a_driver_raises_is_a_lost_camera_and_not_the_end():
+    tries = []
+
+    def broken():
+        tries.append(1)
+        raise ValueError("a bug in a driver")
+
+    with CaptureWorker(broken, patience=QUICK) as worker:
+        becomes(worker, CaptureState.LOST)
+        assert "ValueError: a bug in a driver" in worker.status().detail
+        while len(tries) < 3:
+            time.sleep(0.01)
+
+
+def test_there_is_never_more_than_one_owner_while_a_camera_comes_and_goes(worker, scene):
+    for _ in range(5):
+        worker.take(1)
+        scene.unplug()
+        becomes(worker, CaptureState.LOST)
+        scene.replug()
+        becomes(worker, CaptureState.STREAMING)
+    assert scene.most_owners == 1
+
+
+def test_closing_releases_the_camera_and_stops_the_threads(scene):
+    worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
+    worker.start()
+    worker.take(2)
+    worker.close()
+    worker.close()
+    assert scene.owners == 0
+    assert worker.status().state is CaptureState.ENDED
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("capture")]
+
+
+def test_closing_does_not_wait_for_ever_for_a_hanging_camera(scene):
+    worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
+    worker.start()
+    worker.take(2)
+    scene.stall()
+    before = time.monotonic()
+    worker.close()
+    assert time.monotonic() - before < 2
+    scene.replug()
+
+
+def test_a_folder_is_shown_whole_to_a_slow_reader_and_then_ends(tmp_path):
+    import cv2
+
+    for number in range(20):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), PICTURE)
+    numbers = []
+    with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
+        while (frame := worker.take(5)) is not None:
+            numbers.append(frame.number)
+            time.sleep(0.01)
+        assert worker.status().state is CaptureState.ENDED
+        assert "20 pictures" in worker.status().detail
+    assert numbers == list(range(20))
+
+
+def test_an_ended_source_is_not_opened_again():
+    openings = []
+
+    class Empty:
+        def __init__(self):
+            openings.append(1)
+
+        def read(self):
+            raise CameraEnded("nothing")
+
+        def close(self):
+            pass
+
+    with CaptureWorker(Empty, patience=QUICK) as worker:
+        assert worker.take(2) is None
+        time.sleep(0.1)
+    assert len(openings) == 1

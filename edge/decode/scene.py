@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.quad import Quad, is_plausible
+from edge.decode.quad import is_plausible
+from edge.decode.zxing import Located
 
 
 class Scene:
@@ -16,7 +17,7 @@ class Scene:
 
     def __init__(self, grey: NDArray[np.uint8]) -> None:
         self.grey = grey  # (height, width)
-        self.unread: list[Quad] = []  # located by a decoder and not read
+        self.unread: list[Located] = []  # located by a decoder and not read
 
     @cached_property
     def half(self) -> NDArray[np.uint8]:
@@ -25,6 +26,6 @@ class Scene:
         size = (max(1, width // 2), max(1, height // 2))
         return np.asarray(cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    def note_unread(self, quads: tuple[Quad, ...]) -> None:
+    def note_unread(self, located: tuple[Located, ...]) -> None:
         """Remember where a code was seen and not read."""
-        self.unread += [quad for quad in quads if is_plausible(quad)]
+        self.unread += [place for place in located if is_plausible(place.quad)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 import zxingcpp
@@ -29,11 +30,19 @@ class Binarizer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Located:
+    """Where a code seems to be: corners from its top left, clockwise as it reads, and its version, 1 to 40."""
+
+    quad: Quad
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What one pass of the decoder found: codes read, and places where a code was located and not read."""
 
     read: tuple[Symbol, ...]
-    unread: tuple[Quad, ...]
+    unread: tuple[Located, ...]
 
 
 def look(
@@ -42,32 +51,29 @@ def look(
     binarizer: Binarizer = Binarizer.LOCAL,
     invert: bool = False,
     downscale: bool = True,
-    pure: bool = False,
 ) -> Sighting:
-    """Search ``grey`` (height, width). ``pure``: the picture is one aligned code with its quiet zone."""
+    """Search ``grey`` (height, width)."""
     found = zxingcpp.read_barcodes(
         grey,
         formats=_FORMATS,
         try_invert=invert,
         try_downscale=downscale,
-        is_pure=pure,
         binarizer=binarizer.value,
         text_mode=zxingcpp.TextMode.Plain,
         return_errors=True,
     )
     return Sighting(
         tuple(_symbol(code) for code in found if code.valid),
-        tuple(_quad(code) for code in found if not code.valid),
+        tuple(Located(_quad(code), version) for code in found if not code.valid and (version := _version(code))),
     )
 
 
-def read(grey: NDArray[np.uint8], *, binarizer: Binarizer = Binarizer.LOCAL, pure: bool = False) -> tuple[Symbol, ...]:
+def read(grey: NDArray[np.uint8], *, binarizer: Binarizer = Binarizer.LOCAL) -> tuple[Symbol, ...]:
     """Return the codes in ``grey``, without the cost of keeping track of those not read."""
     found = zxingcpp.read_barcodes(
         grey,
         formats=_FORMATS,
         try_invert=False,
-        is_pure=pure,
         binarizer=binarizer.value,
         text_mode=zxingcpp.TextMode.Plain,
     )
@@ -76,6 +82,12 @@ def read(grey: NDArray[np.uint8], *, binarizer: Binarizer = Binarizer.LOCAL, pur
 
 def _symbol(code: zxingcpp.Barcode) -> Symbol:
     return Symbol(content=code.bytes, quad=_quad(code), decoder=NAME, transcript=code.text)
+
+
+def _version(code: zxingcpp.Barcode) -> int | None:
+    """The version of a code that was sampled but could not be decoded; None where not even that was told."""
+    known: Any = code.extra
+    return int(known["Version"]) if known and "Version" in known else None
 
 
 def _quad(code: zxingcpp.Barcode) -> Quad:

@@ -1,0 +1,122 @@
+"""Reed-Solomon decoding over GF(256) as QR codes use it, with erasures.
+
+A block with ``checks`` check codewords is mended when twice its errors plus its erasures are at most ``checks``.
+The decoders we build on know no erasures; soft decisions on modules make them worth having.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PRIMITIVE = 0x11D  # x^8 + x^4 + x^3 + x^2 + 1 (ISO/IEC 18004, 7.5.2)
+
+
+def _tables() -> tuple[list[int], list[int]]:
+    exp, log, value = [0] * 512, [0] * 256, 1
+    for power in range(255):
+        exp[power] = exp[power + 255] = value
+        log[value] = power
+        value <<= 1
+        if value & 0x100:
+            value ^= _PRIMITIVE
+    return exp, log
+
+
+_EXP, _LOG = _tables()
+_EXP_ARRAY, _LOG_ARRAY = np.array(_EXP, np.intp), np.array(_LOG, np.intp)
+
+
+def multiply(a: int, b: int) -> int:
+    """Return the product of two field elements."""
+    return _EXP[_LOG[a] + _LOG[b]] if a and b else 0
+
+
+def syndromes(word: NDArray[np.uint8], checks: int) -> list[int]:
+    """Return the ``checks`` syndromes of ``word``, highest power first; all zero means no error."""
+    places = np.flatnonzero(word)
+    logs = _LOG_ARRAY[word[places]]
+    powers = len(word) - 1 - places
+    terms = _EXP_ARRAY[(logs + np.arange(checks)[:, None] * powers) % 255]
+    return [int(value) for value in np.bitwise_xor.reduce(terms, axis=1)] if len(places) else [0] * checks
+
+
+def correct(word: NDArray[np.uint8], checks: int, erasures: Sequence[int] = ()) -> NDArray[np.uint8] | None:
+    """Return ``word`` mended, or None when it has more errors than its checks can mend.
+
+    ``erasures``: indices whose values are not to be trusted, at most ``checks`` of them.
+    """
+    syndrome = syndromes(word, checks)
+    if not any(syndrome):
+        return word.copy()
+    erased = [len(word) - 1 - index for index in erasures]
+    locator = _locator(syndrome, checks, erased)
+    if locator is None:
+        return None
+    powers = [power for power in range(len(word)) if _evaluate(locator, _EXP[(255 - power) % 255]) == 0]
+    if len(powers) != len(locator) - 1:
+        return None
+    mended = word.copy()
+    for power, value in zip(powers, _magnitudes(syndrome, locator, powers, checks), strict=True):
+        mended[len(word) - 1 - power] ^= value
+    return mended if not any(syndromes(mended, checks)) else None
+
+
+def _locator(syndrome: list[int], checks: int, erased: list[int]) -> list[int] | None:
+    """Berlekamp and Massey's error locator, started from the erasures; lowest power first."""
+    locator = [1]
+    for power in erased:
+        locator = _product(locator, [1, _EXP[power % 255]])
+    spare, length = list(locator), len(erased)
+    for step in range(len(erased), checks):
+        delta = 0
+        for index, coefficient in enumerate(locator[: step + 1]):
+            delta ^= multiply(coefficient, syndrome[step - index])
+        spare = [0, *spare]
+        if delta:
+            changed = _sum(locator, [multiply(delta, coefficient) for coefficient in spare])
+            if 2 * length <= step + len(erased):
+                length = step + 1 + len(erased) - length
+                inverse = _EXP[(255 - _LOG[delta]) % 255]
+                spare = [multiply(inverse, coefficient) for coefficient in locator]
+            locator = changed
+    while locator and locator[-1] == 0:
+        locator.pop()
+    return locator if 2 * (len(locator) - 1) - len(erased) <= checks else None
+
+
+def _magnitudes(syndrome: list[int], locator: list[int], powers: list[int], checks: int) -> list[int]:
+    """Forney's values for the errors at ``powers``."""
+    evaluator = _product(syndrome, locator)[:checks]
+    slope = [coefficient if index % 2 else 0 for index, coefficient in enumerate(locator)][1:]
+    values = []
+    for power in powers:
+        inverse = _EXP[(255 - power) % 255]
+        bottom = _evaluate(slope, inverse)
+        if bottom == 0:
+            return [0] * len(powers)  # the check of the mended word refuses it
+        top = multiply(_EXP[power % 255], _evaluate(evaluator, inverse))
+        values.append(multiply(top, _EXP[(255 - _LOG[bottom]) % 255]))
+    return values
+
+
+def _evaluate(polynomial: list[int], at: int) -> int:
+    value = 0
+    for coefficient in reversed(polynomial):
+        value = multiply(value, at) ^ coefficient
+    return value
+
+
+def _product(a: list[int], b: list[int]) -> list[int]:
+    out = [0] * (len(a) + len(b) - 1)
+    for i, x in enumerate(a):
+        for j, y in enumerate(b):
+            out[i + j] ^= multiply(x, y)
+    return out
+
+
+def _sum(a: list[int], b: list[int]) -> list[int]:
+    size = max(len(a), len(b))
+    return [(a[i] if i < len(a) else 0) ^ (b[i] if i < len(b) else 0) for i in range(size)]

@@ -6,6 +6,7 @@ core, so that the public vectors can run through it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 RawKey = Ed25519PublicKey | Ed448PublicKey | EllipticCurvePublicKey | RSAPublicKey
+Check = Callable[[bytes, bytes], bool]  # signature and message in
 
 
 class Algorithm(IntEnum):
@@ -36,11 +38,11 @@ class Algorithm(IntEnum):
 STRICT: Final = frozenset({Algorithm.ED25519, Algorithm.ESP256})
 CORE: Final = frozenset(Algorithm)
 
-_ECDSA: Final = {
-    Algorithm.ESP256: ECDSA(hashes.SHA256()),
-    Algorithm.ES256: ECDSA(hashes.SHA256()),
-    Algorithm.ES384: ECDSA(hashes.SHA384()),
-    Algorithm.ES512: ECDSA(hashes.SHA512()),
+_HASHES: Final = {
+    Algorithm.ESP256: hashes.SHA256(),
+    Algorithm.ES256: hashes.SHA256(),
+    Algorithm.ES384: hashes.SHA384(),
+    Algorithm.ES512: hashes.SHA512(),
 }
 
 
@@ -59,26 +61,55 @@ def fits(algorithm: Algorithm, key: RawKey) -> bool:
             return isinstance(key, RSAPublicKey)
 
 
-def holds(algorithm: Algorithm, key: RawKey, signature: bytes, message: bytes) -> bool:
-    """Whether ``signature``, in COSE's form, holds over ``message``. False for a key that does not fit."""
-    try:
-        if isinstance(key, Ed25519PublicKey):
-            if algorithm not in (Algorithm.ED25519, Algorithm.EDDSA):
-                return False
-            key.verify(signature, message)
-        elif not fits(algorithm, key):
+def checker(algorithm: Algorithm, key: RawKey) -> Check:
+    """Return the function that says whether a signature, in COSE's form, holds over a message.
+
+    Made once a key, so that a scan does not ask again what kind of key it is. Raises
+    ValueError for a key that does not fit ``algorithm``.
+    """
+    if not fits(algorithm, key):
+        raise ValueError(f"{algorithm.name} does not fit the key")
+    if isinstance(key, EllipticCurvePublicKey):
+        return _ecdsa_checker(key, ECDSA(_HASHES[algorithm]))
+    if isinstance(key, RSAPublicKey):
+        return _pss_checker(key)
+    verify = key.verify
+
+    def check(signature: bytes, message: bytes) -> bool:
+        try:
+            verify(signature, message)
+        except InvalidSignature:
             return False
-        elif isinstance(key, EllipticCurvePublicKey):
-            half = (key.key_size + 7) // 8
-            if len(signature) != 2 * half:
-                return False
-            r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-            key.verify(encode_dss_signature(r, s), message, _ECDSA[algorithm])
-        elif isinstance(key, RSAPublicKey):
-            pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+        return True
+
+    return check
+
+
+def _ecdsa_checker(key: EllipticCurvePublicKey, ecdsa: ECDSA) -> Check:
+    verify = key.verify
+    half = (key.key_size + 7) // 8  # bytes of r and of s, RFC 9053 section 2.1
+
+    def check(signature: bytes, message: bytes) -> bool:
+        if len(signature) != 2 * half:
+            return False
+        r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+        try:
+            verify(encode_dss_signature(r, s), message, ecdsa)
+        except InvalidSignature:
+            return False
+        return True
+
+    return check
+
+
+def _pss_checker(key: RSAPublicKey) -> Check:
+    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+
+    def check(signature: bytes, message: bytes) -> bool:
+        try:
             key.verify(signature, message, pss, hashes.SHA256())
-        else:
-            key.verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True
+        except InvalidSignature:
+            return False
+        return True
+
+    return check

@@ -90,7 +90,11 @@ def _item(data: bytes, at: int, depth: int, limits: Limits) -> tuple[Item, int]:
         return first, at + 1
     if first >= 0xE0:
         return _simple(first, limits), at + 1
-    major, argument, at = head(data, at)
+    major, argument = first >> 5, first & 0x1F
+    if argument < 24:
+        at += 1
+    else:
+        major, argument, at = head(data, at)
     if major == BYTES or major == TEXT:  # noqa: SIM109, PLR1714 - twice as fast as a tuple
         end = at + argument
         if end > len(data):
@@ -120,17 +124,28 @@ def _array(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tupl
 def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[Item, int]:
     entries: dict[Item, Item] = {}
     previous = b""
+    key: Item
     for _ in range(count):
         start = at
-        if data[at] >= 0x80:  # arrays and maps cannot be looked up; True would be the same key as 1
-            raise Refused(Rejection.CBOR_TYPE, "a map key is neither an integer nor a string")
-        key, at = _item(data, at, 0, limits)
+        if data[at] < 24:
+            key, at = data[at], at + 1
+        else:
+            key, at = _key(data, at, limits)
         encoded = data[start:at]
-        if key in entries or (encoded < previous and not limits.any_order):
+        if key in entries if limits.any_order else encoded <= previous:
             raise Refused(Rejection.CBOR_KEY_ORDER_OR_DUPLICATE, f"map key {key!r:.50} is out of order or repeated")
         previous = encoded
-        entries[key], at = _item(data, at, depth, limits)
+        if data[at] < 24:
+            entries[key], at = data[at], at + 1
+        else:
+            entries[key], at = _item(data, at, depth, limits)
     return entries, at
+
+
+def _key(data: bytes, at: int, limits: Limits) -> tuple[int | bytes | str, int]:
+    if data[at] >= 0x80:  # arrays and maps cannot be looked up; True would be the same key as 1
+        raise Refused(Rejection.CBOR_TYPE, "a map key is neither an integer nor a string")
+    return _item(data, at, 0, limits)
 
 
 def _text(encoded: bytes, limits: Limits) -> str:
@@ -173,12 +188,12 @@ def _ordered(item: Item) -> Item:
     if isinstance(item, list | tuple):
         return [_ordered(each) for each in item]
     if isinstance(item, dict):
-        pairs = sorted((encode(_key(key)), key, value) for key, value in item.items())
+        pairs = sorted((encode(_proper_key(key)), key, value) for key, value in item.items())
         return {_ordered(key): _ordered(value) for _, key, value in pairs}
     raise TypeError(f"{type(item).__name__} has no place in our CBOR")
 
 
-def _key(key: Item) -> Item:
+def _proper_key(key: Item) -> Item:
     if isinstance(key, bool) or not isinstance(key, int | str | bytes):
         raise TypeError(f"{key!r} cannot be a map key")
     return key

@@ -6,7 +6,7 @@ The public vectors run here under ``VECTORS``; the strict profile under ``STRICT
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.token import algorithm, cbor
 from edge.token.algorithm import Algorithm, RawKey
@@ -39,8 +39,7 @@ VECTORS: Final = Policy(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Sign1:
+class Sign1(NamedTuple):
     """A COSE_Sign1 taken apart. Nothing of it is believed yet."""
 
     protected: bytes  # the encoded protected header
@@ -139,9 +138,8 @@ def verify(
     if not algorithm.fits(chosen, key):
         raise Refused(Rejection.ALG_MISMATCH, f"{chosen.name} does not fit the key")
     payload = _one_payload(parts.payload, detached)
-    if not algorithm.holds(
-        chosen, key, parts.signature, signed_bytes(signed_prefix(parts.protected, external_aad), payload)
-    ):
+    to_verify = signed_bytes(signed_prefix(parts.protected, external_aad), payload)
+    if not algorithm.checker(chosen, key)(parts.signature, to_verify):
         raise Refused(Rejection.SIGNATURE_INVALID, "the signature does not hold")
     return payload
 

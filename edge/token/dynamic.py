@@ -9,8 +9,7 @@ A step is the Unix time divided by 15. Whoever holds a group key can mint tails,
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.instant import ClockTrust, Instant
 from edge.token import base45, cbor
@@ -33,8 +32,7 @@ _TAIL_CHARACTERS: Final = {  # bytes / 2 * 3: both lengths are even
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Framed:
+class Framed(NamedTuple):
     """A code's text taken apart."""
 
     mode: int | None  # which tail the prefix announces

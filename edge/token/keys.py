@@ -7,7 +7,7 @@ proves nothing are refused when they are read, not when they are used.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from edge.token import cbor
-from edge.token.algorithm import Algorithm, holds
+from edge.token.algorithm import Algorithm, Check, checker
 
 KID_LENGTH: Final = 4
 PrivateKey = Ed25519PrivateKey | ec.EllipticCurvePrivateKey
@@ -46,10 +46,7 @@ class PublicKey:
     raw: Ed25519PublicKey | ec.EllipticCurvePublicKey
     cose_key: bytes  # the deterministic COSE_Key, required parameters only
     kid: bytes  # the first 4 bytes of its thumbprint
-
-    def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Whether ``signature`` is this key's over ``message``."""
-        return holds(self.algorithm, self.raw, signature, message)
+    verifies: Check = field(repr=False, compare=False)  # whether a signature is this key's over a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,4 +126,4 @@ def _identified(
 ) -> PublicKey:
     """The thumbprint is over the deterministic encoding of the required parameters (RFC 9679 section 4)."""
     encoded = cbor.encode(required)
-    return PublicKey(algorithm, raw, encoded, sha256(encoded).digest()[:KID_LENGTH])
+    return PublicKey(algorithm, raw, encoded, sha256(encoded).digest()[:KID_LENGTH], checker(algorithm, raw))

@@ -27,33 +27,34 @@ ORDER, KIND, QUANTITY, AMOUNT, CURRENCY, FLAGS, STATUS_INDEX, DYNAMIC = range(1,
 _CLAIMS: Final = frozenset({ISS, AUD, EXP, NBF, IAT, CTI, CNF, ENTITLEMENT})
 _ENTITLEMENT: Final = frozenset(range(1, 9))
 _COSE_KEY: Final = 1  # RFC 8747 section 3.1
+_KINDS: Final = {int(kind): kind for kind in Kind}  # 1, 2, 3 without a gap
 
 
 def read_claims(payload: bytes, kid: bytes) -> Claims:
     """Return the claims of a payload whose signature by ``kid`` held. Raises Refused: ``cbor_*`` or ``claim_*``."""
     claims = fields.mapping(cbor.decode(payload, cbor.TOKEN_LIMITS), "the claims set", _CLAIMS)
     entitlement = fields.mapping(fields.required(claims, ENTITLEMENT, "entitlement"), "the entitlement", _ENTITLEMENT)
-    not_before_s = _time(fields.required(claims, NBF, "nbf"), "nbf")
-    expires_at_s = _time(fields.required(claims, EXP, "exp"), "exp")
-    issued_at_s = _time(claims[IAT], "iat") if IAT in claims else None
+    not_before_s = fields.integer(claims, NBF, "nbf", 0, fields.TIME_END)
+    expires_at_s = fields.integer(claims, EXP, "exp", 0, fields.TIME_END)
+    issued_at_s = fields.integer(claims, IAT, "iat", 0, fields.TIME_END) if IAT in claims else None
     if expires_at_s <= not_before_s or (issued_at_s is not None and expires_at_s <= issued_at_s):
         raise Refused(Rejection.CLAIM_RANGE, "exp is not after nbf and iat")
     amount_minor, currency = _amount(entitlement)
     dynamic_mode, holder_key = _dynamic(entitlement, claims)
     return Claims(
-        cti=_cti(fields.required(claims, CTI, "cti")),
+        cti=_cti(claims),
         kid=kid,
-        issuer=fields.text(fields.required(claims, ISS, "iss"), "iss"),
-        audience=fields.text(fields.required(claims, AUD, "aud"), "aud"),
+        issuer=fields.text(claims, ISS, "iss"),
+        audience=fields.text(claims, AUD, "aud"),
         not_before_s=not_before_s,
         expires_at_s=expires_at_s,
         issued_at_s=issued_at_s,
-        order_id=fields.text(fields.required(entitlement, ORDER, "order"), "order"),
-        kind=_kind(fields.required(entitlement, KIND, "kind")),
-        quantity=fields.integer(fields.required(entitlement, QUANTITY, "quantity"), "quantity", 1, QUANTITY_END),
+        order_id=fields.text(entitlement, ORDER, "order"),
+        kind=_KINDS[fields.integer(entitlement, KIND, "kind", 1, len(_KINDS) + 1)],
+        quantity=fields.integer(entitlement, QUANTITY, "quantity", 1, QUANTITY_END),
         amount_minor=amount_minor,
         currency=currency,
-        flags=fields.integer(entitlement.get(FLAGS, 0), "flags", 0, FLAGS_END),
+        flags=_optional(entitlement, FLAGS, "flags", FLAGS_END) or 0,
         status_index=_optional(entitlement, STATUS_INDEX, "status index", STATUS_INDEX_END),
         dynamic_mode=dynamic_mode,
         holder_key=holder_key,
@@ -90,33 +91,22 @@ def _present(entries: dict[int, cbor.Item]) -> dict[int, cbor.Item]:
     return {label: value for label, value in entries.items() if value is not None}
 
 
-def _time(value: cbor.Item, name: str) -> int:
-    return fields.integer(value, name, 0, fields.TIME_END)
-
-
-def _cti(value: cbor.Item) -> bytes:
-    if len(fields.octets(value, "cti")) != CTI_LENGTH:
+def _cti(claims: dict[cbor.Item, cbor.Item]) -> bytes:
+    cti = fields.octets(claims, CTI, "cti")
+    if len(cti) != CTI_LENGTH:
         raise Refused(Rejection.CLAIM_RANGE, f"cti is not {CTI_LENGTH} bytes")
-    return bytes(value)
-
-
-def _kind(value: cbor.Item) -> Kind:
-    return Kind(fields.integer(value, "kind", min(Kind), max(Kind) + 1))
+    return cti
 
 
 def _optional(entitlement: dict[cbor.Item, cbor.Item], label: int, name: str, end: int) -> int | None:
-    return fields.integer(entitlement[label], name, 0, end) if label in entitlement else None
+    return fields.integer(entitlement, label, name, 0, end) if label in entitlement else None
 
 
 def _amount(entitlement: dict[cbor.Item, cbor.Item]) -> tuple[int | None, str | None]:
-    amount_minor = _optional(entitlement, AMOUNT, "amount", AMOUNT_END)
-    if CURRENCY not in entitlement:
-        if amount_minor is not None:
-            raise Refused(Rejection.CLAIM_MISSING, "currency is missing: an amount needs one")
+    if AMOUNT not in entitlement and CURRENCY not in entitlement:
         return None, None
-    currency = fields.text(entitlement[CURRENCY], "currency")
-    if amount_minor is None:
-        raise Refused(Rejection.CLAIM_MISSING, "amount is missing: a currency needs one")
+    amount_minor = fields.integer(entitlement, AMOUNT, "amount, which a currency needs", 0, AMOUNT_END)
+    currency = fields.text(entitlement, CURRENCY, "currency, which an amount needs")
     if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
         raise Refused(Rejection.CLAIM_RANGE, "currency is not three capital letters (ISO 4217)")
     return amount_minor, currency
@@ -127,7 +117,7 @@ def _dynamic(
 ) -> tuple[int | None, bytes | None]:
     mode = None
     if DYNAMIC in entitlement:
-        mode = fields.integer(entitlement[DYNAMIC], "dynamic mode", DYNAMIC_HMAC, DYNAMIC_HOLDER + 1)
+        mode = fields.integer(entitlement, DYNAMIC, "dynamic mode", DYNAMIC_HMAC, DYNAMIC_HOLDER + 1)
     if CNF in claims:
         return mode, _holder_key(claims[CNF])
     if mode == DYNAMIC_HOLDER:

@@ -98,9 +98,8 @@ def _unverified_payload(document: bytes) -> cbor.Item:
 
 def _read(item: cbor.Item) -> Roots:
     listed = fields.mapping(item, "roots", frozenset({_VERSION, _KEYS}))
-    version = fields.integer(fields.required(listed, _VERSION, "version"), "version", 1, 2**53)
-    keys = fields.array(fields.required(listed, _KEYS, "keys"), "keys")
-    return Roots(version, tuple(from_cose_key(key) for key in keys))
+    version = fields.integer(listed, _VERSION, "version", 1, 2**53)
+    return Roots(version, tuple(from_cose_key(key) for key in fields.array(listed, _KEYS, "keys")))
 
 
 def _refusal(wrong: Refused | ValueError) -> DocumentRefusal:

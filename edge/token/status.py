@@ -111,9 +111,9 @@ def open_status_delta(data: bytes, *, keys: Keyring, now: Instant) -> StatusDelt
     try:
         return StatusDelta(
             **_read_common(opened),
-            from_version=fields.integer(fields.required(opened, _FROM, "from"), "from", 0, _VERSION_END),
-            revoked=_indices(fields.required(opened, _REVOKED, "revoked")),
-            restored=_indices(fields.required(opened, _RESTORED, "restored")),
+            from_version=fields.integer(opened, _FROM, "from", 0, _VERSION_END),
+            revoked=fields.integers(opened, _REVOKED, "revoked", 0, STATUS_INDEX_END),
+            restored=fields.integers(opened, _RESTORED, "restored", 0, STATUS_INDEX_END),
         )
     except Refused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
@@ -172,31 +172,26 @@ def _open(
 
 
 def _read_common(opened: dict[cbor.Item, cbor.Item]) -> dict[str, cbor.Item]:
-    kid = fields.octets(fields.required(opened, _KID, "kid"), "kid")
+    kid = fields.octets(opened, _KID, "kid")
     if len(kid) != KID_LENGTH:
         raise Refused(Rejection.CLAIM_RANGE, f"kid is not {KID_LENGTH} bytes")
-    issued_at_s = fields.integer(fields.required(opened, _IAT, "iat"), "iat", 0, fields.TIME_END)
-    expires_at = fields.required(opened, _EXP, "exp")
+    issued_at_s = fields.integer(opened, _IAT, "iat", 0, fields.TIME_END)
     return {
         "kid": kid,
-        "version": fields.integer(fields.required(opened, _VERSION, "version"), "version", 1, _VERSION_END),
+        "version": fields.integer(opened, _VERSION, "version", 1, _VERSION_END),
         "issued_at_s": issued_at_s,
-        "expires_at_s": fields.integer(expires_at, "exp", issued_at_s + 1, fields.TIME_END),
+        "expires_at_s": fields.integer(opened, _EXP, "exp", issued_at_s + 1, fields.TIME_END),
     }
 
 
 def _inflated(item: cbor.Item) -> bytes:
     status = fields.mapping(item, "status_list", frozenset({"bits", "lst"}))
-    fields.integer(fields.required(status, "bits", "bits"), "bits", 1, 2)
+    fields.integer(status, "bits", "bits", 1, 2)
     inflater = zlib.decompressobj()
     try:
-        bits = inflater.decompress(fields.octets(fields.required(status, "lst", "lst"), "lst"), STATUS_INDEX_END // 8)
+        bits = inflater.decompress(fields.octets(status, "lst", "lst"), STATUS_INDEX_END // 8)
     except zlib.error as error:
         raise Refused(Rejection.CLAIM_RANGE, f"lst: {error}") from None
     if not inflater.eof or inflater.unused_data:
         raise Refused(Rejection.CLAIM_RANGE, "lst is cut short, too long, or followed by more")
     return bits
-
-
-def _indices(item: cbor.Item) -> frozenset[int]:
-    return frozenset(fields.integer(each, "index", 0, STATUS_INDEX_END) for each in fields.array(item, "indices"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -120,35 +119,33 @@ def _entry(trusted: TrustedKey) -> cbor.Item:
 
 def _read_list(payload: cbor.Item) -> TrustList:
     listed = fields.mapping(payload, "trust list", _LIST_LABELS)
-    issued_at_s = fields.integer(fields.required(listed, _ISSUED_AT, "issued at"), "issued at", 0, fields.TIME_END)
+    issued_at_s = fields.integer(listed, _ISSUED_AT, "issued at", 0, fields.TIME_END)
     return TrustList(
-        version=fields.integer(fields.required(listed, _VERSION, "version"), "version", 1, VERSION_END),
+        version=fields.integer(listed, _VERSION, "version", 1, VERSION_END),
         issued_at_s=issued_at_s,
-        expires_at_s=fields.integer(
-            fields.required(listed, _EXPIRES_AT, "expiry"), "expiry", issued_at_s + 1, fields.TIME_END
-        ),
-        keys=tuple(_read_entry(entry) for entry in fields.array(fields.required(listed, _KEYS, "keys"), "keys")),
+        expires_at_s=fields.integer(listed, _EXPIRES_AT, "expiry", issued_at_s + 1, fields.TIME_END),
+        keys=tuple(_read_entry(entry) for entry in fields.array(listed, _KEYS, "keys")),
     )
 
 
 def _read_entry(item: cbor.Item) -> TrustedKey:
     entry = fields.mapping(item, "key entry", _ENTRY_LABELS)
     key = from_cose_key(fields.required(entry, _KEY, "key"))
-    if fields.integer(fields.required(entry, _ALG, "alg"), "alg", -(2**16), 2**16) != key.algorithm:
+    if fields.integer(entry, _ALG, "alg", -(2**16), 2**16) != key.algorithm:
         raise Refused(Rejection.ALG_MISMATCH, f"key {key.kid.hex()} is not of the algorithm of its entry")
-    purpose = _purpose(fields.text(fields.required(entry, _PURPOSE, "purpose"), "purpose"))
-    not_before_s = fields.integer(fields.required(entry, _NOT_BEFORE, "start"), "start", 0, fields.TIME_END)
-    expires_at = fields.required(entry, _KEY_EXPIRES_AT, "end")
-    largest = entry.get(_LARGEST)
+    not_before_s = fields.integer(entry, _NOT_BEFORE, "start", 0, fields.TIME_END)
+    kinds = fields.integers(entry, _KINDS, "kinds", min(Kind), max(Kind) + 1) if _KINDS in entry else ()
     return TrustedKey(
         key=key,
-        purposes=frozenset({purpose}),
+        purposes=frozenset({_purpose(fields.text(entry, _PURPOSE, "purpose"))}),
         not_before_s=not_before_s,
-        expires_at_s=fields.integer(expires_at, "end", not_before_s + 1, fields.TIME_END),
-        issuers=frozenset(_texts(entry.get(_ISSUERS, []), "issuers")),
-        audiences=frozenset(_texts(entry[_AUDIENCES], "audiences")) if _AUDIENCES in entry else None,
-        kinds=frozenset(_kinds(entry.get(_KINDS, []))),
-        largest_amount_minor=None if largest is None else fields.integer(largest, "largest amount", 0, VERSION_END),
+        expires_at_s=fields.integer(entry, _KEY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END),
+        issuers=fields.texts(entry, _ISSUERS, "issuers") if _ISSUERS in entry else frozenset(),
+        audiences=fields.texts(entry, _AUDIENCES, "audiences") if _AUDIENCES in entry else None,
+        kinds=frozenset(Kind(number) for number in kinds),
+        largest_amount_minor=(
+            fields.integer(entry, _LARGEST, "largest amount", 0, VERSION_END) if _LARGEST in entry else None
+        ),
     )
 
 
@@ -156,12 +153,3 @@ def _purpose(word: str) -> Purpose:
     if word not in set(Purpose) - _BY_ROOT:
         raise Refused(Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {word!r:.40}")
     return Purpose(word)
-
-
-def _texts(item: cbor.Item, name: str) -> Iterable[str]:
-    return (fields.text(text, name) for text in fields.array(item, name))
-
-
-def _kinds(item: cbor.Item) -> Iterable[Kind]:
-    for number in fields.array(item, "kinds"):
-        yield Kind(fields.integer(number, "kind", min(Kind), max(Kind) + 1))

@@ -1,0 +1,167 @@
+"""From a code's text to its claims, against one bare signature verification of ``cryptography``.
+
+Ours and the peer take turns in short rounds over the same tokens, so that a noisy machine
+slows both alike; figures are medians over the rounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Callable, Iterator
+from time import perf_counter_ns
+
+import base45 as ready_made_base45
+import cbor2
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from benchmarks.measurement import Measurement
+from edge.instant import Instant
+from edge.token import base45, cose
+from edge.token.claims import Claims, Kind
+from edge.token.issue import Grant, issue_token
+from edge.token.keys import PrivateKey, Signer, signer
+from edge.token.purpose import Purpose
+from edge.token.status import StatusList, status_list
+from edge.token.trust import TrustList
+from edge.token.trusted_key import TrustedKey
+from edge.token.verify import VerifyPolicy, open_token
+
+ROUNDS = 120
+TOKENS = 40
+NOW_S = 1_800_000_000
+
+Work = Callable[[], None]
+
+
+def measure() -> Iterator[Measurement]:
+    """Yield the cost of a token, in microseconds, for each algorithm."""
+    for name, private in (
+        ("Ed25519", Ed25519PrivateKey.generate()),
+        ("ESP256", ec.generate_private_key(ec.SECP256R1())),
+    ):
+        issuer = signer(private)
+        texts = [_token(issuer, number) for number in range(TOKENS)]
+        ours_ns, bare_ns, ready_ns = _interleave(
+            _open_all(texts, issuer), _verify_all(texts, private, issuer), _ready_made(texts)
+        )
+        bare = f"bare cryptography {name} verify"
+        yield Measurement(f"token {name}: text to claims", _us(ours_ns), "us", bare, _ratio(ours_ns, bare_ns))
+        yield Measurement(f"token {name}: the peer itself", _us(bare_ns), "us")
+        yield Measurement(f"token {name}: base45 + cbor2, unverified", _us(ready_ns), "us")
+        yield _beyond_signature(name, ours_ns, bare_ns, ready_ns)
+
+
+def _beyond_signature(name: str, ours_ns: list[int], bare_ns: list[int], ready_ns: list[int]) -> Measurement:
+    ours = [ours - bare for ours, bare in zip(ours_ns, bare_ns, strict=True)]
+    return Measurement(
+        f"token {name}: ours beyond the signature", _us(ours), "us", "base45 + cbor2 decode", _ratio(ours, ready_ns)
+    )
+
+
+def _interleave(*works: Work) -> list[list[int]]:
+    """Return each work's nanoseconds, a round an entry; who goes first moves on each round."""
+    taken: list[list[int]] = [[] for _ in works]
+    for number in range(ROUNDS + 5):
+        for turn in range(len(works)):
+            which = (number + turn) % len(works)
+            start = perf_counter_ns()
+            works[which]()
+            taken[which].append(perf_counter_ns() - start)
+    return [rounds[5:] for rounds in taken]  # the first five warm up
+
+
+def _us(rounds_ns: list[int]) -> float:
+    return statistics.median(rounds_ns) / TOKENS / 1000
+
+
+def _ratio(ours_ns: list[int], peer_ns: list[int]) -> float:
+    return statistics.median(ours / peer for ours, peer in zip(ours_ns, peer_ns, strict=True))
+
+
+def _token(issuer: Signer, number: int) -> bytes:
+    grant = Grant(
+        cti=hashlib.sha256(b"%d" % number).digest()[:16],
+        issuer="platform",
+        audience="shop-17",
+        not_before_s=NOW_S - 3600,
+        expires_at_s=NOW_S + 86_400,
+        order_id=f"2026-11-{100_000 + number}",
+        kind=Kind.WRITE_OFF,
+        amount_minor=2599,
+        currency="EUR",
+        status_index=40_000 + number,
+    )
+    return issue_token(grant, issuer).encode()
+
+
+def _open_all(texts: list[bytes], issuer: Signer) -> Work:
+    kid = issuer.public.kid
+    key = TrustedKey(
+        key=issuer.public,
+        purposes=frozenset({Purpose.TOKEN}),
+        not_before_s=0,
+        expires_at_s=2 * NOW_S,
+        issuers=frozenset({"platform"}),
+        kinds=frozenset(Kind),
+        largest_amount_minor=10_000,
+    )
+    trust = TrustList(version=1, issued_at_s=NOW_S - 60, expires_at_s=NOW_S + 86_400, keys=(key,))
+    revoked: StatusList = status_list(
+        kid=kid,
+        version=1,
+        issued_at_s=NOW_S - 60,
+        expires_at_s=NOW_S + 86_400,
+        size=1_000_000,
+        revoked=range(0, 999, 7),
+    )
+    now, policy, audiences = Instant(unix_s=NOW_S), VerifyPolicy(), frozenset({"shop-17", "kiosks"})
+
+    def work() -> None:
+        for text in texts:
+            opened = open_token(text, trust=trust, status={kid: revoked}, now=now, audiences=audiences, policy=policy)
+            assert isinstance(opened, Claims)
+
+    return work
+
+
+def _verify_all(texts: list[bytes], private: PrivateKey, issuer: Signer) -> Work:
+    """The peer: the signature alone, in the form that ``cryptography`` wants, everything prepared."""
+    prefix = cose.signed_prefix(cose.protected_header(issuer), Purpose.TOKEN.external_aad)
+    parts = [cose.parse(base45.decode(text[4:]), cose.STRICT) for text in texts]
+    prepared = [(part.signature, cose.signed_bytes(prefix, part.payload or b"")) for part in parts]
+    public = private.public_key()
+    if isinstance(public, Ed25519PublicKey):
+        verify = public.verify
+
+        def work() -> None:
+            for signature, message in prepared:
+                verify(signature, message)
+
+        return work
+    return _verify_all_ecdsa(public, prepared)
+
+
+def _verify_all_ecdsa(public: ec.EllipticCurvePublicKey, prepared: list[tuple[bytes, bytes]]) -> Work:
+    ecdsa = ec.ECDSA(hashes.SHA256())
+    halves = [(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"), message) for raw, message in prepared]
+    der = [(encode_dss_signature(r, s), message) for r, s, message in halves]
+
+    def work() -> None:
+        for signature, message in der:
+            public.verify(signature, message, ecdsa)
+
+    return work
+
+
+def _ready_made(texts: list[bytes]) -> Work:
+    """Ready-made decoders on the same text: no strictness, no checks, no signature."""
+
+    def work() -> None:
+        for text in texts:
+            cbor2.loads(cbor2.loads(ready_made_base45.b45decode(text[4:])).value[2])
+
+    return work

@@ -1,0 +1,154 @@
+"""Look into the store: ``ledger``, ``orders``, ``exceptions``, ``outbox``. Nothing here changes it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.store import exceptions as exception_store
+from edge.store import ledger as ledger_store
+from edge.store import orders as order_store
+from edge.store import outbox as outbox_store
+from edge.store.opening import open_for_reading
+from edge.store.store import Store, StoreUnavailableError
+
+_PAGE = 500
+
+_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    show_envvar=True,
+    help="The device's data folder.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+
+
+@click.command()
+@_data
+@_json
+def ledger(data: Path, as_json: bool) -> None:
+    """List every redemption and reversal on this device, oldest first.
+
+    Example: edge-scanner ledger --json | jq 'select(.settled | not)'
+    """
+    _show(data, as_json, _ledger, "id", "at_s", "kind", "order", "use", "units", "verdict", "settled")
+
+
+@click.command()
+@_data
+@_json
+@click.option("--order", help="Only this order's entitlements.")
+def orders(data: Path, as_json: bool, order: str | None) -> None:
+    """List the entitlements that this device caches.
+
+    Example: edge-scanner orders --order A-1042
+    """
+    _show(data, as_json, lambda store: _orders(store, order), "order", "cti", "kind", "status", "home", "quantity")
+
+
+@click.command()
+@_data
+@_json
+@click.option("--open", "only_open", is_flag=True, help="Only cases that nobody has settled.")
+def exceptions(data: Path, as_json: bool, only_open: bool) -> None:
+    """List the cases that a person must settle.
+
+    Example: edge-scanner exceptions --open
+    """
+    columns = ("id", "raised_s", "kind", "order", "compartment", "cause", "settled_s")
+    _show(data, as_json, lambda store: _exceptions(store, only_open), *columns)
+
+
+@click.command()
+@_data
+@_json
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most this many events.")
+def outbox(data: Path, as_json: bool, limit: int) -> None:
+    """List the events that the platform has not acknowledged, oldest first.
+
+    Example: edge-scanner outbox --json | wc -l
+    """
+    _show(data, as_json, lambda store: _outbox(store, limit), "epoch", "seq", "at_s", "type", "body")
+
+
+def _show(data: Path, as_json: bool, rows: Callable[[Store], Iterable[dict[str, Any]]], *columns: str) -> None:
+    try:
+        with closing(open_for_reading(data)) as store:
+            lines = (_line(row, as_json, columns) for row in rows(store))
+            if not as_json and sys.stdout.isatty():
+                click.echo("  ".join(columns), err=True)
+            for line in lines:
+                click.echo(line)
+    except StoreUnavailableError as error:
+        click.echo(f"edge-scanner: {error}", err=True)
+        sys.exit(1)
+
+
+def _line(row: dict[str, Any], as_json: bool, columns: tuple[str, ...]) -> str:
+    if as_json:
+        return json.dumps(row, ensure_ascii=False)
+    return "  ".join("-" if row[name] is None else str(row[name]) for name in columns)
+
+
+def _pages(page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: Any) -> Iterator[Any]:
+    """Every row of a table, a page at a time, so that a large one needs little memory."""
+    after = start
+    while rows := page(after):
+        yield from rows
+        after = key(rows[-1])
+
+
+def _ledger(store: Store) -> Iterator[dict[str, Any]]:
+    pages = _pages(lambda after: ledger_store.rows(store, after_id=after, limit=_PAGE), lambda row: row.id, 0)
+    for row in pages:
+        yield {
+            "id": row.id, "at_s": row.at.unix_s, "clock": row.at.trust.value, "cti": row.cti.hex(), "use": row.use_no,
+            "reverses": row.reverses, "order": row.order_id, "kind": row.kind, "units": row.units,
+            "amount_minor": row.amount_minor, "currency": row.currency, "verdict": row.verdict, "reason": row.reason,
+            "operator": row.operator, "risks": list(row.risks), "epoch": row.epoch, "seq": row.seq,
+            "settled": row.settled,
+        }  # fmt: skip
+
+
+def _orders(store: Store, order: str | None) -> Iterator[dict[str, Any]]:
+    def page(after: bytes) -> list[Any]:
+        return order_store.every(store, order_id=order, after=after, limit=_PAGE)
+
+    for row in _pages(page, lambda row: row.cti, b""):
+        yield {
+            "cti": row.cti.hex(), "order": row.order_id, "kind": row.kind.code, "status": row.status.value,
+            "home": row.home_device or row.home_site, "quantity": row.quantity, "amount_minor": row.amount_minor,
+            "currency": row.currency, "not_before_s": row.not_before_s, "expires_at_s": row.expires_at_s,
+            "review": row.review, "compartments": list(row.compartments), "campaign": row.campaign,
+            "revision": row.revision,
+        }  # fmt: skip
+
+
+def _exceptions(store: Store, only_open: bool) -> Iterator[dict[str, Any]]:
+    def page(after: int) -> list[Any]:
+        return exception_store.cases(store, only_open=only_open, after_id=after, limit=_PAGE)
+
+    for row in _pages(page, lambda row: row.id, 0):
+        yield {
+            "id": row.id, "kind": row.kind.value, "cause": row.cause, "tried": row.tried,
+            "cti": row.cti.hex() if row.cti else None, "order": row.order_id, "compartment": row.compartment,
+            "ledger_id": row.ledger_id, "raised_s": row.raised_s, "settled_s": row.settled_s,
+            "settled_by": row.settled_by, "settlement": row.settlement, "note": row.note,
+        }  # fmt: skip
+
+
+def _outbox(store: Store, limit: int) -> Iterator[dict[str, Any]]:
+    for row in outbox_store.pending(store, limit=limit):
+        yield {
+            "epoch": row.epoch, "seq": row.seq, "id": row.id, "at_s": row.at.unix_s, "clock": row.at.trust.value,
+            "type": row.type, "body": row.body,
+        }  # fmt: skip

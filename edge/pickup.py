@@ -1,0 +1,211 @@
+"""Walk a pickup's doors over real locks: one pulse a recorded intent, polled by the daemon's tick.
+
+``edge.saga`` says what each event means; this module makes the events out of a lock, a door
+contact and the monotonic clock, and puts every step on disk before the next.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge.instant import Instant
+from edge.ports import DoorSensor, Lock, LockError
+from edge.saga import DoorState, Event, Step, step
+from edge.store import intents, ledger, outbox
+from edge.store.exceptions import ExceptionKind, raise_case
+from edge.store.intents import Intent
+from edge.store.store import Store, StoreUnavailableError
+from edge.uuid7 import uuid7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorTimes:
+    """How long a door may take. Seconds."""
+
+    open_s: float  # from the pulse until it is seen open
+    close_s: float  # from then until it is seen closed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorNews:
+    """What became of a door, for the lamps, the log and the screen."""
+
+    compartment: str
+    state: DoorState
+    detail: str
+    raised: ExceptionKind | None
+    left: tuple[str, ...]  # compartments of the same pickup that are still to be opened
+    taken_back: bool = False  # nothing left the locker: the code is good again
+
+
+@dataclass(slots=True, eq=False)
+class _Door:
+    """A door under way. ``since_s`` is the monotonic time of its last step."""
+
+    intent: Intent
+    state: DoorState
+    since_s: float
+    fault: str = ""  # what the lock said when it was told
+    warned: bool = False  # its exception for being left open is raised
+
+
+class Pickups:
+    """Every pickup under way on one locker. One thread: the daemon's."""
+
+    def __init__(
+        self,
+        store: Store,
+        lock: Lock,
+        sensor: DoorSensor,
+        *,
+        times: DoorTimes,
+        random_bytes: Callable[[int], bytes],
+        with_contact: frozenset[str] | None = None,
+    ) -> None:
+        """``with_contact``: compartments that have a door contact; None for all of the lock's."""
+        self._store = store
+        self._lock = lock
+        self._sensor = sensor
+        self._times = times
+        self._random_bytes = random_bytes
+        self._with_contact = lock.compartments() if with_contact is None else with_contact
+        self._walks: dict[int, list[_Door]] = {}  # by ledger row: its doors that have not ended
+
+    def recover(self, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        """After a start: learn what a crash or power cut left, from the contacts alone. Never pulses.
+
+        Raises StoreUnavailableError; calling again goes on where it stopped.
+        """
+        news = []
+        self._walks.clear()
+        for intent in intents.live(self._store):
+            door = self._add(intent, monotonic_s)
+            contact = self._sensor.is_open(intent.compartment)
+            event = {True: Event.CUT_OPEN, False: Event.CUT_CLOSED, None: Event.CUT_BLIND}[contact]
+            news += self._happen(door, event, monotonic_s, now)
+        return news
+
+    def begin(self, ids: tuple[int, ...], monotonic_s: float, now: Instant) -> list[DoorNews]:
+        """Walk the doors of a redemption that is on disk (``Redemption.intents``); the first is pulsed at once."""
+        try:
+            for intent in intents.of_ids(self._store, ids):
+                self._add(intent, monotonic_s)
+        except StoreUnavailableError:
+            return []  # nothing was told to a lock; the next start releases what is reserved
+        return self.tick(monotonic_s, now)
+
+    def tick(self, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        """Look at every door under way and take what steps are due. Never raises for a disk or a lock."""
+        news: list[DoorNews] = []
+        for doors in list(self._walks.values()):
+            try:
+                news += self._advance(doors[0], monotonic_s, now)
+            except StoreUnavailableError:
+                continue  # the step is not on disk, so it did not happen: the next tick tries again
+        return news
+
+    @property
+    def under_way(self) -> tuple[str, ...]:
+        """Compartments that a person is being led to now."""
+        return tuple(doors[0].intent.compartment for doors in self._walks.values())
+
+    def _add(self, intent: Intent, monotonic_s: float) -> _Door:
+        door = _Door(intent=intent, state=DoorState(intent.state), since_s=monotonic_s)
+        self._walks.setdefault(intent.ledger_id, []).append(door)
+        return door
+
+    def _advance(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        if door.state is DoorState.RESERVED:
+            return self._pulse(door, monotonic_s, now)
+        if door.state is DoorState.PULSING:  # told, and the disk failed before that was recorded
+            return self._happen(door, Event.PULSED, monotonic_s, now)
+        event = self._event(door, self._sensor.is_open(door.intent.compartment), monotonic_s - door.since_s)
+        return [] if event is None else self._happen(door, event, monotonic_s, now)
+
+    def _pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        if monotonic_s - door.since_s > self._times.open_s:
+            return self._happen(door, Event.TOO_LATE, monotonic_s, now)
+        news = self._happen(door, Event.PULSE, monotonic_s, now)
+        try:
+            self._lock.pulse(door.intent.compartment)
+        except LockError as error:
+            door.fault = f"the lock failed: {error}"
+        return news + self._happen(door, Event.PULSED, monotonic_s, now)
+
+    def _event(self, door: _Door, is_open: bool | None, waited_s: float) -> Event | None:
+        """What the contact and the time say about a door whose lock was told."""
+        if door.state is DoorState.PULSED:
+            if is_open:
+                return Event.DOOR_OPEN
+            if waited_s <= self._times.open_s:
+                return None
+            if is_open is False:
+                return Event.OPEN_TIMEOUT
+            bare = door.intent.compartment not in self._with_contact and not door.fault
+            return Event.NO_CONTACT_TIMEOUT if bare else Event.BLIND_TIMEOUT
+        if is_open is False:
+            return Event.DOOR_CLOSED
+        return Event.CLOSE_TIMEOUT if waited_s > self._times.close_s and not door.warned else None
+
+    def _happen(self, door: _Door, event: Event, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        """Put a step on disk, then let it be so. Raises StoreUnavailableError, and then it is not so."""
+        there = step(door.state, event)
+        detail = ", ".join(part for part in (there.detail, door.fault) if part)
+        doors = self._walks[door.intent.ledger_id]
+        after = doors[doors.index(door) + 1 :]
+        given_up = after if there.state is DoorState.RELEASED else []
+        with self._store.transaction() as connection:
+            self._record(connection, door, there, detail, now)
+            for other in given_up:  # nobody is there: the rest of the walk waits for another scan
+                intents.move(connection, other.intent.id, state="released", detail="not reached", now=now, ended=True)
+            taken_back = there.state is DoorState.RELEASED and self._take_back(connection, door, now)
+        door.state, door.since_s = there.state, monotonic_s
+        door.warned = door.warned or there.raises is ExceptionKind.DOOR_LEFT_OPEN
+        self._keep(door, [other for other in doors if other not in given_up], monotonic_s)
+        left = tuple(other.intent.compartment for other in after)
+        return [DoorNews(compartment=door.intent.compartment, state=there.state, detail=detail, raised=there.raises,
+                         left=left, taken_back=taken_back)]  # fmt: skip
+
+    def _record(self, connection: sqlite3.Connection, door: _Door, there: Step, detail: str, now: Instant) -> None:
+        intent = door.intent
+        intents.move(connection, intent.id, state=there.state, detail=detail, now=now, ended=there.state.ended)
+        if there.raises is not None:
+            raise_case(
+                connection, there.raises, cause=detail, tried="the lock was told once", now=now, cti=intent.cti,
+                order_id=intent.order_id, compartment=intent.compartment, ledger_id=intent.ledger_id,
+            )  # fmt: skip
+        if there.state.ended or there.raises is not None:
+            body = {
+                "cti": intent.cti.hex(),
+                "order": intent.order_id,
+                "use": intent.use_no,
+                "compartment": intent.compartment,
+                "state": there.state.value,
+                "detail": detail,
+                "exception": there.raises,
+            }
+            outbox.append(connection, type="pickup", body=body, now=now, id=self._event_id(now))
+
+    def _take_back(self, connection: sqlite3.Connection, door: _Door, now: Instant) -> bool:
+        if not intents.nothing_left_the_locker(connection, door.intent.ledger_id):
+            return False
+        reversal = ledger.write_reversal(
+            connection, door.intent.ledger_id, reason=ExceptionKind.DOOR_NOT_OPENED.value, now=now, operator=None,
+            event_id=self._event_id(now),
+        )  # fmt: skip
+        return reversal is not None
+
+    def _keep(self, door: _Door, doors: list[_Door], monotonic_s: float) -> None:
+        """Hold on to the doors of a walk that are still under way; the turn passes when one has ended."""
+        rest = [other for other in doors if not other.state.ended]
+        if door.state.ended and rest:
+            rest[0].since_s = monotonic_s
+        if rest:
+            self._walks[door.intent.ledger_id] = rest
+        else:
+            del self._walks[door.intent.ledger_id]
+
+    def _event_id(self, now: Instant) -> str:
+        return uuid7(now.unix_s * 1000, self._random_bytes(10))

@@ -38,9 +38,7 @@ class V4l2Camera:
             raise CameraError(f"{self._name} is not there: is it plugged in?")
         self._video = cv2.VideoCapture(section.index, cv2.CAP_V4L2)
         if not self._video.isOpened():
-            raise CameraError(
-                f"{self._name} cannot be opened: is this user in group video, or another program using it?"
-            )
+            raise CameraError(f"{self._name} cannot be opened: is this user in group video? is it in use?")
         self._video.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # no queue of old frames
         self._choose_format(section)
         if section.exposure_us is not None:

@@ -21,7 +21,11 @@ class Machine:
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
         """Switch on: start ``command`` as the head of its own process group; ``env`` adds to the environment."""
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         self._stdout = self._process.stdout

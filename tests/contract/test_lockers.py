@@ -1,0 +1,182 @@
+"""One contract for locks and door contacts: the GPIO adapters over mock pins, and the simulator.
+
+Behind both stand the same simulated doors.
+"""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from gpiozero.pins.mock import MockFactory
+from hardware_sim.doors import Doors, Failure
+from hardware_sim.locker import SimLocker
+from hardware_sim.wiring import wired_factory
+
+from edge.config import Locker
+from edge.devices.door import GpioDoorSensor
+from edge.devices.lock import GpioLock
+from edge.ports import LockError
+
+PULSE_MS = 60
+
+
+def section(**changes):
+    doors = {
+        "A1": {"lock_pin": 17, "door_pin": 5},
+        "A2": {"lock_pin": 18, "door_pin": 6, "door_open_high": False},
+        "A3": {"lock_pin": 19, "door_pin": 12},
+    }
+    return Locker.model_validate({"compartments": doors, "pulse_ms": PULSE_MS, **changes})
+
+
+def on_gpio(**changes):
+    doors, profile = Doors({"A1", "A2", "A3"}), section(**changes)
+    factory = wired_factory(profile, doors)
+    lock, sensor = GpioLock(profile, pin_factory=factory), GpioDoorSensor(profile, pin_factory=factory)
+
+    def energised():
+        pins = {name: factory.pin(door.lock_pin) for name, door in profile.compartments.items()}
+        return {n for n, pin in pins.items() if pin.function == "output" and pin.state == profile.active_high}
+
+    return SimpleNamespace(lock=lock, sensor=sensor, doors=doors, energised=energised)
+
+
+def active_low():
+    return on_gpio(active_high=False)
+
+
+def simulated():
+    locker = SimLocker(("A1", "A2", "A3"), pulse_s=PULSE_MS / 1000)
+    return SimpleNamespace(lock=locker, sensor=locker, doors=locker.doors, energised=lambda: set(locker.energised))
+
+
+@pytest.fixture(params=[on_gpio, active_low, simulated], ids=lambda kind: kind.__name__)
+def locker(request):
+    locker = request.param()
+    yield locker
+    locker.lock.close()
+    locker.sensor.close()
+
+
+def seen_energised(locker, while_doing):
+    """What was energised at any moment while ``while_doing`` ran in a thread: a list of sets, as sampled."""
+    worker = threading.Thread(target=while_doing)
+    worker.start()
+    samples = []
+    while worker.is_alive():
+        samples.append(frozenset(locker.energised()))
+        time.sleep(0.001)
+    return samples
+
+
+def test_nothing_is_energised_and_every_door_is_closed_at_the_start(locker):
+    assert locker.lock.compartments() == {"A1", "A2", "A3"}
+    assert locker.energised() == set()
+    assert locker.doors.openings == []
+    assert [locker.sensor.is_open(name) for name in ("A1", "A2", "A3")] == [False] * 3
+
+
+@pytest.mark.parametrize("name", ["A1", "A2"])
+def test_a_pulse_opens_its_door_and_no_other(locker, name):
+    locker.lock.pulse(name)
+    assert {door for door in ("A1", "A2", "A3") if locker.sensor.is_open(door)} == {name}
+    locker.doors.close_door(name)
+    assert locker.sensor.is_open(name) is False
+
+
+def test_a_pulse_lasts_its_length_and_is_over_when_the_call_returns(locker):
+    before = time.monotonic()
+    samples = seen_energised(locker, lambda: locker.lock.pulse("A1"))
+    assert time.monotonic() - before >= PULSE_MS / 1000
+    assert frozenset({"A1"}) in samples
+    assert locker.energised() == set()
+
+
+def test_compartments_are_energised_one_at_a_time(locker):
+    others = [threading.Thread(target=locker.lock.pulse, args=(name,)) for name in ("A1", "A2")]
+
+    def all_at_once():
+        for thread in others:
+            thread.start()
+        locker.lock.pulse("A3")
+        for thread in others:
+            thread.join()
+
+    samples = seen_energised(locker, all_at_once)
+    assert max(len(sample) for sample in samples) == 1
+    assert sorted(locker.doors.openings) == ["A1", "A2", "A3"]
+
+
+def test_an_unknown_compartment_is_refused_and_nothing_moves(locker):
+    with pytest.raises(LockError, match="B9"):
+        locker.lock.pulse("B9")
+    assert locker.doors.openings == []
+    assert locker.sensor.is_open("B9") is None
+
+
+def test_closing_ends_a_pulse_and_no_pulse_starts_after_it(locker):
+    pulse = threading.Thread(target=locker.lock.pulse, args=("A1",))
+    pulse.start()
+    locker.lock.close()
+    locker.lock.close()
+    pulse.join()
+    assert locker.energised() == set()
+    with pytest.raises(LockError, match="closed"):
+        locker.lock.pulse("A2")
+    assert "A2" not in locker.doors.openings
+
+
+@pytest.mark.parametrize(
+    ("failure", "contact"),
+    [
+        pytest.param(Failure.STUCK_CLOSED, False, id="a jammed door"),
+        pytest.param(Failure.NO_OPEN, False, id="a dead coil"),
+        pytest.param(Failure.SENSOR_STUCK_OPEN, True, id="a contact stuck open"),
+        pytest.param(Failure.SENSOR_STUCK_CLOSED, False, id="a contact stuck closed"),
+    ],
+)
+def test_a_broken_door_shows_in_its_contact_and_not_in_the_pulse(locker, failure, contact):
+    locker.doors.fail("A1", failure)
+    locker.lock.pulse("A1")
+    assert locker.sensor.is_open("A1") is contact
+
+
+def test_a_door_left_open_stays_open_until_it_is_mended(locker):
+    locker.doors.fail("A1", Failure.LEFT_OPEN)
+    locker.lock.pulse("A1")
+    locker.doors.close_door("A1")
+    assert locker.sensor.is_open("A1") is True
+    locker.doors.repair("A1")
+    locker.doors.close_door("A1")
+    assert locker.sensor.is_open("A1") is False
+
+
+# What only one side has
+
+
+def test_a_person_in_the_simulation_closes_the_door_in_time():
+    locker = SimLocker(("A1",), doors=Doors(["A1"], person_closes_after_s=0.05))
+    locker.pulse("A1")
+    assert locker.is_open("A1") is True
+    time.sleep(0.06)
+    assert locker.is_open("A1") is False
+
+
+def test_a_contact_that_cannot_be_read_is_neither_open_nor_closed_in_the_simulation():
+    locker = SimLocker(("A1",))
+    locker.doors.fail("A1", Failure.SENSOR_NONE)
+    assert locker.is_open("A1") is None
+
+
+def test_a_cut_wire_reads_as_an_open_door_never_as_a_closed_one():
+    locker = on_gpio()
+    locker.doors.fail("A1", Failure.SENSOR_NONE)  # the wire to the contact is cut: only the pull-up is left
+    assert locker.sensor.is_open("A1") is True
+
+
+def test_a_compartment_without_a_contact_has_no_state():
+    sensor = GpioDoorSensor(
+        Locker.model_validate({"compartments": {"A1": {"lock_pin": 17}}}), pin_factory=MockFactory()
+    )
+    assert sensor.is_open("A1") is None

@@ -17,3 +17,9 @@ def raise_time_floor(store: Store, unix_s: int) -> None:
         return
     with store.transaction() as connection:
         connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (unix_s,))
+
+
+def probe(store: Store) -> None:
+    """Write the same floor again: raises StoreUnavailableError while nothing can be written."""
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET time_floor_s = time_floor_s")

@@ -29,9 +29,10 @@ class StoreUnavailableError(Exception):
     Nothing of the transaction that met it was kept. The message says which.
     """
 
-    def __init__(self, message: str, *, corrupt: bool = False) -> None:
+    def __init__(self, message: str, *, corrupt: bool = False, replaced: bool = False) -> None:
         super().__init__(message)
         self.corrupt = corrupt
+        self.needs_restart = corrupt or replaced  # the next start puts it right; waiting does not
 
 
 def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> sqlite3.Connection:
@@ -155,7 +156,8 @@ class Store:
     def _refuse_replaced(self) -> None:
         """A quarantined file is still open here under its new name: what is written to it would be lost."""
         if _identity(self.path) != self._identity:
-            raise StoreUnavailableError("the store was replaced by another process; start this one again")
+            why = "the store was replaced by another process; start this one again"
+            raise StoreUnavailableError(why, replaced=True)
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -1,0 +1,45 @@
+"""``edge-scanner run``: the daemon."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+
+from edge.cli.profile import read_profile
+
+_TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
+
+
+@click.command()
+@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="device profile (TOML)")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    help="data folder",
+)
+def run(file: Path, data: Path) -> None:
+    """Scan until told to stop (SIGTERM, Ctrl-C).
+
+    Example: edge-scanner run --profile /etc/edge-scanner/profile.toml
+    """
+    from edge import log
+    from edge.bootstrap import build_parts, build_scanner
+    from edge.notify import notify
+
+    profile = read_profile(file)
+    log.configure()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with build_scanner(profile, data, build_parts(profile)) as daemon:
+        daemon.run(stop)
+        again = daemon.supervisor.wants_restart and not stop.is_set()
+    notify("STOPPING=1")
+    sys.exit(_TEMPORARY_FAILURE if again else 0)

@@ -1,0 +1,107 @@
+"""The loop: newest frame, its codes, their verdicts, the lamps and doors; and how the device says it is."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from edge.decode.holdoff import HoldOff
+from edge.gate import Gate
+from edge.panel import Panel
+from edge.pickup import DoorNews, Pickups
+from edge.ports import Clock, Decoder, Frame, Signal, Symbol
+from edge.redeem import Redemption
+from edge.signals import signal_for
+from edge.supervise import Supervisor
+
+FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
+
+
+class Frames(Protocol):
+    """Where the newest frame is taken."""
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
+
+    frames: Frames
+    decoder: Decoder
+    hold_off: HoldOff
+    gate: Gate
+    pickups: Pickups | None
+    panel: Panel
+    clock: Clock
+    supervisor: Supervisor
+    log: FilteringBoundLogger
+
+    def run(self, stop: threading.Event) -> None:
+        """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
+        self.log.info("started", problems=self.supervisor.problems)
+        while not stop.is_set() and not self.supervisor.finished:
+            self.step()
+        self.log.info("stopped", why=self.supervisor.finished or "asked to")
+
+    def step(self) -> None:
+        """One turn: a frame if there is one, then the doors, the lamps and the watch over it all."""
+        frame = self.frames.take(FRAME_WAIT_S)
+        if frame is not None:
+            self._look(frame)
+        if self.pickups is not None:
+            self._tell_doors(self.pickups.tick(self.clock.monotonic_s(), self.clock.now()))
+        self.supervisor.turn()
+        self.panel.rest(self.supervisor.resting_signal, self.clock.monotonic_s())
+
+    def _look(self, frame: Frame) -> None:
+        started_s = self.clock.monotonic_s()
+        symbols = self.decoder.decode(frame.grey)
+        decode_ms = (self.clock.monotonic_s() - started_s) * 1000
+        for symbol in self.hold_off.fresh(symbols, self.clock.monotonic_s()):
+            self._scan(symbol, frame, decode_ms)
+
+    def _scan(self, symbol: Symbol, frame: Frame, decode_ms: float) -> None:
+        """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
+        outcome = self.gate.judge(symbol.content, self.clock.now(), decode_ms=decode_ms)
+        signal = signal_for(outcome.reason)
+        self.panel.result(signal, self.clock.monotonic_s())
+        total_ms = self.clock.monotonic_s() * 1000 - frame.captured_ns / 1e6
+        self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
+        self.supervisor.scanned(outcome, total_ms, signal)
+        if outcome.intents and self.pickups is not None:
+            self._tell_doors(self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now()))
+
+    def _tell_doors(self, news: list[DoorNews]) -> None:
+        for item in news:
+            if item.raised is not None:
+                self.panel.result(Signal.FAULT, self.clock.monotonic_s())
+            self.log.info(
+                "door",
+                compartment=item.compartment,
+                state=item.state.value,
+                detail=item.detail,
+                exception=item.raised and item.raised.value,
+                left=item.left,
+            )
+
+    def _log_scan(self, outcome: Redemption, symbol: Symbol, signal: Signal, decode_ms: float, total_ms: float) -> None:
+        claims = outcome.claims
+        self.log.info(
+            "scan",
+            reason=outcome.reason.value,
+            detail=outcome.detail,
+            signal=signal.value,
+            cti=claims.cti.hex() if claims else None,
+            order=claims.order_id if claims else None,
+            kind=claims.kind.code if claims else None,
+            ledger=outcome.ledger_id,
+            decoder=symbol.decoder,
+            decode_ms=round(decode_ms, 2),
+            total_ms=round(total_ms, 2),
+        )

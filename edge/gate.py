@@ -1,0 +1,54 @@
+"""One code from its bytes to an outcome: verify, then redeem or refuse, and journal either way."""
+
+from __future__ import annotations
+
+from edge.anchors import Anchors
+from edge.config import Profile
+from edge.instant import Instant
+from edge.redeem import Redeemer, Redemption
+from edge.token.claims import Kind, Refusal
+from edge.token.verify import VerifyPolicy, open_token
+from edge.verdict import Verdict
+
+
+class Gate:
+    """Judges codes for one device. ``anchors`` None: there is no store, and nothing can be believed or honoured."""
+
+    def __init__(
+        self, redeemer: Redeemer, anchors: Anchors | None, *, audiences: frozenset[str], policy: VerifyPolicy
+    ) -> None:
+        self._redeemer = redeemer
+        self._anchors = anchors
+        self._audiences = audiences
+        self._policy = policy
+
+    def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
+        """Return what came of the code ``content``, on disk. Never raises for any content or disk."""
+        if self._anchors is None:
+            return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail="no store, no trust list", claims=None)
+        opened = open_token(
+            content,
+            trust=self._anchors.trust,
+            status=self._anchors.status,
+            now=now,
+            audiences=self._audiences,
+            policy=self._policy,
+        )
+        if isinstance(opened, Refusal):
+            return self._redeemer.refuse(opened, now, decode_ms=decode_ms)
+        return self._redeemer.redeem(opened, now, decode_ms=decode_ms)
+
+
+def audiences_of(profile: Profile) -> frozenset[str]:
+    """What a token's ``aud`` may name to be meant for this device: its site, and its groups."""
+    return frozenset({profile.device.site, *profile.device.groups})
+
+
+def verify_policy_of(profile: Profile) -> VerifyPolicy:
+    """How much the profile lets this device believe."""
+    return VerifyPolicy(
+        issuers=frozenset(profile.trust.issuers),
+        floor_only_kinds=frozenset(Kind[kind.upper()] for kind in profile.policy.floor_only_kinds),
+        trust_list_max_age_s=profile.policy.trust_list_max_age_s,
+        status_list_max_age_s=profile.policy.status_list_max_age_s,
+    )

@@ -16,20 +16,16 @@ class GpioIndicator:
     """Implements ``Indicator``. The first step of a signal is on the pins when ``show`` returns."""
 
     def __init__(self, section: Indicators, *, pin_factory: Any) -> None:
-        """Take the pins, all off. Raises gpiozero's errors when a pin is in use or there is no GPIO."""
-        from gpiozero import DigitalOutputDevice
-
+        """Take the pins, all off. A part whose pin cannot be had is left out and named in ``problems``."""
+        self.problems: dict[str, str] = {}  # part to what is wrong
         pins = {
             Part.GREEN: section.green_pin, Part.AMBER: section.amber_pin, Part.RED: section.red_pin,
             Part.BUZZER: section.buzzer_pin,
         }  # fmt: skip
-        self._outputs: dict[Part, Any] = {
-            part: DigitalOutputDevice(
-                pin, active_high=section.active_high, initial_value=False, pin_factory=pin_factory
-            )
-            for part, pin in pins.items()
-            if pin is not None
-        }
+        self._outputs: dict[Part, Any] = {}
+        for part, pin in pins.items():
+            if pin is not None:
+                self._take(part, pin, active_high=section.active_high, pin_factory=pin_factory)
         self._changed = threading.Condition()
         self._steps: Iterator[Step] = iter(())
         self._next_after_s: float | None = None  # None: the step stays
@@ -37,6 +33,16 @@ class GpioIndicator:
         self._closed = False
         self._player = threading.Thread(target=self._play, name="indicator", daemon=True)
         self._player.start()
+
+    def _take(self, part: Part, pin: int, *, active_high: bool, pin_factory: Any) -> None:
+        from gpiozero import DigitalOutputDevice
+
+        try:
+            self._outputs[part] = DigitalOutputDevice(
+                pin, active_high=active_high, initial_value=False, pin_factory=pin_factory
+            )
+        except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
+            self.problems[part.value] = f"{part.value} on pin {pin}: {error}: check the pins in the profile"
 
     def show(self, signal: Signal) -> None:
         """Show ``signal`` until the next call. Showing the same signal again starts it afresh."""

@@ -156,3 +156,14 @@ def test_the_simulator_tells_what_it_shows():
     assert indicator.showing is Signal.GO
     indicator.close()
     assert (seen, indicator.showing) == ([Signal.GO], Signal.OFF)
+
+
+def test_a_lamp_whose_pin_is_taken_is_named_and_the_others_still_shine():
+    factory = MockFactory()
+    taken = on_gpio(factory, green_pin=4, amber_pin=None, buzzer_pin=None)
+    indicator = on_gpio(factory)
+    assert list(indicator.problems) == ["red"]
+    indicator.show(Signal.STOP)
+    assert lit(factory) == {"amber_pin", "buzzer_pin"}  # amber stands in
+    indicator.close()
+    taken.close()

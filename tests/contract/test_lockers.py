@@ -180,3 +180,16 @@ def test_a_compartment_without_a_contact_has_no_state():
         Locker.model_validate({"compartments": {"A1": {"lock_pin": 17}}}), pin_factory=MockFactory()
     )
     assert sensor.is_open("A1") is None
+
+
+def test_a_contact_whose_pin_is_taken_has_no_state_and_the_others_still_do():
+    factory = MockFactory()
+    other = Locker.model_validate({"compartments": {"B1": {"lock_pin": 4, "door_pin": 5}}})
+    taken = GpioDoorSensor(other, pin_factory=factory)
+    sensor = GpioDoorSensor(section(), pin_factory=factory)
+    assert sensor.is_open("A1") is None
+    assert sensor.is_open("A2") is not None
+    assert list(sensor.problems) == ["A1"]
+    sensor.close()
+    assert sensor.is_open("A2") is None  # closed, so it cannot be read
+    taken.close()

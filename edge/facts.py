@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from edge.config import Policy
@@ -13,9 +14,21 @@ from edge.instant import ClockTrust, Instant
 from edge.standing import Asked, Door, Exposure, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 
-_CLAIMS = tuple(field.name for field in fields(Claims))
-_ENTITLEMENT = tuple(field.name for field in fields(Entitlement))
+# The order is the text's format: a field may be added at the end, none may go or move.
+_CLAIMS = (
+    "cti", "kid", "issuer", "audience", "not_before_s", "expires_at_s", "issued_at_s", "order_id", "kind", "quantity",
+    "amount_minor", "currency", "flags", "status_index", "dynamic_mode", "holder_key",
+)  # fmt: skip
+_ENTITLEMENT = (
+    "cti", "order_id", "kind", "home_site", "home_device", "status", "quantity", "amount_minor", "currency",
+    "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign", "rules", "revision",
+)  # fmt: skip
 _STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s")
+
+_claims_values = attrgetter(*_CLAIMS)
+_entitlement_values = attrgetter(*_ENTITLEMENT)
+_standing_values = attrgetter(*_STANDING)
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=bytes.hex).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,43 +42,38 @@ class Facts:
 
 
 def dump_facts(facts: Facts) -> str:
-    """Write ``facts`` as compact JSON; bytes as hexadecimal digits."""
-    standing = facts.standing
-    document = {
-        "claims": {name: _plain(getattr(facts.claims, name)) for name in _CLAIMS},
-        "entitlement": standing.entitlement
-        and {name: _plain(getattr(standing.entitlement, name)) for name in _ENTITLEMENT},
-        "standing": {name: getattr(standing, name) for name in _STANDING},
-        "uses": [[use.ledger_id, use.use_no, use.units, use.amount_minor, use.at_s] for use in standing.uses],
-        "doors": [[door.compartment, door.live, door.emptied, door.ended_s] for door in standing.doors],
-        "exposure": [standing.exposure.uses_today, standing.exposure.amount_minor],
-        "now": [facts.now.unix_s, facts.now.trust.value],
-        "asked": [facts.asked.units, facts.asked.amount_minor],
-    }
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    """Write ``facts`` as compact JSON: values in the order above, bytes as hexadecimal digits."""
+    standing, order = facts.standing, facts.standing.entitlement
+    return _write([
+        _claims_values(facts.claims),
+        None if order is None else _entitlement_values(order),
+        _standing_values(standing),
+        [(use.ledger_id, use.use_no, use.units, use.amount_minor, use.at_s) for use in standing.uses],
+        [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
+        (standing.exposure.uses_today, standing.exposure.amount_minor),
+        (facts.now.unix_s, facts.now.trust),
+        (facts.asked.units, facts.asked.amount_minor),
+    ])  # fmt: skip
 
 
 def load_facts(text: str) -> Facts:
     """Read what ``dump_facts`` wrote."""
-    document = json.loads(text)
-    order = document["entitlement"]
+    claims, order, known, uses, doors, (uses_today, exposed), (now_s, trust), (units, amount_minor) = json.loads(text)
     standing = Standing(
-        entitlement=None if order is None else _entitlement(order),
+        entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
         uses=tuple(
-            Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s)
-            for ledger, number, units, amount, at_s in document["uses"]
+            Use(ledger_id=ledger, use_no=number, units=used, amount_minor=amount, at_s=at_s)
+            for ledger, number, used, amount, at_s in uses
         ),
         doors=tuple(
             Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
-            for name, live, emptied, ended_s in document["doors"]
+            for name, live, emptied, ended_s in doors
         ),
-        exposure=Exposure(uses_today=document["exposure"][0], amount_minor=document["exposure"][1]),
-        **document["standing"],
+        exposure=Exposure(uses_today=uses_today, amount_minor=exposed),
+        **dict(zip(_STANDING, known, strict=False)),
     )
-    now_s, trust = document["now"]
-    units, amount_minor = document["asked"]
     return Facts(
-        claims=_claims(document["claims"]),
+        claims=_claims(dict(zip(_CLAIMS, claims, strict=False))),
         standing=standing,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
         asked=Asked(units=units, amount_minor=amount_minor),
@@ -105,10 +113,6 @@ def replay(facts: str, policy: str) -> Decision:
         asked=given.asked,
         grace_s=under["grace_s"],
     )
-
-
-def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else value
 
 
 def _claims(document: dict[str, Any]) -> Claims:

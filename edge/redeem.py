@@ -65,6 +65,7 @@ class Redeemer:
         self._random_bytes = random_bytes
         self._unavailable = unavailable
         self._document = dump_policy(place, policy, grace_s)
+        self._policy_no: int | None = None  # known once a transaction that named it is on disk
 
     def redeem(
         self,
@@ -81,7 +82,10 @@ class Redeemer:
         scan = _Scan(claims, now, asked, operator, decode_ms)
         try:
             with self._store.transaction() as connection:
-                return self._redeem(connection, scan)
+                policy_no = self._policy_no or journal.policy_number(connection, self._document)
+                redemption = self._redeem(connection, scan, policy_no)
+            self._policy_no = policy_no
+            return redemption
         except (StoreUnavailableError, sqlite3.Error) as error:
             return self._nothing(claims, str(error))
 
@@ -110,7 +114,7 @@ class Redeemer:
         except (StoreUnavailableError, sqlite3.Error):
             return refused  # refused all the same
 
-    def _redeem(self, connection: sqlite3.Connection, scan: _Scan) -> Redemption:
+    def _redeem(self, connection: sqlite3.Connection, scan: _Scan, policy_no: int) -> Redemption:
         claims = scan.claims
         standing = read_standing(connection, claims.cti, scan.now)
         decision = decide(
@@ -129,13 +133,25 @@ class Redeemer:
             intents = self._reserve(connection, scan, decision, ledger_id)
         else:
             self._tell_refusal(connection, scan, decision.verdict.value, decision.detail)
+        entry = Entry(
+            reason=decision.verdict.value,
+            detail=decision.detail,
+            now=scan.now,
+            cti=claims.cti,
+            order_id=claims.order_id,
+            operator=scan.operator,
+            ledger_id=ledger_id,
+            decode_ms=scan.decode_ms,
+            policy_no=policy_no,
+            facts=Facts(claims=claims, standing=standing, now=scan.now, asked=scan.asked),
+        )
         return Redemption(
             reason=decision.verdict,
             detail=decision.detail,
             claims=claims,
             decision=decision,
             ledger_id=ledger_id,
-            journal_id=self._journal(connection, scan, standing, decision, ledger_id),
+            journal_id=journal.write(connection, entry),
             intents=intents,
         )
 
@@ -169,28 +185,6 @@ class Redeemer:
             )
             intents.append(int(cursor.lastrowid or 0))
         return tuple(intents)
-
-    def _journal(
-        self,
-        connection: sqlite3.Connection,
-        scan: _Scan,
-        standing: Standing,
-        decision: Decision,
-        ledger_id: int | None,
-    ) -> int:
-        entry = Entry(
-            reason=decision.verdict.value,
-            detail=decision.detail,
-            now=scan.now,
-            cti=scan.claims.cti,
-            order_id=scan.claims.order_id,
-            operator=scan.operator,
-            ledger_id=ledger_id,
-            decode_ms=scan.decode_ms,
-            policy_no=journal.policy_number(connection, self._document),
-            facts=Facts(claims=scan.claims, standing=standing, now=scan.now, asked=scan.asked),
-        )
-        return journal.write(connection, entry)
 
     def _tell_refusal(self, connection: sqlite3.Connection, scan: _Scan, reason: str, detail: str) -> None:
         self._tell(connection, scan, "refused", {"reason": reason, "detail": detail})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from dataclasses import dataclass
 
 from edge.decision import Decision
 from edge.instant import ClockTrust, Instant
-from edge.store.outbox import append_text
+from edge.store.outbox import append_text, to_json
 from edge.store.store import Store
 from edge.token.claims import Claims
 from edge.verdict import Verdict
@@ -73,7 +72,7 @@ def write_use(
         "doors": list(decision.doors),
         "kid": claims.kid.hex(),
     }
-    epoch_no, seq = append_text(connection, type="redeemed", text=_json(body), now=now, id=event_id)
+    epoch_no, seq = append_text(connection, type="redeemed", text=to_json(body), now=now, id=event_id)
     row = (
         claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
         claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, epoch_no, seq,
@@ -99,7 +98,7 @@ def write_reversal(
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency = found
     body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
-    epoch_no, seq = append_text(connection, type="reversed", text=_json(body), now=now, id=event_id)
+    epoch_no, seq = append_text(connection, type="reversed", text=to_json(body), now=now, id=event_id)
     row = (
         cti, None, ledger_id, order_id, kind, units, amount_minor, currency, REVERSED, reason, now.unix_s,
         now.trust.value, operator, None, epoch_no, seq,
@@ -133,7 +132,3 @@ def _row(row: tuple) -> LedgerRow:  # type: ignore[type-arg]
         at=Instant(unix_s=at_s, trust=ClockTrust(trust)), operator=operator, risks=tuple((risk or "").split()),
         epoch=epoch, seq=seq, settled=bool(settled),
     )  # fmt: skip
-
-
-def _json(body: object) -> str:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -26,6 +26,8 @@ COLUMNS = (
 _HOLES = ", ".join("?" for _ in range(COLUMNS.count(",") + 2))
 _SET = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in COLUMNS.split(",")[1:])
 _SWEEP_ROWS = 500
+_KINDS = {kind.value: kind for kind in Kind}  # a dictionary is quicker than the enum's own lookup
+_STATUS = {status.value: status for status in OrderStatus}
 
 
 class Applied(StrEnum):
@@ -165,17 +167,17 @@ def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
     return Entitlement(
         cti=cti,
         order_id=order,
-        kind=Kind(kind),
+        kind=_KINDS[kind],
         home_site=site,
         home_device=device,
-        status=OrderStatus(status),
+        status=_STATUS[status],
         quantity=quantity,
         amount_minor=amount,
         currency=currency,
         not_before_s=start,
         expires_at_s=end,
         review=bool(review),
-        compartments=tuple(json.loads(doors)),
+        compartments=() if doors == "[]" else tuple(json.loads(doors)),
         subject=subject,
         campaign=campaign,
         rules=rules,

@@ -49,6 +49,8 @@ class Settled(StrEnum):
     AHEAD = "ahead"  # the platform knows events this store never wrote: an old copy was restored
 
 
+to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # an event's body as text
+
 _PENDING = """
     SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust
     FROM outbox o JOIN epoch e ON e.no = o.epoch_no
@@ -59,7 +61,7 @@ _PENDING = """
 
 def append(connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any], now: Instant, id: str) -> int:
     """Write an event in the caller's transaction and return its seq. ``body`` holds what JSON holds."""
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    text = to_json(body)
     return append_text(connection, type=type, text=text, now=now, id=id)[1]
 
 

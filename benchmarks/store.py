@@ -1,0 +1,142 @@
+"""One redemption against a bare SQLite commit of the same rows, and a large cache against a small one.
+
+Both sides take turns, scan by scan, on the same disk, so that what the disk does to one it does to both.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from math import gcd
+from pathlib import Path
+
+from benchmarks.measurement import Measurement
+from edge.config import Policy
+from edge.instant import Instant
+from edge.redeem import Redeemer
+from edge.standing import Place
+from edge.store.opening import open_store
+from edge.store.store import Store, connect
+from edge.token.claims import Claims, Kind
+
+NOW = Instant(unix_s=1_800_000_000)
+SMALL, LARGE = 1_000, 1_000_000
+ROUNDS = 600
+WARM_UP = 50
+_STORES = (("store", SMALL), ("small", SMALL), ("large", LARGE))
+_ROWS = ("outbox", "ledger", "journal")  # what one write-off writes
+
+
+def measure() -> Iterator[Measurement]:
+    """Medians in microseconds of one durable write-off, from claims to a committed verdict."""
+    with tempfile.TemporaryDirectory(dir=_disk(), prefix="store-bench-") as name:
+        folder = Path(name)
+        store, small, large = (_filled(folder / name, cached) for name, cached in _STORES)
+        ours, bare = _take_turns(_redeeming(store, SMALL), _bare(folder / "bare.db", store))
+        yield Measurement("store.redemption", ours, "us", "bare sqlite3 FULL commit of the same rows", ours / bare)
+        many, few = _take_turns(_redeeming(large, LARGE), _redeeming(small, SMALL))
+        yield Measurement("store.redemption_at_1000000", many, "us", "the same at 1000 entitlements", many / few)
+        for each in (store, small, large):
+            each.close()
+
+
+def _take_turns(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
+    """The medians of two actions that alternate, in microseconds."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for turn in range(ROUNDS):
+        for index, action in enumerate((first, second) if turn % 2 else (second, first)):
+            began = time.perf_counter()
+            action()
+            took = (time.perf_counter() - began) * 1e6
+            times[(index if turn % 2 else 1 - index)].append(took)
+    return statistics.median(times[0][WARM_UP:]), statistics.median(times[1][WARM_UP:])
+
+
+def _redeeming(store: Store, cached: int) -> Callable[[], None]:
+    """Redeem the cached codes one after another, spread over the whole cache."""
+    redeemer = Redeemer(
+        store, place=Place(device_id="bench", site_id="site"), policy=Policy(), grace_s=0, random_bytes=os.urandom
+    )
+    step = cached * 617 // 1000 | 1  # odd, and no multiple of 5: every code once, far from the one before
+    assert gcd(step, cached) == 1
+    turn = iter(range(1, 10**9))
+
+    def redeem() -> None:
+        redemption = redeemer.redeem(_claims(_cti(next(turn) * step % cached, cached)), NOW, decode_ms=4.0)
+        assert redemption.honoured, redemption.detail
+
+    return redeem
+
+
+def _bare(path: Path, model: Store) -> Callable[[], None]:
+    """Commit, with the same tables, pragmas and bytes, and nothing else, what a redemption commits."""
+    source = _filled(path.parent / "model", SMALL)
+    _redeeming(source, SMALL)()
+    with model.read() as connection:
+        schema = [
+            row[0]
+            for table in _ROWS
+            for row in connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql NOT NULL", (table,))
+        ]
+    rows = [(table, source.connection().execute(f"SELECT * FROM {table} LIMIT 1").fetchone()) for table in _ROWS]
+    source.close()
+    peer = connect(path)
+    peer.execute("PRAGMA foreign_keys = OFF")  # the tables they name are not here
+    for statement in schema:
+        peer.execute(statement)
+    return _committing(peer, rows)
+
+
+def _committing(peer: sqlite3.Connection, rows: list[tuple[str, tuple[object, ...]]]) -> Callable[[], None]:
+    inserts = [f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})" for table, row in rows]
+    (outbox, ledger, journal), turn = [row for _, row in rows], iter(range(1, 10**9))
+
+    def commit() -> None:
+        number, cti = next(turn), os.urandom(16)
+        peer.execute("BEGIN IMMEDIATE")
+        peer.execute(inserts[0], (1, number, *outbox[2:]))
+        peer.execute(inserts[1], (number, cti, *ledger[2:-1], number))
+        peer.execute(inserts[2], (number, *journal[1:5], cti, *journal[6:8], number, *journal[9:]))
+        peer.execute("COMMIT")
+
+    return commit
+
+
+def _filled(folder: Path, cached: int) -> Store:
+    opened = open_store(folder, device_id="bench", now_s=NOW.unix_s, random_bytes=os.urandom)
+    assert opened.store is not None, opened.detail
+    store = opened.store
+    connection = store.connection()
+    connection.execute("PRAGMA synchronous = OFF")
+    with store.transaction():
+        connection.executemany(
+            "INSERT INTO entitlement VALUES (?, 'A-1042', 1, 'site', 'bench', 'ready', 1, 1250, 'EUR', 0, 8589934591,"
+            " 0, '[]', 'subject-0042', 'spring', NULL, 1, 1)",
+            ((_cti(number, cached),) for number in range(cached)),
+        )
+        connection.execute("UPDATE feed SET revision = 1, generation = 1, heard_s = ?", (NOW.unix_s,))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.execute("PRAGMA synchronous = FULL")
+    return store
+
+
+def _cti(number: int, of: int) -> bytes:
+    """The ``number``-th of ``of`` identities, evenly spread, so that filling is sequential and lookups are not."""
+    return (number * (2**128 // of)).to_bytes(16, "big")
+
+
+def _claims(cti: bytes) -> Claims:
+    return Claims(
+        cti=cti, kid=b"kid0", issuer="shop", audience="site", not_before_s=0, expires_at_s=2**33 - 1,
+        issued_at_s=NOW.unix_s, order_id="A-1042", kind=Kind.WRITE_OFF, quantity=1, amount_minor=1250, currency="EUR",
+        flags=0, status_index=7, dynamic_mode=None, holder_key=None,
+    )  # fmt: skip
+
+
+def _disk() -> Path:
+    """A folder on a disk: a commit to memory would cost nothing, and the ratios would say nothing."""
+    return Path(os.environ.get("TMPDIR", "/var/tmp"))

@@ -1,0 +1,203 @@
+"""``edge-sync``: the process between the device's store and the broker. One loop, no threads.
+
+Each turn: what came from the broker is dealt with and only then acknowledged to it; then what is due
+is sent. The log has a line for each change of state and none for a retry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from edge.instant import Instant
+from edge.store import orders, outbox
+from edge.store.store import Store
+from sync import wire
+from sync.downlink import Downlink, Kept, Outcome, Refusal
+from sync.session import Arrival, Link, Session
+from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+from sync.uplink import Heard, Uplink
+from sync.wire import Fault, Malformed, Status
+
+SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
+DEAF_S: Final = 300.0  # and this long: the connection is made anew
+
+
+class Agent:
+    """Joins one store to one session. ``step`` is the whole of it."""
+
+    def __init__(
+        self,
+        *,
+        tenant: str,
+        device: str,
+        site: str,
+        store: Store,
+        session: Session,
+        uplink: Uplink,
+        downlink: Downlink,
+        now: Callable[[], Instant],
+        monotonic: Callable[[], float],
+        ident: Callable[[], str],
+        log: Any,  # a structlog logger
+    ) -> None:
+        self._tenant = tenant
+        self._device = device
+        self._store = store
+        self._session = session
+        self._uplink = uplink
+        self._downlink = downlink
+        self._now = now
+        self._monotonic = monotonic
+        self._ident = ident
+        self._log = log
+        self._nodes = {device, site_group(site), FLEET}
+        self._connection = 0
+        self._data_version = -1
+        self._link: Link | None = None
+        self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
+        self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
+
+    def step(self, timeout_s: float = 0.1) -> None:
+        """One turn. Raises StoreUnavailableError; nothing that comes over the network makes it raise."""
+        for arrival in self._session.step(timeout_s):
+            self._take(arrival)
+            self._session.acknowledge(arrival)
+        monotonic_s = self._monotonic()
+        if self._session.connected:
+            if self._connection != self._session.connections:
+                self._begin(monotonic_s)
+            self._send(monotonic_s)
+        self._watch(monotonic_s)
+
+    @property
+    def link(self) -> Link | None:
+        """The state of the connection, as last logged."""
+        return self._link
+
+    def report(self) -> dict[str, Any]:
+        """The state of this process, for the health file."""
+        monotonic_s = self._monotonic()
+        backlog = outbox.backlog(self._store)
+        feed = orders.feed_state(self._store)
+        return {
+            "link": self._link,
+            "detail": self._session.detail,
+            "connections": self._session.connections,
+            "last_ack_age_s": None if self.last_ack_s is None else round(monotonic_s - self.last_ack_s, 1),
+            "pending": backlog.pending,
+            "oldest_pending_s": backlog.oldest_s,
+            "rejected": backlog.rejected,
+            "orders_revision": feed.revision,
+            "orders_heard_s": feed.heard_s,
+            "refused_messages": dict(self.refused),
+            "refused_publishes": self._session.refused_publishes,
+        }
+
+    @property
+    def status_topic(self) -> str:
+        """Where this device's status is retained."""
+        return self._topic(Up.STATUS)
+
+    def farewell(self) -> bytes:
+        """What the broker is to keep as this device's status when it is gone."""
+        return wire.encode(self._status("offline"))
+
+    def _begin(self, monotonic_s: float) -> None:
+        self._connection = self._session.connections
+        self._uplink.connected(monotonic_s)
+        self._downlink.connected(monotonic_s)
+        self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
+
+    def _send(self, monotonic_s: float) -> None:
+        version = self._store.data_version()
+        if version != self._data_version:
+            self._data_version = version
+            self._uplink.committed()
+        self._uplink.tick(lambda payload: self._session.publish(self._topic(Up.EVENTS), payload), monotonic_s)
+        if self._session.room and (request := self._downlink.due(monotonic_s, ident=self._ident())):
+            self._session.publish(self._topic(Up.REQUEST), wire.encode(request))
+
+    def _take(self, arrival: Arrival) -> None:
+        topic = parse_topic(arrival.topic)
+        if topic is None or topic.tenant != self._tenant or topic.node not in self._nodes:
+            self._count(Fault.TOPIC_UNKNOWN, "")
+            return
+        match topic.channel:
+            case Down.ACK:
+                self._ack(arrival.payload)
+            case Down.TRUST:
+                self._note(self._downlink.trust_list(arrival.payload, self._now()))
+            case Down.REVOKED:
+                for outcome in self._downlink.status_lists(arrival.payload, self._now()):
+                    self._note(outcome)
+            case Down.ORDERS:
+                self._note(self._downlink.orders_page(arrival.payload, self._now(), self._monotonic()))
+            case Down.COMMAND:
+                self._command(arrival.payload, topic.node)
+            case _:  # channels of later issues: configuration, responses to claims
+                self._count(Fault.TOPIC_UNKNOWN, topic.channel)
+
+    def _ack(self, payload: bytes) -> None:
+        ack = wire.decode_ack(payload, dev=self._device)
+        if isinstance(ack, Malformed):
+            self._count(ack.fault, ack.detail)
+            return
+        self.last_ack_s = self._monotonic()
+        self._session.proved()
+        heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
+        if ack.rejected:
+            self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])
+        if ack.conflicts:
+            self._log.warning("platform_conflict", conflicts=[conflict.no for conflict in ack.conflicts])
+        if heard in (Heard.REWOUND, Heard.AHEAD):
+            self._log.error(heard, epoch=ack.epoch, acked_through=ack.acked_through)
+
+    def _command(self, payload: bytes, node: str) -> None:
+        command = wire.decode_command(payload, dev=node)
+        if isinstance(command, Malformed):
+            self._count(command.fault, command.detail)
+        else:
+            self._uplink.resend()
+
+    def _note(self, outcome: Outcome) -> None:
+        match outcome:
+            case Refusal():
+                self._count(outcome.reason, outcome.detail)
+            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.ORDERS_COMPLETE:
+                self._log.info(outcome)
+            case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:
+                pass
+
+    def _count(self, reason: str, detail: str) -> None:
+        """Count a message that changed nothing; log the first and then each tenfold: nobody can flood the log."""
+        self.refused[str(reason)] += 1
+        count = self.refused[str(reason)]
+        if count == 10 ** (len(str(count)) - 1):
+            self._log.warning("message_refused", reason=str(reason), detail=detail, count=count)
+
+    def _watch(self, monotonic_s: float) -> None:
+        waited_s = self._uplink.silent_s(monotonic_s) if self._session.connected else 0.0
+        if waited_s > DEAF_S:
+            self._session.give_up(Link.SILENT)
+            self._uplink.connected(monotonic_s)
+        link = Link.SILENT if self._session.connected and waited_s > SILENT_S else self._session.link
+        if link is not self._link:
+            self._link = link
+            note = self._log.warning if link.hopeless else self._log.info
+            note("link", state=link, detail=self._session.detail)
+
+    def _status(self, state: str) -> Status:
+        epoch, last_seq = outbox.current_epoch(self._store)
+        return Status(
+            dev=self._device,
+            state="online" if state == "online" else "offline",
+            epoch=epoch,
+            last_seq=last_seq,
+            settled_through=outbox.settled_through(self._store, epoch),
+            orders_revision=orders.feed_state(self._store).revision,
+        )
+
+    def _topic(self, channel: Up) -> str:
+        return str(Topic(self._tenant, self._device, channel))

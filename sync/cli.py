@@ -1,0 +1,158 @@
+"""``edge-sync``: the device's sync process, on the command line."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import structlog
+
+from edge import log
+from edge.anchors import Anchors, load_roots
+from edge.clock import WallClock
+from edge.config import Profile, parse_profile
+from edge.health import write_health
+from edge.notify import notify
+from edge.store.floor import time_floor_s
+from edge.store.opening import open_store
+from edge.store.store import Store, StoreUnavailableError
+from edge.token.roots import Roots
+from edge.uuid7 import uuid7
+from sync.agent import Agent
+from sync.downlink import Downlink
+from sync.session import Endpoint, Session, Will
+from sync.topics import device_filters
+from sync.uplink import Uplink
+
+HEALTH_FILE = "sync-health.json"
+HEALTH_EVERY_S = 5.0
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-scanner")
+def cli() -> None:
+    """Carry what was redeemed to the platform, and orders and lists from it.
+
+    Example: edge-sync run --profile /etc/edge-scanner/profile.toml
+    """
+
+
+@cli.command()
+@click.option("--profile", "profile_file", required=True, metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    "data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    help="The folder of the store.",
+)
+def run(profile_file: Path, data: Path) -> None:
+    """Sync until SIGTERM. The store and the scanner need no network and do not wait for this process.
+
+    Example: edge-sync run --profile /etc/edge-scanner/profile.toml --data /var/lib/edge-scanner
+    """
+    profile = _profile(profile_file)
+    if profile.mqtt is None:
+        raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
+    roots = load_roots(Path(profile.trust.roots_file))
+    if isinstance(roots, str):
+        raise click.ClickException(roots)
+    log.configure()
+    logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
+    if opened.store is None:
+        raise click.ClickException(f"the store cannot be used: {opened.detail}")
+    logger.info("started", store=opened.state, detail=opened.detail)
+    try:
+        _serve(_Parts(profile, opened.store, roots, data, logger), stopping)
+    except StoreUnavailableError as error:
+        logger.error("store_unavailable", detail=str(error))  # systemd starts this process again
+        sys.exit(1)
+    logger.info("stopped")
+
+
+def main() -> None:
+    """Run ``edge-sync``. Exit 0 success, 1 the world said no, 2 usage."""
+    cli.main(prog_name="edge-sync")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    profile: Profile
+    store: Store
+    roots: Roots
+    data: Path
+    log: structlog.typing.FilteringBoundLogger
+
+
+def _serve(parts: _Parts, stopping: list[int]) -> None:
+    session, agent = _compose(parts)
+    health = parts.data / HEALTH_FILE
+    notify("READY=1")
+    health_due_s = 0.0
+    while not stopping:
+        agent.step()
+        notify("WATCHDOG=1")
+        if time.monotonic() >= health_due_s:
+            write_health(health, agent.report())
+            health_due_s = time.monotonic() + HEALTH_EVERY_S
+    session.close(Will(agent.status_topic, agent.farewell()))
+    write_health(health, agent.report())
+    parts.store.close()
+
+
+def _compose(parts: _Parts) -> tuple[Session, Agent]:
+    device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
+    assert mqtt is not None  # checked by the command
+    clock = WallClock(time_floor_s(store))
+    anchors = Anchors(store, parts.roots)
+    anchors.refresh(clock.now())
+    endpoint = Endpoint(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=device.id,
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+        keepalive_s=mqtt.keepalive_s,
+    )
+    session = Session(endpoint, device_filters(device.tenant, device.id, device.site), uniform=random.uniform)
+    agent = Agent(
+        tenant=device.tenant,
+        device=device.id,
+        site=device.site,
+        store=store,
+        session=session,
+        uplink=Uplink(store, device.id, window=mqtt.window),
+        downlink=Downlink(store, parts.roots, anchors, device=device.id, site=device.site),
+        now=clock.now,
+        monotonic=time.monotonic,
+        ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        log=parts.log,
+    )
+    session.will = Will(agent.status_topic, agent.farewell())
+    return session, agent
+
+
+def _profile(path: Path) -> Profile:
+    try:
+        profile = parse_profile(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    if isinstance(profile, Profile):
+        return profile
+    raise click.ClickException("; ".join(f"{path}: {error}" for error in profile))

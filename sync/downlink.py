@@ -1,0 +1,199 @@
+"""Signed documents that come down: believed only when their signature holds on this device (law 4).
+
+The broker and the hub's connection prove nothing. A document that is forged, older than one that was
+seen, or for another site changes nothing; what became of it is named and counted by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, assert_never
+
+from edge.anchors import Anchors
+from edge.instant import Instant
+from edge.store import documents, orders
+from edge.store.documents import Put
+from edge.store.orders import Applied
+from edge.store.store import Store
+from edge.token import cbor
+from edge.token.document import DocumentRefusal, open_document
+from edge.token.purpose import Purpose
+from edge.token.rejection import Refused
+from edge.token.roots import Roots
+from edge.token.status import open_status_list
+from edge.token.trust import open_trust_list
+from sync.feed import Delta, Snapshot, read_page
+from sync.wire import Fault, Malformed, OrdersRequest
+
+ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time up to
+LONGEST_ASK_S: Final = 120.0
+REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there is anything new
+MOST_STATUS_LISTS: Final = 64
+
+
+class Kept(StrEnum):
+    """What became of a document that was believed."""
+
+    TRUST_LIST = "trust_list_stored"
+    STATUS_LIST = "status_list_stored"
+    ORDERS = "orders_applied"
+    ORDERS_COMPLETE = "orders_snapshot_complete"
+    SAME = "already_here"
+    ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Kept | Refusal
+
+
+class Downlink:
+    """Takes documents into the store, and knows when to ask for orders."""
+
+    def __init__(self, store: Store, roots: Roots, anchors: Anchors, *, device: str, site: str) -> None:
+        self._store = store
+        self._roots = roots
+        self._anchors = anchors
+        self._device = device
+        self._site = site
+        self._ask_due_s = 0.0
+        self._ask_s = ASK_AGAIN_S
+
+    def connected(self, monotonic_s: float) -> None:
+        """A new connection: ask for what was missed."""
+        self._ask_s = ASK_AGAIN_S
+        self._ask_due_s = monotonic_s
+
+    def due(self, monotonic_s: float, *, ident: str) -> OrdersRequest | None:
+        """The request to send now, if any. Nothing is asked while no key could verify the answer."""
+        if monotonic_s < self._ask_due_s or not self._anchors.trust.keys:
+            return None
+        self._ask_due_s = monotonic_s + self._ask_s
+        self._ask_s = min(2 * self._ask_s, LONGEST_ASK_S)
+        state = orders.feed_state(self._store)
+        snapshot = state.snapshot_revision or 0
+        return OrdersRequest(
+            dev=self._device, id=ident, have=state.revision, snapshot=snapshot, page=state.next_page if snapshot else 0
+        )
+
+    def trust_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Take a trust list. Raises StoreUnavailableError."""
+        trust = open_trust_list(raw, roots=self._roots, now=now)
+        if isinstance(trust, DocumentRefusal):
+            return Refusal(trust.fault, trust.detail)
+        put = documents.put(
+            self._store,
+            name=documents.TRUST_LIST,
+            version=trust.version,
+            issued_at_s=trust.issued_at_s,
+            raw=raw,
+            now=now,
+        )
+        if put is Put.STORED:
+            self._anchors.refresh(now)
+            self._ask_due_s, self._ask_s = 0.0, ASK_AGAIN_S
+        return _kept(put, Kept.TRUST_LIST)
+
+    def status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
+        """Take the status lists of every issuer key: a CBOR array of signed documents. Raises StoreUnavailableError."""
+        try:
+            items = cbor.decode(raw, cbor.DOCUMENT_LIMITS)
+        except Refused as refused:
+            return [Refusal(Fault.NOT_CBOR, str(refused))]
+        if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
+            return [Refusal(Fault.WRONG_SHAPE, f"status lists come as an array of at most {MOST_STATUS_LISTS}")]
+        outcomes = [self._status_list(item, now) for item in items]
+        if Kept.STATUS_LIST in outcomes:
+            self._anchors.refresh(now)
+        return outcomes
+
+    def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
+        """Take a page of the order feed. Raises StoreUnavailableError."""
+        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now)
+        if isinstance(document, DocumentRefusal):
+            return Refusal(document.fault, document.detail)
+        page = read_page(document.payload, site=self._site)
+        if isinstance(page, Malformed):
+            return Refusal(page.fault, page.detail)
+        applied = self._apply(page, _fresh_as_of(page, now))
+        match applied:
+            case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
+                self._answered(page, applied, monotonic_s)
+            case Applied.GAP:
+                self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
+                return Kept.ORDERS_GAP
+            case Applied.STALE:
+                return Refusal("orders_rollback", "a page older than what is here")
+            case _:
+                assert_never(applied)
+        if applied is Applied.ALREADY:
+            return Kept.SAME
+        return Kept.ORDERS_COMPLETE if applied is Applied.COMPLETE else Kept.ORDERS
+
+    def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:
+        if isinstance(page, Snapshot):
+            return orders.apply_snapshot_page(
+                self._store, page.rows, revision=page.revision, page=page.page, last=page.last, now=as_of
+            )
+        if page.from_revision == page.to_revision == orders.feed_state(self._store).revision:
+            orders.heard(self._store, as_of)
+            return Applied.ALREADY
+        return orders.apply_delta(
+            self._store,
+            page.rows,
+            removed=page.removed,
+            from_revision=page.from_revision,
+            to_revision=page.to_revision,
+            now=as_of,
+        )
+
+    def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
+        """Ask for the next page at once; with nothing more to come, after a while."""
+        self._ask_s = ASK_AGAIN_S
+        if isinstance(page, Snapshot):
+            more = applied is not Applied.ALREADY
+        else:
+            more = orders.feed_state(self._store).revision < page.head
+        self._ask_due_s = monotonic_s if more else monotonic_s + REFRESH_S
+
+    def _status_list(self, raw: object, now: Instant) -> Outcome:
+        if not isinstance(raw, bytes):
+            return Refusal(Fault.WRONG_SHAPE, "a status list is a byte string")
+        status = open_status_list(raw, keys=self._anchors.trust, now=now)
+        if isinstance(status, DocumentRefusal):
+            return Refusal(status.fault, status.detail)
+        put = documents.put(
+            self._store,
+            name=documents.status_list(status.kid),
+            version=status.version,
+            issued_at_s=status.issued_at_s,
+            raw=raw,
+            now=now,
+        )
+        return _kept(put, Kept.STATUS_LIST)
+
+
+def _kept(put: Put, stored: Kept) -> Outcome:
+    match put:
+        case Put.STORED:
+            return stored
+        case Put.SAME:
+            return Kept.SAME
+        case Put.ROLLBACK:
+            return Refusal("document_rollback", "older than what was seen before")
+        case Put.EQUIVOCATION:
+            return Refusal("document_equivocation", "the version that is here, with other content: a security alarm")
+        case _:
+            assert_never(put)
+
+
+def _fresh_as_of(page: Snapshot | Delta, now: Instant) -> Instant:
+    """A page that was held back on its way is only as fresh as its signature."""
+    return replace(now, unix_s=min(now.unix_s, page.issued_at_s))

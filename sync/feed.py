@@ -1,0 +1,200 @@
+"""The order feed of a site: pages of entitlements as CBOR, each carried in a signed document. Pure.
+
+Each change of an order gives its row the next *revision*. A **snapshot** is every row as of a
+revision, in numbered pages of one fixed size, so that it goes on from where it was cut. A **delta**
+takes a device from one revision to a later one; one that does not start where the device is, is a
+gap, and the device asks from what it has (``sync.wire.OrdersRequest``). A delta to the newest
+revision without rows says: you have everything as of ``issued_at_s``.
+
+``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}`` with, for a snapshot (kind 1), ``5: revision,
+6: page, 7: last`` and, for a delta (kind 2), ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``.
+A row is ``[cti, order, kind, home device, status, quantity, amount, currency, not before, expires,
+review, compartments, subject, campaign, rules]``. The digest of a feed at ``head`` is the XOR of the
+SHA-256 of its rows' encodings, so that both ends can keep it as rows come and go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from edge.entitlement import Entitlement, OrderStatus
+from edge.token.cbor import Item, encode
+from edge.token.claims import Kind
+from sync.wire import MAX_SEQ, Fault, Malformed
+
+PAGE_ROWS: Final = 500
+EMPTY_DIGEST: Final = bytes(32)
+_SNAPSHOT, _DELTA = 1, 2
+_KIND, _SITE, _ISSUED_AT, _ROWS = 1, 2, 3, 4
+_REVISION, _PAGE, _LAST = 5, 6, 7
+_FROM, _TO, _HEAD, _REMOVED, _DIGEST = 8, 9, 10, 11, 12
+_LABELS: Final = frozenset(range(1, 13))
+_END: Final = MAX_SEQ + 1
+_ROW_LENGTH: Final = 15
+_TIME_END: Final = 2**33
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Page ``page`` (from 0) of everything at ``revision``."""
+
+    site: str
+    issued_at_s: int
+    revision: int
+    page: int
+    last: bool
+    rows: tuple[Entitlement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What changed after ``from_revision`` up to ``to_revision``; there is more while that is below ``head``."""
+
+    site: str
+    issued_at_s: int
+    from_revision: int
+    to_revision: int
+    head: int
+    rows: tuple[Entitlement, ...]
+    removed: tuple[bytes, ...]
+    digest: bytes  # of the whole feed at ``head``
+
+
+def page_payload(page: Snapshot | Delta) -> Item:
+    """The CBOR item to sign."""
+    common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: [row_of(row) for row in page.rows]}
+    if isinstance(page, Snapshot):
+        return {**common, _KIND: _SNAPSHOT, _REVISION: page.revision, _PAGE: page.page, _LAST: page.last}
+    return {
+        **common,
+        _KIND: _DELTA,
+        _FROM: page.from_revision,
+        _TO: page.to_revision,
+        _HEAD: page.head,
+        _REMOVED: list(page.removed),
+        _DIGEST: page.digest,
+    }
+
+
+def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
+    """Read a page whose signature held. All of it, or nothing."""
+    try:
+        page = _read(payload)
+    except ValueError as wrong:
+        return Malformed(Fault.WRONG_SHAPE, str(wrong))
+    if page.site != site:
+        return Malformed(Fault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
+    return page
+
+
+def row_of(e: Entitlement) -> list[Item]:
+    """An entitlement as a row. Its site is the page's and its revision the page's."""
+    return [
+        e.cti, e.order_id, int(e.kind), e.home_device, e.status.value, e.quantity, e.amount_minor, e.currency,
+        e.not_before_s, e.expires_at_s, e.review, list(e.compartments), e.subject, e.campaign, e.rules,
+    ]  # fmt: skip
+
+
+def row_digest(e: Entitlement) -> bytes:
+    """What a row adds to, or takes from, the digest of its feed."""
+    return sha256(encode(row_of(e))).digest()
+
+
+def xor(left: bytes, right: bytes) -> bytes:
+    """Add a row's digest to a feed's, or take it out again."""
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(32, "big")
+
+
+def _read(page: Item) -> Snapshot | Delta:
+    if not isinstance(page, dict) or not page.keys() <= _LABELS:
+        raise ValueError("not a map of the labels of a page")
+    kind = page.get(_KIND)
+    site = _text(page.get(_SITE), "site")
+    issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, _TIME_END)
+    items = _array(page.get(_ROWS), "rows")
+    if kind == _SNAPSHOT:
+        revision = _integer(page.get(_REVISION), "revision", 1, _END)
+        return Snapshot(
+            site=site,
+            issued_at_s=issued_at_s,
+            revision=revision,
+            page=_integer(page.get(_PAGE), "page", 0, 2**31),
+            last=_boolean(page.get(_LAST), "last"),
+            rows=tuple(_row(item, site, revision) for item in items),
+        )
+    if kind != _DELTA:
+        raise ValueError("kind is neither a snapshot nor a delta")
+    to_revision = _integer(page.get(_TO), "to", 1, _END)
+    return Delta(
+        site=site,
+        issued_at_s=issued_at_s,
+        from_revision=_integer(page.get(_FROM), "from", 0, to_revision + 1),
+        to_revision=to_revision,
+        head=_integer(page.get(_HEAD), "head", to_revision, _END),
+        rows=tuple(_row(item, site, to_revision) for item in items),
+        removed=tuple(_octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")),
+        digest=_octets(page.get(_DIGEST), "digest", 32),
+    )
+
+
+def _row(item: Item, site: str, revision: int) -> Entitlement:
+    row = _array(item, "row")
+    if len(row) != _ROW_LENGTH:
+        raise ValueError(f"a row has {len(row)} fields, not {_ROW_LENGTH}")
+    (cti, order, kind, device, status, quantity, amount, currency, start, end, review, doors, subject,
+     campaign, rules) = row  # fmt: skip
+    return Entitlement(
+        cti=_octets(cti, "cti", 16),
+        order_id=_text(order, "order"),
+        kind=Kind(_integer(kind, "kind", 1, 4)),
+        home_site=site,
+        home_device=_optional_text(device, "home device"),
+        status=OrderStatus(_text(status, "status")),
+        quantity=_integer(quantity, "quantity", 1, 2**31),
+        amount_minor=None if amount is None else _integer(amount, "amount", 0, _END),
+        currency=_optional_text(currency, "currency"),
+        not_before_s=_integer(start, "not before", 0, _TIME_END),
+        expires_at_s=_integer(end, "expires", 0, _TIME_END),
+        review=_boolean(review, "review"),
+        compartments=tuple(_text(door, "compartment") for door in _array(doors, "compartments")),
+        subject=_optional_text(subject, "subject"),
+        campaign=_optional_text(campaign, "campaign"),
+        rules=_optional_text(rules, "rules"),
+        revision=revision,
+    )
+
+
+def _integer(item: Item, name: str, least: int, end: int) -> int:
+    if type(item) is not int or not least <= item < end:  # a bool is not an integer here
+        raise ValueError(f"{name} is not an integer from {least} to {end - 1}")
+    return item
+
+
+def _boolean(item: Item, name: str) -> bool:
+    if type(item) is not bool:
+        raise ValueError(f"{name} is not a boolean")
+    return item
+
+
+def _octets(item: Item, name: str, length: int) -> bytes:
+    if type(item) is not bytes or len(item) != length:
+        raise ValueError(f"{name} is not {length} bytes")
+    return item
+
+
+def _text(item: Item, name: str) -> str:
+    if type(item) is not str:
+        raise ValueError(f"{name} is not a text")
+    return item
+
+
+def _optional_text(item: Item, name: str) -> str | None:
+    return None if item is None else _text(item, name)
+
+
+def _array(item: Item, name: str) -> list[Item]:
+    if type(item) is not list:
+        raise ValueError(f"{name} is not an array")
+    return item

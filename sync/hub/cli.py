@@ -1,0 +1,227 @@
+"""``edge-hub``: the platform's end of the protocol, on the command line."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import click
+import structlog
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from edge import log
+from edge.notify import notify
+from edge.token.keys import Signer, UnfitKeyError, signer
+from sync.hub import ledger, orders
+from sync.hub.config import HubConfig, load_hub_config
+from sync.hub.published import Published
+from sync.hub.server import Hub
+from sync.hub.site import Site, SiteDocuments, SiteError, make_site
+from sync.hub.store import HubStore, HubStoreError, open_hub_store
+from sync.session import Endpoint, Session
+from sync.topics import hub_filters
+
+_CONFIG = click.option(
+    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="The hub's configuration, TOML."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edge-scanner")
+def cli() -> None:
+    """Take what devices redeemed, and feed them orders.
+
+    Example: edge-hub run --config hub.toml
+    """
+
+
+@cli.command()
+@_CONFIG
+def run(config_file: Path) -> None:
+    """Serve devices until SIGTERM.
+
+    Example: edge-hub run --config /etc/edge-hub/hub.toml
+    """
+    config = _config(config_file)
+    log.configure()
+    logger = structlog.get_logger().bind(process="edge-hub")
+    store = _store(config)
+    mqtt = config.mqtt
+    endpoint = Endpoint(
+        host=mqtt.host,
+        port=mqtt.port,
+        client_id=mqtt.identity,
+        ca_file=mqtt.ca_file,
+        cert_file=mqtt.cert_file,
+        key_file=mqtt.key_file,
+        keepalive_s=mqtt.keepalive_s,
+        window=mqtt.window,
+    )
+    session = Session(endpoint, hub_filters(config.tenant), uniform=random.uniform)
+    hub = Hub(
+        config,
+        store,
+        session,
+        feed_signer=_signer(config.documents.order_feed_key_file),
+        published=Published(config.documents),
+        now_us=lambda: time.time_ns() // 1000,
+        monotonic=time.monotonic,
+        log=logger,
+    )
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    logger.info("started", broker=f"{mqtt.host}:{mqtt.port}")
+    notify("READY=1")
+    try:
+        while not stopping:
+            hub.step()
+            notify("WATCHDOG=1")
+    except HubStoreError as error:
+        logger.error("store_unavailable", detail=str(error))
+        sys.exit(1)
+    session.close()
+    store.close()
+    logger.info("stopped")
+
+
+@cli.group("orders")
+def orders_group() -> None:
+    """The orders that devices are fed.
+
+    Example: edge-hub orders import --config hub.toml orders.jsonl
+    """
+
+
+@orders_group.command("import")
+@_CONFIG
+@click.argument("file", type=click.File(encoding="utf-8"))
+def import_orders(config_file: Path, file: TextIO) -> None:
+    """Load order lines from FILE (or - for standard input), one JSON object a line.
+
+    A line with a cti that is known replaces it; devices hear of changes at once. Nothing is loaded
+    when a line is wrong.
+
+    Example line: {"cti": "00112233445566778899aabbccddeeff", "order_id": "A-1", "kind": "pickup",
+    "home_site": "shop-1", "compartments": ["A1"]}
+    """
+    store = _store(_config(config_file))
+    now_us = time.time_ns() // 1000
+    try:
+        with store.transaction() as connection:
+            changed = orders.put(connection, _lines(iter(file)), now_us)
+    except (HubStoreError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{changed} order lines are new or changed.", err=True)
+
+
+@cli.command("ledger")
+@_CONFIG
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--dev", default=None, metavar="ID", help="Of this device only.")
+def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
+    """Print what the hub has of each device, by device, epoch and number.
+
+    Example: edge-hub ledger --config hub.toml --json
+    """
+    store = _store(_config(config_file))
+    for row in ledger.rows(store, dev=dev):
+        if as_json:
+            click.echo(json.dumps(row, ensure_ascii=False))
+        else:
+            effect = f"  refused: {row['refused']}" if row["refused"] else ""
+            click.echo(f"{row['dev']}  {row['epoch']}  {row['seq']:>6}  {row['type']:<12}  {row['ts']}{effect}")
+
+
+@cli.command("site")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--device", "devices", multiple=True, required=True, metavar="ID=SITE", help="A device and its site.")
+@click.option("--tenant", default="main", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the broker.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="On which the broker listens.")
+@click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--keys", "keys_dir", type=click.Path(path_type=Path), help="Fleet keys: for the hub's configuration.")
+@click.option("--trust-list", "trust_list", type=click.Path(path_type=Path), help="The signed trust list.")
+@click.option("--status-list", "status_lists", multiple=True, type=click.Path(path_type=Path))
+def site_command(
+    *,
+    folder: Path,
+    devices: tuple[str, ...],
+    tenant: str,
+    host: str,
+    address: str,
+    port: int,
+    keys_dir: Path | None,
+    trust_list: Path | None,
+    status_lists: tuple[Path, ...],
+) -> None:
+    """Make a broker's, a hub's and devices' certificates and configuration in FOLDER.
+
+    Called again with more devices, it adds them. Then: mosquitto -c FOLDER/mosquitto.conf
+
+    Example: edge-hub site ./site --device kiosk-1=shop-1 --keys ./fleet-keys --trust-list trust-list.cbor
+    """
+    pairs = [device.partition("=") for device in devices]
+    if any(not name or not of for name, _, of in pairs):
+        raise click.UsageError("--device takes ID=SITE")
+    documents = None
+    if keys_dir is not None and trust_list is not None:
+        documents = SiteDocuments(
+            order_feed_key=keys_dir / "order_feed.pem", trust_list=trust_list, status_lists=status_lists
+        )
+    site = Site(tenant=tenant, host=host, address=address, port=port, devices={name: of for name, _, of in pairs})
+    try:
+        files = make_site(folder, site, documents, now_s=int(time.time()))
+    except SiteError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
+    if documents is None:
+        click.echo("No hub.toml: name --keys and --trust-list for one.", err=True)
+
+
+def main() -> None:
+    """Run ``edge-hub``. Exit 0 success, 1 the world said no, 2 usage."""
+    try:
+        cli.main(prog_name="edge-hub")
+    except BrokenPipeError:  # `edge-hub ledger | head`
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _config(path: Path) -> HubConfig:
+    config = load_hub_config(path)
+    if isinstance(config, HubConfig):
+        return config
+    raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
+
+
+def _store(config: HubConfig) -> HubStore:
+    try:
+        return open_hub_store(Path(config.data_dir))
+    except HubStoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _signer(name: str) -> Signer:
+    try:
+        return signer(load_pem_private_key(Path(name).read_bytes(), password=None))
+    except OSError as error:
+        raise click.ClickException(f"{name}: {error.strerror}; set documents.order_feed_key_file") from None
+    except (ValueError, TypeError, UnfitKeyError) as error:
+        raise click.ClickException(f"{name} is not a usable private key: {error}") from None
+
+
+def _lines(file: Iterator[str]) -> Iterator[orders.OrderLine]:
+    for number, text in enumerate(file, 1):
+        if not text.strip():
+            continue
+        line = orders.parse_line(text)
+        if isinstance(line, str):
+            raise ValueError(f"line {number}: {line}; nothing was loaded")
+        yield line

@@ -1,0 +1,95 @@
+"""The hub's configuration: one TOML file, unknown keys refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.config import ConfigError, Name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubMqtt(_Section):
+    """The broker, and the hub's certificate there."""
+
+    host: str
+    port: int = Field(8883, ge=1, le=65535)
+    ca_file: str
+    cert_file: str
+    key_file: str
+    identity: str = "_hub"  # the certificate's common name
+    keepalive_s: int = Field(30, ge=5, le=600)
+    window: int = Field(500, ge=1, le=5000)
+
+
+class HubDocuments(_Section):
+    """What the hub signs, and what it passes on already signed."""
+
+    order_feed_key_file: str  # PEM, PKCS 8: the key that the trust list names for order_feed
+    trust_list_file: str  # signed by the root, which the hub never holds
+    status_list_files: tuple[str, ...] = ()  # signed, one an issuer key
+
+
+class HubDevice(_Section):
+    """A device that may ask for its site's orders."""
+
+    id: Name
+    site: Name
+
+
+class HubConfig(_Section):
+    """``edge-hub run --config``."""
+
+    tenant: Name = "main"
+    data_dir: str
+    mqtt: HubMqtt
+    documents: HubDocuments
+    device: tuple[HubDevice, ...] = ()
+    feed_heartbeat_s: int = Field(3600, ge=10)  # an empty page at least this often, so that devices know they are fresh
+
+
+def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
+    """Read the configuration. File names in it are relative to its folder."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        return [ConfigError("", f"{path} cannot be read: {error.strerror}")]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return [ConfigError("", f"{path} is not TOML: {error}")]
+    try:
+        config = HubConfig.model_validate(document)
+    except ValidationError as error:
+        return [ConfigError(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+    return _anchored(config, path.resolve().parent)
+
+
+def _anchored(config: HubConfig, folder: Path) -> HubConfig:
+    def at(name: str) -> str:
+        return str(folder / name)
+
+    mqtt = config.mqtt
+    documents = config.documents
+    return config.model_copy(
+        update={
+            "data_dir": at(config.data_dir),
+            "mqtt": mqtt.model_copy(
+                update={
+                    "ca_file": at(mqtt.ca_file),
+                    "cert_file": at(mqtt.cert_file),
+                    "key_file": at(mqtt.key_file),
+                }
+            ),
+            "documents": documents.model_copy(
+                update={
+                    "order_feed_key_file": at(documents.order_feed_key_file),
+                    "trust_list_file": at(documents.trust_list_file),
+                    "status_list_files": tuple(at(name) for name in documents.status_list_files),
+                }
+            ),
+        }
+    )

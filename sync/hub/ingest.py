@@ -1,0 +1,267 @@
+"""Take batches of events: idempotent, each event on its own, and look for what was honoured too often.
+
+An event with no effect (refused) is kept like any other, under its number, so that the numbering
+has no holes and a refusal is repeated until the device has heard it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from edge.token.claims import Kind
+from sync import wire
+from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused
+
+REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
+SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
+BODY_INVALID = "body_invalid"
+MOST_CONFLICTS = 50  # told in one acknowledgement
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What came of a batch."""
+
+    ack: Ack
+    fresh: int  # events that were new
+    repeated: int  # events that were here already
+    refused: int  # refused just now
+    also_tell: frozenset[str]  # other devices with a new conflict
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What an event does to an entitlement. ``units`` is None for a reversal, which names a use."""
+
+    cti: bytes
+    use_no: int
+    units: int | None
+    amount_minor: int | None
+
+
+def take(connection: sqlite3.Connection, batch: Batch, now_s: int) -> Taken:
+    """Store ``batch`` in the caller's transaction and return the acknowledgement to send once it has committed."""
+    fresh = repeated = 0
+    reused: dict[int, str] = {}
+    also_tell: set[str] = set()
+    refused = 0
+    for event in batch.events:
+        effect = _effect(event)
+        reason = _refusal(event, effect)
+        if _insert(connection, batch, event, reason, now_s):
+            fresh += 1
+            refused += reason is not None
+            if effect is not None:
+                also_tell |= _apply(connection, batch, event, effect, now_s)
+        elif event.type == wire.WITHHELD or _is_same(connection, batch, event):
+            repeated += 1
+        else:
+            reused[event.seq] = SEQUENCE_REUSED
+            _keep_clash(connection, batch, event, now_s)
+    for bad in batch.bad:
+        refused += _insert_bad(connection, batch, bad, now_s)
+    connection.execute(
+        "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0", (batch.dev, batch.conflicts_through)
+    )
+    acked_through = _advance(connection, batch.dev, batch.epoch)
+    ack = acknowledgement(
+        connection,
+        batch.dev,
+        batch.epoch,
+        acked_through=acked_through,
+        settled_through=batch.settled_through,
+        reused=reused,
+    )
+    return Taken(ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev}))
+
+
+def acknowledgement(
+    connection: sqlite3.Connection,
+    dev: str,
+    epoch: str,
+    *,
+    acked_through: int,
+    settled_through: int,
+    reused: dict[int, str] | None = None,
+) -> Ack:
+    """What ``dev`` is to know. Every refusal that it has not settled yet is said again."""
+    rows = connection.execute(
+        "SELECT seq, refused FROM event WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ?"
+        " ORDER BY seq LIMIT 1000",
+        (dev, epoch, settled_through),
+    )
+    rejected = {**dict(rows.fetchall()), **(reused or {})}
+    conflicts = connection.execute(
+        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
+        (dev, MOST_CONFLICTS),
+    )
+    return Ack(
+        dev=dev,
+        epoch=epoch,
+        acked_through=acked_through,
+        settled_through=settled_through,
+        rejected=[Refused(seq=seq, reason=reason) for seq, reason in sorted(rejected.items())],
+        conflicts=[
+            Conflict(no=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
+            for no, cti, of, seq, other, ts in conflicts
+        ],
+    )
+
+
+def latest_epoch(connection: sqlite3.Connection, dev: str) -> tuple[str, int] | None:
+    """The epoch that ``dev`` last sent events in, and how far it is acknowledged."""
+    row: tuple[str, int] | None = connection.execute(
+        "SELECT s.epoch, s.acked_through FROM stream s LEFT JOIN status t ON t.dev = s.dev WHERE s.dev = ?"
+        " ORDER BY s.epoch = json_extract(t.status, '$.epoch') DESC LIMIT 1",
+        (dev,),
+    ).fetchone()
+    return row
+
+
+def _insert(connection: sqlite3.Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:
+    body = json.dumps(event.body, separators=(",", ":"), ensure_ascii=False)
+    changed = connection.execute(
+        "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (batch.dev, batch.epoch, event.seq, event.id, event.type, event.ts, event.ts_trust, body, now_s, refused),
+    )
+    return changed.rowcount == 1
+
+
+def _insert_bad(connection: sqlite3.Connection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
+    changed = connection.execute(
+        "INSERT OR IGNORE INTO event VALUES (?, ?, ?, '', 'unreadable', 0, 'floor_only', ?, ?, ?)",
+        (batch.dev, batch.epoch, bad.seq, bad.raw, now_s, bad.reason),
+    )
+    return changed.rowcount == 1
+
+
+def _is_same(connection: sqlite3.Connection, batch: Batch, event: Event) -> bool:
+    (identity,) = connection.execute(
+        "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?", (batch.dev, batch.epoch, event.seq)
+    ).fetchone()
+    return bool(identity == event.id)
+
+
+def _keep_clash(connection: sqlite3.Connection, batch: Batch, event: Event, now_s: int) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO clash VALUES (?, ?, ?, ?, ?, ?)",
+        (batch.dev, batch.epoch, event.seq, event.id, event.model_dump_json(), now_s),
+    )
+
+
+def _advance(connection: sqlite3.Connection, dev: str, epoch: str) -> int:
+    connection.execute("INSERT OR IGNORE INTO stream (dev, epoch) VALUES (?, ?)", (dev, epoch))
+    (through,) = connection.execute(
+        "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
+    ).fetchone()
+    start = through
+    later = connection.execute(
+        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq", (dev, epoch, through)
+    )
+    for (seq,) in later:
+        if seq != through + 1:
+            break
+        through = seq
+    if through != start:
+        connection.execute("UPDATE stream SET acked_through = ? WHERE dev = ? AND epoch = ?", (through, dev, epoch))
+    return int(through)
+
+
+def _effect(event: Event) -> _Effect | None:
+    cti, use_no = event.body.get("cti"), event.body.get("use")
+    units, amount_minor = event.body.get("units"), event.body.get("amount_minor")
+    if event.type == REVERSED:
+        units, amount_minor = None, None
+    elif event.type != REDEEMED or not _whole(units, 1):
+        return None
+    if not isinstance(cti, str) or not wire.is_cti(cti) or not _whole(use_no, 1):
+        return None
+    if amount_minor is not None and not _whole(amount_minor, 0):
+        return None
+    return _Effect(bytes.fromhex(cti), use_no, units, amount_minor)
+
+
+def _refusal(event: Event, effect: _Effect | None) -> str | None:
+    if event.type == wire.WITHHELD:
+        reason = event.body.get("reason")
+        return reason if isinstance(reason, str) and wire.is_word(reason) else wire.WITHHELD
+    return BODY_INVALID if effect is None and event.type in (REDEEMED, REVERSED) else None
+
+
+def _whole(value: object, least: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= wire.MAX_SEQ
+
+
+def _apply(connection: sqlite3.Connection, batch: Batch, event: Event, effect: _Effect, now_s: int) -> set[str]:
+    """Write the effect; where the entitlement is now overspent, tell every device that had a part in it."""
+    if effect.units is None:
+        connection.execute(
+            "INSERT OR IGNORE INTO reversal VALUES (?, ?, ?, ?, ?)",
+            (effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq),
+        )
+        return set()
+    connection.execute(
+        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
+        ),
+    )  # fmt: skip
+    connection.execute("DELETE FROM claim WHERE cti = ? AND dev = ?", (effect.cti, batch.dev))
+    if not _overspent(connection, effect.cti):
+        return set()
+    others = connection.execute(
+        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ? AND epoch = ? AND seq = ?)",
+        (effect.cti, batch.dev, batch.epoch, event.seq),
+    ).fetchall()
+    mine = (batch.dev, batch.epoch, event.seq, event.ts)
+    for other in others:
+        _conflict(connection, effect.cti, mine, other, now_s)
+        _conflict(connection, effect.cti, other, mine, now_s)
+    return {dev for dev, *_ in others}
+
+
+_STANDING = (
+    "FROM redemption r WHERE cti = ? AND NOT EXISTS"
+    " (SELECT 1 FROM reversal v WHERE v.cti = r.cti AND v.dev = r.dev AND v.use_no = r.use_no)"
+)
+
+
+def units_left(connection: sqlite3.Connection, cti: bytes) -> int | None:
+    """Uses not yet honoured (below zero: too often), or None for an entitlement that is not known.
+
+    A voucher with a value and one use is honoured in parts: it has a use left while there is value left.
+    """
+    row = connection.execute("SELECT line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
+    if row is None:
+        return None
+    sold = json.loads(row[0])
+    units, amount = connection.execute(
+        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING}",
+        (cti,),
+    ).fetchone()
+    if sold["quantity"] == 1 and sold["amount_minor"] and sold["kind"] == Kind.WRITE_OFF.code:
+        left = int(sold["amount_minor"] - amount)
+        return 1 if left > 0 else 0 if left == 0 else -1
+    return int(sold["quantity"] - units)
+
+
+def _overspent(connection: sqlite3.Connection, cti: bytes) -> bool:
+    left = units_left(connection, cti)
+    return left is not None and left < 0
+
+
+def _conflict(
+    connection: sqlite3.Connection,
+    cti: bytes,
+    mine: tuple[str, str, int, int],
+    other: tuple[str, str, int, int],
+    now_s: int,
+) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO conflict (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (mine[0], cti, mine[1], mine[2], *other, now_s),
+    )

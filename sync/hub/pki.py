@@ -1,0 +1,132 @@
+"""Certificates for a broker, a hub and devices: a private authority of one site, test or small fleet.
+
+P-256 keys, as every TLS 1.3 stack has them. A device's certificate names it in the common name and
+in nothing else; the broker takes that name as the user.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+SKEW = timedelta(days=1)  # a certificate is valid a little before it was made: clocks differ
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority that can issue."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A certificate and its private key, both PEM."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+
+
+def new_authority(name: str, *, now_s: int, days: int = 3650) -> Authority:
+    """Make a self-signed authority that can sign certificates of ends, not of other authorities."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = _builder(subject, subject, key.public_key(), now_s, days)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_usage(sign_certificates=True), critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return Authority(builder.sign(key, hashes.SHA256()), key)
+
+
+def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
+    """Read an authority. Raises ValueError when the two do not belong together."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise ValueError("the authority's key does not belong to its certificate")
+    return Authority(certificate, key)
+
+
+def authority_pem(authority: Authority) -> Credential:
+    """The authority as PEM, to be kept."""
+    return Credential(authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key))
+
+
+def issue_client(authority: Authority, name: str, *, now_s: int, days: int = 825) -> Credential:
+    """A certificate for a device or a hub, with a key of its own. ``name`` becomes the broker's user."""
+    return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
+
+
+def issue_server(authority: Authority, hosts: list[str], *, now_s: int, days: int = 825) -> Credential:
+    """A certificate for a broker that is reached under ``hosts``: names or addresses."""
+    return _issue(authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, never readable by others for even a moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+def _issue(
+    authority: Authority, name: str, hosts: list[str], purpose: x509.ObjectIdentifier, *, now_s: int, days: int
+) -> Credential:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = _builder(subject, authority.certificate.subject, key.public_key(), now_s, days)
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    builder = builder.add_extension(issuer_key, critical=False)
+    if hosts:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+    certificate = builder.sign(authority.key, hashes.SHA256())
+    return Credential(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now_s: int, days: int
+) -> x509.CertificateBuilder:
+    now = datetime.fromtimestamp(now_s, UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
+    builder = builder.serial_number(x509.random_serial_number())
+    return builder.not_valid_before(now - SKEW).not_valid_after(now + timedelta(days=days))
+
+
+def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

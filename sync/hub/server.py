@@ -1,0 +1,224 @@
+"""``edge-hub run``: the platform's end of the protocol. One loop, no threads.
+
+Everything that arrived in one turn is stored in one transaction, and acknowledged only after it has
+committed. What the hub signs is the order feed; trust and status lists it passes on as files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, assert_never
+
+from edge.token.document import sign_document
+from edge.token.keys import Signer
+from edge.token.purpose import Purpose
+from sync import wire
+from sync.feed import Delta, Snapshot, page_payload
+from sync.hub import claims, ingest, orders
+from sync.hub.config import HubConfig
+from sync.hub.published import Published
+from sync.hub.store import HubStore
+from sync.session import Arrival, Link, Session
+from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+from sync.wire import Ack, ClaimRequest, Fault, Malformed, OrdersRequest
+
+COMMAND_EXPIRES_S: Final = 60
+MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
+FILES_EVERY_S: Final = 1.0
+
+Outgoing = tuple[Topic, bytes]
+
+
+class Hub:
+    """Joins the hub's store to one session. ``step`` is the whole of it."""
+
+    def __init__(
+        self,
+        config: HubConfig,
+        store: HubStore,
+        session: Session,
+        *,
+        feed_signer: Signer,
+        published: Published,
+        now_us: Callable[[], int],
+        monotonic: Callable[[], float],
+        log: Any,  # a structlog logger
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._session = session
+        self._signer = feed_signer
+        self._published = published
+        self._now_us = now_us
+        self._monotonic = monotonic
+        self._log = log
+        self._site_of = {device.id: device.site for device in config.device}
+        self._connection = 0
+        self._link: Link | None = None
+        self._outgoing: list[Outgoing] = []
+        self._data_version = -1
+        self._heads: dict[str, int] | None = None
+        self._files_due_s = 0.0
+        self._beat_due_s = 0.0
+        self.counts: Counter[str] = Counter()
+
+    def step(self, timeout_s: float = 0.1) -> None:
+        """One turn. Raises HubStoreError; nothing that comes over the network makes it raise."""
+        arrivals = self._session.step(0.0 if self._outgoing else timeout_s)
+        if arrivals:
+            with self._store.transaction() as connection:
+                for arrival in arrivals:
+                    self._take(connection, arrival)
+            for arrival in arrivals:
+                self._session.acknowledge(arrival)
+        if self._session.connected:
+            if self._connection != self._session.connections:
+                self._begin()
+            self._publish_files()
+            self._push_orders()
+        else:
+            self._outgoing.clear()  # devices ask again
+        self._flush()
+        self._watch()
+
+    def _begin(self) -> None:
+        self._connection = self._session.connections
+        self._published.forget()
+        self._files_due_s = 0.0
+        command = wire.encode(wire.Command(dev=FLEET))
+        self._session.publish(self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S)
+
+    def _take(self, connection: Any, arrival: Arrival) -> None:
+        topic = parse_topic(arrival.topic)
+        if topic is None or topic.tenant != self._config.tenant:
+            self._count(Fault.TOPIC_UNKNOWN, "", "")
+            return
+        match topic.channel:
+            case Up.EVENTS:
+                self._events(connection, topic.node, arrival.payload)
+            case Up.REQUEST:
+                self._request(connection, topic.node, arrival.payload)
+            case Up.STATUS:
+                self._status(connection, topic.node, arrival.payload)
+            case _:
+                self._count(Fault.TOPIC_UNKNOWN, topic.node, topic.channel)
+
+    def _events(self, connection: Any, dev: str, payload: bytes) -> None:
+        batch = wire.decode_batch(payload, dev=dev)
+        if isinstance(batch, Malformed):
+            self._count(batch.fault, dev, batch.detail)
+            return
+        taken = ingest.take(connection, batch, self._now_s())
+        self.counts.update(events=taken.fresh, repeated=taken.repeated, refused=taken.refused)
+        if taken.refused:
+            self._log.warning(
+                "events_refused", dev=dev, refused=[item.model_dump() for item in taken.ack.rejected[:10]]
+            )
+        self._answer(dev, taken.ack)
+        for other in sorted(taken.also_tell):
+            self._log.warning("double_redemption", dev=dev, other=other)
+            if (stream := ingest.latest_epoch(connection, other)) is not None:
+                epoch, through = stream
+                self._answer(
+                    other,
+                    ingest.acknowledgement(connection, other, epoch, acked_through=through, settled_through=through),
+                )
+
+    def _request(self, connection: Any, dev: str, payload: bytes) -> None:
+        request = wire.decode_request(payload, dev=dev)
+        site = self._site_of.get(dev)
+        match request:
+            case Malformed():
+                self._count(request.fault, dev, request.detail)
+            case OrdersRequest():
+                if site is None:
+                    self._count("device_without_site", dev, "name the device and its site in the hub's configuration")
+                    return
+                page = orders.page_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us())
+                self._queue(dev, Down.ORDERS, self._signed(page))
+            case ClaimRequest():
+                answer = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
+                self._queue(dev, Down.RESPONSE, wire.encode(answer))
+            case _:
+                assert_never(request)
+
+    def _status(self, connection: Any, dev: str, payload: bytes) -> None:
+        status = wire.decode_status(payload, dev=dev)
+        if isinstance(status, Malformed):
+            self._count(status.fault, dev, status.detail)
+            return
+        connection.execute(
+            "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
+            (dev, status.model_dump_json(), self._now_s()),
+        )
+
+    def _publish_files(self) -> None:
+        """Pass on the signed lists, retained, when they changed."""
+        if self._monotonic() < self._files_due_s:
+            return
+        self._files_due_s = self._monotonic() + FILES_EVERY_S
+        for channel, payload in self._published.changed(self._log):
+            if not self._session.publish(self._topic(FLEET, channel), payload, retain=True):
+                self._published.forget()
+
+    def _push_orders(self) -> None:
+        """Tell sites what changed since the last look, and at times that nothing did."""
+        version = self._store.data_version()
+        beat = self._monotonic() >= self._beat_due_s
+        if version == self._data_version and not beat:
+            return
+        self._data_version = version
+        with self._store.read() as connection:
+            heads = orders.heads(connection)
+            before = heads if self._heads is None else self._heads
+            for site, head in heads.items():
+                self._push_site(connection, site, before.get(site, 0), head, beat=beat)
+        self._heads = heads
+        if beat:
+            self._beat_due_s = self._monotonic() + self._config.feed_heartbeat_s
+
+    def _push_site(self, connection: Any, site: str, after: int, head: int, *, beat: bool) -> None:
+        pages = 0
+        while after < head and pages < MOST_PAGES_PUSHED:
+            page = orders.delta_page(connection, site, after, self._now_s())
+            self._queue(site_group(site), Down.ORDERS, self._signed(page))
+            after, pages = page.to_revision, pages + 1
+        if beat and not pages:
+            page = orders.delta_page(connection, site, head, self._now_s())
+            self._queue(site_group(site), Down.ORDERS, self._signed(page))
+
+    def _signed(self, page: Snapshot | Delta) -> bytes:
+        return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)
+
+    def _answer(self, dev: str, ack: Ack) -> None:
+        self._queue(dev, Down.ACK, wire.encode(ack))
+
+    def _queue(self, node: str, channel: Down, payload: bytes) -> None:
+        self._outgoing.append((Topic(self._config.tenant, node, channel), payload))
+
+    def _flush(self) -> None:
+        sent = 0
+        for topic, payload in self._outgoing:
+            if not self._session.publish(str(topic), payload):
+                break
+            sent += 1
+        del self._outgoing[:sent]
+
+    def _watch(self) -> None:
+        if self._session.link is not self._link:
+            self._link = self._session.link
+            note = self._log.warning if self._link.hopeless else self._log.info
+            note("link", state=self._link, detail=self._session.detail)
+
+    def _count(self, reason: str, dev: str, detail: str) -> None:
+        self.counts[str(reason)] += 1
+        count = self.counts[str(reason)]
+        if count == 10 ** (len(str(count)) - 1):
+            self._log.warning("message_refused", reason=str(reason), dev=dev, detail=detail, count=count)
+
+    def _topic(self, node: str, channel: Down) -> str:
+        return str(Topic(self._config.tenant, node, channel))
+
+    def _now_s(self) -> int:
+        return self._now_us() // 1_000_000

@@ -1,0 +1,166 @@
+"""Make everything a broker, a hub and their devices need, in one folder: for a site, a test or a demonstration.
+
+``make_site`` writes the authority, a certificate each, the broker's configuration and ACL (from the
+templates in ``firmware-config/mosquitto``), and the hub's configuration. What is there is kept: a second
+call with more devices adds their certificates and leaves the others alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from sync.hub.pki import (
+    Authority,
+    Credential,
+    authority_pem,
+    issue_client,
+    issue_server,
+    load_authority,
+    new_authority,
+    write_private,
+)
+from sync.topics import HUB, is_device_name, site_group
+
+TEMPLATES = (
+    Path(__file__).parents[2] / "firmware-config" / "mosquitto",
+    Path("/usr/share/edge-scanner/mosquitto"),  # as the package installs it
+)
+
+
+class SiteError(Exception):
+    """The folder cannot be made; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What to make."""
+
+    tenant: str = "main"
+    host: str = "127.0.0.1"  # under which devices and hub reach the broker
+    address: str = "127.0.0.1"  # on which the broker listens
+    port: int = 8883
+    devices: dict[str, str]  # device id -> site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteDocuments:
+    """The hub's documents, by path: see ``sync.hub.config.HubDocuments``."""
+
+    order_feed_key: Path
+    trust_list: Path
+    status_lists: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFiles:
+    """Where things are."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> Path:
+        """The authority's certificate, for every device."""
+        return self.folder / "ca.pem"
+
+    @property
+    def broker_config(self) -> Path:
+        """For ``mosquitto -c``."""
+        return self.folder / "mosquitto.conf"
+
+    @property
+    def hub_config(self) -> Path:
+        """For ``edge-hub run --config``."""
+        return self.folder / "hub.toml"
+
+    def certificate(self, name: str) -> Path:
+        """The certificate of a device, of ``_hub`` or of ``broker``."""
+        return self.folder / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """Its private key."""
+        return self.folder / f"{name}.key"
+
+    def mqtt_section(self, device: str, site: Site) -> str:
+        """The ``[mqtt]`` section of a device's profile, TOML."""
+        return (
+            f'[mqtt]\nhost = "{site.host}"\nport = {site.port}\nca_file = "{self.ca}"\n'
+            f'cert_file = "{self.certificate(device)}"\nkey_file = "{self.key(device)}"\n'
+        )
+
+
+def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int) -> SiteFiles:
+    """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
+    for device in site.devices:
+        if not is_device_name(device):
+            raise SiteError(f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'")
+    files = SiteFiles(folder.absolute())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "broker-data").mkdir(mode=0o700, exist_ok=True)
+        authority = _authority(files, now_s)
+        hosts = list(dict.fromkeys([site.host, site.address, "localhost"]))
+        if not files.certificate("broker").exists():
+            _write(files, "broker", issue_server(authority, hosts, now_s=now_s))
+        for name in (HUB, *site.devices):
+            if not files.certificate(name).exists():
+                _write(files, name, issue_client(authority, name, now_s=now_s))
+        _broker(files, site)
+        if documents is not None:
+            files.hub_config.write_text(_hub_toml(site, documents), encoding="utf-8")
+    except OSError as error:
+        raise SiteError(f"{folder} cannot be written: {error}") from error
+    except ValueError as error:
+        raise SiteError(f"{folder}: {error}; use a new folder") from error
+    return files
+
+
+def _authority(files: SiteFiles, now_s: int) -> Authority:
+    if files.ca.exists():
+        return load_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
+    authority = new_authority("edge-scanner devices", now_s=now_s)
+    _write(files, "ca", authority_pem(authority))
+    return authority
+
+
+def _write(files: SiteFiles, name: str, credential: Credential) -> None:
+    write_private(files.key(name), credential.key_pem)
+    files.certificate(name).write_bytes(credential.certificate_pem)
+
+
+def _broker(files: SiteFiles, site: Site) -> None:
+    values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
+    files.broker_config.write_text(_template("mosquitto.conf").substitute(values), encoding="utf-8")
+    acl = _template("acl").substitute(values)
+    for device, of in sorted(site.devices.items()):
+        acl += f"\nuser {device}\ntopic read v1/{site.tenant}/{site_group(of)}/dn/#\n"
+    path = files.folder / "acl"
+    write_private(path, acl.encode())
+
+
+def _template(name: str) -> Template:
+    for folder in TEMPLATES:
+        if (folder / name).exists():
+            return Template((folder / name).read_text(encoding="utf-8"))
+    raise SiteError(f"the template {name} is in none of: {', '.join(map(str, TEMPLATES))}")
+
+
+def _hub_toml(site: Site, documents: SiteDocuments) -> str:
+    status_lists = ", ".join(f'"{path.absolute()}"' for path in documents.status_lists)
+    devices = "".join(f'\n[[device]]\nid = "{device}"\nsite = "{of}"\n' for device, of in site.devices.items())
+    return f"""tenant = "{site.tenant}"
+data_dir = "hub-data"
+
+[mqtt]
+host = "{site.host}"
+port = {site.port}
+ca_file = "ca.pem"
+cert_file = "{HUB}.pem"
+key_file = "{HUB}.key"
+
+[documents]
+order_feed_key_file = "{documents.order_feed_key.absolute()}"
+trust_list_file = "{documents.trust_list.absolute()}"
+status_list_files = [{status_lists}]
+{devices}"""

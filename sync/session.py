@@ -1,0 +1,401 @@
+"""One connection to the broker: MQTT 5 over TLS 1.3. The only module that imports paho.
+
+paho is a transport and nothing more. What that means here:
+
+* There is no paho thread. The process calls ``step`` and everything happens inside it, so no
+  callback can kill a loop that others believe alive. Callbacks only append to a queue.
+* Each connection is a new paho client. What an old one still had queued is gone, on purpose:
+  the outbox sends again, and nothing is sent twice by a queue that nobody can see.
+* The window is ours: paho ignores the server's Receive Maximum.
+* ``connected`` says that the broker answered once. Whether anything is *safe* only the
+  application's acknowledgement says (sync.uplink).
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from sync.backoff import Backoff
+
+CONNECT_TIMEOUT_S: Final = 5.0
+PROVEN_S: Final = 30.0  # a connection that lasted this long resets the backoff
+MOST_ARRIVALS: Final = 256  # handed over by one step
+RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
+
+
+class Link(StrEnum):
+    """The state of the connection. Logged when it changes, never on each retry."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    UNREACHABLE = "broker_unreachable"
+    BROKER_UNTRUSTED = "broker_certificate_untrusted"
+    CREDENTIALS_UNUSABLE = "credentials_unusable"  # our own files: missing, unreadable, not a pair
+    CERTIFICATE_REFUSED = "certificate_refused"  # the broker does not take our certificate
+    NOT_AUTHORISED = "not_authorised"
+    IDENTITY_TAKEN = "identity_taken"  # another client connected with our identity
+    BROKER_BUSY = "broker_busy"
+    LOST = "connection_lost"
+    PROTOCOL_ERROR = "protocol_error"
+    SILENT = "hub_silent"  # connected, but the platform does not answer
+
+    @property
+    def hopeless(self) -> bool:
+        """True when trying again soon cannot help: somebody must act."""
+        return self in (
+            Link.BROKER_UNTRUSTED,
+            Link.CREDENTIALS_UNUSABLE,
+            Link.CERTIFICATE_REFUSED,
+            Link.NOT_AUTHORISED,
+            Link.IDENTITY_TAKEN,
+        )
+
+
+_CONNACK: Final = {  # MQTT 5 section 3.2.2.2
+    134: Link.NOT_AUTHORISED,  # bad user name or password
+    135: Link.NOT_AUTHORISED,
+    136: Link.BROKER_BUSY,
+    137: Link.BROKER_BUSY,
+    138: Link.NOT_AUTHORISED,  # banned
+    140: Link.NOT_AUTHORISED,  # bad authentication method
+    142: Link.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
+    151: Link.BROKER_BUSY,
+    159: Link.BROKER_BUSY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to connect, and as whom. The three files are PEM."""
+
+    host: str
+    port: int
+    client_id: str
+    ca_file: str
+    cert_file: str
+    key_file: str
+    keepalive_s: int = 30
+    window: int = 64  # QoS 1 messages without a PUBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that came. It is acknowledged to the broker only when it has been dealt with."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    retained: bool
+    connection: int  # which connection brought it: a later one cannot acknowledge it
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when this client is gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+class Session:
+    """A connection that mends itself. Single-threaded: every method is called from the process's one loop."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        filters: list[str],
+        *,
+        will: Will | None = None,
+        uniform: Callable[[float, float], float],
+        monotonic: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._filters = filters
+        self.will = will  # sent with the next connection
+        self._uniform = uniform
+        self._monotonic = monotonic
+        self._backoff = backoff or Backoff()
+        self._client: mqtt.Client | None = None
+        self._arrivals: deque[Arrival] = deque()
+        self._in_flight: set[int] = set()
+        self._ready = False
+        self._verdict: Link | None = None  # what the broker said about the connection, from a callback
+        self._detail = ""
+        self._next_try_s = 0.0
+        self._since_s = 0.0
+        self._window = endpoint.window
+        self.link = Link.CONNECTING
+        self.connections = 0
+        self.refused_publishes = 0
+
+    @property
+    def connected(self) -> bool:
+        """True when the broker has accepted this connection and its subscriptions."""
+        return self._ready
+
+    @property
+    def detail(self) -> str:
+        """What is known about the last loss of the connection, for people."""
+        return self._detail
+
+    @property
+    def room(self) -> int:
+        """How many more QoS 1 messages may be published now."""
+        return max(0, self._window - len(self._in_flight)) if self._ready else 0
+
+    def step(self, timeout_s: float) -> list[Arrival]:
+        """Do what is due: connect, read, write, ping. Wait at most ``timeout_s`` and return what came."""
+        if self._client is None:
+            self._try_to_connect(timeout_s)
+        else:
+            self._turn(self._client, timeout_s)
+            self._drain()
+        arrivals = list(self._arrivals)
+        self._arrivals.clear()
+        return arrivals
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expires_s: int | None = None,
+        correlation: bytes | None = None,
+    ) -> bool:
+        """Send with QoS 1. False, and nothing is queued, when not connected or the window is full."""
+        if self._client is None or self.room == 0:
+            return False
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+        if expires_s is not None:
+            properties.MessageExpiryInterval = expires_s
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self._in_flight.add(info.mid)
+        return True
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """Tell the broker that ``arrival`` has been dealt with (on disk, where that matters)."""
+        if self._client is not None and arrival.connection == self.connections and arrival.qos == 1:
+            self._client.ack(arrival.mid, arrival.qos)
+
+    def give_up(self, why: Link) -> None:
+        """Drop the connection because the other side does not answer; connect again after a delay."""
+        self._lose(why, "no answer")
+
+    def proved(self) -> None:
+        """The platform answered on this connection: the next loss starts with short delays."""
+        self._backoff = self._backoff.succeeded()
+
+    def close(self, farewell: Will | None = None) -> None:
+        """Say goodbye, flush for at most a second and disconnect. The will is not published."""
+        if self._client is None:
+            return
+        if farewell is not None:
+            self.publish(farewell.topic, farewell.payload, retain=True)
+        deadline = self._monotonic() + 1.0
+        while self._ready and self._in_flight and self._monotonic() < deadline:
+            self._turn(self._client, 0.05)
+            if self._client is None:
+                return
+        self._client.disconnect()
+        self._client = None
+        self._ready = False
+
+    def _try_to_connect(self, timeout_s: float) -> None:
+        wait_s = self._next_try_s - self._monotonic()
+        if wait_s > 0:
+            time.sleep(min(wait_s, timeout_s))
+            return
+        try:
+            context = _tls(self._endpoint)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            self._lose(Link.CREDENTIALS_UNUSABLE, _which_file(self._endpoint, error))
+            return
+        client = self._new_client(context)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        try:
+            client.connect(
+                self._endpoint.host,
+                self._endpoint.port,
+                keepalive=self._endpoint.keepalive_s,
+                clean_start=True,
+                properties=properties,
+            )
+        except ssl.SSLCertVerificationError as error:
+            self._lose(Link.BROKER_UNTRUSTED, error.verify_message)
+        except ssl.SSLError as error:
+            self._lose(Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR, str(error))
+        except (OSError, ValueError) as error:
+            self._lose(Link.UNREACHABLE, str(error))
+        else:
+            self._client = client
+            self._since_s = self._monotonic()
+
+    def _drain(self) -> None:
+        """paho reads about one packet a turn; take what is already here, up to a bound."""
+        seen = -1
+        while self._client is not None and seen < len(self._arrivals) < MOST_ARRIVALS:
+            seen = len(self._arrivals)
+            self._turn(self._client, 0.0)
+
+    def _new_client(self, context: ssl.SSLContext) -> mqtt.Client:
+        self.connections += 1
+        number = self.connections
+        self._in_flight.clear()
+        self._arrivals.clear()
+        self._verdict = None
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._endpoint.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(self._endpoint.window)
+        client.max_queued_messages_set(self._endpoint.window)
+        client.tls_set_context(context)
+        if self.will is not None:
+            client.will_set(self.will.topic, self.will.payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_log = self._on_log
+        client.on_message = lambda _client, _userdata, message: self._on_message(message, number)
+        return client
+
+    def _turn(self, client: mqtt.Client, timeout_s: float) -> None:
+        try:
+            code = client.loop(timeout_s)
+        except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet; none may end the loop
+            self._lose(Link.PROTOCOL_ERROR, f"{type(error).__name__}: {error}")
+            return
+        now_s = self._monotonic()
+        if self._verdict is not None and self._verdict is not Link.CONNECTED:
+            self._lose(self._verdict, self._detail)
+        elif code != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            # With TLS 1.3 a refused client certificate shows only after the handshake, as an alert.
+            refused = not self._ready and ("ALERT" in self._detail or "alert" in self._detail)
+            self._lose(Link.CERTIFICATE_REFUSED if refused else Link.LOST, self._detail or mqtt.error_string(code))
+        elif not self._ready and now_s - self._since_s > CONNECT_TIMEOUT_S:
+            self._lose(Link.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
+        elif self._ready and now_s - self._since_s > PROVEN_S:
+            self._backoff = self._backoff.succeeded()
+
+    def _lose(self, link: Link, detail: str) -> None:
+        client, self._client = self._client, None
+        self._ready = False
+        self._in_flight.clear()
+        self._verdict = None
+        if client is not None:
+            _drop(client)
+        self.link, self._detail = link, detail
+        self._backoff = self._backoff.failed(hopeless=link.hopeless)
+        self._next_try_s = self._monotonic() + self._backoff.delay_s(self._uniform)
+
+    # Callbacks: they run inside ``client.loop`` and only take note.
+
+    def _on_connect(
+        self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._verdict, self._detail = _CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
+            return
+        allowed = getattr(properties, "ReceiveMaximum", 65535)  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
+        self._window = min(self._endpoint.window, allowed)
+        options = SubscribeOptions(qos=1)
+        client.subscribe([(name, options) for name in self._filters])
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._verdict, self._detail = Link.NOT_AUTHORISED, "the broker refused a subscription"
+            return
+        self._ready = True
+        self._detail = ""
+        self.link = Link.CONNECTED
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.value in _CONNACK:
+            self._verdict, self._detail = _CONNACK[reason.value], str(reason)
+
+    def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._in_flight.discard(mid)
+        if reason.is_failure:
+            self.refused_publishes += 1
+            self._detail = f"a publish was refused: {reason}"
+
+    def _on_log(self, _client: mqtt.Client, _userdata: Any, level: int, text: str) -> None:
+        if level in (mqtt.MQTT_LOG_ERR, mqtt.MQTT_LOG_WARNING):
+            self._detail = text
+
+    def _on_message(self, message: mqtt.MQTTMessage, connection: int) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # of no protocol: counted as an unknown topic
+        properties = message.properties
+        self._arrivals.append(
+            Arrival(
+                topic,
+                bytes(message.payload),
+                message.mid,
+                message.qos,
+                message.retain,
+                connection,
+                getattr(properties, "ResponseTopic", None),
+                getattr(properties, "CorrelationData", None),
+            )
+        )
+
+
+def _tls(endpoint: Endpoint) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(endpoint.ca_file)
+    context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
+    return context
+
+
+def _which_file(endpoint: Endpoint, error: Exception) -> str:
+    for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file):
+        try:
+            with Path(name).open("rb"):
+                pass
+        except OSError as missing:
+            return f"{name}: {missing.strerror}"
+    return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
+
+
+def _drop(client: mqtt.Client) -> None:
+    """Close without a DISCONNECT, so that the broker publishes the will."""
+    sock = client.socket()
+    if sock is not None:
+        sock.close()

@@ -1,0 +1,99 @@
+"""Topics of the protocol: ``v1/{tenant}/{node}/{up|dn}/{channel}``, always five levels deep.
+
+The direction is a level of its own, so that two lines of ACL a device are enough:
+it writes ``up/#`` of itself and reads ``dn/#`` of itself and of its groups.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+VERSION = "v1"
+FLEET = "_all"  # a name never starts with an underscore, so no device can be called this
+SITE_PREFIX = "site-"
+HUB = "_hub"  # the hub's identity at the broker
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"  # as edge.config.Name
+_NODE = re.compile(rf"{NAME}|{FLEET}|{SITE_PREFIX}{NAME}")
+_NAME = re.compile(NAME)
+
+
+class Up(StrEnum):
+    """Channels from a device to the platform."""
+
+    EVENTS = "evt"
+    REQUEST = "req"
+    CONFIG = "cfg"  # retained
+    STATUS = "status"  # retained
+    TELEMETRY = "tel"
+
+
+class Down(StrEnum):
+    """Channels from the platform to a device or a group."""
+
+    ACK = "ack"
+    RESPONSE = "res"
+    ORDERS = "ord"
+    TRUST = "trust"  # retained
+    REVOKED = "revoked"  # retained
+    CONFIG = "cfg"  # retained
+    COMMAND = "cmd"  # never retained, expires
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic, taken apart."""
+
+    tenant: str
+    node: str  # a device, ``_all`` or ``site-...``
+    channel: Up | Down
+
+    def __str__(self) -> str:
+        direction = "up" if isinstance(self.channel, Up) else "dn"
+        return f"{VERSION}/{self.tenant}/{self.node}/{direction}/{self.channel}"
+
+
+def site_group(site: str) -> str:
+    """The node name of all devices of a site.
+
+    >>> str(Topic("main", site_group("shop-1"), Down.ORDERS))
+    'v1/main/site-shop-1/dn/ord'
+    """
+    return SITE_PREFIX + site
+
+
+def parse_topic(topic: str) -> Topic | None:
+    """Take a topic apart; None when it is not one of this protocol.
+
+    >>> parse_topic("v1/main/kiosk-1/up/evt")
+    Topic(tenant='main', node='kiosk-1', channel=<Up.EVENTS: 'evt'>)
+    >>> parse_topic("v1/main/kiosk-1/up/ack") is None
+    True
+    """
+    levels = topic.split("/")
+    if len(levels) != 5 or levels[0] != VERSION:
+        return None
+    _, tenant, node, direction, name = levels
+    if not _NAME.fullmatch(tenant) or not _NODE.fullmatch(node):
+        return None
+    channels: type[Up] | type[Down] | None = {"up": Up, "dn": Down}.get(direction)  # type: ignore[assignment]  # mypy joins the two classes to EnumMeta
+    if channels is None or name not in {channel.value for channel in channels}:
+        return None
+    return Topic(tenant, node, channels(name))
+
+
+def device_filters(tenant: str, device: str, site: str) -> list[str]:
+    """What a device subscribes to: its own ``dn/#``, its site's and the fleet's."""
+    return [f"{VERSION}/{tenant}/{node}/dn/#" for node in (device, site_group(site), FLEET)]
+
+
+def hub_filters(tenant: str, share: str | None = None) -> list[str]:
+    """What a hub subscribes to: everything that goes up, whole or as one of a sharing group."""
+    prefix = f"$share/{share}/" if share else ""
+    return [f"{prefix}{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST, Up.STATUS)]
+
+
+def is_device_name(name: str) -> bool:
+    """True when ``name`` can be a device: it cannot be mistaken for a group or the hub."""
+    return bool(_NAME.fullmatch(name)) and not name.startswith(SITE_PREFIX)

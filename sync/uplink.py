@@ -1,0 +1,208 @@
+"""Send the outbox, in order, a window at a time; only the platform's own acknowledgement settles a row.
+
+Nothing is remembered here that matters: what is in flight is known only so that it is not sent twice
+for nothing. A new connection, a restart or silence sends again from the last settled event, and
+the hub takes each (device, epoch, seq) once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from edge.instant import Instant
+from edge.store import conflicts, outbox
+from edge.store.outbox import OutboxRow, Settled
+from edge.store.store import Store
+from sync import wire
+from sync.wire import Ack, Event, Fault, Malformed
+
+RESEND_S: Final = 5.0  # without an acknowledgement for this long, send again; doubled each time up to
+LONGEST_RESEND_S: Final = 60.0
+PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
+
+Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
+
+
+class Heard(StrEnum):
+    """What an acknowledgement did."""
+
+    SETTLED = "settled"
+    NOTHING_NEW = "nothing_new"
+    REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
+    AHEAD = "store_is_older_than_the_platform"  # an old copy of this store was put back
+    UNKNOWN_EPOCH = "unknown_epoch"
+
+
+class Uplink:
+    """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
+
+    def __init__(self, store: Store, device: str, *, window: int) -> None:
+        self._store = store
+        self._device = device
+        self._window = window
+        self._epoch = ""
+        self._in_flight: deque[int] = deque()
+        self._conflicts_through = 0
+        self._resend_s = RESEND_S
+        self._waiting_since_s: float | None = None  # for an acknowledgement
+        self._probe_due_s = 0.0
+        self._look = True  # the outbox may hold something that is not in flight
+
+    def connected(self, monotonic_s: float) -> None:
+        """A new connection: what was in flight is unknown. Ask the platform where it is."""
+        self._forget()
+        self._resend_s = RESEND_S
+        self._probe_due_s = monotonic_s
+
+    def resend(self) -> None:
+        """The hub has started: do not wait for the timer."""
+        self._forget()
+        self._probe_due_s = 0.0
+
+    def committed(self) -> None:
+        """Another process has written to the store."""
+        self._look = True
+
+    def silent_s(self, monotonic_s: float) -> float:
+        """For how long an acknowledgement has been awaited."""
+        return 0.0 if self._waiting_since_s is None else monotonic_s - self._waiting_since_s
+
+    def tick(self, send: Send, monotonic_s: float) -> None:
+        """Send what is due. Raises StoreUnavailableError."""
+        if self._in_flight and self._due is not None and monotonic_s >= self._due:
+            self._forget()
+            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+        while self._look and len(self._in_flight) < self._window and self._send_next(send, monotonic_s):
+            pass
+        if not self._in_flight and monotonic_s >= self._probe_due_s:
+            self._probe(send, monotonic_s)
+
+    def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
+        """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
+        for refused in ack.rejected:
+            outbox.reject(self._store, epoch=ack.epoch, seq=refused.seq, reason=refused.reason, now=now)
+        for conflict in ack.conflicts:
+            conflicts.record_conflict(
+                self._store,
+                no=conflict.no,
+                epoch=conflict.epoch,
+                seq=conflict.seq,
+                other=conflict.other_dev,
+                other_s=conflict.other_ts,
+                now=now,
+            )
+            self._conflicts_through = max(self._conflicts_through, conflict.no)
+        outcome = self._settle(ack)
+        self._waiting_since_s = None
+        self._resend_s = RESEND_S
+        self._probe_due_s = monotonic_s + PROBE_S
+        if ack.epoch == self._epoch:
+            while self._in_flight and self._in_flight[0] <= ack.acked_through:
+                self._in_flight.popleft()
+        if self._in_flight:
+            self._waiting_since_s = monotonic_s
+        self._look = True
+        return outcome
+
+    def _settle(self, ack: Ack) -> Heard:
+        if ack.acked_through < ack.settled_through:
+            outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
+            self._forget()
+            return Heard.REWOUND
+        match outbox.settle(self._store, epoch=ack.epoch, through_seq=ack.acked_through):
+            case Settled.SETTLED:
+                return Heard.SETTLED
+            case Settled.ALREADY:
+                return Heard.NOTHING_NEW
+            case Settled.AHEAD:
+                return Heard.AHEAD
+            case Settled.UNKNOWN_EPOCH:
+                return Heard.UNKNOWN_EPOCH
+
+    @property
+    def _due(self) -> float | None:
+        return None if self._waiting_since_s is None else self._waiting_since_s + self._resend_s
+
+    def _forget(self) -> None:
+        self._in_flight.clear()
+        self._waiting_since_s = None
+        self._look = True
+
+    def _send_next(self, send: Send, monotonic_s: float) -> bool:
+        """Send one batch; True when there may be another."""
+        after_seq = self._in_flight[-1] if self._in_flight else 0
+        room = self._window - len(self._in_flight)
+        rows = outbox.pending(self._store, after_seq=after_seq, limit=room)
+        if rows and rows[0].epoch != self._epoch:
+            self._forget()
+            self._epoch = rows[0].epoch
+            rows = outbox.pending(self._store, limit=room)
+        if not rows:
+            self._look = False
+            return False
+        settled_through = outbox.settled_through(self._store, self._epoch)
+        events = events_of(rows, after_seq=after_seq or settled_through, until_bytes=wire.BATCH_BYTES)
+        payload = wire.encode_batch(
+            self._device, self._epoch, settled_through, self._conflicts_through, [encoded for _, encoded in events]
+        )
+        if not send(payload):
+            return False
+        self._in_flight.extend(seq for seq, _ in events)
+        if self._waiting_since_s is None:
+            self._waiting_since_s = monotonic_s
+        self._look = len(rows) == room or len(events) < len(rows)
+        return self._look
+
+    def _probe(self, send: Send, monotonic_s: float) -> None:
+        epoch, _ = outbox.current_epoch(self._store)
+        settled_through = outbox.settled_through(self._store, epoch)
+        if send(wire.encode_batch(self._device, epoch, settled_through, self._conflicts_through, [])):
+            self._probe_due_s = monotonic_s + self._resend_s
+            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+            if self._waiting_since_s is None:
+                self._waiting_since_s = monotonic_s
+
+
+def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> list[tuple[int, bytes]]:
+    """The first of ``rows``, encoded, up to a size; at least one.
+
+    A number that is missing between them is an event that the platform refused before. The hub may have
+    lost it since, so the number is sent without content: the numbering stays gapless. An event that can
+    not be sent is sent the same way, and the hub refuses it by name.
+    """
+    events: list[tuple[int, bytes]] = []
+    size = 0
+    for row in rows:
+        events.extend((seq, _withheld(row, seq, wire.REFUSED_BEFORE)) for seq in range(after_seq + 1, row.seq))
+        encoded = _encoded(row)
+        events.append((row.seq, _withheld(row, row.seq, encoded.fault) if isinstance(encoded, Malformed) else encoded))
+        after_seq = row.seq
+        size += len(events[-1][1])
+        if size >= until_bytes:
+            break
+    return events
+
+
+def _encoded(row: OutboxRow) -> bytes | Malformed:
+    try:
+        event = Event(
+            seq=row.seq, id=row.id, ts=row.at.unix_s, ts_trust=row.at.trust.value, type=row.type, body=row.body
+        )
+    except ValueError as error:
+        return Malformed(Fault.WRONG_SHAPE, str(error))
+    return wire.encode_event(event)
+
+
+def _withheld(row: OutboxRow, seq: int, reason: str) -> bytes:
+    event = Event(
+        seq=seq,
+        id=f"withheld-{seq}",
+        ts=0,
+        ts_trust="floor_only",
+        type=wire.WITHHELD,
+        body={"reason": str(reason), "type": row.type if seq == row.seq else ""},
+    )
+    return event.model_dump_json().encode()

@@ -1,0 +1,91 @@
+"""A real Mosquitto on a free loopback port: TLS 1.3, a certificate a device, the shipped configuration and ACL."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, timeout_s: float = 20.0, what: str = "condition"):
+    """Wait for ``condition()`` to be true and return its value."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.03)
+    raise AssertionError(f"not within {timeout_s} s: {what}")
+
+
+class Process:
+    """A child that is started, killed and started again, its output in a file."""
+
+    def __init__(self, command: list[str], output: Path):
+        self.command = command
+        self.output = output
+        self.child: subprocess.Popen | None = None
+
+    def start(self) -> "Process":
+        with self.output.open("ab") as output:
+            self.child = subprocess.Popen(self.command, stdout=output, stderr=subprocess.STDOUT)
+        return self
+
+    def kill(self) -> None:
+        """As a power cut: no handler runs."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> int:
+        if self.child is None:
+            return 0
+        self.child.send_signal(number)
+        code = self.child.wait(10)
+        self.child = None
+        return code
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class Broker(Process):
+    """``Broker(folder, {"kiosk-1": "shop-1"})``: certificates and configuration are in ``files``."""
+
+    def __init__(self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None):
+        if MOSQUITTO is None:
+            pytest.skip("mosquitto is not installed: apt-get install mosquitto")
+        self.site = Site(port=free_port(), devices=devices)
+        self.files: SiteFiles = make_site(folder, self.site, documents, now_s=int(time.time()))
+        super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+
+    def start(self) -> "Broker":
+        super().start()
+        until(self._answers, what=f"the broker answers; its log: {self.output}")
+        return self
+
+    def _answers(self) -> bool:
+        assert self.child is not None and self.child.poll() is None, self.text
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.site.port)) == 0

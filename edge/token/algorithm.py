@@ -33,16 +33,21 @@ class Algorithm(IntEnum):
     ES384 = -35
     ES512 = -36
     PS256 = -37
+    PS384 = -38
+    PS512 = -39
 
 
 STRICT: Final = frozenset({Algorithm.ED25519, Algorithm.ESP256})
 CORE: Final = frozenset(Algorithm)
 
-_HASHES: Final = {
+_HASHES: Final[dict[Algorithm, hashes.HashAlgorithm]] = {
     Algorithm.ESP256: hashes.SHA256(),
     Algorithm.ES256: hashes.SHA256(),
     Algorithm.ES384: hashes.SHA384(),
     Algorithm.ES512: hashes.SHA512(),
+    Algorithm.PS256: hashes.SHA256(),
+    Algorithm.PS384: hashes.SHA384(),
+    Algorithm.PS512: hashes.SHA512(),
 }
 
 
@@ -57,7 +62,7 @@ def fits(algorithm: Algorithm, key: RawKey) -> bool:
             return isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
         case Algorithm.ES256 | Algorithm.ES384 | Algorithm.ES512:  # RFC 9053: any curve
             return isinstance(key, EllipticCurvePublicKey)
-        case Algorithm.PS256:
+        case Algorithm.PS256 | Algorithm.PS384 | Algorithm.PS512:
             return isinstance(key, RSAPublicKey)
 
 
@@ -72,7 +77,7 @@ def checker(algorithm: Algorithm, key: RawKey) -> Check:
     if isinstance(key, EllipticCurvePublicKey):
         return _ecdsa_checker(key, ECDSA(_HASHES[algorithm]))
     if isinstance(key, RSAPublicKey):
-        return _pss_checker(key)
+        return _pss_checker(key, _HASHES[algorithm])
     verify = key.verify
 
     def check(signature: bytes, message: bytes) -> bool:
@@ -102,12 +107,12 @@ def _ecdsa_checker(key: EllipticCurvePublicKey, ecdsa: ECDSA) -> Check:
     return check
 
 
-def _pss_checker(key: RSAPublicKey) -> Check:
-    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
+def _pss_checker(key: RSAPublicKey, digest: hashes.HashAlgorithm) -> Check:
+    pss = padding.PSS(mgf=padding.MGF1(digest), salt_length=digest.digest_size)
 
     def check(signature: bytes, message: bytes) -> bool:
         try:
-            key.verify(signature, message, pss, hashes.SHA256())
+            key.verify(signature, message, pss, digest)
         except InvalidSignature:
             return False
         return True

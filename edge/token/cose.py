@@ -14,6 +14,7 @@ from edge.token.keys import Signer
 from edge.token.rejection import Refused, Rejection
 
 TAG: Final = 18
+CWT_TAG: Final = 61  # RFC 8392 section 6
 ALG, CRIT, KID = 1, 2, 4  # header parameters, RFC 9052 section 3.1
 _ARRAY_OF_FOUR: Final = b"\x84"
 
@@ -24,8 +25,8 @@ class Policy:
 
     algorithms: frozenset[Algorithm]
     limits: cbor.Limits  # of both header maps
-    tag_optional: bool = False
-    unprotected_allowed: bool = False
+    tags_optional: bool = False  # without tag 18, or within a CWT's tag 61
+    unprotected_allowed: bool = False  # even the algorithm may stand there
     detached_allowed: bool = False
 
 
@@ -33,7 +34,7 @@ STRICT: Final = Policy(algorithms=algorithm.STRICT, limits=cbor.TOKEN_LIMITS)
 VECTORS: Final = Policy(
     algorithms=algorithm.CORE,
     limits=cbor.Limits(depth=4, entries=16, text=255, any_order=True),
-    tag_optional=True,
+    tags_optional=True,
     unprotected_allowed=True,
     detached_allowed=True,
 )
@@ -67,9 +68,11 @@ def _open_array(message: bytes, policy: Policy) -> int:
     if message[:2] == b"\xd2\x84":
         return 2
     major, argument, at = cbor.head(message, 0)
-    if major == cbor.TAG and argument == TAG:
+    if policy.tags_optional and (major, argument) == (cbor.TAG, CWT_TAG):
         major, argument, at = cbor.head(message, at)
-    elif not policy.tag_optional:
+    if (major, argument) == (cbor.TAG, TAG):
+        major, argument, at = cbor.head(message, at)
+    elif not policy.tags_optional:
         raise Refused(Rejection.COSE_STRUCTURE, "not a tagged COSE_Sign1 (tag 18)")
     if (major, argument) != (cbor.ARRAY, 4):
         raise Refused(Rejection.COSE_STRUCTURE, "a COSE_Sign1 is an array of four")
@@ -125,20 +128,19 @@ def verify(
 ) -> bytes:
     """Return the payload of ``message`` once its signature by ``key`` holds.
 
-    The algorithm is the protected header's, if ``policy`` allows it and it fits ``key``.
+    The algorithm is the header's, the protected one first, if ``policy`` allows it and it fits ``key``.
     ``detached`` is the payload of a message that carries none. Raises Refused.
     """
     parts = parse(message, policy)
     headers = protected_headers(parts, policy)
     if CRIT in headers or CRIT in parts.unprotected:
         raise Refused(Rejection.HEADER_SET, "a critical header that nothing here understands")
-    if repeated := headers.keys() & parts.unprotected.keys():
-        raise Refused(Rejection.HEADER_SET, f"header {min(map(str, repeated))} is both protected and unprotected")
-    chosen = _algorithm(headers.get(ALG), policy)
+    chosen = _algorithm(headers.get(ALG, parts.unprotected.get(ALG)), policy)
     if not algorithm.fits(chosen, key):
         raise Refused(Rejection.ALG_MISMATCH, f"{chosen.name} does not fit the key")
     payload = _one_payload(parts.payload, detached)
-    to_verify = signed_bytes(signed_prefix(parts.protected, external_aad), payload)
+    protected = parts.protected if headers else b""  # an empty map counts as an empty string
+    to_verify = signed_bytes(signed_prefix(protected, external_aad), payload)
     if not algorithm.checker(chosen, key)(parts.signature, to_verify):
         raise Refused(Rejection.SIGNATURE_INVALID, "the signature does not hold")
     return payload

@@ -3,9 +3,11 @@
 What guards the pulse's end, from the inside out: the ``finally`` of ``pulse``; a timer thread started
 *before* the relay is energised; ``close``; at every start all pins are driven inactive before anything
 else; and ``python -m edge.devices.release``, which the service manager runs after the process ended,
-however it ended. SIGKILL or a kernel panic in the middle of a pulse leaves the pin as it was until then:
-only hardware bounds that. Use a one-shot relay or a lock that tolerates being energised, and
-for relays that are active high the pins GPIO 9 to 27, which are pulled low while the board boots.
+however it ended. SIGKILL or a kernel panic in the middle of a pulse leaves the pin as it was until then
+(Raspberry Pi's kernels keep an output's level when its owner is gone, raspberrypi/linux pull 6150):
+only hardware bounds that. Use a one-shot relay or a lock that tolerates being energised, a resistor that
+pulls the relay's input inactive, and for relays that are active high the pins GPIO 9 to 27, which the
+chip itself pulls low while it boots (0 to 8 it pulls high).
 """
 
 from __future__ import annotations

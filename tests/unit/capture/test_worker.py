@@ -237,6 +237,31 @@ def test_a_folder_is_shown_whole_to_a_slow_reader_and_then_ends(tmp_path):
     assert numbers == list(range(20))
 
 
+def test_a_picture_that_takes_long_to_read_does_not_begin_the_folder_again():
+    openings = []
+
+    class Slow:
+        def __init__(self):
+            openings.append(1)
+            self.number = -1
+
+        def read(self):
+            self.number += 1
+            if self.number == 1:
+                time.sleep(0.8)
+            if self.number == 3:
+                raise CameraEnded("3 pictures")
+            return Frame(grey=PICTURE, number=self.number, captured_ns=0)
+
+        def close(self):
+            pass
+
+    with CaptureWorker(Slow, patience=QUICK, every_frame=True) as worker:
+        assert [worker.take(5).number for _ in range(3)] == [0, 1, 2]
+        assert worker.take(5) is None
+    assert len(openings) == 1
+
+
 def test_an_ended_source_is_not_opened_again():
     openings = []
 

@@ -19,7 +19,7 @@ from edge.clock import WallClock
 from edge.config import Profile, parse_profile
 from edge.health import write_health
 from edge.notify import notify
-from edge.store.floor import time_floor_s
+from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
 from edge.store.store import Store, StoreUnavailableError
 from edge.token.roots import Roots
@@ -32,6 +32,7 @@ from sync.uplink import Uplink
 
 HEALTH_FILE = "sync-health.json"
 HEALTH_EVERY_S = 5.0
+FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,6 +118,12 @@ def _compose(parts: _Parts) -> tuple[Session, Agent]:
     device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
     assert mqtt is not None  # checked by the command
     clock = WallClock(time_floor_s(store))
+
+    def vouch(issued_at_s: int) -> None:
+        clock.raise_floor(issued_at_s)
+        if issued_at_s >= time_floor_s(store) + FLOOR_STEP_S:
+            raise_time_floor(store, issued_at_s)
+
     anchors = Anchors(store, parts.roots)
     anchors.refresh(clock.now())
     endpoint = Endpoint(
@@ -136,7 +143,7 @@ def _compose(parts: _Parts) -> tuple[Session, Agent]:
         store=store,
         session=session,
         uplink=Uplink(store, device.id, window=mqtt.window),
-        downlink=Downlink(store, parts.roots, anchors, device=device.id, site=device.site),
+        downlink=Downlink(store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch),
         now=clock.now,
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),

@@ -6,6 +6,7 @@ seen, or for another site changes nothing; what became of it is named and counte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, assert_never
@@ -57,12 +58,22 @@ Outcome = Kept | Refusal
 class Downlink:
     """Takes documents into the store, and knows when to ask for orders."""
 
-    def __init__(self, store: Store, roots: Roots, anchors: Anchors, *, device: str, site: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        anchors: Anchors,
+        *,
+        device: str,
+        site: str,
+        vouch: Callable[[int], None],  # told the issue time of every document that was believed, Unix seconds
+    ) -> None:
         self._store = store
         self._roots = roots
         self._anchors = anchors
         self._device = device
         self._site = site
+        self._vouch = vouch
         self._ask_due_s = 0.0
         self._ask_s = ASK_AGAIN_S
 
@@ -88,6 +99,7 @@ class Downlink:
         trust = open_trust_list(raw, roots=self._roots, now=now)
         if isinstance(trust, DocumentRefusal):
             return Refusal(trust.fault, trust.detail)
+        self._vouch(trust.issued_at_s)
         put = documents.put(
             self._store,
             name=documents.TRUST_LIST,
@@ -122,7 +134,8 @@ class Downlink:
         page = read_page(document.payload, site=self._site)
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
-        applied = self._apply(page, _fresh_as_of(page, now))
+        self._vouch(page.issued_at_s)
+        applied = self._apply(page, replace(now, unix_s=page.issued_at_s))  # held back on its way, it is no fresher
         match applied:
             case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
                 self._answered(page, applied, monotonic_s)
@@ -169,6 +182,7 @@ class Downlink:
         status = open_status_list(raw, keys=self._anchors.trust, now=now)
         if isinstance(status, DocumentRefusal):
             return Refusal(status.fault, status.detail)
+        self._vouch(status.issued_at_s)
         put = documents.put(
             self._store,
             name=documents.status_list(status.kid),
@@ -192,8 +206,3 @@ def _kept(put: Put, stored: Kept) -> Outcome:
             return Refusal("document_equivocation", "the version that is here, with other content: a security alarm")
         case _:
             assert_never(put)
-
-
-def _fresh_as_of(page: Snapshot | Delta, now: Instant) -> Instant:
-    """A page that was held back on its way is only as fresh as its signature."""
-    return replace(now, unix_s=min(now.unix_s, page.issued_at_s))

@@ -1,5 +1,6 @@
 """A real Mosquitto on a free loopback port: TLS 1.3, a certificate a device, the shipped configuration and ACL."""
 
+import getpass
 import shutil
 import signal
 import socket
@@ -75,7 +76,7 @@ class Broker(Process):
     def __init__(self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None):
         if MOSQUITTO is None:
             pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-        self.site = Site(port=free_port(), devices=devices)
+        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser())
         self.files: SiteFiles = make_site(folder, self.site, documents, now_s=int(time.time()))
         super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
 

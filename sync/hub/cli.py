@@ -146,6 +146,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the broker.")
 @click.option("--address", default="127.0.0.1", show_default=True, help="On which the broker listens.")
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--user", default="mosquitto", show_default=True, help="As whom a broker started by root goes on.")
 @click.option("--keys", "keys_dir", type=click.Path(path_type=Path), help="Fleet keys: for the hub's configuration.")
 @click.option("--trust-list", "trust_list", type=click.Path(path_type=Path), help="The signed trust list.")
 @click.option("--status-list", "status_lists", multiple=True, type=click.Path(path_type=Path))
@@ -157,6 +158,7 @@ def site_command(
     host: str,
     address: str,
     port: int,
+    user: str,
     keys_dir: Path | None,
     trust_list: Path | None,
     status_lists: tuple[Path, ...],
@@ -175,7 +177,9 @@ def site_command(
         documents = SiteDocuments(
             order_feed_key=keys_dir / "order_feed.pem", trust_list=trust_list, status_lists=status_lists
         )
-    site = Site(tenant=tenant, host=host, address=address, port=port, devices={name: of for name, _, of in pairs})
+    site = Site(
+        tenant=tenant, host=host, address=address, port=port, user=user, devices={name: of for name, _, of in pairs}
+    )
     try:
         files = make_site(folder, site, documents, now_s=int(time.time()))
     except SiteError as error:

@@ -3,6 +3,12 @@
 ``make_site`` writes the authority, a certificate each, the broker's configuration and ACL (from the
 templates in ``firmware-config/mosquitto``), and the hub's configuration. What is there is kept: a second
 call with more devices adds their certificates and leaves the others alone.
+
+    site = Site(port=8883, devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
+    documents = SiteDocuments(order_feed_key=keys / "order_feed.pem", trust_list=keys / "trust-list.cose")
+    files = make_site(folder, site, documents, now_s=int(time.time()))
+    # mosquitto -c {files.broker_config}, edge-hub run --config {files.hub_config},
+    # and a device's profile with files.mqtt_section("kiosk-1", site)
 """
 
 from __future__ import annotations
@@ -21,7 +27,7 @@ from sync.hub.pki import (
     new_authority,
     write_private,
 )
-from sync.topics import HUB, is_device_name, site_group
+from sync.topics import FLEET, HUB, is_device_name, site_group
 
 TEMPLATES = (
     Path(__file__).parents[2] / "firmware-config" / "mosquitto",
@@ -41,6 +47,7 @@ class Site:
     host: str = "127.0.0.1"  # under which devices and hub reach the broker
     address: str = "127.0.0.1"  # on which the broker listens
     port: int = 8883
+    user: str = "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
     devices: dict[str, str]  # device id -> site
 
 
@@ -131,10 +138,12 @@ def _write(files: SiteFiles, name: str, credential: Credential) -> None:
 
 def _broker(files: SiteFiles, site: Site) -> None:
     values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
+    values["user"] = site.user
     files.broker_config.write_text(_template("mosquitto.conf").substitute(values), encoding="utf-8")
     acl = _template("acl").substitute(values)
     for device, of in sorted(site.devices.items()):
-        acl += f"\nuser {device}\ntopic read v1/{site.tenant}/{site_group(of)}/dn/#\n"
+        groups = "".join(f"topic read v1/{site.tenant}/{group}/dn/#\n" for group in (site_group(of), FLEET))
+        acl += f"\nuser {device}\n{groups}"
     path = files.folder / "acl"
     write_private(path, acl.encode())
 

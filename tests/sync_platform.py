@@ -1,0 +1,175 @@
+"""The platform's end and one device, as real processes: broker, hub, edge-sync, over a store that tests write to."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from edge.instant import Instant
+from edge.store import outbox
+from edge.store.opening import open_store
+from edge.store.store import Store
+from edge.token.claims import Kind
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.status import StatusList, sign_status_list, status_list
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from edge.uuid7 import uuid7
+from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
+from sync.hub.site import SiteDocuments
+from tests.broker import Broker, Process, until
+
+BIN = Path(sys.executable).parent
+YEAR_S = 365 * 86_400
+
+
+class Keys:
+    """A fleet's keys, and the documents that they sign."""
+
+    def __init__(self, folder: Path):
+        now_s = int(time.time())
+        self.fleet = Fleet(issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S)
+        self.folder: KeyFolder = create(folder, self.fleet, issuer_alg="Ed25519", group_key=bytes(32))
+        self.path = folder
+
+    def roots(self) -> Roots:
+        return self.folder.roots()
+
+    def signer(self, purpose: Purpose):
+        return self.folder.signer(purpose)
+
+    def trust_list(self, version: int) -> bytes:
+        now_s = int(time.time())
+        keys = tuple(self._trusted(purpose) for purpose in LISTED)
+        trust = TrustList(version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys)
+        return sign_trust_list(trust, self.folder.signer(ROOT), self.roots())
+
+    def status_list(self, version: int, revoked=()) -> bytes:
+        now_s = int(time.time())
+        kid = self.signer(Purpose.TOKEN).public.kid
+        status: StatusList = status_list(
+            kid=kid, version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, size=1000, revoked=revoked
+        )
+        return sign_status_list(status, self.signer(Purpose.STATUS_LIST))
+
+    def _trusted(self, purpose: Purpose) -> TrustedKey:
+        token = {"issuers": frozenset({self.fleet.issuer}), "kinds": frozenset(Kind)}
+        return TrustedKey(
+            key=self.signer(purpose).public,
+            purposes=frozenset({purpose}),
+            not_before_s=self.fleet.not_before_s,
+            expires_at_s=self.fleet.expires_at_s,
+            **(token if purpose is Purpose.TOKEN else {}),
+        )
+
+
+class Device:
+    """A device's store, which the test writes as the scanner would, and its edge-sync process."""
+
+    def __init__(self, platform: "Platform", name: str, site: str):
+        self.name = name
+        self.data = platform.folder / name
+        self.platform = platform
+        profile = self.data.with_suffix(".toml")
+        roots = platform.folder / "roots.cbor"
+        profile.write_text(
+            f'[device]\nid = "{name}"\nsite = "{site}"\nkind = "kiosk"\n\n[trust]\nroots_file = "{roots}"\n\n'
+            + platform.broker.files.mqtt_section(name, platform.broker.site)
+        )
+        self.profile = profile
+        self.sync = Process(
+            [str(BIN / "edge-sync"), "run", "--profile", str(profile), "--data", str(self.data)],
+            platform.folder / f"{name}.log",
+        )
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            opened = open_store(self.data, device_id=self.name, now_s=int(time.time()), random_bytes=os.urandom)
+            assert opened.store is not None, opened.detail
+            self._store = opened.store
+        return self._store
+
+    def redeem(self, cti: bytes = b"", *, units: int = 1, type: str = "redeemed", body: dict | None = None) -> int:
+        """Write one event, as a redemption does; returns its seq."""
+        now = Instant(unix_s=int(time.time()))
+        whole = {"cti": (cti or os.urandom(16)).hex(), "order": "A-1", "use": 1, "units": units, "kind": "write_off"}
+        whole = whole if body is None else body
+        with self.store.transaction() as connection:
+            return outbox.append(
+                connection, type=type, body=whole, now=now, id=uuid7(now.unix_s * 1000, os.urandom(10))
+            )
+
+    def pending(self) -> int:
+        return outbox.backlog(self.store).pending
+
+    def settled(self, timeout_s: float = 30.0) -> None:
+        until(lambda: self.pending() == 0, timeout_s, f"everything of {self.name} is settled; {self.sync.text[-2000:]}")
+
+    def ledger(self) -> list[tuple]:
+        """Every event of the store, as the hub's ledger should have it."""
+        with self.store.read() as connection:
+            rows = connection.execute(
+                "SELECT e.epoch, o.seq, o.id, o.type, o.body FROM outbox o JOIN epoch e ON e.no = o.epoch_no"
+                " ORDER BY e.no, o.seq"
+            ).fetchall()
+        return [(epoch, seq, identity, kind, json.loads(body)) for epoch, seq, identity, kind, body in rows]
+
+    def health(self) -> dict:
+        path = self.data / "sync-health.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+
+class Platform:
+    """Broker and hub, started; ``device`` adds devices (declare them first)."""
+
+    def __init__(self, folder: Path, devices: dict[str, str]):
+        self.folder = folder
+        self.keys = Keys(folder / "keys")
+        (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
+        self.trust_file = folder / "trust-list.cose"
+        self.status_file = folder / "status-list.cose"
+        self.publish(self.trust_file, self.keys.trust_list(1))
+        self.publish(self.status_file, self.keys.status_list(1))
+        documents = SiteDocuments(
+            order_feed_key=self.keys.path / "order_feed.pem",
+            trust_list=self.trust_file,
+            status_lists=(self.status_file,),
+        )
+        self.broker = Broker(folder / "site", devices, documents)
+        self.config = str(self.broker.files.hub_config)
+        self.hub = Process([str(BIN / "edge-hub"), "run", "--config", self.config], folder / "hub.log")
+        self.devices = {name: Device(self, name, site) for name, site in devices.items()}
+
+    def publish(self, file: Path, content: bytes) -> None:
+        temporary = file.with_suffix(".new")
+        temporary.write_bytes(content)
+        temporary.replace(file)
+
+    def import_orders(self, *lines: dict) -> None:
+        file = self.folder / "orders.jsonl"
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        command = [str(BIN / "edge-hub"), "orders", "import", "--config", self.config, str(file)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def ledger(self, device: str) -> list[tuple]:
+        """The hub's events of a device, as the device's ``ledger`` gives them."""
+        command = [str(BIN / "edge-hub"), "ledger", "--config", self.config, "--json", "--dev", device]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows = [json.loads(line) for line in text.splitlines()]
+        return [(row["epoch"], row["seq"], row["id"], row["type"], row["body"]) for row in rows]
+
+    def __enter__(self):
+        self.broker.start()
+        self.hub.start()
+        return self
+
+    def __exit__(self, *_):
+        for device in self.devices.values():
+            device.sync.kill()
+        self.hub.kill()
+        self.broker.kill()

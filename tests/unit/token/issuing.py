@@ -41,10 +41,10 @@ STATUS = ed25519("status list")
 
 
 def trusted(key: Signer, purpose: Purpose = Purpose.TOKEN, **changes) -> TrustedKey:
-    facts = {"not_before_s": 0, "expires_at_s": NOW_S + 1000 * DAY_S}
+    facts = {"purposes": frozenset({purpose}), "not_before_s": 0, "expires_at_s": NOW_S + 1000 * DAY_S}
     if purpose is Purpose.TOKEN:
         facts |= {"issuers": frozenset({"platform"}), "kinds": frozenset(Kind)}
-    return TrustedKey(key=key.public, purposes=frozenset({purpose}), **{**facts, **changes})
+    return TrustedKey(key=key.public, **{**facts, **changes})
 
 
 def trust_list(*keys: TrustedKey, **changes) -> TrustList:

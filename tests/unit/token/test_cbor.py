@@ -1,3 +1,5 @@
+import contextlib
+
 import cbor2
 import pytest
 from hypothesis import given
@@ -42,10 +44,8 @@ def test_what_reads_has_one_encoding_and_nothing_else_is_raised(data):
 def test_every_mutant_of_a_good_encoding_is_refused_or_canonical(item, data):
     encoded = bytearray(cbor.encode(item))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    try:
+    with contextlib.suppress(Refused):
         assert cbor.encode(cbor.decode(bytes(encoded), cbor.DOCUMENT_LIMITS)) == encoded
-    except Refused:
-        pass
 
 
 def test_keys_sort_by_their_bytes_and_not_by_length_first():

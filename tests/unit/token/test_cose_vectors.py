@@ -86,7 +86,10 @@ def test_gluecoses_messages_verify_and_what_is_signed_is_theirs(name):
     case = shared_json("vectors", "gluecose", f"{name}.json")
     key = vector_keys.public(case["key"])
     if verify := case.get("sign1::verify"):
-        message, external = bytes.fromhex(verify["taggedCOSESign1"]["cborHex"]), bytes.fromhex(verify.get("external", ""))
+        message, external = (
+            bytes.fromhex(verify["taggedCOSESign1"]["cborHex"]),
+            bytes.fromhex(verify.get("external", "")),
+        )
         assert verify["shouldVerify"]
         assert cose.verify(message, key, cose.VECTORS, external_aad=external)
         return
@@ -188,4 +191,3 @@ def test_the_strict_profile_refuses_an_eu_header_for_what_it_is():
     headers = cose.parse(message, cose.STRICT).protected  # {4: kid, 1: alg}: legal COSE, not deterministic
     short = b"\xd2\x84" + cbor.encode(headers) + b"\xa0" + cbor.encode(b"") + cbor.encode(bytes(64))
     assert reason(wrap(short)) == "cbor_key_order_or_duplicate"
-

@@ -1,0 +1,96 @@
+"""The real daemon with a simulated camera and locker: ``python -m hardware_sim.scanner --profile FILE --data DIR``.
+
+Standard input takes one JSON object a line and changes the world before it:
+
+``{"show": TEXT, "condition": NAME}`` holds a code before the lens, ``{"picture": PATH}`` a picture,
+``{"clear": true}`` takes it away, ``{"unplug": true}``, ``{"stall": true}`` and ``{"replug": true}`` do that to
+the camera, ``{"fail": COMPARTMENT, "how": NAME}`` and ``{"repair": COMPARTMENT}`` to a door.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge import log
+from edge.bootstrap import OpenCamera, build_parts, build_scanner, camera_opener
+from edge.cli.profile import read_profile
+from edge.config import Profile
+from edge.decode.picture import load
+from hardware_sim.camera import Scene, SimCamera
+from hardware_sim.condition import PRESETS
+from hardware_sim.doors import Doors, Failure
+from hardware_sim.wiring import wired_factory
+
+PERSON_CLOSES_AFTER_S = 0.6  # people in a demonstration are quick
+
+
+def obey(lines: Iterable[str], scene: Scene, doors: Doors) -> None:
+    """Carry out commands until they end. A command that is wrong is named on standard error and skipped."""
+    for line in lines:
+        try:
+            _obey(json.loads(line), scene, doors)
+        except (ValueError, KeyError, OSError) as error:
+            print(f"not understood: {line.strip()}: {error}", file=sys.stderr, flush=True)
+
+
+def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
+    match command:
+        case {"show": text, "condition": name}:
+            scene.show(text, PRESETS[name])
+        case {"picture": path}:
+            scene.show_frame(load(Path(path)))
+        case {"clear": _}:
+            scene.clear()
+        case {"unplug": _}:
+            scene.unplug()
+        case {"stall": _}:
+            scene.stall()
+        case {"replug": _}:
+            scene.replug()
+        case {"fail": compartment, "how": name}:
+            doors.fail(compartment, Failure(name))
+        case {"repair": compartment}:
+            doors.repair(compartment)
+        case _:
+            raise ValueError("no such command")
+
+
+def scan(profile: Profile, data: Path, commands: Iterable[str], *, open_camera: OpenCamera | None) -> None:
+    """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    scene = Scene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
+    doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
+    threading.Thread(target=obey, args=(commands, scene, doors), name="world", daemon=True).start()
+    parts = build_parts(
+        profile,
+        pin_factory=wired_factory(profile.locker, doors),
+        open_camera=open_camera or partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
+    )
+    with build_scanner(profile, data, parts, synchronised=lambda: True) as daemon:
+        daemon.run(stop)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="the data folder")
+@click.option("--real-camera", is_flag=True, help="use the profile's camera, not the simulated one")
+def main(file: Path, data: Path, real_camera: bool) -> None:
+    """Run the daemon with simulated hardware."""
+    profile = read_profile(file)
+    log.configure()
+    scan(profile, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""A platform, a site and a device for a demonstration: keys, lists, certificates, orders, a profile and codes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.token import base45
+from edge.token.claims import Kind
+from edge.token.issue import Grant, issue_token
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.status import sign_status_list, status_list
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync.fleet import key_folder
+from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, Fleet, KeyFolder
+from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
+
+DEVICE, SITE = "locker-1", "shop-1"
+ISSUER = "platform"
+FOREIGN = "HTTPS://EXAMPLE.ORG/MENU?TABLE=12"
+_HOUR_S, _DAY_S = 3600, 86_400
+_REVOKED_INDEX = 7
+
+_PROFILE = """\
+schema_version = 1
+
+[device]
+id = "{device}"
+site = "{site}"
+kind = "kiosk"
+
+[camera]
+source = "{source}"
+index = {index}
+frame_rate_hz = 20.0
+path = "."
+
+[decode]
+hold_off_s = 0.6
+
+[indicators]
+green_pin = 17
+amber_pin = 27
+red_pin = 22
+buzzer_pin = 18
+hold_s = 0.6
+
+[locker]
+pulse_ms = 150
+grace_s = 0
+
+[locker.compartments.A1]
+lock_pin = 5
+door_pin = 6
+
+[locker.compartments.A2]
+lock_pin = 13
+door_pin = 19
+
+[trust]
+roots_file = "{roots}"
+
+{mqtt}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """Where everything is, and the codes that people will show, by name."""
+
+    files: SiteFiles
+    profile: Path
+    data: Path
+    orders: Path  # for `edge-hub orders import`
+    codes: Mapping[str, str]
+
+
+def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
+    """Make a town in ``folder``, which must be empty. ``camera_index``: use that V4L2 camera in the profile."""
+    keys = key_folder.create(
+        folder / "keys",
+        Fleet(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
+        issuer_alg="Ed25519",
+        group_key=os.urandom(32),
+    )
+    documents = _documents(folder, keys, now_s)
+    site = Site(port=_free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
+    files = make_site(folder / "site", site, documents, now_s=now_s)
+    profile = folder / "profile.toml"
+    text = _PROFILE.format(
+        device=DEVICE,
+        site=SITE,
+        source="images" if camera_index is None else "v4l2",
+        index=camera_index or 0,
+        roots=folder / "keys" / ROOTS_FILE,
+        mqtt=files.mqtt_section(DEVICE, site),
+    )
+    profile.write_text(text, encoding="utf-8")
+    codes, orders = _codes(keys, now_s)
+    (folder / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8")
+    return Town(files=files, profile=profile, data=folder / "data", orders=folder / "orders.jsonl", codes=codes)
+
+
+def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:
+    scope = {"issuers": frozenset({ISSUER}), "kinds": frozenset(Kind)}
+    trust = TrustList(
+        version=1,
+        issued_at_s=now_s - 60,
+        expires_at_s=now_s + 30 * _DAY_S,
+        keys=tuple(
+            TrustedKey(
+                key=keys.signer(purpose).public,
+                purposes=frozenset({purpose}),
+                not_before_s=0,
+                expires_at_s=now_s + 365 * _DAY_S,
+                **(scope if purpose is Purpose.TOKEN else {}),  # type: ignore[arg-type]
+            )
+            for purpose in LISTED
+        ),
+    )
+    trust_file, status_file = folder / "trust-list.cbor", folder / "status-list.cbor"
+    trust_file.write_bytes(sign_trust_list(trust, keys.signer(ROOT), keys.roots()))
+    statuses = status_list(
+        kid=keys.signer(Purpose.TOKEN).public.kid,
+        version=1,
+        issued_at_s=now_s - 60,
+        expires_at_s=now_s + 7 * _DAY_S,
+        size=1024,
+        revoked={_REVOKED_INDEX},
+    )
+    status_file.write_bytes(sign_status_list(statuses, keys.signer(Purpose.STATUS_LIST)))
+    return SiteDocuments(
+        order_feed_key=folder / "keys" / f"{Purpose.ORDER_FEED}.pem",
+        trust_list=trust_file,
+        status_lists=(status_file,),
+    )
+
+
+def _codes(keys: KeyFolder, now_s: int) -> tuple[dict[str, str], list[dict[str, object]]]:
+    """The codes of a busy day, and the orders behind those that the platform sold."""
+    issuer = keys.signer(Purpose.TOKEN)
+    orders: list[dict[str, object]] = []
+
+    def grant(order: str, kind: Kind) -> Grant:
+        start_s, end_s = now_s - _HOUR_S, now_s + _DAY_S
+        return Grant(
+            cti=os.urandom(16),
+            issuer=ISSUER,
+            audience=SITE,
+            not_before_s=start_s,
+            expires_at_s=end_s,
+            order_id=order,
+            kind=kind,
+            amount_minor=1990 if kind is Kind.WRITE_OFF else None,
+            currency="CNY" if kind is Kind.WRITE_OFF else None,
+            status_index=len(orders) + 16,
+        )
+
+    def sell(order: str, kind: Kind, **more: object) -> str:
+        sold = grant(order, kind)
+        orders.append(
+            {"cti": sold.cti.hex(), "order_id": order, "kind": kind.code, "home_site": SITE, "home_device": DEVICE}
+            | ({"compartments": ["A1"]} if kind is Kind.PICKUP else {"amount_minor": 1990, "currency": "CNY"})
+            | more
+        )
+        return issue_token(sold, issuer)
+
+    voucher = grant("X-2001", Kind.WRITE_OFF)
+    expired = replace(voucher, not_before_s=now_s - 2 * _DAY_S, expires_at_s=now_s - _DAY_S)
+    codes = {
+        "pickup": sell("P-1001", Kind.PICKUP),
+        "voucher": sell("V-1002", Kind.WRITE_OFF),
+        "glare": sell("V-1003", Kind.WRITE_OFF),
+        "risky": sell("V-1004", Kind.WRITE_OFF, review=True),
+        "cancelled": sell("V-1005", Kind.WRITE_OFF, status="cancelled"),
+        "not ready": sell("P-1006", Kind.PICKUP, status="paid"),
+        "offline 1": sell("V-1007", Kind.WRITE_OFF),
+        "offline 2": sell("P-1008", Kind.PICKUP, compartments=["A2"]),
+        "offline 3": sell("V-1009", Kind.WRITE_OFF),
+        "forged": forge(issue_token(voucher, issuer)),
+        "expired": issue_token(expired, issuer),
+        "wrong site": issue_token(replace(voucher, audience="shop-2"), issuer),
+        "unknown key": issue_token(voucher, signer(Ed25519PrivateKey.generate())),
+        "revoked": issue_token(replace(voucher, status_index=_REVOKED_INDEX), issuer),
+        "foreign": FOREIGN,
+    }
+    return codes, orders
+
+
+def forge(token: str) -> str:
+    """Return ``token`` with one bit of its signature changed, encoded as well as the original."""
+    message = bytearray(base45.decode(token.removeprefix("ES1:").encode()))
+    message[-1] ^= 1
+    return "ES1:" + base45.encode(bytes(message)).decode()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

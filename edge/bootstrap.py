@@ -119,22 +119,21 @@ def _locker(profile: Profile, factory: Any, problems: dict[str, str]) -> tuple[L
     if not profile.locker.compartments:
         return NoLocker(), NoLocker()
     try:
-        return GpioLock(profile.locker, pin_factory=factory), GpioDoorSensor(profile.locker, pin_factory=factory)
+        lock = GpioLock(profile.locker, pin_factory=factory)
     except LockError as error:
         problems["lock_unavailable"] = str(error)
         return NoLocker(str(error)), NoLocker(str(error))
+    doors = GpioDoorSensor(profile.locker, pin_factory=factory)
+    problems.update({f"door_{name}": detail for name, detail in doors.problems.items()})
+    return lock, doors
 
 
 def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indicator:
-    from gpiozero import GPIOZeroError
-
     from edge.devices.indicator import GpioIndicator
 
-    try:
-        return GpioIndicator(profile.indicators, pin_factory=factory)
-    except GPIOZeroError as error:
-        problems["indicator_unavailable"] = f"lamps: {error}: check the pins in the profile"
-        return NoIndicator()
+    indicator = GpioIndicator(profile.indicators, pin_factory=factory)
+    problems.update({f"indicator_{name}": detail for name, detail in indicator.problems.items()})
+    return indicator
 
 
 @contextmanager

@@ -1,0 +1,156 @@
+"""What the doctor knows of a device: facts, without a judgement. ``collect`` finds them out, ``examine`` judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.config import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact that could not be had, and why."""
+
+    why: str
+    denied: bool = False  # by the rights of whoever asked
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnrolled:
+    """Certificate files that are not there."""
+
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Daemon:
+    """What the scanner last said of itself, in its health file."""
+
+    age_s: float  # since the file was written
+    state: str
+    problems: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraFact:
+    """Whether the profile's source of frames is there. It is not opened: the scanner may be using it."""
+
+    present: bool
+    readable: bool
+    name: str  # the sensor, the device node or the path
+    library: bool = True  # picamera2 can be imported, where the profile asks for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinsFact:
+    """The machine's GPIO."""
+
+    chips: tuple[str, ...]  # /dev/gpiochip*
+    usable: bool  # at least one may be opened
+    library: bool  # lgpio can be imported
+    factory: str | None  # GPIOZERO_PIN_FACTORY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFact:
+    """The store, looked at and not changed."""
+
+    exists: bool
+    device_id: str | None = None
+    damage: str | None = None  # what SQLite's check found
+    quarantined: tuple[str, ...] = ()  # stores that were put aside
+    pending: int = 0
+    rejected: int = 0
+    oldest_pending_s: int | None = None  # Unix seconds
+    time_floor_s: int = 0
+    blocked: str | None = None  # why the platform blocked this device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockFact:
+    """The wall clock."""
+
+    now_s: int  # Unix seconds
+    synchronised: bool  # set from the network since this boot
+    has_rtc: bool  # a battery-backed clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysFact:
+    """The anchors: the roots, and the trust list that they sign. ``problems`` are the anchors' own words."""
+
+    roots: int
+    keys: int = 0  # of the trust list
+    version: int | None = None  # None: no trust list yet
+    issued_at_s: int = 0
+    expires_at_s: int = 0
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFact:
+    """Who this device is to the broker."""
+
+    subject: str
+    not_before_s: int
+    not_after_s: int
+    key_fits: bool
+    key_mode: int  # permission bits of the key's file
+
+
+class Contact(StrEnum):
+    """How far a connection to the broker came."""
+
+    NOT_TRIED = "not_tried"  # the device has no certificate
+    REACHED = "reached"  # TLS was agreed with the certificate
+    NO_NAME = "no_name"  # the host's name cannot be found
+    NO_ROUTE = "no_route"  # no network, refused or no answer
+    NOT_TRUSTED = "not_trusted"  # the broker's certificate is not one of ours
+    NOT_WELCOME = "not_welcome"  # the broker does not take our certificate, or TLS failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerFact:
+    """One attempt to reach the broker."""
+
+    address: str  # host:port
+    contact: Contact
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFact:
+    """The file system of the data folder."""
+
+    folder: str
+    free_bytes: int
+    total_bytes: int
+    free_inodes_share: float  # 0 to 1; 1 where the file system has no limit
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardFact:
+    """Heat and power. None: this machine does not tell."""
+
+    model: str
+    temperature_c: float | None
+    throttled: int | None  # the bits of `vcgencmd get_throttled`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """Everything that was found out. ``profile`` is a list of what is wrong where it cannot be used."""
+
+    profile: Profile | list[str]
+    daemon: Daemon | Unknown | None = None  # None: the scanner has not run here
+    camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
+    pins: PinsFact | Unknown | None = None
+    store: StoreFact | Unknown
+    clock: ClockFact | Unknown
+    keys: KeysFact | Unknown | None = None
+    certificate: CertificateFact | NotEnrolled | Unknown | None = None
+    broker: BrokerFact | Unknown | None = None
+    disk: DiskFact | Unknown
+    board: BoardFact | Unknown

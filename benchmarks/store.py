@@ -63,10 +63,10 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
     )
     step = cached * 617 // 1000 | 1  # odd, and no multiple of 5: every code once, far from the one before
     assert gcd(step, cached) == 1
-    turn = iter(range(1, 10**9))
+    shown = iter([_claims(_cti(turn * step % cached, cached)) for turn in range(1, ROUNDS + 1)])
 
     def redeem() -> None:
-        redemption = redeemer.redeem(_claims(_cti(next(turn) * step % cached, cached)), NOW, decode_ms=4.0)
+        redemption = redeemer.redeem(next(shown), NOW, decode_ms=4.0)
         assert redemption.honoured, redemption.detail
 
     return redeem
@@ -93,10 +93,11 @@ def _bare(path: Path, model: Store) -> Callable[[], None]:
 
 def _committing(peer: sqlite3.Connection, rows: list[tuple[str, tuple[object, ...]]]) -> Callable[[], None]:
     inserts = [f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})" for table, row in rows]
-    (outbox, ledger, journal), turn = [row for _, row in rows], iter(range(1, 10**9))
+    outbox, ledger, journal = (row for _, row in rows)
+    turns = iter([(number, os.urandom(16)) for number in range(1, ROUNDS + 1)])
 
     def commit() -> None:
-        number, cti = next(turn), os.urandom(16)
+        number, cti = next(turns)
         peer.execute("BEGIN IMMEDIATE")
         peer.execute(inserts[0], (1, number, *outbox[2:]))
         peer.execute(inserts[1], (number, cti, *ledger[2:-1], number))

@@ -28,7 +28,7 @@ _STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)
 _standing_values = attrgetter(*_STANDING)
-_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=bytes.hex).encode
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,8 @@ def dump_facts(facts: Facts) -> str:
         _claims_values(facts.claims),
         None if order is None else _entitlement_values(order),
         _standing_values(standing),
-        [(use.ledger_id, use.use_no, use.units, use.amount_minor, use.at_s) for use in standing.uses],
-        [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
+        standing.uses and [(use.ledger_id, use.use_no, use.units, use.amount_minor, use.at_s) for use in standing.uses],
+        standing.doors and [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
         (standing.exposure.uses_today, standing.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
         (facts.asked.units, facts.asked.amount_minor),

@@ -18,7 +18,7 @@ from edge.instant import Instant
 from edge.standing import Asked, Place, Standing
 from edge.store import journal, ledger
 from edge.store.journal import Entry
-from edge.store.outbox import append
+from edge.store.outbox import OutboxPlace, append
 from edge.store.standing import read_standing
 from edge.store.store import Store, StoreUnavailableError
 from edge.token.claims import Claims, Refusal
@@ -116,7 +116,7 @@ class Redeemer:
 
     def _redeem(self, connection: sqlite3.Connection, scan: _Scan, policy_no: int) -> Redemption:
         claims = scan.claims
-        standing = read_standing(connection, claims.cti, scan.now)
+        standing, place = read_standing(connection, claims.cti, scan.now)
         decision = decide(
             claims,
             standing,
@@ -129,7 +129,7 @@ class Redeemer:
         ledger_id: int | None = None
         intents: tuple[int, ...] = ()
         if decision.verdict.honoured:
-            ledger_id = self._honour(connection, scan, standing, decision)
+            ledger_id = self._honour(connection, scan, standing, place, decision)
             intents = self._reserve(connection, scan, decision, ledger_id)
         else:
             self._tell_refusal(connection, scan, decision.verdict.value, decision.detail)
@@ -155,7 +155,9 @@ class Redeemer:
             intents=intents,
         )
 
-    def _honour(self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, decision: Decision) -> int:
+    def _honour(
+        self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, place: OutboxPlace, decision: Decision
+    ) -> int:
         """Write the use, or, where a pickup goes on, only its event; return the ledger row it belongs to."""
         use = decision.continues
         if use is None:
@@ -164,6 +166,7 @@ class Redeemer:
                 scan.claims,
                 decision,
                 use_no=standing.next_use_no,
+                place=place,
                 now=scan.now,
                 operator=scan.operator,
                 event_id=self._event_id(scan.now),

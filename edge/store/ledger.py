@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.decision import Decision
 from edge.instant import ClockTrust, Instant
-from edge.store.outbox import append_text, to_json
+from edge.store.outbox import OutboxPlace, append_at, next_place
 from edge.store.store import Store
 from edge.token.claims import Claims
 from edge.verdict import Verdict
@@ -52,6 +52,7 @@ def write_use(
     decision: Decision,
     *,
     use_no: int,
+    place: OutboxPlace,
     now: Instant,
     operator: str | None,
     event_id: str,
@@ -72,10 +73,10 @@ def write_use(
         "doors": list(decision.doors),
         "kid": claims.kid.hex(),
     }
-    epoch_no, seq = append_text(connection, type="redeemed", text=to_json(body), now=now, id=event_id)
+    append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
     row = (
         claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
-        claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, epoch_no, seq,
+        claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, *place,
     )  # fmt: skip
     ledger_id = connection.execute(_INSERT, row).lastrowid
     assert ledger_id is not None
@@ -98,10 +99,11 @@ def write_reversal(
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency = found
     body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
-    epoch_no, seq = append_text(connection, type="reversed", text=to_json(body), now=now, id=event_id)
+    place = next_place(connection)
+    append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
     row = (
         cti, None, ledger_id, order_id, kind, units, amount_minor, currency, REVERSED, reason, now.unix_s,
-        now.trust.value, operator, None, epoch_no, seq,
+        now.trust.value, operator, None, *place,
     )  # fmt: skip
     return connection.execute(_INSERT, row).lastrowid
 

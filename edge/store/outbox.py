@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.instant import ClockTrust, Instant
 from edge.store.store import Store
@@ -49,7 +49,9 @@ class Settled(StrEnum):
     AHEAD = "ahead"  # the platform knows events this store never wrote: an old copy was restored
 
 
-to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode  # an event's body as text
+_to_json = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, check_circular=False
+).encode  # an event's body as text
 
 _PENDING = """
     SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust
@@ -59,21 +61,36 @@ _PENDING = """
 """
 
 
+class OutboxPlace(NamedTuple):
+    """Where the next event will stand. True only within the transaction that read it."""
+
+    epoch_no: int
+    seq: int
+
+
+def next_place(connection: sqlite3.Connection) -> OutboxPlace:
+    """Where the next event will stand, in the caller's transaction."""
+    row = connection.execute(
+        "SELECT epoch_no, 1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0) FROM device d"
+    ).fetchone()
+    return OutboxPlace(*row)
+
+
 def append(connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any], now: Instant, id: str) -> int:
     """Write an event in the caller's transaction and return its seq. ``body`` holds what JSON holds."""
-    text = to_json(body)
-    return append_text(connection, type=type, text=text, now=now, id=id)[1]
+    place = next_place(connection)
+    append_at(connection, place, type=type, body=body, now=now, id=id)
+    return place.seq
 
 
-def append_text(connection: sqlite3.Connection, *, type: str, text: str, now: Instant, id: str) -> tuple[int, int]:
-    """As ``append``, with the body as JSON text; return (number of the epoch, seq)."""
-    (row,) = connection.execute(
-        "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust) SELECT d.epoch_no,"
-        " 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = d.epoch_no), 0), ?, ?, ?, ?, ? FROM device d"
-        " RETURNING epoch_no, seq",
-        (id, type, text, now.unix_s, now.trust.value),
-    ).fetchall()
-    return row[0], row[1]
+def append_at(
+    connection: sqlite3.Connection, place: OutboxPlace, *, type: str, body: Mapping[str, Any], now: Instant, id: str
+) -> None:
+    """As ``append``, at the place that was read in this transaction."""
+    connection.execute(
+        "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*place, id, type, _to_json(body), now.unix_s, now.trust.value),
+    )
 
 
 def pending(store: Store, *, after_seq: int = 0, limit: int = 64) -> list[OutboxRow]:

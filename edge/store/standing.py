@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from edge.entitlement import Entitlement
 from edge.instant import ClockTrust, Instant
 from edge.standing import Door, Exposure, Standing, Use
 from edge.store.orders import COLUMNS, entitlement_of
+from edge.store.outbox import OutboxPlace
 
 _DAY_S = 86_400
+_NO_EXPOSURE = Exposure()
 
 _KNOWN = f"""
-    SELECT d.blocked, f.heard_s,
+    SELECT d.epoch_no, 1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
+      d.blocked, f.heard_s,
       EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
       e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
@@ -30,27 +34,44 @@ _NOT_ACKNOWLEDGED = f"""
 """  # noqa: S608
 
 
-def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> Standing:
-    """What is known about ``cti`` as of the caller's transaction."""
-    blocked, heard_s, revoked, withdrawn, *order = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
-    entitlement = entitlement_of(tuple(order)) if order[0] is not None else None
+class Read(NamedTuple):
+    """What a redemption reads first: the standing, and where its event will stand in the outbox."""
+
+    standing: Standing
+    place: OutboxPlace
+
+
+def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> Read:
+    """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
+    row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
+    epoch_no, seq, blocked, heard_s, revoked, withdrawn = row[:6]
+    entitlement = entitlement_of(row[6:]) if row[6] is not None else None
+    uses: tuple[Use, ...] = ()
+    next_use_no = 1
     rows = connection.execute(_ROWS, (cti,)).fetchall()
-    taken_back = {row[5] for row in rows}
-    uses = tuple(
-        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s)
-        for ledger, number, units, amount, at_s, _ in rows
-        if number is not None and ledger not in taken_back
-    )
-    return Standing(
+    if rows:
+        uses, next_use_no = _uses(rows), 1 + max(number or 0 for _, number, *_ in rows)
+    standing = Standing(
         entitlement=entitlement,
         uses=uses,
         doors=_doors(connection, cti, uses[-1].ledger_id) if uses else (),
-        next_use_no=1 + max((row[1] or 0 for row in rows), default=0),
+        next_use_no=next_use_no,
         revoked=bool(revoked),
         campaign_withdrawn=bool(withdrawn),
         blocked=blocked,
         heard_s=heard_s,
-        exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else Exposure(),
+        exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
+    )
+    return Read(standing, OutboxPlace(epoch_no, seq))
+
+
+def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:
+    """The redemptions that no reversal took back, oldest first."""
+    taken_back = {row[5] for row in rows}
+    return tuple(
+        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s)
+        for ledger, number, units, amount, at_s, _ in rows
+        if number is not None and ledger not in taken_back
     )
 
 

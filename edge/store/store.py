@@ -72,7 +72,8 @@ class Store:
         self._guard = threading.Lock()
         self._open: list[sqlite3.Connection] = []
         self._closed = False
-        self._identity = _identity(path)
+        self._file = str(path)
+        self._identity = _identity(self._file)
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, opened at its first use. Raises StoreUnavailableError."""
@@ -90,17 +91,19 @@ class Store:
 
         Raises StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
         """
-        with self._translated():
+        connection = None
+        try:
             self._refuse_replaced()
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException as error:
+            if connection is not None and connection.in_transaction:
+                with suppress(sqlite3.Error):  # the first error is the one to tell
                     connection.execute("ROLLBACK")
-                raise
+            self._translate(error)
+            raise
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -145,22 +148,27 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            unavailable = explain(error)
-            if unavailable is None:
-                raise
-            if unavailable.corrupt and not self._read_only:
-                with suppress(OSError):
-                    (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
-            raise unavailable from error
+            self._translate(error)
+            raise
+
+    def _translate(self, error: BaseException) -> None:
+        """Raise what ``error`` says about the disk, if it says anything, and leave a mark for the next start."""
+        unavailable = explain(error) if isinstance(error, sqlite3.Error) else None
+        if unavailable is None:
+            return
+        if unavailable.corrupt and not self._read_only:
+            with suppress(OSError):
+                (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
+        raise unavailable from error
 
     def _refuse_replaced(self) -> None:
         """A quarantined file is still open here under its new name: what is written to it would be lost."""
-        if _identity(self.path) != self._identity:
+        if _identity(self._file) != self._identity:
             why = "the store was replaced by another process; start this one again"
             raise StoreUnavailableError(why, replaced=True)
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)  # noqa: PTH116 - on the way of every scan
     except OSError as error:

@@ -134,7 +134,7 @@ class Downlink:
         page = read_page(document.payload, site=self._site)
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
-        self._vouch(page.issued_at_s)
+        self._vouch_within_list(page.issued_at_s)
         applied = self._apply(page, replace(now, unix_s=page.issued_at_s))  # held back on its way, it is no fresher
         match applied:
             case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
@@ -176,13 +176,18 @@ class Downlink:
             more = orders.feed_state(self._store).revision < page.head
         self._ask_due_s = monotonic_s if more else monotonic_s + REFRESH_S
 
+    def _vouch_within_list(self, issued_at_s: int) -> None:
+        """A server whose clock runs years ahead must not carry this device with it: the root's list bounds it."""
+        if issued_at_s < self._anchors.trust.expires_at_s:
+            self._vouch(issued_at_s)
+
     def _status_list(self, raw: object, now: Instant) -> Outcome:
         if not isinstance(raw, bytes):
             return Refusal(Fault.WRONG_SHAPE, "a status list is a byte string")
         status = open_status_list(raw, keys=self._anchors.trust, now=now)
         if isinstance(status, DocumentRefusal):
             return Refusal(status.fault, status.detail)
-        self._vouch(status.issued_at_s)
+        self._vouch_within_list(status.issued_at_s)
         put = documents.put(
             self._store,
             name=documents.status_list(status.kid),

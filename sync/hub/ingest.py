@@ -196,7 +196,7 @@ def _whole(value: object, least: int) -> TypeGuard[int]:
 
 
 def _apply(connection: sqlite3.Connection, batch: Batch, event: Event, effect: _Effect, now_s: int) -> set[str]:
-    """Write the effect; where the entitlement is now overspent, tell every device that had a part in it."""
+    """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one."""
     if effect.units is None:
         connection.execute(
             "INSERT OR IGNORE INTO reversal VALUES (?, ?, ?, ?, ?)",
@@ -212,19 +212,21 @@ def _apply(connection: sqlite3.Connection, batch: Batch, event: Event, effect: _
     connection.execute("DELETE FROM claim WHERE cti = ? AND dev = ?", (effect.cti, batch.dev))
     if not _overspent(connection, effect.cti):
         return set()
-    others = connection.execute(
-        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ? AND epoch = ? AND seq = ?)",
+    other = connection.execute(
+        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ?2 AND epoch = ?3 AND seq = ?4)"
+        " ORDER BY dev = ?2, ts DESC LIMIT 1",  # rather another device's, the newest
         (effect.cti, batch.dev, batch.epoch, event.seq),
-    ).fetchall()
+    ).fetchone()
+    if other is None:
+        return set()  # one redemption of more than was sold: nobody else is concerned
     mine = (batch.dev, batch.epoch, event.seq, event.ts)
-    for other in others:
-        _conflict(connection, effect.cti, mine, other, now_s)
-        _conflict(connection, effect.cti, other, mine, now_s)
-    return {dev for dev, *_ in others}
+    _conflict(connection, effect.cti, mine, other, now_s)
+    _conflict(connection, effect.cti, other, mine, now_s)
+    return {other[0]}
 
 
 _STANDING = (
-    "FROM redemption r WHERE cti = ? AND NOT EXISTS"
+    "FROM redemption r WHERE cti = ?1 AND NOT EXISTS"
     " (SELECT 1 FROM reversal v WHERE v.cti = r.cti AND v.dev = r.dev AND v.use_no = r.use_no)"
 )
 

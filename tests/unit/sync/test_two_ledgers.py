@@ -1,0 +1,352 @@
+"""Uplink and ingest joined by a channel that loses, doubles and reorders: the two ledgers end equal (law 2)."""
+
+import json
+import os
+import sqlite3
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.instant import Instant
+from edge.store import exceptions, outbox
+from edge.store.opening import open_store
+from edge.uuid7 import uuid7
+from sync import wire
+from sync.hub import claims, ingest, ledger, orders
+from sync.hub.store import FILE, open_hub_store
+from sync.uplink import RESEND_S, Heard, Uplink
+from sync.wire import ClaimRequest, ClaimResult, Event
+
+NOW = Instant(unix_s=1_800_000_000)
+CTI = bytes(15) + b"\x01"
+
+
+class World:
+    """One or more devices and a hub; the test carries the messages."""
+
+    def __init__(self, folder, names=("kiosk-1",)):
+        self.hub = open_hub_store(folder / "hub")
+        self.folder = folder
+        self.time_s = 0.0
+        self.stores, self.uplinks, self.up, self.down = {}, {}, [], []
+        for name in names:
+            opened = open_store(folder / name, device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom)
+            self.stores[name] = opened.store
+            self.restart(name)
+
+    def restart(self, name):
+        self.uplinks[name] = Uplink(self.stores[name], name, window=5)
+        self.uplinks[name].connected(self.time_s)
+
+    def event(self, name="kiosk-1", *, type="redeemed", body=None, cti=CTI, use=1):
+        whole = {"cti": cti.hex(), "use": use, "units": 1} if body is None else body
+        with self.stores[name].transaction() as connection:
+            seq = outbox.append(connection, type=type, body=whole, now=NOW, id=uuid7(1, os.urandom(10)))
+        self.uplinks[name].committed()
+        return seq
+
+    def tick(self, name="kiosk-1"):
+        def send(payload):
+            self.up.append((name, payload))
+            return True
+
+        self.uplinks[name].tick(send, self.time_s)
+
+    def ingest(self, at=0):
+        name, payload = self.up.pop(at)
+        batch = wire.decode_batch(payload, dev=name)
+        assert isinstance(batch, wire.Batch), batch
+        with self.hub.transaction() as connection:
+            taken = ingest.take(connection, batch, NOW.unix_s)
+        self.down.append((name, wire.encode(taken.ack)))
+        return taken
+
+    def hear(self, at=0):
+        name, payload = self.down.pop(at)
+        ack = wire.decode_ack(payload, dev=name)
+        return self.uplinks[name].heard(ack, NOW, self.time_s)
+
+    def calm(self, rounds=60):
+        """Nothing is lost any more; time goes by."""
+        for _ in range(rounds):
+            self.time_s += 2 * RESEND_S
+            for name in self.stores:
+                self.tick(name)
+            while self.up:
+                self.ingest()
+            while self.down:
+                self.hear()
+
+    def assert_equal(self, name="kiosk-1"):
+        with self.stores[name].read() as connection:
+            mine = connection.execute("SELECT seq, id, type, body FROM outbox ORDER BY epoch_no, seq").fetchall()
+        theirs = [(row["seq"], row["id"], row["type"], row["body"]) for row in ledger.rows(self.hub, dev=name)]
+        assert [(seq, ident, kind, json.loads(body)) for seq, ident, kind, body in mine] == theirs
+        assert outbox.backlog(self.stores[name]).pending == 0
+
+
+steps = st.lists(
+    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "double", "hear", "hear last", "lose ack",
+                     "double ack", "restart", "reconnect", "wait"]),
+    max_size=80,
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps)
+def test_whatever_the_channel_does_the_ledgers_end_equal(tmp_path_factory, taken):
+    world = World(tmp_path_factory.mktemp("world"))
+    for step in taken:
+        match step:
+            case "event":
+                world.event(cti=os.urandom(16))
+            case "tick":
+                world.tick()
+            case "ingest" | "ingest last" if world.up:
+                world.ingest(0 if step == "ingest" else -1)
+            case "lose" if world.up:
+                world.up.pop()
+            case "double" if world.up:
+                world.up.append(world.up[0])
+            case "hear" | "hear last" if world.down:
+                world.hear(0 if step == "hear" else -1)
+            case "lose ack" if world.down:
+                world.down.pop()
+            case "double ack" if world.down:
+                world.down.append(world.down[0])
+            case "restart":
+                world.restart("kiosk-1")
+            case "reconnect":
+                world.uplinks["kiosk-1"].connected(world.time_s)
+            case "wait":
+                world.time_s += RESEND_S
+    world.calm()
+    world.assert_equal()
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, ("kiosk-1", "kiosk-2"))
+
+
+def test_only_the_platforms_acknowledgement_settles(world):
+    """That the broker took it (here: ``send`` said True) means nothing."""
+    world.event()
+    world.tick()
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
+    world.ingest()
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
+    assert world.hear() is Heard.SETTLED
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def test_no_more_than_the_window_is_in_flight(world):
+    for _ in range(12):
+        world.event(cti=os.urandom(16))
+    for _ in range(5):
+        world.tick()
+    sent = [wire.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
+    assert sum(len(batch.events) for batch in sent) == 5
+
+
+def test_a_batch_that_comes_twice_has_one_effect(world):
+    world.event()
+    world.tick()
+    world.up.append(world.up[0])
+    assert (world.ingest().fresh, world.ingest().fresh) == (1, 0)
+    assert len(list(ledger.rows(world.hub))) == 1
+
+
+def test_a_refused_event_is_set_aside_and_does_not_block_those_behind_it(world):
+    world.event()
+    world.event(body={"cti": "not a cti"})
+    world.event(cti=os.urandom(16))
+    world.calm(3)
+    world.assert_equal()
+    store = world.stores["kiosk-1"]
+    assert outbox.backlog(store).rejected == 1
+    (case,) = exceptions.cases(store)
+    assert case.kind is exceptions.ExceptionKind.UPLOAD_REFUSED
+    assert "body_invalid" in case.cause
+
+
+def test_a_refusal_whose_acknowledgement_was_lost_is_said_again(world):
+    world.event(body={"cti": "not a cti"})
+    world.tick()
+    world.ingest()
+    world.down.clear()
+    world.event()
+    world.calm(3)
+    assert outbox.backlog(world.stores["kiosk-1"]).rejected == 1
+
+
+def test_an_event_too_large_for_the_wire_is_refused_by_name_and_kept(world):
+    world.event(type="refused", body={"detail": "x" * wire.MAX_EVENT_BYTES})
+    world.event()
+    world.calm(3)
+    (case,) = exceptions.cases(world.stores["kiosk-1"])
+    assert "message_too_large" in case.cause
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
+    for _ in range(2):
+        world.event(cti=os.urandom(16))
+    world.calm(3)
+    (world.folder / "restored").mkdir()
+    with world.hub.read() as connection:
+        backup = sqlite3.connect(world.folder / "restored" / FILE)
+        connection.backup(backup)
+        backup.close()
+    for body in (None, None, {"cti": "refused before the loss"}, None):
+        world.event(cti=os.urandom(16), body=body)
+    world.calm(3)
+    world.hub = open_hub_store(world.folder / "restored")
+    world.uplinks["kiosk-1"].connected(world.time_s)  # the hub is back: each device asks where it is
+    world.tick()
+    world.ingest()
+    assert world.hear() is Heard.REWOUND
+    world.calm()
+    rows = list(ledger.rows(world.hub, dev="kiosk-1"))
+    assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["refused"] for row in rows] == [None, None, None, None, "refused_before", None]
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def test_an_old_acknowledgement_that_comes_late_takes_nothing_back(world):
+    world.event()
+    world.tick()
+    world.ingest()
+    late = world.down[0]
+    world.hear()
+    world.event(cti=os.urandom(16))
+    world.calm(2)
+    world.down.append(late)
+    assert world.hear() is Heard.NOTHING_NEW
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(world):
+    world.event()
+    world.calm(2)
+    clone = Event(seq=1, id="another", ts=5, ts_trust="trusted", type="redeemed", body={"cti": "00" * 16, "use": 1})
+    batch = wire.Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
+    with world.hub.transaction() as connection:
+        taken = ingest.take(connection, batch, NOW.unix_s)
+        kept = connection.execute("SELECT id, event FROM clash").fetchall()
+    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(1, ingest.SEQUENCE_REUSED)]
+    assert kept == [("another", clone.model_dump_json())]
+
+
+def order(quantity=1, **changes):
+    line = {"cti": CTI.hex(), "order_id": "A", "kind": "write_off", "home_site": "shop-1", "quantity": quantity}
+    return orders.OrderLine(**{**line, **changes})
+
+
+def sell(world, *lines):
+    with world.hub.transaction() as connection:
+        orders.put(connection, lines, 1)
+
+
+def conflicts(world, name):
+    return [case for case in exceptions.cases(world.stores[name]) if case.kind == "platform_conflict"]
+
+
+def tell(world, name):
+    with world.hub.transaction() as connection:
+        epoch, through = ingest.latest_epoch(connection, name)
+        ack = ingest.acknowledgement(connection, name, epoch, acked_through=through, settled_through=through)
+    world.down.append((name, wire.encode(ack)))
+
+
+def test_one_use_honoured_at_two_devices_is_told_to_both_once(world):
+    sell(world, order())
+    world.event("kiosk-1")
+    world.event("kiosk-2")
+    world.calm(2)
+    tell(world, "kiosk-1")
+    tell(world, "kiosk-1")
+    world.calm(2)
+    assert [len(conflicts(world, name)) for name in ("kiosk-1", "kiosk-2")] == [1, 1]
+    assert "kiosk-2" in conflicts(world, "kiosk-1")[0].cause
+
+
+def test_a_conflict_is_told_until_the_device_has_it(world):
+    sell(world, order())
+    world.event("kiosk-1")
+    world.event("kiosk-2")
+    for name in ("kiosk-1", "kiosk-2"):
+        world.tick(name)
+    while world.up:
+        world.ingest()
+    world.down.clear()  # every acknowledgement is lost
+    world.calm()
+    assert len(conflicts(world, "kiosk-2")) == 1
+    tell(world, "kiosk-1")
+    world.calm(1)
+    world.uplinks["kiosk-1"].connected(world.time_s)
+    world.calm(1)
+    with world.hub.read() as connection:
+        assert connection.execute("SELECT count(*) FROM conflict WHERE told = 0 AND dev = 'kiosk-1'").fetchone() == (0,)
+
+
+def test_a_use_that_was_taken_back_is_no_conflict(world):
+    sell(world, order())
+    world.event("kiosk-1")
+    world.event("kiosk-1", type="reversed", body={"cti": CTI.hex(), "use": 1})
+    world.calm(2)
+    world.event("kiosk-2")
+    world.calm(2)
+    assert not conflicts(world, "kiosk-2")
+
+
+def test_a_voucher_in_parts_is_held_to_its_amount(world):
+    sell(world, order(amount_minor=1000, currency="EUR"))
+    for name, amount in (("kiosk-1", 400), ("kiosk-2", 600)):
+        world.event(name, body={"cti": CTI.hex(), "use": 1, "units": 1, "amount_minor": amount})
+    world.calm(2)
+    assert not conflicts(world, "kiosk-2")
+    world.event("kiosk-2", body={"cti": CTI.hex(), "use": 2, "units": 1, "amount_minor": 1})
+    world.calm(2)
+    tell(world, "kiosk-1")
+    world.calm(1)
+    assert [len(conflicts(world, name)) for name in ("kiosk-1", "kiosk-2")] == [1, 1]
+
+
+def claim(world, dev, now_s=NOW.unix_s, quantity=1):
+    request = ClaimRequest(dev=dev, id="1", cti=CTI.hex(), quantity=quantity)
+    with world.hub.transaction() as connection:
+        return claims.arbitrate(connection, request, site="shop-1", now_s=now_s).result
+
+
+def test_one_claim_at_a_time(world):
+    sell(world, order())
+    assert claim(world, "kiosk-1") is ClaimResult.GRANTED
+    assert claim(world, "kiosk-2") is ClaimResult.HELD
+    assert claim(world, "kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
+    assert claim(world, "kiosk-2", now_s=NOW.unix_s + claims.HOLD_S) is ClaimResult.GRANTED
+
+
+def test_a_claim_on_what_was_honoured_is_refused(world):
+    sell(world, order())
+    world.event("kiosk-1")
+    world.calm(2)
+    assert claim(world, "kiosk-2") is ClaimResult.SPENT
+
+
+@pytest.mark.parametrize(("line", "result"), [
+    (order(status="cancelled"), ClaimResult.NOT_READY),
+    (order(expires_at_s=NOW.unix_s), ClaimResult.NOT_READY),
+    (order(not_before_s=NOW.unix_s + 1), ClaimResult.NOT_READY),
+    (order(home_site="shop-2"), ClaimResult.UNKNOWN),
+])  # fmt: skip
+def test_a_claim_is_granted_only_for_what_may_be_honoured(world, line, result):
+    sell(world, line)
+    assert claim(world, "kiosk-1") is result
+
+
+def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(world):
+    world.event(type="No Word")
+    world.calm(2)
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0

@@ -17,7 +17,7 @@ from edge.decode.layout import LEVELS, UNKNOWN, blocks, format_cells, format_wor
 from edge.decode.reedsolomon import correct
 
 _EVIDENCE_BITS = 26.0  # a random matrix passes less than once in 2^26 tries
-_FORMATS_TRIED = 2
+_RUNNER_UP = 0.75  # a second format word is tried when it fits nearly as well as the best
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def _formats(soft: NDArray[np.float32]) -> list[int]:
     cells = format_cells(len(soft))
     seen = np.clip(soft[cells[..., 0], cells[..., 1]], -1, 1).sum(axis=0)
     scores = (2 * format_words().astype(np.float32) - 1) @ seen
-    return [int(form) for form in np.argsort(-scores)[:_FORMATS_TRIED]]
+    best = np.argsort(-scores)[:2]
+    return [int(form) for form in best if scores[form] >= _RUNNER_UP * scores[best[0]]]
 
 
 def _mend_as(soft: NDArray[np.float32], version: int, form: int) -> Mended | None:
@@ -68,7 +69,7 @@ def _mend_block(
 ) -> tuple[NDArray[np.uint8], float] | None:
     """Return the block mended and the bits of evidence for it."""
     doubtful = [int(index) for index in np.argsort(sureness)]
-    for erased in range(0, checks - 1, 2 if checks < 20 else 4):
+    for erased in range(0, checks - 3, 2 if checks < 20 else 4):
         mended = correct(words, checks, doubtful[:erased])
         if mended is not None:
             return mended, _evidence_bits(words, mended, checks, doubtful[:erased])

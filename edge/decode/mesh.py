@@ -3,11 +3,14 @@
 A homography from the four corners holds for a flat code. Labels are wrapped round cans, receipts are crumpled,
 corners are guessed. What remains is found the way a modem recovers its clock: the energy of the edges, seen
 through the grid's own period, has a phase, and the phase is the grid's local displacement (Oerder and Meyr's
-timing estimate, in two dimensions). Averaged over wide windows first and narrower ones later, so that a window
-never has to tell a displacement from the same displacement less one module.
+timing estimate, in two dimensions). A phase cannot tell a displacement from the same displacement less one
+module; so either the window is wide and the error small everywhere (``settle``), or the grid grows outwards from
+the finder patterns and stays in step (``grow``).
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import cv2
 import numpy as np
@@ -50,12 +53,46 @@ class Mesh:
     def settle(self, width: float, times: int) -> None:
         """Move the grid onto the edges ``times`` times, with windows of ``width`` modules (one standard deviation)."""
         for _ in range(times):
-            phasors = self._phasors(width)
-            self._across += np.arctan2(phasors[..., 1], phasors[..., 0]) / np.float32(2 * np.pi)
-            self._down += np.arctan2(phasors[..., 3], phasors[..., 2]) / np.float32(2 * np.pi)
+            across, down, _ = self._phases(self._edges(), width)
+            self._across += across
+            self._down += down
 
-    def _phasors(self, width: float) -> Field:
-        """Edge energy times the grid's carrier, across and down, averaged: (cells, cells, 4)."""
+    def grow(self, width: float) -> None:
+        """Settle afresh from the finder patterns outwards, a module at a time.
+
+        Where the grid has not settled yet it follows the curve of what has (a quadratic), so that it is never
+        more than a small part of a module away when its turn comes, however far the code bends in all.
+        """
+        self._across[:] = self._down[:] = 0
+        distance, curve = _from_finders(self._size)
+        for reach in range(1, self._size - 6):
+            settled = distance <= reach
+            across, down, weight = self._phases(self._edges() * settled[..., None], width)
+            self._across += across * settled
+            self._down += down * settled
+            self._follow(curve, settled, weight * settled)
+
+    def _follow(self, curve: Field, settled: NDArray[np.bool_], weight: Field) -> None:
+        """Put the unsettled part of the grid where the weighted best fit of the settled part says."""
+        terms = curve.reshape(-1, curve.shape[-1])
+        heavy = terms * (weight / (weight.max() + 1e-9)).reshape(-1, 1)
+        wanted = np.stack([self._across.ravel(), self._down.ravel()], axis=1)
+        gram = heavy.T @ terms + 1e-4 * heavy[:, 0].sum() * np.eye(terms.shape[1], dtype=np.float32)
+        fit = (terms @ np.linalg.solve(gram, heavy.T @ wanted)).reshape(*settled.shape, 2)
+        self._across = np.where(settled, self._across, fit[..., 0]).astype(np.float32)
+        self._down = np.where(settled, self._down, fit[..., 1]).astype(np.float32)
+
+    @staticmethod
+    def _phases(edges: Field, width: float) -> tuple[Field, Field, Field]:
+        """The displacement across and down in modules, at most half of one, and how strongly it shows."""
+        mean = cv2.GaussianBlur(edges, (0, 0), width, borderType=cv2.BORDER_CONSTANT)
+        across = np.arctan2(mean[..., 1], mean[..., 0]) / np.float32(2 * np.pi)
+        down = np.arctan2(mean[..., 3], mean[..., 2]) / np.float32(2 * np.pi)
+        strength = np.hypot(mean[..., 0], mean[..., 1]) + np.hypot(mean[..., 2], mean[..., 3])
+        return np.asarray(across, np.float32), np.asarray(down, np.float32), np.asarray(strength, np.float32)
+
+    def _edges(self) -> Field:
+        """Edge energy times the grid's carrier, across and down, a module: (cells, cells, 4)."""
         seen = cv2.GaussianBlur(self.sample(_STEP).astype(np.float32), (0, 0), _STEP * 0.25)
         across = cv2.Sobel(seen, cv2.CV_32F, 1, 0, ksize=1) ** 2
         down = cv2.Sobel(seen, cv2.CV_32F, 0, 1, ksize=1) ** 2
@@ -67,5 +104,18 @@ class Mesh:
         phase = 2 * np.pi * (np.arange(cells * _STEP, dtype=np.float32) + 0.5) / _STEP
         cos, sin = np.cos(phase), np.sin(phase)
         carried = np.dstack([across * cos, across * sin, down * cos[:, None], down * sin[:, None]])
-        folded = cv2.resize(carried, (cells, cells), interpolation=cv2.INTER_AREA) * evened[..., None]
-        return np.asarray(cv2.GaussianBlur(folded, (0, 0), width, borderType=cv2.BORDER_CONSTANT), np.float32)
+        folded = cv2.resize(carried, (cells, cells), interpolation=cv2.INTER_AREA)
+        return np.asarray(folded * evened[..., None], np.float32)
+
+
+@cache
+def _from_finders(size: int) -> tuple[Field, Field]:
+    """Each cell's distance in modules from the nearest finder pattern, and the terms of a quadratic over the cells."""
+    at = np.arange(size + 2 * MARGIN, dtype=np.float32) - MARGIN + 0.5
+    x, y = np.meshgrid(at, at)
+    far = size - 3.5
+    distance = np.min(
+        [np.maximum(np.abs(x - cx), np.abs(y - cy)) - 3.5 for cx, cy in ((3.5, 3.5), (far, 3.5), (3.5, far))], axis=0
+    )
+    u, v = x / size - 0.5, y / size - 0.5
+    return distance, np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)

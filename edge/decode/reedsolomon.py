@@ -7,6 +7,7 @@ The decoders we build on know no erasures; soft decisions on modules make them w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,14 @@ _EXP, _LOG = _tables()
 _EXP_ARRAY, _LOG_ARRAY = np.array(_EXP, np.intp), np.array(_LOG, np.intp)
 
 
-def multiply(a: int, b: int) -> int:
-    """Return the product of two field elements."""
-    return _EXP[_LOG[a] + _LOG[b]] if a and b else 0
+def _times() -> tuple[bytes, ...]:
+    """The multiplication table: row a, column b."""
+    table = _EXP_ARRAY[_LOG_ARRAY[:, None] + _LOG_ARRAY].astype(np.uint8)
+    table[0] = table[:, 0] = 0
+    return tuple(row.tobytes() for row in table)
+
+
+_TIMES = _times()
 
 
 def syndromes(word: NDArray[np.uint8], checks: int) -> list[int]:
@@ -51,11 +57,10 @@ def correct(word: NDArray[np.uint8], checks: int, erasures: Sequence[int] = ()) 
     syndrome = syndromes(word, checks)
     if not any(syndrome):
         return word.copy()
-    erased = [len(word) - 1 - index for index in erasures]
-    locator = _locator(syndrome, checks, erased)
+    locator = _locator(syndrome, checks, [len(word) - 1 - index for index in erasures])
     if locator is None:
         return None
-    powers = [power for power in range(len(word)) if _evaluate(locator, _EXP[(255 - power) % 255]) == 0]
+    powers = _roots(locator, len(word))
     if len(powers) != len(locator) - 1:
         return None
     mended = word.copy()
@@ -72,19 +77,27 @@ def _locator(syndrome: list[int], checks: int, erased: list[int]) -> list[int] |
     spare, length = list(locator), len(erased)
     for step in range(len(erased), checks):
         delta = 0
-        for index, coefficient in enumerate(locator[: step + 1]):
-            delta ^= multiply(coefficient, syndrome[step - index])
+        for coefficient, value in zip(locator, reversed(syndrome[: step + 1]), strict=False):
+            delta ^= _TIMES[coefficient][value]
         spare = [0, *spare]
         if delta:
-            changed = _sum(locator, [multiply(delta, coefficient) for coefficient in spare])
+            changed = _sum(locator, _scaled(spare, delta))
             if 2 * length <= step + len(erased):
                 length = step + 1 + len(erased) - length
-                inverse = _EXP[(255 - _LOG[delta]) % 255]
-                spare = [multiply(inverse, coefficient) for coefficient in locator]
+                spare = _scaled(locator, _EXP[(255 - _LOG[delta]) % 255])
             locator = changed
     while locator and locator[-1] == 0:
         locator.pop()
     return locator if 2 * (len(locator) - 1) - len(erased) <= checks else None
+
+
+def _roots(locator: list[int], length: int) -> list[int]:
+    """The powers at which the locator is zero, of a word of ``length`` (Chien's search, all places at once)."""
+    degrees = np.flatnonzero(locator)
+    logs = _LOG_ARRAY[np.array(locator, np.intp)[degrees]]
+    inverse = 255 - np.arange(length)
+    values = np.bitwise_xor.reduce(_EXP_ARRAY[(logs[:, None] + degrees[:, None] * inverse) % 255], axis=0)
+    return [int(power) for power in np.flatnonzero(values == 0)]
 
 
 def _magnitudes(syndrome: list[int], locator: list[int], powers: list[int], checks: int) -> list[int]:
@@ -97,26 +110,31 @@ def _magnitudes(syndrome: list[int], locator: list[int], powers: list[int], chec
         bottom = _evaluate(slope, inverse)
         if bottom == 0:
             return [0] * len(powers)  # the check of the mended word refuses it
-        top = multiply(_EXP[power % 255], _evaluate(evaluator, inverse))
-        values.append(multiply(top, _EXP[(255 - _LOG[bottom]) % 255]))
+        top = _TIMES[_EXP[power % 255]][_evaluate(evaluator, inverse)]
+        values.append(_TIMES[top][_EXP[(255 - _LOG[bottom]) % 255]])
     return values
 
 
 def _evaluate(polynomial: list[int], at: int) -> int:
-    value = 0
+    row, value = _TIMES[at], 0
     for coefficient in reversed(polynomial):
-        value = multiply(value, at) ^ coefficient
+        value = row[value] ^ coefficient
     return value
 
 
 def _product(a: list[int], b: list[int]) -> list[int]:
     out = [0] * (len(a) + len(b) - 1)
     for i, x in enumerate(a):
+        row = _TIMES[x]
         for j, y in enumerate(b):
-            out[i + j] ^= multiply(x, y)
+            out[i + j] ^= row[y]
     return out
 
 
+def _scaled(polynomial: list[int], factor: int) -> list[int]:
+    row = _TIMES[factor]
+    return [row[coefficient] for coefficient in polynomial]
+
+
 def _sum(a: list[int], b: list[int]) -> list[int]:
-    size = max(len(a), len(b))
-    return [(a[i] if i < len(a) else 0) ^ (b[i] if i < len(b) else 0) for i in range(size)]
+    return [x ^ y for x, y in zip_longest(a, b, fillvalue=0)]

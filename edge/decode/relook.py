@@ -6,6 +6,7 @@ draw the mended matrix afresh, and let zxing-cpp read the drawing: bytes and cha
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,15 +22,20 @@ from edge.ports import Symbol
 
 NAME = "relook"
 _LEAST_LIKENESS = 0.42  # below it what was located is not a code of that version there
-_STAGES = ((0.0, 0), (8.0, 3), (5.0, 3), (3.0, 4))  # width of the window in modules, times settled
+_STAGES: tuple[Callable[[Mesh], None], ...] = (
+    lambda _: None,  # as located
+    lambda mesh: mesh.settle(8.0, 3),  # a little off
+    lambda mesh: mesh.grow(3.5),  # bent
+    lambda mesh: mesh.settle(3.0, 2),  # crumpled
+)
 
 
 def read(grey: NDArray[np.uint8], candidate: zxing.Located) -> Symbol | None:
     """Return the code at ``candidate`` in ``grey`` (height, width), or None."""
     plan = layout(candidate.version)
     mesh = Mesh(grey, candidate.quad, plan.size)
-    for width, times in _STAGES:
-        mesh.settle(width, times)
+    for bend in _STAGES:
+        bend(mesh)
         soft = levelled(mesh.sample(STEP))
         modules = centres(soft)
         if likeness(modules, plan) < _LEAST_LIKENESS:
@@ -41,9 +47,11 @@ def read(grey: NDArray[np.uint8], candidate: zxing.Located) -> Symbol | None:
     return None
 
 
-def _decisions(soft: NDArray[np.float32], modules: NDArray[np.float32], plan: Layout) -> list[NDArray[np.float32]]:
+def _decisions(soft: NDArray[np.float32], modules: NDArray[np.float32], plan: Layout) -> Iterator[NDArray[np.float32]]:
+    yield modules
     first = equalised(soft, plan)
-    return [modules, first, equalised(soft, plan, guess=first)]
+    yield first
+    yield equalised(soft, plan, guess=first)
 
 
 def _transcribed(mended: Mended, quad: Quad) -> Symbol | None:

@@ -85,9 +85,10 @@ def _symbol(code: zxingcpp.Barcode) -> Symbol:
 
 
 def _version(code: zxingcpp.Barcode) -> int | None:
-    """The version of a code that was sampled but could not be decoded; None where not even that was told."""
-    known: Any = code.extra
-    return int(known["Version"]) if known and "Version" in known else None
+    """The version of a code that was sampled but could not be decoded; None where untold, or a Micro QR ("M4")."""
+    known: Any = code.extra or {}
+    told = str(known.get("Version", ""))
+    return int(told) if told.isdecimal() and 1 <= int(told) <= 40 else None
 
 
 def _quad(code: zxingcpp.Barcode) -> Quad:

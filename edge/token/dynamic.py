@@ -25,7 +25,7 @@ _HMAC_LENGTH: Final = 6
 _SIGNATURE_LENGTH: Final = 64
 _MODES: Final = {b"ES1:": None, b"ES2:": DYNAMIC_HMAC, b"ES3:": DYNAMIC_HOLDER}
 _PREFIXES: Final = {mode: prefix for prefix, mode in _MODES.items()}
-_TAIL_CHARACTERS: Final = {  # bytes / 2 * 3: both lengths are even
+TAIL_CHARACTERS: Final = {  # by mode; bytes / 2 * 3, for both lengths are even
     None: 0,
     DYNAMIC_HMAC: (_STEP_LENGTH + _HMAC_LENGTH) // 2 * 3,
     DYNAMIC_HOLDER: (_STEP_LENGTH + _SIGNATURE_LENGTH) // 2 * 3,
@@ -48,7 +48,7 @@ def split(text: bytes) -> Framed:
     mode = _MODES[prefix]
     if mode is None:
         return Framed(None, text[4:], b"")
-    end = len(text) - _TAIL_CHARACTERS[mode]
+    end = len(text) - TAIL_CHARACTERS[mode]
     if end <= 4:
         raise Refused(Rejection.DYNAMIC_MISSING, "the code is shorter than its tail")
     return Framed(mode, text[4:end], text[end:])

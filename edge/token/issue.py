@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edge.token import base45, cose
 from edge.token.claims import Claims, Kind
+from edge.token.dynamic import TAIL_CHARACTERS
 from edge.token.keys import PublicKey, Signer
 from edge.token.profile import LARGEST_PAYLOAD, read_claims, write_claims
 from edge.token.purpose import Purpose
@@ -50,7 +51,8 @@ def issue_token(grant: Grant, signer: Signer) -> str:
         raise IssueError(f"a {grant.kind.code} token lives at most {days} days: choose an earlier expiry")
     message = cose.sign(payload, signer, external_aad=Purpose.TOKEN.external_aad)
     text = "ES1:" + base45.encode(message).decode()
-    if len(payload) > LARGEST_PAYLOAD or len(text) > LONGEST_TEXT:
+    longest = LONGEST_TEXT - TAIL_CHARACTERS[grant.dynamic_mode]
+    if len(payload) > LARGEST_PAYLOAD or len(text) > longest:
         raise IssueError(f"the payload of {len(payload)} bytes is too long: shorten order, issuer or audience")
     return text
 

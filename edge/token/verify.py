@@ -120,7 +120,8 @@ def _signed_payload(message: cose.Sign1, key: TrustedKey) -> bytes:
 
 def _check_bounds(claims: Claims, key: TrustedKey, policy: VerifyPolicy) -> None:
     """What this issuer may say, and for how long."""
-    if claims.expires_at_s - claims.not_before_s > policy.longest_lifetime_s[claims.kind]:
+    longest_s = policy.longest_lifetime_s.get(claims.kind, LONGEST_LIFETIME_S[claims.kind])
+    if claims.expires_at_s - claims.not_before_s > longest_s:
         raise Refused(Rejection.CLAIM_RANGE, f"a {claims.kind.code} token cannot live that long")
     if claims.kind not in key.kinds:
         raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign {claims.kind.code} tokens")

@@ -1,0 +1,30 @@
+import os
+
+import pytest
+
+from tests import fuzz_token
+
+REASONS_A_STRANGER_MEETS = {
+    "prefix_unknown", "base45_invalid", "cbor_truncated", "cbor_trailing", "cose_structure", "unprotected_not_empty",
+    "key_unknown", "alg_mismatch", "signature_invalid",
+}  # fmt: skip
+REASONS_AN_ISSUER_MEETS = {"cbor_type", "cbor_key_order_or_duplicate", "claim_missing", "claim_type", "claim_range"}
+
+
+def fuzz(seconds, seed):
+    outcomes = fuzz_token.run(seconds, seed)  # raises for a believed mutant and for anything raised
+    met = {world: set() for world in ("stranger", "careless_issuer")}
+    for outcome in outcomes:
+        world, _, reason = outcome.partition(": ")
+        met[world].add(reason)
+    assert met["stranger"] >= REASONS_A_STRANGER_MEETS  # the mutants get past the first check, too
+    assert met["careless_issuer"] >= REASONS_AN_ISSUER_MEETS
+
+
+def test_no_mutant_of_a_good_token_is_believed_and_nothing_is_raised():
+    fuzz(4, seed=20261121)
+
+
+@pytest.mark.slow
+def test_no_mutant_is_believed_in_a_long_run_either():
+    fuzz(float(os.environ.get("EDGE_SCANNER_FUZZ_S", "300")), seed=int.from_bytes(os.urandom(4), "big"))

@@ -12,6 +12,7 @@ import cv2
 
 from edge.decode import picture, zbar
 from edge.decode.ladder import Ladder, monotonic_ms
+from edge.decode.rungs import DEEP, RUNGS
 from edge.ports import Symbol
 
 
@@ -32,8 +33,7 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its warnings about damaged files repeat ours
     if reason := zbar.absence():
         click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
-    ladder = Ladder(budget_ms=budget_ms)
-    del deep
+    ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)
     failed = False
     for path in picture.find(paths):
         try:

@@ -37,11 +37,12 @@ class Ladder:
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes the first successful rung reads in ``grey`` (height, width)."""
-        scene, deadline_ms = Scene(grey), self._clock_ms() + self._budget_ms
+        deadline_ms = self._clock_ms() + self._budget_ms
+        scene = Scene(grey, has_time=lambda: self._clock_ms() < deadline_ms)
         for rung in self._rungs:
             if symbols := self.climb(rung, scene):
                 return symbols
-            if self._clock_ms() >= deadline_ms:
+            if not scene.has_time():
                 break
         return ()
 

@@ -30,15 +30,17 @@ _STAGES: tuple[Callable[[Mesh], None], ...] = (
 )
 
 
-def read(grey: NDArray[np.uint8], candidate: zxing.Located) -> Symbol | None:
-    """Return the code at ``candidate`` in ``grey`` (height, width), or None."""
+def read(
+    grey: NDArray[np.uint8], candidate: zxing.Located, *, has_time: Callable[[], bool] = lambda: True
+) -> Symbol | None:
+    """Return the code at ``candidate`` in ``grey`` (height, width), or None; ``has_time`` is asked now and then."""
     plan = layout(candidate.version)
     mesh = Mesh(grey, candidate.quad, plan.size)
     for bend in _STAGES:
         bend(mesh)
         soft = levelled(mesh.sample(STEP))
         modules = centres(soft)
-        if likeness(modules, plan) < _LEAST_LIKENESS:
+        if likeness(modules, plan) < _LEAST_LIKENESS or not has_time():
             return None
         for decided in _decisions(soft, modules, plan):
             mended = mend(decided, plan.version)

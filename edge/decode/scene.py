@@ -1,31 +1,62 @@
-"""A frame as the ladder sees it: the picture, and what the rungs before have learnt about it."""
+"""A frame as the ladder sees it: the picture, what can be shared between rungs, and what they have learnt so far."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.quad import is_plausible
+from edge.decode.quad import is_plausible, side_px
 from edge.decode.zxing import Located
+
+Grey = NDArray[np.uint8]
 
 
 class Scene:
     """One grey picture, its shared reductions (made once, when first asked for) and the places worth a closer look."""
 
-    def __init__(self, grey: NDArray[np.uint8]) -> None:
+    def __init__(self, grey: Grey, *, has_time: Callable[[], bool] = lambda: True) -> None:
+        """``has_time``: asked by long rungs between their steps; once false, they end with what they have."""
         self.grey = grey  # (height, width)
-        self.unread: list[Located] = []  # located by a decoder and not read
+        self.has_time = has_time
+        self.located: list[Located] = []  # codes seen and not read, in the order they were noted
+        self._waiting: list[Located] = []
+        self.binary = lru_cache(maxsize=4)(self._binary)
 
     @cached_property
-    def half(self) -> NDArray[np.uint8]:
+    def half(self) -> Grey:
         """The picture at half its size, each pixel the mean of four."""
         height, width = self.grey.shape
         size = (max(1, width // 2), max(1, height // 2))
         return np.asarray(cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
-    def note_unread(self, located: tuple[Located, ...]) -> None:
-        """Remember where a code was seen and not read."""
-        self.unread += [place for place in located if is_plausible(place.quad)]
+    @cached_property
+    def smooth(self) -> Grey:
+        """The picture with each pixel the mean of nine, so that sensor noise makes no contours."""
+        return np.asarray(cv2.blur(self.grey, (3, 3)), dtype=np.uint8)
+
+    def _binary(self, of: str, window: float) -> Grey:
+        """Black and white against the mean of a window ``window`` times the shorter side; ``of``: half or smooth."""
+        grey: Grey = getattr(self, of)
+        block = max(3, int(min(grey.shape) * window) | 1)
+        out = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, 5)
+        return np.asarray(out, dtype=np.uint8)
+
+    def note(self, places: Iterable[Located]) -> None:
+        """Remember where a code was seen and not read. What is all but noted already is not noted again."""
+        for place in places:
+            if is_plausible(place.quad) and not any(_is_same(place, known) for known in self.located):
+                self.located.append(place)
+                self._waiting.append(place)
+
+    def next_waiting(self) -> Located | None:
+        """Return a noted place that nobody has asked for yet; None when there is none or no time for it."""
+        return self._waiting.pop(0) if self._waiting and self.has_time() else None
+
+
+def _is_same(one: Located, two: Located) -> bool:
+    near_px = 0.02 * side_px(one.quad)  # about half a module: a mesh settles alike on both
+    return one.version == two.version and bool(np.abs(np.subtract(one.quad, two.quad)).max() < near_px)

@@ -1,0 +1,236 @@
+"""The device always boots: what it does with a store that is broken, foreign, full or from the future (law 6)."""
+
+import os
+import sqlite3
+
+import pytest
+
+from edge.store import exceptions, ledger, outbox, schema
+from edge.store.opening import StoreState, open_store
+from edge.store.store import FILE, SUSPECT
+from edge.verdict import Verdict
+from tests.shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
+
+
+def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
+    return open_store(folder, device_id=device_id, now_s=now_s, random_bytes=os.urandom)
+
+
+@pytest.fixture
+def used(tmp_path):
+    """A folder whose store has honoured one code; and that code."""
+    store, claims = open_at(tmp_path), code()
+    deliver(store, order(claims))
+    assert redeemer(store).redeem(claims, NOON).honoured
+    store.close()
+    return tmp_path, claims
+
+
+def test_a_first_start_makes_a_store_with_an_epoch_of_its_own(tmp_path):
+    first, second = open_at(tmp_path / "a"), open_at(tmp_path / "b")
+    assert outbox.current_epoch(first)[0] != outbox.current_epoch(second)[0]
+    assert len(outbox.current_epoch(first)[0]) == 16
+
+
+def test_every_connection_is_durable_and_checks_its_references(tmp_path):
+    connection = open_at(tmp_path).connection()
+    asked = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")]
+    assert asked == ["wal", 2, 1]  # 2 is FULL
+
+
+def test_a_second_start_finds_everything(used):
+    folder, claims = used
+    opened = reopen(folder)
+    assert opened.state is StoreState.READY
+    assert [row.cti for row in ledger.rows(opened.store)] == [claims.cti]
+
+
+def nonsense(path):
+    path.write_bytes(b"not a database at all " * 400)
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def of_another_program(path):
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE cats (name TEXT)")
+
+
+@pytest.mark.parametrize("breaking", [nonsense, emptied, a_folder, of_another_program])
+def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_starts_degraded(used, breaking):
+    folder, _ = used
+    breaking(folder / FILE)
+    opened = reopen(folder)
+    assert opened.state is StoreState.QUARANTINED
+    assert opened.quarantined.exists()
+    assert opened.quarantined.name in opened.detail
+    assert [case.kind.value for case in exceptions.cases(opened.store)] == ["system_fault"]
+    deliver(opened.store, order(claims := code()))
+    assert redeemer(opened.store).redeem(claims, NOON).honoured, "it scans"
+
+
+def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):
+    folder, _ = used
+    with sqlite3.connect(folder / FILE) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ledger'").fetchone()
+    with (folder / FILE).open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\x00" * 4096)
+    assert reopen(folder).state is StoreState.QUARANTINED
+
+
+def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
+    folder, _ = used
+    with sqlite3.connect(folder / FILE) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'entitlement'").fetchone()
+    with (folder / FILE).open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    opened = reopen(folder)
+    assert opened.state is StoreState.READY, "the cache is too large to be read at every start"
+    outcome = redeemer(opened.store).redeem(code(), NOON)
+    assert outcome.reason is Verdict.STORE_UNAVAILABLE
+    assert (folder / SUSPECT).exists()
+    opened.store.close()
+    assert reopen(folder).state is StoreState.QUARANTINED
+    assert not (folder / SUSPECT).exists()
+
+
+def test_what_was_honoured_stays_honoured_when_the_store_was_put_aside(used):
+    folder, claims = used
+    with sqlite3.connect(folder / FILE) as connection:
+        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,))
+    opened = reopen(folder)
+    assert opened.state is StoreState.QUARANTINED
+    assert "newer" in opened.detail
+    deliver(opened.store, order(claims))
+    assert redeemer(opened.store).redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
+
+
+def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(used):
+    folder, _ = used
+    store = open_at(folder)
+    (event,) = outbox.pending(store)
+    store.connection().execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
+    )
+    store.close()
+    after = reopen(folder).store
+    assert outbox.pending(after) == [event]
+    assert outbox.current_epoch(after)[0] != event.epoch
+    assert outbox.settle(after, epoch=event.epoch, through_seq=event.seq) is outbox.Settled.SETTLED
+    assert outbox.pending(after) == []
+
+
+def test_another_devices_store_is_put_aside_and_its_redemptions_are_not_ours(used):
+    folder, claims = used
+    opened = reopen(folder, device_id="kiosk-2")
+    assert opened.state is StoreState.QUARANTINED
+    assert DEVICE in opened.detail
+    assert ledger.count(opened.store) == 0
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_every_file_of_a_quarantined_store_is_kept(used, suffix):
+    folder, _ = used
+    store = open_at(folder)  # leaves -wal and -shm while it is open
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET device_id = 'someone else'")
+    before = (folder / (FILE + suffix)).stat().st_ino
+    aside = reopen(folder).quarantined
+    assert aside.with_name(aside.name + suffix).stat().st_ino == before
+
+
+def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into_it(used):
+    folder, _ = used
+    old = open_at(folder)
+    deliver(old, order(claims := code()))
+    reopen(folder, device_id="kiosk-2")
+    outcome = redeemer(old).redeem(claims, NOON)
+    assert outcome.reason is Verdict.STORE_UNAVAILABLE
+    assert "replaced" in outcome.detail
+
+
+@pytest.mark.parametrize("cut", ["before the old one is moved", "after the old one is moved"])
+def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monkeypatch):
+    folder, claims = used
+    with sqlite3.connect(folder / FILE) as connection:
+        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,))
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut_power(*_):
+        raise PowerCut
+
+    name = "_quarantine" if cut.startswith("before") else "_put_in_place"
+    with monkeypatch.context() as patch:
+        patch.setattr(f"edge.store.opening._Start.{name}", cut_power)
+        with pytest.raises(PowerCut):
+            reopen(folder)
+    store = reopen(folder).store
+    assert [row.cti for row in ledger.rows(store)] == [claims.cti]
+
+
+def test_a_forgotten_log_is_not_replayed_into_a_new_store(used):
+    folder, _ = used
+    store = open_at(folder)
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET blocked = 'from the old log'")
+    (folder / FILE).unlink()
+    new = open_at(folder)
+    assert new.connection().execute("SELECT blocked FROM device").fetchone() == (None,)
+    assert new.connection().execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_is_a_state_with_a_name(tmp_path):
+    tmp_path.chmod(0o500)
+    opened = reopen(tmp_path)
+    assert opened.state is StoreState.UNAVAILABLE
+    assert opened.store is None
+
+
+def test_a_data_folder_that_is_a_file_is_a_state_with_a_name(tmp_path):
+    (tmp_path / "data").write_text("")
+    assert reopen(tmp_path / "data").state is StoreState.UNAVAILABLE
+
+
+def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside(used):
+    folder, _ = used
+    with sqlite3.connect(folder / FILE, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        opened = open_store(
+            folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, busy_timeout_s=0.05
+        )
+        assert opened.state is StoreState.UNAVAILABLE
+        other.execute("ROLLBACK")
+    assert reopen(folder).state is StoreState.READY
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatch):
+    open_at(tmp_path).close()
+    broken = (*schema.STEPS, ("0999_broken", "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n"))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "STEPS", broken)
+        connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+        with pytest.raises(sqlite3.OperationalError):
+            schema.migrate(connection)
+        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone() is None
+    assert reopen(tmp_path).state is StoreState.READY
+
+
+def test_the_time_floor_is_never_below_the_build(tmp_path):
+    store = open_at(tmp_path, floor_s=500)
+    assert store.connection().execute("SELECT time_floor_s FROM device").fetchone() == (500,)
+    store.close()
+    store = open_at(tmp_path, floor_s=400)
+    assert store.connection().execute("SELECT time_floor_s FROM device").fetchone() == (500,)

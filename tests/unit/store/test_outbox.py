@@ -1,0 +1,138 @@
+"""Events: gapless, settled only by the platform's word, refused ones kept, and never in anyone's way (law 2)."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.store import exceptions, outbox
+from edge.store.outbox import Settled
+from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_at(tmp_path)
+    yield store
+    store.close()
+
+
+def write(store, *names):
+    with store.transaction() as connection:
+        return [outbox.append(connection, type="note", body={"name": name}, now=NOON, id=name) for name in names]
+
+
+def waiting(store, **asked):
+    return [row.seq for row in outbox.pending(store, **asked)]
+
+
+def test_events_are_numbered_from_one_without_gaps(store):
+    assert write(store, "a", "b") + write(store, "c") == [1, 2, 3]
+
+
+def test_a_transaction_that_fails_leaves_no_gap(store):
+    write(store, "a")
+    with pytest.raises(RuntimeError), store.transaction() as connection:
+        outbox.append(connection, type="note", body={}, now=NOON, id="lost")
+        raise RuntimeError
+    assert write(store, "b") == [2]
+
+
+def test_what_is_sent_is_what_was_written(store):
+    write(store, "a")
+    (row,) = outbox.pending(store)
+    assert (row.seq, row.id, row.type, row.body, row.at) == (1, "a", "note", {"name": "a"}, NOON)
+
+
+def test_events_are_sent_in_order_and_those_in_flight_are_skipped(store):
+    write(store, *"abcde")
+    assert waiting(store, limit=2) == [1, 2]
+    assert waiting(store, after_seq=2, limit=2) == [3, 4]
+
+
+def test_only_the_platforms_acknowledgement_settles(store):
+    write(store, *"abc")
+    epoch, _ = outbox.current_epoch(store)
+    assert outbox.settle(store, epoch=epoch, through_seq=2) is Settled.SETTLED
+    assert waiting(store) == [3]
+    assert outbox.settle(store, epoch=epoch, through_seq=1) is Settled.ALREADY
+
+
+def test_an_acknowledgement_of_another_epoch_settles_nothing(store):
+    write(store, "a")
+    assert outbox.settle(store, epoch="0" * 16, through_seq=1) is Settled.UNKNOWN_EPOCH
+    assert waiting(store) == [1]
+
+
+def test_a_platform_that_knows_more_than_we_wrote_shows_that_an_old_copy_was_restored(store):
+    write(store, "a")
+    epoch, _ = outbox.current_epoch(store)
+    assert outbox.settle(store, epoch=epoch, through_seq=7) is Settled.AHEAD
+    assert waiting(store) == [1]
+
+
+def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
+    write(store, *"abc")
+    epoch, _ = outbox.current_epoch(store)
+    assert outbox.reject(store, epoch=epoch, seq=1, reason="unknown order", now=at(5))
+    assert waiting(store) == [2, 3]
+    assert outbox.backlog(store).rejected == 1
+    (case,) = exceptions.cases(store)
+    assert case.kind is exceptions.ExceptionKind.UPLOAD_REFUSED
+    assert "unknown order" in case.cause
+
+
+def test_a_refusal_heard_twice_raises_one_case(store):
+    write(store, "a")
+    epoch, _ = outbox.current_epoch(store)
+    assert outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
+    assert not outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
+    assert len(exceptions.cases(store)) == 1
+
+
+def test_a_refused_redemption_names_its_order_in_the_case(store):
+    claims = code(order_id="A-77")
+    deliver(store, order(claims))
+    redeemer(store).redeem(claims, NOON)
+    (event,) = outbox.pending(store)
+    outbox.reject(store, epoch=event.epoch, seq=event.seq, reason="no", now=NOON)
+    (case,) = exceptions.cases(store)
+    assert (case.order_id, case.cti) == ("A-77", claims.cti)
+
+
+def test_a_platform_restored_from_a_backup_is_sent_again_what_it_lost(store):
+    write(store, *"abc")
+    epoch, _ = outbox.current_epoch(store)
+    outbox.settle(store, epoch=epoch, through_seq=3)
+    assert outbox.rewind(store, epoch=epoch, to_seq=1)
+    assert waiting(store) == [2, 3]
+
+
+def test_the_backlog_says_how_long_the_oldest_has_waited(store):
+    with store.transaction() as connection:
+        outbox.append(connection, type="note", body={}, now=at(-90), id="a")
+        outbox.append(connection, type="note", body={}, now=at(0), id="b")
+    assert outbox.backlog(store) == outbox.Backlog(pending=2, rejected=0, oldest_s=NOON.unix_s - 90)
+
+
+@settings(max_examples=25, deadline=None)
+@given(acts=st.lists(st.one_of(st.just("write"), st.just("fail"), st.integers(0, 8), st.just("reopen")), max_size=20))
+def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unsettled_is_forgotten(tmp_path_factory, acts):
+    folder = tmp_path_factory.mktemp("outbox")
+    store, written, settled = open_at(folder), 0, 0
+    for act in acts:
+        match act:
+            case "write":
+                written += 1
+                assert write(store, str(written)) == [written]
+            case "fail":
+                with pytest.raises(ZeroDivisionError), store.transaction() as connection:
+                    outbox.append(connection, type="note", body={}, now=NOON, id="x")
+                    raise ZeroDivisionError
+            case "reopen":
+                store.close()
+                store = open_at(folder)
+            case through:
+                outbox.settle(store, epoch=outbox.current_epoch(store)[0], through_seq=through)
+                settled = max(settled, through) if through <= written else settled
+        assert waiting(store) == list(range(settled + 1, written + 1))
+    store.close()

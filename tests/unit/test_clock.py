@@ -1,0 +1,81 @@
+"""The wall clock and its floor: what may be believed when a Pi starts in 1970, or 10 years off."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.clock import WallClock
+from edge.instant import ClockTrust
+
+FLOOR = 1_800_000_000
+YEAR = 365 * 86_400
+
+
+class World:
+    def __init__(self, wall, synchronised=False):
+        self.wall, self.synchronised, self.monotonic = wall, synchronised, 50.0
+        self.clock = WallClock(
+            FLOOR, synchronised=lambda: self.synchronised, wall_s=lambda: self.wall, monotonic_s=lambda: self.monotonic
+        )
+
+    def pass_time(self, seconds):
+        self.wall += seconds
+        self.monotonic += seconds
+
+    def tells(self):
+        now = self.clock.now()
+        return now.unix_s - FLOOR, now.trust
+
+
+def test_a_synchronised_clock_is_trusted():
+    assert World(FLOOR + 100, synchronised=True).tells() == (100, ClockTrust.TRUSTED)
+
+
+def test_a_clock_that_starts_in_1970_tells_the_floor_and_moves_on_from_there():
+    world = World(0)
+    world.pass_time(30)
+    assert world.tells() == (30, ClockTrust.FLOOR_ONLY)
+
+
+def test_a_synchronised_clock_behind_the_floor_is_not_believed():
+    assert World(FLOOR - 3600, synchronised=True).tells() == (0, ClockTrust.FLOOR_ONLY)
+
+
+def test_a_step_back_of_a_second_or_two_is_ordinary():
+    assert World(FLOOR - 2, synchronised=True).tells() == (0, ClockTrust.TRUSTED)
+
+
+def test_a_clock_that_nobody_vouches_for_is_the_best_guess_within_a_year():
+    assert World(FLOOR + 3600).tells() == (3600, ClockTrust.FLOOR_ONLY)
+    assert World(FLOOR + 10 * YEAR).tells() == (0, ClockTrust.FLOOR_ONLY), "ten years off would expire everything"
+
+
+def test_an_unvouched_clock_never_raises_the_floor():
+    world = World(FLOOR + 3600)
+    world.tells()
+    assert world.clock.floor_s() == FLOOR
+
+
+def test_a_trusted_moment_is_the_floor_from_then_on():
+    world = World(FLOOR + 3600, synchronised=True)
+    world.tells()
+    world.synchronised, world.wall = False, 0
+    world.pass_time(10)
+    assert world.tells() == (3610, ClockTrust.FLOOR_ONLY)
+    assert world.clock.floor_s() == FLOOR + 3610
+
+
+def test_a_verified_document_raises_the_floor():
+    world = World(0)
+    world.clock.raise_floor(FLOOR + 50)
+    assert world.tells() == (50, ClockTrust.FLOOR_ONLY)
+
+
+@given(st.lists(st.tuples(st.integers(-(2**31), 2**33), st.booleans(), st.integers(0, 1000)), max_size=20))
+def test_it_never_tells_a_time_before_the_floor_and_the_floor_never_falls(turns):
+    world, floor = World(FLOOR), FLOOR
+    for wall, synchronised, passed in turns:
+        world.wall, world.synchronised = wall, synchronised
+        world.pass_time(passed)
+        assert world.clock.now().unix_s >= floor
+        assert world.clock.floor_s() >= floor
+        floor = world.clock.floor_s()

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, assert_never
 
-import structlog
 from structlog.typing import FilteringBoundLogger
 
 from edge import ports
@@ -138,14 +137,18 @@ def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indi
 
 @contextmanager
 def build_scanner(
-    profile: Profile, data: Path, parts: Parts, *, synchronised: Callable[[], bool] = synchronised_by_systemd
+    profile: Profile,
+    data: Path,
+    parts: Parts,
+    *,
+    log: FilteringBoundLogger,
+    synchronised: Callable[[], bool] = synchronised_by_systemd,
 ) -> Iterator[Daemon]:
     """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
 
     ``synchronised`` says whether the wall clock was set from a source of time since the boot.
     Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
     """
-    log: FilteringBoundLogger = structlog.get_logger().bind(device=profile.device.id)
     health = Health(limit_s=_STUCK_AFTER_S)
     for name, detail in parts.problems.items():
         health.set_problem(name, detail)

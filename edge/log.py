@@ -6,10 +6,14 @@ import sys
 from typing import TextIO
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 
-def configure(stream: TextIO = sys.stdout) -> None:
-    """Send every log line as one JSON object to ``stream``. Called once, by a process's entry point."""
+def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger:
+    """Send every log line as one JSON object to ``stream``; return a logger that says ``bound`` in each.
+
+    Called once, by a process's entry point.
+    """
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -20,3 +24,5 @@ def configure(stream: TextIO = sys.stdout) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=True,
     )
+    logger: FilteringBoundLogger = structlog.get_logger().bind(**bound)
+    return logger

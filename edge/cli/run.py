@@ -34,11 +34,11 @@ def run(file: Path, data: Path) -> None:
     from edge.notify import notify
 
     profile = read_profile(file)
-    log.configure()
+    logger = log.configure(device=profile.device.id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with build_scanner(profile, data, build_parts(profile)) as daemon:
+    with build_scanner(profile, data, build_parts(profile), log=logger) as daemon:
         daemon.run(stop)
         again = daemon.supervisor.wants_restart and not stop.is_set()
     notify("STOPPING=1")

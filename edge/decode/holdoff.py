@@ -1,19 +1,20 @@
 """Hold-off: a code that stays in view counts once.
 
 A hand holds a code before the camera for many frames. The first of them is the scan; the code counts again
-when it has been out of view for the hold-off. Two codes in one frame are two scans.
+when frames without it have come for the hold-off. Time during which no frame was looked at (a slow disk, a
+stalled camera) is not time out of view. Two codes in one frame are two scans.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from edge.ports import Symbol
 
 
 class HoldOff:
-    """Passes each code once per showing. Pure: time comes in with every call.
+    """Passes each code once per showing. Pure: time comes in with every frame.
 
     Remembers at most ``capacity`` contents; beyond it the one longest out of view is forgotten. The ledger,
     not this class, is what makes a token count once: this spares the person a second verdict.
@@ -22,15 +23,24 @@ class HoldOff:
     def __init__(self, hold_off_s: float, *, capacity: int = 64) -> None:
         self._hold_off_s = hold_off_s
         self._capacity = capacity
-        self._last_seen_s: OrderedDict[bytes, float] = OrderedDict()  # longest out of view first
+        self._gone_since_s: OrderedDict[bytes, float | None] = OrderedDict()  # longest out of view first; None: in view
 
-    def fresh(self, symbols: Iterable[Symbol], now_s: float) -> list[Symbol]:
-        """Return the symbols that start a showing, in order. ``now_s`` is monotonic, in seconds."""
-        return [symbol for symbol in symbols if self._is_fresh(symbol.content, now_s)]
+    def fresh(self, symbols: Sequence[Symbol], now_s: float) -> list[Symbol]:
+        """Take note of one frame and return those of its ``symbols`` that start a showing, in order.
 
-    def _is_fresh(self, content: bytes, now_s: float) -> bool:
-        before_s = self._last_seen_s.pop(content, None)
-        self._last_seen_s[content] = now_s
-        if len(self._last_seen_s) > self._capacity:
-            self._last_seen_s.popitem(last=False)
-        return before_s is None or now_s - before_s >= self._hold_off_s
+        ``now_s`` is monotonic, in seconds. Call it for every frame, also for one without a code.
+        """
+        found = [symbol for symbol in symbols if self._starts(symbol.content, now_s)]
+        in_view = {symbol.content for symbol in symbols}
+        for content, gone_since_s in self._gone_since_s.items():
+            if content not in in_view and gone_since_s is None:
+                self._gone_since_s[content] = now_s
+        return found
+
+    def _starts(self, content: bytes, now_s: float) -> bool:
+        known = content in self._gone_since_s
+        gone_since_s = self._gone_since_s.pop(content, None)
+        self._gone_since_s[content] = None
+        if len(self._gone_since_s) > self._capacity:
+            self._gone_since_s.popitem(last=False)
+        return not known or (gone_since_s is not None and now_s - gone_since_s >= self._hold_off_s)

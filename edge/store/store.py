@@ -39,7 +39,8 @@ def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bo
     """Open ``path`` as every process must: WAL, FULL, foreign keys. In autocommit, with explicit BEGIN."""
     mode = "ro" if read_only else "rwc"
     uri = f"file:{_quoted(path)}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s)
+    # Each connection serves one thread; only ``close`` comes from another, when that thread is done.
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False)
     try:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from structlog.typing import FilteringBoundLogger
 
 from edge import log
 from edge.bootstrap import OpenCamera, build_parts, build_scanner, camera_opener
@@ -64,7 +65,9 @@ def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
             raise ValueError("no such command")
 
 
-def scan(profile: Profile, data: Path, commands: Iterable[str], *, open_camera: OpenCamera | None) -> None:
+def scan(
+    profile: Profile, data: Path, commands: Iterable[str], *, open_camera: OpenCamera | None, log: FilteringBoundLogger
+) -> None:
     """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -77,7 +80,7 @@ def scan(profile: Profile, data: Path, commands: Iterable[str], *, open_camera: 
         pin_factory=wired_factory(profile.locker, doors),
         open_camera=open_camera or partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
     )
-    with build_scanner(profile, data, parts, synchronised=lambda: True) as daemon:
+    with build_scanner(profile, data, parts, log=log, synchronised=lambda: True) as daemon:
         daemon.run(stop)
 
 
@@ -88,8 +91,8 @@ def scan(profile: Profile, data: Path, commands: Iterable[str], *, open_camera: 
 def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
     profile = read_profile(file)
-    log.configure()
-    scan(profile, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None)
+    logger = log.configure(device=profile.device.id)
+    scan(profile, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None, log=logger)
 
 
 if __name__ == "__main__":

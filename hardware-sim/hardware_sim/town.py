@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.store import documents as names
 from edge.token import base45
 from edge.token.claims import Kind
 from edge.token.issue import Grant, issue_token
@@ -80,6 +81,7 @@ class Town:
     profile: Path
     data: Path
     orders: Path  # for `edge-hub orders import`
+    documents: Mapping[str, Path]  # signed lists, by the name that the device's store gives them
     codes: Mapping[str, str]
 
 
@@ -106,7 +108,17 @@ def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
     profile.write_text(text, encoding="utf-8")
     codes, orders = _codes(keys, now_s)
     (folder / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8")
-    return Town(files=files, profile=profile, data=folder / "data", orders=folder / "orders.jsonl", codes=codes)
+    return Town(
+        files=files,
+        profile=profile,
+        data=folder / "data",
+        orders=folder / "orders.jsonl",
+        documents={
+            names.TRUST_LIST: documents.trust_list,
+            names.status_list(keys.signer(Purpose.TOKEN).public.kid): documents.status_lists[0],
+        },
+        codes=codes,
+    )
 
 
 def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:

@@ -11,13 +11,26 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Pin = Annotated[int, Field(ge=0, le=27)]  # BCM numbering, the 40-pin header
+Node = Annotated[str, Field(pattern=r"^/dev/[A-Za-z0-9._:+/-]+$")]  # a device node
+Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_FAULTS = "faults"  # marks what spans settings; its context holds (path below the section, message) pairs
+
+
+def _refuse(faults: list[tuple[str, str]]) -> None:
+    """Refuse a section for what spans its settings, each fault with its path below the section."""
+    if faults:
+        text = "; ".join(f"{path}: {message}" for path, message in faults)
+        raise PydanticCustomError(_FAULTS, "{text}", {"text": text, "faults": faults})
 
 
 class Device(_Section):
@@ -81,22 +94,107 @@ class Indicators(_Section):
 
 
 class Compartment(_Section):
-    """One door: its lock relay and its contact."""
+    """One door: its lock and its contact, on pins or on a lock board."""
 
-    lock_pin: Pin
+    lock_pin: Pin | None = None
     door_pin: Pin | None = None
     door_open_high: bool = True  # the contact reads high when the door is open
+    lock_number: int | None = Field(None, ge=1, le=16)  # the connector on the lock board, as printed on it
+    board_address: int | None = Field(None, ge=0, le=9)  # of several boards on one bus; None: locker.board.address
+
+    @property
+    def has_contact(self) -> bool:
+        """Whether the door's state can be read. A lock board reads it off the lock itself."""
+        return self.door_pin is not None or self.lock_number is not None
+
+
+class LockBoard(_Section):
+    """Lock boards on an RS-485 line (the KR-CU16 protocol, docs/adr/0050). They time the pulse themselves."""
+
+    port: Node
+    baud: Baud = 19200
+    address: int = Field(0, ge=0, le=9)  # the board's switch
+    closed_is_one: bool = True  # a status bit of 1 means closed; some firmware has it the other way round
 
 
 class Locker(_Section):
-    """Lock relays by compartment name."""
+    """Locks by compartment name. ``board``: pulse_ms is the unlock time that the boards are set to."""
 
+    driver: Literal["gpio", "board"] = "gpio"
+    board: LockBoard | None = None
     compartments: dict[Name, Compartment] = {}
     active_high: bool = True
     pulse_ms: int = Field(400, ge=20, le=5000)
     door_open_timeout_s: float = Field(10.0, ge=1, le=120)
     door_close_timeout_s: float = Field(90.0, ge=5, le=3600)
     grace_s: float = Field(120.0, ge=0, le=3600)  # the same code may reopen its door
+
+    @model_validator(mode="after")
+    def _wired_as_driven(self) -> Locker:
+        """Every door is wired to what drives it, and to nothing else."""
+        own, other = (("lock_pin",), ("lock_number", "board_address"))
+        if self.driver == "board":
+            own, other = (("lock_number",), ("lock_pin", "door_pin"))
+        faults = [
+            (f"compartments.{name}.{key}", f'driver "{self.driver}" {has}')
+            for name, door in self.compartments.items()
+            for keys, wanted, has in ((own, True, "needs it"), (other, False, "does not use it: remove it"))
+            for key in keys
+            if (getattr(door, key) is not None) is not wanted
+        ]
+        if self.driver == "board" and self.board is None:
+            faults.append(("board", 'driver "board" needs this section, with port'))
+        if self.driver == "gpio" and self.board is not None:
+            faults.append(("board", 'driver "gpio" does not use it: set driver = "board" or remove it'))
+        _refuse(faults + self._twice())
+        return self
+
+    def _twice(self) -> list[tuple[str, str]]:
+        taken: dict[tuple[int, int], str] = {}
+        faults = []
+        for name, place in self.board_places().items():
+            if place in taken:
+                said = f"lock {place[1]} of board {place[0]} is that of compartment {taken[place]}"
+                faults.append((f"compartments.{name}.lock_number", said))
+            taken.setdefault(place, name)
+        return faults
+
+    def board_places(self) -> dict[str, tuple[int, int]]:
+        """Where each compartment hangs on the bus: the board's address, and the lock's number on it from 1."""
+        own = self.board.address if self.board is not None else 0
+        return {
+            name: (own if door.board_address is None else door.board_address, door.lock_number)
+            for name, door in self.compartments.items()
+            if door.lock_number is not None
+        }
+
+
+class HidEngine(_Section):
+    """A scan engine that types like a keyboard and ends each code with Enter."""
+
+    device: Node  # an input event node; /dev/input/by-id/...-event-kbd stays the same over restarts
+    layout: Literal["us", "gb", "de", "fr"] = "us"  # the keyboard country that the engine is set to
+
+
+class SerialEngine(_Section):
+    """A scan engine on a serial line (USB CDC or UART) that ends each code with CR, LF or both."""
+
+    port: Node
+    baud: Baud = 9600
+
+
+class Engines(_Section):
+    """Scan engines: further sources of codes beside the camera."""
+
+    hid: HidEngine | None = None
+    serial: SerialEngine | None = None
+
+
+class Trigger(_Section):
+    """A button between a pin and ground. With one, the camera's frames are decoded only while and after it is held."""
+
+    pin: Pin
+    scan_s: float = Field(4.0, ge=0.2, le=60)  # how long scanning goes on after the button is released
 
 
 class FloorLimits(_Section):
@@ -149,6 +247,8 @@ class Profile(_Section):
     decode: Decode = Decode()
     indicators: Indicators = Indicators()
     locker: Locker = Locker()
+    engines: Engines = Engines()
+    trigger: Trigger | None = None
     policy: Policy = Policy()
     trust: Trust
     mqtt: Mqtt | None = None
@@ -162,12 +262,20 @@ class Profile(_Section):
             taken[pin] = path
         return self
 
+    @model_validator(mode="after")
+    def _ports_are_distinct(self) -> Profile:
+        board, engine = self.locker.board, self.engines.serial
+        if board is not None and engine is not None and board.port == engine.port:
+            _refuse([("engines.serial.port", f"{engine.port} is the lock board's (locker.board.port)")])
+        return self
+
     def _pins(self) -> list[tuple[str, int]]:
         pins = [(f"indicators.{name}", pin) for name, pin in self.indicators.pins.items()]
         for name, door in self.locker.compartments.items():
-            pins.append((f"locker.compartments.{name}.lock_pin", door.lock_pin))
-            if door.door_pin is not None:
-                pins.append((f"locker.compartments.{name}.door_pin", door.door_pin))
+            wired = ((key, getattr(door, key)) for key in ("lock_pin", "door_pin"))
+            pins += [(f"locker.compartments.{name}.{key}", pin) for key, pin in wired if pin is not None]
+        if self.trigger is not None:
+            pins.append(("trigger.pin", self.trigger.pin))
         return pins
 
 
@@ -200,7 +308,11 @@ def load_profile(document: dict[str, Any]) -> Profile | list[ConfigError]:
     try:
         return Profile.model_validate(document)
     except ValidationError as error:
-        return [
-            ConfigError(".".join(str(part) for part in item["loc"]), item["msg"].removeprefix("Value error, "))
-            for item in error.errors()
-        ]
+        return [fault for item in error.errors() for fault in _faults(item)]
+
+
+def _faults(item: ErrorDetails) -> list[ConfigError]:
+    path = ".".join(str(part) for part in item["loc"])
+    if item["type"] == _FAULTS:
+        return [ConfigError(f"{path}.{below}".lstrip("."), message) for below, message in item["ctx"]["faults"]]
+    return [ConfigError(path, item["msg"].removeprefix("Value error, "))]

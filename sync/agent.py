@@ -145,7 +145,6 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
-        self._session.proved()
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
         if ack.rejected:
             self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])

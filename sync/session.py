@@ -32,7 +32,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from sync.backoff import Backoff
 
 CONNECT_TIMEOUT_S: Final = 5.0
-PROVEN_S: Final = 30.0  # a connection that lasted this long resets the backoff
+# A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
+# two devices with one identity would push each other off for ever.
+PROVEN_S: Final = 30.0
 MOST_ARRIVALS: Final = 256  # handed over by one step
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
 
@@ -157,6 +159,11 @@ class Session:
         return self._detail
 
     @property
+    def failures(self) -> int:
+        """How often the connection failed since one lasted."""
+        return self._backoff.attempt
+
+    @property
     def room(self) -> int:
         """How many more QoS 1 messages may be published now."""
         return max(0, self._window - len(self._in_flight)) if self._ready else 0
@@ -203,10 +210,6 @@ class Session:
     def give_up(self, why: Link) -> None:
         """Drop the connection because the other side does not answer; connect again after a delay."""
         self._lose(why, "no answer")
-
-    def proved(self) -> None:
-        """The platform answered on this connection: the next loss starts with short delays."""
-        self._backoff = self._backoff.succeeded()
 
     def close(self, farewell: Will | None = None) -> None:
         """Say goodbye, flush for at most a second and disconnect. The will is not published."""

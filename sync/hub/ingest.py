@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from edge.token.claims import Kind
 from sync import wire
-from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused
+from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
 REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
@@ -119,6 +119,24 @@ def latest_epoch(connection: sqlite3.Connection, dev: str) -> tuple[str, int] | 
         (dev,),
     ).fetchone()
     return row
+
+
+def note_status(connection: sqlite3.Connection, status: Status, now_s: int) -> bool:
+    """Keep what a device says of itself. True when its epoch is one that it had left: then there are two of it.
+
+    A new store begins a new epoch, and a device never goes back to an old one.
+    """
+    known = connection.execute(
+        "SELECT json_extract(status, '$.epoch') = ?2 FROM status WHERE dev = ?1", (status.dev, status.epoch)
+    ).fetchone()
+    seen = connection.execute("SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (status.dev, status.epoch))
+    two = known is not None and not known[0] and seen.fetchone() is not None
+    connection.execute("INSERT OR IGNORE INTO identity VALUES (?, ?, ?)", (status.dev, status.epoch, now_s))
+    connection.execute(
+        "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
+        (status.dev, status.model_dump_json(), now_s),
+    )
+    return two
 
 
 def _insert(connection: sqlite3.Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:

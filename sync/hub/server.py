@@ -148,10 +148,8 @@ class Hub:
         if isinstance(status, Malformed):
             self._count(status.fault, dev, status.detail)
             return
-        connection.execute(
-            "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
-            (dev, status.model_dump_json(), self._now_s()),
-        )
+        if ingest.note_status(connection, status, self._now_s()):
+            self._count("two_devices_with_one_identity", dev, "revoke the certificate and enrol both again")
 
     def _publish_files(self) -> None:
         """Pass on the signed lists, retained, when they changed."""

@@ -114,6 +114,12 @@ CREATE TABLE IF NOT EXISTS claim (           -- leave given to one device to hon
   until_s INTEGER NOT NULL,
   PRIMARY KEY (cti, dev)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
+  dev TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  first_s INTEGER NOT NULL,
+  PRIMARY KEY (dev, epoch)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS status (          -- what each device last said of itself
   dev TEXT PRIMARY KEY,
   status TEXT NOT NULL,                      -- JSON

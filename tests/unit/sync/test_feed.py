@@ -114,9 +114,9 @@ changes = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(steps=st.lists(changes | st.just("page"), max_size=25), cut=st.integers(1, 4))
-def test_a_feed_cut_and_changed_anywhere_ends_in_what_the_hub_has(tmp_path_factory, steps, cut):
+def test_a_feed_cut_and_changed_anywhere_ends_in_what_the_hub_has(memory_folder, steps, cut):
     """Orders change between pages; the device in the end has exactly the hub's rows, and their digest."""
-    store = open_hub_store(tmp_path_factory.mktemp("hub"))
+    store = open_hub_store(memory_folder())
     cache, now_us = Cache(), 1000
     before, feed.PAGE_ROWS = feed.PAGE_ROWS, cut
     try:

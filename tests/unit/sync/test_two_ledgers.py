@@ -16,7 +16,7 @@ from sync import wire
 from sync.hub import claims, ingest, ledger, orders
 from sync.hub.store import FILE, open_hub_store
 from sync.uplink import RESEND_S, Heard, Uplink
-from sync.wire import ClaimRequest, ClaimResult, Event
+from sync.wire import ClaimRequest, ClaimResult, Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(15) + b"\x01"
@@ -93,10 +93,10 @@ steps = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps)
-def test_whatever_the_channel_does_the_ledgers_end_equal(tmp_path_factory, taken):
-    world = World(tmp_path_factory.mktemp("world"))
+def test_whatever_the_channel_does_the_ledgers_end_equal(memory_folder, taken):
+    world = World(memory_folder())
     for step in taken:
         match step:
             case "event":
@@ -237,6 +237,18 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
         kept = connection.execute("SELECT id, event FROM clash").fetchall()
     assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(1, ingest.SEQUENCE_REUSED)]
     assert kept == [("another", clone.model_dump_json())]
+
+
+@pytest.mark.parametrize(("epochs", "two"), [
+    pytest.param("aaa", False, id="a device that comes and goes"),
+    pytest.param("ab", False, id="a new card"),
+    pytest.param("aba", True, id="back in an epoch that it had left"),
+])  # fmt: skip
+def test_two_devices_with_one_name_are_found_by_their_epochs(world, epochs, two):
+    with world.hub.transaction() as connection:
+        said = [Status(dev="kiosk-1", state="online", epoch=epoch) for epoch in epochs]
+        found = [ingest.note_status(connection, status, NOW.unix_s) for status in said]
+    assert any(found) is two
 
 
 def order(quantity=1, **changes):

@@ -34,7 +34,9 @@ def test_a_first_start_makes_a_store_with_an_epoch_of_its_own(tmp_path):
 
 def test_every_connection_is_durable_and_checks_its_references(tmp_path):
     connection = open_at(tmp_path).connection()
-    asked = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")]
+    asked = [
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")
+    ]
     assert asked == ["wal", 2, 1]  # 2 is FULL
 
 
@@ -107,7 +109,9 @@ def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
 def test_what_was_honoured_stays_honoured_when_the_store_was_put_aside(used):
     folder, claims = used
     with sqlite3.connect(folder / FILE) as connection:
-        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,))
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
+        )
     opened = reopen(folder)
     assert opened.state is StoreState.QUARANTINED
     assert "newer" in opened.detail
@@ -131,7 +135,7 @@ def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(use
 
 
 def test_another_devices_store_is_put_aside_and_its_redemptions_are_not_ours(used):
-    folder, claims = used
+    folder, _ = used
     opened = reopen(folder, device_id="kiosk-2")
     assert opened.state is StoreState.QUARANTINED
     assert DEVICE in opened.detail
@@ -163,7 +167,9 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
 def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monkeypatch):
     folder, claims = used
     with sqlite3.connect(folder / FILE) as connection:
-        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,))
+        connection.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
+        )
 
     class PowerCut(BaseException):
         pass
@@ -208,9 +214,7 @@ def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside
     folder, _ = used
     with sqlite3.connect(folder / FILE, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        opened = open_store(
-            folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, busy_timeout_s=0.05
-        )
+        opened = open_store(folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, busy_timeout_s=0.05)
         assert opened.state is StoreState.UNAVAILABLE
         other.execute("ROLLBACK")
     assert reopen(folder).state is StoreState.READY
@@ -218,7 +222,10 @@ def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside
 
 def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatch):
     open_at(tmp_path).close()
-    broken = (*schema.STEPS, ("0999_broken", "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n"))
+    broken = (
+        *schema.STEPS,
+        ("0999_broken", "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n"),
+    )
     with monkeypatch.context() as patch:
         patch.setattr(schema, "STEPS", broken)
         connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)

@@ -35,7 +35,9 @@ def some(*names):
 def test_an_entitlement_comes_back_as_it_was_sent(store):
     sent = order(code(), not_before_s=5, review=True, compartments=("A", "B"), subject="s", campaign="c", rules="[]")
     page(store, sent, revision=9)
-    assert orders.find(store, sent.cti) == type(sent)(**{**{f: getattr(sent, f) for f in sent.__slots__}, "revision": 9})
+    assert orders.find(store, sent.cti) == type(sent)(
+        **{**{f: getattr(sent, f) for f in sent.__slots__}, "revision": 9}
+    )
 
 
 def test_a_snapshot_in_pages_is_complete_with_its_last(store):
@@ -125,7 +127,13 @@ def test_no_update_of_an_order_takes_back_a_redemption(store, update):
     if update == "snapshot":
         page(store, order(claims), revision=9)
     else:
-        delta(store, *([] if "removal" in update else [order(claims)]), removed=[claims.cti] * ("removal" in update), frm=1, to=2)
+        delta(
+            store,
+            *([] if "removal" in update else [order(claims)]),
+            removed=[claims.cti] * ("removal" in update),
+            frm=1,
+            to=2,
+        )
         delta(store, order(claims), frm=2, to=3)
     assert ledger.count(store) == 1
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.ALREADY_REDEEMED

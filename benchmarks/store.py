@@ -33,10 +33,10 @@ _ROWS = ("outbox", "ledger", "journal")  # what one write-off writes
 
 def measure() -> Iterator[Measurement]:
     """Medians in microseconds of one durable write-off, from claims to a committed verdict."""
-    with tempfile.TemporaryDirectory(dir=_disk(), prefix="store-bench-") as name:
+    with tempfile.TemporaryDirectory(dir=disk(), prefix="store-bench-") as name:
         folder = Path(name)
         store, small, large = (_filled(folder / name, cached) for name, cached in _STORES)
-        ours, bare = _take_turns(_redeeming(store, SMALL), _bare(folder / "bare.db", store))
+        ours, bare = _take_turns(_redeeming(store, SMALL), bare_commits(folder / "bare.db", store))
         yield Measurement("store.redemption", ours, "us", "bare sqlite3 FULL commit of the same rows", ours / bare)
         many, few = _take_turns(_redeeming(large, LARGE), _redeeming(small, SMALL))
         yield Measurement("store.redemption_at_1000000", many, "us", "the same at 1000 entitlements", many / few)
@@ -72,7 +72,7 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
     return redeem
 
 
-def _bare(path: Path, model: Store) -> Callable[[], None]:
+def bare_commits(path: Path, model: Store) -> Callable[[], None]:
     """Commit, with the same tables, pragmas and bytes, and nothing else, what a redemption commits."""
     source = _filled(path.parent / "model", SMALL)
     _redeeming(source, SMALL)()
@@ -138,6 +138,6 @@ def _claims(cti: bytes) -> Claims:
     )  # fmt: skip
 
 
-def _disk() -> Path:
+def disk() -> Path:
     """A folder on a disk: a commit to memory would cost nothing, and the ratios would say nothing."""
     return Path(os.environ.get("TMPDIR", "/var/tmp"))

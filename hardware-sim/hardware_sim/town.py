@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -85,8 +85,28 @@ class Town:
     codes: Mapping[str, str]
 
 
+Sold = tuple[dict[str, str], list[dict[str, object]]]  # codes by name, and the orders behind them
+
+
 def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
     """Make a town in ``folder``, which must be empty. ``camera_index``: use that V4L2 camera in the profile."""
+    return _found(folder, _codes, now_s=now_s, camera_index=camera_index)
+
+
+def found_with_vouchers(folder: Path, count: int, *, now_s: int) -> Town:
+    """Make a town that sold ``count`` vouchers and nothing else."""
+
+    def sell(keys: KeyFolder, now_s: int) -> Sold:
+        market = _Market(keys, now_s)
+        codes = {f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF) for number in range(count)}
+        return codes, market.orders
+
+    return _found(folder, sell, now_s=now_s)
+
+
+def _found(
+    folder: Path, sell: Callable[[KeyFolder, int], Sold], *, now_s: int, camera_index: int | None = None
+) -> Town:
     keys = key_folder.create(
         folder / "keys",
         Fleet(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
@@ -106,7 +126,7 @@ def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
         mqtt=files.mqtt_section(DEVICE, site),
     )
     profile.write_text(text, encoding="utf-8")
-    codes, orders = _codes(keys, now_s)
+    codes, orders = sell(keys, now_s)
     (folder / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8")
     return Town(
         files=files,
@@ -156,36 +176,45 @@ def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:
     )
 
 
-def _codes(keys: KeyFolder, now_s: int) -> tuple[dict[str, str], list[dict[str, object]]]:
-    """The codes of a busy day, and the orders behind those that the platform sold."""
-    issuer = keys.signer(Purpose.TOKEN)
-    orders: list[dict[str, object]] = []
+class _Market:
+    """Where orders are sold: remembers them, and signs their codes."""
 
-    def grant(order: str, kind: Kind) -> Grant:
-        start_s, end_s = now_s - _HOUR_S, now_s + _DAY_S
+    def __init__(self, keys: KeyFolder, now_s: int) -> None:
+        self.issuer = keys.signer(Purpose.TOKEN)
+        self.orders: list[dict[str, object]] = []
+        self._now_s = now_s
+
+    def grant(self, order: str, kind: Kind) -> Grant:
+        """What a code of this order asserts."""
         return Grant(
             cti=os.urandom(16),
             issuer=ISSUER,
             audience=SITE,
-            not_before_s=start_s,
-            expires_at_s=end_s,
+            not_before_s=self._now_s - _HOUR_S,
+            expires_at_s=self._now_s + _DAY_S,
             order_id=order,
             kind=kind,
             amount_minor=1990 if kind is Kind.WRITE_OFF else None,
             currency="CNY" if kind is Kind.WRITE_OFF else None,
-            status_index=len(orders) + 16,
+            status_index=len(self.orders) + 16,
         )
 
-    def sell(order: str, kind: Kind, **more: object) -> str:
-        sold = grant(order, kind)
-        orders.append(
+    def sell(self, order: str, kind: Kind, **more: object) -> str:
+        """Sell an order homed on the device; return its code."""
+        sold = self.grant(order, kind)
+        self.orders.append(
             {"cti": sold.cti.hex(), "order_id": order, "kind": kind.code, "home_site": SITE, "home_device": DEVICE}
             | ({"compartments": ["A1"]} if kind is Kind.PICKUP else {"amount_minor": 1990, "currency": "CNY"})
             | more
         )
-        return issue_token(sold, issuer)
+        return issue_token(sold, self.issuer)
 
-    voucher = grant("X-2001", Kind.WRITE_OFF)
+
+def _codes(keys: KeyFolder, now_s: int) -> Sold:
+    """The codes of a busy day, and the orders behind those that the platform sold."""
+    market = _Market(keys, now_s)
+    issuer, sell = market.issuer, market.sell
+    voucher = market.grant("X-2001", Kind.WRITE_OFF)
     expired = replace(voucher, not_before_s=now_s - 2 * _DAY_S, expires_at_s=now_s - _DAY_S)
     codes = {
         "pickup": sell("P-1001", Kind.PICKUP),
@@ -204,7 +233,7 @@ def _codes(keys: KeyFolder, now_s: int) -> tuple[dict[str, str], list[dict[str, 
         "revoked": issue_token(replace(voucher, status_index=_REVOKED_INDEX), issuer),
         "foreign": FOREIGN,
     }
-    return codes, orders
+    return codes, market.orders
 
 
 def forge(token: str) -> str:

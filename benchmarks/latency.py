@@ -1,0 +1,226 @@
+"""From a readable frame to the lamp, with the redemption on disk; and what the process weighs.
+
+Each voucher is shown once, as a 1280x720 frame, to the daemon's own loop; the lamp is a stamp of the clock.
+Between two scans bare SQLite commits the same rows on the same disk: decode and that commit are the peer.
+What is ours is a scan without its decode and without the COMMIT statements that it waited for. Weight and
+start are held against a process that only imports the libraries that a scanner imports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import structlog
+from hardware_sim.camera import Scene, SimCamera
+from hardware_sim.condition import CLEAN
+from hardware_sim.doors import Doors
+from hardware_sim.kiosk import provision
+from hardware_sim.render import render
+from hardware_sim.town import Town, found_with_vouchers
+from hardware_sim.wiring import wired_factory
+from numpy.typing import NDArray
+
+from benchmarks.measurement import Measurement
+from benchmarks.store import bare_commits, disk
+from edge.bootstrap import build_parts, build_scanner
+from edge.config import Profile, parse_profile
+from edge.daemon import Daemon
+from edge.instant import Instant
+from edge.panel import Panel
+from edge.ports import Decoder, Frame, Signal, Symbol
+from edge.store.opening import open_store
+
+SCANS = 200
+WARM_UP = 10
+STARTS = 5
+_IMPORTS = "import cbor2, click, cryptography.hazmat.primitives.asymmetric.ec, cv2, gpiozero, numpy, pydantic, sqlite3"
+_IMPORTS += ", structlog, zxingcpp, tomllib; from pyzbar import pyzbar"
+
+
+def measure() -> Iterator[Measurement]:
+    """Yield latencies in milliseconds, then weight in MiB and start in seconds against bare imports."""
+    with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
+        yield from _latencies(Path(name))
+    yield from _footprint()
+
+
+@dataclass(slots=True)
+class _Stamps:
+    """A lamp, a decoder and a source of frames that remember when."""
+
+    decoder: Decoder
+    frame: Frame | None = None
+    decoded_ms: float = 0.0
+    lit_ns: int = 0
+    committed_ms: float = 0.0
+    signals: list[Signal] = field(default_factory=list)
+
+    def take(self, timeout_s: float) -> Frame | None:
+        del timeout_s
+        frame, self.frame = self.frame, None
+        return frame
+
+    def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
+        began_ns = time.monotonic_ns()
+        symbols = self.decoder.decode(grey)
+        self.decoded_ms = (time.monotonic_ns() - began_ns) / 1e6
+        return symbols
+
+    def show(self, signal: Signal) -> None:
+        self.lit_ns = time.monotonic_ns()
+        self.committed_ms = _TimedConnection.committed_ns / 1e6
+        self.signals.append(signal)
+
+    def close(self) -> None:
+        pass
+
+
+class _TimedConnection(sqlite3.Connection):
+    """Adds up how long COMMIT statements take: the disk's share of a scan."""
+
+    committed_ns = 0
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        began_ns = time.monotonic_ns()
+        cursor = super().execute(sql, *parameters)
+        if sql == "COMMIT":
+            _TimedConnection.committed_ns += time.monotonic_ns() - began_ns
+        return cursor
+
+
+def _latencies(folder: Path) -> Iterator[Measurement]:
+    now_s = int(time.time())
+    town = found_with_vouchers(folder / "town", SCANS, now_s=now_s)
+    provision(town, now=Instant(unix_s=now_s))
+    model = open_store(folder / "model", device_id="bench", now_s=now_s, random_bytes=os.urandom).store
+    assert model is not None
+    commit = bare_commits(folder / "bare.db", model)
+    rng = np.random.default_rng(1)
+    totals: list[float] = []
+    decodes: list[float] = []
+    commits: list[float] = []
+    ours: list[float] = []
+    with (
+        patch("edge.store.store.sqlite3.connect", partial(sqlite3.connect, factory=_TimedConnection)),
+        _scanner(town) as (
+            daemon,
+            stamps,
+        ),
+    ):
+        for token in town.codes.values():
+            picture = render(token, CLEAN, rng=rng)
+            began_ns = time.monotonic_ns()
+            commit()
+            commits.append((time.monotonic_ns() - began_ns) / 1e6)
+            stamps.frame = Frame(grey=picture, number=len(totals), captured_ns=time.monotonic_ns())
+            captured_ns = stamps.frame.captured_ns
+            _TimedConnection.committed_ns = 0
+            daemon.step()
+            assert stamps.signals[-1] is Signal.GO, stamps.signals
+            totals.append((stamps.lit_ns - captured_ns) / 1e6)
+            decodes.append(stamps.decoded_ms)
+            ours.append(totals[-1] - stamps.decoded_ms - stamps.committed_ms)
+    model.close()
+    yield from _summary(totals[WARM_UP:], decodes[WARM_UP:], commits[WARM_UP:])
+    yield Measurement("latency.ours_beyond_decode_and_commit_p50", statistics.median(ours[WARM_UP:]), "ms")
+
+
+def _summary(totals: list[float], decodes: list[float], commits: list[float]) -> Iterator[Measurement]:
+    centiles = statistics.quantiles(totals, n=100)
+    peers = statistics.median(d + c for d, c in zip(decodes, commits, strict=True))
+    peer = "decode + bare commit"
+    yield Measurement("latency.frame_to_lamp_p50", centiles[49], "ms", peer, centiles[49] / peers)
+    yield Measurement("latency.frame_to_lamp_p99", centiles[98], "ms", peer, centiles[98] / peers)
+    yield Measurement("latency.decode_p50", statistics.median(decodes), "ms")
+    yield Measurement("latency.bare_commit_p50", statistics.median(commits), "ms")
+
+
+class _scanner:  # noqa: N801 - a context manager
+    """The daemon of ``town`` with stamps for lamp and frames; nothing of it sleeps."""
+
+    def __init__(self, town: Town) -> None:
+        profile = parse_profile(town.profile.read_text(encoding="utf-8"))
+        assert isinstance(profile, Profile)
+        scene = Scene(width_px=160, height_px=120)
+        factory = wired_factory(profile.locker, Doors(profile.locker.compartments))
+        parts = build_parts(profile, pin_factory=factory, open_camera=lambda: SimCamera(scene, frame_rate_hz=5))
+        silent = structlog.wrap_logger(None, processors=[_drop])
+        self._built = build_scanner(profile, town.data, parts, log=silent, synchronised=lambda: True)
+
+    def __enter__(self) -> tuple[Daemon, _Stamps]:
+        daemon = self._built.__enter__()
+        stamps = _Stamps(daemon.decoder)
+        daemon.frames, daemon.decoder, daemon.panel = stamps, stamps, Panel(stamps, hold_s=3600)
+        return daemon, stamps
+
+    def __exit__(self, *error: object) -> None:
+        self._built.__exit__(None, None, None)
+
+
+def _drop(_logger: object, _level: str, line: object) -> str:
+    return json.dumps(line, default=str)
+
+
+def _footprint() -> Iterator[Measurement]:
+    """The scanner's process against one that only imports the same libraries, taking turns."""
+    with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
+        now_s = int(time.time())
+        town = found_with_vouchers(Path(name), 10, now_s=now_s)
+        provision(town, now=Instant(unix_s=now_s))
+        pairs = [(_start_scanner(town), _start_imports()) for _ in range(STARTS)]
+    ready_s, weight_mib = (statistics.median(pair[0][index] for pair in pairs) for index in (0, 1))
+    bare_s, bare_mib = (statistics.median(pair[1][index] for pair in pairs) for index in (0, 1))
+    yield Measurement("latency.resident_memory", weight_mib, "MiB", "bare imports", weight_mib / bare_mib)
+    yield Measurement("latency.start_to_scanning", ready_s, "s", "bare imports", ready_s / bare_s)
+
+
+def _start_scanner(town: Town) -> tuple[float, float]:
+    """Seconds until it scans, and its resident memory in MiB then."""
+    command = [str(Path(sys.executable).with_name("edge-scanner")), "run", "--profile", str(town.profile)]
+    began_s = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--data", str(town.data)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"},
+    )
+    assert process.stdout is not None
+    while b'"started"' not in process.stdout.readline():
+        assert process.poll() is None, "the scanner did not start"
+    ready_s = time.monotonic() - began_s
+    weight_mib = _resident_mib(process.pid)
+    process.terminate()
+    process.communicate()
+    return ready_s, weight_mib
+
+
+def _start_imports() -> tuple[float, float]:
+    """The same for a process that imports and does nothing else."""
+    began_s = time.monotonic()
+    code = f"{_IMPORTS}; print('ready', flush=True); input()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    ready_s = time.monotonic() - began_s
+    weight_mib = _resident_mib(process.pid)
+    process.communicate(b"\n")
+    return ready_s, weight_mib
+
+
+def _resident_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024

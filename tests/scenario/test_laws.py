@@ -1,0 +1,417 @@
+"""The laws of the house that the store, the decision and the redemption keep (docs/architecture.md, "The laws").
+
+Threads and processes race, the disk fills, the clock jumps, and the process is killed at every statement.
+"""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.instant import ClockTrust
+from edge.messages import WORDS
+from edge.pickup import DoorTimes, Pickups
+from edge.store import intents, journal, ledger, outbox
+from edge.store.exceptions import ExceptionKind
+from edge.store.store import FILE, connect
+from edge.token.claims import Kind, Refusal
+from edge.token.rejection import Rejection
+from edge.verdict import Verdict
+from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+
+ROOT = Path(__file__).parent.parent.parent
+TIMES = DoorTimes(open_s=10, close_s=90)
+
+
+def honoured(store, claims):
+    """Uses of a code that no reversal took back."""
+    rows = ledger.rows(store, cti=claims.cti)
+    return len([row for row in rows if row.use_no]) - len([row for row in rows if row.reverses])
+
+
+def assert_ledger_and_outbox_agree(store):
+    """Every ledger row has its event, every such event its row, and the events have no gap."""
+    events = outbox.pending(store, limit=10_000)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    told = {(event.epoch, event.seq): event for event in events if event.type in ("redeemed", "reversed")}
+    written = {(row.epoch, row.seq): row for row in ledger.rows(store, limit=10_000)}
+    assert told.keys() == written.keys()
+    for place, row in written.items():
+        event = told[place]
+        assert event.body["cti"] == row.cti.hex()
+        assert event.at == row.at
+        assert event.type == ("reversed" if row.reverses else "redeemed")
+    with store.read() as connection:
+        orphans = connection.execute("SELECT count(*) FROM intent WHERE ledger_id NOT IN (SELECT id FROM ledger)")
+        assert orphans.fetchone() == (0,)
+
+
+# Law 1: durable before visible
+
+
+class Witness:
+    """A lock, a door and a lamp that look, from a connection of their own, at what is on disk when they are told."""
+
+    def __init__(self, folder):
+        self.folder, self.seen = folder, []
+
+    def compartments(self):
+        return frozenset({"A"})
+
+    def look(self):
+        other = connect(self.folder / FILE, read_only=True)
+        try:
+            rows = other.execute("SELECT l.cti, i.state FROM ledger l LEFT JOIN intent i ON i.ledger_id = l.id")
+            self.seen.append(rows.fetchall())
+        finally:
+            other.close()
+
+    def pulse(self, compartment):
+        self.look()
+
+    def is_open(self, compartment):
+        return False
+
+    def close(self):
+        pass
+
+
+def test_a_lock_is_told_only_what_another_process_can_already_read(tmp_path):
+    store, claims, witness = open_at(tmp_path), code(kind=Kind.PICKUP), Witness(tmp_path)
+    deliver(store, order(claims))
+    pickups = Pickups(store, witness, witness, times=TIMES, random_bytes=os.urandom)
+    outcome = redeemer(store).redeem(claims, NOON)
+    pickups.begin(outcome.intents, 0.0, NOON)
+    assert witness.seen == [[(claims.cti, "pulsing")]]
+
+
+def test_an_honoured_verdict_is_returned_only_when_another_process_can_read_it(tmp_path):
+    store, witness = open_at(tmp_path), Witness(tmp_path)
+    codes = [code() for _ in range(5)]
+    deliver(store, *(order(claims) for claims in codes))
+    for number, claims in enumerate(codes, start=1):
+        assert redeemer(store).redeem(claims, NOON).honoured
+        witness.look()
+        assert (len(witness.seen[-1]), witness.seen[-1][-1][0]) == (number, claims.cti)
+
+
+# Law 2: nothing lost, nothing twice
+
+
+class Failing:
+    """A connection that fails at its ``n``-th statement as a disk does."""
+
+    def __init__(self, connection, at_statement):
+        self._connection, self._left = connection, at_statement
+
+    def execute(self, *statement):
+        self._left -= 1
+        if self._left == 0:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR_WRITE"
+            raise error
+        return self._connection.execute(*statement)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+
+@pytest.mark.parametrize("kind", [Kind.WRITE_OFF, Kind.PICKUP])
+def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(tmp_path, kind):
+    store, claims = open_at(tmp_path), code(kind=kind)
+    deliver(store, order(claims))
+    real = store.connection()
+    for statement in range(1, 30):
+        store._mine.connection = Failing(real, statement)
+        outcome = redeemer(store).redeem(claims, NOON)
+        store._mine.connection = real
+        if outcome.honoured:
+            break
+        assert outcome.reason is Verdict.STORE_UNAVAILABLE
+        assert (ledger.count(store), outbox.backlog(store).pending, journal.rows(store)) == (0, 0, [])
+    assert statement > 6, "it was tried at every statement"
+    assert_ledger_and_outbox_agree(store)
+
+
+def test_a_full_disk_honours_nothing_and_is_a_verdict_with_a_name(tmp_path):
+    store = open_at(tmp_path)
+    codes = [code(order_id="A" * 40) for _ in range(400)]
+    deliver(store, *(order(claims) for claims in codes))
+    (pages,) = store.connection().execute("PRAGMA page_count").fetchone()
+    store.connection().execute(f"PRAGMA max_page_count = {pages + 8}")
+    outcomes = [redeemer(store).redeem(claims, NOON) for claims in codes]
+    refused = [outcome for outcome in outcomes if not outcome.honoured]
+    assert {outcome.reason for outcome in refused} == {Verdict.STORE_UNAVAILABLE}
+    assert "full" in refused[0].detail
+    assert ledger.count(store) == len(codes) - len(refused)
+    assert_ledger_and_outbox_agree(store)
+    store.connection().execute("PRAGMA max_page_count = 100000")
+    assert redeemer(store).redeem(codes[-1], NOON).honoured, "and it goes on when there is room"
+
+
+@pytest.mark.parametrize("cut_at", range(0, 100, 7))
+def test_a_log_that_was_cut_anywhere_by_a_power_cut_shows_whole_redemptions_only(tmp_path, cut_at):
+    store = open_at(tmp_path / "a")
+    codes = [code() for _ in range(4)]
+    deliver(store, *(order(claims) for claims in codes))
+    store.checkpoint()
+    for claims in codes:
+        redeemer(store).redeem(claims, NOON)
+    (tmp_path / "b").mkdir()
+    log = (tmp_path / "a" / f"{FILE}-wal").read_bytes()
+    (tmp_path / "b" / FILE).write_bytes((tmp_path / "a" / FILE).read_bytes())
+    (tmp_path / "b" / f"{FILE}-wal").write_bytes(log[: len(log) * cut_at // 100])
+    after = open_at(tmp_path / "b")
+    assert_ledger_and_outbox_agree(after)
+    for claims in codes:
+        deliver(after, order(claims))
+        redeemer(after).redeem(claims, NOON)
+        assert honoured(after, claims) == 1
+
+
+# Law 3: once is once
+
+
+@settings(max_examples=15, deadline=None)
+@given(quantity=st.integers(1, 4), scanners=st.integers(2, 6), each=st.integers(1, 3))
+def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(tmp_path_factory, quantity, scanners, each):
+    store, claims = open_at(tmp_path_factory.mktemp("race"), busy_timeout_s=30), code(quantity=quantity)
+    deliver(store, order(claims))
+    shared, start, outcomes = redeemer(store), threading.Barrier(scanners), []
+
+    def scan():
+        start.wait()
+        outcomes.extend(shared.redeem(claims, NOON) for _ in range(each))
+
+    threads = [threading.Thread(target=scan) for _ in range(scanners)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    green = [outcome for outcome in outcomes if outcome.honoured]
+    assert len(green) == min(quantity, scanners * each) == honoured(store, claims)
+    assert {outcome.reason for outcome in outcomes} <= {Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED}
+    assert_ledger_and_outbox_agree(store)
+    store.close()
+
+
+RACER = """
+import json, os, sys, time
+from pathlib import Path
+from tests.shop import NOON, code, open_at, redeemer
+folder, me, go = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+store = open_at(folder, busy_timeout_s=30)
+numbers = list(range(1, 31))
+numbers = numbers[me * 7 :] + numbers[: me * 7]
+time.sleep(max(0.0, go - time.time()))
+codes = {n: code(cti=n.to_bytes(16, "big"), quantity=1 + n % 2) for n in numbers}
+print(json.dumps([n for n in numbers if redeemer(store).redeem(codes[n], NOON).honoured]))
+"""
+
+
+def test_processes_racing_on_the_same_codes_honour_each_at_most_its_quantity(tmp_path):
+    import time
+
+    store = open_at(tmp_path)
+    codes = {n: code(cti=n.to_bytes(16, "big"), quantity=1 + n % 2) for n in range(1, 31)}
+    deliver(store, *(order(claims) for claims in codes.values()))
+    go = str(time.time() + 2.0)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    racers = [
+        subprocess.Popen([sys.executable, "-c", RACER, tmp_path, str(me), go], stdout=subprocess.PIPE, env=environment)
+        for me in range(4)
+    ]
+    green = [n for racer in racers for n in json.loads(racer.communicate()[0])]
+    for n, claims in codes.items():
+        assert green.count(n) == claims.quantity == honoured(store, claims)
+    assert_ledger_and_outbox_agree(store)
+
+
+jumps = st.lists(
+    st.tuples(st.integers(-(10**9), 10**9), st.sampled_from(ClockTrust), st.booleans()), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(quantity=st.integers(1, 3), jumps=jumps, kind=st.sampled_from([Kind.WRITE_OFF, Kind.PICKUP]))
+def test_a_clock_that_jumps_both_ways_honours_no_code_more_often(tmp_path_factory, quantity, jumps, kind):
+    folder = tmp_path_factory.mktemp("jumps")
+    store, claims = open_at(folder), code(quantity=quantity, kind=kind, not_before_s=0, expires_at_s=2**33 - 1)
+    deliver(store, order(claims))
+    for seconds, trust, restart in jumps:
+        redeemer(store).redeem(claims, at(seconds, trust))
+        if restart:
+            store.close()
+            store = open_at(folder, now_s=at(seconds).unix_s)
+        assert honoured(store, claims) <= quantity
+    assert_ledger_and_outbox_agree(store)
+    store.close()
+
+
+def test_the_database_itself_refuses_a_second_row_for_the_same_use(tmp_path):
+    store, claims = open_at(tmp_path), code()
+    deliver(store, order(claims))
+    redeemer(store).redeem(claims, NOON)
+    columns = "cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq"
+    with pytest.raises(sqlite3.IntegrityError), store.transaction() as connection:
+        connection.execute(f"INSERT INTO ledger ({columns}) SELECT {columns} FROM ledger")
+
+
+def test_a_use_is_taken_back_once(tmp_path):
+    store, claims = open_at(tmp_path), code()
+    deliver(store, order(claims))
+    use = redeemer(store).redeem(claims, NOON).ledger_id
+    with store.transaction() as connection:
+        said = {"reason": "test", "now": NOON, "operator": None}
+        assert ledger.write_reversal(connection, use, event_id="1", **said) is not None
+        assert ledger.write_reversal(connection, use, event_id="2", **said) is None
+    assert redeemer(store).redeem(claims, NOON).honoured
+    assert honoured(store, claims) == 1
+
+
+# Laws 2, 3 and 5 together: killed at every statement
+
+
+class LoudLocker:
+    """A lock that writes each pulse to a file, so that it is known after the process is dead."""
+
+    def __init__(self, path):
+        self.path = path
+        self.is_really_open = False
+
+    def compartments(self):
+        return frozenset({"A"})
+
+    def pulse(self, compartment):
+        with self.path.open("a") as file:
+            file.write(compartment)
+        self.is_really_open = True
+
+    def is_open(self, compartment):
+        return self.is_really_open
+
+    def close(self):
+        pass
+
+    @property
+    def pulses(self):
+        return len(self.path.read_text()) if self.path.exists() else 0
+
+
+def pick_up(folder, claims, kill_at):
+    """Scan, open, take, shut; killed before the ``kill_at``-th statement. Runs in a child that may not return."""
+    store, locker = open_at(folder), LoudLocker(folder / "pulses")
+    left = kill_at
+
+    def count(_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    store.connection().set_trace_callback(count)
+    pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
+    outcome = redeemer(store).redeem(claims, NOON)
+    (folder / "green").write_text(str(outcome.honoured))
+    pickups.begin(outcome.intents, 0.0, NOON)
+    pickups.tick(1.0, at(1))
+    locker.is_really_open = False
+    pickups.tick(2.0, at(2))
+
+
+def in_a_child(work):
+    """Run ``work`` in a forked process; return whether it lived to the end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the child failed by itself"
+    return os.WIFEXITED(status)
+
+
+@pytest.mark.parametrize("door_after", ["open", "shut"])
+def test_killed_before_any_statement_of_a_pickup_nothing_is_lost_doubled_or_pulsed_by_itself(tmp_path, door_after):
+    kill_at, lived = 0, False
+    while not lived:
+        kill_at += 1
+        folder, claims = tmp_path / str(kill_at), code(kind=Kind.PICKUP)
+        store = open_at(folder)
+        deliver(store, order(claims))
+        store.close()
+        lived = in_a_child(lambda folder=folder, claims=claims, n=kill_at: pick_up(folder, claims, n))
+        assert_sound_after_a_start(folder, claims, door_is_open=door_after == "open")
+    assert kill_at > 20, "there were statements to be killed at"
+
+
+def assert_sound_after_a_start(folder, claims, *, door_is_open):
+    store, locker = open_at(folder), LoudLocker(folder / "pulses")
+    was_green, pulses = (folder / "green").exists(), locker.pulses
+    locker.is_really_open = door_is_open and pulses > 0
+    assert_ledger_and_outbox_agree(store)
+    if was_green:
+        assert len([row for row in ledger.rows(store) if row.use_no]) == 1, "what was green is on disk"
+    pulsed = [row for row in live_and_ended(store) if row.pulsed_s is not None]
+    assert pulses <= len(pulsed), "no pulse without its intent on disk"
+    pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
+    pickups.recover(0.0, at(10))
+    pickups.tick(1.0, at(11))
+    pickups.tick(20.0, at(30))
+    assert locker.pulses == pulses, "a start pulses nothing"
+    assert_ledger_and_outbox_agree(store)
+    outcome = redeemer(store).redeem(claims, at(40))
+    assert honoured(store, claims) == 1
+    assert outcome.reason in (Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED)
+    store.close()
+
+
+def live_and_ended(store):
+    return [row for use in ledger.rows(store) for row in intents.of_ledger(store, use.id)]
+
+
+# Law 8: every refusal has one reason code
+
+
+def test_no_two_reasons_share_a_code_and_each_has_its_words():
+    for reasons in (Verdict, Rejection, ExceptionKind):
+        assert len({reason.value for reason in reasons}) == len(list(reasons)) == len(reasons.__members__)
+    shared = {reason.value for reason in Verdict} & {reason.value for reason in Rejection}
+    assert shared == {"expired", "revoked"}, "one code each, whether the token or the order says so"
+    assert {reason.value for reason in (*Verdict, *Rejection)} == {reason.value for reason in WORDS}
+
+
+def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tmp_path):
+    store = open_at(tmp_path)
+    early, foreign, unknown = code(not_before_s=NOON.unix_s + 1), code(audience="site-9"), code()
+    deliver(store, order(early), order(foreign))
+    reasons = [redeemer(store).redeem(claims, NOON).reason.value for claims in (early, foreign, unknown)]
+    known = Refusal(reason=Rejection.STATUS_STALE, detail="", claims=early)
+    reasons.append(redeemer(store).refuse(known, NOON).reason.value)
+    assert reasons == ["too_early", "wrong_site", "needs_online", "status_stale"]
+    assert [row.reason for row in journal.rows(store)] == reasons
+    assert [event.body["reason"] for event in outbox.pending(store)] == reasons
+
+
+def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
+    store = open_at(tmp_path)
+    refusal = Refusal(reason=Rejection.SIGNATURE_INVALID, detail="no key fits", claims=None)
+    assert redeemer(store).refuse(refusal, NOON, decode_ms=3.5).journal_id
+    (row,) = journal.rows(store)
+    assert (row.reason, row.detail, row.decode_ms) == ("signature_invalid", "no key fits", 3.5)
+    assert outbox.pending(store) == []
+
+
+def test_without_a_store_every_believed_code_is_refused_by_that_name():
+    outcome = redeemer(None).redeem(code(), NOON)
+    assert (outcome.reason, outcome.honoured, outcome.journal_id) == (Verdict.STORE_UNAVAILABLE, False, None)

@@ -31,7 +31,7 @@ from sync.topics import device_filters
 from sync.uplink import Uplink
 
 HEALTH_FILE = "sync-health.json"
-HEALTH_EVERY_S = 5.0
+HEALTH_EVERY_S = 2.0
 FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
 
 

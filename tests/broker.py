@@ -21,14 +21,14 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def until(condition, timeout_s: float = 20.0, what: str = "condition"):
-    """Wait for ``condition()`` to be true and return its value."""
+def until(condition, timeout_s: float = 20.0, what="condition"):
+    """Wait for ``condition()`` to be true and return its value. ``what`` may be called to say how it is instead."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.03)
-    raise AssertionError(f"not within {timeout_s} s: {what}")
+    raise AssertionError(f"not within {timeout_s} s: {what() if callable(what) else what}")
 
 
 class Process:

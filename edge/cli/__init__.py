@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 
 import click
 
@@ -44,6 +43,8 @@ class _LazyGroup(click.Group):
 
     @staticmethod
     def _elsewhere() -> dict[str, str]:
+        from importlib.metadata import entry_points  # slow to import, and `run` does not need it
+
         return {point.name: point.value for point in entry_points(group="edge_scanner.commands")}
 
 

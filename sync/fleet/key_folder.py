@@ -105,7 +105,7 @@ def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> 
 
 
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write ``path`` as a whole or not at all, with ``mode`` from its first byte."""
+    """Write ``path`` as a whole or not at all, durably, with ``mode`` from its first byte."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -114,6 +114,11 @@ def replace_file(path: Path, content: bytes, *, mode: int) -> None:
         file.flush()
         os.fsync(descriptor)
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # or a power cut could bring an older version number back
+    finally:
+        os.close(folder)
 
 
 def _pem(private: PrivateKey) -> bytes:

@@ -16,6 +16,7 @@ from edge.token.purpose import Purpose
 from edge.token.roots import read_roots
 from edge.token.status import sign_status_list, status_list
 from edge.token.trust import open_trust_list
+from sync.fleet import qr
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
 from sync.fleet.qr import read_back, render
@@ -191,6 +192,13 @@ def test_pictures_are_read_back_before_they_are_kept(fleet):
         assert grey.shape[0] <= 8 * (53 + 8)  # version 9 and its quiet zone
     assert read_back(render("ES1:A")) == b"ES1:A"
     assert read_back(b"not a picture") is None
+
+
+def test_a_picture_that_reads_as_something_else_is_not_kept(fleet, monkeypatch):
+    monkeypatch.setattr(qr, "render", lambda token: render(token[:-1]))
+    options = ("--keys", fleet / "keys", *PICKUP, "--qr-dir", fleet / "codes")
+    assert "did not read back" in run(edge_fleet, "issue", *options, exit_code=1).stderr
+    assert list((fleet / "codes").iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from edge.token.claims import Refusal
 from edge.token.rejection import Refused
 from tests.shared_data import shared_data, shared_json
 from tests.unit.token import vector_keys
-from tests.unit.token.issuing import reason, scan, wrap
+from tests.unit.token.issuing import ed25519, reason, scan, wrap
 
 WG = [
     *(f"sign1-tests/sign-pass-0{n}" for n in (1, 2, 3)),
@@ -130,6 +130,18 @@ def test_a_payload_is_in_the_message_or_apart_and_never_both_or_neither():
     detached = message[:7] + b"\xf6" + message[-66:]
     with pytest.raises(Refused, match="cose_structure"):
         cose.verify(detached, key, cose.VECTORS)
+
+
+@pytest.mark.parametrize("where", ["protected", "unprotected"])
+def test_even_the_core_refuses_a_critical_header_that_nobody_understands(where):
+    key = ed25519("signer")
+    headers = {"protected": {1: -8}, "unprotected": {}}
+    headers[where] |= {2: [-70_000], -70_000: 0}
+    protected = cbor.encode(headers["protected"])
+    signature = key.sign(cose.signed_bytes(cose.signed_prefix(protected, b""), b"payload"))
+    message = b"\xd2" + cbor.encode([protected, headers["unprotected"], b"payload", signature])
+    with pytest.raises(Refused, match="header_set"):
+        cose.verify(message, key.public.raw, cose.VECTORS)
 
 
 def test_a_cwt_of_rfc_8392_gives_its_claims():

@@ -102,20 +102,27 @@ def test_a_malleable_signature_makes_another_text_but_not_another_identity():
     """(r, n - s) holds as well as (r, s): the text and the signature must never identify a redemption."""
     first = token(ISSUER_P256)
     message = base45.decode(first[4:])
-    r, s = message[-64:-32], int.from_bytes(message[-32:], "big")
+    s = int.from_bytes(message[-32:], "big")
     second = wrap(message[:-32] + (P256_ORDER - s).to_bytes(32, "big"))
     assert first != second
     one, two = scan(first), scan(second)
     assert isinstance(one, Claims)
     assert one == two
     assert one.cti == two.cti
-    assert r
 
 
 def test_a_der_signature_is_refused():
     message = base45.decode(token(ISSUER_P256)[4:])
     der = encode_dss_signature(int.from_bytes(message[-64:-32], "big"), int.from_bytes(message[-32:], "big"))
     assert reason(wrap(message[:-66] + cbor.encode(der))) == "signature_invalid"
+
+
+def test_a_signature_has_one_length_so_that_no_zero_can_be_slipped_in():
+    message = base45.decode(token(ISSUER_P256)[4:])
+    r, s = message[-64:-32], message[-32:]
+    assert reason(wrap(message[:-66] + cbor.encode(r + s))) == "accepted"
+    assert reason(wrap(message[:-66] + cbor.encode(r + b"\x00" + s))) == "signature_invalid"
+    assert reason(wrap(message[:-66] + cbor.encode(b"\x00" + r + s))) == "signature_invalid"
 
 
 @pytest.mark.parametrize("r", [0, 1, P256_ORDER, 2**256 - 1])

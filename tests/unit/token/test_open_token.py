@@ -192,6 +192,8 @@ def test_a_key_outside_its_window_signs_nothing():
 
 def test_a_document_key_signs_no_token():
     assert reason(token(STATUS)) == "key_scope"
+    generous = trusted(STATUS, Purpose.STATUS_LIST, issuers=frozenset({"platform"}), kinds=frozenset(Kind))
+    assert reason(token(STATUS), trust=trust_list(generous)) == "key_scope"
     assert reason(token(ed25519("stranger"))) == "key_unknown"
 
 

@@ -19,7 +19,7 @@ from edge.clock import synchronised_by_systemd
 from edge.config import Camera, Mqtt, Profile, parse_profile
 from edge.doctor.broker import read_certificate, try_broker
 from edge.doctor.machine_facts import read_board, read_disk
-from edge.doctor.vitals import CameraFact, ClockFact, Daemon, KeysFact, PinsFact, StoreFact, Unknown, Vitals
+from edge.doctor.vitals import CameraFact, ClockFact, Daemon, KeysFact, NodeFact, PinsFact, StoreFact, Unknown, Vitals
 from edge.instant import ClockTrust, Instant
 from edge.store import documents
 from edge.store.opening import open_for_reading
@@ -56,6 +56,7 @@ def collect(profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s
         **common,  # type: ignore[arg-type]
         camera=_guarded(lambda: read_camera(profile.camera, root)),
         pins=_guarded(lambda: read_pins(root)) if _uses_pins(profile) else None,
+        nodes=_guarded(lambda: read_nodes(profile)),
         keys=_guarded(lambda: read_keys(Path(profile.trust.roots_file), data, now_s)),
         certificate=_of(profile.mqtt, read_certificate),
         broker=_of(profile.mqtt, lambda mqtt: try_broker(mqtt, timeout_s)),
@@ -74,10 +75,8 @@ def _of(mqtt: Mqtt | None, read: Callable[[Mqtt], Fact]) -> Fact | Unknown | Non
 
 
 def _uses_pins(profile: Profile) -> bool:
-    lamps = profile.indicators
-    return bool(
-        profile.locker.compartments or {lamps.green_pin, lamps.amber_pin, lamps.red_pin, lamps.buzzer_pin} - {None}
-    )
+    locks = profile.locker.driver == "gpio" and profile.locker.compartments
+    return bool(profile.indicators.pins or locks or profile.trigger)
 
 
 def read_profile_file(file: Path) -> Profile | list[str]:
@@ -141,6 +140,21 @@ def read_pins(root: Path) -> PinsFact:
         usable=any(os.access(chip, os.R_OK | os.W_OK) for chip in chips),
         library=find_spec("lgpio") is not None,
         factory=os.environ.get("GPIOZERO_PIN_FACTORY"),
+    )
+
+
+def read_nodes(profile: Profile) -> tuple[NodeFact, ...]:
+    """The nodes of lock board and scan engines that the profile names."""
+    board, engines = profile.locker.board, profile.engines
+    named = [
+        ("lock board", board.port if board else None, "dialout", os.R_OK | os.W_OK),
+        ("serial engine", engines.serial.port if engines.serial else None, "dialout", os.R_OK | os.W_OK),
+        ("hid engine", engines.hid.device if engines.hid else None, "input", os.R_OK),
+    ]
+    return tuple(
+        NodeFact(part=part, node=node, present=Path(node).exists(), usable=os.access(node, rights), group=group)
+        for part, node, group, rights in named
+        if node is not None
     )
 
 

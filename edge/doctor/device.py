@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.config import Camera, Device, Profile
 from edge.doctor.finding import Finding, failure, not_told, ok, warning
-from edge.doctor.vitals import CameraFact, Daemon, PinsFact, StoreFact, Unknown
+from edge.doctor.vitals import CameraFact, Daemon, NodeFact, PinsFact, StoreFact, Unknown
 
 _HEALTH_STALE_S: Final = 30.0  # the scanner writes its health about once a second
 _DAY_S: Final = 86_400
@@ -119,6 +119,35 @@ def judge_pins(pins: PinsFact | Unknown | None) -> Finding:
             ("把运行用户加入 gpio 组，或以 root 检查", "put the scanner's user into the group gpio, or look as root"),
         )
     return ok("pins", "、".join(pins.chips), ", ".join(pins.chips))
+
+
+def judge_nodes(nodes: tuple[NodeFact, ...] | Unknown) -> list[Finding]:
+    """Lock boards and scan engines: that what the profile names is plugged in and may be used."""
+    if isinstance(nodes, Unknown):
+        return [not_told("nodes", nodes)]
+    return [_judge_node(node) for node in nodes]
+
+
+def _judge_node(node: NodeFact) -> Finding:
+    if not node.present:
+        return failure(
+            node.part,
+            (f"{node.node} 不存在", f"{node.node} is not there"),
+            (
+                "检查接线与供电；用 ls /dev/serial/by-id /dev/input/by-id 查看",
+                "check cable and power; ls /dev/serial/by-id /dev/input/by-id shows what is there",
+            ),
+        )
+    if not node.usable:
+        return failure(
+            node.part,
+            (f"无权使用 {node.node}", f"{node.node} may not be used by this user"),
+            (
+                f"把运行用户加入 {node.group} 组，或以 root 检查",
+                f"put the scanner's user into the group {node.group}, or look as root",
+            ),
+        )
+    return ok(node.part, node.node, node.node)
 
 
 def judge_store(store: StoreFact | Unknown, device: Device | None, now_s: int) -> Finding:

@@ -53,6 +53,17 @@ class PinsFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFact:
+    """A device node that the profile names: of a lock board or a scan engine."""
+
+    part: str
+    node: str
+    present: bool
+    usable: bool
+    group: str  # whose members may open such a node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFact:
     """The store, looked at and not changed."""
 
@@ -147,6 +158,7 @@ class Vitals:
     daemon: Daemon | Unknown | None = None  # None: the scanner has not run here
     camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
     pins: PinsFact | Unknown | None = None
+    nodes: tuple[NodeFact, ...] | Unknown = ()
     store: StoreFact | Unknown
     clock: ClockFact | Unknown
     keys: KeysFact | Unknown | None = None

@@ -14,6 +14,7 @@ from edge.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
+SCANNER_DEVICES = ("gpiochip", "media", "video4linux", "dma_heap", "ttyACM", "ttyUSB", "ttyAMA", "input")
 EXPOSURE_TENTHS = 15  # systemd-analyze security: 1.5 of 10
 
 each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
@@ -87,9 +88,9 @@ def test_the_scanner_has_no_network_in_two_independent_ways():
     assert unit.values("RestrictAddressFamilies") == ["AF_UNIX AF_NETLINK"]
 
 
-def test_only_the_scanner_may_touch_camera_and_pins():
+def test_only_the_scanner_may_touch_devices():
     nodes = {path.stem: {value.split()[0] for value in _Unit(path).values("DeviceAllow")} for path in UNITS}
-    assert nodes.pop("edge-scanner") == {"char-gpiochip", "char-media", "char-video4linux", "char-dma_heap"}
+    assert nodes.pop("edge-scanner") == {f"char-{name}" for name in SCANNER_DEVICES}
     assert not any(nodes.values())
 
 

@@ -52,11 +52,13 @@ def test_the_kernels_words_are_one_line_without_a_comment():
     assert all(f"`{word}`" in explained for word in text.split())
 
 
-def test_the_scanners_user_is_made_and_may_use_cameras_and_pins(root_with_users):
+def test_the_scanners_user_is_made_and_may_use_its_devices(root_with_users):
     groups = dict(line.split(":x:") for line in (root_with_users / "etc" / "group").read_text().splitlines())
     assert {name for name, rest in groups.items() if "edge-scanner" in rest.split(":")[1].split(",")} == {
         "gpio",
         "video",
+        "dialout",
+        "input",
     }
     assert "edge-scanner:x:" in (root_with_users / "etc" / "passwd").read_text()
 

@@ -20,6 +20,7 @@ from edge.doctor.vitals import (
     Daemon,
     DiskFact,
     KeysFact,
+    NodeFact,
     NotEnrolled,
     PinsFact,
     StoreFact,
@@ -138,6 +139,16 @@ def test_what_a_person_should_see_to_is_a_warning(part, vitals):
     assert state_of(vitals, part) is State.WARNING
 
 
+@pytest.mark.parametrize(("present", "usable", "state"), [
+    pytest.param(True, True, State.OK, id="plugged in"),
+    pytest.param(True, False, State.FAILURE, id="closed to this user"),
+    pytest.param(False, False, State.FAILURE, id="not there"),
+])  # fmt: skip
+def test_a_lock_board_or_engine_that_cannot_be_used_is_a_failure(present, usable, state):
+    node = NodeFact(part="lock board", node="/dev/ttyUSB0", present=present, usable=usable, group="dialout")
+    assert state_of(replace(HEALTHY, nodes=(node,)), "lock board") is state
+
+
 def test_a_device_without_a_broker_or_pins_is_not_asked_for_them():
     alone = load_profile(PROFILE.model_dump() | {"mqtt": None})
     findings = examine(replace(HEALTHY, profile=alone, pins=None, certificate=None, broker=None))
@@ -150,7 +161,7 @@ def test_a_broken_profile_does_not_hide_the_rest():
     assert {"profile", "scanner", "store", "clock", "disk", "temperature", "power"} <= parts
 
 
-FACTS = ("daemon", "camera", "pins", "store", "clock", "keys", "certificate", "broker", "disk", "board")
+FACTS = ("daemon", "camera", "pins", "nodes", "store", "clock", "keys", "certificate", "broker", "disk", "board")
 
 
 @given(lost=st.sets(st.sampled_from(FACTS)), why=st.text(max_size=20), denied=st.booleans())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 import click
@@ -41,8 +40,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run ``edge-fleet``. Exit 0 success, 1 the world said no, 2 usage."""
-    try:
-        cli.main(prog_name="edge-fleet")
-    except BrokenPipeError:  # `edge-fleet issue | head`
-        sys.stderr.close()
-        sys.exit(0)
+    cli.main(prog_name="edge-fleet")  # click itself ends quietly when a reader has enough

@@ -82,6 +82,8 @@ def issue(
         _issue_each(folder, shared, count, qr_dir)
     except (KeyFolderError, IssueError, QrError) as error:
         raise click.ClickException(str(error)) from None
+    except BrokenPipeError:  # whoever read the lines has enough; click ends quietly
+        raise
     except OSError as error:
         raise click.ClickException(f"cannot make {error.filename}: {error.strerror}.") from None
 
@@ -118,7 +120,7 @@ def _shared(folder: KeyFolder, kind: Kind, start_s: int, end_s: int, what: dict[
 def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: Path | None) -> None:
     signer = folder.signer(Purpose.TOKEN)
     group_key = folder.group_key() if shared["dynamic_mode"] else None
-    hidden = count < _LONG_COUNT or sys.stdout.isatty()
+    hidden = count < _LONG_COUNT or sys.stdout.isatty() or not sys.stderr.isatty()
     with click.progressbar(range(count), file=sys.stderr, label="tokens", hidden=hidden) as numbers:
         for number in numbers:
             index = shared["status_index"]

@@ -73,7 +73,7 @@ def build(
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
-        raise click.ClickException(f"cannot write {error.filename or output}: {error.strerror}.") from None
+        raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
     click.echo(f"Trust list {trust.version} is in {output}; its root keys are beside it in {output}.roots.", err=True)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 import time
 
 import cv2
@@ -250,6 +252,23 @@ def test_missing_and_broken_files_are_explained(fleet):
     )
     run(edge_scanner, "verify", "--trust-list", fleet / "absent", "x", exit_code=2)
     run(edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", exit_code=2)
+
+
+def test_a_reader_that_has_enough_ends_it_quietly(fleet):
+    command = f"{sys.executable} -c 'from sync.fleet.cli import main; main()' issue --keys {fleet}/keys"
+    pipe = f"{command} {' '.join(PICKUP)} --count 2000 | head -1"
+    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["token"].startswith("ES1:")
+
+
+def test_a_folder_that_cannot_be_written_is_explained(fleet):
+    options = ("--keys", fleet / "keys", "-o", fleet / "absent" / "trust.cbor")
+    message = run(edge_fleet, "trust-list", "build", *options, exit_code=1).stderr
+    assert f"cannot write {fleet}/absent/trust.cbor" in message
+    (fleet / "file").write_text("")
+    options = ("--keys", fleet / "keys", *PICKUP, "--qr-dir", fleet / "file" / "codes")
+    assert "cannot make" in run(edge_fleet, "issue", *options, exit_code=1).stderr
 
 
 @pytest.mark.parametrize(

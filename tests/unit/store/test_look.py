@@ -1,0 +1,103 @@
+"""The commands that look into the store: what they print, and what they say when there is none."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from edge.cli import look
+from edge.store import exceptions
+from edge.store.exceptions import ExceptionKind
+from tests.shop import NOON, code, deliver, open_at, order, redeemer
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A device that honoured one code, refused it once, and has one open and one settled case."""
+    store, claims = open_at(tmp_path), code(order_id="A-7")
+    deliver(store, order(claims), order(code(order_id="A-8")))
+    for _ in range(2):
+        redeemer(store).redeem(claims, NOON)
+    with store.transaction() as connection:
+        for cause in ("open", "settled"):
+            exceptions.raise_case(connection, ExceptionKind.DISPUTE, cause=cause, tried="nothing", now=NOON)
+        connection.execute("UPDATE exception SET settled_s = 1 WHERE cause = 'settled'")
+    yield tmp_path
+    store.close()
+
+
+def run(command, *arguments):
+    result = CliRunner().invoke(command, [str(part) for part in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def lines(command, folder, *arguments):
+    result = run(command, "--json", "--data", folder, *arguments)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_ledger_shows_each_redemption_and_whether_the_platform_has_it(device):
+    (row,) = lines(look.ledger, device)
+    shown = {"order": "A-7", "kind": "write_off", "use": 1, "verdict": "accepted", "settled": False}
+    assert row.items() >= shown.items()
+
+
+def test_orders_can_be_asked_for_by_name(device):
+    assert [row["order"] for row in lines(look.orders, device)] == ["A-7", "A-8"]
+    assert [row["order"] for row in lines(look.orders, device, "--order", "A-8")] == ["A-8"]
+
+
+def test_exceptions_can_be_only_the_open_ones(device):
+    assert [row["cause"] for row in lines(look.exceptions, device)] == ["open", "settled"]
+    assert [row["cause"] for row in lines(look.exceptions, device, "--open")] == ["open"]
+
+
+def test_the_outbox_shows_what_waits(device):
+    assert [(row["seq"], row["type"]) for row in lines(look.outbox, device)] == [(1, "redeemed"), (2, "refused")]
+    assert len(lines(look.outbox, device, "--limit", 1)) == 1
+
+
+COMMANDS = [look.ledger, look.orders, look.exceptions, look.outbox]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_for_people_it_is_one_line_a_row(device, command):
+    assert run(command, "--data", device).exit_code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_an_example(command):
+    assert "Example: edge-scanner" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("folder", ["absent", "empty file", "nonsense"])
+def test_without_a_readable_store_it_says_what_to_do_and_exits_1(tmp_path, command, folder):
+    if folder != "absent":
+        (tmp_path / "store.db").write_bytes(b"" if folder == "empty file" else b"nonsense" * 1000)
+    result = run(command, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("edge-scanner: ")
+    assert "Traceback" not in result.output
+
+
+def test_looking_changes_nothing(device):
+    def content():
+        return {path.name: path.read_bytes() for path in device.iterdir() if not path.name.endswith("-shm")}
+
+    before = content()
+    for command in COMMANDS:
+        lines(command, device)
+    assert content() == before
+
+
+def test_the_data_folder_comes_from_the_environment(device):
+    environment = {**os.environ, "EDGE_SCANNER_DATA": str(device)}
+    command = [sys.executable, "-c", "from edge.cli import main; main()", "ledger", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)

@@ -87,7 +87,7 @@ class World:
 
 
 steps = st.lists(
-    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "double", "hear", "hear last", "lose ack",
+    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "lose last", "double", "hear", "hear last", "lose ack",
                      "double ack", "restart", "reconnect", "wait"]),
     max_size=80,
 )  # fmt: skip
@@ -105,8 +105,8 @@ def test_whatever_the_channel_does_the_ledgers_end_equal(memory_folder, taken):
                 world.tick()
             case "ingest" | "ingest last" if world.up:
                 world.ingest(0 if step == "ingest" else -1)
-            case "lose" if world.up:
-                world.up.pop()
+            case "lose" | "lose last" if world.up:
+                world.up.pop(0 if step == "lose" else -1)
             case "double" if world.up:
                 world.up.append(world.up[0])
             case "hear" | "hear last" if world.down:
@@ -148,6 +148,33 @@ def test_no_more_than_the_window_is_in_flight(world):
         world.tick()
     sent = [wire.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
     assert sum(len(batch.events) for batch in sent) == 5
+
+
+def test_what_came_after_a_gap_is_kept_but_not_acknowledged(world):
+    world.event()
+    world.tick()
+    world.event(cti=os.urandom(16))
+    world.tick()
+    lost = world.up.pop(0)
+    assert world.ingest().ack.acked_through == 0
+    world.up.append(lost)
+    assert world.ingest().ack.acked_through == 2
+
+
+def test_a_refused_events_placeholder_is_no_second_identity(world):
+    """The refusal was recorded and the process died before it settled: the number is sent again, without content."""
+    world.event(body={"cti": "not a cti"})
+    world.event()
+    world.tick()
+    taken = world.ingest()
+    (refused,) = taken.ack.rejected
+    outbox.reject(world.stores["kiosk-1"], epoch=taken.ack.epoch, seq=1, reason=refused.reason, now=NOW)
+    world.down.clear()
+    world.restart("kiosk-1")
+    world.tick()
+    again = world.ingest()
+    assert [(item.seq, item.reason) for item in again.ack.rejected] == [(1, "body_invalid")]
+    assert again.ack.acked_through == 2
 
 
 def test_a_batch_that_comes_twice_has_one_effect(world):

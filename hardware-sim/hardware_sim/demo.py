@@ -173,9 +173,11 @@ class _Demo:
         _say(f"show the codes in {codes} to camera {self._camera}; Ctrl-C ends", "请出示二维码")
         deadline = time.monotonic() + _CAMERA_S
         try:
-            while (left_s := deadline - time.monotonic()) > 0:
-                if scan := stage.scanner.wait_for("scan", left_s):
+            while time.monotonic() < deadline:
+                if scan := stage.scanner.wait_for("scan", 1.0):
                     _print_scan("", scan)
+                elif why := (stage.health().get("problems") or {}).get("camera"):
+                    raise StageError(f"no pictures from camera {self._camera}: {why}")
         except KeyboardInterrupt:
             click.echo("")
 

@@ -116,7 +116,7 @@ def test_a_device_that_never_heard_of_its_platform_still_scans_and_says_why(tmp_
     with open_kiosk(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
         assert "no_trust_list" in kiosk.daemon.supervisor.problems
-        kiosk.wait(lambda: (town.data / "health.json").exists())
+        kiosk.wait((town.data / "health.json").exists)
         assert json.loads((town.data / "health.json").read_text())["state"] == "degraded"
 
 

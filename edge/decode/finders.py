@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,9 +20,12 @@ from edge.decode.quad import as_quad
 from edge.decode.zxing import Located
 
 Points = NDArray[np.float64]
+Contour = NDArray[Any]
 
+_MOST_CONTOURS = 6000  # more is noise, in which nesting means nothing
 _MOST_FINDERS = 24  # by size; a page of small print shows more, a code held to a camera does not
 _MOST_TRIPLES = 8
+_SMALLEST_CORE_PX = 6  # area; below it a contour is noise
 _LEAST_AGREEMENT = 0.45  # of the fixed patterns with the picture: 1 wholly, 0 by chance
 _SQUARE: Points = np.array([[0, 0], [7, 0], [7, 7], [0, 7]], np.float64)  # a finder pattern's corners in modules
 
@@ -47,19 +51,20 @@ def locate(binary: NDArray[np.uint8]) -> list[Located]:
 
 def finders(binary: NDArray[np.uint8]) -> list[Finder]:
     """Return every dark square within a light square within a dark square, of about 3, 5 and 7 modules."""
-    outlines, tree = cv2.findContours(255 - binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    contours = [np.asarray(outline, np.int32) for outline in outlines]
-    if tree is None:
+    contours: Any  # OpenCV's stubs know too little of what it returns
+    contours, tree = cv2.findContours(255 - binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if tree is None or len(contours) > _MOST_CONTOURS:
         return []
     hole = parent = tree[0, :, 3]
     ring = np.where(hole >= 0, parent[hole], -1)
-    found = [_finder(contours[core], contours[hole[core]], contours[ring[core]]) for core in np.flatnonzero(ring >= 0)]
+    cores = [core for core in np.flatnonzero(ring >= 0) if cv2.contourArea(contours[core]) >= _SMALLEST_CORE_PX]
+    found = (_finder(contours[core], contours[hole[core]], contours[ring[core]]) for core in cores)
     return [finder for finder in found if finder is not None]
 
 
-def _finder(core: NDArray[np.int32], hole: NDArray[np.int32], ring: NDArray[np.int32]) -> Finder | None:
+def _finder(core: Contour, hole: Contour, ring: Contour) -> Finder | None:
     inner, middle, outer = cv2.contourArea(core), cv2.contourArea(hole), cv2.contourArea(ring)
-    if inner < 6 or not (1.4 < middle / inner < 5.5 and 1.25 < outer / middle < 3.8 and outer < 12 * inner):
+    if not (1.4 < middle / inner < 5.5 and 1.25 < outer / middle < 3.8 and outer < 12 * inner):
         return None  # ideally 25/9 and 49/25; blur and bled ink shift both
     side = outer**0.5
     centre = _centroid(core)
@@ -68,12 +73,12 @@ def _finder(core: NDArray[np.int32], hole: NDArray[np.int32], ring: NDArray[np.i
     return Finder(centre, _four_corners(ring), side / 7)
 
 
-def _centroid(contour: NDArray[np.int32]) -> Points:
+def _centroid(contour: Contour) -> Points:
     moments = cv2.moments(contour)
     return np.array([moments["m10"], moments["m01"]]) / moments["m00"]
 
 
-def _four_corners(ring: NDArray[np.int32]) -> Points:
+def _four_corners(ring: Contour) -> Points:
     """The corners of a ring, clockwise; of its bounding rectangle where it is no clear quadrilateral."""
     hull = cv2.convexHull(ring)
     length = cv2.arcLength(hull, True)

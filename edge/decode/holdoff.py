@@ -37,6 +37,17 @@ class HoldOff:
                 self._gone_since_s[content] = now_s
         return found
 
+    @property
+    def in_view(self) -> bool:
+        """Whether the last frame held a code."""
+        return any(gone_since_s is None for gone_since_s in self._gone_since_s.values())
+
+    def carried(self, hold_off_s: float) -> HoldOff:
+        """One that goes on where this one is, with another hold-off: nobody is shown a second verdict."""
+        successor = HoldOff(hold_off_s, capacity=self._capacity)
+        successor._gone_since_s = self._gone_since_s
+        return successor
+
     def _starts(self, content: bytes, now_s: float) -> bool:
         known = content in self._gone_since_s
         gone_since_s = self._gone_since_s.pop(content, None)

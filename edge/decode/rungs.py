@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.decode import finders, relook, zbar, zxing
 from edge.decode.quad import scaled
-from edge.decode.scene import Grey, Scene
+from edge.decode.scene import Grey, Scene, local_threshold, sharpened
 from edge.decode.zxing import Binarizer
 from edge.ports import Symbol
 
@@ -46,25 +46,15 @@ def global_threshold(scene: Scene) -> Read:
     return _look(scene, scene.grey, binarizer=Binarizer.GLOBAL)
 
 
-def adaptive_half(window: float) -> Callable[[Scene], Read]:
-    """zxing-cpp on the half-size frame, black and white against a local mean: uneven light, blur, glare."""
-    return lambda scene: _look(scene, scene.binary("half", window), scale=0.5, binarizer=Binarizer.FIXED)
-
-
-def adaptive(window: float) -> Callable[[Scene], Read]:
-    """The same at full size."""
-    return lambda scene: _look(scene, scene.binary("smooth", window), binarizer=Binarizer.FIXED)
+def adaptive(of: str, window: float) -> Callable[[Scene], Read]:
+    """zxing-cpp on black and white against a local mean: uneven light, glare. ``of``: see ``Scene.binary``."""
+    return lambda scene: _look(scene, scene.binary(of, window), scale=_SCALES[of], binarizer=Binarizer.FIXED)
 
 
 def gamma(exponent: float) -> Callable[[Scene], Read]:
     """zxing-cpp on a picture with its highlights (exponent above 1) or its shadows spread out."""
     table = np.asarray(255 * (np.arange(256) / 255) ** exponent, dtype=np.uint8)
     return lambda scene: _look(scene, _grey(cv2.LUT(scene.grey, table)))
-
-
-def equalised(scene: Scene) -> Read:
-    """zxing-cpp on locally equalised contrast (CLAHE): haze, faint print."""
-    return _look(scene, _contrast(scene.grey))
 
 
 def inverted(scene: Scene) -> Read:
@@ -77,29 +67,36 @@ def zbar_half(scene: Scene) -> Read:
     return _at(0.5, zbar.read(scene.binary("half", 0.2)))
 
 
-def contours_half(window: float) -> Callable[[Scene], Read]:
-    """A closer look where nested contours make a code, at half size: slanted, creased, bent codes."""
-    return lambda scene: _locate(scene, scene.binary("half", window), 0.5)
+def contours(of: str, window: float) -> Callable[[Scene], Read]:
+    """A closer look where nested contours make a code: slanted, creased, bent codes."""
+    return lambda scene: _locate(scene, scene.binary(of, window), _SCALES[of])
 
 
-def contours(window: float) -> Callable[[Scene], Read]:
-    """The same at full size: small codes."""
-    return lambda scene: _locate(scene, scene.binary("smooth", window), 1.0)
+def sharpen(sigma_px: float, amount: float) -> Callable[[Scene], Read]:
+    """zxing-cpp on a sharpened picture: soft focus, modules of two pixels and less."""
+    return lambda scene: _look(scene, sharpened(scene.grey, sigma_px, amount))
 
 
-def doubled(scene: Scene) -> Read:
-    """zxing-cpp at twice the size: modules of two pixels and less."""
-    return _look(scene, _double(scene.grey), scale=2.0)
+def equalised_sharp(scene: Scene) -> Read:
+    """zxing-cpp on coarsely equalised, sharpened contrast: small and faint."""
+    return _look(scene, sharpened(_contrast(scene.grey, 4.0, 4), 2.0, 2.0))
 
 
-def equalised_double(scene: Scene) -> Read:
+def doubled_sharp(scene: Scene) -> Read:
+    """zxing-cpp at twice the size, sharpened."""
+    return _look(scene, sharpened(_double(scene.grey), 2.5, 3.0), scale=2.0)
+
+
+def equalised_double_sharp(scene: Scene) -> Read:
     """The same on locally equalised contrast."""
-    return _look(scene, _double(_contrast(scene.grey)), scale=2.0)
+    return _look(scene, sharpened(_double(_contrast(scene.grey, 3.0, 8)), 2.5, 2.0), scale=2.0)
 
 
-def median(scene: Scene) -> Read:
-    """zxing-cpp behind a median filter: scratches, scan lines, halftone."""
-    return _look(scene, _grey(cv2.medianBlur(scene.grey, 5)))
+def adaptive_double_sharp(scene: Scene) -> Read:
+    """Black and white at twice the size, sharpened; and a closer look at its nested contours."""
+    grey = sharpened(_double(scene.grey), 2.5, 2.0)
+    binary = local_threshold(grey, 0.03)
+    return _look(scene, binary, scale=2.0, binarizer=Binarizer.FIXED) or _locate(scene, binary, 2.0)
 
 
 def zbar_full(scene: Scene) -> Read:
@@ -110,33 +107,36 @@ def zbar_full(scene: Scene) -> Read:
 RUNGS = (
     Rung("zxing", plain),
     Rung("closer", closer),
-    Rung("adaptive-half-narrow", adaptive_half(0.05)),
+    Rung("adaptive-half-wide", adaptive("half", 0.2)),
+    Rung("adaptive-sharp", adaptive("sharp", 0.03)),
+    Rung("adaptive-half-narrow", adaptive("half", 0.05)),
     Rung("global", global_threshold),
-    Rung("adaptive-narrow", adaptive(0.05)),
-    Rung("adaptive-half-wide", adaptive_half(0.2)),
+    Rung("adaptive-wide", adaptive("smooth", 0.2)),
     Rung("closer-adaptive", closer),
     Rung("zbar-half", zbar_half),
-    Rung("gamma-2", gamma(2.0)),
-    Rung("closer-gamma", closer),
-    Rung("contours-half", contours_half(0.2)),
-    Rung("contours", contours(0.05)),
+    Rung("adaptive-narrow", adaptive("smooth", 0.05)),
+    Rung("contours", contours("smooth", 0.05)),
     Rung("gamma-0.5", gamma(0.5)),
+    Rung("sharpened", sharpen(1.3, 3.0)),
+    Rung("closer-sharpened", closer),
     Rung("inverted", inverted),
 )
 
 DEEP = (
     *RUNGS,
-    Rung("equalised", equalised),
-    Rung("adaptive-wide", adaptive(0.2)),
+    Rung("gamma-2", gamma(2.0)),
+    Rung("equalised-sharp", equalised_sharp),
     Rung("closer-equalised", closer),
-    Rung("contours-wide", contours(0.2)),
-    Rung("contours-half-narrow", contours_half(0.05)),
-    Rung("median", median),
-    Rung("doubled", doubled),
-    Rung("equalised-double", equalised_double),
-    Rung("closer-doubled", closer),
+    Rung("contours-half", contours("half", 0.2)),
+    Rung("contours-sharp", contours("sharp", 0.03)),
+    Rung("doubled-sharp", doubled_sharp),
+    Rung("equalised-double-sharp", equalised_double_sharp),
+    Rung("closer-double", closer),
+    Rung("adaptive-double-sharp", adaptive_double_sharp),
     Rung("zbar", zbar_full),
 )
+
+_SCALES = {"half": 0.5, "smooth": 1.0, "sharp": 1.0}
 
 
 def _look(scene: Scene, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL) -> Read:
@@ -156,8 +156,8 @@ def _at(scale: float, symbols: Sequence[Symbol]) -> Read:
     return tuple(replace(symbol, quad=scaled(symbol.quad, 1 / scale)) for symbol in symbols)
 
 
-def _contrast(grey: Grey) -> Grey:
-    return _grey(cv2.createCLAHE(clipLimit=3.0, tileGridSize=(8, 8)).apply(grey))
+def _contrast(grey: Grey, limit: float, tiles: int) -> Grey:
+    return _grey(cv2.createCLAHE(clipLimit=limit, tileGridSize=(tiles, tiles)).apply(grey))
 
 
 def _double(grey: Grey) -> Grey:

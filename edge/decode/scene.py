@@ -38,12 +38,15 @@ class Scene:
         """The picture with each pixel the mean of nine, so that sensor noise makes no contours."""
         return np.asarray(cv2.blur(self.grey, (3, 3)), dtype=np.uint8)
 
+    @cached_property
+    def sharp(self) -> Grey:
+        """The picture with its finest detail raised: small modules stand apart again."""
+        return sharpened(self.grey, 1.0, 2.0)
+
     def _binary(self, of: str, window: float) -> Grey:
-        """Black and white against the mean of a window ``window`` times the shorter side; ``of``: half or smooth."""
+        """Black and white against the mean of a window; ``of``: half, smooth or sharp (see ``local_threshold``)."""
         grey: Grey = getattr(self, of)
-        block = max(3, int(min(grey.shape) * window) | 1)
-        out = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, 5)
-        return np.asarray(out, dtype=np.uint8)
+        return local_threshold(grey, window)
 
     def note(self, places: Iterable[Located]) -> None:
         """Remember where a code was seen and not read. What is all but noted already is not noted again."""
@@ -57,6 +60,19 @@ class Scene:
         return self._waiting.pop(0) if self._waiting and self.has_time() else None
 
 
+def local_threshold(grey: Grey, window: float) -> Grey:
+    """Return ``grey`` as black and white against the mean of a window ``window`` times the shorter side."""
+    block = max(3, int(min(grey.shape) * window) | 1)
+    out = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, 5)
+    return np.asarray(out, dtype=np.uint8)
+
+
+def sharpened(grey: Grey, sigma_px: float, amount: float) -> Grey:
+    """Return ``grey`` with detail finer than ``sigma_px`` raised by ``amount`` times itself (unsharp mask)."""
+    blurred = cv2.GaussianBlur(grey, (0, 0), sigma_px)
+    return np.asarray(cv2.addWeighted(grey, 1 + amount, blurred, -amount, 0), dtype=np.uint8)
+
+
 def _is_same(one: Located, two: Located) -> bool:
-    near_px = 0.02 * side_px(one.quad)  # about half a module: a mesh settles alike on both
+    near_px = side_px(one.quad) / (17 + 4 * one.version)  # a module: a mesh settles alike on both
     return one.version == two.version and bool(np.abs(np.subtract(one.quad, two.quad)).max() < near_px)

@@ -17,12 +17,15 @@ EFFECTFUL_BUILTINS = {"open", "print", "input"}
 PURE = ("edge.token", "edge.decision", "edge.verdict", "edge.entitlement", "edge.instant", "edge.config", "sync.wire")
 
 
-def modules():
+def every_module():
     for package, folder in PACKAGES.items():
         for path in sorted(folder.rglob("*.py")):
             parts = path.relative_to(folder).with_suffix("").parts
             name = ".".join((package, *(part for part in parts if part != "__init__")))
             yield pytest.param(name, ast.parse(path.read_text(encoding="utf-8")), id=name)
+
+
+MODULES = list(every_module())
 
 
 def imports(tree: ast.AST):
@@ -38,14 +41,14 @@ def within(name: str, room: str) -> bool:
     return name == room or name.startswith(room + ".")
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_edge_knows_neither_sync_nor_the_simulator(name, tree):
     if within(name, "edge"):
         strangers = {target for target, _ in imports(tree) if target.split(".")[0] in {"sync", "hardware_sim", "paho"}}
         assert not strangers
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_sync_reaches_only_the_store_the_token_and_the_shared_nouns(name, tree):
     if within(name, "sync"):
         rooms = ("edge.capture", "edge.decode", "edge.devices", "edge.display", "edge.daemon", "edge.bootstrap",
@@ -55,13 +58,13 @@ def test_sync_reaches_only_the_store_the_token_and_the_shared_nouns(name, tree):
         assert not any(target.split(".")[0] == "hardware_sim" for target, _ in imports(tree))
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_paho_is_imported_in_one_module(name, tree):
     if any(target.split(".")[0] == "paho" for target, _ in imports(tree)):
         assert name == "sync.session"
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_pure_rooms_have_no_effects(name, tree):
     if any(within(name, room) for room in PURE):
         assert not {target for target, _ in imports(tree) if target.split(".")[0] in EFFECTS}
@@ -71,7 +74,7 @@ def test_pure_rooms_have_no_effects(name, tree):
         assert not calls & EFFECTFUL_BUILTINS
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_hardware_libraries_are_imported_lazily_in_adapters(name, tree):
     for target, column in imports(tree):
         if target.split(".")[0] in HARDWARE and not within(name, "hardware_sim"):
@@ -79,7 +82,7 @@ def test_hardware_libraries_are_imported_lazily_in_adapters(name, tree):
             assert column > 0, f"{target} is imported at the top of {name}"
 
 
-@pytest.mark.parametrize(("name", "tree"), modules())
+@pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_concrete_adapters_are_named_only_in_bootstrap(name, tree):
     adapters = ("edge.capture.picamera", "edge.capture.opencv", "edge.devices.gpio")
     if within(name, "edge") and not within(name, "edge.bootstrap") and not within(name, "edge.capture"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,16 @@ class Frame:
     captured_ns: int  # monotonic clock when the frame was handed over
 
 
+Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+NO_QUAD: Final[Quad] = ((0.0, 0.0), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Symbol:
     """A code that a decoder read."""
 
     content: bytes  # the payload bytes as encoded
-    quad: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]  # pixels
+    quad: Quad  # pixels; NO_QUAD from a source without a picture
     decoder: str  # which decoder (and rung) read it
     transcript: str | None = None  # the text where the decoder knew the character set (ECI, Kanji, Latin-1)
 
@@ -43,6 +47,10 @@ class CameraError(Exception):
 
 class CameraEnded(CameraError):  # noqa: N818 - an end is not an error for a finite source
     """A finite source (a video file, a folder of pictures) has no more frames."""
+
+
+class EngineError(Exception):
+    """The scan engine is not there, or went away. The message says what to do."""
 
 
 class LockError(Exception):
@@ -66,6 +74,18 @@ class Decoder(Protocol):
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return every distinct QR code read in ``grey`` (height, width), uint8."""
+        ...
+
+
+class CodeSource(Protocol):
+    """A scan engine: reads codes by itself and hands over what they hold."""
+
+    def read(self, timeout_s: float) -> Symbol | None:
+        """Wait for the next code; None when none came in time. Raises EngineError when the engine is lost."""
+        ...
+
+    def close(self) -> None:
+        """Release the device. Safe to call twice."""
         ...
 
 

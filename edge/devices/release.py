@@ -18,7 +18,12 @@ from edge.ports import LockError
 
 
 def release(profile: Profile, *, pin_factory: Any) -> int:
-    """Drive all lock pins of ``profile`` inactive; return how many. Raises LockError."""
+    """Drive all lock pins of ``profile`` inactive; return how many. Raises LockError.
+
+    Lock boards end their pulses by themselves: there is nothing to do for them.
+    """
+    if profile.locker.driver == "board":
+        return 0
     lock = GpioLock(profile.locker, pin_factory=pin_factory)
     count = len(lock.compartments())
     lock.close()
@@ -38,8 +43,8 @@ def main(path: Path) -> None:
         raise click.ClickException(f"{path} cannot be read: {error}") from error
     if not isinstance(profile, Profile):
         raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
-    if not profile.locker.compartments:
-        return  # a kiosk has no locks, and perhaps no GPIO
+    if not profile.locker.compartments or profile.locker.driver == "board":
+        return  # no lock on a pin, and perhaps no GPIO
     try:
         count = release(profile, pin_factory=open_pin_factory())
     except (PinsUnavailableError, LockError) as error:

@@ -1,0 +1,56 @@
+"""A scan engine on a serial line: USB CDC, a USB adapter or the Pi's UART."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import suppress
+from typing import Any
+
+from edge.capture.lines import Lines
+from edge.config import SerialEngine as Section
+from edge.ports import NO_QUAD, EngineError, Symbol
+
+
+class SerialEngine:
+    """Implements ``CodeSource``."""
+
+    def __init__(self, section: Section) -> None:
+        """Open the port, 8N1; what was sent before is thrown away. Raises EngineError."""
+        import serial  # type: ignore[import-untyped]  # pyserial ships no types
+
+        self._name = f"scan engine {section.port}"
+        self._lines = Lines()
+        self._codes: deque[bytes] = deque()
+        self._line: Any = None
+        try:
+            self._line = serial.Serial(section.port, section.baud, exclusive=True)
+            self._line.reset_input_buffer()
+        except Exception as error:  # pyserial: SerialException, OSError, termios.error, ValueError
+            self.close()
+            raise EngineError(
+                f"{self._name} cannot be opened ({error}): is it plugged in, and this user in group dialout?"
+            ) from error
+
+    def read(self, timeout_s: float) -> Symbol | None:
+        """Wait for the next whole code. Raises EngineError when the engine is unplugged."""
+        if not self._codes:
+            self._codes += self._lines.feed(self._receive(timeout_s), time.monotonic())
+        if not self._codes:
+            return None
+        return Symbol(content=self._codes.popleft(), quad=NO_QUAD, decoder="serial")
+
+    def close(self) -> None:
+        """Release the port. Safe to call twice."""
+        line, self._line = self._line, None
+        if line is not None:
+            with suppress(Exception):  # unplugged: it is gone already
+                line.close()
+
+    def _receive(self, timeout_s: float) -> bytes:
+        try:
+            self._line.timeout = timeout_s
+            first = self._line.read(1)
+            return bytes(first + self._line.read(self._line.in_waiting)) if first else b""
+        except Exception as error:  # pyserial: SerialException, OSError, TypeError
+            raise EngineError(f"{self._name} was unplugged ({error})") from error

@@ -1,0 +1,52 @@
+"""Frames only while a trigger is held and for a while after it: what a handheld decodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from edge.ports import Frame
+
+_LOOK_EVERY_S: Final = 0.01
+
+
+class Frames(Protocol):
+    """Where the newest frame is taken."""
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+
+class TriggeredFrames:
+    """Hands out frames that were captured while awake; asleep, it only waits for the trigger."""
+
+    def __init__(self, frames: Frames, is_pressed: Callable[[], bool], *, scan_s: float) -> None:
+        """``scan_s``: how long it stays awake after the trigger was let go."""
+        self._frames = frames
+        self._is_pressed = is_pressed
+        self._scan_s = scan_s
+        self._asleep_from_s = float("-inf")
+        self._woken_ns = 0
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Take the newest frame, waiting up to ``timeout_s``. None: none came, or nobody wants one."""
+        until_s = time.monotonic() + timeout_s
+        while not self._awake():
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                return None
+            time.sleep(min(_LOOK_EVERY_S, left_s))
+        frame = self._frames.take(max(0.0, until_s - time.monotonic()))
+        return frame if frame is not None and frame.captured_ns >= self._woken_ns else None
+
+    def _awake(self) -> bool:
+        now_s = time.monotonic()
+        awake = now_s < self._asleep_from_s
+        if not self._is_pressed():
+            return awake
+        if not awake:
+            self._woken_ns = time.monotonic_ns()
+        self._asleep_from_s = now_s + self._scan_s
+        return True

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.config import Policy
 from edge.decision import Decision, decide
@@ -31,8 +30,7 @@ _standing_values = attrgetter(*_STANDING)
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """Everything ``decide`` was given but the place and the policy, which few scans change."""
 
     claims: Claims

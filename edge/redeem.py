@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from edge.config import Policy
 from edge.decision import Decision, decide
@@ -203,8 +204,7 @@ class Redeemer:
         return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=detail, claims=claims)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scan:
+class _Scan(NamedTuple):
     claims: Claims
     now: Instant
     asked: Asked

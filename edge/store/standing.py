@@ -17,7 +17,7 @@ _NO_EXPOSURE = Exposure()
 
 _KNOWN = f"""
     SELECT d.epoch_no, 1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
-      d.blocked, f.heard_s,
+      EXISTS (SELECT 1 FROM ledger WHERE cti = ?1), d.blocked, f.heard_s,
       EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
       e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
@@ -44,12 +44,12 @@ class Read(NamedTuple):
 def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> Read:
     """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
-    epoch_no, seq, blocked, heard_s, revoked, withdrawn = row[:6]
-    entitlement = entitlement_of(row[6:]) if row[6] is not None else None
+    epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
+    entitlement = entitlement_of(row[7:]) if row[7] is not None else None
     uses: tuple[Use, ...] = ()
     next_use_no = 1
-    rows = connection.execute(_ROWS, (cti,)).fetchall()
-    if rows:
+    if seen_before:
+        rows = connection.execute(_ROWS, (cti,)).fetchall()
         uses, next_use_no = _uses(rows), 1 + max(number or 0 for _, number, *_ in rows)
     standing = Standing(
         entitlement=entitlement,

@@ -8,6 +8,8 @@ two multiplications serve every triple, and an overflow shows in its lane's uppe
 from __future__ import annotations
 
 ALPHABET = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
+_MASK_LANES = 171  # a text of 512 characters
+_MASK = int.from_bytes(b"\x00\x00\x00\xff" * _MASK_LANES, "big")
 _DIGITS = bytes(max(ALPHABET.find(character), 0) for character in range(256))
 
 
@@ -57,17 +59,19 @@ def decode(text: bytes) -> bytes:
 
 
 def _decode_triples(digits: bytes, triples: int) -> bytes:
-    lanes = _lanes(digits[0::3], triples) + 45 * _lanes(digits[1::3], triples) + 2025 * _lanes(digits[2::3], triples)
-    summed = lanes.to_bytes(4 * triples, "big")  # every sum is at most 91124: no lane spills into the next
-    if any(summed[1::4]):
+    lanes = bytearray(4 * triples)
+    lanes[1::4], lanes[2::4], lanes[3::4] = digits[2::3], digits[1::3], digits[0::3]  # e, d, c
+    packed = int.from_bytes(lanes, "big")
+    low = _low_bytes(triples)
+    sums = (packed & low) + 45 * (packed >> 8 & low) + 2025 * (packed >> 16 & low)  # 91124 at most: no lane spills over
+    summed = sums.to_bytes(4 * triples, "big")
+    if summed[1::4].strip(b"\x00"):
         raise Base45Error("a group of three is above 65535")
     data = bytearray(2 * triples)
-    data[0::2] = summed[2::4]
-    data[1::2] = summed[3::4]
+    data[0::2], data[1::2] = summed[2::4], summed[3::4]
     return bytes(data)
 
 
-def _lanes(digits: bytes, count: int) -> int:
-    lanes = bytearray(4 * count)
-    lanes[3::4] = digits
-    return int.from_bytes(lanes, "big")
+def _low_bytes(lanes: int) -> int:
+    """Return the mask of each lane's lowest byte; a longer mask serves a shorter integer as well."""
+    return _MASK if lanes <= _MASK_LANES else int.from_bytes(b"\x00\x00\x00\xff" * lanes, "big")

@@ -17,7 +17,17 @@ from pathlib import Path
 
 from edge.store.salvage import Remains, carry_over, read_remains
 from edge.store.schema import NewerSchemaError, migrate
-from edge.store.store import BUSY_TIMEOUT_S, FILE, SUSPECT, Store, StoreUnavailableError, connect, explain
+from edge.store.store import (
+    BUSY_TIMEOUT_S,
+    FILE,
+    LOCK,
+    SUSPECT,
+    Store,
+    StoreUnavailableError,
+    connect,
+    explain,
+    quarantines,
+)
 
 RandomBytes = Callable[[int], bytes]
 _SUFFIXES = ("", "-wal", "-shm")
@@ -169,6 +179,8 @@ class _Start:
         aside = self.path.with_name(f"{self.path.name}.{self.now_s}.{name}")
         while aside.exists():
             aside = aside.with_name(f"{aside.name}+")
+        with quarantines(self.path.parent) as count:  # first, so that nobody writes to what is about to go
+            count[0] = (count[0] + 1) % 256
         for suffix in _SUFFIXES:  # the main file first: from here on a new start takes the new store
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
@@ -210,7 +222,7 @@ def begin_epoch(connection: sqlite3.Connection, *, why: str, now_s: int, random_
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """One process at a time opens the store: two must not both put it aside."""
-    descriptor = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -7,14 +7,17 @@ looks uses ``read()``. ``edge.store.opening`` makes one.
 
 from __future__ import annotations
 
+import mmap
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 FILE = "store.db"
+LOCK = "store.lock"  # held while the store is opened; its one byte counts quarantines
 SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
 BUSY_TIMEOUT_S = 2.0
 
@@ -73,8 +76,8 @@ class Store:
         self._guard = threading.Lock()
         self._open: list[sqlite3.Connection] = []
         self._closed = False
-        self._file = str(path)
-        self._identity = _identity(self._file)
+        self._quarantines = None if read_only else quarantines(path.parent)
+        self._generation = self._quarantines and self._quarantines[0]
 
     def connection(self) -> sqlite3.Connection:
         """This thread's connection, opened at its first use. Raises StoreUnavailableError."""
@@ -86,25 +89,12 @@ class Store:
             raise StoreUnavailableError("the store is closed")
         return mine
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE; on disk when the block ends, or, when it raises, undone.
+    def transaction(self) -> Transaction:
+        """BEGIN IMMEDIATE; on disk when the block ends, or, when it raises, undone. Gives the connection.
 
         Raises StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
         """
-        connection = None
-        try:
-            self._refuse_replaced()
-            connection = self.connection()
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        except BaseException as error:
-            if connection is not None and connection.in_transaction:
-                with suppress(sqlite3.Error):  # the first error is the one to tell
-                    connection.execute("ROLLBACK")
-            self._translate(error)
-            raise
+        return Transaction(self)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -149,10 +139,10 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            self._translate(error)
+            self.translate(error)
             raise
 
-    def _translate(self, error: BaseException) -> None:
+    def translate(self, error: BaseException) -> None:
         """Raise what ``error`` says about the disk, if it says anything, and leave a mark for the next start."""
         unavailable = explain(error) if isinstance(error, sqlite3.Error) else None
         if unavailable is None:
@@ -162,19 +152,60 @@ class Store:
                 (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
         raise unavailable from error
 
-    def _refuse_replaced(self) -> None:
+    def refuse_replaced(self) -> None:
         """A quarantined file is still open here under its new name: what is written to it would be lost."""
-        if _identity(self._file) != self._identity:
-            why = "the store was replaced by another process; start this one again"
-            raise StoreUnavailableError(why, replaced=True)
+        if self._quarantines is not None and self._quarantines[0] != self._generation:
+            raise StoreUnavailableError(
+                "the store was replaced by another process; start this one again", replaced=True
+            )
 
 
-def _identity(path: str) -> tuple[int, int]:
+class Transaction:
+    """What ``Store.transaction`` returns; a class of its own, because it is on the way of every scan."""
+
+    __slots__ = ("_connection", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._store.refuse_replaced()
+            self._connection = self._store.connection()
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._store.translate(error)
+            raise
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            try:
+                self._connection.execute("COMMIT")
+                self._store.refuse_replaced()
+            except sqlite3.Error as failure:
+                self._undo()
+                self._store.translate(failure)
+                raise
+        else:
+            self._undo()
+            self._store.translate(error)
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                self._connection.execute("ROLLBACK")
+
+
+def quarantines(folder: Path) -> mmap.mmap:
+    """How often a store of ``folder`` was put aside, as a byte that every process sees change at once."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        status = os.stat(path)  # noqa: PTH116 - on the way of every scan
-    except OSError as error:
-        raise StoreUnavailableError(f"the store is gone: {error.strerror}: {path}") from error
-    return status.st_dev, status.st_ino
+        if os.fstat(descriptor).st_size == 0:
+            os.ftruncate(descriptor, 1)
+        return mmap.mmap(descriptor, 1)
+    finally:
+        os.close(descriptor)
 
 
 def _quoted(path: Path) -> str:

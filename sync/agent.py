@@ -16,6 +16,7 @@ from edge.store.store import Store
 from sync import wire
 from sync.downlink import Downlink, Kept, Outcome, Refusal
 from sync.session import Arrival, Link, Session
+from sync.settings import SettingsDesk
 from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 from sync.uplink import Heard, Uplink
 from sync.wire import Fault, Malformed, Status
@@ -41,6 +42,7 @@ class Agent:
         monotonic: Callable[[], float],
         ident: Callable[[], str],
         log: Any,  # a structlog logger
+        settings: SettingsDesk | None = None,
     ) -> None:
         self._tenant = tenant
         self._device = device
@@ -52,6 +54,7 @@ class Agent:
         self._monotonic = monotonic
         self._ident = ident
         self._log = log
+        self._settings = settings
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
@@ -69,6 +72,8 @@ class Agent:
             if self._connection != self._session.connections:
                 self._begin(monotonic_s)
             self._send(monotonic_s)
+        if self._settings is not None:
+            self._settle(self._settings, monotonic_s)
         self._watch(monotonic_s)
 
     @property
@@ -108,7 +113,15 @@ class Agent:
         self._connection = self._session.connections
         self._uplink.connected(monotonic_s)
         self._downlink.connected(monotonic_s)
+        if self._settings is not None:
+            self._settings.reported(None)
         self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
+
+    def _settle(self, settings: SettingsDesk, monotonic_s: float) -> None:
+        settings.step(connected=self._session.connected, now=self._now(), monotonic_s=monotonic_s)
+        news = settings.report() if self._session.room else None
+        if news is not None and self._session.publish(self._topic(Up.CONFIG), news, retain=True):
+            settings.reported(news)
 
     def _send(self, monotonic_s: float) -> None:
         version = self._store.data_version()
@@ -136,7 +149,9 @@ class Agent:
                 self._note(self._downlink.orders_page(arrival.payload, self._now(), self._monotonic()))
             case Down.COMMAND:
                 self._command(arrival.payload, topic.node)
-            case _:  # channels of later issues: configuration, responses to claims
+            case Down.CONFIG if self._settings is not None:
+                self._settings.take(arrival.payload, self._now())
+            case _:  # channels of later issues: responses to claims
                 self._count(Fault.TOPIC_UNKNOWN, topic.channel)
 
     def _ack(self, payload: bytes) -> None:

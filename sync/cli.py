@@ -16,9 +16,10 @@ import structlog
 from edge import log
 from edge.anchors import Anchors, load_roots
 from edge.clock import WallClock
-from edge.config import Profile, parse_profile
+from edge.config import Profile
 from edge.health import write_health
 from edge.notify import notify
+from edge.settings.running import load_running
 from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
 from edge.store.store import Store, StoreUnavailableError
@@ -26,7 +27,9 @@ from edge.token.roots import Roots
 from edge.uuid7 import uuid7
 from sync.agent import Agent
 from sync.downlink import Downlink
-from sync.session import Endpoint, Session, Will
+from sync.session import Session, Will
+from sync.settings import SettingsDesk
+from sync.settings_start import count_start, count_stop, endpoint_of, make_desk
 from sync.topics import device_filters
 from sync.uplink import Uplink
 
@@ -61,7 +64,18 @@ def run(profile_file: Path, data: Path) -> None:
 
     Example: edge-sync run --profile /etc/edge-scanner/profile.toml --data /var/lib/edge-scanner
     """
-    profile = _profile(profile_file)
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    count_start(data)
+    while _run_once(profile_file, data, stopping):
+        pass
+    count_stop(data)
+
+
+def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
+    """Sync on the settings of now. True: they have changed, and it is to be run again."""
+    profile = _profile(profile_file, data)
     if profile.mqtt is None:
         raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
     roots = load_roots(Path(profile.trust.roots_file))
@@ -69,19 +83,17 @@ def run(profile_file: Path, data: Path) -> None:
         raise click.ClickException(roots)
     log.configure()
     logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
     opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
     if opened.store is None:
         raise click.ClickException(f"the store cannot be used: {opened.detail}")
     logger.info("started", store=opened.state, detail=opened.detail)
     try:
-        _serve(_Parts(profile, opened.store, roots, data, logger), stopping)
+        again = _serve(_Parts(profile, opened.store, roots, profile_file, data, logger), stopping)
     except StoreUnavailableError as error:
         logger.error("store_unavailable", detail=str(error))  # systemd starts this process again
         sys.exit(1)
-    logger.info("stopped")
+    logger.info("stopped", again=again)
+    return again
 
 
 def main() -> None:
@@ -94,16 +106,17 @@ class _Parts:
     profile: Profile
     store: Store
     roots: Roots
+    profile_file: Path
     data: Path
     log: structlog.typing.FilteringBoundLogger
 
 
-def _serve(parts: _Parts, stopping: list[int]) -> None:
-    session, agent = _compose(parts)
+def _serve(parts: _Parts, stopping: list[int]) -> bool:
+    session, agent, desk = _compose(parts)
     health = parts.data / HEALTH_FILE
     notify("READY=1")
     health_due_s = 0.0
-    while not stopping:
+    while not stopping and not desk.wants_restart:
         agent.step()
         notify("WATCHDOG=1")
         if time.monotonic() >= health_due_s:
@@ -112,9 +125,10 @@ def _serve(parts: _Parts, stopping: list[int]) -> None:
     session.close(Will(agent.status_topic, agent.farewell()))
     write_health(health, agent.report())
     parts.store.close()
+    return not stopping
 
 
-def _compose(parts: _Parts) -> tuple[Session, Agent]:
+def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk]:
     device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
     assert mqtt is not None  # checked by the command
     clock = WallClock(time_floor_s(store))
@@ -126,40 +140,31 @@ def _compose(parts: _Parts) -> tuple[Session, Agent]:
 
     anchors = Anchors(store, parts.roots)
     anchors.refresh(clock.now())
-    endpoint = Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=device.id,
-        ca_file=mqtt.ca_file,
-        cert_file=mqtt.cert_file,
-        key_file=mqtt.key_file,
-        keepalive_s=mqtt.keepalive_s,
+    filters = device_filters(device.tenant, device.id, device.site)
+    session = Session(endpoint_of(mqtt, device.id), filters, uniform=random.uniform)
+    desk = make_desk(
+        parts.profile_file, parts.data, parts.profile, keys=lambda: anchors.trust, session=session, log=parts.log
     )
-    session = Session(endpoint, device_filters(device.tenant, device.id, device.site), uniform=random.uniform)
     agent = Agent(
         tenant=device.tenant,
         device=device.id,
         site=device.site,
         store=store,
         session=session,
-        uplink=Uplink(store, device.id, window=mqtt.window),
+        uplink=Uplink(store, device.id, window=mqtt.window, random_bytes=os.urandom),
         downlink=Downlink(store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch),
         now=clock.now,
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         log=parts.log,
+        settings=desk,
     )
     session.will = Will(agent.status_topic, agent.farewell())
-    return session, agent
+    return session, agent, desk
 
 
-def _profile(path: Path) -> Profile:
-    try:
-        profile = parse_profile(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise click.ClickException(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    if isinstance(profile, Profile):
-        return profile
-    raise click.ClickException("; ".join(f"{path}: {error}" for error in profile))
+def _profile(path: Path, data: Path) -> Profile:
+    running = load_running(path, data)
+    if isinstance(running, list):
+        raise click.ClickException("; ".join(f"{path}: {error}" for error in running))
+    return running.profile

@@ -14,6 +14,7 @@ from typing import Final
 
 from edge.instant import Instant
 from edge.store import conflicts, outbox
+from edge.store.epochs import leave_epoch
 from edge.store.outbox import OutboxRow, Settled
 from edge.store.store import Store
 from sync import wire
@@ -33,16 +34,16 @@ class Heard(StrEnum):
     NOTHING_NEW = "nothing_new"
     REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
     AHEAD = "store_is_older_than_the_platform"  # an old copy of this store was put back
-    UNKNOWN_EPOCH = "unknown_epoch"
 
 
 class Uplink:
     """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
 
-    def __init__(self, store: Store, device: str, *, window: int) -> None:
+    def __init__(self, store: Store, device: str, *, window: int, random_bytes: Callable[[int], bytes]) -> None:
         self._store = store
         self._device = device
         self._window = window
+        self._random_bytes = random_bytes
         self._epoch = ""
         self._in_flight: deque[int] = deque()
         self._conflicts_through = 0
@@ -95,32 +96,38 @@ class Uplink:
                 now=now,
             )
             self._conflicts_through = max(self._conflicts_through, conflict.no)
-        outcome = self._settle(ack)
+        outcome = self._settle(ack, now)
         self._waiting_since_s = None
         self._resend_s = RESEND_S
         self._probe_due_s = monotonic_s + PROBE_S
         if ack.epoch == self._epoch:
-            while self._in_flight and self._in_flight[0] <= ack.acked_through:
+            settled_through = outbox.settled_through(self._store, ack.epoch)
+            while self._in_flight and self._in_flight[0] <= settled_through:
                 self._in_flight.popleft()
         if self._in_flight:
             self._waiting_since_s = monotonic_s
         self._look = True
         return outcome
 
-    def _settle(self, ack: Ack) -> Heard:
+    def _settle(self, ack: Ack, now: Instant) -> Heard:
+        """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
+
+        an old copy of the store may have been put back, or another device may have our identity.
+        """
         if ack.acked_through < ack.settled_through:
             outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
             self._forget()
             return Heard.REWOUND
-        match outbox.settle(self._store, epoch=ack.epoch, through_seq=ack.acked_through):
-            case Settled.SETTLED:
-                return Heard.SETTLED
-            case Settled.ALREADY:
-                return Heard.NOTHING_NEW
-            case Settled.AHEAD:
-                return Heard.AHEAD
-            case Settled.UNKNOWN_EPOCH:
-                return Heard.UNKNOWN_EPOCH
+        heard = Heard.NOTHING_NEW
+        if ack.first and ack.first <= outbox.settled_through(self._store, ack.epoch) + 1:
+            settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=min(ack.last, ack.acked_through))
+            heard = Heard.SETTLED if settled is Settled.SETTLED else heard
+        epoch, newest = outbox.current_epoch(self._store)
+        if ack.epoch == epoch and ack.acked_through > newest:  # its next numbers are taken: go on under new ones
+            why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
+            leave_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
+            return Heard.AHEAD
+        return heard
 
     @property
     def _due(self) -> float | None:

@@ -122,10 +122,17 @@ class Conflict(_Message):
 
 
 class Ack(_Addressed):
-    """Everything through ``acked_through`` is durable at the platform. Only this settles a row."""
+    """What is durable at the platform. Only this settles a row.
+
+    The events from ``first`` to ``last`` are those of the batch that is answered: they were compared with what the
+    platform holds and are durable or in ``rejected``. Of an epoch it holds every number through ``acked_through``,
+    which tells the two ends whether one of them has forgotten something.
+    """
 
     epoch: Epoch
     acked_through: Count
+    first: Count = 0
+    last: Count = 0
     settled_through: Count = 0  # as the device said; when that is more, the platform has lost events
     rejected: list[Refused] = []
     conflicts: list[Conflict] = []

@@ -166,6 +166,7 @@ class Platform:
     def __enter__(self):
         self.broker.start()
         self.hub.start()
+        until(lambda: '"connected"' in self.hub.text, what=lambda: f"the hub is there; {self.hub.text}")
         return self
 
     def __exit__(self, *_):

@@ -75,6 +75,8 @@ def take(connection: sqlite3.Connection, batch: Batch, now_s: int) -> Taken:
         settled_through=batch.settled_through,
         reused=reused,
     )
+    numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
+    ack = ack.model_copy(update={"first": min(numbers, default=0), "last": max(numbers, default=0)})
     return Taken(ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev}))
 
 

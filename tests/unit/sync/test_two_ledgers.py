@@ -36,7 +36,7 @@ class World:
             self.restart(name)
 
     def restart(self, name):
-        self.uplinks[name] = Uplink(self.stores[name], name, window=5)
+        self.uplinks[name] = Uplink(self.stores[name], name, window=5, random_bytes=os.urandom)
         self.uplinks[name].connected(self.time_s)
 
     def event(self, name="kiosk-1", *, type="redeemed", body=None, cti=CTI, use=1):
@@ -87,8 +87,8 @@ class World:
 
 
 steps = st.lists(
-    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "lose last", "double", "hear", "hear last", "lose ack",
-                     "double ack", "restart", "reconnect", "wait"]),
+    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "lose last", "double", "hear", "hear last",
+                     "lose ack", "double ack", "restart", "reconnect", "wait"]),
     max_size=80,
 )  # fmt: skip
 
@@ -239,6 +239,64 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
     assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["refused"] for row in rows] == [None, None, None, None, "refused_before", None]
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def test_a_device_whose_old_store_was_put_back_goes_on_under_a_new_epoch(world):
+    world.event(cti=os.urandom(16))
+    world.calm(2)
+    (world.folder / "old").mkdir()
+    with world.stores["kiosk-1"].read() as connection:
+        backup = sqlite3.connect(world.folder / "old" / "store.db")
+        connection.backup(backup)
+        backup.close()
+    for _ in range(3):
+        world.event(cti=os.urandom(16))
+    world.calm(2)
+    opened = open_store(world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom)
+    world.stores["kiosk-1"] = opened.store
+    world.restart("kiosk-1")
+    world.tick()
+    world.ingest()
+    assert world.hear() is Heard.AHEAD
+    world.event(cti=os.urandom(16))
+    world.calm(3)
+    rows = list(ledger.rows(world.hub, dev="kiosk-1"))
+    assert sorted((row["seq"], row["refused"]) for row in rows) == [
+        (1, None),
+        (1, None),
+        (2, None),
+        (3, None),
+        (4, None),
+    ]
+    assert outbox.backlog(opened.store).pending == 0
+
+
+def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(world):
+    """An old copy of the store was put back and wrote on, before there was a network: its events are not lost."""
+    world.event(cti=os.urandom(16))
+    (world.folder / "old").mkdir()
+    with world.stores["kiosk-1"].read() as connection:
+        backup = sqlite3.connect(world.folder / "old" / "store.db")
+        connection.backup(backup)
+        backup.close()
+    for _ in range(3):
+        world.event(cti=os.urandom(16))
+    world.calm(2)
+    opened = open_store(world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom)
+    world.stores["kiosk-1"] = opened.store
+    world.restart("kiosk-1")
+    for _ in range(5):
+        world.event(cti=os.urandom(16))
+    world.calm(3)
+    with opened.store.read() as connection:
+        rows = connection.execute("SELECT id, seq, rejected FROM outbox ORDER BY seq").fetchall()
+    assert [(seq, rejected) for _, seq, rejected in rows] == [
+        (1, None), (2, "sequence_reused"), (3, "sequence_reused"), (4, "sequence_reused"), (5, None), (6, None),
+    ]  # fmt: skip
+    with world.hub.read() as connection:
+        held = {row[0] for row in connection.execute("SELECT id FROM event UNION SELECT id FROM clash")}
+    assert {identity for identity, *_ in rows} <= held
+    assert outbox.backlog(opened.store).pending == 0
 
 
 def test_an_old_acknowledgement_that_comes_late_takes_nothing_back(world):

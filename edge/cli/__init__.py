@@ -7,7 +7,6 @@ through the entry-point group ``edge_scanner.commands``.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 import click
@@ -59,8 +58,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run ``edge-scanner``. Exit 0 success, 1 the world said no, 2 usage."""
-    try:
-        cli.main(prog_name="edge-scanner")
-    except BrokenPipeError:  # `edge-scanner ledger | head`
-        sys.stderr.close()
-        sys.exit(0)
+    cli.main(prog_name="edge-scanner")

@@ -58,7 +58,10 @@ class LockError(Exception):
 
 
 class Camera(Protocol):
-    """A source of frames."""
+    """A source of frames.
+
+    One that gives frames though something is amiss says so in an attribute ``notes``, a tuple of sentences.
+    """
 
     def read(self) -> Frame:
         """Block for the next frame. Raises CameraError (lost) or CameraEnded (finite source done)."""

@@ -36,6 +36,14 @@ class PictureFolder:
         count = len(self.unreadable)
         raise CameraEnded(f"all {len(self.paths)} pictures were shown" + (f", {count} unreadable" if count else ""))
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How many pictures could not be read, and why the first one could not."""
+        if not self.unreadable:
+            return ()
+        first, why = next(iter(self.unreadable.items()))
+        return (f"{len(self.unreadable)} of {len(self.paths)} pictures cannot be read: {first.name}: {why}",)
+
     def close(self) -> None:
         """Show no more pictures."""
         self._left = iter(())

@@ -63,6 +63,11 @@ class PiCamera:
         self._width, self._height = stream["size"]
         self._camera.start()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The settings of the profile that this camera does not have."""
+        return (f"this camera has no {', '.join(self.unsupported)}: see [camera]",) if self.unsupported else ()
+
     def read(self) -> Frame:
         """Block for the next frame. Raises CameraError when none comes for twice ``stall_s``."""
         try:

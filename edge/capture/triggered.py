@@ -22,11 +22,20 @@ class Frames(Protocol):
 class TriggeredFrames:
     """Hands out frames that were captured while awake; asleep, it only waits for the trigger."""
 
-    def __init__(self, frames: Frames, is_pressed: Callable[[], bool], *, scan_s: float) -> None:
-        """``scan_s``: how long it stays awake after the trigger was let go."""
+    def __init__(
+        self,
+        frames: Frames,
+        is_pressed: Callable[[], bool],
+        *,
+        scan_s: float,
+        at_sleep: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``scan_s``: how long it stays awake after the trigger was let go. ``at_sleep`` is called once each time."""
         self._frames = frames
         self._is_pressed = is_pressed
         self._scan_s = scan_s
+        self._at_sleep = at_sleep
+        self._was_awake = False
         self._asleep_from_s = float("-inf")
         self._woken_ns = 0
 
@@ -43,10 +52,12 @@ class TriggeredFrames:
 
     def _awake(self) -> bool:
         now_s = time.monotonic()
+        if self._is_pressed():
+            if not self._was_awake:
+                self._woken_ns = time.monotonic_ns()
+            self._asleep_from_s = now_s + self._scan_s
         awake = now_s < self._asleep_from_s
-        if not self._is_pressed():
-            return awake
-        if not awake:
-            self._woken_ns = time.monotonic_ns()
-        self._asleep_from_s = now_s + self._scan_s
-        return True
+        if self._was_awake and not awake:
+            self._at_sleep()
+        self._was_awake = awake
+        return awake

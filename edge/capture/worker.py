@@ -48,6 +48,7 @@ class CaptureStatus:
     stalls: int
     losses: int
     hanging: int  # abandoned readers that have not come back
+    notes: tuple[str, ...] = ()  # what the camera cannot do or could not read, though frames come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +179,10 @@ class CaptureWorker:
             me.starts(_Doing.FIRST_READ)
             while not self._gone(me):
                 self._hand_over(me, camera.read())
+                self._note(me, camera)
                 me.starts(_Doing.READ)
         except CameraEnded as end:
+            self._note(me, camera)
             self._end(me, str(end))
             return None
         except CameraError as error:
@@ -210,6 +213,12 @@ class CaptureWorker:
             self._slot.put_when_taken(frame, given_up=lambda: self._gone(me))
         else:
             self._slot.put(frame)
+
+    def _note(self, me: _Reader, camera: Camera | None) -> None:
+        notes: tuple[str, ...] = getattr(camera, "notes", ())
+        with self._lock:
+            if notes != self._status.notes and not me.abandoned.is_set():
+                self._status = replace(self._status, notes=notes)
 
     def _count_opening(self, me: _Reader) -> None:
         with self._lock:

@@ -93,6 +93,7 @@ def test_a_control_the_camera_lacks_is_left_out_and_named(sensor):
     sensor.controls = ("FrameDurationLimits", "AeEnable")
     camera = PiCamera(section(autofocus="manual", lens_position_dioptre=5.0))
     assert camera.unsupported == ("AfMode", "LensPosition")
+    assert camera.notes == ("this camera has no AfMode, LensPosition: see [camera]",)
     assert np.array_equal(camera.read().grey, sensor.scene)
     camera.close()
 

@@ -23,10 +23,15 @@ class Newest:
         return Frame(grey=np.zeros((2, 2), np.uint8), number=self.taken, captured_ns=captured_ns)
 
 
-def wired(scan_s=0.2):
+def wired(scan_s=0.2, at_sleep=lambda: None):
     factory, frames = MockFactory(), Newest()
     trigger = GpioTrigger(Trigger(pin=27, scan_s=scan_s), pin_factory=factory)
-    return factory.pin(27), frames, TriggeredFrames(frames, trigger.is_pressed, scan_s=scan_s), trigger
+    return (
+        factory.pin(27),
+        frames,
+        TriggeredFrames(frames, trigger.is_pressed, scan_s=scan_s, at_sleep=at_sleep),
+        trigger,
+    )
 
 
 def test_asleep_no_frame_is_even_taken():
@@ -62,6 +67,19 @@ def test_a_frame_from_before_the_trigger_is_not_decoded():
     assert triggered.take(0.05) is None
     frames.age_s = 0.0
     assert triggered.take(0.05) is not None
+
+
+def test_it_says_once_when_it_falls_asleep():
+    slept = []
+    button, _, triggered, _ = wired(scan_s=0.2, at_sleep=lambda: slept.append(1))
+    triggered.take(0.02)
+    button.drive_low()
+    triggered.take(0.02)
+    button.drive_high()
+    assert slept == []
+    time.sleep(0.25)
+    triggered.take(0.05)
+    assert slept == [1]
 
 
 def test_a_trigger_that_cannot_be_read_scans_always():

@@ -3,6 +3,7 @@
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 from hardware_sim.camera import Scene, SimCamera
@@ -279,3 +280,25 @@ def test_an_ended_source_is_not_opened_again():
         assert worker.take(2) is None
         time.sleep(0.1)
     assert len(openings) == 1
+
+
+def test_pictures_that_cannot_be_read_are_in_the_status(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURE)
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
+        assert worker.take(2) is not None
+        becomes(worker, CaptureState.ENDED)
+        (note,) = worker.status().notes
+        assert note.startswith("1 of 2 pictures cannot be read: ")
+        assert "b.png" in note
+
+
+def test_what_a_camera_cannot_do_is_in_the_status_though_frames_come(scene):
+    class NoFocus(SimCamera):
+        notes = ("this camera has no AfMode: see [camera]",)
+
+    with CaptureWorker(lambda: NoFocus(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        assert worker.take(2) is not None
+        becomes(worker, CaptureState.STREAMING)
+        assert worker.take(2) is not None
+        assert worker.status().notes == NoFocus.notes

@@ -14,14 +14,18 @@ from structlog.typing import FilteringBoundLogger
 
 from edge import ports
 from edge.anchors import Anchors, load_roots
+from edge.capture.engine import EngineWorker
+from edge.capture.triggered import TriggeredFrames
 from edge.capture.worker import CaptureWorker, Patience
 from edge.clock import WallClock, synchronised_by_systemd
-from edge.config import Camera, Profile
-from edge.daemon import Daemon
+from edge.config import Camera, Engines, Profile
+from edge.daemon import Daemon, Frames
 from edge.decode.holdoff import HoldOff
 from edge.decode.live import LiveDecoder
 from edge.devices.absent import NoIndicator, NoLocker
+from edge.devices.lock_board import LockBoards
 from edge.devices.pins import PinsUnavailableError, open_pin_factory
+from edge.devices.trigger import GpioTrigger, TriggerUnavailableError
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.health import Health
 from edge.notify import notify
@@ -50,12 +54,22 @@ class Parts:
     indicator: Indicator
     lock: Lock
     doors: DoorSensor
+    engines: tuple[EngineWorker, ...] = ()
+    trigger: GpioTrigger | None = None
     problems: dict[str, str] = field(default_factory=dict)
+
+    def problems_now(self) -> dict[str, str]:
+        """What is wrong at this moment with parts that come and go: scan engines, lock boards."""
+        engines = {f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem}
+        return engines | (self.lock.problems if isinstance(self.lock, LockBoards) else {})
 
     def close(self) -> None:
         """Release everything, locks first."""
         self.lock.close()
         self.doors.close()
+        for part in (*self.engines, self.trigger):
+            if part is not None:
+                part.close()
         self.capture.close()
         self.indicator.close()
 
@@ -66,13 +80,22 @@ def build_parts(profile: Profile, *, pin_factory: Any = None, open_camera: OpenC
     ``pin_factory`` and ``open_camera`` replace the real ones; a simulator passes its own.
     """
     problems: dict[str, str] = {}
-    indicator, lock, doors = _gpio(profile, pin_factory, problems)
+    factory = _pin_factory(profile, pin_factory, problems)
+    lock, doors = _locker(profile, factory, problems)
     capture = CaptureWorker(
         open_camera or camera_opener(profile.camera),
         patience=Patience(stall_s=profile.camera.stall_s),
         every_frame=open_camera is None and profile.camera.source in ("video", "images"),
     )
-    return Parts(capture=capture, indicator=indicator, lock=lock, doors=doors, problems=problems)
+    return Parts(
+        capture=capture,
+        indicator=_indicator(profile, factory, problems),
+        lock=lock,
+        doors=doors,
+        engines=_engines(profile.engines),
+        trigger=_trigger(profile, factory, problems),
+        problems=problems,
+    )
 
 
 def camera_opener(section: Camera) -> OpenCamera:
@@ -98,17 +121,16 @@ def camera_opener(section: Camera) -> OpenCamera:
             assert_never(section.source)
 
 
-def _gpio(profile: Profile, pin_factory: Any, problems: dict[str, str]) -> tuple[Indicator, Lock, DoorSensor]:
-    wanted = profile.indicators.pins or profile.locker.compartments
-    if not wanted:
-        return NoIndicator(), NoLocker(), NoLocker()
+def _pin_factory(profile: Profile, given: Any, problems: dict[str, str]) -> Any:
+    """What pins are taken from; None when no part needs one, or there is no GPIO."""
+    on_pins = profile.locker.driver == "gpio" and profile.locker.compartments
+    if not (profile.indicators.pins or on_pins or profile.trigger):
+        return None
     try:
-        factory = pin_factory or open_pin_factory()
+        return given or open_pin_factory()
     except PinsUnavailableError as error:
         problems["gpio_unavailable"] = str(error)
-        return NoIndicator(), NoLocker(str(error)), NoLocker(str(error))
-    lock, doors = _locker(profile, factory, problems)
-    return _indicator(profile, factory, problems), lock, doors
+        return None
 
 
 def _locker(profile: Profile, factory: Any, problems: dict[str, str]) -> tuple[Lock, DoorSensor]:
@@ -117,6 +139,11 @@ def _locker(profile: Profile, factory: Any, problems: dict[str, str]) -> tuple[L
 
     if not profile.locker.compartments:
         return NoLocker(), NoLocker()
+    if profile.locker.driver == "board":
+        boards = LockBoards(profile.locker)
+        return boards, boards
+    if factory is None:
+        return NoLocker(problems["gpio_unavailable"]), NoLocker(problems["gpio_unavailable"])
     try:
         lock = GpioLock(profile.locker, pin_factory=factory)
     except LockError as error:
@@ -130,9 +157,35 @@ def _locker(profile: Profile, factory: Any, problems: dict[str, str]) -> tuple[L
 def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indicator:
     from edge.devices.indicator import GpioIndicator
 
+    if factory is None:
+        return NoIndicator()
     indicator = GpioIndicator(profile.indicators, pin_factory=factory)
     problems.update({f"indicator_{name}": detail for name, detail in indicator.problems.items()})
     return indicator
+
+
+def _trigger(profile: Profile, factory: Any, problems: dict[str, str]) -> GpioTrigger | None:
+    """The trigger; None: the camera's frames are always decoded, also when the pin cannot be had."""
+    if profile.trigger is None or factory is None:
+        return None
+    try:
+        return GpioTrigger(profile.trigger, pin_factory=factory)
+    except TriggerUnavailableError as error:
+        problems["trigger_unavailable"] = str(error)
+        return None
+
+
+def _engines(section: Engines) -> tuple[EngineWorker, ...]:
+    from edge.capture.hid import HidEngine
+    from edge.capture.serial_engine import SerialEngine
+
+    hid, serial = section.hid, section.serial
+    engines = []
+    if hid is not None:
+        engines.append(EngineWorker("hid", lambda: HidEngine(hid)))
+    if serial is not None:
+        engines.append(EngineWorker("serial", lambda: SerialEngine(serial)))
+    return tuple(engines)
 
 
 @contextmanager
@@ -149,6 +202,7 @@ def build_scanner(
     ``synchronised`` says whether the wall clock was set from a source of time since the boot.
     Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
     """
+    hold_off = HoldOff(profile.decode.hold_off_s)
     health = Health(limit_s=_STUCK_AFTER_S)
     for name, detail in parts.problems.items():
         health.set_problem(name, detail)
@@ -171,16 +225,20 @@ def build_scanner(
         log=log,
         notify=notify,
         store_is_back=lambda: _open_and_close(profile, data),
+        devices=parts.problems_now,
     )
     with ExitStack() as releases:
         releases.callback(lambda: store.close() if store is not None else None)
         releases.callback(decoder.close)
         releases.callback(parts.close)
         parts.capture.start()
+        for engine in parts.engines:
+            engine.start()
         yield Daemon(
-            frames=parts.capture,
+            frames=_frames(profile, parts, hold_off),
+            engines=parts.engines,
             decoder=decoder,
-            hold_off=HoldOff(profile.decode.hold_off_s),
+            hold_off=hold_off,
             gate=_gate(profile, store, anchors, opened.detail),
             pickups=pickups,
             panel=Panel(parts.indicator, profile.indicators.hold_s),
@@ -188,6 +246,18 @@ def build_scanner(
             supervisor=supervisor,
             log=log,
         )
+
+
+def _frames(profile: Profile, parts: Parts, hold_off: HoldOff) -> Frames:
+    """The frames to decode. What was in view when the trigger was let go counts anew when it is pressed again."""
+    if parts.trigger is None or profile.trigger is None:
+        return parts.capture
+    return TriggeredFrames(
+        parts.capture,
+        parts.trigger.is_pressed,
+        scan_s=profile.trigger.scan_s,
+        at_sleep=lambda: hold_off.fresh((), time.monotonic()),
+    )
 
 
 def _open(profile: Profile, data: Path) -> Opened:
@@ -248,7 +318,7 @@ def _pickups(
         parts.doors,
         times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s),
         random_bytes=secrets.token_bytes,
-        with_contact=frozenset(name for name, door in section.compartments.items() if door.door_pin is not None),
+        with_contact=frozenset(name for name, door in section.compartments.items() if door.has_contact),
     )
     for item in pickups.recover(clock.monotonic_s(), clock.now()):
         log.warning("door_after_restart", compartment=item.compartment, state=item.state.value, detail=item.detail)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from edge.capture.engine import Scanned
 from edge.decode.holdoff import HoldOff
 from edge.gate import Gate
 from edge.panel import Panel
@@ -28,6 +29,14 @@ class Frames(Protocol):
         ...
 
 
+class Codes(Protocol):
+    """A scan engine: a source of codes beside the camera."""
+
+    def take(self) -> list[Scanned]:
+        """Its codes since the last call, oldest first, none of them old."""
+        ...
+
+
 @dataclass(slots=True)
 class Daemon:
     """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
@@ -41,6 +50,7 @@ class Daemon:
     clock: Clock
     supervisor: Supervisor
     log: FilteringBoundLogger
+    engines: tuple[Codes, ...] = ()
 
     def run(self, stop: threading.Event) -> None:
         """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
@@ -54,6 +64,9 @@ class Daemon:
         frame = self.frames.take(FRAME_WAIT_S)
         if frame is not None:
             self._look(frame)
+        for engine in self.engines:
+            for scanned in engine.take():
+                self._hear(scanned)
         if self.pickups is not None:
             self._tell_doors(self.pickups.tick(self.clock.monotonic_s(), self.clock.now()))
         self.supervisor.turn()
@@ -64,14 +77,21 @@ class Daemon:
         symbols = self.decoder.decode(frame.grey)
         decode_ms = (self.clock.monotonic_s() - started_s) * 1000
         for symbol in self.hold_off.fresh(symbols, self.clock.monotonic_s()):
-            self._scan(symbol, frame, decode_ms)
+            self._scan(symbol, frame.captured_ns, decode_ms)
 
-    def _scan(self, symbol: Symbol, frame: Frame, decode_ms: float) -> None:
+    def _hear(self, scanned: Scanned) -> None:
+        now_s = self.clock.monotonic_s()
+        fresh = self.hold_off.fresh([scanned.symbol], now_s)
+        self.hold_off.fresh((), now_s)  # an engine tells a code once: it is out of view again
+        for symbol in fresh:
+            self._scan(symbol, scanned.read_ns, None)
+
+    def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
         """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
         outcome = self.gate.judge(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
         self.panel.result(signal, self.clock.monotonic_s())
-        total_ms = self.clock.monotonic_s() * 1000 - frame.captured_ns / 1e6
+        total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
         self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
         self.supervisor.scanned(outcome, total_ms, signal)
         if outcome.intents and self.pickups is not None:
@@ -90,7 +110,9 @@ class Daemon:
                 left=item.left,
             )
 
-    def _log_scan(self, outcome: Redemption, symbol: Symbol, signal: Signal, decode_ms: float, total_ms: float) -> None:
+    def _log_scan(
+        self, outcome: Redemption, symbol: Symbol, signal: Signal, decode_ms: float | None, total_ms: float
+    ) -> None:
         claims = outcome.claims
         self.log.info(
             "scan",
@@ -102,6 +124,6 @@ class Daemon:
             kind=claims.kind.code if claims else None,
             ledger=outcome.ledger_id,
             decoder=symbol.decoder,
-            decode_ms=round(decode_ms, 2),
+            decode_ms=None if decode_ms is None else round(decode_ms, 2),
             total_ms=round(total_ms, 2),
         )

@@ -60,8 +60,12 @@ class Supervisor:
         log: FilteringBoundLogger,
         notify: Callable[[str], None],
         store_is_back: Callable[[], bool] = lambda: False,
+        devices: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """``store_is_back`` is asked once a minute while ``store`` is None."""
+        """``store_is_back`` is asked once a minute while ``store`` is None.
+
+        ``devices`` says what is wrong now with parts that come and go: problem to detail.
+        """
         self._health = health
         self._health_file = health_file
         self._capture = capture
@@ -72,6 +76,9 @@ class Supervisor:
         self._log = log
         self._notify = notify
         self._store_is_back = store_is_back
+        self._devices = devices
+        self._device_problems: set[str] = set()
+        self._camera_notes: tuple[str, ...] = ()
         self._data_version = -1
         self._next_report_s = float("-inf")
         self._next_house_s = clock.monotonic_s() + _KEEP_HOUSE_EVERY_S
@@ -107,6 +114,7 @@ class Supervisor:
             return
         self._next_report_s = now_s + _REPORT_EVERY_S
         status = self._watch_camera(now_s)
+        self._watch_devices()
         self._watch_store(now_s)
         self._report(status, now_s)
 
@@ -116,9 +124,20 @@ class Supervisor:
         if turning:
             self._health.beat("capture", now_s)
         self._problem("camera", f"{status.state}: {status.detail}" if status.state in _CAMERA_FAULTS else None)
+        if status.notes != self._camera_notes:  # no fault: it scans; the health file has them too
+            self._camera_notes = status.notes
+            self._log.warning("camera_notes", notes=status.notes)
         if status.state is CaptureState.ENDED:
             self.finished = f"no more frames: {status.detail}"
         return status
+
+    def _watch_devices(self) -> None:
+        found = self._devices()
+        for name in self._device_problems - found.keys():
+            self._problem(name, None)
+        for name, detail in found.items():
+            self._problem(name, detail)
+        self._device_problems = set(found)
 
     def _watch_store(self, now_s: float) -> None:
         self._health.beat("store", now_s)  # a full disk, or no store, is a state with a name, not a crash loop

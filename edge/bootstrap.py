@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, assert_never
+from typing import Any, Final, Protocol, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,7 +16,7 @@ from edge import ports
 from edge.anchors import Anchors, load_roots
 from edge.capture.engine import EngineWorker
 from edge.capture.triggered import TriggeredFrames
-from edge.capture.worker import CaptureWorker, Patience
+from edge.capture.worker import CaptureStatus, CaptureWorker, Patience
 from edge.clock import WallClock, synchronised_by_systemd
 from edge.config import Camera, Engines, Profile
 from edge.daemon import Daemon, Frames
@@ -31,7 +31,7 @@ from edge.health import Health
 from edge.notify import notify
 from edge.panel import Panel
 from edge.pickup import DoorTimes, Pickups
-from edge.ports import DoorSensor, Indicator, Lock, LockError
+from edge.ports import DoorSensor, Frame, Indicator, Lock, LockError
 from edge.redeem import Redeemer
 from edge.standing import place_of
 from edge.store.floor import time_floor_s
@@ -46,11 +46,31 @@ _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 OpenCamera = Callable[[], ports.Camera]
 
 
+class Capturing(Protocol):
+    """Where frames come from: a ``CaptureWorker``, or one that is lent by who keeps it running."""
+
+    def start(self) -> None:
+        """Begin to capture."""
+        ...
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+    def status(self) -> CaptureStatus:
+        """How the camera is."""
+        ...
+
+    def close(self) -> None:
+        """Stop. Safe to call twice."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The hardware of a device. ``problems`` names what the profile asks for and the device lacks."""
 
-    capture: CaptureWorker
+    capture: Capturing
     indicator: Indicator
     lock: Lock
     doors: DoorSensor
@@ -196,13 +216,15 @@ def build_scanner(
     *,
     log: FilteringBoundLogger,
     synchronised: Callable[[], bool] = synchronised_by_systemd,
+    hold_off: HoldOff | None = None,
 ) -> Iterator[Daemon]:
     """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
 
-    ``synchronised`` says whether the wall clock was set from a source of time since the boot.
+    ``synchronised`` says whether the wall clock was set from a source of time since the boot;
+    ``hold_off`` goes on where a daemon before this one was.
     Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
     """
-    hold_off = HoldOff(profile.decode.hold_off_s)
+    hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
     health = Health(limit_s=_STUCK_AFTER_S)
     for name, detail in parts.problems.items():
         health.set_problem(name, detail)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -51,6 +52,7 @@ class Daemon:
     supervisor: Supervisor
     log: FilteringBoundLogger
     engines: tuple[Codes, ...] = ()
+    errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
 
     def run(self, stop: threading.Event) -> None:
         """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
@@ -71,6 +73,14 @@ class Daemon:
             self._tell_doors(self.pickups.tick(self.clock.monotonic_s(), self.clock.now()))
         self.supervisor.turn()
         self.panel.rest(self.supervisor.resting_signal, self.clock.monotonic_s())
+        if self.errand is not None:
+            self.errand(self)
+
+    @property
+    def serving(self) -> bool:
+        """Whether somebody is being served: a result shown or a door under way."""
+        doors = self.pickups is not None and bool(self.pickups.under_way)
+        return doors or self.panel.holding(self.clock.monotonic_s())
 
     def _look(self, frame: Frame) -> None:
         started_s = self.clock.monotonic_s()

@@ -26,6 +26,10 @@ class Panel:
             self._shown = signal
             self._indicator.show(signal)
 
+    def holding(self, now_s: float) -> bool:
+        """Whether a result stands that somebody may still be reading."""
+        return now_s < self._held_until_s
+
     def close(self) -> None:
         """All lamps off."""
         self._indicator.close()

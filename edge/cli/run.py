@@ -32,14 +32,23 @@ def run(file: Path, data: Path) -> None:
     from edge import log
     from edge.bootstrap import build_parts, build_scanner
     from edge.notify import notify
+    from edge.settings.shifts import ConfigurationError, Shifts
 
     profile = read_profile(file)
     logger = log.configure(device=profile.device.id)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with build_scanner(profile, data, build_parts(profile), log=logger) as daemon:
-        daemon.run(stop)
-        again = daemon.supervisor.wants_restart and not stop.is_set()
+    shifts = Shifts(
+        file=file,
+        data=data,
+        equip=build_parts,
+        open=lambda profile, parts, hold_off: build_scanner(profile, data, parts, log=logger, hold_off=hold_off),
+        log=logger,
+    )
+    try:
+        again = shifts.run(stop)
+    except ConfigurationError as error:
+        raise click.ClickException(f"{file}: {error}") from None
     notify("STOPPING=1")
     sys.exit(_TEMPORARY_FAILURE if again else 0)

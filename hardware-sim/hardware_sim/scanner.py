@@ -10,6 +10,7 @@ the camera, ``{"fail": COMPARTMENT, "how": NAME}`` and ``{"repair": COMPARTMENT}
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -22,16 +23,20 @@ import click
 from structlog.typing import FilteringBoundLogger
 
 from edge import log
-from edge.bootstrap import OpenCamera, build_parts, build_scanner, camera_opener
+from edge.bootstrap import OpenCamera, Parts, build_parts, build_scanner, camera_opener
 from edge.cli.profile import read_profile
-from edge.config import Profile
+from edge.config import Camera, Profile
 from edge.decode.picture import load
+from edge.ports import CameraError
+from edge.settings.shifts import Shifts
 from hardware_sim.camera import Scene, SimCamera
 from hardware_sim.condition import PRESETS
 from hardware_sim.doors import Doors, Failure
 from hardware_sim.wiring import wired_factory
 
 PERSON_CLOSES_AFTER_S = 0.6  # people in a demonstration are quick
+UNKNOWN_MODES = ((4096, 2160),)  # width, height in pixels: what the simulated camera does not have
+FATAL_MODE = (666, 666)
 
 
 def obey(lines: Iterable[str], scene: Scene, doors: Doors) -> None:
@@ -65,8 +70,23 @@ def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
             raise ValueError("no such command")
 
 
+def open_mode(scene: Scene, section: Camera) -> SimCamera:
+    """Open the simulated camera as ``section`` says. Raises CameraError for a mode that it does not have."""
+    if (section.width_px, section.height_px) == FATAL_MODE:
+        os.abort()  # a driver that takes the process with it
+    if (section.width_px, section.height_px) in UNKNOWN_MODES:
+        raise CameraError(f"there is no mode of {section.width_px} x {section.height_px}")
+    return SimCamera(scene, frame_rate_hz=section.frame_rate_hz)
+
+
 def scan(
-    profile: Profile, data: Path, commands: Iterable[str], *, open_camera: OpenCamera | None, log: FilteringBoundLogger
+    profile: Profile,
+    file: Path,
+    data: Path,
+    commands: Iterable[str],
+    *,
+    open_camera: OpenCamera | None,
+    log: FilteringBoundLogger,
 ) -> None:
     """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
     stop = threading.Event()
@@ -75,13 +95,23 @@ def scan(
     scene = Scene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
     doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
     threading.Thread(target=obey, args=(commands, scene, doors), name="world", daemon=True).start()
-    parts = build_parts(
-        profile,
-        pin_factory=wired_factory(profile.locker, doors),
-        open_camera=open_camera or partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
-    )
-    with build_scanner(profile, data, parts, log=log, synchronised=lambda: True) as daemon:
-        daemon.run(stop)
+
+    def equip(now: Profile) -> Parts:
+        return build_parts(
+            now,
+            pin_factory=wired_factory(now.locker, doors),
+            open_camera=open_camera or partial(open_mode, scene, now.camera),
+        )
+
+    Shifts(
+        file=file,
+        data=data,
+        equip=equip,
+        open=lambda now, parts, hold_off: build_scanner(
+            now, data, parts, log=log, synchronised=lambda: True, hold_off=hold_off
+        ),
+        log=log,
+    ).run(stop)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +122,7 @@ def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
     profile = read_profile(file)
     logger = log.configure(device=profile.device.id)
-    scan(profile, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None, log=logger)
+    scan(profile, file, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None, log=logger)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,126 @@
+"""The settings on disk: ``state.json``, a plan a file by its hash, and the newest document of each layer.
+
+Two processes write here: whoever changes the state holds the lock, writes a new file whole, flushes it,
+renames it over the old and flushes the folder. A reader never needs the lock. It needs no store: settings
+must be there when the store is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from edge.settings.plan import Plan, read_plan
+from edge.settings.state import State, from_item
+
+FOLDER: Final = "settings"  # in the data folder
+_STATE, _LOCK, _DOCUMENTS = "state.json", "lock", "documents"
+
+
+class SettingsFolder:
+    """One device's. Raises OSError where the disk does not take what is written; reading never raises."""
+
+    def __init__(self, data: Path) -> None:
+        self._folder = data / FOLDER
+        self._read_mark: tuple[int, int] | None = None
+        self._read_state = State()
+
+    def state(self) -> State:
+        """The state as it is now. A file that cannot be read is as none: the device is as shipped."""
+        path = self._folder / _STATE
+        try:
+            status = path.stat()
+            mark = (status.st_ino, status.st_mtime_ns)
+            if mark != self._read_mark:
+                self._read_state = from_item(json.loads(path.read_bytes()))
+                self._read_mark = mark
+        except FileNotFoundError:
+            return State()
+        except (OSError, ValueError, TypeError, KeyError):
+            return State()
+        return self._read_state
+
+    @contextmanager
+    def locked(self) -> Iterator[State]:
+        """Hold the lock and yield the state that nobody else can change meanwhile."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield self.state()
+        finally:
+            os.close(descriptor)
+
+    def change(self, step: Callable[[State], State]) -> State:
+        """Put on disk what ``step`` makes of the state; return it. Nothing is written when nothing changes."""
+        with self.locked() as state:
+            if (changed := step(state)) != state:
+                self.keep(changed)
+            return changed
+
+    def keep(self, state: State) -> None:
+        """Put ``state`` on disk. The caller holds the lock."""
+        self._write(_STATE, json.dumps(state.to_item()).encode())
+
+    def keep_plan(self, plan: Plan) -> None:
+        """Put a plan on disk, under its hash."""
+        self._write(f"{plan.digest}.json", plan.to_bytes())
+
+    def plan(self, digest: str | None) -> Plan | None:
+        """The plan of that hash; None for None, or when its file is gone or damaged."""
+        if digest is None:
+            return None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return read_plan((self._folder / f"{digest}.json").read_bytes(), digest)
+        return None
+
+    def forget_plans(self, but: set[str | None]) -> None:
+        """Remove the files of plans that nobody will come back to."""
+        for path in self._folder.glob("*.json"):
+            if path.name != _STATE and path.stem not in but:
+                path.unlink(missing_ok=True)
+
+    def keep_document(self, key: str, raw: bytes) -> None:
+        """Put the newest document of a layer on disk."""
+        self._write(f"{_DOCUMENTS}/{key.replace('/', '~')}.cose", raw)
+
+    def documents(self) -> dict[str, bytes]:
+        """The newest document of each layer, by its key."""
+        found = {}
+        for path in sorted((self._folder / _DOCUMENTS).glob("*.cose")):
+            with suppress(OSError):
+                found[path.stem.replace("~", "/")] = path.read_bytes()
+        return found
+
+    def _write(self, name: str, content: bytes) -> None:
+        path = self._folder / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durably(path, content)
+
+
+def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Replace ``path`` whole: temporary file, fsync, rename, fsync of the folder. Raises OSError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def digest_of(raw: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return sha256(raw).hexdigest()

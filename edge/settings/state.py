@@ -1,0 +1,181 @@
+"""How far a candidate has come: the states of new settings and what may follow on what. Pure.
+
+``received -> verified -> validated -> trying_link -> staged -> applying -> probation -> committed``, and from
+any of them ``refused`` or ``rolled_back``. The state is on disk *before* the step that it names is taken, so
+a process that dies in a step finds on its next start which step it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+
+MOST_TRIALS: Final = 2  # starts in one step; one death may be a power cut, two are the candidate's
+MOST_DENIED: Final = 64
+PROVERS: Final = frozenset({"scanner", "sync"})
+
+
+class Phase(StrEnum):
+    """The step that is being taken, or the last word on the candidate."""
+
+    SHIPPED = "shipped"  # nothing was ever pushed
+    RECEIVED = "received"
+    VERIFIED = "verified"
+    VALIDATED = "validated"
+    TRYING_LINK = "trying_link"
+    STAGED = "staged"
+    APPLYING = "applying"
+    PROBATION = "probation"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+    ROLLED_BACK = "rolled_back"
+
+    @property
+    def settled(self) -> bool:
+        """Whether a new candidate may be begun: nothing runs on this one that could still be taken back."""
+        return self not in (Phase.APPLYING, Phase.PROBATION)
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether the device runs on the candidate, to find out whether it is any good."""
+        return self in (Phase.APPLYING, Phase.PROBATION)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """One thing wrong with a candidate: ``path`` of the setting, or empty, and what to do."""
+
+    path: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The whole of it. Hashes are those of plans (edge.settings.plan); ``good`` None: as shipped."""
+
+    phase: Phase = Phase.SHIPPED
+    candidate: str | None = None
+    good: str | None = None
+    denied: tuple[str, ...] = ()  # plans and documents that failed: never tried again
+    trials: int = 0  # starts within the present step
+    working: str = ""  # SHA-256 of the document being read
+    starts: tuple[str, ...] = ()  # who has started on the candidate, as often as it did
+    baseline: tuple[str, ...] = ()  # problems that stood before the candidate: not its fault
+    proven: tuple[str, ...] = ()  # who has found the device healthy on the candidate
+    wrong: tuple[Wrong, ...] = ()
+    seen: dict[str, tuple[int, str]] | None = None  # layer key -> (highest rev, SHA-256 of its document)
+    desired: int = 0  # the highest rev of the candidate, or of the last one
+    applied: int = 0  # of what is good
+
+    @property
+    def choice(self) -> str | None:
+        """The plan to run on now."""
+        return self.candidate if self.phase.on_trial else self.good
+
+    def has_denied(self, digest: str) -> bool:
+        """Whether ``digest`` failed before."""
+        return digest in self.denied
+
+    def to_item(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def from_item(item: dict[str, Any]) -> State:
+    """Read what ``to_item`` gave. Raises ValueError, TypeError or KeyError for anything else."""
+    wrong = tuple(Wrong(str(each["path"]), str(each["message"])) for each in item.get("wrong", ()))
+    seen = {str(key): (int(rev), str(digest)) for key, (rev, digest) in (item.get("seen") or {}).items()}
+    known = {**item, "phase": Phase(item["phase"]), "wrong": wrong, "seen": seen}
+    known |= {name: tuple(item.get(name, ())) for name in ("denied", "starts", "baseline", "proven")}
+    return State(**known)
+
+
+def begin(state: State, phase: Phase, *, working: str = "") -> State:
+    """Enter ``phase``; entering the same one for the same thing again counts a trial."""
+    again = state.phase is phase and state.working == working
+    return replace(state, phase=phase, working=working, trials=state.trials + 1 if again else 1)
+
+
+def refuse(state: State, wrong: Iterable[Wrong], *, digest: str | None = None, desired: int | None = None) -> State:
+    """The candidate ``digest`` is not taken; what is good stays."""
+    return replace(
+        state,
+        phase=Phase.REFUSED,
+        candidate=None,
+        denied=_deny(state, digest),
+        trials=0,
+        working="",
+        starts=(),
+        proven=(),
+        wrong=tuple(wrong),
+        desired=state.desired if desired is None else desired,
+    )
+
+
+def stage(state: State, digest: str, desired: int) -> State:
+    """The candidate's plan is on disk."""
+    cleared = replace(state, trials=0, working="", starts=(), proven=(), wrong=())
+    return replace(cleared, phase=Phase.STAGED, candidate=digest, desired=desired)
+
+
+def apply(state: State, baseline: Iterable[str]) -> State:
+    """The scanner takes the candidate up; ``baseline`` are the problems that stand without it."""
+    return replace(state, phase=Phase.APPLYING, starts=("scanner",), proven=(), baseline=tuple(sorted(baseline)))
+
+
+def start(state: State, who: str) -> State:
+    """``who`` starts while a candidate is on trial. Started too often without having proved it, it rolls back."""
+    if not state.phase.on_trial or who in state.proven:
+        return state
+    if state.starts.count(who) >= MOST_TRIALS:
+        return roll_back(state, f"the {who} died on it {MOST_TRIALS} times")
+    return replace(state, starts=(*state.starts, who))
+
+
+def stop(state: State, who: str) -> State:
+    """``who`` was asked to end, in good order: that start does not count."""
+    if who not in state.starts:
+        return state
+    starts = list(state.starts)
+    starts.remove(who)
+    return replace(state, starts=tuple(starts))
+
+
+def roll_back(state: State, why: str) -> State:
+    """What was good comes back, and the candidate never again."""
+    wrong = (*state.wrong, Wrong("", why))
+    denied = _deny(state, state.candidate)
+    return replace(
+        state, phase=Phase.ROLLED_BACK, candidate=None, denied=denied, trials=0, starts=(), proven=(), wrong=wrong
+    )
+
+
+def prove(state: State, who: str) -> State:
+    """``who`` found the device healthy on the candidate for the time of its probation; both of them commit it."""
+    proven = tuple(sorted({*state.proven, who}))
+    if state.phase is not Phase.PROBATION or not set(proven) >= PROVERS:
+        return replace(state, proven=proven)
+    return replace(
+        state,
+        phase=Phase.COMMITTED,
+        good=state.candidate,
+        candidate=None,
+        trials=0,
+        starts=(),
+        proven=(),
+        wrong=(),
+        applied=state.desired,
+    )
+
+
+def _deny(state: State, digest: str | None) -> tuple[str, ...]:
+    if digest is None or digest in state.denied:
+        return state.denied
+    return (*state.denied, digest)[-MOST_DENIED:]
+
+
+def patience_s(probation_s: float) -> float:
+    """How long a candidate may take to be healthy for ``probation_s`` on end."""
+    return 3 * probation_s + 15.0

@@ -13,6 +13,7 @@ paho is a transport and nothing more. What that means here:
 
 from __future__ import annotations
 
+import socket
 import ssl
 import time
 from collections import deque
@@ -254,6 +255,11 @@ class Session:
         except (OSError, ValueError) as error:
             self._lose(Link.UNREACHABLE, str(error))
         else:
+            sock = client.socket()
+            if isinstance(
+                sock, socket.socket
+            ):  # small messages that wait for each other: Nagle's delay would be paid on each
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._client = client
             self._since_s = self._monotonic()
 

@@ -37,8 +37,9 @@ def wired_factory(section: Locker, doors: Doors) -> MockFactory:
     """
     factory = MockFactory(pin_class=WiredPin)
     for name, compartment in section.compartments.items():
-        lock_pin: Any = factory.pin(compartment.lock_pin)
-        lock_pin.on_output = _coil(name, doors, active_high=section.active_high)
+        if compartment.lock_pin is not None:
+            lock_pin: Any = factory.pin(compartment.lock_pin)
+            lock_pin.on_output = _coil(name, doors, active_high=section.active_high)
         if compartment.door_pin is not None:
             door_pin: Any = factory.pin(compartment.door_pin)
             door_pin.level = _contact(name, doors, open_high=compartment.door_open_high)

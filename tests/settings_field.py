@@ -144,7 +144,11 @@ class Field:
         def so() -> bool:
             return self.state.phase == phase and (rev is None or self.state.desired == rev)
 
-        until(so, timeout_s, f"{phase} of rev {rev}; it is {self.state.phase}, rev {self.state.desired}, {self.state.wrong}")
+        until(
+            so,
+            timeout_s,
+            f"{phase} of rev {rev}; it is {self.state.phase}, rev {self.state.desired}, {self.state.wrong}",
+        )
 
     def runs_on(self, content_digest: str | None) -> bool:
         said = self.scanner.said("settings")

@@ -73,22 +73,27 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
 
 
 def bare_commits(path: Path, model: Store) -> Callable[[], None]:
-    """Commit, with the same tables, pragmas and bytes, and nothing else, what a redemption commits."""
+    """Commit, with the same tables, constraints, pragmas and bytes, and nothing else, what a redemption commits."""
     source = _filled(path.parent / "model", SMALL)
     _redeeming(source, SMALL)()
-    with model.read() as connection:
-        schema = [
-            row[0]
-            for table in _ROWS
-            for row in connection.execute("SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql NOT NULL", (table,))
-        ]
-    rows = [(table, source.connection().execute(f"SELECT * FROM {table} LIMIT 1").fetchone()) for table in _ROWS]
-    source.close()
     peer = connect(path)
-    peer.execute("PRAGMA foreign_keys = OFF")  # the tables they name are not here
-    for statement in schema:
-        peer.execute(statement)
+    with model.read() as connection:
+        for (statement,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY rowid"):
+            peer.execute(statement)
+    for table in ("epoch", "policy"):  # what the rows refer to
+        _insert(peer, table, _first(source, table))
+    rows = [(table, _first(source, table)) for table in _ROWS]
+    source.close()
     return _committing(peer, rows)
+
+
+def _first(store: Store, table: str) -> tuple[object, ...]:
+    row: tuple[object, ...] = store.connection().execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+    return row
+
+
+def _insert(connection: sqlite3.Connection, table: str, row: tuple[object, ...]) -> None:
+    connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
 def _committing(peer: sqlite3.Connection, rows: list[tuple[str, tuple[object, ...]]]) -> Callable[[], None]:

@@ -190,8 +190,7 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
         pump(0.2, hub)
         until(lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"], 5)  # and not acknowledged
         device.give_up(Link.LOST)
-        connected(device)
-        again = pump(0.5, device)
+        again = pump(1.0, device)  # it comes with the connection
         assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
         assert hub.publish("v1/main/_all/dn/trust", b"", retain=True)
         pump(0.2, hub)

@@ -180,8 +180,42 @@ CREATE TABLE exception (                   -- a case that a person must settle
 CREATE INDEX exception_open ON exception (id) WHERE settled_s IS NULL;
 """
 
+_OPERATORS = """
+CREATE TABLE session (                     -- who is signed in at this device; edge.operators.session
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  operator_id TEXT NOT NULL,
+  role TEXT NOT NULL,
+  badge BLOB NOT NULL,                     -- the badge's cti
+  opened_s INTEGER NOT NULL,
+  expires_s INTEGER NOT NULL,
+  acted_s INTEGER NOT NULL,                -- of the last act
+  idle_s INTEGER NOT NULL,
+  boot TEXT NOT NULL                       -- the run of the machine that it belongs to
+) STRICT;
+CREATE TABLE badge_shown (                 -- the badge that was last shown and waits for its PIN
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  operator_id TEXT NOT NULL,
+  badge BLOB NOT NULL,
+  expires_s INTEGER NOT NULL,              -- of the badge
+  at_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE pin_attempt (                 -- wrong PINs since the last right one
+  operator_id TEXT PRIMARY KEY,
+  failures INTEGER NOT NULL,
+  locked_until_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operator_log (                -- sign-ins and what concerns them; kept
+  id INTEGER PRIMARY KEY,
+  at_s INTEGER NOT NULL,
+  trust TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  what TEXT NOT NULL,                      -- edge.operators.sign_in.SignIn, or unlocked
+  detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+"""
+
 # Only ever appended to. A released migration is never edited: a new one mends it.
-STEPS = (("0001_device", _DEVICE), ("0002_orders", _ORDERS), ("0003_ledger", _LEDGER))
+STEPS = (("0001_device", _DEVICE), ("0002_orders", _ORDERS), ("0003_ledger", _LEDGER), ("0004_operators", _OPERATORS))
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -13,3 +13,12 @@ class RungCount:
     reads: int = 0  # tries that read at least one code
     faults: int = 0  # tries that raised, crashed or overran
     busy_ms: float = 0.0
+
+    def plus(self, other: RungCount) -> RungCount:
+        """Return the totals of both."""
+        return RungCount(
+            self.tries + other.tries,
+            self.reads + other.reads,
+            self.faults + other.faults,
+            self.busy_ms + other.busy_ms,
+        )

@@ -6,57 +6,64 @@ draw the mended matrix afresh, and let zxing-cpp read the drawing: bytes and cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode import zxing
 from edge.decode.codewords import Mended, mend
-from edge.decode.layout import Layout, layout
+from edge.decode.layout import layout
 from edge.decode.mesh import Mesh
 from edge.decode.quad import Quad
-from edge.decode.softmodules import STEP, centres, equalised, levelled, likeness
+from edge.decode.softmodules import STEP, Soft, centres, equalised, levelled, likeness
 from edge.ports import Symbol
 
 NAME = "relook"
-_LEAST_LIKENESS = 0.42  # below it what was located is not a code of that version there
+_LEAST_LIKENESS = 0.55  # below it what was located is not a code of that version there: no read was ever below 0.6
 _STAGES: tuple[Callable[[Mesh], None], ...] = (
     lambda _: None,  # as located
     lambda mesh: mesh.settle(8.0, 3),  # a little off
     lambda mesh: mesh.grow(3.5),  # bent
-    lambda mesh: mesh.settle(3.0, 2),  # crumpled
 )
 
 
-def read(
-    grey: NDArray[np.uint8], candidate: zxing.Located, *, has_time: Callable[[], bool] = lambda: True
-) -> Symbol | None:
-    """Return the code at ``candidate`` in ``grey`` (height, width), or None; ``has_time`` is asked now and then."""
-    plan = layout(candidate.version)
-    mesh = Mesh(grey, candidate.quad, plan.size)
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a closer look came to: the code, or else its soft modules (n, n), which another frame may complete."""
+
+    symbol: Symbol | None
+    modules: Soft | None
+
+
+def study(grey: NDArray[np.uint8], place: zxing.Located, *, has_time: Callable[[], bool] = lambda: True) -> Study:
+    """Look closely at ``place`` in ``grey`` (height, width). ``has_time`` is asked between the steps."""
+    plan = layout(place.version)
+    mesh = Mesh(grey, place.quad, plan.size)
+    best: tuple[float, Soft] | None = None
     for bend in _STAGES:
         bend(mesh)
         soft = levelled(mesh.sample(STEP))
-        modules = centres(soft)
-        if likeness(modules, plan) < _LEAST_LIKENESS or not has_time():
-            return None
-        for decided in _decisions(soft, modules, plan):
-            mended = mend(decided, plan.version)
-            if mended is not None and (symbol := _transcribed(mended, candidate.quad)):
-                return symbol
-    return None
+        plain = centres(soft)
+        alike = likeness(plain, plan)
+        if alike < _LEAST_LIKENESS or not has_time():
+            break
+        symbol = transcribe(mend(plain, place.version), place.quad)
+        if symbol is None:
+            filtered = equalised(soft, plan)
+            symbol = transcribe(mend(filtered, place.version), place.quad)
+        if symbol is not None:
+            return Study(symbol, None)
+        if best is None or alike > best[0]:
+            best = alike, filtered
+    return Study(None, best[1] if best else None)
 
 
-def _decisions(soft: NDArray[np.float32], modules: NDArray[np.float32], plan: Layout) -> Iterator[NDArray[np.float32]]:
-    yield modules
-    first = equalised(soft, plan)
-    yield first
-    yield equalised(soft, plan, guess=first)
-
-
-def _transcribed(mended: Mended, quad: Quad) -> Symbol | None:
+def transcribe(mended: Mended | None, quad: Quad) -> Symbol | None:
+    """Return what a mended matrix says, None when there is no matrix or it is not a code after all."""
+    if mended is None:
+        return None
     ink = np.where(np.pad(mended.modules, 4), 0, 255).astype(np.uint8)
     drawn = np.kron(ink, np.ones((3, 3), np.uint8))
     for symbol in zxing.read(drawn):

@@ -36,8 +36,10 @@ def plain(scene: Scene) -> Read:
 def closer(scene: Scene) -> Read:
     """A closer look at what was located and not read (see ``relook``)."""
     while (place := scene.next_waiting()) is not None:
-        if (symbol := relook.read(scene.grey, place, has_time=scene.has_time)) is not None:
-            return (symbol,)
+        found = relook.study(scene.grey, place, has_time=scene.has_time)
+        if found.symbol is not None:
+            return (found.symbol,)
+        scene.keep(place, found.modules)
     return ()
 
 
@@ -107,10 +109,7 @@ def zbar_full(scene: Scene) -> Read:
 RUNGS = (
     Rung("zxing", plain),
     Rung("closer", closer),
-    Rung("adaptive-half-wide", adaptive("half", 0.2)),
     Rung("adaptive-sharp", adaptive("sharp", 0.03)),
-    Rung("adaptive-half-narrow", adaptive("half", 0.05)),
-    Rung("global", global_threshold),
     Rung("adaptive-wide", adaptive("smooth", 0.2)),
     Rung("closer-adaptive", closer),
     Rung("zbar-half", zbar_half),
@@ -124,6 +123,9 @@ RUNGS = (
 
 DEEP = (
     *RUNGS,
+    Rung("adaptive-half-wide", adaptive("half", 0.2)),
+    Rung("adaptive-half-narrow", adaptive("half", 0.05)),
+    Rung("global", global_threshold),
     Rung("gamma-2", gamma(2.0)),
     Rung("equalised-sharp", equalised_sharp),
     Rung("closer-equalised", closer),
@@ -134,6 +136,20 @@ DEEP = (
     Rung("closer-double", closer),
     Rung("adaptive-double-sharp", adaptive_double_sharp),
     Rung("zbar", zbar_full),
+)
+
+# On a live camera: the first on every frame, then one of the others in turn. Only what costs little where there
+# is no code, for that is what most frames are.
+LIVE = (
+    Rung("zxing", plain),
+    Rung("adaptive-sharp", adaptive("sharp", 0.03)),
+    Rung("adaptive-wide", adaptive("half", 0.2)),
+    Rung("sharpened", sharpen(1.3, 3.0)),
+    Rung("contours", contours("half", 0.05)),
+    Rung("gamma-0.5", gamma(0.5)),
+    Rung("adaptive-narrow", adaptive("smooth", 0.05)),
+    Rung("zbar-half", zbar_half),
+    Rung("inverted", inverted),
 )
 
 _SCALES = {"half": 0.5, "smooth": 1.0, "sharp": 1.0}

@@ -14,6 +14,8 @@ from edge.decode.zxing import Located
 
 Grey = NDArray[np.uint8]
 
+_BIAS = 5.0  # grey levels below the mean that still count as white, so that an even wall is white
+
 
 class Scene:
     """One grey picture, its shared reductions (made once, when first asked for) and the places worth a closer look."""
@@ -23,6 +25,7 @@ class Scene:
         self.grey = grey  # (height, width)
         self.has_time = has_time
         self.located: list[Located] = []  # codes seen and not read, in the order they were noted
+        self.studied: list[tuple[Located, NDArray[np.float32]]] = []  # soft modules of codes looked at in vain
         self._waiting: list[Located] = []
         self.binary = lru_cache(maxsize=4)(self._binary)
 
@@ -55,6 +58,11 @@ class Scene:
                 self.located.append(place)
                 self._waiting.append(place)
 
+    def keep(self, place: Located, modules: NDArray[np.float32] | None) -> None:
+        """Remember the soft modules of a code that could not be read, where there are any."""
+        if modules is not None:
+            self.studied.append((place, modules))
+
     def next_waiting(self) -> Located | None:
         """Return a noted place that nobody has asked for yet; None when there is none or no time for it."""
         return self._waiting.pop(0) if self._waiting and self.has_time() else None
@@ -63,7 +71,7 @@ class Scene:
 def local_threshold(grey: Grey, window: float) -> Grey:
     """Return ``grey`` as black and white against the mean of a window ``window`` times the shorter side."""
     block = max(3, int(min(grey.shape) * window) | 1)
-    out = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, 5)
+    out = cv2.adaptiveThreshold(grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY, block, _BIAS)
     return np.asarray(out, dtype=np.uint8)
 
 

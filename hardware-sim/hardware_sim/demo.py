@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -49,6 +50,7 @@ def demo(fast: bool, images: Path | None, camera: int | None) -> None:
 
     Example: edge-scanner demo --fast
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its processes end with it
     try:
         with _folder() as folder:
             sys.exit(0 if _Demo(folder, fast=fast, camera=camera).play(images) else 1)

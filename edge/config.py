@@ -217,6 +217,9 @@ class Policy(_Section):
     status_list_max_age_s: int = Field(7 * 86_400, ge=60)
     orders_max_age_s: int = Field(7 * 86_400, ge=60)
     review_above_minor: int | None = Field(None, ge=0)
+    operator_required_kinds: tuple[Literal["write_off", "pickup"], ...] = ()  # only with somebody signed in
+    operator_session_s: int = Field(8 * 3600, ge=60, le=86_400)  # a session ends after this long,
+    operator_idle_s: int = Field(900, ge=30, le=86_400)  # or this long after the last act
 
 
 class Mqtt(_Section):

@@ -15,6 +15,7 @@ from typing import NamedTuple, assert_never
 from edge.config import Policy
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
+from edge.operators.roles import Act, Operator, may
 from edge.standing import Asked, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 from edge.verdict import Verdict
@@ -53,9 +54,13 @@ def decide(
     now: Instant,
     asked: Asked = Asked(),  # noqa: B008 - immutable
     grace_s: float = 0,
+    operator: Operator | None = None,
 ) -> Decision:
-    """Return the verdict on ``claims``. Total: never raises. ``grace_s``: how long a pickup's door may be reopened."""
-    case = _case(claims, standing, place, policy, now, asked, grace_s)
+    """Return the verdict on ``claims``. Total: never raises.
+
+    ``grace_s``: how long a pickup's door may be reopened. ``operator``: who is signed in.
+    """
+    case = _case(claims, standing, place, policy, now, asked, grace_s, operator)
     for rule in _RULES:
         failure = rule(case)
         if failure is not None:
@@ -73,6 +78,7 @@ class _Case(NamedTuple):
     policy: Policy
     now: Instant
     grace_s: float
+    operator: Operator | None
     in_parts: bool  # a single voucher with a value is used up by amount; anything else by count
     left: int  # units left, or minor units of money for a voucher in parts
     wanted: int  # in the same measure
@@ -80,7 +86,14 @@ class _Case(NamedTuple):
 
 
 def _case(  # noqa: PLR0917 - positional for speed
-    claims: Claims, standing: Standing, place: Place, policy: Policy, now: Instant, asked: Asked, grace_s: float
+    claims: Claims,
+    standing: Standing,
+    place: Place,
+    policy: Policy,
+    now: Instant,
+    asked: Asked,
+    grace_s: float,
+    operator: Operator | None,
 ) -> _Case:
     """Do the sums. Never more than was signed, and less where the platform now says less."""
     order = standing.entitlement
@@ -98,7 +111,7 @@ def _case(  # noqa: PLR0917 - positional for speed
         left = units - sum(use.units for use in standing.uses)
         wanted = asked.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
-    return _Case(claims, standing, order, place, policy, now, grace_s, in_parts, left, wanted, value_minor)
+    return _Case(claims, standing, order, place, policy, now, grace_s, operator, in_parts, left, wanted, value_minor)
 
 
 def _no(verdict: Verdict, detail: str) -> Decision:
@@ -181,10 +194,14 @@ def _pickup_under_way(case: _Case) -> Decision | None:
         return None
     left = tuple(door.compartment for door in case.standing.doors if door.emptied is False)
     if left:
-        return Decision(verdict=Verdict.ACCEPTED, detail="doors that are left", doors=left, continues=use)
+        return _operator(case) or Decision(
+            verdict=Verdict.ACCEPTED, detail="doors that are left", doors=left, continues=use
+        )
     again = tuple(door.compartment for door in case.standing.doors if _within_grace(door.ended_s, case))
     if again and case.left <= 0:
-        return Decision(verdict=Verdict.ACCEPTED, detail="reopened", doors=again, continues=use, reopening=True)
+        return _operator(case) or Decision(
+            verdict=Verdict.ACCEPTED, detail="reopened", doors=again, continues=use, reopening=True
+        )
     return None
 
 
@@ -238,12 +255,24 @@ def _over_floor(case: _Case) -> str | None:
     return None
 
 
+def _operator(case: _Case) -> Decision | None:
+    """Whoever is signed in must have the right; and for some kinds somebody must be."""
+    if case.operator is None:
+        kind = case.claims.kind.code
+        if kind in case.policy.operator_required_kinds:
+            return _no(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
+        return None
+    if not may(case.operator.role, Act.REDEEM):
+        return _no(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")
+    return None
+
+
 def _blocked(case: _Case) -> Decision | None:
     return None if case.standing.blocked is None else _no(Verdict.BLOCKED_DEVICE, case.standing.blocked)
 
 
 _RULES: tuple[Callable[[_Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
-_RULES += (_pickup_under_way, _left, _authority, _blocked)
+_RULES += (_pickup_under_way, _left, _authority, _operator, _blocked)
 
 
 def _accept(case: _Case) -> Decision:

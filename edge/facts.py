@@ -10,6 +10,7 @@ from edge.config import Policy
 from edge.decision import Decision, decide
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
+from edge.operators.roles import Operator, Role
 from edge.standing import Asked, Door, Exposure, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 
@@ -37,6 +38,7 @@ class Facts(NamedTuple):
     standing: Standing
     now: Instant
     asked: Asked
+    operator: Operator | None = None  # who was signed in
 
 
 def dump_facts(facts: Facts) -> str:
@@ -51,12 +53,14 @@ def dump_facts(facts: Facts) -> str:
         (standing.exposure.uses_today, standing.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
         (facts.asked.units, facts.asked.amount_minor),
+        facts.operator,
     ])  # fmt: skip
 
 
 def load_facts(text: str) -> Facts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, (uses_today, exposed), (now_s, trust), (units, amount_minor) = json.loads(text)
+    claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = json.loads(text)
+    (operator,) = later or (None,)
     standing = Standing(
         entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
         uses=tuple(
@@ -67,7 +71,7 @@ def load_facts(text: str) -> Facts:
             Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
             for name, live, emptied, ended_s in doors
         ),
-        exposure=Exposure(uses_today=uses_today, amount_minor=exposed),
+        exposure=Exposure(uses_today=exposure[0], amount_minor=exposure[1]),
         **dict(zip(_STANDING, known, strict=False)),
     )
     return Facts(
@@ -75,6 +79,7 @@ def load_facts(text: str) -> Facts:
         standing=standing,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
         asked=Asked(units=units, amount_minor=amount_minor),
+        operator=None if operator is None else Operator(operator[0], Role(operator[1])),
     )
 
 
@@ -110,6 +115,7 @@ def replay(facts: str, policy: str) -> Decision:
         now=given.now,
         asked=given.asked,
         grace_s=under["grace_s"],
+        operator=given.operator,
     )
 
 

@@ -16,6 +16,7 @@ from edge.config import Policy
 from edge.decision import Decision, decide
 from edge.facts import Facts, dump_policy
 from edge.instant import Instant
+from edge.operators.session import Session, session_in, touch
 from edge.standing import Asked, Place, Standing
 from edge.store import journal, ledger
 from edge.store.journal import Entry
@@ -74,15 +75,14 @@ class Redeemer:
         now: Instant,
         *,
         asked: Asked = Asked(),  # noqa: B008 - immutable
-        operator: str | None = None,
         decode_ms: float | None = None,
     ) -> Redemption:
-        """Honour or refuse ``claims``, whose signature held. On disk when this returns."""
+        """Honour or refuse ``claims``, whose signature held, in the name of who is signed in. On disk when done."""
         if self._store is None:
             return self._nothing(claims, self._unavailable)
-        scan = _Scan(claims, now, asked, operator, decode_ms)
         try:
             with self._store.transaction() as connection:
+                scan = _Scan(claims, now, asked, session_in(connection, now), decode_ms)
                 policy_no = self._policy_no or journal.policy_number(connection, self._document)
                 redemption = self._redeem(connection, scan, policy_no)
             self._policy_no = policy_no
@@ -90,33 +90,35 @@ class Redeemer:
         except (StoreUnavailableError, sqlite3.Error) as error:
             return self._nothing(claims, str(error))
 
-    def refuse(
-        self, refusal: Refusal, now: Instant, *, operator: str | None = None, decode_ms: float | None = None
-    ) -> Redemption:
+    def refuse(self, refusal: Refusal, now: Instant, *, decode_ms: float | None = None) -> Redemption:
         """Journal a code that was not believed; tell the platform where the signature held."""
         claims, reason = refusal.claims, refusal.reason.value
         refused = Redemption(reason=refusal.reason, detail=refusal.detail, claims=claims)
         if self._store is None:
             return refused
-        entry = Entry(
-            reason=reason,
-            detail=refusal.detail,
-            now=now,
-            cti=claims.cti if claims else None,
-            order_id=claims.order_id if claims else None,
-            operator=operator,
-            decode_ms=decode_ms,
-        )
         try:
             with self._store.transaction() as connection:
+                session = session_in(connection, now)
+                entry = Entry(
+                    reason=reason,
+                    detail=refusal.detail,
+                    now=now,
+                    cti=claims.cti if claims else None,
+                    order_id=claims.order_id if claims else None,
+                    operator=None if session is None else session.operator_id,
+                    decode_ms=decode_ms,
+                )
                 if claims is not None:
-                    self._tell_refusal(connection, _Scan(claims, now, Asked(), operator), reason, refusal.detail)
+                    self._tell_refusal(connection, _Scan(claims, now, Asked(), session), reason, refusal.detail)
                 return replace(refused, journal_id=journal.write(connection, entry))
         except (StoreUnavailableError, sqlite3.Error):
             return refused  # refused all the same
 
     def _redeem(self, connection: sqlite3.Connection, scan: _Scan, policy_no: int) -> Redemption:
         claims = scan.claims
+        operator = None if scan.session is None else scan.session.operator
+        if scan.session is not None:
+            touch(connection, scan.session, scan.now)
         standing, place = read_standing(connection, claims.cti, scan.now)
         decision = decide(
             claims,
@@ -126,6 +128,7 @@ class Redeemer:
             now=scan.now,
             asked=scan.asked,
             grace_s=self._grace_s,
+            operator=operator,
         )
         ledger_id: int | None = None
         intents: tuple[int, ...] = ()
@@ -144,7 +147,7 @@ class Redeemer:
             ledger_id=ledger_id,
             decode_ms=scan.decode_ms,
             policy_no=policy_no,
-            facts=Facts(claims=claims, standing=standing, now=scan.now, asked=scan.asked),
+            facts=Facts(claims=claims, standing=standing, now=scan.now, asked=scan.asked, operator=operator),
         )
         return Redemption(
             reason=decision.verdict,
@@ -208,5 +211,10 @@ class _Scan(NamedTuple):
     claims: Claims
     now: Instant
     asked: Asked
-    operator: str | None
+    session: Session | None
     decode_ms: float | None = None
+
+    @property
+    def operator(self) -> str | None:
+        """Who is named in what is written."""
+        return None if self.session is None else self.session.operator_id

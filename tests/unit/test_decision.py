@@ -11,6 +11,7 @@ from edge.decision import Decision, Risk, decide
 from edge.entitlement import OrderStatus
 from edge.facts import Facts, dump_facts, dump_policy, load_facts, replay
 from edge.instant import ClockTrust, Instant
+from edge.operators.roles import Operator, Role
 from edge.standing import Asked, Door, Exposure, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 from edge.verdict import Verdict
@@ -210,6 +211,27 @@ def test_a_blocked_device_honours_nothing():
     assert verdict(claims, standing_of(claims, blocked="stolen")) is Verdict.BLOCKED_DEVICE
 
 
+STAFFED = Policy(operator_required_kinds=("write_off", "pickup"))
+
+
+@pytest.mark.parametrize(("role", "expected"), [
+    (None, Verdict.OPERATOR_REQUIRED),
+    (Role.OPERATOR, Verdict.ACCEPTED),
+    (Role.REVIEWER, Verdict.ACCEPTED),
+    (Role.SUPERVISOR, Verdict.ACCEPTED),
+    (Role.TECHNICIAN, Verdict.OPERATOR_FORBIDDEN),
+])  # fmt: skip
+def test_where_policy_says_so_somebody_with_the_right_must_be_signed_in(role, expected):
+    operator = role and Operator("anna", role)
+    assert verdict(policy=STAFFED, operator=operator) is expected
+    reopened = decided(*picked_up(door()), grace_s=60, policy=STAFFED, operator=operator)
+    assert reopened.verdict is expected
+
+
+def test_while_a_technician_is_signed_in_nothing_is_redeemed():
+    assert verdict(operator=Operator("tom", Role.TECHNICIAN)) is Verdict.OPERATOR_FORBIDDEN
+
+
 # The pickup
 
 
@@ -266,6 +288,8 @@ ORDER = [
     (Verdict.ALREADY_REDEEMED, lambda c: c.__setitem__("uses", ())),
     (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("asked", 1)),
     (Verdict.OVER_FLOOR_LIMIT, lambda c: c.__setitem__("home_device", "kiosk-1")),
+    (Verdict.OPERATOR_REQUIRED, lambda c: c.__setitem__("operator", Operator("tom", Role.TECHNICIAN))),
+    (Verdict.OPERATOR_FORBIDDEN, lambda c: c.__setitem__("operator", Operator("anna", Role.OPERATOR))),
     (Verdict.BLOCKED_DEVICE, lambda c: c.__setitem__("blocked", None)),
 ]
 
@@ -274,7 +298,7 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
     case = {
         "audience": "site-9", "kind": Kind.OPERATOR, "revoked": True, "campaign_withdrawn": True,
         "status": OrderStatus.CANCELLED, "not_before_s": NOON.unix_s + 1, "expires_at_s": NOON.unix_s,
-        "uses": (used(),), "asked": 2, "home_device": None, "blocked": "stolen",
+        "uses": (used(),), "asked": 2, "home_device": None, "blocked": "stolen", "operator": None,
     }  # fmt: skip
     for expected, put_right in ORDER:
         assert judged(case) is expected
@@ -287,7 +311,8 @@ def judged(case):
     entitlement = order(claims, status=case["status"], home_device=case["home_device"], quantity=1)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
     standing = Standing(entitlement=entitlement, heard_s=HEARD, **known)
-    return verdict(claims, standing, asked=Asked(units=case["asked"]))
+    asked = Asked(units=case["asked"])
+    return verdict(claims, standing, asked=asked, operator=case["operator"], policy=STAFFED)
 
 
 # Total, and the same again from the journal's text
@@ -317,16 +342,22 @@ standings = st.builds(
     heard_s=maybe,
     exposure=st.builds(Exposure, uses_today=whole, amount_minor=whole),
 )  # fmt: skip
-policies = st.sampled_from([Policy(), RISKY, Policy(review_above_minor=0, floor=FloorLimits(uses_a_day=10**6))])
+policies = st.sampled_from(
+    [Policy(), RISKY, STAFFED, Policy(review_above_minor=0, floor=FloorLimits(uses_a_day=10**6))]
+)
 places = st.sampled_from([PLACE, Place(device_id="kiosk-1", site_id="site-1"), Place(device_id="", site_id="")])
+operators = st.none() | st.builds(Operator, names, st.sampled_from(Role))
 askings = st.builds(Asked, units=whole, amount_minor=maybe)
 
 
 @settings(max_examples=150, deadline=None)
-@given(claims_of_any_sort, standings, places, policies, moments, askings, st.integers(0, 10**6))
-def test_it_never_raises_and_replays_to_the_same_verdict(claims, standing, place, policy, now, asked, grace_s):
-    first = decide(claims, standing, place=place, policy=policy, now=now, asked=asked, grace_s=grace_s)
-    facts = Facts(claims=claims, standing=standing, now=now, asked=asked)
+@given(claims_of_any_sort, standings, places, policies, moments, askings, st.integers(0, 10**6), operators)
+def test_it_never_raises_and_replays_to_the_same_verdict(
+    claims, standing, place, policy, now, asked, grace_s, operator
+):
+    given = {"now": now, "asked": asked, "operator": operator}
+    first = decide(claims, standing, place=place, policy=policy, grace_s=grace_s, **given)
+    facts = Facts(claims=claims, standing=standing, **given)
     assert load_facts(dump_facts(facts)) == facts
     assert replay(dump_facts(facts), dump_policy(place, policy, grace_s)) == first
     assert first.verdict.honoured == bool(first.units or first.continues)

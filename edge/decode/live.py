@@ -22,7 +22,7 @@ from edge.decode.finders import finders
 from edge.decode.fusion import Fusion
 from edge.decode.ladder import Ladder, monotonic_ms
 from edge.decode.quad import Quad, box, scaled, side_px
-from edge.decode.rungs import LIVE, Rung, closer
+from edge.decode.rungs import LIVE, RUNGS, Rung, closer
 from edge.decode.scene import Scene, sharpened
 from edge.decode.stillness import Stillness
 from edge.ports import Symbol
@@ -140,3 +140,28 @@ class LiveDecoder:
             self._unread, self.hint = 0, None
             if self._frames % _HINT_FRAMES == 0:
                 self.hint = hint_for_parts(scene.grey, finders(scene.binary("half", 0.1)))
+
+
+class DeepDecoder:
+    """The ladder for a second core: every rung beyond those that the first core tries on every frame."""
+
+    hint: Hint | None = None
+
+    def __init__(self, *, budget_ms: float, clock_ms: Callable[[], float] = monotonic_ms) -> None:
+        """``budget_ms``: no rung starts later into a frame."""
+        self._ladder = Ladder(RUNGS[2:], budget_ms=budget_ms, clock_ms=clock_ms)
+        self._stillness = Stillness()
+        self._clock_ms = clock_ms
+
+    def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
+        """Return the codes read in this frame (height, width); none where nothing moves."""
+        return () if self._stillness.is_still(grey, self._clock_ms()) else self._ladder.decode(grey)
+
+    def wake(self) -> None:
+        """Look at every frame for a while."""
+        self._stillness.wake(self._clock_ms())
+
+    @property
+    def counts(self) -> Mapping[str, RungCount]:
+        """Tries, reads, faults and milliseconds by rung."""
+        return self._ladder.counts

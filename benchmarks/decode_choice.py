@@ -1,0 +1,73 @@
+"""Cross-validation of the choice of rungs: chosen on some pictures, counted on others.
+
+Each rung is tried alone (with the closer look it feeds) on every picture that the first rung does not read. A ladder
+is then chosen greedily, gain per cost, on four fifths of the pictures, and its reads counted on the fifth left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.decode_pictures import Case
+from edge.decode.rungs import DEEP, RUNGS, Rung, closer
+from edge.decode.scene import Scene
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one rung did to one picture."""
+
+    read: bool
+    ms: float
+
+
+Table = list[dict[str, Trial]]  # one row a picture, by the name of the rung
+
+
+def table(cases: Sequence[Case]) -> Table:
+    """Try every rung on every picture."""
+    chosen = {rung.name: rung for rung in DEEP if not rung.name.startswith("closer-")}
+    return [{name: _try(rung, case) for name, rung in chosen.items()} for case in cases]
+
+
+def held_out_reads(rows: Table, budget_ms: float) -> int:
+    """Return how many pictures the ladders read that were chosen without them, at a mean cost of ``budget_ms``."""
+    reads = 0
+    for fold in range(FOLDS):
+        train = [row for at, row in enumerate(rows) if at % FOLDS != fold]
+        ladder = list(_greedy(train, budget_ms))
+        reads += sum(any(row[name].read for name in ladder) for at, row in enumerate(rows) if at % FOLDS == fold)
+    return reads
+
+
+def shipped_reads(rows: Table) -> int:
+    """Return how many pictures the shipped ladder's rungs read, each tried alone."""
+    names = [rung.name for rung in RUNGS if rung.name in rows[0]] if rows else []
+    return sum(any(row[name].read for name in names) for row in rows)
+
+
+def _greedy(rows: Table, budget_ms: float) -> Iterator[str]:
+    left, rest, spent = list(rows), set(rows[0]), 0.0
+    while left and rest:
+        cost = {name: sum(row[name].ms for row in left) / len(rows) for name in rest}
+        gain = {name: sum(row[name].read for row in left) for name in rest}
+        best = max(rest, key=lambda name: gain[name] / (cost[name] + 1e-9))
+        rest.remove(best)
+        if gain[best] == 0:
+            return
+        if spent + cost[best] <= budget_ms:
+            spent += cost[best]
+            left = [row for row in left if not row[best].read]
+            yield best
+
+
+def _try(rung: Rung, case: Case) -> Trial:
+    scene = Scene(case.grey)
+    began = time.perf_counter()
+    symbols = rung.read(scene) or closer(scene)
+    spent_ms = (time.perf_counter() - began) * 1000
+    return Trial(case.judge([(s.text, s.quad) for s in symbols])[0], spent_ms)

@@ -92,6 +92,15 @@ def test_a_code_that_engine_and_camera_see_at_once_is_one_scan(town, engine):
         assert len(kiosk.scans) == 1
 
 
+def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(town, engine):
+    rewire(town, lambda text: text + "\n[trigger]\npin = 24\n")
+    with open_kiosk(town) as kiosk:
+        time.sleep(0.3)
+        assert heard(kiosk, engine, "voucher")["reason"] == "accepted"
+        time.sleep(2 * HOLD_OFF_S)
+        assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
+
+
 def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(town, engine):
     with open_kiosk(town) as kiosk:
         problems = lambda: kiosk.daemon.supervisor.problems  # noqa: E731

@@ -53,7 +53,7 @@ def test_without_a_whole_answer_no_lock_is_told_and_no_door_has_a_state(build, f
     here = build()
     assert here.locker.is_open("A1") is False
     here.boards.faults.add(fault)
-    assert becomes(None, lambda: here.locker.is_open("A1"))
+    assert becomes(None, lambda: here.locker.is_open("A1"), within_s=1.2)
     assert "does not answer" in here.locker.problems["lock_board_0"]
     with pytest.raises(LockError, match="nothing was energised"):
         here.locker.pulse("A1")

@@ -5,10 +5,10 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove setup system clean
+.PHONY: help demo test check bench prove deb install try-deb setup system clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: setup  ## the whole system here: simulated hardware, real broker, hub and sync; ends by comparing the ledgers
 	$(VENV)/bin/edge-scanner demo $(ARGS)
@@ -27,6 +27,17 @@ bench: setup  ## the benchmarks, each against a peer in the same run
 
 prove: setup  ## the long proofs: fuzzing, stateful properties at length
 	$(PY) -m pytest -m "slow or not slow" --timeout=1800 $(ARGS)
+
+deb:  ## a Debian package of this commit in build/deb (RELEASE=trixie ARCH=arm64 for another machine's)
+	@.ci/system-packages python3-venv
+	packaging/build-deb $(if $(RELEASE),--release $(RELEASE)) $(if $(ARCH),--arch $(ARCH))
+
+install:  ## on this machine: running, enabled services (ARGS='--profile locker-gpio')
+	sudo ./install $(ARGS)
+
+try-deb:  ## install it in a clean Debian, boot it, enrol it, remove it
+	@.ci/system-packages debootstrap systemd-container
+	packaging/try-in-clean-debian $(ARGS)
 
 setup: system $(STAMP)
 

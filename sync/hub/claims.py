@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from typing import Final
 
 from edge.entitlement import OrderStatus
 from sync.hub.ingest import units_left
+from sync.hub.store import Connection
 from sync.wire import ClaimRequest, ClaimResult, Response
 
 HOLD_S: Final = 60  # a granted claim that is not used is free again after this
 _HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 
-def arbitrate(connection: sqlite3.Connection, request: ClaimRequest, *, site: str | None, now_s: int) -> Response:
+def arbitrate(connection: Connection, request: ClaimRequest, *, site: str | None, now_s: int) -> Response:
     """Decide ``request`` in the caller's transaction. A device that asks again gets its claim again."""
     cti = bytes.fromhex(request.cti)
     row = connection.execute("SELECT site, line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
@@ -35,7 +35,8 @@ def arbitrate(connection: sqlite3.Connection, request: ClaimRequest, *, site: st
         return _answer(request, ClaimResult.HELD)
     until_s = now_s + HOLD_S
     connection.execute(
-        "INSERT OR REPLACE INTO claim (cti, dev, quantity, until_s) VALUES (?, ?, ?, ?)",
+        "INSERT INTO claim (cti, dev, quantity, until_s) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (cti, dev) DO UPDATE SET quantity = excluded.quantity, until_s = excluded.until_s",
         (cti, request.dev, request.quantity, until_s),
     )
     return _answer(request, ClaimResult.GRANTED, until_s)

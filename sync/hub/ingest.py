@@ -7,12 +7,12 @@ has no holes and a refusal is repeated until the device has heard it.
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import dataclass
 from typing import TypeGuard
 
 from edge.token.claims import Kind
 from sync import wire
+from sync.hub.store import Connection
 from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
 REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
@@ -42,7 +42,7 @@ class _Effect:
     amount_minor: int | None
 
 
-def take(connection: sqlite3.Connection, batch: Batch, now_s: int) -> Taken:
+def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
     """Store ``batch`` in the caller's transaction and return the acknowledgement to send once it has committed."""
     fresh = repeated = 0
     reused: dict[int, str] = {}
@@ -81,7 +81,7 @@ def take(connection: sqlite3.Connection, batch: Batch, now_s: int) -> Taken:
 
 
 def acknowledgement(
-    connection: sqlite3.Connection,
+    connection: Connection,
     dev: str,
     epoch: str,
     *,
@@ -113,27 +113,27 @@ def acknowledgement(
     )
 
 
-def latest_epoch(connection: sqlite3.Connection, dev: str) -> tuple[str, int] | None:
+def latest_epoch(connection: Connection, dev: str) -> tuple[str, int] | None:
     """The epoch that ``dev`` last sent events in, and how far it is acknowledged."""
-    row: tuple[str, int] | None = connection.execute(
-        "SELECT s.epoch, s.acked_through FROM stream s LEFT JOIN status t ON t.dev = s.dev WHERE s.dev = ?"
-        " ORDER BY s.epoch = json_extract(t.status, '$.epoch') DESC LIMIT 1",
-        (dev,),
-    ).fetchone()
-    return row
+    streams: dict[str, int] = dict(
+        connection.execute("SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)).fetchall()
+    )
+    said = _said_epoch(connection, dev)
+    epoch = said if said in streams else next(iter(streams), None)
+    return None if epoch is None else (epoch, streams[epoch])
 
 
-def note_status(connection: sqlite3.Connection, status: Status, now_s: int) -> bool:
+def note_status(connection: Connection, status: Status, now_s: int) -> bool:
     """Keep what a device says of itself. True when its epoch is one that it had left: then there are two of it.
 
     A new store begins a new epoch, and a device never goes back to an old one.
     """
-    known = connection.execute(
-        "SELECT json_extract(status, '$.epoch') = ?2 FROM status WHERE dev = ?1", (status.dev, status.epoch)
-    ).fetchone()
+    known = _said_epoch(connection, status.dev)
     seen = connection.execute("SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (status.dev, status.epoch))
-    two = known is not None and not known[0] and seen.fetchone() is not None
-    connection.execute("INSERT OR IGNORE INTO identity VALUES (?, ?, ?)", (status.dev, status.epoch, now_s))
+    two = known is not None and known != status.epoch and seen.fetchone() is not None
+    connection.execute(
+        "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (status.dev, status.epoch, now_s)
+    )
     connection.execute(
         "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
         (status.dev, status.model_dump_json(), now_s),
@@ -141,53 +141,62 @@ def note_status(connection: sqlite3.Connection, status: Status, now_s: int) -> b
     return two
 
 
-def _insert(connection: sqlite3.Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:
+def _said_epoch(connection: Connection, dev: str) -> str | None:
+    """The epoch that ``dev`` last said it is in."""
+    row = connection.execute("SELECT status FROM status WHERE dev = ?", (dev,)).fetchone()
+    return None if row is None else str(json.loads(row[0])["epoch"])
+
+
+def _insert(connection: Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:
     body = json.dumps(event.body, separators=(",", ":"), ensure_ascii=False)
     changed = connection.execute(
-        "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, event.seq, event.id, event.type, event.ts, event.ts_trust, body, now_s, refused),
     )
     return changed.rowcount == 1
 
 
-def _insert_bad(connection: sqlite3.Connection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
+def _insert_bad(connection: Connection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
     changed = connection.execute(
-        "INSERT OR IGNORE INTO event VALUES (?, ?, ?, '', 'unreadable', 0, 'floor_only', ?, ?, ?)",
+        "INSERT INTO event VALUES (?, ?, ?, '', 'unreadable', 0, 'floor_only', ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, bad.seq, bad.raw, now_s, bad.reason),
     )
     return changed.rowcount == 1
 
 
-def _is_same(connection: sqlite3.Connection, batch: Batch, event: Event) -> bool:
+def _is_same(connection: Connection, batch: Batch, event: Event) -> bool:
     (identity,) = connection.execute(
         "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?", (batch.dev, batch.epoch, event.seq)
     ).fetchone()
     return bool(identity == event.id)
 
 
-def _keep_clash(connection: sqlite3.Connection, batch: Batch, event: Event, now_s: int) -> None:
+def _keep_clash(connection: Connection, batch: Batch, event: Event, now_s: int) -> None:
     connection.execute(
-        "INSERT OR IGNORE INTO clash VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO clash VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, event.seq, event.id, event.model_dump_json(), now_s),
     )
 
 
-def _advance(connection: sqlite3.Connection, dev: str, epoch: str) -> int:
-    connection.execute("INSERT OR IGNORE INTO stream (dev, epoch) VALUES (?, ?)", (dev, epoch))
+def _advance(connection: Connection, dev: str, epoch: str) -> int:
+    connection.execute("INSERT INTO stream (dev, epoch) VALUES (?, ?) ON CONFLICT DO NOTHING", (dev, epoch))
     (through,) = connection.execute(
         "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
     ).fetchone()
     start = through
-    later = connection.execute(
-        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq", (dev, epoch, through)
-    )
-    for (seq,) in later:
-        if seq != through + 1:
-            break
-        through = seq
+    while numbers := _following(connection, dev, epoch, through):
+        through = numbers[-1]
     if through != start:
         connection.execute("UPDATE stream SET acked_through = ? WHERE dev = ? AND epoch = ?", (through, dev, epoch))
     return int(through)
+
+
+def _following(connection: Connection, dev: str, epoch: str, through: int) -> list[int]:
+    """The numbers right after ``through``, without a gap, at most 1,000 of them."""
+    later = connection.execute(
+        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT 1000", (dev, epoch, through)
+    ).fetchall()
+    return [seq for place, (seq,) in enumerate(later, 1) if seq == through + place]
 
 
 def _effect(event: Event) -> _Effect | None:
@@ -215,11 +224,11 @@ def _whole(value: object, least: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= wire.MAX_SEQ
 
 
-def _apply(connection: sqlite3.Connection, batch: Batch, event: Event, effect: _Effect, now_s: int) -> set[str]:
+def _apply(connection: Connection, batch: Batch, event: Event, effect: _Effect, now_s: int) -> set[str]:
     """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one."""
     if effect.units is None:
         connection.execute(
-            "INSERT OR IGNORE INTO reversal VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq),
         )
         return set()
@@ -251,7 +260,7 @@ _STANDING = (
 )
 
 
-def units_left(connection: sqlite3.Connection, cti: bytes) -> int | None:
+def units_left(connection: Connection, cti: bytes) -> int | None:
     """Uses not yet honoured (below zero: too often), or None for an entitlement that is not known.
 
     A voucher with a value and one use is honoured in parts: it has a use left while there is value left.
@@ -270,20 +279,20 @@ def units_left(connection: sqlite3.Connection, cti: bytes) -> int | None:
     return int(sold["quantity"] - units)
 
 
-def _overspent(connection: sqlite3.Connection, cti: bytes) -> bool:
+def _overspent(connection: Connection, cti: bytes) -> bool:
     left = units_left(connection, cti)
     return left is not None and left < 0
 
 
 def _conflict(
-    connection: sqlite3.Connection,
+    connection: Connection,
     cti: bytes,
     mine: tuple[str, str, int, int],
     other: tuple[str, str, int, int],
     now_s: int,
 ) -> None:
     connection.execute(
-        "INSERT OR IGNORE INTO conflict (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO conflict (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (mine[0], cti, mine[1], mine[2], *other, now_s),
     )

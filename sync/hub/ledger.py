@@ -16,8 +16,8 @@ def rows(store: HubStore, *, dev: str | None = None) -> Iterator[dict[str, Any]]
     with store.read() as connection:
         found = connection.execute(
             "SELECT dev, epoch, seq, id, type, ts, ts_trust, body, received_s, refused FROM event"
-            " WHERE ?1 IS NULL OR dev = ?1 ORDER BY dev, epoch, seq",
-            (dev,),
+            " WHERE ? IN ('', dev) ORDER BY dev, epoch, seq",  # no device has an empty name
+            (dev or "",),
         )
         for values in found:
             row = dict(zip(_COLUMNS, values, strict=True))

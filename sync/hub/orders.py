@@ -6,7 +6,6 @@ was restored from an older backup, so that a device never mistakes a new change 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -17,7 +16,9 @@ from edge.entitlement import Entitlement, OrderStatus
 from edge.token.claims import Kind
 from sync import feed, wire
 from sync.feed import Delta, Snapshot
+from sync.hub.store import Connection
 
+_PAST_ALL = b"\xff" * 17  # greater than any cti
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -74,7 +75,7 @@ def parse_line(text: str) -> OrderLine | str:
         return f"{'.'.join(str(part) for part in first['loc']) or 'line'}: {first['msg']}"
 
 
-def put(connection: sqlite3.Connection, lines: Iterable[OrderLine], now_us: int) -> int:
+def put(connection: Connection, lines: Iterable[OrderLine], now_us: int) -> int:
     """Write ``lines`` in the caller's transaction and return how many changed something."""
     changed = 0
     for line in lines:
@@ -82,7 +83,7 @@ def put(connection: sqlite3.Connection, lines: Iterable[OrderLine], now_us: int)
     return changed
 
 
-def _put_one(connection: sqlite3.Connection, line: OrderLine, now_us: int) -> bool:
+def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
     cti, text = bytes.fromhex(line.cti), line.model_dump_json()
     before = connection.execute("SELECT site, line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
     if before is not None and before == (line.home_site, text):
@@ -92,15 +93,15 @@ def _put_one(connection: sqlite3.Connection, line: OrderLine, now_us: int) -> bo
     revision = _next_revision(connection, line.home_site, now_us, feed.row_digest(line.entitlement()))
     connection.execute(
         "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (cti)"
-        " DO UPDATE SET created = CASE WHEN site = excluded.site THEN created ELSE excluded.created END,"
-        " site = excluded.site, revision = excluded.revision, line = excluded.line",
+        " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
+        " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
         (cti, line.home_site, revision, text),
     )
     connection.execute("DELETE FROM departed WHERE cti = ? AND site = ?", (cti, line.home_site))
     return True
 
 
-def _leave(connection: sqlite3.Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool) -> None:
+def _leave(connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool) -> None:
     """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
     old = feed.row_digest(OrderLine.model_validate_json(text).entitlement())
     if not moved:
@@ -109,11 +110,14 @@ def _leave(connection: sqlite3.Connection, cti: bytes, site: str, text: str, *, 
         )
         return
     revision = _next_revision(connection, site, now_us, old)
-    connection.execute("INSERT OR REPLACE INTO departed VALUES (?, ?, ?)", (site, cti, revision))
+    connection.execute(
+        "INSERT INTO departed VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
+        (site, cti, revision),
+    )
 
 
-def _next_revision(connection: sqlite3.Connection, site: str, now_us: int, digest: bytes) -> int:
-    connection.execute("INSERT OR IGNORE INTO feed VALUES (?, 0, ?)", (site, feed.EMPTY_DIGEST))
+def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes) -> int:
+    connection.execute("INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, feed.EMPTY_DIGEST))
     (newest,) = connection.execute("SELECT max(head) FROM feed").fetchone()
     revision = max(now_us, int(newest) + 1)
     total = feed.xor(_digest(connection, site), digest)
@@ -121,21 +125,21 @@ def _next_revision(connection: sqlite3.Connection, site: str, now_us: int, diges
     return revision
 
 
-def _digest(connection: sqlite3.Connection, site: str) -> bytes:
+def _digest(connection: Connection, site: str) -> bytes:
     row = connection.execute("SELECT digest FROM feed WHERE site = ?", (site,)).fetchone()
     return bytes(row[0]) if row else feed.EMPTY_DIGEST
 
 
-def heads(connection: sqlite3.Connection) -> dict[str, int]:
+def heads(connection: Connection) -> dict[str, int]:
     """The newest revision of each site's feed."""
     return dict(connection.execute("SELECT site, head FROM feed").fetchall())
 
 
 def page_for(
-    connection: sqlite3.Connection, site: str, request: wire.OrdersRequest, *, now_s: int, now_us: int
+    connection: Connection, site: str, request: wire.OrdersRequest, *, now_s: int, now_us: int
 ) -> Snapshot | Delta:
     """The page that answers ``request``, in the caller's transaction."""
-    connection.execute("INSERT OR IGNORE INTO feed VALUES (?, ?, ?)", (site, now_us, feed.EMPTY_DIGEST))
+    connection.execute("INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (site, now_us, feed.EMPTY_DIGEST))
     (head,) = connection.execute("SELECT head FROM feed WHERE site = ?", (site,)).fetchone()
     if request.have > head:  # the hub was restored from a backup: begin again above what the device has
         head = max(now_us, head + 1)
@@ -148,7 +152,7 @@ def page_for(
     return delta_page(connection, site, request.have, now_s)
 
 
-def delta_page(connection: sqlite3.Connection, site: str, after: int, now_s: int) -> Delta:
+def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Delta:
     """What changed after ``after``, at most a page of it."""
     head, digest = connection.execute("SELECT head, digest FROM feed WHERE site = ?", (site,)).fetchone()
     rows = connection.execute(
@@ -171,18 +175,17 @@ def delta_page(connection: sqlite3.Connection, site: str, after: int, now_s: int
     )
 
 
-def snapshot_page(connection: sqlite3.Connection, site: str, revision: int, page: int, now_s: int) -> Snapshot:
+def snapshot_page(connection: Connection, site: str, revision: int, page: int, now_s: int) -> Snapshot:
     """Page ``page`` of a snapshot that was begun. Rows that came later are left to the delta after it."""
     bounds = connection.execute(
         "SELECT first_cti FROM snapshot_page WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
         (site, revision, page, page + 1),
     ).fetchall()
-    first = bounds[0][0] if bounds else b"\xff" * 17
+    first = bounds[0][0] if bounds else _PAST_ALL
     end = bounds[1][0] if len(bounds) > 1 else None
     rows = connection.execute(
-        "SELECT line FROM entitlement WHERE site = ?1 AND created <= ?2 AND cti >= ?3 AND (?4 IS NULL OR cti < ?4)"
-        " ORDER BY cti",
-        (site, revision, first, end),
+        "SELECT line FROM entitlement WHERE site = ?1 AND created <= ?2 AND cti >= ?3 AND cti < ?4 ORDER BY cti",
+        (site, revision, first, _PAST_ALL if end is None else end),
     )
     return Snapshot(
         site=site,
@@ -194,12 +197,12 @@ def snapshot_page(connection: sqlite3.Connection, site: str, revision: int, page
     )
 
 
-def _has_snapshot(connection: sqlite3.Connection, site: str, revision: int) -> bool:
+def _has_snapshot(connection: Connection, site: str, revision: int) -> bool:
     found = connection.execute("SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision))
     return found.fetchone() is not None
 
 
-def _begin_snapshot(connection: sqlite3.Connection, site: str, head: int) -> int:
+def _begin_snapshot(connection: Connection, site: str, head: int) -> int:
     """Fix the bounds of the pages of a snapshot at ``head``, unless it has them; forget all but the newest few."""
     if _has_snapshot(connection, site, head):
         return head

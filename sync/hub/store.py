@@ -1,146 +1,94 @@
-"""The hub's store: one SQLite file. What devices told, what they were refused, and the orders they are sent.
+"""The hub's store: what devices told, what they were refused, and the orders they are sent.
 
-UNIQUE (dev, epoch, seq) is the whole of "nothing twice": a batch may come any number of times.
+One SQLite file, or a PostgreSQL database that several hub processes share (``sync.hub.postgres``). Both
+understand the same SQL: ``?`` and ``?1`` for values, ``ON CONFLICT`` for what may be there already.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, Final, Protocol
+
+from sync.hub.schema import SCHEMA
 
 FILE = "hub.db"
+LEAD_FILE = "hub.lead"
+EVERYTHING: Final = None  # a transaction that concerns all there is
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS device (
-  id TEXT PRIMARY KEY,
-  site TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS stream (          -- one numbering of events
-  dev TEXT NOT NULL,
-  epoch TEXT NOT NULL,
-  acked_through INTEGER NOT NULL DEFAULT 0,  -- every seq up to this one is in event
-  PRIMARY KEY (dev, epoch)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS event (
-  dev TEXT NOT NULL,
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  type TEXT NOT NULL,
-  ts INTEGER NOT NULL,
-  ts_trust TEXT NOT NULL,
-  body TEXT NOT NULL,                        -- JSON
-  received_s INTEGER NOT NULL,
-  refused TEXT,                              -- why it has no effect; it is kept all the same
-  PRIMARY KEY (dev, epoch, seq)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
-CREATE TABLE IF NOT EXISTS clash (           -- another event under a number that is taken: two devices, one identity
-  dev TEXT NOT NULL,
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  id TEXT NOT NULL,
-  event TEXT NOT NULL,                       -- JSON, whole
-  received_s INTEGER NOT NULL,
-  PRIMARY KEY (dev, epoch, seq, id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS redemption (      -- what devices honoured
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,                   -- the device's number of it; never used again
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  units INTEGER NOT NULL,
-  amount_minor INTEGER,
-  ts INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev, epoch, seq)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come before what it names
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev, use_no)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerned
-  no INTEGER PRIMARY KEY AUTOINCREMENT,
-  dev TEXT NOT NULL,
-  cti BLOB NOT NULL,
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  other_dev TEXT NOT NULL,
-  other_epoch TEXT NOT NULL,
-  other_seq INTEGER NOT NULL,
-  other_ts INTEGER NOT NULL,
-  found_s INTEGER NOT NULL,
-  told INTEGER NOT NULL DEFAULT 0,           -- the device has said that it knows
-  UNIQUE (dev, epoch, seq, other_dev, other_epoch, other_seq)
-) STRICT;
-CREATE INDEX IF NOT EXISTS conflict_untold ON conflict (dev, no) WHERE told = 0;
-CREATE TABLE IF NOT EXISTS feed (            -- the order feed of a site
-  site TEXT PRIMARY KEY,
-  head INTEGER NOT NULL,                     -- its newest revision
-  digest BLOB NOT NULL                       -- over all its rows (sync.feed)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entitlement (
-  cti BLOB PRIMARY KEY,
-  site TEXT NOT NULL,
-  revision INTEGER NOT NULL,                 -- of its last change
-  created INTEGER NOT NULL,                  -- the revision with which it came to its site
-  line TEXT NOT NULL                         -- JSON, as imported
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS entitlement_feed ON entitlement (site, revision);
-CREATE INDEX IF NOT EXISTS entitlement_page ON entitlement (site, cti);
-CREATE TABLE IF NOT EXISTS departed (        -- rows that a site had and has no longer
-  site TEXT NOT NULL,
-  cti BLOB NOT NULL,
-  revision INTEGER NOT NULL,
-  PRIMARY KEY (site, cti)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshot_page (   -- where each page of a snapshot begins
-  site TEXT NOT NULL,
-  revision INTEGER NOT NULL,
-  page INTEGER NOT NULL,
-  first_cti BLOB NOT NULL,
-  PRIMARY KEY (site, revision, page)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claim (           -- leave given to one device to honour an entitlement
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  quantity INTEGER NOT NULL,
-  until_s INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
-  dev TEXT NOT NULL,
-  epoch TEXT NOT NULL,
-  first_s INTEGER NOT NULL,
-  PRIMARY KEY (dev, epoch)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS status (          -- what each device last said of itself
-  dev TEXT PRIMARY KEY,
-  status TEXT NOT NULL,                      -- JSON
-  received_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
+Concerns = frozenset[str] | None
+Value = str | int | bytes | None
 
 
 class HubStoreError(Exception):
     """The store cannot be used; the message says why and what to do."""
 
 
-class HubStore:
+class Rows(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """All of them that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """One transaction, to say SQL in."""
+
+    def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
+        """Run one statement."""
+
+    def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> object:
+        """Run one statement for each of ``values``."""
+
+
+class HubStore(Protocol):
     """One connection. Every change happens in ``transaction`` and is on disk when it ends."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def transaction(self, concerning: Concerns = EVERYTHING) -> AbstractContextManager[Connection]:
+        """Committed when the block ends, undone when it raises. Raises HubStoreError.
+
+        No other transaction that concerns any of the same names (of devices, sites, entitlements) runs at the
+        same time: what is read in it stays true until it ends.
+        """
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """One consistent view."""
+
+    def data_version(self) -> int:
+        """A number that changes when another process has changed a feed."""
+
+    def lead(self) -> bool:
+        """True when this process is the one of all hubs that speaks to groups; it stays so until it ends."""
+
+    def close(self) -> None:
+        """Close the connection, and leave the lead to another."""
+
+
+class SqliteHubStore:
+    """``HubStore`` in one file. Its writers wait for each other, whatever they are concerned with."""
+
+    def __init__(self, connection: sqlite3.Connection, lead_file: Path) -> None:
         self._connection = connection
+        self._lead_file = lead_file
+        self._lead: int | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE; committed when the block ends, undone when it raises. Raises HubStoreError."""
+    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[Connection]:
+        """BEGIN IMMEDIATE."""
+        del concerning
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
@@ -153,8 +101,8 @@ class HubStore:
             raise
 
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view."""
+    def read(self) -> Iterator[Connection]:
+        """BEGIN, and undone."""
         self._connection.execute("BEGIN")
         try:
             yield self._connection
@@ -162,26 +110,46 @@ class HubStore:
             self._undo()
 
     def data_version(self) -> int:
-        """A number that changes when another process has committed."""
+        """SQLite's own: changes with any commit of another connection."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
+    def lead(self) -> bool:
+        """A lock on a file beside the store, which the system takes back when the process ends."""
+        if self._lead is not None:
+            return True
+        number = os.open(self._lead_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(number)
+            return False
+        self._lead = number
+        return True
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close file and lock."""
         self._connection.close()
+        if self._lead is not None:
+            os.close(self._lead)
+            self._lead = None
 
     def _undo(self) -> None:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 
-def open_hub_store(folder: Path) -> HubStore:
-    """Open or make ``folder/hub.db``. Raises HubStoreError."""
+def open_hub_store(folder: Path, database: str | None = None) -> HubStore:
+    """Open or make ``folder/hub.db``, or the store in ``database``, a ``postgresql://`` URL. Raises HubStoreError."""
+    if database is not None:
+        from sync.hub.postgres import open_postgres
+
+        return open_postgres(database)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5.0)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(_SCHEMA)
+        connection.executescript(SCHEMA)
     except (OSError, sqlite3.Error) as error:
         raise HubStoreError(f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights") from error
-    return HubStore(connection)
+    return SqliteHubStore(connection, folder / LEAD_FILE)

@@ -1,0 +1,121 @@
+"""The tables of the hub's store, in SQLite's words. ``sync.hub.postgres`` says the same in PostgreSQL's.
+
+UNIQUE (dev, epoch, seq) is the whole of "nothing twice": a batch may come any number of times.
+"""
+
+from __future__ import annotations
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS device (
+  id TEXT PRIMARY KEY,
+  site TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stream (          -- one numbering of events
+  dev TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  acked_through INTEGER NOT NULL DEFAULT 0,  -- every seq up to this one is in event
+  PRIMARY KEY (dev, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+  dev TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  ts_trust TEXT NOT NULL,
+  body TEXT NOT NULL,                        -- JSON
+  received_s INTEGER NOT NULL,
+  refused TEXT,                              -- why it has no effect; it is kept all the same
+  PRIMARY KEY (dev, epoch, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
+CREATE TABLE IF NOT EXISTS clash (           -- another event under a number that is taken: two devices, one identity
+  dev TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  event TEXT NOT NULL,                       -- JSON, whole
+  received_s INTEGER NOT NULL,
+  PRIMARY KEY (dev, epoch, seq, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS redemption (      -- what devices honoured
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,                   -- the device's number of it; never used again
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  units INTEGER NOT NULL,
+  amount_minor INTEGER,
+  ts INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev, epoch, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come before what it names
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev, use_no)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerned
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  dev TEXT NOT NULL,
+  cti BLOB NOT NULL,
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  other_dev TEXT NOT NULL,
+  other_epoch TEXT NOT NULL,
+  other_seq INTEGER NOT NULL,
+  other_ts INTEGER NOT NULL,
+  found_s INTEGER NOT NULL,
+  told INTEGER NOT NULL DEFAULT 0,           -- the device has said that it knows
+  UNIQUE (dev, epoch, seq, other_dev, other_epoch, other_seq)
+) STRICT;
+CREATE INDEX IF NOT EXISTS conflict_untold ON conflict (dev, no) WHERE told = 0;
+CREATE TABLE IF NOT EXISTS feed (            -- the order feed of a site
+  site TEXT PRIMARY KEY,
+  head INTEGER NOT NULL,                     -- its newest revision
+  digest BLOB NOT NULL                       -- over all its rows (sync.feed)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entitlement (
+  cti BLOB PRIMARY KEY,
+  site TEXT NOT NULL,
+  revision INTEGER NOT NULL,                 -- of its last change
+  created INTEGER NOT NULL,                  -- the revision with which it came to its site
+  line TEXT NOT NULL                         -- JSON, as imported
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX IF NOT EXISTS entitlement_feed ON entitlement (site, revision);
+CREATE INDEX IF NOT EXISTS entitlement_page ON entitlement (site, cti);
+CREATE TABLE IF NOT EXISTS departed (        -- rows that a site had and has no longer
+  site TEXT NOT NULL,
+  cti BLOB NOT NULL,
+  revision INTEGER NOT NULL,
+  PRIMARY KEY (site, cti)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS snapshot_page (   -- where each page of a snapshot begins
+  site TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  page INTEGER NOT NULL,
+  first_cti BLOB NOT NULL,
+  PRIMARY KEY (site, revision, page)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS claim (           -- leave given to one device to honour an entitlement
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  quantity INTEGER NOT NULL,
+  until_s INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
+  dev TEXT NOT NULL,
+  epoch TEXT NOT NULL,
+  first_s INTEGER NOT NULL,
+  PRIMARY KEY (dev, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS status (          -- what each device last said of itself
+  dev TEXT PRIMARY KEY,
+  status TEXT NOT NULL,                      -- JSON
+  received_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from edge import ports
+from edge.actuator import Actuator, InTurn
 from edge.anchors import Anchors, load_roots
 from edge.capture.engine import EngineWorker
 from edge.capture.triggered import TriggeredFrames
@@ -235,7 +236,8 @@ def build_scanner(
     clock = WallClock(_floor_s(store), synchronised=synchronised)
     anchors = _anchors(profile, store, clock, health)
     decoder = LiveDecoder(budget_ms=profile.decode.budget_ms)
-    pickups = _pickups(profile, store, parts, clock, log)
+    actuator = InTurn(parts.lock)
+    pickups = _pickups(profile, store, parts=parts, actuator=actuator, clock=clock, log=log)
     supervisor = Supervisor(
         health=health,
         health_file=data / "health.json",
@@ -252,6 +254,7 @@ def build_scanner(
     with ExitStack() as releases:
         releases.callback(lambda: store.close() if store is not None else None)
         releases.callback(decoder.close)
+        releases.callback(actuator.close)  # after the lock is closed, which ends a pulse
         releases.callback(parts.close)
         parts.capture.start()
         for engine in parts.engines:
@@ -329,7 +332,13 @@ def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail
 
 
 def _pickups(
-    profile: Profile, store: Store | None, parts: Parts, clock: WallClock, log: FilteringBoundLogger
+    profile: Profile,
+    store: Store | None,
+    *,
+    parts: Parts,
+    actuator: Actuator,
+    clock: WallClock,
+    log: FilteringBoundLogger,
 ) -> Pickups | None:
     if store is None:
         return None
@@ -341,6 +350,7 @@ def _pickups(
         times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s),
         random_bytes=secrets.token_bytes,
         with_contact=frozenset(name for name, door in section.compartments.items() if door.has_contact),
+        actuator=actuator,
     )
     for item in pickups.recover(clock.monotonic_s(), clock.now()):
         log.warning("door_after_restart", compartment=item.compartment, state=item.state.value, detail=item.detail)

@@ -10,8 +10,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.actuator import Actuator, AtOnce
 from edge.instant import Instant
-from edge.ports import DoorSensor, Lock, LockError
+from edge.ports import DoorSensor, Lock
 from edge.saga import DoorState, Event, Step, step
 from edge.store import intents, ledger, outbox
 from edge.store.exceptions import ExceptionKind, raise_case
@@ -47,7 +48,9 @@ class _Door:
     intent: Intent
     state: DoorState
     since_s: float
-    fault: str = ""  # what the lock said when it was told
+    seen_open: bool = False  # already during the pulse: a quick person may have shut it again before it is over
+    told: bool = False  # the lock was told, and said what is in ``fault``
+    fault: str = ""  # empty: it did not fail
     warned: bool = False  # its exception for being left open is raised
 
 
@@ -63,10 +66,14 @@ class Pickups:
         times: DoorTimes,
         random_bytes: Callable[[int], bytes],
         with_contact: frozenset[str] | None = None,
+        actuator: Actuator | None = None,
     ) -> None:
-        """``with_contact``: compartments that have a door contact; None for all of the lock's."""
+        """``with_contact``: compartments that have a door contact; None for all of the lock's.
+
+        ``actuator`` tells ``lock``; None: at once, and a tick then takes as long as a pulse.
+        """
         self._store = store
-        self._lock = lock
+        self._actuator = AtOnce(lock) if actuator is None else actuator
         self._sensor = sensor
         self._times = times
         self._random_bytes = random_bytes
@@ -119,8 +126,8 @@ class Pickups:
     def _advance(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
         if door.state is DoorState.RESERVED:
             return self._pulse(door, monotonic_s, now)
-        if door.state is DoorState.PULSING:  # told, and the disk failed before that was recorded
-            return self._happen(door, Event.PULSED, monotonic_s, now)
+        if door.state is DoorState.PULSING:
+            return self._told(door, monotonic_s, now)
         event = self._event(door, self._sensor.is_open(door.intent.compartment), monotonic_s - door.since_s)
         return [] if event is None else self._happen(door, event, monotonic_s, now)
 
@@ -128,16 +135,23 @@ class Pickups:
         if monotonic_s - door.since_s > self._times.open_s:
             return self._happen(door, Event.TOO_LATE, monotonic_s, now)
         news = self._happen(door, Event.PULSE, monotonic_s, now)
-        try:
-            self._lock.pulse(door.intent.compartment)
-        except LockError as error:
-            door.fault = f"the lock failed: {error}"
-        return news + self._happen(door, Event.PULSED, monotonic_s, now)
+        self._actuator.tell(door.intent.id, door.intent.compartment)
+        return news + self._told(door, monotonic_s, now)
+
+    def _told(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+        """Record that the lock was told once that is so; also when the disk failed to take it before."""
+        if not door.told:
+            outcome = self._actuator.outcome(door.intent.id)
+            if outcome is None:
+                door.seen_open = door.seen_open or self._sensor.is_open(door.intent.compartment) is True
+                return []
+            door.told, door.fault = True, outcome
+        return self._happen(door, Event.PULSED, monotonic_s, now)
 
     def _event(self, door: _Door, is_open: bool | None, waited_s: float) -> Event | None:
         """What the contact and the time say about a door whose lock was told."""
         if door.state is DoorState.PULSED:
-            if is_open:
+            if is_open or door.seen_open:
                 return Event.DOOR_OPEN
             if waited_s <= self._times.open_s:
                 return None

@@ -159,7 +159,8 @@ class SettingsDesk:
             self._folder.keep(replace(begun, phase=Phase.VERIFIED))
             self._folder.keep_document(outcome.key, raw)
             seen = {**(state.seen or {}), outcome.key: (outcome.rev, digest)}
-            self._folder.keep(replace(before, seen=seen))
+            phase = before.phase if before.phase is Phase.STAGED else _resting(before)
+            self._folder.keep(replace(before, phase=phase, wrong=(), seen=seen))
             self._dirty = True
         self._log.info("settings_received", layer=outcome.key, rev=outcome.rev, hash=digest)
 
@@ -320,11 +321,13 @@ class _Trial:
 def _settled(state: State) -> State:
     """The last settled state: what the candidate's reading interrupted."""
     if state.phase in (Phase.RECEIVED, Phase.VERIFIED, Phase.VALIDATED, Phase.TRYING_LINK):
-        phase = Phase.COMMITTED if state.good else Phase.SHIPPED
-        if state.candidate:
-            phase = Phase.STAGED
+        phase = Phase.STAGED if state.candidate else _resting(state)
         return replace(state, phase=phase, working="", trials=0)
     return state
+
+
+def _resting(state: State) -> Phase:
+    return Phase.COMMITTED if state.good else Phase.SHIPPED
 
 
 def _is_seen(state: State, digest: str) -> bool:

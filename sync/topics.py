@@ -14,8 +14,9 @@ VERSION = "v1"
 FLEET = "_all"  # a name never starts with an underscore, so no device can be called this
 SITE_PREFIX = "site-"
 HUB = "_hub"  # the hub's identity at the broker
+OPS = "_fleet"  # and that of whoever looks after the fleet
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"  # as edge.config.Name
-_NODE = re.compile(rf"{NAME}|{FLEET}|{SITE_PREFIX}{NAME}")
+_NODE = re.compile(rf"{NAME}|{FLEET}|{OPS}|{SITE_PREFIX}{NAME}")
 _NAME = re.compile(NAME)
 
 
@@ -89,9 +90,13 @@ def device_filters(tenant: str, device: str, site: str) -> list[str]:
 
 
 def hub_filters(tenant: str, share: str | None = None) -> list[str]:
-    """What a hub subscribes to: everything that goes up, whole or as one of a sharing group."""
+    """What a hub subscribes to: all that goes up. Of hubs that ``share``, each hears a part of events and requests.
+
+    What devices say of themselves every hub hears: its order matters, and a share would not get what is retained.
+    """
     prefix = f"$share/{share}/" if share else ""
-    return [f"{prefix}{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST, Up.STATUS)]
+    shared = [f"{prefix}{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST)]
+    return shared + [f"{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.STATUS, Up.CONFIG)]
 
 
 def is_device_name(name: str) -> bool:

@@ -10,6 +10,11 @@ COMMANDS = {
     "keys": "sync.fleet.keys:keys",
     "trust-list": "sync.fleet.trust_list:trust_list",
     "issue": "sync.fleet.issue:issue",
+    "push": "sync.fleet.push:push",
+    "status": "sync.fleet.look:status",
+    "watch": "sync.fleet.look:watch",
+    "orders": "sync.fleet.look:orders",
+    "exceptions": "sync.fleet.look:exceptions",
 }
 
 

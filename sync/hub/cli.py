@@ -20,6 +20,8 @@ from edge.notify import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
 from sync.hub import ledger, orders
 from sync.hub.config import HubConfig, load_hub_config
+from sync.hub.fleet_store import FleetStoreError
+from sync.hub.office_start import open_office
 from sync.hub.published import Published
 from sync.hub.server import Hub
 from sync.hub.site import Site, SiteDocuments, SiteError, make_site
@@ -73,6 +75,7 @@ def run(config_file: Path) -> None:
         now_us=lambda: time.time_ns() // 1000,
         monotonic=time.monotonic,
         log=logger,
+        office=open_office(config, logger),
     )
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,7 +86,7 @@ def run(config_file: Path) -> None:
         while not stopping:
             hub.step()
             notify("WATCHDOG=1")
-    except HubStoreError as error:
+    except (HubStoreError, FleetStoreError) as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)
     session.close()

@@ -35,6 +35,27 @@ class HubDocuments(_Section):
     status_list_files: tuple[str, ...] = ()  # signed, one an issuer key
 
 
+class HubBroker(_Section):
+    """The broker's files, for the desk, which says who may speak. Read again by the broker at SIGHUP."""
+
+    acl_file: str
+    acl_base_file: str  # what stands before the lines of the devices
+    crl_file: str
+    pid_file: str
+
+
+class HubEnrolment(_Section):
+    """The desk at which devices enrol and renew their certificates. It alone holds the authority's key."""
+
+    address: str = "0.0.0.0"  # on which it listens  # noqa: S104 - devices come from anywhere
+    host: str  # under which devices reach it; its certificate is pinned by each code
+    port: int = Field(8443, ge=1, le=65535)
+    cert_file: str
+    key_file: str
+    ca_key_file: str
+    certificate_days: int = Field(90, ge=1, le=825)
+
+
 class HubDevice(_Section):
     """A device that may ask for its site's orders."""
 
@@ -50,6 +71,8 @@ class HubConfig(_Section):
     mqtt: HubMqtt
     documents: HubDocuments
     device: tuple[HubDevice, ...] = ()
+    broker: HubBroker | None = None
+    enrolment: HubEnrolment | None = None
     feed_heartbeat_s: int = Field(3600, ge=10)  # an empty page at least this often, so that devices know they are fresh
 
 
@@ -74,8 +97,15 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
 
     mqtt = config.mqtt
     documents = config.documents
+
+    def section(part: HubBroker | HubEnrolment | None) -> HubBroker | HubEnrolment | None:
+        files = {name: at(value) for name, value in part.model_dump().items() if name.endswith("_file")} if part else {}
+        return part.model_copy(update=files) if part else None
+
     return config.model_copy(
         update={
+            "broker": section(config.broker),
+            "enrolment": section(config.enrolment),
             "data_dir": at(config.data_dir),
             "mqtt": mqtt.model_copy(
                 update={

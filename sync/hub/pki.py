@@ -66,6 +66,26 @@ def issue_client(authority: Authority, name: str, *, now_s: int, days: int = 825
     return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
 
 
+def issue_for(
+    authority: Authority, name: str, public_key: ec.EllipticCurvePublicKey, *, now_s: int, days: int
+) -> x509.Certificate:
+    """A certificate for a device that keeps its key to itself."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = _builder(subject, authority.certificate.subject, public_key, now_s, days)
+    return _end(builder, authority, ExtendedKeyUsageOID.CLIENT_AUTH).sign(authority.key, hashes.SHA256())
+
+
+def revocation_list(authority: Authority, serials: list[int], *, now_s: int, days: int = 3650) -> bytes:
+    """The certificates that nobody is to believe any longer, PEM. Long-lived: an expired list would bar everybody."""
+    now = datetime.fromtimestamp(now_s, UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
+    builder = builder.last_update(now - SKEW).next_update(now + timedelta(days=days))
+    for serial in serials:
+        revoked = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now - SKEW)
+        builder = builder.add_revoked_certificate(revoked.build())
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 def issue_server(authority: Authority, hosts: list[str], *, now_s: int, days: int = 825) -> Credential:
     """A certificate for a broker that is reached under ``hosts``: names or addresses."""
     return _issue(authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days)
@@ -85,15 +105,22 @@ def _issue(
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, authority.certificate.subject, key.public_key(), now_s, days)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
-    builder = builder.add_extension(issuer_key, critical=False)
+    builder = _end(builder, authority, purpose)
     if hosts:
         builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
     certificate = builder.sign(authority.key, hashes.SHA256())
     return Credential(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+
+
+def _end(
+    builder: x509.CertificateBuilder, authority: Authority, purpose: x509.ObjectIdentifier
+) -> x509.CertificateBuilder:
+    """What a certificate that ends a chain says of itself."""
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    return builder.add_extension(issuer_key, critical=False)
 
 
 def _builder(

@@ -17,15 +17,18 @@ from sync import wire
 from sync.feed import Delta, Snapshot, page_payload
 from sync.hub import claims, ingest, orders
 from sync.hub.config import HubConfig
+from sync.hub.incoming import Incoming, concerning, read
+from sync.hub.office import Office
 from sync.hub.published import Published
 from sync.hub.store import HubStore
-from sync.session import Arrival, Link, Session
-from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
-from sync.wire import Ack, ClaimRequest, Fault, Malformed, OrdersRequest
+from sync.session import Link, Session
+from sync.topics import FLEET, OPS, Down, Topic, Up, site_group
+from sync.wire import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
 
 COMMAND_EXPIRES_S: Final = 60
 MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
 FILES_EVERY_S: Final = 1.0
+LEAD_EVERY_S: Final = 1.0  # how often a hub that does not speak to groups asks whether it is to
 
 Outgoing = tuple[Topic, bytes]
 
@@ -44,6 +47,7 @@ class Hub:
         now_us: Callable[[], int],
         monotonic: Callable[[], float],
         log: Any,  # a structlog logger
+        office: Office | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -53,6 +57,7 @@ class Hub:
         self._now_us = now_us
         self._monotonic = monotonic
         self._log = log
+        self._office = office
         self._site_of = {device.id: device.site for device in config.device}
         self._connection = 0
         self._link: Link | None = None
@@ -61,22 +66,28 @@ class Hub:
         self._heads: dict[str, int] | None = None
         self._files_due_s = 0.0
         self._beat_due_s = 0.0
+        self._lead_due_s = 0.0
+        self.leads = False
         self.counts: Counter[str] = Counter()
 
     def step(self, timeout_s: float = 0.1) -> None:
         """One turn. Raises HubStoreError; nothing that comes over the network makes it raise."""
         arrivals = self._session.step(0.0 if self._outgoing else timeout_s)
         if arrivals:
-            with self._store.transaction() as connection:
-                for arrival in arrivals:
-                    self._take(connection, arrival)
+            incoming = [read(arrival, tenant=self._config.tenant) for arrival in arrivals]
+            with self._store.transaction(concerning(incoming, self._site)) as connection:
+                for item in incoming:
+                    self._take(connection, item)
             for arrival in arrivals:
                 self._session.acknowledge(arrival)
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._begin()
-            self._publish_files()
-            self._push_orders()
+            if self._lead():
+                self._publish_files()
+                self._push_orders()
+            if self._office is not None:
+                self._office.serve(self._session)
         else:
             self._outgoing.clear()  # devices ask again
         self._flush()
@@ -86,29 +97,54 @@ class Hub:
         self._connection = self._session.connections
         self._published.forget()
         self._files_due_s = 0.0
+        if self._office is not None:
+            self._office.forget()
         command = wire.encode(wire.Command(dev=FLEET))
         self._session.publish(self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S)
 
-    def _take(self, connection: Any, arrival: Arrival) -> None:
-        topic = parse_topic(arrival.topic)
-        if topic is None or topic.tenant != self._config.tenant:
+    def _lead(self) -> bool:
+        """True when this hub of several speaks to groups and hears what devices say of themselves."""
+        if not self.leads and self._monotonic() >= self._lead_due_s:
+            self._lead_due_s = self._monotonic() + LEAD_EVERY_S
+            self.leads = self._store.lead()
+            if self.leads:
+                self._log.info("leads")
+                self._session.ask_retained()  # what it left to the leader before
+                self._published.forget()
+                self._files_due_s = self._beat_due_s = 0.0
+        return self.leads
+
+    def _take(self, connection: Any, incoming: Incoming) -> None:
+        topic, payload = incoming.topic, incoming.arrival.payload
+        if topic is None:
             self._count(Fault.TOPIC_UNKNOWN, "", "")
             return
         match topic.channel:
-            case Up.EVENTS:
-                self._events(connection, topic.node, arrival.payload)
-            case Up.REQUEST:
-                self._request(connection, topic.node, arrival.payload)
-            case Up.STATUS:
-                self._status(connection, topic.node, arrival.payload)
+            case Up.STATUS | Up.CONFIG if not self._lead():
+                pass  # every hub hears these, in their order; one takes them
+            case Up.REQUEST if self._office is not None and topic.node == OPS:
+                self._office.request(connection, payload)
+            case Up.CONFIG if self._office is not None:
+                self._office.report(topic.node, payload)
             case _:
-                self._count(Fault.TOPIC_UNKNOWN, topic.node, topic.channel)
+                self._message(connection, topic, incoming)
 
-    def _events(self, connection: Any, dev: str, payload: bytes) -> None:
-        batch = wire.decode_batch(payload, dev=dev)
-        if isinstance(batch, Malformed):
-            self._count(batch.fault, dev, batch.detail)
-            return
+    def _message(self, connection: Any, topic: Topic, incoming: Incoming) -> None:
+        match incoming.message:
+            case Batch() as batch:
+                self._events(connection, topic.node, batch)
+            case OrdersRequest() | ClaimRequest() as request:
+                self._request(connection, topic.node, request)
+            case Status() as status:
+                self._status(connection, topic.node, status)
+            case Malformed() as malformed:
+                self._count(malformed.fault, topic.node, malformed.detail)
+            case None:
+                self._count(Fault.TOPIC_UNKNOWN, topic.node, topic.channel)
+            case _:
+                assert_never(incoming.message)
+
+    def _events(self, connection: Any, dev: str, batch: Batch) -> None:
         taken = ingest.take(connection, batch, self._now_s())
         self.counts.update(events=taken.fresh, repeated=taken.repeated, refused=taken.refused)
         if taken.refused:
@@ -125,12 +161,9 @@ class Hub:
                     ingest.acknowledgement(connection, other, epoch, acked_through=through, settled_through=through),
                 )
 
-    def _request(self, connection: Any, dev: str, payload: bytes) -> None:
-        request = wire.decode_request(payload, dev=dev)
-        site = self._site_of.get(dev)
+    def _request(self, connection: Any, dev: str, request: OrdersRequest | ClaimRequest) -> None:
+        site = self._site(dev)
         match request:
-            case Malformed():
-                self._count(request.fault, dev, request.detail)
             case OrdersRequest():
                 if site is None:
                     self._count("device_without_site", dev, "name the device and its site in the hub's configuration")
@@ -143,11 +176,10 @@ class Hub:
             case _:
                 assert_never(request)
 
-    def _status(self, connection: Any, dev: str, payload: bytes) -> None:
-        status = wire.decode_status(payload, dev=dev)
-        if isinstance(status, Malformed):
-            self._count(status.fault, dev, status.detail)
-            return
+    def _site(self, dev: str) -> str | None:
+        return self._site_of.get(dev) or (self._office.site_of(dev) if self._office is not None else None)
+
+    def _status(self, connection: Any, dev: str, status: Status) -> None:
         if ingest.note_status(connection, status, self._now_s()):
             self._count("two_devices_with_one_identity", dev, "revoke the certificate and enrol both again")
 

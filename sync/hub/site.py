@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from sync.hub.access import acl_lines
 from sync.hub.pki import (
     Authority,
     Credential,
@@ -25,9 +26,10 @@ from sync.hub.pki import (
     issue_server,
     load_authority,
     new_authority,
+    revocation_list,
     write_private,
 )
-from sync.topics import FLEET, HUB, is_device_name, site_group
+from sync.topics import HUB, OPS, is_device_name
 
 TEMPLATES = (
     Path(__file__).parents[2] / "firmware-config" / "mosquitto",
@@ -47,6 +49,7 @@ class Site:
     host: str = "127.0.0.1"  # under which devices and hub reach the broker
     address: str = "127.0.0.1"  # on which the broker listens
     port: int = 8883
+    desk_port: int | None = None  # of the enrolment desk; None: the one after the broker's
     user: str = "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
     devices: dict[str, str]  # device id -> site
 
@@ -81,6 +84,16 @@ class SiteFiles:
         """For ``edge-hub run --config``."""
         return self.folder / "hub.toml"
 
+    @property
+    def revocations(self) -> Path:
+        """The broker's list of revoked certificates."""
+        return self.folder / "crl.pem"
+
+    @property
+    def fleet_config(self) -> Path:
+        """For ``edge-fleet --fleet``."""
+        return self.folder / "fleet.toml"
+
     def certificate(self, name: str) -> Path:
         """The certificate of a device, of ``_hub`` or of ``broker``."""
         return self.folder / f"{name}.pem"
@@ -108,12 +121,16 @@ def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_
         (folder / "broker-data").mkdir(mode=0o700, exist_ok=True)
         authority = _authority(files, now_s)
         hosts = list(dict.fromkeys([site.host, site.address, "localhost"]))
-        if not files.certificate("broker").exists():
-            _write(files, "broker", issue_server(authority, hosts, now_s=now_s))
-        for name in (HUB, *site.devices):
+        for name in ("broker", "desk"):
+            if not files.certificate(name).exists():
+                _write(files, name, issue_server(authority, hosts, now_s=now_s))
+        for name in (HUB, OPS, *site.devices):
             if not files.certificate(name).exists():
                 _write(files, name, issue_client(authority, name, now_s=now_s))
+        if not files.revocations.exists():
+            files.revocations.write_bytes(revocation_list(authority, [], now_s=now_s))
         _broker(files, site)
+        files.fleet_config.write_text(_fleet_toml(site, documents), encoding="utf-8")
         if documents is not None:
             files.hub_config.write_text(_hub_toml(site, documents), encoding="utf-8")
     except OSError as error:
@@ -140,12 +157,9 @@ def _broker(files: SiteFiles, site: Site) -> None:
     values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
     values["user"] = site.user
     files.broker_config.write_text(_template("mosquitto.conf").substitute(values), encoding="utf-8")
-    acl = _template("acl").substitute(values)
-    for device, of in sorted(site.devices.items()):
-        groups = "".join(f"topic read v1/{site.tenant}/{group}/dn/#\n" for group in (site_group(of), FLEET))
-        acl += f"\nuser {device}\n{groups}"
-    path = files.folder / "acl"
-    write_private(path, acl.encode())
+    base = _template("acl").substitute(values)
+    write_private(files.folder / "acl.base", base.encode())
+    write_private(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
 
 
 def _template(name: str) -> Template:
@@ -172,4 +186,29 @@ key_file = "{HUB}.key"
 order_feed_key_file = "{documents.order_feed_key.absolute()}"
 trust_list_file = "{documents.trust_list.absolute()}"
 status_list_files = [{status_lists}]
+
+[broker]
+acl_file = "acl"
+acl_base_file = "acl.base"
+crl_file = "crl.pem"
+pid_file = "mosquitto.pid"
+
+[enrolment]
+address = "{site.address}"
+host = "{site.host}"
+port = {site.desk_port or site.port + 1}
+cert_file = "desk.pem"
+key_file = "desk.key"
+ca_key_file = "ca.key"
 {devices}"""
+
+
+def _fleet_toml(site: Site, documents: SiteDocuments | None) -> str:
+    keys = f'keys = "{documents.order_feed_key.parent.absolute()}"\n' if documents else ""
+    return f"""tenant = "{site.tenant}"
+host = "{site.host}"
+port = {site.port}
+ca_file = "ca.pem"
+cert_file = "{OPS}.pem"
+key_file = "{OPS}.key"
+{keys}"""

@@ -1,0 +1,86 @@
+"""What a document would change on each device: its settings now against its settings then. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.config import ConfigError
+from edge.settings.document import SettingsDocument
+from edge.settings.merge import Tree, effective, merge, merge_all
+from edge.settings.plan import make_plan
+from sync.config_wire import ConfigReport
+
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting. ``before`` or ``after`` None: as the software has it."""
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.path}: {_shown(self.before)} -> {_shown(self.after)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would become of one device. ``errors``: it would refuse, and why."""
+
+    changes: tuple[Change, ...]
+    errors: tuple[ConfigError, ...] = ()
+
+
+def preview(report: ConfigReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]) -> Preview:
+    """Compare. ``known`` are the documents that devices may be running, by layer key and rev."""
+    running = [known[item] for item in report.applied.items() if item in known]
+    then = [document for document in running if document.key != new.key] + [new]
+    before = _laid_over(report, running)
+    after = _laid_over(report, then)
+    profile = effective(_whole(report), _patches(report, then))
+    errors = tuple(profile) if isinstance(profile, list) else ()
+    return Preview(tuple(_changes(before, after)), errors)
+
+
+def _patches(report: ConfigReport, documents: Iterable[SettingsDocument]) -> tuple[Tree, ...]:
+    plan = make_plan(documents, tuple(report.groups))
+    return plan.patches if plan else ()
+
+
+def _laid_over(report: ConfigReport, documents: Iterable[SettingsDocument]) -> Tree:
+    return merge_all(report.shipped, _patches(report, documents))
+
+
+def _whole(report: ConfigReport) -> Tree:
+    """A profile that differs from the device's own only in what is not pushed, so that the model can judge it."""
+    identity: Tree = {
+        "device": {"id": report.dev, "site": report.site, "kind": report.kind, "groups": report.groups},
+        "trust": {"roots_file": "-"},
+    }
+    if report.shipped.get("camera", {}).get("source") in ("video", "images"):
+        identity["camera"] = {"path": "-"}
+    if "mqtt" in report.shipped:
+        identity["mqtt"] = {"ca_file": "-", "cert_file": "-", "key_file": "-"}
+    whole: Tree = merge(report.shipped, identity)
+    return whole
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterable[Change]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            yield from _changes(before.get(key, _MISSING), after.get(key, _MISSING), f"{path}.{key}" if path else key)
+    elif before != after:
+        if isinstance(after, dict):
+            yield from _changes({}, after, path)
+        elif isinstance(before, dict):
+            yield from _changes(before, {}, path)
+        else:
+            yield Change(path, None if before is _MISSING else before, None if after is _MISSING else after)
+
+
+def _shown(value: Any) -> str:
+    return "(default)" if value is None else str(value)

@@ -1,0 +1,154 @@
+"""``edge-fleet status``, ``watch``, ``orders`` and ``exceptions``: look at the fleet. Nothing here changes it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sync import wire
+from sync.config_wire import ConfigReport, decode_report
+from sync.fleet.desk import conversation, every_device
+from sync.fleet.place import at_fleet, load_place
+from sync.fleet.table import HEAD, drawn, ills, row, sickness
+from sync.fleet_wire import Ask
+from sync.session import Arrival
+from sync.topics import Topic, Up
+from sync.wire import Batch, Status
+
+
+@click.command()
+@at_fleet
+@click.option("--sick", "only_sick", is_flag=True, help="Only devices that something is wrong with.")
+@click.option("--site", help="Only this site's.")
+def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -> None:
+    """Show every device, the sick ones on top. Exit 1 when one is sick.
+
+    Example: edge-fleet status --sick
+    """
+    with conversation(load_place(fleet_file)) as talk:
+        devices = every_device(talk)
+    now_s = int(time.time())
+    listed = sorted(
+        (device for device in devices if site in (None, device["site"])), key=lambda one: sickness(one, now_s)
+    )
+    sick = [device for device in listed if ills(device, now_s)]
+    shown = sick if only_sick else listed
+    if as_json:
+        for device in shown:
+            click.echo(json.dumps({**device, "ills": ills(device, now_s)}, ensure_ascii=False))
+    else:
+        for number, line in enumerate(drawn([HEAD, *(row(device, now_s) for device in shown)])):
+            well = number == 0 or not ills(shown[number - 1], now_s)
+            click.secho(line, fg=None if well else "red", bold=number == 0)
+        click.echo(f"{len(listed)} devices, {len(sick)} of them sick", err=True)
+    if sick:
+        sys.exit(1)
+
+
+@click.command()
+@at_fleet
+@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after.  [default: never]")
+def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
+    """Show what devices say as they say it: comings and goings, settings, redemptions. Ctrl-C ends.
+
+    Example: edge-fleet watch --json | jq 'select(.what == "settings")'
+    """
+    end_s = float("inf") if for_s is None else time.monotonic() + for_s
+    try:
+        with conversation(load_place(fleet_file), hear=(Up.STATUS, Up.CONFIG, Up.EVENTS)) as talk:
+            while time.monotonic() < end_s:
+                for topic, arrival in talk.hear(min(0.5, max(0.0, end_s - time.monotonic()))):
+                    for line in told(topic, arrival):
+                        _print(line, as_json)
+    except KeyboardInterrupt:
+        click.echo("", err=True)
+
+
+@click.command()
+@at_fleet
+@click.option("--site", help="Only this site's.")
+@click.option("--order", help="Only this order's lines.")
+def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None) -> None:
+    """List the order lines that the platform feeds to devices, and how much of each is used.
+
+    Example: edge-fleet orders --order A-1001
+    """
+    after: str | None = ""
+    with conversation(load_place(fleet_file)) as talk:
+        while after is not None:
+            page = talk.ask(Ask.ORDERS, site=site, order=order, after=after)
+            for line in page["orders"]:
+                _row(line, as_json, "order_id", "kind", "home_site", "status", "quantity", "redeemed", "cti")
+            after = page["next"]
+
+
+@click.command()
+@at_fleet
+@click.option("--dev", metavar="ID", help="Only this device's.")
+def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
+    """List the cases that a person must look into, newest first. Exit 1 when there is one.
+
+    Example: edge-fleet exceptions --dev locker-1
+    """
+    with conversation(load_place(fleet_file)) as talk:
+        cases = talk.ask(Ask.EXCEPTIONS, dev=dev)["exceptions"]
+    for case in cases:
+        shown = case if as_json else {**case, "at_s": _clock(case["at_s"])}
+        _row(shown, as_json, "at_s", "dev", "kind", "cti", "detail")
+    if cases:
+        sys.exit(1)
+
+
+def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
+    """What a message of a device says, a line each."""
+    dev = topic.node
+    match topic.channel:
+        case Up.STATUS:
+            status = wire.decode_status(arrival.payload, dev=dev)
+            return [{"dev": dev, "what": "status", "state": status.state}] if isinstance(status, Status) else []
+        case Up.CONFIG:
+            report = decode_report(arrival.payload, dev=dev)
+            if not isinstance(report, ConfigReport):
+                return []
+            line: dict[str, Any] = {"dev": dev, "what": "settings", "state": report.state, "rev": report.desired_rev}
+            errors = [f"{error.path}: {error.message}" for error in report.errors]
+            return [
+                line | ({"errors": errors} if errors else {}) | ({"blocked": report.blocked} if report.blocked else {})
+            ]
+        case Up.EVENTS:
+            batch = wire.decode_batch(arrival.payload, dev=dev)
+            return [_event(dev, event) for event in batch.events] if isinstance(batch, Batch) else []
+        case _:
+            return []
+
+
+def _event(dev: str, event: wire.Event) -> dict[str, Any]:
+    names = ("order", "verdict", "reason", "compartment", "state")
+    told_of: dict[str, Any] = {name: event.body[name] for name in names if name in event.body}
+    return {"dev": dev, "what": event.type, "seq": event.seq, "ts": event.ts, **told_of}
+
+
+def _print(line: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"at_s": int(time.time()), **line}, ensure_ascii=False))
+    else:
+        rest = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("dev", "what"))
+        click.echo(f"{_clock(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
+    sys.stdout.flush()
+
+
+def _row(line: dict[str, Any], as_json: bool, *columns: str) -> None:
+    if as_json:
+        click.echo(json.dumps(line, ensure_ascii=False))
+    else:
+        click.echo("  ".join(str(line.get(column)) for column in columns))
+
+
+def _clock(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

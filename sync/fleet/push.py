@@ -1,0 +1,218 @@
+"""``edge-fleet push``: show what settings would change, ask, and roll them out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.settings.document import Layer, SettingsDocument, reread_settings, sign_settings
+from edge.settings.folder import digest_of
+from edge.token.purpose import Purpose
+from sync.config_wire import ConfigReport, decode_report
+from sync.fleet.desk import Conversation, conversation, every_device
+from sync.fleet.difference import Preview, preview
+from sync.fleet.key_folder import KeyFolderError
+from sync.fleet.place import at_fleet, load_place
+from sync.fleet.rollout import Outcome, Wave, deadline_s, outcome, stops, waves
+from sync.fleet.settings_file import read_settings_file
+from sync.fleet_wire import Ask
+from sync.topics import Up
+
+_MARKS = {Outcome.COMMITTED: "green", Outcome.FAILED: "red", Outcome.SILENT: "red"}
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@at_fleet
+@click.option("--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Show the difference and stop.")
+@click.option("--canary", "canaries", multiple=True, metavar="ID", help="Who goes first.  [default: one that is there]")
+def push(
+    *,
+    file: Path,
+    fleet_file: Path,
+    as_json: bool,
+    keys_dir: Path | None,
+    yes: bool,
+    dry_run: bool,
+    canaries: tuple[str, ...],
+) -> None:
+    """Show what FILE would change on each device, ask, and roll it out: one, then a tenth, then all.
+
+    Stops by itself when devices fail, or fall silent, and takes the offer back from those that have not
+    begun. Devices that are away get it when they come back.
+
+    Example: edge-fleet push faster-decode.toml --fleet site/fleet.toml
+    """
+    settings = read_settings_file(file)
+    place = load_place(fleet_file)
+    keys = place.keys(keys_dir)
+    with conversation(place, hear=(Up.CONFIG, Up.STATUS)) as talk:
+        known = talk.ask(Ask.DOCUMENTS)
+        rev = max(int(time.time()), known["highest_rev"] + 1)
+        document = settings.document(place.tenant, rev)
+        try:
+            raw = sign_settings(document, keys.signer(Purpose.CONFIGURATION))
+        except (KeyFolderError, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+        rollout = _Rollout(talk, document, raw, as_json=as_json)
+        rollout.look(known["documents"])
+        rollout.show()
+        if dry_run:
+            return
+        if rollout.impossible:
+            raise click.ClickException("these settings are refused by devices that would get them; nothing was pushed")
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("nobody is there to ask: add --yes")
+            click.confirm("Roll it out?", abort=True, err=True)
+        if not rollout.roll(canaries):
+            sys.exit(1)
+
+
+@dataclass(slots=True)
+class _Rollout:
+    talk: Conversation
+    document: SettingsDocument
+    raw: bytes
+    as_json: bool
+    reports: dict[str, ConfigReport] = field(default_factory=dict)
+    previews: dict[str, Preview] = field(default_factory=dict)
+    online: list[str] = field(default_factory=list)
+    away: list[str] = field(default_factory=list)
+    _said: dict[str, Outcome] = field(default_factory=dict)
+
+    def look(self, documents: list[dict[str, Any]]) -> None:
+        """Find the devices that the document is for, and what it would change on each."""
+        known: dict[tuple[str, int], SettingsDocument] = {}
+        for item in documents:
+            if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
+                known[(document.key, document.rev)] = document
+        for device in every_device(self.talk):
+            if device["revoked"] or not self._is_meant(device):
+                continue
+            (self.online if device["state"] == "online" else self.away).append(device["dev"])
+            if device["report"]:
+                report = ConfigReport.model_validate(device["report"])
+                self.reports[device["dev"]] = report
+                self.previews[device["dev"]] = preview(report, self.document, known)
+        if not self.online and not self.away:
+            raise click.ClickException(f"there is no device for {self.document.key}")
+
+    def _is_meant(self, device: dict[str, Any]) -> bool:
+        match self.document.layer:
+            case Layer.FLEET:
+                return True
+            case Layer.GROUP:
+                return self.document.name in device["groups"]
+            case Layer.SITE:
+                return bool(self.document.name == device["site"])
+            case Layer.DEVICE:
+                return bool(self.document.name == device["dev"])
+
+    @property
+    def impossible(self) -> bool:
+        """Whether a device would refuse it."""
+        return any(item.errors for item in self.previews.values())
+
+    def show(self) -> None:
+        """Print the difference, devices with the same one together."""
+        if self.as_json:
+            for dev, item in self.previews.items():
+                changes = [{"path": one.path, "before": one.before, "after": one.after} for one in item.changes]
+                self._line("difference", dev=dev, changes=changes, errors=[str(error) for error in item.errors])
+            return
+        together: dict[tuple[str, ...], list[str]] = {}
+        for dev, item in self.previews.items():
+            lines = tuple(str(change) for change in item.changes) + tuple(f"REFUSED {error}" for error in item.errors)
+            together.setdefault(lines, []).append(dev)
+        click.echo(f"{self.document.key} rev {self.document.rev}", err=True)
+        for lines, devices in sorted(together.items(), key=lambda item: -len(item[1])):
+            names = ", ".join(devices[:5]) + (f" and {len(devices) - 5} more" if len(devices) > 5 else "")
+            click.echo(f"{len(devices)} devices ({names}):", err=True)
+            for line in lines or ("no change",):
+                click.secho(f"  {line}", err=True, fg="red" if line.startswith("REFUSED") else None)
+        if self.away:
+            click.echo(f"{len(self.away)} devices are away and get it when they are back.", err=True)
+
+    def roll(self, canaries: tuple[str, ...]) -> bool:
+        """Wave after wave. False when it stopped by itself."""
+        if strangers := [name for name in canaries if name not in self.online]:
+            raise click.ClickException(f"{', '.join(strangers)}: not online, or not a device that these are for")
+        for wave in waves(self.online, canaries):
+            self._line("wave", name=wave.name, devices=len(wave.devices))
+            self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=list(wave.devices))
+            outcomes = self._follow(wave)
+            if stops(wave, outcomes):
+                self._stop(wave, outcomes)
+                return False
+        self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=None)
+        done = sum(result is Outcome.COMMITTED for result in self._said.values())
+        self._line("done", rev=self.document.rev, committed=done, away=len(self.away))
+        return True
+
+    def _follow(self, wave: Wave) -> dict[str, Outcome]:
+        """Until every device of the wave has had its last word, too many have failed, or the time is up."""
+        end_s = time.monotonic() + deadline_s(self.document.probation_s)
+        outcomes = dict.fromkeys(wave.devices, Outcome.WAITING)
+        with click.progressbar(
+            length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar:
+            while time.monotonic() < end_s and not stops(wave, outcomes):
+                over = sum(result.over for result in outcomes.values())
+                bar.update(over - bar.pos)
+                if over == len(outcomes):
+                    break
+                self._hear()
+                for dev in wave.devices:
+                    outcomes[dev], why = self._outcome(dev)
+                    self._tell(dev, outcomes[dev], why)
+        for dev, result in outcomes.items():
+            if not result.over:
+                outcomes[dev] = Outcome.SILENT
+                self._tell(dev, Outcome.SILENT, f"nothing for {deadline_s(self.document.probation_s):.0f} s")
+        return outcomes
+
+    def _hear(self) -> None:
+        for topic, arrival in self.talk.hear(0.5):
+            if topic.channel is Up.CONFIG:
+                report = decode_report(arrival.payload, dev=topic.node)
+                if isinstance(report, ConfigReport):
+                    self.reports[topic.node] = report
+
+    def _outcome(self, dev: str) -> tuple[Outcome, str]:
+        return outcome(self.reports.get(dev), self.document.key, self.document.rev, digest_of(self.raw))
+
+    def _tell(self, dev: str, result: Outcome, why: str) -> None:
+        if self._said.get(dev) is result:
+            return
+        self._said[dev] = result
+        if result is not Outcome.WAITING:
+            self._line("device", dev=dev, outcome=str(result), why=why)
+
+    def _stop(self, wave: Wave, outcomes: dict[str, Outcome]) -> None:
+        self.talk.ask(Ask.WITHDRAW, key=self.document.key, rev=self.document.rev)
+        bad = [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)]
+        self._line("stopped", wave=wave.name, failed=bad)
+        click.secho(
+            f"Stopped in wave {wave.name}: {', '.join(bad[:10])}. Those that failed went back by themselves; "
+            "those that have committed keep it until you push a former file again.",
+            err=True,
+            fg="red",
+        )
+
+    def _line(self, event: str, **fields: Any) -> None:
+        if self.as_json:
+            click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
+        elif event != "stopped":
+            words = " ".join(str(value) for value in fields.values() if value != "")
+            colour = _MARKS.get(Outcome(fields["outcome"])) if event == "device" else "cyan"
+            click.secho(f"{event}: {words}", err=True, fg=colour)

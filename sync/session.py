@@ -18,9 +18,6 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 import paho.mqtt.client as mqtt
@@ -31,6 +28,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sync.backoff import Backoff
+from sync.link import CONNACK, Arrival, Endpoint, Link, Will, tls, which_file
+
+__all__ = ["Arrival", "Endpoint", "Link", "Session", "Will"]
 
 CONNECT_TIMEOUT_S: Final = 5.0
 # A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
@@ -38,83 +38,6 @@ CONNECT_TIMEOUT_S: Final = 5.0
 PROVEN_S: Final = 30.0
 MOST_ARRIVALS: Final = 256  # handed over by one step
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
-
-
-class Link(StrEnum):
-    """The state of the connection. Logged when it changes, never on each retry."""
-
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    UNREACHABLE = "broker_unreachable"
-    BROKER_UNTRUSTED = "broker_certificate_untrusted"
-    CREDENTIALS_UNUSABLE = "credentials_unusable"  # our own files: missing, unreadable, not a pair
-    CERTIFICATE_REFUSED = "certificate_refused"  # the broker does not take our certificate
-    NOT_AUTHORISED = "not_authorised"
-    IDENTITY_TAKEN = "identity_taken"  # another client connected with our identity
-    BROKER_BUSY = "broker_busy"
-    LOST = "connection_lost"
-    PROTOCOL_ERROR = "protocol_error"
-    SILENT = "hub_silent"  # connected, but the platform does not answer
-
-    @property
-    def hopeless(self) -> bool:
-        """True when trying again soon cannot help: somebody must act."""
-        return self in (
-            Link.BROKER_UNTRUSTED,
-            Link.CREDENTIALS_UNUSABLE,
-            Link.CERTIFICATE_REFUSED,
-            Link.NOT_AUTHORISED,
-            Link.IDENTITY_TAKEN,
-        )
-
-
-_CONNACK: Final = {  # MQTT 5 section 3.2.2.2
-    134: Link.NOT_AUTHORISED,  # bad user name or password
-    135: Link.NOT_AUTHORISED,
-    136: Link.BROKER_BUSY,
-    137: Link.BROKER_BUSY,
-    138: Link.NOT_AUTHORISED,  # banned
-    140: Link.NOT_AUTHORISED,  # bad authentication method
-    142: Link.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
-    151: Link.BROKER_BUSY,
-    159: Link.BROKER_BUSY,
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where to connect, and as whom. The three files are PEM."""
-
-    host: str
-    port: int
-    client_id: str
-    ca_file: str
-    cert_file: str
-    key_file: str
-    keepalive_s: int = 30
-    window: int = 64  # QoS 1 messages without a PUBACK
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message that came. It is acknowledged to the broker only when it has been dealt with."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    qos: int
-    retained: bool
-    connection: int  # which connection brought it: a later one cannot acknowledge it
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker publishes, retained, when this client is gone without a word."""
-
-    topic: str
-    payload: bytes
 
 
 class Session:
@@ -203,6 +126,11 @@ class Session:
         self._in_flight.add(info.mid)
         return True
 
+    def ask_retained(self) -> None:
+        """Subscribe again, so that the broker sends once more what it retains."""
+        if self._client is not None and self._ready:
+            self._subscribe(self._client)
+
     def acknowledge(self, arrival: Arrival) -> None:
         """Tell the broker that ``arrival`` has been dealt with (on disk, where that matters)."""
         if self._client is not None and arrival.connection == self.connections and arrival.qos == 1:
@@ -233,9 +161,9 @@ class Session:
             time.sleep(min(wait_s, timeout_s))
             return
         try:
-            context = _tls(self._endpoint)
+            context = tls(self._endpoint)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            self._lose(Link.CREDENTIALS_UNUSABLE, _which_file(self._endpoint, error))
+            self._lose(Link.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
             return
         client = self._new_client(context)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
@@ -332,10 +260,13 @@ class Session:
         self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._verdict, self._detail = _CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
+            self._verdict, self._detail = CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
             return
         allowed = getattr(properties, "ReceiveMaximum", 65535)  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
         self._window = min(self._endpoint.window, allowed)
+        self._subscribe(client)
+
+    def _subscribe(self, client: mqtt.Client) -> None:
         options = SubscribeOptions(qos=1)
         client.subscribe([(name, options) for name in self._filters])
 
@@ -352,8 +283,8 @@ class Session:
     def _on_disconnect(
         self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
     ) -> None:
-        if reason.value in _CONNACK:
-            self._verdict, self._detail = _CONNACK[reason.value], str(reason)
+        if reason.value in CONNACK:
+            self._verdict, self._detail = CONNACK[reason.value], str(reason)
 
     def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
         self._in_flight.discard(mid)
@@ -383,24 +314,6 @@ class Session:
                 getattr(properties, "CorrelationData", None),
             )
         )
-
-
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(endpoint.ca_file)
-    context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    return context
-
-
-def _which_file(endpoint: Endpoint, error: Exception) -> str:
-    for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file):
-        try:
-            with Path(name).open("rb"):
-                pass
-        except OSError as missing:
-            return f"{name}: {missing.strerror}"
-    return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
 
 
 def _drop(client: mqtt.Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sync import wire
@@ -33,7 +33,7 @@ def read(arrival: Arrival, *, tenant: str) -> Incoming:
     return Incoming(arrival, topic, _message(topic, arrival.payload))
 
 
-def concerning(incoming: Iterable[Incoming], site_of: Mapping[str, str]) -> frozenset[str]:
+def concerning(incoming: Iterable[Incoming], site_of: Callable[[str], str | None]) -> frozenset[str]:
     """The names of all that these messages read or change in the store."""
     return frozenset(name for item in incoming for name in _names(item, site_of))
 
@@ -50,7 +50,7 @@ def _message(topic: Topic, payload: bytes) -> Message | None:
             return None
 
 
-def _names(incoming: Incoming, site_of: Mapping[str, str]) -> Iterable[str]:
+def _names(incoming: Incoming, site_of: Callable[[str], str | None]) -> Iterable[str]:
     match incoming.message:
         case Batch() as batch:
             yield batch.dev
@@ -58,7 +58,7 @@ def _names(incoming: Incoming, site_of: Mapping[str, str]) -> Iterable[str]:
         case ClaimRequest() as request:
             yield from (request.dev, request.cti)
         case OrdersRequest() as request:
-            yield f"site {site_of.get(request.dev, '')}"
+            yield f"site {site_of(request.dev)}"
         case Status() as status:
             yield status.dev
         case _:

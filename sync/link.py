@@ -1,0 +1,106 @@
+"""What is said about a connection to the broker: where to, as whom, in which state, and what came over it."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+
+class Link(StrEnum):
+    """The state of the connection. Logged when it changes, never on each retry."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    UNREACHABLE = "broker_unreachable"
+    BROKER_UNTRUSTED = "broker_certificate_untrusted"
+    CREDENTIALS_UNUSABLE = "credentials_unusable"  # our own files: missing, unreadable, not a pair
+    CERTIFICATE_REFUSED = "certificate_refused"  # the broker does not take our certificate
+    NOT_AUTHORISED = "not_authorised"
+    IDENTITY_TAKEN = "identity_taken"  # another client connected with our identity
+    BROKER_BUSY = "broker_busy"
+    LOST = "connection_lost"
+    PROTOCOL_ERROR = "protocol_error"
+    SILENT = "hub_silent"  # connected, but the platform does not answer
+
+    @property
+    def hopeless(self) -> bool:
+        """True when trying again soon cannot help: somebody must act."""
+        return self in (
+            Link.BROKER_UNTRUSTED,
+            Link.CREDENTIALS_UNUSABLE,
+            Link.CERTIFICATE_REFUSED,
+            Link.NOT_AUTHORISED,
+            Link.IDENTITY_TAKEN,
+        )
+
+
+CONNACK: Final = {  # MQTT 5 section 3.2.2.2
+    134: Link.NOT_AUTHORISED,  # bad user name or password
+    135: Link.NOT_AUTHORISED,
+    136: Link.BROKER_BUSY,
+    137: Link.BROKER_BUSY,
+    138: Link.NOT_AUTHORISED,  # banned
+    140: Link.NOT_AUTHORISED,  # bad authentication method
+    142: Link.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
+    151: Link.BROKER_BUSY,
+    159: Link.BROKER_BUSY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to connect, and as whom. The three files are PEM."""
+
+    host: str
+    port: int
+    client_id: str
+    ca_file: str
+    cert_file: str
+    key_file: str
+    keepalive_s: int = 30
+    window: int = 64  # QoS 1 messages without a PUBACK
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message that came. It is acknowledged to the broker only when it has been dealt with."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    retained: bool
+    connection: int  # which connection brought it: a later one cannot acknowledge it
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when this client is gone without a word."""
+
+    topic: str
+    payload: bytes
+
+
+def tls(endpoint: Endpoint) -> ssl.SSLContext:
+    """TLS 1.3 with the endpoint's files. Raises OSError or ValueError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(endpoint.ca_file)
+    context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
+    return context
+
+
+def which_file(endpoint: Endpoint, error: Exception) -> str:
+    """What is wrong with the endpoint's files, for people."""
+    for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file):
+        try:
+            with Path(name).open("rb"):
+                pass
+        except OSError as missing:
+            return f"{name}: {missing.strerror}"
+    return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"

@@ -46,6 +46,8 @@ class Uplink:
         self._random_bytes = random_bytes
         self._epoch = ""
         self._in_flight: deque[int] = deque()
+        self._compared: dict[int, int] = {}  # first to last of answered batches that wait for one before them
+        self._acked_through = 0  # the highest said of this epoch
         self._conflicts_through = 0
         self._resend_s = RESEND_S
         self._waiting_since_s: float | None = None  # for an acknowledgement
@@ -119,8 +121,8 @@ class Uplink:
             self._forget()
             return Heard.REWOUND
         heard = Heard.NOTHING_NEW
-        if ack.first and ack.first <= outbox.settled_through(self._store, ack.epoch) + 1:
-            settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=min(ack.last, ack.acked_through))
+        if (through := self._compared_through(ack)) is not None:
+            settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
             heard = Heard.SETTLED if settled is Settled.SETTLED else heard
         epoch, newest = outbox.current_epoch(self._store)
         if ack.epoch == epoch and ack.acked_through > newest:  # its next numbers are taken: go on under new ones
@@ -129,12 +131,34 @@ class Uplink:
             return Heard.AHEAD
         return heard
 
+    def _compared_through(self, ack: Ack) -> int | None:
+        """To which number everything that is not settled has been compared; None when a batch before it is missing.
+
+        Hubs that share a subscription answer batches in any order.
+        """
+        if not ack.first:
+            return None
+        settled_through = outbox.settled_through(self._store, ack.epoch)
+        if ack.epoch != self._epoch:
+            return min(ack.last, ack.acked_through) if ack.first <= settled_through + 1 else None
+        self._compared[ack.first] = max(ack.last, self._compared.get(ack.first, 0))
+        self._acked_through = max(ack.acked_through, self._acked_through)
+        through = settled_through
+        for first, last in sorted(self._compared.items()):
+            if first <= through + 1:
+                through = max(through, last)
+        through = min(through, self._acked_through)
+        self._compared = {first: last for first, last in self._compared.items() if last > through}
+        return through if through > settled_through else None
+
     @property
     def _due(self) -> float | None:
         return None if self._waiting_since_s is None else self._waiting_since_s + self._resend_s
 
     def _forget(self) -> None:
         self._in_flight.clear()
+        self._compared.clear()
+        self._acked_through = 0
         self._waiting_since_s = None
         self._look = True
 

@@ -447,3 +447,22 @@ def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(w
     world.event(type="No Word")
     world.calm(2)
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+@pytest.mark.parametrize("heard", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
+@pytest.mark.parametrize("taken", [[0, 1, 2], [2, 1, 0], [1, 2, 0]], ids=str)
+def test_batches_that_several_hubs_answer_in_any_order_settle_without_being_sent_again(world, taken, heard):
+    for _ in range(3):
+        world.event(cti=os.urandom(16))
+        world.tick()
+    sent = len(world.up)
+    for place in taken:
+        world.up.append(world.up[place])
+    del world.up[:sent]
+    while world.up:
+        world.ingest()
+    answers = [world.down[place] for place in heard]
+    world.down = answers
+    while world.down:
+        world.hear()
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0

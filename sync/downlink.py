@@ -31,6 +31,7 @@ ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time u
 LONGEST_ASK_S: Final = 120.0
 REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there is anything new
 MOST_STATUS_LISTS: Final = 64
+DIGEST_WRONG: Final = "orders_digest_wrong"
 
 
 class Kept(StrEnum):
@@ -91,7 +92,11 @@ class Downlink:
         state = orders.feed_state(self._store)
         snapshot = state.snapshot_revision or 0
         return OrdersRequest(
-            dev=self._device, id=ident, have=state.revision, snapshot=snapshot, page=state.next_page if snapshot else 0
+            dev=self._device,
+            id=ident,
+            have=0 if state.doubted else state.revision,
+            snapshot=snapshot,
+            page=state.next_page if snapshot else 0,
         )
 
     def trust_list(self, raw: bytes, now: Instant) -> Outcome:
@@ -138,6 +143,9 @@ class Downlink:
         applied = self._apply(page, replace(now, unix_s=page.issued_at_s))  # held back on its way, it is no fresher
         match applied:
             case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
+                if isinstance(page, Delta) and self._differs(page):
+                    self._ask_due_s = monotonic_s
+                    return Refusal(DIGEST_WRONG, "what is here is not what the platform has: loading all of it again")
                 self._answered(page, applied, monotonic_s)
             case Applied.GAP:
                 self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
@@ -166,6 +174,10 @@ class Downlink:
             to_revision=page.to_revision,
             now=as_of,
         )
+
+    def _differs(self, page: Delta) -> bool:
+        """Whether the cache, now at the platform's newest revision, is not what the platform has."""
+        return orders.feed_state(self._store).revision == page.head and not orders.matches(self._store, page.digest)
 
     def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
         """Ask for the next page at once; with nothing more to come, after a while."""

@@ -8,24 +8,23 @@ revision without rows says: you have everything as of ``issued_at_s``.
 
 ``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}`` with, for a snapshot (kind 1), ``5: revision,
 6: page, 7: last`` and, for a delta (kind 2), ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``.
-A row is ``[cti, order, kind, home device, status, quantity, amount, currency, not before, expires,
-review, compartments, subject, campaign, rules]``. The digest of a feed at ``head`` is the XOR of the
-SHA-256 of its rows' encodings, so that both ends can keep it as rows come and go.
+Rows, and the digest of a feed at ``head``, are those of ``edge.order_row``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from edge.entitlement import Entitlement, OrderStatus
-from edge.token.cbor import Item, encode
+from edge.order_row import EMPTY_DIGEST, row_digest, row_of, xor
+from edge.token.cbor import Item
 from edge.token.claims import Kind
 from sync.wire import MAX_SEQ, Fault, Malformed
 
+__all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "xor"]
+
 PAGE_ROWS: Final = 500
-EMPTY_DIGEST: Final = bytes(32)
 _SNAPSHOT, _DELTA = 1, 2
 _KIND, _SITE, _ISSUED_AT, _ROWS = 1, 2, 3, 4
 _REVISION, _PAGE, _LAST = 5, 6, 7
@@ -87,24 +86,6 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
     if page.site != site:
         return Malformed(Fault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
     return page
-
-
-def row_of(e: Entitlement) -> list[Item]:
-    """An entitlement as a row. Its site is the page's and its revision the page's."""
-    return [
-        e.cti, e.order_id, int(e.kind), e.home_device, e.status.value, e.quantity, e.amount_minor, e.currency,
-        e.not_before_s, e.expires_at_s, e.review, list(e.compartments), e.subject, e.campaign, e.rules,
-    ]  # fmt: skip
-
-
-def row_digest(e: Entitlement) -> bytes:
-    """What a row adds to, or takes from, the digest of its feed."""
-    return sha256(encode(row_of(e))).digest()
-
-
-def xor(left: bytes, right: bytes) -> bytes:
-    """Add a row's digest to a feed's, or take it out again."""
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(32, "big")
 
 
 def _read(page: Item) -> Snapshot | Delta:

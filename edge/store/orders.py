@@ -2,7 +2,8 @@
 
 A snapshot comes in pages, deltas follow by revision. A half-loaded snapshot removes nothing:
 its rows join the old ones, and only its last page makes the rows it did not name invalid.
-Nothing here touches what this device redeemed.
+Nothing here touches what this device redeemed. A digest over the valid rows is kept with every change,
+so that the platform's can be held against it (``matches``); where it differs, all is loaded again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import Instant
+from edge.order_row import EMPTY_DIGEST, row_digest
 from edge.store.store import Store
 from edge.token.claims import Kind
 
@@ -48,6 +50,7 @@ class FeedState:
     heard_s: int | None  # when the platform was last heard
     snapshot_revision: int | None
     next_page: int
+    doubted: bool = False  # the digest was not the platform's: everything is to be loaded again
 
 
 def apply_snapshot_page(
@@ -58,14 +61,16 @@ def apply_snapshot_page(
         refusal = _snapshot_refusal(connection, revision, page)
         if refusal is not None:
             return refusal
+        rows = list(entitlements)
         (generation,) = connection.execute("SELECT snapshot_generation FROM feed").fetchone()
-        _upsert(connection, entitlements, revision, generation, guard="")
+        _digest_changes(connection, rows, [])
+        _upsert(connection, rows, revision, generation, guard="")
         connection.execute("UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s))
         if not last:
             return Applied.APPLIED
         connection.execute(
             "UPDATE feed SET revision = ?, generation = snapshot_generation, snapshot_revision = NULL,"
-            " snapshot_pages = 0, swept_through = x''",
+            " snapshot_pages = 0, swept_through = x'', digest = snapshot_digest, doubted = 0",
             (revision,),
         )
         return Applied.COMPLETE
@@ -87,11 +92,26 @@ def apply_delta(
             return Applied.ALREADY
         if from_revision != revision or revision == 0:
             return Applied.GAP
-        _upsert(connection, entitlements, to_revision, generation, guard=" WHERE excluded.revision >= revision")
-        gone = ((cti, to_revision) for cti in removed)
+        rows, gone_ctis = list(entitlements), list(removed)
+        _digest_changes(connection, rows, gone_ctis, to_revision=to_revision)
+        _upsert(connection, rows, to_revision, generation, guard=" WHERE excluded.revision >= revision")
+        gone = ((cti, to_revision) for cti in gone_ctis)
         connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
         connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))
         return Applied.APPLIED
+
+
+def matches(store: Store, digest: bytes) -> bool:
+    """Whether the cache is what the platform says it is. A difference is remembered until a snapshot has mended it.
+
+    To be asked when the feed is at the platform's newest revision. True where no digest is known.
+    """
+    with store.transaction() as connection:
+        (mine,) = connection.execute("SELECT digest FROM feed").fetchone()
+        if mine is None or mine == digest:
+            return True
+        connection.execute("UPDATE feed SET doubted = 1")
+        return False
 
 
 def heard(store: Store, now: Instant) -> None:
@@ -110,8 +130,10 @@ def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
 def feed_state(store: Store) -> FeedState:
     """How far the feed has come."""
     with store.read() as connection:
-        row = connection.execute("SELECT revision, heard_s, snapshot_revision, snapshot_pages FROM feed").fetchone()
-    return FeedState(revision=row[0], heard_s=row[1], snapshot_revision=row[2], next_page=row[3])
+        row = connection.execute(
+            "SELECT revision, heard_s, snapshot_revision, snapshot_pages, doubted FROM feed"
+        ).fetchone()
+    return FeedState(revision=row[0], heard_s=row[1], snapshot_revision=row[2], next_page=row[3], doubted=bool(row[4]))
 
 
 def find(store: Store, cti: bytes) -> Entitlement | None:
@@ -197,11 +219,53 @@ def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) 
     if page > 0:
         return Applied.GAP
     connection.execute(
-        "UPDATE feed SET snapshot_revision = ?, snapshot_pages = 0,"
+        "UPDATE feed SET snapshot_revision = ?, snapshot_pages = 0, snapshot_digest = ?,"
         " snapshot_generation = max(generation, snapshot_generation) + 1",
-        (revision,),
+        (revision, EMPTY_DIGEST),
     )
     return None
+
+
+def _digest_changes(
+    connection: sqlite3.Connection, rows: list[Entitlement], removed: list[bytes], *, to_revision: int | None = None
+) -> None:
+    """Keep the digests before ``rows`` are written and ``removed`` go: out with the old content, in with the new.
+
+    ``digest`` is over the valid rows; ``snapshot_digest`` over those of the snapshot that is being loaded.
+    ``to_revision`` is a delta's, which leaves newer rows alone; None: a page of the snapshot.
+    """
+    feed = connection.execute(
+        "SELECT revision, digest, snapshot_digest, generation, snapshot_generation, snapshot_revision IS NOT NULL"
+        " FROM feed"
+    ).fetchone()
+    revision, digest, part, generation, new_generation, half = feed
+    whole, piece = _number(digest), _number(part)
+    new = {row.cti: _number(row_digest(row)) for row in rows}
+    for cti in (*new, *removed):
+        old, at, of = (0, 0, -1) if to_revision is None and revision == 0 else _known_row(connection, cti)
+        if to_revision is not None and at > to_revision:
+            continue
+        whole ^= new.get(cti, 0) ^ (old if of >= generation else 0)
+        if to_revision is None or (half and of == new_generation):
+            piece ^= new.get(cti, 0) ^ (old if of == new_generation else 0)
+    known = digest is not None or revision == 0
+    connection.execute(
+        "UPDATE feed SET digest = ?, snapshot_digest = ?",
+        (whole.to_bytes(32, "big") if known else None, piece.to_bytes(32, "big")),
+    )
+
+
+def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int, int]:
+    """Of the row that is there: its digest as a number, its revision and its generation."""
+    row = connection.execute(f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?", (cti,)).fetchone()  # noqa: S608
+    if row is None:
+        return 0, 0, -1
+    kept = entitlement_of(row[1:])
+    return _number(row_digest(kept)), kept.revision, row[0]
+
+
+def _number(digest: bytes | None) -> int:
+    return int.from_bytes(digest or b"", "big")
 
 
 def _upsert(

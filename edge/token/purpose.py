@@ -15,6 +15,7 @@ class Purpose(StrEnum):
     ORDER_FEED = "order_feed"
     CONFIGURATION = "configuration"
     ENROLMENT = "enrolment"
+    CLAIM = "claim"  # an answer to a claim: leave for one device to honour one entitlement now
 
     @property
     def external_aad(self) -> bytes:

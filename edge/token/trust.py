@@ -107,11 +107,11 @@ def _entry(trusted: TrustedKey) -> cbor.Item:
         _NOT_BEFORE: trusted.not_before_s,
         _KEY_EXPIRES_AT: trusted.expires_at_s,
     }
+    if trusted.audiences is not None:
+        entry[_AUDIENCES] = sorted(trusted.audiences)
     if purpose is Purpose.TOKEN:
         entry[_ISSUERS] = sorted(trusted.issuers)
         entry[_KINDS] = sorted(trusted.kinds)
-        if trusted.audiences is not None:
-            entry[_AUDIENCES] = sorted(trusted.audiences)
         if trusted.largest_amount_minor is not None:
             entry[_LARGEST] = trusted.largest_amount_minor
     return entry

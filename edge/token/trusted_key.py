@@ -20,7 +20,7 @@ class TrustedKey:
     not_before_s: int  # Unix seconds, inclusive
     expires_at_s: int  # Unix seconds, exclusive
     issuers: frozenset[str] = frozenset()  # the iss it may write
-    audiences: frozenset[str] | None = None  # the aud it may write; None: any
+    audiences: frozenset[str] | None = None  # the aud it may write, the sites whose claims it may answer; None: any
     kinds: frozenset[Kind] = frozenset()
     largest_amount_minor: int | None = None  # None: no bound
     protected: bytes = field(init=False, repr=False)  # the only protected header it may sign under

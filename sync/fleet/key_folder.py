@@ -1,9 +1,9 @@
 """A fleet's keys in a folder: one PEM file a purpose, readable by the owner alone.
 
 ``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
-``configuration.pem`` and ``enrolment.pem`` what their names say; ``group.key`` is the secret
-behind dynamic codes; ``roots.cbor`` is public and goes onto the devices; ``fleet.json`` holds
-the issuer's name, the keys' window and the version of the last trust list.
+``configuration.pem``, ``enrolment.pem`` and ``claim.pem`` (answers to claims) what their names say;
+``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
+``fleet.json`` holds the issuer's name, the keys' window and the version of the last trust list.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 
 ROOT = "root"
-LISTED = (Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT)
+LISTED = (
+    Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.CLAIM,
+)  # fmt: skip
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"
 _FLEET_FILE = "fleet.json"

@@ -67,6 +67,7 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
             "order_feed.pem",
             "configuration.pem",
             "enrolment.pem",
+            "claim.pem",
             "group.key",
         ),
         0o600,
@@ -80,7 +81,7 @@ def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
         Purpose.ROOT,
         Purpose.TRUST_LIST,
     }
-    assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 6
+    assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 7
 
 
 def test_keys_are_never_overwritten(fleet):

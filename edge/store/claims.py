@@ -1,0 +1,165 @@
+"""Claims: leave to honour what this device has no authority over, asked of whoever has it.
+
+The scanner has no network and edge-sync no camera; they meet here. The scanner writes a row (``ask``),
+edge-sync sends it, the signed answer comes back into the row (``answer``), and the redemption's own
+transaction rests on it (``granted_in``, ``spend``). The scanner asks only while ``edge.store.presence``
+says that somebody answers, and never waits beyond the deadline: late or no answer means offline (law 7).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from edge.instant import Instant
+from edge.store.presence import is_online
+from edge.store.store import Store
+
+DEADLINE_S: Final = 1.5
+USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline: the redemption follows its answer at once, or not at all
+_LOOK_EVERY_S: Final = 0.005
+_KEEP: Final = 1000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
+
+
+class Result(StrEnum):
+    """The authority's answer."""
+
+    GRANTED = "granted"
+    UNKNOWN = "unknown"  # no such entitlement
+    NOT_READY = "not_ready"  # its order is not in a state to be honoured
+    SPENT = "already_redeemed"
+    HELD = "held"  # another device holds a claim on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is asked. ``sold`` and ``sold_minor`` are what this device's own signed cache says of it."""
+
+    id: str  # UUIDv7
+    cti: bytes
+    units: int = 1
+    sold: int = 0  # units; 0: not in the cache
+    sold_minor: int | None = None  # of a voucher that is used in parts
+    due_ns: int  # CLOCK_MONOTONIC, which every process of a boot shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, its signature checked. ``used``: by other devices than this."""
+
+    id: str
+    result: Result
+    used: int = 0
+    used_minor: int = 0
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Leave that a redemption may rest on, once."""
+
+    id: str
+    units: int
+    used: int
+    used_minor: int
+    authority: str
+
+
+def claim(
+    store: Store,
+    ask_for: Ask,
+    now: Instant,
+    *,
+    monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer | None:
+    """Ask and wait for the answer until ``ask_for.due_ns``. None at once while nobody answers, or when it is late.
+
+    Raises StoreUnavailableError.
+    """
+    if not is_online(store.path.parent):
+        return None
+    ask(store, ask_for, now)
+    seen = -1
+    while monotonic_ns() < ask_for.due_ns:
+        version = store.data_version()
+        if version != seen:
+            seen = version
+            found = answer_of(store, ask_for.id)
+            if found is not None:
+                return found
+        sleep(_LOOK_EVERY_S)
+    return None
+
+
+def ask(store: Store, asked: Ask, now: Instant) -> None:
+    """Write the request. Old ones are forgotten. Raises StoreUnavailableError."""
+    with store.transaction() as connection:
+        connection.execute(
+            "INSERT INTO claim (id, cti, units, sold, sold_minor, asked_s, boot, due_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (asked.id, asked.cti, asked.units, asked.sold, asked.sold_minor, now.unix_s, boot_id(), asked.due_ns),
+        )
+        connection.execute(
+            "DELETE FROM claim WHERE id < (SELECT id FROM claim ORDER BY id DESC LIMIT 1 OFFSET ?)", (_KEEP,)
+        )
+
+
+def unanswered(store: Store, now_ns: int) -> list[Ask]:
+    """The requests whose time is not over, oldest first."""
+    with store.read() as connection:
+        rows = connection.execute(
+            "SELECT id, cti, units, sold, sold_minor, due_ns FROM claim"
+            " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY id",
+            (boot_id(), now_ns),
+        ).fetchall()
+    return [Ask(id=row[0], cti=row[1], units=row[2], sold=row[3], sold_minor=row[4], due_ns=row[5]) for row in rows]
+
+
+def answer(store: Store, given: Answer, now_ns: int) -> bool:
+    """Write the answer. True when it came in time: a late one is kept to be looked at and grants nothing."""
+    with store.transaction() as connection:
+        connection.execute(
+            "UPDATE claim SET result = ?, used = ?, used_minor = ?, authority = ?, answered_ns = ?"
+            " WHERE id = ? AND result IS NULL",
+            (given.result.value, given.used, given.used_minor, given.authority, now_ns, given.id),
+        )
+        row = connection.execute("SELECT due_ns >= ? FROM claim WHERE id = ?", (now_ns, given.id)).fetchone()
+    return bool(row and row[0])
+
+
+def answer_of(store: Store, identity: str) -> Answer | None:
+    """The answer to a request, or None while there is none."""
+    with store.read() as connection:
+        row = connection.execute(
+            "SELECT result, used, used_minor, authority FROM claim WHERE id = ? AND result IS NOT NULL", (identity,)
+        ).fetchone()
+    if row is None:
+        return None
+    return Answer(id=identity, result=Result(row[0]), used=row[1], used_minor=row[2], authority=row[3])
+
+
+def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant | None:
+    """The leave that holds for ``cti`` in the caller's transaction: in time, of this boot, and not yet used."""
+    row = connection.execute(
+        "SELECT id, units, used, used_minor, authority FROM claim WHERE cti = ? AND result = 'granted' AND spent = 0"
+        " AND boot = ? AND answered_ns <= due_ns AND due_ns + ? > ? ORDER BY id DESC LIMIT 1",
+        (cti, boot_id(), USE_WITHIN_NS, now_ns),
+    ).fetchone()
+    return None if row is None else Grant(id=row[0], units=row[1], used=row[2], used_minor=row[3], authority=row[4])
+
+
+def spend(connection: sqlite3.Connection, grant: Grant) -> None:
+    """A redemption rests on ``grant``, in the caller's transaction: no other may."""
+    connection.execute("UPDATE claim SET spent = 1 WHERE id = ?", (grant.id,))
+
+
+def boot_id() -> str:
+    """The run of the machine. Monotonic clocks count within it."""
+    return _BOOT_ID.read_text(encoding="ascii").strip()

@@ -1,0 +1,89 @@
+"""The digest that is kept with every page is that of the rows that are there, however they came."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.order_row import EMPTY_DIGEST, row_digest, xor
+from edge.store import orders
+from tests.shop import NOON, code, open_at, order
+
+NAMES = "abcdefgh"
+CTIS = {name: code(order_id=name) for name in NAMES}
+
+rows = st.dictionaries(st.sampled_from(NAMES), st.integers(1, 3), max_size=4)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("begin"), rows, st.just("")),
+        st.tuples(st.just("page"), rows, st.just("")),
+        st.tuples(st.just("end"), rows, st.just("")),
+        st.tuples(st.just("delta"), rows, st.text(NAMES, max_size=2)),
+        st.tuples(st.just("sweep"), st.just({}), st.just("")),
+    ),
+    max_size=25,
+)
+
+
+def digest_of(store):
+    total = EMPTY_DIGEST
+    for row in orders.every(store):
+        total = xor(total, row_digest(row))
+    return total
+
+
+def kept(store):
+    with store.read() as connection:
+        return connection.execute("SELECT digest FROM feed").fetchone()[0]
+
+
+@settings(max_examples=80, deadline=None)
+@given(steps)
+def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
+    store = open_at(tmp_path_factory.mktemp("store"))
+    revision, page, loaded = 0, None, set()
+    try:
+        for what, content, removed in taken:
+            fresh = {name: n for name, n in content.items() if name not in loaded or what == "delta"}
+            sent = [order(CTIS[name], quantity=n) for name, n in fresh.items()]
+            state = orders.feed_state(store)
+            if what == "begin" or (what in ("page", "end") and page is None):
+                revision, page, loaded = revision + 1, 0, set()
+                sent = [order(CTIS[name], quantity=n) for name, n in content.items()]
+            if what in ("begin", "page", "end"):
+                applied = orders.apply_snapshot_page(
+                    store, sent, revision=revision, page=page, last=what == "end", now=NOON
+                )
+                loaded |= {row.order_id for row in sent}
+                page = None if applied is not orders.Applied.APPLIED else page + 1
+            elif what == "delta":
+                revision += 1
+                ctis = [CTIS[name].cti for name in removed if name not in content]
+                orders.apply_delta(
+                    store, sent, removed=ctis, from_revision=state.revision, to_revision=revision, now=NOON
+                )
+            else:
+                orders.sweep(store)
+            if orders.feed_state(store).revision:
+                assert kept(store) == digest_of(store), (what, content)
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_at(tmp_path)
+    yield store
+    store.close()
+
+
+def test_a_difference_is_remembered_until_a_snapshot_has_mended_it(store):
+    row = order(code())
+    orders.apply_snapshot_page(store, [row], revision=1, page=0, last=True, now=NOON)
+    assert orders.matches(store, row_digest(row))
+    with store.transaction() as connection:  # as a bug, or a disk, might
+        connection.execute("UPDATE feed SET digest = ?", (EMPTY_DIGEST,))
+    assert not orders.matches(store, row_digest(row))
+    assert orders.feed_state(store).doubted
+    orders.apply_snapshot_page(store, [row], revision=1, page=0, last=True, now=NOON)
+    assert not orders.feed_state(store).doubted
+    assert orders.matches(store, row_digest(row))

@@ -39,19 +39,29 @@ class ContainedDecoder:
         wall = partial(Wall, clock_ms=clock_ms, hang_ms=max(hang_ms, 2 * _DEEP_FRAMES * budget_ms))
         self._front = wall(front or partial(LiveDecoder, budget_ms=budget_ms))
         self._beside = wall(partial(DeepDecoder, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        self._outdated = False  # the frame beside is older than a read
         self.hint: Hint | None = None  # why the code in view is not read
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes read in this frame (height, width), or just now in one before; none while starting."""
         given = self._front.give(grey)
-        late = self._beside.take(0.0) if self._beside else None
-        if self._beside:
-            self._beside.give(grey)
+        late = self._late(grey)
         answer = self._front.take() if given else None
         self.hint = answer.hint if answer else None
         if answer and answer.symbols:
+            self._outdated = True
             return answer.symbols
-        return late.symbols if late else ()
+        return late
+
+    def _late(self, grey: NDArray[np.uint8]) -> tuple[Symbol, ...]:
+        """What the second core read in an earlier frame, if nothing was read since; hand it this frame."""
+        if self._beside is None:
+            return ()
+        late = self._beside.take(0.0)
+        symbols = late.symbols if late and not self._outdated else ()
+        if self._beside.give(grey):
+            self._outdated = False
+        return symbols
 
     def wake(self) -> None:
         """Somebody is there, says a presence sensor: look at every frame for a while."""

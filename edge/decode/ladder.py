@@ -62,4 +62,7 @@ class Ladder:
 
 def distinct(symbols: Sequence[Symbol]) -> tuple[Symbol, ...]:
     """Return one symbol a content: the same payload twice in a picture is one scan."""
-    return tuple({symbol.content: symbol for symbol in reversed(symbols)}.values())[::-1]
+    found: dict[bytes, Symbol] = {}
+    for symbol in symbols:
+        found.setdefault(symbol.content, symbol)
+    return tuple(found.values())

@@ -137,9 +137,9 @@ class LiveDecoder:
                 place = scene.studied[0][0] if scene.studied else scene.located[0]
                 self.hint = hint_for(scene.grey, place)
         elif now_ms - self._seen_ms > _TRACK_MS:
-            self._unread, self.hint = 0, None
+            self._unread = 0
             if self._frames % _HINT_FRAMES == 0:
-                self.hint = hint_for_parts(scene.grey, finders(scene.binary("half", 0.1)))
+                self.hint = hint_for_parts(scene.half, finders(scene.binary("half", 0.1)))
 
 
 class DeepDecoder:

@@ -1,0 +1,116 @@
+"""The ladder: order, budget, counters, and rungs that fail."""
+
+import numpy as np
+import pytest
+
+from edge.decode.ladder import Ladder, distinct
+from edge.decode.quad import box
+from edge.decode.rungs import DEEP, LIVE, RUNGS, Rung
+from edge.decode.scene import Scene
+from edge.ports import Symbol
+from tests.unit.decode.drawing import drawn
+
+QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+GREY = np.zeros((10, 10), np.uint8)
+
+
+def symbol(content=b"A"):
+    return Symbol(content=content, quad=QUAD, decoder="fake")
+
+
+class Clock:
+    """Milliseconds that pass only when a rung says so."""
+
+    def __init__(self):
+        self.ms = 0.0
+
+    def __call__(self):
+        return self.ms
+
+
+def rung(name, clock, cost_ms, *found, called=None):
+    def read(scene):
+        clock.ms += cost_ms
+        if called is not None:
+            called.append(name)
+        return found
+
+    return Rung(name, read)
+
+
+def test_rungs_are_climbed_in_order_until_one_reads():
+    clock, called = Clock(), []
+    rungs = [rung(name, clock, 1, *found, called=called) for name, found in (("a", ()), ("b", (symbol(),)), ("c", ()))]
+    assert Ladder(rungs, clock_ms=clock).decode(GREY) == (symbol(),)
+    assert called == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("budget_ms", "climbed"),
+    [
+        pytest.param(0, "a", id="the first is always tried"),
+        pytest.param(9, "a", id="no rung starts after the budget"),
+        pytest.param(11, "ab", id="a rung that starts in time may end late"),
+        pytest.param(None, "abcd", id="no budget climbs to the top"),
+    ],
+)
+def test_no_rung_starts_after_the_budget(budget_ms, climbed):
+    clock, called = Clock(), []
+    rungs = [rung(name, clock, 10, called=called) for name in "abcd"]
+    Ladder(rungs, budget_ms=budget_ms, clock_ms=clock).decode(GREY)
+    assert "".join(called) == climbed
+
+
+def test_each_rung_counts_its_tries_reads_and_time():
+    clock = Clock()
+    ladder = Ladder([rung("a", clock, 3), rung("b", clock, 5, symbol())], clock_ms=clock)
+    for _ in range(4):
+        ladder.decode(GREY)
+    assert (ladder.counts["a"].tries, ladder.counts["a"].reads, ladder.counts["a"].busy_ms) == (4, 0, 12.0)
+    assert (ladder.counts["b"].tries, ladder.counts["b"].reads, ladder.counts["b"].busy_ms) == (4, 4, 20.0)
+
+
+def test_a_rung_that_raises_costs_itself_alone():
+    def broken(scene):
+        raise RuntimeError("from deep within")
+
+    clock = Clock()
+    ladder = Ladder([Rung("broken", broken), rung("sound", clock, 1, symbol())], clock_ms=clock)
+    assert ladder.decode(GREY) == (symbol(),)
+    assert (ladder.counts["broken"].faults, ladder.counts["sound"].faults) == (1, 0)
+
+
+def test_two_codes_are_two_and_one_code_twice_is_one():
+    assert [s.content for s in distinct([symbol(b"A"), symbol(b"B"), symbol(b"A")])] == [b"A", b"B"]
+
+
+@pytest.mark.parametrize("rungs", [RUNGS, DEEP, LIVE])
+def test_every_rung_has_a_name_of_its_own_and_stands_any_picture(rungs):
+    assert len({r.name for r in rungs}) == len(rungs)
+    pictures = [
+        np.zeros((1, 1), np.uint8),
+        np.zeros((3, 500), np.uint8),
+        np.full((64, 2), 255, np.uint8),
+        drawn("A")[0],
+    ]
+    for grey in pictures:
+        ladder = Ladder(rungs)
+        for each in rungs:
+            ladder.climb(each, Scene(grey))
+        assert not any(count.faults for count in ladder.counts.values()), grey.shape
+
+
+@pytest.mark.parametrize("each", [r for r in DEEP if not r.name.startswith(("closer", "inverted", "contours"))])
+def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
+    seen = [
+        (quad, found) for px in (3, 8) for grey, quad in [drawn("HELLO", px=px)] for found in each.read(Scene(grey))
+    ]
+    assert seen, "neither small nor large"
+    for quad, found in seen:
+        assert found.text == "HELLO"
+        assert np.abs(np.subtract(box(found.quad), box(quad))).max() < 8
+
+
+def test_a_light_code_on_a_dark_ground_is_read():
+    grey, _ = drawn("HELLO")
+    assert [s.text for s in Ladder().decode(255 - grey)] == ["HELLO"]

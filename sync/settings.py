@@ -24,7 +24,7 @@ from edge.settings.document import (
 )
 from edge.settings.folder import SettingsFolder, digest_of
 from edge.settings.merge import LINK, Tree, effective, merge_all, pushable_part
-from edge.settings.plan import Plan, make_plan
+from edge.settings.plan import Plan, PlanLayer, blamed, layer_of, next_plan
 from edge.settings.state import MOST_TRIALS, Phase, State, Wrong, patience_s
 from edge.token import cbor
 from edge.token.document import DocumentFault, Keyring
@@ -148,7 +148,7 @@ class SettingsDesk:
             begun = states.begin(state, Phase.RECEIVED, working=digest)
             if begun.trials > MOST_TRIALS:
                 wrong = Wrong("", f"{SettingsFault.POISON}: reading it ended the process {MOST_TRIALS} times")
-                self._folder.keep(states.refuse(before, [wrong], digest=digest))
+                self._folder.keep(states.refuse(before, [wrong], denied=[digest]))
                 return
             self._folder.keep(begun)
             outcome = self._read(raw, digest, now)
@@ -204,8 +204,8 @@ class SettingsDesk:
     def _reconcile(self) -> None:
         """Bring what the documents say to where it can be applied. Level-triggered: a kill anywhere only delays it."""
         with self._folder.locked() as state:
-            plan = self._plan()
-            if state.phase.on_trial or plan is None or plan.digest in (state.good, *state.denied):
+            plan = self._plan(state)
+            if state.phase.on_trial or not plan.layers or plan.digest in (state.good, *state.denied):
                 return
             if state.phase is Phase.STAGED and state.candidate == plan.digest:
                 return
@@ -224,13 +224,21 @@ class SettingsDesk:
             self._folder.keep(states.stage(_settled(now_state), plan.digest, plan.rev))
         self._log.info("settings_staged", rev=plan.rev, hash=plan.digest)
 
-    def _plan(self) -> Plan | None:
-        documents = [reread_settings(raw) for raw in self._folder.documents().values()]
-        meant = [document for document in documents if document is not None and self._me.is_meant(document)]
-        return make_plan(meant, self._me.groups)
+    def _plan(self, state: State) -> Plan:
+        kept = self._folder.plan(state.good) or Plan(())
+        good = Plan(tuple(layer for layer in kept.layers if layer.key in self._me.keys))
+        return next_plan(good, self._newest(), self._me.groups, state.denied)
+
+    def _newest(self) -> list[PlanLayer]:
+        """The newest document of each layer, whatever became of it."""
+        raws = list(self._folder.documents().values())
+        pairs = [(reread_settings(raw), digest_of(raw)) for raw in raws]
+        return [layer_of(document, digest) for document, digest in pairs if document and self._me.is_meant(document)]
 
     def _refuse(self, before: State, wrong: list[Wrong], plan: Plan) -> None:
-        self._folder.keep(states.refuse(before, wrong, digest=plan.digest, desired=plan.rev))
+        self._folder.keep(
+            states.refuse(before, wrong, denied=blamed(plan, self._folder.plan(before.good)), desired=plan.rev)
+        )
         self._log.warning("settings_invalid", rev=plan.rev, errors=[f"{each.path}: {each.message}" for each in wrong])
 
     def _try(self, state: State, plan: Plan, profile: Profile) -> Wrong | None:
@@ -265,21 +273,24 @@ class SettingsDesk:
         elif self._trial.overdue(probation_s, monotonic_s):
             with self._folder.locked() as now_state:
                 if now_state.phase.on_trial and now_state.candidate == state.candidate:
+                    named = self._folder.blamed()
                     missing = ", ".join(sorted(states.PROVERS - set(now_state.proven)))
-                    self._folder.keep(states.roll_back(now_state, f"not healthy within its probation: {missing}"))
+                    self._folder.keep(
+                        states.roll_back(now_state, f"not healthy within its probation: {missing}", named)
+                    )
 
     # Reporting
 
     def _report(self) -> ConfigReport:
         state = self._folder.state()
         good = self._folder.plan(state.good)
-        wanted = self._plan()
+        wanted = Plan(tuple(self._newest()))
         return ConfigReport(
             dev=self._me.device,
             state=str(state.phase),
-            desired_rev=wanted.rev if wanted else 0,
+            desired_rev=wanted.rev,
             applied_rev=good.rev if good else 0,
-            desired=wanted.revs if wanted else {},
+            desired=wanted.revs,
             applied=good.revs if good else {},
             hash=state.choice or "",
             errors=[ReportedError(path=wrong.path, message=wrong.message[:300]) for wrong in state.wrong[:20]],

@@ -89,7 +89,9 @@ def try_broker(endpoint: Endpoint, filters: list[str]) -> str | None:
 def count_start(data: Path) -> None:
     """A start while settings are on trial: too many, and they are rolled back."""
     with suppress(OSError):
-        SettingsFolder(data).change(lambda state: states.start(state, WHO))
+        folder = SettingsFolder(data)
+        blamed = folder.blamed()
+        folder.change(lambda state: states.start(state, WHO, blamed))
 
 
 def count_stop(data: Path) -> None:

@@ -73,10 +73,15 @@ class Me:
     groups: tuple[str, ...] = ()
     agent_version: str  # of this software, "0.1.0"
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The layers that are for this device."""
+        groups = (f"{Layer.GROUP}/{group}" for group in self.groups)
+        return frozenset({str(Layer.FLEET), *groups, f"{Layer.SITE}/{self.site}", f"{Layer.DEVICE}/{self.device}"})
+
     def is_meant(self, document: SettingsDocument) -> bool:
         """Whether ``document`` is for this device."""
-        names = {Layer.FLEET: ("",), Layer.GROUP: self.groups, Layer.SITE: (self.site,), Layer.DEVICE: (self.device,)}
-        return document.tenant == self.tenant and document.name in names[document.layer]
+        return document.tenant == self.tenant and document.key in self.keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

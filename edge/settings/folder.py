@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from edge.settings.plan import Plan, read_plan
+from edge.settings.plan import Plan, blamed, read_plan
 from edge.settings.state import State, from_item
 
 FOLDER: Final = "settings"  # in the data folder
@@ -79,6 +79,12 @@ class SettingsFolder:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return read_plan((self._folder / f"{digest}.json").read_bytes(), digest)
         return None
+
+    def blamed(self) -> tuple[str, ...]:
+        """What to deny should the candidate of now fail."""
+        state = self.state()
+        plan = self.plan(state.candidate)
+        return blamed(plan, self.plan(state.good)) if plan else ()
 
     def forget_plans(self, but: set[str | None]) -> None:
         """Remove the files of plans that nobody will come back to."""

@@ -4,32 +4,56 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
 from edge.settings.document import Layer, SettingsDocument
 from edge.settings.merge import Tree
 
-_ORDER = list(Layer)
+_ORDER = [str(layer) for layer in Layer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to lay over the shipped profile. ``revs`` is part of its hash: the same content pushed again is another."""
+class PlanLayer:
+    """One document's part. ``digest`` is the document's SHA-256."""
 
-    revs: dict[str, int]  # layer key -> rev
+    key: str  # "fleet", "site/shop-1"
+    rev: int
+    digest: str
     probation_s: int
-    patches: tuple[Tree, ...]  # in the order in which they merge
+    content: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to lay over the shipped profile. Its hash is over the revs too: the same content pushed again is another."""
+
+    layers: tuple[PlanLayer, ...]  # in the order in which they merge
 
     @property
     def rev(self) -> int:
         """The highest rev."""
-        return max(self.revs.values(), default=0)
+        return max((layer.rev for layer in self.layers), default=0)
+
+    @property
+    def revs(self) -> dict[str, int]:
+        """The rev of each layer."""
+        return {layer.key: layer.rev for layer in self.layers}
+
+    @property
+    def patches(self) -> tuple[Tree, ...]:
+        """The contents, in order."""
+        return tuple(layer.content for layer in self.layers)
+
+    @property
+    def probation_s(self) -> int:
+        """The longest that a layer asks for."""
+        return max((layer.probation_s for layer in self.layers), default=1)
 
     def to_bytes(self) -> bytes:
         """The one encoding, which the hash is over."""
-        item = {"revs": self.revs, "probation_s": self.probation_s, "patches": list(self.patches)}
+        item = [asdict(layer) for layer in self.layers]
         return json.dumps(item, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     @property
@@ -38,26 +62,50 @@ class Plan:
         return sha256(self.to_bytes()).hexdigest()
 
 
-def make_plan(documents: Iterable[SettingsDocument], groups: tuple[str, ...] = ()) -> Plan | None:
-    """The plan of ``documents``, one a layer and name; None of none. Groups merge in the profile's order."""
-
-    def place(document: SettingsDocument) -> tuple[int, int, str]:
-        group = groups.index(document.name) if document.name in groups else 0
-        return _ORDER.index(document.layer), group, document.name
-
-    listed = sorted(documents, key=place)
-    if not listed:
-        return None
-    return Plan(
-        revs={document.key: document.rev for document in listed},
-        probation_s=max(document.probation_s for document in listed),
-        patches=tuple(document.content for document in listed),
+def layer_of(document: SettingsDocument, digest: str) -> PlanLayer:
+    """The part of a document, whose SHA-256 is ``digest``."""
+    return PlanLayer(
+        key=document.key,
+        rev=document.rev,
+        digest=digest,
+        probation_s=document.probation_s,
+        content=document.content,
     )
+
+
+def make_plan(layers: Iterable[PlanLayer], groups: tuple[str, ...] = ()) -> Plan:
+    """The plan of ``layers``, one a key. Groups merge in the profile's order."""
+
+    def place(layer: PlanLayer) -> tuple[int, int, str]:
+        kind, _, name = layer.key.partition("/")
+        return _ORDER.index(kind), groups.index(name) if name in groups else 0, name
+
+    return Plan(tuple(sorted(layers, key=place)))
+
+
+def next_plan(good: Plan, new: Iterable[PlanLayer], groups: tuple[str, ...], denied: Iterable[str]) -> Plan:
+    """What to try after ``good``: everything new at once, else, when that failed, the oldest by itself.
+
+    So a document is blamed only for what it does alone, and one that failed does not hold up the others.
+    """
+    base = {layer.key: layer for layer in good.layers}
+    fresh = sorted((layer for layer in new if layer.digest not in denied and layer != base.get(layer.key)),
+                   key=lambda layer: layer.rev)  # fmt: skip
+    whole = make_plan((base | {layer.key: layer for layer in fresh}).values(), groups)
+    if len(fresh) < 2 or whole.digest not in denied:
+        return whole
+    return make_plan((base | {fresh[0].key: fresh[0]}).values(), groups)
+
+
+def blamed(plan: Plan, good: Plan | None) -> tuple[str, ...]:
+    """What to deny when ``plan`` failed: it, and its one new document when it had but one."""
+    fresh = [layer.digest for layer in plan.layers if good is None or layer not in good.layers]
+    return (plan.digest, *fresh) if len(fresh) == 1 else (plan.digest,)
 
 
 def read_plan(data: bytes, digest: str) -> Plan | None:
     """Return the plan in ``data``; None when it is not the one of ``digest`` (a damaged file)."""
     if sha256(data).hexdigest() != digest:
         return None
-    item: dict[str, Any] = json.loads(data)
-    return Plan(revs=item["revs"], probation_s=item["probation_s"], patches=tuple(item["patches"]))
+    items: list[dict[str, Any]] = json.loads(data)
+    return Plan(tuple(PlanLayer(**item) for item in items))

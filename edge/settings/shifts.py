@@ -117,7 +117,8 @@ class Shifts:
                 raise
             self.log.error("settings_failed", hash=running.digest, detail=f"{type(error).__name__}: {error}")
             why = f"the scanner failed on it: {type(error).__name__}: {error}"
-            self._change(lambda state: states.roll_back(state, why))
+            blamed = self._folder.blamed()
+            self._change(lambda state: states.roll_back(state, why, blamed))
             return self._load(), False, not stop.is_set()
         if stop.is_set() or not watch.wants_change:
             return running, restart, False
@@ -130,7 +131,8 @@ class Shifts:
         before = self._folder.state()
         if not before.phase.on_trial:
             return
-        self._change(lambda state: states.start(state, WHO))
+        blamed = self._folder.blamed()
+        self._change(lambda state: states.start(state, WHO, blamed))
         if self._folder.state().phase is Phase.ROLLED_BACK:
             self.log.error("settings_rolled_back", hash=before.candidate, detail="the process died on them")
 
@@ -176,7 +178,8 @@ class Shifts:
         self.log.warning(
             "settings_invalid", hash=running.digest, errors=[f"{each.path}: {each.message}" for each in wrong]
         )
-        self._change(lambda now: states.refuse(now, wrong, digest=now.candidate))
+        blamed = self._folder.blamed()
+        self._change(lambda now: states.refuse(now, wrong, denied=blamed))
         before = self._load()
         return before, self._parts(before)
 
@@ -282,7 +285,8 @@ class _Watch:
             if WHO not in state.proven:
                 self._keep(state, lambda now: states.prove(now, WHO))
         elif now_s - self._began_s > patience_s(probation_s):
-            self._keep(state, lambda now: states.roll_back(now, why or "not healthy within its probation"))
+            blamed = self._folder.blamed()
+            self._keep(state, lambda now: states.roll_back(now, why or "not healthy within its probation", blamed))
             self._log.error("settings_rolled_back", hash=state.candidate, detail=why)
 
     def _keep(self, judged: State, step: Callable[[State], State]) -> None:

@@ -98,13 +98,13 @@ def begin(state: State, phase: Phase, *, working: str = "") -> State:
     return replace(state, phase=phase, working=working, trials=state.trials + 1 if again else 1)
 
 
-def refuse(state: State, wrong: Iterable[Wrong], *, digest: str | None = None, desired: int | None = None) -> State:
-    """The candidate ``digest`` is not taken; what is good stays."""
+def refuse(state: State, wrong: Iterable[Wrong], *, denied: Iterable[str] = (), desired: int | None = None) -> State:
+    """A candidate is not taken; what is good stays. ``denied``: what is never to be tried again."""
     return replace(
         state,
         phase=Phase.REFUSED,
         candidate=None,
-        denied=_deny(state, digest),
+        denied=_deny(state, denied),
         trials=0,
         working="",
         starts=(),
@@ -125,12 +125,12 @@ def apply(state: State, baseline: Iterable[str]) -> State:
     return replace(state, phase=Phase.APPLYING, starts=("scanner",), proven=(), baseline=tuple(sorted(baseline)))
 
 
-def start(state: State, who: str) -> State:
+def start(state: State, who: str, denied: Iterable[str] = ()) -> State:
     """``who`` starts while a candidate is on trial. Started too often without having proved it, it rolls back."""
     if not state.phase.on_trial or who in state.proven:
         return state
     if state.starts.count(who) >= MOST_TRIALS:
-        return roll_back(state, f"the {who} died on it {MOST_TRIALS} times")
+        return roll_back(state, f"the {who} died on it {MOST_TRIALS} times", denied)
     return replace(state, starts=(*state.starts, who))
 
 
@@ -143,13 +143,12 @@ def stop(state: State, who: str) -> State:
     return replace(state, starts=tuple(starts))
 
 
-def roll_back(state: State, why: str) -> State:
-    """What was good comes back, and the candidate never again."""
+def roll_back(state: State, why: str, denied: Iterable[str] = ()) -> State:
+    """What was good comes back, and the candidate, and what else is ``denied``, never again."""
     wrong = (*state.wrong, Wrong("", why))
-    denied = _deny(state, state.candidate)
-    return replace(
-        state, phase=Phase.ROLLED_BACK, candidate=None, denied=denied, trials=0, starts=(), proven=(), wrong=wrong
-    )
+    named = [state.candidate] if state.candidate else []
+    cleared = replace(state, candidate=None, trials=0, starts=(), proven=())
+    return replace(cleared, phase=Phase.ROLLED_BACK, denied=_deny(state, [*named, *denied]), wrong=wrong)
 
 
 def prove(state: State, who: str) -> State:
@@ -170,10 +169,8 @@ def prove(state: State, who: str) -> State:
     )
 
 
-def _deny(state: State, digest: str | None) -> tuple[str, ...]:
-    if digest is None or digest in state.denied:
-        return state.denied
-    return (*state.denied, digest)[-MOST_DENIED:]
+def _deny(state: State, denied: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*state.denied, *denied]))[-MOST_DENIED:]
 
 
 def patience_s(probation_s: float) -> float:

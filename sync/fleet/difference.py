@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.config import ConfigError
+from edge.config import ConfigError, Profile
 from edge.settings.document import SettingsDocument
-from edge.settings.merge import Tree, effective, merge, merge_all
-from edge.settings.plan import make_plan
+from edge.settings.merge import Tree, effective, merge, merge_all, pushable_part
+from edge.settings.plan import layer_of, make_plan
 from sync.config_wire import ConfigReport
 
 _MISSING = object()
@@ -39,16 +39,20 @@ def preview(report: ConfigReport, new: SettingsDocument, known: Mapping[tuple[st
     """Compare. ``known`` are the documents that devices may be running, by layer key and rev."""
     running = [known[item] for item in report.applied.items() if item in known]
     then = [document for document in running if document.key != new.key] + [new]
-    before = _laid_over(report, running)
-    after = _laid_over(report, then)
-    profile = effective(_whole(report), _patches(report, then))
-    errors = tuple(profile) if isinstance(profile, list) else ()
-    return Preview(tuple(_changes(before, after)), errors)
+    now, new_profile = (effective(_whole(report), _patches(report, documents)) for documents in (running, then))
+    if isinstance(new_profile, list) or isinstance(now, list):
+        errors = tuple(new_profile) if isinstance(new_profile, list) else ()
+        return Preview(tuple(_changes(_laid_over(report, running), _laid_over(report, then))), errors)
+    return Preview(tuple(_changes(_settings(now), _settings(new_profile))))
+
+
+def _settings(profile: Profile) -> Tree:
+    """With the values that nobody set."""
+    return pushable_part(profile.model_dump(mode="json", exclude_none=True))
 
 
 def _patches(report: ConfigReport, documents: Iterable[SettingsDocument]) -> tuple[Tree, ...]:
-    plan = make_plan(documents, tuple(report.groups))
-    return plan.patches if plan else ()
+    return make_plan((layer_of(document, "") for document in documents), tuple(report.groups)).patches
 
 
 def _laid_over(report: ConfigReport, documents: Iterable[SettingsDocument]) -> Tree:

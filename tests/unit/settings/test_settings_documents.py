@@ -17,7 +17,7 @@ from edge.settings.document import (
     sign_settings,
 )
 from edge.settings.merge import effective, forbidden, merge
-from edge.settings.plan import make_plan, read_plan
+from edge.settings.plan import layer_of, make_plan, read_plan
 from edge.token.document import DocumentFault, sign_document
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
@@ -155,7 +155,7 @@ def test_the_narrower_layer_has_the_last_word_and_a_whole_layer_replaces_the_one
     site = SettingsDocument(
         tenant="main", layer=Layer.SITE, name="shop-1", rev=9, content={"decode": {"budget_ms": 55.0}}
     )
-    profile = effective(SHIPPED, make_plan([site, fleet]).patches)
+    profile = effective(SHIPPED, make_plan([layer_of(site, "s"), layer_of(fleet, "f")]).patches)
     assert isinstance(profile, Profile)
     assert (profile.decode.budget_ms, profile.decode.hold_off_s) == (55.0, 2.0)
 
@@ -202,8 +202,8 @@ def test_pins_that_clash_are_refused_across_sections():
 
 
 def test_a_plan_is_known_by_its_hash_and_the_same_content_pushed_again_is_another():
-    plan = make_plan([DOCUMENT])
-    again = make_plan([dataclasses.replace(DOCUMENT, rev=4)])
+    plan = make_plan([layer_of(DOCUMENT, "")])
+    again = make_plan([layer_of(dataclasses.replace(DOCUMENT, rev=4), "")])
     assert read_plan(plan.to_bytes(), plan.digest) == plan
     assert read_plan(plan.to_bytes() + b" ", plan.digest) is None
     assert again.digest != plan.digest

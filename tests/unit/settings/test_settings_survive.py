@@ -91,10 +91,10 @@ class Device:
                     desk.adopt()
                 daemon.errand(daemon)
                 state = self.settings.state()
-                if state.phase in (Phase.COMMITTED, Phase.REFUSED, Phase.ROLLED_BACK, Phase.SHIPPED):
-                    if state.choice == load_running(self.file, self.data).digest and clock["s"] > 3:
-                        stop.set()
-                        return
+                done = state.phase in (Phase.COMMITTED, Phase.REFUSED, Phase.ROLLED_BACK, Phase.SHIPPED)
+                if done and state.choice == load_running(self.file, self.data).digest and clock["s"] > 3:
+                    stop.set()
+                    return
                 assert clock["s"] < 100, state
 
         @contextmanager
@@ -136,9 +136,9 @@ def _parts() -> Parts:
     return Parts(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
 
 
-def document(rev: int, budget_ms: float) -> bytes:
-    content = {"decode": {"budget_ms": budget_ms}}
-    fields = {"tenant": "main", "layer": Layer.FLEET, "name": "", "rev": rev, "content": content, "probation_s": 1}
+def document(rev: int, budget_ms: float, *, layer: Layer = Layer.FLEET, name: str = "", **more) -> bytes:
+    content = more or {"decode": {"budget_ms": budget_ms}}
+    fields = {"tenant": "main", "layer": layer, "name": name, "rev": rev, "content": content, "probation_s": 1}
     return sign_settings(SettingsDocument(**fields), OPS)
 
 
@@ -301,3 +301,28 @@ def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come
     desk._keys = lambda: TRUST
     desk.step(connected=True, now=NOW, monotonic_s=10.0)
     assert device.settings.state().phase is Phase.STAGED
+
+
+def test_a_layer_that_failed_does_not_hold_up_the_others(tmp_path):
+    device = Device(tmp_path)
+    device.broken_budget_ms = 13.0
+    device.live(document(1, 50.0))
+    bad = document(2, 13.0)
+    device.live(bad)
+    device.live(bad, document(3, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
+    profile = load_running(device.file, device.data).profile
+    assert (profile.decode.budget_ms, profile.decode.hold_off_s) == (50.0, 1.5)
+
+
+def test_of_several_new_layers_only_the_bad_one_is_left_out(tmp_path):
+    device = Device(tmp_path)
+    device.broken_budget_ms = 13.0
+    device.live(
+        document(1, 0, decode={"hold_off_s": 1.5}),
+        document(2, 0, layer=Layer.SITE, name="shop-1", decode={"budget_ms": 13.0}),
+        document(3, 0, layer=Layer.DEVICE, name="kiosk-1", indicators={"hold_s": 4.0}),
+    )
+    for _ in range(4):
+        device.live()
+    profile = load_running(device.file, device.data).profile
+    assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (60.0, 1.5, 4.0)

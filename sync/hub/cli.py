@@ -20,6 +20,7 @@ from edge.notify import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
 from sync.hub import ledger, orders
 from sync.hub.config import HubConfig, load_hub_config
+from sync.hub.desk_start import desk
 from sync.hub.fleet_store import FleetStoreError
 from sync.hub.office_start import open_office
 from sync.hub.published import Published
@@ -65,7 +66,7 @@ def run(config_file: Path) -> None:
         keepalive_s=mqtt.keepalive_s,
         window=mqtt.window,
     )
-    session = Session(endpoint, hub_filters(config.tenant), uniform=random.uniform)
+    session = Session(endpoint, hub_filters(config.tenant, mqtt.share), uniform=random.uniform)
     hub = Hub(
         config,
         store,
@@ -150,6 +151,8 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
 @click.option("--address", default="127.0.0.1", show_default=True, help="On which the broker listens.")
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--user", default="mosquitto", show_default=True, help="As whom a broker started by root goes on.")
+@click.option("--hubs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that share the work.")
+@click.option("--database", metavar="URL", help="A postgresql:// URL for the hubs' store, instead of a file.")
 @click.option("--keys", "keys_dir", type=click.Path(path_type=Path), help="Fleet keys: for the hub's configuration.")
 @click.option("--trust-list", "trust_list", type=click.Path(path_type=Path), help="The signed trust list.")
 @click.option("--status-list", "status_lists", multiple=True, type=click.Path(path_type=Path))
@@ -162,6 +165,8 @@ def site_command(
     address: str,
     port: int,
     user: str,
+    hubs: int,
+    database: str | None,
     keys_dir: Path | None,
     trust_list: Path | None,
     status_lists: tuple[Path, ...],
@@ -181,7 +186,14 @@ def site_command(
             order_feed_key=keys_dir / "order_feed.pem", trust_list=trust_list, status_lists=status_lists
         )
     site = Site(
-        tenant=tenant, host=host, address=address, port=port, user=user, devices={name: of for name, _, of in pairs}
+        tenant=tenant,
+        host=host,
+        address=address,
+        port=port,
+        user=user,
+        devices={name: of for name, _, of in pairs},
+        hubs=hubs,
+        database=database,
     )
     try:
         files = make_site(folder, site, documents, now_s=int(time.time()))
@@ -190,6 +202,9 @@ def site_command(
     click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
     if documents is None:
         click.echo("No hub.toml: name --keys and --trust-list for one.", err=True)
+
+
+cli.add_command(desk)
 
 
 def main() -> None:
@@ -210,7 +225,7 @@ def _config(path: Path) -> HubConfig:
 
 def _store(config: HubConfig) -> HubStore:
     try:
-        return open_hub_store(Path(config.data_dir))
+        return open_hub_store(Path(config.data_dir), config.database)
     except HubStoreError as error:
         raise click.ClickException(str(error)) from None
 

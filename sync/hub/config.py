@@ -23,6 +23,7 @@ class HubMqtt(_Section):
     cert_file: str
     key_file: str
     identity: str = "_hub"  # the certificate's common name
+    share: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$")  # hubs with one name here share the work
     keepalive_s: int = Field(30, ge=5, le=600)
     window: int = Field(500, ge=1, le=5000)
 
@@ -53,7 +54,7 @@ class HubEnrolment(_Section):
     cert_file: str
     key_file: str
     ca_key_file: str
-    certificate_days: int = Field(90, ge=1, le=825)
+    certificate_days: float = Field(90, gt=0, le=825)
 
 
 class HubDevice(_Section):
@@ -68,6 +69,7 @@ class HubConfig(_Section):
 
     tenant: Name = "main"
     data_dir: str
+    database: str | None = Field(None, pattern="^postgres(ql)?://")  # instead of a file in data_dir
     mqtt: HubMqtt
     documents: HubDocuments
     device: tuple[HubDevice, ...] = ()

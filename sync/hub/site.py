@@ -52,6 +52,13 @@ class Site:
     desk_port: int | None = None  # of the enrolment desk; None: the one after the broker's
     user: str = "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
     devices: dict[str, str]  # device id -> site
+    hubs: int = 1  # hub processes that share the work
+    database: str | None = None  # the hubs' store, a postgresql:// URL; None: a file
+
+    @property
+    def hub_names(self) -> tuple[str, ...]:
+        """The hubs' identities at the broker: ``_hub``, ``_hub-2``, ..."""
+        return (HUB, *(f"{HUB}-{number}" for number in range(2, self.hubs + 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +90,10 @@ class SiteFiles:
     def hub_config(self) -> Path:
         """For ``edge-hub run --config``."""
         return self.folder / "hub.toml"
+
+    def hub_config_of(self, name: str) -> Path:
+        """The same for one of several hubs: ``_hub-2``'s is hub-2.toml."""
+        return self.folder / f"{name.lstrip('_')}.toml"
 
     @property
     def revocations(self) -> Path:
@@ -124,7 +135,7 @@ def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_
         for name in ("broker", "desk"):
             if not files.certificate(name).exists():
                 _write(files, name, issue_server(authority, hosts, now_s=now_s))
-        for name in (HUB, OPS, *site.devices):
+        for name in (*site.hub_names, OPS, *site.devices):
             if not files.certificate(name).exists():
                 _write(files, name, issue_client(authority, name, now_s=now_s))
         if not files.revocations.exists():
@@ -132,7 +143,8 @@ def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_
         _broker(files, site)
         files.fleet_config.write_text(_fleet_toml(site, documents), encoding="utf-8")
         if documents is not None:
-            files.hub_config.write_text(_hub_toml(site, documents), encoding="utf-8")
+            for name in site.hub_names:
+                files.hub_config_of(name).write_text(_hub_toml(site, documents, name), encoding="utf-8")
     except OSError as error:
         raise SiteError(f"{folder} cannot be written: {error}") from error
     except ValueError as error:
@@ -158,6 +170,8 @@ def _broker(files: SiteFiles, site: Site) -> None:
     values["user"] = site.user
     files.broker_config.write_text(_template("mosquitto.conf").substitute(values), encoding="utf-8")
     base = _template("acl").substitute(values)
+    for name in site.hub_names[1:]:
+        base += f"\nuser {name}\ntopic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
     write_private(files.folder / "acl.base", base.encode())
     write_private(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
 
@@ -169,19 +183,21 @@ def _template(name: str) -> Template:
     raise SiteError(f"the template {name} is in none of: {', '.join(map(str, TEMPLATES))}")
 
 
-def _hub_toml(site: Site, documents: SiteDocuments) -> str:
+def _hub_toml(site: Site, documents: SiteDocuments, name: str) -> str:
+    database = f'database = "{site.database}"\n' if site.database else ""
+    share = f'identity = "{name}"\nshare = "hubs"\n' if site.hubs > 1 else ""
     status_lists = ", ".join(f'"{path.absolute()}"' for path in documents.status_lists)
     devices = "".join(f'\n[[device]]\nid = "{device}"\nsite = "{of}"\n' for device, of in site.devices.items())
     return f"""tenant = "{site.tenant}"
 data_dir = "hub-data"
-
+{database}
 [mqtt]
 host = "{site.host}"
 port = {site.port}
 ca_file = "ca.pem"
-cert_file = "{HUB}.pem"
-key_file = "{HUB}.key"
-
+cert_file = "{name}.pem"
+key_file = "{name}.key"
+{share}
 [documents]
 order_feed_key_file = "{documents.order_feed_key.absolute()}"
 trust_list_file = "{documents.trust_list.absolute()}"

@@ -13,6 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from edge.rules.evaluate import Dialect
+from edge.rules.fault import Fault
+from edge.rules.rule import LONGEST_TEXT, MOST_RULES, parse_logic
+from edge.rules.validate import validate
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Pin = Annotated[int, Field(ge=0, le=27)]  # BCM numbering, the 40-pin header
 Node = Annotated[str, Field(pattern=r"^/\S+$")]  # a device node: /dev/...
@@ -206,6 +211,23 @@ class FloorLimits(_Section):
     longest_offline_s: int = Field(86_400, ge=0)
 
 
+class SiteRule(_Section):
+    """A condition on every code of these kinds, beside those that come with its order (docs/redemption.md, "Rules")."""
+
+    id: Name
+    kinds: tuple[Literal["write_off", "pickup"], ...] = ("write_off", "pickup")
+    dialect: Literal["jsonlogic", "certlogic"] = "jsonlogic"
+    logic: str = Field(max_length=LONGEST_TEXT)  # an expression, as JSON text
+
+    @model_validator(mode="after")
+    def _can_be_evaluated(self) -> SiteRule:
+        logic = parse_logic(self.logic)
+        if isinstance(logic, Fault):
+            _refuse([("logic", logic.detail)])
+        _refuse([("logic", issue.message) for issue in validate(logic, Dialect(self.dialect))])
+        return self
+
+
 class Policy(_Section):
     """What may be done without asking, and with how much trust in time and lists."""
 
@@ -217,6 +239,9 @@ class Policy(_Section):
     status_list_max_age_s: int = Field(7 * 86_400, ge=60)
     orders_max_age_s: int = Field(7 * 86_400, ge=60)
     review_above_minor: int | None = Field(None, ge=0)
+    timezone: str = Field("UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,39}$")  # IANA name: for rules about local time
+    products: tuple[Name, ...] = ()  # what is handed out here: for rules about products
+    rules: tuple[SiteRule, ...] = Field((), max_length=MOST_RULES)
     operator_required_kinds: tuple[Literal["write_off", "pickup"], ...] = ()  # only with somebody signed in
     operator_session_s: int = Field(8 * 3600, ge=60, le=86_400)  # a session ends after this long,
     operator_idle_s: int = Field(900, ge=30, le=86_400)  # or this long after the last act

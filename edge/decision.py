@@ -16,6 +16,10 @@ from edge.config import Policy
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
 from edge.operators.roles import Act, Operator, may
+from edge.rules.document import document
+from edge.rules.evaluate import Dialect
+from edge.rules.fault import Cause, Fault
+from edge.rules.rule import Failure, Rule, first_failure, parse_logic, parse_rules
 from edge.standing import Asked, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 from edge.verdict import Verdict
@@ -55,12 +59,14 @@ def decide(
     asked: Asked = Asked(),  # noqa: B008 - immutable
     grace_s: float = 0,
     operator: Operator | None = None,
+    utc_offset_s: int | None = 0,
 ) -> Decision:
     """Return the verdict on ``claims``. Total: never raises.
 
     ``grace_s``: how long a pickup's door may be reopened. ``operator``: who is signed in.
+    ``utc_offset_s``: how far the site's clocks are ahead of UTC, for rules; None where that is not known.
     """
-    case = _case(claims, standing, place, policy, now, asked, grace_s, operator)
+    case = _case(claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s)
     for rule in _RULES:
         failure = rule(case)
         if failure is not None:
@@ -77,8 +83,10 @@ class _Case(NamedTuple):
     place: Place
     policy: Policy
     now: Instant
+    asked: Asked
     grace_s: float
     operator: Operator | None
+    utc_offset_s: int | None
     in_parts: bool  # a single voucher with a value is used up by amount; anything else by count
     left: int  # units left, or minor units of money for a voucher in parts
     wanted: int  # in the same measure
@@ -94,6 +102,7 @@ def _case(  # noqa: PLR0917 - positional for speed
     asked: Asked,
     grace_s: float,
     operator: Operator | None,
+    utc_offset_s: int | None,
 ) -> _Case:
     """Do the sums. Never more than was signed, and less where the platform now says less."""
     order = standing.entitlement
@@ -111,7 +120,22 @@ def _case(  # noqa: PLR0917 - positional for speed
         left = units - sum(use.units for use in standing.uses)
         wanted = asked.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
-    return _Case(claims, standing, order, place, policy, now, grace_s, operator, in_parts, left, wanted, value_minor)
+    return _Case(
+        claims,
+        standing,
+        order,
+        place,
+        policy,
+        now,
+        asked,
+        grace_s,
+        operator,
+        utc_offset_s,
+        in_parts,
+        left,
+        wanted,
+        value_minor,
+    )
 
 
 def _no(verdict: Verdict, detail: str) -> Decision:
@@ -209,6 +233,25 @@ def _within_grace(ended_s: int | None, case: _Case) -> bool:
     return ended_s is not None and 0 <= case.now.unix_s - ended_s < case.grace_s
 
 
+def _conditions(case: _Case) -> Decision | None:
+    """The rules of this device's policy, then those that came with the order. What cannot be read is not met."""
+    here = [rule for rule in case.policy.rules if case.claims.kind.code in rule.kinds]
+    text = case.entitlement.rules if case.entitlement is not None else None
+    if not here and text is None:
+        return None
+    rules = [Rule(id=rule.id, logic=parse_logic(rule.logic), dialect=Dialect(rule.dialect)) for rule in here]
+    own = () if text is None else parse_rules(text)
+    if isinstance(own, Failure):
+        return _no(Verdict.RULE_FAILED, str(own))
+    rules += own
+    if not rules:
+        return None
+    if case.utc_offset_s is None:
+        return _no(Verdict.RULE_FAILED, str(Failure(rules[0].id, Fault(Cause.NO_LOCAL_TIME, case.policy.timezone))))
+    failure = first_failure(rules, document(case, case.utc_offset_s))
+    return None if failure is None else _no(Verdict.RULE_FAILED, str(failure))
+
+
 def _left(case: _Case) -> Decision | None:
     if case.left <= 0 and case.standing.uses:
         last = case.standing.uses[-1]
@@ -272,7 +315,7 @@ def _blocked(case: _Case) -> Decision | None:
 
 
 _RULES: tuple[Callable[[_Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
-_RULES += (_pickup_under_way, _left, _authority, _operator, _blocked)
+_RULES += (_pickup_under_way, _conditions, _left, _authority, _operator, _blocked)
 
 
 def _accept(case: _Case) -> Decision:

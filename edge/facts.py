@@ -39,6 +39,7 @@ class Facts(NamedTuple):
     now: Instant
     asked: Asked
     operator: Operator | None = None  # who was signed in
+    utc_offset_s: int | None = 0  # of the site's clocks; None: not known
 
 
 def dump_facts(facts: Facts) -> str:
@@ -54,13 +55,14 @@ def dump_facts(facts: Facts) -> str:
         (facts.now.unix_s, facts.now.trust),
         (facts.asked.units, facts.asked.amount_minor),
         facts.operator,
+        facts.utc_offset_s,
     ])  # fmt: skip
 
 
 def load_facts(text: str) -> Facts:
     """Read what ``dump_facts`` wrote."""
     claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = json.loads(text)
-    (operator,) = later or (None,)
+    operator, utc_offset_s = later or (None, 0)
     standing = Standing(
         entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
         uses=tuple(
@@ -80,6 +82,7 @@ def load_facts(text: str) -> Facts:
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
         asked=Asked(units=units, amount_minor=amount_minor),
         operator=None if operator is None else Operator(operator[0], Role(operator[1])),
+        utc_offset_s=utc_offset_s,
     )
 
 
@@ -116,6 +119,7 @@ def replay(facts: str, policy: str) -> Decision:
         asked=given.asked,
         grace_s=under["grace_s"],
         operator=given.operator,
+        utc_offset_s=given.utc_offset_s,
     )
 
 

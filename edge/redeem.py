@@ -16,6 +16,7 @@ from edge.config import Policy
 from edge.decision import Decision, decide
 from edge.facts import Facts, dump_policy
 from edge.instant import Instant
+from edge.local_time import utc_offset_of
 from edge.operators.session import Session, session_in, touch
 from edge.standing import Asked, Place, Standing
 from edge.store import journal, ledger
@@ -66,6 +67,7 @@ class Redeemer:
         self._grace_s = grace_s
         self._random_bytes = random_bytes
         self._unavailable = unavailable
+        self._utc_offset = utc_offset_of(policy.timezone)
         self._document = dump_policy(place, policy, grace_s)
         self._policy_no: int | None = None  # known once a transaction that named it is on disk
 
@@ -120,6 +122,7 @@ class Redeemer:
         if scan.session is not None:
             touch(connection, scan.session, scan.now)
         standing, place = read_standing(connection, claims.cti, scan.now)
+        utc_offset_s = self._utc_offset(scan.now.unix_s)
         decision = decide(
             claims,
             standing,
@@ -129,6 +132,7 @@ class Redeemer:
             asked=scan.asked,
             grace_s=self._grace_s,
             operator=operator,
+            utc_offset_s=utc_offset_s,
         )
         ledger_id: int | None = None
         intents: tuple[int, ...] = ()
@@ -147,7 +151,7 @@ class Redeemer:
             ledger_id=ledger_id,
             decode_ms=scan.decode_ms,
             policy_no=policy_no,
-            facts=Facts(claims=claims, standing=standing, now=scan.now, asked=scan.asked, operator=operator),
+            facts=Facts(claims, standing, scan.now, scan.asked, operator, utc_offset_s),
         )
         return Redemption(
             reason=decision.verdict,

@@ -14,7 +14,10 @@ EFFECTS = {
     "threading", "time", "urllib", "uuid", "paho", "cv2",
 }  # fmt: skip
 EFFECTFUL_BUILTINS = {"open", "print", "input"}
-PURE = ("edge.token", "edge.decision", "edge.verdict", "edge.entitlement", "edge.instant", "edge.config", "sync.wire")
+PURE = (
+    "edge.token", "edge.decision", "edge.verdict", "edge.entitlement", "edge.instant", "edge.config", "edge.rules",
+    "edge.operators.roles", "edge.standing", "edge.facts", "sync.wire",
+)  # fmt: skip
 
 
 def every_module():

@@ -285,6 +285,7 @@ ORDER = [
     (Verdict.ORDER_CANCELLED, lambda c: c.__setitem__("status", OrderStatus.READY)),
     (Verdict.TOO_EARLY, lambda c: c.__setitem__("not_before_s", 0)),
     (Verdict.EXPIRED, lambda c: c.__setitem__("expires_at_s", 2**33 - 1)),
+    (Verdict.RULE_FAILED, lambda c: c.__setitem__("rules", None)),
     (Verdict.ALREADY_REDEEMED, lambda c: c.__setitem__("uses", ())),
     (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("asked", 1)),
     (Verdict.OVER_FLOOR_LIMIT, lambda c: c.__setitem__("home_device", "kiosk-1")),
@@ -299,6 +300,7 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
         "audience": "site-9", "kind": Kind.OPERATOR, "revoked": True, "campaign_withdrawn": True,
         "status": OrderStatus.CANCELLED, "not_before_s": NOON.unix_s + 1, "expires_at_s": NOON.unix_s,
         "uses": (used(),), "asked": 2, "home_device": None, "blocked": "stolen", "operator": None,
+        "rules": '[{"id": "never", "logic": false}]',
     }  # fmt: skip
     for expected, put_right in ORDER:
         assert judged(case) is expected
@@ -308,7 +310,8 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
 
 def judged(case):
     claims = code(**{name: case[name] for name in ("audience", "kind", "not_before_s", "expires_at_s")})
-    entitlement = order(claims, status=case["status"], home_device=case["home_device"], quantity=1)
+    said = {name: case[name] for name in ("status", "home_device", "rules")}
+    entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
     standing = Standing(entitlement=entitlement, heard_s=HEARD, **known)
     asked = Asked(units=case["asked"])
@@ -328,10 +331,12 @@ claims_of_any_sort = st.builds(
     kind=st.sampled_from(Kind), quantity=whole, amount_minor=maybe, currency=st.none() | names, flags=whole,
     status_index=maybe, dynamic_mode=maybe, holder_key=st.none() | st.binary(max_size=4),
 )  # fmt: skip
+WITH_RULES = ['[{"id": "a", "logic": {"<": [{"var": "uses.today"}, 2]}}]', '[{"id": "a", "logic": {"var": "now"}}]']
 entitlements = st.builds(
     order, st.builds(code, kind=st.sampled_from(Kind)), home_site=names, home_device=st.none() | names,
     status=st.sampled_from(OrderStatus), quantity=whole, amount_minor=maybe, not_before_s=whole, expires_at_s=whole,
     review=st.booleans(), compartments=doors_named, campaign=st.none() | names,
+    rules=st.none() | st.text(max_size=5) | st.sampled_from(WITH_RULES),
 )  # fmt: skip
 uses_made = st.builds(Use, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole)
 doors_seen = st.builds(Door, compartment=names, live=st.booleans(), emptied=st.none() | st.booleans(), ended_s=maybe)
@@ -351,11 +356,11 @@ askings = st.builds(Asked, units=whole, amount_minor=maybe)
 
 
 @settings(max_examples=150, deadline=None)
-@given(claims_of_any_sort, standings, places, policies, moments, askings, st.integers(0, 10**6), operators)
+@given(claims_of_any_sort, standings, places, policies, moments, askings, st.integers(0, 10**6), operators, maybe)
 def test_it_never_raises_and_replays_to_the_same_verdict(
-    claims, standing, place, policy, now, asked, grace_s, operator
+    claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s
 ):
-    given = {"now": now, "asked": asked, "operator": operator}
+    given = {"now": now, "asked": asked, "operator": operator, "utc_offset_s": utc_offset_s}
     first = decide(claims, standing, place=place, policy=policy, grace_s=grace_s, **given)
     facts = Facts(claims=claims, standing=standing, **given)
     assert load_facts(dump_facts(facts)) == facts

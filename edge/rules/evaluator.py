@@ -1,0 +1,57 @@
+"""The walk over an expression, the same for both dialects: literals, lists, and one operator an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edge.rules.fault import Cause, Meter, Stop
+from edge.rules.values import Value
+
+Operator = Callable[["Evaluator", list[Value], Value, int], Value]  # arguments unevaluated, data, depth
+Operators = Mapping[str, Operator]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """One evaluation under way. ``strict``: CertLogic, where null, fractions and odd objects are no expressions."""
+
+    operators: Operators
+    truthy: Callable[[Value], bool]
+    meter: Meter
+    strict: bool
+
+    def value(self, logic: Value, data: Value, depth: int) -> Value:
+        """Return the value of ``logic``. Raises Stop."""
+        self.meter.enter(depth)
+        if type(logic) is list:
+            return [self.value(item, data, depth + 1) for item in logic]
+        if type(logic) is dict:
+            if len(logic) == 1:
+                ((name, arguments),) = logic.items()
+                return self._apply(name, arguments, data, depth)
+            if self.strict:
+                raise Stop(Cause.MALFORMED, "an object has one key, the operator")
+        elif self.strict and (logic is None or (type(logic) is float and not logic.is_integer())):
+            raise Stop(Cause.MALFORMED, "null and fractions are no expressions")
+        return logic
+
+    def values(self, arguments: list[Value], data: Value, depth: int) -> list[Value]:
+        """Return the values of an operator's arguments."""
+        return [self.value(argument, data, depth + 1) for argument in arguments]
+
+    def some(self, arguments: list[Value], data: Value, depth: int, least: int, most: int) -> list[Value]:
+        """As ``values``, of ``least`` to ``most`` arguments."""
+        if not least <= len(arguments) <= most:
+            raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not {least} to {most}")
+        return self.values(arguments, data, depth)
+
+    def _apply(self, name: Value, arguments: Value, data: Value, depth: int) -> Value:
+        operator = self.operators.get(name)
+        if operator is None:
+            raise Stop(Cause.UNKNOWN_OPERATOR, f"{name!s:.40}")
+        if type(arguments) is not list:
+            if self.strict and name != "var":
+                raise Stop(Cause.MALFORMED, f"{name} takes its arguments in a list")
+            arguments = [arguments]
+        return operator(self, arguments, data, depth)

@@ -1,0 +1,70 @@
+"""Why a rule could not say yes, and the meter that keeps it bounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """One word a cause, in the detail of ``rule_failed``."""
+
+    NOT_MET = "not_met"  # it says no
+    NOT_BOOLEAN = "not_boolean"  # it says neither yes nor no
+    MALFORMED = "malformed"  # not an expression, or not a list of rules
+    UNKNOWN_OPERATOR = "unknown_operator"
+    ARGUMENTS = "arguments"  # an operator with too few, too many or the wrong sort of them
+    NUMBER_RANGE = "number_range"  # beyond what every JSON reader keeps exact, or division by zero
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    TOO_MANY_STEPS = "too_many_steps"
+    NO_LOCAL_TIME = "no_local_time"  # the site's time zone is not known to this device
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An expression without a value."""
+
+    cause: Cause
+    detail: str = ""  # in English, for whoever writes rules; no data of the order
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.detail}" if self.detail else self.cause.value
+
+
+class Stop(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
+    """Ends an evaluation. ``evaluate`` turns it into a ``Fault``."""
+
+    def __init__(self, cause: Cause, detail: str = "") -> None:
+        super().__init__(cause, detail)
+        self.fault = Fault(cause, detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What an evaluation may cost. A step is a node evaluated, an element or 16 characters handled."""
+
+    steps: int = 10_000
+    depth: int = 32
+
+
+class Meter:
+    """Counts what an evaluation costs."""
+
+    __slots__ = ("_depth", "_steps")
+
+    def __init__(self, limits: Limits) -> None:
+        self._steps = limits.steps
+        self._depth = limits.depth
+
+    def spend(self, steps: int) -> None:
+        """Take ``steps`` off what is left. Raises Stop when there is not enough, before the work is done."""
+        self._steps -= steps
+        if self._steps < 0:
+            raise Stop(Cause.TOO_MANY_STEPS)
+
+    def enter(self, depth: int) -> None:
+        """A node at ``depth`` is evaluated."""
+        if depth > self._depth:
+            raise Stop(Cause.TOO_DEEP, f"more than {self._depth} levels")
+        self.spend(1)

@@ -1,0 +1,101 @@
+"""A rule as the order feed and the configuration carry it: ``[{"id": ..., "logic": ..., "dialect": ...}]`` in JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from edge.rules.evaluate import DEFAULT, Dialect, evaluate_on
+from edge.rules.fault import Cause, Fault, Limits, Meter
+from edge.rules.values import Value
+
+LONGEST_TEXT: Final = 16_384  # characters
+MOST_RULES: Final = 16
+LONGEST_ID: Final = 40
+_KEYS: Final = frozenset({"id", "logic", "dialect"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A condition. It is met when ``logic`` is exactly true on the data of a scan (``edge.rules.document``)."""
+
+    id: str
+    logic: Value
+    dialect: Dialect = Dialect.JSON_LOGIC
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The first rule that was not met. ``rule_id`` is empty where the list itself cannot be read."""
+
+    rule_id: str
+    fault: Fault
+
+    def __str__(self) -> str:
+        return f"rule {self.rule_id}: {self.fault}" if self.rule_id else f"rules: {self.fault}"
+
+
+@lru_cache(maxsize=64)  # a campaign's vouchers carry the same text; nobody changes what was read
+def parse_rules(text: str) -> tuple[Rule, ...] | Failure:
+    """Read a list of rules: all of it, or why not. Never raises."""
+    listed = parse_logic(text)
+    if isinstance(listed, Fault):
+        return Failure("", listed)
+    if type(listed) is not list or len(listed) > MOST_RULES:
+        return Failure("", Fault(Cause.MALFORMED, f"not a list of at most {MOST_RULES} rules"))
+    rules = []
+    for item in listed:
+        rule = _rule(item)
+        if isinstance(rule, Failure):
+            return rule
+        rules.append(rule)
+    return tuple(rules)
+
+
+@lru_cache(maxsize=64)
+def parse_logic(text: str) -> Value | Fault:
+    """Read one expression, as a configuration carries it. Never raises."""
+    if len(text) > LONGEST_TEXT:
+        return Fault(Cause.TOO_LARGE, f"more than {LONGEST_TEXT} characters")
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        return Fault(Cause.MALFORMED, f"not JSON: {error}")
+
+
+def first_failure(rules: Iterable[Rule], data: Value, limits: Limits = DEFAULT) -> Failure | None:
+    """Return the first of ``rules`` that is not met on ``data``. ``limits`` bounds them together. Never raises."""
+    meter = Meter(limits)
+    for rule in rules:
+        value = evaluate_on(meter, rule.logic, data, rule.dialect)
+        if value is True:
+            continue
+        if not isinstance(value, Fault):
+            value = Fault(Cause.NOT_MET if value is False else Cause.NOT_BOOLEAN)
+        return Failure(rule.id, value)
+    return None
+
+
+def _rule(item: Any) -> Rule | Failure:
+    if type(item) is not dict or "logic" not in item or not item.keys() <= _KEYS:
+        return Failure("", Fault(Cause.MALFORMED, "a rule has an id, logic, and maybe a dialect"))
+    name, dialect = item.get("id"), item.get("dialect", Dialect.JSON_LOGIC.value)
+    if type(name) is not str or not 1 <= len(name) <= LONGEST_ID or not name.isprintable():
+        return Failure("", Fault(Cause.MALFORMED, f"a rule's id is a text of 1 to {LONGEST_ID} characters"))
+    if dialect not in list(Dialect):
+        return Failure(name, Fault(Cause.MALFORMED, f"its dialect is none of {', '.join(Dialect)}"))
+    return Rule(id=name, logic=item["logic"], dialect=Dialect(dialect))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
+
+
+def _constant(word: str) -> None:
+    raise ValueError(f"{word} is not a number of JSON")

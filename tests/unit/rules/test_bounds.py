@@ -1,0 +1,143 @@
+"""Whatever the expression and the data: an answer, the same each time, within its limits."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.rules import cert_logic, json_logic
+from edge.rules.evaluate import Dialect, evaluate
+from edge.rules.fault import Cause, Fault, Limits
+from edge.rules.rule import Failure, first_failure, parse_rules
+from edge.rules.validate import validate
+from tests.shared_data import shared_data
+
+WORDS = ["", "a", "0", "1.5", "a.0", "current", "accumulator", "day", "2026-02-29", "2024-02-29T25:00:00Z", "9" * 70,
+         "2024-02-29T23:59:59.5+14:00", "2024", "URN:UVCI:01:NL:187/3"]  # fmt: skip
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text(max_size=5)
+    | st.integers(-(10**400), 10**400)
+)  # fmt: skip
+names = st.sampled_from(sorted({*json_logic.OPERATORS, *cert_logic.OPERATORS, "launch"}))
+
+
+def expressions(deeper):
+    return (
+        st.lists(deeper, max_size=4)
+        | st.dictionaries(names, st.lists(deeper, max_size=4), min_size=1, max_size=1)
+        | st.dictionaries(names, deeper, max_size=2)
+        | st.dictionaries(st.sampled_from(WORDS), deeper, max_size=3)
+    )
+
+
+anything = st.recursive(leaves, expressions, max_leaves=25)
+
+
+@settings(max_examples=400, deadline=None)
+@given(anything, anything, st.sampled_from(Dialect))
+def test_it_never_raises_and_says_the_same_again(logic, data, dialect):
+    before = repr((logic, data))
+    first = evaluate(logic, data, dialect=dialect)
+    assert repr(evaluate(logic, data, dialect=dialect)) == repr(first)
+    assert repr((logic, data)) == before, "neither the rule nor the facts are changed"
+    assert isinstance(validate(logic, dialect), list)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text() | anything.map(lambda value: json.dumps([{"id": "a", "logic": value}])), anything)
+def test_any_text_of_rules_is_met_or_has_a_failure(text, data):
+    rules = parse_rules(text)
+    outcome = rules if isinstance(rules, Failure) else first_failure(rules, data)
+    assert outcome is None or (isinstance(outcome, Failure) and outcome.fault.cause in Cause)
+
+
+@settings(max_examples=100, deadline=None)
+@given(anything, anything, st.integers(0, 40))
+def test_fewer_steps_give_the_same_answer_or_none(logic, data, steps):
+    whole = evaluate(logic, data)
+    cut = evaluate(logic, data, limits=Limits(steps=steps))
+    assert repr(cut) == repr(whole) or cut.cause is Cause.TOO_MANY_STEPS
+
+
+def nested(depth):
+    logic = True
+    for _ in range(depth):
+        logic = {"!": [logic]}
+    return logic
+
+
+def test_depth_is_bounded():
+    assert evaluate(nested(32), {}) is True
+    assert evaluate(nested(33), {}).cause is Cause.TOO_DEEP
+    assert evaluate(nested(5000), {}).cause is Cause.TOO_DEEP
+    assert evaluate(nested(200), {}, limits=Limits(depth=10**9)) is True
+    assert evaluate(nested(90_000), {}, limits=Limits(depth=10**9, steps=10**9)).cause is Cause.TOO_DEEP
+    assert validate(nested(90_000))[0].message == "more than 32 levels"
+
+
+TEN = list(range(10))
+GROWING = {"reduce": [TEN * 10, {"cat": [{"var": "accumulator"}, {"var": "accumulator"}]}, "x" * 16]}
+BOMBS = {
+    "loops in loops": {"map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, 1]}]}]}]}]},
+    "a text that doubles": GROWING,
+    "a list that doubles": {"reduce": [TEN * 10, {"merge": [{"var": "accumulator"}, {"var": "accumulator"}]}, [1]]},
+    "a long search": {"map": [TEN * 90, {"in": ["y", {"var": "x"}]}]},
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
+def test_a_bomb_runs_out_of_steps_long_before_it_matters(bomb):
+    began_s = time.process_time()
+    found = evaluate(bomb, {"x": "x" * 100_000})
+    assert isinstance(found, Fault) or bomb is BOMBS["a long search"]
+    assert time.process_time() - began_s < 2, "a bound on work, not a measure of speed"
+
+
+def test_a_number_that_grows_leaves_the_range():
+    squares = {"reduce": [TEN * 10, {"*": [{"var": "accumulator"}, {"var": "accumulator"}]}, 3]}
+    assert evaluate(squares, {}).cause is Cause.NUMBER_RANGE
+    assert evaluate({"/": [1, 0]}, {}).cause is Cause.NUMBER_RANGE
+    assert evaluate({"%": [1, 0]}, {}).cause is Cause.NUMBER_RANGE
+
+
+def test_rules_share_their_steps():
+    rule = {"logic": {"all": [{"var": "x"}, {">=": [{"var": ""}, 0]}]}}
+    rules = parse_rules(json.dumps([{**rule, "id": str(number)} for number in range(16)]))
+    failure = first_failure(rules, {"x": TEN * 30})
+    assert failure.fault.cause is Cause.TOO_MANY_STEPS
+    assert int(failure.rule_id) > 1
+    assert first_failure(rules, {"x": TEN}) is None
+
+
+def issues():
+    for path in sorted(shared_data("vectors", "certlogic", "validation-testSuite").glob("*.json")):
+        for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+            yield case["certLogicExpression"], [(issue["expr"], issue["message"]) for issue in case["issues"]]
+
+
+def test_every_case_of_certlogics_validation_suite_holds():
+    cases = list(issues())
+    assert len(cases) == 23
+    wrong = [
+        (logic, expected, found)
+        for logic, expected in cases
+        if (found := [(issue.part, issue.message) for issue in validate(logic, Dialect.CERT_LOGIC)]) != expected
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("logic", "message"), [
+    ({"if": [True, 1]}, 'a "if"-operation must have exactly 3'),
+    ({"and": [True]}, "at least 2 operands"),
+    ({"<": [1]}, "2 or 3 operands"),
+    ({"===": [1]}, "must have 2 operands"),
+    ({"!": []}, "exactly 1 operand"),
+    ({"plusTime": ["2026-01-01", "1", "day"]}, "must be an integer"),
+    ({"plusTime": ["2026-01-01", 1, "week"]}, "must be one of year, month, day, hour"),
+    ({"!": [{"foo": [1]}]}, 'unrecognised operator: "foo"'),
+])  # fmt: skip
+def test_what_certlogic_would_refuse_is_told_before(logic, message):
+    assert message in validate(logic, Dialect.CERT_LOGIC)[0].message
+    assert isinstance(evaluate(logic, {}, dialect=Dialect.CERT_LOGIC), Fault)

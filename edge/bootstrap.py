@@ -42,6 +42,7 @@ from edge.supervise import Supervisor
 from edge.token.roots import Roots
 
 RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
+_STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
 _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 
 OpenCamera = Callable[[], ports.Camera]
@@ -347,7 +348,7 @@ def _pickups(
         store,
         parts.lock,
         parts.doors,
-        times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s),
+        times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s, steady_s=_STEADY_S),
         random_bytes=secrets.token_bytes,
         with_contact=frozenset(name for name, door in section.compartments.items() if door.has_contact),
         actuator=actuator,

@@ -17,6 +17,7 @@ from edge.pickup import DoorNews, Pickups
 from edge.ports import Clock, Decoder, Frame, Signal, Symbol
 from edge.redeem import Redemption
 from edge.signals import signal_for
+from edge.store.exceptions import ExceptionKind
 from edge.supervise import Supervisor
 
 FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
@@ -110,7 +111,8 @@ class Daemon:
     def _tell_doors(self, news: list[DoorNews]) -> None:
         for item in news:
             if item.raised is not None:
-                self.panel.result(Signal.FAULT, self.clock.monotonic_s())
+                taken_back = item.raised is ExceptionKind.BUSINESS_RULE  # nothing is broken: the order was
+                self.panel.result(Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s())
             self.log.info(
                 "door",
                 compartment=item.compartment,

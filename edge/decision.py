@@ -210,23 +210,37 @@ def _window(case: _Case) -> Decision | None:
 
 
 def _pickup_under_way(case: _Case) -> Decision | None:
-    """Doors of a use that is written already: those left go on, those opened may open again within the grace."""
-    if case.claims.kind is not Kind.PICKUP or not case.standing.uses or not case.standing.doors:
+    """A use that is written already: its doors go on, or wait for a second person, or open again within the grace."""
+    standing, use = case.standing, case.standing.uses[-1] if case.standing.uses else None
+    if case.claims.kind is not Kind.PICKUP or use is None or standing.blocked is not None:
         return None
-    use = case.standing.uses[-1]
-    if case.standing.blocked is not None or any(door.live for door in case.standing.doors):
-        return None
-    left = tuple(door.compartment for door in case.standing.doors if door.emptied is False)
+    going_on: Decision | None
+    if use.review == "pending":
+        going_on = _goes_on(use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW)
+    elif not standing.doors:
+        doors = case.entitlement.compartments if case.entitlement is not None else ()
+        going_on = _goes_on(use, "approved", doors) if use.review == "approved" and doors else None
+    else:
+        going_on = _next_doors(case, use)
+    return going_on and (_operator(case) or going_on)
+
+
+def _next_doors(case: _Case, use: Use) -> Decision | None:
+    doors = case.standing.doors
+    left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
     if left:
-        return _operator(case) or Decision(
-            verdict=Verdict.ACCEPTED, detail="doors that are left", doors=left, continues=use
-        )
-    again = tuple(door.compartment for door in case.standing.doors if _within_grace(door.ended_s, case))
-    if again and case.left <= 0:
-        return _operator(case) or Decision(
-            verdict=Verdict.ACCEPTED, detail="reopened", doors=again, continues=use, reopening=True
-        )
-    return None
+        return _goes_on(use, "doors that are left", left)
+    live = [door.compartment for door in doors if door.live]
+    if live:
+        return _goes_on(use, f"under way: {', '.join(live)}")
+    again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, case))
+    return _goes_on(use, "reopened", again, reopening=True) if again and case.left <= 0 else None
+
+
+def _goes_on(
+    use: Use, detail: str, doors: tuple[str, ...] = (), *, verdict: Verdict = Verdict.ACCEPTED, reopening: bool = False
+) -> Decision:
+    return Decision(verdict=verdict, detail=detail, doors=doors, continues=use, reopening=reopening)
 
 
 def _within_grace(ended_s: int | None, case: _Case) -> bool:
@@ -256,6 +270,7 @@ def _left(case: _Case) -> Decision | None:
     if case.left <= 0 and case.standing.uses:
         last = case.standing.uses[-1]
         where = f"at {last.at_s} on {case.place.device_id}"
+        where += ", waits for a second person" if last.review == "pending" else ""
         return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
     if not 1 <= case.wanted <= case.left:
         return _no(Verdict.QUANTITY_EXCEEDED, f"{case.wanted} asked, {max(case.left, 0)} left")
@@ -321,11 +336,12 @@ _RULES += (_pickup_under_way, _conditions, _left, _authority, _operator, _blocke
 def _accept(case: _Case) -> Decision:
     order, limit = case.entitlement, case.policy.review_above_minor
     review = (order is not None and order.review) or (limit is not None and (case.value_minor or 0) > limit)
+    to_open = order is not None and case.claims.kind is Kind.PICKUP and not review  # no door before the second person
     return Decision(
         verdict=Verdict.ACCEPTED_PENDING_REVIEW if review else Verdict.ACCEPTED,
         units=1 if case.in_parts else case.wanted,
         amount_minor=case.value_minor,
-        doors=order.compartments if order is not None and case.claims.kind is Kind.PICKUP else (),
+        doors=order.compartments if order is not None and to_open else (),
         risks=_risks(case),
     )
 

@@ -25,9 +25,12 @@ _ENTITLEMENT = (
 )  # fmt: skip
 _STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s")
 
+_USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
+
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)
 _standing_values = attrgetter(*_STANDING)
+_use_values = attrgetter(*_USE)
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
 
 
@@ -49,7 +52,7 @@ def dump_facts(facts: Facts) -> str:
         _claims_values(facts.claims),
         None if order is None else _entitlement_values(order),
         _standing_values(standing),
-        standing.uses and [(use.ledger_id, use.use_no, use.units, use.amount_minor, use.at_s) for use in standing.uses],
+        standing.uses and [_use_values(use) for use in standing.uses],
         standing.doors and [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
         (standing.exposure.uses_today, standing.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
@@ -65,10 +68,7 @@ def load_facts(text: str) -> Facts:
     operator, utc_offset_s = later or (None, 0)
     standing = Standing(
         entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
-        uses=tuple(
-            Use(ledger_id=ledger, use_no=number, units=used, amount_minor=amount, at_s=at_s)
-            for ledger, number, used, amount, at_s in uses
-        ),
+        uses=tuple(Use(**dict(zip(_USE, use, strict=False))) for use in uses),
         doors=tuple(
             Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
             for name, live, emptied, ended_s in doors

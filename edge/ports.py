@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,15 @@ class DoorSensor(Protocol):
 
     def close(self) -> None:
         """Release. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class CountsOpenings(Protocol):
+    """What a ``DoorSensor`` may do besides: notice a door that opened and closed while nobody looked."""
+
+    def openings(self, compartment: str) -> int:
+        """How often the door was open and closed again since the start; 0 when there is no contact."""
         ...
 
 

@@ -54,6 +54,7 @@ class Use:
     units: int
     amount_minor: int | None
     at_s: int
+    review: str | None = None  # a second person's: pending | approved; None: not needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,19 +6,27 @@ A normally open reed switch beside a closed door pulls the pin low, so high mean
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
 
 from edge.config import Locker
 
+OPEN_AT_LEAST_S: Final = 0.05  # shorter is a bounce, or the lock's own coil on the wire, and not a door
+
 
 class GpioDoorSensor:
-    """Implements ``DoorSensor``."""
+    """Implements ``DoorSensor`` and ``CountsOpenings``."""
 
-    def __init__(self, section: Locker, *, pin_factory: Any) -> None:
+    def __init__(self, section: Locker, *, pin_factory: Any, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         """Take the pins of the contacts. One whose pin cannot be had reads None and is named in ``problems``."""
         self.problems: dict[str, str] = {}  # compartment to what is wrong
         self._open_high = {name: door.door_open_high for name, door in section.compartments.items()}
         self._contacts: dict[str, Any] = {}
+        self._monotonic_s = monotonic_s
+        self._opened_at_s: dict[str, float] = {}
+        self._openings: Counter[str] = Counter()
         for name, door in section.compartments.items():
             if door.door_pin is not None:
                 self._take(name, door.door_pin, pin_factory)
@@ -27,7 +35,9 @@ class GpioDoorSensor:
         from gpiozero import DigitalInputDevice
 
         try:
-            self._contacts[name] = DigitalInputDevice(pin, pull_up=True, pin_factory=pin_factory)
+            contact = self._contacts[name] = DigitalInputDevice(pin, pull_up=True, pin_factory=pin_factory)
+            contact.when_activated = lambda: self._edge(name, low=True)
+            contact.when_deactivated = lambda: self._edge(name, low=False)
         except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
             self.problems[name] = f"contact of {name} on pin {pin}: {error}: check the pins in the profile"
 
@@ -41,6 +51,19 @@ class GpioDoorSensor:
         except Exception:  # noqa: BLE001 - whatever the pin library raises, the door's state is not known
             return None
         return low != self._open_high[compartment]
+
+    def openings(self, compartment: str) -> int:
+        """How often the door stood open, and was closed again, since the start; counted at the pin's edges."""
+        return self._openings[compartment]
+
+    def _edge(self, name: str, *, low: bool) -> None:
+        """The contact changed. Runs in the pin library's thread."""
+        if low != self._open_high[name]:
+            self._opened_at_s[name] = self._monotonic_s()
+            return
+        opened_at_s = self._opened_at_s.pop(name, None)
+        if opened_at_s is not None and self._monotonic_s() - opened_at_s >= OPEN_AT_LEAST_S:
+            self._openings[name] += 1
 
     def close(self) -> None:
         """Release the pins. Safe to call twice."""

@@ -54,15 +54,16 @@ def of_ids(store: Store, ids: tuple[int, ...]) -> list[Intent]:
         return [_intent(row) for row in found if row is not None]
 
 
-def move(connection: sqlite3.Connection, intent_id: int, *, state: str, detail: str, now: Instant, ended: bool) -> None:
-    """Record a state and when it began, in the caller's transaction."""
-    connection.execute(
+def move(connection: sqlite3.Connection, intent_id: int, *, state: str, detail: str, now: Instant, ended: bool) -> bool:
+    """Record a state and when it began, in the caller's transaction. False, and nothing changed: it had ended."""
+    changed = connection.execute(
         "UPDATE intent SET state = ?1, detail = ?2,"
         " pulsed_s = CASE WHEN ?1 = 'pulsing' THEN ?3 ELSE pulsed_s END,"
         " opened_s = CASE WHEN ?1 = 'opened' THEN ?3 ELSE opened_s END,"
-        " ended_s = CASE WHEN ?4 THEN ?3 END WHERE id = ?5",
+        " ended_s = CASE WHEN ?4 THEN ?3 END WHERE id = ?5 AND ended_s IS NULL",
         (state, detail, now.unix_s, ended, intent_id),
     )
+    return changed.rowcount == 1
 
 
 def nothing_left_the_locker(connection: sqlite3.Connection, ledger_id: int) -> bool:

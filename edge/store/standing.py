@@ -23,7 +23,14 @@ _KNOWN = f"""
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
     FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """  # noqa: S608 - constants
-_ROWS = "SELECT id, use_no, units, amount_minor, at_s, reverses FROM ledger WHERE cti = ? ORDER BY id"
+_SINCE = """
+    SELECT e.status, d.blocked, EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
+    FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
+"""
+_ROWS = (
+    "SELECT id, use_no, units, amount_minor, at_s, r.state, reverses FROM ledger l"
+    " LEFT JOIN review r ON r.ledger_id = l.id WHERE cti = ? ORDER BY id"
+)
 _DOORS = "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
 _STANDS = "l.reverses IS NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)"
 _USES_TODAY = f"SELECT count(*) FROM ledger l WHERE l.risk IS NOT NULL AND l.at_s > ? AND {_STANDS}"  # noqa: S608
@@ -65,12 +72,22 @@ def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> R
     return Read(standing, OutboxPlace(epoch_no, seq))
 
 
+def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:
+    """Why a door that was promised must stay shut: what came since the promise. None: nothing did."""
+    status, blocked, revoked = connection.execute(_SINCE, (cti, cti.hex())).fetchone()
+    if blocked is not None:
+        return f"this device is blocked: {blocked}"
+    if revoked:
+        return "the platform revoked this code"
+    return f"the order was {status}" if status in ("cancelled", "refunded") else None
+
+
 def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:
     """The redemptions that no reversal took back, oldest first."""
-    taken_back = {row[5] for row in rows}
+    taken_back = {row[6] for row in rows}
     return tuple(
-        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s)
-        for ledger, number, units, amount, at_s, _ in rows
+        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s, review=review)
+        for ledger, number, units, amount, at_s, review, _ in rows
         if number is not None and ledger not in taken_back
     )
 

@@ -18,7 +18,7 @@ from edge.config import Locker
 from edge.devices.door import GpioDoorSensor
 from edge.devices.lock import GpioLock
 from edge.devices.lock_board import LockBoards
-from edge.ports import LockError
+from edge.ports import CountsOpenings, LockError
 
 PULSE_MS = 60
 
@@ -217,3 +217,18 @@ def test_a_contact_whose_pin_is_taken_has_no_state_and_the_others_still_do():
     sensor.close()
     assert sensor.is_open("A2") is None  # closed, so it cannot be read
     taken.close()
+
+
+def test_a_door_that_was_opened_and_shut_between_two_looks_is_counted_and_a_bounce_is_not():
+    factory, clock = MockFactory(), [0.0]
+    sensor = GpioDoorSensor(section(), pin_factory=factory, monotonic_s=lambda: clock[0])
+    pin = factory.pin(5)  # A1: high means open
+    pin.drive_low()
+    for stood_open_s in (0.004, 0.3):
+        clock[0] += 1
+        pin.drive_high()
+        clock[0] += stood_open_s
+        pin.drive_low()
+    assert sensor.openings("A1") == 1
+    assert isinstance(sensor, CountsOpenings)
+    sensor.close()

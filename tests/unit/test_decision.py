@@ -271,8 +271,28 @@ def test_doors_that_were_not_opened_are_still_the_codes_own():
     assert found.continues.ledger_id == 1
 
 
-def test_while_a_door_is_under_way_no_other_is_promised():
-    assert verdict(*picked_up(door(live=True, emptied=False, ended_s=None)), grace_s=60) is Verdict.ALREADY_REDEEMED
+def test_while_a_door_is_under_way_the_same_code_says_so_and_promises_no_other():
+    found = decided(*picked_up(door(live=True, emptied=False, ended_s=None)), grace_s=60)
+    assert (found.verdict, found.detail, found.doors) == (Verdict.ACCEPTED, "under way: A", ())
+    assert found.continues.ledger_id == 1
+
+
+def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
+    found = decided(*picked_up(door("A", live=True, emptied=False, ended_s=None), door("B", emptied=False)), grace_s=0)
+    assert (found.verdict, found.doors) == (Verdict.ACCEPTED, ("B",))
+
+
+@pytest.mark.parametrize(("review", "expected", "doors"), [
+    ("pending", Verdict.ACCEPTED_PENDING_REVIEW, ()),
+    ("approved", Verdict.ACCEPTED, ("A",)),
+])  # fmt: skip
+def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review, expected, doors):
+    claims = code(kind=Kind.PICKUP)
+    first = decided(claims, standing_of(claims, order_said={"review": True}))
+    assert (first.verdict, first.doors, first.units) == (Verdict.ACCEPTED_PENDING_REVIEW, (), 1)
+    use = dataclasses.replace(used(), review=review)
+    again = decided(claims, standing_of(claims, order_said={"review": True}, uses=(use,)))
+    assert (again.verdict, again.doors, again.continues) == (expected, doors, use)
 
 
 # The order of the rules: everything is wrong, and one thing after another is put right.

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from edge.entitlement import OrderStatus
 from edge.pickup import DoorTimes, Pickups
 from edge.ports import LockError
 from edge.saga import TABLE, DoorState, Event, step
@@ -241,6 +242,102 @@ def test_a_courier_goes_on_with_the_doors_that_are_left(bay):
     assert bay.locker.pulses == ["A", "B", "B", "C"]
     bay.wait(1000)
     assert bay.scan(claims) is Verdict.ALREADY_REDEEMED
+
+
+def test_a_courier_who_left_a_door_open_goes_on_by_scanning_again_and_the_open_door_stays_watched(bay):
+    claims = parcel(bay, "A", "B", "C")
+    bay.scan(claims)
+    bay.wait()
+    bay.wait(91)
+    assert bay.news[-1].left == ("B", "C")
+    assert bay.pickups.under_way == (), "nobody is led to a door"
+    assert bay.scan(claims) is Verdict.ACCEPTED
+    bay.take("B")
+    bay.take("C")
+    assert bay.locker.pulses == ["A", "B", "C"]
+    bay.shut("A")
+    assert bay.states() == [
+        ("A", "collected"),
+        ("B", "released"),
+        ("C", "released"),
+        ("B", "collected"),
+        ("C", "collected"),
+    ]
+    assert bay.cases() == ["door_left_open"]
+
+
+def test_the_same_code_while_its_door_waits_says_so_and_pulses_nothing(bay):
+    claims = parcel(bay)
+    bay.locker.opens_by_itself = False
+    bay.scan(claims)
+    bay.wait()
+    assert bay.scan(claims) is Verdict.ACCEPTED
+    assert bay.locker.pulses == ["A"]
+    assert ledger.count(bay.store) == 1
+
+
+def test_a_contact_that_says_open_before_the_lock_is_told_is_raised_at_once_and_a_stuck_one_ends_unknown(bay):
+    bay.locker.open["A"] = True
+    bay.scan(parcel(bay, "A", "B"))
+    assert bay.cases() == ["sensor_fault"]
+    assert bay.locker.pulses == ["A"], "the person gets the parcel all the same"
+    bay.wait()
+    bay.wait(91)
+    assert bay.states() == [("A", "unknown"), ("B", "reserved")]
+    bay.wait()
+    assert bay.locker.pulses == ["A", "B"], "the walk goes on"
+    assert bay.cases() == ["sensor_fault"]
+
+
+def cancel(bay, claims, status):
+    deliver(bay.store, order(claims, compartments=("A", "B"), status=status))
+
+
+def test_an_order_cancelled_between_the_scan_and_the_pulse_keeps_its_door_shut(bay):
+    claims = parcel(bay, "A", "B")
+    outcome = redeemer(bay.store).redeem(claims, bay.now)
+    cancel(bay, claims, OrderStatus.CANCELLED)
+    bay.pickups.begin(outcome.intents, bay.seconds, bay.now)
+    bay.wait()
+    assert bay.locker.pulses == []
+    assert bay.states() == [("A", "released"), ("B", "released")]
+    assert [row.verdict for row in ledger.rows(bay.store)] == ["accepted", "reversed"]
+    assert bay.scan(claims) is Verdict.ORDER_CANCELLED
+
+
+def test_an_order_refunded_between_two_doors_keeps_the_second_shut(bay):
+    claims = parcel(bay, "A", "B")
+    bay.scan(claims)
+    cancel(bay, claims, OrderStatus.REFUNDED)
+    bay.take("A")
+    bay.wait()
+    assert bay.locker.pulses == ["A"]
+    assert bay.states() == [("A", "collected"), ("B", "released")]
+    assert ledger.count(bay.store) == 1, "what was taken stays taken"
+
+
+def test_a_door_that_was_opened_and_shut_while_nobody_looked_was_opened(bay):
+    counted = {"A": 0}
+    bay.locker.openings = counted.__getitem__
+    bay.locker.opens_by_itself = False
+    bay.scan(parcel(bay))
+    counted["A"] = 1
+    bay.wait()
+    bay.wait()
+    assert bay.states() == [("A", "collected")]
+
+
+def test_a_contact_that_bounces_has_not_closed(bay):
+    steady = DoorTimes(open_s=10, close_s=90, steady_s=0.25)
+    bay.pickups = Pickups(bay.store, bay.locker, bay.locker, times=steady, random_bytes=os.urandom)
+    bay.scan(parcel(bay, "A", "B"))
+    bay.wait()
+    for is_open in (False, True, False):
+        bay.locker.open["A"] = is_open
+        bay.wait(0.1)
+    assert bay.states() == [("A", "opened"), ("B", "reserved")]
+    bay.wait(0.3)
+    assert bay.states()[0] == ("A", "collected")
 
 
 # What a crash or a power cut leaves, at each state. The table is edge.saga.TABLE, lines CUT_*.

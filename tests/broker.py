@@ -73,10 +73,10 @@ class Process:
 class Broker(Process):
     """``Broker(folder, {"kiosk-1": "shop-1"})``: certificates and configuration are in ``files``."""
 
-    def __init__(self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None):
+    def __init__(self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None, **site):
         if MOSQUITTO is None:
             pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser())
+        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), **site)
         self.files: SiteFiles = make_site(folder, self.site, documents, now_s=int(time.time()))
         super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
 

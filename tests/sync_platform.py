@@ -125,9 +125,9 @@ class Device:
 
 
 class Platform:
-    """Broker and hub, started; ``device`` adds devices (declare them first)."""
+    """Broker and hub, or several ``hubs`` with a ``database`` for all of them, started."""
 
-    def __init__(self, folder: Path, devices: dict[str, str]):
+    def __init__(self, folder: Path, devices: dict[str, str], **site):
         self.folder = folder
         self.keys = Keys(folder / "keys")
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
@@ -140,10 +140,15 @@ class Platform:
             trust_list=self.trust_file,
             status_lists=(self.status_file,),
         )
-        self.broker = Broker(folder / "site", devices, documents)
+        self.broker = Broker(folder / "site", devices, documents, **site)
         self.config = str(self.broker.files.hub_config)
-        self.hub = Process([str(BIN / "edge-hub"), "run", "--config", self.config], folder / "hub.log")
+        self.hubs = [self._hub(name) for name in self.broker.site.hub_names]
+        self.hub = self.hubs[0]
         self.devices = {name: Device(self, name, site) for name, site in devices.items()}
+
+    def _hub(self, name: str) -> Process:
+        config = self.broker.files.hub_config_of(name)
+        return Process([str(BIN / "edge-hub"), "run", "--config", str(config)], self.folder / f"{config.stem}.log")
 
     def publish(self, file: Path, content: bytes) -> None:
         temporary = file.with_suffix(".new")
@@ -165,12 +170,15 @@ class Platform:
 
     def __enter__(self):
         self.broker.start()
-        self.hub.start()
-        until(lambda: '"connected"' in self.hub.text, what=lambda: f"the hub is there; {self.hub.text}")
+        for hub in self.hubs:
+            hub.start()
+        for hub in self.hubs:
+            until(lambda hub=hub: '"connected"' in hub.text, what=lambda hub=hub: f"the hub is there; {hub.text}")
         return self
 
     def __exit__(self, *_):
         for device in self.devices.values():
             device.sync.kill()
-        self.hub.kill()
+        for hub in self.hubs:
+            hub.kill()
         self.broker.kill()

@@ -6,14 +6,17 @@ is sent. The log has a line for each change of state and none for a retry.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
 from edge.instant import Instant
 from edge.store import orders, outbox
+from edge.store.presence import Presence
 from edge.store.store import Store
 from sync import wire
+from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink, Kept, Outcome, Refusal
 from sync.session import Arrival, Link, Session
 from sync.settings import SettingsDesk
@@ -43,6 +46,9 @@ class Agent:
         ident: Callable[[], str],
         log: Any,  # a structlog logger
         settings: SettingsDesk | None = None,
+        claims: ClaimDesk | None = None,
+        presence: Presence | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._tenant = tenant
         self._device = device
@@ -55,6 +61,9 @@ class Agent:
         self._ident = ident
         self._log = log
         self._settings = settings
+        self._claims = claims
+        self._presence = presence
+        self._monotonic_ns = monotonic_ns
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
@@ -72,6 +81,8 @@ class Agent:
             if self._connection != self._session.connections:
                 self._begin(monotonic_s)
             self._send(monotonic_s)
+        if self._claims is not None:
+            self._claim(self._claims, monotonic_s)
         if self._settings is not None:
             self._settle(self._settings, monotonic_s)
         self._watch(monotonic_s)
@@ -88,6 +99,7 @@ class Agent:
         feed = orders.feed_state(self._store)
         return {
             "link": self._link,
+            "claims": "answered" if self._claims is not None and self._claims.answered else "not_answered",
             "detail": self._session.detail,
             "connections": self._session.connections,
             "last_ack_age_s": None if self.last_ack_s is None else round(monotonic_s - self.last_ack_s, 1),
@@ -116,6 +128,23 @@ class Agent:
         if self._settings is not None:
             self._settings.reported(None)
         self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
+
+    def _claim(self, desk: ClaimDesk, monotonic_s: float) -> None:
+        """Send the scanner's claims, and say whether it is worth while to make any."""
+        if not self._session.connected:
+            desk.connected()
+        for request in desk.due(self._monotonic_ns()):
+            payload, ident = wire.encode(request), request.id.encode()
+            expires_s = -(-request.wait_ms // 1000)
+            self._session.publish(self._topic(Up.REQUEST), payload, expires_s=expires_s, correlation=ident)
+        if self._session.connected and desk.asks_after(monotonic_s):
+            self._uplink.resend()
+            self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
+        if desk.quiet_due_s is not None and monotonic_s >= desk.quiet_due_s:
+            desk.quiet_due_s = None
+            self._uplink.probe()
+        if self._presence is not None:
+            self._presence.tell(self._session.connected and desk.answered)
 
     def _settle(self, settings: SettingsDesk, monotonic_s: float) -> None:
         settings.step(connected=self._session.connected, now=self._now(), monotonic_s=monotonic_s)
@@ -149,9 +178,11 @@ class Agent:
                 self._note(self._downlink.orders_page(arrival.payload, self._now(), self._monotonic()))
             case Down.COMMAND:
                 self._command(arrival.payload, topic.node)
+            case Down.RESPONSE if self._claims is not None:
+                self._response(arrival.payload, self._claims)
             case Down.CONFIG if self._settings is not None:
                 self._settings.take(arrival.payload, self._now())
-            case _:  # channels of later issues: responses to claims
+            case _:
                 self._count(Fault.TOPIC_UNKNOWN, topic.channel)
 
     def _ack(self, payload: bytes) -> None:
@@ -160,6 +191,8 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
+        if self._claims is not None:
+            self._claims.heard()
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
         if ack.rejected:
             self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])
@@ -172,8 +205,19 @@ class Agent:
         command = wire.decode_command(payload, dev=node)
         if isinstance(command, Malformed):
             self._count(command.fault, command.detail)
-        else:
+        elif command.type == "resend":
             self._uplink.resend()
+        elif self._claims is not None:
+            self._claims.heard()
+
+    def _response(self, payload: bytes, desk: ClaimDesk) -> None:
+        response = wire.decode_response(payload, dev=self._device)
+        if isinstance(response, Malformed):
+            self._count(response.fault, response.detail)
+            return
+        taken = desk.take(response, self._now(), self._monotonic_ns())
+        if isinstance(taken, Refusal):
+            self._count(taken.reason, taken.detail)
 
     def _note(self, outcome: Outcome) -> None:
         match outcome:

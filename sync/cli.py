@@ -22,11 +22,14 @@ from edge.notify import notify
 from edge.settings.running import load_running
 from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
+from edge.store.presence import Presence
 from edge.store.store import Store, StoreUnavailableError
 from edge.token.roots import Roots
 from edge.uuid7 import uuid7
 from sync.agent import Agent
+from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink
+from sync.identity_desk import IdentityDesk, wait_for_identity
 from sync.session import Session, Will
 from sync.settings import SettingsDesk
 from sync.settings_start import count_start, count_stop, endpoint_of, make_desk
@@ -79,10 +82,11 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     if profile.mqtt is None:
         raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
     roots = load_roots(Path(profile.trust.roots_file))
-    if isinstance(roots, str):
-        raise click.ClickException(roots)
     log.configure()
     logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
+    if isinstance(roots, str):
+        logger.warning("not_enrolled", reason="no_roots", detail=roots)
+        return wait_for_identity(data, stopping, logger)
     opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
     if opened.store is None:
         raise click.ClickException(f"the store cannot be used: {opened.detail}")
@@ -112,11 +116,11 @@ class _Parts:
 
 
 def _serve(parts: _Parts, stopping: list[int]) -> bool:
-    session, agent, desk = _compose(parts)
+    session, agent, desk, identity = _compose(parts)
     health = parts.data / HEALTH_FILE
     notify("READY=1")
     health_due_s = 0.0
-    while not stopping and not desk.wants_restart:
+    while not stopping and not desk.wants_restart and not identity.step(time.monotonic()):
         agent.step()
         notify("WATCHDOG=1")
         if time.monotonic() >= health_due_s:
@@ -128,7 +132,7 @@ def _serve(parts: _Parts, stopping: list[int]) -> bool:
     return not stopping
 
 
-def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk]:
+def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]:
     device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
     assert mqtt is not None  # checked by the command
     clock = WallClock(time_floor_s(store))
@@ -143,7 +147,13 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk]:
     filters = device_filters(device.tenant, device.id, device.site)
     session = Session(endpoint_of(mqtt, device.id), filters, uniform=random.uniform)
     desk = make_desk(
-        parts.profile_file, parts.data, parts.profile, keys=lambda: anchors.trust, session=session, log=parts.log
+        parts.profile_file,
+        parts.data,
+        parts.profile,
+        store=store,
+        keys=lambda: anchors.trust,
+        session=session,
+        log=parts.log,
     )
     agent = Agent(
         tenant=device.tenant,
@@ -158,9 +168,12 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk]:
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         log=parts.log,
         settings=desk,
+        claims=ClaimDesk(store, anchors, device=device.id, site=device.site),
+        presence=Presence(parts.data),
     )
     session.will = Will(agent.status_topic, agent.farewell())
-    return session, agent, desk
+    identity = IdentityDesk(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)
+    return session, agent, desk, identity
 
 
 def _profile(path: Path, data: Path) -> Profile:

@@ -65,6 +65,10 @@ class Uplink:
         self._forget()
         self._probe_due_s = 0.0
 
+    def probe(self) -> None:
+        """Ask where the platform is as soon as nothing is in flight."""
+        self._probe_due_s = 0.0
+
     def committed(self) -> None:
         """Another process has written to the store."""
         self._look = True

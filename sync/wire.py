@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
+from edge.claim_result import ClaimResult
 from sync.topics import NAME
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -152,34 +153,32 @@ class OrdersRequest(_Addressed):
 
 
 class ClaimRequest(_Addressed):
-    """Ask the platform for leave to honour an entitlement that is not homed here."""
+    """Ask the authority of its home for leave to honour an entitlement that is not homed on this device.
+
+    ``sold`` and ``sold_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
+    site's authority, which has no feed; 0: the entitlement is not in its cache.
+    """
 
     type: Literal["claim"] = "claim"
     id: Ident
     cti: Cti
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    sold: Count = 0
+    sold_minor: Count | None = None
+    wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer
 
 
 Request = Annotated[OrdersRequest | ClaimRequest, Field(discriminator="type")]
 
 
-class ClaimResult(StrEnum):
-    """The platform's answer to a claim."""
-
-    GRANTED = "granted"
-    UNKNOWN = "unknown"  # no such entitlement
-    NOT_READY = "not_ready"  # its order is not in a state to be honoured
-    SPENT = "already_redeemed"
-    HELD = "held"  # another device holds a claim on it
-
-
 class Response(_Addressed):
-    """The answer to a claim, by the request's id."""
+    """The answer to a claim, by the request's id. Only ``signed`` counts; the rest is for whoever looks."""
 
     id: Ident
     type: Literal["claim"] = "claim"
     result: ClaimResult
     until: Seconds = 0  # a granted claim holds this long
+    signed: Annotated[str, Field(max_length=2000)] = ""  # base64 of a document (sync.claim_answer)
 
 
 class Status(_Addressed):
@@ -195,10 +194,13 @@ class Status(_Addressed):
 
 
 class Command(_Addressed):
-    """Not retained, expires. ``resend``: the hub has just started and wants what it may have missed."""
+    """Not retained, expires.
+
+    ``resend``: the hub has just started and wants what it may have missed. ``here``: a site's authority answers claims.
+    """
 
     dev: Annotated[str, Field(pattern=rf"^({NAME}|_all)$")]
-    type: Literal["resend"] = "resend"
+    type: Literal["resend", "here"] = "resend"
 
 
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")

@@ -12,10 +12,10 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from edge.claim_result import ClaimResult
 from edge.instant import Instant
 from edge.store.presence import is_online
 from edge.store.store import Store
@@ -25,16 +25,6 @@ USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline: the redemption follo
 _LOOK_EVERY_S: Final = 0.005
 _KEEP: Final = 1000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
-
-
-class Result(StrEnum):
-    """The authority's answer."""
-
-    GRANTED = "granted"
-    UNKNOWN = "unknown"  # no such entitlement
-    NOT_READY = "not_ready"  # its order is not in a state to be honoured
-    SPENT = "already_redeemed"
-    HELD = "held"  # another device holds a claim on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +44,7 @@ class Answer:
     """What came back, its signature checked. ``used``: by other devices than this."""
 
     id: str
-    result: Result
+    result: ClaimResult
     used: int = 0
     used_minor: int = 0
     authority: str = ""
@@ -142,7 +132,7 @@ def answer_of(store: Store, identity: str) -> Answer | None:
         ).fetchone()
     if row is None:
         return None
-    return Answer(id=identity, result=Result(row[0]), used=row[1], used_minor=row[2], authority=row[3])
+    return Answer(id=identity, result=ClaimResult(row[0]), used=row[1], used_minor=row[2], authority=row[3])
 
 
 def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edge.store.schema_desk import DESK
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -224,7 +226,7 @@ CREATE TABLE claim (                       -- leave asked for, to honour what is
   asked_s INTEGER NOT NULL,
   boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
   due_ns INTEGER NOT NULL,                 -- monotonic; an answer after this is too late
-  result TEXT,                             -- edge.store.claims.Result; null: no answer yet
+  result TEXT,                             -- edge.claim_result.ClaimResult; null: no answer yet
   used INTEGER,                            -- units that others have used
   used_minor INTEGER,
   authority TEXT,                          -- who answered
@@ -246,6 +248,7 @@ STEPS = (
     ("0003_ledger", _LEDGER),
     ("0004_operators", _OPERATORS),
     ("0005_sync", _SYNC),
+    ("0006_desk", DESK),
 )
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from edge import log
 from edge.notify import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
+from edge.token.purpose import Purpose
 from sync.hub import ledger, orders
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.desk_start import desk
@@ -77,6 +78,7 @@ def run(config_file: Path) -> None:
         monotonic=time.monotonic,
         log=logger,
         office=open_office(config, logger),
+        claim_signer=_claim_signer(config),
     )
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -237,6 +239,12 @@ def _signer(name: str) -> Signer:
         raise click.ClickException(f"{name}: {error.strerror}; set documents.order_feed_key_file") from None
     except (ValueError, TypeError, UnfitKeyError) as error:
         raise click.ClickException(f"{name} is not a usable private key: {error}") from None
+
+
+def _claim_signer(config: HubConfig) -> Signer | None:
+    """The key that answers claims lies beside that of the order feed; without it no claim is answered."""
+    path = Path(config.documents.order_feed_key_file).with_name(f"{Purpose.CLAIM}.pem")
+    return _signer(str(path)) if path.exists() else None
 
 
 def _lines(file: Iterator[str]) -> Iterator[orders.OrderLine]:

@@ -269,14 +269,19 @@ def units_left(connection: Connection, cti: bytes) -> int | None:
     if row is None:
         return None
     sold = json.loads(row[0])
-    units, amount = connection.execute(
-        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING}",
-        (cti,),
-    ).fetchone()
+    units, amount = used(connection, cti)
     if sold["quantity"] == 1 and sold["amount_minor"] and sold["kind"] == Kind.WRITE_OFF.code:
         left = int(sold["amount_minor"] - amount)
         return 1 if left > 0 else 0 if left == 0 else -1
     return int(sold["quantity"] - units)
+
+
+def used(connection: Connection, cti: bytes, *, but: str = "") -> tuple[int, int]:
+    """Units and minor units of money that devices other than ``but`` have honoured and not taken back."""
+    row = connection.execute(
+        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?2", (cti, but)
+    ).fetchone()
+    return int(row[0]), int(row[1])
 
 
 def _overspent(connection: Connection, cti: bytes) -> bool:

@@ -107,6 +107,10 @@ CREATE TABLE IF NOT EXISTS claim (           -- leave given to one device to hon
   until_s INTEGER NOT NULL,
   PRIMARY KEY (cti, dev)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS quiet (           -- when each device last said that it has nothing more to tell
+  dev TEXT PRIMARY KEY,
+  at_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,

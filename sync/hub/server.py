@@ -22,7 +22,7 @@ from sync.hub.office import Office
 from sync.hub.published import Published
 from sync.hub.store import HubStore
 from sync.session import Link, Session
-from sync.topics import FLEET, OPS, Down, Topic, Up, site_group
+from sync.topics import FLEET, HUB, OPS, Down, Topic, Up, site_group
 from sync.wire import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
 
 COMMAND_EXPIRES_S: Final = 60
@@ -48,6 +48,7 @@ class Hub:
         monotonic: Callable[[], float],
         log: Any,  # a structlog logger
         office: Office | None = None,
+        claim_signer: Signer | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -58,6 +59,7 @@ class Hub:
         self._monotonic = monotonic
         self._log = log
         self._office = office
+        self._claim_signer = claim_signer
         self._site_of = {device.id: device.site for device in config.device}
         self._connection = 0
         self._link: Link | None = None
@@ -152,6 +154,8 @@ class Hub:
                 "events_refused", dev=dev, refused=[item.model_dump() for item in taken.ack.rejected[:10]]
             )
         self._answer(dev, taken.ack)
+        if not batch.events and not batch.bad and batch.settled_through >= taken.ack.acked_through:
+            claims.quiet(connection, dev, self._now_s())
         for other in sorted(taken.also_tell):
             self._log.warning("double_redemption", dev=dev, other=other)
             if (stream := ingest.latest_epoch(connection, other)) is not None:
@@ -171,10 +175,22 @@ class Hub:
                 page = orders.page_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us())
                 self._queue(dev, Down.ORDERS, self._signed(page))
             case ClaimRequest():
-                answer = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
-                self._queue(dev, Down.RESPONSE, wire.encode(answer))
+                self._claim(connection, request, site)
             case _:
                 assert_never(request)
+
+    def _claim(self, connection: Any, request: ClaimRequest, site: str | None) -> None:
+        if self._claim_signer is None or site is None:
+            missing = "device_without_site" if site is None else "claim_key_missing"
+            self._count(
+                missing, request.dev, "no claim is answered: name the device's site, and put claim.pem in place"
+            )
+            return
+        ruling = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
+        answer = claims.response(
+            request, ruling, site=site, authority=HUB, signer=self._claim_signer, now_s=self._now_s()
+        )
+        self._queue(request.dev, Down.RESPONSE, wire.encode(answer))
 
     def _site(self, dev: str) -> str | None:
         return self._site_of.get(dev) or (self._office.site_of(dev) if self._office is not None else None)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.claim_result import ClaimResult
 from edge.instant import Instant
 from edge.store import exceptions, outbox
 from edge.store.opening import open_store
@@ -16,7 +17,7 @@ from sync import wire
 from sync.hub import claims, ingest, ledger, orders
 from sync.hub.store import FILE, open_hub_store
 from sync.uplink import RESEND_S, Heard, Uplink
-from sync.wire import ClaimRequest, ClaimResult, Event, Status
+from sync.wire import ClaimRequest, Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(15) + b"\x01"
@@ -417,12 +418,46 @@ def claim(world, dev, now_s=NOW.unix_s, quantity=1):
         return claims.arbitrate(connection, request, site="shop-1", now_s=now_s).result
 
 
+def quiet(world, dev, now_s):
+    with world.hub.transaction() as connection:
+        claims.quiet(connection, dev, now_s)
+
+
 def test_one_claim_at_a_time(world):
     sell(world, order())
     assert claim(world, "kiosk-1") is ClaimResult.GRANTED
     assert claim(world, "kiosk-2") is ClaimResult.HELD
     assert claim(world, "kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
-    assert claim(world, "kiosk-2", now_s=NOW.unix_s + claims.HOLD_S) is ClaimResult.GRANTED
+
+
+def test_a_leave_is_free_when_it_has_run_out_and_its_holder_has_nothing_more_to_tell(world):
+    """The line may have been cut right after it was used: until the holder is heard, nobody else gets it."""
+    sell(world, order())
+    over_s = NOW.unix_s + claims.HOLD_S + 1
+    assert claim(world, "kiosk-1") is ClaimResult.GRANTED
+    quiet(world, "kiosk-1", NOW.unix_s + 1)  # said before the leave had run out: it may still be used
+    assert claim(world, "kiosk-2", now_s=over_s) is ClaimResult.HELD
+    quiet(world, "kiosk-1", over_s)
+    assert claim(world, "kiosk-2", now_s=over_s) is ClaimResult.GRANTED
+
+
+def test_a_person_frees_what_a_device_that_never_came_back_holds(world):
+    sell(world, order())
+    claim(world, "kiosk-1")
+    with world.hub.transaction() as connection:
+        assert claims.release(connection, CTI) == 1
+    assert claim(world, "kiosk-2") is ClaimResult.GRANTED
+
+
+def test_an_answer_tells_what_others_have_used(world):
+    sell(world, order(quantity=5))
+    world.event("kiosk-1", use=1)
+    world.event("kiosk-2", use=1)
+    world.calm(2)
+    request = ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
+    with world.hub.transaction() as connection:
+        ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
+    assert (ruling.result, ruling.used) == (ClaimResult.GRANTED, 1)
 
 
 def test_a_claim_on_what_was_honoured_is_refused(world):

@@ -27,16 +27,20 @@ from edge.devices.absent import NoIndicator, NoLocker
 from edge.devices.lock_board import LockBoards
 from edge.devices.pins import PinsUnavailableError, open_pin_factory
 from edge.devices.trigger import GpioTrigger, TriggerUnavailableError
+from edge.enrolment.identity import UNENROLLED
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.health import Health
 from edge.notify import notify
+from edge.operators.sign_in import desk_of
 from edge.panel import Panel
 from edge.pickup import DoorTimes, Pickups
 from edge.ports import DoorSensor, Frame, Indicator, Lock, LockError
 from edge.redeem import Redeemer
 from edge.standing import place_of
+from edge.store.claims import DEADLINE_S
 from edge.store.floor import time_floor_s
 from edge.store.opening import Opened, StoreState, open_store
+from edge.store.store import FILE as STORE_FILE
 from edge.store.store import Store
 from edge.supervise import Supervisor
 from edge.token.roots import Roots
@@ -230,7 +234,7 @@ def build_scanner(
     health = Health(limit_s=_STUCK_AFTER_S)
     for name, detail in parts.problems.items():
         health.set_problem(name, detail)
-    opened = _open(profile, data)
+    opened = _open(profile, _store_folder(profile, data))
     if opened.state not in (StoreState.READY, StoreState.NEW):
         health.set_problem(opened.state.value, opened.detail)
     store = opened.store
@@ -249,7 +253,7 @@ def build_scanner(
         clock=clock,
         log=log,
         notify=notify,
-        store_is_back=lambda: _open_and_close(profile, data),
+        store_is_back=lambda: _open_and_close(profile, _store_folder(profile, data)),
         devices=parts.problems_now,
     )
     with ExitStack() as releases:
@@ -284,6 +288,12 @@ def _frames(profile: Profile, parts: Parts, hold_off: HoldOff) -> Frames:
         scan_s=profile.trigger.scan_s,
         at_sleep=lambda: hold_off.fresh((), time.monotonic()),
     )
+
+
+def _store_folder(profile: Profile, data: Path) -> Path:
+    """A device that is nobody yet keeps no store under a name that it will not have."""
+    enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
+    return data if enrolled else data / UNENROLLED
 
 
 def _open(profile: Profile, data: Path) -> Opened:
@@ -328,8 +338,15 @@ def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail
         grace_s=profile.locker.grace_s,
         random_bytes=secrets.token_bytes,
         unavailable=detail,
+        claim_within_s=None if profile.mqtt is None else DEADLINE_S,
     )
-    return Gate(redeemer, anchors, audiences=audiences_of(profile), policy=verify_policy_of(profile))
+    return Gate(
+        redeemer,
+        anchors,
+        audiences=audiences_of(profile),
+        policy=verify_policy_of(profile),
+        desk=None if store is None else desk_of(profile, store, secrets.token_bytes),
+    )
 
 
 def _pickups(

@@ -54,6 +54,7 @@ class Daemon:
     log: FilteringBoundLogger
     engines: tuple[Codes, ...] = ()
     errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
+    admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
 
     def run(self, stop: threading.Event) -> None:
         """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
@@ -99,6 +100,10 @@ class Daemon:
 
     def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
         """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
+        if self.admit is not None and (device := self.admit(symbol.content)) is not None:
+            self.panel.result(Signal.WAIT, self.clock.monotonic_s())
+            self.log.info("enrolment_code", names=device)
+            return
         outcome = self.gate.judge(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
         self.panel.result(signal, self.clock.monotonic_s())

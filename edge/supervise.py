@@ -98,6 +98,10 @@ class Supervisor:
         """What the lamps show between scans."""
         return Signal.FAULT if self._health.problems else Signal.IDLE
 
+    def note_problem(self, name: str, detail: str | None) -> None:
+        """Raise or clear a problem that another part has found."""
+        self._problem(name, detail)
+
     def scanned(self, outcome: Redemption, total_ms: float, signal: Signal) -> None:
         """Remember a scan, to be completed in the journal when there is time."""
         self._scans[outcome.reason.value] = self._scans.get(outcome.reason.value, 0) + 1

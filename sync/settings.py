@@ -30,6 +30,7 @@ from edge.token import cbor
 from edge.token.document import DocumentFault, Keyring
 from edge.token.rejection import Refused
 from sync.config_wire import ConfigReport, ReportedError, ReportedRefusal
+from sync.revocation import Leaver
 from sync.wire import Fault
 
 MOST_DOCUMENTS: Final = 16  # in one message
@@ -62,6 +63,7 @@ class SettingsDesk:
         keys: Callable[[], Keyring],
         try_link: TryLink,
         log: Any,  # a structlog logger
+        leaver: Leaver | None = None,
     ) -> None:
         self._folder = folder
         self._shipped = shipped
@@ -81,7 +83,7 @@ class SettingsDesk:
         self._reported: bytes | None = None
         self._written: tuple[State, int, str | None] | None = None  # what the last report was made of
         self._report_now = b""
-        self.blocked: str | None = None  # said in the report
+        self._leaver = leaver
 
     def take(self, payload: bytes, now: Instant) -> None:
         """Take what came on a ``dn/cfg`` topic: a CBOR array of signed documents. Raises OSError for the disk."""
@@ -123,9 +125,13 @@ class SettingsDesk:
         """The process goes on as it is with the plan that is chosen now: nothing in it concerns the broker."""
         self._running = self._folder.state().choice
 
+    @property
+    def _blocked(self) -> str | None:
+        return None if self._leaver is None else self._leaver.blocked
+
     def report(self) -> bytes | None:
         """What to publish, retained, when it is news; ``reported`` follows once it is under way."""
-        made_of = (self._folder.state(), self._refusals, self.blocked)
+        made_of = (self._folder.state(), self._refusals, self._blocked)
         if made_of != self._written:
             self._written, self._report_now = made_of, self._report().model_dump_json().encode()
         return None if self._report_now == self._reported else self._report_now
@@ -137,6 +143,8 @@ class SettingsDesk:
     # Reading
 
     def _offer(self, raw: bytes, now: Instant) -> None:
+        if self._leaver is not None and self._leaver(raw, now):
+            return
         digest = digest_of(raw)
         with self._folder.locked() as state:
             if state.has_denied(digest) or digest in self._refused or _is_seen(state, digest):
@@ -303,7 +311,7 @@ class SettingsDesk:
             kind=self._facts.kind,
             software=self._facts.software,
             certificate_expires_s=self._facts.certificate_expires_s,
-            blocked=self.blocked,
+            blocked=self._blocked,
             shipped=pushable_part(merge_all(self._shipped, ())),
         )
 

@@ -17,7 +17,9 @@ from edge.settings import state as states
 from edge.settings.document import Me
 from edge.settings.folder import SettingsFolder
 from edge.settings.running import load_running, shipped
+from edge.store.store import Store
 from edge.token.document import Keyring
+from sync.revocation import Leaver
 from sync.session import Endpoint, Session
 from sync.settings import Facts, SettingsDesk
 from sync.topics import device_filters
@@ -40,7 +42,14 @@ def endpoint_of(mqtt: Mqtt, device: str) -> Endpoint:
 
 
 def make_desk(
-    profile_file: Path, data: Path, profile: Profile, *, keys: Callable[[], Keyring], session: Session, log: Any
+    profile_file: Path,
+    data: Path,
+    profile: Profile,
+    *,
+    store: Store,
+    keys: Callable[[], Keyring],
+    session: Session,
+    log: Any,
 ) -> SettingsDesk:
     """The desk of the device that ``profile`` names. ``session`` makes way for trials of other links."""
     base = shipped(profile_file, data)
@@ -51,16 +60,18 @@ def make_desk(
         session.close()  # the broker knows one connection of a device: the other would push it off
         return try_broker(endpoint_of(mqtt, device.id), device_filters(device.tenant, device.id, device.site))
 
+    me = Me(
+        tenant=device.tenant,
+        device=device.id,
+        site=device.site,
+        groups=device.groups,
+        agent_version=version("edge-scanner"),
+    )
     return SettingsDesk(
         SettingsFolder(data),
         base if isinstance(base, dict) else {},
-        me=Me(
-            tenant=device.tenant,
-            device=device.id,
-            site=device.site,
-            groups=device.groups,
-            agent_version=version("edge-scanner"),
-        ),
+        me=me,
+        leaver=Leaver(store, data, me=me, keys=keys, log=log),
         facts=Facts(
             kind=device.kind,
             software=version("edge-scanner"),

@@ -21,10 +21,13 @@ from edge.capture.worker import CaptureState, CaptureStatus
 from edge.config import ConfigError, Profile
 from edge.daemon import Daemon
 from edge.decode.holdoff import HoldOff
-from edge.ports import Frame
+from edge.enrolment.admission import Admission
+from edge.enrolment.identity import why_blocked
+from edge.enrolment.post import Post
+from edge.ports import Frame, Signal
 from edge.settings import state as states
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import Running, load_running
+from edge.settings.running import IDENTITY, Running, load_running
 from edge.settings.state import Phase, State, Wrong, patience_s
 
 WHO: Final = "scanner"
@@ -102,8 +105,9 @@ class Shifts:
         try:
             running, parts = self._equipped(running)
             with self.open(running.profile, parts, self._carried(running.profile)) as daemon:
-                watch = _Watch(self._folder, running, parts.capture, self.log)
+                watch = _Watch(self.data, running, parts.capture, self.log)
                 daemon.errand = watch
+                daemon.admit = watch.admit
                 self._hold_off = daemon.hold_off
                 self._enter_probation(running)
                 self.log.info("settings", hash=running.digest, ms=round((time.monotonic() - began_s) * 1000, 1))
@@ -236,11 +240,22 @@ def _path_of(problem: str) -> str:
     return next((path for prefix, path in _PATHS.items() if problem.startswith(prefix)), "")
 
 
+def _mark(path: Path) -> tuple[int, int] | None:
+    """What changes when a file is replaced; None when there is none."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_ino, status.st_mtime_ns
+    return None
+
+
 class _Watch:
     """Done between turns: looks for settings to change to, and judges those on probation."""
 
-    def __init__(self, folder: SettingsFolder, running: Running, capture: Capturing, log: FilteringBoundLogger) -> None:
-        self._folder = folder
+    def __init__(self, data: Path, running: Running, capture: Capturing, log: FilteringBoundLogger) -> None:
+        self._data = data
+        self._folder = SettingsFolder(data)
+        self._admission = Admission(Post(data))
+        self._identity = _mark(data / IDENTITY)
         self._running = running
         self._capture = capture
         self._log = log
@@ -256,14 +271,31 @@ class _Watch:
         if now_s < self._due_s:
             return
         self._due_s = now_s + LOOK_EVERY_S
+        self._look_after_identity(daemon)
         state = self._folder.state()
         if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
             with suppress(OSError):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
-        if state.phase is Phase.STAGED or state.choice != self._running.digest:
+        other = _mark(self._data / IDENTITY) != self._identity
+        if state.phase is Phase.STAGED or state.choice != self._running.digest or other:
             self._change_when_idle(daemon, now_s)
         else:
             self._wanted_since_s = None
+
+    def admit(self, content: bytes) -> str | None:
+        """Pass an enrolment code on to sync."""
+        try:
+            return self._admission.offer(content)
+        except OSError as error:
+            self._log.error("enrolment_code_not_kept", detail=str(error))
+            return None
+
+    def _look_after_identity(self, daemon: Daemon) -> None:
+        daemon.supervisor.note_problem("blocked_device", why_blocked(self._data))
+        outcome = self._admission.outcome()
+        if outcome is not None:
+            daemon.panel.result(Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s())
+            self._log.info("enrolment", enrolled=outcome.enrolled, reason=outcome.reason, detail=outcome.detail)
 
     def _change_when_idle(self, daemon: Daemon, now_s: float) -> None:
         if self._wanted_since_s is None:

@@ -13,6 +13,9 @@ COMMANDS = {
     "push": "sync.fleet.push:push",
     "status": "sync.fleet.look:status",
     "watch": "sync.fleet.look:watch",
+    "enrol": "sync.fleet.enrol:enrol",
+    "revoke": "sync.fleet.revoke:revoke",
+    "recover": "sync.fleet.revoke:recover",
     "orders": "sync.fleet.look:orders",
     "exceptions": "sync.fleet.look:exceptions",
 }

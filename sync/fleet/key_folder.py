@@ -1,7 +1,7 @@
 """A fleet's keys in a folder: one PEM file a purpose, readable by the owner alone.
 
 ``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
-``configuration.pem``, ``enrolment.pem`` and ``claim.pem`` (answers to claims) what their names say;
+``configuration.pem``, ``enrolment.pem``, ``claim.pem`` (answers to claims) and ``operators.pem`` what their names say;
 ``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
 ``fleet.json`` holds the issuer's name, the keys' window and the version of the last trust list.
 """
@@ -24,6 +24,7 @@ from edge.token.roots import Roots
 ROOT = "root"
 LISTED = (
     Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.CLAIM,
+    Purpose.OPERATORS,
 )  # fmt: skip
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"

@@ -67,7 +67,7 @@ def issue_client(authority: Authority, name: str, *, now_s: int, days: int = 825
 
 
 def issue_for(
-    authority: Authority, name: str, public_key: ec.EllipticCurvePublicKey, *, now_s: int, days: int
+    authority: Authority, name: str, public_key: ec.EllipticCurvePublicKey, *, now_s: int, days: float
 ) -> x509.Certificate:
     """A certificate for a device that keeps its key to itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -124,7 +124,7 @@ def _end(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now_s: int, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now_s: int, days: float
 ) -> x509.CertificateBuilder:
     now = datetime.fromtimestamp(now_s, UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)

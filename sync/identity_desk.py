@@ -1,0 +1,73 @@
+"""Who this device is, in its sync process: takes codes from the scanner to the enrolment desk, and renews."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from edge.clock import WallClock
+from edge.enrolment.post import Post
+from edge.instant import Instant
+from edge.notify import notify
+from edge.token.document import Keyring
+from sync.enrolment import EnrolmentError, Renewal, enrol
+
+LOOK_EVERY_S: Final = 0.5
+AGAIN_S: Final = 15.0  # after the desk could not be reached
+
+
+class IdentityDesk:
+    """``keys`` is what the device believes; None while it belongs to no fleet. Monotonic seconds."""
+
+    def __init__(self, data: Path, *, keys: Callable[[], Keyring] | None, now: Callable[[], Instant], log: Any) -> None:
+        self._data = data
+        self._post = Post(data)
+        self._keys = keys
+        self._now = now
+        self._log = log
+        self._renewal = Renewal(data, now_s=lambda: now().unix_s, log=log)
+        self._due_s = 0.0
+        self._tried = ""
+
+    def step(self, monotonic_s: float) -> bool:
+        """True when this device is somebody else than before, or has another certificate."""
+        if monotonic_s < self._due_s:
+            return False
+        self._due_s = monotonic_s + LOOK_EVERY_S
+        text = self._post.waiting()
+        if text is None:
+            return self._keys is not None and self._renewal.step(monotonic_s)
+        return self._enrol(text, monotonic_s)
+
+    def _enrol(self, text: str, monotonic_s: float) -> bool:
+        try:
+            identity = enrol(text, self._data, keys=None if self._keys is None else self._keys(), now=self._now())
+        except EnrolmentError as error:
+            self._log.warning("not_enrolled", reason=error.reason, detail=error.detail)
+            if error.again:
+                self._due_s = monotonic_s + AGAIN_S  # the code waits; it expires by itself, at the desk
+            else:
+                self._post.answer(text, enrolled=False, reason=error.reason, detail=error.detail)
+            return False
+        except (OSError, ValueError, KeyError) as error:
+            self._log.error("not_enrolled", reason="failed", detail=f"{type(error).__name__}: {error}")
+            self._post.answer(text, enrolled=False, reason="failed", detail=str(error))
+            return False
+        self._log.info("enrolled", dev=identity.device)
+        self._post.answer(text, enrolled=True, reason="enrolled", detail=identity.device)
+        return True
+
+
+def wait_for_identity(data: Path, stopping: list[int], log: Any) -> bool:
+    """Wait for the scanner to see an enrolment code, and enrol. False when asked to stop instead."""
+    clock = WallClock(0)
+    desk = IdentityDesk(data, keys=None, now=clock.now, log=log)
+    notify("READY=1")
+    while not stopping:
+        notify("WATCHDOG=1")
+        if desk.step(time.monotonic()):
+            return True
+        time.sleep(LOOK_EVERY_S)
+    return False

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, assert_never
 
+from edge.claim_result import ClaimResult
 from edge.config import Policy
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
@@ -47,6 +48,8 @@ class Decision:
     reopening: bool = False  # those doors were opened before
     risks: tuple[Risk, ...] = ()
     prior: Use | None = None  # with ALREADY_REDEEMED: when
+    claim: str | None = None  # the claim that it rests on
+    ask_home: bool = False  # whoever has authority over it could say more: worth a claim while online
 
 
 def decide(
@@ -114,10 +117,12 @@ def _case(  # noqa: PLR0917 - positional for speed
     in_parts = units == 1 and bool(minor) and claims.kind is Kind.WRITE_OFF
     if in_parts:
         left = (minor or 0) - sum(use.amount_minor or 0 for use in standing.uses)
+        left -= 0 if standing.claimed is None else standing.claimed.used_minor
         wanted = left if asked.amount_minor is None else asked.amount_minor
         value_minor: int | None = wanted
     else:
         left = units - sum(use.units for use in standing.uses)
+        left -= 0 if standing.claimed is None else standing.claimed.used
         wanted = asked.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
     return _Case(
@@ -277,26 +282,56 @@ def _left(case: _Case) -> Decision | None:
     return None
 
 
+def _answer(case: _Case) -> Decision | None:
+    """What the authority of its home said, where it was asked."""
+    claimed = case.standing.claimed
+    if claimed is None:
+        return None
+    match claimed.result:
+        case ClaimResult.GRANTED:
+            return None
+        case ClaimResult.SPENT:
+            return _no(Verdict.ALREADY_REDEEMED, f"elsewhere, says {claimed.authority}")
+        case ClaimResult.HELD:
+            return _no(Verdict.NEEDS_ONLINE, "another device is honouring it now: try again shortly")
+        case ClaimResult.NOT_READY:
+            return _no(Verdict.NOT_READY, f"says {claimed.authority}")
+        case ClaimResult.UNKNOWN:
+            return _no(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
+        case _:
+            assert_never(claimed.result)
+
+
 def _authority(case: _Case) -> Decision | None:
-    """Whether this device may honour it without asking: homes and floor limits (REDEMPTION's table, offline)."""
+    """Whether this device may honour it: homes, claims and floor limits (REDEMPTION's table)."""
     order, policy = case.entitlement, case.policy
-    if order is None:
-        if case.claims.kind is Kind.PICKUP and case.place.compartments:
-            return _no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
-        if policy.offline_unknown == "refuse":
-            return _no(Verdict.NEEDS_ONLINE, "not in the cache")
-    elif order.home_device is None and policy.offline_site_home == "refuse":
-        return _no(Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it")
+    if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
+        return _no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
+    if _may_ask(case):
+        if order is None and policy.offline_unknown == "refuse":
+            return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
+        if order is not None and policy.offline_site_home == "refuse":
+            return _ask_home(Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it")
     if _floor_applies(case):
         over = _over_floor(case)
-        return None if over is None else _no(Verdict.OVER_FLOOR_LIMIT, over)
+        if over is not None:
+            return Decision(verdict=Verdict.OVER_FLOOR_LIMIT, detail=over, ask_home=_may_ask(case))
     return None
 
 
-def _floor_applies(case: _Case) -> bool:
+def _ask_home(verdict: Verdict, detail: str) -> Decision:
+    return Decision(verdict=verdict, detail=detail, ask_home=True)
+
+
+def _may_ask(case: _Case) -> bool:
+    """Whether another device may have authority over it, and has not been asked."""
     order = case.entitlement
+    return (order is None or order.home_device is None) and case.standing.claimed is None
+
+
+def _floor_applies(case: _Case) -> bool:
     unsure_when = case.now.trust is ClockTrust.FLOOR_ONLY and case.claims.kind.code not in case.policy.floor_only_kinds
-    return order is None or order.home_device is None or unsure_when
+    return unsure_when or _may_ask(case)
 
 
 def _over_floor(case: _Case) -> str | None:
@@ -330,7 +365,7 @@ def _blocked(case: _Case) -> Decision | None:
 
 
 _RULES: tuple[Callable[[_Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
-_RULES += (_pickup_under_way, _conditions, _left, _authority, _operator, _blocked)
+_RULES += (_pickup_under_way, _conditions, _left, _answer, _authority, _operator, _blocked)
 
 
 def _accept(case: _Case) -> Decision:
@@ -343,18 +378,25 @@ def _accept(case: _Case) -> Decision:
         amount_minor=case.value_minor,
         doors=order.compartments if order is not None and to_open else (),
         risks=_risks(case),
+        claim=None if case.standing.claimed is None else case.standing.claimed.id,
+        ask_home=_may_ask(case),
     )
 
 
 def _risks(case: _Case) -> tuple[Risk, ...]:
     order, heard_s = case.entitlement, case.standing.heard_s
+    asked = case.standing.claimed is not None
     risks = []
-    if order is None:
+    if not asked and order is None:
         risks.append(Risk.NOT_IN_CACHE)
-    elif order.home_device is None:
+    elif not asked and order is not None and order.home_device is None:
         risks.append(Risk.SITE_HOME)
     if case.now.trust is ClockTrust.FLOOR_ONLY:
         risks.append(Risk.CLOCK_FLOOR_ONLY)
-    if order is not None and (heard_s is None or case.now.unix_s - heard_s > case.policy.orders_max_age_s):
+    if (
+        not asked
+        and order is not None
+        and (heard_s is None or case.now.unix_s - heard_s > case.policy.orders_max_age_s)
+    ):
         risks.append(Risk.ORDERS_STALE)
     return tuple(risks)

@@ -6,12 +6,13 @@ import json
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from edge.claim_result import ClaimResult
 from edge.config import Policy
 from edge.decision import Decision, decide
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
 from edge.operators.roles import Operator, Role
-from edge.standing import Asked, Door, Exposure, Place, Standing, Use
+from edge.standing import Asked, Claimed, Door, Exposure, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 
 # The order is the text's format: a field may be added at the end, none may go or move.
@@ -27,9 +28,12 @@ _STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
 
+_REST = ("id", "used", "used_minor", "authority")  # of what a claim was answered
+
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)
 _standing_values = attrgetter(*_STANDING)
+_claimed_values = attrgetter("result", *_REST)
 _use_values = attrgetter(*_USE)
 _write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
 
@@ -59,13 +63,15 @@ def dump_facts(facts: Facts) -> str:
         (facts.asked.units, facts.asked.amount_minor),
         facts.operator,
         facts.utc_offset_s,
+        standing.claimed and _claimed_values(standing.claimed),
     ])  # fmt: skip
 
 
 def load_facts(text: str) -> Facts:
     """Read what ``dump_facts`` wrote."""
     claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = json.loads(text)
-    operator, utc_offset_s = later or (None, 0)
+    latest: list[Any] = [*later, *(None, 0, None)[len(later) :]]  # what an older text does not have
+    operator, utc_offset_s, claimed = latest
     standing = Standing(
         entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
         uses=tuple(Use(**dict(zip(_USE, use, strict=False))) for use in uses),
@@ -74,6 +80,7 @@ def load_facts(text: str) -> Facts:
             for name, live, emptied, ended_s in doors
         ),
         exposure=Exposure(uses_today=exposure[0], amount_minor=exposure[1]),
+        claimed=claimed and Claimed(result=ClaimResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))),
         **dict(zip(_STANDING, known, strict=False)),
     )
     return Facts(

@@ -8,23 +8,29 @@ and then nothing was honoured.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from edge.claim_result import ClaimResult
 from edge.config import Policy
 from edge.decision import Decision, decide
 from edge.facts import Facts, dump_policy
 from edge.instant import Instant
 from edge.local_time import utc_offset_of
+from edge.operators.outcome import SignIn
 from edge.operators.session import Session, session_in, touch
-from edge.standing import Asked, Place, Standing
+from edge.standing import Asked, Claimed, Place, Standing
+from edge.store import claims as claiming
 from edge.store import journal, ledger
+from edge.store.claims import Answer, Ask, Grant
 from edge.store.journal import Entry
 from edge.store.outbox import OutboxPlace, append
-from edge.store.standing import read_standing
+from edge.store.presence import is_online
+from edge.store.standing import PendingAsk, read_standing
 from edge.store.store import Store, StoreUnavailableError
-from edge.token.claims import Claims, Refusal
+from edge.token.claims import Claims, Kind, Refusal
 from edge.token.rejection import Rejection
 from edge.uuid7 import uuid7
 from edge.verdict import Verdict
@@ -34,7 +40,7 @@ from edge.verdict import Verdict
 class Redemption:
     """What came of a scan. ``ledger_id`` and ``intents`` are set only when it was honoured."""
 
-    reason: Verdict | Rejection
+    reason: Verdict | Rejection | SignIn
     detail: str
     claims: Claims | None
     decision: Decision | None = None
@@ -60,15 +66,21 @@ class Redeemer:
         grace_s: float,
         random_bytes: Callable[[int], bytes],
         unavailable: str = "no store",
+        claim_within_s: float | None = None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        """``claim_within_s``: how long whoever has authority over a code may take to answer; None: nobody is asked."""
         self._store = store
         self._place = place
         self._policy = policy
         self._grace_s = grace_s
         self._random_bytes = random_bytes
         self._unavailable = unavailable
+        self._claim_within_s = claim_within_s
+        self._monotonic_ns = monotonic_ns
         self._utc_offset = utc_offset_of(policy.timezone)
         self._document = dump_policy(place, policy, grace_s)
+        self._folder = None if store is None else store.path.parent
         self._policy_no: int | None = None  # known once a transaction that named it is on disk
 
     def redeem(
@@ -83,14 +95,34 @@ class Redeemer:
         if self._store is None:
             return self._nothing(claims, self._unavailable)
         try:
-            with self._store.transaction() as connection:
-                scan = _Scan(claims, now, asked, session_in(connection, now), decode_ms)
-                policy_no = self._policy_no or journal.policy_number(connection, self._document)
-                redemption = self._redeem(connection, scan, policy_no)
-            self._policy_no = policy_no
+            may_ask = self._claim_within_s is not None
+            redemption = self._attempt(self._store, claims, now, asked, decode_ms, may_ask=may_ask)
+            if isinstance(redemption, Ask):
+                answer = claiming.claim(self._store, redemption, now, monotonic_ns=self._monotonic_ns)
+                redemption = self._attempt(self._store, claims, now, asked, decode_ms, answer=answer)
+            assert isinstance(redemption, Redemption)
             return redemption
         except (StoreUnavailableError, sqlite3.Error) as error:
             return self._nothing(claims, str(error))
+
+    def _attempt(  # noqa: PLR0917 - positional for speed
+        self,
+        store: Store,
+        claims: Claims,
+        now: Instant,
+        asked: Asked,
+        decode_ms: float | None,
+        *,
+        may_ask: bool = False,
+        answer: Answer | None = None,
+    ) -> Redemption | Ask:
+        """Decide and write in one transaction; or write nothing and return what the authority is to be asked."""
+        with store.transaction() as connection:
+            scan = _Scan(claims, now, asked, session_in(connection, now), decode_ms)
+            policy_no = self._policy_no or journal.policy_number(connection, self._document)
+            redemption = self._redeem(connection, scan, policy_no, may_ask=may_ask, answer=answer)
+        self._policy_no = policy_no
+        return redemption
 
     def refuse(self, refusal: Refusal, now: Instant, *, decode_ms: float | None = None) -> Redemption:
         """Journal a code that was not believed; tell the platform where the signature held."""
@@ -116,12 +148,17 @@ class Redeemer:
         except (StoreUnavailableError, sqlite3.Error):
             return refused  # refused all the same
 
-    def _redeem(self, connection: sqlite3.Connection, scan: _Scan, policy_no: int) -> Redemption:
+    def _redeem(
+        self, connection: sqlite3.Connection, scan: _Scan, policy_no: int, *, may_ask: bool, answer: Answer | None
+    ) -> Redemption | Ask:
         claims = scan.claims
         operator = None if scan.session is None else scan.session.operator
         if scan.session is not None:
             touch(connection, scan.session, scan.now)
-        standing, place = read_standing(connection, claims.cti, scan.now)
+        claimed, grant = (None, None) if answer is None else self._claimed(connection, claims, answer)
+        standing, place, pending = read_standing(connection, claims.cti, scan.now, claimed)
+        if pending is not None and claims.kind is Kind.WRITE_OFF:
+            scan = scan._replace(asked=_asked(pending, scan))
         utc_offset_s = self._utc_offset(scan.now.unix_s)
         decision = decide(
             claims,
@@ -134,6 +171,12 @@ class Redeemer:
             operator=operator,
             utc_offset_s=utc_offset_s,
         )
+        if may_ask and decision.ask_home and self._folder is not None and is_online(self._folder):
+            return self._question(scan, standing)
+        if pending is not None and claims.kind is Kind.WRITE_OFF:
+            connection.execute("DELETE FROM asked")  # for one scan, whatever comes of it
+        if grant is not None and decision.verdict.honoured and decision.continues is None:
+            claiming.spend(connection, grant)
         ledger_id: int | None = None
         intents: tuple[int, ...] = ()
         if decision.verdict.honoured:
@@ -162,6 +205,32 @@ class Redeemer:
             journal_id=journal.write(connection, entry),
             intents=intents,
         )
+
+    def _question(self, scan: _Scan, standing: Standing) -> Ask:
+        """What whoever has authority over a code is asked: leave to honour it here, now."""
+        order, claims = standing.entitlement, scan.claims
+        within_ns = int((self._claim_within_s or 0) * 1e9)
+        return Ask(
+            id=self._event_id(scan.now),
+            cti=claims.cti,
+            units=scan.asked.units,
+            sold=0 if order is None else order.quantity,
+            sold_minor=None if order is None else order.amount_minor,
+            due_ns=self._monotonic_ns() + within_ns,
+        )
+
+    def _claimed(
+        self, connection: sqlite3.Connection, claims: Claims, answer: Answer
+    ) -> tuple[Claimed | None, Grant | None]:
+        """The answer as a fact of the verdict; leave that came late, or was used before, is none."""
+        said = Claimed(
+            result=answer.result, id=answer.id, used=answer.used, used_minor=answer.used_minor,
+            authority=answer.authority,
+        )  # fmt: skip
+        if answer.result is not ClaimResult.GRANTED:
+            return said, None
+        grant = claiming.granted_in(connection, claims.cti, self._monotonic_ns())
+        return (said, grant) if grant is not None and grant.id == answer.id else (None, None)
 
     def _honour(
         self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, place: OutboxPlace, decision: Decision
@@ -222,3 +291,10 @@ class _Scan(NamedTuple):
     def operator(self) -> str | None:
         """Who is named in what is written."""
         return None if self.session is None else self.session.operator_id
+
+
+def _asked(pending: PendingAsk, scan: _Scan) -> Asked:
+    """What was typed for this scan, if whoever typed it is still signed in and it is not too old."""
+    if pending.operator != scan.operator or scan.now.unix_s >= pending.until_s:
+        return scan.asked
+    return Asked(units=pending.units, amount_minor=pending.amount_minor)

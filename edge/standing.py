@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge.claim_result import ClaimResult
 from edge.config import Profile
 from edge.entitlement import Entitlement
 from edge.token.claims import Kind
@@ -76,6 +77,17 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What the authority of its home said just now to this device's claim. It rests on a signature (law 4)."""
+
+    result: ClaimResult
+    id: str  # of the claim; the event names it
+    used: int = 0  # by other devices
+    used_minor: int = 0
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What the store knows about a code, read in the transaction that decides on it."""
 
@@ -88,3 +100,4 @@ class Standing:
     blocked: str | None = None
     heard_s: int | None = None  # when the platform was last heard
     exposure: Exposure = Exposure()
+    claimed: Claimed | None = None  # None: not asked, or no answer in time

@@ -59,7 +59,7 @@ def write_use(
 ) -> int:
     """Write an honoured decision and its event in the caller's transaction; return the ledger row's id."""
     risk = " ".join(decision.risks) or None
-    body = {
+    body: dict[str, object] = {
         "cti": claims.cti.hex(),
         "order": claims.order_id,
         "kind": claims.kind.code,
@@ -73,6 +73,8 @@ def write_use(
         "doors": list(decision.doors),
         "kid": claims.kid.hex(),
     }
+    if decision.claim is not None:
+        body["claim"] = decision.claim
     append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
     row = (
         claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from edge.entitlement import Entitlement
 from edge.instant import ClockTrust, Instant
-from edge.standing import Door, Exposure, Standing, Use
+from edge.standing import Claimed, Door, Exposure, Standing, Use
 from edge.store.orders import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
 
@@ -20,8 +20,9 @@ _KNOWN = f"""
       EXISTS (SELECT 1 FROM ledger WHERE cti = ?1), d.blocked, f.heard_s,
       EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
       e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
+      a.operator, a.units, a.amount_minor, a.until_s,
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
-    FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
+    FROM device d CROSS JOIN feed f LEFT JOIN asked a LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """  # noqa: S608 - constants
 _SINCE = """
     SELECT e.status, d.blocked, EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
@@ -46,13 +47,23 @@ class Read(NamedTuple):
 
     standing: Standing
     place: OutboxPlace
+    pending: PendingAsk | None  # what somebody signed in typed for the next voucher
 
 
-def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> Read:
+class PendingAsk(NamedTuple):
+    """How much the next voucher is to be used for, as typed at the device."""
+
+    operator: str
+    units: int
+    amount_minor: int | None
+    until_s: int
+
+
+def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant, claimed: Claimed | None = None) -> Read:
     """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
     epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
-    entitlement = entitlement_of(row[7:]) if row[7] is not None else None
+    entitlement = entitlement_of(row[11:]) if row[11] is not None else None
     uses: tuple[Use, ...] = ()
     next_use_no = 1
     if seen_before:
@@ -68,8 +79,9 @@ def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant) -> R
         blocked=blocked,
         heard_s=heard_s,
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
+        claimed=claimed,
     )
-    return Read(standing, OutboxPlace(epoch_no, seq))
+    return Read(standing, OutboxPlace(epoch_no, seq), PendingAsk(*row[7:11]) if row[7] is not None else None)
 
 
 def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:

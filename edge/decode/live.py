@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from edge.decode import zxing
 from edge.decode.advice import Hint, hint_for, hint_for_parts
 from edge.decode.counters import RungCount
-from edge.decode.finders import finders
 from edge.decode.fusion import Fusion
 from edge.decode.ladder import Ladder, monotonic_ms
 from edge.decode.quad import Quad, box, scaled, side_px
@@ -139,7 +138,7 @@ class LiveDecoder:
         elif now_ms - self._seen_ms > _TRACK_MS:
             self._unread = 0
             if self._frames % _HINT_FRAMES == 0:
-                self.hint = hint_for_parts(scene.half, finders(scene.binary("half", 0.1)))
+                self.hint = hint_for_parts(scene.half, scene.finders("half", 0.1))
 
 
 class DeepDecoder:

@@ -57,15 +57,15 @@ class Mesh:
             self._across += across
             self._down += down
 
-    def grow(self, width: float) -> None:
-        """Settle afresh from the finder patterns outwards, a module or two at a time.
+    def grow(self, width: float, step: int | None = None) -> None:
+        """Settle afresh from the finder patterns outwards, ``step`` modules at a time (None: as the size allows).
 
         Where the grid has not settled yet it follows the curve of what has (a quadratic), so that it is never
         more than a small part of a module away when its turn comes, however far the code bends in all.
         """
         self._across[:] = self._down[:] = 0
         distance, curve = _from_finders(self._size)
-        for reach in range(1, self._size - 6, max(1, self._size // 20)):
+        for reach in range(1, self._size - 6, step or max(2, self._size // 16)):
             settled = distance <= reach
             across, down, weight = self._phases(self._edges() * settled[..., None], width)
             self._across += across * settled

@@ -22,10 +22,18 @@ from edge.ports import Symbol
 
 NAME = "relook"
 _LEAST_LIKENESS = 0.55  # below it what was located is not a code of that version there: no read was ever below 0.6
-_STAGES: tuple[Callable[[Mesh], None], ...] = (
+
+Stages = tuple[Callable[[Mesh], None], ...]
+QUICK: Stages = (
     lambda _: None,  # as located
     lambda mesh: mesh.settle(8.0, 3),  # a little off
     lambda mesh: mesh.grow(3.5),  # bent
+)
+PATIENT: Stages = (
+    lambda mesh: mesh.grow(3.5, 1),
+    lambda mesh: mesh.settle(3.0, 2),  # crumpled
+    lambda mesh: mesh.grow(2.0, 1),
+    lambda mesh: mesh.settle(5.0, 2),
 )
 
 
@@ -37,12 +45,18 @@ class Study:
     modules: Soft | None
 
 
-def study(grey: NDArray[np.uint8], place: zxing.Located, *, has_time: Callable[[], bool] = lambda: True) -> Study:
+def study(
+    grey: NDArray[np.uint8],
+    place: zxing.Located,
+    *,
+    stages: Stages = QUICK,
+    has_time: Callable[[], bool] = lambda: True,
+) -> Study:
     """Look closely at ``place`` in ``grey`` (height, width). ``has_time`` is asked between the steps."""
     plan = layout(place.version)
     mesh = Mesh(grey, place.quad, plan.size)
     best: tuple[float, Soft] | None = None
-    for bend in _STAGES:
+    for bend in stages:
         bend(mesh)
         soft = levelled(mesh.sample(STEP))
         plain = centres(soft)

@@ -5,7 +5,7 @@ Their order and the choice of transforms are measured, see docs/decoder.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from edge.decode import finders, relook, zbar, zxing
 from edge.decode.quad import scaled
 from edge.decode.scene import Grey, Scene, local_threshold, sharpened
-from edge.decode.zxing import Binarizer
+from edge.decode.zxing import Binarizer, Located
 from edge.ports import Symbol
 
 Read = tuple[Symbol, ...]
@@ -40,6 +40,15 @@ def closer(scene: Scene) -> Read:
         if found.symbol is not None:
             return (found.symbol,)
         scene.keep(place, found.modules)
+    return ()
+
+
+def patient(scene: Scene) -> Read:
+    """A last look, with slower bending of the mesh, at what a closer look took for a code and could not read."""
+    for place, _ in scene.take_studied():
+        found = relook.study(scene.grey, place, stages=relook.PATIENT, has_time=scene.has_time)
+        if found.symbol is not None:
+            return (found.symbol,)
     return ()
 
 
@@ -71,7 +80,16 @@ def zbar_half(scene: Scene) -> Read:
 
 def contours(of: str, window: float) -> Callable[[Scene], Read]:
     """A closer look where nested contours make a code: slanted, creased, bent codes."""
-    return lambda scene: _locate(scene, scene.binary(of, window), _SCALES[of])
+    return lambda scene: _closer_at(
+        scene, finders.locate(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+    )
+
+
+def two_finders(of: str, window: float) -> Callable[[Scene], Read]:
+    """A closer look where two finder patterns make a code whose third is hidden, burnt out or torn."""
+    return lambda scene: _closer_at(
+        scene, finders.locate_by_two(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+    )
 
 
 def sharpen(sigma_px: float, amount: float) -> Callable[[Scene], Read]:
@@ -98,7 +116,8 @@ def adaptive_double_sharp(scene: Scene) -> Read:
     """Black and white at twice the size, sharpened; and a closer look at its nested contours."""
     grey = sharpened(_double(scene.grey), 2.5, 2.0)
     binary = local_threshold(grey, 0.03)
-    return _look(scene, binary, scale=2.0, binarizer=Binarizer.FIXED) or _locate(scene, binary, 2.0)
+    read = _look(scene, binary, scale=2.0, binarizer=Binarizer.FIXED)
+    return read or _closer_at(scene, finders.locate(binary), 2.0)
 
 
 def zbar_full(scene: Scene) -> Read:
@@ -115,6 +134,7 @@ RUNGS = (
     Rung("zbar-half", zbar_half),
     Rung("adaptive-narrow", adaptive("smooth", 0.05)),
     Rung("contours", contours("smooth", 0.05)),
+    Rung("two-finders", two_finders("smooth", 0.05)),
     Rung("gamma-0.5", gamma(0.5)),
     Rung("sharpened", sharpen(1.3, 3.0)),
     Rung("closer-sharpened", closer),
@@ -123,6 +143,7 @@ RUNGS = (
 
 DEEP = (
     *RUNGS,
+    Rung("patient", patient),
     Rung("adaptive-half-wide", adaptive("half", 0.2)),
     Rung("adaptive-half-narrow", adaptive("half", 0.05)),
     Rung("global", global_threshold),
@@ -130,12 +151,14 @@ DEEP = (
     Rung("equalised-sharp", equalised_sharp),
     Rung("closer-equalised", closer),
     Rung("contours-half", contours("half", 0.2)),
+    Rung("two-finders-half", two_finders("half", 0.2)),
     Rung("contours-sharp", contours("sharp", 0.03)),
     Rung("doubled-sharp", doubled_sharp),
     Rung("equalised-double-sharp", equalised_double_sharp),
     Rung("closer-double", closer),
     Rung("adaptive-double-sharp", adaptive_double_sharp),
     Rung("zbar", zbar_full),
+    Rung("patient-double", patient),
 )
 
 # On a live camera: the first on every frame, then one of the others in turn. Only what costs little where there
@@ -162,8 +185,9 @@ def _look(scene: Scene, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer 
     return _at(scale, sighting.read)
 
 
-def _locate(scene: Scene, binary: Grey, scale: float) -> Read:
-    scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in finders.locate(binary))
+def _closer_at(scene: Scene, places: Iterable[Located], scale: float) -> Read:
+    """A closer look at places of a picture that is the scene times ``scale``."""
+    scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in places)
     return closer(scene)
 
 

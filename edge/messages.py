@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge.operators.outcome import SignIn as S
 from edge.signals import Reason
 from edge.token.rejection import Rejection as R
 from edge.verdict import Verdict as V
@@ -88,6 +89,21 @@ WORDS: Final[dict[Reason, Words]] = {
     R.DYNAMIC_STALE: _SCREENSHOT,
     R.DYNAMIC_INVALID: _FORGED,
     R.HOLDER_PROOF: _SCREENSHOT,
+    S.BADGE_NOT_SHOWN: Words("请先出示工牌，再输入密码", "Show the badge first, then enter its PIN"),
+    S.OPERATOR_LIST_MISSING: Words(
+        "设备没有人员名单，请联网后重试", "This device has no operator list yet. Connect it"
+    ),
+    S.OPERATOR_LIST_STALE: Words("人员名单已过期，请联网更新", "The operator list has expired. Connect the device"),
+    S.OPERATOR_UNKNOWN: Words(
+        "此工牌不能在本设备登录，请联系主管", "This badge may not sign in here. See a supervisor"
+    ),
+    S.OPERATOR_LOCKED_OUT: Words(
+        "密码错误次数过多，已锁定，请联系主管", "Too many wrong PINs. Wait, or ask a supervisor"
+    ),
+    S.PIN_NEEDED: Words("请输入密码", "Enter the PIN of this badge"),
+    S.PIN_WRONG: Words("密码错误", "Wrong PIN"),
+    S.SIGNED_IN: Words("已登录", "Signed in"),
+    S.SIGNED_OUT: Words("已退出登录", "Signed out"),
 }
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from edge.operators.outcome import SignIn
 from edge.ports import Signal
 from edge.token.rejection import Rejection
 from edge.verdict import Verdict
 
-Reason = Verdict | Rejection
+Reason = Verdict | Rejection | SignIn
 
 
 def signal_for(reason: Reason) -> Signal:
     """Return what to show for ``reason``: go, stop, "ask or come back", or "the device needs help"."""
     if isinstance(reason, Rejection):
         return _signal_for_rejection(reason)
+    if isinstance(reason, SignIn):
+        return _signal_for_sign_in(reason)
     return _signal_for_verdict(reason)
 
 
@@ -59,3 +62,15 @@ def _signal_for_rejection(rejection: Rejection) -> Signal:
             return Signal.FAULT
         case _:
             return Signal.STOP
+
+
+def _signal_for_sign_in(outcome: SignIn) -> Signal:
+    match outcome:
+        case SignIn.PIN_NEEDED | SignIn.SIGNED_IN | SignIn.SIGNED_OUT | SignIn.BADGE_NOT_SHOWN:
+            return Signal.WAIT
+        case SignIn.OPERATOR_UNKNOWN | SignIn.OPERATOR_LOCKED_OUT | SignIn.PIN_WRONG:
+            return Signal.STOP
+        case SignIn.OPERATOR_LIST_MISSING | SignIn.OPERATOR_LIST_STALE:
+            return Signal.FAULT
+        case _:
+            assert_never(outcome)

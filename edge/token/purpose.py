@@ -15,6 +15,7 @@ class Purpose(StrEnum):
     ORDER_FEED = "order_feed"
     CONFIGURATION = "configuration"
     ENROLMENT = "enrolment"
+    OPERATORS = "operators"  # who may sign in at devices, and the hashes of their PINs
     CLAIM = "claim"  # an answer to a claim: leave for one device to honour one entitlement now
 
     @property

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from edge.instant import ClockTrust
 from edge.messages import WORDS
+from edge.operators.outcome import SignIn
 from edge.pickup import DoorTimes, Pickups
 from edge.store import intents, journal, ledger, outbox
 from edge.store.exceptions import ExceptionKind
@@ -384,11 +385,12 @@ def live_and_ended(store):
 
 
 def test_no_two_reasons_share_a_code_and_each_has_its_words():
-    for reasons in (Verdict, Rejection, ExceptionKind):
+    for reasons in (Verdict, Rejection, SignIn, ExceptionKind):
         assert len({reason.value for reason in reasons}) == len(list(reasons)) == len(reasons.__members__)
     shared = {reason.value for reason in Verdict} & {reason.value for reason in Rejection}
     assert shared == {"expired", "revoked"}, "one code each, whether the token or the order says so"
-    assert {reason.value for reason in (*Verdict, *Rejection)} == {reason.value for reason in WORDS}
+    assert not {reason.value for reason in SignIn} & {reason.value for reason in (*Verdict, *Rejection)}
+    assert {reason.value for reason in (*Verdict, *Rejection, *SignIn)} == {reason.value for reason in WORDS}
 
 
 def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tmp_path):

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from edge.messages import WORDS, words_for
+from edge.operators.outcome import SignIn
 from edge.ports import Signal
 from edge.signals import signal_for
 from edge.token.rejection import Rejection
 from edge.verdict import Verdict
 
-REASONS = [pytest.param(reason, id=f"{type(reason).__name__}-{reason}") for reason in chain(Rejection, Verdict)]
+REASONS = [pytest.param(reason, id=f"{type(reason).__name__}-{reason}") for reason in chain(Rejection, Verdict, SignIn)]
 DOCS = Path(__file__).parents[2] / "docs" / "reason-codes.md"
 
 
@@ -30,7 +31,7 @@ def test_green_shows_only_for_what_was_honoured(reason):
 
 
 def test_words_exist_for_no_other_code():
-    assert set(WORDS) == set(chain(Rejection, Verdict))
+    assert set(WORDS) == set(chain(Rejection, Verdict, SignIn))
 
 
 @pytest.mark.parametrize("reason", REASONS)

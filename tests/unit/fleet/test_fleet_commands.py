@@ -68,6 +68,7 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
             "configuration.pem",
             "enrolment.pem",
             "claim.pem",
+            "operators.pem",
             "group.key",
         ),
         0o600,
@@ -81,7 +82,7 @@ def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
         Purpose.ROOT,
         Purpose.TRUST_LIST,
     }
-    assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 7
+    assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 8
 
 
 def test_keys_are_never_overwritten(fleet):

@@ -1,0 +1,19 @@
+"""What comes of showing a badge, of a PIN, and of signing out. One reason code each (law 8)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SignIn(StrEnum):
+    """Outcomes around a session, in the order in which they are tested."""
+
+    BADGE_NOT_SHOWN = "badge_not_shown"  # or too long ago
+    OPERATOR_LIST_MISSING = "operator_list_missing"
+    OPERATOR_LIST_STALE = "operator_list_stale"
+    OPERATOR_UNKNOWN = "operator_unknown"  # in no list, or not within the days that the list says
+    OPERATOR_LOCKED_OUT = "operator_locked_out"  # too many wrong PINs
+    PIN_NEEDED = "pin_needed"  # the badge is good; it opens nothing by itself
+    PIN_WRONG = "pin_wrong"
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"

@@ -14,7 +14,7 @@ from typing import Final
 
 from edge.instant import Instant
 from edge.store import conflicts, outbox
-from edge.store.epochs import leave_epoch
+from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
 from edge.store.outbox import OutboxRow, Settled
 from edge.store.store import Store
 from sync import wire
@@ -44,6 +44,7 @@ class Uplink:
         self._device = device
         self._window = window
         self._random_bytes = random_bytes
+        self._tag = random_bytes(4).hex()
         self._epoch = ""
         self._in_flight: deque[int] = deque()
         self._compared: dict[int, int] = {}  # first to last of answered batches that wait for one before them
@@ -89,8 +90,9 @@ class Uplink:
 
     def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
         """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
-        for refused in ack.rejected:
-            outbox.reject(self._store, epoch=ack.epoch, seq=refused.seq, reason=refused.reason, now=now)
+        if ack.tag not in ("", self._tag):
+            return Heard.NOTHING_NEW  # of another process under this identity, or of this one before it started
+        self._refused(ack, now)
         for conflict in ack.conflicts:
             conflicts.record_conflict(
                 self._store,
@@ -114,6 +116,14 @@ class Uplink:
             self._waiting_since_s = monotonic_s
         self._look = True
         return outcome
+
+    def _refused(self, ack: Ack, now: Instant) -> None:
+        """Set aside what the platform will not have. What stands under a number that is taken goes up under another."""
+        reused = {item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id}
+        send_again(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
+        for item in ack.rejected:
+            if item.seq not in reused:
+                outbox.reject(self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id)
 
     def _settle(self, ack: Ack, now: Instant) -> Heard:
         """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
@@ -181,7 +191,12 @@ class Uplink:
         settled_through = outbox.settled_through(self._store, self._epoch)
         events = events_of(rows, after_seq=after_seq or settled_through, until_bytes=wire.BATCH_BYTES)
         payload = wire.encode_batch(
-            self._device, self._epoch, settled_through, self._conflicts_through, [encoded for _, encoded in events]
+            self._device,
+            self._epoch,
+            settled_through,
+            self._conflicts_through,
+            [encoded for _, encoded in events],
+            tag=self._tag,
         )
         if not send(payload):
             return False
@@ -194,7 +209,8 @@ class Uplink:
     def _probe(self, send: Send, monotonic_s: float) -> None:
         epoch, _ = outbox.current_epoch(self._store)
         settled_through = outbox.settled_through(self._store, epoch)
-        if send(wire.encode_batch(self._device, epoch, settled_through, self._conflicts_through, [])):
+        probe = wire.encode_batch(self._device, epoch, settled_through, self._conflicts_through, [], tag=self._tag)
+        if send(probe):
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
             if self._waiting_since_s is None:

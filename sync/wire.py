@@ -29,6 +29,7 @@ Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Epoch = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]
 Ident = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]  # a UUIDv7 as text or hex
+Tag = Annotated[str, Field(pattern=r"^[0-9a-f]{0,16}$")]
 Cti = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Seconds = Annotated[int, Field(ge=0, lt=2**33)]
 Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
@@ -89,6 +90,7 @@ class _BatchHeader(_Addressed):
     epoch: Epoch
     settled_through: Count = 0  # what the device holds as acknowledged; the hub compares with what it has
     conflicts_through: Count = 0  # the newest conflict that the device has recorded
+    tag: Tag = ""  # of the process that sends; its acknowledgement carries it back
     events: Annotated[list[JsonValue], Field(max_length=1000)]
 
 
@@ -102,13 +104,15 @@ class Batch:
     conflicts_through: int
     events: tuple[Event, ...]
     bad: tuple[BadEvent, ...] = ()
+    tag: str = ""
 
 
 class Refused(_Message):
-    """An event that the platform will not take, ever."""
+    """An event that the platform will not take, ever. ``id`` is the event's, where it could be read."""
 
     seq: Seq
     reason: Word
+    id: Annotated[str, Field(max_length=40)] = ""
 
 
 class Conflict(_Message):
@@ -127,7 +131,8 @@ class Ack(_Addressed):
 
     The events from ``first`` to ``last`` are those of the batch that is answered: they were compared with what the
     platform holds and are durable or in ``rejected``. Of an epoch it holds every number through ``acked_through``,
-    which tells the two ends whether one of them has forgotten something.
+    which tells the two ends whether one of them has forgotten something. ``tag`` is the batch's: where two
+    devices have one identity, neither settles by what the other was told.
     """
 
     epoch: Epoch
@@ -135,6 +140,7 @@ class Ack(_Addressed):
     first: Count = 0
     last: Count = 0
     settled_through: Count = 0  # as the device said; when that is more, the platform has lost events
+    tag: Tag = ""
     rejected: list[Refused] = []
     conflicts: list[Conflict] = []
 
@@ -213,11 +219,15 @@ def encode(message: BaseModel) -> bytes:
     return message.model_dump_json().encode()
 
 
-def encode_batch(dev: str, epoch: str, settled_through: int, conflicts_through: int, events: list[bytes]) -> bytes:
+def encode_batch(
+    dev: str, epoch: str, settled_through: int, conflicts_through: int, events: list[bytes], *, tag: str = ""
+) -> bytes:
     """Put events, each already encoded, under one header. Without events it asks where the platform is."""
     fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
     if conflicts_through:
         fields["conflicts_through"] = conflicts_through
+    if tag:
+        fields["tag"] = tag
     header = json.dumps(fields, separators=(",", ":"))
     return header[:-1].encode() + b',"events":[' + b",".join(events) + b"]}"
 
@@ -249,7 +259,15 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
         else:
             return Malformed(Fault.WRONG_SHAPE, "events: an item without a usable seq")
     events.sort(key=lambda event: event.seq)
-    return Batch(header.dev, header.epoch, header.settled_through, header.conflicts_through, tuple(events), tuple(bad))
+    return Batch(
+        header.dev,
+        header.epoch,
+        header.settled_through,
+        header.conflicts_through,
+        tuple(events),
+        tuple(bad),
+        header.tag,
+    )
 
 
 def _event(item: JsonValue) -> Event | BadEvent | None:

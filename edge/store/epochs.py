@@ -1,6 +1,14 @@
-"""Leave a numbering of events that the platform has further than this store: an old copy was put back."""
+"""Leave a numbering of events that is not this store's alone: an old copy was put back, or a second device uses it.
+
+What the platform already has under other numbers stays; what it has *other* events under is sent again in the
+new epoch, so that nothing is lost.
+"""
 
 from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
 
 from edge.instant import Instant
 from edge.store.opening import RandomBytes, begin_epoch
@@ -19,3 +27,53 @@ def leave_epoch(store: Store, epoch: str, *, why: str, now: Instant, random_byte
         number = begin_epoch(connection, why=why, now_s=now.unix_s, random_bytes=random_bytes)
         connection.execute("UPDATE device SET epoch_no = ?", (number,))
         return True
+
+
+SEQUENCE_REUSED: Final = "sequence_reused"
+
+
+def send_again(store: Store, epoch: str, numbers: Mapping[int, str], *, now: Instant, random_bytes: RandomBytes) -> int:
+    """Events of ``epoch``, seq to id, whose numbers the platform has for others: send them in a later epoch.
+
+    Leaves ``epoch`` if events are still written in it, and raises that as a case. An event that is not
+    this store's own (its id differs) is left alone. Returns how many there were; 0 when they were sent again before.
+    """
+    with store.transaction() as connection:
+        found = connection.execute("SELECT no FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
+        ours = [] if found is None else [seq for seq in sorted(numbers) if _is_ours(connection, found[0], seq, numbers)]
+        if not ours:
+            return 0
+        (current,) = connection.execute("SELECT epoch_no FROM device").fetchone()
+        if current == found[0]:
+            why = f"{SEQUENCE_REUSED}: the platform has another event under {ours[0]} of {epoch}"
+            current = begin_epoch(connection, why=why, now_s=now.unix_s, random_bytes=random_bytes)
+            connection.execute("UPDATE device SET epoch_no = ?", (current,))
+            connection.execute(
+                "INSERT INTO exception (kind, cause, tried, raised_s) VALUES ('system_fault', ?, ?, ?)",
+                (f"{why}: an old copy of this store was put back, or another device has its identity",
+                 "sent again under new numbers; see that no other device uses this one's certificate", now.unix_s),
+            )  # fmt: skip
+        for seq in ours:
+            _move(connection, found[0], seq, current, now)
+        return len(ours)
+
+
+def _is_ours(connection: sqlite3.Connection, epoch_no: int, seq: int, numbers: Mapping[int, str]) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM outbox WHERE epoch_no = ? AND seq = ? AND rejected IS NULL AND id = ?",
+        (epoch_no, seq, numbers[seq]),
+    ).fetchone()
+    return row is not None
+
+
+def _move(connection: sqlite3.Connection, epoch_no: int, seq: int, to_epoch_no: int, now: Instant) -> None:
+    connection.execute(
+        "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust)"
+        " SELECT ?1, 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = ?1), 0), id, type, body, at_s, trust"
+        " FROM outbox WHERE epoch_no = ?2 AND seq = ?3",
+        (to_epoch_no, epoch_no, seq),
+    )
+    connection.execute(
+        "UPDATE outbox SET rejected = ?, rejected_s = ? WHERE epoch_no = ? AND seq = ?",
+        (SEQUENCE_REUSED, now.unix_s, epoch_no, seq),
+    )

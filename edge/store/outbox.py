@@ -131,15 +131,19 @@ def rewind(store: Store, *, epoch: str, to_seq: int) -> bool:
         return changed.rowcount == 1
 
 
-def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant) -> bool:
-    """The platform will not have this event: set it aside and raise it. False when it is unknown or was rejected."""
+def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id: str = "") -> bool:
+    """The platform will not have this event: set it aside and raise it. False when it is unknown or was rejected.
+
+    ``id``, where it is known, is the event's: another event under that number is left alone.
+    """
     with store.transaction() as connection:
         found = _epoch(connection, epoch)
         if found is None:
             return False
         changed = connection.execute(
-            "UPDATE outbox SET rejected = ?, rejected_s = ? WHERE epoch_no = ? AND seq = ? AND rejected IS NULL",
-            (reason, now.unix_s, found[0], seq),
+            "UPDATE outbox SET rejected = ?1, rejected_s = ?2 WHERE epoch_no = ?3 AND seq = ?4 AND rejected IS NULL"
+            " AND (?5 = '' OR id = ?5)",
+            (reason, now.unix_s, found[0], seq, id),
         )
         if changed.rowcount == 0:
             return False

@@ -7,6 +7,7 @@ has no holes and a refusal is repeated until the device has heard it.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -45,7 +46,7 @@ class _Effect:
 def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
     """Store ``batch`` in the caller's transaction and return the acknowledgement to send once it has committed."""
     fresh = repeated = 0
-    reused: dict[int, str] = {}
+    reused: list[Refused] = []
     also_tell: set[str] = set()
     refused = 0
     for event in batch.events:
@@ -59,7 +60,7 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
         elif event.type == wire.WITHHELD or _is_same(connection, batch, event):
             repeated += 1
         else:
-            reused[event.seq] = SEQUENCE_REUSED
+            reused.append(Refused(seq=event.seq, reason=SEQUENCE_REUSED, id=event.id))
             _keep_clash(connection, batch, event, now_s)
     for bad in batch.bad:
         refused += _insert_bad(connection, batch, bad, now_s)
@@ -76,7 +77,7 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
         reused=reused,
     )
     numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
-    ack = ack.model_copy(update={"first": min(numbers, default=0), "last": max(numbers, default=0)})
+    ack = ack.model_copy(update={"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag})
     return Taken(ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev}))
 
 
@@ -87,15 +88,15 @@ def acknowledgement(
     *,
     acked_through: int,
     settled_through: int,
-    reused: dict[int, str] | None = None,
+    reused: Iterable[Refused] = (),
 ) -> Ack:
     """What ``dev`` is to know. Every refusal that it has not settled yet is said again."""
     rows = connection.execute(
-        "SELECT seq, refused FROM event WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ?"
-        " ORDER BY seq LIMIT 1000",
-        (dev, epoch, settled_through),
+        "SELECT seq, refused, CASE WHEN type = ? THEN '' ELSE id END FROM event"
+        " WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ? ORDER BY seq LIMIT 1000",
+        (wire.WITHHELD, dev, epoch, settled_through),
     )
-    rejected = {**dict(rows.fetchall()), **(reused or {})}
+    rejected = [Refused(seq=seq, reason=reason, id=identity) for seq, reason, identity in rows.fetchall()]
     conflicts = connection.execute(
         "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
         (dev, MOST_CONFLICTS),
@@ -105,7 +106,7 @@ def acknowledgement(
         epoch=epoch,
         acked_through=acked_through,
         settled_through=settled_through,
-        rejected=[Refused(seq=seq, reason=reason) for seq, reason in sorted(rejected.items())],
+        rejected=sorted([*rejected, *reused], key=lambda refused: refused.seq),
         conflicts=[
             Conflict(no=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
             for no, cti, of, seq, other, ts in conflicts

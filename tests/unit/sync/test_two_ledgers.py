@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from edge.claim_result import ClaimResult
 from edge.instant import Instant
 from edge.store import exceptions, outbox
+from edge.store.conflicts import record_conflict
+from edge.store.epochs import send_again
 from edge.store.opening import open_store
 from edge.uuid7 import uuid7
 from sync import wire
@@ -291,12 +293,13 @@ def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(w
     world.calm(3)
     with opened.store.read() as connection:
         rows = connection.execute("SELECT id, seq, rejected FROM outbox ORDER BY seq").fetchall()
-    assert [(seq, rejected) for _, seq, rejected in rows] == [
-        (1, None), (2, "sequence_reused"), (3, "sequence_reused"), (4, "sequence_reused"), (5, None), (6, None),
-    ]  # fmt: skip
-    with world.hub.read() as connection:
-        held = {row[0] for row in connection.execute("SELECT id FROM event UNION SELECT id FROM clash")}
-    assert {identity for identity, *_ in rows} <= held
+    moved = [identity for identity, _, rejected in rows if rejected == "sequence_reused"]
+    assert len(moved) == 3
+    assert sorted(identity for identity, _, rejected in rows if rejected is None) == sorted({row[0] for row in rows})
+    held = [row["id"] for row in ledger.rows(world.hub) if row["refused"] is None]
+    assert sorted(held) == sorted({*held, *(row[0] for row in rows)}), "each once, in one epoch or the other"
+    (case,) = exceptions.cases(opened.store)
+    assert "another device has its identity" in case.cause
     assert outbox.backlog(opened.store).pending == 0
 
 
@@ -501,3 +504,61 @@ def test_batches_that_several_hubs_answer_in_any_order_settle_without_being_sent
     while world.down:
         world.hear()
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+
+
+def copied(world, name="kiosk-1"):
+    """A second device from a copy of the first one's card, with an uplink of its own."""
+    (world.folder / "copy").mkdir()
+    with world.stores[name].read() as connection:
+        copy = sqlite3.connect(world.folder / "copy" / "store.db")
+        connection.backup(copy)
+        copy.close()
+    store = open_store(world.folder / "copy", device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom).store
+    return store, Uplink(store, name, window=5, random_bytes=os.urandom)
+
+
+def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(world):
+    """Each acknowledgement reaches the wrong one first: it settles nothing there."""
+    world.event(cti=os.urandom(16))
+    world.calm(2)
+    store, uplink = copied(world)
+    pairs = [(world.stores["kiosk-1"], world.uplinks["kiosk-1"]), (store, uplink)]
+    for number, (ours, link) in enumerate(pairs):
+        for use in range(4 + number):
+            with ours.transaction() as connection:
+                body = {"cti": os.urandom(16).hex(), "use": use + 1, "units": 1}
+                outbox.append(connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10)))
+        link.connected(0.0)
+    for turn in range(30):
+        for _, link in pairs[:: 1 if turn % 2 else -1]:
+            link.tick(lambda payload: world.up.append(("kiosk-1", payload)) or True, turn * 1000.0)
+            while world.up:
+                world.ingest()
+            for payload in [payload for _, payload in world.down]:
+                for _, other in pairs[::-1]:
+                    other.heard(wire.decode_ack(payload, dev="kiosk-1"), NOW, turn * 1000.0)
+            world.down.clear()
+    held = [row["id"] for row in ledger.rows(world.hub) if row["refused"] is None]
+    for ours, _ in pairs:
+        with ours.read() as connection:
+            assert {row[0] for row in connection.execute("SELECT id FROM outbox")} <= set(held)
+        assert outbox.backlog(ours).pending == 0
+    assert len(held) == len(set(held)) == 10
+
+
+def test_a_conflict_about_an_event_that_was_sent_again_names_its_redemption(world):
+    store = world.stores["kiosk-1"]
+    world.event()
+    epoch, _ = outbox.current_epoch(store)
+    with store.transaction() as connection:
+        identity = connection.execute("SELECT id FROM outbox").fetchone()[0]
+        connection.execute(
+            "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq)"
+            " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1 FROM device", (CTI,)
+        )  # fmt: skip
+    assert send_again(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
+    assert send_again(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1
+    assert send_again(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 0
+    later, _ = outbox.current_epoch(store)
+    record_conflict(store, no=1, epoch=later, seq=1, other="kiosk-2", other_s=7, now=NOW)
+    assert [case.cti for case in conflicts(world, "kiosk-1")] == [CTI]

@@ -79,14 +79,14 @@ def run(profile_file: Path, data: Path) -> None:
 def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     """Sync on the settings of now. True: they have changed, and it is to be run again."""
     profile = _profile(profile_file, data)
-    if profile.mqtt is None:
-        raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
     roots = load_roots(Path(profile.trust.roots_file))
     log.configure()
     logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
     if isinstance(roots, str):
         logger.warning("not_enrolled", reason="no_roots", detail=roots)
         return wait_for_identity(data, stopping, logger)
+    if profile.mqtt is None:
+        raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
     opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
     if opened.store is None:
         raise click.ClickException(f"the store cannot be used: {opened.detail}")
@@ -145,7 +145,7 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
     anchors = Anchors(store, parts.roots)
     anchors.refresh(clock.now())
     filters = device_filters(device.tenant, device.id, device.site)
-    session = Session(endpoint_of(mqtt, device.id), filters, uniform=random.uniform)
+    session = Session(endpoint_of(mqtt, device.id), filters, uniform=random.uniform, now=clock.now)
     desk = make_desk(
         parts.profile_file,
         parts.data,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,15 +83,6 @@ class Will:
 
     topic: str
     payload: bytes
-
-
-def tls(endpoint: Endpoint) -> ssl.SSLContext:
-    """TLS 1.3 with the endpoint's files. Raises OSError or ValueError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_verify_locations(endpoint.ca_file)
-    context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    return context
 
 
 def which_file(endpoint: Endpoint, error: Exception) -> str:

@@ -4,6 +4,8 @@ paho is a transport and nothing more. What that means here:
 
 * There is no paho thread. The process calls ``step`` and everything happens inside it, so no
   callback can kill a loop that others believe alive. Callbacks only append to a queue.
+* Only what may block without end is done beside the loop (sync.attempt): the name, the handshake. No
+  packet is read or written there but CONNECT.
 * Each connection is a new paho client. What an old one still had queued is gone, on purpose:
   the outbox sends again, and nothing is sent twice by a queue that nobody can see.
 * The window is ours: paho ignores the server's Receive Maximum.
@@ -27,8 +29,11 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.instant import Instant
+from sync.attempt import Attempt
 from sync.backoff import Backoff
-from sync.link import CONNACK, Arrival, Endpoint, Link, Will, tls, which_file
+from sync.link import CONNACK, Arrival, Endpoint, Link, Will, which_file
+from sync.tls import CertificateOverError, check_window, tls_context
 
 __all__ = ["Arrival", "Endpoint", "Link", "Session", "Will"]
 
@@ -38,6 +43,11 @@ CONNECT_TIMEOUT_S: Final = 5.0
 PROVEN_S: Final = 30.0
 MOST_ARRIVALS: Final = 256  # handed over by one step
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
+
+
+def system_clock() -> Instant:
+    """The system's clock, believed. For a machine whose time is set."""
+    return Instant(unix_s=int(time.time()))
 
 
 class Session:
@@ -52,14 +62,18 @@ class Session:
         uniform: Callable[[float, float], float],
         monotonic: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
+        now: Callable[[], Instant] = system_clock,
     ) -> None:
+        """``now``: by which the broker's certificate is judged (sync.tls)."""
         self._endpoint = endpoint
         self._filters = filters
         self.will = will  # sent with the next connection
         self._uniform = uniform
         self._monotonic = monotonic
         self._backoff = backoff or Backoff()
+        self._now = now
         self._client: mqtt.Client | None = None
+        self._dialling: tuple[mqtt.Client, Attempt] | None = None
         self._arrivals: deque[Arrival] = deque()
         self._in_flight: set[int] = set()
         self._ready = False
@@ -94,7 +108,9 @@ class Session:
 
     def step(self, timeout_s: float) -> list[Arrival]:
         """Do what is due: connect, read, write, ping. Wait at most ``timeout_s`` and return what came."""
-        if self._client is None:
+        if self._dialling is not None:
+            self._dialled(*self._dialling, timeout_s)
+        elif self._client is None:
             self._try_to_connect(timeout_s)
         else:
             self._turn(self._client, timeout_s)
@@ -142,6 +158,9 @@ class Session:
 
     def close(self, farewell: Will | None = None) -> None:
         """Say goodbye, flush for at most a second and disconnect. The will is not published."""
+        if self._dialling is not None:
+            self._dialling[1].abandon()
+            self._dialling = None
         if self._client is None:
             return
         if farewell is not None:
@@ -160,36 +179,61 @@ class Session:
         if wait_s > 0:
             time.sleep(min(wait_s, timeout_s))
             return
+        now = self._now()
         try:
-            context = tls(self._endpoint)
+            context = tls_context(self._endpoint, now)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             self._lose(Link.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
             return
         client = self._new_client(context)
+        self._since_s = self._monotonic()
+        attempt = Attempt(lambda: self._dial(client, now), undo=lambda: _drop(client))
+        self._dialling = client, attempt
+        self._dialled(client, attempt, timeout_s)
+
+    def _dial(self, client: mqtt.Client, now: Instant) -> None:
+        """In the attempt's thread."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        client.connect(
+            self._endpoint.host,
+            self._endpoint.port,
+            keepalive=self._endpoint.keepalive_s,
+            clean_start=True,
+            properties=properties,
+        )
         try:
-            client.connect(
-                self._endpoint.host,
-                self._endpoint.port,
-                keepalive=self._endpoint.keepalive_s,
-                clean_start=True,
-                properties=properties,
-            )
-        except ssl.SSLCertVerificationError as error:
-            self._lose(Link.BROKER_UNTRUSTED, error.verify_message)
-        except ssl.SSLError as error:
-            self._lose(Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR, str(error))
-        except (OSError, ValueError) as error:
-            self._lose(Link.UNREACHABLE, str(error))
-        else:
-            sock = client.socket()
-            if isinstance(
-                sock, socket.socket
-            ):  # small messages that wait for each other: Nagle's delay would be paid on each
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._client = client
-            self._since_s = self._monotonic()
+            check_window(client.socket(), now)
+        except CertificateOverError:
+            _drop(client)
+            raise
+
+    def _dialled(self, client: mqtt.Client, attempt: Attempt, timeout_s: float) -> None:
+        """Look after the attempt for at most ``timeout_s``; only one is ever under way."""
+        if not attempt.wait(timeout_s):
+            waited_s = self._monotonic() - self._since_s
+            if waited_s > CONNECT_TIMEOUT_S and self.link is not Link.UNREACHABLE:
+                self.link, self._detail = Link.UNREACHABLE, "no answer yet from the name server or the broker"
+            return
+        self._dialling = None
+        match attempt.error:
+            case None:
+                self._take_up(client)
+            case ssl.SSLCertVerificationError() as error:
+                self._lose(Link.BROKER_UNTRUSTED, error.verify_message)
+            case CertificateOverError() as error:
+                self._lose(Link.BROKER_UNTRUSTED, str(error))
+            case ssl.SSLError() as error:
+                self._lose(Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR, str(error))
+            case error:
+                self._lose(Link.UNREACHABLE, str(error) or type(error).__name__)
+
+    def _take_up(self, client: mqtt.Client) -> None:
+        sock = client.socket()
+        if isinstance(sock, socket.socket):  # small messages would wait for each other: Nagle's delay, on each
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client = client
+        self._since_s = self._monotonic()
 
     def _drain(self) -> None:
         """paho reads about one packet a turn; take what is already here, up to a bound."""

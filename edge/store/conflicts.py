@@ -28,7 +28,7 @@ def record_conflict(store: Store, *, no: int, epoch: str, seq: int, other: str, 
         if known:
             return False
         connection.execute(
-            "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
+            "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"  # noqa: S608 - a constant
             " SELECT 'platform_conflict', ?1, 'told by the platform', l.cti, l.order_id, l.id, ?2"
             f" FROM (SELECT 1) LEFT JOIN ledger l ON (l.epoch_no, l.seq) IN ({_PLACES})",
             (cause, now.unix_s, epoch, seq),

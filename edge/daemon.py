@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.capture.engine import Scanned
 from edge.decode.holdoff import HoldOff
-from edge.gate import Gate
+from edge.instant import Instant
 from edge.panel import Panel
 from edge.pickup import DoorNews, Pickups
 from edge.ports import Clock, Decoder, Frame, Signal, Symbol
@@ -39,6 +39,14 @@ class Codes(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """What a code comes to: a ``Gate``."""
+
+    def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
+        """Return what came of the code ``content``, on disk."""
+        ...
+
+
 @dataclass(slots=True)
 class Daemon:
     """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
@@ -46,7 +54,7 @@ class Daemon:
     frames: Frames
     decoder: Decoder
     hold_off: HoldOff
-    gate: Gate
+    gate: Judge
     pickups: Pickups | None
     panel: Panel
     clock: Clock

@@ -43,7 +43,9 @@ def run(file: Path, data: Path) -> None:
         file=file,
         data=data,
         equip=build_parts,
-        open=lambda profile, parts, hold_off: build_scanner(profile, data, parts, log=logger, hold_off=hold_off),
+        open=lambda profile, parts, hold_off: build_scanner(
+            profile, data, parts, log=logger.bind(device=profile.device.id), hold_off=hold_off
+        ),
         log=logger,
     )
     try:

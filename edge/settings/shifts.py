@@ -22,6 +22,7 @@ from edge.config import ConfigError, Profile
 from edge.daemon import Daemon
 from edge.decode.holdoff import HoldOff
 from edge.enrolment.admission import Admission
+from edge.enrolment.blocked import BlockedGate
 from edge.enrolment.identity import why_blocked
 from edge.enrolment.post import Post
 from edge.ports import Frame, Signal
@@ -264,6 +265,7 @@ class _Watch:
         self._wanted_since_s: float | None = None
         self._healthy_since_s: float | None = None
         self._frames = -1
+        self._freed = False  # it was blocked, and ops have taken it back
         self.wants_change = False
 
     def __call__(self, daemon: Daemon) -> None:
@@ -276,7 +278,7 @@ class _Watch:
         if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
             with suppress(OSError):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
-        other = _mark(self._data / IDENTITY) != self._identity
+        other = self._freed or _mark(self._data / IDENTITY) != self._identity
         if state.phase is Phase.STAGED or state.choice != self._running.digest or other:
             self._change_when_idle(daemon, now_s)
         else:
@@ -291,7 +293,11 @@ class _Watch:
             return None
 
     def _look_after_identity(self, daemon: Daemon) -> None:
-        daemon.supervisor.note_problem("blocked_device", why_blocked(self._data))
+        why = why_blocked(self._data)
+        daemon.supervisor.note_problem("blocked_device", why)
+        if why is not None and not isinstance(daemon.gate, BlockedGate):
+            daemon.gate = BlockedGate(why)
+        self._freed = why is None and isinstance(daemon.gate, BlockedGate)
         outcome = self._admission.outcome()
         if outcome is not None:
             daemon.panel.result(Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s())

@@ -108,7 +108,7 @@ def scan(
         data=data,
         equip=equip,
         open=lambda now, parts, hold_off: build_scanner(
-            now, data, parts, log=log, synchronised=lambda: True, hold_off=hold_off
+            now, data, parts, log=log.bind(device=now.device.id), synchronised=lambda: True, hold_off=hold_off
         ),
         log=log,
     ).run(stop)

@@ -15,7 +15,7 @@ from sync import wire
 from sync.config_wire import ConfigReport, decode_report
 from sync.fleet.desk import conversation, every_device
 from sync.fleet.place import at_fleet, load_place
-from sync.fleet.table import HEAD, drawn, ills, row, sickness
+from sync.fleet.table import HEAD, drawn, ills, is_sick, row, sickness
 from sync.fleet_wire import Ask
 from sync.session import Arrival
 from sync.topics import Topic, Up
@@ -37,14 +37,14 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
     listed = sorted(
         (device for device in devices if site in (None, device["site"])), key=lambda one: sickness(one, now_s)
     )
-    sick = [device for device in listed if ills(device, now_s)]
+    sick = [device for device in listed if is_sick(device, now_s)]
     shown = sick if only_sick else listed
     if as_json:
         for device in shown:
             click.echo(json.dumps({**device, "ills": ills(device, now_s)}, ensure_ascii=False))
     else:
         for number, line in enumerate(drawn([HEAD, *(row(device, now_s) for device in shown)])):
-            well = number == 0 or not ills(shown[number - 1], now_s)
+            well = number == 0 or not is_sick(shown[number - 1], now_s)
             click.secho(line, fg=None if well else "red", bold=number == 0)
         click.echo(f"{len(listed)} devices, {len(sick)} of them sick", err=True)
     if sick:

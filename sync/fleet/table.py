@@ -47,8 +47,13 @@ def sickness(device: dict[str, Any], now_s: int) -> tuple[int, str]:
     """Sorts the sick to the top: revoked devices are dealt with, and come after those that need somebody."""
     found = ills(device, now_s)
     grave = sum(2 if word.startswith(("its enrolment", "two devices", "security")) else 1 for word in found)
+    return (-grave if is_sick(device, now_s) else 0, device["dev"])
+
+
+def is_sick(device: dict[str, Any], now_s: int) -> bool:
+    """Whether somebody should do something: not about a device that was put out and is cut off."""
     dealt_with = bool(device["revoked"]) and device["revoked"]["stage"] == "cut"
-    return (0 if dealt_with else -grave, device["dev"])
+    return not dealt_with and bool(ills(device, now_s))
 
 
 def row(device: dict[str, Any], now_s: int) -> list[str]:

@@ -20,6 +20,8 @@ COMMANDS = {
     "exceptions": "edge.cli.look:exceptions",
     "outbox": "edge.cli.look:outbox",
     "config": "edge.cli.config:config",
+    "operator": "edge.cli.operator:operator",
+    "rules": "edge.cli.rules:rules",
     "doctor": "edge.cli.doctor:doctor",
 }
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "keys": "sync.fleet.keys:keys",
     "trust-list": "sync.fleet.trust_list:trust_list",
     "issue": "sync.fleet.issue:issue",
+    "operators": "sync.fleet.operators:operators",
     "push": "sync.fleet.push:push",
     "status": "sync.fleet.look:status",
     "watch": "sync.fleet.look:watch",

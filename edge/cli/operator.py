@@ -1,0 +1,236 @@
+"""``edge-scanner operator``: sign in at this device with a badge and its PIN, see who is, sign out, unlock."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from edge.anchors import Anchors, load_roots
+from edge.cli.profile import read_profile
+from edge.clock import WallClock
+from edge.config import Profile
+from edge.gate import audiences_of, verify_policy_of
+from edge.instant import Instant
+from edge.operators.kept import keep_operator_list, read_register
+from edge.operators.outcome import SignIn
+from edge.operators.register import OperatorList
+from edge.operators.session import Session, current_session
+from edge.operators.sign_in import Badge, Desk, desk_of
+from edge.store.documents import Put
+from edge.store.floor import time_floor_s
+from edge.store.opening import open_for_reading
+from edge.store.store import FILE, Store, StoreUnavailableError
+from edge.token.claims import Kind, Refusal
+from edge.token.verify import open_token
+
+_PROFILE = click.option(
+    "--profile",
+    "file",
+    type=click.Path(path_type=Path),
+    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+    show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
+    help="The device's profile.",
+)
+_DATA = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    show_envvar=True,
+    help="The device's data folder.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Here:
+    """This device, as its operators meet it."""
+
+    profile: Profile
+    store: Store
+    anchors: Anchors
+    clock: WallClock
+
+    @property
+    def now(self) -> Instant:
+        return self.clock.now()
+
+    @property
+    def desk(self) -> Desk:
+        return desk_of(self.profile, self.store, secrets.token_bytes)
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        return audiences_of(self.profile)
+
+
+@click.group()
+def operator() -> None:
+    """Sign in at this device with a badge and its PIN.
+
+    Example: edge-scanner operator sign-in
+    """
+
+
+@operator.command("sign-in")
+@_PROFILE
+@_DATA
+@click.option(
+    "--badge", metavar="TEXT", help="The badge's code, - for standard input.  [default: the one just scanned]"
+)
+def sign_in(file: Path, data: Path, badge: str | None) -> None:
+    """Open a session: scan the badge at the device, or give its code, then type the PIN. Exit 1 when refused.
+
+    Example: edge-scanner operator sign-in --badge 'ES1:...'
+    """
+    with _device(file, data) as here:
+        shown = None if badge is None else _badge(here, sys.stdin.readline() if badge == "-" else badge)
+        pin = click.prompt("PIN", hide_input=True, err=True)
+        register = read_register(here.store, here.anchors.trust, here.audiences, here.now)
+        outcome = here.desk.sign_in(pin, register, here.now, badge=shown)
+    if outcome.session is None:
+        _refuse(outcome.reason, outcome.detail)
+    click.echo(_line(outcome.session))
+
+
+@operator.command("sign-out")
+@_PROFILE
+@_DATA
+def sign_out(file: Path, data: Path) -> None:
+    """End the session. Showing the badge to the scanner again does the same.
+
+    Example: edge-scanner operator sign-out
+    """
+    with _device(file, data) as here:
+        outcome = here.desk.sign_out(here.now)
+    click.echo("nobody was signed in" if outcome is None else f"{outcome.operator_id} is signed out")
+
+
+@operator.command()
+@_DATA
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, or null.")
+def who(data: Path, as_json: bool) -> None:
+    """Say who is signed in. Exit 1 when nobody is.
+
+    Example: edge-scanner operator who --json
+    """
+    try:
+        store = open_for_reading(data)
+        session = current_session(store, WallClock(time_floor_s(store)).now())
+        store.close()
+    except StoreUnavailableError as error:
+        _stop(str(error))
+    if as_json:
+        click.echo(json.dumps(None if session is None else _plain(session)))
+    else:
+        click.echo("nobody is signed in" if session is None else _line(session))
+    sys.exit(session is None)
+
+
+@operator.command()
+@_PROFILE
+@_DATA
+@click.argument("operator_id", metavar="OPERATOR")
+def unlock(file: Path, data: Path, operator_id: str) -> None:
+    """Let an operator who gave too many wrong PINs try again. A supervisor must be signed in.
+
+    Example: edge-scanner operator unlock anna
+    """
+    with _device(file, data) as here:
+        refusal = here.desk.unlock(operator_id, here.now)
+    if refusal is not None:
+        _stop(refusal)
+    click.echo(f"{operator_id} may try again")
+
+
+@operator.command()
+@_PROFILE
+@_DATA
+@click.argument("list_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(file: Path, data: Path, list_file: Path) -> None:
+    """Take an operator list from FILE, as it otherwise comes over the network. Only one that is signed counts.
+
+    Example: edge-scanner operator load operators.cbor
+    """
+    with _device(file, data) as here:
+        kept = keep_operator_list(
+            here.store, list_file.read_bytes(), keys=here.anchors.trust, audiences=here.audiences, now=here.now
+        )
+    if isinstance(kept, OperatorList):
+        click.echo(f"{len(kept.entries)} operators of {kept.audience}, version {kept.version}")
+    elif kept is Put.SAME:
+        click.echo("this list is here already")
+    else:
+        _stop(f"{list_file} is not taken ({kept}): build it anew with edge-fleet operators build")
+
+
+@contextmanager
+def _device(file: Path, data: Path) -> Iterator[_Here]:
+    profile = read_profile(file)
+    roots = load_roots(Path(profile.trust.roots_file))
+    if isinstance(roots, str):
+        _stop(roots)
+    try:
+        open_for_reading(data).close()  # says what to do where there is none
+        store = Store(data / FILE)
+        try:
+            clock = WallClock(time_floor_s(store))
+            anchors = Anchors(store, roots)
+            anchors.refresh(clock.now())
+            yield _Here(profile, store, anchors, clock)
+        finally:
+            store.close()
+    except StoreUnavailableError as error:
+        _stop(str(error))
+
+
+def _badge(here: _Here, text: str) -> Badge:
+    """The badge whose code was given, once it is believed."""
+    opened = open_token(
+        os.fsencode(text.strip("\r\n")),
+        trust=here.anchors.trust,
+        status=here.anchors.status,
+        now=here.now,
+        audiences=here.audiences,
+        policy=verify_policy_of(here.profile),
+    )
+    if isinstance(opened, Refusal):
+        _stop(f"{opened.reason}: {opened.detail}")
+    if opened.kind is not Kind.OPERATOR:
+        _stop(f"this is a {opened.kind.code} code, no badge")
+    return Badge.of(opened)
+
+
+def _refuse(reason: SignIn, detail: str) -> NoReturn:
+    from edge.messages import words_for  # with it comes what the lamps need
+
+    _stop(f"{reason}: {words_for(reason).en}{f' ({detail})' if detail else ''}")
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(f"edge-scanner: {message}", err=True)
+    sys.exit(1)
+
+
+def _line(session: Session) -> str:
+    return f"{session.operator_id} ({session.role}) is signed in until {session.expires_s}"
+
+
+def _plain(session: Session) -> dict[str, object]:
+    return {
+        "operator": session.operator_id,
+        "role": session.role.value,
+        "opened_s": session.opened_s,
+        "expires_s": session.expires_s,
+        "idle_s": session.idle_s,
+        "acted_s": session.acted_s,
+    }

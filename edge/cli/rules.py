@@ -1,0 +1,63 @@
+"""``edge-scanner rules``: look at rules before an order or a device carries them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.rules.rule import Failure, Rule, first_failure, parse_rules
+from edge.rules.validate import validate
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def rules() -> None:
+    """Check and try rules: JSON Logic and CertLogic."""
+
+
+@rules.command()
+@click.argument("file", type=_FILE)
+@click.option("--data", "data_file", type=_FILE, help="Try them on this JSON document of a scan (docs/redemption.md).")
+def check(file: Path, data_file: Path | None) -> None:
+    """Say what is wrong with the rules in FILE, each with its id; with --data also which is not met. Exit 1 then.
+
+    Example: edge-scanner rules check opening-hours.json
+    """
+    parsed = parse_rules(_text(file))
+    problems = [str(parsed)] if isinstance(parsed, Failure) else _problems(parsed, data_file)
+    for problem in problems:
+        click.echo(f"{file}: {problem}", err=True)
+    if problems:
+        sys.exit(1)
+    click.echo(f"{file}: good", err=True)
+
+
+def _problems(parsed: tuple[Rule, ...], data_file: Path | None) -> list[str]:
+    problems = [
+        f"rule {rule.id}: {issue.message} in {json.dumps(issue.part, ensure_ascii=False):.80}"
+        for rule in parsed
+        for issue in validate(rule.logic, rule.dialect)
+    ]
+    if data_file is not None and not problems:
+        failure = first_failure(parsed, _document(data_file))
+        return [] if failure is None else [str(failure)]
+    return problems
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file} cannot be read: {error}") from None
+
+
+def _document(file: Path) -> Any:
+    try:
+        return json.loads(_text(file))
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{file} is not JSON: {error}") from None

@@ -1,0 +1,134 @@
+"""``edge-fleet operators``: the signed list of who may sign in at devices."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from edge.operators.pin import hash_fault, hash_pin, pin_fault
+from edge.operators.register import OperatorEntry, OperatorList, sign_operator_list
+from edge.operators.roles import Role
+from edge.token.fields import TIME_END
+from edge.token.purpose import Purpose
+from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
+
+_DAY_S = 86_400
+_Time = Annotated[int, Field(ge=0, lt=TIME_END)]
+
+
+class _Person(BaseModel):
+    """One person of the input file. The PIN comes as its hash: no file holds a PIN."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    id: Annotated[str, Field(min_length=1, max_length=40)]
+    role: Annotated[Role, Field(strict=False)]
+    pin_hash: str
+    not_before: _Time = 0
+    expires: _Time = TIME_END - 1
+
+
+_PEOPLE = TypeAdapter(list[_Person])
+
+
+@click.group()
+def operators() -> None:
+    """Say who may sign in at devices, as what, with which PIN.
+
+    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json -o operators.cbor
+    """
+
+
+@operators.command("hash-pin")
+def hash_command() -> None:
+    """Ask for a PIN twice and print its argon2id hash, for the people file.
+
+    Example: edge-fleet operators hash-pin
+    """
+    pin = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
+    if fault := pin_fault(pin):
+        raise click.ClickException(fault)
+    click.echo(hash_pin(pin))
+
+
+@operators.command()
+@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
+@click.option("--site", required=True, metavar="ID", help="The site or device group whose devices take the list.")
+@click.option(
+    "--people",
+    "people_file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help='A JSON array: [{"id": ..., "role": ..., "pin_hash": ..., "not_before"?: UNIX_S, "expires"?: UNIX_S}].',
+)
+@click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--valid-days", type=click.IntRange(1, 400), default=35, show_default=True, help="Until the next list.")
+def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int) -> None:
+    """Write the signed list to FILE. It takes the place of the one before: who is not in it can no longer sign in.
+
+    Its version is the time it was built. Badges: edge-fleet issue --kind operator --order OPERATOR.
+
+    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json -o operators.cbor
+    """
+    issued_at_s = int(time.time())
+    listed = OperatorList(
+        audience=site,
+        version=issued_at_s,
+        issued_at_s=issued_at_s,
+        expires_at_s=issued_at_s + valid_days * _DAY_S,
+        entries=_entries(people_file),
+    )
+    try:
+        replace_file(output, sign_operator_list(listed, KeyFolder(keys_dir).signer(Purpose.OPERATORS)), mode=0o600)
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
+    click.echo(f"{len(listed.entries)} operators of {site} are in {output}, good for {valid_days} days.", err=True)
+
+
+def _entries(file: Path) -> tuple[OperatorEntry, ...]:
+    try:
+        people = _PEOPLE.validate_python(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"{file} cannot be read: {error}") from None
+    except ValidationError as error:
+        _stop(file, [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()])
+    except (ValueError, RecursionError) as error:
+        raise click.ClickException(f"{file} is not JSON: {error}") from None
+    faults = [f"{person.id}: {fault}" for person in people if (fault := _fault(person))]
+    faults += [f"{name}: named twice" for name in {person.id for person in people} if _count(people, name) > 1]
+    if faults:
+        _stop(file, faults)
+    return tuple(
+        OperatorEntry(
+            id=person.id, role=person.role, pin_hash=person.pin_hash, not_before_s=person.not_before,
+            expires_at_s=person.expires,
+        )
+        for person in people
+    )  # fmt: skip
+
+
+def _fault(person: _Person) -> str | None:
+    if not person.id.isprintable():
+        return "the id is not printable"
+    if person.expires <= person.not_before:
+        return "expires is not after not_before"
+    return hash_fault(person.pin_hash)
+
+
+def _count(people: list[_Person], name: str) -> int:
+    return sum(person.id == name for person in people)
+
+
+def _stop(file: Path, faults: list[str]) -> Any:
+    for fault in faults:
+        click.echo(f"{file}: {fault}", err=True)
+    sys.exit(1)

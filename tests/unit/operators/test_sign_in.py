@@ -1,0 +1,297 @@
+"""Badge and PIN: what opens a session, what ends it, and what a badge alone never does."""
+
+import dataclasses
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.gate import _show as show_to_gate
+from edge.operators import attempts
+from edge.operators.kept import Register
+from edge.operators.outcome import SignIn
+from edge.operators.pin import hash_fault, hash_pin, pin_fault, pin_matches
+from edge.operators.register import OperatorEntry, OperatorList
+from edge.operators.roles import MAY, Act, Role, may
+from edge.operators.session import current_session, session_in
+from edge.operators.sign_in import SHOWN_S, Badge, Desk
+from edge.store import journal, ledger, orders, outbox
+from edge.token.claims import Kind
+from edge.verdict import Verdict
+from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+
+PIN, OTHER_PIN = "602214", "299792"
+HASHES = {PIN: hash_pin(PIN), OTHER_PIN: hash_pin(OTHER_PIN)}
+DAY_S = 86_400
+
+
+def entry(name, role=Role.OPERATOR, pin=PIN, **said):
+    window = {"not_before_s": NOON.unix_s - DAY_S, "expires_at_s": NOON.unix_s + DAY_S}
+    return OperatorEntry(id=name, role=role, pin_hash=HASHES[pin], **{**window, **said})
+
+
+def register(*entries, expires_at_s=NOON.unix_s + 7 * DAY_S):
+    listed = OperatorList(audience="site-1", version=1, issued_at_s=NOON.unix_s - DAY_S, expires_at_s=expires_at_s,
+                          entries=entries or (entry("anna"), entry("sven", Role.SUPERVISOR, OTHER_PIN)))  # fmt: skip
+    return Register((listed,))
+
+
+def badge_code(name="anna", **said):
+    return code(kind=Kind.OPERATOR, order_id=name, expires_at_s=NOON.unix_s + 30 * DAY_S, **said)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_at(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def desk(store):
+    return Desk(store=store, session_s=4 * 3600, idle_s=900, random_bytes=os.urandom)
+
+
+def show(desk, claims, now=NOON):
+    with desk.store.transaction() as connection:
+        return desk.show(connection, Badge.of(claims), now).reason
+
+
+def sign_in(desk, name="anna", pin=PIN, now=NOON, lists=None):
+    badge = Badge.of(badge_code(name))
+    return desk.sign_in(pin, lists or register(), now, badge=badge)
+
+
+def signed_in(desk, now=NOON):
+    session = current_session(desk.store, now)
+    return session and session.operator_id
+
+
+def test_a_badge_alone_opens_nothing(desk):
+    assert show(desk, badge_code()) is SignIn.PIN_NEEDED
+    assert signed_in(desk) is None
+
+
+def test_a_badge_and_its_pin_open_a_session_with_the_role_of_the_list(desk):
+    show(desk, badge_code("sven"))
+    outcome = desk.sign_in(OTHER_PIN, register(), at(SHOWN_S - 1))
+    assert (outcome.reason, outcome.session.role) == (SignIn.SIGNED_IN, Role.SUPERVISOR)
+    assert signed_in(desk, at(SHOWN_S)) == "sven"
+
+
+@pytest.mark.parametrize("after_s", [SHOWN_S, -1])
+def test_a_badge_waits_only_so_long_for_its_pin(desk, after_s):
+    show(desk, badge_code())
+    assert desk.sign_in(PIN, register(), at(after_s)).reason is SignIn.BADGE_NOT_SHOWN
+
+
+def test_the_pin_is_needed_each_time(desk):
+    show(desk, badge_code())
+    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.SIGNED_IN
+    desk.sign_out(NOON)
+    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN
+
+
+def test_a_pin_of_somebody_else_is_a_wrong_pin(desk):
+    assert sign_in(desk, "anna", OTHER_PIN).reason is SignIn.PIN_WRONG
+    assert signed_in(desk) is None
+
+
+@pytest.mark.parametrize(("lists", "reason"), [
+    (Register(()), SignIn.OPERATOR_LIST_MISSING),
+    (register(expires_at_s=NOON.unix_s), SignIn.OPERATOR_LIST_STALE),
+    (register(entry("bert")), SignIn.OPERATOR_UNKNOWN),
+    (register(entry("anna", expires_at_s=NOON.unix_s)), SignIn.OPERATOR_UNKNOWN),
+    (register(entry("anna", not_before_s=NOON.unix_s + 1)), SignIn.OPERATOR_UNKNOWN),
+])  # fmt: skip
+def test_only_whom_a_list_names_today_may_sign_in(desk, lists, reason):
+    assert sign_in(desk, lists=lists).reason is reason
+    assert signed_in(desk) is None
+
+
+def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
+    claims = badge_code()
+    orders.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
+    assert show(desk, claims) is SignIn.OPERATOR_UNKNOWN
+    assert desk.sign_in(PIN, register(), NOON, badge=Badge.of(claims)).reason is SignIn.OPERATOR_UNKNOWN
+
+
+# Wrong PINs
+
+
+def test_five_wrong_pins_lock_out_and_the_right_one_no_longer_helps(desk):
+    reasons = [sign_in(desk, pin="111112").reason for _ in range(5)]
+    assert reasons == [SignIn.PIN_WRONG] * 4 + [SignIn.OPERATOR_LOCKED_OUT]
+    assert sign_in(desk).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(desk, now=at(15 * 60 - 1)).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert show(desk, badge_code(), at(15 * 60 - 1)) is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(desk, "sven", OTHER_PIN).reason is SignIn.SIGNED_IN, "nobody else is locked out"
+    assert sign_in(desk, now=at(15 * 60)).reason is SignIn.SIGNED_IN
+
+
+def test_the_right_pin_forgives_the_wrong_ones(desk):
+    for _ in range(3):
+        assert [sign_in(desk, pin="111112").reason for _ in range(4)] == [SignIn.PIN_WRONG] * 4
+        assert sign_in(desk).reason is SignIn.SIGNED_IN
+
+
+def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path):
+    for _ in range(5):
+        sign_in(desk, pin="111112")
+    desk.store.close()
+    again = dataclasses.replace(desk, store=open_at(tmp_path))
+    assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(again, now=at(-DAY_S // 2)).reason is SignIn.OPERATOR_LOCKED_OUT
+    again.store.close()
+
+
+def test_a_power_cut_while_the_pin_is_checked_gives_no_free_try(desk, monkeypatch):
+    def cut(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.operators.sign_in.pin_matches", cut)
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            sign_in(desk)
+    monkeypatch.undo()
+    assert sign_in(desk).reason is SignIn.OPERATOR_LOCKED_OUT
+
+
+def test_each_further_wrong_pin_doubles_the_time(desk):
+    now = NOON
+    for expected_s in (0, 0, 0, 0, 900, 1800, 3600):
+        sign_in(desk, pin="111112", now=now)
+        with desk.store.read() as connection:
+            assert attempts.locked_for_s(connection, "anna", now) == expected_s
+        now = dataclasses.replace(now, unix_s=now.unix_s + expected_s)
+
+
+def test_a_supervisor_unlocks_others_and_never_themselves(desk):
+    for _ in range(5):
+        sign_in(desk, pin="111112")
+    assert "nobody is signed in" in desk.unlock("anna", NOON)
+    sign_in(desk, "bert", lists=register(entry("bert")))
+    assert "may not unlock" in desk.unlock("anna", NOON)
+    sign_in(desk, "sven", OTHER_PIN)
+    assert "may not unlock" in desk.unlock("sven", NOON)
+    assert "check the name" in desk.unlock("nobody", NOON)
+    assert desk.unlock("anna", NOON) is None
+    assert sign_in(desk).reason is SignIn.SIGNED_IN
+
+
+# The session
+
+
+@pytest.mark.parametrize(("after_s", "open_still"), [(0, True), (899, True), (900, False), (-1, False)])
+def test_a_session_ends_when_nothing_is_done_and_when_the_clock_goes_back(desk, after_s, open_still):
+    sign_in(desk)
+    assert (signed_in(desk, at(after_s)) == "anna") is open_still
+
+
+def test_a_session_ends_by_time_however_busy(desk, store):
+    scanner = redeemer(store)
+    sign_in(desk)
+    for after_s in range(0, 4 * 3600, 600):
+        assert signed_in(desk, at(after_s)) == "anna"
+        scanner.redeem(code(), at(after_s))
+    assert signed_in(desk, at(4 * 3600)) is None
+
+
+def test_a_session_ends_with_the_badge_and_with_the_entry(desk):
+    sign_in(desk, lists=register(entry("anna", expires_at_s=NOON.unix_s + 60)))
+    assert signed_in(desk, at(59)) == "anna"
+    assert signed_in(desk, at(60)) is None
+
+
+def test_a_session_does_not_outlive_the_machines_run(desk):
+    sign_in(desk)
+    with desk.store.read() as connection:
+        assert session_in(connection, NOON) is not None
+        assert session_in(connection, NOON, boot="another run") is None
+
+
+def test_showing_the_badge_again_signs_out_and_another_badge_does_not(desk):
+    sign_in(desk)
+    assert show(desk, badge_code("sven")) is SignIn.PIN_NEEDED
+    assert signed_in(desk) == "anna"
+    assert show(desk, badge_code("anna")) is SignIn.SIGNED_OUT
+    assert signed_in(desk) is None
+
+
+def test_a_second_person_signing_in_takes_the_place_of_the_first(desk):
+    sign_in(desk)
+    sign_in(desk, "sven", OTHER_PIN)
+    assert signed_in(desk) == "sven"
+
+
+# Every act names its operator
+
+
+def test_what_is_scanned_while_somebody_is_signed_in_names_them_everywhere(desk, store):
+    claims = code()
+    deliver(store, order(claims))
+    sign_in(desk)
+    scanner = redeemer(store)
+    assert scanner.redeem(claims, NOON).reason is Verdict.ACCEPTED
+    assert scanner.redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
+    assert [row.operator for row in ledger.rows(store)] == ["anna"]
+    assert [row.operator for row in journal.rows(store)] == ["anna", "anna"]
+    bodies = [row.body for row in outbox.pending(store, limit=10)]
+    assert [body["operator"] for body in bodies] == ["anna"] * 3
+
+
+def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store):
+    sign_in(desk, pin="111112")
+    sign_in(desk)
+    desk.sign_out(at(5))
+    events = [(row.type, row.body["operator"], row.body["what"]) for row in outbox.pending(store, limit=10)]
+    assert events == [("operator", "anna", what) for what in ("pin_wrong", "signed_in", "signed_out")]
+    with store.read() as connection:
+        assert connection.execute("SELECT count(*) FROM operator_log").fetchone() == (3,)
+    assert PIN not in str(events)
+
+
+def test_a_scanned_badge_has_its_line_in_the_journal(desk, store):
+    shown = show_to_gate(desk, badge_code(), NOON, 1.5)
+    assert (shown.reason, shown.honoured, shown.intents) == (SignIn.PIN_NEEDED, False, ())
+    (row,) = journal.rows(store)
+    assert (row.reason, row.operator, row.ledger_id) == ("pin_needed", "anna", None)
+
+
+# Roles and PINs
+
+
+def test_each_role_may_do_what_the_table_says_and_nothing_else():
+    assert {role: {act for act in Act if may(role, act)} for role in Role} == {
+        Role.OPERATOR: {Act.REDEEM},
+        Role.REVIEWER: {Act.REDEEM, Act.REVIEW},
+        Role.SUPERVISOR: {Act.REDEEM, Act.REVERSE, Act.SETTLE, Act.UNLOCK},
+        Role.TECHNICIAN: {Act.DIAGNOSE},
+    }
+    assert set(MAY) == set(Role)
+
+
+@pytest.mark.parametrize(
+    "pin", ["12345", "1" * 13, "123456", "987654", "000000", "121212", "12345a", "１２３４５７", ""]
+)
+def test_pins_that_are_too_short_or_too_easy_are_not_taken(pin):
+    assert pin_fault(pin) is not None
+    with pytest.raises(ValueError):
+        hash_pin(pin)
+
+
+@pytest.mark.parametrize("pin_hash", [
+    "", "plain", HASHES[PIN].replace("argon2id", "argon2i"), HASHES[PIN].replace("m=19456", "m=8"),
+    HASHES[PIN].replace("m=19456", "m=4194304"), HASHES[PIN].replace("t=2", "t=100"), HASHES[PIN] + "A" * 200,
+    HASHES[PIN].replace("p=1", "p=64"),
+])  # fmt: skip
+def test_hashes_of_another_kind_too_weak_or_too_heavy_are_not_taken(pin_hash):
+    assert hash_fault(pin_hash) is not None
+    assert hash_fault(HASHES[PIN]) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.text(max_size=20), st.text(max_size=40) | st.just(HASHES[PIN]))
+def test_no_other_text_is_the_pin(pin, pin_hash):
+    assert pin_matches(pin, pin_hash) is (pin == PIN and pin_hash == HASHES[PIN])

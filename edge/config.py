@@ -239,6 +239,7 @@ class Policy(_Section):
     status_list_max_age_s: int = Field(7 * 86_400, ge=60)
     orders_max_age_s: int = Field(7 * 86_400, ge=60)
     review_above_minor: int | None = Field(None, ge=0)
+    reversal_window_s: int = Field(86_400, ge=0)  # how long a supervisor may take a redemption back
     timezone: str = Field("UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,39}$")  # IANA name: for rules about local time
     products: tuple[Name, ...] = ()  # what is handed out here: for rules about products
     rules: tuple[SiteRule, ...] = Field((), max_length=MOST_RULES)

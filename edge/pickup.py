@@ -14,7 +14,7 @@ from edge.actuator import Actuator, AtOnce
 from edge.instant import Instant
 from edge.ports import CountsOpenings, DoorSensor, Lock
 from edge.saga import DoorState, Event, Step, step
-from edge.store import intents, ledger, outbox
+from edge.store import intents, ledger, outbox, reviews
 from edge.store.exceptions import ExceptionKind, raise_case
 from edge.store.intents import Intent
 from edge.store.standing import why_not_any_more
@@ -241,6 +241,9 @@ class Pickups:
         if not intents.nothing_left_the_locker(connection, door.intent.ledger_id):
             return False
         reason = there.raises or ExceptionKind.DOOR_NOT_OPENED
+        approved = reviews.is_approved(connection, door.intent.ledger_id)
+        if approved and reason is not ExceptionKind.BUSINESS_RULE:
+            return False  # nobody need approve it again: its doors are left
         reversal = ledger.write_reversal(
             connection, door.intent.ledger_id, reason=reason.value, now=now, operator=None,
             event_id=self._event_id(now),

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import NamedTuple
 
 from edge.claim_result import ClaimResult
@@ -105,7 +106,7 @@ class Redeemer:
         except (StoreUnavailableError, sqlite3.Error) as error:
             return self._nothing(claims, str(error))
 
-    def _attempt(  # noqa: PLR0917 - positional for speed
+    def _attempt(
         self,
         store: Store,
         claims: Claims,
@@ -124,8 +125,13 @@ class Redeemer:
         self._policy_no = policy_no
         return redemption
 
-    def refuse(self, refusal: Refusal, now: Instant, *, decode_ms: float | None = None) -> Redemption:
-        """Journal a code that was not believed; tell the platform where the signature held."""
+    def refuse(
+        self, refusal: Refusal, now: Instant, *, decode_ms: float | None = None, content: bytes = b""
+    ) -> Redemption:
+        """Journal a code that was not believed; tell the platform where the signature held.
+
+        ``content``: what was read, kept as a digest: the same thing shown again can be told, and nothing more.
+        """
         claims, reason = refusal.claims, refusal.reason.value
         refused = Redemption(reason=refusal.reason, detail=refusal.detail, claims=claims)
         if self._store is None:
@@ -141,6 +147,7 @@ class Redeemer:
                     order_id=claims.order_id if claims else None,
                     operator=None if session is None else session.operator_id,
                     decode_ms=decode_ms,
+                    content=sha256(content).digest()[:16] if content else None,
                 )
                 if claims is not None:
                     self._tell_refusal(connection, _Scan(claims, now, Asked(), session), reason, refusal.detail)

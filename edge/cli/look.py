@@ -1,4 +1,4 @@
-"""Look into the store: ``ledger``, ``orders``, ``exceptions``, ``outbox``. Nothing here changes it."""
+"""Look into the store: ``ledger``, ``orders``, ``outbox``, and the list of exceptions. Nothing here changes it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edge.cli.store import data_option
 from edge.store import exceptions as exception_store
 from edge.store import ledger as ledger_store
 from edge.store import orders as order_store
@@ -20,20 +21,11 @@ from edge.store.store import Store, StoreUnavailableError
 
 _PAGE = 500
 
-_data = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="EDGE_SCANNER_DATA",
-    default=Path("/var/lib/edge-scanner"),
-    show_default=True,
-    show_envvar=True,
-    help="The device's data folder.",
-)
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
 @click.command()
-@_data
+@data_option
 @_json
 def ledger(data: Path, as_json: bool) -> None:
     """List every redemption and reversal on this device, oldest first.
@@ -44,7 +36,7 @@ def ledger(data: Path, as_json: bool) -> None:
 
 
 @click.command()
-@_data
+@data_option
 @_json
 @click.option("--order", help="Only this order's entitlements.")
 def orders(data: Path, as_json: bool, order: str | None) -> None:
@@ -56,20 +48,7 @@ def orders(data: Path, as_json: bool, order: str | None) -> None:
 
 
 @click.command()
-@_data
-@_json
-@click.option("--open", "only_open", is_flag=True, help="Only cases that nobody has settled.")
-def exceptions(data: Path, as_json: bool, only_open: bool) -> None:
-    """List the cases that a person must settle.
-
-    Example: edge-scanner exceptions --open
-    """
-    columns = ("id", "raised_s", "kind", "order", "compartment", "cause", "settled_s")
-    _show(data, as_json, lambda store: _exceptions(store, only_open), *columns)
-
-
-@click.command()
-@_data
+@data_option
 @_json
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most this many events.")
 def outbox(data: Path, as_json: bool, limit: int) -> None:
@@ -78,6 +57,12 @@ def outbox(data: Path, as_json: bool, limit: int) -> None:
     Example: edge-scanner outbox --json | wc -l
     """
     _show(data, as_json, lambda store: _outbox(store, limit), "epoch", "seq", "at_s", "type", "body")
+
+
+def show_exceptions(data: Path, *, as_json: bool, only_open: bool) -> None:
+    """List the cases that a person must settle."""
+    columns = ("id", "raised_s", "kind", "order", "compartment", "cause", "settled_s")
+    _show(data, as_json, lambda store: _exceptions(store, only_open), *columns)
 
 
 def _show(data: Path, as_json: bool, rows: Callable[[Store], Iterable[dict[str, Any]]], *columns: str) -> None:

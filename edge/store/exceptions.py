@@ -9,6 +9,11 @@ from enum import StrEnum
 from edge.instant import Instant
 from edge.store.store import Store
 
+_SELECT = (
+    "SELECT id, kind, cause, tried, cti, order_id, compartment, ledger_id, raised_s, settled_s, settled_by,"
+    " settlement, note FROM exception"
+)
+
 
 class ExceptionKind(StrEnum):
     """What sort of case it is."""
@@ -70,15 +75,44 @@ def cases(store: Store, *, only_open: bool = False, after_id: int = 0, limit: in
     """Cases in the order they were raised."""
     with store.read() as connection:
         found = connection.execute(
-            "SELECT id, kind, cause, tried, cti, order_id, compartment, ledger_id, raised_s, settled_s, settled_by,"
-            " settlement, note FROM exception WHERE id > ? AND (NOT ? OR settled_s IS NULL) ORDER BY id LIMIT ?",
+            f"{_SELECT} WHERE id > ? AND (NOT ? OR settled_s IS NULL) ORDER BY id LIMIT ?",
             (after_id, only_open, limit),
         ).fetchall()
-    return [
-        ExceptionCase(
-            id=row[0], kind=ExceptionKind(row[1]), cause=row[2], tried=row[3], cti=row[4], order_id=row[5],
-            compartment=row[6], ledger_id=row[7], raised_s=row[8], settled_s=row[9], settled_by=row[10],
-            settlement=row[11], note=row[12],
-        )
-        for row in found
-    ]  # fmt: skip
+    return [_case(row) for row in found]
+
+
+class Settlement(StrEnum):
+    """How a case was settled."""
+
+    FIXED = "fixed"  # the cause is mended; nothing else changes
+    ACCEPTED = "accepted"  # it stays as it is, loss and all
+    COLLECTED = "collected"  # somebody looked: the parcel is gone
+    NOT_COLLECTED = "not_collected"  # somebody looked: it is inside, and the code is good again
+    REVERSED = "reversed"  # the redemption was taken back
+    RETRIED = "retried"  # the write-off was tried again, and honoured
+
+
+def find_case(connection: sqlite3.Connection, case_id: int) -> ExceptionCase | None:
+    """One case, in the caller's transaction."""
+    row = connection.execute(f"{_SELECT} WHERE id = ?", (case_id,)).fetchone()
+    return None if row is None else _case(row)
+
+
+def settle_case(
+    connection: sqlite3.Connection, case_id: int, how: Settlement, *, by: str, note: str, now: Instant
+) -> bool:
+    """Close an open case in the caller's transaction. False: it is not there, or was settled before."""
+    changed = connection.execute(
+        "UPDATE exception SET settled_s = ?, settled_by = ?, settlement = ?, note = ?"
+        " WHERE id = ? AND settled_s IS NULL",
+        (now.unix_s, by, how.value, note, case_id),
+    )
+    return changed.rowcount == 1
+
+
+def _case(row: tuple) -> ExceptionCase:  # type: ignore[type-arg]
+    return ExceptionCase(
+        id=row[0], kind=ExceptionKind(row[1]), cause=row[2], tried=row[3], cti=row[4], order_id=row[5],
+        compartment=row[6], ledger_id=row[7], raised_s=row[8], settled_s=row[9], settled_by=row[10],
+        settlement=row[11], note=row[12],
+    )  # fmt: skip

@@ -66,6 +66,24 @@ def move(connection: sqlite3.Connection, intent_id: int, *, state: str, detail: 
     return changed.rowcount == 1
 
 
+def found_by_hand(
+    connection: sqlite3.Connection, ledger_id: int, compartment: str, *, state: str, detail: str, now: Instant
+) -> bool:
+    """Somebody looked: end what is under way or unknown at this door, in the caller's transaction. False: nothing."""
+    changed = connection.execute(
+        "UPDATE intent SET state = ?, detail = ?, ended_s = coalesce(ended_s, ?)"
+        " WHERE ledger_id = ? AND compartment = ? AND (ended_s IS NULL OR state = 'unknown')",
+        (state, detail, now.unix_s, ledger_id, compartment),
+    )
+    return changed.rowcount > 0
+
+
+def is_under_way(connection: sqlite3.Connection, ledger_id: int) -> bool:
+    """Whether a door of this use is being walked now."""
+    query = "SELECT EXISTS (SELECT 1 FROM intent WHERE ledger_id = ? AND ended_s IS NULL)"
+    return bool(connection.execute(query, (ledger_id,)).fetchone()[0])
+
+
 def nothing_left_the_locker(connection: sqlite3.Connection, ledger_id: int) -> bool:
     """Whether every door of a use is known not to have opened, so that the use may be taken back."""
     row = connection.execute(

@@ -11,8 +11,8 @@ from edge.instant import ClockTrust, Instant
 from edge.store.store import Store
 
 _INSERT = (
-    "INSERT INTO journal (at_s, trust, reason, detail, cti, order_id, operator, ledger_id, decode_ms, policy_no, facts)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO journal (at_s, trust, reason, detail, cti, order_id, operator, ledger_id, decode_ms, policy_no, facts,"
+    " content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _PRUNE_ROWS = 500
 
@@ -30,6 +30,7 @@ class Entry(NamedTuple):  # quicker to make than a frozen dataclass, on the way 
     decode_ms: float | None = None
     policy_no: int | None = None
     facts: Facts | None = None
+    content: bytes | None = None  # a digest of what was read, where it was not believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ def write(connection: sqlite3.Connection, entry: Entry) -> int:
     row = (
         entry.now.unix_s, entry.now.trust.value, entry.reason, entry.detail, entry.cti, entry.order_id, entry.operator,
         entry.ledger_id, entry.decode_ms, entry.policy_no, dump_facts(entry.facts) if entry.facts else None,
+        entry.content,
     )  # fmt: skip
     return int(connection.execute(_INSERT, row).lastrowid or 0)
 

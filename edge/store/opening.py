@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edge.store.salvage import Remains, carry_over, read_remains
-from edge.store.schema import NewerSchemaError, migrate
+from edge.store.schema import NewerSchemaError, is_current, migrate
 from edge.store.store import (
     BUSY_TIMEOUT_S,
     FILE,
@@ -79,12 +79,26 @@ def open_store(
 
 def open_for_reading(folder: Path) -> Store:
     """Open an existing store to look into it. Raises StoreUnavailableError with what to do."""
+    return _open_existing(folder, read_only=True)
+
+
+def open_for_work(folder: Path) -> Store:
+    """Open an existing store to work in it, beside the scanner. Raises StoreUnavailableError with what to do."""
+    store = _open_existing(folder, read_only=False)
+    if not is_current(store.connection()):
+        store.close()
+        raise StoreUnavailableError("the store is of another version: start edge-scanner once, then try again")
+    return store
+
+
+def _open_existing(folder: Path, *, read_only: bool) -> Store:
     path = folder / FILE
     if not path.exists():
         raise StoreUnavailableError(f"no store in {folder}; name the data folder with --data or EDGE_SCANNER_DATA")
-    if not os.access(path, os.R_OK):
-        raise StoreUnavailableError(f"{path} is not readable by this user; use the scanner's user or root")
-    store = Store(path, read_only=True)
+    if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+        need = "readable" if read_only else "writable"
+        raise StoreUnavailableError(f"{path} is not {need} by this user; use the scanner's user or root")
+    store = Store(path, read_only=read_only)
     try:
         with store.read() as connection:
             connection.execute("SELECT 1 FROM device").fetchone()

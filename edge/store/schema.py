@@ -257,7 +257,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
     """
-    if _applied(connection) == [name for name, _ in STEPS]:
+    if is_current(connection):
         return  # without the import below: the usual start is a quick one
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
@@ -276,6 +276,11 @@ def migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the schema is this program's."""
+    return _applied(connection) == [name for name, _ in STEPS]
 
 
 class NewerSchemaError(Exception):

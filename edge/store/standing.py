@@ -22,7 +22,8 @@ _KNOWN = f"""
       e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
       a.operator, a.units, a.amount_minor, a.until_s,
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
-    FROM device d CROSS JOIN feed f LEFT JOIN asked a LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
+    FROM device d CROSS JOIN feed f LEFT JOIN asked a
+    LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """  # noqa: S608 - constants
 _SINCE = """
     SELECT e.status, d.blocked, EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)

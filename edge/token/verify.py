@@ -75,6 +75,22 @@ def open_token(
     return claims
 
 
+def check_again(
+    claims: Claims, *, trust: TrustList, status: Mapping[bytes, StatusList], now: Instant, policy: VerifyPolicy
+) -> Refusal | None:
+    """Whether claims that were believed before are still good now, by today's time and lists. None: they are."""
+    try:
+        key = trust.find(claims.kid)
+        if key is None or not key.in_window(now):
+            raise Refused(Rejection.KEY_UNKNOWN, f"key {claims.kid.hex()} is no longer trusted")
+        _check_bounds(claims, key, policy)
+        _check_time(claims, now, policy)
+        _check_lists(claims, trust, status, now, policy)
+    except Refused as refused:
+        return Refusal(reason=refused.reason, detail=refused.detail, claims=claims)
+    return None
+
+
 def _unwrap(text: bytes) -> tuple[dynamic.Framed, cose.Sign1]:
     if len(text) > LONGEST_TEXT:
         raise Refused(Rejection.TOO_LONG, f"the code has more than {LONGEST_TEXT} characters")

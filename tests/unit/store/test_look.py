@@ -8,6 +8,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from edge.cli import exceptions as exceptions_cli
 from edge.cli import look
 from edge.store import exceptions
 from edge.store.exceptions import ExceptionKind
@@ -53,8 +54,8 @@ def test_orders_can_be_asked_for_by_name(device):
 
 
 def test_exceptions_can_be_only_the_open_ones(device):
-    assert [row["cause"] for row in lines(look.exceptions, device)] == ["open", "settled"]
-    assert [row["cause"] for row in lines(look.exceptions, device, "--open")] == ["open"]
+    assert [row["cause"] for row in lines(exceptions_cli.exceptions, device)] == ["open", "settled"]
+    assert [row["cause"] for row in lines(exceptions_cli.exceptions, device, "--open")] == ["open"]
 
 
 def test_the_outbox_shows_what_waits(device):
@@ -62,7 +63,7 @@ def test_the_outbox_shows_what_waits(device):
     assert len(lines(look.outbox, device, "--limit", 1)) == 1
 
 
-COMMANDS = [look.ledger, look.orders, look.exceptions, look.outbox]
+COMMANDS = [look.ledger, look.orders, exceptions_cli.exceptions, look.outbox]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,74 @@
+"""``edge-scanner exceptions``: list the cases that a person must settle, settle them, retry, raise a dispute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge.cli.look import show_exceptions
+from edge.cli.store import act, data_option
+from edge.store.exceptions import Settlement
+
+_BY_HAND = [how.value for how in Settlement if how is not Settlement.RETRIED]
+
+
+@click.group(invoke_without_command=True)
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--open", "only_open", is_flag=True, help="Only cases that nobody has settled.")
+@click.pass_context
+def exceptions(ctx: click.Context, data: Path, as_json: bool, only_open: bool) -> None:
+    """List the cases that a person must settle; with a subcommand, settle one.
+
+    Example: edge-scanner exceptions --open
+    """
+    ctx.obj = data
+    if ctx.invoked_subcommand is None:
+        show_exceptions(data, as_json=as_json, only_open=only_open)
+
+
+@exceptions.command()
+@click.argument("case", type=click.IntRange(1))
+@click.option("--how", required=True, type=click.Choice(_BY_HAND), help="What was found, or what is to be.")
+@click.option("--note", default="", help="What was done, in words.")
+@click.pass_obj
+def settle(data: Path, case: int, how: str, note: str) -> None:
+    """Settle a case. A supervisor must be signed in.
+
+    fixed: the cause is mended. accepted: it stays as it is. collected, not_collected: somebody looked into the
+    compartment; a parcel that is inside makes the code good again. reversed: the redemption is taken back.
+
+    Example: edge-scanner exceptions settle 7 --how not_collected --note "the bolt was stuck; greased"
+    """
+    act(data, lambda staff, now: staff.settle(case, Settlement(how), note, now))
+
+
+@exceptions.command()
+@click.argument("case", type=click.IntRange(1))
+@click.option("--profile", required=True, type=click.Path(path_type=Path), help="The device's profile (TOML).")
+@click.pass_obj
+def retry(data: Path, case: int, profile: Path) -> None:
+    """Try the write-off of a case again, now, by today's orders and lists. A supervisor must be signed in.
+
+    A parcel is retried at its door: settle the case as not_collected, and have the code scanned.
+
+    Example: edge-scanner exceptions retry 7 --profile /etc/edge-scanner/profile.toml
+    """
+    from edge.cli.profile import read_profile
+    from edge.retry import Retry
+
+    settings = read_profile(profile)
+    act(data, lambda staff, now: Retry(staff, settings).write_off(case, now))
+
+
+@exceptions.command("raise")
+@click.argument("ledger_id", type=click.IntRange(1))
+@click.option("--cause", required=True, help="What is said not to be as recorded.")
+@click.pass_obj
+def raise_dispute(data: Path, ledger_id: int, cause: str) -> None:
+    """Raise a dispute about a redemption. Somebody must be signed in.
+
+    Example: edge-scanner exceptions raise 42 --cause "the customer says the compartment was empty"
+    """
+    act(data, lambda staff, now: staff.raise_dispute(ledger_id, cause, now))

@@ -1,0 +1,48 @@
+"""The store's folder as an option, and a store to work in, for the commands that change something."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from edge.instant import Instant
+from edge.staff import Answer, Done, Staff
+from edge.store.floor import time_floor_s
+from edge.store.opening import open_for_work
+from edge.store.store import Store, StoreUnavailableError
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    show_envvar=True,
+    help="The device's data folder.",
+)
+
+
+def now_of(store: Store) -> Instant:
+    """The device's time: the wall clock held to the store's floor."""
+    from edge.clock import WallClock
+
+    return WallClock(time_floor_s(store)).now()
+
+
+def act(data: Path, work: Callable[[Staff, Instant], Answer]) -> None:
+    """Do ``work`` in the store of ``data`` in the name of who is signed in; exit 1 when the answer is no."""
+    try:
+        with closing(open_for_work(data)) as store:
+            answer = work(Staff(store, random_bytes=secrets.token_bytes), now_of(store))
+    except StoreUnavailableError as error:
+        click.echo(f"edge-scanner: {error}", err=True)
+        sys.exit(1)
+    if answer.done is not Done.DONE:
+        click.echo(f"edge-scanner: {answer.done}: {answer.detail}", err=True)
+        sys.exit(1)
+    click.echo(answer.detail)

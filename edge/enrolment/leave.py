@@ -30,15 +30,22 @@ _UNSENT: Final = """
     SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust FROM outbox o JOIN epoch e ON e.no = o.epoch_no
     WHERE (o.seq > e.settled_through OR o.rejected IS NOT NULL) AND o.rejected IS NOT ? ORDER BY e.no, o.seq
 """
-_WIPE: Final = (
-    "DELETE FROM entitlement",
-    "DELETE FROM withdrawal",
-    "DELETE FROM journal",
-    "DELETE FROM review",
-    "UPDATE exception SET cause = '', tried = '', cti = NULL, order_id = NULL, note = NULL",
-    "UPDATE ledger SET order_id = '', operator = NULL, amount_minor = NULL",
-    "UPDATE feed SET revision = 0, heard_s = NULL, snapshot_revision = NULL, snapshot_pages = 0",
-)
+KEPT: Final = {  # what a store needs so that once stays once, with what is done to it; None: nothing
+    "_sqlite_migrations": None,
+    "device": None,
+    "document": None,  # public keys and lists
+    "epoch": None,
+    "exception": "UPDATE exception SET cause = '', tried = '', cti = NULL, order_id = NULL, note = NULL",
+    "feed": "UPDATE feed SET revision = 0, heard_s = NULL, snapshot_revision = NULL, snapshot_pages = 0",
+    "intent": None,  # doors and ledger rows
+    "ledger": "UPDATE ledger SET order_id = '', operator = NULL",  # amounts stay: they say what a code is still worth
+    "outbox": "UPDATE outbox SET body = '{}'",
+    "policy": None,
+}
+WIPED: Final = frozenset(
+    {"asked", "badge_shown", "claim", "entitlement", "journal", "operator_log", "pin_attempt", "review", "session",
+     "withdrawal"}
+)  # fmt: skip
 
 
 def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str) -> Path:
@@ -52,14 +59,16 @@ def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str
         write_durably(sealed, seal(_unsent(store), order.recovery_key))
     store.connection().execute("PRAGMA secure_delete = ON")
     with store.transaction() as connection:
-        for statement in _WIPE:
-            connection.execute(statement)
         connection.execute(
-            "UPDATE outbox SET body = '{}', rejected = ? WHERE seq > (SELECT settled_through FROM epoch WHERE no ="
-            " epoch_no) OR rejected IS NOT NULL",
+            "UPDATE outbox SET rejected = ? WHERE rejected IS NOT NULL OR seq >"
+            " (SELECT settled_through FROM epoch WHERE no = epoch_no)",
             (_WIPED,),
         )
-        connection.execute("UPDATE outbox SET body = '{}'")
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in sorted(tables, key=lambda row: row[0] != "journal"):  # it refers to others
+            statement = KEPT.get(table, f'DELETE FROM "{table}"')  # noqa: S608 - the schema's names
+            if statement is not None:
+                connection.execute(statement)
     _forget_pages(store)
     _forget_files(data, store)
     return sealed

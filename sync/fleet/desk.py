@@ -20,6 +20,7 @@ from sync.wire import Malformed
 
 CONNECT_S: Final = 15.0
 ANSWER_S: Final = 15.0
+ASK_AGAIN_S: Final = 3.0
 _MENDS: Final = {Link.IDENTITY_TAKEN}  # another edge-fleet runs: ours comes back when it has ended
 
 
@@ -48,11 +49,10 @@ class Conversation:
         """Ask the hub and return its answer's result."""
         request = FleetRequest(id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), ask=ask, args=args)
         topic, payload = str(Topic(self._place.tenant, OPS, Up.REQUEST)), request.model_dump_json().encode()
-        deadline_s, sent_on = time.monotonic() + ANSWER_S, 0
+        deadline_s, due_s = time.monotonic() + ANSWER_S, 0.0
         while time.monotonic() < deadline_s:
-            connected = self._session.connected and self._session.connections != sent_on
-            if connected and self._session.publish(topic, payload, expires_s=int(ANSWER_S)):
-                sent_on = self._session.connections
+            if time.monotonic() >= due_s and self._session.publish(topic, payload, expires_s=int(ANSWER_S)):
+                due_s = time.monotonic() + ASK_AGAIN_S  # a hub that was just starting did not hear it
             for arrival in self._turn(0.1):
                 response = decode_fleet_response(arrival.payload)
                 if isinstance(response, Malformed) or response.id != request.id:

@@ -34,6 +34,13 @@ _MARKS = {Outcome.COMMITTED: "green", Outcome.FAILED: "red", Outcome.SILENT: "re
 @click.option("--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show the difference and stop.")
+@click.option(
+    "--patience",
+    "patience_s",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="How long a wave may take before who has not answered is silent.  [default: by its probation]",
+)
 @click.option("--canary", "canaries", multiple=True, metavar="ID", help="Who goes first.  [default: one that is there]")
 def push(
     *,
@@ -43,6 +50,7 @@ def push(
     keys_dir: Path | None,
     yes: bool,
     dry_run: bool,
+    patience_s: float | None,
     canaries: tuple[str, ...],
 ) -> None:
     """Show what FILE would change on each device, ask, and roll it out: one, then a tenth, then all.
@@ -63,7 +71,8 @@ def push(
             raw = sign_settings(document, keys.signer(Purpose.CONFIGURATION))
         except (KeyFolderError, ValueError) as error:
             raise click.ClickException(str(error)) from None
-        rollout = _Rollout(talk, document, raw, as_json=as_json)
+        patience_s = patience_s or deadline_s(document.probation_s)
+        rollout = _Rollout(talk, document, raw, patience_s=patience_s, as_json=as_json)
         rollout.look(known["documents"])
         rollout.show()
         if dry_run:
@@ -83,6 +92,7 @@ class _Rollout:
     talk: Conversation
     document: SettingsDocument
     raw: bytes
+    patience_s: float
     as_json: bool
     reports: dict[str, ConfigReport] = field(default_factory=dict)
     previews: dict[str, Preview] = field(default_factory=dict)
@@ -161,7 +171,7 @@ class _Rollout:
 
     def _follow(self, wave: Wave) -> dict[str, Outcome]:
         """Until every device of the wave has had its last word, too many have failed, or the time is up."""
-        end_s = time.monotonic() + deadline_s(self.document.probation_s)
+        end_s = time.monotonic() + self.patience_s
         outcomes = dict.fromkeys(wave.devices, Outcome.WAITING)
         with click.progressbar(
             length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -178,7 +188,7 @@ class _Rollout:
         for dev, result in outcomes.items():
             if not result.over:
                 outcomes[dev] = Outcome.SILENT
-                self._tell(dev, Outcome.SILENT, f"nothing for {deadline_s(self.document.probation_s):.0f} s")
+                self._tell(dev, Outcome.SILENT, f"nothing for {self.patience_s:.0f} s")
         return outcomes
 
     def _hear(self) -> None:

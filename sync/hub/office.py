@@ -85,7 +85,7 @@ class Office:
         try:
             result = self._answer(hub, request)
             self._answers.append(FleetResponse(id=request.id, ok=True, result=result))
-        except (RequestError, KeyError, TypeError, ValueError) as error:
+        except (RequestError, KeyError, TypeError, ValueError, sqlite3.Error, OSError) as error:
             words = str(error) if isinstance(error, RequestError) else f"the request is not complete: {error!r}"
             self._answers.append(FleetResponse(id=request.id, ok=False, error=words))
 
@@ -310,10 +310,12 @@ class Office:
             raise RequestError(f"the code is for tenant {code.tenant}, this hub's is {self._config.tenant}")
         with self._store.transaction() as connection:
             connection.execute(
-                "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open'", (code.device,)
+                "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open' AND id <> ?",
+                (code.device, code.id.hex()),
             )
             connection.execute(
-                "INSERT INTO enrolment (id, dev, site, expires_at_s, state, made_s) VALUES (?, ?, ?, ?, 'open', ?)",
+                "INSERT OR IGNORE INTO enrolment (id, dev, site, expires_at_s, state, made_s)"
+                " VALUES (?, ?, ?, ?, 'open', ?)",
                 (code.id.hex(), code.device, code.site, code.expires_at_s, self._now_s()),
             )
         self._log.info("enrolment_opened", dev=code.device, code=code.id.hex())

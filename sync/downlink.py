@@ -13,6 +13,8 @@ from typing import Final, assert_never
 
 from edge.anchors import Anchors
 from edge.instant import Instant
+from edge.operators.kept import keep_operator_list
+from edge.operators.register import OperatorList
 from edge.store import documents, orders
 from edge.store.documents import Put
 from edge.store.orders import Applied
@@ -39,6 +41,7 @@ class Kept(StrEnum):
 
     TRUST_LIST = "trust_list_stored"
     STATUS_LIST = "status_list_stored"
+    OPERATORS = "operator_list_stored"
     ORDERS = "orders_applied"
     ORDERS_COMPLETE = "orders_snapshot_complete"
     SAME = "already_here"
@@ -130,6 +133,18 @@ class Downlink:
         if Kept.STATUS_LIST in outcomes:
             self._anchors.refresh(now)
         return outcomes
+
+    def operator_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Take the list of who may sign in at this site. Raises StoreUnavailableError."""
+        kept = keep_operator_list(
+            self._store, raw, keys=self._anchors.trust, audiences=frozenset({self._site}), now=now
+        )
+        if isinstance(kept, OperatorList):
+            self._vouch_within_list(kept.issued_at_s)
+            return Kept.OPERATORS
+        if isinstance(kept, DocumentRefusal):
+            return Refusal(kept.fault, kept.detail)
+        return _kept(kept, Kept.OPERATORS)
 
     def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
         """Take a page of the order feed. Raises StoreUnavailableError."""

@@ -20,6 +20,7 @@ from edge.standing import place_of
 from edge.store import documents
 from edge.store.opening import open_store
 from edge.token.trust import open_trust_list
+from sync.downlink import Downlink, Kept
 from sync.fleet.cli import cli as edge_fleet
 
 ANNA, SVEN = "602214", "299792"
@@ -160,6 +161,21 @@ def test_the_badge_that_the_scanner_saw_waits_for_its_pin_even_with_an_unsure_cl
     assert operator("who").stdout.startswith("anna")
     assert gate.judge((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason is SignIn.SIGNED_OUT
     operator("who", exit_code=1)
+    store.close()
+
+
+def test_a_list_that_comes_over_the_network_is_believed_by_its_signature_alone(fleet, device):
+    now = Instant(unix_s=int(time.time()))
+    store = open_store(device / "data", device_id="kiosk-1", now_s=now.unix_s, random_bytes=bytes).store
+    roots = load_roots(fleet / "trust.cbor.roots")
+    anchors = Anchors(store, roots)
+    anchors.refresh(now)
+    downlink = Downlink(store, roots, anchors, device="kiosk-1", site="site-1", vouch=lambda unix_s: None)
+    raw = (fleet / "operators.cbor").read_bytes()
+    assert downlink.operator_list(raw, now) is Kept.OPERATORS
+    assert downlink.operator_list(raw, now) is Kept.SAME
+    assert downlink.operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason == "document_signature_invalid"
+    sign_in(fleet, "anna", ANNA)
     store.close()
 
 

@@ -8,9 +8,10 @@ from edge.config import Policy, load_profile
 from edge.decision import decide
 from edge.facts import Facts, dump_facts, dump_policy, replay
 from edge.instant import Instant
+from edge.operators.roles import Operator, Role
 from edge.rules.rule import parse_rules
 from edge.rules.validate import validate
-from edge.standing import Door, Standing, Use
+from edge.standing import Asked, Door, Standing, Use
 from edge.token.claims import Kind
 from edge.verdict import Verdict
 from tests.shop import PLACE, code, order
@@ -33,16 +34,9 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     standing = Standing(entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s)
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
     found = decide(claims, standing, place=PLACE, policy=policy, now=now, utc_offset_s=offset_s, **said)
-    facts = Facts(claims=claims, standing=standing, now=now, asked=said.get("asked", facts_asked()),
-                  utc_offset_s=offset_s)  # fmt: skip
+    facts = Facts(claims, standing, now, Asked(), said.get("operator"), offset_s)
     assert replay(dump_facts(facts), dump_policy(PLACE, policy, said.get("grace_s", 0))) == found
     return found
-
-
-def facts_asked():
-    from edge.standing import Asked
-
-    return Asked()
 
 
 def used(at_s):
@@ -174,3 +168,20 @@ def test_a_profile_with_a_rule_that_cannot_work_is_refused_with_its_path(logic, 
     profile = {"device": device, "trust": {"roots_file": "/r"}, "policy": {"rules": [{"id": "a", "logic": logic}]}}
     (error,) = load_profile(profile)
     assert str(error).startswith(message)
+
+
+def paths(data, above=""):
+    for name, value in data.items():
+        yield from paths(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
+
+
+def test_the_documentation_has_a_row_for_everything_that_a_rule_sees():
+    seen = []
+    rule = '[{"id": "all", "logic": {"var": ""}}]'
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge.decision.first_failure", lambda rules, data: seen.append(data))
+        judged(rule, operator=Operator("anna", Role.OPERATOR))
+    documented = (FOLDER.parents[1] / "docs" / "redemption.md").read_text(encoding="utf-8")
+    missing = [path for path in paths(seen[0]) if f"`{path}`" not in documented]
+    assert missing == []
+    assert seen[0]["now"]["iso"] == "2027-01-11T12:00:00+00:00"

@@ -89,7 +89,7 @@ def clips(count: int) -> Iterator[tuple[str, list[Grey]]]:
     """Yield (token, frames): a hand brings a phone to the camera, from easy to hard."""
     for seed in range(count):
         rng = np.random.default_rng([7, seed])
-        ease = 1 - seed / max(1, count - 1)  # from 1, easy, to 0
+        ease = 1 - 0.75 * seed / max(1, count - 1)  # from 1, easy, to 0.25, which no decoder here reads in any frame
         held = Condition(
             screen=True, px_per_module=2.2 + 1.6 * ease, tilt_deg=8 + 18 * (1 - ease), pan_deg=10, rotation_deg=8,
             defocus_px=0.5 + 0.9 * (1 - ease), motion_px=3 * (1 - ease), noise=4 + 8 * (1 - ease), background=70,

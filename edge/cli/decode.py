@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import cv2
 
 from edge.decode import picture, zbar
 from edge.decode.ladder import Ladder, monotonic_ms
@@ -30,7 +29,7 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
 
     Example: edge-scanner decode --json label.jpg photos/
     """
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its warnings about damaged files repeat ours
+    picture.hush()
     if reason := zbar.absence():
         click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
     ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)

@@ -35,6 +35,15 @@ def load(path: Path) -> NDArray[np.uint8]:
     return _grey(picture)
 
 
+def hush() -> None:
+    """Silence OpenCV's own warnings about damaged files: ``load`` says what is wrong."""
+    settings: Any = cv2
+    if hasattr(cv2, "setLogLevel"):  # OpenCV 4
+        settings.setLogLevel(0)
+    else:  # OpenCV 5
+        settings.utils.logging.setLogLevel(settings.utils.logging.LOG_LEVEL_SILENT)
+
+
 def find(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield each file named, and for each folder the pictures in it and below, in order of name."""
     for path in paths:

@@ -48,6 +48,16 @@ class Scene:
         """The picture with its finest detail raised: small modules stand apart again."""
         return sharpened(self.grey, 1.0, 2.0)
 
+    def busiest(self, width_px: int, height_px: int) -> tuple[int, int]:
+        """The left and top of the window of that size which has the most fine detail."""
+        detail = cv2.absdiff(self.grey, self.smooth)
+        height, width = detail.shape
+        small = cv2.resize(detail, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+        window = (max(1, min(width, width_px) // 8), max(1, min(height, height_px) // 8))
+        total = cv2.boxFilter(small, cv2.CV_32F, window, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+        y, x = np.unravel_index(int(np.argmax(total)), total.shape)
+        return min(int(x) * 8, max(0, width - width_px)), min(int(y) * 8, max(0, height - height_px))
+
     def _binary(self, of: str, window: float) -> Grey:
         """Black and white against the mean of a window; ``of``: half, smooth or sharp (see ``local_threshold``)."""
         grey: Grey = getattr(self, of)

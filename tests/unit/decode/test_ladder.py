@@ -100,7 +100,14 @@ def test_every_rung_has_a_name_of_its_own_and_stands_any_picture(rungs):
         assert not any(count.faults for count in ladder.counts.values()), grey.shape
 
 
-@pytest.mark.parametrize("each", [r for r in DEEP if not r.name.startswith(("closer", "patient", "inverted", "contours", "two-finders"))])
+ALONE = [
+    each
+    for each in {rung.name: rung for rung in (*DEEP, *LIVE)}.values()
+    if not each.name.startswith(("closer", "patient", "inverted", "contours", "two-finders"))
+]
+
+
+@pytest.mark.parametrize("each", ALONE)
 def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
     seen = [
         (quad, found) for px in (3, 8) for grey, quad in [drawn("HELLO", px=px)] for found in each.read(Scene(grey))

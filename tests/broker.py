@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sync.hub.pki import issue_client, load_authority, write_private
 from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
+from sync.link import Endpoint
 
+SPY = "_spy"
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
@@ -78,7 +81,25 @@ class Broker(Process):
             pytest.skip("mosquitto is not installed: apt-get install mosquitto")
         self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), **site)
         self.files: SiteFiles = make_site(folder, self.site, documents, now_s=int(time.time()))
+        self._admit_spy()
         super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+
+    def _admit_spy(self) -> None:
+        """A client of the tests' own that hears everything (tests/protocol.py)."""
+        authority = load_authority(self.files.ca.read_bytes(), self.files.key("ca").read_bytes())
+        spy = issue_client(authority, SPY, now_s=int(time.time()))
+        self.files.certificate(SPY).write_bytes(spy.certificate_pem)
+        write_private(self.files.key(SPY), spy.key_pem)
+        for name in ("acl", "acl.base"):
+            acl = self.files.folder / name
+            write_private(acl, acl.read_bytes() + f"\nuser {SPY}\ntopic read v1/#\n".encode())
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Where a client connects, as whom."""
+        return Endpoint(
+            host="127.0.0.1", port=self.site.port, client_id=name, ca_file=str(self.files.ca),
+            cert_file=str(self.files.certificate(name)), key_file=str(self.files.key(name)),
+        )  # fmt: skip
 
     def start(self) -> "Broker":
         super().start()

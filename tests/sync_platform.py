@@ -18,9 +18,12 @@ from edge.token.status import StatusList, sign_status_list, status_list
 from edge.token.trust import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from edge.uuid7 import uuid7
+from sync.backoff import Backoff
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
 from sync.hub.site import SiteDocuments
-from tests.broker import Broker, Process, until
+from sync.session import Session
+from tests.broker import SPY, Broker, Process, until
+from tests.protocol import Spy
 
 BIN = Path(sys.executable).parent
 YEAR_S = 365 * 86_400
@@ -170,6 +173,8 @@ class Platform:
 
     def __enter__(self):
         self.broker.start()
+        spied = Session(self.broker.endpoint(SPY), Spy.filters(), uniform=min, backoff=Backoff(floor_s=0.02, cap_s=0.1))
+        self.spy = Spy(spied).__enter__()
         for hub in self.hubs:
             hub.start()
         for hub in self.hubs:
@@ -179,6 +184,8 @@ class Platform:
     def __exit__(self, *_):
         for device in self.devices.values():
             device.sync.kill()
+        self.spy.__exit__()
         for hub in self.hubs:
             hub.kill()
         self.broker.kill()
+        assert not self.spy.faults, "said, and not as docs/protocol/asyncapi.json allows"

@@ -4,6 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from sync import wire
+from sync.protocol.examples import shown
+from sync.protocol.messages import Form
+from tests.protocol import validator
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_message_is_as_published():
+    """Whatever is written as a message in these tests is what docs/protocol/asyncapi.json allows."""
+    encode, encode_batch = wire.encode, wire.encode_batch
+
+    def held(payload: bytes, name: str) -> bytes:
+        assert not [error.message for error in validator(f"schemas/{name}").iter_errors(shown(payload, Form.JSON))]
+        return payload
+
+    wire.encode = lambda message: held(encode(message), type(message).__name__)
+    wire.encode_batch = lambda *said, **also: held(encode_batch(*said, **also), "EventBatch")
+    yield
+    wire.encode, wire.encode_batch = encode, encode_batch
+
 
 @pytest.fixture(scope="session")
 def memory_folder():

@@ -1,0 +1,69 @@
+"""What the bodies of a device's events hold. The hub reads only a little of it; the platform may want the rest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sync.wire import Count, Cti, Seq, Word
+
+Text = Annotated[str, Field(max_length=400)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class RedeemedBody(_Body):
+    """A code was honoured: so many units of it, for good. ``use`` numbers the uses of a code on this device."""
+
+    cti: Cti
+    order: Text
+    kind: Literal["write_off", "pickup"]
+    use: Seq
+    units: Seq
+    amount_minor: Count | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    verdict: Word
+    risks: list[Word] = []
+    operator: Text | None = None
+    doors: list[Text] = []
+    kid: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+
+
+class ReversedBody(_Body):
+    """The use ``use`` of a code was taken back: it counts no more."""
+
+    cti: Cti
+    order: Text
+    use: Seq
+    reason: Text
+    operator: Text | None = None
+
+
+class PickupBody(_Body):
+    """What became of a compartment that was to open for a use."""
+
+    cti: Cti
+    order: Text
+    use: Seq
+    compartment: Text
+    state: Literal["reserved", "pulsing", "pulsed", "opened", "collected", "released", "unknown"]
+    detail: Text
+    exception: Word | None = None
+
+
+class WithheldBody(_Body):
+    """The number of an event that cannot be sent, or that was refused before. It has no effect."""
+
+    reason: Word
+    type: str = ""
+
+
+BODIES: dict[str, type[_Body]] = {
+    "redeemed": RedeemedBody,
+    "reversed": ReversedBody,
+    "pickup": PickupBody,
+    "withheld": WithheldBody,
+}

@@ -1,0 +1,256 @@
+"""A worked example of each message: one voucher sold, honoured, acknowledged. Checked against code and schema.
+
+The keys are made of known bytes and are for these pages only.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Any, Final, assert_never
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import BaseModel
+
+from edge.claim_result import ClaimResult
+from edge.entitlement import Entitlement, OrderStatus
+from edge.settings.document import Layer, SettingsDocument, sign_settings
+from edge.token import cbor
+from edge.token.claims import Kind
+from edge.token.document import sign_document
+from edge.token.keys import Signer, signer
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.status import sign_status_list, status_list
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync import wire
+from sync.claim_answer import ClaimAnswer, answer_payload
+from sync.config_wire import ConfigReport, ReportedError
+from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest
+from sync.fleet_wire import Ask, FleetRequest, FleetResponse
+from sync.protocol import documents
+from sync.protocol.bodies import PickupBody, RedeemedBody, ReversedBody, WithheldBody
+from sync.protocol.messages import Form
+
+DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
+NOW_S: Final = 1_800_000_000
+REVISION: Final = 1_800_000_000_000_000
+CTI: Final = "00112233445566778899aabbccddeeff"
+_ID: Final = "018e8f3a-1c2d-7e4f-9a0b-{:012x}"
+_KEYS: Final = (Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.CLAIM, Purpose.TOKEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A payload as it goes over the wire, and what it says."""
+
+    title: str
+    payload: bytes
+
+
+def key(purpose: Purpose) -> Signer:
+    """The example key of ``purpose``."""
+    return signer(Ed25519PrivateKey.from_private_bytes(str(purpose).encode().ljust(32, b".")))
+
+
+def roots() -> Roots:
+    """The root that signs the example trust list."""
+    return Roots(version=1, keys=(key(Purpose.ROOT).public,))
+
+
+def trust() -> TrustList:
+    """The example trust list."""
+    return TrustList(
+        version=7, issued_at_s=NOW_S, expires_at_s=NOW_S + 31_536_000, keys=tuple(_trusted(p) for p in _KEYS)
+    )
+
+
+def examples() -> dict[str, list[Example]]:
+    """By the name of the message."""
+    return {**_up(), **_down(), **_signed(), **_ops()}
+
+
+def _trusted(purpose: Purpose) -> TrustedKey:
+    token = {"issuers": frozenset({"shop.example"}), "kinds": frozenset({Kind.WRITE_OFF, Kind.PICKUP})}
+    return TrustedKey(
+        key=key(purpose).public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1,
+        **(token if purpose is Purpose.TOKEN else {}),  # type: ignore[arg-type]  # a mixed dict of keywords
+    )  # fmt: skip
+
+
+def _said(title: str, message: BaseModel) -> Example:
+    return Example(title, wire.encode(message))
+
+
+def _event(seq: int, kind: str, body: BaseModel) -> bytes:
+    event = wire.Event(
+        seq=seq, id=_ID.format(seq), ts=NOW_S + seq, ts_trust="trusted", type=kind, body=body.model_dump(mode="json")
+    )
+    encoded = wire.encode_event(event)
+    assert isinstance(encoded, bytes)
+    return encoded
+
+
+def _batch(title: str, settled_through: int, *events: bytes) -> Example:
+    return Example(title, wire.encode_batch(DEV, EPOCH, settled_through, 0, list(events)))
+
+
+def _up() -> dict[str, list[Example]]:
+    honoured = RedeemedBody(
+        cti=CTI, order="A-1042", kind="write_off", use=1, units=1, amount_minor=1250, currency="EUR",
+        verdict="accepted", kid="6b657931",
+    )  # fmt: skip
+    back = ReversedBody(cti=CTI, order="A-1042", use=1, reason="cashier_error", operator="17")
+    door = PickupBody(cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail="")
+    withheld = WithheldBody(reason=wire.REFUSED_BEFORE)
+    return {
+        "EventBatch": [
+            _batch("Where are you? (after connecting, and when idle for long)", 41),
+            _batch("One redemption", 41, _event(42, "redeemed", honoured)),
+            _batch(
+                "One taken back, one compartment emptied, and a number without its event",
+                42,
+                _event(43, "reversed", back),
+                _event(44, "pickup", door),
+                _event(45, "withheld", withheld),
+            ),
+        ],
+        "OrdersRequest": [
+            _said("Everything", wire.OrdersRequest(dev=DEV, id=_ID.format(1), have=0)),
+            _said("What is new", wire.OrdersRequest(dev=DEV, id=_ID.format(2), have=REVISION)),
+            _said(
+                "The next page of a snapshot",
+                wire.OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
+            ),
+        ],
+        "ClaimRequest": [
+            _said("Leave to honour it here", wire.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1))
+        ],
+        "Status": [
+            _said(
+                "Here",
+                wire.Status(
+                    dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION
+                ),
+            ),
+            _said("Gone (the will)", wire.Status(dev=DEV, state="offline", epoch=EPOCH)),
+        ],
+        "ConfigReport": [
+            _said(
+                "Running on revision 12; 13 was refused",
+                ConfigReport(
+                    dev=DEV, state="refused", desired_rev=13, applied_rev=12, hash="9f2c", site=SITE, kind="kiosk",
+                    errors=[ReportedError(path="camera.width", message="Input should be a multiple of 2")],
+                ),
+            )
+        ],
+    }  # fmt: skip
+
+
+def _down() -> dict[str, list[Example]]:
+    ack = wire.Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
+    conflict = wire.Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
+    answer = ClaimAnswer(
+        device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=ClaimResult.GRANTED, quantity=1, site=SITE,
+        authority="_hub", issued_at_s=NOW_S,
+    )  # fmt: skip
+    signed = sign_document(answer_payload(answer), Purpose.CLAIM, key(Purpose.CLAIM))
+    return {
+        "Ack": [
+            _said("All of the batch is durable", ack),
+            _said(
+                "44 is refused, and 42 was honoured elsewhere too",
+                wire.Ack(
+                    dev=DEV, epoch=EPOCH, acked_through=45, first=43, last=45, settled_through=42,
+                    rejected=[wire.Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
+                ),
+            ),
+            _said(
+                "The platform was restored and has only 30: send again from 31",
+                wire.Ack(dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41),
+            ),
+        ],
+        "Response": [
+            _said(
+                "Granted",
+                wire.Response(
+                    dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, until=NOW_S + 60,
+                    signed=b64encode(signed).decode(),
+                ),
+            )
+        ],
+        "Command": [_said("Send what is not acknowledged", wire.Command(dev="_all"))],
+    }  # fmt: skip
+
+
+def entitlement() -> Entitlement:
+    """The one that is sold."""
+    return Entitlement(
+        cti=bytes.fromhex(CTI), order_id="A-1042", kind=Kind.WRITE_OFF, home_site=SITE, home_device=None,
+        status=OrderStatus.READY, quantity=1, amount_minor=1250, currency="EUR", not_before_s=0,
+        expires_at_s=NOW_S + 86_400, review=False, compartments=(), subject=None, campaign=None, rules=None,
+        revision=REVISION,
+    )  # fmt: skip
+
+
+def _signed() -> dict[str, list[Example]]:
+    row = entitlement()
+    snapshot = Snapshot(site=SITE, issued_at_s=NOW_S, revision=REVISION, page=0, last=True, rows=(row,))
+    delta = Delta(
+        site=SITE, issued_at_s=NOW_S, from_revision=REVISION - 1, to_revision=REVISION, head=REVISION, rows=(row,),
+        removed=(), digest=row_digest(row),
+    )  # fmt: skip
+    calm = Delta(
+        site="shop-2", issued_at_s=NOW_S, from_revision=REVISION, to_revision=REVISION, head=REVISION, rows=(),
+        removed=(), digest=EMPTY_DIGEST,
+    )  # fmt: skip
+    status = status_list(
+        kid=key(Purpose.TOKEN).public.kid, version=3, issued_at_s=NOW_S, expires_at_s=NOW_S + 86_400, size=16,
+        revoked=[5],
+    )  # fmt: skip
+    settings = SettingsDocument(tenant="main", layer=Layer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}})
+    return {
+        "OrdersPage": [
+            Example(title, sign_document(page_payload(page), Purpose.ORDER_FEED, key(Purpose.ORDER_FEED)))
+            for title, page in (
+                ("A snapshot of one page", snapshot),
+                ("A delta", delta),
+                ("A delta that says: nothing is new, as of now", calm),
+            )
+        ],
+        "TrustList": [Example("Five keys", sign_trust_list(trust(), key(Purpose.ROOT), roots()))],
+        "StatusLists": [
+            Example(
+                "One issuer key, token 5 revoked", cbor.encode([sign_status_list(status, key(Purpose.STATUS_LIST))])
+            )
+        ],
+        "SettingsList": [Example("A site's layer", cbor.encode([sign_settings(settings, key(Purpose.CONFIGURATION))]))],
+    }
+
+
+def _ops() -> dict[str, list[Example]]:
+    return {
+        "FleetRequest": [_said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES))],
+        "FleetResponse": [
+            _said("So", FleetResponse(id=_ID.format(5), ok=True, result={"devices": [], "next": None})),
+            _said("No", FleetResponse(id=_ID.format(6), ok=False, error="no such device")),
+        ],
+    }
+
+
+def shown(payload: bytes, form: Form) -> Any:
+    """A payload in JSON's form; of signed documents what is under their signatures."""
+    match form:
+        case Form.JSON:
+            return json.loads(payload)
+        case Form.SIGNED:
+            return documents.payload_of(payload)
+        case Form.SIGNED_LIST:
+            items = cbor.decode(payload, cbor.DOCUMENT_LIMITS)
+            if not isinstance(items, list) or not all(isinstance(item, bytes) for item in items):
+                raise ValueError("not an array of byte strings")
+            return [documents.payload_of(item) for item in items if isinstance(item, bytes)]
+        case _:
+            assert_never(form)

@@ -19,6 +19,7 @@ from sync.topics import OPS, Down, Topic, Up, parse_topic
 from sync.wire import Malformed
 
 CONNECT_S: Final = 15.0
+UNREACHABLE_S: Final = 4.0  # a broker that is just starting gets a second try
 ANSWER_S: Final = 15.0
 ASK_AGAIN_S: Final = 3.0
 _MENDS: Final = {Link.IDENTITY_TAKEN}  # another edge-fleet runs: ours comes back when it has ended
@@ -36,11 +37,12 @@ class Conversation:
 
     def connect(self) -> None:
         """Connect, or say why not."""
-        deadline_s = time.monotonic() + CONNECT_S
+        began_s = time.monotonic()
         while not self._session.connected:
             self._heard += self._session.step(0.2)
-            hopeless = self._session.link.hopeless and self._session.link not in _MENDS
-            if hopeless or time.monotonic() > deadline_s:
+            link, waited_s = self._session.link, time.monotonic() - began_s
+            hopeless = link.hopeless and link not in _MENDS
+            if hopeless or waited_s > (UNREACHABLE_S if link is Link.UNREACHABLE else CONNECT_S):
                 where = f"{self._place.endpoint.host}:{self._place.endpoint.port}"
                 words = f"{self._session.link}: {self._session.detail}" if self._session.detail else self._session.link
                 raise click.ClickException(f"the broker at {where} cannot be used: {words}")

@@ -185,8 +185,9 @@ class _Rollout:
                 for dev in wave.devices:
                     outcomes[dev], why = self._outcome(dev)
                     self._tell(dev, outcomes[dev], why)
+        late = time.monotonic() >= end_s
         for dev, result in outcomes.items():
-            if not result.over:
+            if late and not result.over:
                 outcomes[dev] = Outcome.SILENT
                 self._tell(dev, Outcome.SILENT, f"nothing for {self.patience_s:.0f} s")
         return outcomes

@@ -44,7 +44,7 @@ def test_settings_are_committed_after_their_probation_and_reported(field):
 def test_a_scan_goes_on_while_settings_change(field):
     """The code is before the camera when the settings come, and is taken away only when it was read: once."""
     shown = field.town.codes["voucher"]
-    for number in range(3):
+    for number in range(2):
         field.publish(field.document({"decode": {"budget_ms": 51.0 + number}}))
         field.scanner.tell(show=shown, condition="clean")
         scans = len(field.scanner.said("scan"))
@@ -55,7 +55,7 @@ def test_a_scan_goes_on_while_settings_change(field):
         assert len(field.scanner.said("scan")) == scans + 1, "no second verdict for one showing"
         time.sleep(0.7)
     reasons = [scan["reason"] for scan in field.scanner.said("scan")]
-    assert reasons == ["accepted", "already_redeemed", "already_redeemed"]
+    assert reasons == ["accepted", "already_redeemed"]
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,20 @@ def test_a_scan_goes_on_while_settings_change(field):
             lambda field: field.document({}, layer=Layer.DEVICE, name="locker-2"),
             "settings_wrong_audience",
             id="wrong audience",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
-            lambda field: field.document({}, smallest_agent="99"), "settings_agent_too_old", id="later software"
+            lambda field: field.document({}, smallest_agent="99"),
+            "settings_agent_too_old",
+            id="later software",
+            marks=pytest.mark.slow,
         ),
-        pytest.param(lambda field: field.document({}, expires_at_s=1), "settings_expired", id="after its window"),
+        pytest.param(
+            lambda field: field.document({}, expires_at_s=1),
+            "settings_expired",
+            id="after its window",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, code):
@@ -97,7 +106,7 @@ def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, co
     [
         pytest.param({"decode": {"budget": 1}}, "decode.budget", id="unknown key"),
         pytest.param({"indicators": {"amber_pin": 17}}, "", id="pins that clash"),
-        pytest.param({"device": {"site": "shop-2"}}, "device", id="another identity"),
+        pytest.param({"device": {"site": "shop-2"}}, "device", id="another identity", marks=pytest.mark.slow),
         pytest.param({"camera": {"width_px": 4096, "height_px": 2160}}, "camera", id="a mode the camera does not have"),
     ],
 )

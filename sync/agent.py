@@ -223,7 +223,7 @@ class Agent:
         match outcome:
             case Refusal():
                 self._count(outcome.reason, outcome.detail)
-            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.ORDERS_COMPLETE:
+            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
                 self._log.info(outcome)
             case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:
                 pass

@@ -6,6 +6,7 @@ seen, or for another site changes nothing; what became of it is named and counte
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -15,9 +16,10 @@ from edge.anchors import Anchors
 from edge.instant import Instant
 from edge.operators.kept import keep_operator_list
 from edge.operators.register import OperatorList
-from edge.store import documents, orders
+from edge.store import documents, orders, reviews
 from edge.store.documents import Put
 from edge.store.orders import Applied
+from edge.store.reviews import Reviewed
 from edge.store.store import Store
 from edge.token import cbor
 from edge.token.document import DocumentRefusal, open_document
@@ -27,6 +29,7 @@ from edge.token.roots import Roots
 from edge.token.status import open_status_list
 from edge.token.trust import open_trust_list
 from sync.feed import Delta, Snapshot, read_page
+from sync.review_page import is_review_page, read_review_page
 from sync.wire import Fault, Malformed, OrdersRequest
 
 ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time up to
@@ -45,6 +48,7 @@ class Kept(StrEnum):
     ORDERS = "orders_applied"
     ORDERS_COMPLETE = "orders_snapshot_complete"
     SAME = "already_here"
+    REVIEWS = "reviews_taken"
     ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
 
 
@@ -151,6 +155,8 @@ class Downlink:
         document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now)
         if isinstance(document, DocumentRefusal):
             return Refusal(document.fault, document.detail)
+        if is_review_page(document.payload):
+            return self._reviews(document.payload, now)
         page = read_page(document.payload, site=self._site)
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
@@ -172,6 +178,24 @@ class Downlink:
         if applied is Applied.ALREADY:
             return Kept.SAME
         return Kept.ORDERS_COMPLETE if applied is Applied.COMPLETE else Kept.ORDERS
+
+    def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
+        """What people at the platform decided. What is not of this device, or decided already, changes nothing."""
+        page = read_review_page(payload, site=self._site)
+        if isinstance(page, Malformed):
+            return Refusal(page.fault, page.detail)
+        self._vouch_within_list(page.issued_at_s)
+        outcomes = [
+            reviews.conclude_for_platform(
+                self._store, epoch=row.epoch, seq=row.seq, cti=row.cti, approve=row.approve, by=row.by,
+                reason=row.reason, now=now, random_bytes=secrets.token_bytes,
+            )
+            for row in page.rows
+            if row.device == self._device
+        ]  # fmt: skip
+        if Reviewed.SAME_PERSON in outcomes:
+            return Refusal(Reviewed.SAME_PERSON, "who scanned it does not decide")
+        return Kept.REVIEWS if Reviewed.DONE in outcomes else Kept.SAME
 
     def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:
         if isinstance(page, Snapshot):

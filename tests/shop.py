@@ -68,5 +68,5 @@ def deliver(store, *entitlements, now=NOON):
     assert orders.apply_delta(store, entitlements, **step, now=now) is orders.Applied.APPLIED
 
 
-def redeemer(store, *, place=PLACE, policy=None, grace_s=60):
-    return Redeemer(store, place=place, policy=policy or Policy(), grace_s=grace_s, random_bytes=os.urandom)
+def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):
+    return Redeemer(store, place=place, policy=policy or Policy(), grace_s=grace_s, random_bytes=os.urandom, **said)

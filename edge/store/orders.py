@@ -18,6 +18,7 @@ from typing import Any
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import Instant
 from edge.order_row import EMPTY_DIGEST, row_digest
+from edge.store.cancellations import raise_cancelled
 from edge.store.store import Store
 from edge.token.claims import Kind
 
@@ -65,6 +66,7 @@ def apply_snapshot_page(
         (generation,) = connection.execute("SELECT snapshot_generation FROM feed").fetchone()
         _digest_changes(connection, rows, [])
         _upsert(connection, rows, revision, generation, guard="")
+        raise_cancelled(connection, rows, now)
         connection.execute("UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s))
         if not last:
             return Applied.APPLIED
@@ -95,6 +97,7 @@ def apply_delta(
         rows, gone_ctis = list(entitlements), list(removed)
         _digest_changes(connection, rows, gone_ctis, to_revision=to_revision)
         _upsert(connection, rows, to_revision, generation, guard=" WHERE excluded.revision >= revision")
+        raise_cancelled(connection, rows, now)
         gone = ((cti, to_revision) for cti in gone_ctis)
         connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
         connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))

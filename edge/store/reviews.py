@@ -6,6 +6,7 @@ A rejection is a reversal with its reason. The ledger's row itself is never touc
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ from edge.instant import Instant
 from edge.store import outbox
 from edge.store.ledger import write_reversal
 from edge.store.store import Store
+from edge.uuid7 import uuid7
 
 _SELECT = (
     "SELECT r.ledger_id, l.cti, l.order_id, l.use_no, l.kind, l.units, l.amount_minor, l.currency, l.operator,"
@@ -100,6 +102,36 @@ def conclude(
     if not approve:
         write_reversal(connection, ledger_id, reason=reason, now=now, operator=by, event_id=event_ids[1])
     return Reviewed.DONE
+
+
+def conclude_for_platform(
+    store: Store,
+    *,
+    epoch: str,
+    seq: int,
+    cti: bytes,
+    approve: bool,
+    by: str,
+    reason: str,
+    now: Instant,
+    random_bytes: Callable[[int], bytes],
+) -> Reviewed:
+    """A person at the platform decided on the redemption that event ``seq`` of ``epoch`` told.
+
+    The caller has verified the platform's signature (law 4). Raises StoreUnavailableError.
+    """
+    with store.transaction() as connection:
+        row = connection.execute(
+            "SELECT l.id, l.operator FROM ledger l JOIN epoch e ON e.no = l.epoch_no"
+            " WHERE e.epoch = ? AND l.seq = ? AND l.cti = ?",
+            (epoch, seq, cti),
+        ).fetchone()
+        if row is None:
+            return Reviewed.NOT_FOUND
+        if row[1] == by:
+            return Reviewed.SAME_PERSON
+        ids = (uuid7(now.unix_s * 1000, random_bytes(10)), uuid7(now.unix_s * 1000, random_bytes(10)))
+        return conclude(connection, row[0], approve=approve, by=f"platform:{by}", reason=reason, now=now, event_ids=ids)
 
 
 def void(

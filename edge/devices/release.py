@@ -15,6 +15,7 @@ from edge.config import Profile, parse_profile
 from edge.devices.lock import GpioLock
 from edge.devices.pins import PinsUnavailableError, open_pin_factory
 from edge.ports import LockError
+from edge.settings.running import Running, load_running
 
 
 def release(profile: Profile, *, pin_factory: Any) -> int:
@@ -32,8 +33,9 @@ def release(profile: Profile, *, pin_factory: Any) -> int:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--profile", "path", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
-def main(path: Path) -> None:
-    """De-energise every lock of a profile.
+@click.option("--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="data folder: pushed settings")
+def main(path: Path, data: Path | None) -> None:
+    """De-energise every lock of a profile, and of the settings that ops pushed over it.
 
     Example: python -m edge.devices.release --profile /etc/edge-scanner/profile.toml
     """
@@ -43,10 +45,14 @@ def main(path: Path) -> None:
         raise click.ClickException(f"{path} cannot be read: {error}") from error
     if not isinstance(profile, Profile):
         raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
-    if not profile.locker.compartments or profile.locker.driver == "board":
+    running = load_running(path, data) if data is not None else None
+    pushed = [running.profile] if isinstance(running, Running) and running.profile.locker != profile.locker else []
+    on_pins = [one for one in (profile, *pushed) if one.locker.compartments and one.locker.driver != "board"]
+    if not on_pins:
         return  # no lock on a pin, and perhaps no GPIO
     try:
-        count = release(profile, pin_factory=open_pin_factory())
+        factory = open_pin_factory()
+        count = sum(release(one, pin_factory=factory) for one in on_pins)
     except (PinsUnavailableError, LockError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{count} locks de-energised", err=True)

@@ -33,7 +33,7 @@ def release(profile: Profile, *, pin_factory: Any) -> int:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--profile", "path", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
-@click.option("--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="data folder: pushed settings")
+@click.option("--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="the data folder")
 def main(path: Path, data: Path | None) -> None:
     """De-energise every lock of a profile, and of the settings that ops pushed over it.
 

@@ -66,11 +66,14 @@ def test_a_scan_goes_on_while_settings_change(field):
             None,  # a key that may come with the next trust list: it waits, and is not told of
             id="bad signature",
         ),
-        pytest.param(lambda field: field.document({"decode": {}}, rev=1), "settings_rollback", id="older"),
+        pytest.param(
+            lambda field: field.document({"decode": {}}, rev=1), "settings_rollback", id="older", marks=pytest.mark.slow
+        ),
         pytest.param(
             lambda field: field.document({"decode": {"budget_ms": 9.0}}, rev=field.rev),
             "settings_equivocation",
             id="this revision with other content",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             lambda field: field.document({}, layer=Layer.DEVICE, name="locker-2"),
@@ -105,7 +108,7 @@ def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, co
     ("content", "path"),
     [
         pytest.param({"decode": {"budget": 1}}, "decode.budget", id="unknown key"),
-        pytest.param({"indicators": {"amber_pin": 17}}, "", id="pins that clash"),
+        pytest.param({"indicators": {"amber_pin": 17}}, "", id="pins that clash", marks=pytest.mark.slow),
         pytest.param({"device": {"site": "shop-2"}}, "device", id="another identity", marks=pytest.mark.slow),
         pytest.param({"camera": {"width_px": 4096, "height_px": 2160}}, "camera", id="a mode the camera does not have"),
     ],
@@ -135,6 +138,7 @@ def test_a_camera_mode_that_kills_the_process_is_rolled_back_by_itself_and_never
     assert field.scanner.starts == died
 
 
+@pytest.mark.slow
 def test_the_next_good_settings_are_taken_after_bad_ones(field):
     field.publish(field.document({"decode": {"budget_ms": 44.0}}))
     field.becomes("committed", rev=field.rev)

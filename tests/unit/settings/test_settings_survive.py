@@ -106,7 +106,11 @@ class Device:
                 hold_off=hold_off or HoldOff(1.0),
                 serving=False,
                 clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
-                supervisor=SimpleNamespace(finished="", wants_restart=False, problems={}),
+                supervisor=SimpleNamespace(
+                    finished="", wants_restart=False, problems={}, note_problem=lambda name, detail: None
+                ),
+                gate=None,
+                admit=None,
                 capture=parts.capture._owner,
             )
             daemon.run = lambda _stop: run(daemon, profile)
@@ -172,7 +176,13 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
     return code == 9
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before it is on disk", "after it is on disk"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(True, id="before it is on disk"),
+        pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all_the_same(tmp_path, before):
     at = 0
     died = True
@@ -191,7 +201,13 @@ def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all
     assert at > 9, "every step is on disk before it is taken"
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before it is on disk", "after it is on disk"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(True, id="before it is on disk"),
+        pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
+    ],
+)
 def test_a_kill_at_any_step_of_going_back_still_goes_back(tmp_path, before):
     at = 0
     died = True

@@ -19,6 +19,7 @@ COMMANDS = {
     "recover": "sync.fleet.revoke:recover",
     "orders": "sync.fleet.look:orders",
     "exceptions": "sync.fleet.look:exceptions",
+    "conformance": "sync.protocol.conformance:conformance",
 }
 
 

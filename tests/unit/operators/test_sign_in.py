@@ -89,6 +89,7 @@ def test_a_badge_waits_only_so_long_for_its_pin(desk, after_s):
 def test_the_pin_is_needed_each_time(desk):
     show(desk, badge_code())
     assert desk.sign_in(PIN, register(), NOON).reason is SignIn.SIGNED_IN
+    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN, "a badge shown serves for one session"
     desk.sign_out(NOON)
     assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN
 

@@ -94,3 +94,16 @@ def which_file(endpoint: Endpoint, error: Exception) -> str:
         except OSError as missing:
             return f"{name}: {missing.strerror}"
     return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
+
+
+def file_marks(endpoint: Endpoint) -> tuple[tuple[int, int] | None, ...]:
+    """What tells that the endpoint's files were replaced: inode and time of each, None for one that is missing."""
+    return tuple(_mark(Path(name)) for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file))
+
+
+def _mark(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

@@ -32,7 +32,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge.instant import Instant
 from sync.attempt import Attempt
 from sync.backoff import Backoff
-from sync.link import CONNACK, Arrival, Endpoint, Link, Will, which_file
+from sync.link import CONNACK, Arrival, Endpoint, Link, Will, file_marks, which_file
 from sync.tls import CertificateOverError, check_window, tls_context
 
 __all__ = ["Arrival", "Endpoint", "Link", "Session", "Will"]
@@ -80,6 +80,7 @@ class Session:
         self._verdict: Link | None = None  # what the broker said about the connection, from a callback
         self._detail = ""
         self._next_try_s = 0.0
+        self._files = file_marks(endpoint)
         self._since_s = 0.0
         self._window = endpoint.window
         self.link = Link.CONNECTING
@@ -176,7 +177,7 @@ class Session:
 
     def _try_to_connect(self, timeout_s: float) -> None:
         wait_s = self._next_try_s - self._monotonic()
-        if wait_s > 0:
+        if wait_s > 0 and not self._credentials_changed():
             time.sleep(min(wait_s, timeout_s))
             return
         now = self._now()
@@ -190,6 +191,11 @@ class Session:
         attempt = Attempt(lambda: self._dial(client, now), undo=lambda: _drop(client))
         self._dialling = client, attempt
         self._dialled(client, attempt, timeout_s)
+
+    def _credentials_changed(self) -> bool:
+        """Whether somebody has put other files in place since the last try: then there is no reason to wait."""
+        seen, self._files = self._files, file_marks(self._endpoint)
+        return seen != self._files
 
     def _dial(self, client: mqtt.Client, now: Instant) -> None:
         """In the attempt's thread."""

@@ -1,0 +1,191 @@
+"""A bad network: a TCP proxy on loopback that cuts, stalls, slows and, between MQTT peers, doubles and reorders.
+
+    with Proxy(8883) as proxy:            # clients connect to proxy.port
+        proxy.weather = HALF_OPEN         # from now on, whatever is under way
+        proxy.weather = CLEAR
+
+With ``Identity`` it ends TLS on both sides, as a broker that cannot be trusted would, and sees MQTT packets:
+``double`` and ``reorder`` are the chances of a PUBLISH to be sent twice and to be sent late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PUBLISH: Final = 3  # MQTT 5 section 2.1.2
+_LATE_S: Final = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weather:
+    """What becomes of bytes now."""
+
+    cut: bool = False  # connections are closed and refused
+    swallow: bool = False  # a half-open link: connections stand, nothing comes through
+    delay_s: float = 0.0  # each way
+    bytes_per_s: float | None = None  # each way and connection
+    double: float = 0.0
+    reorder: float = 0.0
+
+
+CLEAR: Final = Weather()
+CUT: Final = Weather(cut=True)
+HALF_OPEN: Final = Weather(swallow=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Certificates, PEM: as what the proxy listens, and as whom it goes on."""
+
+    ca_file: Path
+    server: tuple[Path, Path]  # certificate and key
+    client: tuple[Path, Path]
+
+
+class Proxy:
+    """Listens on ``port`` of 127.0.0.1 and goes on to ``target`` there. Its loop is a thread's own."""
+
+    def __init__(self, target: int, *, identity: Identity | None = None, seed: int = 1) -> None:
+        self._target = target
+        self._identity = identity
+        self._chance = random.Random(seed)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="proxy")
+        self._weather = CLEAR
+        self._links: set[asyncio.StreamWriter] = set()
+        self._poisoned: set[asyncio.StreamWriter] = set()  # something was lost on them
+        self._late: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+        self.bytes_up = 0
+        self.bytes_down = 0
+        self.connections = 0
+
+    @property
+    def weather(self) -> Weather:
+        """What becomes of bytes now."""
+        return self._weather
+
+    @weather.setter
+    def weather(self, weather: Weather) -> None:
+        asyncio.run_coroutine_threadsafe(self._change(weather), self._loop).result(5)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    async def _listen(self) -> None:
+        context = None if self._identity is None else _server_context(self._identity)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for link in list(self._links):
+            link.transport.abort()
+
+    async def _change(self, weather: Weather) -> None:
+        self._weather = weather
+        for link in list(self._links if weather.cut else self._poisoned if not weather.swallow else ()):
+            link.transport.abort()
+            self._poisoned.discard(link)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._weather.cut:
+            writer.transport.abort()
+            return
+        self.connections += 1
+        context = None if self._identity is None else _client_context(self._identity)
+        try:
+            there_reader, there = await asyncio.open_connection("127.0.0.1", self._target, ssl=context)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._links |= {writer, there}
+        ways = (self._pump(reader, there, up=True), self._pump(there_reader, writer, up=False))
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
+        for link in (writer, there):
+            link.transport.abort()
+            self._links.discard(link)
+            self._poisoned.discard(link)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while data := await (reader.read(4096) if self._identity is None else _packet(reader)):
+                if up:
+                    self.bytes_up += len(data)
+                else:
+                    self.bytes_down += len(data)
+                await self._pass(data, writer)
+
+    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        weather = self._weather
+        if weather.swallow:
+            self._poisoned.add(writer)
+            return
+        if weather.bytes_per_s is not None:
+            await asyncio.sleep(len(data) / weather.bytes_per_s)
+        if weather.delay_s:
+            self._later(data, writer, weather.delay_s)
+            return
+        if self._identity is not None and data[0] >> 4 == _PUBLISH:
+            if self._chance.random() < weather.double:
+                self._later(data, writer, self._chance.uniform(0, _LATE_S))
+            if self._chance.random() < weather.reorder:
+                self._later(data, writer, self._chance.uniform(0, _LATE_S))
+                return
+        writer.write(data)
+        await writer.drain()
+
+    def _later(self, data: bytes, writer: asyncio.StreamWriter, delay_s: float) -> None:
+        async def write() -> None:
+            await asyncio.sleep(delay_s)
+            with suppress(OSError):
+                writer.write(data)
+
+        task = self._loop.create_task(write())
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+
+
+async def _packet(reader: asyncio.StreamReader) -> bytes:
+    """One MQTT control packet, whole (MQTT 5 section 2.1). Empty at the end."""
+    head = await reader.read(1)
+    if not head:
+        return b""
+    length = shift = 0
+    while True:
+        byte = await reader.readexactly(1)
+        head += byte
+        length |= (byte[0] & 0x7F) << shift
+        shift += 7
+        if not byte[0] & 0x80:
+            return head + await reader.readexactly(length)
+
+
+def _server_context(identity: Identity) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*identity.server)
+    return context
+
+
+def _client_context(identity: Identity) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(identity.ca_file))
+    context.check_hostname = False
+    context.load_cert_chain(*identity.client)
+    return context

@@ -255,6 +255,7 @@ def build_scanner(
         notify=notify,
         store_is_back=lambda: _open_and_close(profile, _store_folder(profile, data)),
         devices=parts.problems_now,
+        policy=profile.policy,
     )
     with ExitStack() as releases:
         releases.callback(lambda: store.close() if store is not None else None)

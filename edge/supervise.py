@@ -12,11 +12,14 @@ from structlog.typing import FilteringBoundLogger
 from edge.anchors import Anchors
 from edge.capture.worker import CaptureState, CaptureStatus
 from edge.clock import WallClock
+from edge.config import Policy
+from edge.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
 from edge.health import Health, write_health
 from edge.ports import Signal
 from edge.redeem import Redemption
 from edge.store import journal
 from edge.store.floor import probe, raise_time_floor
+from edge.store.orders import feed_state
 from edge.store.outbox import backlog
 from edge.store.store import Store, StoreUnavailableError
 from edge.verdict import Verdict
@@ -61,10 +64,12 @@ class Supervisor:
         notify: Callable[[str], None],
         store_is_back: Callable[[], bool] = lambda: False,
         devices: Callable[[], Mapping[str, str]] = dict,
+        policy: Policy | None = None,
     ) -> None:
         """``store_is_back`` is asked once a minute while ``store`` is None.
 
         ``devices`` says what is wrong now with parts that come and go: problem to detail.
+        ``policy`` says how old lists and orders may be; None: nobody asks.
         """
         self._health = health
         self._health_file = health_file
@@ -77,6 +82,7 @@ class Supervisor:
         self._notify = notify
         self._store_is_back = store_is_back
         self._devices = devices
+        self._policy = policy
         self._device_problems: set[str] = set()
         self._camera_notes: tuple[str, ...] = ()
         self._data_version = -1
@@ -150,6 +156,7 @@ class Supervisor:
             return
         try:
             self._refresh_anchors(self._store)
+            self._watch_freshness(self._store)
             if "store_unavailable" in self._health.problems:
                 probe(self._store)
             self._complete_journal(self._store)
@@ -177,12 +184,21 @@ class Supervisor:
         now = self._clock.now()
         found = self._anchors.refresh(now)
         for name in [name for name in self._health.problems if name.startswith(("no_trust", "trust_", "status_"))]:
-            if name not in found:
+            if name not in found and name not in (TRUST_LIST_STALE, STATUS_STALE):
                 self._problem(name, None)
         for name, detail in found.items():
             self._problem(name, detail)
         self._clock.raise_floor(self._anchors.trust.issued_at_s)
         self._data_version = version
+
+    def _watch_freshness(self, store: Store) -> None:
+        """Lists grow old by themselves: looked at with every report, not only when something came."""
+        if self._policy is None or self._anchors is None:
+            return
+        anchors, now = self._anchors, self._clock.now()
+        found = staleness(anchors.trust, anchors.status, feed_state(store).heard_s, policy=self._policy, now=now)
+        for name in (TRUST_LIST_STALE, STATUS_STALE, ORDERS_STALE):
+            self._problem(name, found.get(name))
 
     def _complete_journal(self, store: Store) -> None:
         if self._unfinished:

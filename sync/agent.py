@@ -48,6 +48,7 @@ class Agent:
         settings: SettingsDesk | None = None,
         claims: ClaimDesk | None = None,
         presence: Presence | None = None,
+        stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._tenant = tenant
@@ -63,6 +64,8 @@ class Agent:
         self._settings = settings
         self._claims = claims
         self._presence = presence
+        self._stale = stale
+        self._problems: dict[str, str] = {}
         self._monotonic_ns = monotonic_ns
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
@@ -97,7 +100,9 @@ class Agent:
         monotonic_s = self._monotonic()
         backlog = outbox.backlog(self._store)
         feed = orders.feed_state(self._store)
+        self._watch_freshness()
         return {
+            "problems": self._problems,
             "link": self._link,
             "claims": "answered" if self._claims is not None and self._claims.answered else "not_answered",
             "detail": self._session.detail,
@@ -111,6 +116,15 @@ class Agent:
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
         }
+
+    def _watch_freshness(self) -> None:
+        """Name what is older than it may be; a line in the log when that changes."""
+        found = self._stale(self._now())
+        for name in found.keys() - self._problems.keys():
+            self._log.warning("problem", problem=name, detail=found[name])
+        for name in self._problems.keys() - found.keys():
+            self._log.info("problem_gone", problem=name)
+        self._problems = found
 
     @property
     def status_topic(self) -> str:
@@ -174,6 +188,8 @@ class Agent:
             case Down.REVOKED:
                 for outcome in self._downlink.status_lists(arrival.payload, self._now()):
                     self._note(outcome)
+            case Down.OPERATORS:
+                self._note(self._downlink.operator_list(arrival.payload, self._now()))
             case Down.ORDERS:
                 self._note(self._downlink.orders_page(arrival.payload, self._now(), self._monotonic()))
             case Down.COMMAND:

@@ -17,11 +17,13 @@ from edge import log
 from edge.anchors import Anchors, load_roots
 from edge.clock import WallClock
 from edge.config import Profile
+from edge.freshness import staleness
 from edge.health import write_health
 from edge.notify import notify
 from edge.settings.running import load_running
 from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
+from edge.store.orders import feed_state
 from edge.store.presence import Presence
 from edge.store.store import Store, StoreUnavailableError
 from edge.token.roots import Roots
@@ -170,6 +172,9 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         settings=desk,
         claims=ClaimDesk(store, anchors, device=device.id, site=device.site),
         presence=Presence(parts.data),
+        stale=lambda now: staleness(
+            anchors.trust, anchors.status, feed_state(store).heard_s, policy=parts.profile.policy, now=now
+        ),
     )
     session.will = Will(agent.status_topic, agent.farewell())
     identity = IdentityDesk(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)

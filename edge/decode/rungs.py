@@ -143,7 +143,6 @@ RUNGS = (
     Rung("zbar-half", zbar_half),
     Rung("adaptive-narrow", adaptive("smooth", 0.05)),
     Rung("contours", contours("smooth", 0.05)),
-    Rung("two-finders", two_finders("smooth", 0.05)),
     Rung("gamma-0.5", gamma(0.5)),
     Rung("sharpened", sharpen(1.3, 3.0)),
     Rung("closer-sharpened", closer),
@@ -152,7 +151,9 @@ RUNGS = (
 
 DEEP = (
     *RUNGS,
+    Rung("two-finders", two_finders("smooth", 0.05)),
     Rung("patient", patient),
+    Rung("busiest-double", busiest_double),
     Rung("adaptive-half-wide", adaptive("half", 0.2)),
     Rung("adaptive-half-narrow", adaptive("half", 0.05)),
     Rung("global", global_threshold),

@@ -35,3 +35,12 @@ def test_three_finder_patterns_are_found_in_a_code_and_none_without():
     grey, _ = drawn("HELLO")
     assert len(finders(local_threshold(grey, 0.2))) == 3
     assert finders(np.full((40, 40), 255, np.uint8)) == []
+
+
+def test_of_two_codes_side_by_side_no_mixture_is_located():
+    one, quad = drawn("HELLO", px=6, frame=(300, 700), at=(60, 60))
+    two, other = drawn("WORLD", px=6, frame=(300, 700), at=(60, 400))
+    places = locate(local_threshold(np.minimum(one, two), 0.2))
+    assert {place.version for place in places if place.version == 1} == {1}
+    for place in places:
+        assert min(np.abs(np.subtract(place.quad, true)).max() for true in (quad, other)) < 60, place

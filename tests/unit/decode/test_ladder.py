@@ -7,6 +7,7 @@ from edge.decode.ladder import Ladder, distinct
 from edge.decode.quad import box
 from edge.decode.rungs import DEEP, LIVE, RUNGS, Rung
 from edge.decode.scene import Scene
+from edge.decode.zxing import Located
 from edge.ports import Symbol
 from tests.unit.decode.drawing import drawn
 
@@ -121,3 +122,19 @@ def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
 def test_a_light_code_on_a_dark_ground_is_read():
     grey, _ = drawn("HELLO")
     assert [s.text for s in Ladder().decode(255 - grey)] == ["HELLO"]
+
+
+def test_a_place_noted_twice_is_looked_at_once():
+    scene, place = Scene(GREY), Located(((10, 10), (110, 10), (110, 110), (10, 110)), 2)
+    nudged = Located(tuple((x + 1, y) for x, y in place.quad), 2)
+    scene.note([place, nudged, Located(place.quad, 3)])
+    assert [scene.next_waiting(), scene.next_waiting(), scene.next_waiting()] == [place, Located(place.quad, 3), None]
+
+
+@pytest.mark.parametrize(
+    "quad", [((0, 0),) * 4, ((0, 0), (100, 0), (0, 1), (100, 1)), ((0, 0), (9, 0), (9, 9), (0, 9))]
+)
+def test_a_place_no_code_can_have_is_not_looked_at(quad):
+    scene = Scene(GREY)
+    scene.note([Located(quad, 2)])
+    assert scene.next_waiting() is None

@@ -12,7 +12,7 @@ from edge.decode.relook import study
 from edge.decode.rungs import LIVE, Rung
 from edge.decode.stillness import Stillness
 from edge.decode.zxing import Located
-from tests.unit.decode.drawing import TOKEN, drawn, noisy
+from tests.unit.decode.drawing import TOKEN, drawn, matrix, noisy
 
 
 class Clock:
@@ -77,6 +77,18 @@ def test_another_code_at_the_same_place_is_not_added_to_the_first():
         modules = noise.normal(0, 1, (53, 53)).astype(np.float32)
         assert fusion.add(place, modules, 10.0 * number) is None
     assert len(fusion._sums) <= 5
+
+
+def test_two_codes_that_take_turns_at_one_place_are_summed_apart():
+    fusion, rng = Fusion(), np.random.default_rng(2)
+    place = Located(drawn(TOKEN, px=2)[1], 9)
+    views = [np.where(matrix(text)[0], 0.4, -0.4) for text in (TOKEN, TOKEN[::-1])]
+    told = set()
+    for number in range(24):
+        soft = views[number // 6 % 2] + rng.normal(0, 0.5, (53, 53))
+        symbol = fusion.add(place, soft.astype(np.float32), 33.0 * number)
+        told |= {symbol.text} if symbol else set()
+    assert told == {TOKEN, TOKEN[::-1]}
 
 
 def test_while_nothing_moves_one_frame_in_five_is_looked_at_and_a_change_wakes_at_once():

@@ -8,6 +8,8 @@ import pytest
 
 from edge.decode.contained import ContainedDecoder
 from edge.decode.live import LiveDecoder
+from edge.decode.wall import Answer
+from edge.ports import Symbol
 from tests.unit.decode.drawing import drawn
 
 CRASH, HANG = 1, 2
@@ -72,3 +74,24 @@ def test_a_second_core_reads_what_the_first_rungs_do_not():
         decoder.close()
     assert decoder.decode(np.zeros((9, 9), np.uint8)) == ()
     decoder.close()
+
+
+class Told:
+    """A wall that answers what it was told to."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def give(self, grey):
+        return True
+
+    def take(self, wait_ms=None):
+        return self.answers.pop(0)
+
+
+def test_what_the_second_core_reads_late_is_told_unless_something_was_read_since():
+    grey, read = drawn("A")[0], Symbol(content=b"A", quad=((0, 0),) * 4, decoder="fake")
+    decoder = ContainedDecoder()
+    decoder._front = Told(Answer(), Answer(), Answer((read,)), Answer())
+    decoder._beside = Told(None, Answer((read,)), None, Answer((read,)))
+    assert [len(decoder.decode(grey)) for _ in range(4)] == [0, 1, 1, 0]

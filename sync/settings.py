@@ -118,12 +118,13 @@ class SettingsDesk:
     @property
     def wants_restart(self) -> bool:
         """Whether this process runs on other broker settings than it should."""
-        state = self._folder.state()
-        return state.choice != self._running and self._mqtt_of(state.choice) != self._mqtt_of(self._running)
-
-    def adopt(self) -> None:
-        """The process goes on as it is with the plan that is chosen now: nothing in it concerns the broker."""
-        self._running = self._folder.state().choice
+        choice = self._folder.state().choice
+        if choice == self._running:
+            return False
+        if self._mqtt_of(choice) != self._mqtt_of(self._running):
+            return True
+        self._running = choice  # nothing in it concerns the broker
+        return False
 
     @property
     def _blocked(self) -> str | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edge.cli.profile import read_profile
+from edge.settings.folder import SettingsFolder
+from edge.settings.running import Running, load_running
 
 
 @click.group()
@@ -23,3 +28,46 @@ def check(file: Path) -> None:
     """
     profile = read_profile(file)
     click.echo(f"{file}: good: {profile.device.kind} {profile.device.id} at {profile.device.site}", err=True)
+
+
+@config.command()
+@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="The shipped profile (TOML).")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EDGE_SCANNER_DATA",
+    default=Path("/var/lib/edge-scanner"),
+    show_default=True,
+    help="The device's data folder.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; else TOML-like lines.")
+def show(file: Path, data: Path, as_json: bool) -> None:
+    """Show what the device runs on: the profile with its identity and the pushed settings, and how far those are.
+
+    Example: edge-scanner config show --profile /etc/edge-scanner/profile.toml
+    """
+    running = load_running(file, data)
+    if not isinstance(running, Running):
+        raise click.ClickException("; ".join(f"{file}: {error}" for error in running))
+    state = SettingsFolder(data).state()
+    settings = {
+        "state": str(state.phase),
+        "hash": running.digest,
+        "problem": running.problem,
+        "errors": [f"{wrong.path}: {wrong.message}" if wrong.path else wrong.message for wrong in state.wrong],
+    }
+    profile = running.profile.model_dump(mode="json", exclude_none=True)
+    if as_json:
+        click.echo(json.dumps({"settings": settings, "profile": profile}, ensure_ascii=False))
+        return
+    for path, value in [*_flat(settings, "settings"), *_flat(profile)]:
+        click.echo(f"{path} = {json.dumps(value, ensure_ascii=False)}")
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if isinstance(value, dict):
+            yield from _flat(value, path)
+        else:
+            yield path, value

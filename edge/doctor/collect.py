@@ -21,6 +21,7 @@ from edge.doctor.broker import read_certificate, try_broker
 from edge.doctor.machine_facts import read_board, read_disk
 from edge.doctor.vitals import CameraFact, ClockFact, Daemon, KeysFact, NodeFact, PinsFact, StoreFact, Unknown, Vitals
 from edge.instant import ClockTrust, Instant
+from edge.settings.running import Running, load_running
 from edge.store import documents
 from edge.store.opening import open_for_reading
 from edge.store.outbox import backlog
@@ -39,7 +40,7 @@ def collect(profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s
 
     ``root`` is where /dev, /proc and /sys are looked for.
     """
-    profile = read_profile_file(profile_file)
+    profile = read_profile_file(profile_file, data)
     clock = _guarded(lambda: read_clock(root))
     now_s = clock.now_s if isinstance(clock, ClockFact) else 0
     common = {
@@ -79,8 +80,8 @@ def _uses_pins(profile: Profile) -> bool:
     return bool(profile.indicators.pins or locks or profile.trigger)
 
 
-def read_profile_file(file: Path) -> Profile | list[str]:
-    """The profile, or everything that is wrong with it."""
+def read_profile_file(file: Path, data: Path) -> Profile | list[str]:
+    """The profile that the device runs on, its identity and pushed settings included; or everything wrong with it."""
     try:
         outcome = parse_profile(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -89,7 +90,10 @@ def read_profile_file(file: Path) -> Profile | list[str]:
         return [f"{file} cannot be read: {error.strerror}"]
     except UnicodeDecodeError:
         return [f"{file} is not UTF-8 text"]
-    return outcome if isinstance(outcome, Profile) else [str(error) for error in outcome]
+    if isinstance(outcome, list):
+        return [str(error) for error in outcome]
+    running = load_running(file, data)
+    return running.profile if isinstance(running, Running) else outcome
 
 
 def read_daemon(health_file: Path, now_s: float) -> Daemon | None:

@@ -3,8 +3,10 @@
 import json
 import random
 import sqlite3
+import subprocess
 
 import pytest
+from hardware_sim.stage import program
 
 from edge.instant import Instant
 from sync.enrolment import EnrolmentError, enrol
@@ -66,6 +68,13 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(platfor
     assert "code_reused" in [line.get("reason") for line in platform.json("enrol", "--list")]
 
 
+def test_the_device_itself_shows_what_it_runs_on(platform, device):
+    command = [program("edge-scanner"), "config", "show", "--profile", str(platform.fresh), "--data", str(device.data)]
+    shown = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout)
+    assert (shown["profile"]["device"]["id"], shown["profile"]["decode"]["budget_ms"]) == ("locker-1", 47.0)
+    assert shown["settings"]["state"] == "committed"
+
+
 def test_put_out_it_stops_wipes_what_it_knows_and_keeps_what_it_had_not_told(platform, device):
     until(lambda: device.health()["outbox"]["pending"] == 0, what="all is told")
     device.sync.stop()  # no network
@@ -92,6 +101,21 @@ def test_it_is_taken_back_by_a_new_code(platform, device):
     until(lambda: "blocked_device" not in device.health()["problems"], what="it is not blocked")
     again = device.show(platform.town.codes["voucher"], "scan")
     assert again["reason"] == "already_redeemed", "once is once, whatever happened in between"
+
+
+@pytest.mark.slow
+def test_a_certificate_that_is_due_is_renewed_by_the_device_itself(tmp_path):
+    """A desk that gives certificates for half an hour: each is due as soon as it is there; once a minute is enough."""
+    made = Platform(tmp_path)
+    config = made.town.files.hub_config
+    config.write_text(config.read_text().replace("ca_key_file", "certificate_days = 0.02\nca_key_file"))
+    with made, Scan(tmp_path, made.fresh, "device") as device:
+        (line,) = made.json("enrol", "--device", "locker-1", "--site", "shop-1")
+        assert device.show(line["code"], "enrolment")["enrolled"] is True
+        until(lambda: device.sync.said("certificate_renewed"), 30, "it has a new certificate")
+        renewed = device.sync.lines.index(device.sync.said("certificate_renewed")[0])
+        until(lambda: any(line.get("state") == "connected" for line in device.sync.lines[renewed:]), 30, "it connects")
+        assert len(list((device.data / "identity").glob("device-*.pem"))) == 1
 
 
 def _people(device: Scan) -> int:

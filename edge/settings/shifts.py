@@ -6,6 +6,7 @@ codes in view: whoever shows a code while settings change is served by the one d
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from edge.daemon import Daemon
 from edge.decode.holdoff import HoldOff
 from edge.enrolment.admission import Admission
 from edge.enrolment.blocked import BlockedGate
-from edge.enrolment.identity import why_blocked
+from edge.enrolment.identity import UNENROLLED, why_blocked
 from edge.enrolment.post import Post
 from edge.ports import Frame, Signal
 from edge.settings import state as states
@@ -102,6 +103,8 @@ class Shifts:
     def _shift(self, running: Running, stop: threading.Event) -> tuple[Running, bool, bool]:
         """One daemon's time. Returns what to run on next, whether a new process is needed, and whether to go on."""
         began_s = time.monotonic()
+        if Path(running.profile.trust.roots_file).exists():
+            shutil.rmtree(self.data / UNENROLLED, ignore_errors=True)  # what it saw while it was nobody
         parts = None
         try:
             running, parts = self._equipped(running)

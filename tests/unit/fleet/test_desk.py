@@ -14,14 +14,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.config import Profile
+from edge.enrolment import identity as identities
 from edge.enrolment.code import EnrolmentCode, open_code, pin_of, sign_code
 from edge.enrolment.identity import read_identity
 from edge.instant import ClockTrust, Instant
+from edge.settings import folder as folders
 from edge.settings.running import load_running
 from edge.store import documents
 from edge.store.opening import open_for_reading
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
+from sync import enrolment
 from sync.enrolment import EnrolmentError, enrol, renew, renewal_due
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.access import Access, acl_lines
@@ -32,6 +35,7 @@ from sync.hub.office import Office
 from sync.hub.office_start import ListedKeys
 from sync.hub.pki import load_authority
 from sync.hub.site import Site, SiteDocuments, make_site
+from sync.topics import Down, Up
 from tests.broker import free_port
 from tests.sync_platform import Keys
 
@@ -261,8 +265,9 @@ def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device
 def test_a_revoked_device_may_only_hear_of_it_and_answer():
     lines = acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "ordered"})
     denied = {line.removeprefix("topic deny v1/main/kiosk-1/") for line in lines.splitlines() if "deny" in line}
-    assert denied == {"up/evt", "up/req", "up/status", "up/tel", "dn/ack", "dn/res", "dn/ord", "dn/trust", "dn/revoked",
-                      "dn/cmd"}  # fmt: skip
+    assert {"up/evt", "up/req", "up/status", "dn/ord", "dn/ack", "dn/trust"} < denied
+    everything = {f"up/{channel}" for channel in Up} | {f"dn/{channel}" for channel in Down}
+    assert everything - denied == {"up/cfg", "dn/cfg"}, "a channel to come is denied too"
     assert "site-shop-1" not in lines
 
 
@@ -276,3 +281,44 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
     message = message_of(platform.code())
     refusal = open_code(message, platform.desk.keys(), now=Instant(unix_s=NOW.unix_s + 900))
     assert refusal.fault == "document_expired"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it is on disk", "after it is on disk"])
+def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(platform, device, tmp_path, before):
+    at, died = 0, True
+    while died:
+        at += 1
+        data, code = tmp_path / f"cut-{at}", platform.code()
+        died = _dies(code, data, at=at, before=before)
+        identity = enrol(code, data, keys=None, now=NOW)
+        assert read_identity(data) == identity
+        assert Path(identity.profile["mqtt"]["key_file"]).exists()
+    assert at > 4
+    assert platform.traces() == [], "the same device may ask again"
+
+
+def _dies(code: str, data: Path, *, at: int, before: bool) -> bool:
+    """Enrol in a child that dies at its ``at``-th write. False when it came to the end without."""
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+        write = folders.write_durably
+
+        def dying(path, content, **more):
+            nonlocal count
+            count += 1
+            if count == at and before:
+                os._exit(9)
+            write(path, content, **more)
+            if count == at:
+                os._exit(9)
+
+        enrolment.write_durably = identities.write_durably = dying
+        try:
+            enrol(code, data, keys=None, now=NOW)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert exit_code in (0, 9)
+    return exit_code == 9

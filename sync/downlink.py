@@ -36,6 +36,7 @@ ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time u
 LONGEST_ASK_S: Final = 120.0
 REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there is anything new
 MOST_STATUS_LISTS: Final = 64
+PAGES: Final = 8  # asked for at a time: the way there and back is paid once for so many
 DIGEST_WRONG: Final = "orders_digest_wrong"
 
 
@@ -84,6 +85,7 @@ class Downlink:
         self._vouch = vouch
         self._ask_due_s = 0.0
         self._ask_s = ASK_AGAIN_S
+        self._expected = 0  # pages of the last request that have not come
 
     def connected(self, monotonic_s: float) -> None:
         """A new connection: ask for what was missed."""
@@ -96,6 +98,7 @@ class Downlink:
             return None
         self._ask_due_s = monotonic_s + self._ask_s
         self._ask_s = min(2 * self._ask_s, LONGEST_ASK_S)
+        self._expected = PAGES
         state = orders.feed_state(self._store)
         snapshot = state.snapshot_revision or 0
         return OrdersRequest(
@@ -104,6 +107,7 @@ class Downlink:
             have=0 if state.doubted else state.revision,
             snapshot=snapshot,
             page=state.next_page if snapshot else 0,
+            pages=PAGES,
         )
 
     def trust_list(self, raw: bytes, now: Instant) -> Outcome:
@@ -219,13 +223,20 @@ class Downlink:
         return orders.feed_state(self._store).revision == page.head and not orders.matches(self._store, page.digest)
 
     def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
-        """Ask for the next page at once; with nothing more to come, after a while."""
+        """Ask for more when what was asked for has come; with nothing more to come, after a while."""
+        state = orders.feed_state(self._store)
+        loading = state.snapshot_revision is not None
+        if applied is Applied.ALREADY and loading:
+            return  # a page that came twice: the request stands
         self._ask_s = ASK_AGAIN_S
-        if isinstance(page, Snapshot):
-            more = applied is not Applied.ALREADY
+        self._expected -= 1
+        more = loading or isinstance(page, Snapshot) or state.revision < page.head
+        if not more:
+            self._ask_due_s = monotonic_s + REFRESH_S
+        elif self._expected <= 0 or applied is Applied.COMPLETE:
+            self._ask_due_s = monotonic_s
         else:
-            more = orders.feed_state(self._store).revision < page.head
-        self._ask_due_s = monotonic_s if more else monotonic_s + REFRESH_S
+            self._ask_due_s = monotonic_s + ASK_AGAIN_S
 
     def _vouch_within_list(self, issued_at_s: int) -> None:
         """A server whose clock runs years ahead must not carry this device with it: the root's list bounds it."""

@@ -156,6 +156,7 @@ class OrdersRequest(_Addressed):
     have: Count
     snapshot: Count = 0
     page: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    pages: Annotated[int, Field(ge=1, le=32)] = 1  # how many may come for this request, one after the other
 
 
 class ClaimRequest(_Addressed):

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from edge.entitlement import Entitlement, OrderStatus
@@ -281,8 +282,13 @@ def _upsert(
     )
 
 
+@lru_cache(maxsize=4096)
+def _doors(compartments: tuple[str, ...]) -> str:
+    return json.dumps(compartments, separators=(",", ":"), ensure_ascii=False)
+
+
 def _row(e: Entitlement, revision: int, generation: int) -> tuple[object, ...]:
-    doors = json.dumps(e.compartments, separators=(",", ":"), ensure_ascii=False)
+    doors = _doors(e.compartments)
     return (
         e.cti, e.order_id, int(e.kind), e.home_site, e.home_device, e.status.value, e.quantity, e.amount_minor,
         e.currency, e.not_before_s, e.expires_at_s, int(e.review), doors, e.subject, e.campaign, e.rules,

@@ -6,7 +6,7 @@ was restored from an older backup, so that a device never mistakes a new change 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -150,6 +150,23 @@ def page_for(
     if request.have == 0:
         return snapshot_page(connection, site, _begin_snapshot(connection, site, head), 0, now_s)
     return delta_page(connection, site, request.have, now_s)
+
+
+def pages_for(
+    connection: Connection, site: str, request: wire.OrdersRequest, *, now_s: int, now_us: int
+) -> Iterator[Snapshot | Delta]:
+    """The page that answers ``request`` and those after it, as many as it wants and there are."""
+    page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
+    yield page
+    for _ in range(1, request.pages):
+        match page:
+            case Snapshot(last=False):
+                page = snapshot_page(connection, site, page.revision, page.page + 1, now_s)
+            case Delta() if page.to_revision < page.head:
+                page = delta_page(connection, site, page.to_revision, now_s)
+            case _:
+                return
+        yield page
 
 
 def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Delta:

@@ -172,8 +172,8 @@ class Hub:
                 if site is None:
                     self._count("device_without_site", dev, "name the device and its site in the hub's configuration")
                     return
-                page = orders.page_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us())
-                self._queue(dev, Down.ORDERS, self._signed(page))
+                for page in orders.pages_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us()):
+                    self._queue(dev, Down.ORDERS, self._signed(page))
             case ClaimRequest():
                 self._claim(connection, request, site)
             case _:

@@ -90,7 +90,7 @@ def test_a_line_that_is_cut_is_named_and_what_was_written_meanwhile_arrives(plat
     device = platform.devices["kiosk-1"]
     with proxied(platform, device) as proxy:
         named(device, "connected")
-        for _ in range(3):
+        for _ in range(2):
             device.redeem()
             proxy.weather = CUT
             named(device, "connection_lost", "broker_unreachable")
@@ -101,6 +101,7 @@ def test_a_line_that_is_cut_is_named_and_what_was_written_meanwhile_arrives(plat
     assert "Traceback" not in device.sync.text
 
 
+@pytest.mark.slow
 def test_a_half_open_line_is_found_by_its_silence(platform):
     """Nothing says that it is gone, no FIN, no RST. The keep-alive finds it; handshakes are waited out."""
     device = platform.devices["kiosk-2"]
@@ -118,10 +119,10 @@ def test_a_slow_line_with_long_ways_loses_and_doubles_nothing(platform):
     device = platform.devices["kiosk-3"]
     with proxied(platform, device) as proxy:
         proxy.weather = Weather(delay_s=0.3)
-        for _ in range(60):
+        for _ in range(40):
             device.redeem()
         assert_equal(platform, device)
-        proxy.weather = Weather(bytes_per_s=4000)
+        proxy.weather = Weather(bytes_per_s=6000)
         for _ in range(30):
             device.redeem()
         assert_equal(platform, device)
@@ -153,10 +154,10 @@ def feed(device: Device) -> dict[bytes, bool]:
 
 @pytest.mark.parametrize("step", [
     "within the transaction",
-    "after the commit",
+    pytest.param("after the commit", marks=pytest.mark.slow),
     "before an acknowledgement is sent",
-    "after an acknowledgement was sent",
-    "after the broker was told",
+    pytest.param("after an acknowledgement was sent", marks=pytest.mark.slow),
+    pytest.param("after the broker was told", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_path):
     device = platform.devices["kiosk-5"]
@@ -303,7 +304,7 @@ int gettimeofday(struct timeval *tv, void *tz) {
 """
 
 
-@pytest.mark.parametrize("years", [-10, 10, -40])
+@pytest.mark.parametrize("years", [-40, 10])
 def test_a_device_whose_clock_is_years_off_still_syncs(platform, shifted_clock, years):
     """By such a clock no certificate is valid: only what is proved to be over counts against the broker."""
     device = platform.devices["kiosk-9"]
@@ -319,6 +320,7 @@ def test_a_device_whose_clock_is_years_off_still_syncs(platform, shifted_clock, 
         device.sync.command = honest
 
 
+@pytest.mark.slow
 def test_two_devices_with_one_identity_are_named_and_both_keep_all_they_wrote(platform):
     """A card was copied: one certificate, one store, two devices that push each other off."""
     first = platform.devices["kiosk-6"]
@@ -366,7 +368,7 @@ def replace_seq(place: outbox.OutboxPlace, number: int) -> outbox.OutboxPlace:
 
 
 @pytest.mark.parametrize("events", [
-    pytest.param(3_000, id="3,000 events"),
+    pytest.param(2_000, id="2,000 events"),
     pytest.param(100_000, id="100,000 events", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
 ])  # fmt: skip
 def test_a_device_that_was_away_for_a_month_tells_all_of_it(platform, events):

@@ -57,6 +57,9 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
     if keys is not None and isinstance(refusal := open_code(message, keys, now=now), DocumentRefusal):
         raise EnrolmentError("code_not_believed", f"this device belongs to another fleet, or {refusal}")
+    present = read_identity(data)
+    if present is not None and present.code == code.id.hex():
+        return present  # a cut came before the code was put away: to the desk it would look like a theft
     key = _key(data, code)
     body = {"code": text, "csr": request_for(key), "serial": board_serial()}
     answer = _ask(code.host, code.port, "/v1/enrol", body, _pinned(code.desk_pin))
@@ -256,6 +259,7 @@ def _identity(answer: dict[str, Any], code: EnrolmentCode, folder: Path, files: 
         },
         desk={"host": code.host, "port": code.port},
         enrolled_s=int(answer["now_s"]),
+        code=code.id.hex(),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ class Identity:
     profile: dict[str, Any]
     desk: dict[str, Any]  # host, port
     enrolled_s: int
+    code: str = ""  # the code that made it, hexadecimal: it is not taken to the desk again
 
     @property
     def device(self) -> str:
@@ -38,7 +39,9 @@ def read_identity(data: Path) -> Identity | None:
     """The identity of an enrolled device; None for one that is not, or whose file is damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         item = json.loads((data / IDENTITY).read_bytes())
-        return Identity(profile=item["profile"], desk=item["desk"], enrolled_s=int(item["enrolled_s"]))
+        return Identity(
+            profile=item["profile"], desk=item["desk"], enrolled_s=int(item["enrolled_s"]), code=item.get("code", "")
+        )
     return None
 
 
@@ -48,8 +51,7 @@ def write_identity(data: Path, identity: Identity, files: Mapping[str, bytes]) -
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in files.items():
         write_durably(folder / name, content)
-    item = {"profile": identity.profile, "desk": identity.desk, "enrolled_s": identity.enrolled_s}
-    write_durably(data / IDENTITY, json.dumps(item, indent=2).encode())
+    write_durably(data / IDENTITY, json.dumps(asdict(identity), indent=2).encode())
     _forget_but(folder, {str(value) for value in identity.profile["mqtt"].values()})
 
 

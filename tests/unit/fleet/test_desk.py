@@ -154,9 +154,16 @@ def test_an_answer_that_was_lost_is_given_again_to_the_same_device(platform, dev
     code = platform.code()
     first = enrol(code, device, keys=None, now=NOW)
     key = next((device / "identity").glob("device-*.key")).read_bytes()
-    message_id = next(iter(platform.office._enrolments()["enrolments"]))["id"]
-    (device / "identity" / f"new-{message_id}.key").write_bytes(key)
+    (device / "identity" / f"new-{first.code}.key").write_bytes(key)
+    (device / "identity" / "identity.json").unlink()
     assert enrol(code, device, keys=None, now=NOW).profile == first.profile
+    assert platform.traces() == []
+
+
+def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platform, device):
+    code = platform.code()
+    first = enrol(code, device, keys=None, now=NOW)
+    assert enrol(code, device, keys=platform.desk.keys(), now=NOW) == first
     assert platform.traces() == []
 
 

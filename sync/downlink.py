@@ -156,7 +156,7 @@ class Downlink:
 
     def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
         """Take a page of the order feed. Raises StoreUnavailableError."""
-        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now)
+        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=cbor.decode_flat)
         if isinstance(document, DocumentRefusal):
             return Refusal(document.fault, document.detail)
         if is_review_page(document.payload):

@@ -5,6 +5,7 @@ A document is a tagged COSE_Sign1 of the strict profile whose payload is determi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -68,7 +69,14 @@ def sign_document(payload: cbor.Item, purpose: Purpose, signer: Signer) -> bytes
     return cose.sign(cbor.encode(payload), signer, external_aad=purpose.external_aad)
 
 
-def open_document(data: bytes, purpose: Purpose, keys: Keyring, *, now: Instant) -> Document | DocumentRefusal:
+def open_document(
+    data: bytes,
+    purpose: Purpose,
+    keys: Keyring,
+    *,
+    now: Instant,
+    decode: Callable[[bytes, cbor.Limits], cbor.Item] = cbor.decode,
+) -> Document | DocumentRefusal:
     """Return the payload of ``data`` once its signature for ``purpose`` by a key of ``keys`` holds now."""
     if len(data) > LARGEST:
         return DocumentRefusal(DocumentFault.MALFORMED, f"larger than {LARGEST} bytes")
@@ -88,7 +96,7 @@ def open_document(data: bytes, purpose: Purpose, keys: Keyring, *, now: Instant)
     if not key.key.verifies(parts.signature, cose.signed_bytes(prefix, parts.payload)):
         return DocumentRefusal(DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}")
     try:
-        return Document(cbor.decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
+        return Document(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
     except Refused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
 

@@ -30,9 +30,11 @@ def platform(tmp_path_factory):
 
 def check(platform: Platform, kind: str, device: str, identity: str, *options: str):
     files = platform.broker.files
-    command = [str(BIN / "edge-fleet"), "conformance", kind, "--device", device,
-               "--port", str(platform.broker.site.port), "--ca", str(files.ca), "--cert", str(files.certificate(identity)), "--key", str(files.key(identity)),
-               "--json", *options]  # fmt: skip
+    facts = {"device": device, "port": platform.broker.site.port, "ca": files.ca, "cert": files.certificate(identity)}
+    named = [
+        word for name, value in {**facts, "key": files.key(identity)}.items() for word in (f"--{name}", str(value))
+    ]
+    command = [str(BIN / "edge-fleet"), "conformance", kind, *named, "--json", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]

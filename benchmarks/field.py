@@ -1,0 +1,153 @@
+"""A broker, hubs and certificates on loopback for the benchmarks of sync: the shipped configuration, real processes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.token.claims import Kind
+from edge.token.purpose import Purpose
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
+from sync.hub.site import Site, SiteDocuments, make_site
+from sync.link import Endpoint
+
+BIN = Path(sys.executable).parent
+YEAR_S = 365 * 86_400
+
+
+class Program:
+    """A child process, its output in a file."""
+
+    def __init__(self, command: list[str], output: Path) -> None:
+        self._command = command
+        self._output = output
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._output.open("ab") as output:
+            self._child = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it, if it was started."""
+        if self._child is not None:
+            self._child.send_signal(number)
+            self._child.wait(30)
+            self._child = None
+
+    @property
+    def said(self) -> str:
+        """Its output so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
+
+
+class Field:
+    """Everything in ``folder``; ``start`` and ``stop`` what is needed."""
+
+    def __init__(self, folder: Path, devices: dict[str, str], *, hubs: int = 1, database: str | None = None) -> None:
+        mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        if mosquitto is None:
+            raise SystemExit("this benchmark needs mosquitto: apt-get install mosquitto")
+        self.folder = folder
+        now_s = int(time.time())
+        fleet = Fleet(issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S)
+        self.keys = create(folder / "keys", fleet, issuer_alg="Ed25519", group_key=bytes(32))
+        trust_list = folder / "trust-list.cose"
+        trust_list.write_bytes(trust_list_of(self.keys, fleet, now_s))
+        (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
+        documents = SiteDocuments(order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list)
+        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), hubs=hubs, database=database)
+        self.files = make_site(folder / "site", self.site, documents, now_s=now_s)
+        self.broker = Program([mosquitto, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+        self.hubs = [
+            Program([str(BIN / "edge-hub"), "run", "--config", str(config)], folder / f"{config.stem}.log")
+            for config in map(self.files.hub_config_of, self.site.hub_names)
+        ]
+
+    def start_broker(self) -> None:
+        """Returns when it answers."""
+        self.broker.start()
+        until(self._answers)
+
+    def start_hub(self, number: int = 0) -> None:
+        """Returns when it is connected."""
+        hub = self.hubs[number]
+        before = hub.said.count('"connected"')
+        hub.start()
+        until(lambda: hub.said.count('"connected"') > before)
+
+    def close(self) -> None:
+        """End everything."""
+        for program in (*self.hubs, self.broker):
+            program.stop(signal.SIGKILL)
+
+    def endpoint(self, name: str) -> Endpoint:
+        """How ``name`` connects."""
+        return Endpoint(
+            host="127.0.0.1", port=self.site.port, client_id=name, ca_file=str(self.files.ca),
+            cert_file=str(self.files.certificate(name)), key_file=str(self.files.key(name)),
+        )  # fmt: skip
+
+    def profile(self, device: str, *, port: int | None = None) -> Path:
+        """A profile of ``device``, which reaches the broker at ``port``."""
+        path = self.folder / f"{device}.toml"
+        section = self.files.mqtt_section(device, self.site).replace(
+            f"port = {self.site.port}\n", f"port = {port or self.site.port}\n"
+        )
+        path.write_text(
+            f'[device]\nid = "{device}"\nsite = "{self.site.devices[device]}"\nkind = "kiosk"\n\n[trust]\n'
+            f'roots_file = "{self.folder / "roots.cbor"}"\n\n{section}'
+        )
+        return path
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.site.port)) == 0
+
+
+def trust_list_of(keys: KeyFolder, fleet: Fleet, now_s: int) -> bytes:
+    """A trust list with every key of ``keys``, signed."""
+    listed = []
+    for purpose in LISTED:
+        token = purpose is Purpose.TOKEN
+        listed.append(
+            TrustedKey(
+                key=keys.signer(purpose).public, purposes=frozenset({Purpose(purpose)}), not_before_s=now_s - 86_400,
+                expires_at_s=now_s + YEAR_S, issuers=frozenset({fleet.issuer}) if token else frozenset(),
+                kinds=frozenset(Kind) if token else frozenset(),
+            )
+        )  # fmt: skip
+    trust = TrustList(version=1, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=tuple(listed))
+    return sign_trust_list(trust, keys.signer(ROOT), keys.roots())
+
+
+def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Wait for ``condition``; a benchmark that waits longer is of no use."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {timeout_s:.0f} s: {condition}")
+        time.sleep(0.002)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def scratch() -> Path:
+    """A folder on a disk: a commit to memory would cost nothing, and the ratios would say nothing."""
+    return Path(os.environ.get("TMPDIR", "/var/tmp"))

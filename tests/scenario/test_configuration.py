@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not inst
 def field(tmp_path_factory):
     """One device for all of these: each goes on from where the one before it left it, as in life."""
     with Field(tmp_path_factory.mktemp("field")) as field:
+        field.rev = 10
         field.publish(field.document({"decode": {"budget_ms": 50.0}}))
         field.becomes("committed", rev=field.rev)
         yield field
@@ -35,8 +36,8 @@ def refused_codes(field) -> list[str]:
 
 def test_settings_are_committed_after_their_probation_and_reported(field):
     report = until(lambda: (said := field.report())["state"] == "committed" and said, what="the report says so")
-    assert report["desired_rev"] == report["applied_rev"] == 1
-    assert report["applied"] == {"fleet": 1}
+    assert report["desired_rev"] == report["applied_rev"] == 11
+    assert report["applied"] == {"fleet": 11}
     assert report["hash"] == field.state.good
     assert field.runs_on(field.state.good)
 

@@ -38,6 +38,7 @@ class Down(StrEnum):
     ORDERS = "ord"
     TRUST = "trust"  # retained
     REVOKED = "revoked"  # retained
+    OPERATORS = "staff"  # retained; to the site that the list is for
     CONFIG = "cfg"  # retained
     COMMAND = "cmd"  # never retained, expires
 

@@ -28,12 +28,20 @@ class HubMqtt(_Section):
     window: int = Field(500, ge=1, le=5000)
 
 
+class HubOperators(_Section):
+    """The operator list of a site, from ``edge-fleet operators build``."""
+
+    site: Name
+    file: str
+
+
 class HubDocuments(_Section):
     """What the hub signs, and what it passes on already signed."""
 
     order_feed_key_file: str  # PEM, PKCS 8: the key that the trust list names for order_feed
     trust_list_file: str  # signed by the root, which the hub never holds
     status_list_files: tuple[str, ...] = ()  # signed, one an issuer key
+    operators: tuple[HubOperators, ...] = ()  # signed, one a site
 
 
 class HubBroker(_Section):
@@ -121,6 +129,9 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
                     "order_feed_key_file": at(documents.order_feed_key_file),
                     "trust_list_file": at(documents.trust_list_file),
                     "status_list_files": tuple(at(name) for name in documents.status_list_files),
+                    "operators": tuple(
+                        HubOperators(site=item.site, file=at(item.file)) for item in documents.operators
+                    ),
                 }
             ),
         }

@@ -7,43 +7,48 @@ from typing import Any
 
 from edge.token import cbor
 from sync.hub.config import HubDocuments
-from sync.topics import Down
+from sync.topics import FLEET, Down, site_group
+
+Place = tuple[str, Down]  # a node and a channel
 
 
 class Published:
     """Watches the files of the trust list and the status lists. A file is read again when it was replaced."""
 
     def __init__(self, documents: HubDocuments) -> None:
-        self._files = {
-            Down.TRUST: (Path(documents.trust_list_file),),
-            Down.REVOKED: tuple(Path(name) for name in documents.status_list_files),
+        self._files: dict[Place, tuple[Path, ...]] = {
+            (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
+            (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
         }
-        self._seen: dict[Down, tuple[tuple[int, int, int], ...]] = {}
-        self._missing: set[Down] = set()
+        for item in documents.operators:  # to its site alone: nobody else is to have its hashes
+            self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
+        self._seen: dict[Place, tuple[tuple[int, int, int], ...]] = {}
+        self._missing: set[Place] = set()
 
     def forget(self) -> None:
         """Publish everything again: a broker may have come back with an empty store."""
         self._seen.clear()
 
-    def changed(self, log: Any) -> list[tuple[Down, bytes]]:
-        """Channels whose files are new, with what to publish, retained."""
+    def changed(self, log: Any) -> list[tuple[str, Down, bytes]]:
+        """Nodes and channels whose files are new, with what to publish there, retained."""
         found = []
-        for channel, paths in self._files.items():
+        for place, paths in self._files.items():
+            node, channel = place
             if not paths:
                 continue
             try:
                 marks = tuple(_mark(path) for path in paths)
-                if marks == self._seen.get(channel):
+                if marks == self._seen.get(place):
                     continue
                 contents = [path.read_bytes() for path in paths]
             except OSError as error:
-                if channel not in self._missing:
+                if place not in self._missing:
                     log.warning("document_missing", channel=channel, detail=str(error))
-                self._missing.add(channel)
+                self._missing.add(place)
                 continue
-            self._missing.discard(channel)
-            self._seen[channel] = marks
-            found.append((channel, contents[0] if channel is Down.TRUST else cbor.encode(contents)))
+            self._missing.discard(place)
+            self._seen[place] = marks
+            found.append((node, channel, cbor.encode(contents) if channel is Down.REVOKED else contents[0]))
         return found
 
 

@@ -22,7 +22,7 @@ from sync.hub.office import Office
 from sync.hub.published import Published
 from sync.hub.store import HubStore
 from sync.session import Link, Session
-from sync.topics import FLEET, HUB, OPS, Down, Topic, Up, site_group
+from sync.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up, site_group
 from sync.wire import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
 
 COMMAND_EXPIRES_S: Final = 60
@@ -70,6 +70,8 @@ class Hub:
         self._beat_due_s = 0.0
         self._lead_due_s = 0.0
         self.leads = False
+        self._unsent_since_s: float | None = None  # since when something waits to be sent
+        self._said_s: dict[str, int] = {}  # when each feed was last said, Unix seconds
         self.counts: Counter[str] = Counter()
 
     def step(self, timeout_s: float = 0.1) -> None:
@@ -94,6 +96,19 @@ class Hub:
             self._outgoing.clear()  # devices ask again
         self._flush()
         self._watch()
+
+    def report(self) -> dict[str, Any]:
+        """The state of this hub, for its metrics."""
+        events = {name: self.counts[name] for name in ("events", "repeated", "refused")}
+        return {
+            "link": self._link,
+            "connections": self._session.connections,
+            "leads": self.leads,
+            "events": {"fresh": events["events"], "repeated": events["repeated"], "refused": events["refused"]},
+            "refused_messages": {name: count for name, count in self.counts.items() if name not in events},
+            "oldest_unanswered_s": 0.0 if self._unsent_since_s is None else self._monotonic() - self._unsent_since_s,
+            "feeds": dict(self._said_s),
+        }
 
     def _begin(self) -> None:
         self._connection = self._session.connections
@@ -204,8 +219,10 @@ class Hub:
         if self._monotonic() < self._files_due_s:
             return
         self._files_due_s = self._monotonic() + FILES_EVERY_S
-        for channel, payload in self._published.changed(self._log):
-            if not self._session.publish(self._topic(FLEET, channel), payload, retain=True):
+        for node, channel, payload in self._published.changed(self._log):
+            if self._session.publish(self._topic(node, channel), payload, retain=True):
+                self._said_s[f"{node}/{channel}"] = self._now_s()
+            else:
                 self._published.forget()
 
     def _push_orders(self) -> None:
@@ -241,6 +258,8 @@ class Hub:
         self._queue(dev, Down.ACK, wire.encode(ack))
 
     def _queue(self, node: str, channel: Down, payload: bytes) -> None:
+        if channel is Down.ORDERS and node.startswith(SITE_PREFIX):
+            self._said_s[f"{node}/{channel}"] = self._now_s()
         self._outgoing.append((Topic(self._config.tenant, node, channel), payload))
 
     def _flush(self) -> None:
@@ -250,6 +269,10 @@ class Hub:
                 break
             sent += 1
         del self._outgoing[:sent]
+        if not self._outgoing:
+            self._unsent_since_s = None
+        elif sent or self._unsent_since_s is None:
+            self._unsent_since_s = self._monotonic()
 
     def _watch(self) -> None:
         if self._session.link is not self._link:

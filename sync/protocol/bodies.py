@@ -54,6 +54,17 @@ class PickupBody(_Body):
     exception: Word | None = None
 
 
+class OperatorBody(_Body):
+    """Somebody signed in or out, tried to, was locked out or unlocked."""
+
+    operator: Text
+    what: Literal[
+        "signed_in", "signed_out", "pin_wrong", "operator_locked_out", "operator_unknown", "operator_list_missing",
+        "operator_list_stale", "unlocked",
+    ]  # fmt: skip
+    detail: Text = ""
+
+
 class WithheldBody(_Body):
     """The number of an event that cannot be sent, or that was refused before. It has no effect."""
 
@@ -65,5 +76,6 @@ BODIES: dict[str, type[_Body]] = {
     "redeemed": RedeemedBody,
     "reversed": ReversedBody,
     "pickup": PickupBody,
+    "operator": OperatorBody,
     "withheld": WithheldBody,
 }

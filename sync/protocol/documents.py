@@ -141,6 +141,31 @@ STATUS_LIST: Final = _map(
         "-65542": {"type": "array", "items": {"type": "integer"}, "description": "a delta: restored since"},
     },
 )
+OPERATOR_LIST: Final = _map(
+    "OperatorList",
+    "Who may sign in at a site's devices, in which role, with which PIN (docs/redemption.md).",
+    {
+        "1": _described(_VERSION, "version"),
+        "2": _described(_SECONDS, "issued at"),
+        "3": _described(_SECONDS, "expires, exclusive"),
+        "4": _described(_TEXT, "the site or device group"),
+        "5": {
+            "type": "array",
+            "maxItems": 5000,
+            "items": _map(
+                "OperatorEntry",
+                "A person.",
+                {
+                    "1": _described(_TEXT, "operator: the order of the badge"),
+                    "2": _described({"enum": ["operator", "reviewer", "supervisor", "technician"]}, "role"),
+                    "3": _described(_TEXT, "argon2id hash of the PIN, in PHC form: 19 to 128 MiB, 2 to 10 passes"),
+                    "4": _described(_SECONDS, "not before"),
+                    "5": _described(_SECONDS, "expires, exclusive"),
+                },
+            ),
+        },
+    },
+)
 SETTINGS: Final = _map(
     "Settings",
     "One layer of a device's settings (docs/operations.md).",

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 
 from edge.claim_result import ClaimResult
 from edge.entitlement import Entitlement, OrderStatus
+from edge.operators.register import OperatorEntry, OperatorList, sign_operator_list
+from edge.operators.roles import Role
 from edge.settings.document import Layer, SettingsDocument, sign_settings
 from edge.token import cbor
 from edge.token.claims import Kind
@@ -39,7 +41,10 @@ NOW_S: Final = 1_800_000_000
 REVISION: Final = 1_800_000_000_000_000
 CTI: Final = "00112233445566778899aabbccddeeff"
 _ID: Final = "018e8f3a-1c2d-7e4f-9a0b-{:012x}"
-_KEYS: Final = (Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.CLAIM, Purpose.TOKEN)
+_KEYS: Final = (
+    Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.CLAIM, Purpose.TOKEN, Purpose.OPERATORS,
+)  # fmt: skip
+_PIN_HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$ZXhhbXBsZSBzYWx0IDE2Qg$bm90IGEgcmVhbCBoYXNoLCBhbiBleGFtcGxlIG9ubHk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,12 @@ def _signed() -> dict[str, list[Example]]:
         kid=key(Purpose.TOKEN).public.kid, version=3, issued_at_s=NOW_S, expires_at_s=NOW_S + 86_400, size=16,
         revoked=[5],
     )  # fmt: skip
+    anna = OperatorEntry(
+        id="anna", role=Role.OPERATOR, pin_hash=_PIN_HASH, not_before_s=NOW_S, expires_at_s=NOW_S + 31_536_000
+    )
+    staff = OperatorList(
+        audience=SITE, version=NOW_S, issued_at_s=NOW_S, expires_at_s=NOW_S + 3_024_000, entries=(anna,)
+    )
     settings = SettingsDocument(tenant="main", layer=Layer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}})
     return {
         "OrdersPage": [
@@ -220,7 +231,8 @@ def _signed() -> dict[str, list[Example]]:
                 ("A delta that says: nothing is new, as of now", calm),
             )
         ],
-        "TrustList": [Example("Five keys", sign_trust_list(trust(), key(Purpose.ROOT), roots()))],
+        "TrustList": [Example("Six keys", sign_trust_list(trust(), key(Purpose.ROOT), roots()))],
+        "OperatorList": [Example("One person", sign_operator_list(staff, key(Purpose.OPERATORS)))],
         "StatusLists": [
             Example(
                 "One issuer key, token 5 revoked", cbor.encode([sign_status_list(status, key(Purpose.STATUS_LIST))])

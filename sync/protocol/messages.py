@@ -94,6 +94,12 @@ REVOKED: Final = Message(
     schema={"$ref": SCHEMAS_AT + "StatusLists"},
     form=Form.SIGNED_LIST,
 )
+OPERATORS: Final = Message(
+    name="OperatorList",
+    words=documents.OPERATOR_LIST["description"],
+    schema={"$ref": SCHEMAS_AT + "OperatorList"},
+    form=Form.SIGNED,
+)
 SETTINGS: Final = Message(
     name="SettingsList",
     words="The layers of settings that are for this device, each a signed document of its own.",
@@ -133,6 +139,7 @@ def _channels() -> Iterator[Channel]:
         Down.ORDERS: ("The order feed of a site.", ORDERS, ("device", "site"), False, False),
         Down.TRUST: ("The trust list.", TRUST, ("fleet",), True, False),
         Down.REVOKED: ("The status lists.", REVOKED, ("fleet",), True, False),
+        Down.OPERATORS: ("Who may sign in at a site.", OPERATORS, ("site",), True, False),
         Down.CONFIG: ("Settings.", SETTINGS, ("device", "site", "fleet"), True, False),
         Down.COMMAND: ("Commands. They expire.", COMMAND, ("device", "fleet"), False, True),
     }
@@ -185,6 +192,7 @@ def schemas() -> dict[str, Any]:
     found["OrdersPage"] = documents.ORDERS
     found["TrustList"] = documents.TRUST_LIST
     found["StatusList"] = documents.STATUS_LIST
+    found["OperatorList"] = documents.OPERATOR_LIST
     found["Settings"] = documents.SETTINGS
     found["ClaimAnswer"] = documents.CLAIM_ANSWER
     found["StatusLists"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "StatusList"}, "maxItems": 64}

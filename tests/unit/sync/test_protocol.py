@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.instant import Instant
+from edge.operators.register import OperatorList, open_operator_list
 from edge.settings.document import Me, open_settings
 from edge.token import cbor
 from edge.token.document import open_document
@@ -148,6 +149,10 @@ def _read(name: str, example):
         case "TrustList":
             found = open_trust_list(example.payload, roots=examples.roots(), now=NOW)
             assert isinstance(found, TrustList)
+            return found
+        case "OperatorList":
+            found = open_operator_list(example.payload, keys=examples.trust(), now=NOW)
+            assert isinstance(found, OperatorList)
             return found
         case "StatusLists":
             (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)

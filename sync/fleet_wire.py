@@ -17,7 +17,7 @@ class Ask(StrEnum):
     """What is asked."""
 
     DEVICES = "devices"  # {after} -> {devices: [...], next}
-    DOCUMENTS = "documents"  # {} -> {documents: [{key, rev, state, raw}]}
+    DOCUMENTS = "documents"  # {wanted: [[key, rev]]} -> {highest_rev, documents: [{key, rev, raw}]}
     OFFER = "offer"  # {document, devices or null} -> {devices: n}
     WITHDRAW = "withdraw"  # {key, rev} -> {}
     ORDERS = "orders"  # {site, order, after} -> {orders: [...], next}

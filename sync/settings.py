@@ -25,12 +25,13 @@ from edge.settings.document import (
 from edge.settings.folder import SettingsFolder, digest_of
 from edge.settings.merge import LINK, Tree, effective, merge_all, pushable_part
 from edge.settings.plan import Plan, PlanLayer, blamed, layer_of, next_plan
-from edge.settings.state import MOST_TRIALS, Phase, State, Wrong, patience_s
+from edge.settings.state import MOST_TRIALS, Phase, State, Wrong
 from edge.token import cbor
 from edge.token.document import DocumentFault, Keyring
 from edge.token.rejection import Refused
 from sync.config_wire import ConfigReport, ReportedError, ReportedRefusal
 from sync.revocation import Leaver
+from sync.trial import Trial
 from sync.wire import Fault
 
 MOST_DOCUMENTS: Final = 16  # in one message
@@ -79,7 +80,7 @@ class SettingsDesk:
         self._retry_due_s = 0.0
         self._looked_at: State | None = None
         self._dirty = True
-        self._trial = _Trial()
+        self._trial = Trial()
         self._reported: bytes | None = None
         self._written: tuple[State, int, str | None] | None = None  # what the last report was made of
         self._report_now = b""
@@ -315,27 +316,6 @@ class SettingsDesk:
             blocked=self._blocked,
             shipped=pushable_part(merge_all(self._shipped, ())),
         )
-
-
-class _Trial:
-    """How long the present candidate has been healthy. Monotonic seconds."""
-
-    def __init__(self) -> None:
-        self._of: str | None = None
-        self._began_s = 0.0
-        self._healthy_since_s: float | None = None
-
-    def turn(self, candidate: str | None, *, healthy: bool, probation_s: float, now_s: float) -> bool:
-        if candidate != self._of:
-            self._of, self._began_s, self._healthy_since_s = candidate, now_s, None
-        if not healthy:
-            self._healthy_since_s = None
-        elif self._healthy_since_s is None:
-            self._healthy_since_s = now_s
-        return self._healthy_since_s is not None and now_s - self._healthy_since_s >= probation_s
-
-    def overdue(self, probation_s: float, now_s: float) -> bool:
-        return now_s - self._began_s > patience_s(probation_s)
 
 
 def _settled(state: State) -> State:

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -22,21 +22,15 @@ from edge.capture.worker import CaptureState, CaptureStatus
 from edge.config import ConfigError, Profile
 from edge.daemon import Daemon
 from edge.decode.holdoff import HoldOff
-from edge.enrolment.admission import Admission
-from edge.enrolment.blocked import BlockedGate
-from edge.enrolment.identity import UNENROLLED, why_blocked
-from edge.enrolment.post import Post
-from edge.ports import Frame, Signal
+from edge.enrolment.identity import UNENROLLED
+from edge.ports import Frame
 from edge.settings import state as states
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import IDENTITY, Running, load_running
-from edge.settings.state import Phase, State, Wrong, patience_s
+from edge.settings.running import Running, load_running
+from edge.settings.state import Phase, State, Wrong
+from edge.settings.watch import EQUIPMENT, WHO, Watch
 
-WHO: Final = "scanner"
-LOOK_EVERY_S: Final = 0.25
-WAIT_FOR_EMPTY_VIEW_S: Final = 30.0  # a sticker in view must not hold settings up for ever
 FIRST_FRAME_S: Final = 8.0  # a camera that gives none within this does not know the mode
-_EQUIPMENT: Final = ("gpio_unavailable", "lock_unavailable", "indicator_", "door_", "camera", "engine")
 
 Equip = Callable[[Profile], Parts]
 Open = Callable[[Profile, Parts, HoldOff | None], AbstractContextManager[Daemon]]
@@ -109,7 +103,7 @@ class Shifts:
         try:
             running, parts = self._equipped(running)
             with self.open(running.profile, parts, self._carried(running.profile)) as daemon:
-                watch = _Watch(self.data, running, parts.capture, self.log)
+                watch = Watch(self.data, running, parts.capture, self.log)
                 daemon.errand = watch
                 daemon.admit = watch.admit
                 self._hold_off = daemon.hold_off
@@ -155,7 +149,7 @@ class Shifts:
 
     def _begin_trial(self, problems: dict[str, str]) -> None:
         """On disk before anything is changed: a process that dies from here on is counted."""
-        baseline = [name for name in problems if name.startswith(_EQUIPMENT)]
+        baseline = [name for name in problems if name.startswith(EQUIPMENT)]
         self._change(lambda state: states.apply(state, baseline) if state.phase is Phase.STAGED else state)
 
     def _enter_probation(self, running: Running) -> None:
@@ -242,106 +236,3 @@ _PATHS: Final = {"indicator_": "indicators", "door_": "locker.compartments", "lo
 
 def _path_of(problem: str) -> str:
     return next((path for prefix, path in _PATHS.items() if problem.startswith(prefix)), "")
-
-
-def _mark(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is replaced; None when there is none."""
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_ino, status.st_mtime_ns
-    return None
-
-
-class _Watch:
-    """Done between turns: looks for settings to change to, and judges those on probation."""
-
-    def __init__(self, data: Path, running: Running, capture: Capturing, log: FilteringBoundLogger) -> None:
-        self._data = data
-        self._folder = SettingsFolder(data)
-        self._admission = Admission(Post(data))
-        self._identity = _mark(data / IDENTITY)
-        self._running = running
-        self._capture = capture
-        self._log = log
-        self._due_s = 0.0
-        self._began_s = time.monotonic()
-        self._wanted_since_s: float | None = None
-        self._healthy_since_s: float | None = None
-        self._frames = -1
-        self._freed = False  # it was blocked, and ops have taken it back
-        self.wants_change = False
-
-    def __call__(self, daemon: Daemon) -> None:
-        now_s = daemon.clock.monotonic_s()
-        if now_s < self._due_s:
-            return
-        self._due_s = now_s + LOOK_EVERY_S
-        self._look_after_identity(daemon)
-        state = self._folder.state()
-        if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
-            with suppress(OSError):  # the disk is full: the store says so; the next look tries again
-                self._judge(daemon, state, now_s)
-        other = self._freed or _mark(self._data / IDENTITY) != self._identity
-        if state.phase is Phase.STAGED or state.choice != self._running.digest or other:
-            self._change_when_idle(daemon, now_s)
-        else:
-            self._wanted_since_s = None
-
-    def admit(self, content: bytes) -> str | None:
-        """Pass an enrolment code on to sync."""
-        try:
-            return self._admission.offer(content)
-        except OSError as error:
-            self._log.error("enrolment_code_not_kept", detail=str(error))
-            return None
-
-    def _look_after_identity(self, daemon: Daemon) -> None:
-        why = why_blocked(self._data)
-        daemon.supervisor.note_problem("blocked_device", why)
-        if why is not None and not isinstance(daemon.gate, BlockedGate):
-            daemon.gate = BlockedGate(why)
-        self._freed = why is None and isinstance(daemon.gate, BlockedGate)
-        outcome = self._admission.outcome()
-        if outcome is not None:
-            daemon.panel.result(Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s())
-            self._log.info("enrolment", enrolled=outcome.enrolled, reason=outcome.reason, detail=outcome.detail)
-
-    def _change_when_idle(self, daemon: Daemon, now_s: float) -> None:
-        if self._wanted_since_s is None:
-            self._wanted_since_s = now_s
-        empty = not daemon.hold_off.in_view or now_s - self._wanted_since_s > WAIT_FOR_EMPTY_VIEW_S
-        if empty and not daemon.serving:
-            self.wants_change = True
-            daemon.supervisor.finished = "other settings"
-
-    def _judge(self, daemon: Daemon, state: State, now_s: float) -> None:
-        plan = self._folder.plan(state.candidate)
-        probation_s = plan.probation_s if plan else 1
-        why = self._unhealthy(daemon, state)
-        if why:
-            self._healthy_since_s = None
-        elif self._healthy_since_s is None:
-            self._healthy_since_s = now_s
-        if self._healthy_since_s is not None and now_s - self._healthy_since_s >= probation_s:
-            if WHO not in state.proven:
-                self._keep(state, lambda now: states.prove(now, WHO))
-        elif now_s - self._began_s > patience_s(probation_s):
-            blamed = self._folder.blamed()
-            self._keep(state, lambda now: states.roll_back(now, why or "not healthy within its probation", blamed))
-            self._log.error("settings_rolled_back", hash=state.candidate, detail=why)
-
-    def _keep(self, judged: State, step: Callable[[State], State]) -> None:
-        with self._folder.locked() as state:
-            if state.phase is Phase.PROBATION and state.candidate == judged.candidate:
-                self._folder.keep(step(state))
-
-    def _unhealthy(self, daemon: Daemon, state: State) -> str:
-        problems = daemon.supervisor.problems
-        new = [name for name in problems if name.startswith(_EQUIPMENT) and name not in state.baseline]
-        status = self._capture.status()
-        moved, self._frames = status.frames != self._frames, status.frames
-        if new:
-            return f"{new[0]}: {problems[new[0]]}"
-        if "camera" not in state.baseline and not (status.state is CaptureState.STREAMING and moved):
-            return f"camera: {status.state}: no frames"
-        return ""

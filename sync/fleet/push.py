@@ -25,6 +25,7 @@ from sync.fleet.settings_file import read_settings_file
 from sync.fleet_wire import Ask
 from sync.topics import Up
 
+_DOCUMENTS = 10  # asked for at once
 _MARKS = {Outcome.COMMITTED: "green", Outcome.FAILED: "red", Outcome.SILENT: "red"}
 
 
@@ -64,8 +65,7 @@ def push(
     place = load_place(fleet_file)
     keys = place.keys(keys_dir)
     with conversation(place, hear=(Up.CONFIG, Up.STATUS)) as talk:
-        known = talk.ask(Ask.DOCUMENTS)
-        rev = max(int(time.time()), known["highest_rev"] + 1)
+        rev = max(int(time.time()), talk.ask(Ask.DOCUMENTS)["highest_rev"] + 1)
         document = settings.document(place.tenant, rev)
         try:
             raw = sign_settings(document, keys.signer(Purpose.CONFIGURATION))
@@ -73,7 +73,7 @@ def push(
             raise click.ClickException(str(error)) from None
         patience_s = patience_s or deadline_s(document.probation_s)
         rollout = _Rollout(talk, document, raw, patience_s=patience_s, as_json=as_json)
-        rollout.look(known["documents"])
+        rollout.look()
         rollout.show()
         if dry_run:
             return
@@ -100,22 +100,29 @@ class _Rollout:
     away: list[str] = field(default_factory=list)
     _said: dict[str, Outcome] = field(default_factory=dict)
 
-    def look(self, documents: list[dict[str, Any]]) -> None:
+    def look(self) -> None:
         """Find the devices that the document is for, and what it would change on each."""
-        known: dict[tuple[str, int], SettingsDocument] = {}
-        for item in documents:
-            if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
-                known[(document.key, document.rev)] = document
         for device in every_device(self.talk):
             if device["revoked"] or not self._is_meant(device):
                 continue
             (self.online if device["state"] == "online" else self.away).append(device["dev"])
             if device["report"]:
-                report = ConfigReport.model_validate(device["report"])
-                self.reports[device["dev"]] = report
-                self.previews[device["dev"]] = preview(report, self.document, known)
+                self.reports[device["dev"]] = ConfigReport.model_validate(device["report"])
         if not self.online and not self.away:
             raise click.ClickException(f"there is no device for {self.document.key}")
+        known = self._running()
+        self.previews = {dev: preview(report, self.document, known) for dev, report in self.reports.items()}
+
+    def _running(self) -> dict[tuple[str, int], SettingsDocument]:
+        """Every document that one of the devices runs."""
+        wanted = sorted({item for report in self.reports.values() for item in report.applied.items()})
+        known = {}
+        for start in range(0, len(wanted), _DOCUMENTS):
+            page = self.talk.ask(Ask.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
+            for item in page["documents"]:
+                if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
+                    known[(document.key, document.rev)] = document
+        return known
 
     def _is_meant(self, device: dict[str, Any]) -> bool:
         match self.document.layer:

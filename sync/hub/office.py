@@ -12,30 +12,25 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from edge.enrolment.code import EnrolmentCode, look_into, message_of, open_code
+from edge.enrolment.code import EnrolmentCode, message_of, open_code
 from edge.enrolment.order import RevocationOrder, open_order
 from edge.instant import Instant
-from edge.settings.document import Layer, SettingsDocument, SettingsRefusal, read_settings
+from edge.settings.document import Layer, SettingsRefusal, read_settings
 from edge.settings.folder import digest_of
-from edge.settings.state import MOST_DENIED
 from edge.token import cbor
 from edge.token.document import Keyring
 from sync.config_wire import ConfigReport, decode_report
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse, decode_fleet_request
-from sync.hub import hub_look
+from sync.hub import hub_look, offers
 from sync.hub.access import CONFIRMED, CUT, ORDERED
 from sync.hub.config import HubConfig
 from sync.hub.fleet_store import FleetStore
+from sync.hub.offers import RequestError
 from sync.session import Session
 from sync.topics import OPS, Down, Topic
 from sync.wire import Malformed
 
 PAGE: Final = 50  # devices in one answer
-_ROLLING, _CURRENT, _WITHDRAWN = "rolling", "current", "withdrawn"
-
-
-class RequestError(Exception):
-    """A request that cannot be answered; the message goes to ops."""
 
 
 class Office:
@@ -137,7 +132,7 @@ class Office:
             revoked = connection.execute("SELECT raw FROM revoked WHERE dev = ?", (dev,)).fetchone()
             if revoked is not None:
                 return cbor.encode([revoked[0]])
-            documents = [self._newest(connection, key, dev) for key in self._keys_of(connection, dev)]
+            documents = [offers.newest(connection, key, dev) for key in self._keys_of(connection, dev)]
         raws = [raw for raw in documents if raw is not None]
         return cbor.encode(raws) if raws else None
 
@@ -155,15 +150,6 @@ class Office:
         row = connection.execute("SELECT site, groups FROM device WHERE dev = ?", (dev,)).fetchone()
         return (row[0], json.loads(row[1])) if row else (self._sites.get(dev, ""), [])
 
-    def _newest(self, connection: sqlite3.Connection, key: str, dev: str) -> bytes | None:
-        row = connection.execute(
-            "SELECT raw FROM document d WHERE key = ?1 AND (state = ?2 OR (state = ?3 AND EXISTS"
-            " (SELECT 1 FROM offer o WHERE o.key = d.key AND o.rev = d.rev AND o.dev = ?4)))"
-            " ORDER BY rev DESC LIMIT 1",
-            (key, _CURRENT, _ROLLING, dev),
-        ).fetchone()
-        return row[0] if row else None
-
     # Answers
 
     def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
@@ -172,7 +158,7 @@ class Office:
             case Ask.DEVICES:
                 return self._devices(hub, str(args.get("after", "")))
             case Ask.DOCUMENTS:
-                return self._documents()
+                return self._documents(args.get("wanted", []))
             case Ask.OFFER:
                 return self._offer(base64.b64decode(args["document"]), args.get("devices"))
             case Ask.WITHDRAW:
@@ -224,24 +210,10 @@ class Office:
             **hub_look.device(hub, dev),
         }
 
-    def _documents(self) -> dict[str, Any]:
+    def _documents(self, wanted: Iterable[tuple[str, int]]) -> dict[str, Any]:
+        pairs = [(str(key), int(rev)) for key, rev in wanted]
         with self._store.read() as connection:
-            rows = connection.execute(
-                "SELECT key, rev, state, raw, pushed_s FROM document d WHERE state <> ? AND rev >="
-                " (SELECT coalesce(max(rev), 0) FROM document c WHERE c.key = d.key AND c.state = ?) ORDER BY key, rev",
-                (_WITHDRAWN, _CURRENT),
-            ).fetchall()
-            (highest,) = connection.execute("SELECT coalesce(max(rev), 0) FROM document").fetchone()
-            offers = connection.execute("SELECT key, rev, count(*) FROM offer GROUP BY key, rev").fetchall()
-        offered = {(key, rev): count for key, rev, count in offers}
-        return {
-            "highest_rev": highest,
-            "documents": [
-                {"key": key, "rev": rev, "state": state, "raw": _text(raw), "pushed_s": pushed_s,
-                 "offered": offered.get((key, rev))}
-                for key, rev, state, raw, pushed_s in rows
-            ],
-        }  # fmt: skip
+            return {"highest_rev": offers.highest_rev(connection), "documents": offers.named(connection, pairs)}
 
     def _offer(self, raw: bytes, devices: Iterable[str] | None) -> dict[str, Any]:
         document = read_settings(raw, self._keys(), now=self._now())
@@ -249,55 +221,18 @@ class Office:
             raise RequestError(f"the hub does not believe this document: {document}")
         if document.tenant != self._config.tenant:
             raise RequestError(f"the document is for tenant {document.tenant}, this hub's is {self._config.tenant}")
-        key = document.key
+        listed = None if devices is None else [str(dev) for dev in devices]
         with self._store.transaction() as connection:
-            self._keep(connection, document, raw)
-            if devices is None:
-                connection.execute(
-                    "UPDATE document SET state = ? WHERE key = ? AND rev = ?", (_CURRENT, key, document.rev)
-                )
-                connection.execute("DELETE FROM offer WHERE key = ? AND rev <= ?", (key, document.rev))
-                connection.execute(
-                    "DELETE FROM document WHERE key = ?1 AND rev NOT IN"
-                    " (SELECT rev FROM document WHERE key = ?1 ORDER BY rev DESC LIMIT ?2)",
-                    (key, MOST_DENIED),
-                )
-            else:
-                rows = [(key, document.rev, str(dev)) for dev in devices]
-                connection.executemany("INSERT OR IGNORE INTO offer VALUES (?, ?, ?)", rows)
-        named = self._everybody() if devices is None else [str(dev) for dev in devices]
-        self._due = dict.fromkeys([*self._due, *named])
-        self._log.info("settings_offered", layer=key, rev=document.rev, devices=None if devices is None else len(named))
-        return {"devices": len(named)}
-
-    def _keep(self, connection: sqlite3.Connection, document: SettingsDocument, raw: bytes) -> None:
-        row = connection.execute(
-            "SELECT digest, state FROM document WHERE key = ? AND rev = ?", (document.key, document.rev)
-        ).fetchone()
-        if row is not None:
-            if row[0] != digest_of(raw):
-                raise RequestError(f"{document.key} rev {document.rev} is there with other content: push it anew")
-            if row[1] == _WITHDRAWN:
-                raise RequestError(f"{document.key} rev {document.rev} was withdrawn: push it anew")
-            return
-        newest = connection.execute("SELECT max(rev) FROM document WHERE key = ?", (document.key,)).fetchone()[0] or 0
-        if document.rev < newest:
-            raise RequestError(f"{document.key} has rev {newest}, this is {document.rev}: somebody else has pushed")
-        row = (document.key, document.rev, digest_of(raw), raw, _ROLLING, self._now_s())
-        connection.execute("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?)", row)
+            offers.offer(connection, document, raw, listed, now_s=self._now_s())
+        concerned = self._everybody() if listed is None else listed
+        self._due = dict.fromkeys([*self._due, *concerned])
+        count = None if listed is None else len(listed)
+        self._log.info("settings_offered", layer=document.key, rev=document.rev, devices=count)
+        return {"devices": len(concerned)}
 
     def _withdraw(self, key: str, rev: int) -> dict[str, Any]:
         with self._store.transaction() as connection:
-            devices = [
-                dev for (dev,) in connection.execute("SELECT dev FROM offer WHERE key = ? AND rev = ?", (key, rev))
-            ]
-            done = connection.execute(
-                "UPDATE document SET state = ? WHERE key = ? AND rev = ? AND state = ?",
-                (_WITHDRAWN, key, rev, _ROLLING),
-            )
-            connection.execute("DELETE FROM offer WHERE key = ? AND rev = ?", (key, rev))
-        if not done.rowcount:
-            raise RequestError(f"{key} rev {rev} is not being rolled out")
+            devices = offers.withdraw(connection, key, rev)
         self._due = dict.fromkeys([*self._due, *devices])
         return {"devices": len(devices)}
 
@@ -373,16 +308,5 @@ class Office:
         return {"stage": stage}
 
 
-def named_in(text: str) -> str:
-    """The device that an unverified code names, for a trace."""
-    message = message_of(text)
-    code = look_into(message) if message else None
-    return code.device if code else ""
-
-
 def _encoded(answer: FleetResponse) -> bytes:
     return answer.model_dump_json().encode()
-
-
-def _text(raw: bytes) -> str:
-    return base64.b64encode(raw).decode()

@@ -18,6 +18,7 @@ from edge.ports import Clock, Decoder, Frame, Signal, Symbol
 from edge.redeem import Redemption
 from edge.signals import signal_for
 from edge.store.exceptions import ExceptionKind
+from edge.store.store import StoreUnavailableError
 from edge.supervise import Supervisor
 
 FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
@@ -63,6 +64,7 @@ class Daemon:
     engines: tuple[Codes, ...] = ()
     errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
     admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
+    recovered: bool = False  # the doors that a crash or power cut left are accounted for
 
     def run(self, stop: threading.Event) -> None:
         """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
@@ -80,7 +82,7 @@ class Daemon:
             for scanned in engine.take():
                 self._hear(scanned)
         if self.pickups is not None:
-            self._tell_doors(self.pickups.tick(self.clock.monotonic_s(), self.clock.now()))
+            self._mind_doors(self.pickups)
         self.supervisor.turn()
         self.panel.rest(self.supervisor.resting_signal, self.clock.monotonic_s())
         if self.errand is not None:
@@ -116,10 +118,20 @@ class Daemon:
         signal = signal_for(outcome.reason)
         self.panel.result(signal, self.clock.monotonic_s())
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
+        if outcome.intents and self.pickups is not None and self.recovered:
+            self._tell_doors(self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now()))
         self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
         self.supervisor.scanned(outcome, total_ms, signal)
-        if outcome.intents and self.pickups is not None:
-            self._tell_doors(self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now()))
+
+    def _mind_doors(self, pickups: Pickups) -> None:
+        """First what a crash or power cut left, from the contacts alone; then what is under way."""
+        if not self.recovered:
+            try:
+                self._tell_doors(pickups.recover(self.clock.monotonic_s(), self.clock.now()))
+            except StoreUnavailableError:
+                return  # the next turn goes on where this one stopped
+            self.recovered = True
+        self._tell_doors(pickups.tick(self.clock.monotonic_s(), self.clock.now()))
 
     def _tell_doors(self, news: list[DoorNews]) -> None:
         for item in news:

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
+
+
+class _Enduring:
+    """A stream for log lines that outlives its reader: a full disk or a closed pipe loses lines, never a scan."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: the stream was closed
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger:
@@ -21,7 +37,7 @@ def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Enduring(stream))),
         cache_logger_on_first_use=True,
     )
     logger: FilteringBoundLogger = structlog.get_logger().bind(**bound)

@@ -48,7 +48,7 @@ class Metrics(Protocol):
 
 
 class Supervisor:
-    """Called once a turn by the daemon's thread; does its work about once a second."""
+    """Called once a turn by the daemon's thread: looks at the camera each time, at the rest about once a second."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class Supervisor:
         """Take note of a turn of the loop: decoding moves with every turn, frame or none."""
         now_s = self._clock.monotonic_s()
         self._health.beat("decode", now_s)
+        status = self._watch_camera(now_s)
         if now_s < self._next_report_s:
             return
         self._next_report_s = now_s + _REPORT_EVERY_S
-        status = self._watch_camera(now_s)
         self._watch_devices()
         self._watch_store(now_s)
         self._report(status, now_s)

@@ -20,6 +20,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
+import numpy as np
+
 from edge.capture.slot import LatestFrame
 from edge.ports import Camera, CameraEnded, CameraError, Frame
 
@@ -199,6 +201,8 @@ class CaptureWorker:
         return self._closing.is_set() or me.abandoned.is_set()
 
     def _hand_over(self, me: _Reader, frame: Frame) -> None:
+        if not _is_picture(frame.grey):
+            raise CameraError("the camera sends something that is no grey picture: try another format or port")
         with self._lock:
             if me.abandoned.is_set():
                 return
@@ -275,3 +279,8 @@ class CaptureWorker:
         with self._lock:
             if self._status.state is not CaptureState.ENDED:
                 self._status = replace(self._status, state=state, detail=detail)
+
+
+def _is_picture(grey: object) -> bool:
+    """Whether ``grey`` is what decoders take: (height, width), uint8, not empty."""
+    return isinstance(grey, np.ndarray) and grey.ndim == 2 and grey.dtype == np.uint8 and grey.size > 0

@@ -3,11 +3,13 @@
 import json
 import time
 
+import numpy as np
 import pytest
 from hardware_sim.condition import CLEAN
 from hardware_sim.kiosk import found_kiosk, open_kiosk
 from hardware_sim.town import found
 
+from edge import log
 from edge.ports import Signal
 from edge.store import ledger
 from edge.store.opening import open_for_reading
@@ -152,3 +154,26 @@ def test_the_log_says_what_happened_to_a_code_and_nothing_about_the_person(town)
         "total_ms",
     }  # fmt: skip
     assert town.codes["voucher"] not in json.dumps(scan)
+
+
+def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(town):
+    with open_kiosk(town) as kiosk:
+        for garbage in (np.zeros((0, 0), np.uint8), np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), bool)):
+            kiosk.scene.show_frame(garbage)
+            kiosk.wait(lambda: "no grey picture" in kiosk.daemon.supervisor.problems.get("camera", ""))
+            kiosk.scene.clear()
+            kiosk.wait(lambda: "camera" not in kiosk.daemon.supervisor.problems)
+        assert kiosk.scan("voucher")["reason"] == "accepted"
+
+
+def test_log_lines_that_nobody_takes_stop_no_scan():
+    class Full:
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    logger = log.configure(Full(), device="kiosk-1")
+    logger.info("scan", reason="accepted")
+    log.configure()

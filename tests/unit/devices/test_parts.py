@@ -50,7 +50,7 @@ def test_a_board_locker_without_lamps_needs_no_gpio(monkeypatch):
 
 
 def test_a_board_locker_with_lamps_but_no_gpio_still_has_its_locks(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.open_pin_factory", _no_pins)
+    monkeypatch.setattr("edge.bootstrap.parts.open_pin_factory", _no_pins)
     parts = parts_of(HEAD + BOARD + "[indicators]\ngreen_pin = 17\n[trigger]\npin = 4\n")
     assert parts.problems == {"gpio_unavailable": "no GPIO here"}
     assert isinstance(parts.indicator, NoIndicator)
@@ -60,7 +60,7 @@ def test_a_board_locker_with_lamps_but_no_gpio_still_has_its_locks(monkeypatch):
 
 
 def test_a_gpio_locker_without_gpio_has_no_locks_and_says_so(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.open_pin_factory", _no_pins)
+    monkeypatch.setattr("edge.bootstrap.parts.open_pin_factory", _no_pins)
     parts = parts_of(HEAD + "[locker.compartments.A1]\nlock_pin = 17\n")
     assert isinstance(parts.lock, NoLocker)
     assert parts.problems == {"gpio_unavailable": "no GPIO here"}

@@ -1,0 +1,204 @@
+"""From a profile, a data folder and devices to a scanner at work."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from edge.actuator import Actuator, InTurn
+from edge.anchors import Anchors, load_roots
+from edge.bootstrap.parts import Parts
+from edge.capture.triggered import TriggeredFrames
+from edge.clock import WallClock, synchronised_by_systemd
+from edge.config import Profile
+from edge.daemon import Daemon, Frames
+from edge.decode.holdoff import HoldOff
+from edge.decode.live import LiveDecoder
+from edge.enrolment.identity import UNENROLLED
+from edge.gate import Gate, audiences_of, verify_policy_of
+from edge.health import Health
+from edge.notify import notify
+from edge.operators.sign_in import desk_of
+from edge.panel import Panel
+from edge.pickup import DoorTimes, Pickups
+from edge.redeem import Redeemer
+from edge.standing import place_of
+from edge.store.claims import DEADLINE_S
+from edge.store.floor import time_floor_s
+from edge.store.opening import Opened, StoreState, open_store
+from edge.store.store import FILE as STORE_FILE
+from edge.store.store import Store, StoreUnavailableError
+from edge.supervise import Supervisor
+from edge.token.roots import Roots
+
+RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
+_STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
+_STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
+
+
+@contextmanager
+def build_scanner(
+    profile: Profile,
+    data: Path,
+    parts: Parts,
+    *,
+    log: FilteringBoundLogger,
+    synchronised: Callable[[], bool] = synchronised_by_systemd,
+    hold_off: HoldOff | None = None,
+) -> Iterator[Daemon]:
+    """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
+
+    ``synchronised`` says whether the wall clock was set from a source of time since the boot;
+    ``hold_off`` goes on where a daemon before this one was.
+    Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
+    """
+    hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
+    health = Health(limit_s=_STUCK_AFTER_S)
+    for name, detail in parts.problems.items():
+        health.set_problem(name, detail)
+    with ExitStack() as releases:
+        releases.callback(parts.close)
+        opened = _opened(profile, data, health, releases)
+        store = opened.store
+        clock = WallClock(_floor_s(store), synchronised=synchronised)
+        anchors = _anchors(profile, store, clock, health)
+        decoder = LiveDecoder(budget_ms=profile.decode.budget_ms)
+        releases.callback(decoder.close)
+        actuator = InTurn(parts.lock)
+        releases.callback(actuator.close)
+        releases.callback(parts.lock.close)  # first: it ends a pulse, and with it what the actuator waits for
+        supervisor = Supervisor(
+            health=health,
+            health_file=data / "health.json",
+            capture=parts.capture,
+            decoder=decoder,
+            store=store,
+            anchors=anchors,
+            clock=clock,
+            log=log,
+            notify=notify,
+            store_is_back=lambda: _open_and_close(profile, _store_folder(profile, data)),
+            devices=parts.problems_now,
+            policy=profile.policy,
+        )
+        pickups = _pickups(profile, store, parts=parts, actuator=actuator)
+        parts.capture.start()
+        for engine in parts.engines:
+            engine.start()
+        yield Daemon(
+            frames=_frames(profile, parts, hold_off),
+            engines=parts.engines,
+            decoder=decoder,
+            hold_off=hold_off,
+            gate=_gate(profile, store, anchors, opened.detail),
+            pickups=pickups,
+            panel=Panel(parts.indicator, profile.indicators.hold_s),
+            clock=clock,
+            supervisor=supervisor,
+            log=log,
+        )
+
+
+def _frames(profile: Profile, parts: Parts, hold_off: HoldOff) -> Frames:
+    """The frames to decode. What was in view when the trigger was let go counts anew when it is pressed again."""
+    if parts.trigger is None or profile.trigger is None:
+        return parts.capture
+    return TriggeredFrames(
+        parts.capture,
+        parts.trigger.is_pressed,
+        scan_s=profile.trigger.scan_s,
+        at_sleep=lambda: hold_off.fresh((), time.monotonic()),
+    )
+
+
+def _store_folder(profile: Profile, data: Path) -> Path:
+    """A device that is nobody yet keeps no store under a name that it will not have."""
+    enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
+    return data if enrolled else data / UNENROLLED
+
+
+def _opened(profile: Profile, data: Path, health: Health, releases: ExitStack) -> Opened:
+    opened = _open(profile, _store_folder(profile, data))
+    if opened.state not in (StoreState.READY, StoreState.NEW):
+        health.set_problem(opened.state.value, opened.detail)
+    if opened.store is not None:
+        releases.callback(opened.store.close)
+    return opened
+
+
+def _open(profile: Profile, data: Path) -> Opened:
+    return open_store(
+        data,
+        device_id=profile.device.id,
+        now_s=int(time.time()),
+        random_bytes=secrets.token_bytes,
+        floor_s=RELEASED_S,
+    )
+
+
+def _open_and_close(profile: Profile, data: Path) -> bool:
+    store = _open(profile, data).store
+    if store is not None:
+        store.close()
+    return store is not None
+
+
+def _floor_s(store: Store | None) -> int:
+    try:
+        return RELEASED_S if store is None else time_floor_s(store)
+    except StoreUnavailableError:
+        return RELEASED_S  # the supervisor meets it again, and names it
+
+
+def _anchors(profile: Profile, store: Store | None, clock: WallClock, health: Health) -> Anchors | None:
+    roots = load_roots(Path(profile.trust.roots_file))
+    if isinstance(roots, str):
+        health.set_problem("no_roots", roots)
+        roots = Roots(version=0, keys=())
+    if store is None:
+        return None
+    anchors = Anchors(store, roots)
+    with suppress(StoreUnavailableError):  # the supervisor meets it again, and names it
+        for name, detail in anchors.refresh(clock.now()).items():
+            health.set_problem(name, detail)
+    return anchors
+
+
+def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail: str) -> Gate:
+    redeemer = Redeemer(
+        store,
+        place=place_of(profile),
+        policy=profile.policy,
+        grace_s=profile.locker.grace_s,
+        random_bytes=secrets.token_bytes,
+        unavailable=detail,
+        claim_within_s=None if profile.mqtt is None else DEADLINE_S,
+    )
+    return Gate(
+        redeemer,
+        anchors,
+        audiences=audiences_of(profile),
+        policy=verify_policy_of(profile),
+        desk=None if store is None else desk_of(profile, store, secrets.token_bytes),
+    )
+
+
+def _pickups(profile: Profile, store: Store | None, *, parts: Parts, actuator: Actuator) -> Pickups | None:
+    if store is None:
+        return None
+    section = profile.locker
+    return Pickups(
+        store,
+        parts.lock,
+        parts.doors,
+        times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s, steady_s=_STEADY_S),
+        random_bytes=secrets.token_bytes,
+        with_contact=frozenset(name for name, door in section.compartments.items() if door.has_contact),
+        actuator=actuator,
+    )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from edge.instant import Instant
-from edge.store import orders, outbox
+from edge.store import documents, orders, outbox
 from edge.store.presence import Presence
 from edge.store.store import Store
 from sync import wire
@@ -113,9 +113,19 @@ class Agent:
             "rejected": backlog.rejected,
             "orders_revision": feed.revision,
             "orders_heard_s": feed.heard_s,
+            "feeds": self._feeds(feed.heard_s),
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
         }
+
+    def _feeds(self, orders_heard_s: int | None) -> dict[str, int]:
+        """As of when, in Unix seconds, each feed is known."""
+        lists = {
+            kept.name: kept.issued_at_s
+            for kept in documents.under(self._store, "")
+            if kept.name == documents.TRUST_LIST or kept.name.startswith("status_list/")
+        }
+        return lists if orders_heard_s is None else {"orders": orders_heard_s, **lists}
 
     def _watch_freshness(self) -> None:
         """Name what is older than it may be; a line in the log when that changes."""

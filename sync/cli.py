@@ -32,6 +32,7 @@ from sync.agent import Agent
 from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink
 from sync.identity_desk import IdentityDesk, wait_for_identity
+from sync.metrics import DEVICE_FILE, device_metrics, write_metrics
 from sync.session import Session, Will
 from sync.settings import SettingsDesk
 from sync.settings_start import count_start, count_stop, endpoint_of, make_desk
@@ -119,19 +120,25 @@ class _Parts:
 
 def _serve(parts: _Parts, stopping: list[int]) -> bool:
     session, agent, desk, identity = _compose(parts)
-    health = parts.data / HEALTH_FILE
     notify("READY=1")
     health_due_s = 0.0
     while not stopping and not desk.wants_restart and not identity.step(time.monotonic()):
         agent.step()
         notify("WATCHDOG=1")
         if time.monotonic() >= health_due_s:
-            write_health(health, agent.report())
+            _tell(parts.data, agent)
             health_due_s = time.monotonic() + HEALTH_EVERY_S
     session.close(Will(agent.status_topic, agent.farewell()))
-    write_health(health, agent.report())
+    _tell(parts.data, agent)
     parts.store.close()
     return not stopping
+
+
+def _tell(data: Path, agent: Agent) -> None:
+    """Write how things are, for people and for Prometheus."""
+    report = agent.report()
+    write_health(data / HEALTH_FILE, report)
+    write_metrics(data / DEVICE_FILE, device_metrics(report, now_s=int(time.time())))
 
 
 def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]:

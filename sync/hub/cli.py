@@ -28,9 +28,11 @@ from sync.hub.published import Published
 from sync.hub.server import Hub
 from sync.hub.site import Site, SiteDocuments, SiteError, make_site
 from sync.hub.store import HubStore, HubStoreError, open_hub_store
+from sync.metrics import hub_metrics, write_metrics
 from sync.session import Endpoint, Session
 from sync.topics import hub_filters
 
+METRICS_EVERY_S = 2.0
 _CONFIG = click.option(
     "--config", "config_file", required=True, type=click.Path(path_type=Path), help="The hub's configuration, TOML."
 )
@@ -85,10 +87,14 @@ def run(config_file: Path) -> None:
         signal.signal(number, lambda received, _frame: stopping.append(received))
     logger.info("started", broker=f"{mqtt.host}:{mqtt.port}")
     notify("READY=1")
+    metrics, due_s = Path(config.data_dir) / f"{mqtt.identity.strip('_')}.prom", 0.0
     try:
         while not stopping:
             hub.step()
             notify("WATCHDOG=1")
+            if time.monotonic() >= due_s:
+                write_metrics(metrics, hub_metrics(hub.report(), now_s=int(time.time())))
+                due_s = time.monotonic() + METRICS_EVERY_S
     except (HubStoreError, FleetStoreError) as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)

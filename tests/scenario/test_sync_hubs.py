@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -107,6 +108,14 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
 def test_every_hub_takes_its_part(platform):
     """A shared subscription that gave all to one process would be of no use."""
     device = platform.devices["kiosk-1"]
+    with device.sync:
+        for _ in range(12):
+            device.redeem()
+            device.settled()
+    until(
+        lambda: all(_events(platform, hub) for hub in platform.hubs),
+        what=lambda: [_events(platform, hub) for hub in platform.hubs],
+    )
     quiet = platform.hubs[0]
     with device.sync:
         for hub in platform.hubs[1:]:
@@ -134,6 +143,13 @@ def test_when_the_hub_that_speaks_to_groups_dies_another_does(platform):
             starts = leader.text.count('"started"')
             leader.start()
             until(lambda of=leader, n=starts: of.text.count('"started"') > n, what="it is back")
+
+
+def _events(platform: Platform, hub) -> float:
+    """How many events a hub says that it took since it started."""
+    folder = Path(load_hub_config(Path(platform.config)).data_dir)
+    text = (folder / f"{hub.output.stem}.prom").read_text()
+    return float(re.search(r'edge_hub_events_total{outcome="fresh"} (\S+)', text)[1])
 
 
 def kinds(device: Device) -> list[str]:

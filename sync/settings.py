@@ -113,7 +113,7 @@ class SettingsDesk:
                 self._offer(raw, now)
         if self._dirty or state != self._looked_at:
             self._dirty = False
-            self._reconcile()
+            self._reconcile(connected=connected)
             self._looked_at = self._folder.state()
 
     @property
@@ -211,7 +211,7 @@ class SettingsDesk:
 
     # From documents to a staged plan
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, *, connected: bool) -> None:
         """Bring what the documents say to where it can be applied. Level-triggered: a kill anywhere only delays it."""
         with self._folder.locked() as state:
             plan = self._plan(state)
@@ -225,6 +225,11 @@ class SettingsDesk:
             if not isinstance(profile, Profile):
                 self._refuse(before, [Wrong(error.path, error.message) for error in profile], plan)
                 return
+        if self._cuts_link(state, profile) and not connected:
+            with self._folder.locked():
+                self._folder.keep(before)
+            self._dirty = True  # with the present broker away, a trial of another would prove nothing
+            return
         if wrong := self._try(state, plan, profile):
             with self._folder.locked() as now_state:
                 self._refuse(_settled(now_state), [wrong], plan)
@@ -253,7 +258,7 @@ class SettingsDesk:
 
     def _try(self, state: State, plan: Plan, profile: Profile) -> Wrong | None:
         """Settings that could cut the broker link are tried before anything else runs on them."""
-        if profile.mqtt is None or not _differs(profile.mqtt, self._mqtt_of(state.good)):
+        if profile.mqtt is None or not self._cuts_link(state, profile):
             return None
         with self._folder.locked() as now_state:
             begun = states.begin(state, Phase.TRYING_LINK, working=plan.digest)
@@ -262,6 +267,9 @@ class SettingsDesk:
             self._folder.keep(replace(begun, denied=now_state.denied, seen=now_state.seen))
         why = self._try_link(profile.mqtt)
         return None if why is None else Wrong("mqtt.host", f"this broker cannot be used: {why}")
+
+    def _cuts_link(self, state: State, profile: Profile) -> bool:
+        return profile.mqtt is not None and _differs(profile.mqtt, self._mqtt_of(state.good))
 
     def _mqtt_of(self, digest: str | None) -> Mqtt | None:
         plan = self._folder.plan(digest)

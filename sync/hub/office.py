@@ -85,12 +85,12 @@ class Office:
             self._answers.append(FleetResponse(id=request.id, ok=False, error=words))
 
     def site_of(self, dev: str) -> str | None:
-        """The site of an enrolled device that takes part."""
+        """The site of a device that takes part: enrolled or configured, and not revoked."""
         with self._store.read() as connection:
-            row = connection.execute(
-                "SELECT site FROM device WHERE dev = ?1 AND NOT EXISTS (SELECT 1 FROM revoked WHERE dev = ?1)", (dev,)
-            ).fetchone()
-        return row[0] if row else None
+            if connection.execute("SELECT 1 FROM revoked WHERE dev = ?", (dev,)).fetchone():
+                return None
+            row = connection.execute("SELECT site FROM device WHERE dev = ?", (dev,)).fetchone()
+        return row[0] if row else self._sites.get(dev)
 
     # What goes
 

@@ -37,6 +37,9 @@ TEMPLATES = (
 )
 
 
+_TAKEN = ("ca", "broker", "desk")  # names of other certificates in the folder
+
+
 class SiteError(Exception):
     """The folder cannot be made; the message says what to do."""
 
@@ -124,6 +127,8 @@ class SiteFiles:
 def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int) -> SiteFiles:
     """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
     for device in site.devices:
+        if device in _TAKEN:
+            raise SiteError(f"{device!r} cannot name a device: its files would be those of the {device}")
         if not is_device_name(device):
             raise SiteError(f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'")
     files = SiteFiles(folder.absolute())
@@ -168,15 +173,16 @@ def _write(files: SiteFiles, name: str, credential: Credential) -> None:
 def _broker(files: SiteFiles, site: Site) -> None:
     values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
     values["user"] = site.user
-    files.broker_config.write_text(_template("mosquitto.conf").substitute(values), encoding="utf-8")
-    base = _template("acl").substitute(values)
+    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    base = template("acl").substitute(values)
     for name in site.hub_names[1:]:
         base += f"\nuser {name}\ntopic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
     write_private(files.folder / "acl.base", base.encode())
     write_private(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of ``firmware-config/mosquitto``. Raises SiteError."""
     for folder in TEMPLATES:
         if (folder / name).exists():
             return Template((folder / name).read_text(encoding="utf-8"))

@@ -188,6 +188,20 @@ def test_a_rollout_stops_by_itself_when_a_device_falls_silent(fleet):
     fleet.devices["kiosk-01"].deaf = False
 
 
+def test_the_ops_identity_can_say_nothing_to_a_device(fleet):
+    files = fleet.site.broker.files
+    endpoint = Endpoint(
+        host="127.0.0.1", port=fleet.site.broker.site.port, client_id="_fleet", ca_file=str(files.ca),
+        cert_file=str(files.certificate("_fleet")), key_file=str(files.key("_fleet")),
+    )  # fmt: skip
+    session = Session(endpoint, ["v1/main/_fleet/dn/res"], uniform=random.uniform)
+    until(lambda: session.step(0.05) is not None and session.connected, what="it connects")
+    for topic in ("kiosk-01/dn/cfg", "_all/dn/trust", "kiosk-01/up/cfg"):
+        assert session.publish(f"v1/main/{topic}", b"x")
+    until(lambda: session.step(0.05) is not None and session.refused_publishes == 3, what="the broker refuses")
+    session.close()
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [

@@ -341,3 +341,26 @@ def test_of_several_new_layers_only_the_bad_one_is_left_out(tmp_path):
         device.live()
     profile = load_running(device.file, device.data).profile
     assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (60.0, 1.5, 4.0)
+
+
+def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
+    device = Device(tmp_path)
+    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    tried = []
+    desk = device.desk()
+    desk._try_link = lambda mqtt: tried.append(mqtt.host)
+    desk.take(cbor.encode([document(1, 0, mqtt={"host": "b"})]), NOW)
+    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    assert (tried, device.settings.state().phase) == ([], Phase.SHIPPED)
+    desk.step(connected=True, now=NOW, monotonic_s=2.0)
+    assert (tried, device.settings.state().phase) == (["b"], Phase.STAGED)
+
+
+def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
+    device = Device(tmp_path)
+    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    desk = device.desk()
+    desk._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
+    desk.take(cbor.encode([document(1, 40.0)]), NOW)
+    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    assert device.settings.state().phase is Phase.STAGED

@@ -8,13 +8,13 @@ import pytest
 from click.testing import CliRunner
 
 from edge.anchors import Anchors, load_roots
-from edge.bootstrap import desk_of
 from edge.cli import cli as edge_scanner
 from edge.config import load_profile
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.instant import ClockTrust, Instant
 from edge.operators.outcome import SignIn
 from edge.operators.register import open_operator_list
+from edge.operators.sign_in import desk_of
 from edge.redeem import Redeemer
 from edge.standing import place_of
 from edge.store import documents

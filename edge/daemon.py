@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from edge.aim import Aim
 from edge.capture.engine import Scanned
+from edge.decode.advice import Hint
 from edge.decode.holdoff import HoldOff
 from edge.instant import Instant
 from edge.panel import Panel
@@ -22,6 +24,15 @@ from edge.store.store import StoreUnavailableError
 from edge.supervise import Supervisor
 
 FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
+
+
+class LiveDecoding(Decoder, Protocol):
+    """A decoder of one camera's frames that can say why a code in view is not read."""
+
+    @property
+    def hint(self) -> Hint | None:
+        """Of the last frame; None when nothing unread was seen."""
+        ...
 
 
 class Frames(Protocol):
@@ -53,7 +64,7 @@ class Daemon:
     """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
 
     frames: Frames
-    decoder: Decoder
+    decoder: LiveDecoding
     hold_off: HoldOff
     gate: Judge
     pickups: Pickups | None
@@ -64,6 +75,7 @@ class Daemon:
     engines: tuple[Codes, ...] = ()
     errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
     admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
+    aim: Aim = field(default_factory=Aim)
     recovered: bool = False  # the doors that a crash or power cut left are accounted for
 
     def run(self, stop: threading.Event) -> None:
@@ -98,7 +110,9 @@ class Daemon:
         started_s = self.clock.monotonic_s()
         symbols = self.decoder.decode(frame.grey)
         decode_ms = (self.clock.monotonic_s() - started_s) * 1000
-        for symbol in self.hold_off.fresh(symbols, self.clock.monotonic_s()):
+        now_s = self.clock.monotonic_s()
+        self.supervisor.advise(self.aim.advise(None if symbols else self.decoder.hint, now_s))
+        for symbol in self.hold_off.fresh(symbols, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)
 
     def _hear(self, scanned: Scanned) -> None:

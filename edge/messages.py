@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge.decode.advice import Hint
 from edge.operators.outcome import SignIn as S
 from edge.signals import Reason
 from edge.token.rejection import Rejection as R
@@ -104,6 +105,15 @@ WORDS: Final[dict[Reason, Words]] = {
     S.PIN_WRONG: Words("密码错误", "Wrong PIN"),
     S.SIGNED_IN: Words("已登录", "Signed in"),
     S.SIGNED_OUT: Words("已退出登录", "Signed out"),
+}
+
+
+HINTS: Final[dict[Hint, Words]] = {
+    Hint.TOO_FAR: Words("请靠近一点", "Hold the code closer"),
+    Hint.TOO_DARK: Words("请调亮屏幕或移到亮处", "Turn up the screen, or move into the light"),
+    Hint.GLARE: Words("请转动避开反光", "Turn it away from the glare"),
+    Hint.BLURRED: Words("请拿稳", "Hold it still"),
+    Hint.CUT_OFF: Words("请将整个二维码放入画面", "Show the whole code"),
 }
 
 

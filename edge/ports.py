@@ -100,6 +100,7 @@ class Signal(Enum):
     WAIT = "wait"  # not now or not here: ask, or come back
     STOP = "stop"  # refused
     FAULT = "fault"  # the device itself needs help
+    AIM = "aim"  # a code is seen and cannot be read yet: hold it closer, steadier, out of the glare
     OFF = "off"
 
 

@@ -13,6 +13,7 @@ from edge.anchors import Anchors
 from edge.capture.worker import CaptureState, CaptureStatus
 from edge.clock import WallClock
 from edge.config import Policy
+from edge.decode.advice import Hint
 from edge.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
 from edge.health import Health, write_health
 from edge.ports import Signal
@@ -91,6 +92,7 @@ class Supervisor:
         self._unfinished: list[tuple[int, float, str]] = []
         self._scans: dict[str, int] = {}
         self._announced = False
+        self._advice: Hint | None = None
         self.finished = ""  # why the daemon should end; empty while it should go on
         self.wants_restart = False
 
@@ -102,7 +104,15 @@ class Supervisor:
     @property
     def resting_signal(self) -> Signal:
         """What the lamps show between scans."""
-        return Signal.FAULT if self._health.problems else Signal.IDLE
+        if self._health.problems:
+            return Signal.FAULT
+        return Signal.IDLE if self._advice is None else Signal.AIM
+
+    def advise(self, hint: Hint | None) -> None:
+        """Show and tell why a code in view is not read; None: there is nothing to say."""
+        if hint is not None and hint is not self._advice:
+            self._log.info("hint", hint=hint.value)
+        self._advice = hint
 
     def note_problem(self, name: str, detail: str | None) -> None:
         """Raise or clear a problem that another part has found."""
@@ -231,6 +241,7 @@ class Supervisor:
             "clock": self._clock.now().trust.value,
             "camera": {**asdict(status), "state": status.state.value},
             "decoder": {name: asdict(count) for name, count in self._decoder.counts.items()},
+            "hint": self._advice,
             "scans": self._scans,
             "outbox": self._backlog(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from edge.capture.triggered import TriggeredFrames
 from edge.clock import WallClock, synchronised_by_systemd
 from edge.config import Profile
 from edge.daemon import Daemon, Frames
+from edge.decode.contained import ContainedDecoder
 from edge.decode.holdoff import HoldOff
-from edge.decode.live import LiveDecoder
 from edge.enrolment.identity import UNENROLLED
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.health import Health
@@ -39,6 +40,7 @@ from edge.token.roots import Roots
 
 RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
 _STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
+_DECODING_CORES: Final = 2 if (os.cpu_count() or 1) > 2 else 1  # one is the loop's
 _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 
 
@@ -68,7 +70,7 @@ def build_scanner(
         store = opened.store
         clock = WallClock(_floor_s(store), synchronised=synchronised)
         anchors = _anchors(profile, store, clock, health)
-        decoder = LiveDecoder(budget_ms=profile.decode.budget_ms)
+        decoder = ContainedDecoder(budget_ms=profile.decode.budget_ms, cores=_DECODING_CORES)
         releases.callback(decoder.close)
         actuator = InTurn(parts.lock)
         releases.callback(actuator.close)

@@ -58,6 +58,8 @@ def pattern_for(signal: Signal) -> Pattern:
             )
         case Signal.FAULT:
             return Pattern((), (_step(0.4, amber), _step(0.1), _step(0.4, red), _step(0.1)))
+        case Signal.AIM:
+            return Pattern((), (_step(0.08, amber), _step(0.08), _step(0.08, amber), _step(0.5)))
         case Signal.IDLE:
             return Pattern((), (_step(0.06, green), _step(2.94)))
         case Signal.OFF:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.messages import WORDS, words_for
+from edge.decode.advice import Hint
+from edge.messages import HINTS, WORDS, words_for
 from edge.operators.outcome import SignIn
 from edge.ports import Signal
 from edge.signals import signal_for
@@ -38,3 +39,9 @@ def test_words_exist_for_no_other_code():
 def test_the_documentation_lists_the_code_with_its_words_and_lamp(reason):
     words = words_for(reason)
     assert f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |" in DOCS.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("hint", Hint)
+def test_what_is_wrong_with_the_view_of_a_code_is_said_in_both_languages(hint):
+    assert re.search(r"[一-鿿]", HINTS[hint].zh)
+    assert re.fullmatch(r"[ -~]+", HINTS[hint].en)

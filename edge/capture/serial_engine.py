@@ -17,7 +17,7 @@ class SerialEngine:
 
     def __init__(self, section: Section) -> None:
         """Open the port, 8N1; what was sent before is thrown away. Raises EngineError."""
-        import serial  # type: ignore[import-untyped]  # pyserial ships no types
+        import serial
 
         self._name = f"scan engine {section.port}"
         self._lines = Lines()

@@ -75,7 +75,7 @@ class SerialLine:
             ) from error
 
     def _open(self) -> Any:
-        import serial  # type: ignore[import-untyped]  # pyserial ships no types
+        import serial
 
         return serial.Serial(self._port, self._baud, timeout=_SLICE_S, write_timeout=_WRITE_S, exclusive=True)
 

@@ -65,8 +65,9 @@ def open_store(
     """Open or make ``folder/store.db``. Never raises for anything the disk may hold.
 
     ``floor_s`` is the build time, the least that the time floor may be. A store that is corrupt,
-    unreadable, another device's or a newer program's is renamed to ``store.db.<time>.<why>`` with its
-    ``-wal`` and ``-shm``.
+    unreadable or a newer program's is renamed to ``store.db.<time>.<why>`` with its ``-wal`` and ``-shm``;
+    so is another device's that has honoured nothing and owes the platform nothing. One that has is left
+    where it is: UNAVAILABLE.
     """
     start = _Start(folder / FILE, device_id, now_s, random_bytes, floor_s, busy_timeout_s)
     try:
@@ -125,8 +126,7 @@ class _Start:
         why = self._fault()
         if why is None:
             return Opened(store=self._store(), state=StoreState.READY, detail="")
-        remains = Remains() if why.name == "device" else read_remains(self.path)
-        kept = self._make(f"quarantined: {why.detail}", remains)
+        kept = self._make(f"quarantined: {why.detail}", read_remains(self.path))
         aside = self._quarantine(why.name)
         self._put_in_place()
         detail = f"{why.detail}; its files are kept as {aside.name}*, {kept} redemptions were carried over"
@@ -164,9 +164,20 @@ class _Start:
         row = connection.execute("SELECT device_id FROM device").fetchone()
         if row is None:
             return _Fault("corrupt", "the store names no device")
-        if row[0] != self.device_id:
-            return _Fault("device", f"the store is of device {row[0]}, this is {self.device_id}")
-        return None
+        return None if row[0] == self.device_id else self._of_another(connection, row[0])
+
+    def _of_another(self, connection: sqlite3.Connection, owner: str) -> _Fault:
+        """A wrong profile must not make this folder forget what was honoured. Raises StoreUnavailableError."""
+        (used,) = connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM ledger) OR EXISTS"
+            " (SELECT 1 FROM outbox JOIN epoch ON no = epoch_no WHERE seq > settled_through)"
+        ).fetchone()
+        if used:
+            raise StoreUnavailableError(
+                f"the store is of device {owner}, this is {self.device_id}: start with the profile or the identity"
+                f" of {owner}, or move {self.path.name}* out of this folder and keep them"
+            )
+        return _Fault("device", f"the store is of device {owner}, this is {self.device_id}")
 
     def _making(self) -> Path:
         return self.path.with_name(f"{self.path.name}.new")

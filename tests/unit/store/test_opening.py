@@ -11,6 +11,8 @@ from edge.store.store import FILE, SUSPECT
 from edge.verdict import Verdict
 from tests.shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
+FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+
 
 def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
     return open_store(folder, device_id=device_id, now_s=now_s, random_bytes=os.urandom)
@@ -109,9 +111,7 @@ def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
 def test_what_was_honoured_stays_honoured_when_the_store_was_put_aside(used):
     folder, claims = used
     with sqlite3.connect(folder / FILE) as connection:
-        connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
-        )
+        connection.execute(FROM_THE_FUTURE)
     opened = reopen(folder)
     assert opened.state is StoreState.QUARANTINED
     assert "newer" in opened.detail
@@ -123,9 +123,7 @@ def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(use
     folder, _ = used
     store = open_at(folder)
     (event,) = outbox.pending(store)
-    store.connection().execute(
-        "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
-    )
+    store.connection().execute(FROM_THE_FUTURE)
     store.close()
     after = reopen(folder).store
     assert outbox.pending(after) == [event]
@@ -134,12 +132,42 @@ def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(use
     assert outbox.pending(after) == []
 
 
-def test_another_devices_store_is_put_aside_and_its_redemptions_are_not_ours(used):
-    folder, _ = used
+def test_a_start_under_another_name_leaves_the_store_alone_and_honours_nothing(used):
+    folder, claims = used
+    before = sorted(path.name for path in folder.iterdir())
     opened = reopen(folder, device_id="kiosk-2")
+    assert opened.state is StoreState.UNAVAILABLE
+    assert opened.store is None
+    assert f"the store is of device {DEVICE}, this is kiosk-2" in opened.detail
+    assert "profile" in opened.detail
+    assert sorted(path.name for path in folder.iterdir()) == before
+    back = reopen(folder)
+    assert back.state is StoreState.READY
+    assert len(outbox.pending(back.store)) == 1, "the platform is still told"
+    deliver(back.store, order(claims))
+    assert redeemer(back.store).redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
+
+
+def test_a_store_that_only_has_something_to_tell_is_not_taken_by_another_name_either(tmp_path):
+    store = open_at(tmp_path)
+    with store.transaction() as connection:
+        outbox.append(connection, type="refused", body={}, now=NOON, id="1")
+    store.close()
+    assert reopen(tmp_path, device_id="kiosk-2").state is StoreState.UNAVAILABLE
+    store = open_at(tmp_path)
+    outbox.settle(store, epoch=outbox.current_epoch(store)[0], through_seq=1)
+    store.close()
+    assert reopen(tmp_path, device_id="kiosk-2").state is StoreState.QUARANTINED
+
+
+def test_a_store_that_was_never_used_makes_way_for_the_name_that_its_device_is_given(tmp_path):
+    open_at(tmp_path, device_id="factory").close()
+    opened = reopen(tmp_path)
     assert opened.state is StoreState.QUARANTINED
-    assert DEVICE in opened.detail
-    assert ledger.count(opened.store) == 0
+    assert opened.quarantined.exists()
+    assert "factory" in opened.detail
+    opened.store.close()
+    assert reopen(tmp_path).state is StoreState.READY
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
@@ -147,7 +175,7 @@ def test_every_file_of_a_quarantined_store_is_kept(used, suffix):
     folder, _ = used
     store = open_at(folder)  # leaves -wal and -shm while it is open
     with store.transaction() as connection:
-        connection.execute("UPDATE device SET device_id = 'someone else'")
+        connection.execute(FROM_THE_FUTURE)
     before = (folder / (FILE + suffix)).stat().st_ino
     aside = reopen(folder).quarantined
     assert aside.with_name(aside.name + suffix).stat().st_ino == before
@@ -157,7 +185,9 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
     folder, _ = used
     old = open_at(folder)
     deliver(old, order(claims := code()))
-    reopen(folder, device_id="kiosk-2")
+    with old.transaction() as connection:
+        connection.execute(FROM_THE_FUTURE)
+    reopen(folder)
     outcome = redeemer(old).redeem(claims, NOON)
     assert outcome.reason is Verdict.STORE_UNAVAILABLE
     assert "replaced" in outcome.detail
@@ -167,9 +197,7 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
 def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monkeypatch):
     folder, claims = used
     with sqlite3.connect(folder / FILE) as connection:
-        connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name) VALUES (?, '9999_future')", (schema.SET,)
-        )
+        connection.execute(FROM_THE_FUTURE)
 
     class PowerCut(BaseException):
         pass

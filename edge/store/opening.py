@@ -99,7 +99,10 @@ def _open_existing(folder: Path, *, read_only: bool) -> Store:
     if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         need = "readable" if read_only else "writable"
         raise StoreUnavailableError(f"{path} is not {need} by this user; use the scanner's user or root")
-    store = Store(path, read_only=read_only)
+    try:
+        store = Store(path, read_only=read_only)
+    except OSError as error:  # a full disk
+        raise StoreUnavailableError(f"{folder}: {error}") from error
     try:
         with store.read() as connection:
             connection.execute("SELECT 1 FROM device").fetchone()

@@ -198,11 +198,13 @@ class Transaction:
 
 
 def quarantines(folder: Path) -> mmap.mmap:
-    """How often a store of ``folder`` was put aside, as a byte that every process sees change at once."""
+    """How often a store of ``folder`` was put aside, as a byte that every process sees change at once.
+
+    Raises OSError, on a full disk too.
+    """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if os.fstat(descriptor).st_size == 0:
-            os.ftruncate(descriptor, 1)
+        os.posix_fallocate(descriptor, 0, 1)  # a hole would have its block only when written to: SIGBUS on a full disk
         return mmap.mmap(descriptor, 1)
     finally:
         os.close(descriptor)

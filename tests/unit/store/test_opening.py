@@ -1,13 +1,16 @@
 """The device always boots: what it does with a store that is broken, foreign, full or from the future (law 6)."""
 
 import os
+import shutil
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
 from edge.store import exceptions, ledger, outbox, schema
 from edge.store.opening import StoreState, open_store
-from edge.store.store import FILE, SUSPECT
+from edge.store.store import FILE, LOCK, SUSPECT, quarantines
 from edge.verdict import Verdict
 from tests.shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
@@ -223,6 +226,50 @@ def test_a_forgotten_log_is_not_replayed_into_a_new_store(used):
     new = open_at(folder)
     assert new.connection().execute("SELECT blocked FROM device").fetchone() == (None,)
     assert new.connection().execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_byte_that_counts_quarantines_has_its_block_before_it_is_written_to(tmp_path):
+    quarantines(tmp_path).close()
+    assert (tmp_path / LOCK).stat().st_blocks > 0
+
+
+FULL_DISK = """
+import sys
+from pathlib import Path
+from edge.store.store import quarantines
+(Path(sys.argv[1]) / "store.lock").touch()
+with (Path(sys.argv[1]) / "fill").open("wb", buffering=0) as fill:
+    try:
+        while fill.write(bytes(4096)):
+            pass
+    except OSError:
+        pass
+try:
+    with quarantines(Path(sys.argv[1])) as count:
+        count[0] += 1
+except OSError as error:
+    print(error)
+"""
+
+
+def in_a_small_file_system(folder, command):
+    """Run ``command`` with an own 64 KiB file system at ``folder``; skip where the machine does not let us."""
+    mount = 'mount -t tmpfs -o size=64k tmpfs "$0" 2>/dev/null || exit 99; exec "$@"'
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare")
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, folder, *command],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    if done.returncode in (1, 99) and not done.stdout and "Traceback" not in done.stderr:
+        pytest.skip("this user may not mount a file system of its own")
+    return done
+
+
+def test_a_full_disk_at_the_start_is_an_error_and_not_the_end_of_the_process(tmp_path):
+    done = in_a_small_file_system(tmp_path, [sys.executable, "-c", FULL_DISK, tmp_path])
+    assert done.returncode == 0, f"ended by signal {-done.returncode}"
+    assert "No space left" in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -29,6 +29,9 @@ def run(file: Path, data: Path) -> None:
 
     Example: edge-scanner run --profile /etc/edge-scanner/profile.toml
     """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     from edge import log
     from edge.bootstrap import build_parts, build_scanner
     from edge.notify import notify
@@ -36,9 +39,6 @@ def run(file: Path, data: Path) -> None:
 
     profile = read_profile(file)
     logger = log.configure(device=profile.device.id)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     shifts = Shifts(
         file=file,
         data=data,

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,10 +115,12 @@ class Stage:
         self.broker = Process("broker", [_mosquitto(), "-c", str(town.files.broker_config)], folder)
         self.hub = Process("hub", hub, folder)
         self.sync = Process("sync", sync, folder)
-        self.broker.start()
-        self.hub.start()
-        self.scanner = Scanner(town, real_camera=real_camera)
-        self.sync.start()
+        with ExitStack() as started:
+            for process in (self.broker, self.hub, self.sync):
+                started.callback(process.stop)
+                process.start()
+            self.scanner = Scanner(town, real_camera=real_camera)
+            started.pop_all()
 
     def ask(self, *command: str) -> list[dict[str, Any]]:
         """Run one of the project's commands with ``--json`` and return its lines."""
@@ -168,11 +170,10 @@ class Stage:
 @contextmanager
 def set_up(town: Town, *, real_camera: bool) -> Iterator[Stage]:
     """Start everything; end it whatever happens. Raises StageError."""
-    subprocess.run(
-        [program("edge-hub"), "orders", "import", "--config", str(town.files.hub_config), str(town.orders)],
-        check=True,
-        capture_output=True,
-    )
+    command = [program("edge-hub"), "orders", "import", "--config", str(town.files.hub_config), str(town.orders)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise StageError(f"the orders could not be loaded: {done.stderr.strip()}")
     stage = Stage(town, real_camera=real_camera)
     try:
         yield stage

@@ -122,6 +122,7 @@ class _Start:
 
     def open(self) -> Opened:
         if not self.path.exists() and not self._finish_interrupted():
+            self._supersede()
             self._make("new", Remains())
             self._quarantine("remnant")  # a -wal without its store would be replayed into the new one
             self._put_in_place()
@@ -129,6 +130,7 @@ class _Start:
         why = self._fault()
         if why is None:
             return Opened(store=self._store(), state=StoreState.READY, detail="")
+        self._supersede()
         kept = self._make(f"quarantined: {why.detail}", read_remains(self.path))
         aside = self._quarantine(why.name)
         self._put_in_place()
@@ -203,12 +205,15 @@ class _Start:
             connection.execute("COMMIT")
         return kept
 
+    def _supersede(self) -> None:
+        """From here on nobody commits to the file that is to go: what was committed before can be read from it."""
+        with quarantines(self.path.parent) as count:
+            count[0] = (count[0] + 1) % 256
+
     def _quarantine(self, name: str) -> Path:
         aside = self.path.with_name(f"{self.path.name}.{self.now_s}.{name}")
         while aside.exists():
             aside = aside.with_name(f"{aside.name}+")
-        with quarantines(self.path.parent) as count:  # first, so that nobody writes to what is about to go
-            count[0] = (count[0] + 1) % 256
         for suffix in _SUFFIXES:  # the main file first: from here on a new start takes the new store
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
@@ -230,6 +235,7 @@ class _Start:
         except sqlite3.Error:
             whole = False
         if whole:
+            self._supersede()
             self._quarantine("remnant")
             self._put_in_place()
         return whole

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge.store import exceptions, ledger, outbox, schema
+from edge.store import exceptions, ledger, opening, outbox, schema
 from edge.store.opening import StoreState, open_store
 from edge.store.store import FILE, LOCK, SUSPECT, quarantines
 from edge.verdict import Verdict
@@ -194,6 +194,29 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
     outcome = redeemer(old).redeem(claims, NOON)
     assert outcome.reason is Verdict.STORE_UNAVAILABLE
     assert "replaced" in outcome.detail
+
+
+@pytest.mark.parametrize("moment", ["read_remains", "_make", "_quarantine"])
+def test_what_a_running_scanner_calls_honoured_while_the_store_is_put_aside_is_in_the_new_one(
+    used, moment, monkeypatch
+):
+    folder, _ = used
+    running = open_at(folder)
+    deliver(running, order(claims := code()))
+    with running.transaction() as connection:
+        connection.execute(FROM_THE_FUTURE)
+    owner = opening if moment == "read_remains" else opening._Start
+    real, outcomes = getattr(owner, moment), []
+
+    def scan_and_go_on(*given):
+        outcomes.append(redeemer(running).redeem(claims, NOON))
+        return real(*given)
+
+    monkeypatch.setattr(owner, moment, scan_and_go_on)
+    after = reopen(folder).store
+    assert len(outcomes) == 1
+    kept = {row.cti for row in ledger.rows(after)}
+    assert not outcomes[0].honoured or claims.cti in kept
 
 
 @pytest.mark.parametrize("cut", ["before the old one is moved", "after the old one is moved"])

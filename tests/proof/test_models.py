@@ -1,0 +1,50 @@
+"""The models of docs/models, checked by spin over every interleaving. Each control shows that the check can fail."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parents[2] / "docs" / "models"
+SPIN, CC = shutil.which("spin"), shutil.which("cc") or shutil.which("gcc")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not (SPIN and CC), reason="spin or a C compiler is not installed (Debian: spin, gcc)"),
+]
+
+
+def errors(model, folder, *defines):
+    """How many violations a search of the whole state space finds (it stops at the first)."""
+    made = subprocess.run([SPIN, *defines, "-a", MODELS / f"{model}.pml"], cwd=folder, capture_output=True, text=True)
+    assert made.returncode == 0, made.stdout + made.stderr
+    subprocess.run([CC, "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True)
+    said = subprocess.run(
+        ["./pan", "-E", "-m1000000", "-w24"], cwd=folder, capture_output=True, text=True, check=False
+    ).stdout
+    assert "max search depth too small" not in said
+    return int(re.search(r"errors: (\d+)", said).group(1))
+
+
+@pytest.mark.parametrize("cut", ["-DCUTS=0", "-DCUTS=1"])
+def test_a_lock_is_told_once_for_its_intent_and_a_code_is_good_again_only_with_its_parcels(tmp_path, cut):
+    assert errors("pickup", tmp_path, "-DSCANS=2", cut) == 0
+
+
+def test_a_start_that_believed_a_closed_door_would_be_found_out(tmp_path):
+    assert errors("pickup", tmp_path, "-DSCANS=2", "-DCUTS=1", "-DBELIEVE_A_CLOSED_DOOR") == 1
+
+
+def test_a_claimed_unit_is_honoured_once_while_a_devices_messages_come_in_order(tmp_path):
+    assert errors("claim", tmp_path) == 0
+
+
+def test_an_old_word_that_nothing_is_pending_would_free_a_later_leave(tmp_path):
+    assert errors("claim", tmp_path, "-DLATE") == 1
+
+
+def test_where_that_word_names_its_claim_the_unit_is_honoured_once_in_any_order(tmp_path):
+    assert errors("claim", tmp_path, "-DLATE", "-DNUMBERED") == 0

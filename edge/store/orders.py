@@ -244,14 +244,14 @@ def _digest_changes(
     ).fetchone()
     revision, digest, part, generation, new_generation, half = feed
     whole, piece = _number(digest), _number(part)
-    new = {row.cti: _number(row_digest(row)) for row in rows}
-    for cti in (*new, *removed):
+    new = {row.cti: _number(row_digest(row)) for row in rows} | dict.fromkeys(removed, 0)
+    for cti in new:
         old, at, of = (0, 0, -1) if to_revision is None and revision == 0 else _known_row(connection, cti)
         if to_revision is not None and at > to_revision:
             continue
-        whole ^= new.get(cti, 0) ^ (old if of >= generation else 0)
+        whole ^= new[cti] ^ (old if of >= generation else 0)
         if to_revision is None or (half and of == new_generation):
-            piece ^= new.get(cti, 0) ^ (old if of == new_generation else 0)
+            piece ^= new[cti] ^ (old if of == new_generation else 0)
     known = digest is not None or revision == 0
     connection.execute(
         "UPDATE feed SET digest = ?, snapshot_digest = ?",

@@ -57,7 +57,7 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                 page = None if applied is not orders.Applied.APPLIED else page + 1
             elif what == "delta":
                 revision += 1
-                ctis = [CTIS[name].cti for name in removed if name not in content]
+                ctis = [CTIS[name].cti for name in removed]
                 orders.apply_delta(
                     store, sent, removed=ctis, from_revision=state.revision, to_revision=revision, now=NOON
                 )
@@ -67,6 +67,23 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                 assert kept(store) == digest_of(store), (what, content)
     finally:
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "removed"),
+    [
+        pytest.param("a", "a", id="sent and removed"),
+        pytest.param("", "bb", id="removed twice"),
+        pytest.param("b", "bb", id="changed, and removed twice"),
+        pytest.param("aa", "", id="sent twice"),
+    ],
+)
+def test_a_delta_that_names_a_code_twice_leaves_the_digest_of_what_is_there(store, sent, removed):
+    orders.apply_snapshot_page(store, [order(CTIS["b"]), order(CTIS["c"])], revision=1, page=0, last=True, now=NOON)
+    content = [order(CTIS[name], quantity=n) for n, name in enumerate(sent, 2)]
+    gone = [CTIS[name].cti for name in removed]
+    orders.apply_delta(store, content, removed=gone, from_revision=1, to_revision=2, now=NOON)
+    assert kept(store) == digest_of(store)
 
 
 @pytest.fixture

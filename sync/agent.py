@@ -156,13 +156,12 @@ class Agent:
     def _claim(self, desk: ClaimDesk, monotonic_s: float) -> None:
         """Send the scanner's claims, and say whether it is worth while to make any."""
         if not self._session.connected:
-            desk.connected()
+            desk.connected(monotonic_s)
         for request in desk.due(self._monotonic_ns()):
             payload, ident = wire.encode(request), request.id.encode()
             expires_s = -(-request.wait_ms // 1000)
             self._session.publish(self._topic(Up.REQUEST), payload, expires_s=expires_s, correlation=ident)
         if self._session.connected and desk.asks_after(monotonic_s):
-            self._uplink.resend()
             self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
         if desk.quiet_due_s is not None and monotonic_s >= desk.quiet_due_s:
             desk.quiet_due_s = None
@@ -217,8 +216,6 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
-        if self._claims is not None:
-            self._claims.heard()
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
         if ack.rejected:
             self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])
@@ -233,6 +230,8 @@ class Agent:
             self._count(command.fault, command.detail)
         elif command.type == "resend":
             self._uplink.resend()
+            if self._claims is not None:
+                self._claims.started()
         elif self._claims is not None:
             self._claims.heard()
 

@@ -1,9 +1,9 @@
 """A device's claims: requests that the scanner wrote go out, signed answers come back into the store.
 
 It also knows whether anybody answers. The scanner asks only while somebody does (``edge.store.presence``):
-from the first word of a hub on a connection, until the connection is gone or a claim ran out without an
-answer. From then on it is doubted, and asked after, until it is heard again: one scan may wait for an
-authority that died without a word, and no other.
+from the word of an authority that it is here (it says so when this device says that it is online), until the
+connection is gone or a claim ran out without an answer. From then on it is doubted, and asked after, until it
+is heard again: one scan may wait for an authority that died without a word, and no other.
 """
 
 from __future__ import annotations
@@ -47,14 +47,19 @@ class ClaimDesk:
         """Whether an authority is known to answer on this connection."""
         return self._heard
 
-    def connected(self) -> None:
-        """A new connection, or none: nobody has been heard on it."""
+    def connected(self, monotonic_s: float) -> None:
+        """A new connection, or none: no authority has been heard on it."""
         self._heard = False
         self._sent.clear()
+        self._ask_after_s = monotonic_s + ASK_AFTER_S  # who is there says so by itself
 
     def heard(self) -> None:
-        """A hub said something to this device."""
+        """An authority is here."""
         self._heard = True
+
+    def started(self) -> None:
+        """A hub has just started: it may be the authority that was missed."""
+        self._ask_after_s = 0.0
 
     def due(self, now_ns: int) -> list[ClaimRequest]:
         """What to send now. A request that ran out without an answer makes the authority doubtful."""
@@ -68,7 +73,7 @@ class ClaimDesk:
         return [self._request(asked, now_ns) for asked in fresh]
 
     def asks_after(self, monotonic_s: float) -> bool:
-        """True when, connected and not answered, the hubs are to be asked whether they are there."""
+        """True when, connected and not answered, whoever answers claims is to be asked whether it is there."""
         if self._heard or monotonic_s < self._ask_after_s:
             return False
         self._ask_after_s = monotonic_s + ASK_AFTER_S

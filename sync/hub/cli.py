@@ -20,6 +20,7 @@ from edge.notify import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
 from sync.hub import ledger, orders
+from sync.hub.authority_cli import authority
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.desk_start import desk
 from sync.hub.fleet_store import FleetStoreError
@@ -101,6 +102,9 @@ def run(config_file: Path) -> None:
     session.close()
     store.close()
     logger.info("stopped")
+
+
+cli.add_command(authority)
 
 
 @cli.group("orders")

@@ -72,6 +72,14 @@ class HubDevice(_Section):
     site: Name
 
 
+class HubAuthority(_Section):
+    """A site's own authority, which answers claims there while it holds the lease (docs/sync.md)."""
+
+    id: Name
+    site: Name
+    lease_s: int = Field(3 * 86_400, ge=30)  # how long a line may be cut before the site's claims go unanswered
+
+
 class HubConfig(_Section):
     """``edge-hub run --config``."""
 
@@ -81,6 +89,7 @@ class HubConfig(_Section):
     mqtt: HubMqtt
     documents: HubDocuments
     device: tuple[HubDevice, ...] = ()
+    authority: tuple[HubAuthority, ...] = ()
     broker: HubBroker | None = None
     enrolment: HubEnrolment | None = None
     feed_heartbeat_s: int = Field(3600, ge=10)  # an empty page at least this often, so that devices know they are fresh

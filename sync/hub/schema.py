@@ -111,6 +111,12 @@ CREATE TABLE IF NOT EXISTS quiet (           -- when each device last said that 
   dev TEXT PRIMARY KEY,
   at_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lease (           -- who has authority over a site's entitlements in the platform's place
+  site TEXT PRIMARY KEY,
+  holder TEXT NOT NULL,
+  term INTEGER NOT NULL,                     -- grows with each lease that is no renewal
+  until_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,

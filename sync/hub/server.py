@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from edge.token.document import sign_document
@@ -15,12 +16,13 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from sync import wire
 from sync.feed import Delta, Snapshot, page_payload
-from sync.hub import claims, ingest, orders
-from sync.hub.config import HubConfig
+from sync.hub import claims, ingest, leases, orders
+from sync.hub.config import HubAuthority, HubConfig
 from sync.hub.incoming import Incoming, concerning, read
 from sync.hub.office import Office
 from sync.hub.published import Published
 from sync.hub.store import HubStore
+from sync.lease_wire import Lease, decode_lease_request
 from sync.session import Link, Session
 from sync.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up, site_group
 from sync.wire import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
@@ -60,6 +62,7 @@ class Hub:
         self._log = log
         self._office = office
         self._claim_signer = claim_signer
+        self._authorities = {authority.id: authority for authority in config.authority}
         self._site_of = {device.id: device.site for device in config.device}
         self._connection = 0
         self._link: Link | None = None
@@ -141,6 +144,8 @@ class Hub:
                 pass  # every hub hears these, in their order; one takes them
             case Up.REQUEST if self._office is not None and topic.node == OPS:
                 self._office.request(connection, payload)
+            case Up.REQUEST if topic.node in self._authorities:
+                self._lease(connection, self._authorities[topic.node], payload)
             case Up.CONFIG if self._office is not None:
                 self._office.report(topic.node, payload)
             case _:
@@ -201,11 +206,23 @@ class Hub:
                 missing, request.dev, "no claim is answered: name the device's site, and put claim.pem in place"
             )
             return
+        if leases.is_out(connection, site, self._now_s()):
+            return  # the site's authority answers, or nobody
         ruling = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
         answer = claims.response(
             request, ruling, site=site, authority=HUB, signer=self._claim_signer, now_s=self._now_s()
         )
         self._queue(request.dev, Down.RESPONSE, wire.encode(answer))
+
+    def _lease(self, connection: Any, authority: HubAuthority, payload: bytes) -> None:
+        request = decode_lease_request(payload)
+        if isinstance(request, Malformed) or request.site != authority.site or self._claim_signer is None:
+            self._count("lease_request", authority.id, "not of its site, or there is no claim.pem to sign with")
+            return
+        given = leases.grant(connection, request, holder=authority.id, lease_s=authority.lease_s, now_s=self._now_s())
+        if isinstance(given, Lease):
+            given = replace(given, streams=tuple(item for item in given.streams if self._site(item[0]) == given.site))
+        self._queue(authority.id, Down.RESPONSE, wire.encode(leases.answer(request, given, self._claim_signer)))
 
     def _site(self, dev: str) -> str | None:
         return self._site_of.get(dev) or (self._office.site_of(dev) if self._office is not None else None)
@@ -213,6 +230,14 @@ class Hub:
     def _status(self, connection: Any, dev: str, status: Status) -> None:
         if ingest.note_status(connection, status, self._now_s()):
             self._count("two_devices_with_one_identity", dev, "revoke the certificate and enrol both again")
+        if status.state == "online" and self._rules(connection, self._site(dev)):
+            self._queue(dev, Down.COMMAND, wire.encode(wire.Command(dev=dev, type="here")))
+
+    def _rules(self, connection: Any, site: str | None) -> bool:
+        """Whether the platform itself answers claims of ``site`` now."""
+        if site is None or self._claim_signer is None:
+            return False
+        return not leases.is_out(connection, site, self._now_s())
 
     def _publish_files(self) -> None:
         """Pass on the signed lists, retained, when they changed."""

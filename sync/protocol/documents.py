@@ -198,3 +198,20 @@ CLAIM_ANSWER: Final = _map(
         "10": {"type": "integer", "minimum": 0, "description": "minor units of money that others have used"},
     },
 )
+LEASE: Final = _map(
+    "Lease",
+    "A site's authority, signed for the purpose `claim`; it travels as base64 in `signed` of a LeaseAnswer.",
+    {
+        "20": _described(_TEXT, "site"),
+        "21": _described(_TEXT, "holder"),
+        "22": {"type": "integer", "minimum": 0, "description": "term: grows with each lease that is no renewal"},
+        "23": _described(_SECONDS, "until"),
+        "24": {
+            "type": "array",
+            "items": {"type": "array"},
+            "description": "uses: cti, device, use, epoch, seq, units, minor units of money or null, when",
+        },
+        "25": {"type": "array", "items": {"type": "array"}, "description": "device, epoch, heard through"},
+        "26": _described({"type": "string"}, "the entitlement that this page ended with; empty: the last page"),
+    },
+)

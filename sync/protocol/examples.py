@@ -32,6 +32,7 @@ from sync.claim_answer import ClaimAnswer, answer_payload
 from sync.config_wire import ConfigReport, ReportedError
 from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse
+from sync.lease_wire import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 from sync.protocol import documents
 from sync.protocol.bodies import PickupBody, RedeemedBody, ReversedBody, WithheldBody
 from sync.protocol.messages import Form
@@ -133,6 +134,12 @@ def _up() -> dict[str, list[Example]]:
         "ClaimRequest": [
             _said("Leave to honour it here", wire.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1))
         ],
+        "LeaseRequest": [
+            _said(
+                "A site's authority that has just been set up",
+                LeaseRequest(id=_ID.format(5), site=SITE, catch_up=True),
+            )
+        ],
         "Status": [
             _said(
                 "Here",
@@ -186,8 +193,23 @@ def _down() -> dict[str, list[Example]]:
                 ),
             )
         ],
-        "Command": [_said("Send what is not acknowledged", wire.Command(dev="_all"))],
+        "LeaseAnswer": [
+            _said("For three days", LeaseAnswer(id=_ID.format(5), signed=b64encode(_lease()).decode())),
+            _said("Not now", LeaseAnswer(id=_ID.format(6), refused="hub-shop-1 holds term 1")),
+        ],
+        "Command": [
+            _said("Send what is not acknowledged", wire.Command(dev="_all")),
+            _said("I answer claims", wire.Command(dev=DEV, type="here")),
+        ],
     }  # fmt: skip
+
+
+def _lease() -> bytes:
+    use = Use(bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42)
+    lease = Lease(
+        site=SITE, holder="hub-shop-1", term=1, until_s=NOW_S + 259_200, uses=(use,), streams=((DEV, EPOCH, 42),)
+    )
+    return sign_document(lease_payload(lease), Purpose.CLAIM, key(Purpose.CLAIM))
 
 
 def entitlement() -> Entitlement:

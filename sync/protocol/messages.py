@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sync import config_wire, fleet_wire, wire
+from sync import config_wire, fleet_wire, lease_wire, wire
 from sync.protocol import documents
 from sync.protocol.bodies import BODIES
 from sync.topics import FLEET, OPS, VERSION, Down, Up, parse_topic
@@ -74,6 +74,8 @@ REPORT: Final = _told(config_wire.ConfigReport)
 ACK: Final = _told(wire.Ack)
 RESPONSE: Final = _told(wire.Response)
 COMMAND: Final = _told(wire.Command)
+LEASE_REQUEST: Final = _told(lease_wire.LeaseRequest)
+LEASE_ANSWER: Final = _told(lease_wire.LeaseAnswer)
 FLEET_REQUEST: Final = _told(fleet_wire.FleetRequest)
 FLEET_RESPONSE: Final = _told(fleet_wire.FleetResponse)
 ORDERS: Final = Message(
@@ -112,7 +114,7 @@ def _channels() -> Iterator[Channel]:
     device = f"{VERSION}/{{tenant}}/{{device}}"
     up = {
         Up.EVENTS: ("What happened, to be acknowledged.", (BATCH,)),
-        Up.REQUEST: ("What a device asks for.", (ORDERS_REQUEST, CLAIM_REQUEST)),
+        Up.REQUEST: ("What a device, or a site's authority, asks for.", (ORDERS_REQUEST, CLAIM_REQUEST, LEASE_REQUEST)),
         Up.STATUS: ("What a device is doing; the broker says `offline` for one that is gone.", (STATUS,)),
         Up.CONFIG: ("What a device says of its settings.", (REPORT,)),
     }
@@ -127,8 +129,8 @@ def _channels() -> Iterator[Channel]:
         messages=(ACK,),
     )  # fmt: skip
     yield Channel(
-        name="device.dn.res", address=f"{device}/dn/{Down.RESPONSE}", words="The answer to a claim.",
-        messages=(RESPONSE,),
+        name="device.dn.res", address=f"{device}/dn/{Down.RESPONSE}", words="The answer to a claim, or about a lease.",
+        messages=(RESPONSE, LEASE_ANSWER),
     )  # fmt: skip
     said_to = {
         "device": device,
@@ -141,7 +143,7 @@ def _channels() -> Iterator[Channel]:
         Down.REVOKED: ("The status lists.", REVOKED, ("fleet",), True, False),
         Down.OPERATORS: ("Who may sign in at a site.", OPERATORS, ("site",), True, False),
         Down.CONFIG: ("Settings.", SETTINGS, ("device", "site", "fleet"), True, False),
-        Down.COMMAND: ("Commands. They expire.", COMMAND, ("device", "fleet"), False, True),
+        Down.COMMAND: ("Commands. They expire.", COMMAND, ("device", "site", "fleet"), False, True),
     }
     for kind, (words, message, nodes, retained, expires) in down.items():
         for node in nodes:
@@ -170,6 +172,8 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     wire.Ack,
     wire.Response,
     wire.Command,
+    lease_wire.LeaseRequest,
+    lease_wire.LeaseAnswer,
     fleet_wire.FleetRequest,
     fleet_wire.FleetResponse,
     *BODIES.values(),
@@ -195,6 +199,7 @@ def schemas() -> dict[str, Any]:
     found["OperatorList"] = documents.OPERATOR_LIST
     found["Settings"] = documents.SETTINGS
     found["ClaimAnswer"] = documents.CLAIM_ANSWER
+    found["Lease"] = documents.LEASE
     found["StatusLists"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "StatusList"}, "maxItems": 64}
     found["SettingsList"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "Settings"}}
     return dict(sorted(json.loads(json.dumps(found)).items()))

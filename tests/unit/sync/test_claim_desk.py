@@ -151,7 +151,7 @@ def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
 
 
 def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, desk):
-    desk.connected()
+    desk.connected(0.0)
     asked(store)
     assert desk.due(S) == []
     desk.heard()

@@ -255,6 +255,6 @@ def test_postgresql_is_told_the_same_tables():
     text = schema()
     assert "STRICT" not in text
     assert "BLOB" not in text
-    assert text.count("CREATE TABLE") == 15
+    assert text.count("CREATE TABLE") == 16
     assert translate("a ? b") == ("a %s b", False)
     assert wire.MAX_SEQ < 2**63  # a BIGINT

@@ -16,7 +16,7 @@ from edge.token.document import open_document
 from edge.token.purpose import Purpose
 from edge.token.status import open_status_list
 from edge.token.trust import TrustList, open_trust_list
-from sync import config_wire, fleet_wire, wire
+from sync import config_wire, fleet_wire, lease_wire, wire
 from sync.claim_answer import ClaimAnswer, read_answer
 from sync.feed import read_page
 from sync.protocol import examples
@@ -54,7 +54,7 @@ def test_every_message_has_a_worked_example_and_every_example_a_message():
 def test_every_model_of_the_wire_is_published():
     written = {
         model
-        for module in (wire, config_wire, fleet_wire)
+        for module in (wire, config_wire, fleet_wire, lease_wire)
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, wire.BaseModel) and "v" in model.model_fields
     }
@@ -139,6 +139,10 @@ def _read(name: str, example):
         case "Command":
             said = json.loads(example.payload).get("dev")
             return wire.decode_command(example.payload, dev=said if isinstance(said, str) else "")
+        case "LeaseRequest":
+            return lease_wire.decode_lease_request(example.payload)
+        case "LeaseAnswer":
+            return lease_wire.decode_lease_answer(example.payload)
         case "FleetRequest":
             return fleet_wire.decode_fleet_request(example.payload)
         case "FleetResponse":
@@ -164,6 +168,14 @@ def _read(name: str, example):
         case _:
             return readers[name](example.payload, dev=dev)
     return None
+
+
+def test_the_lease_in_the_example_of_an_answer_is_read():
+    example, _ = examples.examples()["LeaseAnswer"]
+    signed = b64decode(json.loads(example.payload)["signed"])
+    opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
+    assert isinstance(lease_wire.read_lease(opened.payload), lease_wire.Lease)
+    assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
 
 
 def test_the_signed_answer_in_the_example_of_a_claim_is_read():

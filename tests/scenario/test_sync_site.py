@@ -1,0 +1,194 @@
+"""A shop whose line is cut: its kiosks arbitrate codes among themselves, by one authority, with real brokers."""
+
+import getpass
+import os
+import time
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hardware_sim.network import CLEAR, CUT, Proxy
+
+from edge.claim_result import ClaimResult
+from edge.instant import Instant
+from edge.store import orders
+from edge.store.presence import is_online
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.trust import TrustList, open_trust_list, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync.hub.site_broker import SiteBroker, make_site_broker
+from tests.broker import MOSQUITTO, Process, free_port, until
+from tests.scenario.test_sync_claims import ask
+from tests.sync_platform import BIN, YEAR_S, Platform
+
+DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1", "kiosk-3": "shop-2"}
+
+
+class Shop:
+    """A platform, and shop-1 with a broker and an authority of its own behind a line that can be cut."""
+
+    def __init__(self, folder: Path, platform: Platform, line: Proxy, claim_key: Path):
+        self.platform, self.line = platform, line
+        self.devices = [platform.devices["kiosk-1"], platform.devices["kiosk-2"]]
+        at = SiteBroker(
+            site="shop-1", devices=("kiosk-1", "kiosk-2"), port=free_port(), platform=("127.0.0.1", line.port),
+            user=getpass.getuser(), claim_key=claim_key, roots=platform.folder / "roots.cbor",
+        )  # fmt: skip
+        self.files = make_site_broker(folder, at, platform.broker.files, now_s=int(time.time()))
+        for device in self.devices:
+            text = device.profile.read_text()
+            device.profile.write_text(text.replace(f"port = {platform.broker.site.port}", f"port = {at.port}"))
+        self.broker = Process([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+        command = [str(BIN / "edge-hub"), "authority", "run", "--config", str(folder / "authority.toml")]
+        self.authority = Process(command, folder / "authority.log")
+
+    def answers(self) -> bool:
+        states = [line for line in self.authority.text.splitlines() if '"event": "authority"' in line]
+        return bool(states) and '"answers"' in states[-1]
+
+    def sell(self, **changes) -> bytes:
+        """An order of the shop's, in the caches of its kiosks."""
+        cti = os.urandom(16)
+        line = {"cti": cti.hex(), "order_id": "A-1", "kind": "write_off", "home_site": "shop-1", **changes}
+        self.platform.import_orders(line)
+        for device in self.devices:
+            until(lambda d=device: orders.find(d.store, cti), 20, "the order comes")
+        return cti
+
+    def cut(self):
+        self.line.weather = CUT
+        time.sleep(0.2)
+
+    def mend(self):
+        self.line.weather = CLEAR
+        for device in self.devices:
+            device.settled(60)
+
+    def honoured(self, cti: bytes) -> int:
+        """How often the platform has it."""
+        rows = [row for name in DEVICES for row in self.platform.ledger(name)]
+        return sum(row[4].get("cti") == cti.hex() for row in rows)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shop")
+    platform = Platform(folder / "platform", DEVICES) if (folder / "platform").mkdir() is None else None
+    claim_key = own_claim_key(platform, folder)
+    config = Path(platform.config)
+    config.write_text(config.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\nlease_s = 600\n')
+    with Proxy(platform.broker.site.port) as line:
+        made = Shop(folder / "site", platform, line, claim_key)
+        with platform, made.broker, made.authority:
+            for device in made.devices:
+                device.sync.start()
+            until(made.answers, 30, lambda: made.authority.text[-3000:])
+            yield made
+
+
+def own_claim_key(platform: Platform, folder: Path) -> Path:
+    """The authority's own key, which the trust list names for claims of its site alone."""
+    private = Ed25519PrivateKey.generate()
+    path = folder / "shop-1-claim.pem"
+    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(private.private_bytes(*encoding))
+    keys, now_s = platform.keys, int(time.time())
+    listed = open_trust_list(keys.trust_list(2), roots=keys.roots(), now=Instant(unix_s=now_s))
+    mine = TrustedKey(
+        key=signer(private).public, purposes=frozenset({Purpose.CLAIM}), not_before_s=now_s - 60,
+        expires_at_s=now_s + YEAR_S, audiences=frozenset({"shop-1"}),
+    )  # fmt: skip
+    trust = TrustList(version=2, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=(*listed.keys, mine))
+    platform.publish(platform.trust_file, sign_trust_list(trust, keys.folder.signer("root"), keys.roots()))
+    return path
+
+
+def claimed(device, cti):
+    """What the authority says, once there is one that answers."""
+    found = []
+
+    def answered():
+        if is_online(device.data) and (answer := ask(device, cti, deadline_s=3)[0]) is not None:
+            found.append(answer)
+        return found
+
+    until(answered, 40, lambda: f"{device.name} is answered; {device.sync.text[-1500:]}")
+    return found[0]
+
+
+def test_with_the_line_up_the_sites_authority_answers_and_the_platform_does_not(shop):
+    first, second = shop.devices
+    cti = shop.sell()
+    answer = claimed(first, cti)
+    assert (answer.result, answer.authority) == (ClaimResult.GRANTED, "hub-shop-1")
+    assert claimed(second, cti).result is ClaimResult.HELD
+    first.redeem(cti)
+    first.settled()
+    assert claimed(second, cti).result is ClaimResult.SPENT
+
+
+def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop):
+    first, second = shop.devices
+    ctis = [shop.sell() for _ in range(3)]
+    shop.cut()
+    for number, cti in enumerate(ctis):
+        taker, other = shop.devices[number % 2], shop.devices[1 - number % 2]
+        assert claimed(taker, cti).result is ClaimResult.GRANTED
+        assert claimed(other, cti).result is ClaimResult.HELD
+        taker.redeem(cti)
+        until(lambda o=other, c=cti: claimed(o, c).result is ClaimResult.SPENT, 20, "the authority heard of it")
+    assert first.pending() + second.pending() == 3, "the platform has not acknowledged anything"
+    shop.mend()
+    assert [shop.honoured(cti) for cti in ctis] == [1, 1, 1]
+
+
+def test_an_authority_that_died_is_not_waited_for_and_goes_on_from_its_store(shop):
+    first, second = shop.devices
+    used, held = shop.sell(), shop.sell()
+    shop.cut()
+    assert claimed(first, used).result is ClaimResult.GRANTED
+    assert claimed(first, held).result is ClaimResult.GRANTED
+    shop.authority.kill()
+    first.redeem(used)
+    assert ask(second, used)[0] is None  # waited for once, at most its deadline
+    until(lambda: not is_online(second.data), 10, "nobody is asked any more")
+    assert ask(second, used)[1] < 0.5
+    shop.authority.start()
+    assert claimed(second, used).result is ClaimResult.SPENT, "told while it was dead, and told again"
+    assert claimed(second, held).result is ClaimResult.HELD, "its store remembers the leave it gave"
+    shop.mend()
+
+
+def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop):
+    first, second = shop.devices
+    cti = shop.sell()
+    shop.authority.kill()
+    first.redeem(cti)
+    first.settled()  # by the platform; nobody will tell the authority again
+    shop.authority.start()
+    until(shop.answers, 30, lambda: shop.authority.text[-3000:])
+    until(lambda: claimed(second, cti).result is ClaimResult.SPENT, 30, lambda: shop.authority.text[-2000:])
+
+
+def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_says_so(shop):
+    """The dead one may still be answering somewhere. Then it begins a new term, with all that was honoured."""
+    _, second = shop.devices
+    spent = shop.sell()
+    second.redeem(spent)
+    second.settled()
+    shop.authority.kill()
+    for file in (shop.files.folder / "authority-data").iterdir():
+        file.unlink()
+    shop.authority.start()
+    until(lambda: "lease_refused" in shop.authority.text, 20, lambda: shop.authority.text[-2000:])
+    assert not shop.answers()
+    release = Process(
+        [str(BIN / "edge-hub"), "authority", "release", "--config", shop.platform.config, "shop-1"],
+        shop.files.folder / "release.log",
+    ).start()
+    assert release.child.wait(20) == 0, release.text
+    until(shop.answers, 30, lambda: shop.authority.text[-3000:])
+    assert "term 2" in shop.authority.text
+    assert claimed(shop.devices[0], spent).result is ClaimResult.SPENT

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from edge.entitlement import Entitlement
+from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
 from edge.standing import Claimed, Door, Exposure, Standing, Use
 from edge.store.orders import COLUMNS, entitlement_of
@@ -25,6 +25,7 @@ _KNOWN = f"""
     FROM device d CROSS JOIN feed f LEFT JOIN asked a
     LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """  # noqa: S608 - constants
+_HONOURABLE = (OrderStatus.READY.value, OrderStatus.SHIPPED.value)
 _SINCE = """
     SELECT e.status, d.blocked, EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
     FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
@@ -92,7 +93,7 @@ def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:
         return f"this device is blocked: {blocked}"
     if revoked:
         return "the platform revoked this code"
-    return f"the order was {status}" if status in ("cancelled", "refunded") else None
+    return None if status in (None, *_HONOURABLE) else f"the order is {status}"
 
 
 def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:

@@ -19,7 +19,8 @@ pytestmark = [
 
 def errors(model, folder, *defines):
     """How many violations a search of the whole state space finds (it stops at the first)."""
-    made = subprocess.run([SPIN, *defines, "-a", MODELS / f"{model}.pml"], cwd=folder, capture_output=True, text=True)
+    command = [SPIN, *defines, "-a", MODELS / f"{model}.pml"]
+    made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     subprocess.run([CC, "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True)
     said = subprocess.run(

@@ -19,6 +19,7 @@ from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
 BODY_INVALID = "body_invalid"
+_NUMBERS = 1000  # looked at in one go, for gaps
 MOST_CONFLICTS = 50  # told in one acknowledgement
 
 
@@ -64,9 +65,10 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
             _keep_clash(connection, batch, event, now_s)
     for bad in batch.bad:
         refused += _insert_bad(connection, batch, bad, now_s)
-    connection.execute(
-        "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0", (batch.dev, batch.conflicts_through)
-    )
+    if batch.conflicts_through:
+        connection.execute(
+            "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0", (batch.dev, batch.conflicts_through)
+        )
     acked_through = _advance(connection, batch.dev, batch.epoch)
     ack = acknowledgement(
         connection,
@@ -180,22 +182,26 @@ def _keep_clash(connection: Connection, batch: Batch, event: Event, now_s: int) 
 
 
 def _advance(connection: Connection, dev: str, epoch: str) -> int:
-    connection.execute("INSERT INTO stream (dev, epoch) VALUES (?, ?) ON CONFLICT DO NOTHING", (dev, epoch))
-    (through,) = connection.execute(
-        "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
-    ).fetchone()
-    start = through
+    known = connection.execute("SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)).fetchone()
+    start = through = int(known[0]) if known else 0
     while numbers := _following(connection, dev, epoch, through):
         through = numbers[-1]
-    if through != start:
-        connection.execute("UPDATE stream SET acked_through = ? WHERE dev = ? AND epoch = ?", (through, dev, epoch))
-    return int(through)
+        if len(numbers) < _NUMBERS:
+            break
+    if known is None or through != start:
+        connection.execute(
+            "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
+            " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through",
+            (dev, epoch, through),
+        )
+    return through
 
 
 def _following(connection: Connection, dev: str, epoch: str, through: int) -> list[int]:
-    """The numbers right after ``through``, without a gap, at most 1,000 of them."""
+    """The numbers right after ``through``, without a gap, at most ``_NUMBERS`` of them."""
     later = connection.execute(
-        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT 1000", (dev, epoch, through)
+        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (dev, epoch, through, _NUMBERS),
     ).fetchall()
     return [seq for place, (seq,) in enumerate(later, 1) if seq == through + place]
 

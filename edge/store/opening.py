@@ -196,9 +196,8 @@ class _Start:
             connection.execute("BEGIN IMMEDIATE")
             kept = carry_over(connection, remains)
             number = begin_epoch(connection, why=why, now_s=self.now_s, random_bytes=self.random_bytes)
-            late = "SELECT max(?, coalesce(max(at_s), 0)) FROM ledger WHERE trust = 'trusted'"
-            row = (self.device_id, number, self.floor_s)
-            connection.execute(f"INSERT INTO device VALUES (1, ?, ?, ({late}), NULL)", row)  # noqa: S608 - a constant
+            row = (self.device_id, number, max(self.floor_s, remains.floor_s))
+            connection.execute("INSERT INTO device VALUES (1, ?, ?, ?, NULL)", row)
             if why != "new":
                 case = ("system_fault", why, "a new store was begun", self.now_s)
                 connection.execute("INSERT INTO exception (kind, cause, tried, raised_s) VALUES (?, ?, ?, ?)", case)

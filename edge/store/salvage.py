@@ -23,21 +23,27 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Rows by table, in the order of their keys, up to the damage."""
+    """Rows by table, in the order of their keys, up to the damage; and the time floor, 0 where it cannot be read."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
+    floor_s: int = 0
 
 
 def read_remains(path: Path) -> Remains:
     """Read what can be read of the store at ``path``. Never raises for what the file holds."""
-    remains = Remains()
-    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+    rows_of: dict[str, list[Row]] = {}
+    floor_s = 0
+    with (
+        suppress(sqlite3.Error, TypeError, ValueError),
+        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old,
+    ):
         for table, columns in _COLUMNS.items():
-            rows = remains.rows.setdefault(table, [])
+            rows = rows_of.setdefault(table, [])
             with suppress(sqlite3.Error):  # a damaged table ends early; the next may be whole
                 for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
                     rows.append(row)
-    return remains
+        floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
+    return Remains(rows_of, floor_s)
 
 
 def carry_over(connection: sqlite3.Connection, remains: Remains) -> int:

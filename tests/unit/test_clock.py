@@ -1,5 +1,6 @@
 """The wall clock and its floor: what may be believed when a Pi starts in 1970, or 10 years off."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,7 +62,35 @@ def test_a_trusted_moment_is_the_floor_from_then_on():
     world.synchronised, world.wall = False, 0
     world.pass_time(10)
     assert world.tells() == (3610, ClockTrust.FLOOR_ONLY)
-    assert world.clock.floor_s() == FLOOR + 3610
+
+
+def test_what_a_clock_told_is_not_kept_for_the_next_start():
+    world = World(FLOOR + 3600, synchronised=True)
+    world.tells()
+    world.pass_time(10)
+    assert world.clock.floor_s() == FLOOR + 10, "ten seconds have passed: that is proved"
+
+
+@pytest.mark.parametrize("wrong_by", [6, 3600, YEAR, 70 * YEAR])
+def test_one_wrong_time_of_a_synchronised_clock_is_over_when_it_is_set_right(wrong_by):
+    world = World(FLOOR + 100, synchronised=True)
+    world.tells()
+    world.wall += wrong_by
+    assert world.tells() == (100 + wrong_by, ClockTrust.TRUSTED)
+    world.wall -= wrong_by
+    world.pass_time(10)
+    assert world.tells() == (110, ClockTrust.TRUSTED)
+    assert world.clock.floor_s() == FLOOR + 10
+    world.synchronised, world.wall = False, 0
+    assert world.tells() == (110, ClockTrust.FLOOR_ONLY)
+
+
+def test_a_clock_set_back_before_what_is_proved_is_not_believed_however_it_is_synchronised():
+    world = World(FLOOR + 3600, synchronised=True)
+    world.tells()
+    world.clock.raise_floor(FLOOR + 3000)
+    world.wall = FLOOR + 2000
+    assert world.tells() == (3600, ClockTrust.FLOOR_ONLY)
 
 
 def test_a_verified_document_raises_the_floor():
@@ -71,11 +100,11 @@ def test_a_verified_document_raises_the_floor():
 
 
 @given(st.lists(st.tuples(st.integers(-(2**31), 2**33), st.booleans(), st.integers(0, 1000)), max_size=20))
-def test_it_never_tells_a_time_before_the_floor_and_the_floor_never_falls(turns):
+def test_it_never_tells_a_time_before_what_is_proved_and_that_never_falls(turns):
     world, floor = World(FLOOR), FLOOR
     for wall, synchronised, passed in turns:
         world.wall, world.synchronised = wall, synchronised
         world.pass_time(passed)
-        assert world.clock.now().unix_s >= floor
+        assert world.clock.now().unix_s >= int(world.clock.floor_s())
         assert world.clock.floor_s() >= floor
         floor = world.clock.floor_s()

@@ -333,6 +333,18 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatc
     assert reopen(tmp_path).state is StoreState.READY
 
 
+def test_the_time_floor_of_a_store_that_was_put_aside_is_kept_and_not_made_up_from_its_redemptions(used):
+    folder, _ = used
+    store = open_at(folder)
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET time_floor_s = 700")
+        connection.execute(FROM_THE_FUTURE)
+    store.close()
+    opened = open_store(folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, floor_s=500)
+    assert opened.state is StoreState.QUARANTINED
+    assert opened.store.connection().execute("SELECT time_floor_s FROM device").fetchone() == (700,)
+
+
 def test_the_time_floor_is_never_below_the_build(tmp_path):
     store = open_at(tmp_path, floor_s=500)
     assert store.connection().execute("SELECT time_floor_s FROM device").fetchone() == (500,)

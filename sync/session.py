@@ -74,6 +74,7 @@ class Session:
         self._now = now
         self._client: mqtt.Client | None = None
         self._dialling: tuple[mqtt.Client, Attempt] | None = None
+        self._wanted: mqtt.Client | None = None  # the client that is being connected
         self._arrivals: deque[Arrival] = deque()
         self._in_flight: set[int] = set()
         self._ready = False
@@ -159,6 +160,7 @@ class Session:
 
     def close(self, farewell: Will | None = None) -> None:
         """Say goodbye, flush for at most a second and disconnect. The will is not published."""
+        self._wanted = None
         if self._dialling is not None:
             self._dialling[1].abandon()
             self._dialling = None
@@ -188,7 +190,9 @@ class Session:
             return
         client = self._new_client(context)
         self._since_s = self._monotonic()
-        attempt = Attempt(lambda: self._dial(client, now), undo=lambda: _drop(client))
+        self._wanted = client
+        client.on_socket_open = lambda _client, _userdata, sock: self._may_speak(client, sock, now)
+        attempt = Attempt(lambda: self._dial(client), undo=lambda: _drop(client))
         self._dialling = client, attempt
         self._dialled(client, attempt, timeout_s)
 
@@ -197,7 +201,7 @@ class Session:
         seen, self._files = self._files, file_marks(self._endpoint)
         return seen != self._files
 
-    def _dial(self, client: mqtt.Client, now: Instant) -> None:
+    def _dial(self, client: mqtt.Client) -> None:
         """In the attempt's thread."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
@@ -208,11 +212,15 @@ class Session:
             clean_start=True,
             properties=properties,
         )
-        try:
-            check_window(client.socket(), now)
-        except CertificateOverError:
-            _drop(client)
-            raise
+
+    def _may_speak(self, client: mqtt.Client, sock: object, now: Instant) -> None:
+        """After the handshake and before CONNECT, in the attempt's thread. Raises what ends the attempt.
+
+        A connection that nobody waits for any more must not say who it is: the broker would drop the one that is used.
+        """
+        if self._wanted is not client:
+            raise ConnectionAbortedError("given up")
+        check_window(sock, now)
 
     def _dialled(self, client: mqtt.Client, attempt: Attempt, timeout_s: float) -> None:
         """Look after the attempt for at most ``timeout_s``; only one is ever under way."""

@@ -254,3 +254,100 @@ def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
     bad = subprocess.run([*command[:3], "--device", "site-x=shop-1"], check=False, capture_output=True, text=True)
     assert bad.returncode == 1
     assert "Traceback" not in bad.stderr
+
+
+def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, monkeypatch):
+    """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
+    asked, real = [], socket.getaddrinfo
+
+    def slow(host, *arguments, **options):
+        asked.append(host)
+        time.sleep(1.5)
+        return real(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr("sync.session.CONNECT_TIMEOUT_S", 0.5)
+    with client(broker, "kiosk-1") as device:
+        longest, states, end = 0.0, set(), time.monotonic() + 1.3
+        while time.monotonic() < end:
+            started = time.monotonic()
+            device.step(0.05)
+            longest = max(longest, time.monotonic() - started)
+            states.add(device.link)
+        assert longest < 0.5
+        assert Link.UNREACHABLE in states
+        assert asked == ["127.0.0.1"]
+        connected(device)
+
+
+def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, monkeypatch):
+    real = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **o: (time.sleep(0.4), real(*a, **o))[1])
+    with client(broker, "kiosk-1") as device:
+        device.step(0.05)
+        device.close()
+        monkeypatch.setattr(socket, "getaddrinfo", real)
+        connected(device)
+        pump(0.8, device)
+        assert device.connections == 2
+        assert device.connected, "the late one did not push it off"
+
+
+@pytest.mark.parametrize("callback", ["_on_message", "_on_publish", "_on_log", "_on_subscribe"])
+def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(broker, monkeypatch, callback):
+    """In paho's own thread it would end the loop, while ``is_connected()`` stays true and publishing "succeeds"."""
+
+    def broken(self, *arguments):
+        raise RuntimeError("in a callback")
+
+    with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
+        connected(hub)
+        connected(device)
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, callback, broken)
+            device.give_up(Link.LOST)  # the next client has the broken callback
+            end = time.monotonic() + 3
+            while time.monotonic() < end and device.link is not Link.PROTOCOL_ERROR:
+                device.step(0.02)
+                if device.connected:
+                    device.publish("v1/main/kiosk-1/up/tel", b"x")
+                    hub.publish("v1/main/kiosk-1/dn/ack", b"x") if hub.step(0.0) is not None and hub.connected else None
+            if callback != "_on_log":  # paho logs nothing worth a warning here
+                assert device.link is Link.PROTOCOL_ERROR
+        connected(device)
+
+
+OTHERS = [
+    "v1/main/kiosk-2/up/evt", "v1/main/kiosk-2/up/req", "v1/main/kiosk-2/up/status", "v1/main/kiosk-2/dn/ack",
+    "v1/main/kiosk-2/dn/res", "v1/main/kiosk-1/dn/ack", "v1/main/kiosk-1/dn/res", "v1/main/site-shop-1/dn/ord",
+    "v1/main/site-shop-1/dn/cmd", "v1/main/_all/dn/trust", "v1/main/_all/dn/revoked", "v1/main/_hub/up/evt",
+    "v1/other/kiosk-1/up/evt", "v2/main/kiosk-1/up/evt", "$SYS/broker/version",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("topic", OTHERS)
+def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
+    with client(broker, "kiosk-1") as device:
+        connected(device)
+        assert device.publish(topic, b"x", retain=True)
+        pump(0.15, device)
+        assert device.refused_publishes == 1
+
+
+@pytest.mark.parametrize("filters", [
+    "#", "+/+/+/+/+", "v1/main/+/up/evt", "v1/main/kiosk-2/#", "$share/any/v1/main/+/up/#",
+    "$share/x/v1/main/kiosk-2/dn/#", "v1/main/_hub/#", "v1/main/site-shop-2/dn/#",
+])  # fmt: skip
+def test_no_filter_shows_a_device_what_is_said_to_or_by_another(broker, filters):
+    """Mosquitto may take the subscription; it delivers nothing on it that the ACL does not allow."""
+    with (
+        client(broker, "kiosk-2", filters) as other,
+        client(broker, "kiosk-1") as device,
+        client(broker, "_hub") as hub,
+    ):
+        for session in (other, device, hub):
+            until(lambda s=session: s.step(0.02) is not None and (s.connected or s.link is Link.NOT_AUTHORISED), 5)
+        device.publish("v1/main/kiosk-1/up/evt", b"mine")
+        hub.publish("v1/main/kiosk-1/dn/ack", b"mine")
+        hub.publish("v1/main/site-shop-1/dn/ord", b"mine")
+        assert b"mine" not in [arrival.payload for arrival in pump(0.3, other, device, hub)]

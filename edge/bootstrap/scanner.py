@@ -21,6 +21,7 @@ from edge.config import Profile
 from edge.daemon import Daemon, Frames
 from edge.decode.contained import ContainedDecoder
 from edge.decode.holdoff import HoldOff
+from edge.decode.nursery import Nursery
 from edge.enrolment.identity import UNENROLLED
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.health import Health
@@ -53,11 +54,12 @@ def build_scanner(
     log: FilteringBoundLogger,
     synchronised: Callable[[], bool] = synchronised_by_systemd,
     hold_off: HoldOff | None = None,
+    nursery: Nursery | None = None,
 ) -> Iterator[Daemon]:
     """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
 
     ``synchronised`` says whether the wall clock was set from a source of time since the boot;
-    ``hold_off`` goes on where a daemon before this one was.
+    ``hold_off`` goes on where a daemon before this one was; ``nursery`` forks the decoder's processes.
     Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
     """
     hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
@@ -70,7 +72,7 @@ def build_scanner(
         store = opened.store
         clock = WallClock(_floor_s(store), synchronised=synchronised)
         anchors = _anchors(profile, store, clock, health)
-        decoder = ContainedDecoder(budget_ms=profile.decode.budget_ms, cores=_DECODING_CORES)
+        decoder = ContainedDecoder(budget_ms=profile.decode.budget_ms, cores=_DECODING_CORES, nursery=nursery)
         releases.callback(decoder.close)
         actuator = InTurn(parts.lock)
         releases.callback(actuator.close)

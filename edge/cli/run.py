@@ -6,10 +6,15 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.cli.profile import read_profile
+
+if TYPE_CHECKING:
+    from edge.config import Profile
+    from edge.decode.nursery import Nursery
 
 _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
 
@@ -32,25 +37,34 @@ def run(file: Path, data: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from edge import log
-    from edge.bootstrap import build_parts, build_scanner
+    from edge import bootstrap  # noqa: F401 - with its libraries, which the nursery is to have
+    from edge.decode.nursery import Nursery
     from edge.notify import notify
-    from edge.settings.shifts import ConfigurationError, Shifts
 
     profile = read_profile(file)
+    with Nursery() as nursery:  # before there are threads, a camera, pins and a store
+        again = _scan(file, data, profile, nursery, stop)
+    notify("STOPPING=1")
+    sys.exit(_TEMPORARY_FAILURE if again else 0)
+
+
+def _scan(file: Path, data: Path, profile: Profile, nursery: Nursery, stop: threading.Event) -> bool:
+    """Scan until told to stop. True: a new process is needed."""
+    from edge import log
+    from edge.bootstrap import build_parts, build_scanner
+    from edge.settings.shifts import ConfigurationError, Shifts
+
     logger = log.configure(device=profile.device.id)
     shifts = Shifts(
         file=file,
         data=data,
         equip=build_parts,
         open=lambda profile, parts, hold_off: build_scanner(
-            profile, data, parts, log=logger.bind(device=profile.device.id), hold_off=hold_off
+            profile, data, parts, log=logger.bind(device=profile.device.id), hold_off=hold_off, nursery=nursery
         ),
         log=logger,
     )
     try:
-        again = shifts.run(stop)
+        return shifts.run(stop)
     except ConfigurationError as error:
         raise click.ClickException(f"{file}: {error}") from None
-    notify("STOPPING=1")
-    sys.exit(_TEMPORARY_FAILURE if again else 0)

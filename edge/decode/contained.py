@@ -16,6 +16,7 @@ from edge.decode.advice import Hint
 from edge.decode.counters import RungCount
 from edge.decode.ladder import monotonic_ms
 from edge.decode.live import DeepDecoder, LiveDecoder
+from edge.decode.nursery import Nursery
 from edge.decode.wall import Wall, Walled
 from edge.ports import Symbol
 
@@ -34,9 +35,14 @@ class ContainedDecoder:
         hang_ms: float = _HANG_MS,
         clock_ms: Callable[[], float] = monotonic_ms,
         front: Callable[[], Walled] | None = None,
+        nursery: Nursery | None = None,
     ) -> None:
-        """``hang_ms``: a frame that takes longer is lost. ``front`` makes the decoder, in its process."""
-        wall = partial(Wall, clock_ms=clock_ms, hang_ms=max(hang_ms, 2 * _DEEP_FRAMES * budget_ms))
+        """``hang_ms``: a frame that takes longer is lost. ``front`` makes the decoder, in its process.
+
+        ``nursery`` forks the processes, and is the caller's to close, afterwards.
+        """
+        hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
+        wall = partial(Wall, clock_ms=clock_ms, hang_ms=hang_ms, nursery=nursery)
         self._front = wall(front or partial(LiveDecoder, budget_ms=budget_ms))
         self._beside = wall(partial(DeepDecoder, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
         self._outdated = False  # the frame beside is older than a read

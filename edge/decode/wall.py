@@ -1,18 +1,22 @@
 """A decoder in a process of its own: frames go over in shared memory, what was read comes back through a pipe.
 
 A process that has not answered in time is killed, one that died is replaced; nothing waits for the new one.
-It is forked from a server that has the libraries loaded already, and so is ready within some tens of milliseconds.
+It is forked from a process that has the libraries loaded already, and so is ready within some tens of milliseconds:
+from a nursery, whose pages it shares, or where there is none from Python's own server, which loads them a second time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import multiprocessing
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
-from multiprocessing.shared_memory import SharedMemory
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +24,7 @@ from numpy.typing import NDArray
 
 from edge.decode.advice import Hint
 from edge.decode.counters import RungCount
+from edge.decode.nursery import Nursery, Work
 from edge.ports import Symbol
 
 _RETIRE_S = 1.0
@@ -55,9 +60,17 @@ class Answer:
 class Wall:
     """One decoder process and its replacements. At most one frame is behind it at a time."""
 
-    def __init__(self, make: Callable[[], Walled], *, clock_ms: Callable[[], float], hang_ms: float) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Walled],
+        *,
+        clock_ms: Callable[[], float],
+        hang_ms: float,
+        nursery: Nursery | None = None,
+    ) -> None:
         """``make`` is called in the process. ``hang_ms``: a frame that takes longer is lost, and its process."""
         self._make = make
+        self._nursery = nursery
         self._clock_ms = clock_ms
         self._hang_ms = hang_ms
         self._context = multiprocessing.get_context("forkserver")
@@ -72,7 +85,7 @@ class Wall:
         """Hand a frame over; False, and no waiting, while a process starts or has a frame already."""
         if self._sent_ms is not None or (worker := self._ready_for(grey.nbytes)) is None:
             return False
-        np.ndarray(grey.shape, np.uint8, worker.memory.buf)[...] = grey
+        np.ndarray(grey.shape, np.uint8, worker.memory)[...] = grey
         try:
             worker.pipe.send(grey.shape)
         except OSError:
@@ -120,7 +133,7 @@ class Wall:
         self._worker = self._sent_ms = None
 
     def _ready_for(self, size: int) -> _Worker | None:
-        if self._worker is not None and self._worker.memory.size < size:
+        if self._worker is not None and len(self._worker.memory) < size:
             self.close()
         if self._worker is None:
             self._worker = self._start(size)
@@ -134,12 +147,29 @@ class Wall:
         return worker if worker.ready else None
 
     def _start(self, size: int) -> _Worker:
-        ours, theirs = self._context.Pipe()
-        memory = SharedMemory(create=True, size=size)
-        process = self._context.Process(target=_serve, args=(theirs, memory.name, self._make), daemon=True)
+        memory_fd = os.memfd_create("frame")
+        try:
+            os.ftruncate(memory_fd, size)
+            memory = mmap.mmap(memory_fd, size)
+            near, far = socket.socketpair()
+            socket.send_fds(near, [b"m"], [memory_fd])
+        finally:
+            os.close(memory_fd)
+        ours, theirs = Connection(near.detach()), Connection(far.detach())
+        try:
+            return _Worker(self._forked(partial(_serve, self._make), theirs), ours, memory)
+        finally:
+            theirs.close()
+
+    def _forked(self, work: Work, pipe: Connection) -> _Process:
+        if self._nursery is not None:
+            try:
+                return self._nursery.start(work, pipe)
+            except OSError:
+                self._nursery = None
+        process = self._context.Process(target=work, args=(pipe,), daemon=True)
         process.start()
-        theirs.close()
-        return _Worker(process, ours, memory)
+        return _Served(process)
 
     def _lose(self) -> None:
         spent_ms = 0.0 if self._sent_ms is None else self._clock_ms() - self._sent_ms
@@ -147,35 +177,57 @@ class Wall:
         self.close()
 
 
+class _Process(Protocol):
+    def end(self) -> None:
+        """Kill it, whatever state it is in."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A process of Python's own server."""
+
+    process: ForkServerProcess
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join(_RETIRE_S)
+
+
 @dataclass(slots=True)
 class _Worker:
-    process: ForkServerProcess
+    process: _Process
     pipe: Connection
-    memory: SharedMemory
+    memory: mmap.mmap
     ready: bool = False
 
     def end(self) -> None:
         """Kill and forget, whatever state the process is in."""
-        self.process.kill()
-        self.process.join(_RETIRE_S)
+        self.process.end()
         self.pipe.close()
         self.memory.close()
-        with contextlib.suppress(FileNotFoundError):
-            self.memory.unlink()
 
 
-def _serve(pipe: Connection, name: str, make: Callable[[], Walled]) -> None:
+def _serve(make: Callable[[], Walled], pipe: Connection) -> None:
     """The process: a frame's shape comes in, its codes go out, until the pipe closes."""
-    memory = SharedMemory(name=name)
-    decoder = make()
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        memory = _received(pipe)
+        decoder = make()
         pipe.send(None)  # ready
         while True:
             shape = pipe.recv()
             if shape is None:
                 decoder.wake()
                 continue
-            grey: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory.buf)
+            grey: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory)
             pipe.send((Answer(tuple(decoder.decode(grey)), decoder.hint), dict(decoder.counts)))
-            del grey
-    memory.close()
+
+
+def _received(pipe: Connection) -> mmap.mmap:
+    """The memory that goes with a pipe: its descriptor comes first."""
+    with socket.socket(fileno=os.dup(pipe.fileno())) as channel:
+        _, (memory_fd,), _, _ = socket.recv_fds(channel, 1, 1)
+    try:
+        return mmap.mmap(memory_fd, 0)
+    finally:
+        os.close(memory_fd)

@@ -26,6 +26,7 @@ from edge import log
 from edge.bootstrap import OpenCamera, Parts, build_parts, build_scanner, camera_opener
 from edge.cli.profile import read_profile
 from edge.config import Camera, Profile
+from edge.decode.nursery import Nursery
 from edge.decode.picture import load
 from edge.ports import CameraError
 from edge.settings.shifts import Shifts
@@ -87,6 +88,7 @@ def scan(
     *,
     open_camera: OpenCamera | None,
     log: FilteringBoundLogger,
+    nursery: Nursery,
 ) -> None:
     """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
     stop = threading.Event()
@@ -108,7 +110,13 @@ def scan(
         data=data,
         equip=equip,
         open=lambda now, parts, hold_off: build_scanner(
-            now, data, parts, log=log.bind(device=now.device.id), synchronised=lambda: True, hold_off=hold_off
+            now,
+            data,
+            parts,
+            log=log.bind(device=now.device.id),
+            synchronised=lambda: True,
+            hold_off=hold_off,
+            nursery=nursery,
         ),
         log=log,
     ).run(stop)
@@ -121,8 +129,10 @@ def scan(
 def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
     profile = read_profile(file)
-    logger = log.configure(device=profile.device.id)
-    scan(profile, file, data, sys.stdin, open_camera=camera_opener(profile.camera) if real_camera else None, log=logger)
+    opener = camera_opener(profile.camera) if real_camera else None
+    with Nursery() as nursery:  # before there are threads
+        logger = log.configure(device=profile.device.id)
+        scan(profile, file, data, sys.stdin, open_camera=opener, log=logger, nursery=nursery)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,155 @@
+"""A small process that forks others on demand: they share its pages, and so the libraries weigh once.
+
+It must be forked itself while this process has one thread and holds no camera, no pins, no store: early, right
+after the libraries were imported. It and all that it forked end when this process does, however that comes about.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Final, NoReturn, Self
+
+_ANSWER_S: Final = 1.0  # a fork takes milliseconds
+_RETIRE_S: Final = 1.0
+_REQUEST_BYTES: Final = 1 << 16
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+Work = Callable[[Connection], None]
+
+
+class Forked:
+    """A process that the nursery forked, held by its pidfd: its number may be another's by now, this never is."""
+
+    def __init__(self, pidfd: int) -> None:
+        self._pidfd: int | None = pidfd
+
+    def end(self) -> None:
+        """Kill it, whatever state it is in, and wait until it is gone. Safe to call twice."""
+        if self._pidfd is None:
+            return
+        pidfd, self._pidfd = self._pidfd, None
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        gone = select.poll()
+        gone.register(pidfd, select.POLLIN)
+        gone.poll(_RETIRE_S * 1000)
+        os.close(pidfd)
+
+
+class Nursery:
+    """The process, from the side of the one that asks. Not for use by two threads at once."""
+
+    def __init__(self) -> None:
+        """Fork it. Raises OSError when the system has no room for a process."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        gc.collect()
+        gc.freeze()  # a collection would write to every object, and so copy every page
+        self.pid = os.fork()
+        if self.pid == 0:
+            _live(theirs)
+        theirs.close()
+        ours.settimeout(_ANSWER_S)
+        self._channel = ours
+        self._closed = False
+
+    def start(self, work: Work, pipe: Connection) -> Forked:
+        """Fork a process that does ``work`` on ``pipe`` and ends. ``work`` is pickled; the caller closes ``pipe``.
+
+        Raises OSError when the nursery is gone or does not answer; it is of no use from then on.
+        """
+        try:
+            socket.send_fds(self._channel, [pickle.dumps(work)], [pipe.fileno()])
+            _, fds, _, _ = socket.recv_fds(self._channel, 1, 1)
+            if not fds:
+                raise ConnectionResetError("the nursery forked nothing")
+        except OSError:
+            self.close()
+            raise
+        return Forked(fds[0])
+
+    def close(self) -> None:
+        """End it and all that it forked. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._channel.close()
+        with suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)  # ours until it is waited for: no other can have the number
+            os.waitpid(self.pid, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _live(channel: socket.socket) -> NoReturn:
+    """The nursery: fork for each request, until the other side is gone."""
+    status = 1
+    try:
+        _forget_the_parent(channel.fileno())
+        nursery = os.getpid()
+        while True:
+            request, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 1)
+            if not request:
+                break
+            child = os.fork()
+            if child == 0:
+                channel.close()
+                _work(pickle.loads(request), fds[0], nursery)  # noqa: S301 - from our own process, which forked us
+            os.close(fds[0])
+            _tell(channel, child)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _tell(channel: socket.socket, child: int) -> None:
+    pidfd = os.pidfd_open(child)
+    try:
+        socket.send_fds(channel, [b"+"], [pidfd])
+    finally:
+        os.close(pidfd)
+
+
+def _forget_the_parent(channel: int) -> None:
+    """No signal handler, no open file but the channel and standard error; whoever is forked leaves no zombie.
+
+    The signals that ask a service to stop are the parent's to judge: the end of the channel tells what it judged.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
+            signal.signal(number, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.closerange(3, channel)
+    os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+
+
+def _work(work: Work, pipe: int, nursery: int) -> NoReturn:
+    """What was forked: do the work and end, at the latest with the nursery, even in the middle of a hang."""
+    status = 1
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == nursery:  # else it ended before it could be watched
+            work(Connection(pipe))
+            status = 0
+    except Exception:  # noqa: BLE001 - the process ends here, and nothing above would print it
+        traceback.print_exc()
+    finally:
+        os._exit(status)

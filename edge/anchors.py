@@ -26,6 +26,8 @@ def load_roots(path: Path) -> Roots | str:
         roots = read_roots(path.read_bytes())
     except OSError as error:
         return f"{path}: {error.strerror}: enrol this device, or copy its fleet's roots file there"
+    except ValueError:  # a NUL in its name
+        return f"trust.roots_file: {str(path)!r} cannot be a file's name: name the fleet's roots file"
     if isinstance(roots, DocumentRefusal):
         return f"{path}: {roots}: copy the fleet's roots file there again"
     return roots

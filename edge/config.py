@@ -28,6 +28,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # built whole, once, by Profile
 
 
+_DEEPEST = 16  # tables and arrays in one another; a profile needs four
 _FAULTS = "faults"  # marks what spans settings; its context holds (path below the section, message) pairs
 
 
@@ -319,17 +320,50 @@ class ConfigError:
         return f"{self.path or 'profile'}: {self.message}"
 
 
+_TOO_DEEP = ConfigError("", f"not TOML: nested more than {_DEEPEST} deep")
+
+
 def parse_profile(text: str) -> Profile | list[ConfigError]:
     """Read a profile from TOML text. Every error is returned, each with its path.
 
     >>> parse_profile("nonsense =")[0].path
     ''
     """
+    document = parse_toml(text)
+    return [document] if isinstance(document, ConfigError) else load_profile(document)
+
+
+def parse_toml(content: str | bytes) -> dict[str, Any] | ConfigError:
+    """Read TOML that a person wrote, with or without a byte order mark, or say what is wrong with it.
+
+    >>> parse_toml("a = " + "[" * 9999).message
+    'not TOML: nested more than 16 deep'
+    """
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        return [ConfigError("", f"not TOML: {error}")]
-    return load_profile(document)
+        text = content if isinstance(content, str) else content.decode("utf-8")
+        document = tomllib.loads(text.removeprefix("\ufeff"))
+    except UnicodeDecodeError:
+        return ConfigError("", "not UTF-8 text; save it as UTF-8")
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+        return ConfigError("", f"not TOML: {error}")
+    return document if _depth_is_bounded(document) else _TOO_DEEP
+
+
+def _depth_is_bounded(document: dict[str, Any]) -> bool:
+    """Whether no table or array is nested beyond reason. Dotted keys nest without nesting in the text."""
+    layer: list[Any] = [document]
+    for _ in range(_DEEPEST):
+        layer = [
+            below
+            for item in layer
+            for below in (item.values() if isinstance(item, dict) else item)
+            if isinstance(below, dict | list)
+        ]
+        if not layer:
+            return True
+    return False
 
 
 def load_profile(document: dict[str, Any]) -> Profile | list[ConfigError]:

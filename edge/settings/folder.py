@@ -42,7 +42,7 @@ class SettingsFolder:
                 self._read_mark = mark
         except FileNotFoundError:
             return State()
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return State()
         return self._read_state
 
@@ -76,7 +76,7 @@ class SettingsFolder:
         """The plan of that hash; None for None, or when its file is gone or damaged."""
         if digest is None:
             return None
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             return read_plan((self._folder / f"{digest}.json").read_bytes(), digest)
         return None
 

@@ -83,8 +83,10 @@ class State:
         return asdict(self)
 
 
-def from_item(item: dict[str, Any]) -> State:
+def from_item(item: Any) -> State:
     """Read what ``to_item`` gave. Raises ValueError, TypeError or KeyError for anything else."""
+    if not isinstance(item, dict) or not isinstance(item.get("seen") or {}, dict):
+        raise TypeError("not a state")
     wrong = tuple(Wrong(str(each["path"]), str(each["message"])) for each in item.get("wrong", ()))
     seen = {str(key): (int(rev), str(digest)) for key, (rev, digest) in (item.get("seen") or {}).items()}
     known = {**item, "phase": Phase(item["phase"]), "wrong": wrong, "seen": seen}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.config import Name
+from edge.config import ConfigError, Name, parse_toml
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.session import Endpoint
 from sync.topics import OPS
@@ -51,13 +50,14 @@ class Place:
 def load_place(path: Path) -> Place:
     """Read ``fleet.toml``. Raises ClickException with what to do."""
     try:
-        file = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        tree = parse_toml(path.read_bytes())
+        if isinstance(tree, ConfigError):
+            raise click.ClickException(f"{path} is {tree.message}")
+        file = _File.model_validate(tree)
     except OSError as error:
         raise click.ClickException(
             f"{path}: {error.strerror}; name the fleet's file with --fleet (edge-hub site writes one)"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} is not TOML: {error}") from None
     except ValidationError as error:
         words = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise click.ClickException(f"{path}: {words}") from None

@@ -12,14 +12,13 @@ The content is the layer whole: what it does not name, this layer no longer chan
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.config import Name
+from edge.config import ConfigError, Name, parse_toml
 from edge.settings.document import PROBATION_S, Layer, SettingsDocument
 from edge.settings.merge import forbidden
 from edge.token.fields import TIME_END
@@ -66,11 +65,12 @@ class SettingsFile(BaseModel):
 def read_settings_file(path: Path) -> SettingsFile:
     """Read it. Raises ClickException with every error and its path."""
     try:
-        return SettingsFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        tree = parse_toml(path.read_bytes())
+        if isinstance(tree, ConfigError):
+            raise click.ClickException(f"{path} is {tree.message}")
+        return SettingsFile.model_validate(tree)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} is not TOML: {error}") from None
     except ValidationError as error:
         words = "\n".join(
             f"{path}: {'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"

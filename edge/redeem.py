@@ -78,6 +78,7 @@ class Redeemer:
         self._random_bytes = random_bytes
         self._unavailable = unavailable
         self._claim_within_s = claim_within_s
+        self._patience = claiming.Patience()
         self._monotonic_ns = monotonic_ns
         self._utc_offset = utc_offset_of(policy.timezone)
         self._document = dump_policy(place, policy, grace_s)
@@ -99,7 +100,7 @@ class Redeemer:
             may_ask = self._claim_within_s is not None
             redemption = self._attempt(self._store, claims, now, asked, decode_ms, may_ask=may_ask)
             if isinstance(redemption, Ask):
-                answer = claiming.claim(self._store, redemption, now, monotonic_ns=self._monotonic_ns)
+                answer = claiming.claim(self._store, redemption, now, self._patience, monotonic_ns=self._monotonic_ns)
                 redemption = self._attempt(self._store, claims, now, asked, decode_ms, answer=answer)
             assert isinstance(redemption, Redemption)
             return redemption

@@ -23,6 +23,7 @@ from edge.store.store import Store
 DEADLINE_S: Final = 1.5
 USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline: the redemption follows its answer at once, or not at all
 _LOOK_EVERY_S: Final = 0.005
+_GLANCE_NS: Final = 150_000_000  # for a request after an unanswered one; an authority that lives needs less
 _KEEP: Final = 1000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
 
@@ -61,28 +62,43 @@ class Grant:
     authority: str
 
 
+@dataclass(slots=True)
+class Patience:
+    """What a scanner remembers from one request to the next: the one that it waited for in vain."""
+
+    unanswered: str | None = None
+
+
 def claim(
     store: Store,
     ask_for: Ask,
     now: Instant,
+    patience: Patience,
     *,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Answer | None:
     """Ask and wait for the answer until ``ask_for.due_ns``. None at once while nobody answers, or when it is late.
 
-    Raises StoreUnavailableError.
+    Whoever left the request before unanswered, and still says to be there, hangs: it is asked, so that its answer
+    shows when it is back, and waited for no longer than a glance. Raises StoreUnavailableError.
     """
     if not is_online(store.path.parent):
+        patience.unanswered = None
         return None
+    until_ns = ask_for.due_ns
+    if patience.unanswered is not None and answer_of(store, patience.unanswered) is None:
+        until_ns = min(until_ns, monotonic_ns() + _GLANCE_NS)
     ask(store, ask_for, now)
+    patience.unanswered = ask_for.id
     seen = -1
-    while monotonic_ns() < ask_for.due_ns:
+    while monotonic_ns() < until_ns:
         version = store.data_version()
         if version != seen:
             seen = version
             found = answer_of(store, ask_for.id)
             if found is not None:
+                patience.unanswered = None
                 return found
         sleep(_LOOK_EVERY_S)
     return None

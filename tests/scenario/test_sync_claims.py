@@ -43,7 +43,7 @@ def ask(device: Device, cti: bytes, *, deadline_s: float = claims.DEADLINE_S):
         due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
     )
     started_s = time.monotonic()
-    answer = claims.claim(device.store, asked, Instant(unix_s=int(time.time())))
+    answer = claims.claim(device.store, asked, Instant(unix_s=int(time.time())), claims.Patience())
     return answer, time.monotonic() - started_s
 
 

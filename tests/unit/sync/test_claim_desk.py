@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.claim_result import ClaimResult
 from edge.instant import Instant
 from edge.store import claims
-from edge.store.claims import Answer, Ask
-from edge.store.opening import open_store
+from edge.store.claims import Answer, Ask, Patience
+from edge.store.opening import open_for_work, open_store
+from edge.store.presence import Presence
 from edge.token.document import sign_document
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
@@ -173,5 +174,59 @@ def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(s
 
 def test_the_scanner_waits_no_longer_than_its_deadline_and_not_at_all_when_nobody_answers(store):
     ask = Ask(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
-    assert claims.claim(store, ask, NOW, sleep=lambda _: pytest.fail("waited")) is None
+    assert claims.claim(store, ask, NOW, Patience(), sleep=lambda _: pytest.fail("waited")) is None
     assert claims.unanswered(store, 0) == []  # nor was anything written
+
+
+class Waiting:
+    """A scanner that claims, on a clock of the test's own; ``answered_after_s`` says whether edge-sync answers."""
+
+    def __init__(self, store):
+        self.store, self.patience, self.now_ns, self.no, self.answered_after_s = store, Patience(), 100 * S, 0, None
+        self.other_process = open_for_work(store.path.parent)
+
+    def waits_s(self):
+        self.no += 1
+        began_ns, identity = self.now_ns, f"r{self.no}"
+
+        def sleep(seconds):
+            self.now_ns += int(seconds * S)
+            if self.answered_after_s is not None and self.now_ns - began_ns >= self.answered_after_s * S:
+                claims.answer(self.other_process, Answer(id=identity, result=ClaimResult.GRANTED), self.now_ns)
+
+        due_ns = began_ns + int(claims.DEADLINE_S * S)
+        ask = Ask(id=identity, cti=CTI, due_ns=due_ns)
+        found = claims.claim(self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep)
+        assert (found is not None) is (self.answered_after_s is not None)
+        return (self.now_ns - began_ns) / S
+
+
+def test_an_edge_sync_that_hangs_costs_one_scan_its_deadline_and_the_next_ones_a_glance(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)
+        assert max(waiting.waits_s() for _ in range(4)) < 0.2
+
+
+def test_an_edge_sync_that_hung_is_waited_for_again_once_it_answers(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        waiting.waits_s()
+        waiting.waits_s()
+        claims.answer(store, Answer(id="r2", result=ClaimResult.UNKNOWN), waiting.now_ns)  # late, and a sign of life
+        waiting.answered_after_s = 1.0
+        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
+        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_edge_sync_that_has_begun_anew_is_waited_for_again(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        waiting.waits_s()
+        presence.tell(False)
+        assert waiting.waits_s() == 0
+        presence.tell(True)
+        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)

@@ -20,7 +20,7 @@ from edge.config import Profile
 from edge.freshness import staleness
 from edge.health import write_health
 from edge.notify import notify
-from edge.settings.running import load_running
+from edge.settings.running import Running, identity_damage, load_running
 from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
 from edge.store.orders import feed_state
@@ -31,7 +31,7 @@ from edge.uuid7 import uuid7
 from sync.agent import Agent
 from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink
-from sync.identity_desk import IdentityDesk, wait_for_identity
+from sync.identity_desk import IdentityDesk, believed, wait_for_identity
 from sync.metrics import DEVICE_FILE, device_metrics, write_metrics
 from sync.session import Session, Will
 from sync.settings import SettingsDesk
@@ -81,10 +81,16 @@ def run(profile_file: Path, data: Path) -> None:
 
 def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     """Sync on the settings of now. True: they have changed, and it is to be run again."""
-    profile = _profile(profile_file, data)
+    running = _running(profile_file, data)
+    profile = running.profile
     roots = load_roots(Path(profile.trust.roots_file))
     log.configure()
     logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
+    if running.damage:
+        logger.error("identity_damaged", detail=running.damage)
+        return wait_for_identity(
+            data, stopping, logger, keys=believed(data, roots), mended=lambda: not identity_damage(data)
+        )
     if isinstance(roots, str):
         logger.warning("not_enrolled", reason="no_roots", detail=roots)
         return wait_for_identity(data, stopping, logger)
@@ -188,8 +194,8 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
     return session, agent, desk, identity
 
 
-def _profile(path: Path, data: Path) -> Profile:
+def _running(path: Path, data: Path) -> Running:
     running = load_running(path, data)
     if isinstance(running, list):
         raise click.ClickException("; ".join(f"{path}: {error}" for error in running))
-    return running.profile
+    return running

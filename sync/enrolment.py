@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from edge.enrolment.code import EnrolmentCode, look_into, message_of, open_code, pin_of
 from edge.enrolment.identity import BLOCKED, Identity, read_identity, write_identity
 from edge.instant import Instant
+from edge.settings.damage import IDENTITY
 from edge.settings.folder import write_durably
-from edge.settings.running import IDENTITY
 from edge.store import documents
 from edge.store.opening import open_store
 from edge.token.document import DocumentRefusal, Keyring

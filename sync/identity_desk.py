@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from edge.anchors import NO_TRUST, Anchors
 from edge.clock import WallClock
 from edge.enrolment.post import Post
 from edge.instant import Instant
 from edge.notify import notify
+from edge.store.floor import time_floor_s
+from edge.store.opening import open_for_reading
+from edge.store.store import StoreUnavailableError
 from edge.token.document import Keyring
+from edge.token.roots import Roots
+from edge.token.trust import TrustList
 from sync.enrolment import EnrolmentError, Renewal, enrol
 
 LOOK_EVERY_S: Final = 0.5
@@ -60,14 +67,37 @@ class IdentityDesk:
         return True
 
 
-def wait_for_identity(data: Path, stopping: list[int], log: Any) -> bool:
-    """Wait for the scanner to see an enrolment code, and enrol. False when asked to stop instead."""
+def wait_for_identity(
+    data: Path,
+    stopping: list[int],
+    log: Any,
+    *,
+    keys: Keyring | None = None,
+    mended: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Wait for the scanner to see an enrolment code, and enrol. False when asked to stop instead.
+
+    ``keys``: what a device believes that was enrolled once; ``mended``: whether it can tell again who it is.
+    """
     clock = WallClock(0)
-    desk = IdentityDesk(data, keys=None, now=clock.now, log=log)
+    desk = IdentityDesk(data, keys=None if keys is None else lambda: keys, now=clock.now, log=log)
     notify("READY=1")
     while not stopping:
         notify("WATCHDOG=1")
-        if desk.step(time.monotonic()):
+        if desk.step(time.monotonic()) or mended():
             return True
         time.sleep(LOOK_EVERY_S)
     return False
+
+
+def believed(data: Path, roots: Roots | str) -> TrustList:
+    """What a device that cannot tell who it is believes still: its fleet's list. Nobody else may take it over."""
+    if isinstance(roots, str):
+        return NO_TRUST
+    try:
+        with closing(open_for_reading(data)) as store:
+            anchors = Anchors(store, roots)
+            anchors.refresh(WallClock(time_floor_s(store)).now())
+            return anchors.trust
+    except StoreUnavailableError:
+        return NO_TRUST

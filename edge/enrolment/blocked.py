@@ -1,4 +1,4 @@
-"""The gate of a device that was put out of its fleet: it says so to every code, and remembers nothing of it."""
+"""The gate of a device that was put out of its fleet, or cannot tell who it is: it says so to every code."""
 
 from __future__ import annotations
 

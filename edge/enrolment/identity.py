@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.settings.damage import IDENTITY
 from edge.settings.folder import write_durably
-from edge.settings.running import IDENTITY
 
 BLOCKED: Final = "blocked"  # in the data folder: why this device may do nothing
 UNENROLLED: Final = "unenrolled"  # the store of a device that is nobody yet

@@ -106,6 +106,7 @@ class Shifts:
                 watch = Watch(self.data, running, parts.capture, self.log)
                 daemon.errand = watch
                 daemon.admit = watch.admit
+                watch.look_after_identity(daemon)
                 self._hold_off = daemon.hold_off
                 self._enter_probation(running)
                 self.log.info("settings", hash=running.digest, ms=round((time.monotonic() - began_s) * 1000, 1))
@@ -142,6 +143,8 @@ class Shifts:
         running = load_running(self.file, self.data)
         if isinstance(running, list):
             raise ConfigurationError(running)
+        if running.damage:
+            self.log.error("identity_damaged", detail=running.damage)
         if running.problem:
             self.log.error("settings_unusable", detail=running.problem)
             self._change(lambda state: states.roll_back(state, running.problem) if state.phase.on_trial else state)

@@ -19,8 +19,9 @@ from edge.enrolment.identity import why_blocked
 from edge.enrolment.post import Post
 from edge.ports import Signal
 from edge.settings import state as states
+from edge.settings.damage import IDENTITY
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import IDENTITY, Running
+from edge.settings.running import Running, identity_damage
 from edge.settings.state import Phase, State, patience_s
 
 WHO: Final = "scanner"
@@ -62,7 +63,7 @@ class Watch:
         if now_s < self._due_s:
             return
         self._due_s = now_s + LOOK_EVERY_S
-        self._look_after_identity(daemon)
+        self.look_after_identity(daemon)
         state = self._folder.state()
         if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
             with suppress(OSError):  # the disk is full: the store says so; the next look tries again
@@ -81,9 +82,13 @@ class Watch:
             self._log.error("enrolment_code_not_kept", detail=str(error))
             return None
 
-    def _look_after_identity(self, daemon: Daemon) -> None:
-        why = why_blocked(self._data)
-        daemon.supervisor.note_problem("blocked_device", why)
+    def look_after_identity(self, daemon: Daemon) -> None:
+        """Whom the fleet has put out, and who cannot tell who it is, honours nothing. Before the first code, too."""
+        blocked = why_blocked(self._data)
+        damage = identity_damage(self._data) or None if self._running.damage else None
+        daemon.supervisor.note_problem("blocked_device", blocked)
+        daemon.supervisor.note_problem("identity_damaged", damage)
+        why = blocked or damage
         if why is not None and not isinstance(daemon.gate, BlockedGate):
             daemon.gate = BlockedGate(why)
         self._freed = why is None and isinstance(daemon.gate, BlockedGate)

@@ -6,9 +6,10 @@ import json
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from edge.case import Decision
 from edge.claim_result import ClaimResult
 from edge.config import Policy
-from edge.decision import Decision, decide
+from edge.decision import decide
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
 from edge.operators.roles import Operator, Role

@@ -14,22 +14,23 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple
 
-from edge.claim_result import ClaimResult
+from edge.case import Decision
+from edge.claimed import claimed_in, typed_for
 from edge.config import Policy
-from edge.decision import Decision, decide
+from edge.decision import decide
 from edge.facts import Facts, dump_policy
 from edge.instant import Instant
 from edge.local_time import utc_offset_of
 from edge.operators.outcome import SignIn
 from edge.operators.session import Session, session_in, touch
-from edge.standing import Asked, Claimed, Place, Standing
+from edge.standing import Asked, Place, Standing
 from edge.store import claims as claiming
 from edge.store import journal, ledger
-from edge.store.claims import Answer, Ask, Grant
+from edge.store.claims import Answer, Ask
 from edge.store.journal import Entry
 from edge.store.outbox import OutboxPlace, append
 from edge.store.presence import is_online
-from edge.store.standing import PendingAsk, read_standing
+from edge.store.standing import read_standing
 from edge.store.store import Store, StoreUnavailableError
 from edge.token.claims import Claims, Kind, Refusal
 from edge.token.rejection import Rejection
@@ -120,7 +121,7 @@ class Redeemer:
     ) -> Redemption | Ask:
         """Decide and write in one transaction; or write nothing and return what the authority is to be asked."""
         with store.transaction() as connection:
-            scan = _Scan(claims, now, asked, session_in(connection, now), decode_ms)
+            scan = _Scan(claims, now, asked, None, decode_ms)
             policy_no = self._policy_no or journal.policy_number(connection, self._document)
             redemption = self._redeem(connection, scan, policy_no, may_ask=may_ask, answer=answer)
         self._policy_no = policy_no
@@ -160,13 +161,16 @@ class Redeemer:
         self, connection: sqlite3.Connection, scan: _Scan, policy_no: int, *, may_ask: bool, answer: Answer | None
     ) -> Redemption | Ask:
         claims = scan.claims
-        operator = None if scan.session is None else scan.session.operator
-        if scan.session is not None:
-            touch(connection, scan.session, scan.now)
-        claimed, grant = (None, None) if answer is None else self._claimed(connection, claims, answer)
-        standing, place, pending = read_standing(connection, claims.cti, scan.now, claimed)
+        claimed, grant = (
+            (None, None) if answer is None else claimed_in(connection, claims.cti, answer, self._monotonic_ns())
+        )
+        standing, place, pending, session = read_standing(connection, claims.cti, scan.now, claimed)
+        operator = None
+        if session is not None:
+            touch(connection, session, scan.now)
+            scan, operator = scan._replace(session=session), session.operator
         if pending is not None and claims.kind is Kind.WRITE_OFF:
-            scan = scan._replace(asked=_asked(pending, scan))
+            scan = scan._replace(asked=typed_for(pending, scan.operator, scan.now) or scan.asked)
         utc_offset_s = self._utc_offset(scan.now.unix_s)
         decision = decide(
             claims,
@@ -227,19 +231,6 @@ class Redeemer:
             due_ns=self._monotonic_ns() + within_ns,
         )
 
-    def _claimed(
-        self, connection: sqlite3.Connection, claims: Claims, answer: Answer
-    ) -> tuple[Claimed | None, Grant | None]:
-        """The answer as a fact of the verdict; leave that came late, or was used before, is none."""
-        said = Claimed(
-            result=answer.result, id=answer.id, used=answer.used, used_minor=answer.used_minor,
-            authority=answer.authority,
-        )  # fmt: skip
-        if answer.result is not ClaimResult.GRANTED:
-            return said, None
-        grant = claiming.granted_in(connection, claims.cti, self._monotonic_ns())
-        return (said, grant) if grant is not None and grant.id == answer.id else (None, None)
-
     def _honour(
         self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, place: OutboxPlace, decision: Decision
     ) -> int:
@@ -299,10 +290,3 @@ class _Scan(NamedTuple):
     def operator(self) -> str | None:
         """Who is named in what is written."""
         return None if self.session is None else self.session.operator_id
-
-
-def _asked(pending: PendingAsk, scan: _Scan) -> Asked:
-    """What was typed for this scan, if whoever typed it is still signed in and it is not too old."""
-    if pending.operator != scan.operator or scan.now.unix_s >= pending.until_s:
-        return scan.asked
-    return Asked(units=pending.units, amount_minor=pending.amount_minor)

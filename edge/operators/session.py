@@ -10,12 +10,14 @@ import sqlite3
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge.instant import Instant
 from edge.operators.roles import Operator, Role
 from edge.store.store import Store
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
+SESSION_COLUMNS = "operator_id, role, badge, opened_s, expires_s, acted_s, idle_s, boot"
 _TOUCH_S = 20  # an act this soon after the last is not written again
 
 
@@ -54,10 +56,13 @@ def current_session(store: Store, now: Instant) -> Session | None:
 
 def session_in(connection: sqlite3.Connection, now: Instant, *, boot: str | None = None) -> Session | None:
     """As ``current_session``, within the caller's transaction. One row by key: it is on the way of every scan."""
-    row = connection.execute(
-        "SELECT operator_id, role, badge, opened_s, expires_s, acted_s, idle_s, boot FROM session"
-    ).fetchone()
-    if row is None or row[7] != (boot_id() if boot is None else boot):
+    row = connection.execute(f"SELECT {SESSION_COLUMNS} FROM session").fetchone()  # noqa: S608 - constants
+    return None if row is None else session_of(row, now, boot=boot)
+
+
+def session_of(row: tuple[Any, ...], now: Instant, *, boot: str | None = None) -> Session | None:
+    """The session that a row of ``SESSION_COLUMNS`` is, if it is open now."""
+    if row[7] != (boot_id() if boot is None else boot):
         return None
     session = Session(
         operator_id=row[0], role=Role(row[1]), badge=row[2], opened_s=row[3], expires_s=row[4], acted_s=row[5],

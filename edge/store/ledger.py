@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from edge.decision import Decision
+from edge.case import Decision
 from edge.instant import ClockTrust, Instant
 from edge.store.outbox import OutboxPlace, append_at, next_place
 from edge.store.store import Store

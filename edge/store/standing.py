@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
+from edge.operators.session import SESSION_COLUMNS, Session, session_of
 from edge.standing import Claimed, Door, Exposure, Standing, Use
 from edge.store.orders import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
@@ -21,8 +22,9 @@ _KNOWN = f"""
       EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
       e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
       a.operator, a.units, a.amount_minor, a.until_s,
+      {", ".join(f"n.{name.strip()}" for name in SESSION_COLUMNS.split(","))},
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
-    FROM device d CROSS JOIN feed f LEFT JOIN asked a
+    FROM device d CROSS JOIN feed f LEFT JOIN asked a LEFT JOIN session n
     LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """  # noqa: S608 - constants
 _HONOURABLE = (OrderStatus.READY.value, OrderStatus.SHIPPED.value)
@@ -45,11 +47,12 @@ _NOT_ACKNOWLEDGED = f"""
 
 
 class Read(NamedTuple):
-    """What a redemption reads first: the standing, and where its event will stand in the outbox."""
+    """What a redemption reads first, in one step."""
 
     standing: Standing
-    place: OutboxPlace
+    place: OutboxPlace  # where its event will stand
     pending: PendingAsk | None  # what somebody signed in typed for the next voucher
+    session: Session | None  # who is signed in
 
 
 class PendingAsk(NamedTuple):
@@ -65,7 +68,7 @@ def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant, clai
     """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
     epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
-    entitlement = entitlement_of(row[11:]) if row[11] is not None else None
+    entitlement = entitlement_of(row[19:]) if row[19] is not None else None
     uses: tuple[Use, ...] = ()
     next_use_no = 1
     if seen_before:
@@ -83,7 +86,12 @@ def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant, clai
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
         claimed=claimed,
     )
-    return Read(standing, OutboxPlace(epoch_no, seq), PendingAsk(*row[7:11]) if row[7] is not None else None)
+    return Read(
+        standing,
+        OutboxPlace(epoch_no, seq),
+        PendingAsk(*row[7:11]) if row[7] is not None else None,
+        session_of(row[11:19], now) if row[11] is not None else None,
+    )
 
 
 def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.case import Decision, Risk
 from edge.config import FloorLimits, Policy
-from edge.decision import Decision, Risk, decide
+from edge.decision import decide
 from edge.entitlement import OrderStatus
 from edge.facts import Facts, dump_facts, dump_policy, load_facts, replay
 from edge.instant import ClockTrust, Instant

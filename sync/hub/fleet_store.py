@@ -5,6 +5,7 @@ A file of its own beside the hub's store, shared by the hub and the enrolment de
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,6 +132,7 @@ def open_fleet_store(folder: Path) -> FleetStore:
     """Open or make ``folder/fleet.db``. Raises FleetStoreError. Threads may hand it on, not share it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _make_file(folder)
         connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5.0, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -138,6 +140,22 @@ def open_fleet_store(folder: Path) -> FleetStore:
     except (OSError, sqlite3.Error) as error:
         raise FleetStoreError(f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights") from error
     return FleetStore(connection)
+
+
+def _make_file(folder: Path) -> None:
+    """Hub and desk share it as two users of a group: whoever may write in the folder may write the file.
+
+    SQLite gives its other files the rights of this one.
+    """
+    rights = 0o660 if folder.stat().st_mode & 0o020 else 0o600
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, rights)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(descriptor, rights)  # whatever the umask
+    finally:
+        os.close(descriptor)
 
 
 def trace(

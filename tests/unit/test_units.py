@@ -38,8 +38,8 @@ class _Unit(configparser.RawConfigParser):
         return re.findall(rf"^{key}=(.*)$", self.text, flags=re.MULTILINE)
 
 
-def test_there_is_a_unit_for_scanner_sync_and_hub():
-    assert [path.stem for path in UNITS] == ["edge-hub", "edge-scanner", "edge-sync"]
+def test_there_is_a_unit_for_scanner_sync_hub_and_desk():
+    assert {path.stem for path in UNITS} == {"edge-hub", "edge-hub-desk", "edge-scanner", "edge-sync"}
 
 
 @needs_systemd
@@ -106,6 +106,7 @@ def test_the_locks_are_released_however_the_scanner_ended():
         ("edge-scanner", COMMANDS["run"]),
         ("edge-sync", "sync.cli:main"),
         ("edge-hub", "sync.hub.cli:main"),
+        ("edge-hub-desk", "sync.hub.desk_start:desk"),
         ("edge-scanner ExecStopPost", "edge.devices.release:__name__"),
     ],
 )

@@ -70,6 +70,7 @@ def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
         for folder in ("var/lib/edge-scanner", "etc/edge-scanner/tls", "etc/edge-scanner", "var/lib/edge-hub")
     }
     assert modes.pop("etc/edge-scanner/tls") == modes.pop("etc/edge-scanner") == 0o750
+    assert modes.pop("var/lib/edge-hub") == 0o2770  # hub and desk share the fleet's store by the hub's group
     assert set(modes.values()) == {0o700}
 
 

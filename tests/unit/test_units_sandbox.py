@@ -8,13 +8,17 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from uuid import UUID
 
+import cv2
 import pytest
 
 ROOT = Path(__file__).parents[2]
 NEEDS = ("systemd-nspawn", "systemctl", "python3")
 PYTHON = "/usr/bin/python3"
+LIBRARIES = Path(cv2.__file__).parents[1]
 LISTENER = (
     f"{PYTHON} -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47653)); [s.accept() for _ in range(99)]'"
 )
@@ -24,6 +28,14 @@ REPORTS = {
     "scanner, families allowed": "scanner-families.service",  # what its empty network namespace alone withholds
     "sync": "edge-sync.service",
     "hub": "edge-hub.service",
+    "desk": "edge-hub-desk.service",
+}
+PARTS = {"control": "decode boot", "scanner": "decode boot", "sync": "boot"}  # parts of this project, tried from inside
+# What the machine of a site has beside the package: the broker's user, the site's folder.
+SITE = {
+    "sysusers.d": "u mosquitto -\n",
+    "tmpfiles.d": "d /srv/edge-site 0700 mosquitto mosquitto\n"
+    "f /etc/edge-hub/order_feed.pem 0640 root edge-hub - key\n",
 }
 
 
@@ -44,7 +56,7 @@ def lay_out_units(units: Path) -> None:
         (drop_in / "probe.conf").write_text(
             "[Unit]\nConditionPathExists=\nAfter=listener.service systemd-sysusers.service\n"
             "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStopPost=\n"
-            f"ExecStart={PYTHON} /probe.py\n"
+            f"ExecStart={PYTHON} /probe.py {PARTS.get(kind, '')}\nEnvironment=PYTHONPATH=/checkout:/libraries\n"
             f"StandardOutput=file:/reports/{unit}.json\nStandardError=file:/reports/{unit}.err\n"
             f"{extra}"
         )
@@ -68,18 +80,23 @@ def reports(tmp_path_factory):
     lay_out_units(folder / "units")
     (folder / "reports").mkdir(mode=0o777)
     (folder / "tls").mkdir(mode=0o755)
+    for name, line in SITE.items():
+        (folder / name).write_text(line)
     command = [
         "systemd-nspawn", "--quiet", "--directory=/", "--volatile=yes", "--boot", "--register=no", "--keep-unit",
         "--private-network", f"--machine=edge-units-{os.getpid()}", "--console=pipe",
         f"--bind-ro={folder}/units:/etc/systemd/system",
         f"--bind-ro={ROOT}/firmware-config/os/sysusers.conf:/etc/sysusers.d/edge-scanner.conf",
+        f"--bind-ro={ROOT}/firmware-config/os/tmpfiles.conf:/etc/tmpfiles.d/edge-scanner.conf",
+        *(f"--bind-ro={folder}/{name}:/etc/{name}/site.conf" for name in SITE),
+        f"--bind-ro={ROOT}:/checkout", f"--bind-ro={LIBRARIES}:/libraries",
         f"--bind-ro={folder}/tls:/etc/edge-scanner/tls",
         f"--bind-ro={ROOT}/tests/unit/units_probe.py:/probe.py",
         f"--bind={folder}/reports:/reports",
         "systemd.unit=probe.target",
     ]  # fmt: skip
     try:
-        run = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=90, check=False)
+        run = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=200, check=False)
     except subprocess.TimeoutExpired as stuck:
         pytest.fail(f"the container did not halt:\n{(stuck.stdout or b'').decode(errors='replace')[-3000:]}")
     texts = {kind: folder / "reports" / f"{unit}.json" for kind, unit in REPORTS.items()}
@@ -126,30 +143,70 @@ def test_the_postmen_reach_the_network_and_no_other_family(reports, kind):
         assert reports[kind][f"{family} socket"] == "Address family not supported by protocol"
 
 
-@pytest.mark.parametrize("kind", ["sync", "hub"])
+@pytest.mark.parametrize("kind", ["sync", "hub", "desk"])
 def test_the_postmen_have_no_device_but_the_harmless_ones(reports, kind):
     harmless = {"full", "null", "random", "tty", "urandom", "zero", "ptmx", "pts", "shm", "mqueue", "hugepages", "log",
                 "stdin", "stdout", "stderr", "fd", "core", "char", "block", "initctl", "net"}  # fmt: skip
     assert not set(reports[kind]["devices"]) - harmless
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk"])
 @pytest.mark.parametrize("act", ["writable code", "new namespace", "become root"])
 def test_no_unit_may_leave_its_bounds(reports, kind, act):
     assert reports[kind][act] != "yes"
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk"])
 def test_the_system_is_read_only_to_every_unit(reports, kind):
     assert reports["control"]["write /etc"] == "yes"
     assert reports[kind]["write /etc"] == "Read-only file system"
     assert reports[kind]["write /usr"] == "Read-only file system"
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk"])
 def test_every_unit_runs_as_its_own_user_and_can_write_its_state(reports, kind):
     assert reports[kind]["uid"] != 0
     assert reports[kind]["write state"] == "yes"
+
+
+def _parts_can_be_tried() -> bool:
+    said = subprocess.run(
+        [PYTHON, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=False
+    )
+    return said.stdout.strip() == str(sys.version_info[:2])
+
+
+needs_same_python = pytest.mark.skipif(
+    not Path(PYTHON).exists() or not _parts_can_be_tried(), reason=f"{PYTHON} is of another version than the libraries"
+)
+
+
+@needs_same_python
+@pytest.mark.parametrize("kind", ["control", "scanner"])
+def test_the_scanners_decoder_starts_its_processes_in_the_sandbox_and_reads_a_code(reports, kind):
+    assert reports[kind]["decode"] == ["PROBE"]
+
+
+@needs_same_python
+@pytest.mark.parametrize("kind", ["scanner", "sync"])
+def test_whoever_holds_claims_or_sessions_can_tell_this_boot_from_the_last(reports, kind):
+    assert str(UUID(reports[kind]["boot"])) == reports[kind]["boot"]
+
+
+def test_the_desk_and_nobody_else_of_ours_writes_the_sites_folder(reports):
+    assert reports["desk"]["write site"] == "yes"
+    for kind in ("scanner", "sync", "hub"):
+        assert reports[kind]["write site"] != "yes"
+
+
+def test_the_desk_cannot_read_the_key_that_signs_orders(reports):
+    assert reports["hub"]["read the order feed's key"] == "yes"
+    assert reports["desk"]["read the order feed's key"] != "yes"
+
+
+def test_the_desk_has_no_other_family_than_the_internets(reports):
+    for family in ("packet", "bluetooth", "vsock", "netlink"):
+        assert reports["desk"][f"{family} socket"] == "Address family not supported by protocol"
 
 
 def test_the_scanner_cannot_read_the_key_that_speaks_to_the_broker(reports):

@@ -1,4 +1,7 @@
-"""What a process can do from where it stands. Run by units under test; standard library only; prints JSON."""
+"""What a process can do from where it stands. Run by units under test; prints JSON.
+
+Standard library only, but for the words on its command line: parts of this project, to be tried from there.
+"""
 
 import ctypes
 import json
@@ -7,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 PORT = 47653
@@ -71,8 +75,47 @@ def in_child(act):
     return run
 
 
+def decode():
+    """What the scanner's decoder, in its own processes, reads in a picture of the word PROBE."""
+    import cv2
+    import numpy as np
+
+    from edge.decode.contained import ContainedDecoder
+
+    modules = cv2.QRCodeEncoder.create().encode("PROBE")
+    grey = np.ascontiguousarray(np.kron(np.pad(modules, 8, constant_values=255), np.ones((8, 8), np.uint8)))
+    decoder = ContainedDecoder(budget_ms=500.0, cores=2, hang_ms=5000.0)
+    try:
+        until_s = time.monotonic() + 40
+        while time.monotonic() < until_s:
+            if symbols := decoder.decode(grey):
+                return [symbol.text for symbol in symbols]
+            time.sleep(0.02)  # its process is starting
+        return []
+    finally:
+        decoder.close()
+
+
+def boot():
+    """The run of the machine, by which claims and sessions are told from those of an earlier one."""
+    from edge.store.claims import boot_id
+
+    return boot_id()
+
+
+PARTS = {"decode": decode, "boot": boot}
+
+
+def trial(part):
+    """Return what ``part`` gives, or what stopped it."""
+    try:
+        return PARTS[part]()
+    except Exception as error:  # the report is the place for it
+        return f"{type(error).__name__}: {error}"
+
+
 def main():
-    signal.alarm(20)
+    signal.alarm(60)
     wx = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC
     report = {
         "uid": os.getuid(),
@@ -88,13 +131,16 @@ def main():
         "connect to a server on this machine": attempt(connect),
         "write /usr": attempt(write("/usr")),
         "write /etc": attempt(write("/etc")),
-        "write state": attempt(write(os.environ.get("STATE_DIRECTORY", "/var/lib"))),
+        "write state": attempt(write(os.environ.get("STATE_DIRECTORY", "."))),
         "list tls": attempt(lambda: os.listdir("/etc/edge-scanner/tls")),  # noqa: PTH208
         "writable code": attempt(lambda: mmap.mmap(-1, 4096, prot=wx).close()),
         "new namespace": attempt(in_child(call(libc.unshare, CLONE_NEWUSER))),
         "become root": attempt(in_child(lambda: os.setuid(0))),
+        "write site": attempt(write("/srv/edge-site")),
+        "read the order feed's key": attempt(lambda: Path("/etc/edge-hub/order_feed.pem").read_bytes()),
         "devices": sorted(os.listdir("/dev")),  # noqa: PTH208
     }
+    report |= {part: trial(part) for part in sys.argv[1:]}
     json.dump(report, sys.stdout)
 
 

@@ -44,6 +44,22 @@ PROFILE = '[device]\nid = "new"\nsite = "none"\nkind = "kiosk"\n\n[trust]\nroots
 LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
 
 
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o2770, 0o660), (0o700, 0o600), (0o755, 0o600)])
+def test_the_fleets_store_is_shared_with_a_group_only_where_its_folder_is(tmp_path, folder_mode, file_mode):
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    former = os.umask(0o077)
+    try:
+        store = open_fleet_store(folder)
+    finally:
+        os.umask(former)
+    with store.transaction() as connection:
+        connection.execute("DELETE FROM trace")
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {file_mode}
+        assert (folder / "fleet.db-wal").exists()
+
+
 class Platform:
     """A desk at work, the office that takes codes from ops, and ops' keys."""
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from edge.token.cbor import TOKEN_LIMITS
 from edge.token.claims import Kind
 from edge.token.dynamic import derive_key
 from edge.token.fields import TIME_END
@@ -19,6 +18,7 @@ from edge.token.issue import Grant, IssueError, issue_token
 from edge.token.profile import AMOUNT_END, CTI_LENGTH, DYNAMIC_HMAC, QUANTITY_END, STATUS_INDEX_END
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
+from sync.fleet.options import short_text
 from sync.fleet.qr import QrError, write_qr
 
 _DAY_S = 86_400
@@ -28,11 +28,11 @@ _UNIX_S = click.IntRange(0, TIME_END - 1)
 _LONG_COUNT = 100  # tokens, from which on a progress bar helps
 
 
-def _short_text(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse what a token has no room for."""
+def _currency(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no code of ISO 4217."""
     del context, parameter
-    if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= TOKEN_LIMITS.text:
-        raise click.BadParameter(f"1 to {TOKEN_LIMITS.text} bytes of printable text fit into a token")
+    if value is not None and not (len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()):
+        raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), as CNY")
     return value
 
 
@@ -40,12 +40,14 @@ def _short_text(context: click.Context, parameter: click.Parameter, value: str) 
 @click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
 @click.option("--kind", required=True, type=click.Choice(list(_KINDS)), help="What the tokens are for.")
 @click.option(
-    "--site", required=True, metavar="ID", callback=_short_text, help="The site or device group that may honour them."
+    "--site", required=True, metavar="ID", callback=short_text, help="The site or device group that may honour them."
 )
-@click.option("--order", required=True, metavar="ID", callback=_short_text, help="The order they belong to.")
+@click.option("--order", required=True, metavar="ID", callback=short_text, help="The order they belong to.")
 @click.option("--quantity", type=click.IntRange(1, QUANTITY_END - 1), default=1, show_default=True, metavar="N")
 @click.option("--amount-minor", type=click.IntRange(0, AMOUNT_END - 1), metavar="N", help="Value in minor units.")
-@click.option("--currency", metavar="CUR", help="ISO 4217, with --amount-minor.")
+@click.option(
+    "--currency", metavar="CUR", callback=_currency, help="ISO 4217, three capital letters; with --amount-minor."
+)
 @click.option("--not-before", "not_before_s", type=_UNIX_S, metavar="UNIX_S", help="[default: now]")
 @click.option(
     "--expires", "expires_at_s", type=_UNIX_S, metavar="UNIX_S", help="[default: a week; a year if no pickup]"
@@ -85,7 +87,8 @@ def issue(
     except BrokenPipeError:  # whoever read the lines has enough; click ends quietly
         raise
     except OSError as error:
-        raise click.ClickException(f"cannot make {error.filename}: {error.strerror}.") from None
+        what = "standard output" if error.filename is None else error.filename
+        raise click.ClickException(f"cannot write {what}: {error.strerror}.") from None
 
 
 def _window(kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int) -> tuple[int, int]:

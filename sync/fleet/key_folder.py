@@ -12,11 +12,13 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.token.fields import TIME_END
 from edge.token.keys import PrivateKey, Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -56,8 +58,8 @@ class KeyFolder:
     def fleet(self) -> Fleet:
         """Return the fleet's settings."""
         try:
-            return Fleet(**json.loads((self._folder / _FLEET_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return _fleet(json.loads((self._folder / _FLEET_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise KeyFolderError(f"{self._folder / _FLEET_FILE} cannot be read ({error}). Restore it.") from None
 
     def keep(self, fleet: Fleet) -> None:
@@ -128,6 +130,20 @@ def _pem(private: PrivateKey) -> bytes:
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def _fleet(item: Any) -> Fleet:
+    """Read what ``_settings`` wrote. Raises TypeError or ValueError for anything else."""
+    if not isinstance(item, dict):
+        raise TypeError("it is not a JSON object")
+    fleet = Fleet(**item)
+    if not isinstance(fleet.issuer, str):
+        raise TypeError("issuer is not a text")
+    for name in ("not_before_s", "expires_at_s", "trust_list_version"):
+        value = getattr(fleet, name)
+        if type(value) is not int or not 0 <= value < TIME_END:
+            raise TypeError(f"{name} is not a whole number from 0 to {TIME_END - 1}")
+    return fleet
 
 
 def _settings(fleet: Fleet) -> bytes:

@@ -9,12 +9,17 @@ from typing import Any
 
 import click
 
+from edge.instant import Instant
 from edge.token.claims import Kind
-from edge.token.keys import PublicKey
+from edge.token.document import DocumentRefusal
+from edge.token.keys import PublicKey, Signer
+from edge.token.profile import AMOUNT_END
 from edge.token.purpose import Purpose
-from edge.token.trust import TrustList, sign_trust_list
+from edge.token.roots import Roots
+from edge.token.trust import TrustList, open_trust_list, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, KeyFolderError, replace_file
+from sync.fleet.options import short_texts
 
 _DAY_S = 86_400
 
@@ -30,11 +35,23 @@ def trust_list() -> None:
 @trust_list.command()
 @click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
 @click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--audience", "audiences", multiple=True, metavar="ID", help="Tokens only for these.  [default: any]")
+@click.option(
+    "--audience",
+    "audiences",
+    multiple=True,
+    metavar="ID",
+    callback=short_texts,
+    help="Tokens only for these.  [default: any]",
+)
 @click.option(
     "--kind", "kinds", multiple=True, type=click.Choice([kind.code for kind in Kind]), help="Tokens only of these."
 )
-@click.option("--largest-amount-minor", type=click.IntRange(0), metavar="N", help="Tokens only up to this amount.")
+@click.option(
+    "--largest-amount-minor",
+    type=click.IntRange(0, AMOUNT_END - 1),
+    metavar="N",
+    help="Tokens only up to this amount.",
+)
 @click.option("--valid-days", type=click.IntRange(1, 3650), default=400, show_default=True, help="Until the next list.")
 def build(
     *,
@@ -67,14 +84,27 @@ def build(
             keys=tuple(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
         )
         roots = folder.roots()
+        signed = _signed(trust, folder.signer(ROOT), roots)
         folder.keep(fleet)  # before the list is out: a version is never used twice
-        replace_file(output, sign_trust_list(trust, folder.signer(ROOT), roots), mode=0o644)
+        replace_file(output, signed, mode=0o644)
         replace_file(output.with_name(output.name + ".roots"), roots.to_bytes(), mode=0o644)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
     click.echo(f"Trust list {trust.version} is in {output}; its root keys are beside it in {output}.roots.", err=True)
+
+
+def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
+    """The list, signed and opened again as a device will: one that no device takes must not get out."""
+    try:
+        signed = sign_trust_list(trust, root, roots)
+    except (ValueError, TypeError) as error:
+        raise click.ClickException(f"the list cannot be signed: {error}. Nothing was written.") from None
+    opened = open_trust_list(signed, roots=roots, now=Instant(unix_s=trust.issued_at_s))
+    if isinstance(opened, DocumentRefusal):
+        raise click.ClickException(f"no device would take this list ({opened}). Nothing was written.")
+    return signed
 
 
 def _trusted(key: PublicKey, purpose: Purpose, fleet: Fleet, scope: dict[str, Any]) -> TrustedKey:

@@ -215,6 +215,7 @@ def test_a_picture_that_reads_as_something_else_is_not_kept(fleet, monkeypatch):
         ((*PICKUP, "--not-before", "9", "--expires", "9"), "--expires must be after"),
         ((*PICKUP, "--quantity", "0"), "not in the range"),
         ((*PICKUP, "--expires", "-1"), "not in the range"),
+        ((*PICKUP, "--amount-minor", "5", "--currency", "euro"), "ISO 4217"),
     ],
 )
 def test_wrong_usage_is_explained_and_exits_2(fleet, options, message):
@@ -227,7 +228,6 @@ def test_wrong_usage_is_explained_and_exits_2(fleet, options, message):
     ("options", "message"),
     [
         ((*PICKUP, "--not-before", "0", "--expires", "4000000000"), "at most 366 days"),
-        ((*PICKUP, "--amount-minor", "5", "--currency", "euro"), "ISO 4217"),
         ((*PICKUP, "--status-index", str(2**27 - 1), "--count", "2"), "status index"),
     ],
 )
@@ -270,7 +270,7 @@ def test_a_folder_that_cannot_be_written_is_explained(fleet):
     assert f"cannot write {fleet}/absent/trust.cbor" in message
     (fleet / "file").write_text("")
     options = ("--keys", fleet / "keys", *PICKUP, "--qr-dir", fleet / "file" / "codes")
-    assert "cannot make" in run(edge_fleet, "issue", *options, exit_code=1).stderr
+    assert "cannot write" in run(edge_fleet, "issue", *options, exit_code=1).stderr
 
 
 @pytest.mark.parametrize(

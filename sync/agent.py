@@ -25,6 +25,7 @@ from sync.uplink import Heard, Uplink
 from sync.wire import Fault, Malformed, Status
 
 SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
+MISSED_S: Final = 3.0  # an answer that took this long: messages to this device may have been lost meanwhile
 DEAF_S: Final = 300.0  # and this long: the connection is made anew
 
 
@@ -216,6 +217,8 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
+        if self._uplink.silent_s(self.last_ack_s) > MISSED_S:
+            self._downlink.connected(self.last_ack_s)  # heard again, over a broker that stood: what came down is lost
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
         if ack.rejected:
             self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])

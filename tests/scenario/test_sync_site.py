@@ -19,7 +19,9 @@ from edge.token.purpose import Purpose
 from edge.token.trust import TrustList, open_trust_list, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync.hub.site_broker import SiteBroker, make_site_broker
+from sync.session import Endpoint, Session
 from tests.broker import MOSQUITTO, Process, free_port, until
+from tests.scenario.test_sync_broker import QUICK, connected, endpoint, middle, pump
 from tests.scenario.test_sync_claims import ask
 from tests.sync_platform import BIN, YEAR_S, Platform
 
@@ -192,3 +194,32 @@ def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_s
     until(shop.answers, 30, lambda: shop.authority.text[-3000:])
     assert "term 2" in shop.authority.text
     assert claimed(shop.devices[0], spent).result is ClaimResult.SPENT
+
+
+def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
+    """Whoever takes the machine in the shop has the shop, and nothing of another."""
+    files, port = shop.files, shop.platform.broker.site.port
+    name = "_bridge-shop-1"
+    bridge = Endpoint(
+        host="127.0.0.1", port=port, client_id=name, ca_file=str(files.ca),
+        cert_file=str(files.certificate(name)), key_file=str(files.key(name)),
+    )  # fmt: skip
+    shop.broker.kill()  # or its bridge and this one would push each other off
+    session = Session(bridge, ["v1/main/+/dn/#"], uniform=middle, backoff=QUICK)
+    hub = Session(endpoint(shop.platform.broker, "_hub", client_id="x"), ["v1/x"], uniform=middle, backoff=QUICK)
+    shop.platform.hub.kill()
+    try:
+        connected(session)
+        connected(hub)
+        for topic in ("v1/main/kiosk-3/dn/cmd", "v1/main/site-shop-2/dn/cmd"):
+            assert hub.publish(topic, b'{"v":1,"dev":"kiosk-3","type":"resend"}')
+        assert not [item for item in pump(0.4, session, hub) if "kiosk-3" in item.topic or "shop-2" in item.topic]
+        assert session.publish("v1/main/kiosk-3/up/status", b"x")
+        assert session.publish("v1/main/kiosk-1/dn/ack", b"x")
+        pump(0.4, session)
+        assert session.refused_publishes == 2
+    finally:
+        session.close()
+        hub.close()
+        shop.platform.hub.start()
+        shop.broker.start()

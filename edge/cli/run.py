@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.cli.profile import read_profile
-
 if TYPE_CHECKING:
-    from edge.config import Profile
     from edge.decode.nursery import Nursery
 
 _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
@@ -37,23 +34,24 @@ def run(file: Path, data: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from edge import bootstrap  # noqa: F401 - with its libraries, which the nursery is to have
+    from edge.decode import live  # noqa: F401 - with the libraries that the nursery is to have, and no others
     from edge.decode.nursery import Nursery
     from edge.notify import notify
 
-    profile = read_profile(file)
     with Nursery() as nursery:  # before there are threads, a camera, pins and a store
-        again = _scan(file, data, profile, nursery, stop)
+        again = _scan(file, data, nursery, stop)
     notify("STOPPING=1")
     sys.exit(_TEMPORARY_FAILURE if again else 0)
 
 
-def _scan(file: Path, data: Path, profile: Profile, nursery: Nursery, stop: threading.Event) -> bool:
+def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bool:
     """Scan until told to stop. True: a new process is needed."""
     from edge import log
     from edge.bootstrap import build_parts, build_scanner
+    from edge.cli.profile import read_profile
     from edge.settings.shifts import ConfigurationError, Shifts
 
+    profile = read_profile(file)
     logger = log.configure(device=profile.device.id)
     shifts = Shifts(
         file=file,

@@ -2,8 +2,8 @@
 
 Each voucher is shown once, as a 1280x720 frame, to the daemon's own loop; the lamp is a stamp of the clock.
 Between two scans bare SQLite commits the same rows on the same disk: decode and that commit are the peer.
-What is ours is a scan without its decode and without the COMMIT statements that it waited for. Weight and
-start are held against a process that only imports the libraries that a scanner imports.
+What is ours is a scan without its decode and without the COMMIT statements that it waited for. Weight (of all its
+processes, while frames come) and start are held against a process that only imports what a scanner imports.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import structlog
 from hardware_sim.camera import Scene, SimCamera
@@ -39,6 +41,7 @@ from benchmarks.store import bare_commits, disk
 from edge.bootstrap import build_parts, build_scanner
 from edge.config import Profile, parse_profile
 from edge.daemon import Daemon
+from edge.decode.advice import Hint
 from edge.instant import Instant
 from edge.panel import Panel
 from edge.ports import Decoder, Frame, Signal, Symbol
@@ -47,6 +50,9 @@ from edge.store.opening import open_store
 SCANS = 200
 WARM_UP = 10
 STARTS = 5
+_PATIENCE_S = 30.0
+_PICTURES = 600
+_SETTLE_S = 1.0
 _IMPORTS = "import cbor2, click, cryptography.hazmat.primitives.asymmetric.ec, cv2, gpiozero, numpy, pydantic, sqlite3"
 _IMPORTS += ", structlog, zxingcpp, tomllib; from pyzbar import pyzbar"
 
@@ -65,6 +71,7 @@ class _Stamps:
     decoder: Decoder
     frame: Frame | None = None
     decoded_ms: float = 0.0
+    hint: Hint | None = None
     lit_ns: int = 0
     committed_ms: float = 0.0
     signals: list[Signal] = field(default_factory=list)
@@ -163,9 +170,19 @@ class _scanner:  # noqa: N801 - a context manager
 
     def __enter__(self) -> tuple[Daemon, _Stamps]:
         daemon = self._built.__enter__()
+        self._until_it_reads(daemon.decoder)
         stamps = _Stamps(daemon.decoder)
         daemon.frames, daemon.decoder, daemon.panel = stamps, stamps, Panel(stamps, hold_s=3600)
         return daemon, stamps
+
+    @staticmethod
+    def _until_it_reads(decoder: Decoder) -> None:
+        """The decoder's process takes a moment to start, and until then answers that it read nothing."""
+        picture = render("WARM UP", CLEAN, rng=np.random.default_rng(0))
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not decoder.decode(picture):
+            assert time.monotonic() < deadline_s, "the decoder does not read"
+            time.sleep(0.01)
 
     def __exit__(self, *error: object) -> None:
         self._built.__exit__(None, None, None)
@@ -178,20 +195,35 @@ def _drop(_logger: object, _level: str, line: object) -> str:
 
 
 def _footprint() -> Iterator[Measurement]:
-    """The scanner's process against one that only imports the same libraries, taking turns."""
+    """The scanner with all its processes against one that only imports the same libraries, taking turns."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
         now_s = int(time.time())
         town = found_with_vouchers(Path(name), 10, now_s=now_s)
         provision(town, now=Instant(unix_s=now_s))
+        _show_without_end(town)
         pairs = [(_start_scanner(town), _start_imports()) for _ in range(STARTS)]
-    ready_s, weight_mib = (statistics.median(pair[0][index] for pair in pairs) for index in (0, 1))
-    bare_s, bare_mib = (statistics.median(pair[1][index] for pair in pairs) for index in (0, 1))
+    started_s, read_s, weight_mib = (statistics.median(pair[0][index] for pair in pairs) for index in range(3))
+    bare_s, bare_mib = (statistics.median(pair[1][index] for pair in pairs) for index in range(2))
     yield Measurement("latency.resident_memory", weight_mib, "MiB", "bare imports", weight_mib / bare_mib)
-    yield Measurement("latency.start_to_scanning", ready_s, "s", "bare imports", ready_s / bare_s)
+    yield Measurement("latency.start_to_scanning", started_s, "s", "bare imports", started_s / bare_s)
+    yield Measurement("latency.start_to_first_read", read_s, "s", "bare imports", read_s / bare_s)
 
 
-def _start_scanner(town: Town) -> tuple[float, float]:
-    """Seconds until it scans, and its resident memory in MiB then."""
+def _show_without_end(town: Town) -> None:
+    """A voucher before the camera for as long as anybody measures."""
+    pictures = town.profile.parent / "pictures"
+    pictures.mkdir()
+    shown = pictures / "0.png"
+    picture = render(next(iter(town.codes.values())), CLEAN, rng=np.random.default_rng(1))
+    cv2.imwrite(str(shown), picture)
+    for number in range(1, _PICTURES):
+        (pictures / f"{number}.png").hardlink_to(shown)
+    text = town.profile.read_text(encoding="utf-8")
+    town.profile.write_text(text.replace('path = "."', f'path = "{pictures}"'), encoding="utf-8")
+
+
+def _start_scanner(town: Town) -> tuple[float, float, float]:
+    """Seconds until the daemon says that it started and until it judged a code that it read; MiB some frames later."""
     command = [str(Path(sys.executable).with_name("edge-scanner")), "run", "--profile", str(town.profile)]
     began_s = time.monotonic()
     process = subprocess.Popen(
@@ -199,14 +231,14 @@ def _start_scanner(town: Town) -> tuple[float, float]:
         stdout=subprocess.PIPE,
         env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"},
     )
-    assert process.stdout is not None
-    while b'"started"' not in process.stdout.readline():
-        assert process.poll() is None, "the scanner did not start"
-    ready_s = time.monotonic() - began_s
-    weight_mib = _resident_mib(process.pid)
-    process.terminate()
-    process.communicate()
-    return ready_s, weight_mib
+    try:
+        started_s = _seconds_until(process, b'"started"', began_s)
+        read_s = _seconds_until(process, b'"scan"', began_s)
+        time.sleep(_SETTLE_S)
+        return started_s, read_s, _tree_mib(process.pid)
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def _start_imports() -> tuple[float, float]:
@@ -214,15 +246,40 @@ def _start_imports() -> tuple[float, float]:
     began_s = time.monotonic()
     code = f"{_IMPORTS}; print('ready', flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    ready_s = time.monotonic() - began_s
-    weight_mib = _resident_mib(process.pid)
+    ready_s = _seconds_until(process, b"ready", began_s)
+    weight_mib = _tree_mib(process.pid)
     process.communicate(b"\n")
     return ready_s, weight_mib
 
 
-def _resident_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
+def _seconds_until(process: subprocess.Popen[bytes], said: bytes, began_s: float) -> float:
+    assert process.stdout is not None
+    while said not in (line := process.stdout.readline()):
+        assert line, f"it ended without a word of {said!r}"
+    return time.monotonic() - began_s
+
+
+def _tree_mib(pid: int) -> float:
+    """Resident memory of a process and all below it, a page that they share counted once.
+
+    What was forked shares anonymous and shared memory with its tree alone, so that proportional shares add up to it;
+    libraries on disk are shared with strangers as well, and count as the process with the most of them has them.
+    """
+    tree = [pid]
+    for member in tree:  # it grows on the way
+        tree += [child for child, parent in _parents().items() if parent == member]
+    own = sum(_kib(member, "smaps_rollup", name) for member in tree for name in ("Pss_Anon:", "Pss_Shmem:"))
+    return (own + max(_kib(member, "status", "RssFile:") for member in tree)) / 1024
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            found[int(status.parent.name)] = int(status.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return found
+
+
+def _kib(pid: int, file: str, name: str) -> int:
+    lines = Path(f"/proc/{pid}/{file}").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))

@@ -315,9 +315,10 @@ class ConfigError:
 
     path: str  # "camera.width_px"; empty for the file as a whole
     message: str
+    whole: str = "profile"  # what the file is
 
     def __str__(self) -> str:
-        return f"{self.path or 'profile'}: {self.message}"
+        return f"{self.path or self.whole}: {self.message}"
 
 
 _TOO_DEEP = ConfigError("", f"not TOML: nested more than {_DEEPEST} deep")

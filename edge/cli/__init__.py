@@ -11,6 +11,8 @@ from importlib import import_module
 
 import click
 
+from edge.cli.outlet import run_program
+
 COMMANDS = {
     "run": "edge.cli.run:run",
     "decode": "edge.cli.decode:decode",
@@ -64,4 +66,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run ``edge-scanner``. Exit 0 success, 1 the world said no, 2 usage."""
-    cli.main(prog_name="edge-scanner")
+    run_program(cli, "edge-scanner")

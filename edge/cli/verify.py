@@ -83,13 +83,16 @@ def verify(
 
 def _texts(tokens: tuple[str, ...]) -> Iterator[bytes]:
     """Yield the tokens byte for byte: a space can be part of one, a line's end cannot."""
-    if tokens != ("-",):
+    if "-" not in tokens:
         yield from (os.fsencode(token) for token in tokens)
         return
+    if len(tokens) > 1:
+        raise click.UsageError("- reads the tokens from standard input: give either - or tokens.")
+    line = None
     for line in sys.stdin.buffer:
-        text = line.removesuffix(b"\n").removesuffix(b"\r")
-        if text:
-            yield text
+        yield line.removesuffix(b"\n").removesuffix(b"\r")
+    if line is None:
+        raise click.UsageError("standard input is empty: give one token a line.")
 
 
 def _read_trust(path: Path, root_path: Path | None, now: Instant) -> TrustList:

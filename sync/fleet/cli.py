@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from edge.cli.outlet import run_program
+
 COMMANDS = {
     "keys": "sync.fleet.keys:keys",
     "trust-list": "sync.fleet.trust_list:trust_list",
@@ -50,4 +52,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run ``edge-fleet``. Exit 0 success, 1 the world said no, 2 usage."""
-    cli.main(prog_name="edge-fleet")  # click itself ends quietly when a reader has enough
+    run_program(cli, "edge-fleet")

@@ -16,6 +16,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge import log
+from edge.cli.outlet import run_program
 from edge.notify import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
@@ -221,11 +222,7 @@ cli.add_command(desk)
 
 def main() -> None:
     """Run ``edge-hub``. Exit 0 success, 1 the world said no, 2 usage."""
-    try:
-        cli.main(prog_name="edge-hub")
-    except BrokenPipeError:  # `edge-hub ledger | head`
-        sys.stderr.close()
-        sys.exit(0)
+    run_program(cli, "edge-hub")
 
 
 def _config(path: Path) -> HubConfig:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edge.config import ConfigError, Name
+from edge.config import ConfigError, Name, parse_toml
 
 
 class _Section(BaseModel):
@@ -98,11 +98,11 @@ class HubConfig(_Section):
 def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
     """Read the configuration. File names in it are relative to its folder."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(path.read_bytes())
     except OSError as error:
-        return [ConfigError("", f"{path} cannot be read: {error.strerror}")]
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return [ConfigError("", f"{path} is not TOML: {error}")]
+        return [ConfigError("", f"cannot be read: {error.strerror}", whole="configuration")]
+    if isinstance(document, ConfigError):
+        return [replace(document, whole="configuration")]
     try:
         config = HubConfig.model_validate(document)
     except ValidationError as error:

@@ -138,7 +138,7 @@ def test_verify_says_why_a_token_is_refused_and_exits_1(fleet):
 def test_verify_reads_one_token_a_line_and_no_space_is_lost(fleet):
     tokens = [line["token"] for line in issue(fleet, *PICKUP, "--count", 30)]
     assert any(" " in token for token in tokens)
-    lines = "\n".join(tokens) + "\r\n\n"
+    lines = "\n".join(tokens) + "\r\n"
     assert {result["result"] for result in verify(fleet, "-", input=lines)} == {"ok"}
     assert verify(fleet, "-", input=b"\xff\xfe\n", exit_code=1)[0]["result"] == "prefix_unknown"
 

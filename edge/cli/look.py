@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edge.cli.store import data_option
+from edge.cli.store import as_text, data_option
 from edge.store import exceptions as exception_store
 from edge.store import ledger as ledger_store
 from edge.store import orders as order_store
@@ -38,7 +38,7 @@ def ledger(data: Path, as_json: bool) -> None:
 @click.command()
 @data_option
 @_json
-@click.option("--order", help="Only this order's entitlements.")
+@click.option("--order", callback=as_text, help="Only this order's entitlements.")
 def orders(data: Path, as_json: bool, order: str | None) -> None:
     """List the entitlements that this device caches.
 
@@ -50,7 +50,9 @@ def orders(data: Path, as_json: bool, order: str | None) -> None:
 @click.command()
 @data_option
 @_json
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="At most this many events.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10**9), default=1000, show_default=True, help="At most this many events."
+)
 def outbox(data: Path, as_json: bool, limit: int) -> None:
     """List the events that the platform has not acknowledged, oldest first.
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from edge.cli.store import act, data_option
+from edge.cli.store import act, as_text, data_option
 from edge.standing import Asked
 from edge.store import reviews
 from edge.store.opening import open_for_reading
 from edge.store.store import StoreUnavailableError
 
-_reason = click.option("--reason", required=True, help="Why; it is kept and told to the platform.")
+_reason = click.option("--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform.")
 
 
 @click.command()
@@ -68,7 +68,7 @@ def list_reviews(data: Path, every: bool, as_json: bool) -> None:
 @review.command()
 @data_option
 @click.argument("ledger_id", type=click.IntRange(1))
-@click.option("--note", default="", help="What was looked at.")
+@click.option("--note", callback=as_text, default="", help="What was looked at.")
 def approve(data: Path, ledger_id: int, note: str) -> None:
     """Approve what another person scanned: it is final, and a parcel's door opens at the next scan.
 

@@ -16,6 +16,16 @@ from edge.store.floor import time_floor_s
 from edge.store.opening import open_for_work
 from edge.store.store import Store, StoreUnavailableError
 
+
+def as_text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """The callback of what is looked up or kept: a shell hands bytes that are no text on as surrogates."""
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        raise click.BadParameter("this is not text in UTF-8; copy it again") from error
+    return value
+
+
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),

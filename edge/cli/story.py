@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edge.cli.store import data_option
+from edge.cli.store import as_text, data_option
 from edge.store.opening import open_for_reading
 from edge.store.store import StoreUnavailableError
 from edge.story import Line, Story, story_of
@@ -19,7 +19,7 @@ from edge.story import Line, Story, story_of
 
 @click.command()
 @data_option
-@click.argument("order")
+@click.argument("order", callback=as_text)
 @click.option("--json", "as_json", is_flag=True, help="The whole story as one JSON object.")
 def story(data: Path, order: str, as_json: bool) -> None:
     """Tell all that happened to an order on this device: scans, redemptions, doors, reviews, cases, events.

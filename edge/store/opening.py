@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edge.store.salvage import Remains, carry_over, read_remains
-from edge.store.schema import NewerSchemaError, is_current, migrate
+from edge.store.schema import NewerSchemaError, is_current, lacks_tables, migrate
 from edge.store.store import (
     BUSY_TIMEOUT_S,
     FILE,
@@ -105,9 +105,14 @@ def _open_existing(folder: Path, *, read_only: bool) -> Store:
         raise StoreUnavailableError(f"{folder}: {error}") from error
     try:
         with store.read() as connection:
-            connection.execute("SELECT 1 FROM device").fetchone()
+            connection.execute("SELECT device_id FROM device").fetchone()
+            older = lacks_tables(connection)
     except sqlite3.Error as error:  # an empty file, or another program's database
+        store.close()
         raise StoreUnavailableError(f"{path} is not a scanner's store ({error})") from error
+    if older:
+        store.close()
+        raise StoreUnavailableError(f"{path} is of an older version: start edge-scanner once, then try again")
     return store
 
 

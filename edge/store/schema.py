@@ -283,6 +283,11 @@ def is_current(connection: sqlite3.Connection) -> bool:
     return _applied(connection) == [name for name, _ in STEPS]
 
 
+def lacks_tables(connection: sqlite3.Connection) -> bool:
+    """Whether an older program wrote it, or none of ours, so that what is asked for may not be there."""
+    return not {name for name, _ in STEPS} <= set(_applied(connection))
+
+
 class NewerSchemaError(Exception):
     """The store has migrations that this program does not know."""
 

@@ -2,14 +2,17 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
 
 from edge.cli import exceptions as exceptions_cli
 from edge.cli import look
+from edge.cli.story import story
 from edge.store import exceptions
 from edge.store.exceptions import ExceptionKind
 from tests.shop import NOON, code, deliver, open_at, order, redeemer
@@ -85,6 +88,45 @@ def test_without_a_readable_store_it_says_what_to_do_and_exits_1(tmp_path, comma
     assert result.exit_code == 1
     assert result.stderr.startswith("edge-scanner: ")
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        pytest.param("CREATE TABLE device (x)", "is not a scanner's store", id="another program's"),
+        pytest.param(
+            "CREATE TABLE device (x); CREATE TABLE _sqlite_migrations (x)", "is not a scanner's store", id="a likeness"
+        ),
+        pytest.param(
+            "CREATE TABLE device (device_id); CREATE TABLE _sqlite_migrations (id INTEGER, migration_set, name);"
+            "INSERT INTO _sqlite_migrations VALUES (1, 'edge-scanner', '0001_device')",
+            "an older version", id="an older program's",
+        ),
+    ],
+)  # fmt: skip
+def test_a_store_without_our_tables_is_named_for_what_it_is(tmp_path, command, tables, said):
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.executescript(tables)
+    result = run(command, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        pytest.param(look.outbox, ("--limit", "99999999999999999999"), id="a number beyond all measure"),
+        pytest.param(look.orders, ("--order", "\udcff"), id="a byte that is no text"),
+        pytest.param(story, ("\udcff",), id="a story of what is no text"),
+        pytest.param(exceptions_cli.exceptions, ("dispute", "1", "--cause", "\udcff"), id="a note of what is no text"),
+    ],
+)
+def test_an_argument_that_no_store_can_hold_is_refused_as_such(device, command, arguments):
+    where = () if command is exceptions_cli.exceptions else ("--data", device)
+    result = run(command, *where, *arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
 
 
 def test_looking_changes_nothing(device):

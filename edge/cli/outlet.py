@@ -25,6 +25,8 @@ def run_program(program: click.Command, name: str) -> None:
         except SystemExit as ending:
             code = ending.code
         sys.stdout.flush()
+    except KeyboardInterrupt:  # between click's own care and the end
+        _end(name, "stopped")
     except BrokenPipeError:
         _forget_output()
         sys.exit(0)

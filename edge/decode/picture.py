@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST_BYTES: Final = 256 << 20  # what the largest camera's raw frames come to, several times over
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -22,10 +24,7 @@ def load(path: Path) -> NDArray[np.uint8]:
 
     Orientation tags are ignored, so that places are in pixels of the file. What is transparent is paper white.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise UnreadablePictureError(error.strerror or "cannot be read") from error
+    data = np.frombuffer(_content(path), dtype=np.uint8)
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except cv2.error as error:
@@ -33,6 +32,20 @@ def load(path: Path) -> NDArray[np.uint8]:
     if picture is None:
         raise UnreadablePictureError("not a picture, or damaged")
     return _grey(picture)
+
+
+def _content(path: Path) -> bytes:
+    """The bytes of a file. A device or a pipe may never end, nor even open: it is not waited for."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UnreadablePictureError("not a file")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        raise UnreadablePictureError(getattr(error, "strerror", None) or "cannot be read") from error
+    if len(content) > LARGEST_BYTES:
+        raise UnreadablePictureError(f"larger than {LARGEST_BYTES >> 20} MiB")
+    return content
 
 
 def hush() -> None:
@@ -58,7 +71,8 @@ def _grey(picture: NDArray[Any]) -> NDArray[np.uint8]:
         depth = picture
     else:  # 16 bits a channel, or floats from 0 to 1
         full = 65535.0 if picture.dtype == np.uint16 else 1.0
-        depth = np.asarray(np.clip(picture * (255.0 / full), 0, 255), dtype=np.uint8)
+        scaled = np.nan_to_num(picture * (255.0 / full), nan=255.0)  # what is no number is paper
+        depth = np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
     if depth.ndim == 2:
         return depth
     if depth.shape[2] == 4:

@@ -87,8 +87,8 @@ def issue(
     except BrokenPipeError:  # whoever read the lines has enough; click ends quietly
         raise
     except OSError as error:
-        what = "standard output" if error.filename is None else error.filename
-        raise click.ClickException(f"cannot write {what}: {error.strerror}.") from None
+        target = "standard output" if error.filename is None else error.filename
+        raise click.ClickException(f"cannot write {target}: {error.strerror}.") from None
 
 
 def _window(kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int) -> tuple[int, int]:

@@ -151,6 +151,8 @@ def test_leave_is_for_one_redemption(store):
     with Authority(store, ClaimResult.GRANTED) as authority:
         assert [scan(store, claims, STRICT).reason for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
     assert len(set(authority.asked)) == 2
+    with store.read() as connection:
+        assert connection.execute("SELECT DISTINCT spent FROM claim").fetchall() == [(1,)]
     assert scan(store, code(), STRICT).reason is Verdict.NEEDS_ONLINE
 
 

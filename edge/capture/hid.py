@@ -86,4 +86,5 @@ def _input_device() -> Callable[[str], Any]:
         import evdev
     except ImportError as error:
         raise EngineError(f"{_INSTALL} ({error})") from error
-    return evdev.InputDevice
+    opener: Callable[[str], Any] = evdev.InputDevice  # named: where evdev is not installed it has no type
+    return opener

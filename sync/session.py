@@ -144,6 +144,11 @@ class Session:
         self._in_flight.add(info.mid)
         return True
 
+    def fileno(self) -> int | None:
+        """The socket to wait for, for whoever runs many sessions in one loop; None while there is none."""
+        sock = self._client.socket() if self._client is not None else None
+        return None if sock is None else sock.fileno()
+
     def ask_retained(self) -> None:
         """Subscribe again, so that the broker sends once more what it retains."""
         if self._client is not None and self._ready:

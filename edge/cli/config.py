@@ -54,6 +54,7 @@ def show(file: Path, data: Path, as_json: bool) -> None:
         "state": str(state.phase),
         "hash": running.digest,
         "problem": running.problem,
+        "profile_invalid": running.invalid,
         "errors": [f"{wrong.path}: {wrong.message}" if wrong.path else wrong.message for wrong in state.wrong],
     }
     profile = running.profile.model_dump(mode="json", exclude_none=True)

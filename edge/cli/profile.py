@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from edge.config import Profile, parse_profile
+from edge.config import ConfigError, Profile, parse_profile
 
 
 def read_profile(file: Path) -> Profile:
@@ -23,6 +23,20 @@ def read_profile(file: Path) -> Profile:
     outcome = parse_profile(text)
     if isinstance(outcome, Profile):
         return outcome
-    for problem in outcome:
-        click.echo(f"{file}: {problem}", err=True)
-    sys.exit(1)
+    raise _stopped(file, outcome)
+
+
+def read_running(file: Path, data: Path) -> Profile:
+    """Return what the device is to run on. Prints every error and exits 1 when it cannot run at all."""
+    from edge.settings.running import Running, load_running  # not for commands that have no device
+
+    running = load_running(file, data)
+    if isinstance(running, Running):
+        return running.profile
+    raise _stopped(file, running)
+
+
+def _stopped(file: Path, errors: list[ConfigError]) -> SystemExit:
+    for error in errors:
+        click.echo(f"{file}: {error}", err=True)
+    return SystemExit(1)

@@ -48,10 +48,10 @@ def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bo
     """Scan until told to stop. True: a new process is needed."""
     from edge import log
     from edge.bootstrap import build_parts, build_scanner
-    from edge.cli.profile import read_profile
+    from edge.cli.profile import read_running
     from edge.settings.shifts import ConfigurationError, Shifts
 
-    profile = read_profile(file)
+    profile = read_running(file, data)
     logger = log.configure(device=profile.device.id)
     shifts = Shifts(
         file=file,

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edge.config import Profile, parse_profile
+from edge.config import ConfigError, Profile, parse_profile
 from edge.devices.lock import GpioLock
 from edge.devices.pins import PinsUnavailableError, open_pin_factory
 from edge.ports import LockError
@@ -39,13 +39,15 @@ def main(path: Path, data: Path | None) -> None:
 
     Example: python -m edge.devices.release --profile /etc/edge-scanner/profile.toml
     """
+    running = load_running(path, data) if data is not None else None
     try:
         profile = parse_profile(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise click.ClickException(f"{path} cannot be read: {error}") from error
+        profile = [ConfigError("", f"cannot be read: {error}")]
+    if isinstance(profile, list) and isinstance(running, Running):
+        profile = running.profile  # what the scanner ran on, too
     if not isinstance(profile, Profile):
         raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
-    running = load_running(path, data) if data is not None else None
     pushed = [running.profile] if isinstance(running, Running) and running.profile.locker != profile.locker else []
     on_pins = [one for one in (profile, *pushed) if one.locker.compartments and one.locker.driver != "board"]
     if not on_pins:

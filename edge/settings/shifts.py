@@ -26,7 +26,7 @@ from edge.enrolment.identity import UNENROLLED
 from edge.ports import Frame
 from edge.settings import state as states
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import Running, load_running
+from edge.settings.running import Running, keep_good, load_running
 from edge.settings.state import Phase, State, Wrong
 from edge.settings.watch import EQUIPMENT, WHO, Watch
 
@@ -78,7 +78,7 @@ class Shifts:
     def run(self, stop: threading.Event) -> bool:
         """Scan until ``stop`` is set or nothing more comes. True: only a new process can help.
 
-        Raises ConfigurationError when even the shipped profile cannot be used.
+        Raises ConfigurationError when neither the shipped profile nor one before it can be used.
         """
         self._count_start()
         running = self._load()
@@ -143,6 +143,12 @@ class Shifts:
         running = load_running(self.file, self.data)
         if isinstance(running, list):
             raise ConfigurationError(running)
+        if running.invalid:
+            self.log.error("profile_invalid", detail=running.invalid)
+        try:
+            keep_good(self.file, self.data)
+        except OSError as error:
+            self.log.error("settings_not_kept", detail=str(error))
         if running.damage:
             self.log.error("identity_damaged", detail=running.damage)
         if running.problem:

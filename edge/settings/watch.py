@@ -88,6 +88,7 @@ class Watch:
         damage = identity_damage(self._data) or None if self._running.damage else None
         daemon.supervisor.note_problem("blocked_device", blocked)
         daemon.supervisor.note_problem("identity_damaged", damage)
+        daemon.supervisor.note_problem("profile_invalid", self._running.invalid or None)
         why = blocked or damage
         if why is not None and not isinstance(daemon.gate, BlockedGate):
             daemon.gate = BlockedGate(why)

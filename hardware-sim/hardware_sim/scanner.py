@@ -24,7 +24,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edge import log
 from edge.bootstrap import OpenCamera, Parts, build_parts, build_scanner, camera_opener
-from edge.cli.profile import read_profile
+from edge.cli.profile import read_running
 from edge.config import Camera, Profile
 from edge.decode.nursery import Nursery
 from edge.decode.picture import load
@@ -128,7 +128,7 @@ def scan(
 @click.option("--real-camera", is_flag=True, help="use the profile's camera, not the simulated one")
 def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
-    profile = read_profile(file)
+    profile = read_running(file, data)
     opener = camera_opener(profile.camera) if real_camera else None
     with Nursery() as nursery:  # before there are threads
         logger = log.configure(device=profile.device.id)

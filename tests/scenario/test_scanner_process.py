@@ -147,6 +147,18 @@ def test_a_wrong_profile_is_named_with_its_path_and_no_traceback(tmp_path, conte
         assert "Traceback" not in done.stderr
 
 
+def test_a_profile_made_wrong_after_it_worked_is_a_named_problem_and_the_device_scans_on(town, start):
+    start(town).line("started")
+    town.profile.write_text("nonsense =")
+    scanner = start(town)
+    assert "not TOML" in scanner.line("profile_invalid")["detail"]
+    scanner.line("started")
+    until_s = time.monotonic() + 20
+    while "profile_invalid" not in (problems := json.loads((town.data / "health.json").read_text())["problems"]):
+        assert time.monotonic() < until_s, problems
+        time.sleep(0.1)
+
+
 def test_a_good_profile_passes_the_check(town):
     done = subprocess.run([program("edge-scanner"), "config", "check", str(town.profile)], check=False)
     assert done.returncode == 0

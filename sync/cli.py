@@ -86,6 +86,8 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     roots = load_roots(Path(profile.trust.roots_file))
     log.configure()
     logger = structlog.get_logger().bind(process="edge-sync", dev=profile.device.id)
+    if running.invalid:
+        logger.error("profile_invalid", detail=running.invalid)
     if running.damage:
         logger.error("identity_damaged", detail=running.damage)
         return wait_for_identity(

@@ -1,0 +1,97 @@
+"""A refused write-off is tried again from its case: by the claims that were believed then and the lists of now."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edge.config import Profile, load_profile
+from edge.entitlement import OrderStatus
+from edge.instant import Instant
+from edge.operators.roles import Role
+from edge.retry import Retry
+from edge.staff import Done
+from edge.store import documents, exceptions, ledger
+from edge.store.exceptions import ExceptionKind, raise_case
+from edge.token.claims import Kind
+from edge.token.purpose import Purpose
+from edge.verdict import Verdict
+from tests.shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
+from tests.sync_platform import Keys
+from tests.unit.test_staff import sign_in, staff
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def field(tmp_path, keys):
+    """A device that refused a voucher because its order was not ready; a case of it is open, and a supervisor there."""
+    now = Instant(unix_s=int(time.time()))
+    store = open_at(tmp_path, now_s=now.unix_s)
+    (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
+    profile = load_profile({
+        "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"}, "trust": {"roots_file": str(tmp_path / "roots.cbor")},
+    })  # fmt: skip
+    assert isinstance(profile, Profile), profile
+    trust = documents.TRUST_LIST
+    documents.put(store, name=trust, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now)
+    kid = keys.signer(Purpose.TOKEN).public.kid
+    status = {"name": documents.status_list(kid), "issued_at_s": now.unix_s, "now": now}
+    documents.put(store, version=1, raw=keys.status_list(1), **status)
+
+    def refused(kind=Kind.WRITE_OFF):
+        claims = code(
+            kid=kid, kind=kind, status_index=7, issuer=keys.fleet.issuer, not_before_s=now.unix_s - 60,
+            expires_at_s=now.unix_s + 3600,
+        )  # fmt: skip
+        deliver(store, order(claims, status=OrderStatus.PAID), now=now)
+        assert redeemer(store).redeem(claims, now).reason is Verdict.NOT_READY
+        with store.transaction() as connection:
+            case = raise_case(connection, ExceptionKind.DATA_ERROR, cause="x", tried="y", now=now, cti=claims.cti)
+        return claims, case
+
+    def revoke():
+        documents.put(store, version=2, raw=keys.status_list(2, revoked=[7]), **status)
+
+    sign_in(store, now=now)
+    retry = Retry(staff(store), profile)
+    yield SimpleNamespace(store=store, now=now, retry=retry, refused=refused, revoke=revoke)
+    store.close()
+
+
+def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
+    claims, case = field.refused()
+    assert field.retry.write_off(case, field.now).done is Done.STILL_REFUSED
+    deliver(field.store, order(claims), now=field.now)
+    assert field.retry.write_off(case, field.now).done is Done.DONE
+    (row,) = ledger.rows(field.store)
+    (settled,) = exceptions.cases(field.store)
+    assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (claims.cti, "ann", "retried", "ann")
+    assert field.retry.write_off(case, field.now).done is Done.ALREADY
+
+
+def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
+    claims, case = field.refused()
+    deliver(field.store, order(claims), now=field.now)
+    late = Instant(unix_s=field.now.unix_s + 3600)
+    assert field.retry.write_off(case, late).detail.startswith("expired")
+    field.revoke()
+    assert field.retry.write_off(case, field.now).detail.startswith("revoked")
+    assert ledger.count(field.store) == 0
+
+
+def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(field):
+    _, case = field.refused(Kind.PICKUP)
+    assert field.retry.write_off(case, field.now).done is Done.NOT_THIS_KIND
+    with field.store.transaction() as connection:
+        bare = raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now, cti=bytes(16))
+    assert field.retry.write_off(bare, field.now).done is Done.NOT_FOUND
+
+
+def test_only_a_supervisor_retries(field):
+    _, case = field.refused()
+    sign_in(field.store, role=Role.OPERATOR, now=field.now)
+    assert field.retry.write_off(case, field.now).done is Done.OPERATOR_FORBIDDEN

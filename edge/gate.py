@@ -52,7 +52,7 @@ class Gate:
             policy=self._policy,
         )
         if isinstance(opened, Refusal):
-            return self._redeemer.refuse(opened, now, decode_ms=decode_ms)
+            return self._redeemer.refuse(opened, now, decode_ms=decode_ms, content=content)
         if opened.kind is Kind.OPERATOR and self._desk is not None:
             return _show(self._desk, opened, now, decode_ms)
         return self._redeemer.redeem(opened, now, decode_ms=decode_ms)

@@ -15,6 +15,7 @@ import structlog
 
 from edge import log
 from edge.anchors import Anchors, load_roots
+from edge.cli.outlet import run_program
 from edge.clock import WallClock
 from edge.config import Profile
 from edge.freshness import staleness
@@ -113,7 +114,7 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
 
 def main() -> None:
     """Run ``edge-sync``. Exit 0 success, 1 the world said no, 2 usage."""
-    cli.main(prog_name="edge-sync")
+    run_program(cli, "edge-sync")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ EFFECTS = {
 EFFECTFUL_BUILTINS = {"open", "print", "input"}
 PURE = (
     "edge.token", "edge.decision", "edge.verdict", "edge.entitlement", "edge.instant", "edge.config", "edge.rules",
-    "edge.operators.roles", "edge.case", "edge.authority", "edge.going_on", "edge.saga", "edge.standing", "edge.facts", "sync.wire",
+    "edge.operators.roles", "edge.case", "edge.authority", "edge.going_on", "edge.saga", "edge.standing", "edge.facts",
+    "sync.wire",
 )  # fmt: skip
 
 

@@ -225,7 +225,7 @@ class Hub:
         self._queue(authority.id, Down.RESPONSE, wire.encode(leases.answer(request, given, self._claim_signer)))
 
     def _site(self, dev: str) -> str | None:
-        return self._site_of.get(dev) or (self._office.site_of(dev) if self._office is not None else None)
+        return self._site_of.get(dev) if self._office is None else self._office.site_of(dev)
 
     def _status(self, connection: Any, dev: str, status: Status) -> None:
         if ingest.note_status(connection, status, self._now_s()):

@@ -256,7 +256,9 @@ def test_the_commands_say_what_is_wrong_without_a_traceback(platform, tmp_path):
         (["edge-sync", "run", "--profile", "/nowhere.toml"], "cannot be read"),
         (["edge-sync", "run", "--profile", str(tmp_path / "no-mqtt.toml"), "--data", str(tmp_path)], "[mqtt]"),
     ]:
-        done = subprocess.run([str(BIN / command[0]), *command[1:]], check=False, capture_output=True, text=True, timeout=30)
+        done = subprocess.run(
+            [str(BIN / command[0]), *command[1:]], check=False, capture_output=True, text=True, timeout=30
+        )
         assert done.returncode == 1, command
         assert word in done.stderr
         assert "Traceback" not in done.stderr

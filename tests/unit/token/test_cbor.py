@@ -141,7 +141,8 @@ def test_cbor2_would_have_let_it_through(encoded):
 
 @pytest.mark.parametrize(
     "text",
-    ["a201020301", "a1190001f6", "bf0102ff", "a201020103", "a101fb3ff0000000000000ff", "a10118", "a120f4", "8101", "c249010000000000000000"],
+    ["a201020301", "a1190001f6", "bf0102ff", "a201020103", "a101fb3ff0000000000000ff",
+     "a10118", "a120f4", "8101", "c249010000000000000000"],
 )  # fmt: skip
 def test_the_quick_reader_of_pages_refuses_as_the_strict_one_does(text):
     """Keys out of order, a long integer, an open end, a key twice, more behind the item, cut short, ..."""

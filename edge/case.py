@@ -115,8 +115,11 @@ def no(verdict: Verdict, detail: str) -> Decision:
 def operator_fault(case: Case) -> Decision | None:
     """Whoever is signed in must have the right; and for some kinds somebody must be."""
     if case.operator is None:
+        required = case.policy.operator_required_kinds
+        if not required:
+            return None
         kind = case.claims.kind.code
-        if kind in case.policy.operator_required_kinds:
+        if kind in required:
             return no(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
         return None
     if not may(case.operator.role, Act.REDEEM):

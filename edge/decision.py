@@ -62,10 +62,10 @@ def _site(case: Case) -> Decision | None:
         return no(Verdict.WRONG_SITE, f"homed on device {order.home_device}")
     if order.home_device is None and order.home_site != here.site_id:
         return no(Verdict.WRONG_SITE, f"homed on site {order.home_site}")
+    if case.claims.kind is not Kind.PICKUP:
+        return None
     strangers = [name for name in order.compartments if name not in here.compartments]
-    if case.claims.kind is Kind.PICKUP and strangers:
-        return no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
-    return None
+    return no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device") if strangers else None
 
 
 def _kind(case: Case) -> Decision | None:
@@ -90,6 +90,10 @@ def _status(case: Case) -> Decision | None:
     if order is None:
         return None
     match order.status:
+        case OrderStatus.READY | OrderStatus.SHIPPED:
+            if case.claims.kind is Kind.PICKUP and case.place.compartments and not order.compartments:
+                return no(Verdict.NOT_READY, "the parcel is in no compartment yet")
+            return None
         case OrderStatus.CANCELLED:
             return no(Verdict.ORDER_CANCELLED, "the order was cancelled")
         case OrderStatus.REFUNDED:
@@ -98,10 +102,6 @@ def _status(case: Case) -> Decision | None:
             return no(Verdict.NOT_PAID, "the order is not paid in full")
         case OrderStatus.PAID:
             return no(Verdict.NOT_READY, "the order is paid and not yet ready")
-        case OrderStatus.READY | OrderStatus.SHIPPED:
-            if case.claims.kind is Kind.PICKUP and case.place.compartments and not order.compartments:
-                return no(Verdict.NOT_READY, "the parcel is in no compartment yet")
-            return None
         case _:
             assert_never(order.status)
 

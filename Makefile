@@ -26,7 +26,7 @@ bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)
 
 prove: setup  ## the long proofs: fuzzing, stateful properties at length, the model checks, fault tests
-	@.ci/system-packages spin
+	@.ci/system-packages spin gcc
 	$(PY) -m pytest -m "slow or not slow" --timeout=1800 $(ARGS)
 
 deb:  ## a Debian package of this commit in build/deb (RELEASE=trixie ARCH=arm64 for another machine's)

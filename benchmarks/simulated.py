@@ -7,10 +7,10 @@ and ``end``. Each is answered with one line of JSON. Times are of the system's m
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import select
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ from sync.wire import Ack, Event
 
 RESEND_S = 5.0
 IDLE_STEP_S, DIAL_STEP_S = 1.0, 0.03  # how often a device is stepped that nothing came for
+COMMANDS = io.FileIO(0, closefd=False)  # unbuffered: it is waited for
+DIALLING = 5  # of a part at once, where it is not a storm
 MOST_DEVICES = 300  # a process: paho waits with select(), which knows 1,024 files
 
 
@@ -92,12 +94,12 @@ class Device:
 
 def main() -> None:
     """Serve commands until ``end``."""
-    said = json.loads(sys.stdin.readline())
+    said = json.loads(COMMANDS.readline())
     devices = [_device(Endpoint(**endpoint), said["tenant"]) for endpoint in said["endpoints"]]
-    for line in sys.stdin:
+    while line := _command(devices):
         match line.split():
             case ["connect"]:
-                _answer(_until(devices, lambda device: device.session.connected))
+                _answer(_connect(devices))
             case ["tell", events]:
                 for device in devices:
                     device.tell(int(events), time.monotonic())
@@ -116,20 +118,43 @@ def _device(endpoint: Endpoint, tenant: str) -> Device:
     return Device(endpoint.client_id, tenant, Session(endpoint, filters, uniform=random.uniform), epoch)
 
 
-def _turn(devices: list[Device], due: dict[str, float]) -> None:
-    """Step those that something came for, and each of the others at times."""
+def _turn(devices: list[Device], due: dict[str, float], *, commands: bool = False) -> bool:
+    """Step those that something came for, and each of the others at times. True when a command has come."""
     files = {number: device for device in devices if (number := device.session.fileno()) not in (None, -1)}
     poll = select.poll()
     for number in files:
         poll.register(number, select.POLLIN)
-    ready = [files[number].name for number, _ in poll.poll(20)]
+    if commands:
+        poll.register(COMMANDS, select.POLLIN)
+    ready = [number for number, _ in poll.poll(20)]
     now_s = time.monotonic()
-    for name in ready:
-        due[name] = 0.0
+    for number in ready:
+        if number in files:
+            due[files[number].name] = 0.0
     for device in devices:
         if now_s >= due.get(device.name, 0.0):
             device.step(now_s)
             due[device.name] = now_s + (IDLE_STEP_S if device.session.connected else DIAL_STEP_S)
+    return commands and COMMANDS.fileno() in ready
+
+
+def _command(devices: list[Device]) -> str:
+    """The next line of the standard input; meanwhile the devices live on."""
+    up = [device for device in devices if device.attempts]
+    due: dict[str, float] = {}
+    while not _turn(up, due, commands=True):
+        pass
+    return COMMANDS.readline().decode()
+
+
+def _connect(devices: list[Device]) -> dict[str, Any]:
+    """A few at a time: this is no storm."""
+    began = time.monotonic()
+    due: dict[str, float] = {}
+    while not all(device.session.connected for device in devices):
+        waiting = [device for device in devices if not device.session.connected]
+        _turn([device for device in devices if device.session.connected] + waiting[:DIALLING], due)
+    return {"began": began, "ended": time.monotonic()}
 
 
 def _until(devices: list[Device], done: Callable[[Device], bool]) -> dict[str, Any]:

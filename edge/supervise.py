@@ -242,6 +242,7 @@ class Supervisor:
             "camera": {**asdict(status), "state": status.state.value},
             "decoder": {name: asdict(count) for name, count in self._decoder.counts.items()},
             "hint": self._advice,
+            "lists": self._lists(),
             "scans": self._scans,
             "outbox": self._backlog(),
         }
@@ -252,6 +253,12 @@ class Supervisor:
         self._notify(f"STATUS={self._health.state}" + "".join(f"; {name}" for name in self._health.problems))
         if not stuck:
             self._notify("WATCHDOG=1")
+
+    def _lists(self) -> dict[str, int]:
+        """What verification rests on: the trust list's version, and how many status lists there are."""
+        if self._anchors is None:
+            return {"trust_list": 0, "status_lists": 0}
+        return {"trust_list": self._anchors.trust.version, "status_lists": len(self._anchors.status)}
 
     def _backlog(self) -> dict[str, Any] | None:
         if self._store is None:

@@ -136,12 +136,13 @@ class Stage:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def wait_until(self, what: str, *, problem: str = "", waiting: int = 0) -> None:
-        """Wait until the scanner's health shows no ``problem`` and an outbox of ``waiting``. Raises StageError."""
+        """Wait until the scanner has its lists, no ``problem`` and an outbox of ``waiting``. Raises StageError."""
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             health = self.health()
             outbox = health.get("outbox") or {}
-            if health and problem not in health["problems"] and outbox.get("pending") == waiting:
+            listed = bool(health) and health["lists"]["status_lists"] > 0
+            if listed and problem not in health["problems"] and outbox.get("pending") == waiting:
                 return
             for process in (self.broker, self.hub, self.sync):
                 process.check()

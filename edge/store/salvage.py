@@ -1,7 +1,7 @@
-"""What a broken store still tells: what was honoured, and what the platform was not yet told.
+"""What a broken store still tells: what was honoured, what the platform was not yet told, and wrong PINs.
 
-It is carried into the store that takes its place, so that once stays once (law 3) and
-nothing is lost that could be read (law 2). Old epochs keep their names and numbers.
+It is carried into the store that takes its place, so that once stays once (law 3), nothing is lost that could
+be read (law 2), and breaking a store gives nobody new tries at a PIN. Old epochs keep their names and numbers.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ _COLUMNS = {
     "outbox": ("epoch_no", "seq", "id", "type", "body", "at_s", "trust", "rejected", "rejected_s"),
     "ledger": ("id", "cti", "use_no", "reverses", "order_id", "kind", "units", "amount_minor", "currency", "verdict",
                "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq"),
+    "review": ("ledger_id", "state", "opened_s", "decided_s", "decided_by", "reason"),
+    "pin_attempt": ("operator_id", "failures", "locked_until_s"),
 }  # fmt: skip
 
 

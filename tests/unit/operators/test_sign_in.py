@@ -16,10 +16,11 @@ from edge.operators.register import OperatorEntry, OperatorList
 from edge.operators.roles import MAY, Act, Role, may
 from edge.operators.session import current_session, session_in
 from edge.operators.sign_in import SHOWN_S, Badge, Desk
-from edge.store import journal, ledger, orders, outbox
+from edge.store import journal, ledger, orders, outbox, schema
+from edge.store.opening import StoreState, open_store
 from edge.token.claims import Kind
 from edge.verdict import Verdict
-from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+from tests.shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
 
 PIN, OTHER_PIN = "602214", "299792"
 HASHES = {PIN: hash_pin(PIN), OTHER_PIN: hash_pin(OTHER_PIN)}
@@ -145,6 +146,23 @@ def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path
     assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
     assert sign_in(again, now=at(-DAY_S // 2)).reason is SignIn.OPERATOR_LOCKED_OUT
     again.store.close()
+
+
+def test_a_store_that_is_put_aside_gives_nobody_new_tries_at_a_pin(desk, tmp_path):
+    for _ in range(5):
+        sign_in(desk, pin="111112")
+    for _ in range(3):
+        sign_in(desk, "sven", "111112")
+    put_aside = f"INSERT INTO {schema.TABLE} (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+    desk.store.connection().execute(put_aside)
+    desk.store.close()
+    opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
+    assert opened.state is StoreState.QUARANTINED
+    again = dataclasses.replace(desk, store=opened.store)
+    assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
+    reasons = [sign_in(again, "sven", "111112").reason for _ in range(2)]
+    assert reasons == [SignIn.PIN_WRONG, SignIn.OPERATOR_LOCKED_OUT]
+    opened.store.close()
 
 
 def test_a_power_cut_while_the_pin_is_checked_gives_no_free_try(desk, monkeypatch):

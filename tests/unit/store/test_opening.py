@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge.store import exceptions, ledger, opening, outbox, schema
+from edge.store import exceptions, ledger, opening, outbox, reviews, schema
 from edge.store.opening import StoreState, open_store
 from edge.store.store import FILE, LOCK, SUSPECT, quarantines
 from edge.verdict import Verdict
@@ -133,6 +133,16 @@ def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(use
     assert outbox.current_epoch(after)[0] != event.epoch
     assert outbox.settle(after, epoch=event.epoch, through_seq=event.seq) is outbox.Settled.SETTLED
     assert outbox.pending(after) == []
+
+
+def test_what_waits_for_a_second_person_still_waits_in_the_new_store(tmp_path):
+    store, claims = open_at(tmp_path), code()
+    deliver(store, order(claims, review=True))
+    assert redeemer(store).redeem(claims, NOON).reason is Verdict.ACCEPTED_PENDING_REVIEW
+    before = reviews.reviews(store)
+    store.connection().execute(FROM_THE_FUTURE)
+    store.close()
+    assert reviews.reviews(reopen(tmp_path).store) == before != []
 
 
 def test_a_start_under_another_name_leaves_the_store_alone_and_honours_nothing(used):

@@ -38,6 +38,7 @@ class GpioDoorSensor:
             contact = self._contacts[name] = DigitalInputDevice(pin, pull_up=True, pin_factory=pin_factory)
             contact.when_activated = lambda: self._edge(name, low=True)
             contact.when_deactivated = lambda: self._edge(name, low=False)
+            self._edge(name, low=bool(contact.value))  # it may stand open already
         except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
             self.problems[name] = f"contact of {name} on pin {pin}: {error}: check the pins in the profile"
 

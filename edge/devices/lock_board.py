@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,12 +35,16 @@ class _Board:
     raw: int | None = None  # its last answer
     settled: int = 0  # bit by bit, what two answers in a row agreed on
     answers: int = 0  # in a row
+    believed: int | None = None  # the last ``settled`` that two answers stand behind, of before a silence too
     at_s: float = 0.0
     problem: str = ""
 
 
 class LockBoards:
-    """Implements ``Lock`` and ``DoorSensor``. A board that is away is a named problem, and is found when it is back."""
+    """Implements ``Lock``, ``DoorSensor`` and ``CountsOpenings``.
+
+    A board that is away is a named problem, and is found when it is back.
+    """
 
     def __init__(self, section: Locker) -> None:
         """``section``: one with driver "board". Returns at once; nothing need be plugged in."""
@@ -50,6 +55,7 @@ class LockBoards:
         self._closed_bit = int(section.board.closed_is_one)
         self._line = SerialLine(section.board.port, section.board.baud)
         self._boards = {address: _Board() for address, _ in self._places.values()}
+        self._openings: Counter[str] = Counter()
         self._one_at_a_time = threading.Lock()
         self._closing = threading.Event()
         self._looked = threading.Event()  # every board has settled, or is known to be silent
@@ -98,6 +104,10 @@ class LockBoards:
             return None
         return board.settled >> (lock - 1) & 1 != self._closed_bit
 
+    def openings(self, compartment: str) -> int:
+        """How often the door stood open, and was closed again, since the start; counted from two answers each."""
+        return self._openings[compartment]
+
     def close(self) -> None:
         """Wait for a pulse in progress, stop asking, release the port. Safe to call twice."""
         self._closing.set()
@@ -124,6 +134,17 @@ class LockBoards:
         board.settled = before & changed | bits & ~changed
         board.raw, board.at_s = bits, time.monotonic()
         board.answers += 1
+        if board.answers > 1:
+            self._count(address, board)
+
+    def _count(self, address: int, board: _Board) -> None:
+        """Notice the doors that stood open when the board was last believed, and are closed."""
+        before = board.settled if board.believed is None else board.believed
+        shut = (before ^ board.settled) & (board.settled if self._closed_bit else ~board.settled)
+        self._openings.update(
+            name for name, (at, lock) in self._places.items() if at == address and shut >> (lock - 1) & 1
+        )
+        board.believed = board.settled
 
     def _ask(self, address: int) -> int | None:
         """Ask for the state, again when no whole answer comes. None: silent, and ``problem`` says how."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 
@@ -31,7 +32,9 @@ class Doors:
         self._lock = threading.Lock()
         self._opened_at: dict[str, float | None] = dict.fromkeys(compartments)
         self._failures: dict[str, set[Failure]] = {name: set() for name in self._opened_at}
+        self._said: dict[str, bool | None] = dict.fromkeys(self._opened_at, False)
         self.openings: list[str] = []  # each time a door sprang open
+        self.watchers: list[Callable[[str], None]] = []  # each is told when a door's contact has changed
 
     @property
     def names(self) -> frozenset[str]:
@@ -40,17 +43,17 @@ class Doors:
 
     def fail(self, compartment: str, failure: Failure) -> None:
         """Break something."""
-        with self._lock:
+        with self._changing(compartment):
             self._failures[compartment].add(failure)
 
     def repair(self, compartment: str) -> None:
         """Mend all that is wrong with this door."""
-        with self._lock:
+        with self._changing(compartment):
             self._failures[compartment].clear()
 
     def energise(self, compartment: str) -> None:
         """Current flows through the lock's coil."""
-        with self._lock:
+        with self._changing(compartment):
             jammed = self._failures[compartment] & {Failure.STUCK_CLOSED, Failure.NO_OPEN}
             if not jammed and not self._stands_open(compartment):
                 self._opened_at[compartment] = time.monotonic()
@@ -58,7 +61,7 @@ class Doors:
 
     def close_door(self, compartment: str) -> None:
         """A person pushes the door shut, unless it was LEFT_OPEN."""
-        with self._lock:
+        with self._changing(compartment):
             if Failure.LEFT_OPEN not in self._failures[compartment]:
                 self._opened_at[compartment] = None
 
@@ -69,15 +72,29 @@ class Doors:
 
     def contact(self, compartment: str) -> bool | None:
         """What the door's contact says: True open, False closed, None unreadable."""
+        with self._changing(compartment):
+            return self._contact(compartment)
+
+    @contextmanager
+    def _changing(self, compartment: str) -> Iterator[None]:
+        """Alone with the doors; who watches is told afterwards if the contact of this one has changed."""
         with self._lock:
-            failures = self._failures[compartment]
-            if Failure.SENSOR_NONE in failures:
-                return None
-            if Failure.SENSOR_STUCK_OPEN in failures:
-                return True
-            if Failure.SENSOR_STUCK_CLOSED in failures:
-                return False
-            return self._stands_open(compartment)
+            yield
+            before, self._said[compartment] = self._said[compartment], self._contact(compartment)
+            changed = before is not self._said[compartment]
+        if changed:
+            for watcher in self.watchers:
+                watcher(compartment)
+
+    def _contact(self, compartment: str) -> bool | None:
+        failures = self._failures[compartment]
+        if Failure.SENSOR_NONE in failures:
+            return None
+        if Failure.SENSOR_STUCK_OPEN in failures:
+            return True
+        if Failure.SENSOR_STUCK_CLOSED in failures:
+            return False
+        return self._stands_open(compartment)
 
     def _stands_open(self, compartment: str) -> bool:
         opened_at = self._opened_at[compartment]

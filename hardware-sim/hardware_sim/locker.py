@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 from edge.ports import LockError
@@ -10,7 +11,7 @@ from hardware_sim.doors import Doors
 
 
 class SimLocker:
-    """Implements ``Lock`` and ``DoorSensor`` on one object. Breaks through ``doors.fail``."""
+    """Implements ``Lock``, ``DoorSensor`` and ``CountsOpenings`` on one object. Breaks through ``doors.fail``."""
 
     def __init__(self, compartments: Iterable[str] = (), *, pulse_s: float = 0.0, doors: Doors | None = None) -> None:
         self.doors = doors or Doors(compartments)
@@ -19,6 +20,9 @@ class SimLocker:
         self._energised: str | None = None
         self._one_at_a_time = threading.Lock()
         self._closing = threading.Event()
+        self._stood_open = {name for name in self.doors.names if self.doors.contact(name)}
+        self._openings: Counter[str] = Counter()
+        self.doors.watchers.append(self._noticed)
 
     @property
     def energised(self) -> frozenset[str]:
@@ -48,6 +52,18 @@ class SimLocker:
     def is_open(self, compartment: str) -> bool | None:
         """What the contact says; None for an unknown compartment."""
         return self.doors.contact(compartment) if compartment in self.doors.names else None
+
+    def openings(self, compartment: str) -> int:
+        """How often the door stood open, and was closed again, since the start."""
+        return self._openings[compartment]
+
+    def _noticed(self, compartment: str) -> None:
+        is_open = self.doors.contact(compartment)
+        if is_open:
+            self._stood_open.add(compartment)
+        elif is_open is False and compartment in self._stood_open:
+            self._stood_open.remove(compartment)
+            self._openings[compartment] += 1
 
     def close(self) -> None:
         """De-energise. Safe to call twice."""

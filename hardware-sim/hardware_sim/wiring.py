@@ -29,6 +29,13 @@ class WiredPin(MockPin):  # type: ignore[misc]  # gpiozero ships no types
         state: bool = super()._get_state()
         return state
 
+    def edge(self) -> None:
+        """What drives it has changed: tell who waits for that."""
+        if self.level is not None and self.function == "input":
+            level = self.level()
+            super()._change_state(not level)  # whatever the pull-up had left: this is an edge
+            (self.drive_high if level else self.drive_low)()
+
 
 def wired_factory(section: Locker, doors: Doors) -> MockFactory:
     """Return a pin factory behind which ``doors`` hang on the pins that ``section`` names.
@@ -36,6 +43,7 @@ def wired_factory(section: Locker, doors: Doors) -> MockFactory:
     A contact that cannot be read leaves its pin to the pull-up, as a cut wire does.
     """
     factory = MockFactory(pin_class=WiredPin)
+    contacts: dict[str, WiredPin] = {}
     for name, compartment in section.compartments.items():
         if compartment.lock_pin is not None:
             lock_pin: Any = factory.pin(compartment.lock_pin)
@@ -43,6 +51,8 @@ def wired_factory(section: Locker, doors: Doors) -> MockFactory:
         if compartment.door_pin is not None:
             door_pin: Any = factory.pin(compartment.door_pin)
             door_pin.level = _contact(name, doors, open_high=compartment.door_open_high)
+            contacts[name] = door_pin
+    doors.watchers.append(lambda name: contacts[name].edge() if name in contacts else None)
     return factory
 
 

@@ -32,8 +32,8 @@ def section(**changes):
     return Locker.model_validate({"compartments": doors, "pulse_ms": PULSE_MS, **changes})
 
 
-def on_gpio(_=None, **changes):
-    doors, profile = Doors({"A1", "A2", "A3"}), section(**changes)
+def on_gpio(_=None, doors=None, **changes):
+    doors, profile = doors or Doors({"A1", "A2", "A3"}), section(**changes)
     factory = wired_factory(profile, doors)
     lock, sensor = GpioLock(profile, pin_factory=factory), GpioDoorSensor(profile, pin_factory=factory)
 
@@ -44,34 +44,45 @@ def on_gpio(_=None, **changes):
     return SimpleNamespace(lock=lock, sensor=sensor, doors=doors, energised=energised)
 
 
-def active_low(_):
-    return on_gpio(active_high=False)
+def active_low(_, doors=None):
+    return on_gpio(doors=doors, active_high=False)
 
 
-def on_boards(folder):
+def on_boards(folder, doors=None):
     """Two boards on one line, with the same doors behind them."""
-    doors = {"A1": {"lock_number": 1}, "A2": {"lock_number": 16}, "A3": {"lock_number": 1, "board_address": 3}}
+    numbers = {"A1": {"lock_number": 1}, "A2": {"lock_number": 16}, "A3": {"lock_number": 1, "board_address": 3}}
     board = {"port": str(folder / "line"), "address": 2}
-    profile = Locker.model_validate({"driver": "board", "board": board, "compartments": doors, "pulse_ms": PULSE_MS})
-    boards = SimLockBoards(folder / "line", profile.board_places(), pulse_s=PULSE_MS / 1000)
+    profile = Locker.model_validate({"driver": "board", "board": board, "compartments": numbers, "pulse_ms": PULSE_MS})
+    boards = SimLockBoards(folder / "line", profile.board_places(), pulse_s=PULSE_MS / 1000, doors=doors)
     locker = LockBoards(profile)
     return SimpleNamespace(
         lock=locker, sensor=locker, doors=boards.doors, energised=lambda: set(boards.energised), end=boards.close
     )
 
 
-def simulated(_):
-    locker = SimLocker(("A1", "A2", "A3"), pulse_s=PULSE_MS / 1000)
+def simulated(_, doors=None):
+    locker = SimLocker(("A1", "A2", "A3"), pulse_s=PULSE_MS / 1000, doors=doors)
     return SimpleNamespace(lock=locker, sensor=locker, doors=locker.doors, energised=lambda: set(locker.energised))
 
 
 @pytest.fixture(params=[on_gpio, active_low, on_boards, simulated], ids=lambda kind: kind.__name__)
-def locker(request, tmp_path):
-    locker = request.param(tmp_path)
-    yield locker
-    locker.lock.close()
-    locker.sensor.close()
-    getattr(locker, "end", lambda: None)()
+def build(request, tmp_path):
+    built = []
+
+    def build(**said):
+        built.append(request.param(tmp_path, **said))
+        return built[-1]
+
+    yield build
+    for locker in built:
+        locker.lock.close()
+        locker.sensor.close()
+        getattr(locker, "end", lambda: None)()
+
+
+@pytest.fixture
+def locker(build):
+    return build()
 
 
 def seen(locker, name, expected):
@@ -80,6 +91,14 @@ def seen(locker, name, expected):
     while locker.sensor.is_open(name) is not expected and time.monotonic() < until_s:
         time.sleep(0.005)
     return locker.sensor.is_open(name) is expected
+
+
+def counted(locker, name, expected, within_s=0.5):
+    """Whether the sensor comes to count ``expected`` openings, without anybody asking for the door's state."""
+    until_s = time.monotonic() + within_s
+    while locker.sensor.openings(name) != expected and time.monotonic() < until_s:
+        time.sleep(0.005)
+    return locker.sensor.openings(name) == expected
 
 
 def seen_energised(locker, while_doing):
@@ -174,6 +193,34 @@ def test_a_door_left_open_stays_open_until_it_is_mended(locker):
     locker.doors.repair("A1")
     locker.doors.close_door("A1")
     assert seen(locker, "A1", False)
+
+
+def test_a_door_that_was_opened_and_shut_while_nobody_looked_is_counted(locker):
+    assert isinstance(locker.sensor, CountsOpenings)
+    for expected in (1, 2):
+        locker.lock.pulse("A1")
+        time.sleep(0.3)
+        assert locker.sensor.openings("A1") == expected - 1, "it stands open still"
+        locker.doors.close_door("A1")
+        assert counted(locker, "A1", expected)
+    assert [locker.sensor.openings(name) for name in ("A2", "A3", "B9")] == [0, 0, 0]
+
+
+def test_a_door_that_stood_open_at_the_start_is_counted_when_it_is_shut(build):
+    doors = Doors({"A1", "A2", "A3"})
+    doors.energise("A1")
+    locker = build(doors=doors)
+    assert seen(locker, "A1", True)
+    time.sleep(0.1)
+    doors.close_door("A1")
+    assert counted(locker, "A1", 1)
+
+
+def test_a_door_that_never_opened_is_not_counted(locker):
+    locker.doors.fail("A1", Failure.STUCK_CLOSED)
+    locker.lock.pulse("A1")
+    locker.doors.close_door("A1")
+    assert not counted(locker, "A1", 1, within_s=0.3)
 
 
 # What only one side has

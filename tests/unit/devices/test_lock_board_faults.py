@@ -136,3 +136,19 @@ def test_it_closes_while_the_line_is_dead(build):
     here.locker.close()
     with pytest.raises(LockError, match="closed"):
         here.locker.pulse("A1")
+
+
+def test_a_door_that_was_shut_while_its_board_was_silent_is_counted_and_the_silence_itself_is_not(build):
+    here = build()
+    here.locker.pulse("A1")
+    assert becomes(True, lambda: here.locker.is_open("A1"))
+    here.boards.faults.add(LineFault.SILENT)
+    assert becomes(None, lambda: here.locker.is_open("A1"), within_s=3.0)
+    here.boards.doors.close_door("A1")
+    here.boards.faults.clear()
+    assert becomes(1, lambda: here.locker.openings("A1"))
+    here.boards.faults.add(LineFault.SILENT)
+    assert becomes(None, lambda: here.locker.is_open("A1"), within_s=3.0)
+    here.boards.faults.clear()
+    assert becomes(False, lambda: here.locker.is_open("A1"))
+    assert here.locker.openings("A1") == 1

@@ -171,6 +171,7 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         store=store,
         keys=lambda: anchors.trust,
         session=session,
+        monotonic=time.monotonic,
         log=parts.log,
     )
     agent = Agent(

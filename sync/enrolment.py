@@ -11,7 +11,6 @@ import http.client
 import json
 import os
 import ssl
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -34,6 +33,7 @@ from edge.token.roots import Roots, read_roots
 from edge.token.trust import TrustList, open_trust_list
 
 PATIENCE_S: Final = 10.0  # with a desk that does not answer
+AGAIN_S: Final = 60  # between two certificates
 LARGEST_ANSWER: Final = 4 * 2**20  # bytes
 _SERIAL_FILE: Final = Path("/proc/device-tree/serial-number")  # of a Raspberry Pi
 
@@ -122,10 +122,11 @@ class Renewal:
         mark = self._data / IDENTITY.parent / "renewed"
         try:
             pem = Path(identity.profile["mqtt"]["cert_file"]).read_bytes()
-            if not renewal_due(x509.load_pem_x509_certificate(pem), self._now_s()) or _young(mark):
+            now_s = self._now_s()
+            if not renewal_due(x509.load_pem_x509_certificate(pem), now_s) or _young(mark, now_s):
                 return False
             renew(self._data, identity)
-            mark.touch()
+            mark.write_text(str(now_s))
         except (EnrolmentError, OSError, ValueError, KeyError) as error:
             self._log.warning("certificate_not_renewed", detail=str(error))
             return False
@@ -133,10 +134,10 @@ class Renewal:
         return True
 
 
-def _young(mark: Path) -> bool:
+def _young(mark: Path, now_s: int) -> bool:
     """A certificate that is always due (of a short life) is not asked for in a loop."""
-    with suppress(OSError):
-        return time.time() - mark.stat().st_mtime < 60.0
+    with suppress(OSError, ValueError):
+        return 0 <= now_s - int(mark.read_text()) < AGAIN_S
     return False
 
 

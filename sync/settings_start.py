@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import version
@@ -49,6 +48,7 @@ def make_desk(
     store: Store,
     keys: Callable[[], Keyring],
     session: Session,
+    monotonic: Callable[[], float],
     log: Any,
 ) -> SettingsDesk:
     """The desk of the device that ``profile`` names. ``session`` makes way for trials of other links."""
@@ -58,7 +58,8 @@ def make_desk(
 
     def try_link(mqtt: Mqtt) -> str | None:
         session.close()  # the broker knows one connection of a device: the other would push it off
-        return try_broker(endpoint_of(mqtt, device.id), device_filters(device.tenant, device.id, device.site))
+        filters = device_filters(device.tenant, device.id, device.site)
+        return try_broker(endpoint_of(mqtt, device.id), filters, monotonic=monotonic)
 
     me = Me(
         tenant=device.tenant,
@@ -84,11 +85,11 @@ def make_desk(
     )
 
 
-def try_broker(endpoint: Endpoint, filters: list[str]) -> str | None:
-    """Connect and subscribe once. None when the broker took both; else why not."""
+def try_broker(endpoint: Endpoint, filters: list[str], *, monotonic: Callable[[], float]) -> str | None:
+    """Connect and subscribe once, within ``TRIAL_S`` of ``monotonic``. None when the broker took both; else why not."""
     session = Session(endpoint, filters, uniform=random.uniform)
-    deadline_s = time.monotonic() + TRIAL_S
-    while time.monotonic() < deadline_s and not session.connected:
+    deadline_s = monotonic() + TRIAL_S
+    while monotonic() < deadline_s and not session.connected:
         session.step(0.2)
         if session.link.hopeless:
             break

@@ -100,6 +100,19 @@ def begin(state: State, phase: Phase, *, working: str = "") -> State:
     return replace(state, phase=phase, working=working, trials=state.trials + 1 if again else 1)
 
 
+def settled(state: State) -> State:
+    """The last settled state: what the reading or the trying of a candidate interrupted."""
+    if state.phase in (Phase.RECEIVED, Phase.VERIFIED, Phase.VALIDATED, Phase.TRYING_LINK):
+        phase = Phase.STAGED if state.candidate else resting(state)
+        return replace(state, phase=phase, working="", trials=0)
+    return state
+
+
+def resting(state: State) -> Phase:
+    """The phase of a device that has no candidate."""
+    return Phase.COMMITTED if state.good else Phase.SHIPPED
+
+
 def refuse(state: State, wrong: Iterable[Wrong], *, denied: Iterable[str] = (), desired: int | None = None) -> State:
     """A candidate is not taken; what is good stays. ``denied``: what is never to be tried again."""
     return replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -50,7 +49,7 @@ class Watch:
         self._capture = capture
         self._log = log
         self._due_s = 0.0
-        self._began_s = time.monotonic()
+        self._began_s: float | None = None
         self._wanted_since_s: float | None = None
         self._healthy_since_s: float | None = None
         self._frames = -1
@@ -65,6 +64,7 @@ class Watch:
         if now_s < self._due_s:
             return
         self._due_s = now_s + LOOK_EVERY_S
+        self._began_s = now_s if self._began_s is None else self._began_s
         self.look_after_identity(daemon)
         state = self._folder.state()
         if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
@@ -119,7 +119,7 @@ class Watch:
         if self._healthy_since_s is not None and now_s - self._healthy_since_s >= probation_s:
             if WHO not in state.proven:
                 self._keep(state, lambda now: states.prove(now, WHO))
-        elif now_s - self._began_s > patience_s(probation_s):
+        elif self._began_s is not None and now_s - self._began_s > patience_s(probation_s):
             blamed = self._folder.blamed()
             self._keep(state, lambda now: states.roll_back(now, why or "not healthy within its probation", blamed))
             self._log.error("settings_rolled_back", hash=state.candidate, detail=why)

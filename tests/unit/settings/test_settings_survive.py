@@ -60,6 +60,7 @@ class Device:
         self.data, self.file = folder, folder / "profile.toml"
         self.file.write_text(PROFILE)
         self.settings = SettingsFolder(folder)
+        self.trust = TRUST
         self.broken_budget_ms: float | None = None  # the scanner fails on this value
 
     def desk(self) -> SettingsDesk:
@@ -70,7 +71,7 @@ class Device:
             me=Me(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
             facts=Facts(kind="kiosk", software="1"),
             running=load_running(self.file, self.data).digest,
-            keys=lambda: TRUST,
+            keys=lambda: self.trust,
             try_link=lambda mqtt: None,
             log=LOG,
         )
@@ -309,11 +310,11 @@ def test_garbage_on_the_topic_changes_nothing(tmp_path, garbage):
 def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come(tmp_path):
     device = Device(tmp_path)
     desk = device.desk()
-    desk._keys = lambda: TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
+    device.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
     desk.take(cbor.encode([document(1, 40.0)]), NOW)
     desk.step(connected=True, now=NOW, monotonic_s=0.0)
     assert device.settings.state().phase is Phase.SHIPPED
-    desk._keys = lambda: TRUST
+    device.trust = TRUST
     desk.step(connected=True, now=NOW, monotonic_s=10.0)
     assert device.settings.state().phase is Phase.STAGED
 

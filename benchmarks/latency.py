@@ -41,7 +41,7 @@ from benchmarks.store import bare_commits, disk
 from edge.bootstrap import build_parts, build_scanner
 from edge.config import Profile, parse_profile
 from edge.daemon import Daemon
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 from edge.instant import Instant
 from edge.panel import Panel
 from edge.ports import Decoder, Frame, Signal, Symbol

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.aim import Aim
 from edge.capture.engine import Scanned
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 from edge.decode.holdoff import HoldOff
 from edge.instant import Instant
 from edge.panel import Panel

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 from edge.operators.outcome import SignIn as S
 from edge.signals import Reason
 from edge.token.rejection import Rejection as R

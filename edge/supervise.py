@@ -13,7 +13,7 @@ from edge.anchors import Anchors
 from edge.capture.worker import CaptureState, CaptureStatus
 from edge.clock import WallClock
 from edge.config import Policy
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 from edge.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
 from edge.health import Health, write_health
 from edge.ports import Signal

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from edge.decode import picture, zbar
-from edge.decode.ladder import Ladder, monotonic_ms
+from edge.decode.counters import monotonic_ms
+from edge.decode.ladder import Ladder
 from edge.decode.rungs import DEEP, RUNGS
 from edge.ports import Symbol
 

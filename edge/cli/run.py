@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from edge.decode.nursery import Nursery
 
+_DECODING = ("edge.decode.contained", "edge.decode.live")  # what only the decoder's processes need
 _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
 
 
@@ -34,11 +35,12 @@ def run(file: Path, data: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    from edge.decode import live  # noqa: F401 - with the libraries that the nursery is to have, and no others
+    import cv2  # noqa: F401 - both processes need it, so it is loaded before there are two
+
     from edge.decode.nursery import Nursery
     from edge.notify import notify
 
-    with Nursery() as nursery:  # before there are threads, a camera, pins and a store
+    with Nursery(_DECODING) as nursery:  # before there are threads, a camera, pins and a store
         again = _scan(file, data, nursery, stop)
     notify("STOPPING=1")
     sys.exit(_TEMPORARY_FAILURE if again else 0)

@@ -5,26 +5,14 @@ Only what a person can mend: come closer, hold still, turn away from the lamp.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.finders import Finder
+from edge.decode.hint import Hint
 from edge.decode.quad import array, box, side_px
 from edge.decode.zxing import Located
-
-
-class Hint(StrEnum):
-    """What is wrong with the view of a code."""
-
-    TOO_FAR = "too_far"
-    TOO_DARK = "too_dark"
-    GLARE = "glare"
-    BLURRED = "blurred"
-    CUT_OFF = "cut_off"
-
 
 _FAR_PX = 2.0  # pixels a module; fewer are read only when everything else is perfect
 _DARK = 70  # the white of the code, in grey levels

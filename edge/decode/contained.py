@@ -12,10 +12,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.advice import Hint
-from edge.decode.counters import RungCount
-from edge.decode.ladder import monotonic_ms
-from edge.decode.live import DeepDecoder, LiveDecoder
+from edge.decode.counters import RungCount, monotonic_ms
+from edge.decode.hint import Hint
 from edge.decode.nursery import Nursery
 from edge.decode.wall import Wall, Walled
 from edge.ports import Symbol
@@ -43,8 +41,8 @@ class ContainedDecoder:
         """
         hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
         wall = partial(Wall, clock_ms=clock_ms, hang_ms=hang_ms, nursery=nursery)
-        self._front = wall(front or partial(LiveDecoder, budget_ms=budget_ms))
-        self._beside = wall(partial(DeepDecoder, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        self._front = wall(front or partial(_live, budget_ms=budget_ms))
+        self._beside = wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
         self._outdated = False  # the frame beside is older than a read
         self.hint: Hint | None = None  # why the code in view is not read
 
@@ -89,3 +87,16 @@ class ContainedDecoder:
         self._front.close()
         if self._beside:
             self._beside.close()
+
+
+def _live(budget_ms: float) -> Walled:
+    """Made in its process, which alone loads what reads codes."""
+    from edge.decode.live import LiveDecoder
+
+    return LiveDecoder(budget_ms=budget_ms)
+
+
+def _deep(budget_ms: float) -> Walled:
+    from edge.decode.live import DeepDecoder
+
+    return DeepDecoder(budget_ms=budget_ms)

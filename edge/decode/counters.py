@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 
@@ -22,3 +23,8 @@ class RungCount:
             self.faults + other.faults,
             self.busy_ms + other.busy_ms,
         )
+
+
+def monotonic_ms() -> float:
+    """Milliseconds from an arbitrary start."""
+    return time.perf_counter() * 1000

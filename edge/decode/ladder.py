@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.counters import RungCount
+from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.rungs import RUNGS, Rung
 from edge.decode.scene import Scene
 from edge.ports import Symbol
-
-
-def monotonic_ms() -> float:
-    """Milliseconds from an arbitrary start."""
-    return time.perf_counter() * 1000
 
 
 class Ladder:

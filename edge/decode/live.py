@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode import zxing
-from edge.decode.advice import Hint, hint_for, hint_for_parts
-from edge.decode.counters import RungCount
+from edge.decode.advice import hint_for, hint_for_parts
+from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.fusion import Fusion
-from edge.decode.ladder import Ladder, monotonic_ms
+from edge.decode.hint import Hint
+from edge.decode.ladder import Ladder
 from edge.decode.quad import Quad, box, scaled, side_px
 from edge.decode.rungs import LIVE, RUNGS, Rung, closer
 from edge.decode.scene import Scene, sharpened

@@ -1,7 +1,8 @@
-"""A small process that forks others on demand: they share its pages, and so the libraries weigh once.
+"""A small process that forks others on demand: they share its pages, and so what they load weighs once.
 
-It must be forked itself while this process has one thread and holds no camera, no pins, no store: early, right
-after the libraries were imported. It and all that it forked end when this process does, however that comes about.
+It must be forked itself while this process has one thread and holds no camera, no pins, no store: early. What only
+those others need it loads itself, while this process goes on to load the rest. It and all that it forked end when
+this process does, however that comes about.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import select
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Final, NoReturn, Self
 
-_ANSWER_S: Final = 1.0  # a fork takes milliseconds
+_ANSWER_S: Final = 8.0  # a fork takes milliseconds, but the first waits until all is loaded, from a slow card too
 _RETIRE_S: Final = 1.0
 _REQUEST_BYTES: Final = 1 << 16
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -49,14 +51,13 @@ class Forked:
 class Nursery:
     """The process, from the side of the one that asks. Not for use by two threads at once."""
 
-    def __init__(self) -> None:
-        """Fork it. Raises OSError when the system has no room for a process."""
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        """Fork it; it loads the modules ``preload``. Raises OSError when the system has no room for a process."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        gc.collect()
-        gc.freeze()  # a collection would write to every object, and so copy every page
+        gc.freeze()  # before the fork, as below
         self.pid = os.fork()
         if self.pid == 0:
-            _live(theirs)
+            _live(theirs, preload)
         theirs.close()
         ours.settimeout(_ANSWER_S)
         self._channel = ours
@@ -94,11 +95,12 @@ class Nursery:
         self.close()
 
 
-def _live(channel: socket.socket) -> NoReturn:
+def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
     """The nursery: fork for each request, until the other side is gone."""
     status = 1
     try:
         _forget_the_parent(channel.fileno())
+        _load(preload)
         nursery = os.getpid()
         while True:
             request, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 1)
@@ -113,6 +115,13 @@ def _live(channel: socket.socket) -> NoReturn:
         status = 0
     finally:
         os._exit(status)
+
+
+def _load(modules: Sequence[str]) -> None:
+    for name in modules:
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection would write to every object, and so copy every page
 
 
 def _tell(channel: socket.socket, child: int) -> None:

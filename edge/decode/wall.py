@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-import multiprocessing
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.advice import Hint
 from edge.decode.counters import RungCount
+from edge.decode.hint import Hint
 from edge.decode.nursery import Nursery, Work
 from edge.ports import Symbol
+
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerProcess
 
 _RETIRE_S = 1.0
 
@@ -73,8 +74,6 @@ class Wall:
         self._nursery = nursery
         self._clock_ms = clock_ms
         self._hang_ms = hang_ms
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["edge.decode.live"])
         self._worker: _Worker | None = None
         self._sent_ms: float | None = None  # when the frame behind the wall went over
         self._past: dict[str, RungCount] = {}  # counted by processes before this one
@@ -167,9 +166,7 @@ class Wall:
                 return self._nursery.start(work, pipe)
             except OSError:
                 self._nursery = None
-        process = self._context.Process(target=work, args=(pipe,), daemon=True)
-        process.start()
-        return _Served(process)
+        return _served(work, pipe)
 
     def _lose(self) -> None:
         spent_ms = 0.0 if self._sent_ms is None else self._clock_ms() - self._sent_ms
@@ -192,6 +189,16 @@ class _Served:
     def end(self) -> None:
         self.process.kill()
         self.process.join(_RETIRE_S)
+
+
+def _served(work: Work, pipe: Connection) -> _Served:
+    import multiprocessing  # where there is no nursery, and only there
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["edge.decode.contained", "edge.decode.live"])
+    process = server.Process(target=work, args=(pipe,), daemon=True)
+    process.start()
+    return _Served(process)
 
 
 @dataclass(slots=True)

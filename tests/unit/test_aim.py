@@ -1,7 +1,7 @@
 """Advice is given once a code has stood unread for a moment."""
 
 from edge.aim import Aim
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 
 
 def test_a_code_that_is_only_passing_gets_no_advice():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.decode.advice import Hint
+from edge.decode.hint import Hint
 from edge.messages import HINTS, WORDS, words_for
 from edge.operators.outcome import SignIn
 from edge.ports import Signal

@@ -5,8 +5,9 @@ import pytest
 from hardware_sim.condition import Condition
 from hardware_sim.render import draw, empty
 
-from edge.decode.advice import Hint, hint_for
+from edge.decode.advice import hint_for
 from edge.decode.fusion import Fusion
+from edge.decode.hint import Hint
 from edge.decode.live import LiveDecoder
 from edge.decode.relook import study
 from edge.decode.rungs import LIVE, Rung

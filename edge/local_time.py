@@ -32,3 +32,16 @@ def utc_offset_of(name: str) -> UtcOffset:
         return None if offset is None else int(offset.total_seconds())
 
     return offset_s
+
+
+def zone_problem(name: str) -> str | None:
+    """What is wrong with the zone ``name`` here, and what to do; None when it is known.
+
+    >>> zone_problem("UTC")
+    """
+    if utc_offset_of(name)(0) is not None:
+        return None
+    return (
+        f"this system does not know the time zone {name}, so every rule refuses (rule_failed, no_local_time):"
+        " correct policy.timezone, for instance Europe/Madrid, or install tzdata"
+    )

@@ -25,6 +25,7 @@ from edge.decode.nursery import Nursery
 from edge.enrolment.identity import UNENROLLED
 from edge.gate import Gate, audiences_of, verify_policy_of
 from edge.health import Health
+from edge.local_time import zone_problem
 from edge.notify import notify
 from edge.operators.sign_in import desk_of
 from edge.panel import Panel
@@ -66,6 +67,7 @@ def build_scanner(
     health = Health(limit_s=_STUCK_AFTER_S)
     for name, detail in parts.problems.items():
         health.set_problem(name, detail)
+    health.set_problem("timezone_unknown", zone_problem(profile.policy.timezone))
     with ExitStack() as releases:
         releases.callback(parts.close)
         opened = _opened(profile, data, health, releases)

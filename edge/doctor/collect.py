@@ -21,6 +21,7 @@ from edge.doctor.broker import read_certificate, try_broker
 from edge.doctor.machine_facts import read_board, read_disk
 from edge.doctor.vitals import CameraFact, ClockFact, Daemon, KeysFact, NodeFact, PinsFact, StoreFact, Unknown, Vitals
 from edge.instant import ClockTrust, Instant
+from edge.local_time import zone_problem
 from edge.settings.running import Running, load_running
 from edge.store import documents
 from edge.store.opening import open_for_reading
@@ -58,6 +59,7 @@ def collect(profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s
         camera=_guarded(lambda: read_camera(profile.camera, root)),
         pins=_guarded(lambda: read_pins(root)) if _uses_pins(profile) else None,
         nodes=_guarded(lambda: read_nodes(profile)),
+        zone_problem=zone_problem(profile.policy.timezone),
         keys=_guarded(lambda: read_keys(Path(profile.trust.roots_file), data, now_s)),
         certificate=_of(profile.mqtt, read_certificate),
         broker=_of(profile.mqtt, lambda mqtt: try_broker(mqtt, timeout_s)),

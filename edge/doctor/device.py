@@ -150,6 +150,25 @@ def _judge_node(node: NodeFact) -> Finding:
     return ok(node.part, node.node, node.node)
 
 
+def judge_zone(problem: str | None, name: str) -> list[Finding]:
+    """The time zone of rules: without it every code that a rule guards is refused."""
+    if problem is None:
+        return []
+    return [
+        failure(
+            "timezone",
+            (
+                f"系统不认识时区 {name}，带规则的码一律被拒",
+                f"{name} is not known here: every code with a rule is refused",
+            ),
+            (
+                "改正配置中的 policy.timezone（如 Asia/Shanghai），或 sudo apt install tzdata",
+                "correct policy.timezone in the profile (like Europe/Madrid), or sudo apt install tzdata",
+            ),
+        )
+    ]
+
+
 def judge_store(store: StoreFact | Unknown, device: Device | None, now_s: int) -> Finding:
     """The store: its soundness first, then what waits in it."""
     if isinstance(store, Unknown):

@@ -6,7 +6,15 @@ Pure: ``Vitals`` in, findings out; no vitals raise. A dead network is a warning 
 from __future__ import annotations
 
 from edge.config import Profile
-from edge.doctor.device import judge_camera, judge_daemon, judge_nodes, judge_pins, judge_profile, judge_store
+from edge.doctor.device import (
+    judge_camera,
+    judge_daemon,
+    judge_nodes,
+    judge_pins,
+    judge_profile,
+    judge_store,
+    judge_zone,
+)
 from edge.doctor.finding import Finding, ok
 from edge.doctor.machine import judge_board, judge_disk
 from edge.doctor.trust import judge_broker, judge_certificate, judge_clock, judge_keys
@@ -30,6 +38,7 @@ def _configured_parts(vitals: Vitals, profile: Profile) -> list[Finding]:
         judge_camera(vitals.camera, profile.camera),
         judge_pins(vitals.pins),
         *judge_nodes(vitals.nodes),
+        *judge_zone(vitals.zone_problem, profile.policy.timezone),
         judge_store(vitals.store, profile.device, now_s),
         judge_keys(vitals.keys, profile.policy, now_s),
     ]

@@ -159,6 +159,7 @@ class Vitals:
     camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
     pins: PinsFact | Unknown | None = None
     nodes: tuple[NodeFact, ...] | Unknown = ()
+    zone_problem: str | None = None  # of the time zone that rules are judged by
     store: StoreFact | Unknown
     clock: ClockFact | Unknown
     keys: KeysFact | Unknown | None = None

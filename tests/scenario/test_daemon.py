@@ -55,6 +55,16 @@ def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
     assert seen == [(Signal.GO, 1), (Signal.GO, 2)]
 
 
+def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes_without_rules_go_on(town):
+    with town.profile.open("a") as profile:
+        profile.write('\n[policy]\ntimezone = "Atlantis/Poseidonis"\n')
+    with open_kiosk(town) as kiosk:
+        problem = kiosk.daemon.supervisor.problems["timezone_unknown"]
+        assert "Atlantis/Poseidonis" in problem
+        assert "policy.timezone" in problem
+        assert kiosk.scan("voucher")["reason"] == "accepted"
+
+
 def test_two_codes_in_a_frame_are_two_scans(town):
     with open_kiosk(town) as kiosk:
         kiosk.scene.show_many([(town.codes["voucher"], CLEAN), (town.codes["glare"], CLEAN)])

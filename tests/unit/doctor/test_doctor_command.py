@@ -47,6 +47,17 @@ def test_json_is_one_object_with_every_part_in_both_languages(tmp_path):
         assert (finding["todo"] is None) == (finding["state"] == "ok")
 
 
+def test_a_time_zone_that_this_system_does_not_have_is_named_with_what_to_do(tmp_path):
+    profile = tmp_path / "profile.toml"
+    text = (PROFILES / "kiosk.toml").read_text()
+    profile.write_text(text.replace("[policy]\n", '[policy]\ntimezone = "Atlantis/Poseidonis"\n'))
+    report = json.loads(run("--json", "--profile", profile, "--data", tmp_path).stdout)
+    (finding,) = [finding for finding in report["findings"] if finding["part"] == "timezone"]
+    assert finding["state"] == "failure"
+    assert "Atlantis/Poseidonis" in finding["found"]["en"]
+    assert "policy.timezone" in finding["todo"]["en"]
+
+
 def test_a_failure_is_exit_1_and_a_device_without_one_is_exit_0(tmp_path):
     assert run("--profile", tmp_path / "none.toml", "--data", tmp_path).exit_code == 1
 

@@ -88,6 +88,7 @@ def test_a_healthy_device_has_nothing_to_do():
         pytest.param("pins", with_part("pins", chips=()), id="no GPIO"),
         pytest.param("pins", with_part("pins", usable=False), id="GPIO that may not be used"),
         pytest.param("pins", with_part("pins", library=False), id="no lgpio"),
+        pytest.param("timezone", replace(HEALTHY, zone_problem="not known"), id="a time zone that is none"),
         pytest.param("store", with_part("store", damage="malformed"), id="a damaged store"),
         pytest.param("store", with_part("store", device_id="kiosk-2"), id="another device's store"),
         pytest.param("store", with_part("store", blocked="stolen"), id="a blocked device"),

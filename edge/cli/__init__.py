@@ -7,11 +7,14 @@ through the entry-point group ``edge_scanner.commands``.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
 
 from edge.cli.outlet import run_program
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none is wanted, and to look for some takes long
 
 COMMANDS = {
     "run": "edge.cli.run:run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -35,6 +36,7 @@ def run(file: Path, data: Path) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    gc.disable()  # what is loaded stays: there is nothing to collect before all is
     import cv2  # noqa: F401 - both processes need it, so it is loaded before there are two
 
     from edge.decode.nursery import Nursery
@@ -53,6 +55,8 @@ def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bo
     from edge.cli.profile import read_running
     from edge.settings.shifts import ConfigurationError, Shifts
 
+    gc.freeze()
+    gc.enable()
     profile = read_running(file, data)
     logger = log.configure(device=profile.device.id)
     shifts = Shifts(

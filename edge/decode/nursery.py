@@ -122,6 +122,7 @@ def _load(modules: Sequence[str]) -> None:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection would write to every object, and so copy every page
+    gc.enable()  # whatever it was when this was forked
 
 
 def _tell(channel: socket.socket, child: int) -> None:

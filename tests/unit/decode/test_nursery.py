@@ -1,5 +1,6 @@
 """The processes of the decoder share the pages of the one that asks, and none outlives it."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -54,6 +55,24 @@ def comes_true(so, within_s=10.0):
     while not so() and time.monotonic() < until:
         time.sleep(0.01)
     return so()
+
+
+def tell_what_is_loaded(pipe):
+    pipe.send(("tabnanny" in sys.modules, gc.isenabled()))
+
+
+def test_what_the_nursery_is_told_to_load_is_there_before_its_first_child_and_garbage_is_collected():
+    assert "tabnanny" not in sys.modules
+    gc.disable()
+    ours, theirs = Pipe()
+    try:
+        with Nursery(["tabnanny"]) as made:
+            made.start(tell_what_is_loaded, theirs)
+            assert ours.poll(10)
+            assert ours.recv() == (True, True)
+    finally:
+        gc.enable()
+    assert "tabnanny" not in sys.modules
 
 
 @pytest.mark.parametrize("by", [CRASH, HANG])

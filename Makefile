@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove deb install try-deb setup system clean
+.PHONY: help demo test check bench prove deb wheels install try-deb setup system clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,10 +33,14 @@ deb:  ## a Debian package of this commit in build/deb (RELEASE=trixie ARCH=arm64
 	@.ci/system-packages python3-venv
 	packaging/build-deb $(if $(RELEASE),--release $(RELEASE)) $(if $(ARCH),--arch $(ARCH))
 
+wheels:  ## is each library a wheel for each release and architecture, and pinned? (ARGS='--arch arm64')
+	@.ci/system-packages python3-venv
+	packaging/check-wheels $(ARGS)
+
 install:  ## on this machine: running, enabled services (ARGS='--profile locker-gpio')
 	sudo ./install $(ARGS)
 
-try-deb:  ## install it in a clean Debian, boot it, enrol it, remove it
+try-deb:  ## install it in a clean Debian, boot, enrol, honour a code, upgrade, go back, remove (ARGS=--checkout: `./install`)
 	@.ci/system-packages debootstrap systemd-container
 	packaging/try-in-clean-debian $(ARGS)
 

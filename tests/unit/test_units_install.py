@@ -1,5 +1,6 @@
 """The installer: it says what it needs, sets the boot partition once, and touches nothing it should not."""
 
+import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PACKAGING = ROOT / "packaging"
+RELEASES = {"bookworm": "1.24.2", "trixie": "2.2.4"}  # and the NumPy of each, python3-numpy
 FRAGMENTS = ROOT / "firmware-config" / "boot"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the installer needs root")
 
@@ -79,8 +82,9 @@ def test_a_machine_without_a_boot_partition_is_left_alone(tmp_path):
 
 
 def test_every_script_of_the_package_is_sound_shell():
-    for name in ("build-deb", "edge-scanner-install", "try-in-clean-debian", "inside-clean-debian"):
-        subprocess.run(["bash", "-n", ROOT / "packaging" / name], check=True)
+    for path in PACKAGING.iterdir():
+        if path.is_file() and path.read_text(encoding="utf-8").startswith(("#!/usr/bin/env bash", "#!/bin/bash")):
+            subprocess.run(["bash", "-n", path], check=True)
     for name in ("postinst", "prerm", "postrm"):
         subprocess.run(["sh", "-n", ROOT / "packaging" / name], check=True)
 
@@ -91,3 +95,39 @@ def test_removing_never_names_the_data_in_a_deletion():
             if line.strip().startswith(("rm ", "find ")):
                 assert "/var/lib/edge" not in line
                 assert "/etc/edge" not in line
+
+
+def requirements():
+    """packaging/requirements.py, which is no module of ours."""
+    spec = importlib.util.spec_from_file_location("requirements", PACKAGING / "requirements.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_every_library_of_the_package_is_pinned_for_the_release(release):
+    tool = requirements()
+    pins = tool.pinned(PACKAGING / f"constraints-{release}.txt")
+    asked = {tool.name_of(requirement) for requirement in tool.wanted(ROOT / "pyproject.toml")}
+    assert not asked - pins.keys(), "add the version; `make wheels` says which, and of what they bring along"
+    assert all(pins.values()), "each line names one version: name==version"
+
+
+def test_both_releases_have_the_same_libraries():
+    names = [requirements().pinned(PACKAGING / f"constraints-{release}.txt").keys() for release in RELEASES]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(("release", "numpy"), RELEASES.items())
+def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_library_have(release, numpy):
+    assert requirements().pinned(PACKAGING / f"constraints-{release}.txt")["numpy"] == numpy
+    assert numpy in (ROOT / "docs" / "adr" / "0030-numpy-is-the-systems.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_every_library_is_to_be_had_as_a_wheel_for_a_pi_with_either_release():
+    run = subprocess.run(
+        [PACKAGING / "check-wheels", "--arch", "arm64"], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

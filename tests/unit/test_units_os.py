@@ -1,6 +1,7 @@
 """The fragments for the operating system are ones its own tools understand, and say whom they serve."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,9 +10,7 @@ import pytest
 
 FIRMWARE = Path(__file__).parents[2] / "firmware-config"
 OS = FIRMWARE / "os"
-FRAGMENTS = sorted(
-    path for room in ("os", "boot") for path in (FIRMWARE / room).iterdir() if path.name != "cmdline.txt"
-)
+FILES = sorted(path for path in FIRMWARE.rglob("*") if path.is_file())
 
 
 def tool(name: str, package: str) -> str:
@@ -35,13 +34,24 @@ def root_with_users(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", FRAGMENTS, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_a_fragment_says_which_boards_and_releases_it_serves(path):
-    text = path.read_text(encoding="utf-8")
-    assert "serves" in text.lower()
-    assert "Pi" in text
-    assert "Bookworm" in text
-    assert "Trixie" in text
+def head_of(path: Path) -> str:
+    """Where a file says what it is: the comment at its head; for what can hold none, a line of the folder's README."""
+    if path.name != "README.md" and (path.suffix == ".json" or path.name == "cmdline.txt"):
+        readme = (path.parent / "README.md").read_text(encoding="utf-8")
+        (line,) = re.findall(rf"^\| `{re.escape(path.name)}` \|.*$", readme, flags=re.MULTILINE)
+        return line + readme.partition("\n\n")[2]
+    text = path.read_text(encoding="utf-8").lstrip()
+    return text if path.suffix == ".md" else "".join(re.findall(r"\A(?:#.*\n)+", text))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FIRMWARE)))
+def test_a_file_says_what_it_is_for_and_which_boards_and_releases_it_serves(path):
+    head = head_of(path)
+    assert len(head.splitlines()) >= 2, "what it is for"
+    assert re.search(r"\bserves?\b", head, flags=re.IGNORECASE)
+    assert re.search(r"\bPi\b", head)
+    assert re.search(r"Bookworm.*Trixie", head, flags=re.DOTALL)
+    assert re.search(r"every Raspberry Pi|\bPi (?:\d|Zero)|every device|every broker", head), "which models"
 
 
 def test_the_kernels_words_are_one_line_without_a_comment():

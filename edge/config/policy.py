@@ -1,0 +1,59 @@
+"""The section for what may be done without asking."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edge.config.section import Name, Section, refuse
+from edge.rules.evaluate import Dialect
+from edge.rules.fault import Fault
+from edge.rules.rule import LONGEST_TEXT, MOST_RULES, parse_logic
+from edge.rules.validate import validate
+
+
+class FloorLimits(Section):
+    """How much risk this device may take without asking (EMV's words)."""
+
+    amount_minor: int = Field(0, ge=0)  # largest single redemption honoured unasked
+    uses_a_day: int = Field(0, ge=0)
+    exposure_minor: int = Field(0, ge=0)  # total not yet acknowledged
+    longest_offline_s: int = Field(86_400, ge=0)
+
+
+class SiteRule(Section):
+    """A condition on every code of these kinds, beside those that come with its order (docs/redemption.md, "Rules")."""
+
+    id: Name
+    kinds: tuple[Literal["write_off", "pickup"], ...] = ("write_off", "pickup")
+    dialect: Literal["jsonlogic", "certlogic"] = "jsonlogic"
+    logic: str = Field(max_length=LONGEST_TEXT)  # an expression, as JSON text
+
+    @model_validator(mode="after")
+    def _can_be_evaluated(self) -> SiteRule:
+        logic = parse_logic(self.logic)
+        if isinstance(logic, Fault):
+            refuse([("logic", logic.detail)])
+        refuse([("logic", issue.message) for issue in validate(logic, Dialect(self.dialect))])
+        return self
+
+
+class Policy(Section):
+    """What may be done without asking, and with how much trust in time and lists."""
+
+    offline_unknown: Literal["refuse", "floor_limit"] = "refuse"  # good signature, not in the cache
+    offline_site_home: Literal["refuse", "floor_limit"] = "floor_limit"  # homed on the site, not on this device
+    floor: FloorLimits = FloorLimits()
+    floor_only_kinds: tuple[Literal["write_off", "pickup"], ...] = ("pickup",)  # with an untrusted clock
+    trust_list_max_age_s: int = Field(30 * 86_400, ge=3600)
+    status_list_max_age_s: int = Field(7 * 86_400, ge=60)
+    orders_max_age_s: int = Field(7 * 86_400, ge=60)
+    review_above_minor: int | None = Field(None, ge=0)
+    reversal_window_s: int = Field(86_400, ge=0)  # how long a supervisor may take a redemption back
+    timezone: str = Field("UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,39}$")  # IANA name: for rules about local time
+    products: tuple[Name, ...] = ()  # what is handed out here: for rules about products
+    rules: tuple[SiteRule, ...] = Field((), max_length=MOST_RULES)
+    operator_required_kinds: tuple[Literal["write_off", "pickup"], ...] = ()  # only with somebody signed in
+    operator_session_s: int = Field(8 * 3600, ge=60, le=86_400)  # a session ends after this long,
+    operator_idle_s: int = Field(900, ge=30, le=86_400)  # or this long after the last act

@@ -75,6 +75,7 @@ class Arrival:
     connection: int  # which connection brought it: a later one cannot acknowledge it
     response_topic: str | None = None
     correlation: bytes | None = None
+    expires_s: int | None = None  # what is left of its message expiry
 
 
 @dataclass(frozen=True, slots=True)

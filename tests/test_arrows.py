@@ -65,7 +65,7 @@ def test_sync_reaches_only_the_store_the_token_and_the_shared_nouns(name, tree):
 @pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_paho_is_imported_in_one_module(name, tree):
     if any(target.split(".")[0] == "paho" for target, _ in imports(tree)):
-        assert name == "sync.session"
+        assert name == "sync.connection"
 
 
 @pytest.mark.parametrize(("name", "tree"), MODULES)

@@ -12,6 +12,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from sync.backoff import Backoff
+from sync.connection import Connection
 from sync.hub.pki import issue_client, load_authority, new_authority, write_private
 from sync.hub.site import make_site
 from sync.session import Arrival, Endpoint, Link, Session, Will
@@ -304,7 +305,7 @@ def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(broker,
         connected(hub)
         connected(device)
         with monkeypatch.context() as patch:
-            patch.setattr(Session, callback, broken)
+            patch.setattr(Connection, callback, broken)
             device.give_up(Link.LOST)  # the next client has the broken callback
             end = time.monotonic() + 3
             while time.monotonic() < end and device.link is not Link.PROTOCOL_ERROR:

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from edge.config import Profile
 from edge.freshness import staleness
 from edge.health import write_health
 from edge.notify import notify
-from edge.settings.running import Running, identity_damage, load_running
+from edge.settings.damage import identity_damage
+from edge.settings.running import Running, load_running
 from edge.store.floor import raise_time_floor, time_floor_s
 from edge.store.opening import open_store
 from edge.store.orders import feed_state
@@ -42,6 +44,7 @@ from sync.uplink import Uplink
 
 HEALTH_FILE = "sync-health.json"
 HEALTH_EVERY_S = 2.0
+STORE_AGAIN_S = 15.0  # a store that cannot be used is tried again
 FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
 
 
@@ -101,7 +104,8 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
         raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
     opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
     if opened.store is None:
-        raise click.ClickException(f"the store cannot be used: {opened.detail}")
+        logger.error("store_unavailable", detail=opened.detail)
+        return wait_for_identity(data, stopping, logger, keys=believed(data, roots), mended=_after(STORE_AGAIN_S))
     logger.info("started", store=opened.state, detail=opened.detail)
     try:
         again = _serve(_Parts(profile, opened.store, roots, profile_file, data, logger), stopping)
@@ -110,6 +114,12 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
         sys.exit(1)
     logger.info("stopped", again=again)
     return again
+
+
+def _after(delay_s: float) -> Callable[[], bool]:
+    """Whether ``delay_s`` have passed since now."""
+    until_s = time.monotonic() + delay_s
+    return lambda: time.monotonic() >= until_s
 
 
 def main() -> None:

@@ -10,9 +10,10 @@ import base64
 import http.client
 import json
 import os
+import sqlite3
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,19 +22,22 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from edge.anchors import NO_TRUST
 from edge.enrolment.code import EnrolmentCode, look_into, message_of, open_code, pin_of
 from edge.enrolment.identity import BLOCKED, Identity, read_identity, write_identity
 from edge.instant import Instant
-from edge.settings.damage import IDENTITY
+from edge.settings.damage import IDENTITY, ROOTS
 from edge.settings.folder import write_durably
-from edge.store import documents
-from edge.store.opening import open_store
+from edge.store import documents, ledger
+from edge.store.opening import open_for_reading, open_store
+from edge.store.outbox import backlog
+from edge.store.store import FILE as STORE_FILE
+from edge.store.store import StoreUnavailableError
 from edge.token.document import DocumentRefusal, Keyring
 from edge.token.roots import Roots, read_roots
 from edge.token.trust import TrustList, open_trust_list
 
 PATIENCE_S: Final = 10.0  # with a desk that does not answer
-AGAIN_S: Final = 60  # between two certificates
 LARGEST_ANSWER: Final = 4 * 2**20  # bytes
 _SERIAL_FILE: Final = Path("/proc/device-tree/serial-number")  # of a Raspberry Pi
 
@@ -55,8 +59,9 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
     code = look_into(message) if message else None
     if message is None or code is None:
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
-    if keys is not None and isinstance(refusal := open_code(message, keys, now=now), DocumentRefusal):
-        raise EnrolmentError("code_not_believed", f"this device belongs to another fleet, or {refusal}")
+    if keys is not None and (why := _not_of_my_fleet(data, code, message, keys, now)):
+        raise EnrolmentError("code_not_believed", f"this device belongs to another fleet, or {why}")
+    _keep_store_with_its_owner(data, code)
     present = read_identity(data)
     if present is not None and present.code == code.id.hex():
         return present  # a cut came before the code was put away: to the desk it would look like a theft
@@ -94,51 +99,33 @@ def renew(data: Path, identity: Identity) -> Identity:
     return renewed
 
 
-def renewal_due(certificate: x509.Certificate, now_s: int) -> bool:
-    """Whether less than a third of the certificate's time is left."""
-    start_s, end_s = (int(at.timestamp()) for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
-    return now_s >= end_s - (end_s - start_s) // 3
+def _not_of_my_fleet(data: Path, code: EnrolmentCode, message: bytes, keys: Keyring, now: Instant) -> str:
+    """Why the code is not one of this device's fleet; empty when it is.
+
+    One that has lost its trust list goes by its roots: the desk must show the list that they signed, as at first.
+    """
+    refusal = open_code(message, keys, now=now)
+    if not isinstance(refusal, DocumentRefusal):
+        return ""
+    with suppress(OSError):
+        if keys == NO_TRUST and pin_of((data / IDENTITY).with_name(ROOTS).read_bytes()) == code.roots_pin:
+            return ""
+    return str(refusal)
 
 
-class Renewal:
-    """Renews the certificate when it is due; asks at most once an hour. Monotonic seconds."""
-
-    EVERY_S: Final = 3600.0
-
-    def __init__(self, data: Path, *, now_s: Callable[[], int], log: Any) -> None:
-        self._data = data
-        self._now_s = now_s
-        self._log = log
-        self._due_s = 0.0
-
-    def step(self, monotonic_s: float) -> bool:
-        """True when there is a new certificate to connect with."""
-        if monotonic_s < self._due_s:
-            return False
-        self._due_s = monotonic_s + self.EVERY_S
-        identity = read_identity(self._data)
-        if identity is None or (self._data / BLOCKED).exists():
-            return False  # its certificate was made by hand, and so is the next
-        mark = self._data / IDENTITY.parent / "renewed"
-        try:
-            pem = Path(identity.profile["mqtt"]["cert_file"]).read_bytes()
-            now_s = self._now_s()
-            if not renewal_due(x509.load_pem_x509_certificate(pem), now_s) or _young(mark, now_s):
-                return False
-            renew(self._data, identity)
-            mark.write_text(str(now_s))
-        except (EnrolmentError, OSError, ValueError, KeyError) as error:
-            self._log.warning("certificate_not_renewed", detail=str(error))
-            return False
-        self._log.info("certificate_renewed")
-        return True
-
-
-def _young(mark: Path, now_s: int) -> bool:
-    """A certificate that is always due (of a short life) is not asked for in a loop."""
-    with suppress(OSError, ValueError):
-        return 0 <= now_s - int(mark.read_text()) < AGAIN_S
-    return False
+def _keep_store_with_its_owner(data: Path, code: EnrolmentCode) -> None:
+    """Raises EnrolmentError, before the code is spent: what one device has honoured never becomes another's."""
+    owner, used = "", False
+    with suppress(StoreUnavailableError, sqlite3.Error), closing(open_for_reading(data)) as store:
+        with store.read() as connection:
+            (owner,) = connection.execute("SELECT device_id FROM device").fetchone() or ("",)
+        used = bool(ledger.count(store) or backlog(store).pending)
+    if used and owner != code.device:
+        detail = (
+            f"this device is {owner} and has honoured codes: print a code for {owner}, or move {data / STORE_FILE}*"
+            " elsewhere, keep them, and show this code again"
+        )
+        raise EnrolmentError("code_for_another_device", detail)
 
 
 def request_for(key: ec.EllipticCurvePrivateKey) -> str:

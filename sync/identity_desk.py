@@ -19,7 +19,8 @@ from edge.store.store import StoreUnavailableError
 from edge.token.document import Keyring
 from edge.token.roots import Roots
 from edge.token.trust import TrustList
-from sync.enrolment import EnrolmentError, Renewal, enrol
+from sync.enrolment import EnrolmentError, enrol
+from sync.renewal import Renewal
 
 LOOK_EVERY_S: Final = 0.5
 AGAIN_S: Final = 15.0  # after the desk could not be reached

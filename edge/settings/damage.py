@@ -20,6 +20,20 @@ from edge.store.store import StoreUnavailableError
 IDENTITY: Final = Path("identity") / "identity.json"  # in the data folder; written by enrolment
 ROOTS: Final = "roots.cbor"  # beside it
 _MEND: Final = "enrol this device again by a new code of its fleet, or restore the file"
+_NAMELESS: Final = "neither its store nor its certificate tells who this device was: its store stays as it is meanwhile"
+
+
+def identity_damage(data: Path) -> str:
+    """What is wrong with the identity's file, and what to do; empty when it is sound, or was never there."""
+    patch = read_patch(data)
+    if not isinstance(patch, str):
+        return ""
+    return patch if remembered_name(data) else f"{patch}; {_NAMELESS}"
+
+
+def is_nameless(data: Path) -> bool:
+    """Whether this device has an identity, but nothing that tells its name."""
+    return isinstance(read_patch(data), str) and remembered_name(data) is None
 
 
 def read_patch(data: Path) -> Tree | str:
@@ -46,10 +60,15 @@ def read_patch(data: Path) -> Tree | str:
 
 def remembered(tree: Tree, data: Path) -> Tree:
     """The shipped profile ``tree`` under the name and the anchors that the device had, and without a broker."""
-    name = _name_in_store(data) or _name_in_certificate(data)
+    name = remembered_name(data)
     device = {} if name is None else {"id": name}
     merged: Tree = merge(tree, {"device": device, "trust": {"roots_file": str((data / IDENTITY).with_name(ROOTS))}})
     return {section: keys for section, keys in merged.items() if section != "mqtt"}
+
+
+def remembered_name(data: Path) -> str | None:
+    """The name of a device whose identity cannot be read, by its store, or else by its certificate."""
+    return _name_in_store(data) or _name_in_certificate(data)
 
 
 def _name_in_store(data: Path) -> str | None:

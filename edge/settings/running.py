@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config import ConfigError, Profile, load_profile, parse_toml
-from edge.settings.damage import read_patch, remembered
+from edge.settings.damage import identity_damage, read_patch, remembered
 from edge.settings.folder import SettingsFolder
 from edge.settings.last_good import keep_last_good, last_good
 from edge.settings.merge import Tree, effective, merge
@@ -63,12 +63,6 @@ def keep_good(file: Path, data: Path) -> None:
     tree = parse_toml(content)
     if not isinstance(tree, ConfigError) and not _wrong_with(_identified(tree, data)):
         keep_last_good(content, data)
-
-
-def identity_damage(data: Path) -> str:
-    """What is wrong with the identity's file, and what to do; empty when it is sound, or was never there."""
-    patch = read_patch(data)
-    return patch if isinstance(patch, str) else ""
 
 
 def _base(file: Path, data: Path) -> tuple[Tree | list[ConfigError], str]:

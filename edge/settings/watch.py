@@ -18,9 +18,9 @@ from edge.enrolment.identity import why_blocked
 from edge.enrolment.post import Post
 from edge.ports import Signal
 from edge.settings import state as states
-from edge.settings.damage import IDENTITY
+from edge.settings.damage import IDENTITY, identity_damage
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import Running, identity_damage
+from edge.settings.running import Running
 from edge.settings.state import Phase, State, patience_s
 
 WHO: Final = "scanner"

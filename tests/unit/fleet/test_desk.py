@@ -13,19 +13,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from edge.anchors import load_roots
 from edge.config import Profile
 from edge.enrolment import identity as identities
 from edge.enrolment.code import EnrolmentCode, open_code, pin_of, sign_code
 from edge.enrolment.identity import read_identity
+from edge.enrolment.post import Post
 from edge.instant import ClockTrust, Instant
 from edge.settings import folder as folders
 from edge.settings.running import load_running
-from edge.store import documents
-from edge.store.opening import open_for_reading
+from edge.store import documents, outbox
+from edge.store.opening import open_for_reading, open_for_work
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from sync import enrolment
-from sync.enrolment import EnrolmentError, enrol, renew, renewal_due
+from sync.enrolment import EnrolmentError, enrol, renew
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.access import Access, acl_lines
 from sync.hub.config import load_hub_config
@@ -35,9 +37,11 @@ from sync.hub.office import Office
 from sync.hub.office_start import ListedKeys
 from sync.hub.pki import load_authority
 from sync.hub.site import Site, SiteDocuments, make_site
+from sync.identity_desk import believed
+from sync.renewal import renewal_due
 from sync.topics import Down, Up
-from tests.broker import free_port
-from tests.sync_platform import Keys
+from tests.broker import Process, free_port, until
+from tests.sync_platform import BIN, Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
 PROFILE = '[device]\nid = "new"\nsite = "none"\nkind = "kiosk"\n\n[trust]\nroots_file = "none.cbor"\n'
@@ -130,6 +134,14 @@ def refused(text: str, device: Path, **more) -> str:
         enrol(text, device, keys=None, now=NOW, **more)
     assert read_identity(device) is None, "nothing of an identity is there"
     return raised.value.reason
+
+
+def honour(device: Path) -> None:
+    """From here on the store owes the platform an event."""
+    store = open_for_work(device)
+    with store.transaction() as connection:
+        outbox.append(connection, type="redemption", body={}, now=NOW, id="1")
+    store.close()
 
 
 def test_a_code_makes_a_device_of_the_fleet(platform, device, tmp_path):
@@ -255,6 +267,53 @@ def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, 
     finally:
         other.server.shutdown()
         other.server.server_close()
+
+
+def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_fleet_alone(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    (device / "identity" / "identity.json").write_bytes(b"{")
+    for path in device.glob("store.db*"):
+        path.unlink()
+    knows = believed(device, load_roots(device / "identity" / "roots.cbor"))
+    (tmp_path / "other").mkdir()
+    other = Platform(tmp_path / "other")
+    try:
+        with pytest.raises(EnrolmentError, match="another fleet"):
+            enrol(other.code(), device, keys=knows, now=NOW)
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+    assert enrol(platform.code(), device, keys=knows, now=NOW).device == "kiosk-7"
+
+
+def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not_spent(platform, device):
+    identity = enrol(platform.code(), device, keys=None, now=NOW)
+    honour(device)
+    code = platform.code(device="kiosk-8")
+    with pytest.raises(EnrolmentError) as raised:
+        enrol(code, device, keys=platform.desk.keys(), now=NOW)
+    assert raised.value.reason == "code_for_another_device"
+    assert "print a code for kiosk-7" in raised.value.detail
+    assert read_identity(device) == identity
+    for path in list(device.glob("store.db*")):
+        path.rename(path.with_name(f"kept-{path.name}"))
+    assert enrol(code, device, keys=platform.desk.keys(), now=NOW).device == "kiosk-8", "as the message says"
+
+
+def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_mends_it(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    honour(device)
+    identity = device / "identity" / "identity.json"
+    identity.write_text(identity.read_text().replace('"id": "kiosk-7"', '"id": "kiosk-8"'))
+    command = ["edge-sync", "run", "--profile", str(tmp_path / "profile.toml"), "--data", str(device)]
+    with Process([str(BIN / command[0]), *command[1:]], tmp_path / "sync.log") as sync:
+        until(lambda: '"store_unavailable"' in sync.text, what=lambda: sync.text)
+        assert "the store is of device kiosk-7, this is kiosk-8: start with" in sync.text
+        Post(device).drop(platform.code())
+        until(lambda: '"started"' in sync.text, what=lambda: sync.text)
+        assert read_identity(device).device == "kiosk-7"
+        assert sync.stop() == 0
+    assert "Traceback" not in sync.text
 
 
 def test_the_next_device_of_a_name_bars_the_one_before_it(platform, device, tmp_path):

@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.bootstrap import Parts
+from edge.bootstrap import Parts, build_scanner
 from edge.decode.holdoff import HoldOff
 from edge.devices.absent import NoIndicator, NoLocker
 from edge.enrolment.identity import Identity, write_identity
@@ -153,6 +153,27 @@ def test_pushed_settings_hold_but_for_the_broker(device):
     device.identity.write_bytes(b"")
     running = load_running(device.file, device.data)
     assert (running.digest, running.problem, running.profile.decode.budget_ms) == (plan.digest, "", 40.0)
+
+
+def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_under_another(device):
+    """The shipped profile's name is nobody's: under it, the store would be lost to the device that comes back."""
+    whole = device.identity.read_bytes()
+    device.identity.write_bytes(b"{")
+    (device.data / "identity" / "device-1.pem").unlink()
+    store = device.data / "store.db"
+    sound = store.read_bytes()
+    store.write_bytes(b"no store at all" * 1000)
+    damaged = store.read_bytes()
+    running = load_running(device.file, device.data)
+    assert "neither its store nor its certificate tells who this device was" in running.damage
+    capture = SimpleNamespace(start=lambda: None, close=lambda: None)
+    parts = Parts(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
+    with build_scanner(running.profile, device.data, parts, log=LOG):
+        assert store.read_bytes() == damaged
+    assert [path.name for path in device.data.glob("store.db.*") if "corrupt" in path.name] == []
+    device.identity.write_bytes(whole)
+    store.write_bytes(sound)
+    assert device.open("kiosk-7").state is StoreState.READY
 
 
 def test_mending_the_file_mends_the_device(device):

@@ -31,6 +31,7 @@ from edge.operators.sign_in import desk_of
 from edge.panel import Panel
 from edge.pickup import DoorTimes, Pickups
 from edge.redeem import Redeemer
+from edge.settings.damage import is_nameless
 from edge.standing import place_of
 from edge.store.claims import DEADLINE_S
 from edge.store.floor import time_floor_s
@@ -124,9 +125,9 @@ def _frames(profile: Profile, parts: Parts, hold_off: HoldOff) -> Frames:
 
 
 def _store_folder(profile: Profile, data: Path) -> Path:
-    """A device that is nobody yet keeps no store under a name that it will not have."""
+    """A device that is nobody yet, or cannot tell who it is, keeps no store under a name that it will not have."""
     enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
-    return data if enrolled else data / UNENROLLED
+    return data if enrolled and not is_nameless(data) else data / UNENROLLED
 
 
 def _opened(profile: Profile, data: Path, health: Health, releases: ExitStack) -> Opened:

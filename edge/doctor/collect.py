@@ -42,10 +42,13 @@ def collect(profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s
     ``root`` is where /dev, /proc and /sys are looked for.
     """
     profile = read_profile_file(profile_file, data)
+    running = _guarded(lambda: load_running(profile_file, data))
     clock = _guarded(lambda: read_clock(root))
     now_s = clock.now_s if isinstance(clock, ClockFact) else 0
     common = {
         "profile": profile,
+        "damage": running.damage if isinstance(running, Running) else "",
+        "settings": running.problem if isinstance(running, Running) else "",
         "daemon": _guarded(lambda: read_daemon(data / "health.json", time.time())),
         "store": _guarded(lambda: read_store(data)),
         "clock": clock,

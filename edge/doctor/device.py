@@ -31,6 +31,22 @@ def judge_profile(profile: Profile | list[str]) -> Finding:
     )
 
 
+def judge_identity(damage: str) -> list[Finding]:
+    """Who the device is, where its file cannot tell: it honours nothing and speaks to no broker."""
+    todo = (
+        "用本机队的新注册码重新注册（edge-fleet enrol），或恢复该文件",
+        "enrol it again by a new code of its fleet (edge-fleet enrol), or restore the file",
+    )
+    return [failure("identity", (f"身份文件损坏：{damage}", f"damaged: {damage}"), todo)] if damage else []
+
+
+def judge_settings(problem: str) -> list[Finding]:
+    """Pushed settings that cannot be used: the device runs as shipped."""
+    todo = ("由运维再次下发（edge-fleet push）", "have them pushed again (edge-fleet push)")
+    found = (f"下发的配置不可用，按出厂配置运行：{problem}", f"cannot be used, it runs as shipped: {problem}")
+    return [warning("settings", found, todo)] if problem else []
+
+
 def judge_daemon(daemon: Daemon | Unknown | None) -> Finding:
     """The scanner itself, by its own health file."""
     if isinstance(daemon, Unknown):

@@ -9,9 +9,11 @@ from edge.config import Profile
 from edge.doctor.device import (
     judge_camera,
     judge_daemon,
+    judge_identity,
     judge_nodes,
     judge_pins,
     judge_profile,
+    judge_settings,
     judge_store,
     judge_zone,
 )
@@ -23,7 +25,8 @@ from edge.doctor.vitals import ClockFact, StoreFact, Vitals
 
 def examine(vitals: Vitals) -> list[Finding]:
     """Judge every part that this device has, in the order in which a person would look."""
-    findings = [judge_profile(vitals.profile), judge_daemon(vitals.daemon)]
+    findings = [judge_profile(vitals.profile), *judge_identity(vitals.damage), *judge_settings(vitals.settings)]
+    findings.append(judge_daemon(vitals.daemon))
     if isinstance(vitals.profile, Profile):
         findings += _configured_parts(vitals, vitals.profile)
     else:

@@ -48,7 +48,7 @@ def judge_disk(disk: DiskFact | Unknown) -> Finding:
 def judge_board(board: BoardFact | Unknown) -> list[Finding]:
     """Heat and power."""
     if isinstance(board, Unknown):
-        return [not_told("temperature", board)]
+        return [not_told("temperature", board), not_told("power", board)]
     return [judge_temperature(board.temperature_c), judge_power(board.throttled)]
 
 
@@ -80,4 +80,4 @@ def judge_power(throttled: int | None) -> Finding:
     if throttled & (_SLOWED | _WAS_SLOWED):
         todo = ("看温度一项", "see to the temperature")
         return warning("power", ("处理器曾降速", "the processor was slowed since power-on"), todo)
-    return ok("power", "供电正常", "good since power-on")
+    return ok("power", "供电正常", "no under-voltage, not slowed")

@@ -9,7 +9,9 @@ from pathlib import Path
 from edge.doctor.vitals import BoardFact, DiskFact
 
 _PROCESSOR = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp", "acpitz")
-_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"  # Raspberry Pi's kernel, before and beside vcgencmd
+_VCIO = "dev/vcio"  # what vcgencmd asks the firmware through; root and the group video may
+_VOLTAGE = "rpi_volt"  # the name of the kernel's raspberrypi-hwmon (docs.kernel.org/hwmon/raspberrypi-hwmon.html)
+_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"  # Raspberry Pi's kernels: hexadecimal
 
 
 def read_disk(folder: Path) -> DiskFact:
@@ -43,9 +45,21 @@ def _temperature_c(root: Path) -> float | None:
 
 
 def _throttled(root: Path) -> int | None:
+    """The firmware's flags, from whoever tells most; the kernel's file last, which is stale where hwmon is not loaded.
+
+    The hwmon tells of under-voltage within two seconds and of nothing else. Reading the file beside it would put a
+    warning with a stack trace into the kernel's log ("deprecated, use hwmon sysfs instead").
+    """
+    if (root / _VCIO).exists() and (flags := _asked()) is not None:
+        return flags
+    for chip in sorted(root.glob("sys/class/hwmon/hwmon*")):
+        if (chip / "name").read_text().strip() == _VOLTAGE:
+            return int((chip / "in0_lcrit_alarm").read_text())  # 1: bit 0, under-voltage
     file = root / _THROTTLED
-    if file.exists():
-        return int(file.read_text().strip(), 16)
+    return int(file.read_text().strip(), 16) if file.exists() else None
+
+
+def _asked() -> int | None:
     try:
         run = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=3, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -155,6 +155,8 @@ class Vitals:
     """Everything that was found out. ``profile`` is a list of what is wrong where it cannot be used."""
 
     profile: Profile | list[str]
+    damage: str = ""  # what is wrong with the identity's file
+    settings: str = ""  # why the chosen settings cannot be used
     daemon: Daemon | Unknown | None = None  # None: the scanner has not run here
     camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
     pins: PinsFact | Unknown | None = None

@@ -18,9 +18,14 @@ from cryptography.x509.oid import NameOID
 from edge.config import Camera, Mqtt
 from edge.doctor.broker import read_certificate, try_broker
 from edge.doctor.collect import collect, read_camera, read_daemon, read_pins, read_store
+from edge.doctor.finding import State
+from edge.doctor.machine import judge_board
 from edge.doctor.machine_facts import read_board, read_disk
 from edge.doctor.vitals import Contact, NotEnrolled, Unknown
 from edge.health import write_health
+from edge.settings.folder import SettingsFolder
+from edge.settings.state import Phase
+from edge.settings.state import State as PushedState
 from edge.store.opening import open_store
 
 FIRMWARE = Path(__file__).parents[3] / "firmware-config"
@@ -183,6 +188,42 @@ def test_heat_and_power_come_from_the_kernel(tmp_path):
     assert (fact.temperature_c, fact.throttled, fact.model) == (51.54, 0x50005, "Raspberry Pi 4 Model B Rev 1.5")
 
 
+@pytest.mark.parametrize(("alarm", "flags"), [("0\n", 0), ("1\n", 1)])
+def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_then_not_read(tmp_path, alarm, flags):
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
+    put(tmp_path, "sys/class/hwmon/hwmon1/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon1/in0_lcrit_alarm", alarm)
+    put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "not read")
+    assert read_board(tmp_path).throttled == flags
+
+
+@pytest.mark.parametrize(("answer", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)])
+def test_the_firmware_itself_is_asked_first_where_it_may_be_since_it_tells_of_the_past_too(
+    tmp_path, monkeypatch, answer, flags
+):
+    put(tmp_path, "dev/vcio")
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
+    put(tmp_path, "bin/vcgencmd", f"#!/bin/sh\n[ $1 = get_throttled ] && echo '{answer}'\n")
+    (tmp_path / "bin/vcgencmd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert read_board(tmp_path).throttled == flags
+
+
+def test_a_whole_round_over_a_pi_in_trouble_names_heat_and_power_with_what_to_do(tmp_path):
+    put(tmp_path, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
+    put(tmp_path, "sys/class/thermal/thermal_zone0/temp", "84000\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
+    found = {finding.part: finding for finding in judge_board(read_board(tmp_path))}
+    assert {part: finding.state for part, finding in found.items()} == {
+        "temperature": State.FAILURE,
+        "power": State.FAILURE,
+    }
+    assert "heat sink" in found["temperature"].todo.en
+    assert "short cable" in found["power"].todo.en
+
+
 def test_a_machine_that_is_no_pi_tells_neither(tmp_path):
     fact = read_board(tmp_path)
     assert (fact.temperature_c, fact.throttled) == (None, None)
@@ -247,3 +288,13 @@ def test_a_folder_of_another_user_is_said_to_be_closed(tmp_path):
     finally:
         tmp_path.chmod(stat.S_IRWXU)
     assert "cannot be read" in vitals.profile[0]
+
+
+def test_a_damaged_identity_and_settings_that_cannot_be_used_are_named(tmp_path):
+    profile = tmp_path / "profile.toml"
+    profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
+    put(tmp_path, "data/identity/identity.json", "{")
+    SettingsFolder(tmp_path / "data").change(lambda _: PushedState(phase=Phase.COMMITTED, good="0" * 64))
+    vitals = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
+    assert "not JSON" in vitals.damage
+    assert "push them again" in vitals.settings

@@ -80,6 +80,7 @@ def test_a_healthy_device_has_nothing_to_do():
     ("part", "vitals"),
     [
         pytest.param("profile", replace(HEALTHY, profile=["camera.width_px: too small"]), id="a profile with errors"),
+        pytest.param("identity", replace(HEALTHY, damage="not JSON"), id="a damaged identity"),
         pytest.param("scanner", replace(HEALTHY, daemon=None), id="the scanner never ran"),
         pytest.param("scanner", with_part("daemon", age_s=31.0), id="the scanner fell silent"),
         pytest.param("camera", with_part("camera", present=False), id="no camera"),
@@ -115,6 +116,7 @@ def test_what_stops_a_device_is_a_failure(part, vitals):
 @pytest.mark.parametrize(
     ("part", "vitals"),
     [
+        pytest.param("settings", replace(HEALTHY, settings="damaged"), id="pushed settings that cannot be used"),
         pytest.param("scanner", with_part("daemon", problems={"camera": "lost"}), id="a degraded scanner"),
         pytest.param("pins", with_part("pins", factory="mock"), id="pins in memory"),
         pytest.param("store", with_part("store", exists=False), id="no store yet"),
@@ -169,6 +171,7 @@ FACTS = ("daemon", "camera", "pins", "nodes", "store", "clock", "keys", "certifi
 def test_whatever_could_not_be_found_out_every_part_is_still_judged(lost, why, denied):
     findings = examine(replace(HEALTHY, **dict.fromkeys(lost, Unknown(why, denied))))
     assert worst(findings) is (State.WARNING if lost else State.OK)
+    assert {finding.part for finding in examine(HEALTHY)} <= {finding.part for finding in findings}
     assert all(finding.todo is not None for finding in findings if finding.state is not State.OK)
 
 

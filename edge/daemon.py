@@ -75,6 +75,7 @@ class Daemon:
     engines: tuple[Codes, ...] = ()
     errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
     admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
+    meter: Callable[[Frame, bool], None] | None = None  # after each frame, and whether it was read: how to expose
     aim: Aim = field(default_factory=Aim)
     recovered: bool = False  # the doors that a crash or power cut left are accounted for
 
@@ -111,6 +112,8 @@ class Daemon:
         symbols = self.decoder.decode(frame.grey)
         decode_ms = (self.clock.monotonic_s() - started_s) * 1000
         now_s = self.clock.monotonic_s()
+        if self.meter is not None:
+            self.meter(frame, bool(symbols))
         self.supervisor.advise(self.aim.advise(None if symbols else self.decoder.hint, now_s))
         for symbol in self.hold_off.fresh(symbols, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)

@@ -13,6 +13,19 @@ from numpy.typing import NDArray
 from edge.instant import Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How a frame was or shall be exposed."""
+
+    time_us: float
+    gain: float  # analogue, 1 and up
+
+    @property
+    def light(self) -> float:
+        """The product that brightness follows."""
+        return self.time_us * self.gain
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One picture of the camera: luminance only, shape (height, width), 0 black to 255 white."""
@@ -20,6 +33,7 @@ class Frame:
     grey: NDArray[np.uint8]
     number: int  # counts every frame the camera made, so gaps show drops
     captured_ns: int  # monotonic clock when the frame was handed over
+    exposure: Exposure | None = None  # of this frame; None: the camera cannot be told how to expose
 
 
 Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -69,6 +83,18 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Release the device. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class Exposes(Protocol):
+    """What a ``Camera`` may do besides: expose as it is told. It says so in each frame's ``exposure``."""
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Expose the frames to come like this; None: as the profile says, which mostly is automatically.
+
+        Returns at once; some frames later they follow. Called by the thread that reads.
+        """
         ...
 
 

@@ -10,12 +10,12 @@ from typing import Any, Protocol, assert_never
 from edge import ports
 from edge.capture.engine import EngineWorker
 from edge.capture.worker import CaptureStatus, CaptureWorker, Patience
-from edge.config import Camera, Engines, Profile
+from edge.config import Camera, Engines, Presence, Profile, Trigger
 from edge.devices.absent import NoIndicator, NoLocker
 from edge.devices.lock_board import LockBoards
 from edge.devices.pins import PinsUnavailableError, open_pin_factory
 from edge.devices.trigger import GpioTrigger, TriggerUnavailableError
-from edge.ports import DoorSensor, Frame, Indicator, Lock, LockError
+from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, LockError
 
 OpenCamera = Callable[[], ports.Camera]
 
@@ -29,6 +29,10 @@ class Capturing(Protocol):
 
     def take(self, timeout_s: float) -> Frame | None:
         """The newest frame, or None when none came in time."""
+        ...
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Have the frames to come exposed like this, where the camera can; None: as the profile says."""
         ...
 
     def status(self) -> CaptureStatus:
@@ -50,6 +54,7 @@ class Parts:
     doors: DoorSensor
     engines: tuple[EngineWorker, ...] = ()
     trigger: GpioTrigger | None = None
+    presence: GpioTrigger | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
     def problems_now(self) -> dict[str, str]:
@@ -61,7 +66,7 @@ class Parts:
         """Release everything, locks first."""
         self.lock.close()
         self.doors.close()
-        for part in (*self.engines, self.trigger):
+        for part in (*self.engines, self.trigger, self.presence):
             if part is not None:
                 part.close()
         self.capture.close()
@@ -87,7 +92,8 @@ def build_parts(profile: Profile, *, pin_factory: Any = None, open_camera: OpenC
         lock=lock,
         doors=doors,
         engines=_engines(profile.engines),
-        trigger=_trigger(profile, factory, problems),
+        trigger=_trigger(profile.trigger, factory, problems),
+        presence=_trigger(profile.presence, factory, problems),
         problems=problems,
     )
 
@@ -118,7 +124,7 @@ def camera_opener(section: Camera) -> OpenCamera:
 def _pin_factory(profile: Profile, given: Any, problems: dict[str, str]) -> Any:
     """What pins are taken from; None when no part needs one, or there is no GPIO."""
     on_pins = profile.locker.driver == "gpio" and profile.locker.compartments
-    if not (profile.indicators.pins or on_pins or profile.trigger):
+    if not (profile.indicators.pins or on_pins or profile.trigger or profile.presence):
         return None
     try:
         return given or open_pin_factory()
@@ -158,14 +164,14 @@ def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indi
     return indicator
 
 
-def _trigger(profile: Profile, factory: Any, problems: dict[str, str]) -> GpioTrigger | None:
-    """The trigger; None: the camera's frames are always decoded, also when the pin cannot be had."""
-    if profile.trigger is None or factory is None:
+def _trigger(section: Trigger | Presence | None, factory: Any, problems: dict[str, str]) -> GpioTrigger | None:
+    """The trigger or sensor; None: the camera's frames are always decoded, also when the pin cannot be had."""
+    if section is None or factory is None:
         return None
     try:
-        return GpioTrigger(profile.trigger, pin_factory=factory)
+        return GpioTrigger(section, pin_factory=factory)
     except TriggerUnavailableError as error:
-        problems["trigger_unavailable"] = str(error)
+        problems[f"{type(section).__name__.lower()}_unavailable"] = str(error)
         return None
 
 

@@ -15,12 +15,14 @@ from structlog.typing import FilteringBoundLogger
 from edge.actuator import Actuator, InTurn
 from edge.anchors import Anchors, load_roots
 from edge.bootstrap.parts import Parts
-from edge.capture.triggered import TriggeredFrames
+from edge.capture.triggered import PresenceFrames, TriggeredFrames, Waker
 from edge.clock import WallClock, synchronised_by_systemd
 from edge.config import Profile
 from edge.daemon import Daemon, Frames
 from edge.decode.contained import ContainedDecoder
+from edge.decode.exposure import Limits
 from edge.decode.holdoff import HoldOff
+from edge.decode.metering import Metering
 from edge.decode.nursery import Nursery
 from edge.enrolment.identity import UNENROLLED
 from edge.gate import Gate, audiences_of, verify_policy_of
@@ -30,6 +32,7 @@ from edge.notify import notify
 from edge.operators.sign_in import desk_of
 from edge.panel import Panel
 from edge.pickup import DoorTimes, Pickups
+from edge.ports import Frame
 from edge.redeem import Redeemer
 from edge.settings.damage import is_nameless
 from edge.standing import place_of
@@ -99,7 +102,7 @@ def build_scanner(
         for engine in parts.engines:
             engine.start()
         yield Daemon(
-            frames=_frames(profile, parts, hold_off),
+            frames=_frames(profile, parts, hold_off, decoder.wake),
             engines=parts.engines,
             decoder=decoder,
             hold_off=hold_off,
@@ -109,16 +112,32 @@ def build_scanner(
             clock=clock,
             supervisor=supervisor,
             log=log,
+            meter=_meter(profile, decoder, parts) if profile.camera.bracket else None,
         )
 
 
-def _frames(profile: Profile, parts: Parts, hold_off: HoldOff) -> Frames:
+def _meter(profile: Profile, decoder: ContainedDecoder, parts: Parts) -> Callable[[Frame, bool], None]:
+    """Have the camera expose for a code that is seen and not read."""
+    frame_us = 1e6 / profile.camera.frame_rate_hz
+    metering = Metering(Limits(longest_us=min(Limits().longest_us, frame_us)))
+
+    def after(frame: Frame, read: bool) -> None:
+        now_s = time.monotonic()
+        parts.capture.expose(metering.after(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s))
+
+    return after
+
+
+def _frames(profile: Profile, parts: Parts, hold_off: HoldOff, wake: Callable[[], None]) -> Frames:
     """The frames to decode. What was in view when the trigger was let go counts anew when it is pressed again."""
+    frames: Frames = parts.capture
+    if parts.presence is not None:
+        frames = PresenceFrames(frames, Waker(parts.presence.is_pressed, wake))
     if parts.trigger is None or profile.trigger is None:
-        return parts.capture
+        return frames
     return TriggeredFrames(
-        parts.capture,
-        parts.trigger.is_pressed,
+        frames,
+        Waker(parts.trigger.is_pressed, wake).is_on,
         scan_s=profile.trigger.scan_s,
         at_sleep=lambda: hold_off.fresh((), time.monotonic()),
     )

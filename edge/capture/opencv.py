@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Camera as CameraSection
-from edge.ports import CameraEnded, CameraError, Frame
+from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 Grey = NDArray[np.uint8]
 
 _FORMATS = ("GREY", "YUYV", "MJPG")  # cheapest first; MJPG where USB bandwidth limits the others
 _READABLE = (b"GREY", b"YUYV", b"MJPG", b"JPEG", b"NV12", b"NV21", b"YU12", b"YV12")
 _DEVICES = Path("/dev")
+_MANUAL, _AUTOMATIC = 1, 3  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY
+_UNIT_US = 100  # V4L2_CID_EXPOSURE_ABSOLUTE counts in 100 us
 _MOST_DAMAGED = 10  # frames in a row; a USB camera sends a broken one now and then
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
 
@@ -41,9 +43,9 @@ class V4l2Camera:
             raise CameraError(f"{self._name} cannot be opened: is this user in group video? is it in use?")
         self._video.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # no queue of old frames
         self._choose_format(section)
+        self._section = section
         if section.exposure_us is not None:
-            self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, 1)  # V4L2_EXPOSURE_MANUAL
-            self._video.set(cv2.CAP_PROP_EXPOSURE, section.exposure_us / 100)  # V4L2 counts in 100 us
+            self.expose(None)
         readable = self._get(cv2.CAP_PROP_FOURCC).to_bytes(4, "little", signed=False) in _READABLE
         self._raw = readable and self._video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._number = -1
@@ -70,8 +72,23 @@ class V4l2Camera:
             self._number += 1
             grey = luminance(np.asarray(picture), self._get(cv2.CAP_PROP_FOURCC) if self._raw else 0, self._size())
             if grey is not None:
-                return Frame(grey=grey, number=self._number, captured_ns=time.monotonic_ns())
+                captured_ns = time.monotonic_ns()
+                return Frame(grey=grey, number=self._number, captured_ns=captured_ns, exposure=self._exposure())
         raise CameraError(f"{self._name} sends damaged frames only: check its cable, or try another USB port")
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Expose the frames to come like this, the gain left as it is; None: as the profile says."""
+        time_us = self._section.exposure_us if wanted is None else wanted.light
+        if time_us is None:
+            self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _AUTOMATIC)
+            return
+        self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL)
+        self._video.set(cv2.CAP_PROP_EXPOSURE, max(1, round(time_us / _UNIT_US)))
+
+    def _exposure(self) -> Exposure | None:
+        """What the camera says of its exposure; None where it says nothing."""
+        units = self._video.get(cv2.CAP_PROP_EXPOSURE) if self._section.bracket else 0
+        return Exposure(units * _UNIT_US, 1.0) if units > 0 else None
 
     def close(self) -> None:
         """Release the device."""

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Camera as CameraSection
-from edge.ports import CameraError, Frame
+from edge.ports import CameraError, Exposure, Frame
 
+_EXPOSURE = {"ExposureTime", "AnalogueGain"}
 _BUFFERS = 4  # one in our hands, one finished, two with the sensor
 _INSTALL = "picamera2 is not installed: apt install python3-picamera2, and a venv with --system-site-packages"
 
@@ -33,6 +34,7 @@ class PiCamera:
         """
         picamera2, libcamera = _libraries()
         self._mapped_array = picamera2.MappedArray
+        self._section = section
         self._timeout_s = 2 * section.stall_s  # the capture worker names the stall first
         self._number = -1
         self.unsupported: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class PiCamera:
         stream = self._camera.stream_configuration("main")  # as adjusted to what the camera can do
         if stream["format"] != "YUV420":
             raise CameraError(f'camera {section.index} gives {stream["format"]}, not YUV420: use source = "v4l2"')
+        self._exposable = self._camera.camera_controls.keys() >= _EXPOSURE
         self._width, self._height = stream["size"]
         self._camera.start()
 
@@ -79,16 +82,37 @@ class PiCamera:
             raise CameraError(f"the camera failed: {error}") from error
         try:
             grey = self._grey(request)
+            exposure = self._exposure(request)
         finally:
             request.release()
         self._number = max(self._number + 1, self._camera.frames)  # frames: what the camera made since it started
-        return Frame(grey=grey, number=self._number, captured_ns=time.monotonic_ns())
+        return Frame(grey=grey, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure)
 
     def _grey(self, request: Any) -> NDArray[np.uint8]:
         """Copy the Y plane, and only it, out of the camera's buffer."""
         with self._mapped_array(request, "main", write=False) as mapped:
             plane: NDArray[np.uint8] = mapped.array[: self._height, : self._width].copy()
         return plane
+
+    def _exposure(self, request: Any) -> Exposure | None:
+        if not self._section.bracket or not self._exposable:
+            return None
+        told = request.get_metadata()
+        if not told.keys() >= _EXPOSURE:
+            return None
+        return Exposure(float(told["ExposureTime"]), float(told["AnalogueGain"]))
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Expose the frames to come like this; None: as the profile says.
+
+        0 gives that half back to the automatic (picamera2 0.3, request.py, ``CompletedRequest.release``).
+        """
+        if not self._exposable:
+            return
+        own = self._section
+        time_us = wanted.time_us if wanted else own.exposure_us or 0
+        gain = wanted.gain if wanted else own.analogue_gain or 0
+        self._camera.set_controls({"ExposureTime": round(time_us), "AnalogueGain": float(gain)})
 
     def close(self) -> None:
         """Stop and release the camera. Safe to call twice."""

@@ -1,4 +1,4 @@
-"""Frames only while a trigger is held and for a while after it: what a handheld decodes."""
+"""Frames only while a trigger is held and for a while after it; and who is there wakes an idle decoder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from edge.ports import Frame
 
 _LOOK_EVERY_S: Final = 0.01
+_WAKE_EVERY_S: Final = 1.0
 
 
 class Frames(Protocol):
@@ -61,3 +62,36 @@ class TriggeredFrames:
             self._at_sleep()
         self._was_awake = awake
         return awake
+
+
+class Waker:
+    """A trigger or a presence sensor that wakes: at once when it goes on, and again while it stays on."""
+
+    def __init__(self, is_on: Callable[[], bool], wake: Callable[[], object]) -> None:
+        self._is_on = is_on
+        self._wake = wake
+        self._woken_s = float("-inf")
+
+    def is_on(self) -> bool:
+        """Whether it is on now. To be asked often."""
+        on = self._is_on()
+        if not on:
+            self._woken_s = float("-inf")
+        elif time.monotonic() - self._woken_s >= _WAKE_EVERY_S:
+            self._woken_s = time.monotonic()
+            self._wake()
+        return on
+
+
+class PresenceFrames:
+    """Hands on every frame; before each it looks whether somebody is there."""
+
+    def __init__(self, frames: Frames, waker: Waker) -> None:
+        self._frames = frames
+        self._waker = waker
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Take the newest frame, waiting up to ``timeout_s``."""
+        frame = self._frames.take(timeout_s)
+        self._waker.is_on()
+        return frame

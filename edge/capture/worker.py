@@ -23,7 +23,7 @@ from math import inf
 import numpy as np
 
 from edge.capture.slot import LatestFrame
-from edge.ports import Camera, CameraEnded, CameraError, Frame
+from edge.ports import Camera, CameraEnded, CameraError, Exposes, Exposure, Frame
 
 _MOST_HANGING = 3  # abandoned readers at a time; beyond, only a restart of the process helps
 
@@ -116,6 +116,7 @@ class CaptureWorker:
             losses=0, hanging=0,
         )  # fmt: skip
         self._last_number = -1
+        self._wanted: Exposure | None = None
         self._hanging: list[_Reader] = []
         self._reader = _Reader(self._run)
         # A folder of large pictures may be slow; reading it again from the start would show codes twice.
@@ -131,6 +132,10 @@ class CaptureWorker:
     def take(self, timeout_s: float) -> Frame | None:
         """Take the newest frame, waiting up to ``timeout_s``. None: none came, see ``status``."""
         return self._slot.take(timeout_s)
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Have the frames to come exposed like this, where the camera can; None: as the profile says."""
+        self._wanted = wanted
 
     def status(self) -> CaptureStatus:
         """How the camera is now, with counts since the start."""
@@ -179,7 +184,12 @@ class CaptureWorker:
             camera = self._open_camera()
             self._count_opening(me)
             me.starts(_Doing.FIRST_READ)
+            told = self._wanted = None  # it was opened as the profile says
             while not self._gone(me):
+                if isinstance(camera, Exposes) and told != self._wanted:
+                    told = self._wanted
+                    with suppress(Exception):  # a picture exposed badly beats none
+                        camera.expose(told)
                 self._hand_over(me, camera.read())
                 self._note(me, camera)
                 me.starts(_Doing.READ)

@@ -86,3 +86,10 @@ class Trigger(Section):
 
     pin: Pin
     scan_s: float = Field(4.0, ge=0.2, le=60)  # how long scanning goes on after the button is released
+
+
+class Presence(Section):
+    """A presence sensor (infrared, radar, a light barrier). While it is on, an idle loop looks at every frame."""
+
+    pin: Pin
+    active_high: bool = True  # False: it pulls the pin to ground

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from edge.config.locker import Locker
-from edge.config.parts import Camera, Decode, Engines, Indicators, Trigger
+from edge.config.parts import Camera, Decode, Engines, Indicators, Presence, Trigger
 from edge.config.policy import Policy
 from edge.config.section import FAULTS, Name, Section, refuse
 from edge.config.toml import ConfigError, parse_toml
@@ -54,6 +54,7 @@ class Profile(Section):
     locker: Locker = Locker()
     engines: Engines = Engines()
     trigger: Trigger | None = None
+    presence: Presence | None = None
     policy: Policy = Policy()
     trust: Trust
     mqtt: Mqtt | None = None
@@ -81,6 +82,8 @@ class Profile(Section):
             pins += [(f"locker.compartments.{name}.{key}", pin) for key, pin in wired if pin is not None]
         if self.trigger is not None:
             pins.append(("trigger.pin", self.trigger.pin))
+        if self.presence is not None:
+            pins.append(("presence.pin", self.presence.pin))
         return pins
 
 

@@ -16,7 +16,7 @@ from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.hint import Hint
 from edge.decode.nursery import Nursery
 from edge.decode.wall import Wall, Walled
-from edge.ports import Symbol
+from edge.ports import Quad, Symbol
 
 _HANG_MS = 1500.0  # beyond any budget
 _DEEP_FRAMES = 4.0  # the second core may take this many budgets for a frame
@@ -45,13 +45,14 @@ class ContainedDecoder:
         self._beside = wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
         self._outdated = False  # the frame beside is older than a read
         self.hint: Hint | None = None  # why the code in view is not read
+        self.unread: Quad | None = None  # where it is
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes read in this frame (height, width), or just now in one before; none while starting."""
         given = self._front.give(grey)
         late = self._late(grey)
         answer = self._front.take() if given else None
-        self.hint = answer.hint if answer else None
+        self.hint, self.unread = (answer.hint, answer.unread) if answer else (None, None)
         if answer and answer.symbols:
             self._outdated = True
             return answer.symbols
@@ -68,8 +69,10 @@ class ContainedDecoder:
         return symbols
 
     def wake(self) -> None:
-        """Somebody is there, says a presence sensor: look at every frame for a while."""
+        """Somebody is there, says a trigger or a presence sensor: look at every frame for a while."""
         self._front.wake()
+        if self._beside:
+            self._beside.wake()
 
     @property
     def counts(self) -> Mapping[str, RungCount]:

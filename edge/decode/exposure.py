@@ -13,25 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.quad import Quad, box
+from edge.ports import Exposure
 
 _WHITE = 200.0  # grey level wanted of the code's white: below burning out, above the noise
 _BURNT = 250
+_COARSE = 8  # one pixel in so many is looked at, each way
+_SCREEN_SHARE = 0.01  # of the picture: a phone at arm's length
+_DARK_ROOM = 60
 _DEAD_BAND = 1.25  # a change smaller than this is not worth a restless picture
 _LARGEST_STEP = 4.0
 _BRACKET = (1.0, 0.35, 2.5)  # of the exposure; a burnt code comes back at the second, a dark one at the third
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """How a frame was or shall be exposed."""
-
-    time_us: float
-    gain: float  # analogue, 1 and up
-
-    @property
-    def light(self) -> float:
-        """The product that brightness follows."""
-        return self.time_us * self.gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ def propose(grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad 
     region = _region(grey, place)
     burnt = float(np.mean(region >= _BURNT))
     white = float(np.percentile(region, 90))
-    factor = 0.5 if burnt > 0.3 else _WHITE / max(white, 8.0)
+    factor = 1 / _LARGEST_STEP if burnt > 0.9 else 0.5 if burnt > 0.3 else _WHITE / max(white, 8.0)
     factor = min(max(factor, 1 / _LARGEST_STEP), _LARGEST_STEP)
     if 1 / _DEAD_BAND < factor < _DEAD_BAND:
         return now
@@ -62,6 +53,18 @@ def propose(grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad 
 def bracket(settled: Exposure, limits: Limits, turn: int) -> Exposure:
     """Return the exposure of frame ``turn`` (0, 1, ...) while a code is seen and not read."""
     return _split(settled.light * _BRACKET[turn % len(_BRACKET)], limits)
+
+
+def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
+    """Return the box round what is burnt out in an otherwise dark ``grey``: a screen whose code has gone white."""
+    small = grey[::_COARSE, ::_COARSE]
+    burnt = small >= _BURNT
+    if burnt.mean() < _SCREEN_SHARE or np.median(small) > _DARK_ROOM:
+        return None
+    rows, columns = np.flatnonzero(burnt.any(axis=1)), np.flatnonzero(burnt.any(axis=0))
+    top, bottom = float(rows[0] * _COARSE), float((rows[-1] + 1) * _COARSE)
+    left, right = float(columns[0] * _COARSE), float((columns[-1] + 1) * _COARSE)
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def _split(light: float, limits: Limits) -> Exposure:

@@ -59,6 +59,7 @@ class LiveDecoder:
         self._unread = 0  # frames with a code in view and none read
         self._seen_ms = -_TRACK_MS  # when a code was last in view
         self.hint: Hint | None = None  # why the code in view is not read, once it has been for a while
+        self.unread: Quad | None = None  # where it is, from the first frame on
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes read in this frame (height, width)."""
@@ -71,7 +72,7 @@ class LiveDecoder:
         if symbols:
             self._remember(symbols[0].quad, now_ms)
             self._fusion.clear()
-            self._unread, self.hint = 0, None
+            self._unread, self.hint, self.unread = 0, None, None
         else:
             self._explain(scene, now_ms)
         return symbols
@@ -128,13 +129,15 @@ class LiveDecoder:
 
     def _explain(self, scene: Scene, now_ms: float) -> None:
         """Follow a code that is seen and not read, and say why it is not, once it has been seen for a while."""
+        self.unread = None
         if scene.studied:
             self._remember(scene.studied[0][0].quad, now_ms)
         if scene.located:
             self._unread += 1
             self._seen_ms = now_ms
+            place = scene.studied[0][0] if scene.studied else scene.located[0]
+            self.unread = place.quad
             if self._unread >= _HINT_FRAMES:
-                place = scene.studied[0][0] if scene.studied else scene.located[0]
                 self.hint = hint_for(scene.grey, place)
         elif now_ms - self._seen_ms > _TRACK_MS:
             self._unread = 0
@@ -146,6 +149,7 @@ class DeepDecoder:
     """The ladder for a second core: every rung beyond those that the first core tries on every frame."""
 
     hint: Hint | None = None
+    unread: Quad | None = None
 
     def __init__(self, *, budget_ms: float, clock_ms: Callable[[], float] = monotonic_ms) -> None:
         """``budget_ms``: no rung starts later into a frame."""

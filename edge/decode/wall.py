@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edge.decode.counters import RungCount
 from edge.decode.hint import Hint
 from edge.decode.nursery import Nursery, Work
-from edge.ports import Symbol
+from edge.ports import Quad, Symbol
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
@@ -35,6 +35,7 @@ class Walled(Protocol):
     """What can work behind a wall."""
 
     hint: Hint | None
+    unread: Quad | None
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes read in a frame (height, width)."""
@@ -56,6 +57,7 @@ class Answer:
 
     symbols: tuple[Symbol, ...] = ()
     hint: Hint | None = None
+    unread: Quad | None = None  # where a code was seen and not read
 
 
 class Wall:
@@ -227,7 +229,8 @@ def _serve(make: Callable[[], Walled], pipe: Connection) -> None:
                 decoder.wake()
                 continue
             grey: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory)
-            pipe.send((Answer(tuple(decoder.decode(grey)), decoder.hint), dict(decoder.counts)))
+            symbols = tuple(decoder.decode(grey))
+            pipe.send((Answer(symbols, decoder.hint, decoder.unread), dict(decoder.counts)))
 
 
 def _received(pipe: Connection) -> mmap.mmap:

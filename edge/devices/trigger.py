@@ -1,37 +1,38 @@
-"""A trigger button between a GPIO pin and ground, pulled up inside the Pi."""
+"""What tells that somebody is there: a trigger button, or a presence sensor."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from edge.config import Trigger
+from edge.config import Presence, Trigger
 
 
 class TriggerUnavailableError(Exception):
-    """The trigger's pin cannot be had. The message says what to do."""
+    """The pin cannot be had. The message says what to do."""
 
 
 class GpioTrigger:
-    """Says whether the button is held."""
+    """Says whether the button, between a pin and ground, is held; or whether the sensor is on."""
 
-    def __init__(self, section: Trigger, *, pin_factory: Any) -> None:
-        """Take the pin. Raises TriggerUnavailableError."""
-        from gpiozero import Button
+    def __init__(self, section: Trigger | Presence, *, pin_factory: Any) -> None:
+        """Take the pin, pulled inside the Pi to where nobody is. Raises TriggerUnavailableError."""
+        from gpiozero import DigitalInputDevice
 
+        active_high = isinstance(section, Presence) and section.active_high
         try:
-            self._button = Button(section.pin, pull_up=True, pin_factory=pin_factory)
+            self._input = DigitalInputDevice(section.pin, pull_up=not active_high, pin_factory=pin_factory)
         except Exception as error:  # gpiozero's errors and those of the pin library
             raise TriggerUnavailableError(
-                f"trigger on pin {section.pin}: {error}: check the pins in the profile"
+                f"{type(section).__name__.lower()} on pin {section.pin}: {error}: check the pins in the profile"
             ) from error
 
     def is_pressed(self) -> bool:
-        """Whether the button is held now. A pin that cannot be read counts as held: rather scan than stay asleep."""
+        """Whether it is on now. A pin that cannot be read counts as on: rather scan than stay asleep."""
         try:
-            return bool(self._button.is_pressed)
+            return bool(self._input.is_active)
         except Exception:  # noqa: BLE001 - whatever the pin library raises
             return True
 
     def close(self) -> None:
         """Release the pin. Safe to call twice."""
-        self._button.close()
+        self._input.close()

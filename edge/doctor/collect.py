@@ -82,7 +82,7 @@ def _of(mqtt: Mqtt | None, read: Callable[[Mqtt], Fact]) -> Fact | Unknown | Non
 
 def _uses_pins(profile: Profile) -> bool:
     locks = profile.locker.driver == "gpio" and profile.locker.compartments
-    return bool(profile.indicators.pins or locks or profile.trigger)
+    return bool(profile.indicators.pins or locks or profile.trigger or profile.presence)
 
 
 def read_profile_file(file: Path, data: Path) -> Profile | list[str]:

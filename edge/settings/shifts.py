@@ -23,7 +23,7 @@ from edge.config import ConfigError, Profile
 from edge.daemon import Daemon
 from edge.decode.holdoff import HoldOff
 from edge.enrolment.identity import UNENROLLED
-from edge.ports import Frame
+from edge.ports import Exposure, Frame
 from edge.settings import state as states
 from edge.settings.folder import SettingsFolder
 from edge.settings.running import Running, keep_good, load_running
@@ -48,6 +48,10 @@ class Lent:
     def take(self, timeout_s: float) -> Frame | None:
         """The newest frame."""
         return self._owner.take(timeout_s)
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Have the frames to come exposed like this."""
+        self._owner.expose(wanted)
 
     def status(self) -> CaptureStatus:
         """How the camera is."""

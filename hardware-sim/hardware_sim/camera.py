@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.ports import CameraError, Frame
+from edge.ports import CameraError, Exposure, Frame
+from hardware_sim import sensor
 from hardware_sim.condition import CLEAN, Condition
 from hardware_sim.render import draw, empty
 
@@ -26,6 +28,7 @@ class Scene:
         self._plugged, self._stalled = True, False
         self._empty = [empty(CLEAN, rng=self._rng, width_px=width_px, height_px=height_px)]
         self._pictures: list[NDArray[np.uint8]] = self._empty
+        self._light: sensor.Light | None = None
         self.owners = 0  # cameras open on this scene
         self.most_owners = 0
 
@@ -47,6 +50,11 @@ class Scene:
     def show_frames(self, frames: Iterable[NDArray[np.uint8]]) -> None:
         """Show a film, over and over."""
         self._set(list(frames))
+
+    def show_light(self, light: sensor.Light) -> None:
+        """Show what a camera sees as it is exposed; until something else is shown."""
+        with self._changed:
+            self._light = light
 
     def clear(self) -> None:
         """Take everything away: the empty place."""
@@ -72,6 +80,14 @@ class Scene:
                 raise CameraError("the camera is unplugged")
             return self._pictures[number % len(self._pictures)]
 
+    def expose(self, number: int, exposure: Exposure | None) -> tuple[NDArray[np.uint8], Exposure | None]:
+        """The picture for frame ``number``, and how it was exposed: None where no light is shown. See ``picture``."""
+        picture, light = self.picture(number), self._light
+        if light is None:
+            return picture, None
+        used = exposure or sensor.automatic(light)
+        return sensor.expose(light, used, self._rng), used
+
     def enter(self) -> None:
         """A camera opens. Raises CameraError when unplugged."""
         with self._changed:
@@ -87,7 +103,7 @@ class Scene:
 
     def _set(self, pictures: list[NDArray[np.uint8]]) -> None:
         with self._changed:
-            self._pictures = pictures
+            self._pictures, self._light = pictures, None
 
     def _become(self, *, plugged: bool, stalled: bool) -> None:
         with self._changed:
@@ -105,6 +121,11 @@ class SimCamera:
         self._period_s = 1 / frame_rate_hz
         self._due_s = time.monotonic()
         self._number = -1
+        self._told: deque[Exposure | None] = deque([None] * (sensor.LAG + 1), sensor.LAG + 1)  # newest last
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Expose the frames to come like this, after a lag; None: automatically."""
+        self._told[-1] = wanted
 
     def read(self) -> Frame:
         """Sleep until the next frame is due and return it. Pictures are shared: do not draw on them."""
@@ -115,8 +136,9 @@ class SimCamera:
         missed = max(0, int((time.monotonic() - self._due_s) / self._period_s))
         self._due_s += (1 + missed) * self._period_s
         self._number += 1 + missed
-        picture = self._scene.picture(self._number)
-        return Frame(grey=picture, number=self._number, captured_ns=time.monotonic_ns())
+        picture, exposure = self._scene.expose(self._number, self._told[0])
+        self._told.append(self._told[-1])
+        return Frame(grey=picture, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure)
 
     def close(self) -> None:
         """Release the scene. Safe to call twice."""

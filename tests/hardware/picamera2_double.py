@@ -101,6 +101,7 @@ class Sensor:
         self.present = True
         self.format_given = None
         self.calls = []  # (method, arguments as bound to the real signature)
+        self.exposed = {"ExposureTime": 10_000, "AnalogueGain": 1.5}  # what the automatic came to
         self.held = 0  # requests not yet released
         self.open_cameras = 0
 
@@ -122,6 +123,10 @@ def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
         def __init__(self, buffer, config):
             self.buffer, self.config = buffer, config
             sensor.held += 1
+
+        def get_metadata(self, *args, **kwargs):
+            request_known["get_metadata"].bind(self, *args, **kwargs)
+            return dict(sensor.exposed)
 
         def release(self, *args, **kwargs):
             request_known["release"].bind(self, *args, **kwargs)
@@ -178,6 +183,13 @@ def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
         def start(self):
             self.started = True
             self.thread.start()
+
+        def set_controls(self, controls):
+            for name, value in controls.items():
+                if name not in sensor.controls:  # controls.py, Controls.__setattr__
+                    raise RuntimeError(f"Control {name} is not advertised by libcamera")
+                if value:
+                    sensor.exposed[name] = value
 
         def capture_request(self, wait):
             assert wait is False, "a capture that waits for ever hides a stall"

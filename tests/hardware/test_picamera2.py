@@ -1,13 +1,15 @@
 """Our calls to picamera2, held against the real package's source."""
 
 import ast
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from edge.capture.picamera import PiCamera, controls
 from edge.config import Camera
-from edge.ports import CameraError
+from edge.ports import CameraError, Exposure
 from tests.hardware import picamera2_double as double
 
 pytestmark = pytest.mark.skipif(double.package() is None, reason="picamera2's source is not installed (make setup)")
@@ -95,6 +97,66 @@ def test_a_control_the_camera_lacks_is_left_out_and_named(sensor):
     assert camera.unsupported == ("AfMode", "LensPosition")
     assert camera.notes == ("this camera has no AfMode, LensPosition: see [camera]",)
     assert np.array_equal(camera.read().grey, sensor.scene)
+    camera.close()
+
+
+def test_a_frame_says_how_it_was_exposed_and_the_next_ones_follow_what_is_asked(sensor):
+    camera = PiCamera(section())
+    assert camera.read().exposure == Exposure(10_000, 1.5)
+    camera.expose(Exposure(2_000.4, 3.0))
+    assert dict(sensor.calls)["set_controls"] == {"controls": {"ExposureTime": 2_000, "AnalogueGain": 3.0}}
+    assert camera.read().exposure == Exposure(2_000, 3.0)
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "given_back"),
+    [
+        pytest.param({}, {"ExposureTime": 0, "AnalogueGain": 0.0}, id="to the automatic"),
+        pytest.param({"exposure_us": 4000}, {"ExposureTime": 4000, "AnalogueGain": 0.0}, id="to the profile's time"),
+        pytest.param({"analogue_gain": 2.0}, {"ExposureTime": 0, "AnalogueGain": 2.0}, id="to the profile's gain"),
+    ],
+)
+def test_the_exposure_is_given_back(sensor, changes, given_back):
+    camera = PiCamera(section(**changes))
+    camera.expose(Exposure(2_000, 3.0))
+    camera.expose(None)
+    assert sensor.calls[-1] == ("set_controls", {"controls": given_back})
+    camera.close()
+
+
+@pytest.mark.parametrize(("value", "mode"), [(0, 0), (2_000, 1)])
+def test_zero_gives_exposure_back_to_the_automatic_in_picamera2_itself(value, mode):
+    """The real ``CompletedRequest.release``, with a request that notes what libcamera is told."""
+    told, names = {}, ("ExposureTime", "ExposureTimeMode", "AnalogueGain", "AnalogueGainMode")
+    libcamera = SimpleNamespace(controls=SimpleNamespace(**{name: name for name in names}))
+    release = double.real_function(
+        "request.py", "CompletedRequest", "release", libcamera=libcamera, Controls=lambda _: None
+    )
+    asked = SimpleNamespace(get_libcamera_controls=lambda: {"ExposureTime": value, "AnalogueGain": value})
+    picam2 = SimpleNamespace(
+        camera=SimpleNamespace(queue_request=lambda _: None), stop_count=0, started=True, controls=asked,
+        allocator=SimpleNamespace(release=lambda _: None),
+    )  # fmt: skip
+    request = SimpleNamespace(reuse=lambda: None, set_control=told.__setitem__, buffers={})
+    release(SimpleNamespace(lock=nullcontext(), ref_count=1, picam2=picam2, stop_count=0, syncs=[], request=request))
+    values = {"ExposureTime": value, "AnalogueGain": value} if value else {}
+    assert told == {"ExposureTimeMode": mode, "AnalogueGainMode": mode, **values}
+
+
+@pytest.mark.parametrize("lacking", ["ExposureTime", "AnalogueGain"])
+def test_a_camera_that_cannot_be_exposed_by_hand_says_so_and_is_left_alone(sensor, lacking):
+    sensor.controls = tuple(name for name in sensor.controls if name != lacking)
+    camera = PiCamera(section())
+    assert camera.read().exposure is None
+    camera.expose(Exposure(2_000, 3.0))
+    assert "set_controls" not in dict(sensor.calls)
+    camera.close()
+
+
+def test_a_profile_without_bracket_asks_for_no_metadata(sensor):
+    camera = PiCamera(section(bracket=False))
+    assert camera.read().exposure is None
     camera.close()
 
 

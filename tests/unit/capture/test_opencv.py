@@ -7,7 +7,7 @@ import pytest
 from edge.capture import opencv
 from edge.capture.opencv import V4l2Camera, VideoFile, luminance
 from edge.config import Camera
-from edge.ports import CameraError
+from edge.ports import CameraError, Exposure
 
 HEIGHT, WIDTH = 12, 16
 PICTURE = np.random.default_rng(3).integers(16, 235, (HEIGHT, WIDTH), np.uint8)
@@ -98,9 +98,9 @@ def one_device(monkeypatch, tmp_path):
     monkeypatch.setattr(opencv, "_DEVICES", tmp_path)
 
 
-def opened(monkeypatch, device):
+def opened(monkeypatch, device, **changes):
     monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: device)
-    return V4l2Camera(SECTION)
+    return V4l2Camera(SECTION.model_copy(update=changes))
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,34 @@ def test_the_cheapest_format_that_keeps_the_frame_rate_is_chosen(monkeypatch, of
     assert device.properties[cv2.CAP_PROP_FOURCC] == fourcc(chosen)
     assert device.properties[cv2.CAP_PROP_CONVERT_RGB] == 0
     assert device.properties[cv2.CAP_PROP_EXPOSURE] == 50  # units of 100 us
+
+
+def test_the_exposure_is_told_in_the_drivers_units_and_given_back(monkeypatch):
+    frame = yuyv(WIDE).reshape(1, -1)
+    device = Device({"YUYV": 30}, [frame] * 3)
+    device.properties[cv2.CAP_PROP_EXPOSURE] = 80.0
+    camera = opened(monkeypatch, device, exposure_us=None)
+    assert cv2.CAP_PROP_AUTO_EXPOSURE not in device.properties, "left as the camera has it"
+    assert camera.read().exposure == Exposure(8000, 1.0)
+    camera.expose(Exposure(2000, 1.5))
+    assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
+    assert camera.read().exposure == Exposure(3000, 1.0)
+    camera.expose(None)
+    assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 3
+
+
+def test_a_fixed_exposure_is_what_it_goes_back_to(monkeypatch):
+    device = Device({"YUYV": 30}, [])
+    camera = opened(monkeypatch, device)
+    camera.expose(Exposure(2000, 1.0))
+    camera.expose(None)
+    assert (device.properties[cv2.CAP_PROP_AUTO_EXPOSURE], device.properties[cv2.CAP_PROP_EXPOSURE]) == (1, 50)
+
+
+def test_a_camera_that_does_not_tell_its_exposure_says_so(monkeypatch):
+    device = Device({"YUYV": 30}, [yuyv(WIDE).reshape(1, -1)])
+    device.properties[cv2.CAP_PROP_EXPOSURE] = -1.0
+    assert opened(monkeypatch, device, exposure_us=None).read().exposure is None
 
 
 def test_a_format_we_cannot_read_raw_is_left_to_opencv(monkeypatch):

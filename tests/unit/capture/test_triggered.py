@@ -3,10 +3,13 @@
 import time
 
 import numpy as np
+import pytest
 from gpiozero.pins.mock import MockFactory
 
-from edge.capture.triggered import TriggeredFrames
-from edge.config import Trigger
+from edge.capture import triggered
+from edge.capture.triggered import PresenceFrames, TriggeredFrames, Waker
+from edge.config import Presence, Trigger
+from edge.decode.live import LiveDecoder
 from edge.devices.trigger import GpioTrigger
 from edge.ports import Frame
 
@@ -87,3 +90,64 @@ def test_a_trigger_that_cannot_be_read_scans_always():
     trigger.close()
     trigger.close()
     assert triggered.take(0.05) is not None
+
+
+@pytest.mark.parametrize(
+    ("section", "on", "off"),
+    [
+        pytest.param(Trigger(pin=27), "drive_low", "drive_high", id="a trigger button"),
+        pytest.param(Presence(pin=27), "drive_high", "drive_low", id="a presence sensor"),
+        pytest.param(
+            Presence(pin=27, active_high=False), "drive_low", "drive_high", id="a sensor that pulls to ground"
+        ),
+    ],
+)
+def test_whoever_is_there_wakes_at_once_and_keeps_awake(section, on, off, monkeypatch):
+    factory, woken = MockFactory(), []
+    waker = Waker(GpioTrigger(section, pin_factory=factory).is_pressed, lambda: woken.append(1))
+    pin = factory.pin(27)
+    for _ in range(5):
+        assert not waker.is_on()
+    assert woken == []
+    getattr(pin, on)()
+    assert waker.is_on()
+    assert woken == [1], "at once"
+    assert waker.is_on()
+    assert woken == [1], "not with every look"
+    monkeypatch.setattr(triggered, "_WAKE_EVERY_S", 0.0)
+    assert waker.is_on()
+    assert woken == [1, 1], "again while it stays on"
+    getattr(pin, off)()
+    assert not waker.is_on()
+    assert woken == [1, 1]
+
+
+def test_pressing_the_trigger_makes_an_idle_decoder_look_at_the_next_frame():
+    now_ms, blank = [0.0], np.full((120, 160), 128, np.uint8)
+    decoder = LiveDecoder(clock_ms=lambda: now_ms[0])
+    button, _, _, trigger = wired()
+    waker = Waker(trigger.is_pressed, decoder.wake)
+
+    def looks(frames):
+        before = decoder.counts["zxing"].tries
+        for _ in range(frames):
+            now_ms[0] += 33
+            waker.is_on()
+            decoder.decode(blank)
+        return decoder.counts["zxing"].tries - before
+
+    looks(200)
+    assert looks(50) == 10, "idle: one in five"
+    button.drive_low()
+    assert looks(1) == 1
+    assert looks(50) == 50
+
+
+def test_a_presence_sensor_hands_on_every_frame_and_wakes_between_them():
+    woken, frames, there = [], Newest(), []
+    watched = PresenceFrames(frames, Waker(lambda: bool(there), lambda: woken.append(1)))
+    assert watched.take(0.01) is not None
+    assert woken == []
+    there.append(1)
+    assert watched.take(0.01) is not None
+    assert woken == [1]

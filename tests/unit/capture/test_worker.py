@@ -10,7 +10,7 @@ from hardware_sim.camera import Scene, SimCamera
 
 from edge.capture.images import PictureFolder
 from edge.capture.worker import CaptureState, CaptureWorker, Patience
-from edge.ports import CameraEnded, CameraError, Frame
+from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 QUICK = Patience(
     stall_s=0.15, first_frame_s=0.3, replace_after_s=0.5, open_s=0.6, first_pause_s=0.02, longest_pause_s=0.1
@@ -116,6 +116,65 @@ def test_a_read_that_never_returns_is_replaced_by_a_fresh_reader():
         assert cameras[0].closed
         assert worker.status().state is CaptureState.STREAMING
     assert cameras[1].closed
+
+
+class Exposable:
+    """A camera that notes how it is told to expose, by which thread; it breaks down when ``breaks`` is set."""
+
+    def __init__(self, told, breaks, refuses=False):
+        self.told, self.breaks, self.refuses, self.number, self.exposure = told, breaks, refuses, -1, None
+
+    def expose(self, wanted):
+        self.told.append((wanted, threading.current_thread().name))
+        if self.refuses:
+            raise RuntimeError("no such control")
+        self.exposure = wanted
+
+    def read(self):
+        if self.breaks.is_set():
+            self.breaks.clear()
+            raise CameraError("gone")
+        self.number += 1
+        time.sleep(0.005)
+        return Frame(grey=PICTURE, number=self.number, captured_ns=time.monotonic_ns(), exposure=self.exposure)
+
+    def close(self):
+        pass
+
+
+def exposed(worker, wanted):
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        frame = worker.take(1)
+        if frame is not None and frame.exposure == wanted:
+            return True
+    return False
+
+
+def test_the_reader_tells_the_camera_how_to_expose_once_and_a_camera_opened_again_is_on_its_own():
+    told, breaks, bright = [], threading.Event(), Exposure(8000, 2)
+    with CaptureWorker(lambda: Exposable(told, breaks), patience=QUICK) as worker:
+        assert exposed(worker, None)
+        worker.expose(bright)
+        assert exposed(worker, bright)
+        assert told == [(bright, "capture-reader")]
+        breaks.set()
+        assert exposed(worker, None)
+        assert told == [(bright, "capture-reader")]
+        worker.expose(bright)
+        assert exposed(worker, bright)
+        worker.expose(None)
+        assert exposed(worker, None)
+
+
+def test_a_camera_that_refuses_an_exposure_goes_on_as_it_is():
+    told = []
+    with CaptureWorker(lambda: Exposable(told, threading.Event(), refuses=True), patience=QUICK) as worker:
+        worker.take(1)
+        worker.expose(Exposure(8000, 2))
+        for _ in range(20):
+            assert worker.take(1) is not None
+        assert (len(told), worker.status().losses) == (1, 0)
 
 
 def test_a_device_that_allows_one_owner_is_taken_up_once_the_hanging_reader_lets_go():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from edge.decode.exposure import Exposure, Limits, bracket, propose
+from edge.decode.exposure import Exposure, Limits, bracket, burnt_place, propose
+from edge.decode.quad import box
 
 LIMITS = Limits()
 NOW = Exposure(4000, 1.0)
@@ -17,7 +18,23 @@ def scene(room, screen):
 
 
 def test_a_phone_that_burns_out_in_a_dark_room_is_exposed_less():
-    assert propose(scene(10, 255), NOW, LIMITS, PLACE).light == NOW.light / 2
+    half_burnt = scene(10, 255)
+    half_burnt[100:150, 100:200] = 40
+    assert propose(half_burnt, NOW, LIMITS, PLACE).light == NOW.light / 2
+
+
+def test_what_is_burnt_out_altogether_is_exposed_far_less():
+    assert propose(scene(10, 255), NOW, LIMITS, PLACE).light == NOW.light / 4
+
+
+def test_a_screen_burnt_out_in_the_dark_is_found_where_it_is():
+    left, top, right, bottom = box(burnt_place(scene(10, 255)))
+    assert max(abs(left - 100), abs(top - 100), abs(right - 200), abs(bottom - 200)) <= 8
+
+
+@pytest.mark.parametrize("shown", [scene(120, 255), scene(10, 200), scene(10, 10), np.zeros((3, 3), np.uint8)])
+def test_a_bright_room_or_a_screen_that_shows_something_is_not_burnt_out(shown):
+    assert burnt_place(shown) is None
 
 
 def test_without_a_code_the_middle_counts():

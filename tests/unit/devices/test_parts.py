@@ -77,6 +77,17 @@ def test_a_trigger_whose_pin_is_taken_is_a_problem_and_scanning_goes_on_without_
     parts.close()
 
 
+def test_a_presence_sensor_is_built_and_its_pin_is_let_go():
+    factory = MockFactory()
+    for _ in range(2):
+        parts = parts_of(HEAD + "[presence]\npin = 4\n", pin_factory=factory)
+        assert parts.problems == {}
+        assert parts.presence.is_pressed() is False
+        factory.pin(4).drive_high()
+        assert parts.presence.is_pressed() is True
+        parts.close()
+
+
 def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
     assert release(parse_profile(HEAD + BOARD), pin_factory=None) == 0
 
@@ -106,6 +117,9 @@ def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
         ),
         pytest.param(
             BOARD + '[engines.serial]\nport = "/nowhere/line"\n', {"engines.serial.port"}, id="an engine on its line"
+        ),
+        pytest.param(
+            "[trigger]\npin = 4\n[presence]\npin = 4\n", {""}, id="a trigger and a presence sensor on one pin"
         ),
         pytest.param('[engines.hid]\ndevice = "/dev/x"\nlayout = "xx"\n', {"engines.hid.layout"}, id="no such layout"),
         pytest.param(

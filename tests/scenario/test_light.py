@@ -1,0 +1,59 @@
+"""The scanner whole, where the light is wrong: decoder process, daemon, capture thread and camera in one loop."""
+
+import time
+
+import numpy as np
+import pytest
+from gpiozero.pins.mock import MockFactory
+from hardware_sim.kiosk import found_kiosk, open_kiosk
+from hardware_sim.lit import glare_on_a_label, phone_in_the_dark
+
+from edge.decode.contained import ContainedDecoder
+
+FRAME = {"width_px": 1280, "height_px": 720}
+
+
+@pytest.fixture
+def town(tmp_path):
+    return found_kiosk(tmp_path, now_s=int(time.time()))
+
+
+def changed(town, before, after):
+    text = town.profile.read_text(encoding="utf-8")
+    assert before in text
+    town.profile.write_text(text.replace(before, after), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("scene", "px_per_module"), [pytest.param(phone_in_the_dark, 3.5, id="a phone in the dark"),
+                                 pytest.param(glare_on_a_label, 5.0, id="glare on a label")]
+)  # fmt: skip
+def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
+    light = scene(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=px_per_module, **FRAME)
+    with open_kiosk(town) as kiosk:
+        kiosk.scene.show_light(light)
+        kiosk.wait(lambda: kiosk.scans, timeout_s=20)
+        assert kiosk.scans[0]["reason"] == "accepted"
+
+
+def test_with_the_bracket_turned_off_the_camera_is_left_alone(town):
+    changed(town, "[camera]\n", "[camera]\nbracket = false\n")
+    light = phone_in_the_dark(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=3.5, **FRAME)
+    with open_kiosk(town) as kiosk:
+        kiosk.scene.show_light(light)
+        time.sleep(2.5)
+        assert kiosk.scans == []
+
+
+@pytest.mark.parametrize("section", ["[presence]\npin = 26\n", "[trigger]\npin = 26\n"])
+def test_a_presence_sensor_or_a_trigger_wakes_the_decoder(town, section, monkeypatch):
+    woken = []
+    monkeypatch.setattr(ContainedDecoder, "wake", lambda self: woken.append(time.monotonic()))
+    factory = MockFactory()
+    monkeypatch.setattr("hardware_sim.kiosk.wired_factory", lambda *_: factory)
+    changed(town, "[camera]\n", section + "[camera]\n")
+    with open_kiosk(town) as kiosk:
+        time.sleep(0.3)
+        assert woken == []
+        (factory.pin(26).drive_high if "presence" in section else factory.pin(26).drive_low)()
+        kiosk.wait(lambda: woken)

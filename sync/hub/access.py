@@ -62,7 +62,7 @@ class Access:
             sites = {device.id: device.site for device in self._config.device}
             sites |= dict(connection.execute("SELECT dev, site FROM device").fetchall())
         base = Path(self._broker.acl_base_file).read_text(encoding="utf-8")
-        changed = _replace(
+        changed = replace_file(
             Path(self._broker.acl_file), (base + acl_lines(self._config.tenant, sites, revoked)).encode()
         )
         if self._listed() != set(serials):
@@ -70,7 +70,7 @@ class Access:
             write_durably(Path(self._broker.crl_file), crl, mode=0o644)
             changed = True
         if changed:
-            self._tell_broker()
+            self.tell_broker()
         with self._store.transaction() as connection:  # only now it is so
             connection.execute("UPDATE revoked SET stage = ? WHERE stage = ?", (QUARANTINED, ORDERED))
             connection.execute("UPDATE revoked SET stage = ? WHERE stage = ?", (CUT, CONFIRMED))
@@ -92,14 +92,21 @@ class Access:
             return {revoked.serial_number for revoked in crl}
         return {-1}
 
-    def _tell_broker(self) -> None:
-        with suppress(OSError, ValueError):  # it is not running: it reads the files when it starts
-            os.kill(int(Path(self._broker.pid_file).read_text(encoding="ascii")), signal.SIGHUP)
+    def tell_broker(self) -> None:
+        """Have the broker read its lists and certificates again."""
+        tell_broker(Path(self._broker.pid_file))
 
 
-def _replace(path: Path, content: bytes) -> bool:
+def tell_broker(pid_file: Path) -> None:
+    """Have a broker read its lists and certificates again; one that is not running reads them when it starts."""
+    with suppress(OSError, ValueError):
+        os.kill(int(pid_file.read_text(encoding="ascii")), signal.SIGHUP)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
+    """Write ``content`` where it is not there yet; whether it was not. Raises OSError."""
     with suppress(OSError):
         if path.read_bytes() == content:
             return False
-    write_durably(path, content)
+    write_durably(path, content, mode=mode)
     return True

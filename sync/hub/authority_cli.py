@@ -9,6 +9,7 @@ import sys
 import time
 import tomllib
 from pathlib import Path
+from threading import Thread
 
 import click
 import structlog
@@ -24,9 +25,10 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.uuid7 import uuid7
 from sync.hub import claims, leases
 from sync.hub.authority import SiteAuthority, authority_filters
-from sync.hub.config import HubConfig, HubMqtt, load_hub_config
+from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config
 from sync.hub.site import SiteError, SiteFiles
 from sync.hub.site_broker import SiteBroker, make_site_broker
+from sync.hub.site_lists import SiteLists
 from sync.hub.store import HubStore, HubStoreError, open_hub_store
 from sync.session import Endpoint, Session
 
@@ -45,6 +47,9 @@ class AuthorityConfig(BaseModel):
     roots_file: str
     claim_key_file: str
     mqtt: HubMqtt
+    devices: tuple[Name, ...] = ()  # who may speak at the site's broker
+    broker: HubBroker | None = None  # with these two, its lists and certificates are kept up to date
+    desk: PlatformDesk | None = None
 
 
 @click.group()
@@ -94,6 +99,12 @@ def run(config_file: Path) -> None:
         signal.signal(number, lambda received, _frame: stopping.append(received))
     logger.info("started")
     notify("READY=1")
+    if config.broker and config.desk:
+        lists = SiteLists(
+            tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, desk=config.desk,
+            mqtt=config.mqtt, folder=folder, log=logger,
+        )  # fmt: skip
+        Thread(target=lists.keep, name="lists", daemon=True).start()
     try:
         while not stopping:
             site_authority.step()
@@ -140,6 +151,7 @@ def release_claim(config_file: Path, cti: str) -> None:
 @click.option("--platform", required=True, type=click.Path(path_type=Path), help="The platform's folder.")
 @click.option("--platform-host", default="127.0.0.1", show_default=True)
 @click.option("--platform-port", default=8883, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--desk-port", type=click.IntRange(1, 65535), help="Of the platform's desk.  [default: its port + 1]")
 @click.option("--site", required=True)
 @click.option("--device", "devices", multiple=True, required=True, metavar="ID", help="A device of the site.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the site's broker.")
@@ -154,6 +166,7 @@ def site_command(
     platform: Path,
     platform_host: str,
     platform_port: int,
+    desk_port: int | None,
     site: str,
     devices: tuple[str, ...],
     host: str,
@@ -169,7 +182,7 @@ def site_command(
     """
     at = SiteBroker(
         site=site, devices=devices, host=host, address=address, port=port, platform=(platform_host, platform_port),
-        user=user, claim_key=claim_key, roots=roots,
+        desk_port=desk_port, user=user, claim_key=claim_key, roots=roots,
     )  # fmt: skip
     try:
         files = make_site_broker(folder, at, SiteFiles(platform.absolute()), now_s=int(time.time()))

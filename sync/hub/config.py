@@ -65,6 +65,14 @@ class HubEnrolment(_Section):
     certificate_days: float = Field(90, gt=0, le=825)
 
 
+class PlatformDesk(_Section):
+    """Where a site's authority finds the platform's desk, which tells it what its broker has to know."""
+
+    host: str
+    port: int = Field(8443, ge=1, le=65535)
+    every_s: float = Field(10.0, gt=0, le=3600)
+
+
 class HubDevice(_Section):
     """A device that may ask for its site's orders."""
 

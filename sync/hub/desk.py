@@ -1,8 +1,9 @@
 """The enrolment desk: HTTPS, apart from the broker, for those who have no certificate yet or need a new one.
 
 ``POST /v1/enrol`` takes a code that ops signed, once, and a certificate request; ``POST /v1/renew`` takes a
-request from a device that shows its certificate. What is refused leaves a trace. The desk holds the
-authority's key and looks after who may speak at the broker; the hub does neither.
+request from a device that shows its certificate; ``POST /v1/site`` tells a site's authority what its broker has
+to know (``sync.hub.site_news``). What is refused leaves a trace. The desk holds the authority's key and looks
+after who may speak at the broker; the hub does neither.
 """
 
 from __future__ import annotations
@@ -10,15 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import socket
 import sqlite3
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
-from typing import Any, Final
+from threading import Lock
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -31,11 +29,8 @@ from sync.hub.config import HubConfig, HubEnrolment
 from sync.hub.fleet_store import FleetStore, trace
 from sync.hub.office_start import ListedKeys
 from sync.hub.pki import Authority, issue_for
-
-LARGEST_BODY: Final = 16 * 1024  # bytes
-PATIENCE_S: Final = 10.0  # with a client that does not go on
-MOST_CLIENTS: Final = 32
-REFUSED: Final = 403
+from sync.hub.site_news import news
+from sync.hub.succession import renew_folder
 
 
 class Refusal(Exception):  # noqa: N818 - it is an answer
@@ -68,6 +63,8 @@ class Desk:
                     return self._enrol(body, address)
                 if path == "/v1/renew":
                     return self._renew(body, peer)
+                if path == "/v1/site":
+                    return self._site(body, peer)
                 raise Refusal("no_such_path", f"there is nothing at {path}")
             except Refusal as refusal:
                 with self.store.transaction() as connection:
@@ -82,6 +79,14 @@ class Desk:
         """Bring the broker's files up to date. Raises OSError, FleetStoreError."""
         with self._alone:
             return self.access is not None and self.access.refresh(self.now_s())
+
+    def renew_own(self) -> list[str]:
+        """Replace what of the site's own certificates is about to end; its names. Raises OSError, ValueError."""
+        with self._alone:
+            renewed = renew_folder(Path(self.section.ca_key_file).parent, self.authority, now_s=self.now_s())
+            if renewed and self.access is not None:
+                self.access.tell_broker()
+            return renewed
 
     def _enrol(self, body: dict[str, Any], address: str) -> dict[str, Any]:
         text = str(body.get("code", ""))
@@ -181,10 +186,7 @@ class Desk:
         }
 
     def _renew(self, body: dict[str, Any], peer: x509.Certificate | None) -> dict[str, Any]:
-        if peer is None:
-            raise Refusal("no_certificate", "show your certificate, or enrol")
-        (name,) = [attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"]
-        dev, serial = str(name), f"{peer.serial_number:x}"
+        dev, serial = _who(peer)
         public = _public_key(str(body.get("csr", "")), {"dev": dev})
         with self.store.transaction() as connection:
             barred = connection.execute("SELECT 1 FROM barred WHERE serial = ?", (serial,)).fetchone()
@@ -197,6 +199,23 @@ class Desk:
             pem = self._issue(connection, dev, public)
         self.log.info("renewed", dev=dev)
         return {"certificate": pem}
+
+    def _site(self, body: dict[str, Any], peer: x509.Certificate | None) -> dict[str, Any]:
+        name, serial = _who(peer)
+        if self.config.broker is None or name not in {authority.id for authority in self.config.authority}:
+            raise Refusal("not_an_authority", f"{name} is no [[authority]] of the hub's configuration", dev=name)
+        with self.store.transaction() as connection:
+            if connection.execute("SELECT 1 FROM barred WHERE serial = ?", (serial,)).fetchone():
+                raise Refusal("certificate_revoked", "this authority was revoked", dev=name)
+            return news(connection, body, self.authority, Path(self.config.broker.crl_file), now_s=self.now_s())
+
+
+def _who(peer: x509.Certificate | None) -> tuple[str, str]:
+    """The name and the serial number of a certificate that was shown."""
+    if peer is None:
+        raise Refusal("no_certificate", "show your certificate, or enrol")
+    (name,) = [attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"]
+    return str(name), f"{peer.serial_number:x}"
 
 
 def _public_key(csr_pem: str, names: dict[str, str]) -> ec.EllipticCurvePublicKey:
@@ -216,85 +235,3 @@ def _public_key(csr_pem: str, names: dict[str, str]) -> ec.EllipticCurvePublicKe
 def _key_digest(public: ec.EllipticCurvePublicKey) -> str:
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
-
-
-class DeskServer(ThreadingHTTPServer):
-    """Carries the words, TLS 1.3. A client that does nothing holds up nobody else."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, desk: Desk, ca_file: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(desk.section.cert_file, desk.section.key_file)
-        context.load_verify_locations(ca_file)
-        context.verify_mode = ssl.CERT_OPTIONAL  # who enrols has none; who renews shows it
-        self.desk = desk
-        self._context = context
-        self._places = BoundedSemaphore(MOST_CLIENTS)
-        super().__init__((desk.section.address, desk.section.port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept; the handshake happens in the client's own thread."""
-        plain, address = super().get_request()
-        plain.settimeout(PATIENCE_S)
-        return self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve it in a thread, if there is a place."""
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Give the place back at the end."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A handshake that failed, or a client that went away: nobody to answer."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: DeskServer
-    protocol_version = "HTTP/1.1"
-    timeout = PATIENCE_S
-
-    def do_POST(self) -> None:
-        self.close_connection = True
-        try:
-            length = int(self.headers.get("Content-Length", "0"))
-            if not 0 < length <= LARGEST_BODY:
-                self._say(413, {"error": "too_large", "detail": f"1 to {LARGEST_BODY} bytes"})
-                return
-            body = json.loads(self.rfile.read(length))
-            if not isinstance(body, dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            self._say(400, {"error": "not_json", "detail": str(error)})
-            return
-        try:
-            answer = self.server.desk.answer(self.path, body, peer=self._peer(), address=self.client_address[0])
-        except Refusal as refusal:
-            self._say(REFUSED, {"error": refusal.reason, "detail": refusal.detail})
-        else:
-            self._say(200, answer)
-
-    def _peer(self) -> x509.Certificate | None:
-        der = self.connection.getpeercert(binary_form=True) if isinstance(self.connection, ssl.SSLSocket) else None
-        return x509.load_der_x509_certificate(der) if der else None
-
-    def _say(self, status: int, answer: dict[str, Any]) -> None:
-        payload = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, *_: Any) -> None:
-        """The desk logs what matters."""

@@ -14,7 +14,8 @@ from edge import log
 from edge.notify import notify
 from sync.hub.access import Access
 from sync.hub.config import HubConfig, load_hub_config
-from sync.hub.desk import Desk, DeskServer
+from sync.hub.desk import Desk
+from sync.hub.desk_server import DeskServer
 from sync.hub.fleet_store import FleetStore, FleetStoreError, open_fleet_store
 from sync.hub.office_start import ListedKeys
 from sync.hub.pki import Authority, load_authority
@@ -59,25 +60,39 @@ def desk(config_file: Path) -> None:
         signal.signal(number, lambda received, _frame: stopping.append(received))
     logger.info("started", desk=f"{config.enrolment.address}:{config.enrolment.port}")
     notify("READY=1")
-    _look_after(what, access, mine, stopping)
+    _look_after(server, access, mine, stopping)
     server.shutdown()
     logger.info("stopped")
 
 
-def _look_after(what: Desk, access: Access | None, store: FleetStore, stopping: list[int]) -> None:
-    """Bring the broker's files up to what the fleet's store says whenever that has changed."""
+def _look_after(server: DeskServer, access: Access | None, store: FleetStore, stopping: list[int]) -> None:
+    """Bring the broker's files up to what the fleet's store says whenever that has changed; renew what is to end."""
+    what = server.desk
     version, compare_s = -1, 0.0
     while not stopping:
         notify("WATCHDOG=1")
         now_version = store.data_version()
-        if access is not None and (now_version != version or time.monotonic() >= compare_s):
-            version, compare_s = now_version, time.monotonic() + COMPARE_EVERY_S
+        compare = time.monotonic() >= compare_s
+        if access is not None and (now_version != version or compare):
             try:
                 if what.refresh_access():
                     what.log.info("access_written")
             except (OSError, FleetStoreError) as error:
                 what.log.error("access_not_written", detail=str(error))
+        if compare:
+            compare_s = time.monotonic() + COMPARE_EVERY_S
+            _renew(server)
+        version = now_version
         time.sleep(LOOK_EVERY_S)
+
+
+def _renew(server: DeskServer) -> None:
+    try:
+        if renewed := server.desk.renew_own():
+            server.read_certificate()
+            server.desk.log.info("certificates_renewed", names=renewed)
+    except (OSError, ValueError) as error:
+        server.desk.log.error("certificates_not_renewed", detail=str(error))
 
 
 def _authority(config: HubConfig) -> Authority:

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+END_DAYS = 825  # how long a certificate lasts that ends a chain: a broker's, a hub's
 SKEW = timedelta(days=1)  # a certificate is valid a little before it was made: clocks differ
 
 
@@ -61,7 +63,7 @@ def authority_pem(authority: Authority) -> Credential:
     return Credential(authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key))
 
 
-def issue_client(authority: Authority, name: str, *, now_s: int, days: int = 825) -> Credential:
+def issue_client(authority: Authority, name: str, *, now_s: int, days: float = END_DAYS) -> Credential:
     """A certificate for a device or a hub, with a key of its own. ``name`` becomes the broker's user."""
     return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
 
@@ -86,9 +88,29 @@ def revocation_list(authority: Authority, serials: list[int], *, now_s: int, day
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def issue_server(authority: Authority, hosts: list[str], *, now_s: int, days: int = 825) -> Credential:
+def issue_server(authority: Authority, hosts: list[str], *, now_s: int, days: float = END_DAYS) -> Credential:
     """A certificate for a broker that is reached under ``hosts``: names or addresses."""
     return _issue(authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days)
+
+
+def reissue(
+    authority: Authority, certificate: x509.Certificate, *, now_s: int, days: float = END_DAYS
+) -> x509.Certificate:
+    """A certificate's successor: the same name, purpose and key, and a later end. Nobody without the key can use it.
+
+    Raises ValueError for one that is not of this authority's.
+    """
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (TypeError, InvalidSignature) as error:
+        raise ValueError(f"the certificate was not issued by this authority: {error}") from None
+    key = certificate.public_key()
+    if not isinstance(key, ec.EllipticCurvePublicKey):
+        raise ValueError("the certificate's key is not of P-256")
+    builder = _builder(certificate.subject, authority.certificate.subject, key, now_s, days)
+    for extension in certificate.extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(authority.key, hashes.SHA256())
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -100,7 +122,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _issue(
-    authority: Authority, name: str, hosts: list[str], purpose: x509.ObjectIdentifier, *, now_s: int, days: int
+    authority: Authority, name: str, hosts: list[str], purpose: x509.ObjectIdentifier, *, now_s: int, days: float
 ) -> Credential:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

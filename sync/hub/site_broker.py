@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync.hub.access import acl_lines
-from sync.hub.pki import Credential, issue_client, issue_server, load_authority, revocation_list, write_private
+from sync.hub.pki import Credential, issue_client, issue_server, load_authority, write_private
 from sync.hub.site import SiteFiles, template
 from sync.topics import FLEET, site_group
 
@@ -30,6 +30,7 @@ class SiteBroker:
     address: str = "127.0.0.1"
     port: int = 8883
     platform: tuple[str, int]
+    desk_port: int | None = None  # of the platform's desk; None: the one after the platform's
     user: str = "mosquitto"
     claim_key: Path  # PEM: that the trust list names for claims of this site
     roots: Path
@@ -58,7 +59,7 @@ def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s
     _write(files, "broker", issue_server(issuer, hosts, now_s=now_s))
     for name in (at.bridge, at.authority):
         _write(files, name, issue_client(issuer, name, now_s=now_s))
-    files.revocations.write_bytes(revocation_list(issuer, [], now_s=now_s))
+    shutil.copyfile(platform.revocations, files.revocations)
     values = {
         "folder": str(files.folder),
         "address": at.address,
@@ -70,8 +71,9 @@ def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s
     }
     conf = template("mosquitto.conf").substitute(values) + template("bridge.conf").substitute(values)
     files.broker_config.write_text(conf, encoding="utf-8")
-    acl = template("acl").substitute(values) + _authority_acl(at)
-    acl += acl_lines(at.tenant, dict.fromkeys(at.devices, at.site), {})
+    base = template("acl").substitute(values) + _authority_acl(at)
+    write_private(files.folder / "acl.base", base.encode())
+    acl = base + acl_lines(at.tenant, dict.fromkeys(at.devices, at.site), {})
     write_private(files.folder / "acl", acl.encode())
     (files.folder / "authority.toml").write_text(_authority_toml(at), encoding="utf-8")
     _join(platform, at)
@@ -107,12 +109,14 @@ def _join(platform: SiteFiles, at: SiteBroker) -> None:
 
 
 def _authority_toml(at: SiteBroker) -> str:
+    devices = ", ".join(f'"{device}"' for device in at.devices)
     return f"""tenant = "{at.tenant}"
 site = "{at.site}"
 id = "{at.authority}"
 data_dir = "authority-data"
 roots_file = "{at.roots.absolute()}"
 claim_key_file = "{at.claim_key.absolute()}"
+devices = [{devices}]
 
 [mqtt]
 host = "{at.host}"
@@ -121,4 +125,14 @@ ca_file = "ca.pem"
 cert_file = "{at.authority}.pem"
 key_file = "{at.authority}.key"
 identity = "{at.authority}"
+
+[broker]
+acl_file = "acl"
+acl_base_file = "acl.base"
+crl_file = "crl.pem"
+pid_file = "mosquitto.pid"
+
+[desk]
+host = "{at.platform[0]}"
+port = {at.desk_port or at.platform[1] + 1}
 """

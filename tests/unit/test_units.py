@@ -49,8 +49,9 @@ def test_every_unit_of_the_tree_is_among_those_that_are_tested():
     assert found == set(SERVICES)
 
 
-def test_there_is_a_unit_for_scanner_sync_hub_and_desk():
-    assert {path.stem for path in UNITS} == {"edge-hub", "edge-hub-desk", "edge-scanner", "edge-sync"}
+def test_there_is_a_unit_for_scanner_sync_hub_desk_and_a_shops_authority():
+    hub = {"edge-hub", "edge-hub-desk", "edge-hub-authority"}
+    assert {path.stem for path in UNITS} == {"edge-scanner", "edge-sync", *hub}
 
 
 @needs_systemd
@@ -125,6 +126,7 @@ def test_the_locks_are_released_however_the_scanner_ended():
         ("edge-sync", "sync.cli:main"),
         ("edge-hub", "sync.hub.cli:main"),
         ("edge-hub-desk", "sync.hub.desk_start:desk"),
+        ("edge-hub-authority", "sync.hub.authority_cli:run"),
         ("edge-scanner ExecStopPost", "edge.devices.release:__name__"),
     ],
 )

@@ -31,7 +31,8 @@ from sync.enrolment import EnrolmentError, enrol, renew
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.access import Access, acl_lines
 from sync.hub.config import load_hub_config
-from sync.hub.desk import Desk, DeskServer
+from sync.hub.desk import Desk
+from sync.hub.desk_server import DeskServer
 from sync.hub.fleet_store import open_fleet_store
 from sync.hub.office import Office
 from sync.hub.office_start import ListedKeys

@@ -1,0 +1,99 @@
+"""Successors of certificates, and what the desk tells a site's authority: to whom, and what it refuses."""
+
+import time
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sync.hub.config import HubAuthority
+from sync.hub.desk import Refusal
+from sync.hub.pki import issue_client, issue_server, load_authority, new_authority, reissue
+from sync.hub.succession import renew_folder
+from tests.unit.fleet.test_desk import Platform
+
+NOW_S = int(time.time())
+DAY_S = 86_400
+AUTHORITY = "hub-shop-1"
+SHORT = {"now_s": NOW_S, "days": 10 / DAY_S}
+
+
+@pytest.fixture
+def platform(tmp_path):
+    made = Platform(tmp_path)
+    authorities = (HubAuthority(id=AUTHORITY, site="shop-1"),)
+    made.desk.config = made.config.model_copy(update={"authority": authorities})
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def loaded(credential):
+    return x509.load_pem_x509_certificate(credential.certificate_pem)
+
+
+def pem(certificate):
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def ask(platform, peer, **certificates):
+    body = {"certificates": {name: pem(certificate) for name, certificate in certificates.items()}}
+    return platform.desk.answer("/v1/site", body, peer=peer, address="127.0.0.1")
+
+
+def test_a_successor_has_the_same_name_purpose_hosts_and_key_and_a_later_end():
+    authority = new_authority("ours", now_s=NOW_S)
+    former = loaded(issue_server(authority, ["broker.shop", "127.0.0.1"], **SHORT))
+    successor = reissue(authority, former, now_s=NOW_S)
+    assert successor.subject == former.subject
+    assert successor.public_key() == former.public_key()
+    assert list(successor.extensions) == list(former.extensions)
+    assert successor.not_valid_after_utc > former.not_valid_after_utc
+    assert successor.serial_number != former.serial_number
+    successor.verify_directly_issued_by(authority.certificate)
+
+
+def test_another_authoritys_certificate_has_no_successor():
+    ours, other = (new_authority("ours", now_s=NOW_S) for _ in range(2))
+    with pytest.raises(ValueError, match="not issued by this authority"):
+        reissue(ours, loaded(issue_client(other, "_hub", **SHORT)), now_s=NOW_S)
+
+
+def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
+    authority = platform.desk.authority
+    for name in ("kiosk-1", "_hub"):
+        platform.files.certificate(name).write_bytes(issue_client(authority, name, **SHORT).certificate_pem)
+    before = platform.files.certificate("kiosk-1").read_bytes()
+    assert renew_folder(platform.files.folder, authority, now_s=NOW_S) == ["_hub"]
+    assert platform.files.certificate("kiosk-1").read_bytes() == before, "its number is what would be barred"
+    assert renew_folder(platform.files.folder, authority, now_s=NOW_S) == []
+
+
+def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
+    authority = platform.desk.authority
+    peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
+    due, barred = (loaded(issue_client(authority, "_bridge-shop-1", **SHORT)) for _ in range(2))
+    with platform.store.transaction() as connection:
+        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S))
+    foreign = loaded(issue_client(new_authority("other", now_s=NOW_S), AUTHORITY, **SHORT))
+    answer = ask(platform, peer, due=due, barred=barred, foreign=foreign, fresh=peer)
+    assert set(answer["certificates"]) == {"due"}
+    assert answer["crl"] == platform.files.revocations.read_text()
+
+
+@pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
+def test_whoever_is_no_authority_of_a_site_is_told_nothing(platform, name):
+    authority = load_authority(platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes())
+    with pytest.raises(Refusal, match="not_an_authority"):
+        ask(platform, loaded(issue_client(authority, name, now_s=NOW_S)))
+    assert platform.traces()[-1] == "not_an_authority"
+
+
+def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
+    with pytest.raises(Refusal, match="no_certificate"):
+        ask(platform, None)
+    peer = loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S))
+    with platform.store.transaction() as connection:
+        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S))
+    with pytest.raises(Refusal, match="certificate_revoked"):
+        ask(platform, peer)

@@ -48,6 +48,15 @@ class Health:
         return "degraded" if self._problems else "scanning"
 
 
+def read_health(path: Path) -> dict[str, Any]:
+    """Return what a process last said of itself; nothing where it never did, or the file is damaged."""
+    try:
+        report = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
 def write_health(path: Path, report: dict[str, Any]) -> None:
     """Replace the health file at ``path`` whole, so that a reader never sees half of one."""
     temporary = path.with_suffix(".new")

@@ -20,7 +20,7 @@ from edge.cli.outlet import run_program
 from edge.clock import WallClock
 from edge.config import Profile
 from edge.freshness import staleness
-from edge.health import write_health
+from edge.health import read_health, write_health
 from edge.notify import notify
 from edge.settings.damage import identity_damage
 from edge.settings.running import Running, load_running
@@ -35,7 +35,7 @@ from sync.agent import Agent
 from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink
 from sync.identity_desk import IdentityDesk, believed, wait_for_identity
-from sync.metrics import DEVICE_FILE, device_metrics, write_metrics
+from sync.metrics import DEVICE_FILE, decoder_metrics, device_metrics, write_metrics
 from sync.session import Session, Will
 from sync.settings import SettingsDesk
 from sync.settings_start import count_start, count_stop, endpoint_of, make_desk
@@ -43,6 +43,7 @@ from sync.topics import device_filters
 from sync.uplink import Uplink
 
 HEALTH_FILE = "sync-health.json"
+SCANNER_HEALTH_FILE = "health.json"
 HEALTH_EVERY_S = 2.0
 STORE_AGAIN_S = 15.0  # a store that cannot be used is tried again
 FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
@@ -157,7 +158,8 @@ def _tell(data: Path, agent: Agent) -> None:
     """Write how things are, for people and for Prometheus."""
     report = agent.report()
     write_health(data / HEALTH_FILE, report)
-    write_metrics(data / DEVICE_FILE, device_metrics(report, now_s=int(time.time())))
+    decoder = decoder_metrics(read_health(data / SCANNER_HEALTH_FILE))
+    write_metrics(data / DEVICE_FILE, [*device_metrics(report, now_s=int(time.time())), *decoder])
 
 
 def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]:

@@ -1,11 +1,13 @@
 """Both ends' state for Prometheus, as text files for node_exporter's textfile collector.
 
 The scanner has no network and a device listens on no port: whoever wants figures has node_exporter read
-``edge-sync.prom`` in the data folder; the hub writes ``<identity>.prom`` in its own.
+``edge-sync.prom`` in the data folder; the hub writes ``<identity>.prom`` in its own. What the scanner counts (its
+decoder's rungs) is taken from its health file.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,14 @@ from prometheus_client.registry import Collector
 from sync.link import Link
 
 DEVICE_FILE: Final = "edge-sync.prom"
+_RUNG: Final = re.compile(r"[a-z][a-z0-9.-]{0,39}")
+_MOST_RUNGS: Final = 64
+_RUNG_FIGURES: Final = (
+    ("tries", "tries", 1, "Pictures on which a rung of the decoder was tried."),
+    ("reads", "reads", 1, "Tries that read a code."),
+    ("faults", "faults", 1, "Tries that raised, crashed or hung."),
+    ("busy_seconds", "busy_ms", 0.001, "Time that the tries took."),
+)
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -60,6 +70,30 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
         age_s = report["last_ack_age_s"]
         found.append(_gauge("edge_sync_last_acknowledgement_seconds", "Age of the last acknowledgement.", age_s))
     return found
+
+
+def decoder_metrics(health: Mapping[str, Any]) -> list[Metric]:
+    """From the scanner's health file: what each rung of its decoder has cost and earned; ``lost``: what it cost
+    to contain it. Nothing where the file has no such figures. The names are checked and there are at most 64.
+    """
+    counts = health.get("decoder")
+    rungs = {
+        name: count
+        for name, count in sorted(counts.items() if isinstance(counts, dict) else ())
+        if _RUNG.fullmatch(name) and isinstance(count, dict)
+    }
+    kept = dict(list(rungs.items())[:_MOST_RUNGS])
+    return [
+        _labelled(
+            CounterMetricFamily, f"edge_decoder_{name}", words, "rung",
+            {rung: scale * value for rung, count in kept.items() if _is_count(value := count.get(key))},
+        )
+        for name, key, scale, words in _RUNG_FIGURES
+    ] if kept else []  # fmt: skip
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
 def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:

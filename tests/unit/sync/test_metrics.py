@@ -1,9 +1,17 @@
 """What Prometheus is told of both ends."""
 
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from edge.decode.live import LiveDecoder
+from edge.health import read_health, write_health
+from sync.cli import _tell
 from sync.link import Link
-from sync.metrics import device_metrics, hub_metrics, write_metrics
+from sync.metrics import decoder_metrics, device_metrics, hub_metrics, write_metrics
 
 NOW_S = 1_800_000_000
 DEVICE = {
@@ -42,6 +50,66 @@ def test_where_nothing_waits_the_age_is_zero_and_what_was_never_heard_has_none(t
     assert not [
         name for name, *_ in told if name in ("edge_sync_feed_age_seconds", "edge_sync_last_acknowledgement_seconds")
     ]
+
+
+RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.0}
+
+
+def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
+    health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
+    told = read(tmp_path / "a.prom", [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(health)])
+    assert told[("edge_decoder_tries_total", "zxing")] == 40
+    assert told[("edge_decoder_reads_total", "gamma-0.5")] == 0
+    assert told[("edge_decoder_faults_total", "lost")] == 1
+    assert told[("edge_decoder_busy_seconds_total", "zxing")] == 0.25
+    assert told[("edge_sync_connections_total",)] == 3
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        pytest.param({}, id="the scanner never ran"),
+        pytest.param({"decoder": None}, id="no figures"),
+        pytest.param({"decoder": [1]}, id="something else"),
+        pytest.param({"decoder": {'a"} 1\n': RUNG, "Ä": RUNG, "x" * 41: RUNG}}, id="names that are none"),
+        pytest.param({"decoder": {"zxing": 3}}, id="no counts"),
+    ],
+)
+def test_a_health_file_without_figures_of_the_decoder_tells_nothing_of_it(health):
+    assert decoder_metrics(health) == []
+
+
+def test_figures_that_are_none_are_left_out_and_the_labels_are_bounded(tmp_path):
+    strange = {"tries": "many", "reads": True, "faults": float("nan"), "busy_ms": -1}
+    assert read(tmp_path / "a.prom", decoder_metrics({"decoder": {"zxing": strange}})) == {}
+    many = {f"rung-{number}": RUNG for number in range(1000)}
+    assert len(read(tmp_path / "b.prom", decoder_metrics({"decoder": many}))) == 4 * 64
+
+
+def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
+    decoder = LiveDecoder()
+    decoder.decode(np.zeros((50, 50), np.uint8))
+    counts = {name: asdict(count) for name, count in decoder.counts.items()}
+    write_health(tmp_path / "health.json", {"decoder": counts})
+    told = read(tmp_path / "a.prom", decoder_metrics(read_health(tmp_path / "health.json")))
+    assert told[("edge_decoder_tries_total", "zxing")] == 1
+    assert {label for _, label in told} == set(decoder.counts)
+
+
+def test_edge_sync_writes_both_into_one_file(tmp_path):
+    write_health(tmp_path / "health.json", {"decoder": {"zxing": RUNG}})
+    _tell(tmp_path, SimpleNamespace(report=lambda: DEVICE))
+    told = (tmp_path / "edge-sync.prom").read_text()
+    assert 'edge_decoder_reads_total{rung="zxing"} 30.0' in told
+    assert "edge_sync_connections_total 3.0" in told
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b"\xff", b"[" * 100_000])
+def test_a_health_file_that_is_not_there_or_damaged_says_nothing(tmp_path, content):
+    path = tmp_path / "health.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert read_health(path) == {}
 
 
 def test_a_hub_tells_what_came_and_what_it_said(tmp_path):

@@ -164,8 +164,7 @@ class Agent:
             self._session.publish(self._topic(Up.REQUEST), payload, expires_s=expires_s, correlation=ident)
         if self._session.connected and desk.asks_after(monotonic_s):
             self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
-        if desk.quiet_due_s is not None and monotonic_s >= desk.quiet_due_s:
-            desk.quiet_due_s = None
+        if desk.over(self._monotonic_ns()):
             self._uplink.probe()
         if self._presence is not None:
             self._presence.tell(self._session.connected and desk.answered)

@@ -15,7 +15,7 @@ from typing import Final
 from edge.anchors import Anchors
 from edge.claim_result import ClaimResult
 from edge.instant import Instant
-from edge.store import claims
+from edge.store import claims, outbox
 from edge.store.claims import Answer, Ask
 from edge.store.store import Store
 from edge.token.document import DocumentRefusal, open_document
@@ -25,8 +25,6 @@ from sync.downlink import Refusal
 from sync.wire import ClaimRequest, Fault, Malformed, Response
 
 ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
-QUIET_AFTER_S: Final = 35.0  # when a leave has run out (sync.hub.claims.HOLD_S), say that nothing is pending
-_NS: Final = 1_000_000_000
 
 
 class ClaimDesk:
@@ -39,8 +37,8 @@ class ClaimDesk:
         self._site = site
         self._sent: dict[str, Ask] = {}
         self._heard = False
+        self._ends_ns: dict[str, int] = {}  # when each claim that may have been granted is over
         self._ask_after_s = 0.0
-        self.quiet_due_s: float | None = None  # when to tell the platform that a leave was not used
 
     @property
     def answered(self) -> bool:
@@ -70,7 +68,16 @@ class ClaimDesk:
             return []
         fresh = [asked for asked in claims.unanswered(self._store, now_ns) if asked.id not in self._sent]
         self._sent.update({asked.id: asked for asked in fresh})
-        return [self._request(asked, now_ns) for asked in fresh]
+        self._ends_ns.update({asked.id: asked.due_ns + claims.USE_WITHIN_NS for asked in fresh})
+        epoch = outbox.current_epoch(self._store)[0] if fresh else ""
+        return [self._request(asked, epoch, now_ns) for asked in fresh]
+
+    def over(self, now_ns: int) -> bool:
+        """True when, since the last call, a claim has ended that may have been granted: the platform is to be told."""
+        ended = [identity for identity, end_ns in self._ends_ns.items() if end_ns <= now_ns]
+        for identity in ended:
+            del self._ends_ns[identity]
+        return bool(ended)
 
     def asks_after(self, monotonic_s: float) -> bool:
         """True when, connected and not answered, whoever answers claims is to be asked whether it is there."""
@@ -96,8 +103,8 @@ class ClaimDesk:
             authority=given.authority,
         )
         claims.answer(self._store, answer, now_ns)
-        if given.result is ClaimResult.GRANTED:
-            self.quiet_due_s = now_ns / _NS + QUIET_AFTER_S
+        if given.result is not ClaimResult.GRANTED:
+            self._ends_ns.pop(given.id, None)
         return answer
 
     def _believed(self, response: Response, now: Instant) -> ClaimAnswer | Refusal:
@@ -119,12 +126,14 @@ class ClaimDesk:
             return Refusal(Fault.WRONG_SITE, "the key may not answer claims of this site")
         return answer
 
-    def _request(self, asked: Ask, now_ns: int) -> ClaimRequest:
+    def _request(self, asked: Ask, epoch: str, now_ns: int) -> ClaimRequest:
         return ClaimRequest(
             dev=self._device,
             id=asked.id,
             cti=asked.cti.hex(),
             quantity=asked.units,
+            epoch=epoch,
+            no=asked.no,
             sold=asked.sold,
             sold_minor=asked.sold_minor,
             wait_ms=min(60_000, max(1, (asked.due_ns - now_ns) // 1_000_000)),

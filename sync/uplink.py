@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from edge.instant import Instant
-from edge.store import conflicts, outbox
+from edge.store import claims, conflicts, outbox
 from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
 from edge.store.outbox import OutboxRow, Settled
 from edge.store.store import Store
@@ -53,6 +53,7 @@ class Uplink:
         self._resend_s = RESEND_S
         self._waiting_since_s: float | None = None  # for an acknowledgement
         self._probe_due_s = 0.0
+        self._probe_asked = False  # one is owed, whatever is acknowledged meanwhile
         self._look = True  # the outbox may hold something that is not in flight
 
     def connected(self, monotonic_s: float) -> None:
@@ -67,8 +68,8 @@ class Uplink:
         self._probe_due_s = 0.0
 
     def probe(self) -> None:
-        """Ask where the platform is as soon as nothing is in flight."""
-        self._probe_due_s = 0.0
+        """Ask where the platform is, and say which claims are over, as soon as nothing is in flight."""
+        self._probe_asked = True
 
     def committed(self) -> None:
         """Another process has written to the store."""
@@ -85,7 +86,7 @@ class Uplink:
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
         while self._look and len(self._in_flight) < self._window and self._send_next(send, monotonic_s):
             pass
-        if not self._in_flight and monotonic_s >= self._probe_due_s:
+        if not self._in_flight and (self._probe_asked or monotonic_s >= self._probe_due_s):
             self._probe(send, monotonic_s)
 
     def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
@@ -209,8 +210,12 @@ class Uplink:
     def _probe(self, send: Send, monotonic_s: float) -> None:
         epoch, _ = outbox.current_epoch(self._store)
         settled_through = outbox.settled_through(self._store, epoch)
-        probe = wire.encode_batch(self._device, epoch, settled_through, self._conflicts_through, [], tag=self._tag)
+        over = claims.over_through(self._store, int(monotonic_s * 1e9))
+        probe = wire.encode_batch(
+            self._device, epoch, settled_through, self._conflicts_through, [], tag=self._tag, claims_through=over
+        )
         if send(probe):
+            self._probe_asked = False
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
             if self._waiting_since_s is None:

@@ -90,6 +90,7 @@ class _BatchHeader(_Addressed):
     epoch: Epoch
     settled_through: Count = 0  # what the device holds as acknowledged; the hub compares with what it has
     conflicts_through: Count = 0  # the newest conflict that the device has recorded
+    claims_through: Count = 0  # every claim of this epoch up to this number is over; 0: says nothing of claims
     tag: Tag = ""  # of the process that sends; its acknowledgement carries it back
     events: Annotated[list[JsonValue], Field(max_length=1000)]
 
@@ -105,6 +106,7 @@ class Batch:
     events: tuple[Event, ...]
     bad: tuple[BadEvent, ...] = ()
     tag: str = ""
+    claims_through: int = 0
 
 
 class Refused(_Message):
@@ -163,13 +165,16 @@ class ClaimRequest(_Addressed):
     """Ask the authority of its home for leave to honour an entitlement that is not homed on this device.
 
     ``sold`` and ``sold_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
-    site's authority, which has no feed; 0: the entitlement is not in its cache.
+    site's authority, which has no feed; 0: the entitlement is not in its cache. ``no`` counts the claims of the
+    device's store, ``epoch`` is the one it writes events in: a later batch says by them that this claim is over.
     """
 
     type: Literal["claim"] = "claim"
     id: Ident
     cti: Cti
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
+    epoch: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,40}$")] = ""
+    no: Count = 0  # 0, of an older device: nothing that it says frees what it is granted
     sold: Count = 0
     sold_minor: Count | None = None
     wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer
@@ -184,7 +189,6 @@ class Response(_Addressed):
     id: Ident
     type: Literal["claim"] = "claim"
     result: ClaimResult
-    until: Seconds = 0  # a granted claim holds this long
     signed: Annotated[str, Field(max_length=2000)] = ""  # base64 of a document (sync.claim_answer)
 
 
@@ -221,12 +225,21 @@ def encode(message: BaseModel) -> bytes:
 
 
 def encode_batch(
-    dev: str, epoch: str, settled_through: int, conflicts_through: int, events: list[bytes], *, tag: str = ""
+    dev: str,
+    epoch: str,
+    settled_through: int,
+    conflicts_through: int,
+    events: list[bytes],
+    *,
+    tag: str = "",
+    claims_through: int = 0,
 ) -> bytes:
     """Put events, each already encoded, under one header. Without events it asks where the platform is."""
     fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
     if conflicts_through:
         fields["conflicts_through"] = conflicts_through
+    if claims_through:
+        fields["claims_through"] = claims_through
     if tag:
         fields["tag"] = tag
     header = json.dumps(fields, separators=(",", ":"))
@@ -268,6 +281,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
         tuple(events),
         tuple(bad),
         header.tag,
+        header.claims_through,
     )
 
 

@@ -1,24 +1,28 @@
 /* The claim protocol (edge/store/claims.py, sync/claim_desk.py, sync/hub/claims.py): two devices of a site, one unit,
- * one hub. Messages are lost, doubled and late; devices lose their power; clocks only run forward.
+ * one hub. Messages are lost, doubled, late and in any order; devices lose their power; no clock is compared with
+ * another's.
  *
  * A device honours without leave in no case here (policy "refuse"). What must hold: the unit is honoured once.
  *
  * `make prove` runs it; by hand:
  *
- *   spin -a claim.pml && cc -O2 -DSAFETY -o pan pan.c && ./pan
+ *   spin -a claim.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -w24
  *
- * As it stands, messages of one device come up in their order, each once or more (MQTT over one connection).
- * -DLATE lets one come again, or for the first time, after later ones: a hub that was stopped with a message in its
- * hand, several hubs on one subscription, a resend after a reconnect. Then it does NOT hold: an old "nothing to tell"
- * frees a leave that was given after it was said. -DNUMBERED is the mend: "nothing to tell" names the last claim that it
- * knows of, and frees no later one. With it, it holds in any order.
+ * What frees a leave is the word of its holder that it is over, and that word names the newest claim that it knows to
+ * be over: it frees that one and those before it. Two controls show what each half of this is for; both must fail:
+ *
+ *   -DUNNUMBERED   the word names none and frees all: an old one frees a leave that was given after it was said
+ *   -DEARLY        it is said while a leave may still be used: it names a claim that is not over
  */
 #define DEVS 2
 #define ASKS(d) (d == 0 -> 2 : 1)   /* the second claim of the first device is the one that an old message may harm */
+#ifndef ROOM
+#define ROOM 3                      /* messages of a device that are on their way */
+#endif
 
-mtype = { claim, event, quiet, granted, refused };
+mtype = { claim, event, told, granted, refused };
 
-chan up[DEVS] = [3] of { mtype, byte };      /* kind; the number of the claim */
+chan up[DEVS] = [ROOM] of { mtype, byte };   /* kind; the number of the claim */
 chan down[DEVS] = [1] of { mtype, byte };
 
 /* on each device's disk */
@@ -27,35 +31,43 @@ bool waits[DEVS];           /* its deadline is not over */
 bool leave[DEVS];           /* granted, not used, and still in time */
 bool used_here[DEVS];       /* its own ledger has the use: it never asks, nor honours, again */
 bool pending[DEVS];         /* a redemption that the platform has not acknowledged */
-bool owes_quiet[DEVS];      /* a leave was given: say when nothing of it is pending */
+bool owes[DEVS];            /* a claim was made: say when it is over */
 
 /* at the hub */
 bool spent;
-bool held[DEVS];            /* a leave is held for this device */
-byte held_no[DEVS];         /* given in answer to this claim */
-bool over[DEVS];            /* and its time (HOLD_S) is over */
+byte held[DEVS];            /* bit n: claim n of this device was granted, and nothing was heard of it since */
 byte honoured;
 
-#ifdef NUMBERED
-#define KNOWN(id) (held_no[d] <= id)
+#define BIT(n) (1 << (n))
+#define THROUGH(n) ((1 << ((n) + 1)) - 1)
+
+#ifdef UNNUMBERED
+#define FREED(id) 255
 #else
-#define KNOWN(id) true
+#define FREED(id) THROUGH(id)
+#endif
+#ifdef EARLY
+#define OVER(d) (!pending[d])
+#else
+#define OVER(d) (!pending[d] && !leave[d] && !waits[d])
 #endif
 
 proctype Device(byte d) {
     byte id;
     do
-    /* a scan asks; the row is on disk before it goes out */
-    :: atomic { asked[d] < ASKS(d) && !waits[d] && !leave[d] && !used_here[d] -> asked[d]++; waits[d] = true; if :: nfull(up[d]) -> up[d]!claim(asked[d]) :: full(up[d]) fi }
+    /* a scan asks; the row, with its number, is on disk before it goes out */
+    :: atomic { asked[d] < ASKS(d) && !waits[d] && !leave[d] && !used_here[d] -> asked[d]++; waits[d] = true; owes[d] = true;
+                if :: nfull(up[d]) -> up[d]!claim(asked[d]) :: full(up[d]) fi }
     /* the answer: only to the request that waits; a late one grants nothing */
-    :: atomic { down[d]?granted(id) -> if :: waits[d] && id == asked[d] -> waits[d] = false; leave[d] = true; owes_quiet[d] = true :: else fi; id = 0 }
+    :: atomic { down[d]?granted(id) -> if :: waits[d] && id == asked[d] -> waits[d] = false; leave[d] = true :: else fi; id = 0 }
     :: atomic { down[d]?refused(id) -> if :: waits[d] && id == asked[d] -> waits[d] = false :: else fi; id = 0 }
     :: atomic { waits[d] -> waits[d] = false }                                  /* the deadline */
     :: atomic { leave[d] -> leave[d] = false; used_here[d] = true; pending[d] = true; honoured++; assert(honoured <= 1) } /* one transaction */
     :: atomic { leave[d] -> leave[d] = false }                                  /* not used in time, or a new boot */
-    /* uplink: the event again and again until it is acknowledged; quiet only with nothing pending */
-    :: atomic { pending[d] && nfull(up[d]) -> up[d]!event(0) }
-    :: atomic { owes_quiet[d] && !pending[d] && !leave[d] && !waits[d] && nfull(up[d]) -> up[d]!quiet(asked[d]); owes_quiet[d] = false }
+    /* uplink: the event, which names its claim, again and again until it is acknowledged; the word that claims are over
+     * only with nothing pending */
+    :: atomic { pending[d] && nfull(up[d]) -> up[d]!event(asked[d]) }
+    :: atomic { owes[d] && OVER(d) && nfull(up[d]) -> up[d]!told(asked[d]); owes[d] = false }
     od
 }
 
@@ -63,9 +75,7 @@ proctype Net(byte d) {
     mtype kind; byte id;
     do
     :: atomic { up[d]?kind(id) -> skip }                                        /* lost */
-#ifdef LATE
     :: atomic { nempty(up[d]) && nfull(up[d]) -> up[d]?<kind(id)>; up[d]!kind(id) } /* doubled, and late */
-#endif
     :: atomic { down[d]?kind(id) -> skip }
     od
 }
@@ -79,16 +89,13 @@ proctype Hub() {
         if
         :: kind == claim ->
             if
-            :: spent || held[1 - d] -> if :: nfull(down[d]) -> down[d]!refused(id) :: full(down[d]) fi
-            :: else -> held[d] = true; over[d] = false; held_no[d] = id; if :: nfull(down[d]) -> down[d]!granted(id) :: full(down[d]) fi
+            :: spent || held[1 - d] != 0 -> if :: nfull(down[d]) -> down[d]!refused(id) :: full(down[d]) fi
+            :: else -> held[d] = held[d] | BIT(id); if :: nfull(down[d]) -> down[d]!granted(id) :: full(down[d]) fi
             fi
-        :: kind == event -> spent = true; pending[d] = false   /* committed; its acknowledgement settles */
-        :: kind == quiet -> if :: held[d] && over[d] && KNOWN(id) -> held[d] = false :: else fi
+        :: kind == event -> spent = true; held[d] = held[d] & (255 - BIT(id)); pending[d] = false   /* committed; its acknowledgement settles */
+        :: kind == told -> held[d] = held[d] & (255 - (FREED(id) & 255))
         fi;
         d = 0; id = 0; kind = 0 }
-    /* HOLD_S is longer than deadline and use together: when it is over, no leave of that claim can be used */
-    :: atomic { held[0] && !over[0] && !leave[0] && !waits[0] -> over[0] = true }
-    :: atomic { held[1] && !over[1] && !leave[1] && !waits[1] -> over[1] = true }
     od
 }
 

@@ -4,6 +4,9 @@ The scanner has no network and edge-sync no camera; they meet here. The scanner 
 edge-sync sends it, the signed answer comes back into the row (``answer``), and the redemption's own
 transaction rests on it (``granted_in``, ``spend``). The scanner asks only while ``edge.store.presence``
 says that somebody answers, and never waits beyond the deadline: late or no answer means offline (law 7).
+
+Claims are numbered in the order they were asked, whatever the clock does. When the platform hears that those up to a
+number are over (``over_through``), it gives their leave to others.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ class Ask:
     sold: int = 0  # units; 0: not in the cache
     sold_minor: int | None = None  # of a voucher that is used in parts
     due_ns: int  # CLOCK_MONOTONIC, which every process of a boot shares
+    no: int = 0  # given when it is written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,27 +109,52 @@ def claim(
 
 
 def ask(store: Store, asked: Ask, now: Instant) -> None:
-    """Write the request. Old ones are forgotten. Raises StoreUnavailableError."""
+    """Write the request under the next number. Old ones are forgotten. Raises StoreUnavailableError."""
     with store.transaction() as connection:
+        connection.execute("UPDATE device SET claims = claims + 1")
         connection.execute(
-            "INSERT INTO claim (id, cti, units, sold, sold_minor, asked_s, boot, due_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO claim (id, cti, units, sold, sold_minor, asked_s, boot, due_ns, no)"
+            " SELECT ?, ?, ?, ?, ?, ?, ?, ?, claims FROM device",
             (asked.id, asked.cti, asked.units, asked.sold, asked.sold_minor, now.unix_s, boot_id(), asked.due_ns),
         )
-        connection.execute(
-            "DELETE FROM claim WHERE id < (SELECT id FROM claim ORDER BY id DESC LIMIT 1 OFFSET ?)", (_KEEP,)
-        )
+        connection.execute("DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ?", (_KEEP,))
 
 
 def unanswered(store: Store, now_ns: int) -> list[Ask]:
     """The requests whose time is not over, oldest first."""
     with store.read() as connection:
         rows = connection.execute(
-            "SELECT id, cti, units, sold, sold_minor, due_ns FROM claim"
-            " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY id",
+            "SELECT id, cti, units, sold, sold_minor, due_ns, no FROM claim"
+            " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY no",
             (boot_id(), now_ns),
         ).fetchall()
-    return [Ask(id=row[0], cti=row[1], units=row[2], sold=row[3], sold_minor=row[4], due_ns=row[5]) for row in rows]
+    return [
+        Ask(id=row[0], cti=row[1], units=row[2], sold=row[3], sold_minor=row[4], due_ns=row[5], no=row[6])
+        for row in rows
+    ]
+
+
+_OVER_THROUGH: Final = """
+    SELECT CASE WHEN blocked IS NOT NULL OR EXISTS (
+        SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL
+      ) THEN 0 ELSE coalesce((
+        SELECT min(no) - 1 FROM claim
+        WHERE no > 0 AND spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?
+      ), claims) END
+    FROM device
+"""
+
+
+def over_through(store: Store, now_ns: int) -> int:
+    """Every claim up to this number is over: its leave can no longer be used, and the platform has all that came of it.
+
+    0, which says nothing, while an event waits for the platform, and on a device that is blocked. A transaction of its
+    own: a redemption that found its leave in time just before ``now_ns`` is either written by now or never will be.
+    Raises StoreUnavailableError.
+    """
+    with store.transaction() as connection:
+        (number,) = connection.execute(_OVER_THROUGH, (boot_id(), USE_WITHIN_NS, now_ns)).fetchone()
+    return int(number)
 
 
 def answer(store: Store, given: Answer, now_ns: int) -> bool:
@@ -155,7 +184,7 @@ def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant
     """The leave that holds for ``cti`` in the caller's transaction: in time, of this boot, and not yet used."""
     row = connection.execute(
         "SELECT id, units, used, used_minor, authority FROM claim WHERE cti = ? AND result = 'granted' AND spent = 0"
-        " AND boot = ? AND answered_ns <= due_ns AND due_ns + ? > ? ORDER BY id DESC LIMIT 1",
+        " AND boot = ? AND answered_ns <= due_ns AND due_ns + ? > ? ORDER BY no DESC LIMIT 1",
         (cti, boot_id(), USE_WITHIN_NS, now_ns),
     ).fetchone()
     return None if row is None else Grant(id=row[0], units=row[1], used=row[2], used_minor=row[3], authority=row[4])

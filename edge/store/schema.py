@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from edge.store.schema_desk import DESK
+from edge.store.schema_sync import CLAIMS, SYNC
 
 if TYPE_CHECKING:
     import sqlite3
@@ -216,39 +217,15 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
 ) STRICT;
 """
 
-_SYNC = """
-CREATE TABLE claim (                       -- leave asked for, to honour what is not homed on this device
-  id TEXT PRIMARY KEY,                     -- UUIDv7; the answer carries it, signed
-  cti BLOB NOT NULL CHECK (length(cti) = 16),
-  units INTEGER NOT NULL,
-  sold INTEGER NOT NULL,                   -- units that were sold, as this device knows; 0: not in its cache
-  sold_minor INTEGER,                      -- of a voucher that is used in parts
-  asked_s INTEGER NOT NULL,
-  boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
-  due_ns INTEGER NOT NULL,                 -- monotonic; an answer after this is too late
-  result TEXT,                             -- edge.claim_result.ClaimResult; null: no answer yet
-  used INTEGER,                            -- units that others have used
-  used_minor INTEGER,
-  authority TEXT,                          -- who answered
-  answered_ns INTEGER,
-  spent INTEGER NOT NULL DEFAULT 0         -- 1: a redemption rests on it
-) STRICT, WITHOUT ROWID;
-CREATE INDEX claim_of ON claim (cti);
-CREATE INDEX claim_open ON claim (id) WHERE result IS NULL;
-ALTER TABLE feed ADD COLUMN digest BLOB;   -- over the valid rows (edge.order_row); null: not known
-ALTER TABLE feed ADD COLUMN snapshot_digest BLOB;
-ALTER TABLE feed ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;  -- 1: the digest was not the platform's: load again
-CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';  -- sent again in a later epoch
-"""
-
 # Only ever appended to. A released migration is never edited: a new one mends it.
 STEPS = (
     ("0001_device", _DEVICE),
     ("0002_orders", _ORDERS),
     ("0003_ledger", _LEDGER),
     ("0004_operators", _OPERATORS),
-    ("0005_sync", _SYNC),
+    ("0005_sync", SYNC),
     ("0006_desk", DESK),
+    ("0007_claims", CLAIMS),
 )
 
 

@@ -129,8 +129,7 @@ class SiteAuthority:
             if not self._missing:
                 self._missing, self._after, self._ask_due_s = True, b"", 0.0
             return
-        if not batch.events and not batch.bad:
-            claims.quiet(connection, batch.dev, self._now().unix_s)
+        claims.over(connection, batch, acked_through=taken.ack.acked_through)
         if batch.dev in self._unheard:
             self._unheard.discard(batch.dev)
             if self.answers:
@@ -140,7 +139,7 @@ class SiteAuthority:
         if not self.answers or not request.sold:
             return  # nobody answers: the device's offline policy holds
         now_s = self._now().unix_s
-        ruling = claims.rule(connection, request, Sold(request.sold, request.sold_minor), now_s=now_s)
+        ruling = claims.rule(connection, request, Sold(request.sold, request.sold_minor))
         answer = claims.response(
             request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
         )
@@ -181,7 +180,6 @@ class SiteAuthority:
                 "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (use.cti, use.dev, use.use_no, use.epoch, use.seq, use.units, use.amount_minor, use.ts),
             )
-            connection.execute("DELETE FROM claim WHERE cti = ? AND dev = ?", (use.cti, use.dev))
         for dev, epoch, through in lease.streams:
             connection.execute(
                 "INSERT INTO stream (dev, epoch, acked_through) VALUES (?1, ?2, ?3) ON CONFLICT (dev, epoch)"

@@ -1,7 +1,8 @@
 """Arbitration: which device may honour an entitlement that several could. One claim at a time.
 
-A leave that was given is held until its holder has told what it did with it: it is free again when it has run
-out *and* the holder has said, later, that nothing of it is pending. A holder that fell silent keeps it.
+A leave that was given is held until its holder has told what it did with it: the redemption that rests on it names
+it, or a batch says that all claims up to a number are over. That word is of its own store's numbers, so that one that
+comes late frees nothing that was given after it. A holder that fell silent keeps its leave.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from edge.token.purpose import Purpose
 from sync.claim_answer import ClaimAnswer, answer_payload
 from sync.hub.ingest import used
 from sync.hub.store import Connection
-from sync.wire import ClaimRequest, Response
+from sync.wire import Batch, ClaimRequest, Response
 
-HOLD_S: Final = 30  # within which a leave is used or never is; longer than deadline and use of edge.store.claims
 _HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 
@@ -36,12 +36,11 @@ class Sold:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The decision on a claim. ``used`` and ``used_minor``: by other devices than the asking one."""
+    """The decision on a claim. ``used`` (or held) and ``used_minor``: by other devices than the asking one."""
 
     result: ClaimResult
     used: int = 0
     used_minor: int = 0
-    until_s: int = 0
 
 
 def arbitrate(connection: Connection, request: ClaimRequest, *, site: str | None, now_s: int) -> Ruling:
@@ -55,46 +54,49 @@ def arbitrate(connection: Connection, request: ClaimRequest, *, site: str | None
     if line["status"] not in _HONOURABLE or not line["not_before_s"] <= now_s < line["expires_at_s"]:
         return Ruling(ClaimResult.NOT_READY)
     in_parts = line["quantity"] == 1 and line["amount_minor"] and line["kind"] == Kind.WRITE_OFF.code
-    return rule(connection, request, Sold(line["quantity"], line["amount_minor"] if in_parts else None), now_s=now_s)
+    return rule(connection, request, Sold(line["quantity"], line["amount_minor"] if in_parts else None))
 
 
-def rule(connection: Connection, request: ClaimRequest, sold: Sold, *, now_s: int) -> Ruling:
-    """Decide ``request`` for what was sold, by what devices told and what they hold."""
+def rule(connection: Connection, request: ClaimRequest, sold: Sold) -> Ruling:
+    """Decide ``request`` for what was sold, by what devices told and what they hold.
+
+    What the asking device itself holds is not counted: it knows what it used, and counts it.
+    """
     cti = bytes.fromhex(request.cti)
     units, minor = used(connection, cti)
-    others = used(connection, cti, but=request.dev)
+    others, others_minor = used(connection, cti, but=request.dev)
     left = sold.units - units
     if sold.minor is not None:  # used in parts: there is a use left while there is value left
         left = 1 if minor < sold.minor else 0
     if left < request.quantity:
-        return Ruling(ClaimResult.SPENT, *others)
+        return Ruling(ClaimResult.SPENT, others, others_minor)
     (held,) = connection.execute(
-        "SELECT coalesce(sum(c.quantity), 0) FROM claim c LEFT JOIN quiet q ON q.dev = c.dev"
-        " WHERE c.cti = ?1 AND c.dev <> ?2 AND (c.until_s > ?3 OR coalesce(q.at_s, 0) <= c.until_s)",
-        (cti, request.dev, now_s),
+        "SELECT coalesce(sum(quantity), 0) FROM held WHERE cti = ? AND dev <> ?", (cti, request.dev)
     ).fetchone()
     if left - held < request.quantity:
-        return Ruling(ClaimResult.HELD, *others)
-    until_s = now_s + HOLD_S
+        return Ruling(ClaimResult.HELD, others, others_minor)
     connection.execute(
-        "INSERT INTO claim (cti, dev, quantity, until_s) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (cti, dev) DO UPDATE SET quantity = excluded.quantity, until_s = excluded.until_s",
-        (cti, request.dev, request.quantity, until_s),
+        "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (cti, request.dev, request.id, request.quantity, request.epoch, request.no),
     )
-    return Ruling(ClaimResult.GRANTED, *others, until_s)
+    return Ruling(ClaimResult.GRANTED, others + int(held), others_minor)
 
 
-def quiet(connection: Connection, dev: str, now_s: int) -> None:
-    """``dev`` says that it has nothing to tell: what it held before now, and did not use, is free."""
-    connection.execute(
-        "INSERT INTO quiet (dev, at_s) VALUES (?, ?) ON CONFLICT (dev) DO UPDATE SET at_s = excluded.at_s",
-        (dev, now_s),
-    )
+def over(connection: Connection, batch: Batch, *, acked_through: int) -> None:
+    """Free what ``batch`` says is over, of claims of the same store. One that names no claim frees nothing.
+
+    Where the device has settled more than is known here, what came of those claims may be among it: free nothing.
+    """
+    if batch.settled_through <= acked_through:
+        connection.execute(
+            "DELETE FROM held WHERE dev = ? AND epoch = ? AND no BETWEEN 1 AND ?",
+            (batch.dev, batch.epoch, batch.claims_through),
+        )
 
 
 def release(connection: Connection, cti: bytes) -> int:
     """A person frees what a device that never came back holds; return how many claims that was."""
-    return connection.execute("DELETE FROM claim WHERE cti = ?", (cti,)).rowcount
+    return connection.execute("DELETE FROM held WHERE cti = ?", (cti,)).rowcount
 
 
 def response(
@@ -114,6 +116,4 @@ def response(
         used_minor=ruling.used_minor,
     )
     signed = sign_document(answer_payload(answer), Purpose.CLAIM, signer)
-    return Response(
-        dev=request.dev, id=request.id, result=ruling.result, until=ruling.until_s, signed=b64encode(signed).decode()
-    )
+    return Response(dev=request.dev, id=request.id, result=ruling.result, signed=b64encode(signed).decode())

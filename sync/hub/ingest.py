@@ -245,7 +245,8 @@ def _apply(connection: Connection, batch: Batch, event: Event, effect: _Effect, 
             effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
         ),
     )  # fmt: skip
-    connection.execute("DELETE FROM claim WHERE cti = ? AND dev = ?", (effect.cti, batch.dev))
+    if isinstance(claim := event.body.get("claim"), str):  # the leave that it rests on; any other is held on
+        connection.execute("DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (effect.cti, batch.dev, claim))
     if not _overspent(connection, effect.cti):
         return set()
     other = connection.execute(

@@ -100,17 +100,16 @@ CREATE TABLE IF NOT EXISTS snapshot_page (   -- where each page of a snapshot be
   first_cti BLOB NOT NULL,
   PRIMARY KEY (site, revision, page)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS claim (           -- leave given to one device to honour an entitlement
+CREATE TABLE IF NOT EXISTS held (            -- leave given to a device, of which nothing was heard since
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
+  id TEXT NOT NULL,                          -- of the claim; its redemption names it
   quantity INTEGER NOT NULL,
-  until_s INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev)
+  epoch TEXT NOT NULL,                       -- of the device's store
+  no INTEGER NOT NULL,                       -- of the claim in that store; 0: it named none
+  PRIMARY KEY (cti, dev, id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS quiet (           -- when each device last said that it has nothing more to tell
-  dev TEXT PRIMARY KEY,
-  at_s INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS held_by ON held (dev, epoch, no);
 CREATE TABLE IF NOT EXISTS lease (           -- who has authority over a site's entitlements in the platform's place
   site TEXT PRIMARY KEY,
   holder TEXT NOT NULL,

@@ -174,8 +174,7 @@ class Hub:
                 "events_refused", dev=dev, refused=[item.model_dump() for item in taken.ack.rejected[:10]]
             )
         self._answer(dev, taken.ack)
-        if not batch.events and not batch.bad and batch.settled_through >= taken.ack.acked_through:
-            claims.quiet(connection, dev, self._now_s())
+        claims.over(connection, batch, acked_through=taken.ack.acked_through)
         for other in sorted(taken.also_tell):
             self._log.warning("double_redemption", dev=dev, other=other)
             if (stream := ingest.latest_epoch(connection, other)) is not None:

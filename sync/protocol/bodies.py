@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sync.wire import Count, Cti, Seq, Word
+from sync.wire import Count, Cti, Ident, Seq, Word
 
 Text = Annotated[str, Field(max_length=400)]
 
@@ -16,7 +16,10 @@ class _Body(BaseModel):
 
 
 class RedeemedBody(_Body):
-    """A code was honoured: so many units of it, for good. ``use`` numbers the uses of a code on this device."""
+    """A code was honoured: so many units of it, for good. ``use`` numbers the uses of a code on this device.
+
+    ``claim`` is the id of the ClaimRequest whose grant it rests on, where it rests on one.
+    """
 
     cti: Cti
     order: Text
@@ -30,6 +33,7 @@ class RedeemedBody(_Body):
     operator: Text | None = None
     doors: list[Text] = []
     kid: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
+    claim: Ident | None = None
 
 
 class ReversedBody(_Body):

@@ -194,7 +194,7 @@ CLAIM_ANSWER: Final = _map(
         "6": _described(_TEXT, "site"),
         "7": _described(_TEXT, "who answers: the platform, or a site's authority"),
         "8": _described(_SECONDS, "issued at"),
-        "9": {"type": "integer", "minimum": 0, "description": "units that others have used"},
+        "9": {"type": "integer", "minimum": 0, "description": "units that others have used or may still use"},
         "10": {"type": "integer", "minimum": 0, "description": "minor units of money that others have used"},
     },
 )

@@ -99,8 +99,9 @@ def _event(seq: int, kind: str, body: BaseModel) -> bytes:
     return encoded
 
 
-def _batch(title: str, settled_through: int, *events: bytes) -> Example:
-    return Example(title, wire.encode_batch(DEV, EPOCH, settled_through, 0, list(events)))
+def _batch(title: str, settled_through: int, *events: bytes, claims_through: int = 0) -> Example:
+    payload = wire.encode_batch(DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through)
+    return Example(title, payload)
 
 
 def _up() -> dict[str, list[Example]]:
@@ -115,6 +116,7 @@ def _up() -> dict[str, list[Example]]:
         "EventBatch": [
             _batch("Where are you? (after connecting, and when idle for long)", 41),
             _batch("One redemption", 41, _event(42, "redeemed", honoured)),
+            _batch("Nothing more to tell, and nothing comes of claim 7 and those before it", 42, claims_through=7),
             _batch(
                 "One taken back, one compartment emptied, and a number without its event",
                 42,
@@ -132,7 +134,10 @@ def _up() -> dict[str, list[Example]]:
             ),
         ],
         "ClaimRequest": [
-            _said("Leave to honour it here", wire.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1))
+            _said(
+                "Leave to honour it here",
+                wire.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
+            )
         ],
         "LeaseRequest": [
             _said(
@@ -188,8 +193,7 @@ def _down() -> dict[str, list[Example]]:
             _said(
                 "Granted",
                 wire.Response(
-                    dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, until=NOW_S + 60,
-                    signed=b64encode(signed).decode(),
+                    dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, signed=b64encode(signed).decode()
                 ),
             )
         ],

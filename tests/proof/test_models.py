@@ -39,13 +39,13 @@ def test_a_start_that_believed_a_closed_door_would_be_found_out(tmp_path):
     assert errors("pickup", tmp_path, "-DSCANS=2", "-DCUTS=1", "-DBELIEVE_A_CLOSED_DOOR") == 1
 
 
-def test_a_claimed_unit_is_honoured_once_while_a_devices_messages_come_in_order(tmp_path):
+def test_a_claimed_unit_is_honoured_once_in_whatever_order_messages_come(tmp_path):
     assert errors("claim", tmp_path) == 0
 
 
-def test_an_old_word_that_nothing_is_pending_would_free_a_later_leave(tmp_path):
-    assert errors("claim", tmp_path, "-DLATE") == 1
+def test_a_word_that_leave_is_over_and_names_no_claim_would_free_a_later_one(tmp_path):
+    assert errors("claim", tmp_path, "-DUNNUMBERED") == 1
 
 
-def test_where_that_word_names_its_claim_the_unit_is_honoured_once_in_any_order(tmp_path):
-    assert errors("claim", tmp_path, "-DLATE", "-DNUMBERED") == 0
+def test_that_word_said_while_leave_may_still_be_used_would_be_found_out(tmp_path):
+    assert errors("claim", tmp_path, "-DEARLY") == 1

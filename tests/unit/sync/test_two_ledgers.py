@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.claim_result import ClaimResult
 from edge.instant import Instant
 from edge.store import exceptions, outbox
 from edge.store.conflicts import record_conflict
@@ -16,10 +15,10 @@ from edge.store.epochs import send_again
 from edge.store.opening import open_store
 from edge.uuid7 import uuid7
 from sync import wire
-from sync.hub import claims, ingest, ledger, orders
+from sync.hub import ingest, ledger, orders
 from sync.hub.store import FILE, open_hub_store
 from sync.uplink import RESEND_S, Heard, Uplink
-from sync.wire import ClaimRequest, Event, Status
+from sync.wire import Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(15) + b"\x01"
@@ -413,72 +412,6 @@ def test_a_voucher_in_parts_is_held_to_its_amount(world):
     tell(world, "kiosk-1")
     world.calm(1)
     assert [len(conflicts(world, name)) for name in ("kiosk-1", "kiosk-2")] == [1, 1]
-
-
-def claim(world, dev, now_s=NOW.unix_s, quantity=1):
-    request = ClaimRequest(dev=dev, id="1", cti=CTI.hex(), quantity=quantity)
-    with world.hub.transaction() as connection:
-        return claims.arbitrate(connection, request, site="shop-1", now_s=now_s).result
-
-
-def quiet(world, dev, now_s):
-    with world.hub.transaction() as connection:
-        claims.quiet(connection, dev, now_s)
-
-
-def test_one_claim_at_a_time(world):
-    sell(world, order())
-    assert claim(world, "kiosk-1") is ClaimResult.GRANTED
-    assert claim(world, "kiosk-2") is ClaimResult.HELD
-    assert claim(world, "kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
-
-
-def test_a_leave_is_free_when_it_has_run_out_and_its_holder_has_nothing_more_to_tell(world):
-    """The line may have been cut right after it was used: until the holder is heard, nobody else gets it."""
-    sell(world, order())
-    over_s = NOW.unix_s + claims.HOLD_S + 1
-    assert claim(world, "kiosk-1") is ClaimResult.GRANTED
-    quiet(world, "kiosk-1", NOW.unix_s + 1)  # said before the leave had run out: it may still be used
-    assert claim(world, "kiosk-2", now_s=over_s) is ClaimResult.HELD
-    quiet(world, "kiosk-1", over_s)
-    assert claim(world, "kiosk-2", now_s=over_s) is ClaimResult.GRANTED
-
-
-def test_a_person_frees_what_a_device_that_never_came_back_holds(world):
-    sell(world, order())
-    claim(world, "kiosk-1")
-    with world.hub.transaction() as connection:
-        assert claims.release(connection, CTI) == 1
-    assert claim(world, "kiosk-2") is ClaimResult.GRANTED
-
-
-def test_an_answer_tells_what_others_have_used(world):
-    sell(world, order(quantity=5))
-    world.event("kiosk-1", use=1)
-    world.event("kiosk-2", use=1)
-    world.calm(2)
-    request = ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
-    with world.hub.transaction() as connection:
-        ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
-    assert (ruling.result, ruling.used) == (ClaimResult.GRANTED, 1)
-
-
-def test_a_claim_on_what_was_honoured_is_refused(world):
-    sell(world, order())
-    world.event("kiosk-1")
-    world.calm(2)
-    assert claim(world, "kiosk-2") is ClaimResult.SPENT
-
-
-@pytest.mark.parametrize(("line", "result"), [
-    (order(status="cancelled"), ClaimResult.NOT_READY),
-    (order(expires_at_s=NOW.unix_s), ClaimResult.NOT_READY),
-    (order(not_before_s=NOW.unix_s + 1), ClaimResult.NOT_READY),
-    (order(home_site="shop-2"), ClaimResult.UNKNOWN),
-])  # fmt: skip
-def test_a_claim_is_granted_only_for_what_may_be_honoured(world, line, result):
-    sell(world, line)
-    assert claim(world, "kiosk-1") is result
 
 
 def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(world):

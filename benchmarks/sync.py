@@ -31,7 +31,7 @@ from edge.token.document import sign_document
 from edge.token.purpose import Purpose
 from edge.uuid7 import uuid7
 from sync.downlink import REFRESH_S, Downlink
-from sync.feed import PAGE_ROWS, Snapshot, page_payload
+from sync.feed import PAGE_ROWS, Snapshot, page_payload, row_of
 from sync.protocol.bodies import RedeemedBody
 from sync.uplink import PROBE_S, events_of
 
@@ -263,7 +263,7 @@ def _pages(field: Field) -> Iterator[tuple[bytes, list[Entitlement]]]:
         rows = [replace(model, cti=_spread(place)) for place in range(first, first + PAGE_ROWS)]
         page = Snapshot(
             site="shop-1", issued_at_s=_now().unix_s, revision=7, page=number,
-            last=first + PAGE_ROWS == SNAPSHOT_ROWS, rows=tuple(rows),
+            last=first + PAGE_ROWS == SNAPSHOT_ROWS, rows=tuple(map(row_of, rows)),
         )  # fmt: skip
         yield sign_document(page_payload(page), Purpose.ORDER_FEED, signer), rows
 

@@ -1,12 +1,13 @@
 """An entitlement as a row of the order feed, and the digest that both ends keep of a feed. Pure.
 
 A row is ``[cti, order, kind, home device, status, quantity, amount, currency, not before, expires,
-review, compartments, subject, campaign, rules]``. The digest of a feed is the XOR of the SHA-256 of its
-rows' encodings, so that it can be kept as rows come and go, in any order.
+review, compartments, subject, campaign, rules]``; its site and its revision are its page's. The digest of a feed
+is the XOR of the SHA-256 of its rows' encodings, so that it can be kept as rows come and go, in any order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Final
 
@@ -15,10 +16,11 @@ from cbor2 import dumps
 from edge.entitlement import Entitlement
 from edge.token.cbor import Item
 
+Row = list[Item]
 EMPTY_DIGEST: Final = bytes(32)
 
 
-def row_of(e: Entitlement) -> list[Item]:
+def row_of(e: Entitlement) -> Row:
     """An entitlement as a row. Its site and its revision are the page's."""
     return [
         e.cti, e.order_id, int(e.kind), e.home_device, e.status.value, e.quantity, e.amount_minor, e.currency,
@@ -26,9 +28,14 @@ def row_of(e: Entitlement) -> list[Item]:
     ]  # fmt: skip
 
 
-def row_digest(e: Entitlement) -> bytes:
+def row_digest(row: Row) -> bytes:
     """What a row adds to, or takes from, the digest of its feed."""
-    return sha256(dumps(row_of(e))).digest()  # no map in it: cbor2's encoding is the deterministic one
+    return sha256(dumps(row)).digest()  # no map in it: cbor2's encoding is the deterministic one
+
+
+def row_numbers(rows: Iterable[Row]) -> dict[bytes, int]:
+    """The digests of many rows as numbers, by cti."""
+    return {row[0]: int.from_bytes(sha256(dumps(row)).digest(), "big") for row in rows}
 
 
 def xor(left: bytes, right: bytes) -> bytes:

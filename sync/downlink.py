@@ -29,6 +29,7 @@ from edge.token.roots import Roots
 from edge.token.status import open_status_list
 from edge.token.trust import open_trust_list
 from sync.feed import Delta, Snapshot, read_page
+from sync.feed_cbor import Decoded, decode_page
 from sync.review_page import is_review_page, read_review_page
 from sync.wire import Fault, Malformed, OrdersRequest
 
@@ -156,12 +157,13 @@ class Downlink:
 
     def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
         """Take a page of the order feed. Raises StoreUnavailableError."""
-        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=cbor.decode_flat)
+        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page)
         if isinstance(document, DocumentRefusal):
             return Refusal(document.fault, document.detail)
-        if is_review_page(document.payload):
-            return self._reviews(document.payload, now)
-        page = read_page(document.payload, site=self._site)
+        decoded: Decoded = document.payload
+        if is_review_page(decoded.item):
+            return self._reviews(decoded.item, now)
+        page = read_page(decoded.item, site=self._site, digests=decoded.digests)
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
@@ -204,18 +206,21 @@ class Downlink:
     def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:
         if isinstance(page, Snapshot):
             return orders.apply_snapshot_page(
-                self._store, page.rows, revision=page.revision, page=page.page, last=page.last, now=as_of
-            )
+                self._store, page.rows, site=page.site, revision=page.revision, page=page.page, last=page.last,
+                now=as_of, digests=page.digests,
+            )  # fmt: skip
         if page.from_revision == page.to_revision == orders.feed_state(self._store).revision:
             orders.heard(self._store, as_of)
             return Applied.ALREADY
         return orders.apply_delta(
             self._store,
             page.rows,
+            site=page.site,
             removed=page.removed,
             from_revision=page.from_revision,
             to_revision=page.to_revision,
             now=as_of,
+            digests=page.digests,
         )
 
     def _differs(self, page: Delta) -> bool:

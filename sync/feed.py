@@ -13,26 +13,25 @@ Rows, and the digest of a feed at ``head``, are those of ``edge.order_row``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
-from edge.entitlement import Entitlement, OrderStatus
-from edge.order_row import EMPTY_DIGEST, row_digest, row_of, xor
+from edge.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.cbor import Item
-from edge.token.claims import Kind
+from sync.feed_cbor import ROWS as _ROWS
+from sync.feed_rows import TIME_END, check_rows
 from sync.wire import MAX_SEQ, Fault, Malformed
 
-__all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "xor"]
+__all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "row_of", "xor"]
 
 PAGE_ROWS: Final = 500
 _SNAPSHOT, _DELTA = 1, 2
-_KIND, _SITE, _ISSUED_AT, _ROWS = 1, 2, 3, 4
+_KIND, _SITE, _ISSUED_AT = 1, 2, 3
 _REVISION, _PAGE, _LAST = 5, 6, 7
 _FROM, _TO, _HEAD, _REMOVED, _DIGEST = 8, 9, 10, 11, 12
 _LABELS: Final = frozenset(range(1, 13))
 _END: Final = MAX_SEQ + 1
-_ROW_LENGTH: Final = 15
-_TIME_END: Final = 2**33
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,8 @@ class Snapshot:
     revision: int
     page: int
     last: bool
-    rows: tuple[Entitlement, ...]
+    rows: tuple[Row, ...]
+    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # of the rows; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +56,15 @@ class Delta:
     from_revision: int
     to_revision: int
     head: int
-    rows: tuple[Entitlement, ...]
+    rows: tuple[Row, ...]
     removed: tuple[bytes, ...]
     digest: bytes  # of the whole feed at ``head``
+    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # as a snapshot's
 
 
 def page_payload(page: Snapshot | Delta) -> Item:
     """The CBOR item to sign."""
-    common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: [row_of(row) for row in page.rows]}
+    common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: list(page.rows)}
     if isinstance(page, Snapshot):
         return {**common, _KIND: _SNAPSHOT, _REVISION: page.revision, _PAGE: page.page, _LAST: page.last}
     return {
@@ -77,10 +78,10 @@ def page_payload(page: Snapshot | Delta) -> Item:
     }
 
 
-def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
-    """Read a page whose signature held. All of it, or nothing."""
+def read_page(payload: Item, *, site: str, digests: Mapping[bytes, int] | None = None) -> Snapshot | Delta | Malformed:
+    """Read a page whose signature held. All of it, or nothing. ``digests`` as ``sync.feed_cbor.Decoded`` has them."""
     try:
-        page = _read(payload)
+        page = _read(payload, digests or {})
     except ValueError as wrong:
         return Malformed(Fault.WRONG_SHAPE, str(wrong))
     if page.site != site:
@@ -88,13 +89,13 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
     return page
 
 
-def _read(page: Item) -> Snapshot | Delta:
+def _read(page: Item, digests: Mapping[bytes, int]) -> Snapshot | Delta:
     if not isinstance(page, dict) or not page.keys() <= _LABELS:
         raise ValueError("not a map of the labels of a page")
     kind = page.get(_KIND)
     site = _text(page.get(_SITE), "site")
-    issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, _TIME_END)
-    items = _array(page.get(_ROWS), "rows")
+    issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, TIME_END)
+    rows = tuple(check_rows(_array(page.get(_ROWS), "rows")))
     if kind == _SNAPSHOT:
         revision = _integer(page.get(_REVISION), "revision", 1, _END)
         return Snapshot(
@@ -103,7 +104,8 @@ def _read(page: Item) -> Snapshot | Delta:
             revision=revision,
             page=_integer(page.get(_PAGE), "page", 0, 2**31),
             last=_boolean(page.get(_LAST), "last"),
-            rows=tuple(_row(item, site, revision) for item in items),
+            rows=rows,
+            digests=digests,
         )
     if kind != _DELTA:
         raise ValueError("kind is neither a snapshot nor a delta")
@@ -114,36 +116,10 @@ def _read(page: Item) -> Snapshot | Delta:
         from_revision=_integer(page.get(_FROM), "from", 0, to_revision + 1),
         to_revision=to_revision,
         head=_integer(page.get(_HEAD), "head", to_revision, _END),
-        rows=tuple(_row(item, site, to_revision) for item in items),
+        rows=rows,
+        digests=digests,
         removed=tuple(_octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")),
         digest=_octets(page.get(_DIGEST), "digest", 32),
-    )
-
-
-def _row(item: Item, site: str, revision: int) -> Entitlement:
-    row = _array(item, "row")
-    if len(row) != _ROW_LENGTH:
-        raise ValueError(f"a row has {len(row)} fields, not {_ROW_LENGTH}")
-    (cti, order, kind, device, status, quantity, amount, currency, start, end, review, doors, subject,
-     campaign, rules) = row  # fmt: skip
-    return Entitlement(
-        cti=_octets(cti, "cti", 16),
-        order_id=_text(order, "order"),
-        kind=Kind(_integer(kind, "kind", 1, 4)),
-        home_site=site,
-        home_device=_optional_text(device, "home device"),
-        status=OrderStatus(_text(status, "status")),
-        quantity=_integer(quantity, "quantity", 1, 2**31),
-        amount_minor=None if amount is None else _integer(amount, "amount", 0, _END),
-        currency=_optional_text(currency, "currency"),
-        not_before_s=_integer(start, "not before", 0, _TIME_END),
-        expires_at_s=_integer(end, "expires", 0, _TIME_END),
-        review=_boolean(review, "review"),
-        compartments=tuple(_text(door, "compartment") for door in _array(doors, "compartments")),
-        subject=_optional_text(subject, "subject"),
-        campaign=_optional_text(campaign, "campaign"),
-        rules=_optional_text(rules, "rules"),
-        revision=revision,
     )
 
 
@@ -169,10 +145,6 @@ def _text(item: Item, name: str) -> str:
     if type(item) is not str:
         raise ValueError(f"{name} is not a text")
     return item
-
-
-def _optional_text(item: Item, name: str) -> str | None:
-    return None if item is None else _text(item, name)
 
 
 def _array(item: Item, name: str) -> list[Item]:

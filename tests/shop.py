@@ -6,6 +6,7 @@ import os
 from edge.config import FloorLimits, Policy
 from edge.entitlement import Entitlement
 from edge.instant import ClockTrust, Instant
+from edge.order_row import row_of
 from edge.redeem import Redeemer
 from edge.standing import Place
 from edge.store import orders
@@ -59,13 +60,14 @@ def open_at(folder, **said):
 
 def deliver(store, *entitlements, now=NOON):
     """The platform sends orders: a first snapshot, or a change to it."""
-    state = orders.feed_state(store)
+    state, sold = orders.feed_state(store), [row_of(each) for each in entitlements]
+    (site,) = {each.home_site for each in entitlements} or {SITE}
     if state.revision == 0:
-        done = orders.apply_snapshot_page(store, entitlements, revision=1, page=0, last=True, now=now)
+        done = orders.apply_snapshot_page(store, sold, site=site, revision=1, page=0, last=True, now=now)
         assert done is orders.Applied.COMPLETE
         return
     step = {"from_revision": state.revision, "to_revision": state.revision + 1}
-    assert orders.apply_delta(store, entitlements, **step, now=now) is orders.Applied.APPLIED
+    assert orders.apply_delta(store, sold, site=site, **step, now=now) is orders.Applied.APPLIED
 
 
 def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):

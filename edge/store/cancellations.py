@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from edge.entitlement import Entitlement, OrderStatus
+from edge.entitlement import OrderStatus
 from edge.instant import Instant
+from edge.order_row import Row
 
 # A use that stands, about which nothing was raised yet, and that no door of its own pickup will still find out.
 _HONOURED = """
@@ -17,17 +18,16 @@ _HONOURED = """
 """
 
 
-def raise_cancelled(connection: sqlite3.Connection, rows: Iterable[Entitlement], now: Instant) -> int:
+def raise_cancelled(connection: sqlite3.Connection, rows: Iterable[Row], now: Instant) -> int:
     """Raise a case for each honoured use of a cancelled order, in the feed's transaction; return how many."""
     raised = 0
-    for row in rows:
-        if row.status is not OrderStatus.CANCELLED:
-            continue
-        for (ledger_id,) in connection.execute(_HONOURED, (row.cti,)).fetchall():
+    cancelled = OrderStatus.CANCELLED.value
+    for cti, order_id in [(row[0], row[1]) for row in rows if row[4] == cancelled]:
+        for (ledger_id,) in connection.execute(_HONOURED, (cti,)).fetchall():
             connection.execute(
                 "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
                 " VALUES ('business_rule', ?, 'nothing: it was honoured before the cancellation came', ?, ?, ?, ?)",
-                ("cancelled after it was honoured", row.cti, row.order_id, ledger_id, now.unix_s),
+                ("cancelled after it was honoured", cti, order_id, ledger_id, now.unix_s),
             )
             raised += 1
     return raised

@@ -8,30 +8,21 @@ so that the platform's can be held against it (``matches``); where it differs, a
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any
+from functools import reduce
+from operator import xor
 
-from edge.entitlement import Entitlement, OrderStatus
+from edge.entitlement import Entitlement
 from edge.instant import Instant
-from edge.order_row import EMPTY_DIGEST, row_digest
+from edge.order_row import EMPTY_DIGEST, Row, row_numbers, row_of
 from edge.store.cancellations import raise_cancelled
+from edge.store.order_table import COLUMNS, entitlement_of, upsert
 from edge.store.store import Store
-from edge.token.claims import Kind
 
-COLUMNS = (
-    "cti, order_id, kind, home_site, home_device, status, quantity, amount_minor, currency, not_before_s,"
-    " expires_at_s, review, compartments, subject, campaign, rules, revision"
-)
-_HOLES = ", ".join("?" for _ in range(COLUMNS.count(",") + 2))
-_SET = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in COLUMNS.split(",")[1:])
 _SWEEP_ROWS = 500
-_KINDS = {kind.value: kind for kind in Kind}  # a dictionary is quicker than the enum's own lookup
-_STATUS = {status.value: status for status in OrderStatus}
 
 
 class Applied(StrEnum):
@@ -56,17 +47,27 @@ class FeedState:
 
 
 def apply_snapshot_page(
-    store: Store, entitlements: Iterable[Entitlement], *, revision: int, page: int, last: bool, now: Instant
+    store: Store,
+    rows: Sequence[Row],
+    *,
+    site: str,
+    revision: int,
+    page: int,
+    last: bool,
+    now: Instant,
+    digests: Mapping[bytes, int] | None = None,
 ) -> Applied:
-    """Apply page ``page`` (from 0) of the snapshot at ``revision``, in one transaction. Keep pages small (500)."""
+    """Apply page ``page`` (from 0) of a site's snapshot at ``revision``, in one transaction. Keep pages small (500).
+
+    ``digests``: ``row_numbers(rows)``, from who has them already.
+    """
     with store.transaction() as connection:
         refusal = _snapshot_refusal(connection, revision, page)
         if refusal is not None:
             return refusal
-        rows = list(entitlements)
         (generation,) = connection.execute("SELECT snapshot_generation FROM feed").fetchone()
-        _digest_changes(connection, rows, [])
-        _upsert(connection, rows, revision, generation, guard="")
+        _digest_changes(connection, digests or row_numbers(rows))
+        upsert(connection, rows, site=site, revision=revision, generation=generation)
         raise_cancelled(connection, rows, now)
         connection.execute("UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s))
         if not last:
@@ -81,25 +82,27 @@ def apply_snapshot_page(
 
 def apply_delta(
     store: Store,
-    entitlements: Iterable[Entitlement],
+    rows: Sequence[Row],
     *,
-    removed: Iterable[bytes] = (),
+    site: str,
+    removed: Sequence[bytes] = (),
     from_revision: int,
     to_revision: int,
     now: Instant,
+    digests: Mapping[bytes, int] | None = None,
 ) -> Applied:
-    """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction."""
+    """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction. ``digests`` as a snapshot's."""
     with store.transaction() as connection:
         revision, generation = connection.execute("SELECT revision, generation FROM feed").fetchone()
         if to_revision <= revision:
             return Applied.ALREADY
         if from_revision != revision or revision == 0:
             return Applied.GAP
-        rows, gone_ctis = list(entitlements), list(removed)
-        _digest_changes(connection, rows, gone_ctis, to_revision=to_revision)
-        _upsert(connection, rows, to_revision, generation, guard=" WHERE excluded.revision >= revision")
+        new = {**(digests or row_numbers(rows)), **dict.fromkeys(removed, 0)}
+        _digest_changes(connection, new, to_revision=to_revision)
+        upsert(connection, rows, site=site, revision=to_revision, generation=generation, keep_newer=True)
         raise_cancelled(connection, rows, now)
-        gone = ((cti, to_revision) for cti in gone_ctis)
+        gone = ((cti, to_revision) for cti in removed)
         connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
         connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))
         return Applied.APPLIED
@@ -186,31 +189,6 @@ def sweep(store: Store) -> bool:
         return more
 
 
-def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
-    """An ``Entitlement`` from a row of ``COLUMNS``."""
-    (cti, order, kind, site, device, status, quantity, amount, currency, start, end, review, doors, subject,
-     campaign, rules, revision) = row  # fmt: skip
-    return Entitlement(
-        cti=cti,
-        order_id=order,
-        kind=_KINDS[kind],
-        home_site=site,
-        home_device=device,
-        status=_STATUS[status],
-        quantity=quantity,
-        amount_minor=amount,
-        currency=currency,
-        not_before_s=start,
-        expires_at_s=end,
-        review=bool(review),
-        compartments=() if doors == "[]" else tuple(json.loads(doors)),
-        subject=subject,
-        campaign=campaign,
-        rules=rules,
-        revision=revision,
-    )  # fmt: skip
-
-
 def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) -> Applied | None:
     """None when ``page`` is the next to apply; begins a new generation for the first page of a new snapshot."""
     here, loading, pages = connection.execute("SELECT revision, snapshot_revision, snapshot_pages FROM feed").fetchone()
@@ -231,9 +209,9 @@ def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) 
 
 
 def _digest_changes(
-    connection: sqlite3.Connection, rows: list[Entitlement], removed: list[bytes], *, to_revision: int | None = None
+    connection: sqlite3.Connection, new: Mapping[bytes, int], *, to_revision: int | None = None
 ) -> None:
-    """Keep the digests before ``rows`` are written and ``removed`` go: out with the old content, in with the new.
+    """Keep the digests before rows are written and removed: out with the old content, in with the ``new`` (0: none).
 
     ``digest`` is over the valid rows; ``snapshot_digest`` over those of the snapshot that is being loaded.
     ``to_revision`` is a delta's, which leaves newer rows alone; None: a page of the snapshot.
@@ -244,9 +222,11 @@ def _digest_changes(
     ).fetchone()
     revision, digest, part, generation, new_generation, half = feed
     whole, piece = _number(digest), _number(part)
-    new = {row.cti: _number(row_digest(row)) for row in rows} | dict.fromkeys(removed, 0)
+    if to_revision is None and revision == 0:  # of the first snapshot every row is new
+        total = reduce(xor, new.values(), 0)
+        whole, piece, new = whole ^ total, piece ^ total, {}
     for cti in new:
-        old, at, of = (0, 0, -1) if to_revision is None and revision == 0 else _known_row(connection, cti)
+        old, at, of = _known_row(connection, cti)
         if to_revision is not None and at > to_revision:
             continue
         whole ^= new[cti] ^ (old if of >= generation else 0)
@@ -265,32 +245,8 @@ def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int, in
     if row is None:
         return 0, 0, -1
     kept = entitlement_of(row[1:])
-    return _number(row_digest(kept)), kept.revision, row[0]
+    return row_numbers([row_of(kept)])[cti], kept.revision, row[0]
 
 
 def _number(digest: bytes | None) -> int:
     return int.from_bytes(digest or b"", "big")
-
-
-def _upsert(
-    connection: sqlite3.Connection, entitlements: Iterable[Entitlement], revision: int, generation: int, *, guard: str
-) -> None:
-    connection.executemany(
-        f"INSERT INTO entitlement ({COLUMNS}, generation) VALUES ({_HOLES})"  # noqa: S608 - constants
-        f" ON CONFLICT (cti) DO UPDATE SET {_SET}, generation = max(generation, excluded.generation){guard}",
-        (_row(entitlement, revision, generation) for entitlement in entitlements),
-    )
-
-
-@lru_cache(maxsize=4096)
-def _doors(compartments: tuple[str, ...]) -> str:
-    return json.dumps(compartments, separators=(",", ":"), ensure_ascii=False)
-
-
-def _row(e: Entitlement, revision: int, generation: int) -> tuple[object, ...]:
-    doors = _doors(e.compartments)
-    return (
-        e.cti, e.order_id, int(e.kind), e.home_site, e.home_device, e.status.value, e.quantity, e.amount_minor,
-        e.currency, e.not_before_s, e.expires_at_s, int(e.review), doors, e.subject, e.campaign, e.rules,
-        revision, generation,
-    )  # fmt: skip

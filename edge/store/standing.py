@@ -10,7 +10,7 @@ from edge.entitlement import Entitlement, OrderStatus
 from edge.instant import ClockTrust, Instant
 from edge.operators.session import SESSION_COLUMNS, Session, session_of
 from edge.standing import Claimed, Door, Exposure, Standing, Use
-from edge.store.orders import COLUMNS, entitlement_of
+from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
 
 _DAY_S = 86_400

@@ -48,22 +48,6 @@ def decode(data: bytes, limits: Limits) -> Item:
     return item
 
 
-def decode_flat(data: bytes, limits: Limits) -> Item:
-    """As ``decode``, many times quicker for a map of integers to scalars and arrays, for a reader that checks types.
-
-    cbor2 reads it, and that it has one encoding shows in cbor2's writing the same bytes. Floats, tags and simple
-    values come through where they stand for themselves: whoever asks for this must refuse what it does not know.
-    """
-    try:
-        item = cbor2.loads(data)
-        same = cbor2.dumps(item) == data
-    except Exception:  # noqa: BLE001 - of many kinds; the strict reader names what is wrong
-        same = False
-    if same and type(item) is dict and all(type(key) is int and key >= 0 for key in item) and sorted(item) == [*item]:
-        return item
-    return decode(data, limits)
-
-
 def read(data: bytes, at: int, limits: Limits) -> tuple[Item, int]:
     """Return the item that starts at ``at`` and where it ends."""
     try:

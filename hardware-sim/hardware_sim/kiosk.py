@@ -20,12 +20,13 @@ from edge.bootstrap import build_parts, build_scanner
 from edge.config import Profile, parse_profile
 from edge.daemon import Daemon
 from edge.instant import Instant
+from edge.order_row import row_of
 from edge.store import documents
 from edge.store.opening import open_store
 from edge.store.orders import apply_snapshot_page
 from hardware_sim.camera import Scene, SimCamera
 from hardware_sim.doors import Doors
-from hardware_sim.town import DEVICE, Town
+from hardware_sim.town import DEVICE, SITE, Town
 from hardware_sim.wiring import wired_factory
 from sync.hub.orders import OrderLine
 
@@ -39,8 +40,8 @@ def provision(town: Town, *, now: Instant) -> None:
     for name, file in town.documents.items():
         documents.put(opened.store, name=name, version=1, issued_at_s=now.unix_s, raw=file.read_bytes(), now=now)
     lines = town.orders.read_text(encoding="utf-8").splitlines()
-    sold = [OrderLine.model_validate(json.loads(line)).entitlement() for line in lines]
-    apply_snapshot_page(opened.store, sold, revision=1, page=0, last=True, now=now)
+    sold = [row_of(OrderLine.model_validate(json.loads(line)).entitlement()) for line in lines]
+    apply_snapshot_page(opened.store, sold, site=SITE, revision=1, page=0, last=True, now=now)
     opened.store.close()
 
 

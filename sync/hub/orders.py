@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import Name
 from edge.entitlement import Entitlement, OrderStatus
+from edge.order_row import Row
 from edge.token.claims import Kind
 from sync import feed, wire
 from sync.feed import Delta, Snapshot
@@ -90,7 +91,7 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
         return False
     if before is not None:
         _leave(connection, cti, *before, now_us=now_us, moved=before[0] != line.home_site)
-    revision = _next_revision(connection, line.home_site, now_us, feed.row_digest(line.entitlement()))
+    revision = _next_revision(connection, line.home_site, now_us, feed.row_digest(feed.row_of(line.entitlement())))
     connection.execute(
         "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (cti)"
         " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
@@ -103,7 +104,7 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
 
 def _leave(connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool) -> None:
     """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
-    old = feed.row_digest(OrderLine.model_validate_json(text).entitlement())
+    old = feed.row_digest(_row(text))
     if not moved:
         connection.execute(
             "UPDATE feed SET digest = ? WHERE site = ?", (feed.xor(_digest(connection, site), old), site)
@@ -186,7 +187,7 @@ def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Del
         from_revision=after,
         to_revision=through,
         head=head,
-        rows=tuple(OrderLine.model_validate_json(line).entitlement() for _, line in rows),
+        rows=tuple(_row(line) for _, line in rows),
         removed=tuple(cti for (cti,) in removed),
         digest=digest,
     )
@@ -210,8 +211,13 @@ def snapshot_page(connection: Connection, site: str, revision: int, page: int, n
         revision=revision,
         page=page,
         last=end is None,
-        rows=tuple(OrderLine.model_validate_json(line).entitlement() for (line,) in rows),
+        rows=tuple(_row(line) for (line,) in rows),
     )
+
+
+def _row(line: str) -> Row:
+    """A kept line as the feed carries it."""
+    return feed.row_of(OrderLine.model_validate_json(line).entitlement())
 
 
 def _has_snapshot(connection: Connection, site: str, revision: int) -> bool:

@@ -146,7 +146,7 @@ class HubCheck:
             if page.last or len(self._pages) > MOST_PAGES:
                 break
             page = self._page(have=0, snapshot=page.revision, number=page.page + 1)
-        ctis = [row.cti for each in self._pages for row in each.rows]
+        ctis = [row[0] for each in self._pages for row in each.rows]
         if len(set(ctis)) != len(ctis):
             return "an entitlement is in it twice"
         return page if isinstance(page, str) else "" if isinstance(page, Snapshot) else "a delta came"

@@ -30,7 +30,7 @@ from edge.token.trusted_key import TrustedKey
 from sync import wire
 from sync.claim_answer import ClaimAnswer, answer_payload
 from sync.config_wire import ConfigReport, ReportedError
-from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest
+from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, row_of
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse
 from sync.lease_wire import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 from sync.protocol import documents
@@ -227,7 +227,7 @@ def entitlement() -> Entitlement:
 
 
 def _signed() -> dict[str, list[Example]]:
-    row = entitlement()
+    row = row_of(entitlement())
     snapshot = Snapshot(site=SITE, issued_at_s=NOW_S, revision=REVISION, page=0, last=True, rows=(row,))
     delta = Delta(
         site=SITE, issued_at_s=NOW_S, from_revision=REVISION - 1, to_revision=REVISION, head=REVISION, rows=(row,),

@@ -14,7 +14,7 @@ from edge.token import cbor
 from edge.token.document import sign_document
 from edge.token.purpose import Purpose
 from edge.token.trust import sign_trust_list
-from sync.feed import Delta, Snapshot, page_payload
+from sync.feed import Delta, Snapshot, page_payload, row_of
 from sync.fleet.key_folder import create
 from sync.session import Session
 from sync.topics import Down, Topic
@@ -154,7 +154,7 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
     cti, now_s = os.urandom(16), int(time.time())
     from sync.hub.orders import OrderLine
 
-    row = (OrderLine(**order(cti)).entitlement(),)
+    row = (row_of(OrderLine(**order(cti)).entitlement()),)
     with device.sync:
         platform.publish(platform.trust_file, keys.trust_list(3))
         until(lambda: version_of(device, documents.TRUST_LIST) == 3, what="the trust list")

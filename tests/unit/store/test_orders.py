@@ -3,10 +3,11 @@
 import pytest
 
 from edge.entitlement import OrderStatus
+from edge.order_row import row_of
 from edge.store import ledger, orders
 from edge.store.orders import Applied
 from edge.verdict import Verdict
-from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+from tests.shop import NOON, SITE, at, code, deliver, open_at, order, redeemer
 
 
 @pytest.fixture
@@ -17,11 +18,13 @@ def store(tmp_path):
 
 
 def page(store, *entitlements, revision=1, number=0, last=True):
-    return orders.apply_snapshot_page(store, entitlements, revision=revision, page=number, last=last, now=NOON)
+    rows = [row_of(each) for each in entitlements]
+    return orders.apply_snapshot_page(store, rows, site=SITE, revision=revision, page=number, last=last, now=NOON)
 
 
 def delta(store, *entitlements, removed=(), frm, to):
-    return orders.apply_delta(store, entitlements, removed=removed, from_revision=frm, to_revision=to, now=NOON)
+    rows, step = [row_of(each) for each in entitlements], {"from_revision": frm, "to_revision": to}
+    return orders.apply_delta(store, rows, site=SITE, removed=removed, **step, now=NOON)
 
 
 def known(store):

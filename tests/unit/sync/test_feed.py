@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.entitlement import Entitlement, OrderStatus
+from edge.order_row import Row, row_of
 from edge.token import cbor
 from edge.token.claims import Kind
 from sync import feed, wire
@@ -34,13 +35,14 @@ entitlements = st.builds(
     rules=st.none() | texts,
     revision=st.just(9),
 )
+rows = entitlements.map(row_of)
 snapshots = st.builds(
     Snapshot, site=st.just("shop-1"), issued_at_s=st.integers(0, 2**33 - 1), revision=st.just(9),
-    page=st.integers(0, 2000), last=st.booleans(), rows=st.lists(entitlements, max_size=3).map(tuple),
+    page=st.integers(0, 2000), last=st.booleans(), rows=st.lists(rows, max_size=3).map(tuple),
 )  # fmt: skip
 deltas = st.builds(
     Delta, site=st.just("shop-1"), issued_at_s=st.integers(0, 2**33 - 1), from_revision=st.integers(0, 9),
-    to_revision=st.just(9), head=st.integers(9, 2**53 - 1), rows=st.lists(entitlements, max_size=3).map(tuple),
+    to_revision=st.just(9), head=st.integers(9, 2**53 - 1), rows=st.lists(rows, max_size=3).map(tuple),
     removed=st.lists(st.binary(min_size=16, max_size=16), max_size=2).map(tuple),
     digest=st.binary(min_size=32, max_size=32),
 )  # fmt: skip
@@ -79,7 +81,7 @@ class Cache:
     """The rules of the device's cache of orders, as small as they can be written."""
 
     def __init__(self):
-        self.rows: dict[bytes, Entitlement] = {}
+        self.rows: dict[bytes, Row] = {}
         self.revision = 0
         self.loading: tuple[int, int, dict] | None = None
 
@@ -93,13 +95,13 @@ class Cache:
             if revision != page.revision:
                 revision, expected, rows = page.revision, 0, {}
             assert page.page == expected
-            rows.update({row.cti: row for row in page.rows})
+            rows.update({row[0]: row for row in page.rows})
             self.loading = (revision, expected + 1, rows)
             if page.last:
                 self.rows, self.revision, self.loading = rows, revision, None
         else:
             assert page.from_revision == self.revision
-            self.rows.update({row.cti: row for row in page.rows})
+            self.rows.update({row[0]: row for row in page.rows})
             for cti in page.removed:
                 self.rows.pop(cti, None)
             self.revision = page.to_revision
@@ -181,6 +183,7 @@ def test_page_rows_fit_a_message():
         cti=bytes(16), order_id="x" * 100, kind=Kind.PICKUP, home_site="shop-1", home_device="x" * 40,
         subject="x" * 100, campaign="x" * 100, rules="x" * 1000, compartments=("x" * 8,) * 4,
     )  # fmt: skip
-    page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=(longest,) * feed.PAGE_ROWS)
+    rows = (row_of(longest),) * feed.PAGE_ROWS
+    page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=rows)
     assert len(cbor.encode(page_payload(page))) < 1_000_000
     assert wire.MAX_MESSAGE_BYTES < 1_048_576

@@ -142,10 +142,10 @@ def test_a_snapshot_and_what_came_after_it_make_the_feed(opened):
     first = page(store)
     sell(store, CTI)
     last = page(store, snapshot=first.revision, number=1)
-    assert [row.cti for row in first.rows + last.rows] == ctis
+    assert [row[0] for row in first.rows + last.rows] == ctis
     assert (first.last, last.last) == (False, True)
     delta = page(store, have=first.revision)
-    assert [row.cti for row in delta.rows] == [CTI]
+    assert [row[0] for row in delta.rows] == [CTI]
     digest = feed.EMPTY_DIGEST
     for row in first.rows + last.rows + delta.rows:
         digest = feed.xor(digest, feed.row_digest(row))

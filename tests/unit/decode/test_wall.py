@@ -5,12 +5,15 @@ import time
 
 import numpy as np
 import pytest
+from hardware_sim import sensor
+from hardware_sim.lit import glare_on_a_label
 
 from edge.decode.contained import ContainedDecoder
 from edge.decode.live import LiveDecoder
+from edge.decode.quad import box
 from edge.decode.wall import Answer
 from edge.ports import Symbol
-from tests.unit.decode.drawing import drawn
+from tests.unit.decode.drawing import TOKEN, drawn
 
 CRASH, HANG = 1, 2
 
@@ -96,3 +99,53 @@ def test_what_the_second_core_reads_late_is_told_unless_something_was_read_since
     decoder._front = Told(Answer(), Answer(), Answer((read,)), Answer())
     decoder._beside = Told(None, Answer((read,)), None, Answer((read,)))
     assert [len(decoder.decode(grey)) for _ in range(4)] == [0, 1, 1, 0]
+
+
+class Slow:
+    """A second core that is busy for three frames with each it takes."""
+
+    def __init__(self):
+        self.given, self.busy = [], 0
+
+    def give(self, grey):
+        self.busy = max(0, self.busy - 1)
+        if self.busy:
+            return False
+        self.given.append(int(grey[0, 0]))
+        self.busy = 3
+        return True
+
+    def take(self, wait_ms=None):
+        return None
+
+
+def test_a_second_core_that_is_free_again_gets_the_newest_frame_and_none_has_waited():
+    decoder = ContainedDecoder()
+    decoder._front, decoder._beside = Told(*[Answer()] * 9), Slow()
+    for number in range(9):
+        decoder.decode(np.full((4, 4), number, np.uint8))
+    assert decoder._beside.given == [0, 3, 6]
+
+
+def test_a_wall_takes_no_second_frame_while_one_is_behind_it(decoder):
+    grey, _ = drawn("HELLO")
+    assert reads_again(decoder, grey) == ["HELLO"]
+    wall = decoder._front
+    assert wall.give(poisoned(grey, HANG))
+    assert [wall.give(grey) for _ in range(3)] == [False] * 3
+    assert wall.take(0.0) is None
+    assert wall.take() is None, "lost, and with it nothing that waited"
+    assert wall.lost.tries == 1
+
+
+def test_where_a_code_was_seen_and_not_read_comes_over_the_wall(decoder):
+    assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
+    assert decoder.unread is None
+    light = glare_on_a_label(TOKEN, rng=np.random.default_rng(2))
+    burnt, until = sensor.expose(light, sensor.automatic(light), np.random.default_rng(3)), time.monotonic() + 20
+    while decoder.unread is None and time.monotonic() < until:
+        assert decoder.decode(burnt) == ()
+        time.sleep(0.01)
+    left, top, right, bottom = box(decoder.unread)
+    assert left < 320 < right
+    assert top < 240 < bottom

@@ -17,6 +17,7 @@ from edge.enrolment.code import PIN_LENGTH, EnrolmentCode, pin_of, sign_code
 from edge.token.purpose import Purpose
 from sync.fleet.desk import Conversation, conversation
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
+from sync.fleet.options import tell
 from sync.fleet.place import at_fleet, load_place
 from sync.fleet.qr import QrError, write_qr
 from sync.fleet_wire import Ask
@@ -72,7 +73,8 @@ def enrol(
             return
         if cancel is not None:
             talk.ask(Ask.CANCEL, id=cancel)
-            click.echo(f"The code {cancel} is worth nothing now.", err=True)
+            words = f"The code {cancel} is worth nothing now."
+            tell({"event": "cancelled", "id": cancel}, words, as_json=as_json)
             return
         if device is None or site is None:
             raise click.UsageError("--device and --site say who the device is to be")
@@ -129,9 +131,13 @@ def _show(code: EnrolmentCode, text: str, png: Path | None, as_json: bool) -> No
     if png is None:
         _draw(text)
     else:
-        click.echo(f"{png}", err=True)
-    until = datetime.fromtimestamp(code.expires_at_s, UTC).astimezone().strftime("%H:%M:%S")
+        click.echo(f"The code is in {png}: print it, or show it on a screen.", err=True)
+    until = _clock(code.expires_at_s)
     click.echo(f"{code.device} at {code.site}: show this to its camera before {until}. Code {code.id.hex()}.", err=True)
+
+
+def _clock(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _draw(text: str) -> None:
@@ -144,6 +150,7 @@ def _draw(text: str) -> None:
 
 def _wait(talk: Conversation, code: EnrolmentCode, as_json: bool) -> None:
     """Follow the code to its end, and every attempt to misuse it."""
+    click.echo("Waiting until it is used. Ctrl-C stops the waiting; the code stays good.", err=True)
     seen = 0
     while True:
         state = talk.ask(Ask.ENROLMENTS)
@@ -165,11 +172,14 @@ def _say(as_json: bool, event: str, code: EnrolmentCode, words: str) -> None:
     if as_json:
         click.echo(json.dumps({"event": event, "device": code.device, "detail": words}))
     else:
-        click.secho(f"{code.device}: {event}, {words}", err=True, fg="green" if event == "enrolled" else "red")
+        said = event.replace("_", " ")
+        click.secho(f"{code.device}: {said}, {words}", err=True, fg="green" if event == "enrolled" else "red")
 
 
 def _list(talk: Conversation, as_json: bool) -> None:
     state = talk.ask(Ask.ENROLMENTS)
+    if not state["enrolments"] and not state["traces"]:
+        click.echo("no code was given out yet", err=True)
     for item in state["enrolments"]:
         expired = item["state"] == "open" and item["expires_at_s"] <= time.time()
         shown = {**item, "state": "expired" if expired else item["state"]}
@@ -183,5 +193,6 @@ def _list(talk: Conversation, as_json: bool) -> None:
         click.echo(
             json.dumps({**item, "what": "refused", "reason": item["what"]})
             if as_json
-            else f"{item['at_s']}  refused  {item['what']:<20} {item['dev']} from {item['address']}: {item['detail']}"
+            else f"{_clock(item['at_s'])}  refused  {item['what']:<20} {item['dev']} from {item['address']}:"
+            f" {item['detail']}"
         )

@@ -7,19 +7,29 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from sync import wire
 from sync.config_wire import ConfigReport, decode_report
 from sync.fleet.desk import conversation, every_device
+from sync.fleet.options import counted
 from sync.fleet.place import at_fleet, load_place
 from sync.fleet.table import HEAD, drawn, ills, is_sick, row, sickness
 from sync.fleet_wire import Ask
 from sync.session import Arrival
 from sync.topics import Topic, Up
 from sync.wire import Batch, Status
+
+_ORDERS: Final = {
+    "order_id": ("order", 16), "kind": ("kind", 9), "home_site": ("site", 12), "status": ("status", 10),
+    "quantity": ("quantity", 8), "redeemed": ("used", 4), "cti": ("code", 32),
+}  # fmt: skip
+_CASES: Final = {
+    "at_s": ("at", 19), "dev": ("device", 16), "kind": ("case", 18), "cti": ("code", 32),
+    "detail": ("what is known", 0),
+}  # fmt: skip
 
 
 @click.command()
@@ -46,7 +56,8 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
         for number, line in enumerate(drawn([HEAD, *(row(device, now_s) for device in shown)])):
             well = number == 0 or not is_sick(shown[number - 1], now_s)
             click.secho(line, fg=None if well else "red", bold=number == 0)
-        click.echo(f"{len(listed)} devices, {len(sick)} of them sick", err=True)
+        how = f"{len(sick)} of them sick" if sick else "all well"
+        click.echo(f"{counted(len(listed), 'device')}, {how}" if listed else "there is no such device yet", err=True)
     if sick:
         sys.exit(1)
 
@@ -62,6 +73,7 @@ def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
     end_s = float("inf") if for_s is None else time.monotonic() + for_s
     try:
         with conversation(load_place(fleet_file), hear=(Up.STATUS, Up.CONFIG, Up.EVENTS)) as talk:
+            click.echo("How devices are now, and then what they say. Ctrl-C ends.", err=True)
             while time.monotonic() < end_s:
                 for topic, arrival in talk.hear(min(0.5, max(0.0, end_s - time.monotonic()))):
                     for line in told(topic, arrival):
@@ -80,12 +92,16 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
     Example: edge-fleet orders --order A-1001
     """
     after: str | None = ""
+    count = 0
     with conversation(load_place(fleet_file)) as talk:
         while after is not None:
             page = talk.ask(Ask.ORDERS, site=site, order=order, after=after)
             for line in page["orders"]:
-                _row(line, as_json, "order_id", "kind", "home_site", "status", "quantity", "redeemed", "cti")
+                _row(line, as_json, _ORDERS, first=count == 0)
+                count += 1
             after = page["next"]
+    if not as_json:
+        click.echo(counted(count, "order line"), err=True)
 
 
 @click.command()
@@ -98,11 +114,11 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     """
     with conversation(load_place(fleet_file)) as talk:
         cases = talk.ask(Ask.EXCEPTIONS, dev=dev)["exceptions"]
-    for case in cases:
-        shown = case if as_json else {**case, "at_s": _clock(case["at_s"])}
-        _row(shown, as_json, "at_s", "dev", "kind", "cti", "detail")
+    for number, case in enumerate(cases):
+        _row(case if as_json else {**case, "at_s": _clock(case["at_s"])}, as_json, _CASES, first=number == 0)
     if cases:
         sys.exit(1)
+    click.echo("nothing to look into", err=True)
 
 
 def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
@@ -138,16 +154,20 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"at_s": int(time.time()), **line}, ensure_ascii=False))
     else:
-        rest = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("dev", "what"))
+        rest = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("dev", "what", "ts"))
         click.echo(f"{_clock(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
     sys.stdout.flush()
 
 
-def _row(line: dict[str, Any], as_json: bool, *columns: str) -> None:
+def _row(line: dict[str, Any], as_json: bool, columns: dict[str, tuple[str, int]], *, first: bool) -> None:
+    """One row of a table that is printed as it comes; ``columns``: what each is called, and its least width."""
     if as_json:
         click.echo(json.dumps(line, ensure_ascii=False))
-    else:
-        click.echo("  ".join(str(line.get(column)) for column in columns))
+        return
+    if first:
+        click.secho("  ".join(name.ljust(width) for name, width in columns.values()).rstrip(), bold=True)
+    cells = ("" if line.get(key) is None else str(line[key]) for key in columns)
+    click.echo("  ".join(cell.ljust(width) for cell, (_, width) in zip(cells, columns.values(), strict=True)).rstrip())
 
 
 def _clock(at_s: int) -> str:

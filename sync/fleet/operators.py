@@ -17,6 +17,7 @@ from edge.operators.roles import Role
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
+from sync.fleet.options import counted, json_option, tell
 
 _DAY_S = 86_400
 _Time = Annotated[int, Field(ge=0, lt=TIME_END)]
@@ -46,7 +47,8 @@ def operators() -> None:
 
 
 @operators.command("hash-pin")
-def hash_command() -> None:
+@json_option
+def hash_command(*, as_json: bool) -> None:
     """Ask for a PIN twice and print its argon2id hash, for the people file.
 
     Example: edge-fleet operators hash-pin
@@ -54,7 +56,8 @@ def hash_command() -> None:
     pin = click.prompt("PIN", hide_input=True, confirmation_prompt=True, err=True)
     if fault := pin_fault(pin):
         raise click.ClickException(fault)
-    click.echo(hash_pin(pin))
+    hashed = hash_pin(pin)
+    click.echo(json.dumps({"pin_hash": hashed}) if as_json else hashed)
 
 
 @operators.command()
@@ -70,7 +73,8 @@ def hash_command() -> None:
 )
 @click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--valid-days", type=click.IntRange(1, 400), default=35, show_default=True, help="Until the next list.")
-def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int) -> None:
+@json_option
+def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int, as_json: bool) -> None:
     """Write the signed list to FILE. It takes the place of the one before: who is not in it can no longer sign in.
 
     Its version is the time it was built. Badges: edge-fleet issue --kind operator --order OPERATOR.
@@ -91,7 +95,18 @@ def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_d
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
-    click.echo(f"{len(listed.entries)} operators of {site} are in {output}, good for {valid_days} days.", err=True)
+    count = len(listed.entries)
+    tell(
+        {
+            "operators": str(output),
+            "site": site,
+            "count": count,
+            "version": issued_at_s,
+            "expires": listed.expires_at_s,
+        },
+        f"{counted(count, 'operator')} of {site} in {output}, good for {counted(valid_days, 'day')}.",
+        as_json=as_json,
+    )
 
 
 def _entries(file: Path) -> tuple[OperatorEntry, ...]:

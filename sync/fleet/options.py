@@ -1,10 +1,37 @@
-"""What the options of several commands accept."""
+"""What the options of several commands accept, and how their outcome is told."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
 
 import click
 
 from edge.token.cbor import TOKEN_LIMITS
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option ``--json`` of a command that does one thing."""
+    option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+    return option(command)
+
+
+def tell(outcome: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """Say what was done: ``outcome`` as JSON on standard output, or ``words`` for a person."""
+    if as_json:
+        click.echo(json.dumps(outcome, ensure_ascii=False))
+    else:
+        click.echo(words, err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """``number`` with its noun.
+
+    >>> counted(1, "device"), counted(2, "device")
+    ('1 device', '2 devices')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def short_text(context: click.Context, parameter: click.Parameter, value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,11 +21,11 @@ from sync.fleet.key_folder import KeyFolderError
 from sync.fleet.place import at_fleet, load_place
 from sync.fleet.rollout import Outcome, Wave, deadline_s, outcome, stops, waves
 from sync.fleet.settings_file import read_settings_file
+from sync.fleet.told import Told
 from sync.fleet_wire import Ask
 from sync.topics import Up
 
 _DOCUMENTS = 10  # asked for at once
-_MARKS = {Outcome.COMMITTED: "green", Outcome.FAILED: "red", Outcome.SILENT: "red"}
 
 
 @click.command()
@@ -72,7 +71,7 @@ def push(
         except (KeyFolderError, ValueError) as error:
             raise click.ClickException(str(error)) from None
         patience_s = patience_s or deadline_s(document.probation_s)
-        rollout = _Rollout(talk, document, raw, patience_s=patience_s, as_json=as_json)
+        rollout = _Rollout(talk, document, raw, patience_s=patience_s, told=Told(as_json=as_json))
         rollout.look()
         rollout.show()
         if dry_run:
@@ -93,7 +92,7 @@ class _Rollout:
     document: SettingsDocument
     raw: bytes
     patience_s: float
-    as_json: bool
+    told: Told
     reports: dict[str, ConfigReport] = field(default_factory=dict)
     previews: dict[str, Preview] = field(default_factory=dict)
     online: list[str] = field(default_factory=list)
@@ -141,31 +140,15 @@ class _Rollout:
         return any(item.errors for item in self.previews.values())
 
     def show(self) -> None:
-        """Print the difference, devices with the same one together."""
-        if self.as_json:
-            for dev, item in self.previews.items():
-                changes = [{"path": one.path, "before": one.before, "after": one.after} for one in item.changes]
-                self._line("difference", dev=dev, changes=changes, errors=[str(error) for error in item.errors])
-            return
-        together: dict[tuple[str, ...], list[str]] = {}
-        for dev, item in self.previews.items():
-            lines = tuple(str(change) for change in item.changes) + tuple(f"REFUSED {error}" for error in item.errors)
-            together.setdefault(lines, []).append(dev)
-        click.echo(f"{self.document.key} rev {self.document.rev}", err=True)
-        for lines, devices in sorted(together.items(), key=lambda item: -len(item[1])):
-            names = ", ".join(devices[:5]) + (f" and {len(devices) - 5} more" if len(devices) > 5 else "")
-            click.echo(f"{len(devices)} devices ({names}):", err=True)
-            for line in lines or ("no change",):
-                click.secho(f"  {line}", err=True, fg="red" if line.startswith("REFUSED") else None)
-        if self.away:
-            click.echo(f"{len(self.away)} devices are away and get it when they are back.", err=True)
+        """Print the difference."""
+        self.told.difference(f"{self.document.key} rev {self.document.rev}", self.previews, self.away)
 
     def roll(self, canaries: tuple[str, ...]) -> bool:
         """Wave after wave. False when it stopped by itself."""
         if strangers := [name for name in canaries if name not in self.online]:
             raise click.ClickException(f"{', '.join(strangers)}: not online, or not a device that these are for")
         for wave in waves(self.online, canaries):
-            self._line("wave", name=wave.name, devices=len(wave.devices))
+            self.told.wave(wave)
             self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=list(wave.devices))
             outcomes = self._follow(wave)
             if stops(wave, outcomes):
@@ -173,19 +156,17 @@ class _Rollout:
                 return False
         self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=None)
         done = sum(result is Outcome.COMMITTED for result in self._said.values())
-        self._line("done", rev=self.document.rev, committed=done, away=len(self.away))
+        self.told.done(self.document.rev, done, len(self.away))
         return True
 
     def _follow(self, wave: Wave) -> dict[str, Outcome]:
         """Until every device of the wave has had its last word, too many have failed, or the time is up."""
         end_s = time.monotonic() + self.patience_s
         outcomes = dict.fromkeys(wave.devices, Outcome.WAITING)
-        with click.progressbar(
-            length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=not sys.stderr.isatty()
-        ) as bar:
+        with self.told.progress(wave):
             while time.monotonic() < end_s and not stops(wave, outcomes):
                 over = sum(result.over for result in outcomes.values())
-                bar.update(over - bar.pos)
+                self.told.over(over)
                 if over == len(outcomes):
                     break
                 self._hear()
@@ -214,23 +195,8 @@ class _Rollout:
             return
         self._said[dev] = result
         if result is not Outcome.WAITING:
-            self._line("device", dev=dev, outcome=str(result), why=why)
+            self.told.device(dev, result, why)
 
     def _stop(self, wave: Wave, outcomes: dict[str, Outcome]) -> None:
         self.talk.ask(Ask.WITHDRAW, key=self.document.key, rev=self.document.rev)
-        bad = [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)]
-        self._line("stopped", wave=wave.name, failed=bad)
-        click.secho(
-            f"Stopped in wave {wave.name}: {', '.join(bad[:10])}. Those that failed went back by themselves; "
-            "those that have committed keep it until you push a former file again.",
-            err=True,
-            fg="red",
-        )
-
-    def _line(self, event: str, **fields: Any) -> None:
-        if self.as_json:
-            click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
-        elif event != "stopped":
-            words = " ".join(str(value) for value in fields.values() if value != "")
-            colour = _MARKS.get(Outcome(fields["outcome"])) if event == "device" else "cyan"
-            click.secho(f"{event}: {words}", err=True, fg=colour)
+        self.told.stopped(wave, [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)])

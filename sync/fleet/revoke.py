@@ -18,6 +18,7 @@ from edge.enrolment.order import RevocationOrder, sign_order
 from edge.token.purpose import Purpose
 from sync.fleet.desk import Conversation, conversation, every_device
 from sync.fleet.key_folder import KeyFolderError, replace_file
+from sync.fleet.options import counted
 from sync.fleet.place import at_fleet, load_place
 from sync.fleet_wire import Ask
 from sync.hub.access import CUT, QUARANTINED
@@ -59,10 +60,12 @@ def revoke(
     keys = place.keys(keys_dir)
     assert folder is not None  # place.keys has said so
     with conversation(place) as talk:
+        found = _found(talk, device)
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError("nobody is there to ask: add --yes")
-            click.confirm(f"Revoke {device}? It wipes its data", abort=True, err=True)
+            where = f"{device} at {found['site']} ({found['state'] or 'never heard'})"
+            click.confirm(f"Revoke {where}? It wipes its data", abort=True, err=True)
         order = RevocationOrder(
             tenant=place.tenant,
             device=device,
@@ -75,6 +78,7 @@ def revoke(
         except KeyFolderError as error:
             raise click.ClickException(str(error)) from None
         talk.ask(Ask.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
+        click.echo(f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.", err=True)
         stage = _follow(talk, device, wait_s)
     if as_json:
         click.echo(json.dumps({"device": device, "stage": stage}))
@@ -111,17 +115,25 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     except ValueError as error:
         raise click.ClickException(f"{file}: {error}") from None
     click.echo(content.decode(), nl=False)
+    click.echo(counted(len(content.splitlines()), "event"), err=True)
 
 
 def _follow(talk: Conversation, device: str, wait_s: float) -> str:
     """Until the broker bars the device, or the time is up. Returns the stage that was reached."""
     end_s = time.monotonic() + wait_s
     while True:
-        found: list[dict[str, Any]] = [item for item in every_device(talk) if item["dev"] == device]
-        stage = str(found[0]["revoked"]["stage"]) if found and found[0]["revoked"] else "unknown"
+        revoked = _found(talk, device)["revoked"]
+        stage = str(revoked["stage"]) if revoked else "unknown"
         if stage == CUT or time.monotonic() >= end_s:
             return stage
         time.sleep(_LOOK_EVERY_S)
+
+
+def _found(talk: Conversation, device: str) -> dict[str, Any]:
+    for item in every_device(talk):
+        if item["dev"] == device:
+            return item
+    raise click.ClickException(f"there is no device {device} here: edge-fleet status lists those there are")
 
 
 def _recovery_key(folder: Path) -> X25519PrivateKey:

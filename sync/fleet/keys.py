@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from sync.fleet import key_folder
-from sync.fleet.key_folder import Fleet, KeyFolderError
+from sync.fleet.key_folder import ROOTS_FILE, Fleet, KeyFolderError
+from sync.fleet.options import json_option, tell
 
 _DAY_S = 86_400
 
@@ -33,7 +34,8 @@ def keys() -> None:
     help="ESP256 for issuers whose HSM or KMS knows no Ed25519.",
 )
 @click.option("--valid-days", type=click.IntRange(1, 36_500), default=3650, show_default=True, help="Keys' lifetime.")
-def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int) -> None:
+@json_option
+def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int, as_json: bool) -> None:
     """Make the root, issuer and document keys of a new fleet in DIR, readable by you alone.
 
     Keep root.pem offline: who has it decides what every device believes.
@@ -47,4 +49,8 @@ def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int) -> None:
         key_folder.create(folder, fleet, issuer_alg=issuer_alg, group_key=secrets.token_bytes(32))
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Keys are in {folder}. Next: edge-fleet trust-list build --keys {folder} -o trust-list.cbor", err=True)
+    tell(
+        {"keys": str(folder), "issuer": issuer, "expires": fleet.expires_at_s, "roots": str(folder / ROOTS_FILE)},
+        f"Keys are in {folder}. Next: edge-fleet trust-list build --keys {folder} -o trust-list.cbor",
+        as_json=as_json,
+    )

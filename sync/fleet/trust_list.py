@@ -19,7 +19,7 @@ from edge.token.roots import Roots
 from edge.token.trust import TrustList, open_trust_list, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, KeyFolderError, replace_file
-from sync.fleet.options import short_texts
+from sync.fleet.options import json_option, short_texts, tell
 
 _DAY_S = 86_400
 
@@ -53,6 +53,7 @@ def trust_list() -> None:
     help="Tokens only up to this amount.",
 )
 @click.option("--valid-days", type=click.IntRange(1, 3650), default=400, show_default=True, help="Until the next list.")
+@json_option
 def build(
     *,
     keys_dir: Path,
@@ -61,6 +62,7 @@ def build(
     kinds: tuple[str, ...],
     largest_amount_minor: int | None,
     valid_days: int,
+    as_json: bool,
 ) -> None:
     """Write the signed trust list to FILE, one version up, and its root keys beside it (FILE.roots).
 
@@ -87,12 +89,17 @@ def build(
         signed = _signed(trust, folder.signer(ROOT), roots)
         folder.keep(fleet)  # before the list is out: a version is never used twice
         replace_file(output, signed, mode=0o644)
-        replace_file(output.with_name(output.name + ".roots"), roots.to_bytes(), mode=0o644)
+        beside = output.with_name(output.name + ".roots")
+        replace_file(beside, roots.to_bytes(), mode=0o644)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
-    click.echo(f"Trust list {trust.version} is in {output}; its root keys are beside it in {output}.roots.", err=True)
+    tell(
+        {"trust_list": str(output), "roots": str(beside), "version": trust.version, "expires": trust.expires_at_s},
+        f"Trust list {trust.version} is in {output}; its root keys are beside it in {beside}.",
+        as_json=as_json,
+    )
 
 
 def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:

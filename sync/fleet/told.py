@@ -97,7 +97,7 @@ class Told:
             return
         click.echo("\r\033[K", err=True, nl=False)  # the bar's line becomes the message's, and the bar comes after it
         click.secho(words, err=True, fg=colour)
-        self._bar.render_progress()
+        click.echo(self._bar.format_progress_line(), err=True, nl=False)
 
 
 def _names(devices: Sequence[str]) -> str:

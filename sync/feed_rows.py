@@ -69,8 +69,12 @@ def _optional_text_size(fields: Sequence[Item]) -> int:
     return len(fields) - len(known) + _text_size(known)
 
 
-def _integer_size(fields: Iterable[int]) -> int:
-    """Of unsigned integers, and of heads with these arguments: there are few different ones."""
+def _integer_size(fields: Sequence[int]) -> int:
+    """Of unsigned integers, and of heads with these arguments: mostly all of one width, else few different ones."""
+    if not fields:
+        return 0
+    if (widest := _head_size(max(fields))) == _head_size(min(fields)):
+        return widest * len(fields)
     return sum(_head_size(number) * count for number, count in Counter(fields).items())
 
 
@@ -113,7 +117,7 @@ def _lists_of_texts(fields: Sequence[Item]) -> bool:
 
 
 def _list_size(fields: Sequence[Item]) -> int:
-    return _integer_size(map(len, fields)) + _text_size(chain.from_iterable(fields))
+    return _integer_size(list(map(len, fields))) + _text_size(chain.from_iterable(fields))
 
 
 def _integer(name: str, least: int, end: int) -> Column:

@@ -230,8 +230,9 @@ class Agent:
         command = wire.decode_command(payload, dev=node)
         if isinstance(command, Malformed):
             self._count(command.fault, command.detail)
-        elif command.type == "resend":
+        elif command.type == "resend":  # what was said meanwhile may be lost, either way
             self._uplink.resend()
+            self._downlink.connected(self._monotonic())
             if self._claims is not None:
                 self._claims.started()
         elif self._claims is not None:

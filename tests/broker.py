@@ -1,11 +1,13 @@
 """A real Mosquitto on a free loopback port: TLS 1.3, a certificate a device, the shipped configuration and ACL."""
 
 import getpass
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,16 +17,19 @@ from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
 from sync.link import Endpoint
 
 SPY = "_spy"
+CEILING_S = 90.0  # a guard against hanging, and no more: what is waited for is a state
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and below those that the kernel gives to whoever connects: it stays free."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
+            return probe.getsockname()[1]
 
 
-def until(condition, timeout_s: float = 20.0, what="condition"):
+def until(condition, timeout_s: float = CEILING_S, what="condition"):
     """Wait for ``condition()`` to be true and return its value. ``what`` may be called to say how it is instead."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -58,7 +63,7 @@ class Process:
         if self.child is None:
             return 0
         self.child.send_signal(number)
-        code = self.child.wait(10)
+        code = self.child.wait(CEILING_S)
         self.child = None
         return code
 

@@ -7,7 +7,9 @@ import itertools
 import os
 import sys
 
-from sync.hub import cli, ingest
+import quick  # beside this file
+
+from sync.hub import ingest
 from sync.session import Session
 
 step, after = sys.argv[1], int(sys.argv[2])
@@ -52,4 +54,4 @@ match step:
         sys.exit(f"no such step: {step}")
 
 sys.argv = ["edge-hub", *sys.argv[3:]]
-cli.main()
+quick.main("edge-hub")

@@ -2,9 +2,10 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.instant import Instant
@@ -20,10 +21,15 @@ from edge.token.trusted_key import TrustedKey
 from edge.uuid7 import uuid7
 from sync.backoff import Backoff
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
+from sync.hub import ledger
+from sync.hub.config import HubConfig, load_hub_config
+from sync.hub.orders import parse_line, put
 from sync.hub.site import SiteDocuments
+from sync.hub.store import HubStore, open_hub_store
 from sync.session import Session
 from tests.broker import SPY, Broker, Process, until
 from tests.protocol import Spy
+from tests.quick import program
 
 BIN = Path(sys.executable).parent
 YEAR_S = 365 * 86_400
@@ -84,7 +90,7 @@ class Device:
         )
         self.profile = profile
         self.sync = Process(
-            [str(BIN / "edge-sync"), "run", "--profile", str(profile), "--data", str(self.data)],
+            [*program("edge-sync"), "run", "--profile", str(profile), "--data", str(self.data)],
             platform.folder / f"{name}.log",
         )
         self._store: Store | None = None
@@ -110,8 +116,9 @@ class Device:
     def pending(self) -> int:
         return outbox.backlog(self.store).pending
 
-    def settled(self, timeout_s: float = 30.0) -> None:
-        until(lambda: self.pending() == 0, timeout_s, f"everything of {self.name} is settled; {self.sync.text[-2000:]}")
+    def settled(self) -> None:
+        """The platform has acknowledged all of it."""
+        until(lambda: not self.pending(), what=lambda: f"{self.name}: {self.pending()} wait; {self.sync.text[-2000:]}")
 
     def ledger(self) -> list[tuple]:
         """Every event of the store, as the hub's ledger should have it."""
@@ -151,24 +158,34 @@ class Platform:
 
     def _hub(self, name: str) -> Process:
         config = self.broker.files.hub_config_of(name)
-        return Process([str(BIN / "edge-hub"), "run", "--config", str(config)], self.folder / f"{config.stem}.log")
+        return Process([*program("edge-hub"), "run", "--config", str(config)], self.folder / f"{config.stem}.log")
 
     def publish(self, file: Path, content: bytes) -> None:
         temporary = file.with_suffix(".new")
         temporary.write_bytes(content)
         temporary.replace(file)
 
+    @contextmanager
+    def hub_store(self) -> Iterator[HubStore]:
+        """The hub's own store, beside the running hub, as the ``edge-hub`` commands open it."""
+        config = load_hub_config(Path(self.config))
+        assert isinstance(config, HubConfig)
+        store = open_hub_store(Path(config.data_dir), config.database)
+        try:
+            yield store
+        finally:
+            store.close()
+
     def import_orders(self, *lines: dict) -> None:
-        file = self.folder / "orders.jsonl"
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        command = [str(BIN / "edge-hub"), "orders", "import", "--config", self.config, str(file)]
-        subprocess.run(command, check=True, capture_output=True)
+        """As ``edge-hub orders import`` does."""
+        parsed = [parse_line(json.dumps(line)) for line in lines]
+        with self.hub_store() as store, store.transaction() as connection:
+            put(connection, parsed, time.time_ns() // 1000)
 
     def ledger(self, device: str) -> list[tuple]:
         """The hub's events of a device, as the device's ``ledger`` gives them."""
-        command = [str(BIN / "edge-hub"), "ledger", "--config", self.config, "--json", "--dev", device]
-        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        rows = [json.loads(line) for line in text.splitlines()]
+        with self.hub_store() as store:
+            rows = list(ledger.rows(store, dev=device))
         return [(row["epoch"], row["seq"], row["id"], row["type"], row["body"]) for row in rows]
 
     def __enter__(self):

@@ -176,7 +176,7 @@ def site_command(
     claim_key: Path,
     roots: Path,
 ) -> None:
-    """Make a broker on site, bridged to the platform's, and its authority's configuration, in FOLDER.
+    """Make a broker on site, and the configuration of its authority and its bridge to the platform, in FOLDER.
 
     Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1 --claim-key k.pem --roots r
     """
@@ -188,7 +188,8 @@ def site_command(
         files = make_site_broker(folder, at, SiteFiles(platform.absolute()), now_s=int(time.time()))
     except (OSError, ValueError, SiteError) as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{files.broker_config} and {files.folder / 'authority.toml'} are made. Add to the hub's configuration:")
+    made = ", ".join(str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml"))
+    click.echo(f"{made} are made. Add to the hub's configuration:")
     click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{site}"')
 
 

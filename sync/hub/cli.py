@@ -22,6 +22,7 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
 from sync.hub import ledger, orders
 from sync.hub.authority_cli import authority
+from sync.hub.bridge_cli import bridge
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.desk_start import desk
 from sync.hub.fleet_store import FleetStoreError
@@ -105,6 +106,7 @@ def run(config_file: Path) -> None:
     logger.info("stopped")
 
 
+authority.add_command(bridge)
 cli.add_command(authority)
 
 

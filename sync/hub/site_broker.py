@@ -1,7 +1,9 @@
-"""A broker on site, bridged to the platform's, and the site's authority beside it: certificates and configuration.
+"""A broker on site, a bridge to the platform's, and the site's authority: certificates and configuration.
 
-The devices of the site connect to this broker, always. ``make_site_broker`` takes its certificates from the
-platform's folder (``sync.hub.site``) and adds there who may speak for whom.
+The devices of the site connect to this broker, always. The bridge is our own (``sync.hub.bridge``): that of
+Mosquitto 2.0.11, which Debian 12 ships, can hang with its whole broker when the line comes back (adr/0042).
+``make_site_broker`` takes its certificates from the platform's folder (``sync.hub.site``) and adds there who may
+speak for whom.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class SiteBroker:
 
 
 def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s: int) -> SiteFiles:
-    """Make ``folder``: for ``mosquitto -c mosquitto.conf``, and ``edge-hub authority run --config authority.toml``.
+    """Make ``folder``: for ``mosquitto -c mosquitto.conf``, and ``edge-hub authority run`` and ``bridge``.
 
     Extends the platform's ACL; its broker is to read it again (SIGHUP). Raises OSError, ValueError, SiteError.
     """
@@ -66,16 +68,14 @@ def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s
         "port": str(at.port),
         "tenant": at.tenant,
         "user": at.user,
-        "platform": f"{at.platform[0]}:{at.platform[1]}",
-        "bridge": at.bridge,
     }
-    conf = template("mosquitto.conf").substitute(values) + template("bridge.conf").substitute(values)
-    files.broker_config.write_text(conf, encoding="utf-8")
-    base = template("acl").substitute(values) + _authority_acl(at)
+    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    base = template("acl").substitute(values) + _authority_acl(at) + _bridge_acl(at)
     write_private(files.folder / "acl.base", base.encode())
     acl = base + acl_lines(at.tenant, dict.fromkeys(at.devices, at.site), {})
     write_private(files.folder / "acl", acl.encode())
     (files.folder / "authority.toml").write_text(_authority_toml(at), encoding="utf-8")
+    (files.folder / "bridge.toml").write_text(_bridge_toml(at), encoding="utf-8")
     _join(platform, at)
     return files
 
@@ -93,6 +93,12 @@ def _authority_acl(at: SiteBroker) -> str:
     lines.append(f"topic write v1/{at.tenant}/{site_group(at.site)}/dn/cmd\n")
     lines += [f"topic write v1/{at.tenant}/{device}/dn/res\n" for device in at.devices]
     return "".join(lines)
+
+
+def _bridge_acl(at: SiteBroker) -> str:
+    """At the site's broker the bridge hears the site, and says what the platform's ACL let it hear."""
+    lines = [f"\n# The line to the platform.\nuser {at.bridge}\n", f"topic read v1/{at.tenant}/+/up/#\n"]
+    return "".join([*lines, f"topic write v1/{at.tenant}/+/dn/#\n"])
 
 
 def _join(platform: SiteFiles, at: SiteBroker) -> None:
@@ -135,4 +141,23 @@ pid_file = "mosquitto.pid"
 [desk]
 host = "{at.platform[0]}"
 port = {at.desk_port or at.platform[1] + 1}
+"""
+
+
+def _bridge_toml(at: SiteBroker) -> str:
+    return f"""tenant = "{at.tenant}"
+site = "{at.site}"
+{_bridge_end("here", at, at.host, at.port)}{_bridge_end("platform", at, *at.platform)}"""
+
+
+def _bridge_end(section: str, at: SiteBroker, host: str, port: int) -> str:
+    return f"""
+[{section}]
+host = "{host}"
+port = {port}
+ca_file = "ca.pem"
+cert_file = "{at.bridge}.pem"
+key_file = "{at.bridge}.key"
+identity = "{at.bridge}"
+keepalive_s = 15
 """

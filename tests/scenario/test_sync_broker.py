@@ -4,6 +4,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,15 +12,14 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
-from sync.backoff import Backoff
 from sync.connection import Connection
 from sync.hub.pki import issue_client, load_authority, new_authority, write_private
 from sync.hub.site import make_site
 from sync.session import Arrival, Endpoint, Link, Session, Will
-from tests.broker import Broker, free_port, until
+from tests.broker import CEILING_S, Broker, free_port, until
+from tests.quick import QUICK
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-2"}
-QUICK = Backoff(floor_s=0.05, cap_s=0.2)
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +50,44 @@ def client(broker: Broker, name: str, *filters: str, **changes):
         session.close()
 
 
-def connected(session: Session) -> Session:
-    until(
-        lambda: session.step(0.05) is not None and session.connected, 5, f"connected; {session.link} {session.detail}"
-    )
-    return session
+def steps_until(condition, *sessions: Session) -> list[Arrival]:
+    """Turn the sessions until ``condition()``; return what came."""
+    arrivals: list[Arrival] = []
 
-
-def pump(seconds: float, *sessions: Session) -> list[Arrival]:
-    arrivals, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
+    def turn() -> bool:
         for session in sessions:
             for arrival in session.step(0.01):
                 session.acknowledge(arrival)
                 arrivals.append(arrival)
+        return condition()
+
+    until(turn, what=lambda: [f"{session.link} {session.detail}" for session in sessions])
     return arrivals
+
+
+def connected(session: Session) -> Session:
+    steps_until(lambda: session.connected, session)
+    return session
+
+
+def answered(*sessions: Session) -> list[Arrival]:
+    """The broker has taken or refused all that the sessions said."""
+    return steps_until(lambda: not any(session.unanswered for session in sessions), *sessions)
+
+
+def heard_through(topic: str, *sessions: Session) -> list[Arrival]:
+    """All that comes until something on ``topic`` does. A broker passes on in the order in which it was told."""
+    heard: list[Arrival] = []
+
+    def turn() -> bool:
+        for session in sessions:
+            for arrival in session.step(0.01):
+                session.acknowledge(arrival)
+                heard.append(arrival)
+        return topic in topics(heard)
+
+    until(turn, what=lambda: f"{topic}; {heard}")
+    return heard
 
 
 def topics(arrivals) -> list[str]:
@@ -77,9 +100,9 @@ def test_a_device_reads_only_what_is_said_to_it_its_site_and_the_fleet(broker):
     with client(broker, "kiosk-1", "#", "v1/+/+/dn/#", "$SYS/#") as device, client(broker, "_hub") as hub:
         connected(device)
         connected(hub)
-        for topic in (*heard, *others):
+        for topic in (*others, *heard):
             assert hub.publish(topic, b"x")
-        assert sorted(set(topics(pump(0.6, device, hub)))) == sorted(heard)
+        assert set(topics(heard_through(heard[-1], device, hub))) == set(heard)
 
 
 def test_a_device_writes_only_as_itself_and_only_upwards(broker):
@@ -94,17 +117,21 @@ def test_a_device_writes_only_as_itself_and_only_upwards(broker):
     ):
         for session in (device, hub, neighbour):
             connected(session)
-        for topic in (mine, *others):
+        for topic in (*others, mine):
             assert device.publish(topic, b"x")
-        assert topics(pump(0.6, device, hub, neighbour)) == [mine]
+        assert topics(heard_through(mine, device, hub)) == [mine]
+        answered(device)
         assert device.refused_publishes == len(others)  # and it is told so
+        assert hub.publish("v1/main/kiosk-2/dn/cmd", b"the last")
+        assert topics(heard_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == ["v1/main/kiosk-2/dn/cmd"]
 
 
 def test_a_device_cannot_push_another_off_by_taking_its_name(broker):
     with client(broker, "kiosk-1") as first, client(broker, "kiosk-2", client_id="kiosk-1") as second:
         connected(first)
         connected(second)
-        pump(0.3, first, second)
+        assert first.publish("v1/main/kiosk-1/up/tel", b"x") and second.publish("v1/main/kiosk-2/up/tel", b"x")
+        answered(first, second)
         assert first.connected and second.connected
         assert first.connections == 1
 
@@ -114,10 +141,10 @@ def test_a_device_pushed_off_by_its_double_waits_longer_each_time(broker):
     with client(broker, "kiosk-1") as first, client(broker, "kiosk-1") as second:
         connected(first)
         connected(second)
-        until(lambda: first.step(0.05) is not None and first.link is not Link.CONNECTED, 5, "the first is dropped")
+        steps_until(lambda: first.link is not Link.CONNECTED, first)
         assert first.link in (Link.LOST, Link.IDENTITY_TAKEN)
         connected(first)  # and so takes it back, for a moment
-        until(lambda: second.step(0.05) is not None and not second.connected, 5, "the second is dropped")
+        steps_until(lambda: not second.connected, second)
         assert first.failures == 1
         assert second.failures == 1
 
@@ -128,7 +155,7 @@ def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path)
     write_private(tmp_path / "k.pem", stranger.key_pem)
     files = {"cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "k.pem")}
     with client(broker, "kiosk-1", **files) as session:
-        until(lambda: session.step(0.05) is not None and session.link is Link.CERTIFICATE_REFUSED, 5, "refused")
+        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
 
 
 def test_an_expired_certificate_is_refused_by_name(broker, tmp_path):
@@ -141,7 +168,7 @@ def test_an_expired_certificate_is_refused_by_name(broker, tmp_path):
     write_private(files.key("kiosk-1"), old.key_pem)
     paths = {"cert_file": str(files.certificate("kiosk-1")), "key_file": str(files.key("kiosk-1"))}
     with client(broker, "kiosk-1", **paths) as session:
-        until(lambda: session.step(0.05) is not None and session.link is Link.CERTIFICATE_REFUSED, 5, "refused")
+        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
         assert "expired" in session.detail
 
 
@@ -150,13 +177,13 @@ def test_a_broker_that_another_authority_vouches_for_is_not_trusted(broker, tmp_
         make_site(tmp_path / "other", broker.site, None, now_s=int(time.time())).ca.read_bytes()
     )
     with client(broker, "kiosk-1", ca_file=str(tmp_path / "ca.pem")) as session:
-        until(lambda: session.step(0.05) is not None and session.link is Link.BROKER_UNTRUSTED, 5, "untrusted")
+        steps_until(lambda: session.link is Link.BROKER_UNTRUSTED, session)
 
 
 def test_a_broker_under_another_name_is_not_trusted(broker):
     with client(broker, "kiosk-1", host="127.0.0.2") as session:
         untrusted = (Link.BROKER_UNTRUSTED, Link.UNREACHABLE)  # it may not listen there
-        until(lambda: session.step(0.05) is not None and session.link in untrusted, 5, "untrusted")
+        steps_until(lambda: session.link in untrusted, session)
 
 
 @pytest.mark.parametrize("missing", ["ca_file", "cert_file", "key_file"])
@@ -169,7 +196,7 @@ def test_credentials_that_are_missing_are_named_with_their_file(broker, missing)
 
 def test_an_unreachable_broker_is_named_and_tried_again(broker):
     with client(broker, "kiosk-1", port=free_port()) as session:
-        until(lambda: session.step(0.02) is not None and session.connections >= 3, 5, "tried three times")
+        steps_until(lambda: session.connections >= 3, session)
         assert session.link is Link.UNREACHABLE
 
 
@@ -188,13 +215,13 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
         connected(hub)
         connected(device)
         assert hub.publish("v1/main/_all/dn/trust", b"list", retain=True)
-        pump(0.2, hub)
-        until(lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"], 5)  # and not acknowledged
+        answered(hub)
+        until(lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"])  # and not acknowledged
         device.give_up(Link.LOST)
-        again = pump(1.0, device)  # it comes with the connection
+        again = heard_through("v1/main/_all/dn/trust", device)  # it comes with the connection
         assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
         assert hub.publish("v1/main/_all/dn/trust", b"", retain=True)
-        pump(0.2, hub)
+        answered(hub)
 
 
 def test_nothing_is_queued_while_there_is_no_connection(broker):
@@ -206,7 +233,9 @@ def test_nothing_is_queued_while_there_is_no_connection(broker):
         device.give_up(Link.LOST)
         assert not device.publish("v1/main/kiosk-1/up/evt", b"too late")
         connected(device)
-        assert pump(0.4, hub, device) == []
+        assert device.publish("v1/main/kiosk-1/up/evt", b"now")
+        heard = heard_through("v1/main/kiosk-1/up/evt", hub, device)
+        assert [arrival.payload for arrival in heard] == [b"now"]
 
 
 def test_the_window_is_ours(broker):
@@ -214,8 +243,7 @@ def test_the_window_is_ours(broker):
         connected(device)
         sent = [device.publish("v1/main/kiosk-1/up/tel", b"x") for _ in range(5)]
         assert sent == [True, True, True, False, False]
-        pump(0.3, device)
-        assert device.room == 3
+        steps_until(lambda: device.room == 3, device)
 
 
 def test_the_will_says_that_a_device_is_gone(broker):
@@ -224,7 +252,7 @@ def test_the_will_says_that_a_device_is_gone(broker):
         connected(hub)
         connected(device)
         device.give_up(Link.LOST)  # closes without a goodbye
-        assert (b"offline") in [arrival.payload for arrival in pump(0.5, hub)]
+        assert b"offline" in [arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)]
 
 
 def test_a_packet_that_paho_cannot_read_ends_the_connection_and_not_the_loop(broker, monkeypatch):
@@ -257,65 +285,81 @@ def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
     assert "Traceback" not in bad.stderr
 
 
-def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, monkeypatch):
-    """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
-    asked, real = [], socket.getaddrinfo
+@pytest.fixture
+def hanging_names(monkeypatch):
+    """A name server that says nothing until the event is set; who was asked for."""
+    asked, answers, real = [], threading.Event(), socket.getaddrinfo
 
-    def slow(host, *arguments, **options):
+    def hangs(host, *arguments, **options):
         asked.append(host)
-        time.sleep(1.5)
+        answers.wait(CEILING_S)
         return real(host, *arguments, **options)
 
-    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    yield asked, answers
+    answers.set()
+
+
+def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, hanging_names, monkeypatch):
+    """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
+    asked, answers = hanging_names
     monkeypatch.setattr("sync.session.CONNECT_TIMEOUT_S", 0.5)
     with client(broker, "kiosk-1") as device:
-        longest, states, end = 0.0, set(), time.monotonic() + 1.3
-        while time.monotonic() < end:
-            started = time.monotonic()
-            device.step(0.05)
-            longest = max(longest, time.monotonic() - started)
-            states.add(device.link)
-        assert longest < 0.5
-        assert Link.UNREACHABLE in states
+        steps_until(lambda: device.link is Link.UNREACHABLE, device)  # the loop goes round while nothing is answered
         assert asked == ["127.0.0.1"]
+        answers.set()
         connected(device)
 
 
-def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, monkeypatch):
-    real = socket.getaddrinfo
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **o: (time.sleep(0.4), real(*a, **o))[1])
+def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, hanging_names, monkeypatch):
+    asked, answers = hanging_names
     with client(broker, "kiosk-1") as device:
-        device.step(0.05)
+        steps_until(lambda: asked, device)
         device.close()
-        monkeypatch.setattr(socket, "getaddrinfo", real)
+        monkeypatch.undo()
         connected(device)
-        pump(0.8, device)
+        answers.set()
+        until(lambda: "attempt" not in [thread.name for thread in threading.enumerate()], what="the late one is over")
+        assert device.publish("v1/main/kiosk-1/up/tel", b"x")
+        answered(device)
         assert device.connections == 2
         assert device.connected, "the late one did not push it off"
 
 
-@pytest.mark.parametrize("callback", ["_on_message", "_on_publish", "_on_log", "_on_subscribe"])
+def broken(self, *arguments):
+    raise RuntimeError("in a callback")
+
+
+@pytest.mark.parametrize("callback", ["_on_message", "_on_publish", "_on_subscribe"])
 def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(broker, monkeypatch, callback):
     """In paho's own thread it would end the loop, while ``is_connected()`` stays true and publishing "succeeds"."""
-
-    def broken(self, *arguments):
-        raise RuntimeError("in a callback")
-
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
         connected(hub)
         connected(device)
         with monkeypatch.context() as patch:
             patch.setattr(Connection, callback, broken)
             device.give_up(Link.LOST)  # the next client has the broken callback
-            end = time.monotonic() + 3
-            while time.monotonic() < end and device.link is not Link.PROTOCOL_ERROR:
-                device.step(0.02)
+
+            def ended() -> bool:
                 if device.connected:
                     device.publish("v1/main/kiosk-1/up/tel", b"x")
-                    hub.publish("v1/main/kiosk-1/dn/ack", b"x") if hub.step(0.0) is not None and hub.connected else None
-            if callback != "_on_log":  # paho logs nothing worth a warning here
-                assert device.link is Link.PROTOCOL_ERROR
+                hub.publish("v1/main/kiosk-1/dn/ack", b"x")
+                return device.link is Link.PROTOCOL_ERROR
+
+            steps_until(ended, device, hub)
+            assert "in a callback" in device.detail
         connected(device)
+
+
+def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
+    """paho itself catches this one."""
+    monkeypatch.setattr(Connection, "_on_log", broken)
+    with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
+        connected(hub)
+        connected(device)
+        assert hub.publish("v1/main/kiosk-1/dn/ack", b"x")
+        heard_through("v1/main/kiosk-1/dn/ack", hub, device)
+        assert device.connected
 
 
 OTHERS = [
@@ -331,7 +375,7 @@ def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
     with client(broker, "kiosk-1") as device:
         connected(device)
         assert device.publish(topic, b"x", retain=True)
-        pump(0.15, device)
+        answered(device)
         assert device.refused_publishes == 1
 
 
@@ -341,14 +385,18 @@ def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
 ])  # fmt: skip
 def test_no_filter_shows_a_device_what_is_said_to_or_by_another(broker, filters):
     """Mosquitto may take the subscription; it delivers nothing on it that the ACL does not allow."""
+    own = "v1/main/kiosk-2/dn/cmd"
     with (
-        client(broker, "kiosk-2", filters) as other,
+        client(broker, "kiosk-2", filters, own) as other,
         client(broker, "kiosk-1") as device,
         client(broker, "_hub") as hub,
     ):
-        for session in (other, device, hub):
-            until(lambda s=session: s.step(0.02) is not None and (s.connected or s.link is Link.NOT_AUTHORISED), 5)
-        device.publish("v1/main/kiosk-1/up/evt", b"mine")
-        hub.publish("v1/main/kiosk-1/dn/ack", b"mine")
-        hub.publish("v1/main/site-shop-1/dn/ord", b"mine")
-        assert b"mine" not in [arrival.payload for arrival in pump(0.3, other, device, hub)]
+        connected(device)
+        connected(hub)
+        steps_until(lambda: other.connected or other.link is Link.NOT_AUTHORISED, other)
+        assert device.publish("v1/main/kiosk-1/up/evt", b"mine")
+        answered(device)
+        for topic in ("v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", own):
+            assert hub.publish(topic, b"yours" if topic == own else b"mine")
+        heard = heard_through(own, other, hub) if other.connected else []
+        assert b"mine" not in [arrival.payload for arrival in heard]

@@ -78,7 +78,7 @@ def named(device: Device, *states: str, timeout_s: float = 20.0) -> None:
 
 def assert_equal(platform: Platform, device: Device) -> None:
     """Nothing lost, nothing twice."""
-    device.settled(60)
+    device.settled()
     mine = [(epoch, seq, identity) for epoch, seq, identity, *_ in device.ledger()]
     theirs = [(epoch, seq, identity) for epoch, seq, identity, *_ in platform.ledger(device.name)]
     assert theirs == mine
@@ -138,7 +138,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
             device.redeem()
             if number % 30 == 0:
                 platform.import_orders(dict(lines[number], status="cancelled"))
-        device.settled(60)
+        device.settled()
         want = {cti: number % 30 == 0 and number < 150 for number, cti in enumerate(ctis)}
         until(lambda: feed(device) == want, 30, lambda: f"the feed is whole; {device.health()}")
         proxy.weather = CLEAR

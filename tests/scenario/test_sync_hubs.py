@@ -86,7 +86,7 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
             victim.start()
         time.sleep(0.01)
     for device in devices:
-        device.settled(60)
+        device.settled()
     one = told_to_one_hub(tmp_path, devices, sold, platform)
     assert outcome(store_of(platform)) == outcome(one)
     for device in devices:

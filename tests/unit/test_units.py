@@ -49,8 +49,8 @@ def test_every_unit_of_the_tree_is_among_those_that_are_tested():
     assert found == set(SERVICES)
 
 
-def test_there_is_a_unit_for_scanner_sync_hub_desk_and_a_shops_authority():
-    hub = {"edge-hub", "edge-hub-desk", "edge-hub-authority"}
+def test_there_is_a_unit_for_scanner_sync_hub_desk_and_a_shops_authority_and_bridge():
+    hub = {"edge-hub", "edge-hub-desk", "edge-hub-authority", "edge-hub-bridge"}
     assert {path.stem for path in UNITS} == {"edge-scanner", "edge-sync", *hub}
 
 
@@ -127,6 +127,7 @@ def test_the_locks_are_released_however_the_scanner_ended():
         ("edge-hub", "sync.hub.cli:main"),
         ("edge-hub-desk", "sync.hub.desk_start:desk"),
         ("edge-hub-authority", "sync.hub.authority_cli:run"),
+        ("edge-hub-bridge", "sync.hub.bridge_cli:bridge"),
         ("edge-scanner ExecStopPost", "edge.devices.release:__name__"),
     ],
 )

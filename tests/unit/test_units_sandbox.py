@@ -30,6 +30,7 @@ REPORTS = {
     "hub": "edge-hub.service",
     "desk": "edge-hub-desk.service",
     "authority": "edge-hub-authority.service",
+    "bridge": "edge-hub-bridge.service",
 }
 PARTS = {"control": "decode boot", "scanner": "decode boot", "sync": "boot"}  # parts of this project, tried from inside
 # What the machine of a site has beside the package: the broker's user, the site's folder.
@@ -142,27 +143,27 @@ def test_the_scanner_keeps_the_two_families_its_own_parts_need(reports):
     assert reports["scanner"]["netlink socket"] == "yes"  # libcamera's enumeration
 
 
-@pytest.mark.parametrize("kind", ["sync", "hub", "authority"])
+@pytest.mark.parametrize("kind", ["sync", "hub", "authority", "bridge"])
 def test_the_postmen_reach_the_network_and_no_other_family(reports, kind):
     assert reports[kind]["connect to a server on this machine"] == "yes"
     for family in ("packet", "bluetooth", "vsock", "netlink"):
         assert reports[kind][f"{family} socket"] == "Address family not supported by protocol"
 
 
-@pytest.mark.parametrize("kind", ["sync", "hub", "desk", "authority"])
+@pytest.mark.parametrize("kind", ["sync", "hub", "desk", "authority", "bridge"])
 def test_the_postmen_have_no_device_but_the_harmless_ones(reports, kind):
     harmless = {"full", "null", "random", "tty", "urandom", "zero", "ptmx", "pts", "shm", "mqueue", "hugepages", "log",
                 "stdin", "stdout", "stderr", "fd", "core", "char", "block", "initctl", "net"}  # fmt: skip
     assert not set(reports[kind]["devices"]) - harmless
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority", "bridge"])
 @pytest.mark.parametrize("act", ["writable code", "new namespace", "become root"])
 def test_no_unit_may_leave_its_bounds(reports, kind, act):
     assert reports[kind][act] != "yes"
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority", "bridge"])
 def test_the_system_is_read_only_to_every_unit(reports, kind):
     assert reports["control"]["write /etc"] == "yes"
     assert reports[kind]["write /etc"] == "Read-only file system"
@@ -202,7 +203,7 @@ def test_whoever_holds_claims_or_sessions_can_tell_this_boot_from_the_last(repor
 def test_desk_and_authority_and_nobody_else_of_ours_write_the_sites_folder(reports):
     assert reports["desk"]["write site"] == "yes"
     assert reports["authority"]["write site"] == "yes"
-    for kind in ("scanner", "sync", "hub"):
+    for kind in ("scanner", "sync", "hub", "bridge"):
         assert reports[kind]["write site"] != "yes"
 
 
@@ -210,6 +211,7 @@ def test_desk_and_authority_cannot_read_the_key_that_signs_orders(reports):
     assert reports["hub"]["read the order feed's key"] == "yes"
     assert reports["desk"]["read the order feed's key"] != "yes"
     assert reports["authority"]["read the order feed's key"] != "yes"
+    assert reports["bridge"]["read the order feed's key"] != "yes"
 
 
 def test_the_desk_has_no_other_family_than_the_internets(reports):

@@ -1,0 +1,40 @@
+"""The real programs, that only wait less: ``python quick.py edge-sync run ...``, or ``edge-hub``.
+
+A lost connection is tried again within a fraction of a second, and health and metrics are written so often. Nothing
+else differs from ``edge-sync`` and ``edge-hub``, which tests/scenario/test_fleet.py and test_demo.py run as they are.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+from sync.backoff import Backoff
+from sync.session import Session
+
+QUICK = Backoff(floor_s=0.05, cap_s=0.3)
+TELL_EVERY_S = 0.3
+
+
+def program(name: str) -> list[str]:
+    """The command line that ``name`` begins with."""
+    return [sys.executable, str(Path(__file__)), name]
+
+
+def main(name: str) -> None:
+    """Run it."""
+    session = partial(Session, backoff=QUICK)
+    if name == "edge-sync":
+        from sync import cli
+
+        cli.Session, cli.HEALTH_EVERY_S = session, TELL_EVERY_S
+        cli.main()
+    else:
+        from sync.hub import authority, authority_cli, bridge_cli, cli
+
+        cli.Session = authority_cli.Session = bridge_cli.Session = session
+        cli.METRICS_EVERY_S, authority.ASK_AGAIN_S = TELL_EVERY_S, 0.5
+        cli.main()
+
+
+if __name__ == "__main__":
+    main(sys.argv.pop(1))

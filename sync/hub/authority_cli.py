@@ -7,14 +7,13 @@ import random
 import signal
 import sys
 import time
-import tomllib
 from pathlib import Path
 from threading import Thread
 
 import click
 import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edge import log
 from edge.anchors import load_roots
@@ -25,7 +24,7 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.uuid7 import uuid7
 from sync.hub import claims, leases
 from sync.hub.authority import SiteAuthority, authority_filters
-from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config
+from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config, read_config
 from sync.hub.site import SiteError, SiteFiles
 from sync.hub.site_broker import SiteBroker, make_site_broker
 from sync.hub.site_lists import SiteLists
@@ -194,12 +193,10 @@ def site_command(
 
 
 def _config(path: Path) -> AuthorityConfig:
-    try:
-        return AuthorityConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise click.ClickException(f"{path}: {error}") from None
+    config = read_config(path, AuthorityConfig)
+    if not isinstance(config, AuthorityConfig):
+        raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
+    return config
 
 
 def _endpoint(mqtt: HubMqtt, folder: Path) -> Endpoint:

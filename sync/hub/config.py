@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -105,6 +106,15 @@ class HubConfig(_Section):
 
 def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
     """Read the configuration. File names in it are relative to its folder."""
+    config = read_config(path, HubConfig)
+    return _anchored(config, path.resolve().parent) if isinstance(config, HubConfig) else config
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def read_config(path: Path, model: type[C]) -> C | list[ConfigError]:
+    """Read a file that a person wrote, or say everything that is wrong with it."""
     try:
         document = parse_toml(path.read_bytes())
     except OSError as error:
@@ -112,10 +122,9 @@ def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
     if isinstance(document, ConfigError):
         return [replace(document, whole="configuration")]
     try:
-        config = HubConfig.model_validate(document)
+        return model.model_validate(document)
     except ValidationError as error:
         return [ConfigError(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
-    return _anchored(config, path.resolve().parent)
 
 
 def _anchored(config: HubConfig, folder: Path) -> HubConfig:

@@ -1,0 +1,175 @@
+"""A lease over a site's claims ends by time: its holder falls silent, and only later the platform speaks again."""
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import CapturingLogger
+
+from edge.claim_result import ClaimResult
+from edge.instant import Instant
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from sync import wire
+from sync.hub import claims, leases
+from sync.hub.authority import SiteAuthority
+from sync.hub.authority_cli import authority as command
+from sync.hub.leases import MARGIN_S
+from sync.hub.store import open_hub_store
+from sync.lease_wire import LeaseRequest, decode_lease_request
+from sync.session import Arrival, Link
+
+NOW_S = 1_800_000_000
+LEASE_S = 600
+CTI = bytes(range(16)).hex()
+ROOT, KEY = (signer(Ed25519PrivateKey.generate()) for _ in range(2))
+ROOTS = Roots(1, (ROOT.public,))
+
+
+class Post:
+    """A session's place: what is put into ``arrivals`` comes, what is published stays."""
+
+    link, detail, connected, connections = Link.CONNECTED, "", True, 1
+
+    def __init__(self):
+        self.arrivals, self.published = [], []
+
+    def step(self, _timeout_s):
+        arrivals, self.arrivals = self.arrivals, []
+        return arrivals
+
+    def acknowledge(self, arrival):
+        pass
+
+    def publish(self, topic, payload, **_):
+        self.published.append((topic, payload))
+        return True
+
+
+class Site:
+    """A platform's store, and the authority of shop-1, each with a clock that the test holds."""
+
+    def __init__(self, folder):
+        self.platform, self.own = open_hub_store(folder / "platform"), open_hub_store(folder / "shop")
+        self.now_s, self.post, self.asked = NOW_S, Post(), 0
+        self.authority = SiteAuthority(
+            self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", claim_signer=KEY,
+            now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: float(self.now_s), ident=lambda: "id-1",
+            log=CapturingLogger(),
+        )  # fmt: skip
+        key = TrustedKey(key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1)
+        trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=(key,))
+        self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))
+
+    def arrive(self, topic, payload):
+        self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
+        self.authority.step()
+
+    def renew(self):
+        """The authority asks, the platform answers, until nothing is left to be told."""
+        self.authority.step()
+        while requests := [payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")]:
+            self.post.published.clear()
+            request = decode_lease_request(requests[-1])
+            with self.platform.transaction() as connection:
+                given = leases.grant(connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s)
+            self.arrive("hub-shop-1/dn/res", wire.encode(leases.answer(request, given, KEY)))
+        return self
+
+    def site_answers(self):
+        """What the site's authority says to a claim, or None."""
+        self.asked += 1
+        self.post.published.clear()
+        request = wire.ClaimRequest(
+            dev="kiosk-1", id=f"r{self.asked}", cti=CTI, quantity=1, sold=1, epoch="e", no=self.asked
+        )
+        self.arrive("kiosk-1/up/req", wire.encode(request))
+        said = [payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")]
+        return wire.decode_response(said[0], dev="kiosk-1").result if said else None
+
+    def platform_is_silent(self):
+        with self.platform.read() as connection:
+            return leases.is_out(connection, "shop-1", self.now_s)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path).renew()
+
+
+def test_a_lease_is_answered_under_until_the_second_it_ends(site):
+    site.now_s = NOW_S + LEASE_S - 1
+    assert site.site_answers() is ClaimResult.GRANTED
+    site.now_s = NOW_S + LEASE_S
+    assert site.site_answers() is None
+
+
+def test_the_platform_speaks_again_a_margin_after_the_end_and_not_before(site):
+    for after_s, silent in ((0, True), (LEASE_S, True), (LEASE_S + MARGIN_S - 1, True), (LEASE_S + MARGIN_S, False)):
+        site.now_s = NOW_S + after_s
+        assert site.platform_is_silent() is silent
+
+
+@pytest.mark.parametrize("slow_s", [0, MARGIN_S - 1, -86_400])
+def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_the_margin(site, slow_s):
+    for at_s in range(NOW_S, NOW_S + LEASE_S + 2 * MARGIN_S, 7):
+        site.now_s = at_s
+        silent = site.platform_is_silent()
+        site.now_s = at_s - slow_s
+        assert silent or not site.authority.answers
+    assert not silent
+
+
+def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
+    site.now_s = NOW_S + LEASE_S - 1
+    site.renew()
+    site.now_s = NOW_S + LEASE_S
+    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.platform_is_silent()
+
+
+def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_a_new_term(site):
+    def asks(now_s):
+        request = LeaseRequest(id="r", site="shop-1")
+        with site.platform.transaction() as connection:
+            return leases.grant(connection, request, holder="hub-new", lease_s=LEASE_S, now_s=now_s)
+
+    assert "hub-shop-1 holds term 1" in asks(NOW_S + LEASE_S + MARGIN_S - 1)
+    assert asks(NOW_S + LEASE_S + MARGIN_S).term == 2
+
+
+def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
+    """The lease is in the store: an authority that starts again after its end is silent until it is renewed."""
+    site.own.close()
+    again = Site(tmp_path)
+    again.now_s = NOW_S + LEASE_S
+    assert again.site_answers() is None
+    assert again.renew().site_answers() is ClaimResult.GRANTED
+
+
+def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
+    site.now_s = NOW_S + LEASE_S + MARGIN_S
+    request = wire.ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1)
+    with site.platform.transaction() as connection:
+        ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
+    assert ruling.result is ClaimResult.UNKNOWN
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[mqtt", "configuration: not TOML: "),
+    ('site = "\xe9"'.encode("latin-1"), "not UTF-8 text; save it as UTF-8"),
+    ('site = "shop-1"', "id: Field required"),
+    ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
+    ("a = " + "[" * 9999, "nested more than 16 deep"),
+    (None, "configuration: cannot be read: No such file or directory"),
+])  # fmt: skip
+def test_a_configuration_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+    file = tmp_path / "authority.toml"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = CliRunner().invoke(command, ["run", "--config", str(file)])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert str(file) in done.output

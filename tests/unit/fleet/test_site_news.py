@@ -1,14 +1,18 @@
 """Successors of certificates, and what the desk tells a site's authority: to whom, and what it refuses."""
 
+import getpass
 import time
 
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.hub.config import HubAuthority
+from sync.hub.config import HubAuthority, HubBroker, HubMqtt, PlatformDesk
 from sync.hub.desk import Refusal
 from sync.hub.pki import issue_client, issue_server, load_authority, new_authority, reissue
+from sync.hub.site_broker import SiteBroker, make_site_broker
+from sync.hub.site_lists import DeskError, SiteLists
 from sync.hub.succession import renew_folder
 from tests.unit.fleet.test_desk import Platform
 
@@ -97,3 +101,65 @@ def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
         connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S))
     with pytest.raises(Refusal, match="certificate_revoked"):
         ask(platform, peer)
+
+
+@pytest.fixture
+def shop(platform, tmp_path):
+    """A shop's folder, and what keeps it by the platform's desk, over real TLS."""
+    at = SiteBroker(
+        site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
+        claim_key=tmp_path / "claim.pem", roots=tmp_path / "roots.cbor",
+    )  # fmt: skip
+    files = make_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
+    name = f"{AUTHORITY}.pem"
+    lists = SiteLists(
+        tenant="main", site="shop-1", devices=at.devices, folder=files.folder, log=structlog.get_logger(),
+        broker=HubBroker(acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"),
+        desk=PlatformDesk(host="127.0.0.1", port=platform.config.enrolment.port),
+        mqtt=HubMqtt(host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"),
+    )  # fmt: skip
+    return files, lists
+
+
+def put_out(platform, dev):
+    with platform.store.transaction() as connection:
+        connection.execute("INSERT INTO revoked VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed"))
+    platform.access.refresh(NOW_S)
+
+
+def test_a_shop_takes_over_who_was_put_out_and_changes_nothing_the_second_time(platform, shop):
+    files, lists = shop
+    assert lists.refresh() == []
+    put_out(platform, "kiosk-1")
+    assert sorted(lists.refresh()) == ["acl", "crl.pem"]
+    assert files.revocations.read_bytes() == platform.files.revocations.read_bytes()
+    assert "user kiosk-1\ntopic deny #" in (files.folder / "acl").read_text()
+    assert lists.refresh() == []
+
+
+def test_another_shops_devices_do_not_come_into_a_shops_list(platform, shop):
+    files, lists = shop
+    put_out(platform, "kiosk-9")
+    lists.refresh()
+    assert "kiosk-9" not in (files.folder / "acl").read_text()
+
+
+def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_missed(platform, shop):
+    files, lists = shop
+    before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
+    platform.server.shutdown()
+    platform.server.server_close()
+    with pytest.raises(DeskError, match=str(platform.config.enrolment.port)):
+        lists.refresh()
+    assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+
+
+def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, shop, monkeypatch):
+    files, lists = shop
+    other = issue_client(platform.desk.authority, "_bridge-shop-1", now_s=NOW_S).certificate_pem.decode()
+    answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {"_bridge-shop-1": other}}
+    monkeypatch.setattr("sync.hub.desk.news", lambda *_, **__: answer)
+    before = files.certificate("_bridge-shop-1").read_bytes()
+    with pytest.raises(DeskError, match="not the successor"):
+        lists.refresh()
+    assert files.certificate("_bridge-shop-1").read_bytes() == before

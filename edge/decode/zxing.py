@@ -50,14 +50,12 @@ def look(
     *,
     binarizer: Binarizer = Binarizer.LOCAL,
     invert: bool = False,
-    downscale: bool = True,
 ) -> Sighting:
     """Search ``grey`` (height, width)."""
     found = zxingcpp.read_barcodes(
         grey,
         formats=_FORMATS,
         try_invert=invert,
-        try_downscale=downscale,
         binarizer=binarizer.value,
         text_mode=zxingcpp.TextMode.Plain,
         return_errors=True,

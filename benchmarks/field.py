@@ -45,6 +45,13 @@ class Program:
             self._child.wait(30)
             self._child = None
 
+    def memory_mb(self, name: str) -> float:
+        """``VmRSS``, what is resident now, or ``VmHWM``, the most that ever was (proc(5))."""
+        assert self._child is not None
+        status = Path(f"/proc/{self._child.pid}/status").read_text(encoding="ascii")
+        (kb,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:"))
+        return kb / 1024
+
     @property
     def said(self) -> str:
         """Its output so far."""
@@ -131,13 +138,13 @@ def trust_list_of(keys: KeyFolder, fleet: Fleet, now_s: int) -> bytes:
     return sign_trust_list(trust, keys.signer(ROOT), keys.roots())
 
 
-def until(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 60.0, *, every_s: float = 0.002) -> None:
     """Wait for ``condition``; a benchmark that waits longer is of no use."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
             raise SystemExit(f"not within {timeout_s:.0f} s: {condition}")
-        time.sleep(0.002)
+        time.sleep(every_s)
 
 
 def free_port() -> int:

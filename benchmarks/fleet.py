@@ -30,6 +30,7 @@ DEVICES = int(os.environ.get("EDGE_SCANNER_FLEET_DEVICES", "2000"))
 EVENTS = 3  # a device and round
 HUBS = (1, 2, 4)
 ROUNDS = 2
+SLICE_S = 10  # by which the storm is shown
 WINDOW_S = 0.1  # in which attempts are counted as coming at once
 
 
@@ -137,6 +138,7 @@ def _storm(field: Field, crowd: Crowd) -> Iterator[Measurement]:
     found = crowd.heard()
     back = sorted(at - up_s for each in found for at in each["back"])
     attempts = sorted(at for each in found for at in each["attempts"])
+    since = [at - up_s for at in attempts]
     peak = max(_within(attempts, number) for number in range(len(attempts)))
     yield Measurement("fleet.storm_back_half", back[len(back) // 2], "s")
     yield Measurement("fleet.storm_back_95_percent", back[len(back) * 95 // 100], "s")
@@ -148,9 +150,11 @@ def _storm(field: Field, crowd: Crowd) -> Iterator[Measurement]:
         "all at once, as without jitter",
         peak / DEVICES,
     )
-    for second in range(min(10, int(back[-1]) + 1)):
-        returned = sum(second <= at < second + 1 for at in back)
-        yield Measurement(f"fleet.storm_back_in_second_{second}", float(returned), "devices")
+    yield Measurement("fleet.storm_attempts", len(attempts) / DEVICES, "a device")
+    for end in range(SLICE_S, int(back[-1]) + SLICE_S + 1, SLICE_S):
+        tried, returned = (sum(end - SLICE_S <= at < end for at in each) for each in (since, back))
+        yield Measurement(f"fleet.storm_tried_by_{end}_s", float(tried), "attempts")
+        yield Measurement(f"fleet.storm_back_by_{end}_s", float(returned), "devices")
 
 
 def _within(attempts: list[float], first: int) -> int:

@@ -1,42 +1,29 @@
-"""Sync against its parts: a bare publisher, bytes on the wire, a snapshot against bare inserts of the same rows."""
+"""Sync against its parts: a bare publisher, bytes on the wire, and snapshots (``benchmarks.snapshot``)."""
 
 from __future__ import annotations
 
-import json
-import os
 import selectors
 import socket
-import sqlite3
 import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from benchmarks.field import BIN, Field, Program, free_port, scratch, until
+from benchmarks import snapshot
+from benchmarks.device import append, ident, now, redemption, start_sync, store_of
+from benchmarks.field import Field, free_port, scratch, until
 from benchmarks.measurement import Measurement
-from edge.anchors import Anchors
-from edge.entitlement import Entitlement, OrderStatus
-from edge.instant import Instant
 from edge.store import orders, outbox
-from edge.store.opening import open_store
-from edge.store.store import Store, connect
-from edge.token.claims import Kind
-from edge.token.document import sign_document
-from edge.token.purpose import Purpose
-from edge.uuid7 import uuid7
-from sync.downlink import REFRESH_S, Downlink
-from sync.feed import PAGE_ROWS, Snapshot, page_payload, row_of
-from sync.protocol.bodies import RedeemedBody
+from edge.store.store import Store
+from sync.downlink import REFRESH_S
 from sync.uplink import PROBE_S, events_of
 
 EVENTS, ROUNDS = 1_000, 7
-SNAPSHOT_ROWS = 50_000
 IDLE_S, KEEPALIVE_S, SHIPPED_KEEPALIVE_S, DAY_S = 16.0, 5, 30, 86_400
 DEVICE, BARE = "kiosk-1", "bare"
 
@@ -53,17 +40,16 @@ def measure() -> Iterator[Measurement]:
             yield from _bytes(field)
         finally:
             field.close()
-    with tempfile.TemporaryDirectory(dir=scratch(), prefix="sync-bench-") as name:
-        yield from _snapshot(Path(name))
+    yield from snapshot.measure()
 
 
 # Events settled
 
 
 def _settled(field: Field) -> Iterator[Measurement]:
-    store = _store(field.folder / DEVICE)
-    _append(store, 1)
-    sync = _sync(field, field.profile(DEVICE))
+    store = store_of(field, DEVICE)
+    append(store, 1)
+    sync = start_sync(field, DEVICE, field.profile(DEVICE))
     bare = _bare_client(field)
     ours: list[float] = []
     theirs: list[float] = []
@@ -81,7 +67,7 @@ def _settled(field: Field) -> Iterator[Measurement]:
 
 def _settle(store: Store) -> float:
     """Seconds from the commit of the events until the platform has acknowledged the last."""
-    _append(store, EVENTS)
+    append(store, EVENTS)
     began = time.perf_counter()
     until(lambda: _last_settled(store))
     return time.perf_counter() - began
@@ -102,7 +88,7 @@ def _last_settled(store: Store) -> bool:
 
 def _publish(client: mqtt.Client) -> float:
     """Seconds for as many publishes of one event each, until the broker has acknowledged the last."""
-    row = outbox.OutboxRow(epoch="", seq=1, id=_ident(), type="redeemed", body=_body(), at=_now())
+    row = outbox.OutboxRow(epoch="", seq=1, id=ident(), type="redeemed", body=redemption(), at=now())
     ((_, event),) = events_of([row], after_seq=0, until_bytes=1)
     began = time.perf_counter()
     sent = [client.publish(f"v1/main/{BARE}/up/tel", event, qos=1) for _ in range(EVENTS)]
@@ -170,11 +156,11 @@ class Relay:
 
 
 def _bytes(field: Field) -> Iterator[Measurement]:
-    store = _store(field.folder / DEVICE)
+    store = store_of(field, DEVICE)
     relay = Relay(field.site.port)
     profile = field.profile(DEVICE, port=relay.port)
     profile.write_text(profile.read_text().replace("[mqtt]\n", f"[mqtt]\nkeepalive_s = {KEEPALIVE_S}\n"))
-    sync = _sync(field, profile)
+    sync = start_sync(field, DEVICE, profile)
     try:
         until(lambda: orders.feed_state(store).revision > 0)
         _quiet(relay)
@@ -190,7 +176,7 @@ def _bytes(field: Field) -> Iterator[Measurement]:
 
 def _cost_of_one(store: Store, relay: Relay) -> tuple[int, int]:
     up, down = relay.up, relay.down
-    _append(store, 1)
+    append(store, 1)
     until(lambda: outbox.backlog(store).pending == 0)
     _quiet(relay)
     return relay.up - up, relay.down - down
@@ -215,115 +201,3 @@ def _quiet(relay: Relay) -> None:
     while seen != relay.total:
         seen = relay.total
         time.sleep(0.15)
-
-
-# Snapshot
-
-
-def _snapshot(folder: Path) -> Iterator[Measurement]:
-    """Pages as they come off the wire, verified, read and applied, against the inserts alone, page by page in turn."""
-    field = Field(folder, {DEVICE: "shop-1"})  # for its keys; nothing is started
-    store, bare = _store(folder / DEVICE), connect(folder / "bare.db")
-    (ddl,) = store.connection().execute("SELECT sql FROM sqlite_master WHERE name = 'entitlement'").fetchone()
-    bare.execute(ddl)
-    roots = field.keys.roots()
-    anchors = Anchors(store, roots)
-    downlink = Downlink(store, roots, anchors, device=DEVICE, site="shop-1", vouch=lambda _: None)
-    downlink.trust_list((folder / "trust-list.cose").read_bytes(), _now())
-    ours: list[float] = []
-    theirs: list[float] = []
-    for number, (raw, rows) in enumerate(_pages(field)):
-        began = time.perf_counter()
-        downlink.orders_page(raw, _now(), 0.0)
-        middle = time.perf_counter()
-        if number:
-            ours.append(middle - began)
-        stored = _stored(store, rows)
-        began = time.perf_counter()
-        _insert(bare, stored)
-        if number:  # the first page also makes the files
-            theirs.append(time.perf_counter() - began)
-    held = orders.count(store)
-    assert held == bare.execute("SELECT count(*) FROM entitlement").fetchone()[0] == SNAPSHOT_ROWS, held
-    value, peer = PAGE_ROWS / statistics.median(ours), PAGE_ROWS / statistics.median(theirs)
-    yield Measurement("sync.snapshot_rows", value, "rows/s", "bare executemany of the same rows", value / peer)
-    store.close()
-    bare.close()
-
-
-def _pages(field: Field) -> Iterator[tuple[bytes, list[Entitlement]]]:
-    signer = field.keys.signer(Purpose.ORDER_FEED)
-    model = Entitlement(
-        cti=bytes(16), order_id="A-1042", kind=Kind.WRITE_OFF, home_site="shop-1", home_device=None,
-        status=OrderStatus.READY, quantity=1, amount_minor=1250, currency="EUR", subject="subject-0042",
-        campaign="spring",
-    )  # fmt: skip
-    for number in range(SNAPSHOT_ROWS // PAGE_ROWS):
-        first = number * PAGE_ROWS
-        rows = [replace(model, cti=_spread(place)) for place in range(first, first + PAGE_ROWS)]
-        page = Snapshot(
-            site="shop-1", issued_at_s=_now().unix_s, revision=7, page=number,
-            last=first + PAGE_ROWS == SNAPSHOT_ROWS, rows=tuple(map(row_of, rows)),
-        )  # fmt: skip
-        yield sign_document(page_payload(page), Purpose.ORDER_FEED, signer), rows
-
-
-def _stored(store: Store, rows: list[Entitlement]) -> list[tuple[object, ...]]:
-    """The very rows that the page became."""
-    ctis = (rows[0].cti, rows[-1].cti)
-    found = store.connection().execute("SELECT * FROM entitlement WHERE cti BETWEEN ? AND ? ORDER BY cti", ctis)
-    return found.fetchall()
-
-
-def _insert(bare: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
-    bare.execute("BEGIN IMMEDIATE")
-    bare.executemany(f"INSERT INTO entitlement VALUES ({', '.join('?' * len(rows[0]))})", rows)
-    bare.execute("COMMIT")
-
-
-def _spread(number: int) -> bytes:
-    """Identities as they come in a snapshot: ever greater, evenly spread."""
-    return (number * (2**128 // SNAPSHOT_ROWS)).to_bytes(16, "big")
-
-
-# Parts
-
-
-def _store(folder: Path) -> Store:
-    opened = open_store(folder, device_id=DEVICE, now_s=_now().unix_s, random_bytes=os.urandom)
-    assert opened.store is not None, opened.detail
-    return opened.store
-
-
-def _sync(field: Field, profile: Path) -> Program:
-    log = field.folder / "sync.log"
-    log.unlink(missing_ok=True)
-    sync = Program(
-        [str(BIN / "edge-sync"), "run", "--profile", str(profile), "--data", str(field.folder / DEVICE)], log
-    )
-    sync.start()
-    until(lambda: '"connected"' in sync.said)
-    return sync
-
-
-def _append(store: Store, count: int) -> None:
-    with store.transaction() as connection:
-        for _ in range(count):
-            outbox.append(connection, type="redeemed", body=_body(), now=_now(), id=_ident())
-
-
-def _body() -> dict[str, object]:
-    whole = RedeemedBody(
-        cti=os.urandom(16).hex(), order="A-1042", kind="write_off", use=1, units=1, amount_minor=1250, currency="EUR",
-        verdict="accepted", kid="6b657931",
-    )  # fmt: skip
-    body: dict[str, object] = json.loads(whole.model_dump_json())
-    return body
-
-
-def _now() -> Instant:
-    return Instant(unix_s=int(time.time()))
-
-
-def _ident() -> str:
-    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))

@@ -253,6 +253,7 @@ class Agent:
                 self._count(outcome.reason, outcome.detail)
             case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
                 self._log.info(outcome)
+                self._uplink.committed()  # this process's own commit: what a review did is to be told
             case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:
                 pass
 

@@ -22,6 +22,8 @@ class Ask(StrEnum):
     WITHDRAW = "withdraw"  # {key, rev} -> {}
     ORDERS = "orders"  # {site, order, after} -> {orders: [...], next}
     EXCEPTIONS = "exceptions"  # {dev} -> {exceptions: [...]}
+    REVIEWS = "reviews"  # {dev, id, every, after} -> {reviews: [...], next}
+    REVIEW = "review"  # {decision} -> {}
     ENROL = "enrol"  # {code} -> {}
     ENROLMENTS = "enrolments"  # {} -> {enrolments: [...], traces: [...]}
     CANCEL = "cancel"  # {id} -> {}

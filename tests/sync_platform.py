@@ -52,7 +52,13 @@ class Keys:
 
     def trust_list(self, version: int) -> bytes:
         now_s = int(time.time())
-        keys = tuple(self._trusted(purpose) for purpose in LISTED)
+        keys = tuple(self._trusted(purpose) for purpose in LISTED) + tuple(
+            TrustedKey(
+                key=key, purposes=frozenset({Purpose.REVIEW}), issuers=frozenset({name}),
+                not_before_s=self.fleet.not_before_s, expires_at_s=self.fleet.expires_at_s,
+            )
+            for name, key in self.folder.reviewers().items()
+        )  # fmt: skip
         trust = TrustList(version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys)
         return sign_trust_list(trust, self.folder.signer(ROOT), self.roots())
 

@@ -21,6 +21,13 @@ _SELECT = (
     " r.opened_s, r.state, r.decided_s, r.decided_by, r.reason FROM review r JOIN ledger l ON l.id = r.ledger_id"
 )
 
+# By the use that the event names: the event may have been sent again under another number than the ledger's.
+_TOLD_BY = """
+    SELECT l.id, l.operator FROM outbox o JOIN epoch e ON e.no = o.epoch_no
+    JOIN ledger l ON l.cti = ?3 AND l.use_no = o.body ->> '$.use'
+    WHERE e.epoch = ?1 AND o.seq = ?2 AND o.type = 'redeemed' AND o.body ->> '$.cti' = lower(hex(?3))
+"""
+
 
 class ReviewState(StrEnum):
     """Where a review stands. ``void``: the redemption was taken back before anybody decided."""
@@ -121,11 +128,7 @@ def conclude_for_platform(
     The caller has verified the platform's signature (law 4). Raises StoreUnavailableError.
     """
     with store.transaction() as connection:
-        row = connection.execute(
-            "SELECT l.id, l.operator FROM ledger l JOIN epoch e ON e.no = l.epoch_no"
-            " WHERE e.epoch = ? AND l.seq = ? AND l.cti = ?",
-            (epoch, seq, cti),
-        ).fetchone()
+        row = connection.execute(_TOLD_BY, (epoch, seq, cti)).fetchone()
         if row is None:
             return Reviewed.NOT_FOUND
         if row[1] == by:

@@ -16,6 +16,7 @@ class Purpose(StrEnum):
     CONFIGURATION = "configuration"
     ENROLMENT = "enrolment"
     OPERATORS = "operators"  # who may sign in at devices, and the hashes of their PINs
+    REVIEW = "review"  # a person's decision about a redemption; the trust list says whose key it is
     CLAIM = "claim"  # an answer to a claim: leave for one device to honour one entitlement now
 
     @property

@@ -109,8 +109,9 @@ def _entry(trusted: TrustedKey) -> cbor.Item:
     }
     if trusted.audiences is not None:
         entry[_AUDIENCES] = sorted(trusted.audiences)
-    if purpose is Purpose.TOKEN:
+    if trusted.issuers:
         entry[_ISSUERS] = sorted(trusted.issuers)
+    if purpose is Purpose.TOKEN:
         entry[_KINDS] = sorted(trusted.kinds)
         if trusted.largest_amount_minor is not None:
             entry[_LARGEST] = trusted.largest_amount_minor

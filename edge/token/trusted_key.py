@@ -19,7 +19,7 @@ class TrustedKey:
     purposes: frozenset[Purpose]
     not_before_s: int  # Unix seconds, inclusive
     expires_at_s: int  # Unix seconds, exclusive
-    issuers: frozenset[str] = frozenset()  # the iss it may write
+    issuers: frozenset[str] = frozenset()  # the iss it may write; of a review key: the person whose it is
     audiences: frozenset[str] | None = None  # the aud it may write, the sites whose claims it may answer; None: any
     kinds: frozenset[Kind] = frozenset()
     largest_amount_minor: int | None = None  # None: no bound

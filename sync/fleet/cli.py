@@ -20,6 +20,7 @@ COMMANDS = {
     "revoke": "sync.fleet.revoke:revoke",
     "recover": "sync.fleet.revoke:recover",
     "orders": "sync.fleet.look:orders",
+    "reviews": "sync.fleet.reviews:reviews",
     "exceptions": "sync.fleet.look:exceptions",
     "conformance": "sync.protocol.conformance:conformance",
 }

@@ -3,6 +3,7 @@
 ``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
 ``configuration.pem``, ``enrolment.pem``, ``claim.pem`` (answers to claims) and ``operators.pem`` what their names say;
 ``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
+``reviewers/NAME.pem`` is the key of a person who decides on redemptions: hand it over, and leave ``NAME.pub`` here;
 ``fleet.json`` holds the issuer's name, the keys' window and the version of the last trust list.
 """
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.token.fields import TIME_END
-from edge.token.keys import PrivateKey, Signer, UnfitKeyError, signer
+from edge.token.keys import PrivateKey, PublicKey, Signer, UnfitKeyError, public_key, signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 
@@ -30,6 +31,7 @@ LISTED = (
 )  # fmt: skip
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"
+REVIEWERS = "reviewers"
 _FLEET_FILE = "fleet.json"
 
 
@@ -68,17 +70,38 @@ class KeyFolder:
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
-        path = self._folder / f"{name}.pem"
-        try:
-            return signer(serialization.load_pem_private_key(path.read_bytes(), password=None))
-        except OSError as error:
-            raise KeyFolderError(f"cannot read {path}: {error.strerror}. Restore the key from your backup.") from None
-        except (ValueError, TypeError, UnfitKeyError) as error:
-            raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
+        return load_signer(self._folder / f"{name}.pem")
 
     def roots(self) -> Roots:
         """Return the roots, as devices know them."""
         return Roots(1, (self.signer(ROOT).public,))
+
+    def reviewers(self) -> dict[str, PublicKey]:
+        """Return the public keys of those who decide on redemptions, by name."""
+        found = {}
+        for path in sorted((self._folder / REVIEWERS).glob("*.pub")):
+            try:
+                found[path.stem] = public_key(serialization.load_pem_public_key(path.read_bytes()))
+            except (OSError, ValueError, TypeError, UnfitKeyError) as error:
+                raise KeyFolderError(f"{path} is not a usable public key ({error}): make it anew.") from None
+        return found
+
+    def add_reviewer(self, name: str) -> Path:
+        """Make a key for the person ``name`` and return its file. Never overwrites one."""
+        folder = self._folder / REVIEWERS
+        path = folder / f"{name}.pem"
+        if path.with_suffix(".pub").exists():
+            raise KeyFolderError(f"{name} has a key already. To take it back, remove {path.with_suffix('.pub')}.")
+        private = Ed25519PrivateKey.generate()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            replace_file(path, _pem(private), mode=0o600)
+            public = private.public_key().public_bytes(serialization.Encoding.PEM, form)
+            replace_file(path.with_suffix(".pub"), public, mode=0o644)
+        except OSError as error:
+            raise KeyFolderError(f"cannot write {path}: {error.strerror}.") from None
+        return path
 
     def group_key(self) -> bytes:
         """Return the secret behind dynamic codes."""
@@ -87,6 +110,16 @@ class KeyFolder:
             return bytes.fromhex(path.read_text(encoding="ascii").strip())
         except (OSError, ValueError) as error:
             raise KeyFolderError(f"cannot read {path} ({error}). Restore it from your backup.") from None
+
+
+def load_signer(path: Path) -> Signer:
+    """Read a private key. Raises KeyFolderError."""
+    try:
+        return signer(serialization.load_pem_private_key(path.read_bytes(), password=None))
+    except OSError as error:
+        raise KeyFolderError(f"cannot read {path}: {error.strerror}. Restore the key from your backup.") from None
+    except (ValueError, TypeError, UnfitKeyError) as error:
+        raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
 
 
 def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> KeyFolder:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sync.fleet import key_folder
-from sync.fleet.key_folder import ROOTS_FILE, Fleet, KeyFolderError
+from sync.fleet.key_folder import ROOTS_FILE, Fleet, KeyFolder, KeyFolderError
 from sync.fleet.options import json_option, tell
 
 _DAY_S = 86_400
@@ -52,5 +52,37 @@ def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int, as_json: b
     tell(
         {"keys": str(folder), "issuer": issuer, "expires": fleet.expires_at_s, "roots": str(folder / ROOTS_FILE)},
         f"Keys are in {folder}. Next: edge-fleet trust-list build --keys {folder} -o trust-list.cbor",
+        as_json=as_json,
+    )
+
+
+def _as_person(_: click.Context, __: click.Parameter, value: str) -> str:
+    """As operators are called, so that nobody decides on what they scanned; and a file's name."""
+    if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= 40 or set("/\\") & set(value):
+        raise click.BadParameter("a name of 1 to 40 bytes without slashes is needed, as in the operator list")
+    if value.startswith("."):
+        raise click.BadParameter("a name does not begin with a dot")
+    return value
+
+
+@keys.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("name", metavar="NAME", callback=_as_person)
+@json_option
+def reviewer(folder: Path, name: str, as_json: bool) -> None:
+    """Make a key for NAME, who decides as a second person on redemptions (edge-fleet reviews).
+
+    Give people the names that they have as operators: nobody decides on what they scanned. The key counts once a new
+    trust list is out. To take the right back, remove NAME.pub and build the list again.
+
+    Example: edge-fleet keys reviewer ./fleet-keys zoe
+    """
+    try:
+        path = KeyFolder(folder).add_reviewer(name)
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    tell(
+        {"key": str(path), "name": name},
+        f"Hand {path} to {name} alone, then: edge-fleet trust-list build --keys {folder} -o FILE",
         as_json=as_json,
     )

@@ -83,7 +83,10 @@ def build(
             version=fleet.trust_list_version,
             issued_at_s=issued_at_s,
             expires_at_s=issued_at_s + valid_days * _DAY_S,
-            keys=tuple(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
+            keys=(
+                *(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
+                *(_reviewer(key, name, fleet) for name, key in folder.reviewers().items()),
+            ),
         )
         roots = folder.roots()
         signed = _signed(trust, folder.signer(ROOT), roots)
@@ -112,6 +115,11 @@ def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     if isinstance(opened, DocumentRefusal):
         raise click.ClickException(f"no device would take this list ({opened}). Nothing was written.")
     return signed
+
+
+def _reviewer(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:
+    """The key of a person who decides on redemptions, and whose it is."""
+    return replace(_trusted(key, Purpose.REVIEW, fleet, {}), issuers=frozenset({name}))
 
 
 def _trusted(key: PublicKey, purpose: Purpose, fleet: Fleet, scope: dict[str, Any]) -> TrustedKey:

@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 from edge.token.claims import Kind
 from sync import wire
+from sync.hub import reviews
 from sync.hub.store import Connection
 from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
@@ -58,6 +59,8 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
             refused += reason is not None
             if effect is not None:
                 also_tell |= _apply(connection, batch, event, effect, now_s)
+            if reason is None:
+                reviews.note(connection, batch, event)
         elif event.type == wire.WITHHELD or _is_same(connection, batch, event):
             repeated += 1
         else:

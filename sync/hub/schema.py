@@ -58,6 +58,33 @@ CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come befor
   seq INTEGER NOT NULL,
   PRIMARY KEY (cti, dev, use_no)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS review (          -- honoured, and waits for a second person; what the platform's decided
+  no INTEGER PRIMARY KEY AUTOINCREMENT,
+  dev TEXT NOT NULL,
+  cti BLOB NOT NULL,
+  use_no INTEGER NOT NULL,
+  epoch TEXT NOT NULL,                       -- of the event that told the redemption
+  seq INTEGER NOT NULL,
+  approve INTEGER,                           -- null: nobody at the platform has decided
+  decided_by TEXT,
+  reason TEXT,
+  decided_s INTEGER,
+  raw BLOB,                                  -- the decision as its maker signed it
+  arrived INTEGER NOT NULL DEFAULT 0,        -- 1: the device has said that it is decided
+  UNIQUE (dev, epoch, seq)
+) STRICT;
+CREATE INDEX IF NOT EXISTS review_of ON review (dev, cti, use_no);
+CREATE INDEX IF NOT EXISTS review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
+CREATE TABLE IF NOT EXISTS reviewed (        -- what a device said of a review; it may come before what it names
+  dev TEXT NOT NULL,
+  cti BLOB NOT NULL,
+  use_no INTEGER NOT NULL,
+  state TEXT NOT NULL,                       -- approved | rejected | void
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  PRIMARY KEY (dev, cti, use_no)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerned
   no INTEGER PRIMARY KEY AUTOINCREMENT,
   dev TEXT NOT NULL,

@@ -21,6 +21,7 @@ from sync.hub.config import HubAuthority, HubConfig
 from sync.hub.incoming import Incoming, concerning, read
 from sync.hub.office import Office
 from sync.hub.published import Published
+from sync.hub.review_pages import ReviewPages
 from sync.hub.store import HubStore
 from sync.lease_wire import Lease, decode_lease_request
 from sync.session import Link, Session
@@ -64,6 +65,7 @@ class Hub:
         self._claim_signer = claim_signer
         self._authorities = {authority.id: authority for authority in config.authority}
         self._site_of = {device.id: device.site for device in config.device}
+        self._reviews = ReviewPages(feed_signer, site_of=self._site, now_s=self._now_s)
         self._connection = 0
         self._link: Link | None = None
         self._outgoing: list[Outgoing] = []
@@ -93,6 +95,7 @@ class Hub:
             if self._lead():
                 self._publish_files()
                 self._push_orders()
+                self._say_reviews(self._reviews.due(self._store, self._monotonic()))
             if self._office is not None:
                 self._office.serve(self._session)
         else:
@@ -116,6 +119,7 @@ class Hub:
     def _begin(self) -> None:
         self._connection = self._session.connections
         self._published.forget()
+        self._reviews.forget()
         self._files_due_s = 0.0
         if self._office is not None:
             self._office.forget()
@@ -193,6 +197,7 @@ class Hub:
                     return
                 for page in orders.pages_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us()):
                     self._queue(dev, Down.ORDERS, self._signed(page))
+                self._say_reviews(self._reviews.asked(connection, dev))
             case ClaimRequest():
                 self._claim(connection, request, site)
             case _:
@@ -274,6 +279,10 @@ class Hub:
         if beat and not pages:
             page = orders.delta_page(connection, site, head, self._now_s())
             self._queue(site_group(site), Down.ORDERS, self._signed(page))
+
+    def _say_reviews(self, pages: list[tuple[str, bytes]]) -> None:
+        for dev, payload in pages:
+            self._queue(dev, Down.ORDERS, payload)
 
     def _signed(self, page: Snapshot | Delta) -> bytes:
         return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)

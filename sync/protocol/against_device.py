@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from sync import wire
+from sync.protocol.bodies import BODIES
 from sync.protocol.line import Finding, Line
 from sync.session import Arrival
 from sync.topics import Down, Topic, Up
@@ -30,8 +33,8 @@ class DeviceCheck:
     def findings(self) -> Iterator[Finding]:
         """Every check in turn. Raises LineError when the broker is gone."""
         for check in (
-            self._present, self._resend, self._events, self._order, self._unacknowledged, self._junk, self._settled,
-            self._rewound, self._asks, self._unsigned,
+            self._present, self._resend, self._events, self._bodies, self._order, self._unacknowledged, self._junk,
+            self._settled, self._rewound, self._asks, self._unsigned,
         ):  # fmt: skip
             title = " ".join((check.__doc__ or "").split()).rstrip(".")
             yield Finding(title, check())
@@ -54,6 +57,18 @@ class DeviceCheck:
         """Tells what happened (scan something, or redeem a test voucher, now)."""
         self._batch = self._asked_again(lambda batch: batch if batch.events else None, self.first_s)
         return "" if self._batch else "it had nothing to tell"
+
+    def _bodies(self) -> str:
+        """Says in its events what the bodies of their types hold."""
+        for event in self._batch.events if self._batch else ():
+            try:
+                BODIES[event.type].model_validate(event.body)
+            except KeyError:
+                continue  # a type of its own: the hub keeps it
+            except ValidationError as error:
+                wrong = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False))
+                return f"event {event.seq}, {event.type}: {wrong}"
+        return ""
 
     def _order(self) -> str:
         """Sends events in the order of their numbers, without a gap, after what is settled."""

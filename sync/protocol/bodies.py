@@ -69,6 +69,34 @@ class OperatorBody(_Body):
     detail: Text = ""
 
 
+class ReviewBody(_Body):
+    """A redemption that waited for a second person does so no more. ``void``: it was taken back before."""
+
+    cti: Cti
+    order: Text
+    use: Seq
+    state: Literal["approved", "rejected", "void"]
+    reason: Text
+    operator: Text | None = None  # who decided; ``platform:NAME`` for a person at the platform
+
+
+class ExceptionBody(_Body):
+    """A case was raised by a person, or settled by one."""
+
+    case: Seq
+    kind: Literal[
+        "system_fault", "data_error", "business_rule", "dispute", "door_not_opened", "door_left_open", "sensor_fault",
+        "platform_conflict", "upload_refused",
+    ]  # fmt: skip
+    cti: Cti | None = None
+    order: Text | None = None
+    state: Literal["raised", "settled"]
+    cause: str
+    settlement: Literal["fixed", "accepted", "collected", "not_collected", "reversed", "retried"] | None = None
+    note: str | None = None
+    operator: Text
+
+
 class WithheldBody(_Body):
     """The number of an event that cannot be sent, or that was refused before. It has no effect."""
 
@@ -81,5 +109,7 @@ BODIES: dict[str, type[_Body]] = {
     "reversed": ReversedBody,
     "pickup": PickupBody,
     "operator": OperatorBody,
+    "review": ReviewBody,
+    "exception": ExceptionBody,
     "withheld": WithheldBody,
 }

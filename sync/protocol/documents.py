@@ -111,7 +111,51 @@ DELTA: Final = _map(
         "12": _described(_octets(32), "XOR of the SHA-256 of all rows of the feed at its head, each as CBOR"),
     },
 )
-ORDERS: Final[Schema] = {"oneOf": [SNAPSHOT, DELTA]}
+_DECIDED_FIELDS: Final[list[Schema]] = [
+    _described(_TEXT, "device"),
+    _described(_TEXT, "epoch of the event that told the redemption"),
+    _described(_REVISION, "its seq"),
+    _described(_octets(16), "cti"),
+    _described({"type": "boolean"}, "true: approved; false: rejected, to be taken back"),
+    _described({"type": "string", "minLength": 1, "maxLength": 400}, "who decided, a name as operators have"),
+    _described({"type": "string", "maxLength": 400}, "reason, in words"),
+]
+REVIEWS: Final = _map(
+    "ReviewPage",
+    "What people at the platform decided on redemptions that wait for a second person (docs/redemption.md). It is said"
+    " again until the device's `review` event is here. A device takes each decision once, and never from who scanned.",
+    {
+        "1": {"const": 3, "description": "decisions"},
+        "2": _described(_TEXT, "site"),
+        "3": _described(_SECONDS, "issued at, Unix seconds"),
+        "4": {
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": _DECIDED_FIELDS,
+                "additionalItems": False,
+                "minItems": len(_DECIDED_FIELDS),
+            },
+            "description": "rows: decisions",
+        },
+    },
+)
+ORDERS: Final[Schema] = {"oneOf": [SNAPSHOT, DELTA, REVIEWS]}
+DECISION: Final = _map(
+    "Decision",
+    "A person's decision on a redemption, signed for the purpose `review` with that person's own key, whose name the"
+    " trust list gives; it travels as base64 in `args.decision` of a FleetRequest `review`.",
+    {
+        "1": _described(_TEXT, "tenant"),
+        "2": _described(_TEXT, "device"),
+        "3": _described(_TEXT, "epoch of the event that told the redemption"),
+        "4": _described(_REVISION, "its seq"),
+        "5": _described(_octets(16), "cti"),
+        "6": {"type": "boolean", "description": "true: approved; false: rejected, with a reason"},
+        "7": {"type": "string", "maxLength": 400, "description": "reason"},
+        "8": _described(_SECONDS, "issued at"),
+    },
+)
 TRUST_LIST: Final = _map(
     "TrustList",
     "The keys that a device trusts, signed by a root. The layout of a key is in docs/token.md.",

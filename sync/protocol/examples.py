@@ -34,8 +34,10 @@ from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, r
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse
 from sync.lease_wire import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 from sync.protocol import documents
-from sync.protocol.bodies import PickupBody, RedeemedBody, ReversedBody, WithheldBody
+from sync.protocol.bodies import ExceptionBody, PickupBody, RedeemedBody, ReversedBody, ReviewBody, WithheldBody
 from sync.protocol.messages import Form
+from sync.review_decision import Decision, sign_decision
+from sync.review_page import Decided, ReviewPage, review_payload
 
 DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
 NOW_S: Final = 1_800_000_000
@@ -44,6 +46,7 @@ CTI: Final = "00112233445566778899aabbccddeeff"
 _ID: Final = "018e8f3a-1c2d-7e4f-9a0b-{:012x}"
 _KEYS: Final = (
     Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.CLAIM, Purpose.TOKEN, Purpose.OPERATORS,
+    Purpose.REVIEW,
 )  # fmt: skip
 _PIN_HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$ZXhhbXBsZSBzYWx0IDE2Qg$bm90IGEgcmVhbCBoYXNoLCBhbiBleGFtcGxlIG9ubHk"
 
@@ -79,10 +82,13 @@ def examples() -> dict[str, list[Example]]:
 
 
 def _trusted(purpose: Purpose) -> TrustedKey:
-    token = {"issuers": frozenset({"shop.example"}), "kinds": frozenset({Kind.WRITE_OFF, Kind.PICKUP})}
+    said = {
+        Purpose.TOKEN: {"issuers": frozenset({"shop.example"}), "kinds": frozenset({Kind.WRITE_OFF, Kind.PICKUP})},
+        Purpose.REVIEW: {"issuers": frozenset({"zoe"})},
+    }
     return TrustedKey(
         key=key(purpose).public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1,
-        **(token if purpose is Purpose.TOKEN else {}),  # type: ignore[arg-type]  # a mixed dict of keywords
+        **said.get(purpose, {}),  # type: ignore[arg-type]  # a mixed dict of keywords
     )  # fmt: skip
 
 
@@ -112,6 +118,13 @@ def _up() -> dict[str, list[Example]]:
     back = ReversedBody(cti=CTI, order="A-1042", use=1, reason="cashier_error", operator="17")
     door = PickupBody(cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail="")
     withheld = WithheldBody(reason=wire.REFUSED_BEFORE)
+    waits = honoured.model_copy(update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"})
+    review = ReviewBody(cti=CTI, order="A-1042", use=2, state="rejected", reason="stolen card", operator="platform:zoe")
+    back_again = ReversedBody(cti=CTI, order="A-1042", use=2, reason="stolen card", operator="platform:zoe")
+    case = ExceptionBody(
+        case=7, kind="dispute", cti=CTI, order="A-1042", state="settled", cause="the compartment was empty",
+        settlement="accepted", note="refunded in cash", operator="sue",
+    )  # fmt: skip
     return {
         "EventBatch": [
             _batch("Where are you? (after connecting, and when idle for long)", 41),
@@ -123,6 +136,14 @@ def _up() -> dict[str, list[Example]]:
                 _event(43, "reversed", back),
                 _event(44, "pickup", door),
                 _event(45, "withheld", withheld),
+            ),
+            _batch(
+                "One that waits for a second person, what the platform decided on it, and a case that was settled",
+                45,
+                _event(46, "redeemed", waits),
+                _event(47, "review", review),
+                _event(48, "reversed", back_again),
+                _event(49, "exception", case),
             ),
         ],
         "OrdersRequest": [
@@ -256,8 +277,9 @@ def _signed() -> dict[str, list[Example]]:
                 ("A delta", delta),
                 ("A delta that says: nothing is new, as of now", calm),
             )
-        ],
-        "TrustList": [Example("Six keys", sign_trust_list(trust(), key(Purpose.ROOT), roots()))],
+        ]
+        + [_decided()],
+        "TrustList": [Example("Seven keys", sign_trust_list(trust(), key(Purpose.ROOT), roots()))],
         "OperatorList": [Example("One person", sign_operator_list(staff, key(Purpose.OPERATORS)))],
         "StatusLists": [
             Example(
@@ -268,9 +290,26 @@ def _signed() -> dict[str, list[Example]]:
     }
 
 
+def _decided() -> Example:
+    row = Decided(
+        device=DEV, epoch=EPOCH, seq=46, cti=bytes.fromhex(CTI), approve=False, by="zoe", reason="stolen card"
+    )
+    page = ReviewPage(site=SITE, issued_at_s=NOW_S, rows=(row,))
+    signed = sign_document(review_payload(page), Purpose.ORDER_FEED, key(Purpose.ORDER_FEED))
+    return Example("What a person at the platform decided", signed)
+
+
 def _ops() -> dict[str, list[Example]]:
+    decision = Decision(
+        tenant="main", device=DEV, epoch=EPOCH, seq=46, cti=bytes.fromhex(CTI), approve=False, reason="stolen card",
+        issued_at_s=NOW_S,
+    )  # fmt: skip
+    signed = b64encode(sign_decision(decision, key(Purpose.REVIEW))).decode()
     return {
-        "FleetRequest": [_said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES))],
+        "FleetRequest": [
+            _said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES)),
+            _said("Zoe rejects", FleetRequest(id=_ID.format(7), ask=Ask.REVIEW, args={"decision": signed})),
+        ],
         "FleetResponse": [
             _said("So", FleetResponse(id=_ID.format(5), ok=True, result={"devices": [], "next": None})),
             _said("No", FleetResponse(id=_ID.format(6), ok=False, error="no such device")),

@@ -80,7 +80,7 @@ FLEET_REQUEST: Final = _told(fleet_wire.FleetRequest)
 FLEET_RESPONSE: Final = _told(fleet_wire.FleetResponse)
 ORDERS: Final = Message(
     name="OrdersPage",
-    words="A page of a snapshot of the site's order feed, or a delta of it.",
+    words="A page of a snapshot of the site's order feed, or a delta of it, or what people decided in reviews.",
     schema={"$ref": SCHEMAS_AT + "OrdersPage"},
     form=Form.SIGNED,
 )
@@ -200,6 +200,7 @@ def schemas() -> dict[str, Any]:
     found["Settings"] = documents.SETTINGS
     found["ClaimAnswer"] = documents.CLAIM_ANSWER
     found["Lease"] = documents.LEASE
+    found["Decision"] = documents.DECISION
     found["StatusLists"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "StatusList"}, "maxItems": 64}
     found["SettingsList"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "Settings"}}
     return dict(sorted(json.loads(json.dumps(found)).items()))

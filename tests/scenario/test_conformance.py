@@ -15,6 +15,10 @@ from tests.broker import until
 from tests.sync_platform import BIN, Platform
 
 DEVICES = {"kiosk-1": "shop-1", "probe-1": "shop-1", "probe-2": "shop-1"}
+CTI = "00112233445566778899aabbccddeeff"
+HONOURED = {"cti": CTI, "order": "A-1", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted_pending_review",
+            "kid": "6b657931"}  # fmt: skip
+REVIEWED = {"cti": CTI, "order": "A-1", "use": 1, "state": "approved", "reason": "", "operator": "platform:zoe"}
 QUICK = Backoff(floor_s=0.02, cap_s=0.1)
 
 
@@ -45,22 +49,23 @@ def test_our_hub_keeps_to_the_protocol(platform):
     roots = str(platform.folder / "roots.cbor")
     code, faults, count = check(platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--roots", roots)
     assert faults == {}
-    assert (code, count) == (0, 15)
+    assert (code, count) == (0, 16)
 
 
 @pytest.mark.slow
 def test_our_device_keeps_to_the_protocol(platform):
     device = platform.devices["kiosk-1"]
-    device.redeem()
+    device.redeem(body=HONOURED)
+    device.redeem(type="review", body=REVIEWED)
     platform.hub.stop()
     try:
         with device.sync:
-            device.redeem()
+            device.redeem(body=HONOURED | {"use": 2})
             code, faults, count = check(platform, "device", "kiosk-1", "_hub")
     finally:
         platform.hub.start()
     assert faults == {}
-    assert (code, count) == (0, 10)
+    assert (code, count) == (0, 11)
 
 
 @contextmanager

@@ -81,6 +81,7 @@ def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
     assert {purpose for key in trust.keys for purpose in key.purposes} == set(Purpose) - {
         Purpose.ROOT,
         Purpose.TRUST_LIST,
+            Purpose.REVIEW,  # each person has one, made when it is needed
     }
     assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 8
 
@@ -282,3 +283,21 @@ def test_every_command_shows_an_example(command):
 
 def test_verify_shows_an_example():
     assert "Example: edge-scanner verify" in run(edge_scanner, "verify", "--help").output
+
+
+def test_a_reviewers_key_counts_with_the_next_trust_list_under_the_persons_name(fleet):
+    keys, out = fleet / "keys", fleet / "trust.cbor"
+    run(edge_fleet, "keys", "reviewer", keys, "zoe")
+    assert stat.S_IMODE((keys / "reviewers" / "zoe.pem").stat().st_mode) == 0o600
+    again = run(edge_fleet, "keys", "reviewer", keys, "zoe", exit_code=1)
+    assert "has a key already" in again.output
+    run(edge_fleet, "keys", "reviewer", keys, "../zoe", exit_code=2)
+    (keys / "reviewers" / "zoe.pem").unlink()  # handed over
+    run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", out)
+    roots = read_roots((fleet / "trust.cbor.roots").read_bytes())
+    trust = open_trust_list(out.read_bytes(), roots=roots, now=Instant(unix_s=int(time.time())))
+    assert [sorted(key.issuers) for key in trust.keys if Purpose.REVIEW in key.purposes] == [["zoe"]]
+    (keys / "reviewers" / "zoe.pub").unlink()
+    run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", out)
+    trust = open_trust_list(out.read_bytes(), roots=roots, now=Instant(unix_s=int(time.time())))
+    assert [key for key in trust.keys if Purpose.REVIEW in key.purposes] == []

@@ -23,6 +23,8 @@ from sync.protocol import examples
 from sync.protocol.__main__ import FOLDER, stale
 from sync.protocol.bodies import BODIES
 from sync.protocol.messages import CHANNELS, MODELS, Form, channel_of, messages
+from sync.review_decision import open_decision
+from sync.review_page import is_review_page, read_review_page
 from sync.topics import Down, Up
 from sync.wire import Fault, Malformed
 from tests.protocol import document, faults, validator
@@ -149,7 +151,8 @@ def _read(name: str, example):
             return fleet_wire.decode_fleet_response(example.payload)
         case "OrdersPage":
             opened = open_document(example.payload, Purpose.ORDER_FEED, examples.trust(), now=NOW)
-            return read_page(opened.payload, site=opened.payload[2])
+            read = read_review_page if is_review_page(opened.payload) else read_page
+            return read(opened.payload, site=opened.payload[2])
         case "TrustList":
             found = open_trust_list(example.payload, roots=examples.roots(), now=NOW)
             assert isinstance(found, TrustList)
@@ -176,6 +179,19 @@ def test_the_lease_in_the_example_of_an_answer_is_read():
     opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
     assert isinstance(lease_wire.read_lease(opened.payload), lease_wire.Lease)
     assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+
+
+def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it():
+    asked = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
+    (signed,) = [b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"]
+    decision, by = open_decision(signed, examples.trust(), now=NOW)
+    assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
+    assert list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+
+
+def test_every_event_that_a_device_tells_has_a_worked_example():
+    said = [json.loads(example.payload)["events"] for example in examples.examples()["EventBatch"]]
+    assert {event["type"] for events in said for event in events} >= set(BODIES) - {"operator"}
 
 
 def test_the_signed_answer_in_the_example_of_a_claim_is_read():

@@ -1,0 +1,200 @@
+"""Reviews at the hub: what waits, who may decide, and that a decision is said until its device has said it knows."""
+
+import json
+import os
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.instant import Instant
+from edge.token.document import open_document
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.trust import TrustList
+from edge.token.trusted_key import TrustedKey
+from sync.hub import ingest, reviews
+from sync.hub.review_pages import LOOK_EVERY_S, REPEAT_S, ReviewPages
+from sync.review_decision import Decision, open_decision, sign_decision
+from sync.review_page import read_review_page
+from sync.wire import Batch, Event
+from tests.unit.sync.test_hub_store import NOW_S, opened, postgres  # noqa: F401 - fixtures
+
+CTI = bytes(15) + b"\x09"
+DEV = "kiosk-1"
+FEED, ZOE = (signer(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
+
+
+def listed(key, purpose, *issuers):
+    return TrustedKey(
+        key=key.public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1,
+        issuers=frozenset(issuers),
+    )  # fmt: skip
+
+
+TRUST = TrustList(
+    version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 86_400,
+    keys=(listed(FEED, Purpose.ORDER_FEED), listed(ZOE, Purpose.REVIEW, "zoe")),
+)  # fmt: skip
+
+
+def event(seq, type, **body):
+    whole = {"cti": CTI.hex(), "order": "A-1", "use": 1, **body}
+    return Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type=type, body=whole)
+
+
+def honoured(seq=1, use=1):
+    return event(seq, "redeemed", units=1, verdict=reviews.PENDING, operator="ann", use=use)
+
+
+def said(seq=2, state="approved", use=1):
+    return event(seq, "review", state=state, reason="seen", operator="rob", use=use)
+
+
+def take(store, *events):
+    with store.transaction() as connection:
+        ingest.take(connection, Batch(DEV, "e1", 0, 0, events), NOW_S)
+
+
+def decision(seq=1, **changes):
+    facts = {"tenant": "main", "device": DEV, "epoch": "e1", "seq": seq, "cti": CTI, "approve": True, "reason": "",
+             "issued_at_s": NOW_S}  # fmt: skip
+    return Decision(**{**facts, **changes})
+
+
+def decide(store, by="zoe", **changes):
+    with store.transaction() as connection:
+        reviews.decide(connection, decision(**changes), by=by, raw=b"signed", now_s=NOW_S)
+
+
+def states(store, *, every=True):
+    with store.read() as connection:
+        page = reviews.listed(connection, dev=None, ident=None, every=every, after=0)
+    return [(review["state"], review["decided_by"]) for review in page["reviews"]]
+
+
+def pages(store, **said):
+    facts = {"site_of": lambda _: "shop-1", "now_s": lambda: NOW_S, **said}
+    return ReviewPages(FEED, **facts)
+
+
+def told(raw):
+    document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=Instant(unix_s=NOW_S))
+    return [
+        (row.seq, row.approve, row.by, row.reason) for row in read_review_page(document.payload, site="shop-1").rows
+    ]
+
+
+def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured(), honoured(2, use=2), event(3, "redeemed", units=1, verdict="accepted", use=3))
+    assert states(store) == [("waiting", None)] * 2
+    decide(store, approve=False, reason="stolen")
+    take(store, said(4, use=2))
+    assert states(store) == [("on_its_way", "zoe"), ("approved", "rob")]
+    assert states(store, every=False) == []
+    take(store, said(5, state="rejected"))
+    assert states(store)[0] == ("rejected", "rob")
+
+
+def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened):  # noqa: F811
+    store = opened()
+    take(store, said())
+    take(store, honoured())
+    assert states(store) == [("approved", "rob")]
+    with pytest.raises(reviews.DecisionError, match="decided already"):
+        decide(store)
+
+
+def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store, approve=False, reason="stolen card")
+    decide(store, approve=False, reason="stolen card")  # asked again, because the answer was lost
+    with store.read() as connection:
+        row = connection.execute("SELECT approve, decided_by, reason, decided_s, raw FROM review").fetchone()
+    assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, b"signed")
+
+
+@pytest.mark.parametrize(
+    ("by", "changes", "words"),
+    [
+        pytest.param("ann", {}, "ann scanned it", id="who scanned it"),
+        pytest.param("rob", {"approve": False}, "decided already", id="somebody after zoe"),
+        pytest.param("rob", {"seq": 9}, "no redemption waits", id="what is not there"),
+        pytest.param("rob", {"cti": bytes(16)}, "no redemption waits", id="another code"),
+        pytest.param("rob", {"device": "kiosk-9"}, "no redemption waits", id="another device"),
+    ],
+)
+def test_who_may_not_decide_is_told_why(opened, by, changes, words):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    if "decided" in words:
+        decide(store)
+    with pytest.raises(reviews.DecisionError, match=words):
+        decide(store, by=by, **changes)
+
+
+def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured(), honoured(2, use=2))
+    desk = pages(store)
+    assert desk.due(store, 0.0) == []
+    decide(store, reason="seen")
+    ((dev, raw),) = desk.due(store, LOOK_EVERY_S)
+    assert (dev, told(raw)) == (DEV, [(1, True, "zoe", "seen")])
+    decide(store, seq=2, approve=False, reason="stolen")
+    ((_, second),) = desk.due(store, 2 * LOOK_EVERY_S)
+    assert told(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
+    ((_, again),) = desk.due(store, REPEAT_S + 5 * LOOK_EVERY_S)
+    assert len(told(again)) == 2
+    take(store, said(3))
+    ((_, rest),) = desk.due(store, 3 * REPEAT_S)
+    assert [row[0] for row in told(rest)] == [2]
+    take(store, said(4, state="rejected", use=2))
+    assert desk.due(store, 9 * REPEAT_S) == []
+
+
+def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store)
+    with store.transaction() as connection:
+        ((_, raw),) = pages(store).asked(connection, DEV)
+        assert told(raw) == [(1, True, "zoe", "")]
+        assert pages(store).asked(connection, "kiosk-2") == []
+        assert pages(store, site_of=lambda _: None).asked(connection, DEV) == []
+
+
+def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):  # noqa: F811
+    store = opened()
+    uses = range(1, reviews.PAGE + 2)
+    take(store, *(honoured(use, use) for use in uses))
+    for use in uses:
+        decide(store, seq=use)
+    assert [len(told(raw)) for _, raw in pages(store).due(store, 0.0)] == [reviews.PAGE, 1]
+
+
+def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_will_do():
+    now = Instant(unix_s=NOW_S)
+    raw = sign_decision(decision(approve=False, reason="stolen"), ZOE)
+    read, by = open_decision(raw, TRUST, now=now)
+    assert (read, by) == (decision(approve=False, reason="stolen"), "zoe")
+    assert "may not sign review" in str(open_decision(sign_decision(decision(), FEED), TRUST, now=now))
+    assert "a rejection has a reason" in str(open_decision(sign_decision(decision(approve=False), ZOE), TRUST, now=now))
+    assert str(open_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith("document_signature_invalid")
+    assert str(open_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
+    nobody = TrustList(version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),))
+    assert "whose key" in str(open_decision(raw, nobody, now=now))
+
+
+def test_an_odd_event_about_reviews_changes_nothing(opened):  # noqa: F811
+    store = opened()
+    odd = [
+        event(1, "review", cti="zz"),
+        event(2, "review", use=0),
+        event(3, "review", use=True),
+        event(4, "review", use=None),
+        event(5, "review", state=json.loads('{"a": 1}'), reason=["x"] * 500, operator=None),
+    ]
+    take(store, *odd)
+    assert states(store) == []

@@ -136,6 +136,9 @@ class Field:
         session.close()
         return json.loads(arrivals[-1].payload)
 
+    def health(self) -> dict:
+        return json.loads((self.town.data / "health.json").read_text())
+
     @property
     def state(self):
         return self.settings.state()

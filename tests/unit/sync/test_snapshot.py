@@ -3,6 +3,7 @@
 import os
 import random
 import sqlite3
+import tracemalloc
 from collections import deque
 from pathlib import Path
 
@@ -151,6 +152,30 @@ def test_a_cache_that_is_not_what_the_platform_has_is_found_and_loaded_again(tmp
     while cache.sweep(world.store):
         pass
     world.assert_equal()
+
+
+def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):
+    """What Python holds at most while a snapshot comes is about the same for eight pages and for sixty-four."""
+    held = []
+    for count in (8, 8, 64):  # the first is there to fill what is filled once
+        world = World(tmp_path / str(len(held)), 0)
+        pages = [page_of_new_orders(number, last=number == count - 1) for number in range(count)]
+        tracemalloc.start()
+        try:
+            for page in pages:
+                world.downlink.orders_page(page, NOW, 0.0)
+            held.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert cache.count(world.store) == 50 * count
+    assert held[2] < 2 * held[1], held  # the interpreter keeps a few small things for its own use
+
+
+def page_of_new_orders(number, *, last):
+    line = {"order_id": "A-1", "kind": "pickup", "home_site": "shop-1"}
+    rows = tuple(feed.row_of(orders.OrderLine(cti=os.urandom(16).hex(), **line).entitlement()) for _ in range(50))
+    page = feed.Snapshot(site="shop-1", issued_at_s=NOW.unix_s, revision=10**9, page=number, last=last, rows=rows)
+    return sign_document(feed.page_payload(page), Purpose.ORDER_FEED, KEY)
 
 
 def memory() -> int:

@@ -16,6 +16,7 @@ from tests.fleet_field import Platform, Scan
 
 pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
 NOW = Instant(unix_s=0)
+PUSHED = 'layer = "site"\nname = "shop-1"\nprobation_s = 1\n[content.decode]\nbudget_ms = 47.0\n'
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +52,7 @@ def test_it_joins_by_a_code_before_its_own_camera_and_starts_to_work(platform, d
 
 
 def test_it_gets_its_configuration(platform, device):
-    file = platform.settings_file(
-        'layer = "site"\nname = "shop-1"\nprobation_s = 1\n[content.decode]\nbudget_ms = 47.0\n'
-    )
-    lines = platform.json("push", file, "--yes")
+    lines = platform.json("push", platform.settings_file(PUSHED), "--yes")
     assert [line["outcome"] for line in lines if line["event"] == "device"][-1] == "committed"
     (difference,) = [line for line in lines if line["event"] == "difference"]
     assert difference["changes"] == [{"path": "decode.budget_ms", "before": 60.0, "after": 47.0}]
@@ -66,6 +64,30 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(platfor
     assert raised.value.reason == "code_reused"
     assert any("stolen" in ill for ill in platform.device()["ills"])
     assert "code_reused" in [line.get("reason") for line in platform.json("enrol", "--list")]
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        pytest.param(["orders"], {"order_id", "status", "cti"}, id="orders"),
+        pytest.param(["exceptions"], {"dev", "kind", "detail"}, id="exceptions"),
+        pytest.param(["watch", "--for", "2"], {"dev", "what", "at_s"}, id="watch"),
+        pytest.param(["status"], {"dev", "site", "ills"}, id="status"),
+    ],
+)
+def test_what_ops_look_at_is_json_and_nothing_else_when_they_say_so(platform, device, command, keys):
+    lines = platform.json(*command, code=None)
+    assert lines or command == ["exceptions"]
+    assert all(keys <= line.keys() for line in lines)
+
+
+def test_people_get_a_table_with_a_head_and_a_word_when_there_is_nothing(platform, device):
+    head, *rows = platform.fleet("orders").stdout.splitlines()
+    assert head.split() == ["order", "kind", "site", "status", "quantity", "used", "code"]
+    assert len(rows) == 9
+    assert platform.fleet("orders", "--order", "nobody's").stderr.strip() == "0 order lines"
+    assert platform.fleet("exceptions").stderr.strip() == "nothing to look into"
+    assert "Done: rev " in platform.fleet("push", platform.settings_file(PUSHED), "--yes").stderr
 
 
 def test_the_device_itself_shows_what_it_runs_on(platform, device):

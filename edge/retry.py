@@ -1,9 +1,13 @@
-"""Try the write-off of an exception again: the claims that were believed then, by the time, lists and orders of now."""
+"""Try again what a case is about: a write-off, by the time, lists and orders of now; or a refused upload.
+
+What cannot be retried says what to do instead.
+"""
 
 from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from edge.anchors import Anchors, load_roots
@@ -14,17 +18,46 @@ from edge.instant import Instant
 from edge.redeem import Redeemer, Redemption
 from edge.staff import Answer, Done, Staff
 from edge.standing import place_of
-from edge.store.exceptions import ExceptionCase, Settlement
+from edge.store.exceptions import ExceptionCase, ExceptionKind, Settlement
 from edge.token.claims import Claims, Kind
 from edge.token.verify import check_again
 
 
 class Retry:
-    """Retries for whoever is signed in. ``profile`` says under which policy."""
+    """Retries for whoever is signed in. ``profile`` gives the device's own, which only a write-off needs."""
 
-    def __init__(self, staff: Staff, profile: Profile) -> None:
+    def __init__(self, staff: Staff, profile: Callable[[], Profile]) -> None:
         self._staff = staff
-        self._profile = profile
+        self._read_profile = profile
+
+    def case(self, case_id: int, now: Instant) -> Answer:
+        """Retry whatever case ``case_id`` is about, and settle it when that is done. Raises StoreUnavailableError."""
+        case = self._staff.open_case(case_id, now)
+        if isinstance(case, Answer):
+            return case
+        if case.kind is ExceptionKind.UPLOAD_REFUSED:
+            return self._staff.send_again(case_id, now)
+        instead = self._instead(case)
+        return self.write_off(case_id, now) if instead is None else Answer(Done.NOT_THIS_KIND, instead)
+
+    def _instead(self, case: ExceptionCase) -> str | None:
+        """What to do about a case with nothing to try again; None where there may be something."""
+        match case.kind:
+            case ExceptionKind.DOOR_NOT_OPENED | ExceptionKind.DOOR_LEFT_OPEN | ExceptionKind.SENSOR_FAULT:
+                return "look into the compartment and settle as collected or not_collected; then the code is scanned"
+            case ExceptionKind.PLATFORM_CONFLICT:
+                return "it was honoured here and elsewhere: settle as reversed, or as accepted with its loss"
+            case _ if case.ledger_id is not None and not self._taken_back(case.ledger_id):
+                return f"it stands as ledger row {case.ledger_id}: settle as accepted, or as reversed"
+            case _ if case.cti is None:
+                return "the case names no code: settle as fixed once its cause is mended, or as accepted"
+            case _:
+                return None
+
+    def _taken_back(self, ledger_id: int) -> bool:
+        with self._staff.store.read() as connection:
+            query = "SELECT EXISTS (SELECT 1 FROM ledger WHERE reverses = ?)"
+            return bool(connection.execute(query, (ledger_id,)).fetchone()[0])
 
     def write_off(self, case_id: int, now: Instant) -> Answer:
         """Redeem what case ``case_id`` is about, and settle it when that is honoured. Raises StoreUnavailableError.
@@ -37,10 +70,11 @@ class Retry:
         claims = self._claims(case)
         if isinstance(claims, Answer):
             return claims
-        stale = self._no_longer_believed(claims, now)
+        profile = self._read_profile()
+        stale = self._no_longer_believed(claims, profile, now)
         if stale is not None:
             return stale
-        outcome = self._redeemer().redeem(claims, now)
+        outcome = self._redeemer(profile).redeem(claims, now)
         if not outcome.honoured:
             return Answer(Done.STILL_REFUSED, f"{outcome.reason.value}: {outcome.detail or 'see the words for it'}")
         return self._settle(case_id, outcome, now)
@@ -63,22 +97,22 @@ class Retry:
             return Answer(Done.NOT_THIS_KIND, "a parcel is retried at its door: settle as not_collected, scan again")
         return claims
 
-    def _no_longer_believed(self, claims: Claims, now: Instant) -> Answer | None:
-        roots = load_roots(Path(self._profile.trust.roots_file))
+    def _no_longer_believed(self, claims: Claims, profile: Profile, now: Instant) -> Answer | None:
+        roots = load_roots(Path(profile.trust.roots_file))
         if isinstance(roots, str):
             return Answer(Done.STILL_REFUSED, roots)
         anchors = Anchors(self._staff.store, roots)
         anchors.refresh(now)
-        policy = verify_policy_of(self._profile)
+        policy = verify_policy_of(profile)
         refusal = check_again(claims, trust=anchors.trust, status=anchors.status, now=now, policy=policy)
         return None if refusal is None else Answer(Done.STILL_REFUSED, f"{refusal.reason.value}: {refusal.detail}")
 
-    def _redeemer(self) -> Redeemer:
+    def _redeemer(self, profile: Profile) -> Redeemer:
         return Redeemer(
             self._staff.store,
-            place=place_of(self._profile),
-            policy=self._profile.policy,
-            grace_s=self._profile.locker.grace_s,
+            place=place_of(profile),
+            policy=profile.policy,
+            grace_s=profile.locker.grace_s,
             random_bytes=secrets.token_bytes,
         )
 

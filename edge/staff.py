@@ -25,6 +25,8 @@ from edge.uuid7 import uuid7
 
 ASK_HOLDS_S = 120  # what was typed for the next voucher is forgotten after this long
 
+_NEVER_TAKEN = ("message_too_large",)  # reasons that the same event always meets; sync.wire.Fault
+
 
 class Done(StrEnum):
     """What came of an act. One reason code each (law 8)."""
@@ -84,6 +86,26 @@ class Staff:
         return self._act(
             Act.SETTLE, now, lambda connection, who: self._settle(connection, who, case_id, how, note, now)
         )
+
+    def send_again(self, case_id: int, now: Instant) -> Answer:
+        """Send what the platform refused again, as a new event that names the refused one, and settle the case."""
+
+        def again(connection: sqlite3.Connection, who: Session) -> Answer:
+            case = find_case(connection, case_id)
+            if case is None or case.settled_s is not None:
+                return _not_open(case, case_id)
+            refused = outbox.refused_event(connection, case.cause)
+            if refused is None:
+                return Answer(Done.NOT_FOUND, "the refused event is not here any more: settle the case as accepted")
+            if refused.reason in _NEVER_TAKEN:
+                return Answer(Done.NOT_THIS_KIND, f"{refused.reason} it stays: settle as accepted, and tell operations")
+            seq = outbox.retry(connection, refused, id=self._event_id(now))
+            note = f"sent again as event {seq}"
+            settle_case(connection, case_id, Settlement.RETRIED, by=who.operator_id, note=note, now=now)
+            self._tell(connection, find_case(connection, case_id), "settled", who.operator_id, now)
+            return Answer(Done.DONE, f"{note}: case {case_id} is settled; if it is refused again, that is a new case")
+
+        return self._act(Act.SETTLE, now, again)
 
     def open_case(self, case_id: int, now: Instant) -> ExceptionCase | Answer:
         """The case, if it is open and who is signed in may settle it."""

@@ -46,9 +46,10 @@ _CHAPTERS = (
     ),
     (
         "event",
-        "SELECT o.at_s, e.epoch, o.seq, o.type, o.trust, o.seq <= e.settled_through, o.rejected, o.body"
+        "SELECT o.at_s, e.epoch, o.seq, o.id, o.type, o.trust, o.seq <= e.settled_through, o.rejected,"
+        " o.body ->> '$.retries', o.body"
         " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.body ->> '$.order' = ?",
-        ("epoch", "seq", "type", "clock", "settled", "refused", "body"),
+        ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retries", "body"),
     ),
 )  # fmt: skip
 _ORDER = (
@@ -86,7 +87,16 @@ def story_of(store: Store, order: str) -> Story:
                   for row in connection.execute(_ORDER, (order,))]  # fmt: skip
         happened = [line for chapter in _CHAPTERS for line in _lines(connection, order, *chapter)]
     happened.sort(key=lambda line: line.at_s or 0)  # stable: within a second as the chapters go
-    return Story(device=device, order=order, lines=(*cached, *happened), settled=all(map(_is_settled, happened)))
+    again = _sent_again(happened)
+    settled = all(_is_settled(line, again) for line in happened)
+    return Story(device=device, order=order, lines=(*cached, *happened), settled=settled)
+
+
+def _sent_again(lines: list[Line]) -> frozenset[str]:
+    """The ids of refused events whose place another has taken, under its own id or the same."""
+    events = [line.fields for line in lines if line.what == "event"]
+    kept = {str(event["id"]) for event in events if event["refused"] is None}
+    return frozenset(kept | {str(event["retries"]) for event in events if event["retries"]})
 
 
 def _lines(connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]) -> list[Line]:
@@ -109,10 +119,11 @@ def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     return named
 
 
-def _is_settled(line: Line) -> bool:
+def _is_settled(line: Line, again: frozenset[str]) -> bool:
     match line.what:
         case "event":
-            return bool(line.fields["settled"]) and line.fields["refused"] is None
+            refused = line.fields["refused"] is not None and line.fields["id"] not in again
+            return bool(line.fields["settled"]) and not refused
         case "exception":
             return line.fields["settled_s"] is not None
         case "review":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -46,20 +47,26 @@ def settle(data: Path, case: int, how: str, note: str) -> None:
 
 @exceptions.command()
 @click.argument("case", type=click.IntRange(1))
-@click.option("--profile", required=True, type=click.Path(path_type=Path), help="The device's profile (TOML).")
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+    show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
+    help="The device's profile (TOML), for a write-off.",
+)
 @click.pass_obj
 def retry(data: Path, case: int, profile: Path) -> None:
-    """Try the write-off of a case again, now, by today's orders and lists. A supervisor must be signed in.
+    """Try again what a case is about, and settle it. A supervisor must be signed in.
 
-    A parcel is retried at its door: settle the case as not_collected, and have the code scanned.
+    A write-off: now, by today's orders and lists. An upload that the platform refused: as a new event that names the
+    refused one. Where there is nothing to try again, the answer says what to do instead.
 
     Example: edge-scanner exceptions retry 7 --profile /etc/edge-scanner/profile.toml
     """
     from edge.cli.profile import read_profile
     from edge.retry import Retry
 
-    settings = read_profile(profile)
-    act(data, lambda staff, now: Retry(staff, settings).write_off(case, now))
+    act(data, lambda staff, now: Retry(staff, lambda: read_profile(profile)).case(case, now))
 
 
 @exceptions.command("raise")

@@ -53,6 +53,8 @@ def _line(line: Line) -> str:
     said = {name: value for name, value in line.fields.items() if value not in (None, "", False, [])}
     if line.what == "event":
         said.pop("body", None)
+        if not {"refused", "retries"} & said.keys():
+            said.pop("id", None)
     return f"{when:<20}  {line.what:<9}  " + "  ".join(f"{name} {_plain(value)}" for name, value in said.items())
 
 

@@ -49,6 +49,8 @@ class Settled(StrEnum):
     AHEAD = "ahead"  # the platform knows events this store never wrote: an old copy was restored
 
 
+RETRIES = "retries"  # in a body: the id of the refused event that this one takes the place of
+
 _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False
 ).encode  # an event's body as text
@@ -147,13 +149,63 @@ def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id:
         )
         if changed.rowcount == 0:
             return False
+        cti, order, ledger_id = _about(connection, found[0], seq)
         connection.execute(
             "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
-            " SELECT 'upload_refused', ?, 'sent to the platform', l.cti, l.order_id, l.id, ?"
-            " FROM (SELECT 1) LEFT JOIN ledger l ON l.epoch_no = ? AND l.seq = ?",
-            (f"event {seq} of {epoch}: {reason}", now.unix_s, found[0], seq),
+            " VALUES ('upload_refused', ?, 'sent to the platform', ?, ?, ?, ?)",
+            (_cause(epoch, seq, reason), cti, order, ledger_id, now.unix_s),
         )
         return True
+
+
+class RefusedEvent(NamedTuple):
+    """An event that the platform refused, set aside."""
+
+    place: OutboxPlace
+    id: str
+    type: str
+    reason: str
+    body: dict[str, Any]
+    at: Instant
+
+
+def refused_event(connection: sqlite3.Connection, cause: str) -> RefusedEvent | None:
+    """The event that a case of this ``cause`` is about, in the caller's transaction; None when it is not here."""
+    rows = connection.execute(
+        "SELECT o.epoch_no, o.seq, o.id, o.type, o.rejected, o.body, o.at_s, o.trust, e.epoch"
+        " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.rejected IS NOT NULL"
+    )
+    for epoch_no, seq, identity, kind, reason, body, at_s, trust, epoch in rows:
+        if _cause(epoch, seq, reason) == cause:
+            at = Instant(unix_s=at_s, trust=ClockTrust(trust))
+            return RefusedEvent(OutboxPlace(epoch_no, seq), identity, kind, reason, json.loads(body), at)
+    return None
+
+
+def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> int:
+    """Send what was refused again, as a new event that names it, in the caller's transaction; return its seq.
+
+    It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
+    """
+    return append(connection, type=refused.type, body={**refused.body, RETRIES: refused.id}, now=refused.at, id=id)
+
+
+def _cause(epoch: str, seq: int, reason: str) -> str:
+    return f"event {seq} of {epoch}: {reason}"
+
+
+def _about(connection: sqlite3.Connection, epoch_no: int, seq: int) -> tuple[bytes | None, str | None, int | None]:
+    """The code, the order and the ledger's row that an event tells of."""
+    place = (epoch_no, seq)
+    kind, text = connection.execute("SELECT type, body FROM outbox WHERE epoch_no = ? AND seq = ?", place).fetchone()
+    row = connection.execute("SELECT cti, order_id, id FROM ledger WHERE epoch_no = ? AND seq = ?", place).fetchone()
+    if row is not None:
+        return row[0], row[1], row[2]
+    body = json.loads(text)
+    cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
+    query = "SELECT id FROM ledger WHERE cti = ? AND use_no = ? AND ? = 'redeemed'"  # under another number before
+    row = connection.execute(query, (cti, body.get("use"), kind)).fetchone()
+    return cti, body.get("order"), None if row is None else row[0]
 
 
 def backlog(store: Store) -> Backlog:

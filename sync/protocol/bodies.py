@@ -14,6 +14,8 @@ Text = Annotated[str, Field(max_length=400)]
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
+    retries: Annotated[str, Field(max_length=40)] | None = None  # id of a refused event: this one takes its place
+
 
 class RedeemedBody(_Body):
     """A code was honoured: so many units of it, for good. ``use`` numbers the uses of a code on this device.

@@ -31,6 +31,8 @@ OFFLINE = sorted(set(EVERY) - AT_A_BROKER)
 RUNS = {  # how each command that needs no broker is run, and how many objects it prints
     ("keys", "init"): (["new-keys"], 1),
     ("keys", "reviewer"): (["keys", "zoe"], 1),
+    ("keys", "site"): (["keys", "shop-1"], 1),
+    ("keys", "complete"): (["keys"], 1),
     ("trust-list", "build"): (["--keys", "keys", "-o", "trust.cbor"], 1),
     ("issue",): (["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"], 3),
     ("operators", "hash-pin"): ([], 1),

@@ -1,6 +1,7 @@
 """A site's own broker, told by the platform's desk, and certificates that do not end: real brokers, hub and desk."""
 
 import getpass
+import os
 import socket
 import ssl
 import time
@@ -84,8 +85,12 @@ def field(tmp_path_factory):
     shorten(files, files, "broker", "desk", "_hub", "_fleet")
     shorten(shop.files, files, "broker", shop.at.bridge)
     made_s = time.time()
-    with shop.broker, platform, shop.authority:
-        yield platform, shop, made_s
+    former = os.umask(0o077)  # as the units have it
+    try:
+        with shop.broker, platform, shop.authority:
+            yield platform, shop, made_s
+    finally:
+        os.umask(former)
 
 
 def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_ends(field):

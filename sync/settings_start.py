@@ -52,8 +52,7 @@ def make_desk(
     log: Any,
 ) -> SettingsDesk:
     """The desk of the device that ``profile`` names. ``session`` makes way for trials of other links."""
-    base = shipped(profile_file, data)
-    running = load_running(profile_file, data)
+    base, running = shipped(profile_file, data), load_running(profile_file, data)
     device = profile.device
 
     def try_link(mqtt: Mqtt) -> str | None:

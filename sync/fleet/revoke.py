@@ -60,12 +60,7 @@ def revoke(
     keys = place.keys(keys_dir)
     assert folder is not None  # place.keys has said so
     with conversation(place) as talk:
-        found = _found(talk, device)
-        if not yes:
-            if not sys.stdin.isatty():
-                raise click.UsageError("nobody is there to ask: add --yes")
-            where = f"{device} at {found['site']} ({found['state'] or 'never heard'})"
-            click.confirm(f"Revoke {where}? It wipes its data", abort=True, err=True)
+        _ask(_found(talk, device), yes=yes)
         order = RevocationOrder(
             tenant=place.tenant,
             device=device,
@@ -87,6 +82,16 @@ def revoke(
     if stage not in (CUT, QUARANTINED):
         click.echo("The broker was not told: does edge-hub desk run?", err=True)
         sys.exit(1)
+
+
+def _ask(device: dict[str, Any], *, yes: bool) -> None:
+    """Whether it is meant; ends the command when it is not."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to ask: add --yes")
+    where = f"{device['dev']} at {device['site']} ({device['state'] or 'never heard'})"
+    click.confirm(f"Revoke {where}? It wipes its data", abort=True, err=True)
 
 
 _WORDS = {

@@ -52,6 +52,12 @@ _CHAPTERS = (
         ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retries", "body"),
     ),
 )  # fmt: skip
+_CLOCK = (
+    "clock",
+    "SELECT at_s, body ->> '$.floor_was', body ->> '$.floor', body ->> '$.reason' FROM outbox"
+    " WHERE type = 'clock' AND ?1 <> ''",
+    ("floor_was_s", "floor_s", "reason"),
+)
 _ORDER = (
     "SELECT hex(cti), kind, status, home_site, home_device, quantity, amount_minor, currency, review, compartments,"
     " revision FROM entitlement WHERE order_id = ? AND generation >= (SELECT generation FROM feed)"
@@ -65,7 +71,7 @@ class Line:
     """One thing that happened, or with ``what`` "order" one that is cached now. ``at_s``: Unix seconds."""
 
     at_s: int | None
-    what: str  # order | scan | ledger | door | review | exception | event
+    what: str  # order | scan | ledger | door | review | exception | event | clock
     fields: dict[str, Any]
 
 
@@ -86,6 +92,8 @@ def story_of(store: Store, order: str) -> Story:
         cached = [Line(at_s=None, what="order", fields=_named(_ORDER_COLUMNS, row))
                   for row in connection.execute(_ORDER, (order,))]  # fmt: skip
         happened = [line for chapter in _CHAPTERS for line in _lines(connection, order, *chapter)]
+        if happened:  # by which clock is part of the story
+            happened += _lines(connection, order, *_CLOCK)
     happened.sort(key=lambda line: line.at_s or 0)  # stable: within a second as the chapters go
     again = _sent_again(happened)
     settled = all(_is_settled(line, again) for line in happened)

@@ -31,6 +31,7 @@ COMMANDS = {
     "config": "edge.cli.config:config",
     "operator": "edge.cli.operator:operator",
     "rules": "edge.cli.rules:rules",
+    "clock": "edge.cli.clock:clock",
     "doctor": "edge.cli.doctor:doctor",
 }
 

@@ -22,8 +22,8 @@ def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
             "clock",
             (f"{told}，早于已证明的 {_date(floor_s)}", f"{told}, before {_date(floor_s)}, which is proved to be past"),
             (
-                "连接网络对时，或用 sudo date -s 设置；未对时仍可按规则取件",
-                "connect the network, or set it: sudo date -s",
+                "连接网络对时，或用 sudo date -s 设置；若错的是该时限，见 edge-scanner clock reset --help",
+                "connect the network, or set it: sudo date -s; if the floor is wrong: edge-scanner clock reset --help",
             ),
         )
     if not clock.synchronised:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from edge.store.store import Store
+from contextlib import closing
+from pathlib import Path
+
+from edge.instant import Instant
+from edge.store import outbox
+from edge.store.store import FILE, Store, quarantines
 
 
 def time_floor_s(store: Store) -> int:
@@ -17,6 +22,25 @@ def raise_time_floor(store: Store, unix_s: int) -> None:
         return
     with store.transaction() as connection:
         connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (unix_s,))
+
+
+def lower_time_floor(folder: Path, *, wrong_s: int, floor_s: int, reason: str, now: Instant, event_id: str) -> bool:
+    """Give up a floor of ``wrong_s`` or later for ``floor_s``, and tell the platform. False: the floor is no such one.
+
+    The caller has verified who says so. Processes that hold the store still go by the old floor and would persist it
+    again, so they are made to start anew, as after a quarantine. Raises OSError, StoreUnavailableError.
+    """
+    with closing(Store(folder / FILE)) as store:
+        if time_floor_s(store) < wrong_s:
+            return False
+    with quarantines(folder) as count:
+        count[0] = (count[0] + 1) % 256  # from here on they commit nothing
+    with closing(Store(folder / FILE)) as store, store.transaction() as connection:
+        (before_s,) = connection.execute("SELECT time_floor_s FROM device").fetchone()
+        connection.execute("UPDATE device SET time_floor_s = ?", (floor_s,))
+        body = {"floor_was": before_s, "floor": floor_s, "reason": reason}
+        outbox.append(connection, type="clock", body=body, now=now, id=event_id)
+    return True
 
 
 def probe(store: Store) -> None:

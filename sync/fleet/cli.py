@@ -19,6 +19,7 @@ COMMANDS = {
     "enrol": "sync.fleet.enrol:enrol",
     "revoke": "sync.fleet.revoke:revoke",
     "recover": "sync.fleet.revoke:recover",
+    "clock-reset": "sync.fleet.clock:clock_reset",
     "orders": "sync.fleet.look:orders",
     "reviews": "sync.fleet.reviews:reviews",
     "exceptions": "sync.fleet.look:exceptions",

@@ -99,6 +99,14 @@ class ExceptionBody(_Body):
     operator: Text
 
 
+class ClockBody(_Body):
+    """A time floor that was wrong was given up, by an order that ops signed. Unix seconds."""
+
+    floor_was: Count
+    floor: Count
+    reason: Text
+
+
 class WithheldBody(_Body):
     """The number of an event that cannot be sent, or that was refused before. It has no effect."""
 
@@ -112,6 +120,7 @@ BODIES: dict[str, type[_Body]] = {
     "pickup": PickupBody,
     "operator": OperatorBody,
     "review": ReviewBody,
+    "clock": ClockBody,
     "exception": ExceptionBody,
     "withheld": WithheldBody,
 }

@@ -34,7 +34,15 @@ from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, r
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse
 from sync.lease_wire import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 from sync.protocol import documents
-from sync.protocol.bodies import ExceptionBody, PickupBody, RedeemedBody, ReversedBody, ReviewBody, WithheldBody
+from sync.protocol.bodies import (
+    ClockBody,
+    ExceptionBody,
+    PickupBody,
+    RedeemedBody,
+    ReversedBody,
+    ReviewBody,
+    WithheldBody,
+)
 from sync.protocol.messages import Form
 from sync.review_decision import Decision, sign_decision
 from sync.review_page import Decided, ReviewPage, review_payload
@@ -144,6 +152,11 @@ def _up() -> dict[str, list[Example]]:
                 _event(47, "review", review),
                 _event(48, "reversed", back_again),
                 _event(49, "exception", case),
+            ),
+            _batch(
+                "A time floor that was wrong is given up",
+                49,
+                _event(50, "clock", ClockBody(floor_was=4_102_444_800, floor=NOW_S, reason="took 2100 as the year")),
             ),
         ],
         "OrdersRequest": [

@@ -81,7 +81,7 @@ def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
     assert {purpose for key in trust.keys for purpose in key.purposes} == set(Purpose) - {
         Purpose.ROOT,
         Purpose.TRUST_LIST,
-            Purpose.REVIEW,  # each person has one, made when it is needed
+        Purpose.REVIEW,  # each person has one, made when it is needed
     }
     assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 8
 

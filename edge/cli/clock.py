@@ -1,0 +1,112 @@
+"""``edge-scanner clock``: what time this device goes by, and the way back from a time floor that is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from edge.cli.store import data_option, now_of
+from edge.floor_order import FloorOrder, open_floor_order
+from edge.store.floor import lower_time_floor, time_floor_s
+from edge.store.opening import open_for_reading, open_for_work
+from edge.store.store import Store, StoreUnavailableError
+
+
+@click.group(invoke_without_command=True)
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
+    """Show the time that this device goes by, its wall clock, and the floor: what is proved to be past.
+
+    Example: edge-scanner clock
+    """
+    ctx.obj = data
+    if ctx.invoked_subcommand is not None:
+        return
+    try:
+        with closing(open_for_reading(data)) as store:
+            floor_s, now = time_floor_s(store), now_of(store)
+    except StoreUnavailableError as error:
+        _stop(str(error))
+    wall_s = int(time.time())
+    if as_json:
+        click.echo(json.dumps({"now_s": now.unix_s, "trust": now.trust.value, "wall_s": wall_s, "floor_s": floor_s}))
+        return
+    click.echo(f"goes by  {_date(now.unix_s)}  ({now.trust})")
+    click.echo(f"clock    {_date(wall_s)}")
+    click.echo(f"floor    {_date(floor_s)}  ({floor_s})")
+
+
+@clock.command()
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--profile",
+    type=click.Path(path_type=Path),
+    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+    show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
+    help="The device's profile.",
+)
+@click.pass_obj
+def reset(data: Path, file: Path, profile: Path) -> None:
+    """Give up a time floor that is wrong, by the order in FILE that ops signed (edge-fleet clock-reset).
+
+    With a floor years ahead every list, badge and certificate has expired, so nobody can sign in: only a signed order
+    helps. The platform is told. Scanner and sync notice, and start again by themselves.
+
+    Example: edge-scanner clock reset kiosk-7.clock
+    """
+    from edge.clock import WallClock
+    from edge.uuid7 import uuid7
+
+    try:
+        with closing(open_for_work(data)) as store:
+            order = _believed(store, file, profile)
+        now = WallClock(order.issued_at_s).now()
+        ident = uuid7(now.unix_s * 1000, secrets.token_bytes(10))
+        done = lower_time_floor(
+            data, wrong_s=order.wrong_s, floor_s=order.issued_at_s, reason=order.reason, now=now, event_id=ident
+        )
+    except (StoreUnavailableError, OSError) as error:
+        _stop(str(error))
+    if not done:
+        _stop(f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock")
+    click.echo(f"the floor is {_date(order.issued_at_s)} now")
+
+
+def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
+    from edge.anchors import Anchors, load_roots
+    from edge.cli.profile import read_profile
+    from edge.token.document import DocumentRefusal
+
+    roots = load_roots(Path(read_profile(profile).trust.roots_file))
+    if isinstance(roots, str):
+        _stop(roots)
+    anchors = Anchors(store, roots)
+    anchors.refresh(now_of(store))
+    order = open_floor_order(file.read_bytes(), anchors.trust)
+    if isinstance(order, DocumentRefusal):
+        _stop(f"{file} is not believed ({order}): have it made with edge-fleet clock-reset")
+    with store.read() as connection:
+        (device,) = connection.execute("SELECT device_id FROM device").fetchone()
+    if order.device != device:
+        _stop(f"{file} is for {order.device}, this is {device}")
+    return order
+
+
+def _date(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(f"edge-scanner: {message}", err=True)
+    sys.exit(1)

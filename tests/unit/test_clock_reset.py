@@ -1,0 +1,149 @@
+"""A device that once took a wrong, far time finds its way back: by an order that ops signed, and by nothing else."""
+
+import json
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner
+
+from edge.cli import cli as edge_scanner
+from edge.clock import WallClock
+from edge.floor_order import FloorOrder, open_floor_order, sign_floor_order
+from edge.instant import Instant
+from edge.store import documents, outbox
+from edge.store.floor import raise_time_floor, time_floor_s
+from edge.store.store import StoreUnavailableError
+from edge.story import story_of
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.trust import TrustList, open_trust_list
+from sync.fleet.cli import cli as edge_fleet
+from tests.shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
+from tests.sync_platform import Keys
+
+IN_2100 = 4_102_444_800
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def device(tmp_path, keys):
+    """A device whose floor stands in the year 2100, in the middle of an order."""
+    now = Instant(unix_s=int(time.time()))
+    store = open_at(tmp_path, now_s=now.unix_s)
+    (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
+    documents.put(store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now)
+    claims = code(not_before_s=now.unix_s - 60, expires_at_s=now.unix_s + 3600)
+    deliver(store, order(claims), now=now)
+    assert redeemer(store).redeem(claims, now).honoured
+    raise_time_floor(store, IN_2100)
+    profile = tmp_path / "profile.toml"
+    profile.write_text(
+        f'[device]\nid = "{DEVICE}"\nsite = "{SITE}"\nkind = "kiosk"\n\n[trust]\nroots_file = "{tmp_path}/roots.cbor"\n'
+    )
+    yield SimpleNamespace(store=store, folder=tmp_path, profile=profile)
+    store.close()
+
+
+def run(command, *words, exit_code=0):
+    done = CliRunner().invoke(command, [str(word) for word in words])
+    assert done.exit_code == exit_code, done.output
+    return done
+
+
+def ordered(device, keys, *, name=DEVICE, floor=IN_2100):
+    file = device.folder / "reset.clock"
+    run(edge_fleet, "clock-reset", name, "--floor", floor, "--reason", "set by hand", "--keys", keys.path, "-o", file)
+    return file
+
+
+def reset(device, file, exit_code=0):
+    words = ("clock", "--data", device.folder, "reset", file, "--profile", device.profile)
+    return run(edge_scanner, *words, exit_code=exit_code)
+
+
+def floor(device):
+    return json.loads(run(edge_scanner, "clock", "--data", device.folder, "--json").output)["floor_s"]
+
+
+def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(device, keys):
+    before = int(time.time())
+    assert floor(device) == IN_2100
+    reset(device, ordered(device, keys))
+    assert before <= floor(device) <= time.time()
+    again = open_at(device.folder, now_s=before)
+    assert WallClock(time_floor_s(again)).now().unix_s <= time.time()
+    told = outbox.pending(again)[-1]
+    assert (told.type, told.body["floor_was"], told.body["reason"]) == ("clock", IN_2100, "set by hand")
+    assert told.body["floor"] == floor(device)
+    assert told.at.unix_s < IN_2100
+    lines = [line for line in story_of(again, "A-1").lines if line.what == "clock"]
+    assert [(line.fields["floor_was_s"], line.fields["reason"]) for line in lines] == [(IN_2100, "set by hand")]
+    again.close()
+
+
+def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_starts_anew(device, keys):
+    reset(device, ordered(device, keys))
+    with pytest.raises(StoreUnavailableError) as stopped:
+        raise_time_floor(device.store, IN_2100 + 60)
+    assert stopped.value.needs_restart
+    assert floor(device) < IN_2100
+
+
+def test_an_order_that_is_played_back_does_nothing(device, keys):
+    file = ordered(device, keys)
+    reset(device, file)
+    again = open_at(device.folder, now_s=int(time.time()))
+    raise_time_floor(again, int(time.time()) + 86_400)
+    again.close()
+    assert "does not hold" in reset(device, file, exit_code=1).output
+    assert floor(device) > time.time()
+
+
+def test_an_order_for_another_device_is_not_taken(device, keys):
+    assert "is for kiosk-9" in reset(device, ordered(device, keys, name="kiosk-9"), exit_code=1).output
+    assert floor(device) == IN_2100
+
+
+def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
+    file = ordered(device, keys)
+    raw = file.read_bytes()
+    now_s = int(time.time())
+    said = FloorOrder(device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    for forged in (
+        raw[:-1] + bytes([raw[-1] ^ 1]),
+        sign_floor_order(said, keys.signer(Purpose.CONFIGURATION)),
+        b"",
+        b"not cbor",
+    ):
+        file.write_bytes(forged)
+        assert "is not believed" in reset(device, file, exit_code=1).output
+    assert floor(device) == IN_2100
+
+
+def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_time_for(keys):
+    now_s = int(time.time())
+    trust = open_trust_list(keys.trust_list(1), roots=keys.roots(), now=Instant(unix_s=now_s))
+    said = FloorOrder(device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    signer = keys.signer(Purpose.ENROLMENT)
+    assert open_floor_order(sign_floor_order(said, signer), trust) == said
+    late = replace(said, issued_at_s=keys.fleet.expires_at_s)
+    assert "document_key_window" in str(open_floor_order(sign_floor_order(late, signer), trust))
+    backwards = replace(said, wrong_s=now_s)
+    assert "document_content" in str(open_floor_order(sign_floor_order(backwards, signer), trust))
+    nobody = TrustList(version=1, issued_at_s=0, expires_at_s=1, keys=())
+    assert "document_key_unknown" in str(open_floor_order(sign_floor_order(said, signer), nobody))
+
+
+def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
+    words = ("clock-reset", DEVICE, "--keys", keys.path, "-o", tmp_path / "x", "--reason", "x", "--floor")
+    assert "is past already" in run(edge_fleet, *words, 1000, exit_code=2).output
+    (tmp_path / "roots.cbor").write_bytes(Roots(version=1, keys=()).to_bytes())
+    assert "is not believed" in reset(device, ordered(device, keys), exit_code=1).output
+    missing = run(edge_scanner, "clock", "--data", tmp_path / "none", exit_code=1)
+    assert "no store in" in missing.output

@@ -163,7 +163,7 @@ class Downlink:
         decoded: Decoded = document.payload
         if is_review_page(decoded.item):
             return self._reviews(decoded.item, now)
-        page = read_page(decoded.item, site=self._site, digests=decoded.digests)
+        page = read_page(decoded, site=self._site)
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)

@@ -20,7 +20,8 @@ from typing import Final
 from edge.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.cbor import Item
 from sync.feed_cbor import ROWS as _ROWS
-from sync.feed_rows import TIME_END, check_rows
+from sync.feed_cbor import Decoded
+from sync.feed_rows import TIME_END, rows_size
 from sync.wire import MAX_SEQ, Fault, Malformed
 
 __all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "row_of", "xor"]
@@ -78,10 +79,11 @@ def page_payload(page: Snapshot | Delta) -> Item:
     }
 
 
-def read_page(payload: Item, *, site: str, digests: Mapping[bytes, int] | None = None) -> Snapshot | Delta | Malformed:
-    """Read a page whose signature held. All of it, or nothing. ``digests`` as ``sync.feed_cbor.Decoded`` has them."""
+def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
+    """Read a page whose signature held: its item, or what ``decode_page`` made of it. All of it, or nothing."""
+    decoded = payload if isinstance(payload, Decoded) else Decoded(payload)
     try:
-        page = _read(payload, digests or {})
+        page = _read(decoded.item, decoded)
     except ValueError as wrong:
         return Malformed(Fault.WRONG_SHAPE, str(wrong))
     if page.site != site:
@@ -89,13 +91,16 @@ def read_page(payload: Item, *, site: str, digests: Mapping[bytes, int] | None =
     return page
 
 
-def _read(page: Item, digests: Mapping[bytes, int]) -> Snapshot | Delta:
+def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
     if not isinstance(page, dict) or not page.keys() <= _LABELS:
         raise ValueError("not a map of the labels of a page")
     kind = page.get(_KIND)
     site = _text(page.get(_SITE), "site")
     issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, TIME_END)
-    rows = tuple(check_rows(_array(page.get(_ROWS), "rows")))
+    items = _array(page.get(_ROWS), "rows")
+    if not decoded.rows_checked:
+        rows_size(items)
+    rows = tuple(items)
     if kind == _SNAPSHOT:
         revision = _integer(page.get(_REVISION), "revision", 1, _END)
         return Snapshot(
@@ -105,7 +110,7 @@ def _read(page: Item, digests: Mapping[bytes, int]) -> Snapshot | Delta:
             page=_integer(page.get(_PAGE), "page", 0, 2**31),
             last=_boolean(page.get(_LAST), "last"),
             rows=rows,
-            digests=digests,
+            digests=decoded.digests,
         )
     if kind != _DELTA:
         raise ValueError("kind is neither a snapshot nor a delta")
@@ -117,7 +122,7 @@ def _read(page: Item, digests: Mapping[bytes, int]) -> Snapshot | Delta:
         to_revision=to_revision,
         head=_integer(page.get(_HEAD), "head", to_revision, _END),
         rows=rows,
-        digests=digests,
+        digests=decoded.digests,
         removed=tuple(_octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")),
         digest=_octets(page.get(_DIGEST), "digest", 32),
     )

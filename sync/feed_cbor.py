@@ -6,7 +6,7 @@ and a head that is wider than need be shows in the length: it is held against th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NoReturn
 
@@ -25,10 +25,11 @@ _PLAIN_TAGS: Final = (2, 3, 25, 28, 29, 256, 55799)
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A page's item. What no reader knows may be in it: it must be checked by ``check_rows`` and the like."""
+    """A page's item, of which ``sync.feed.read_page`` makes a page."""
 
     item: Item
-    digests: dict[bytes, int]  # of each row by its cti, as ``edge.order_row.row_numbers``; empty: not known
+    digests: dict[bytes, int] = field(default_factory=dict)  # of the rows, as ``row_numbers``; empty: not known
+    rows_checked: bool = False  # the rows are rows (``rows_size``)
 
 
 def decode_page(data: bytes, limits: cbor.Limits) -> Decoded:
@@ -39,8 +40,8 @@ def decode_page(data: bytes, limits: cbor.Limits) -> Decoded:
     except Exception:  # noqa: BLE001 - of many kinds; the strict reader names what is wrong
         body = None
     if body is None:
-        return Decoded(cbor.decode(data, limits), {})
-    return Decoded(item, _digests(body, item[ROWS]))
+        return Decoded(cbor.decode(data, limits))
+    return Decoded(item, _digests(body, item[ROWS]), rows_checked=True)
 
 
 def _rows_of(data: bytes, item: Item) -> bytes | None:

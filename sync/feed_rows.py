@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 from edge.entitlement import OrderStatus
-from edge.order_row import Row
 from edge.token.cbor import Item
 from sync.wire import MAX_SEQ
 
@@ -24,123 +23,112 @@ class Column:
 
     name: str
     what: str  # it must be
-    fits: Callable[[Sequence[Item]], bool]  # of some rows' fields, at least one
-    size: Callable[[Sequence[Item]], int]  # of fields that fit: bytes of their shortest CBOR
+    size: Callable[[Sequence[Item]], int | None]  # bytes of the shortest CBOR of some rows' fields; None: not what
 
 
-def check_rows(items: list[Item]) -> list[Row]:
-    """Return ``items``, which are rows. Raises ValueError that names the first field that is wrong."""
+def rows_size(items: list[Item]) -> int:
+    """Check rows, and return how many bytes their shortest CBOR has. Raises ValueError that names a wrong field."""
     if not items:
-        return items
-    if not set(map(type, items)) <= {list, tuple} or set(map(len, items)) != {len(COLUMNS)}:
-        raise ValueError(f"a row is not an array of {len(COLUMNS)} fields")
-    for column, fields in zip(COLUMNS, zip(*items, strict=True), strict=True):
-        if not column.fits(fields):
-            row = next(number for number, field in enumerate(fields) if not column.fits((field,)))
-            raise ValueError(f"{column.name} of row {row} is not {column.what}")
-    return items
-
-
-def rows_size(rows: Sequence[Row]) -> int:
-    """How many bytes the shortest CBOR of ``rows`` has. Only of rows that ``check_rows`` lets pass is it the number."""
-    columns = zip(COLUMNS, zip(*rows, strict=True), strict=True) if rows else ()
-    return len(rows) + sum(column.size(fields) for column, fields in columns)
-
-
-def _texts(fields: Sequence[Item]) -> bool:
-    return set(map(type, fields)) == {str}
-
-
-def _text_size(fields: Iterable[str]) -> int:
-    texts = list(fields)
-    lengths = list(map(len, texts))
-    whole = len("".join(texts).encode())
-    if whole != sum(lengths):  # not all ASCII
-        lengths = [len(text.encode()) for text in texts]
-    return whole + _integer_size(lengths)
-
-
-def _optional_texts(fields: Sequence[Item]) -> bool:
-    return set(map(type, fields)) <= {str, type(None)}
-
-
-def _optional_text_size(fields: Sequence[Item]) -> int:
-    known = [field for field in fields if field is not None]
-    return len(fields) - len(known) + _text_size(known)
-
-
-def _integer_size(fields: Sequence[int]) -> int:
-    """Of unsigned integers, and of heads with these arguments: mostly all of one width, else few different ones."""
-    if not fields:
         return 0
-    if (widest := _head_size(max(fields))) == _head_size(min(fields)):
-        return widest * len(fields)
-    return sum(_head_size(number) * count for number, count in Counter(fields).items())
+    if set(map(type, items)) != {list} or set(map(len, items)) != {len(COLUMNS)}:
+        raise ValueError(f"a row is not an array of {len(COLUMNS)} fields")
+    total = len(items)
+    for column, fields in zip(COLUMNS, zip(*items, strict=True), strict=True):
+        size = column.size(fields)
+        if size is None:
+            row = next(number for number, field in enumerate(fields) if column.size((field,)) is None)
+            raise ValueError(f"{column.name} of row {row} is not {column.what}")
+        total += size
+    return total
 
 
-def _head_size(number: int) -> int:
+def _texts(fields: Sequence[Item]) -> int | None:
+    if set(map(type, fields)) != {str}:
+        return None if fields else 0
+    lengths = list(map(len, fields))
+    whole = len("".join(fields).encode())
+    if whole != sum(lengths):  # not all ASCII
+        lengths = [len(text.encode()) for text in fields]
+    return whole + _heads(lengths)
+
+
+def _optional_texts(fields: Sequence[Item]) -> int | None:
+    known = [field for field in fields if field is not None]
+    size = _texts(known)
+    return None if size is None else len(fields) - len(known) + size
+
+
+def _integers(least: int, end: int) -> Callable[[Sequence[Item]], int | None]:
+    def size(fields: Sequence[Item]) -> int | None:
+        if set(map(type, fields)) != {int}:  # a bool is not an integer here
+            return None
+        return _heads(fields) if least <= min(fields) and max(fields) < end else None
+
+    return size
+
+
+def _heads(numbers: Sequence[int]) -> int:
+    """Of unsigned integers, and of heads with these arguments: mostly all of one width, else few different ones."""
+    if not numbers:
+        return 0
+    if (widest := _head(max(numbers))) == _head(min(numbers)):
+        return widest * len(numbers)
+    return sum(_head(number) * count for number, count in Counter(numbers).items())
+
+
+def _head(number: int) -> int:
     """RFC 8949 section 3: in the first byte, or in 1, 2, 4 or 8 after it."""
     return 1 if number < 24 else 2 if number < 2**8 else 3 if number < 2**16 else 5 if number < 2**32 else 9
 
 
-def _integers(least: int, end: int) -> Callable[[Sequence[Item]], bool]:
-    def fit(fields: Sequence[Item]) -> bool:  # a bool is not an integer here
-        return set(map(type, fields)) == {int} and least <= min(fields) and max(fields) < end
-
-    return fit
-
-
-def _amounts(fields: Sequence[Item]) -> bool:
+def _amounts(fields: Sequence[Item]) -> int | None:
     known = [field for field in fields if field is not None]
-    return not known or _integers(0, _END)(known)
+    size = _integers(0, _END)(known) if known else 0
+    return None if size is None else len(fields) - len(known) + size
 
 
-def _amount_size(fields: Sequence[Item]) -> int:
-    known = [field for field in fields if field is not None]
-    return len(fields) - len(known) + _integer_size(known)
+def _identities(fields: Sequence[Item]) -> int | None:
+    right = set(map(type, fields)) == {bytes} and set(map(len, fields)) == {16}
+    return 17 * len(fields) if right else None
 
 
-def _identities(fields: Sequence[Item]) -> bool:
-    return set(map(type, fields)) == {bytes} and set(map(len, fields)) == {16}
+def _statuses(fields: Sequence[Item]) -> int | None:
+    size = _texts(fields)
+    return size if size is not None and _STATUSES.issuperset(fields) else None
 
 
-def _statuses(fields: Sequence[Item]) -> bool:
-    return _texts(fields) and _STATUSES.issuperset(fields)
+def _booleans(fields: Sequence[Item]) -> int | None:
+    return len(fields) if set(map(type, fields)) == {bool} else None
 
 
-def _booleans(fields: Sequence[Item]) -> bool:
-    return set(map(type, fields)) == {bool}
-
-
-def _lists_of_texts(fields: Sequence[Item]) -> bool:
-    return set(map(type, fields)) <= {list, tuple} and set(map(type, chain.from_iterable(fields))) <= {str}
-
-
-def _list_size(fields: Sequence[Item]) -> int:
-    return _integer_size(list(map(len, fields))) + _text_size(chain.from_iterable(fields))
+def _lists_of_texts(fields: Sequence[Item]) -> int | None:
+    if set(map(type, fields)) != {list}:
+        return None
+    size = _texts(list(chain.from_iterable(fields)))
+    return None if size is None else size + _heads(list(map(len, fields)))
 
 
 def _integer(name: str, least: int, end: int) -> Column:
-    return Column(name, f"an integer from {least} to {end - 1}", _integers(least, end), _integer_size)
+    return Column(name, f"an integer from {least} to {end - 1}", _integers(least, end))
 
 
 def _optional_text(name: str) -> Column:
-    return Column(name, "a text or null", _optional_texts, _optional_text_size)
+    return Column(name, "a text or null", _optional_texts)
 
 
 COLUMNS: Final = (
-    Column("cti", "16 bytes", _identities, lambda fields: 17 * len(fields)),
-    Column("order", "a text", _texts, _text_size),
+    Column("cti", "16 bytes", _identities),
+    Column("order", "a text", _texts),
     _integer("kind", 1, 4),
     _optional_text("home device"),
-    Column("status", f"one of {', '.join(sorted(_STATUSES))}", _statuses, _text_size),
+    Column("status", f"one of {', '.join(sorted(_STATUSES))}", _statuses),
     _integer("quantity", 1, 2**31),
-    Column("amount", f"an integer from 0 to {_END - 1} or null", _amounts, _amount_size),
+    Column("amount", f"an integer from 0 to {_END - 1} or null", _amounts),
     _optional_text("currency"),
     _integer("not before", 0, TIME_END),
     _integer("expires", 0, TIME_END),
-    Column("review", "a boolean", _booleans, len),
-    Column("compartments", "an array of texts", _lists_of_texts, _list_size),
+    Column("review", "a boolean", _booleans),
+    Column("compartments", "an array of texts", _lists_of_texts),
     _optional_text("subject"),
     _optional_text("campaign"),
     _optional_text("rules"),

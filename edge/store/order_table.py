@@ -33,7 +33,8 @@ def upsert(
 ) -> None:
     """Write the rows of one page; ``keep_newer`` leaves a row alone that has a later revision.
 
-    A column that is null in every row is left out: to bind a null costs more than to bind anything else.
+    sqlite3 looks for an adapter of each null and each bytes, which costs more than to bind them: a column that is null
+    in every row is left out, and the cti is a bytearray.
     """
     if not rows:
         return
@@ -52,7 +53,7 @@ def _columns(rows: Sequence[Row], site: str, revision: int, generation: int) -> 
      rules) = zip(*rows, strict=True)  # fmt: skip
     size = len(rows)
     return [
-        cti, order, kind, [site] * size, device, status, quantity, amount, currency, start, end,
+        list(map(bytearray, cti)), order, kind, [site] * size, device, status, quantity, amount, currency, start, end,
         list(map(int, review)), [_doors(tuple(each)) for each in doors], subject, campaign, rules,
         [revision] * size, [generation] * size,
     ]  # fmt: skip

@@ -17,10 +17,10 @@ from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 from edge.token.status import StatusList, sign_status_list, status_list
 from edge.token.trust import TrustList, sign_trust_list
-from edge.token.trusted_key import TrustedKey
 from edge.uuid7 import uuid7
 from sync.backoff import Backoff
-from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
+from sync.fleet.key_folder import ROOT, Fleet, KeyFolder, create
+from sync.fleet.trust_list import listed_keys
 from sync.hub import ledger
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.orders import parse_line, put
@@ -52,13 +52,8 @@ class Keys:
 
     def trust_list(self, version: int) -> bytes:
         now_s = int(time.time())
-        keys = tuple(self._trusted(purpose) for purpose in LISTED) + tuple(
-            TrustedKey(
-                key=key, purposes=frozenset({Purpose.REVIEW}), issuers=frozenset({name}),
-                not_before_s=self.fleet.not_before_s, expires_at_s=self.fleet.expires_at_s,
-            )
-            for name, key in self.folder.reviewers().items()
-        )  # fmt: skip
+        token = {"issuers": frozenset({self.fleet.issuer}), "kinds": frozenset(Kind)}
+        keys = listed_keys(self.folder, self.fleet, token)
         trust = TrustList(version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys)
         return sign_trust_list(trust, self.folder.signer(ROOT), self.roots())
 
@@ -69,16 +64,6 @@ class Keys:
             kid=kid, version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, size=1000, revoked=revoked
         )
         return sign_status_list(status, self.signer(Purpose.STATUS_LIST))
-
-    def _trusted(self, purpose: Purpose) -> TrustedKey:
-        token = {"issuers": frozenset({self.fleet.issuer}), "kinds": frozenset(Kind)}
-        return TrustedKey(
-            key=self.signer(purpose).public,
-            purposes=frozenset({purpose}),
-            not_before_s=self.fleet.not_before_s,
-            expires_at_s=self.fleet.expires_at_s,
-            **(token if purpose is Purpose.TOKEN else {}),
-        )
 
 
 class Device:

@@ -4,6 +4,7 @@
 ``configuration.pem``, ``enrolment.pem``, ``claim.pem`` (answers to claims) and ``operators.pem`` what their names say;
 ``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
 ``reviewers/NAME.pem`` is the key of a person who decides on redemptions: hand it over, and leave ``NAME.pub`` here;
+``sites/SITE.pem`` is that of a site's own authority: move it to the site, and leave ``SITE.pub`` here;
 ``fleet.json`` holds the issuer's name, the keys' window and the version of the last trust list.
 """
 
@@ -29,9 +30,10 @@ LISTED = (
     Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.CLAIM,
     Purpose.OPERATORS,
 )  # fmt: skip
+ADDED = (Purpose.CLAIM, Purpose.OPERATORS)  # which the first folders were made without
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"
-REVIEWERS = "reviewers"
+REVIEWERS, SITES = "reviewers", "sites"
 _FLEET_FILE = "fleet.json"
 
 
@@ -70,38 +72,54 @@ class KeyFolder:
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
+        if name in ADDED and not (self._folder / f"{name}.pem").exists():
+            raise KeyFolderError(
+                f"{self._folder} has no {name}.pem. If it is of an earlier version, make what it lacks: edge-fleet keys"
+                f" complete {self._folder}. If the key was lost, restore it from your backup."
+            )
         return load_signer(self._folder / f"{name}.pem")
 
     def roots(self) -> Roots:
         """Return the roots, as devices know them."""
         return Roots(1, (self.signer(ROOT).public,))
 
-    def reviewers(self) -> dict[str, PublicKey]:
-        """Return the public keys of those who decide on redemptions, by name."""
+    def holders(self, of: str) -> dict[str, PublicKey]:
+        """Return the public keys of those who hold their private ones themselves, by name: REVIEWERS or SITES."""
         found = {}
-        for path in sorted((self._folder / REVIEWERS).glob("*.pub")):
+        for path in sorted((self._folder / of).glob("*.pub")):
             try:
                 found[path.stem] = public_key(serialization.load_pem_public_key(path.read_bytes()))
             except (OSError, ValueError, TypeError, UnfitKeyError) as error:
                 raise KeyFolderError(f"{path} is not a usable public key ({error}): make it anew.") from None
         return found
 
-    def add_reviewer(self, name: str) -> Path:
-        """Make a key for the person ``name`` and return its file. Never overwrites one."""
-        folder = self._folder / REVIEWERS
-        path = folder / f"{name}.pem"
-        if path.with_suffix(".pub").exists():
-            raise KeyFolderError(f"{name} has a key already. To take it back, remove {path.with_suffix('.pub')}.")
+    def add_holder(self, of: str, name: str) -> Path:
+        """Make a key for ``name`` and return its file. Never overwrites one."""
+        path = self._folder / of / f"{name}.pem"
+        if path.exists() or path.with_suffix(".pub").exists():
+            raise KeyFolderError(
+                f"{name} has a key already in {path.parent}. Take it away first if it is to count no more."
+            )
         private = Ed25519PrivateKey.generate()
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             replace_file(path, _pem(private), mode=0o600)
             public = private.public_key().public_bytes(serialization.Encoding.PEM, form)
             replace_file(path.with_suffix(".pub"), public, mode=0o644)
         except OSError as error:
             raise KeyFolderError(f"cannot write {path}: {error.strerror}.") from None
         return path
+
+    def complete(self) -> list[str]:
+        """Make the keys that a folder of an earlier version has not; return their files' names."""
+        missing = [f"{name}.pem" for name in ADDED if not (self._folder / f"{name}.pem").exists()]
+        try:
+            for file in missing:
+                replace_file(self._folder / file, _pem(Ed25519PrivateKey.generate()), mode=0o600)
+        except OSError as error:
+            raise KeyFolderError(f"cannot make keys in {self._folder}: {error.strerror}.") from None
+        return missing
 
     def group_key(self) -> bytes:
         """Return the secret behind dynamic codes."""

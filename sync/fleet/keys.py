@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from sync.fleet import key_folder
-from sync.fleet.key_folder import ROOTS_FILE, Fleet, KeyFolder, KeyFolderError
-from sync.fleet.options import json_option, tell
+from sync.fleet.key_folder import REVIEWERS, ROOTS_FILE, SITES, Fleet, KeyFolder, KeyFolderError
+from sync.fleet.options import json_option, site_name, tell
 
 _DAY_S = 86_400
 
@@ -21,6 +21,49 @@ def keys() -> None:
 
     Example: edge-fleet keys init ./fleet-keys
     """
+
+
+@keys.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@json_option
+def complete(folder: Path, as_json: bool) -> None:
+    """Make the keys that a folder of an earlier version has not: claim.pem and operators.pem.
+
+    Keys that are there stay as they are. One that was lost comes from your backup: a new one counts only with a new
+    trust list.
+
+    Example: edge-fleet keys complete ./fleet-keys
+    """
+    try:
+        made = KeyFolder(folder).complete()
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    words = f"Made: {', '.join(made)}. Next: edge-fleet trust-list build --keys {folder} -o FILE"
+    tell({"made": made}, words if made else "Nothing was missing.", as_json=as_json)
+
+
+@keys.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("site", metavar="SITE", callback=site_name)
+@json_option
+def site(folder: Path, site: str, as_json: bool) -> None:
+    """Make the key with which the own authority of SITE answers claims (edge-hub authority).
+
+    Every trust list that is built from then on names it, for claims of this site alone. To take it back, remove
+    DIR/sites/SITE.pub and build the list again.
+
+    Example: edge-fleet keys site ./fleet-keys shop-1
+    """
+    try:
+        path = KeyFolder(folder).add_holder(SITES, site)
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+    tell(
+        {"key": str(path), "site": site},
+        f"{path} is the key for: edge-hub authority site --claim-key. Move it there once a list names it: "
+        f"edge-fleet trust-list build --keys {folder} -o FILE",
+        as_json=as_json,
+    )
 
 
 @keys.command()
@@ -78,7 +121,7 @@ def reviewer(folder: Path, name: str, as_json: bool) -> None:
     Example: edge-fleet keys reviewer ./fleet-keys zoe
     """
     try:
-        path = KeyFolder(folder).add_reviewer(name)
+        path = KeyFolder(folder).add_holder(REVIEWERS, name)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     tell(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from edge.token.cbor import TOKEN_LIMITS
+from sync.topics import NAME
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -32,6 +34,14 @@ def counted(number: int, noun: str) -> str:
     ('1 device', '2 devices')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def site_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Refuse what is no name of a site. Raises BadParameter."""
+    del context, parameter
+    if re.fullmatch(NAME, value) is None:
+        raise click.BadParameter("1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first")
+    return value
 
 
 def short_text(context: click.Context, parameter: click.Parameter, value: str) -> str:

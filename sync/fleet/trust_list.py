@@ -18,7 +18,7 @@ from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 from edge.token.trust import TrustList, open_trust_list, sign_trust_list
 from edge.token.trusted_key import TrustedKey
-from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, KeyFolderError, replace_file
+from sync.fleet.key_folder import LISTED, REVIEWERS, ROOT, SITES, Fleet, KeyFolder, KeyFolderError, replace_file
 from sync.fleet.options import json_option, short_texts, tell
 
 _DAY_S = 86_400
@@ -83,10 +83,7 @@ def build(
             version=fleet.trust_list_version,
             issued_at_s=issued_at_s,
             expires_at_s=issued_at_s + valid_days * _DAY_S,
-            keys=(
-                *(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
-                *(_reviewer(key, name, fleet) for name, key in folder.reviewers().items()),
-            ),
+            keys=listed_keys(folder, fleet, scope),
         )
         roots = folder.roots()
         signed = _signed(trust, folder.signer(ROOT), roots)
@@ -105,6 +102,15 @@ def build(
     )
 
 
+def listed_keys(folder: KeyFolder, fleet: Fleet, scope: dict[str, Any]) -> tuple[TrustedKey, ...]:
+    """All that a list of ``folder`` names; ``scope`` is of the issuer's key. Raises KeyFolderError."""
+    return (
+        *(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
+        *(_site(key, name, fleet) for name, key in folder.holders(SITES).items()),
+        *(_reviewer(key, name, fleet) for name, key in folder.holders(REVIEWERS).items()),
+    )
+
+
 def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     """The list, signed and opened again as a device will: one that no device takes must not get out."""
     try:
@@ -115,6 +121,11 @@ def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     if isinstance(opened, DocumentRefusal):
         raise click.ClickException(f"no device would take this list ({opened}). Nothing was written.")
     return signed
+
+
+def _site(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:
+    """The key of a site's own authority: for claims of that site alone."""
+    return replace(_trusted(key, Purpose.CLAIM, fleet, {}), audiences=frozenset({name}))
 
 
 def _reviewer(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:

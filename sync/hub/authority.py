@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from edge.instant import Instant
-from edge.token.document import DocumentRefusal, open_document
+from edge.token.document import Document, DocumentRefusal, open_document
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -29,7 +29,7 @@ from sync.hub.store import Connection, HubStore
 from sync.lease_wire import Lease, LeaseRequest, decode_lease_answer, read_lease
 from sync.session import Arrival, Link, Session
 from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
-from sync.wire import Batch, ClaimRequest, Malformed, Status
+from sync.wire import Batch, ClaimRequest, Fault, Malformed, Status
 
 RENEW_S: Final = 60.0
 ASK_AGAIN_S: Final = 3.0
@@ -167,10 +167,17 @@ class SiteAuthority:
             return
         document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
-        if not isinstance(lease, Lease):
+        if isinstance(document, Document) and not self._is_platforms(document.kid):
+            self._log.warning("message_refused", reason=Fault.WRONG_SITE, detail="a site's key gives no lease")
+        elif not isinstance(lease, Lease):
             self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)
         elif (lease.site, lease.holder) == (self._site, self._name) and lease.until_s >= self._until_s:
             self._adopt(connection, lease)
+
+    def _is_platforms(self, kid: bytes) -> bool:
+        """Whether a key for claims is that of the platform: a site's own is for its audience alone."""
+        key = None if self._trust is None else self._trust.find(kid)
+        return key is not None and key.audiences is None
 
     def _adopt(self, connection: Connection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:

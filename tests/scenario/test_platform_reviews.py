@@ -11,6 +11,7 @@ from edge.operators.roles import Role
 from edge.store import ledger, reviews
 from edge.story import story_of
 from edge.verdict import Verdict
+from sync.fleet.key_folder import REVIEWERS
 from tests.broker import until
 from tests.shop import DEVICE, SITE, code, redeemer
 from tests.sync_platform import BIN, Platform
@@ -22,7 +23,7 @@ def platform(tmp_path_factory):
     """Ann scans; ann and zoe have keys to decide with."""
     running = Platform(tmp_path_factory.mktemp("platform"), {DEVICE: SITE})
     for name in ("ann", "zoe"):
-        running.keys.folder.add_reviewer(name)
+        running.keys.folder.add_holder(REVIEWERS, name)
     running.publish(running.trust_file, running.keys.trust_list(2))
     with running:
         yield running

@@ -6,26 +6,20 @@ import time
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hardware_sim.network import CLEAR, CUT, Proxy
 
 from edge.claim_result import ClaimResult
-from edge.instant import Instant
 from edge.store import orders
 from edge.store.claims import DEADLINE_S
 from edge.store.presence import is_online
-from edge.token.keys import signer
-from edge.token.purpose import Purpose
-from edge.token.trust import TrustList, open_trust_list, sign_trust_list
-from edge.token.trusted_key import TrustedKey
+from sync.fleet.key_folder import SITES
 from sync.hub.site_broker import SiteBroker, make_site_broker
 from sync.session import Endpoint, Session
 from tests.broker import MOSQUITTO, Process, free_port, until
 from tests.quick import QUICK, program
 from tests.scenario.test_sync_broker import answered, connected, endpoint, heard_through, middle
 from tests.scenario.test_sync_claims import ask
-from tests.sync_platform import YEAR_S, Platform
+from tests.sync_platform import Platform
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1", "kiosk-3": "shop-2"}
 COMMAND = b'{"v":1,"dev":"kiosk-3","type":"resend"}'
@@ -107,7 +101,8 @@ class Shop:
 def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     platform = Platform(folder / "platform", DEVICES) if (folder / "platform").mkdir() is None else None
-    claim_key = own_claim_key(platform, folder)
+    claim_key = platform.keys.folder.add_holder(SITES, "shop-1")  # which the trust list then names for shop-1 alone
+    platform.publish(platform.trust_file, platform.keys.trust_list(2))
     config = Path(platform.config)
     config.write_text(config.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\nlease_s = 600\n')
     with Proxy(platform.broker.site.port) as line:
@@ -117,23 +112,6 @@ def shop(tmp_path_factory):
                 device.sync.start()
             until(made.answers, what=lambda: made.authority.text[-3000:])
             yield made
-
-
-def own_claim_key(platform: Platform, folder: Path) -> Path:
-    """The authority's own key, which the trust list names for claims of its site alone."""
-    private = Ed25519PrivateKey.generate()
-    path = folder / "shop-1-claim.pem"
-    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path.write_bytes(private.private_bytes(*encoding))
-    keys, now_s = platform.keys, int(time.time())
-    listed = open_trust_list(keys.trust_list(2), roots=keys.roots(), now=Instant(unix_s=now_s))
-    mine = TrustedKey(
-        key=signer(private).public, purposes=frozenset({Purpose.CLAIM}), not_before_s=now_s - 60,
-        expires_at_s=now_s + YEAR_S, audiences=frozenset({"shop-1"}),
-    )  # fmt: skip
-    trust = TrustList(version=2, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=(*listed.keys, mine))
-    platform.publish(platform.trust_file, sign_trust_list(trust, keys.folder.signer("root"), keys.roots()))
-    return path
 
 
 def claimed(device, cti):

@@ -24,8 +24,14 @@ from sync.session import Arrival, Link
 NOW_S = 1_800_000_000
 LEASE_S = 600
 CTI = bytes(range(16)).hex()
-ROOT, KEY = (signer(Ed25519PrivateKey.generate()) for _ in range(2))
+ROOT, KEY, SITES = (signer(Ed25519PrivateKey.generate()) for _ in range(3))
 ROOTS = Roots(1, (ROOT.public,))
+
+
+def listed(key, audiences):
+    return TrustedKey(
+        key=key.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1, audiences=audiences
+    )
 
 
 class Post:
@@ -59,15 +65,15 @@ class Site:
             now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: float(self.now_s), ident=lambda: "id-1",
             log=CapturingLogger(),
         )  # fmt: skip
-        key = TrustedKey(key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1)
-        trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=(key,))
+        keys = (listed(KEY, None), listed(SITES, frozenset({"shop-1"})))
+        trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=keys)
         self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))
 
     def arrive(self, topic, payload):
         self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
         self.authority.step()
 
-    def renew(self):
+    def renew(self, key=KEY):
         """The authority asks, the platform answers, until nothing is left to be told."""
         self.authority.step()
         while requests := [payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")]:
@@ -75,7 +81,7 @@ class Site:
             request = decode_lease_request(requests[-1])
             with self.platform.transaction() as connection:
                 given = leases.grant(connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s)
-            self.arrive("hub-shop-1/dn/res", wire.encode(leases.answer(request, given, KEY)))
+            self.arrive("hub-shop-1/dn/res", wire.encode(leases.answer(request, given, key)))
         return self
 
     def site_answers(self):
@@ -128,6 +134,11 @@ def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
     site.now_s = NOW_S + LEASE_S
     assert site.site_answers() is ClaimResult.GRANTED
     assert site.platform_is_silent()
+
+
+def test_the_key_of_a_site_gives_no_lease(tmp_path):
+    """Whoever has the machine of a shop could else give its authority for ever, or that of another shop."""
+    assert Site(tmp_path).renew(SITES).site_answers() is None
 
 
 def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_a_new_term(site):

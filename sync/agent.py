@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal, assert_never
 
 from edge.instant import Instant
 from edge.store import documents, orders, outbox
@@ -26,6 +26,7 @@ from sync.wire import Fault, Malformed, Status
 
 SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
 MISSED_S: Final = 3.0  # an answer that took this long: messages to this device may have been lost meanwhile
+STATUS_EVERY_S: Final = 3600.0  # what a status counts is that old at most, while connected
 DEAF_S: Final = 300.0  # and this long: the connection is made anew
 
 
@@ -50,6 +51,7 @@ class Agent:
         claims: ClaimDesk | None = None,
         presence: Presence | None = None,
         stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
+        rungs: Callable[[], tuple[wire.Rung, ...]] = tuple,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._tenant = tenant
@@ -66,6 +68,8 @@ class Agent:
         self._claims = claims
         self._presence = presence
         self._stale = stale
+        self._rungs = rungs
+        self._status_due_s = 0.0  # when the platform is to hear again how this device is
         self._problems: dict[str, str] = {}
         self._monotonic_ns = monotonic_ns
         self._nodes = {device, site_group(site), FLEET}
@@ -85,6 +89,8 @@ class Agent:
             if self._connection != self._session.connections:
                 self._begin(monotonic_s)
             self._send(monotonic_s)
+            if monotonic_s >= self._status_due_s and self._session.room:
+                self._say_online(monotonic_s)
         if self._claims is not None:
             self._claim(self._claims, monotonic_s)
         if self._settings is not None:
@@ -152,6 +158,10 @@ class Agent:
         self._downlink.connected(monotonic_s)
         if self._settings is not None:
             self._settings.reported(None)
+        self._say_online(monotonic_s)
+
+    def _say_online(self, monotonic_s: float) -> None:
+        self._status_due_s = monotonic_s + STATUS_EVERY_S
         self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
 
     def _claim(self, desk: ClaimDesk, monotonic_s: float) -> None:
@@ -159,11 +169,10 @@ class Agent:
         if not self._session.connected:
             desk.connected(monotonic_s)
         for request in desk.due(self._monotonic_ns()):
-            payload, ident = wire.encode(request), request.id.encode()
-            expires_s = -(-request.wait_ms // 1000)
-            self._session.publish(self._topic(Up.REQUEST), payload, expires_s=expires_s, correlation=ident)
+            payload, ident, wait_s = wire.encode(request), request.id.encode(), -(-request.wait_ms // 1000)
+            self._session.publish(self._topic(Up.REQUEST), payload, expires_s=wait_s, correlation=ident)
         if self._session.connected and desk.asks_after(monotonic_s):
-            self._session.publish(self._topic(Up.STATUS), wire.encode(self._status("online")), retain=True)
+            self._say_online(monotonic_s)
         if desk.over(self._monotonic_ns()):
             self._uplink.probe()
         if self._presence is not None:
@@ -251,11 +260,13 @@ class Agent:
         match outcome:
             case Refusal():
                 self._count(outcome.reason, outcome.detail)
-            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
+            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.OPERATORS | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
                 self._log.info(outcome)
                 self._uplink.committed()  # this process's own commit: what a review did is to be told
             case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:
                 pass
+            case _:
+                assert_never(outcome)
 
     def _count(self, reason: str, detail: str) -> None:
         """Count a message that changed nothing; log the first and then each tenfold: nobody can flood the log."""
@@ -275,15 +286,16 @@ class Agent:
             note = self._log.warning if link.hopeless else self._log.info
             note("link", state=link, detail=self._session.detail)
 
-    def _status(self, state: str) -> Status:
+    def _status(self, state: Literal["online", "offline"]) -> Status:
         epoch, last_seq = outbox.current_epoch(self._store)
         return Status(
             dev=self._device,
-            state="online" if state == "online" else "offline",
+            state=state,
             epoch=epoch,
             last_seq=last_seq,
             settled_through=outbox.settled_through(self._store, epoch),
             orders_revision=orders.feed_state(self._store).revision,
+            rungs=self._rungs(),
         )
 
     def _topic(self, channel: Up) -> str:

@@ -36,11 +36,13 @@ from sync.claim_desk import ClaimDesk
 from sync.downlink import Downlink
 from sync.identity_desk import IdentityDesk, believed, wait_for_identity
 from sync.metrics import DEVICE_FILE, decoder_metrics, device_metrics, write_metrics
+from sync.rungs import rungs_of
 from sync.session import Session, Will
 from sync.settings import SettingsDesk
 from sync.settings_start import count_start, count_stop, endpoint_of, make_desk
 from sync.topics import device_filters
 from sync.uplink import Uplink
+from sync.wire import Rung
 
 HEALTH_FILE = "sync-health.json"
 SCANNER_HEALTH_FILE = "health.json"
@@ -158,8 +160,13 @@ def _tell(data: Path, agent: Agent) -> None:
     """Write how things are, for people and for Prometheus."""
     report = agent.report()
     write_health(data / HEALTH_FILE, report)
-    decoder = decoder_metrics(read_health(data / SCANNER_HEALTH_FILE))
+    decoder = decoder_metrics(_rungs(data))
     write_metrics(data / DEVICE_FILE, [*device_metrics(report, now_s=int(time.time())), *decoder])
+
+
+def _rungs(data: Path) -> tuple[Rung, ...]:
+    """What the scanner's decoder has counted."""
+    return rungs_of(read_health(data / SCANNER_HEALTH_FILE))
 
 
 def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]:
@@ -201,6 +208,7 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         settings=desk,
         claims=ClaimDesk(store, anchors, device=device.id, site=device.site),
         presence=Presence(parts.data),
+        rungs=lambda: _rungs(parts.data),
         stale=lambda now: staleness(
             anchors.trust, anchors.status, feed_state(store).heard_s, policy=parts.profile.policy, now=now
         ),

@@ -7,7 +7,6 @@ decoder's rungs) is taken from its health file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,16 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sync.link import Link
+from sync.wire import Rung
 
 DEVICE_FILE: Final = "edge-sync.prom"
-_RUNG: Final = re.compile(r"[a-z][a-z0-9.-]{0,39}")
-_MOST_RUNGS: Final = 64
-_RUNG_FIGURES: Final = (
-    ("tries", "tries", 1, "Pictures on which a rung of the decoder was tried."),
-    ("reads", "reads", 1, "Tries that read a code."),
-    ("faults", "faults", 1, "Tries that raised, crashed or hung."),
-    ("busy_seconds", "busy_ms", 0.001, "Time that the tries took."),
-)
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -72,28 +64,20 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
     return found
 
 
-def decoder_metrics(health: Mapping[str, Any]) -> list[Metric]:
-    """From the scanner's health file: what each rung of its decoder has cost and earned; ``lost``: what it cost
-    to contain it. Nothing where the file has no such figures. The names are checked and there are at most 64.
-    """
-    counts = health.get("decoder")
-    rungs = {
-        name: count
-        for name, count in sorted(counts.items() if isinstance(counts, dict) else ())
-        if _RUNG.fullmatch(name) and isinstance(count, dict)
-    }
-    kept = dict(list(rungs.items())[:_MOST_RUNGS])
+def decoder_metrics(rungs: Iterable[Rung]) -> list[Metric]:
+    """What each rung of the scanner's decoder has cost and earned; ``lost``: what it cost to contain it."""
+    figures = {rung.rung: rung for rung in rungs}
+    found = (
+        ("tries", "Pictures on which a rung of the decoder was tried.", {n: r.tries for n, r in figures.items()}),
+        ("reads", "Tries that read a code.", {n: r.reads for n, r in figures.items()}),
+        ("faults", "Tries that raised, crashed or hung.", {n: r.faults for n, r in figures.items()}),
+        ("busy_seconds", "Time that the tries took.", {n: r.busy_ms / 1000 for n, r in figures.items()}),
+    )
     return [
-        _labelled(
-            CounterMetricFamily, f"edge_decoder_{name}", words, "rung",
-            {rung: scale * value for rung, count in kept.items() if _is_count(value := count.get(key))},
-        )
-        for name, key, scale, words in _RUNG_FIGURES
-    ] if kept else []  # fmt: skip
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+        _labelled(CounterMetricFamily, f"edge_decoder_{name}", words, "rung", values)
+        for name, words, values in found
+        if values
+    ]
 
 
 def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:

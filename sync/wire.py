@@ -23,6 +23,7 @@ MAX_EVENT_BYTES = 32 * 1024
 BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
 WITHHELD = "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
 REFUSED_BEFORE = "refused_before"  # why: the platform refused it, and has lost that it did
+MOST_RUNGS = 32  # of a decoder, in a status
 MAX_SEQ = 2**53 - 1  # the largest integer every JSON reader keeps exact
 
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]
@@ -30,6 +31,7 @@ Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Epoch = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]
 Ident = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]  # a UUIDv7 as text or hex
 Tag = Annotated[str, Field(pattern=r"^[0-9a-f]{0,16}$")]
+RungName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,39}$")]
 Cti = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Seconds = Annotated[int, Field(ge=0, lt=2**33)]
 Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
@@ -192,6 +194,16 @@ class Response(_Addressed):
     signed: Annotated[str, Field(max_length=2000)] = ""  # base64 of a document (sync.claim_answer)
 
 
+class Rung(_Message):
+    """What one step of a device's decoder has cost and earned since its scanner started."""
+
+    rung: RungName  # its name; "lost" is what containing a crash or a hang has cost
+    tries: Count  # pictures on which it was tried
+    reads: Count  # tries that read a code
+    faults: Count  # tries that raised, crashed or hung
+    busy_ms: Count  # time that the tries took
+
+
 class Status(_Addressed):
     """Retained: what a device is doing. The broker publishes ``offline`` in its place when it is gone."""
 
@@ -202,6 +214,7 @@ class Status(_Addressed):
     orders_revision: Count = 0
     trust_version: Count = 0
     software: Annotated[str, Field(max_length=40)] = ""
+    rungs: Annotated[tuple[Rung, ...], Field(max_length=MOST_RUNGS)] = ()  # of the decoder, an hour old at most
 
 
 class Command(_Addressed):

@@ -22,6 +22,7 @@ def device(hub: Any, dev: str) -> dict[str, Any]:
         "status_s": row[1] if row else None,
         "last_seq": status.get("last_seq"),
         "settled_through": status.get("settled_through"),
+        "rungs": status.get("rungs", []),
         "conflicts": conflicts,
         "clashes": clashes,
         "refused_events": refused,

@@ -183,7 +183,8 @@ def _up() -> dict[str, list[Example]]:
             _said(
                 "Here",
                 wire.Status(
-                    dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION
+                    dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION,
+                    rungs=(wire.Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
                 ),
             ),
             _said("Gone (the will)", wire.Status(dev=DEV, state="offline", epoch=EPOCH)),

@@ -145,7 +145,7 @@ def _value(schema: dict[str, Any]) -> str:
 
 def _words_of(name: str) -> dict[str, str]:
     """What the code says beside each field of a model, which is why it stands there."""
-    every: tuple[type[BaseModel], ...] = (*MODELS, wire.Refused, wire.Conflict)
+    every: tuple[type[BaseModel], ...] = (*MODELS, wire.Refused, wire.Conflict, wire.Rung)
     models = {model.__name__: model for model in every}
     model = MODELS[0] if name == "EventBatch" else models.get(name)
     if model is None:

@@ -12,6 +12,7 @@ from edge.health import read_health, write_health
 from sync.cli import _tell
 from sync.link import Link
 from sync.metrics import decoder_metrics, device_metrics, hub_metrics, write_metrics
+from sync.rungs import rungs_of
 
 NOW_S = 1_800_000_000
 DEVICE = {
@@ -52,12 +53,12 @@ def test_where_nothing_waits_the_age_is_zero_and_what_was_never_heard_has_none(t
     ]
 
 
-RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.0}
+RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.4}
 
 
 def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
     health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
-    told = read(tmp_path / "a.prom", [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(health)])
+    told = read(tmp_path / "a.prom", [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(rungs_of(health))])
     assert told[("edge_decoder_tries_total", "zxing")] == 40
     assert told[("edge_decoder_reads_total", "gamma-0.5")] == 0
     assert told[("edge_decoder_faults_total", "lost")] == 1
@@ -73,17 +74,22 @@ def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
         pytest.param({"decoder": [1]}, id="something else"),
         pytest.param({"decoder": {'a"} 1\n': RUNG, "Ä": RUNG, "x" * 41: RUNG}}, id="names that are none"),
         pytest.param({"decoder": {"zxing": 3}}, id="no counts"),
+        pytest.param({"decoder": {"zxing": {**RUNG, "tries": "many"}}}, id="a word for a number"),
+        pytest.param({"decoder": {"zxing": {**RUNG, "reads": -1}}}, id="less than nothing"),
+        pytest.param({"decoder": {"zxing": {**RUNG, "busy_ms": float("nan")}}}, id="no number"),
+        pytest.param({"decoder": {"zxing": {**RUNG, "tries": 0}}}, id="never tried"),
     ],
 )
 def test_a_health_file_without_figures_of_the_decoder_tells_nothing_of_it(health):
-    assert decoder_metrics(health) == []
+    assert rungs_of(health) == ()
+    assert decoder_metrics(rungs_of(health)) == []
 
 
-def test_figures_that_are_none_are_left_out_and_the_labels_are_bounded(tmp_path):
-    strange = {"tries": "many", "reads": True, "faults": float("nan"), "busy_ms": -1}
-    assert read(tmp_path / "a.prom", decoder_metrics({"decoder": {"zxing": strange}})) == {}
-    many = {f"rung-{number}": RUNG for number in range(1000)}
-    assert len(read(tmp_path / "b.prom", decoder_metrics({"decoder": many}))) == 4 * 64
+def test_the_labels_are_bounded_and_the_busiest_rungs_stay():
+    many = {f"rung-{number}": {**RUNG, "tries": number} for number in range(1, 1000)}
+    found = rungs_of({"decoder": many})
+    assert len(found) == 32
+    assert found[0].rung == "rung-999"
 
 
 def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
@@ -91,9 +97,9 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
     decoder.decode(np.zeros((50, 50), np.uint8))
     counts = {name: asdict(count) for name, count in decoder.counts.items()}
     write_health(tmp_path / "health.json", {"decoder": counts})
-    told = read(tmp_path / "a.prom", decoder_metrics(read_health(tmp_path / "health.json")))
+    told = read(tmp_path / "a.prom", decoder_metrics(rungs_of(read_health(tmp_path / "health.json"))))
     assert told[("edge_decoder_tries_total", "zxing")] == 1
-    assert {label for _, label in told} == set(decoder.counts)
+    assert {label for _, label in told} == {name for name, count in decoder.counts.items() if count.tries}
 
 
 def test_edge_sync_writes_both_into_one_file(tmp_path):

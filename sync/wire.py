@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
@@ -227,6 +228,7 @@ class Command(_Addressed):
     type: Literal["resend", "here"] = "resend"
 
 
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 M = TypeVar("M", bound=_Addressed)
 _REQUEST: TypeAdapter[OrdersRequest | ClaimRequest] = TypeAdapter(Request)
@@ -325,7 +327,7 @@ def is_word(text: str) -> bool:
 
 def is_cti(text: str) -> bool:
     """True for 16 bytes in lower-case hexadecimal."""
-    return len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)
+    return len(text) == 32 and _HEXADECIMAL.issuperset(text)
 
 
 def decode_ack(payload: bytes, *, dev: str) -> Ack | Malformed:
@@ -355,8 +357,13 @@ def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | ClaimRequest 
 
 
 def _decode(model: type[M], payload: bytes, *, dev: str) -> M | Malformed:
-    message = _parse(TypeAdapter(model), payload)
+    message = _parse(_adapter(model), payload)
     return message if isinstance(message, Malformed) else _from(message, dev)
+
+
+@cache
+def _adapter(model: type[M]) -> TypeAdapter[M]:
+    return TypeAdapter(model)
 
 
 T = TypeVar("T")

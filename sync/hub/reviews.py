@@ -26,6 +26,8 @@ class DecisionError(Exception):
 
 def note(connection: Connection, batch: Batch, event: Event) -> None:
     """Keep what a device tells of reviews: that a redemption waits, or that one is decided. In ingest's transaction."""
+    if event.type != "review" and event.body.get("verdict") != PENDING:
+        return  # as nearly all
     cti, use_no = event.body.get("cti"), event.body.get("use")
     if not isinstance(cti, str) or not wire.is_cti(cti) or type(use_no) is not int or not 1 <= use_no <= wire.MAX_SEQ:
         return

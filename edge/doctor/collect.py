@@ -207,7 +207,7 @@ def read_store(folder: Path) -> StoreFact | Unknown:
     )
 
 
-def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact:
+def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact | Unknown:
     """The roots of the file and the trust list of the store, verified as the scanner verifies them."""
     roots = load_roots(roots_file)
     if isinstance(roots, str):
@@ -215,6 +215,8 @@ def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact:
     try:
         store = open_for_reading(data)
     except StoreUnavailableError as error:
+        if (data / FILE).exists():  # what the list in it is worth cannot be told
+            return Unknown(str(error), denied="not readable" in str(error))
         return KeysFact(roots=len(roots.keys), problems=(str(error),))
     try:
         anchors = Anchors(store, roots)

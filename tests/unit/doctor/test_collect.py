@@ -13,11 +13,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from edge.config import Camera, Mqtt
 from edge.doctor.broker import read_certificate, try_broker
-from edge.doctor.collect import collect, read_camera, read_daemon, read_pins, read_store
+from edge.doctor.collect import collect, read_camera, read_daemon, read_keys, read_pins, read_store
 from edge.doctor.finding import State
 from edge.doctor.machine import judge_board
 from edge.doctor.machine_facts import read_board, read_disk
@@ -27,6 +28,8 @@ from edge.settings.folder import SettingsFolder
 from edge.settings.state import Phase
 from edge.settings.state import State as PushedState
 from edge.store.opening import open_store
+from edge.token.keys import signer
+from edge.token.roots import Roots
 
 FIRMWARE = Path(__file__).parents[3] / "firmware-config"
 NOW = dt.datetime.now(dt.UTC)
@@ -251,6 +254,15 @@ def test_a_store_is_looked_at_and_not_changed(tmp_path):
     fact = read_store(tmp_path)
     assert (fact.device_id, fact.damage, fact.pending, fact.time_floor_s) == ("kiosk-1", None, 0, 7)
     assert (tmp_path / "store.db").read_bytes() == before
+
+
+def test_keys_in_a_store_that_cannot_be_looked_into_are_not_said_to_be_missing(tmp_path):
+    """To connect the network would not help."""
+    root = signer(Ed25519PrivateKey.generate()).public
+    (tmp_path / "roots.cbor").write_bytes(Roots(1, (root,)).to_bytes())
+    assert read_keys(tmp_path / "roots.cbor", tmp_path, 0).problems, "without a store there is no list"
+    (tmp_path / "store.db").write_bytes(b"")
+    assert isinstance(read_keys(tmp_path / "roots.cbor", tmp_path, 0), Unknown)
 
 
 @pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""], ids=["foreign", "empty"])

@@ -22,6 +22,7 @@ class Ask(StrEnum):
     WITHDRAW = "withdraw"  # {key, rev} -> {}
     ORDERS = "orders"  # {site, order, after} -> {orders: [...], next}
     EXCEPTIONS = "exceptions"  # {dev} -> {exceptions: [...]}
+    OPERATORS = "operators"  # {document} -> {site, version, count}
     REVIEWS = "reviews"  # {dev, id, every, after} -> {reviews: [...], next}
     REVIEW = "review"  # {decision} -> {}
     ENROL = "enrol"  # {code} -> {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import time
@@ -16,10 +17,15 @@ from edge.operators.register import OperatorEntry, OperatorList, sign_operator_l
 from edge.operators.roles import Role
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
+from sync.fleet.desk import conversation
 from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
 from sync.fleet.options import counted, json_option, tell
+from sync.fleet.place import at_fleet, load_place
+from sync.fleet_wire import Ask
+from sync.wire import MAX_MESSAGE_BYTES
 
 _DAY_S = 86_400
+_LARGEST = MAX_MESSAGE_BYTES * 3 // 4 - 1000  # as base64 in a request
 _Time = Annotated[int, Field(ge=0, lt=TIME_END)]
 
 
@@ -107,6 +113,22 @@ def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_d
         f"{counted(count, 'operator')} of {site} in {output}, good for {counted(valid_days, 'day')}.",
         as_json=as_json,
     )
+
+
+@operators.command()
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@at_fleet
+def push(file: Path, fleet_file: Path, as_json: bool) -> None:
+    """Give the list in FILE, from operators build, to the hub, which passes it on to the devices of its site.
+
+    Example: edge-fleet operators push operators.cbor
+    """
+    raw = file.read_bytes()
+    if len(raw) > _LARGEST:
+        raise click.ClickException(f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml")
+    with conversation(load_place(fleet_file)) as talk:
+        told = talk.ask(Ask.OPERATORS, document=base64.b64encode(raw).decode())
+    tell(told, f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list", as_json=as_json)
 
 
 def _entries(file: Path) -> tuple[OperatorEntry, ...]:

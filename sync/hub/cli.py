@@ -30,6 +30,7 @@ from sync.hub.office_start import open_office
 from sync.hub.published import Published
 from sync.hub.server import Hub
 from sync.hub.site import Site, SiteDocuments, SiteError, make_site
+from sync.hub.staff_lists import FOLDER as PUSHED_LISTS
 from sync.hub.store import HubStore, HubStoreError, open_hub_store
 from sync.metrics import hub_metrics, write_metrics
 from sync.session import Endpoint, Session
@@ -78,7 +79,7 @@ def run(config_file: Path) -> None:
         store,
         session,
         feed_signer=_signer(config.documents.order_feed_key_file),
-        published=Published(config.documents),
+        published=Published(config.documents, Path(config.data_dir) / PUSHED_LISTS),
         now_us=lambda: time.time_ns() // 1000,
         monotonic=time.monotonic,
         log=logger,

@@ -10,6 +10,7 @@ import base64
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from edge.enrolment.code import EnrolmentCode, message_of, open_code
@@ -26,6 +27,8 @@ from sync.hub.access import CONFIRMED, CUT, ORDERED
 from sync.hub.config import HubConfig
 from sync.hub.fleet_store import FleetStore
 from sync.hub.offers import RequestError
+from sync.hub.staff_lists import FOLDER as PUSHED_LISTS
+from sync.hub.staff_lists import keep_pushed_list
 from sync.review_decision import open_decision
 from sync.session import Session
 from sync.topics import OPS, Down, Topic
@@ -153,7 +156,7 @@ class Office:
 
     # Answers
 
-    def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
+    def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:  # noqa: PLR0912 - one branch a question
         args = request.args
         match request.ask:
             case Ask.DEVICES:
@@ -170,6 +173,8 @@ class Office:
                 return hub_look.exceptions(hub, dev=args.get("dev"))
             case Ask.REVIEWS | Ask.REVIEW:
                 return self._reviews(hub, request)
+            case Ask.OPERATORS:
+                return self._operators(base64.b64decode(args["document"]))
             case Ask.ENROL:
                 return self._enrol(str(args["code"]))
             case Ask.ENROLMENTS:
@@ -257,6 +262,13 @@ class Office:
             raise RequestError(str(error)) from None
         self._log.info("reviewed", dev=decision.device, seq=decision.seq, approve=decision.approve, by=by)
         return {"by": by}
+
+    def _operators(self, raw: bytes) -> dict[str, Any]:
+        named = {item.site for item in self._config.documents.operators}
+        folder = Path(self._config.data_dir) / PUSHED_LISTS
+        listed = keep_pushed_list(folder, raw, self._keys(), named=named, now=self._now())
+        self._log.info("operators_pushed", site=listed.audience, version=listed.version, count=len(listed.entries))
+        return {"site": listed.audience, "version": listed.version, "count": len(listed.entries)}
 
     def _enrol(self, text: str) -> dict[str, Any]:
         message = message_of(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge.token import cbor
 from sync.hub.config import HubDocuments
+from sync.hub.staff_lists import pushed_lists
 from sync.topics import FLEET, Down, site_group
 
 Place = tuple[str, Down]  # a node and a channel
@@ -15,7 +16,9 @@ Place = tuple[str, Down]  # a node and a channel
 class Published:
     """Watches the files of the trust list and the status lists. A file is read again when it was replaced."""
 
-    def __init__(self, documents: HubDocuments) -> None:
+    def __init__(self, documents: HubDocuments, pushed: Path | None = None) -> None:
+        """``pushed``: the folder of operator lists that ops pushed (``sync.hub.staff_lists``)."""
+        self._pushed = pushed
         self._files: dict[Place, tuple[Path, ...]] = {
             (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
             (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
@@ -31,6 +34,8 @@ class Published:
 
     def changed(self, log: Any) -> list[tuple[str, Down, bytes]]:
         """Nodes and channels whose files are new, with what to publish there, retained."""
+        for site, path in ({} if self._pushed is None else pushed_lists(self._pushed)).items():
+            self._files.setdefault((site_group(site), Down.OPERATORS), (path,))
         found = []
         for place, paths in self._files.items():
             node, channel = place

@@ -37,6 +37,7 @@ RUNS = {  # how each command that needs no broker is run, and how many objects i
     ("issue",): (["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"], 3),
     ("operators", "hash-pin"): ([], 1),
     ("operators", "build"): (["--keys", "keys", "--site", "s", "--people", "people.json", "-o", "list.cbor"], 1),
+    ("clock-reset",): (["k", "--floor", "4102444800", "--reason", "x", "--keys", "keys", "-o", "k.clock"], 1),
     ("recover",): (["events.sealed", "--keys", "keys"], 2),
 }
 

@@ -14,6 +14,7 @@ import random
 import select
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ from sync.topics import Down, Topic, Up
 from sync.wire import Ack, Event
 
 RESEND_S = 5.0
-IDLE_STEP_S, DIAL_STEP_S = 1.0, 0.03  # how often a device is stepped that nothing came for
+IDLE_STEP_S, DIAL_STEP_S = 3.0, 0.03  # how often a device is stepped that nothing came for
 COMMANDS = io.FileIO(0, closefd=False)  # unbuffered: it is waited for
 DIALLING = 5  # of a part at once, where it is not a storm
 MOST_DEVICES = 150  # a process: paho has three files a client and waits with select(), which knows 1,024
@@ -93,20 +94,71 @@ class Device:
         self.sent_s = now_s
 
 
+class Crowd:
+    """Devices in one loop: each is stepped when something came for it, and at times when nothing did."""
+
+    def __init__(self, devices: list[Device]) -> None:
+        self.devices = devices
+        self._poll = select.epoll()
+        self._poll.register(COMMANDS, select.EPOLLIN)
+        self._number: dict[str, int] = {}  # the socket that is waited for, by device
+        self._device: dict[int, Device] = {}
+        self._due_s = dict.fromkeys((device.name for device in devices), 0.0)
+        self._sweep_s = 0.0
+
+    def turn(self, *, dialling: int | None = None) -> bool:
+        """Step whom it concerns; of those without a connection only the first ``dialling``. True for a command."""
+        ready = [number for number, _ in self._poll.poll(DIAL_STEP_S)]
+        now_s = time.monotonic()
+        for number in ready:
+            if number in self._device:
+                self._step(self._device[number], now_s)
+        if now_s >= self._sweep_s:
+            self._sweep_s = now_s + DIAL_STEP_S
+            apart = [device for device in self.devices if not device.session.connected]
+            due = [device for device in self.devices if device.session.connected and now_s >= self._due_s[device.name]]
+            for device in due + apart[:dialling]:
+                self._step(device, now_s)
+        return COMMANDS.fileno() in ready
+
+    def until(self, done: Callable[[], bool], *, dialling: int | None = None) -> dict[str, Any]:
+        """Turn until ``done``; when it began and ended."""
+        began = time.monotonic()
+        while not done():
+            self.turn(dialling=dialling)
+        return {"began": began, "ended": time.monotonic()}
+
+    def _step(self, device: Device, now_s: float) -> None:
+        device.step(now_s)
+        self._due_s[device.name] = now_s + IDLE_STEP_S
+        number, known = device.session.fileno(), self._number.get(device.name)
+        if number == known:
+            return
+        if known is not None and self._device.get(known) is device:
+            del self._device[known]  # closed, and so no longer waited for
+        if number is None or number < 0:
+            self._number.pop(device.name, None)
+            return
+        self._number[device.name], self._device[number] = number, device
+        with suppress(FileExistsError):
+            self._poll.register(number, select.EPOLLIN)
+
+
 def main() -> None:
     """Serve commands until ``end``."""
     said = json.loads(COMMANDS.readline())
-    devices = [_device(Endpoint(**endpoint), said["tenant"]) for endpoint in said["endpoints"]]
-    while line := _command(devices):
+    crowd = Crowd([_device(Endpoint(**endpoint), said["tenant"]) for endpoint in said["endpoints"]])
+    devices = crowd.devices
+    while line := _command(crowd):
         match line.split():
             case ["connect"]:
-                _answer(_connect(devices))
+                _answer(crowd.until(lambda: all(device.session.connected for device in devices), dialling=DIALLING))
             case ["tell", events]:
                 for device in devices:
                     device.tell(int(events), time.monotonic())
-                _answer(_until(devices, lambda device: device.left == 0))
+                _answer(crowd.until(lambda: not any(device.left for device in devices)))
             case ["watch"]:
-                _answer(_storm(devices))
+                _answer(_storm(crowd))
             case _:
                 break
     for device in devices:
@@ -119,72 +171,32 @@ def _device(endpoint: Endpoint, tenant: str) -> Device:
     return Device(endpoint.client_id, tenant, Session(endpoint, filters, uniform=random.uniform), epoch)
 
 
-def _turn(devices: list[Device], due: dict[str, float], *, commands: bool = False) -> bool:
-    """Step those that something came for, and each of the others at times. True when a command has come."""
-    files = {number: device for device in devices if (number := device.session.fileno()) not in (None, -1)}
-    poll = select.poll()
-    for number in files:
-        poll.register(number, select.POLLIN)
-    if commands:
-        poll.register(COMMANDS, select.POLLIN)
-    ready = [number for number, _ in poll.poll(20)]
-    now_s = time.monotonic()
-    for number in ready:
-        if number in files:
-            due[files[number].name] = 0.0
-    for device in devices:
-        if now_s >= due.get(device.name, 0.0):
-            device.step(now_s)
-            due[device.name] = now_s + (IDLE_STEP_S if device.session.connected else DIAL_STEP_S)
-    return commands and COMMANDS.fileno() in ready
-
-
-def _command(devices: list[Device]) -> str:
-    """The next line of the standard input; meanwhile the devices live on."""
-    up = [device for device in devices if device.attempts]
-    due: dict[str, float] = {}
-    while not _turn(up, due, commands=True):
+def _command(crowd: Crowd) -> str:
+    """The next line of the standard input; meanwhile the devices that are connected live on."""
+    while not crowd.turn(dialling=0):
         pass
     return COMMANDS.readline().decode()
 
 
-def _connect(devices: list[Device]) -> dict[str, Any]:
-    """A few at a time: this is no storm."""
-    began = time.monotonic()
-    due: dict[str, float] = {}
-    while not all(device.session.connected for device in devices):
-        waiting = [device for device in devices if not device.session.connected]
-        _turn([device for device in devices if device.session.connected] + waiting[:DIALLING], due)
-    return {"began": began, "ended": time.monotonic()}
-
-
-def _until(devices: list[Device], done: Callable[[Device], bool]) -> dict[str, Any]:
-    began = time.monotonic()
-    due: dict[str, float] = {}
-    while not all(done(device) for device in devices):
-        _turn(devices, due)
-    return {"began": began, "ended": time.monotonic()}
-
-
-def _storm(devices: list[Device]) -> dict[str, Any]:
+def _storm(crowd: Crowd) -> dict[str, Any]:
     """From the loss of the connection until all are back: when each tried, and when it was back."""
     lost: set[str] = set()
     sweep_s = 0.0
-    due: dict[str, float] = {}
-    for device in devices:
+    for device in crowd.devices:
         device.attempts.clear()
         device.back_s = 0.0
-    while not all(device.back_s for device in devices):
-        if _turn(devices, due) or time.monotonic() > sweep_s:
+    while not all(device.back_s for device in crowd.devices):
+        crowd.turn()
+        if time.monotonic() > sweep_s:
             gc.collect()  # of failed attempts, whose files would add up
             sweep_s = time.monotonic() + 1.0
-        for device in devices:
+        for device in crowd.devices:
             if not device.session.connected:
                 lost.add(device.name)
             elif device.name in lost and not device.back_s:
                 device.back_s = time.monotonic()
-    attempts = sorted(at for device in devices for at in device.attempts)
-    return {"attempts": attempts, "back": sorted(device.back_s for device in devices)}
+    attempts = sorted(at for device in crowd.devices for at in device.attempts)
+    return {"attempts": attempts, "back": sorted(device.back_s for device in crowd.devices)}
 
 
 def _answer(found: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ from edge.uuid7 import uuid7
 
 ASK_HOLDS_S = 120  # what was typed for the next voucher is forgotten after this long
 
-_NEVER_TAKEN = ("message_too_large",)  # reasons that the same event always meets; sync.wire.Fault
+_NEVER_TAKEN = ("message_too_large", "told_before")  # which the same event always meets
 
 
 class Done(StrEnum):

@@ -53,6 +53,7 @@ class Uplink:
         self._resend_s = RESEND_S
         self._waiting_since_s: float | None = None  # for an acknowledgement
         self._probe_due_s = 0.0
+        self._ask_before = False  # where the platform is in the epochs before this one
         self._probe_asked = False  # one is owed, whatever is acknowledged meanwhile
         self._look = True  # the outbox may hold something that is not in flight
 
@@ -61,6 +62,7 @@ class Uplink:
         self._forget()
         self._resend_s = RESEND_S
         self._probe_due_s = monotonic_s
+        self._ask_before = bool(outbox.epochs_before(self._store))
 
     def resend(self) -> None:
         """The hub has started: do not wait for the timer."""
@@ -86,7 +88,7 @@ class Uplink:
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
         while self._look and len(self._in_flight) < self._window and self._send_next(send, monotonic_s):
             pass
-        if not self._in_flight and (self._probe_asked or monotonic_s >= self._probe_due_s):
+        if not self._in_flight and (self._probe_asked or self._ask_before or monotonic_s >= self._probe_due_s):
             self._probe(send, monotonic_s)
 
     def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
@@ -208,18 +210,29 @@ class Uplink:
         return self._look
 
     def _probe(self, send: Send, monotonic_s: float) -> None:
+        if self._ask_before:  # it may have lost events of those, or somebody else acknowledged them in its place
+            self._ask_before = not all(
+                send(self._without_events(*before)) for before in outbox.epochs_before(self._store)
+            )
         epoch, _ = outbox.current_epoch(self._store)
-        settled_through = outbox.settled_through(self._store, epoch)
         over = claims.over_through(self._store, int(monotonic_s * 1e9))
-        probe = wire.encode_batch(
-            self._device, epoch, settled_through, self._conflicts_through, [], tag=self._tag, claims_through=over
-        )
-        if send(probe):
+        if send(self._without_events(epoch, outbox.settled_through(self._store, epoch), claims_through=over)):
             self._probe_asked = False
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
             if self._waiting_since_s is None:
                 self._waiting_since_s = monotonic_s
+
+    def _without_events(self, epoch: str, settled_through: int, claims_through: int = 0) -> bytes:
+        return wire.encode_batch(
+            self._device,
+            epoch,
+            settled_through,
+            self._conflicts_through,
+            [],
+            tag=self._tag,
+            claims_through=claims_through,
+        )
 
 
 def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> list[tuple[int, bytes]]:

@@ -202,7 +202,10 @@ def _about(connection: sqlite3.Connection, epoch_no: int, seq: int) -> tuple[byt
     if row is not None:
         return row[0], row[1], row[2]
     body = json.loads(text)
-    cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
+    try:
+        cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
+    except (TypeError, ValueError):  # it may have been refused for that very reason
+        cti = None
     query = "SELECT id FROM ledger WHERE cti = ? AND use_no = ? AND ? = 'redeemed'"  # under another number before
     row = connection.execute(query, (cti, body.get("use"), kind)).fetchone()
     return cti, body.get("order"), None if row is None else row[0]
@@ -225,6 +228,15 @@ def current_epoch(store: Store) -> tuple[str, int]:
             " FROM device d JOIN epoch e ON e.no = d.epoch_no"
         ).fetchone()
     return row[0], row[1]
+
+
+def epochs_before(store: Store) -> list[tuple[str, int]]:
+    """The epochs that this store has left and what the platform has of each, oldest first."""
+    with store.read() as connection:
+        return connection.execute(
+            "SELECT epoch, settled_through FROM epoch WHERE no <> (SELECT epoch_no FROM device) AND settled_through > 0"
+            " ORDER BY no"
+        ).fetchall()
 
 
 def settled_through(store: Store, epoch: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from edge.store.outbox import RETRIES
 from edge.token.claims import Kind
 from sync import wire
 from sync.hub import reviews
@@ -20,6 +21,7 @@ from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
 BODY_INVALID = "body_invalid"
+TOLD_BEFORE = "told_before"  # the same redemption is here under another number: it counts once
 _NUMBERS = 1000  # looked at in one go, for gaps
 MOST_CONFLICTS = 50  # told in one acknowledgement
 
@@ -53,11 +55,11 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
     refused = 0
     for event in batch.events:
         effect = _effect(event)
-        reason = _refusal(event, effect)
+        reason = _refusal(event, effect) or _told_before(connection, batch, event, effect)
         if _insert(connection, batch, event, reason, now_s):
             fresh += 1
             refused += reason is not None
-            if effect is not None:
+            if effect is not None and reason is None:
                 also_tell |= _apply(connection, batch, event, effect, now_s)
             if reason is None:
                 reviews.note(connection, batch, event)
@@ -228,6 +230,24 @@ def _refusal(event: Event, effect: _Effect | None) -> str | None:
         reason = event.body.get("reason")
         return reason if isinstance(reason, str) and wire.is_word(reason) else wire.WITHHELD
     return BODY_INVALID if effect is None and event.type in (REDEEMED, REVERSED) else None
+
+
+def _told_before(connection: Connection, batch: Batch, event: Event, effect: _Effect | None) -> str | None:
+    """Whether this redemption is here under another number, or one that takes its place, or whose place it takes.
+
+    Somebody told the device that we refused it there, and it sent it again.
+    """
+    if effect is None or effect.units is None:
+        return None
+    rows = connection.execute(
+        "SELECT e.id, e.body FROM redemption r JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
+        " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
+        (effect.cti, batch.dev, batch.epoch, event.seq),
+    )
+    retries = event.body.get(RETRIES)
+    mine = {event.id, retries if isinstance(retries, str) else event.id}
+    told = any(mine & {identity, json.loads(body).get(RETRIES)} for identity, body in rows.fetchall())
+    return TOLD_BEFORE if told else None
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:

@@ -23,7 +23,8 @@ Grey = NDArray[np.uint8]
 _FORMATS = ("GREY", "YUYV", "MJPG")  # cheapest first; MJPG where USB bandwidth limits the others
 _READABLE = (b"GREY", b"YUYV", b"MJPG", b"JPEG", b"NV12", b"NV21", b"YU12", b"YV12")
 _DEVICES = Path("/dev")
-_MANUAL, _AUTOMATIC = 1, 3  # V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY
+_MANUAL = 1  # V4L2_EXPOSURE_MANUAL
+_AUTOMATICS = (3, 0)  # V4L2_EXPOSURE_APERTURE_PRIORITY, which most cameras have, V4L2_EXPOSURE_AUTO
 _UNIT_US = 100  # V4L2_CID_EXPOSURE_ABSOLUTE counts in 100 us
 _MOST_DAMAGED = 10  # frames in a row; a USB camera sends a broken one now and then
 _SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
@@ -44,8 +45,10 @@ class V4l2Camera:
         self._video.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # no queue of old frames
         self._choose_format(section)
         self._section = section
-        if section.exposure_us is not None:
-            self.expose(None)
+        mode = self._get(cv2.CAP_PROP_AUTO_EXPOSURE)
+        self._automatic = mode if mode in _AUTOMATICS else _AUTOMATICS[0]
+        if section.exposure_us is not None or section.bracket:
+            self.expose(None)  # the camera keeps what it was told before a crash
         readable = self._get(cv2.CAP_PROP_FOURCC).to_bytes(4, "little", signed=False) in _READABLE
         self._raw = readable and self._video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._number = -1
@@ -80,7 +83,7 @@ class V4l2Camera:
         """Expose the frames to come like this, the gain left as it is; None: as the profile says."""
         time_us = self._section.exposure_us if wanted is None else wanted.light
         if time_us is None:
-            self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _AUTOMATIC)
+            self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, self._automatic)
             return
         self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL)
         self._video.set(cv2.CAP_PROP_EXPOSURE, max(1, round(time_us / _UNIT_US)))

@@ -78,7 +78,7 @@ class Device:
         if prop == cv2.CAP_PROP_FPS:
             best = {fourcc(name): rate for name, rate in self.offers.items()}[self.properties[cv2.CAP_PROP_FOURCC]]
             return min(best, self.properties[prop])
-        return self.properties[prop]
+        return self.properties.get(prop, -1)  # as OpenCV does for what a device does not have
 
     def read(self):
         frame = self.frames.pop(0) if self.frames else None
@@ -125,13 +125,36 @@ def test_the_exposure_is_told_in_the_drivers_units_and_given_back(monkeypatch):
     device = Device({"YUYV": 30}, [frame] * 3)
     device.properties[cv2.CAP_PROP_EXPOSURE] = 80.0
     camera = opened(monkeypatch, device, exposure_us=None)
-    assert cv2.CAP_PROP_AUTO_EXPOSURE not in device.properties, "left as the camera has it"
     assert camera.read().exposure == Exposure(8000, 1.0)
     camera.expose(Exposure(2000, 1.5))
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
     assert camera.read().exposure == Exposure(3000, 1.0)
     camera.expose(None)
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "given_back"),
+    [
+        pytest.param(3, 3, id="aperture priority"),
+        pytest.param(0, 0, id="a camera that knows only fully automatic"),
+        pytest.param(1, 3, id="left by hand, by a process that crashed"),
+    ],
+)
+def test_a_camera_is_given_back_to_the_automatic_that_it_has(monkeypatch, found, given_back):
+    device = Device({"YUYV": 30}, [])
+    device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] = found
+    camera = opened(monkeypatch, device, exposure_us=None)
+    assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back, "at once"
+    camera.expose(Exposure(2000, 1.0))
+    camera.expose(None)
+    assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back
+
+
+def test_a_profile_without_bracket_leaves_the_exposure_as_the_camera_has_it(monkeypatch):
+    device = Device({"YUYV": 30}, [])
+    opened(monkeypatch, device, exposure_us=None, bracket=False)
+    assert cv2.CAP_PROP_AUTO_EXPOSURE not in device.properties
 
 
 def test_a_fixed_exposure_is_what_it_goes_back_to(monkeypatch):

@@ -116,6 +116,7 @@ class SettingsDesk:
         """Bring what the documents say to where it can be applied. Level-triggered: a kill anywhere only delays it."""
         with self._folder.locked() as state:
             plan = self._plan(state)
+            self._restore(plan, state)
             if state.phase.on_trial or not plan.layers or plan.digest in (state.good, *state.denied):
                 return
             if state.phase is Phase.STAGED and state.candidate == plan.digest:
@@ -139,6 +140,13 @@ class SettingsDesk:
             self._folder.keep_plan(plan)
             self._folder.keep(states.stage(settled(now_state), plan.digest, plan.rev))
         self._log.info("settings_staged", rev=plan.rev, hash=plan.digest)
+
+    def _restore(self, plan: Plan, state: State) -> None:
+        """The file of what is good was damaged: the documents that it was made of are still here."""
+        if plan.digest == state.good and self._folder.plan(state.good) is None:
+            self._folder.keep_plan(plan)
+            self._running = None  # this process began as shipped
+            self._log.info("settings_restored", rev=plan.rev, hash=plan.digest)
 
     def _plan(self, state: State) -> Plan:
         kept = self._folder.plan(state.good) or Plan(())

@@ -56,7 +56,9 @@ class Watch:
         self._freed = False  # it was blocked, and ops have taken it back
         self.wants_change = False
         # A chosen plan that cannot be used was heeded as far as it can be: changing to it again would not end.
-        self._heeded = self._folder.state().choice if running.problem else running.digest
+        choice = self._folder.state().choice
+        self._heeded = choice if running.problem else running.digest
+        self._lost = bool(running.problem) and self._folder.plan(choice) is None  # its file, until sync restores it
 
     def __call__(self, daemon: Daemon) -> None:
         """Look, a few times a second. Sets ``supervisor.finished`` when the daemon is to make way."""
@@ -71,7 +73,8 @@ class Watch:
             with suppress(OSError):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
         other = self._freed or _mark(self._data / IDENTITY) != self._identity
-        if state.phase is Phase.STAGED or state.choice != self._heeded or other:
+        restored = self._lost and self._folder.plan(state.choice) is not None
+        if state.phase is Phase.STAGED or state.choice != self._heeded or other or restored:
             self._change_when_idle(daemon, now_s)
         else:
             self._wanted_since_s = None

@@ -148,6 +148,20 @@ def test_the_next_good_settings_are_taken_after_bad_ones(field):
     until(lambda: field.report()["applied_rev"] == field.rev, what="it is reported")
 
 
+def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_and_nothing_loops(field):
+    good = field.state.good
+    (field.town.data / "settings" / f"{good}.json").write_bytes(b"zeros")
+    shifts, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
+    field.scanner.kill()
+    field.sync.kill()
+    until(lambda: len(field.scanner.said("settings")) > shifts, what="the scanner is back")
+    until(lambda: field.runs_on(good), what="the scanner runs on what was good")
+    time.sleep(2.0)
+    hashes = [said["hash"] for said in field.scanner.said("settings")[shifts:]]
+    assert hashes in ([None, good], [good]), "as shipped, unless edge-sync was quicker, and then on what was good"
+    assert len(field.sync.said("started")) == syncs + 1
+
+
 def test_a_broker_that_cannot_be_reached_is_tried_first_and_never_adopted(field):
     good = field.state.good
     field.publish(field.document({"mqtt": {"port": 1}}))
@@ -155,21 +169,6 @@ def test_a_broker_that_cannot_be_reached_is_tried_first_and_never_adopted(field)
     assert field.state.wrong[0].path == "mqtt.host"
     assert field.state.good == good
     until(lambda: field.report()["state"] == "refused", 40, "it is back at the old broker and says so")
-
-
-def test_chosen_settings_whose_file_is_damaged_are_left_out_once_and_the_next_ones_are_taken(field):
-    (field.town.data / "settings" / f"{field.state.good}.json").write_bytes(b"zeros")
-    shifts, syncs = len(field.scanner.said("settings")), field.sync.starts
-    field.scanner.kill()
-    field.sync.kill()
-    until(lambda: len(field.scanner.said("settings")) > shifts, what="the scanner is back")
-    until(lambda: field.sync.said("link", state="connected")[-1:] and field.sync.starts > syncs, what="edge-sync is")
-    time.sleep(2.0)
-    assert [said["hash"] for said in field.scanner.said("settings")[shifts:]] == [None], "as shipped, and no more"
-    assert field.sync.starts == syncs + 1
-    field.publish(field.document({"decode": {"budget_ms": 43.0}}))
-    field.becomes("committed", rev=field.rev)
-    until(lambda: field.runs_on(field.state.good), what="the scanner runs on the new ones")
 
 
 @pytest.mark.slow

@@ -260,6 +260,17 @@ def test_a_damaged_plan_starts_the_device_as_shipped_and_says_so(tmp_path):
     assert "damaged" in running.problem
 
 
+def test_a_damaged_plan_is_made_again_from_the_documents_and_what_was_good_comes_back(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0), document(2, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
+    before = device.settings.state()
+    (tmp_path / "settings" / f"{before.good}.json").write_bytes(b"zeros")
+    assert device.budget_ms() == 60.0
+    device.live()
+    assert device.budget_ms() == 50.0
+    assert device.settings.state() == before
+
+
 def test_a_damaged_state_does_not_let_an_older_document_back_in(tmp_path):
     device = Device(tmp_path)
     device.live(document(2, 50.0))

@@ -82,6 +82,13 @@ def test_chosen_settings_that_cannot_be_used_are_not_changed_to_for_ever(device)
     assert not device.scan(seconds=100)
 
 
+@pytest.mark.parametrize("device", ["damaged"], indirect=True)
+def test_chosen_settings_whose_file_comes_back_are_changed_to(device):
+    assert not device.scan(seconds=2)
+    device.settings.keep_plan(device.plan)
+    assert device.scan(seconds=2)
+
+
 def test_and_others_are_still_changed_to(device):
     good = plan_of({"decode": {"budget_ms": 40.0}}, rev=2)
     assert not device.scan(seconds=2)

@@ -10,7 +10,6 @@ import base64
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, Final
 
 from edge.enrolment.code import EnrolmentCode, message_of, open_code
@@ -19,17 +18,15 @@ from edge.instant import Instant
 from edge.settings.document import Layer, SettingsRefusal, read_settings
 from edge.settings.folder import digest_of
 from edge.token import cbor
-from edge.token.document import DocumentRefusal, Keyring
+from edge.token.document import Keyring
 from sync.config_wire import ConfigReport, decode_report
 from sync.fleet_wire import Ask, FleetRequest, FleetResponse, decode_fleet_request
-from sync.hub import hub_look, offers, reviews
+from sync.hub import hub_look, offers
 from sync.hub.access import CONFIRMED, CUT, ORDERED
 from sync.hub.config import HubConfig
 from sync.hub.fleet_store import FleetStore
 from sync.hub.offers import RequestError
-from sync.hub.staff_lists import FOLDER as PUSHED_LISTS
-from sync.hub.staff_lists import keep_pushed_list
-from sync.review_decision import open_decision
+from sync.hub.people import People
 from sync.session import Session
 from sync.topics import OPS, Down, Topic
 from sync.wire import Malformed
@@ -48,6 +45,7 @@ class Office:
         self._keys = keys
         self._now_s = now_s
         self._log = log
+        self._people = People(config, keys=keys, now_s=now_s, log=log)
         self._sites = {device.id: device.site for device in config.device}
         self._due: dict[str, None] = {}  # devices whose documents are to be published, in order
         self._published: dict[str, str] = {}
@@ -156,7 +154,7 @@ class Office:
 
     # Answers
 
-    def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:  # noqa: PLR0912 - one branch a question
+    def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
         args = request.args
         match request.ask:
             case Ask.DEVICES:
@@ -171,10 +169,8 @@ class Office:
                 return hub_look.orders(hub, site=args.get("site"), order=args.get("order"), after=args.get("after", ""))
             case Ask.EXCEPTIONS:
                 return hub_look.exceptions(hub, dev=args.get("dev"))
-            case Ask.REVIEWS | Ask.REVIEW:
-                return self._reviews(hub, request)
-            case Ask.OPERATORS:
-                return self._operators(base64.b64decode(args["document"]))
+            case Ask.REVIEWS | Ask.REVIEW | Ask.OPERATORS:
+                return self._people.answer(hub, request)
             case Ask.ENROL:
                 return self._enrol(str(args["code"]))
             case Ask.ENROLMENTS:
@@ -243,32 +239,6 @@ class Office:
             devices = offers.withdraw(connection, key, rev)
         self._due = dict.fromkeys([*self._due, *devices])
         return {"devices": len(devices)}
-
-    def _reviews(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
-        args = request.args
-        if request.ask is Ask.REVIEWS:
-            every, after = bool(args.get("every")), int(args.get("after", 0))
-            return reviews.listed(hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after)
-        raw = base64.b64decode(args["decision"])
-        opened = open_decision(raw, self._keys(), now=self._now())
-        if isinstance(opened, DocumentRefusal):
-            raise RequestError(f"the hub does not believe this decision: {opened}")
-        decision, by = opened
-        if decision.tenant != self._config.tenant:
-            raise RequestError(f"the decision is for tenant {decision.tenant}, this hub's is {self._config.tenant}")
-        try:
-            reviews.decide(hub, decision, by=by, raw=raw, now_s=self._now_s())
-        except reviews.DecisionError as error:
-            raise RequestError(str(error)) from None
-        self._log.info("reviewed", dev=decision.device, seq=decision.seq, approve=decision.approve, by=by)
-        return {"by": by}
-
-    def _operators(self, raw: bytes) -> dict[str, Any]:
-        named = {item.site for item in self._config.documents.operators}
-        folder = Path(self._config.data_dir) / PUSHED_LISTS
-        listed = keep_pushed_list(folder, raw, self._keys(), named=named, now=self._now())
-        self._log.info("operators_pushed", site=listed.audience, version=listed.version, count=len(listed.entries))
-        return {"site": listed.audience, "version": listed.version, "count": len(listed.entries)}
 
     def _enrol(self, text: str) -> dict[str, Any]:
         message = message_of(text)

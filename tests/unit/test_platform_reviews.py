@@ -9,7 +9,8 @@ import pytest
 from edge.anchors import Anchors
 from edge.instant import Instant
 from edge.operators.roles import Role
-from edge.store import documents, ledger, outbox, reviews
+from edge.staff import Done
+from edge.store import documents, exceptions, ledger, outbox, reviews
 from edge.store.documents import Put
 from edge.token.document import sign_document
 from edge.token.purpose import Purpose
@@ -17,7 +18,7 @@ from sync.downlink import Downlink, Kept
 from sync.review_page import Decided, ReviewPage, review_payload
 from tests.shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
 from tests.sync_platform import Keys
-from tests.unit.test_staff import sign_in
+from tests.unit.test_staff import sign_in, staff
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,17 @@ def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
     assert take(desk, page(desk, keys, approve=False, reason="stolen card")) is Kept.REVIEWS
     row = ledger.rows(desk.store)[-1]
     assert (row.reverses, row.reason, row.operator) == (desk.use.id, "stolen card", "platform:zoe")
+
+
+def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(desk, keys):
+    assert outbox.reject(desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now)
+    sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
+    (case,) = exceptions.cases(desk.store)
+    assert staff(desk.store).send_again(case.id, desk.now).done is Done.DONE
+    (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
+    assert again.seq != desk.use.seq
+    assert take(desk, page(desk, keys, seq=again.seq)) is Kept.REVIEWS
+    assert state(desk) == ("approved", "platform:zoe")
 
 
 def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(desk, keys):

@@ -145,7 +145,7 @@ class SettingsDesk:
         """The file of what is good was damaged: the documents that it was made of are still here."""
         if plan.digest == state.good and self._folder.plan(state.good) is None:
             self._folder.keep_plan(plan)
-            self._running = None  # this process began as shipped
+            self._running = self._written = None  # this process began as shipped, and reports anew
             self._log.info("settings_restored", rev=plan.rev, hash=plan.digest)
 
     def _plan(self, state: State) -> Plan:
@@ -211,10 +211,20 @@ class SettingsDesk:
 
     # Reporting
 
+    def _unusable(self, digest: str | None, plan: Plan | None) -> tuple[Wrong, ...]:
+        """Why the device runs as shipped although it has committed ``digest``."""
+        if digest is None:
+            return ()
+        if plan is None:
+            return (Wrong("", "the settings' file is gone or damaged: push them again"),)
+        profile = effective(self._shipped, plan.patches)
+        return () if isinstance(profile, Profile) else tuple(Wrong(each.path, each.message) for each in profile)
+
     def _report(self) -> ConfigReport:
         state = self._folder.state()
         good = self._folder.plan(state.good)
         wanted = Plan(tuple(self._newest()))
+        wrong = state.wrong or self._unusable(state.good, good)
         return ConfigReport(
             dev=self._me.device,
             state=str(state.phase),
@@ -223,7 +233,7 @@ class SettingsDesk:
             desired=wanted.revs,
             applied=good.revs if good else {},
             hash=state.choice or "",
-            errors=[ReportedError(path=wrong.path, message=wrong.message[:300]) for wrong in state.wrong[:20]],
+            errors=[ReportedError(path=each.path, message=each.message[:300]) for each in wrong[:20]],
             refused=[
                 ReportedRefusal(hash=digest, code=str(refusal.fault), detail=refusal.detail[:300])
                 for digest, refusal in list(self._inbox.refused.items())[-4:]

@@ -94,6 +94,7 @@ class Watch:
         daemon.supervisor.note_problem("blocked_device", blocked)
         daemon.supervisor.note_problem("identity_damaged", damage)
         daemon.supervisor.note_problem("profile_invalid", self._running.invalid or None)
+        daemon.supervisor.note_problem("settings_unusable", self._running.problem or None)
         why = blocked or damage
         if why is not None and not isinstance(daemon.gate, BlockedGate):
             daemon.gate = BlockedGate(why)

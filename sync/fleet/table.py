@@ -33,6 +33,9 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
     if report.get("state") in (Phase.REFUSED, Phase.ROLLED_BACK):
         errors = "; ".join(f"{error['path']} {error['message']}".strip() for error in report.get("errors", []))
         found.append(f"settings {report['state']}: {errors}")
+    elif report.get("state") == Phase.COMMITTED and report.get("errors"):
+        errors = "; ".join(f"{error['path']} {error['message']}".strip() for error in report["errors"])
+        found.append(f"cannot use its settings, runs as shipped: {errors}")
     expires_s = report.get("certificate_expires_s") or device["certificate_expires_s"]
     if expires_s and expires_s < now_s:
         found.append("its certificate has expired")

@@ -96,6 +96,10 @@ def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
         ({"code_reused": 1}, "stolen"),
         ({"clashes": 1}, "two devices"),
         ({"report": report(state="rolled_back").model_dump()}, "rolled_back"),
+        (
+            {"report": report(state="committed", errors=[ReportedError(path="a", message="x")]).model_dump()},
+            "runs as shipped: a x",
+        ),
         ({"report": report(certificate_expires_s=1_000 + 3 * 86_400).model_dump()}, "expires in 3 days"),
         ({"report": report(certificate_expires_s=999).model_dump()}, "has expired"),
         ({"revoked": {"stage": "quarantined", "reason": "stolen", "at_s": 1}}, "revoked"),

@@ -271,6 +271,16 @@ def test_a_damaged_plan_is_made_again_from_the_documents_and_what_was_good_comes
     assert device.settings.state() == before
 
 
+def test_a_plan_made_again_is_reported_as_sound(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+    (tmp_path / "settings" / f"{device.settings.state().good}.json").write_bytes(b"zeros")
+    desk = device.desk()
+    assert b"gone or damaged" in desk.report()
+    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert b"gone or damaged" not in desk.report()
+
+
 def test_a_damaged_state_does_not_let_an_older_document_back_in(tmp_path):
     device = Device(tmp_path)
     device.live(document(2, 50.0))

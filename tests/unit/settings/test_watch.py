@@ -1,5 +1,6 @@
 """Between two turns: when a daemon makes way for other settings, and when it must not, or it would not end."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -97,7 +98,14 @@ def test_and_others_are_still_changed_to(device):
     assert device.scan(seconds=2)
 
 
-def test_the_sync_process_does_not_start_over_for_them_either(device):
+def test_health_names_them(device):
+    named = {}
+    device.daemon.supervisor.note_problem = lambda name, detail: named.update({name: detail})
+    device.scan(seconds=1)
+    assert named["settings_unusable"] == device.running.problem
+
+
+def test_the_sync_process_reports_them_and_does_not_start_over_for_them(device):
     desk = SettingsDesk(
         SettingsFolder(device.data),
         shipped(device.file, device.data),
@@ -109,3 +117,6 @@ def test_the_sync_process_does_not_start_over_for_them_either(device):
         log=LOG,
     )
     assert not desk.wants_restart
+    report = json.loads(desk.report())
+    assert report["state"] == "committed"
+    assert report["errors"], "and it says that the device does not run on them"

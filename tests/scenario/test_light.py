@@ -5,10 +5,13 @@ import time
 import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
+from hardware_sim.condition import CUT_OFF
 from hardware_sim.kiosk import found_kiosk, open_kiosk
 from hardware_sim.lit import glare_on_a_label, phone_in_the_dark
 
 from edge.decode.contained import ContainedDecoder
+from edge.health import read_health
+from edge.ports import Signal
 
 FRAME = {"width_px": 1280, "height_px": 720}
 
@@ -25,7 +28,7 @@ def changed(town, before, after):
 
 
 @pytest.mark.parametrize(
-    ("scene", "px_per_module"), [pytest.param(phone_in_the_dark, 3.5, id="a phone in the dark"),
+    ("scene", "px_per_module"), [pytest.param(phone_in_the_dark, 2.6, id="a phone in the dark"),
                                  pytest.param(glare_on_a_label, 5.0, id="glare on a label")]
 )  # fmt: skip
 def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
@@ -38,7 +41,7 @@ def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
 
 def test_with_the_bracket_turned_off_the_camera_is_left_alone(town):
     changed(town, "[camera]\n", "[camera]\nbracket = false\n")
-    light = phone_in_the_dark(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=3.5, **FRAME)
+    light = phone_in_the_dark(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=2.6, **FRAME)
     with open_kiosk(town) as kiosk:
         kiosk.scene.show_light(light)
         time.sleep(2.5)
@@ -57,3 +60,19 @@ def test_a_presence_sensor_or_a_trigger_wakes_the_decoder(town, section, monkeyp
         assert woken == []
         (factory.pin(26).drive_high if "presence" in section else factory.pin(26).drive_low)()
         kiosk.wait(lambda: woken)
+
+
+def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_until_it_is_gone(town):
+    def hint():
+        return read_health(town.data / "health.json").get("hint")
+
+    with open_kiosk(town) as kiosk:
+        shown = []
+        show = kiosk.daemon.panel.rest
+        kiosk.daemon.panel.rest = lambda signal, now_s: (shown.append(signal), show(signal, now_s))
+        kiosk.scene.show(town.codes["voucher"], CUT_OFF)
+        kiosk.wait(lambda: hint() == "cut_off", timeout_s=15)
+        assert shown[-1] is Signal.AIM
+        kiosk.scene.clear()
+        kiosk.wait(lambda: hint() is None and shown[-1] is Signal.IDLE, timeout_s=15)
+        assert kiosk.scans == []

@@ -12,7 +12,7 @@ from sync.protocol.bodies import BODIES
 from sync.protocol.line import Finding, Line
 from sync.session import Arrival
 from sync.topics import Down, Topic, Up
-from sync.wire import Ack, Batch, Malformed, OrdersRequest, Status
+from sync.wire import Ack, Batch, ClaimRequest, Malformed, OrdersRequest, Status
 
 _NOBODY = "somebody-else"
 _UNSIGNED = b"\xd2\x84\x43\xa1\x01\x27\xa0\x41\xa0\x40"  # a COSE_Sign1 without a signature
@@ -34,7 +34,7 @@ class DeviceCheck:
         """Every check in turn. Raises LineError when the broker is gone."""
         for check in (
             self._present, self._resend, self._events, self._bodies, self._order, self._unacknowledged, self._junk,
-            self._settled, self._rewound, self._asks, self._unsigned,
+            self._settled, self._rewound, self._asks, self._unsigned, self._claims,
         ):  # fmt: skip
             title = " ".join((check.__doc__ or "").split()).rstrip(".")
             yield Finding(title, check())
@@ -134,6 +134,20 @@ class DeviceCheck:
         changed = {request.have for request in self._asked} - {self._asked[0].have}
         return f"it now says that it has {max(changed)}" if changed else ""
 
+    def _claims(self) -> str:
+        """Numbers its claims, and names in a batch those that are over only when it has nothing to tell."""
+        told: dict[str, int] = {}  # by epoch, the highest number of an event
+        for arrival in self.line.heard:
+            claim, batch = self._claim_request(arrival), self._batch_in(arrival)
+            if claim is not None and not (claim.no and claim.epoch):
+                return f"claim {claim.id} has no number, or no epoch"
+            if batch is None:
+                continue
+            told[batch.epoch] = max([event.seq for event in batch.events], default=told.get(batch.epoch, 0))
+            if batch.claims_through and batch.settled_through < told[batch.epoch]:
+                return f"claims_through {batch.claims_through} with {told[batch.epoch]} not settled"
+        return ""
+
     # Saying and hearing
 
     def _asked_again(self, wanted: Callable[[Batch], Batch | None], timeout_s: float | None = None) -> Batch | None:
@@ -183,6 +197,12 @@ class DeviceCheck:
             return None
         request = wire.decode_request(arrival.payload, dev=self.device)
         return request if isinstance(request, OrdersRequest) else None
+
+    def _claim_request(self, arrival: Arrival) -> ClaimRequest | None:
+        if arrival.topic != self._topic(Up.REQUEST):
+            return None
+        request = wire.decode_request(arrival.payload, dev=self.device)
+        return request if isinstance(request, ClaimRequest) else None
 
     @property
     def _asked(self) -> list[OrdersRequest]:

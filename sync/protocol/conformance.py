@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import click
 from edge.anchors import load_roots
 from edge.instant import Instant
 from edge.uuid7 import uuid7
+from sync import wire
 from sync.protocol.against_device import DeviceCheck
 from sync.protocol.against_hub import HubCheck
+from sync.protocol.against_hub_claims import Claimant, ClaimCheck
 from sync.protocol.line import Finding, Line, LineError
 from sync.session import Endpoint, Session
 from sync.topics import HUB, Up, device_filters
@@ -53,7 +56,22 @@ def conformance() -> None:
 @_broker
 @click.option("--site", required=True, metavar="ID", help="The device's site.")
 @click.option("--roots", "roots_file", type=_FILE, help="The roots of the fleet: signatures are then checked.")
-def hub(*, site: str, roots_file: Path | None, **broker: Any) -> None:
+@click.option(
+    "--cti", metavar="HEX", help="Of one unit, free to claim at the site: how claims are held is then checked."
+)
+@click.option("--other", metavar="ID", help="With --cti: a second device of the site.")
+@click.option("--other-cert", "other_cert", type=_FILE, help="Its certificate, PEM.")
+@click.option("--other-key", "other_key", type=_FILE, help="Its private key, PEM.")
+def hub(
+    *,
+    site: str,
+    roots_file: Path | None,
+    cti: str | None,
+    other: str | None,
+    other_cert: Path | None,
+    other_key: Path | None,
+    **broker: Any,
+) -> None:
     """Play a device against a hub. Use a device of its own: what it says is kept for ever.
 
     Example: edge-fleet conformance hub --device probe-1 --site shop-1 --ca ca.pem --cert probe-1.pem --key probe-1.key
@@ -61,6 +79,11 @@ def hub(*, site: str, roots_file: Path | None, **broker: Any) -> None:
     roots = load_roots(roots_file) if roots_file else None
     if isinstance(roots, str):
         raise click.ClickException(roots)
+    given = (cti, other, other_cert, other_key)
+    if any(given) and not all(given):
+        raise click.UsageError("--cti, --other, --other-cert and --other-key are given together, or none of them")
+    if cti is not None and not wire.is_cti(cti):
+        raise click.UsageError("--cti is 32 lower-case hexadecimal digits")
     line = _line(broker, broker["device"], device_filters(broker["tenant"], broker["device"], site))
     check = HubCheck(
         line,
@@ -73,7 +96,24 @@ def hub(*, site: str, roots_file: Path | None, **broker: Any) -> None:
         roots=roots,
         answer_s=broker["answer_s"],
     )
-    _report(line, check.findings(), as_json=broker["as_json"])
+    findings = check.findings()
+    if cti is not None and other is not None:
+        at = {**broker, "device": other, "cert_file": other_cert, "key_file": other_key}
+        second = _line(at, other, device_filters(broker["tenant"], other, site))
+        findings = chain(findings, _claims(_claimant(line, broker), _claimant(second, at), cti))
+    _report(line, findings, as_json=broker["as_json"])
+
+
+def _claims(first: Claimant, second: Claimant, cti: str) -> Iterator[Finding]:
+    second.line.connect()
+    try:
+        yield from ClaimCheck(first, second, cti).findings()
+    finally:
+        second.line.close()
+
+
+def _claimant(line: Line, broker: dict[str, Any]) -> Claimant:
+    return Claimant(line, broker["tenant"], broker["device"], _ident(), _ident, broker["answer_s"])
 
 
 @conformance.command("device")

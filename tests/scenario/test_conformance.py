@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from edge.claim_result import ClaimResult
 from sync import wire
 from sync.backoff import Backoff
 from sync.session import Session
@@ -47,9 +48,68 @@ def check(platform: Platform, kind: str, device: str, identity: str, *options: s
 
 def test_our_hub_keeps_to_the_protocol(platform):
     roots = str(platform.folder / "roots.cbor")
-    code, faults, count = check(platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--roots", roots)
+    options = ("--site", "shop-1", "--roots", roots, *claiming(platform))
+    code, faults, count = check(platform, "hub", "probe-1", "probe-1", *options)
     assert faults == {}
-    assert (code, count) == (0, 16)
+    assert (code, count) == (0, 22)
+
+
+def claiming(platform):
+    """A second device, and an entitlement for the two to claim."""
+    files = platform.broker.files
+    return (
+        "--cti", f"{7:032x}", "--other", "probe-2",
+        "--other-cert", str(files.certificate("probe-2")), "--other-key", str(files.key("probe-2")),
+    )  # fmt: skip
+
+
+def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_out(platform):
+    """It takes any batch without events for the word that its grant is over: the error that honours twice."""
+    session = Session(platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK)
+    holders = set()
+
+    def careless(arrival):
+        dev, channel = parse_topic(arrival.topic).node, parse_topic(arrival.topic).channel
+        if channel is Up.EVENTS and isinstance(batch := wire.decode_batch(arrival.payload, dev=dev), wire.Batch):
+            holders.discard(dev)
+            ack = wire.Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
+            session.publish(str(Topic("main", dev, Down.ACK)), wire.encode(ack))
+        request = wire.decode_request(arrival.payload, dev=dev)
+        if channel is Up.REQUEST and isinstance(request, wire.ClaimRequest):
+            result = ClaimResult.HELD if holders - {dev} else ClaimResult.GRANTED
+            holders.update({dev} if result is ClaimResult.GRANTED else ())
+            response = wire.Response(dev=dev, id=request.id, result=result)
+            session.publish(str(Topic("main", dev, Down.RESPONSE)), wire.encode(response))
+
+    platform.hub.stop()
+    try:
+        with playing(session, careless):
+            until(lambda: session.connected)
+            options = ("--site", "shop-1", "--answer", "0.5", *claiming(platform))
+            code, faults, _ = check(platform, "hub", "probe-1", "probe-1", *options)
+    finally:
+        platform.hub.start()
+    assert code == 1
+    assert "Grants a claim, and holds it against other devices" not in faults
+    assert "Frees no grant by a batch that names no claim" in faults
+
+
+def test_how_claims_are_held_is_checked_with_two_devices_or_not_at_all(platform):
+    files = platform.broker.files
+    command = [
+        str(BIN / "edge-fleet"),
+        "conformance",
+        "hub",
+        "--device",
+        "probe-1",
+        "--site",
+        "shop-1",
+        "--ca",
+        files.ca,
+    ]
+    command += ["--cert", files.certificate("probe-1"), "--key", files.key("probe-1"), "--cti", "00" * 16]
+    done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
+    assert (done.returncode, "given together" in done.stderr) == (2, True)
 
 
 @pytest.mark.slow
@@ -65,7 +125,7 @@ def test_our_device_keeps_to_the_protocol(platform):
     finally:
         platform.hub.start()
     assert faults == {}
-    assert (code, count) == (0, 11)
+    assert (code, count) == (0, 12)
 
 
 @contextmanager

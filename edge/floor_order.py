@@ -1,8 +1,8 @@
 """The order to give up a time floor that is wrong: signed by ops, for one device. Pure.
 
 A device that once took a wrong, far time finds everything expired: no list, no badge and no certificate helps it.
-So this order is judged by its own time of signing, by a key that was good then, and it holds only while the device's
-floor is at least ``wrong_s``: played back later, when the floor is an ordinary one, it does nothing.
+So this order is judged by its own time of signing, by a key that was good then. It holds only while the device's
+floor is at least ``wrong_s``, and a device takes none that is not newer than the last that it took.
 """
 
 from __future__ import annotations

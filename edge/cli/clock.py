@@ -16,7 +16,7 @@ import click
 
 from edge.cli.store import data_option, now_of
 from edge.floor_order import FloorOrder, open_floor_order
-from edge.store.floor import lower_time_floor, time_floor_s
+from edge.store.floor import Lowering, lower_time_floor, time_floor_s
 from edge.store.opening import open_for_reading, open_for_work
 from edge.store.store import Store, StoreUnavailableError
 
@@ -78,8 +78,10 @@ def reset(data: Path, file: Path, profile: Path) -> None:
         )
     except (StoreUnavailableError, OSError) as error:
         _stop(str(error))
-    if not done:
+    if done is Lowering.EARLIER:
         _stop(f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock")
+    if done is Lowering.TAKEN:
+        _stop(f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset")
     click.echo(f"the floor is {_date(order.issued_at_s)} now")
 
 

@@ -201,8 +201,9 @@ class _Start:
             connection.execute("BEGIN IMMEDIATE")
             kept = carry_over(connection, remains)
             number = begin_epoch(connection, why=why, now_s=self.now_s, random_bytes=self.random_bytes)
-            row = (self.device_id, number, max(self.floor_s, remains.floor_s))
-            connection.execute("INSERT INTO device (one, device_id, epoch_no, time_floor_s) VALUES (1, ?, ?, ?)", row)
+            row = (self.device_id, number, max(self.floor_s, remains.floor_s), remains.floor_order_s)
+            columns = "one, device_id, epoch_no, time_floor_s, floor_order_s"
+            connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)  # noqa: S608 - constants
             if why != "new":
                 case = ("system_fault", why, "a new store was begun", self.now_s)
                 connection.execute("INSERT INTO exception (kind, cause, tried, raised_s) VALUES (?, ?, ?, ?)", case)

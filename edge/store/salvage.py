@@ -25,16 +25,17 @@ _COLUMNS = {
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Rows by table, in the order of their keys, up to the damage; and the time floor, 0 where it cannot be read."""
+    """Rows by table, in the order of their keys, up to the damage; and of the time floor, 0 where it cannot be read."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
     floor_s: int = 0
+    floor_order_s: int = 0  # when the last order to lower it was signed
 
 
 def read_remains(path: Path) -> Remains:
     """Read what can be read of the store at ``path``. Never raises for what the file holds."""
     rows_of: dict[str, list[Row]] = {}
-    floor_s = 0
+    floor_s = order_s = 0
     with (
         suppress(sqlite3.Error, TypeError, ValueError),
         closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old,
@@ -45,7 +46,8 @@ def read_remains(path: Path) -> Remains:
                 for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
                     rows.append(row)
         floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
-    return Remains(rows_of, floor_s)
+        order_s = int(old.execute("SELECT floor_order_s FROM device").fetchone()[0])  # last: an older store has none
+    return Remains(rows_of, floor_s, order_s)
 
 
 def carry_over(connection: sqlite3.Connection, remains: Remains) -> int:

@@ -226,6 +226,7 @@ STEPS = (
     ("0005_sync", SYNC),
     ("0006_desk", DESK),
     ("0007_claims", CLAIMS),
+    ("0008_clock", "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0"),  # edge.store.floor
 )
 
 

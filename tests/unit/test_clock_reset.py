@@ -1,7 +1,10 @@
 """A device that once took a wrong, far time finds its way back: by an order that ops signed, and by nothing else."""
 
 import json
+import os
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +17,8 @@ from edge.floor_order import FloorOrder, open_floor_order, sign_floor_order
 from edge.instant import Instant
 from edge.store import documents, outbox
 from edge.store.floor import raise_time_floor, time_floor_s
-from edge.store.store import StoreUnavailableError
+from edge.store.opening import StoreState, open_store
+from edge.store.store import FILE, StoreUnavailableError
 from edge.story import story_of
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -67,6 +71,15 @@ def reset(device, file, exit_code=0):
     return run(edge_scanner, *words, exit_code=exit_code)
 
 
+def tear_a_page_of_the_ledger(file):
+    with closing(sqlite3.connect(file)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ledger'").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with file.open("r+b") as raw:
+        raw.seek((page - 1) * 4096)
+        raw.write(b"\xff" * 4096)
+
+
 def floor(device):
     return json.loads(run(edge_scanner, "clock", "--data", device.folder, "--json").output)["floor_s"]
 
@@ -95,14 +108,57 @@ def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_st
     assert floor(device) < IN_2100
 
 
-def test_an_order_that_is_played_back_does_nothing(device, keys):
+@pytest.mark.parametrize("wrong", ["far", "near"])
+def test_an_order_that_is_played_back_does_nothing(device, keys, wrong):
+    tomorrow = int(time.time()) + 86_400
+    if wrong == "near":
+        with device.store.transaction() as connection:
+            connection.execute("UPDATE device SET time_floor_s = ?", (tomorrow,))
+    file = ordered(device, keys, floor=IN_2100 if wrong == "far" else tomorrow)
+    reset(device, file)
+    in_three_months = int(time.time()) + 90 * 86_400
+    again = open_at(device.folder, now_s=int(time.time()))
+    raise_time_floor(again, in_three_months)
+    again.close()
+    assert "was taken before" in reset(device, file, exit_code=1).output
+    assert floor(device) == in_three_months
+
+
+def test_an_order_for_a_later_floor_than_the_devices_does_nothing(device, keys):
+    assert "does not hold" in reset(device, ordered(device, keys, floor=IN_2100 + 60), exit_code=1).output
+    assert floor(device) == IN_2100
+
+
+def test_that_an_order_was_taken_outlives_the_store(device, keys):
     file = ordered(device, keys)
     reset(device, file)
+    device.store.close()
+    tear_a_page_of_the_ledger(device.folder / FILE)
+    now = Instant(unix_s=int(time.time()))
+    opened = open_store(device.folder, device_id=DEVICE, now_s=now.unix_s, random_bytes=os.urandom)
+    assert opened.state is StoreState.QUARANTINED
+    documents.put(
+        opened.store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
+    )
+    raise_time_floor(opened.store, IN_2100)
+    opened.store.close()
+    assert "was taken before" in reset(device, file, exit_code=1).output
+
+
+def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
+    with device.store.transaction() as connection:
+        connection.execute("UPDATE feed SET heard_s = ?", (IN_2100,))
+        connection.execute("INSERT INTO pin_attempt VALUES ('ann', 5, ?)", (IN_2100 + 60,))
+        connection.execute("INSERT INTO badge_shown VALUES (1, 'ann', x'00', ?, ?)", (IN_2100 + 99, IN_2100))
+    reset(device, ordered(device, keys))
     again = open_at(device.folder, now_s=int(time.time()))
-    raise_time_floor(again, int(time.time()) + 86_400)
+    with again.read() as connection:
+        assert connection.execute("SELECT heard_s FROM feed").fetchone()[0] <= time.time()
+        failures, locked_until_s = connection.execute("SELECT failures, locked_until_s FROM pin_attempt").fetchone()
+        assert failures == 5
+        assert locked_until_s <= time.time() + 86_400
+        assert connection.execute("SELECT count(*) FROM badge_shown").fetchone() == (0,)
     again.close()
-    assert "does not hold" in reset(device, file, exit_code=1).output
-    assert floor(device) > time.time()
 
 
 def test_an_order_for_another_device_is_not_taken(device, keys):

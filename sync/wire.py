@@ -228,6 +228,7 @@ class Command(_Addressed):
     type: Literal["resend", "here"] = "resend"
 
 
+_to_json = json.JSONEncoder(allow_nan=False, check_circular=False).encode  # of what JSON was read into
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 M = TypeVar("M", bound=_Addressed)
@@ -303,7 +304,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
 def _event(item: JsonValue) -> Event | BadEvent | None:
     try:
         event = Event.model_validate(item)
-        json.dumps(event.body, allow_nan=False).encode()
+        _to_json(event.body).encode()
     except ValidationError as error:
         reason = "wrong_shape." + _word(str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "event")
     except (ValueError, RecursionError):  # NaN, a lone surrogate

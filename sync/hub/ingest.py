@@ -22,6 +22,7 @@ REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is l
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
 BODY_INVALID = "body_invalid"
 TOLD_BEFORE = "told_before"  # the same redemption is here under another number: it counts once
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 _NUMBERS = 1000  # looked at in one go, for gaps
 MOST_CONFLICTS = 50  # told in one acknowledgement
 
@@ -156,7 +157,7 @@ def _said_epoch(connection: Connection, dev: str) -> str | None:
 
 
 def _insert(connection: Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:
-    body = json.dumps(event.body, separators=(",", ":"), ensure_ascii=False)
+    body = _to_json(event.body)
     changed = connection.execute(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, event.seq, event.id, event.type, event.ts, event.ts_trust, body, now_s, refused),

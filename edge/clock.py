@@ -55,6 +55,21 @@ class WallClock:
         plausible = least_s <= wall_s <= least_s + _LEAD_S
         return Instant(unix_s=int(wall_s if plausible else least_s), trust=ClockTrust.FLOOR_ONLY)
 
+    def astray_s(self) -> int:
+        """How far the system's clock is outside what can be now, seconds: negative before it, 0 within.
+
+        It cannot be before what is proved to be past. That it is more than a year after it, nobody vouches for.
+        Where nothing is proved yet, it can be any time.
+        """
+        now, wall_s = self.now(), self._wall_s()
+        least_s = self._proved_now_s()
+        if not self._proved_s:
+            return 0
+        if wall_s < least_s - _SLACK_S:
+            return int(wall_s - least_s)
+        beyond = now.trust is not ClockTrust.TRUSTED and wall_s > max(least_s, self._told_now_s()) + _LEAD_S
+        return int(wall_s - least_s) if beyond else 0
+
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary start; never jumps."""
         return self._monotonic_s()

@@ -17,6 +17,7 @@ from edge.store.presence import Presence
 from edge.store.store import Store
 from sync import wire
 from sync.claim_desk import ClaimDesk
+from sync.contact import Contact
 from sync.downlink import Downlink, Kept, Outcome, Refusal
 from sync.session import Arrival, Link, Session
 from sync.settings import SettingsDesk
@@ -24,10 +25,8 @@ from sync.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 from sync.uplink import Heard, Uplink
 from sync.wire import Fault, Malformed, Status
 
-SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
 MISSED_S: Final = 3.0  # an answer that took this long: messages to this device may have been lost meanwhile
 STATUS_EVERY_S: Final = 3600.0  # what a status counts is that old at most, while connected
-DEAF_S: Final = 300.0  # and this long: the connection is made anew
 
 
 class Agent:
@@ -75,8 +74,9 @@ class Agent:
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
-        self._link: Link | None = None
+        self._contact = Contact(session, uplink.answers, log)
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
+        self.documents: Counter[str] = Counter()  # believed, by what became of them
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
 
     def step(self, timeout_s: float = 0.1) -> None:
@@ -95,12 +95,15 @@ class Agent:
             self._claim(self._claims, monotonic_s)
         if self._settings is not None:
             self._settle(self._settings, monotonic_s)
-        self._watch(monotonic_s)
+        if self._contact.watch(monotonic_s):
+            self._uplink.connected(monotonic_s)
+        if self._contact.wants_answer(monotonic_s):
+            self._uplink.probe()
 
     @property
     def link(self) -> Link | None:
         """The state of the connection, as last logged."""
-        return self._link
+        return self._contact.link
 
     def report(self) -> dict[str, Any]:
         """The state of this process, for the health file."""
@@ -110,7 +113,8 @@ class Agent:
         self._watch_freshness()
         return {
             "problems": self._problems,
-            "link": self._link,
+            "link": self._contact.link,
+            "clock": self._now().trust,
             "claims": "answered" if self._claims is not None and self._claims.answered else "not_answered",
             "detail": self._session.detail,
             "connections": self._session.connections,
@@ -121,6 +125,7 @@ class Agent:
             "orders_revision": feed.revision,
             "orders_heard_s": feed.heard_s,
             "feeds": self._feeds(feed.heard_s),
+            "documents": dict(self.documents),
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
         }
@@ -225,13 +230,14 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
-        if self._uplink.silent_s(self.last_ack_s) > MISSED_S:
+        if self._uplink.answers.silent_s(self.last_ack_s) > MISSED_S:
             self._downlink.connected(self.last_ack_s)  # heard again, over a broker that stood: what came down is lost
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
-        if ack.rejected:
-            self._log.warning("events_refused", refused=[refused.model_dump() for refused in ack.rejected[:10]])
-        if ack.conflicts:
-            self._log.warning("platform_conflict", conflicts=[conflict.no for conflict in ack.conflicts])
+        self._contact.heard()
+        if self._uplink.refused_now:
+            self._log.warning("events_refused", refused=[item.model_dump() for item in self._uplink.refused_now[:10]])
+        if self._uplink.conflicts_now:
+            self._log.warning("platform_conflict", conflicts=self._uplink.conflicts_now)
         if heard in (Heard.REWOUND, Heard.AHEAD):
             self._log.error(heard, epoch=ack.epoch, acked_through=ack.acked_through)
 
@@ -257,6 +263,8 @@ class Agent:
             self._count(taken.reason, taken.detail)
 
     def _note(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Kept):
+            self.documents[outcome.value] += 1
         match outcome:
             case Refusal():
                 self._count(outcome.reason, outcome.detail)
@@ -274,17 +282,6 @@ class Agent:
         count = self.refused[str(reason)]
         if count == 10 ** (len(str(count)) - 1):
             self._log.warning("message_refused", reason=str(reason), detail=detail, count=count)
-
-    def _watch(self, monotonic_s: float) -> None:
-        waited_s = self._uplink.silent_s(monotonic_s) if self._session.connected else 0.0
-        if waited_s > DEAF_S:
-            self._session.give_up(Link.SILENT)
-            self._uplink.connected(monotonic_s)
-        link = Link.SILENT if self._session.connected and waited_s > SILENT_S else self._session.link
-        if link is not self._link:
-            self._link = link
-            note = self._log.warning if link.hopeless else self._log.info
-            note("link", state=link, detail=self._session.detail)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
         epoch, last_seq = outbox.current_epoch(self._store)

@@ -48,6 +48,7 @@ HEALTH_FILE = "sync-health.json"
 SCANNER_HEALTH_FILE = "health.json"
 HEALTH_EVERY_S = 2.0
 STORE_AGAIN_S = 15.0  # a store that cannot be used is tried again
+CLOCK_WRONG = "clock_wrong"
 FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
 
 
@@ -209,13 +210,23 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         claims=ClaimDesk(store, anchors, device=device.id, site=device.site),
         presence=Presence(parts.data),
         rungs=lambda: _rungs(parts.data),
-        stale=lambda now: staleness(
-            anchors.trust, anchors.status, feed_state(store).heard_s, policy=parts.profile.policy, now=now
+        stale=lambda now: (
+            staleness(anchors.trust, anchors.status, feed_state(store).heard_s, policy=parts.profile.policy, now=now)
+            | _astray(clock)
         ),
     )
     session.will = Will(agent.status_topic, agent.farewell())
     identity = IdentityDesk(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)
     return session, agent, desk, identity
+
+
+def _astray(clock: WallClock) -> dict[str, str]:
+    """The problem of a clock that tells a time which cannot be: name to detail."""
+    days = clock.astray_s() // 86_400
+    if not clock.astray_s():
+        return {}
+    words = f"{-days} days before what is proved to be past" if days < 0 else f"{days} days after the newest proof"
+    return {CLOCK_WRONG: f"the system's clock is {words}: connect the device to a time server"}
 
 
 def _running(path: Path, data: Path) -> Running:

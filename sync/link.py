@@ -22,6 +22,7 @@ class Link(StrEnum):
     BROKER_BUSY = "broker_busy"
     LOST = "connection_lost"
     PROTOCOL_ERROR = "protocol_error"
+    SLOW = "answers_slow"  # connected, and the platform's answers take long: a slow line, or a slow hub
     SILENT = "hub_silent"  # connected, but the platform does not answer
 
     @property

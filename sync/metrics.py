@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge.instant import ClockTrust
 from sync.link import Link
 from sync.wire import Rung
 
@@ -49,6 +50,12 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             CounterMetricFamily, "edge_sync_refused_messages", "Messages that changed nothing.", "reason",
             report["refused_messages"],
         ),
+        _labelled(
+            CounterMetricFamily, "edge_sync_documents", "Signed documents that came, by what became of them.",
+            "outcome", report["documents"],
+        ),
+        _gauge("edge_sync_clock_trusted", "1 when the system's clock was set from the network.",
+               int(report["clock"] == ClockTrust.TRUSTED)),
         _labelled(
             GaugeMetricFamily, "edge_sync_feed_age_seconds", "Age of what is known from each feed.", "feed",
             {name: max(0, now_s - at_s) for name, at_s in report["feeds"].items()},

@@ -18,7 +18,8 @@ from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
 from edge.store.outbox import OutboxRow, Settled
 from edge.store.store import Store
 from sync import wire
-from sync.wire import Ack, Event, Fault, Malformed
+from sync.answers import Answers
+from sync.wire import Ack, Event, Fault, Malformed, Refused
 
 RESEND_S: Final = 5.0  # without an acknowledgement for this long, send again; doubled each time up to
 LONGEST_RESEND_S: Final = 60.0
@@ -51,7 +52,10 @@ class Uplink:
         self._acked_through = 0  # the highest said of this epoch
         self._conflicts_through = 0
         self._resend_s = RESEND_S
-        self._waiting_since_s: float | None = None  # for an acknowledgement
+        self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
+        self.answers = Answers()
+        self.refused_now: list[Refused] = []  # by the last acknowledgement, for the first time
+        self.conflicts_now: list[int] = []
         self._probe_due_s = 0.0
         self._ask_before = False  # where the platform is in the epochs before this one
         self._probe_asked = False  # one is owed, whatever is acknowledged meanwhile
@@ -63,6 +67,7 @@ class Uplink:
         self._resend_s = RESEND_S
         self._probe_due_s = monotonic_s
         self._ask_before = bool(outbox.epochs_before(self._store))
+        self.answers.connected()
 
     def resend(self) -> None:
         """The hub has started: do not wait for the timer."""
@@ -76,10 +81,6 @@ class Uplink:
     def committed(self) -> None:
         """Another process has written to the store."""
         self._look = True
-
-    def silent_s(self, monotonic_s: float) -> float:
-        """For how long an acknowledgement has been awaited."""
-        return 0.0 if self._waiting_since_s is None else monotonic_s - self._waiting_since_s
 
     def tick(self, send: Send, monotonic_s: float) -> None:
         """Send what is due. Raises StoreUnavailableError."""
@@ -95,18 +96,8 @@ class Uplink:
         """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
         if ack.tag not in ("", self._tag):
             return Heard.NOTHING_NEW  # of another process under this identity, or of this one before it started
-        self._refused(ack, now)
-        for conflict in ack.conflicts:
-            conflicts.record_conflict(
-                self._store,
-                no=conflict.no,
-                epoch=conflict.epoch,
-                seq=conflict.seq,
-                other=conflict.other_dev,
-                other_s=conflict.other_ts,
-                now=now,
-            )
-            self._conflicts_through = max(self._conflicts_through, conflict.no)
+        self.refused_now = self._refused(ack, now)
+        self.conflicts_now = self._conflicts(ack, now)
         outcome = self._settle(ack, now)
         self._waiting_since_s = None
         self._resend_s = RESEND_S
@@ -117,16 +108,36 @@ class Uplink:
                 self._in_flight.popleft()
         if self._in_flight:
             self._waiting_since_s = monotonic_s
+        through = outbox.settled_through(self._store, ack.epoch)
+        self.answers.heard(through, monotonic_s, more=bool(self._in_flight))
         self._look = True
         return outcome
 
-    def _refused(self, ack: Ack, now: Instant) -> None:
-        """Set aside what the platform will not have. What stands under a number that is taken goes up under another."""
+    def _refused(self, ack: Ack, now: Instant) -> list[Refused]:
+        """Set aside what the platform will not have, and return what is new of it.
+
+        What stands under a number that is taken goes up under another.
+        """
         reused = {item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id}
         send_again(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
-        for item in ack.rejected:
-            if item.seq not in reused:
-                outbox.reject(self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id)
+        return [
+            item
+            for item in ack.rejected
+            if item.seq in reused
+            or outbox.reject(self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id)
+        ]
+
+    def _conflicts(self, ack: Ack, now: Instant) -> list[int]:
+        """Raise the platform's conflicts as cases; return the numbers of those that are new."""
+        fresh = []
+        for item in ack.conflicts:
+            self._conflicts_through = max(self._conflicts_through, item.no)
+            if conflicts.record_conflict(
+                self._store, no=item.no, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
+                now=now,
+            ):  # fmt: skip
+                fresh.append(item.no)
+        return fresh
 
     def _settle(self, ack: Ack, now: Instant) -> Heard:
         """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
@@ -206,6 +217,7 @@ class Uplink:
         self._in_flight.extend(seq for seq, _ in events)
         if self._waiting_since_s is None:
             self._waiting_since_s = monotonic_s
+        self.answers.asked(self._in_flight[-1], monotonic_s)
         self._look = len(rows) == room or len(events) < len(rows)
         return self._look
 
@@ -222,6 +234,7 @@ class Uplink:
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
             if self._waiting_since_s is None:
                 self._waiting_since_s = monotonic_s
+            self.answers.asked(0, monotonic_s)
 
     def _without_events(self, epoch: str, settled_through: int, claims_through: int = 0) -> bytes:
         return wire.encode_batch(

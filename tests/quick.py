@@ -24,8 +24,10 @@ def main(name: str) -> None:
     """Run it."""
     session = partial(Session, backoff=QUICK)
     if name == "edge-sync":
-        from sync import cli
+        from sync import cli, contact, uplink
 
+        contact.SLOW_S, contact.SILENT_S, uplink.RESEND_S = 0.5, 1.5, 1.0
+        contact.ASK_AGAIN_S = 1.0
         cli.Session, cli.HEALTH_EVERY_S = session, TELL_EVERY_S
         cli.main()
     else:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from edge.instant import Instant
 from edge.store import outbox
 from edge.store.opening import open_store
@@ -26,6 +28,7 @@ from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.orders import parse_line, put
 from sync.hub.site import SiteDocuments
 from sync.hub.store import HubStore, open_hub_store
+from sync.metrics import DEVICE_FILE
 from sync.session import Session
 from tests.broker import SPY, Broker, Process, until
 from tests.protocol import Spy
@@ -64,6 +67,13 @@ class Keys:
             kid=kid, version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, size=1000, revoked=revoked
         )
         return sign_status_list(status, self.signer(Purpose.STATUS_LIST))
+
+
+def metric(file: Path, name: str, *labels: str) -> float:
+    """A figure in a file for Prometheus; 0 where there is none."""
+    families = text_string_to_metric_families(file.read_text()) if file.exists() else ()
+    samples = (sample for family in families for sample in family.samples)
+    return sum(found.value for found in samples if (found.name, *found.labels.values()) == (name, *labels))
 
 
 class Device:
@@ -120,6 +130,10 @@ class Device:
             ).fetchall()
         return [(epoch, seq, identity, kind, json.loads(body)) for epoch, seq, identity, kind, body in rows]
 
+    def metric(self, name: str, *labels: str) -> float:
+        """What Prometheus would read; 0 where there is no such figure."""
+        return metric(self.data / DEVICE_FILE, name, *labels)
+
     def health(self) -> dict:
         path = self.data / "sync-health.json"
         return json.loads(path.read_text()) if path.exists() else {}
@@ -155,6 +169,10 @@ class Platform:
         temporary = file.with_suffix(".new")
         temporary.write_bytes(content)
         temporary.replace(file)
+
+    def metric(self, name: str, *labels: str) -> float:
+        """What Prometheus would read of the first hub."""
+        return metric(self.broker.files.folder / "hub-data" / "hub.prom", name, *labels)
 
     @contextmanager
     def hub_store(self) -> Iterator[HubStore]:

@@ -91,6 +91,7 @@ def test_a_broker_that_lost_its_store_is_filled_again(platform):
         platform.broker.kill()
         (platform.broker.files.folder / "broker-data" / "mosquitto.db").unlink(missing_ok=True)
         device.redeem()
+        until(lambda: device.health().get("link") == "broker_unreachable", what=device.health)
         platform.publish(platform.trust_file, platform.keys.trust_list(2))
         platform.broker.start()
         device.settled()
@@ -231,20 +232,50 @@ def test_the_hub_counts_what_is_wrong_and_goes_on(platform):
     platform.spy.pardon()
 
 
+def links(process) -> list[str]:
+    """The states of the connection, as a process logged them."""
+    lines = [json.loads(text) for text in process.text.splitlines()]
+    return [line["state"] for line in lines if line["event"] == "link"]
+
+
 def test_the_log_has_a_line_for_a_change_of_state_and_none_for_a_retry(platform):
+    """At both ends: the broker goes, both try again and again, it comes back."""
+    device, hub = platform.devices["kiosk-3"], platform.hub
+    with device.sync:
+        device.settled()
+        until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text)
+        ends = [(device.sync, lambda: device.metric("edge_sync_connections_total")),
+                (hub, lambda: platform.metric("edge_hub_connections_total"))]  # fmt: skip
+        before = [(len(links(process)), process.text.count("\n")) for process, _ in ends]
+        platform.broker.kill()
+        for process, connections in ends:
+            until(lambda of=process: links(of)[-1] == "broker_unreachable", what=lambda of=process: of.text[-900:])
+            tried, lines = connections(), process.text.count("\n")
+            until(lambda of=connections, n=tried: of() >= n + 5, what="it tries again and again")
+            assert process.text.count("\n") == lines
+        platform.broker.start()
+        for (process, _), (states, lines) in zip(ends, before, strict=True):
+            until(lambda of=process: links(of)[-1] == "connected", what=lambda of=process: of.text[-900:])
+            assert links(process)[states:] in (
+                ["connection_lost", "broker_unreachable", "connected"], ["broker_unreachable", "connected"],
+            )  # fmt: skip
+            assert process.text.count("\n") - lines <= 4  # and what came with the connection, once
+
+
+def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platform):
     device = platform.devices["kiosk-3"]
     with device.sync:
         device.settled()
-        connected_before = device.sync.text.count('"connected"')
-        platform.broker.kill()
-        until(lambda: "broker_unreachable" in device.sync.text, what="the loss is logged")
-        before = device.sync.text.count("\n")
-        tried = device.health()["connections"]
-        until(lambda: device.health()["connections"] >= tried + 5, what="it tries again and again")
-        assert device.sync.text.count("\n") == before
-        platform.broker.start()
-        until(lambda: device.sync.text.count('"connected"') == connected_before + 1, what=lambda: device.sync.text)
-        assert all(json.loads(text) for text in device.sync.text.splitlines())
+        platform.hub.kill()
+        device.redeem()
+        until(lambda: links(device.sync)[-1] == "hub_silent", what=lambda: device.sync.text[-900:])
+        sent, lines = platform.spy.heard["device.up.evt"], device.sync.text.count("\n")
+        until(lambda: platform.spy.heard["device.up.evt"] >= sent + 3, what="it sends again and again")
+        assert device.sync.text.count("\n") == lines
+        platform.hub.start()
+        device.settled()
+        until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text[-900:])
+    assert links(device.sync)[-4:] == ["connected", "answers_slow", "hub_silent", "connected"]
 
 
 def test_the_commands_say_what_is_wrong_without_a_traceback(platform, tmp_path):

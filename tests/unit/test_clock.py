@@ -108,3 +108,23 @@ def test_it_never_tells_a_time_before_what_is_proved_and_that_never_falls(turns)
         assert world.clock.now().unix_s >= int(world.clock.floor_s())
         assert world.clock.floor_s() >= floor
         floor = world.clock.floor_s()
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "synchronised", "astray_s"),
+    [
+        pytest.param(FLOOR + 10, False, 0, id="after what is proved"),
+        pytest.param(FLOOR - 3, False, 0, id="within the slack"),
+        pytest.param(FLOOR - 40 * YEAR, False, -40 * YEAR, id="forty years before"),
+        pytest.param(FLOOR - 40 * YEAR, True, -40 * YEAR, id="forty years before, whoever set it"),
+        pytest.param(FLOOR + 10 * YEAR, False, 10 * YEAR, id="ten years ahead, and nobody vouches for it"),
+        pytest.param(FLOOR + 10 * YEAR, True, 0, id="ten years later, says the network"),
+    ],
+)
+def test_a_clock_that_tells_what_cannot_be_is_astray(wall_s, synchronised, astray_s):
+    clock = WallClock(FLOOR, synchronised=lambda: synchronised, wall_s=lambda: wall_s, monotonic_s=lambda: 0.0)
+    assert clock.astray_s() == astray_s
+
+
+def test_where_nothing_is_proved_no_clock_is_astray():
+    assert WallClock(0, synchronised=lambda: False, wall_s=lambda: FLOOR).astray_s() == 0

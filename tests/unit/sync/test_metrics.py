@@ -18,7 +18,8 @@ NOW_S = 1_800_000_000
 DEVICE = {
     "link": Link.CONNECTED, "connections": 3, "pending": 7, "oldest_pending_s": NOW_S - 90, "rejected": 1,
     "refused_publishes": 0, "refused_messages": {"not_json": 4}, "feeds": {"orders": NOW_S - 60, "trust_list": NOW_S},
-    "problems": {"status_stale": "older than it may be"}, "last_ack_age_s": 1.5,
+    "problems": {"status_stale": "older than it may be"}, "last_ack_age_s": 1.5, "clock": "floor_only",
+    "documents": {"orders_gap": 2},
 }  # fmt: skip
 HUB = {
     "link": Link.UNREACHABLE, "connections": 2, "leads": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
@@ -40,6 +41,8 @@ def test_a_device_tells_what_waits_what_it_knows_and_how_it_is_connected(tmp_pat
     assert told[("edge_sync_refused_messages_total", "not_json")] == 4
     assert told[("edge_sync_rejected_events",)] == 1
     assert told[("edge_sync_problem", "status_stale")] == 1
+    assert told[("edge_sync_documents_total", "orders_gap")] == 2
+    assert told[("edge_sync_clock_trusted",)] == 0
     assert told[("edge_sync_link", "connected")] == 1
     assert sum(value for (name, *_), value in told.items() if name == "edge_sync_link") == 1
 

@@ -10,6 +10,7 @@ from edge.instant import Instant
 from edge.store.opening import open_store
 from sync import wire
 from sync.agent import STATUS_EVERY_S, Agent
+from sync.answers import Answers
 from sync.hub import hub_look, ingest
 from sync.hub.store import open_hub_store
 from sync.link import Link
@@ -40,7 +41,7 @@ class Broker:
 def device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
     quiet = SimpleNamespace(
-        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, silent_s=lambda _: 0.0,
+        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=Answers(),
         due=lambda *_, **__: None,
     )  # fmt: skip
     world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=())

@@ -201,14 +201,15 @@ def _about(connection: sqlite3.Connection, epoch_no: int, seq: int) -> tuple[byt
     row = connection.execute("SELECT cti, order_id, id FROM ledger WHERE epoch_no = ? AND seq = ?", place).fetchone()
     if row is not None:
         return row[0], row[1], row[2]
-    body = json.loads(text)
+    body = json.loads(text)  # it may have been refused for what stands in it
+    order, use_no = body.get("order"), body.get("use")
     try:
         cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
-    except (TypeError, ValueError):  # it may have been refused for that very reason
+    except (TypeError, ValueError):
         cti = None
-    query = "SELECT id FROM ledger WHERE cti = ? AND use_no = ? AND ? = 'redeemed'"  # under another number before
-    row = connection.execute(query, (cti, body.get("use"), kind)).fetchone()
-    return cti, body.get("order"), None if row is None else row[0]
+    if kind == "redeemed" and isinstance(use_no, int) and 0 < use_no < 2**53:  # told under another number before
+        row = connection.execute("SELECT id FROM ledger WHERE cti = ? AND use_no = ?", (cti, use_no)).fetchone()
+    return cti, order if isinstance(order, str) else None, None if row is None else row[0]
 
 
 def backlog(store: Store) -> Backlog:

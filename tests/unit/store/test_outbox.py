@@ -89,6 +89,17 @@ def test_a_refusal_heard_twice_raises_one_case(store):
     assert len(exceptions.cases(store)) == 1
 
 
+@pytest.mark.parametrize("odd", [None, 5, "zz", [], {"a": 1}, 2**70, 1.5, True], ids=repr)
+def test_an_event_that_is_refused_for_its_odd_body_becomes_a_case_all_the_same(store, odd):
+    with store.transaction() as connection:
+        body = {"cti": odd, "order": odd, "use": odd}
+        outbox.append(connection, type="redeemed", body=body, now=NOON, id="odd")
+    epoch, _ = outbox.current_epoch(store)
+    assert outbox.reject(store, epoch=epoch, seq=1, reason="body_invalid", now=NOON)
+    (case,) = exceptions.cases(store)
+    assert (case.kind, case.cti, case.ledger_id) == ("upload_refused", None, None)
+
+
 def test_a_refused_redemption_names_its_order_in_the_case(store):
     claims = code(order_id="A-77")
     deliver(store, order(claims))

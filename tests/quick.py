@@ -1,7 +1,8 @@
 """The real programs, that only wait less: ``python quick.py edge-sync run ...``, or ``edge-hub``.
 
-A lost connection is tried again within a fraction of a second, and health and metrics are written so often. Nothing
-else differs from ``edge-sync`` and ``edge-hub``, which tests/scenario/test_fleet.py and test_demo.py run as they are.
+A lost connection is tried again within a fraction of a second, health and metrics are written so often, and a site's
+authority takes over within a second. Nothing else differs from ``edge-sync`` and ``edge-hub``, which
+tests/scenario/test_fleet.py and test_demo.py run as they are.
 """
 
 import sys
@@ -34,7 +35,7 @@ def main(name: str) -> None:
         from sync.hub import authority, authority_cli, bridge_cli, cli
 
         cli.Session = authority_cli.Session = bridge_cli.Session = session
-        cli.METRICS_EVERY_S, authority.ASK_AGAIN_S = TELL_EVERY_S, 0.5
+        cli.METRICS_EVERY_S, authority.ASK_AGAIN_S, authority.HAND_OVER_S = TELL_EVERY_S, 0.5, 1.0
         cli.main()
 
 

@@ -34,6 +34,7 @@ from sync.wire import Batch, ClaimRequest, Fault, Malformed, Status
 RENEW_S: Final = 60.0
 ASK_AGAIN_S: Final = 3.0
 EXPIRES_S: Final = 60
+HAND_OVER_S: Final = 10.0  # leave that the platform gave just before its lease is used or over by then, and told
 
 
 class SiteAuthority:
@@ -70,6 +71,7 @@ class SiteAuthority:
         self._term, self._until_s = self._kept()
         self._missing = self._term == 0  # something that devices told is not known here
         self._unheard = self._known_devices()  # since the start
+        self._answers_from_s = 0.0  # monotonic
         self._after = b""
         self._catching_up = False  # the last request asked for what was missed
         self._ask_due_s = 0.0
@@ -80,7 +82,8 @@ class SiteAuthority:
     @property
     def answers(self) -> bool:
         """Whether claims are ruled on now."""
-        return self._term > 0 and self._now().unix_s < self._until_s and not self._missing and not self._unheard
+        leased = self._term > 0 and self._now().unix_s < self._until_s and self._monotonic() >= self._answers_from_s
+        return leased and not self._missing and not self._unheard
 
     def step(self, timeout_s: float = 0.1) -> None:
         """One turn. Raises HubStoreError."""
@@ -182,6 +185,8 @@ class SiteAuthority:
     def _adopt(self, connection: Connection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:
             self._missing, self._after = True, b""
+        if lease.term != self._term or self._now().unix_s >= self._until_s:  # until now the platform has answered
+            self._answers_from_s = self._monotonic() + HAND_OVER_S
         for use in lease.uses:
             connection.execute(
                 "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -243,11 +248,15 @@ class SiteAuthority:
             self._link = self._session.link
             self._log.info("link", state=self._link, detail=self._session.detail)
         if self.answers:
+            if self._state != "answers":
+                self._command("here")
             self._tell("answers", f"term {self._term}")
         elif self._term == 0:
             self._tell("no_lease", "") if not self._state.startswith("lease_refused") else None
+        elif self._now().unix_s >= self._until_s:
+            self._tell("lease_over", f"term {self._term}")
         else:
-            self._tell("lease_over" if self._now().unix_s >= self._until_s else "catching_up", f"term {self._term}")
+            self._tell("catching_up" if self._missing or self._unheard else "taking_over", f"term {self._term}")
 
     def _tell(self, state: str, detail: str) -> None:
         """A line for each change of state."""

@@ -378,6 +378,7 @@ def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(memo
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @settings(max_examples=3000, deadline=None)
 @given(steps, st.integers(1, 3))
 def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does_at_length(memory_folder, taken, sold):

@@ -7,6 +7,7 @@ from structlog.testing import CapturingLogger
 
 from edge.claim_result import ClaimResult
 from edge.instant import Instant
+from edge.store.claims import DEADLINE_S, USE_WITHIN_NS
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -14,7 +15,7 @@ from edge.token.trust import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync import wire
 from sync.hub import claims, leases
-from sync.hub.authority import SiteAuthority
+from sync.hub.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.authority_cli import authority as command
 from sync.hub.leases import MARGIN_S
 from sync.hub.store import open_hub_store
@@ -59,10 +60,10 @@ class Site:
 
     def __init__(self, folder):
         self.platform, self.own = open_hub_store(folder / "platform"), open_hub_store(folder / "shop")
-        self.now_s, self.post, self.asked = NOW_S, Post(), 0
+        self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
         self.authority = SiteAuthority(
             self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", claim_signer=KEY,
-            now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: float(self.now_s), ident=lambda: "id-1",
+            now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: self.monotonic_s, ident=lambda: "id-1",
             log=CapturingLogger(),
         )  # fmt: skip
         keys = (listed(KEY, None), listed(SITES, frozenset({"shop-1"})))
@@ -73,8 +74,9 @@ class Site:
         self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
         self.authority.step()
 
-    def renew(self, key=KEY):
-        """The authority asks, the platform answers, until nothing is left to be told."""
+    def renew(self, key=KEY, *, hand_over_s=HAND_OVER_S):
+        """The authority asks, the platform answers, until nothing is left to be told; then time goes by."""
+        self.monotonic_s += RENEW_S
         self.authority.step()
         while requests := [payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")]:
             self.post.published.clear()
@@ -82,6 +84,7 @@ class Site:
             with self.platform.transaction() as connection:
                 given = leases.grant(connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s)
             self.arrive("hub-shop-1/dn/res", wire.encode(leases.answer(request, given, key)))
+        self.monotonic_s += hand_over_s
         return self
 
     def site_answers(self):
@@ -126,6 +129,28 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
         site.now_s = at_s - slow_s
         assert silent or not site.authority.answers
     assert not silent
+
+
+def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
+    """The platform's books of it do not come with the lease. Then the site is told that somebody answers."""
+    site = Site(tmp_path).renew(hand_over_s=HAND_OVER_S - 0.1)
+    assert DEADLINE_S + USE_WITHIN_NS / 1e9 < HAND_OVER_S
+    assert site.site_answers() is None
+    site.monotonic_s += 0.2
+    site.post.published.clear()
+    site.authority.step()
+    assert [b"here" in payload for topic, payload in site.post.published if topic.endswith("site-shop-1/dn/cmd")] == [
+        True
+    ]
+    assert site.site_answers() is ClaimResult.GRANTED
+
+
+def test_so_it_does_when_its_lease_was_over_and_not_when_it_goes_on(site):
+    site.renew(hand_over_s=0)
+    assert site.site_answers() is ClaimResult.GRANTED
+    site.now_s = NOW_S + LEASE_S
+    site.renew(hand_over_s=0)
+    assert site.site_answers() is None
 
 
 def test_a_lease_that_is_renewed_goes_on_in_its_term(site):

@@ -21,7 +21,9 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Final, NoReturn, Self
 
-_ANSWER_S: Final = 8.0  # a fork takes milliseconds, but the first waits until all is loaded, from a slow card too
+_ANSWER_S: Final = 1.0  # a fork takes milliseconds
+_LOAD_S: Final = 60.0  # from a slow card
+_LOADED: Final = b"."
 _RETIRE_S: Final = 1.0
 _REQUEST_BYTES: Final = 1 << 16
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -62,12 +64,25 @@ class Nursery:
         ours.settimeout(_ANSWER_S)
         self._channel = ours
         self._closed = False
+        self._ready = False
+
+    def is_ready(self, wait_s: float = 0.0) -> bool:
+        """Whether it has loaded what it was told to. Raises OSError when it is gone, and is of no use from then on."""
+        if self._closed:
+            raise ConnectionResetError("the nursery is closed")
+        if not self._ready and select.select([self._channel], [], [], wait_s)[0]:
+            self._ready = self._channel.recv(1) == _LOADED
+            if not self._ready:
+                self.close()
+                raise ConnectionResetError("the nursery ended while it loaded")
+        return self._ready
 
     def start(self, work: Work, pipe: Connection) -> Forked:
         """Fork a process that does ``work`` on ``pipe`` and ends. ``work`` is pickled; the caller closes ``pipe``.
 
-        Raises OSError when the nursery is gone or does not answer; it is of no use from then on.
+        Waits until it is ready. Raises OSError when it is gone or does not answer; it is of no use from then on.
         """
+        self.is_ready(_LOAD_S)
         try:
             socket.send_fds(self._channel, [pickle.dumps(work)], [pipe.fileno()])
             _, fds, _, _ = socket.recv_fds(self._channel, 1, 1)
@@ -101,6 +116,7 @@ def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
     try:
         _forget_the_parent(channel.fileno())
         _load(preload)
+        channel.send(_LOADED)
         nursery = os.getpid()
         while True:
             request, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 1)

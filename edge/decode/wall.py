@@ -137,6 +137,8 @@ class Wall:
         if self._worker is not None and len(self._worker.memory) < size:
             self.close()
         if self._worker is None:
+            if self._nursery_loads():
+                return None
             self._worker = self._start(size)
         worker = self._worker
         try:
@@ -146,6 +148,14 @@ class Wall:
             self._lose()
             return None
         return worker if worker.ready else None
+
+    def _nursery_loads(self) -> bool:
+        """Whether there is a nursery that is not ready yet: nothing waits for it."""
+        try:
+            return self._nursery is not None and not self._nursery.is_ready()
+        except OSError:
+            self._nursery = None
+            return False
 
     def _start(self, size: int) -> _Worker:
         memory_fd = os.memfd_create("frame")

@@ -75,6 +75,29 @@ def test_what_the_nursery_is_told_to_load_is_there_before_its_first_child_and_ga
     assert "tabnanny" not in sys.modules
 
 
+def test_a_loop_does_not_wait_for_a_nursery_that_still_loads(tmp_path, monkeypatch):
+    (tmp_path / "slow_card.py").write_text(f"import os\nwhile not os.path.exists({str(tmp_path / 'loaded')!r}): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    grey, _ = drawn("HELLO")
+    with Nursery(["slow_card"]) as made:
+        decoder = ContainedDecoder(front=Touchy, nursery=made)
+        assert decoder.decode(grey) == ()
+        assert not made.is_ready()
+        (tmp_path / "loaded").touch()
+        assert reads_again(decoder, grey) == ["HELLO"]
+        assert children(made.pid), "forked by it, and not by Python's own server"
+        decoder.close()
+
+
+def test_a_nursery_that_ends_while_it_loads_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "broken_card.py").write_text("import os; os._exit(1)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with Nursery(["broken_card"]) as made:
+        decoder = ContainedDecoder(front=Touchy, nursery=made)
+        assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
+        decoder.close()
+
+
 @pytest.mark.parametrize("by", [CRASH, HANG])
 def test_a_frame_that_crashes_or_hangs_is_lost_counted_and_recovered_from(nursery, decoder, by):
     grey, _ = drawn("HELLO")

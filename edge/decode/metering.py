@@ -3,7 +3,8 @@
 A screen in the dark may be burnt out until nothing of a code is left to be seen: then the screen itself is metered.
 Pure: each frame comes with how it was exposed and with the time, so it matters not how many frames late a camera
 follows. Bounded: some steps, then the profile's own exposure and a pause, which grows while trying brings nothing.
-What a code was read with is kept until it is gone: else it would be lost, found and scanned a second time.
+What a code was read with is kept until it is gone: else it would be lost, found and scanned a second time. But not
+for ever: a code on the wall may stay, and who comes beside it is to be seen as well.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _FRAMES: Final = 2  # seen unread in so many, a code is no smudge of one frame
 _STEP_S: Final = 0.35  # a camera follows within some frames, and the decoder wants some of each exposure
 _STEPS: Final = 6  # the bracket twice
 _GONE_S: Final = 0.8  # one step may hide a code, two do not
+_KEPT_S: Final = 30.0
 _FORGET_S: Final = 5.0
 _PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0
@@ -36,6 +38,7 @@ class Metering:
         self._step = 0
         self._next_s = float("-inf")  # when the next step, or the next attempt, is due
         self._pause_s = _PAUSE_S
+        self._kept_s = float("inf")  # since when the code in view has been read with what is wanted
         self.wanted: Exposure | None = None
 
     def after(
@@ -72,7 +75,10 @@ class Metering:
     def _keep(self, worked: Exposure | None, now_s: float) -> None:
         self._seen_s, self._next_s, self._pause_s = now_s, now_s + _STEP_S, _PAUSE_S
         self._unread = self._step = 0
-        if self.wanted is not None and worked is not None and not 0.95 < worked.light / self.wanted.light < 1.05:
+        self._kept_s = min(self._kept_s, now_s)
+        if now_s - self._kept_s > _KEPT_S:
+            self._rest(now_s)
+        elif self.wanted is not None and worked is not None and not 0.95 < worked.light / self.wanted.light < 1.05:
             self.wanted = worked  # a later step was asked for already
 
     def _rest(self, now_s: float) -> None:
@@ -83,4 +89,5 @@ class Metering:
         elif now_s - self._seen_s > _FORGET_S:
             self._pause_s = _PAUSE_S  # whoever comes now is somebody else
         self.wanted = self._base = None
+        self._kept_s = float("inf")
         self._unread = self._step = 0

@@ -87,6 +87,15 @@ def test_what_a_code_was_read_with_is_kept_while_it_is_in_view():
     assert dark.turn(30)[-1] is None
 
 
+def test_a_code_that_stays_on_the_wall_does_not_keep_the_camera_from_others():
+    dark = Camera(50)
+    dark.turn(5, unread=PLACE)
+    minute = dark.turn(30 * 60, read=True)
+    assert set(minute[: 30 * 25]) == {minute[0]}
+    assert minute[-1] is None
+    assert dark.turn(90, unread=PLACE)[-1] is not None, "it is exposed for the next one"
+
+
 def test_a_code_read_late_brings_back_what_it_was_read_with():
     dark = Camera(50)
     dark.turn(5, unread=PLACE)

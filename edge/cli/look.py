@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,7 @@ from edge.store import ledger as ledger_store
 from edge.store import orders as order_store
 from edge.store import outbox as outbox_store
 from edge.store.opening import open_for_reading
+from edge.store.outbox import Backlog
 from edge.store.store import Store, StoreUnavailableError
 
 _PAGE = 500
@@ -54,11 +56,30 @@ def orders(data: Path, as_json: bool, order: str | None) -> None:
     "--limit", type=click.IntRange(1, 10**9), default=1000, show_default=True, help="At most this many events."
 )
 def outbox(data: Path, as_json: bool, limit: int) -> None:
-    """List the events that the platform has not acknowledged, oldest first.
+    """List the events that the platform has not acknowledged, oldest first, and say how many there are and how old.
 
     Example: edge-scanner outbox --json | wc -l
     """
     _show(data, as_json, lambda store: _outbox(store, limit), "epoch", "seq", "at_s", "type", "body")
+    if not as_json:
+        with closing(open_for_reading(data)) as store:
+            click.echo(waiting(outbox_store.backlog(store), int(time.time())), err=True)
+
+
+def waiting(backlog: Backlog, now_s: int) -> str:
+    """How much waits for the platform, in a sentence.
+
+    >>> waiting(Backlog(pending=2, rejected=0, oldest_s=1_000), 1_000 + 3 * 86_400 + 3_600)
+    '2 events wait for the platform, the oldest for 3 d 1 h.'
+    """
+    refused = f" {backlog.rejected} were refused: edge-scanner exceptions." if backlog.rejected else ""
+    if backlog.oldest_s is None:
+        return f"Nothing waits: the platform has acknowledged everything.{refused}"
+    minutes = max(0, now_s - backlog.oldest_s) // 60
+    days, hours = minutes // 1440, minutes // 60 % 24
+    age = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    events = "1 event waits" if backlog.pending == 1 else f"{backlog.pending} events wait"
+    return f"{events} for the platform, the oldest for {age}.{refused}"
 
 
 def show_exceptions(data: Path, *, as_json: bool, only_open: bool) -> None:

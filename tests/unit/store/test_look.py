@@ -15,6 +15,7 @@ from edge.cli import look
 from edge.cli.story import story
 from edge.store import exceptions
 from edge.store.exceptions import ExceptionKind
+from edge.store.outbox import Backlog
 from tests.shop import NOON, code, deliver, open_at, order, redeemer
 
 
@@ -54,6 +55,30 @@ def test_the_ledger_shows_each_redemption_and_whether_the_platform_has_it(device
 def test_orders_can_be_asked_for_by_name(device):
     assert [row["order"] for row in lines(look.orders, device)] == ["A-7", "A-8"]
     assert [row["order"] for row in lines(look.orders, device, "--order", "A-8")] == ["A-8"]
+
+
+def test_the_outbox_shows_what_waits_and_says_how_much_and_how_old(device):
+    rows = lines(look.outbox, device)
+    row = rows[0]
+    assert (row["seq"], row["type"], row["body"]["order"]) == (1, "redeemed", "A-7")
+    shown = run(look.outbox, "--data", device)
+    assert shown.stdout.split()[1:4] == ["1", str(NOON.unix_s), "redeemed"]
+    assert shown.stderr.startswith(f"{len(rows)} events wait for the platform, the oldest for ")
+
+
+@pytest.mark.parametrize(
+    ("pending", "rejected", "oldest_s", "said"),
+    [
+        pytest.param(0, 0, None, "Nothing waits: the platform has acknowledged everything.", id="nothing"),
+        pytest.param(3, 0, 940, "3 events wait for the platform, the oldest for 1 min.", id="just now"),
+        pytest.param(3, 0, 2000, "3 events wait for the platform, the oldest for 0 min.", id="a clock set back"),
+        pytest.param(1, 2, -17_600, "1 event waits for the platform, the oldest for 5 h 10 min."
+                     " 2 were refused: edge-scanner exceptions.", id="some were refused"),
+        pytest.param(9, 0, 1000 - 30 * 86_400, "9 events wait for the platform, the oldest for 30 d 0 h.", id="long"),
+    ],
+)  # fmt: skip
+def test_what_waits_is_said_in_a_sentence(pending, rejected, oldest_s, said):
+    assert look.waiting(Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s), 1000) == said
 
 
 def test_exceptions_can_be_only_the_open_ones(device):

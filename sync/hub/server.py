@@ -207,7 +207,9 @@ class Hub:
         if self._claim_signer is None or site is None:
             missing = "device_without_site" if site is None else "claim_key_missing"
             self._count(
-                missing, request.dev, "no claim is answered: name the device's site, and put claim.pem in place"
+                missing,
+                request.dev,
+                "no claim is answered: name the device's site, and put claim.pem (edge-fleet keys complete) by order_feed.pem",
             )
             return
         if leases.is_out(connection, site, self._now_s()):

@@ -23,7 +23,7 @@ from edge.store.store import Store
 from sync.downlink import REFRESH_S
 from sync.uplink import PROBE_S, events_of
 
-EVENTS, ROUNDS = 1_000, 7
+EVENTS, ROUNDS = 4_000, 10
 IDLE_S, KEEPALIVE_S, SHIPPED_KEEPALIVE_S, DAY_S = 16.0, 5, 30, 86_400
 DEVICE, BARE = "kiosk-1", "bare"
 
@@ -61,7 +61,8 @@ def _settled(field: Field) -> Iterator[Measurement]:
     finally:
         sync.stop()
         bare.loop_stop()
-    value, peer = statistics.median(ours), statistics.median(theirs)
+    # The quicker quarter of both: what else the machine does makes a round slower, never quicker.
+    value, peer = (statistics.quantiles(rates, n=4)[2] for rates in (ours, theirs))
     yield Measurement("sync.events_settled", value, "1/s", "bare paho QoS 1 publishes of the same events", value / peer)
 
 

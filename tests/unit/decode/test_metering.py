@@ -93,7 +93,7 @@ def test_a_code_that_stays_on_the_wall_does_not_keep_the_camera_from_others():
     minute = dark.turn(30 * 60, read=True)
     assert set(minute[: 30 * 25]) == {minute[0]}
     assert minute[-1] is None
-    assert dark.turn(10, unread=PLACE)[-1] is not None, "it is exposed for the next one"
+    assert dark.turn(30, unread=PLACE)[-1] is not None, "it is exposed for the next one"
 
 
 def test_a_code_read_late_brings_back_what_it_was_read_with():

@@ -60,4 +60,5 @@ class Contact:
             return self._session.link
         if self._deaf or self._answers.silent_s(monotonic_s) > SILENT_S:
             return Link.SILENT
-        return Link.SLOW if self._answers.takes_s(monotonic_s) > SLOW_S else Link.CONNECTED
+        # An answer that came later still was none to judge the line by: the hub was silent, and is back.
+        return Link.SLOW if SLOW_S < self._answers.takes_s(monotonic_s) <= SILENT_S else Link.CONNECTED

@@ -23,6 +23,7 @@ from sync.wire import Ack, Event, Fault, Malformed, Refused
 
 RESEND_S: Final = 5.0  # without an acknowledgement for this long, send again; doubled each time up to
 LONGEST_RESEND_S: Final = 60.0
+SLOW_LINE: Final = 4000  # bytes a second: what is on its way has this much time more before it is sent again
 PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
 
 Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
@@ -48,6 +49,7 @@ class Uplink:
         self._tag = random_bytes(4).hex()
         self._epoch = ""
         self._in_flight: deque[int] = deque()
+        self._sent: deque[tuple[int, int]] = deque()  # of each batch in flight its last number and its bytes
         self._compared: dict[int, int] = {}  # first to last of answered batches that wait for one before them
         self._acked_through = 0  # the highest said of this epoch
         self._conflicts_through = 0
@@ -106,6 +108,8 @@ class Uplink:
             settled_through = outbox.settled_through(self._store, ack.epoch)
             while self._in_flight and self._in_flight[0] <= settled_through:
                 self._in_flight.popleft()
+            while self._sent and self._sent[0][0] <= settled_through:
+                self._sent.popleft()
         if self._in_flight:
             self._waiting_since_s = monotonic_s
         through = outbox.settled_through(self._store, ack.epoch)
@@ -181,10 +185,13 @@ class Uplink:
 
     @property
     def _due(self) -> float | None:
-        return None if self._waiting_since_s is None else self._waiting_since_s + self._resend_s
+        if self._waiting_since_s is None:
+            return None
+        return self._waiting_since_s + self._resend_s + sum(size for _, size in self._sent) / SLOW_LINE
 
     def _forget(self) -> None:
         self._in_flight.clear()
+        self._sent.clear()
         self._compared.clear()
         self._acked_through = 0
         self._waiting_since_s = None
@@ -215,6 +222,7 @@ class Uplink:
         if not send(payload):
             return False
         self._in_flight.extend(seq for seq, _ in events)
+        self._sent.append((events[-1][0], len(payload)))
         if self._waiting_since_s is None:
             self._waiting_since_s = monotonic_s
         self.answers.asked(self._in_flight[-1], monotonic_s)

@@ -33,7 +33,7 @@ class Mqtt(Section):
     cert_file: str
     key_file: str
     keepalive_s: int = Field(30, ge=5, le=600)
-    window: int = Field(64, ge=1, le=1000)  # events in flight without an acknowledgement
+    window: int = Field(256, ge=1, le=1000)  # events in flight without an acknowledgement
 
 
 class Trust(Section):

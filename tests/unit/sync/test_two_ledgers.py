@@ -17,7 +17,7 @@ from edge.uuid7 import uuid7
 from sync import wire
 from sync.hub import ingest, ledger, orders
 from sync.hub.store import FILE, open_hub_store
-from sync.uplink import RESEND_S, Heard, Uplink
+from sync.uplink import RESEND_S, SLOW_LINE, Heard, Uplink
 from sync.wire import Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
@@ -130,6 +130,28 @@ def test_whatever_the_channel_does_the_ledgers_end_equal(memory_folder, taken):
 @pytest.fixture
 def world(tmp_path):
     return World(tmp_path, ("kiosk-1", "kiosk-2"))
+
+
+def test_what_is_still_on_its_way_over_a_slow_line_is_not_sent_again(tmp_path):
+    world = World(tmp_path)
+    world.uplinks["kiosk-1"] = Uplink(world.stores["kiosk-1"], "kiosk-1", window=600, random_bytes=os.urandom)
+    for _ in range(600):
+        world.event(cti=os.urandom(16))
+    world.tick()
+    sent = len(world.up)
+    needed_s = sum(len(payload) for _, payload in world.up) / SLOW_LINE
+    assert needed_s > RESEND_S
+    world.time_s += needed_s
+    world.tick()
+    assert len(world.up) == sent
+    world.time_s += RESEND_S
+    world.tick()
+    assert len(world.up) == 2 * sent
+    world.ingest()
+    world.hear()  # and the first is there: only the rest is waited for
+    world.time_s += RESEND_S + 0.7 * needed_s
+    world.tick()
+    assert len(world.up) == 2 * sent - 1 + sent - 1
 
 
 def test_only_the_platforms_acknowledgement_settles(world):

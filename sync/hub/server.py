@@ -209,7 +209,7 @@ class Hub:
             self._count(
                 missing,
                 request.dev,
-                "no claim is answered: name the device's site, and put claim.pem (edge-fleet keys complete) by order_feed.pem",
+                "name the device's site, and put claim.pem beside order_feed.pem: edge-fleet keys complete",
             )
             return
         if leases.is_out(connection, site, self._now_s()):

@@ -11,25 +11,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
-from edge.token.document import sign_document
 from edge.token.keys import Signer
-from edge.token.purpose import Purpose
 from sync import wire
-from sync.feed import Delta, Snapshot, page_payload
 from sync.hub import claims, ingest, leases, orders
 from sync.hub.config import HubAuthority, HubConfig
 from sync.hub.incoming import Incoming, concerning, read
 from sync.hub.office import Office
+from sync.hub.order_push import OrderPush
 from sync.hub.published import Published
 from sync.hub.review_pages import ReviewPages
 from sync.hub.store import HubStore
 from sync.lease_wire import Lease, decode_lease_request
 from sync.session import Link, Session
-from sync.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up, site_group
+from sync.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
 from sync.wire import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
 
 COMMAND_EXPIRES_S: Final = 60
-MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
 FILES_EVERY_S: Final = 1.0
 LEAD_EVERY_S: Final = 1.0  # how often a hub that does not speak to groups asks whether it is to
 
@@ -56,7 +53,7 @@ class Hub:
         self._config = config
         self._store = store
         self._session = session
-        self._signer = feed_signer
+        self._orders = OrderPush(feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s)
         self._published = published
         self._now_us = now_us
         self._monotonic = monotonic
@@ -69,10 +66,7 @@ class Hub:
         self._connection = 0
         self._link: Link | None = None
         self._outgoing: list[Outgoing] = []
-        self._data_version = -1
-        self._heads: dict[str, int] | None = None
         self._files_due_s = 0.0
-        self._beat_due_s = 0.0
         self._lead_due_s = 0.0
         self.leads = False
         self._unsent_since_s: float | None = None  # since when something waits to be sent
@@ -94,8 +88,9 @@ class Hub:
                 self._begin()
             if self._lead():
                 self._publish_files()
-                self._push_orders()
-                self._say_reviews(self._reviews.due(self._store, self._monotonic()))
+                for source in (self._orders, self._reviews):
+                    for node, page in source.due(self._store, self._monotonic()):
+                        self._queue(node, Down.ORDERS, page)
             if self._office is not None:
                 self._office.serve(self._session)
         else:
@@ -135,7 +130,8 @@ class Hub:
                 self._log.info("leads")
                 self._session.ask_retained()  # what it left to the leader before
                 self._published.forget()
-                self._files_due_s = self._beat_due_s = 0.0
+                self._files_due_s = 0.0
+                self._orders.begin()
         return self.leads
 
     def _take(self, connection: Any, incoming: Incoming) -> None:
@@ -196,8 +192,9 @@ class Hub:
                     self._count("device_without_site", dev, "name the device and its site in the hub's configuration")
                     return
                 for page in orders.pages_for(connection, site, request, now_s=self._now_s(), now_us=self._now_us()):
-                    self._queue(dev, Down.ORDERS, self._signed(page))
-                self._say_reviews(self._reviews.asked(connection, dev))
+                    self._queue(dev, Down.ORDERS, self._orders.signed(page))
+                for node, decided in self._reviews.asked(connection, dev):
+                    self._queue(node, Down.ORDERS, decided)
             case ClaimRequest():
                 self._claim(connection, request, site)
             case _:
@@ -255,39 +252,6 @@ class Hub:
                 self._said_s[f"{node}/{channel}"] = self._now_s()
             else:
                 self._published.forget()
-
-    def _push_orders(self) -> None:
-        """Tell sites what changed since the last look, and at times that nothing did."""
-        version = self._store.data_version()
-        beat = self._monotonic() >= self._beat_due_s
-        if version == self._data_version and not beat:
-            return
-        self._data_version = version
-        with self._store.read() as connection:
-            heads = orders.heads(connection)
-            before = heads if self._heads is None else self._heads
-            for site, head in heads.items():
-                self._push_site(connection, site, before.get(site, 0), head, beat=beat)
-        self._heads = heads
-        if beat:
-            self._beat_due_s = self._monotonic() + self._config.feed_heartbeat_s
-
-    def _push_site(self, connection: Any, site: str, after: int, head: int, *, beat: bool) -> None:
-        pages = 0
-        while after < head and pages < MOST_PAGES_PUSHED:
-            page = orders.delta_page(connection, site, after, self._now_s())
-            self._queue(site_group(site), Down.ORDERS, self._signed(page))
-            after, pages = page.to_revision, pages + 1
-        if beat and not pages:
-            page = orders.delta_page(connection, site, head, self._now_s())
-            self._queue(site_group(site), Down.ORDERS, self._signed(page))
-
-    def _say_reviews(self, pages: list[tuple[str, bytes]]) -> None:
-        for dev, payload in pages:
-            self._queue(dev, Down.ORDERS, payload)
-
-    def _signed(self, page: Snapshot | Delta) -> bytes:
-        return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)
 
     def _answer(self, dev: str, ack: Ack) -> None:
         self._queue(dev, Down.ACK, wire.encode(ack))

@@ -18,7 +18,7 @@ from sync.topics import FLEET, OPS, VERSION, Down, Up, parse_topic
 
 SCHEMAS_AT: Final = "#/components/schemas/"
 _BATCH: Final = "EventBatch"
-_RENAMED: Final = {"_BatchHeader": _BATCH}  # a model whose name is the code's own business
+_RENAMED: Final = {"BatchHeader": _BATCH}  # a model whose name is the code's own business
 
 
 class Form(StrEnum):
@@ -163,7 +163,7 @@ def _channels() -> Iterator[Channel]:
 
 CHANNELS: Final[tuple[Channel, ...]] = tuple(_channels())
 MODELS: Final[tuple[type[BaseModel], ...]] = (
-    wire._BatchHeader,  # what the hub reads a batch with
+    wire.BatchHeader,  # what the hub reads a batch with
     wire.Event,
     wire.OrdersRequest,
     wire.ClaimRequest,

@@ -60,7 +60,7 @@ def test_every_model_of_the_wire_is_published():
         for model in vars(module).values()
         if isinstance(model, type) and issubclass(model, wire.BaseModel) and "v" in model.model_fields
     }
-    assert written - set(MODELS) <= {wire._Addressed}
+    assert written - set(MODELS) <= {wire.Addressed}
 
 
 def test_every_channel_is_named_by_its_topics():

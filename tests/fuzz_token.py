@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from edge.token import base45, cbor, cose
 from edge.token.claims import Refusal
@@ -140,12 +140,18 @@ WORLDS: tuple[tuple[Callable[[random.Random], bytes], Callable[[bytes], str]], .
 )
 
 
-def run(seconds: float, seed: int) -> Counter[str]:
-    """Fuzz for ``seconds``; return how often each outcome came, by world and reason."""
-    chance = random.Random(seed)
-    outcomes: Counter[str] = Counter()
+def until_over(seconds: float) -> Iterator[None]:
+    """Turns for so long."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
+        yield
+
+
+def run(turns: Iterable[object], seed: int) -> Counter[str]:
+    """Fuzz once in each world a turn; return how often each outcome came, by world and reason."""
+    chance = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    for _ in turns:
         for make, check in WORLDS:
             text = make(chance)
             outcomes[f"{make.__name__}: {check(text)}"] += 1
@@ -159,7 +165,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", file=sys.stderr)
-    outcomes = run(arguments.seconds, arguments.seed)
+    outcomes = run(until_over(arguments.seconds), arguments.seed)
     for outcome, times in sorted(outcomes.items()):
         print(f"{times:>9}  {outcome}")
     print(f"{outcomes.total():>9}  in all, none believed that should not be")

@@ -54,6 +54,7 @@ class Kiosk:
     doors: Doors
     daemon: Daemon
     log: list[dict[str, Any]]  # every line, in order
+    pins: Any  # the mock pins, by their BCM number: ``pins.pin(24)``
 
     def scan(self, code: str, *, timeout_s: float = 5.0, condition: str = "clean") -> dict[str, Any]:
         """Hold up the code of this name until it is scanned, take it away, and return the log line of the scan.
@@ -92,9 +93,10 @@ def open_kiosk(town: Town) -> Iterator[Kiosk]:
     profile = parse_profile(text)
     assert isinstance(profile, Profile), profile
     scene, doors = Scene(), Doors(profile.locker.compartments, person_closes_after_s=0.3)
+    pins = wired_factory(profile.locker, doors)
     parts = build_parts(
         profile,
-        pin_factory=wired_factory(profile.locker, doors),
+        pin_factory=pins,
         open_camera=partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
     )
     log: list[dict[str, Any]] = []
@@ -103,7 +105,7 @@ def open_kiosk(town: Town) -> Iterator[Kiosk]:
         thread = threading.Thread(target=daemon.run, args=(stop,), name="scanner")
         thread.start()
         try:
-            yield Kiosk(town, scene, doors, daemon, log)
+            yield Kiosk(town, scene, doors, daemon, log, pins)
         finally:
             stop.set()
             thread.join()

@@ -138,7 +138,7 @@ def test_a_lock_board_without_power_is_a_problem_and_no_door_is_told_twice(town,
 def test_a_code_before_the_lens_waits_for_the_trigger_and_each_press_is_a_scan(town):
     rewire(town, lambda text: text + "\n[trigger]\npin = 24\nscan_s = 0.3\n")
     with open_kiosk(town) as kiosk:
-        button = kiosk.daemon.frames._is_pressed.__self__._button.pin
+        button = kiosk.pins.pin(24)
         kiosk.scene.show(town.codes["voucher"], CLEAN)
         time.sleep(0.5)
         assert kiosk.scans == []

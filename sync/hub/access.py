@@ -80,7 +80,8 @@ class Access:
         """Every certificate of a device that is to be cut off goes onto the list."""
         cut = connection.execute("SELECT dev FROM revoked WHERE stage IN (?, ?)", (CONFIRMED, CUT)).fetchall()
         for (dev,) in cut:
-            known = [serial for (serial,) in connection.execute("SELECT serial FROM certificate WHERE dev = ?", (dev,))]
+            given = "SELECT serial FROM certificate WHERE dev = ?1 UNION SELECT serial FROM succession WHERE name = ?1"
+            known = [serial for (serial,) in connection.execute(given, (dev,))]
             with suppress(OSError, ValueError):  # one that was made with the site
                 pem = (Path(self._broker.crl_file).parent / f"{dev}.pem").read_bytes()
                 known.append(f"{x509.load_pem_x509_certificate(pem).serial_number:x}")

@@ -81,9 +81,14 @@ class Desk:
             return self.access is not None and self.access.refresh(self.now_s())
 
     def renew_own(self) -> list[str]:
-        """Replace what of the site's own certificates is about to end; its names. Raises OSError, ValueError."""
+        """Replace what of the site's own certificates is about to end; its names.
+
+        Raises OSError, ValueError, FleetStoreError.
+        """
         with self._alone:
-            renewed = renew_folder(Path(self.section.ca_key_file).parent, self.authority, now_s=self.now_s())
+            folder = Path(self.section.ca_key_file).parent
+            with self.store.transaction() as connection:
+                renewed = renew_folder(folder, connection, self.authority, now_s=self.now_s())
             if renewed and self.access is not None:
                 self.access.tell_broker()
             return renewed
@@ -205,9 +210,11 @@ class Desk:
         if self.config.broker is None or name not in {authority.id for authority in self.config.authority}:
             raise Refusal("not_an_authority", f"{name} is no [[authority]] of the hub's configuration", dev=name)
         with self.store.transaction() as connection:
-            if connection.execute("SELECT 1 FROM barred WHERE serial = ?", (serial,)).fetchone():
+            put_out = "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
+            if connection.execute(put_out, (serial, name)).fetchone():
                 raise Refusal("certificate_revoked", "this authority was revoked", dev=name)
-            return news(connection, body, self.authority, Path(self.config.broker.crl_file), now_s=self.now_s())
+            crl, devices = Path(self.config.broker.crl_file), frozenset(device.id for device in self.config.device)
+            return news(connection, body, self.authority, crl, devices=devices - {name}, now_s=self.now_s())
 
 
 def _who(peer: x509.Certificate | None) -> tuple[str, str]:

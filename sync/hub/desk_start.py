@@ -91,7 +91,7 @@ def _renew(server: DeskServer) -> None:
         if renewed := server.desk.renew_own():
             server.read_certificate()
             server.desk.log.info("certificates_renewed", names=renewed)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, FleetStoreError) as error:
         server.desk.log.error("certificates_not_renewed", detail=str(error))
 
 

@@ -68,6 +68,10 @@ CREATE TABLE IF NOT EXISTS certificate (
   expires_at_s INTEGER NOT NULL,
   issued_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS succession (      -- certificates of servers, hubs and authorities, and their successors
+  serial TEXT PRIMARY KEY,                   -- hexadecimal
+  name TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revoked (         -- who may not take part
   dev TEXT PRIMARY KEY,
   raw BLOB NOT NULL,                         -- the signed order

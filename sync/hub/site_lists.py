@@ -77,7 +77,7 @@ class SiteLists:
     def _wanted(self, answer: dict[str, Any], mine: dict[str, Path]) -> dict[Path, tuple[bytes, int]]:
         """What each file is to hold, and its mode."""
         base = (self._folder / self._broker.acl_base_file).read_text(encoding="utf-8")
-        revoked = {dev: str(stage) for dev, stage in answer["revoked"].items() if dev in self._sites}
+        revoked = {dev: str(stage) for dev, stage in _map(answer, "revoked").items() if dev in self._sites}
         crl = str(answer["crl"]).encode()
         x509.load_pem_x509_crl(crl)
         wanted = {
@@ -87,7 +87,7 @@ class SiteLists:
             ),
             self._folder / self._broker.crl_file: (crl, 0o644),
         }
-        for name, pem in answer["certificates"].items():
+        for name, pem in _map(answer, "certificates").items():
             successor = x509.load_pem_x509_certificate(str(pem).encode())
             present = x509.load_pem_x509_certificate(mine[name].read_bytes())
             if successor.public_key() != present.public_key():
@@ -105,7 +105,7 @@ class SiteLists:
             line.request("POST", "/v1/site", json.dumps(body), {"Content-Type": "application/json"})
             response = line.getresponse()
             answer = json.loads(response.read(LARGEST_ANSWER))
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, RecursionError, ValueError) as error:
             raise DeskError(f"the desk at {where} does not answer: {error}") from None
         finally:
             line.close()
@@ -118,3 +118,10 @@ class SiteLists:
         if state != self._state:
             self._state = state
             (self._log.info if state == "current" else self._log.warning)("site_lists", state=state, detail=detail)
+
+
+def _map(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    found = answer[name]
+    if not isinstance(found, dict):
+        raise ValueError(f"{name}: not an object")
+    return found

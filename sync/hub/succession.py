@@ -6,10 +6,12 @@ certificate is not among them: it renews itself, with a new key (``sync.renewal`
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from edge.settings.folder import write_durably
 from sync.hub.pki import Authority, reissue
@@ -23,13 +25,41 @@ def own_certificates(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.pem")) if path.stem in SERVERS or path.stem[0] == "_"}
 
 
-def renew_folder(folder: Path, authority: Authority, *, now_s: int) -> list[str]:
-    """Replace what is due; its names. Raises OSError, and ValueError for a certificate of another authority."""
+def successor_of(
+    connection: sqlite3.Connection, certificate: x509.Certificate, authority: Authority, *, now_s: int
+) -> x509.Certificate | None:
+    """Its successor, in the caller's transaction; None for one that is not due, or is no longer believed.
+
+    Both numbers are kept with the name, so that whoever is revoked can be barred under each of them.
+    Raises ValueError for a certificate of another authority.
+    """
+    name, serial = name_of(certificate), f"{certificate.serial_number:x}"
+    if not renewal_due(certificate, now_s):
+        return None
+    barred = "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
+    if connection.execute(barred, (serial, name)).fetchone():
+        return None
+    new = reissue(authority, certificate, now_s=now_s)
+    both = [(serial, name), (f"{new.serial_number:x}", name)]
+    connection.executemany("INSERT OR IGNORE INTO succession VALUES (?, ?)", both)
+    return new
+
+
+def name_of(certificate: x509.Certificate) -> str:
+    """Whom a certificate names; empty for one that names nobody."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def renew_folder(folder: Path, connection: sqlite3.Connection, authority: Authority, *, now_s: int) -> list[str]:
+    """Replace what is due, in the caller's transaction; its names.
+
+    Raises OSError, and ValueError for a certificate of another authority.
+    """
     renewed = []
     for name, path in own_certificates(folder).items():
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        if renewal_due(certificate, now_s):
-            new = reissue(authority, certificate, now_s=now_s)
+        new = successor_of(connection, x509.load_pem_x509_certificate(path.read_bytes()), authority, now_s=now_s)
+        if new is not None:
             write_durably(path, new.public_bytes(Encoding.PEM), mode=0o644)
             renewed.append(name)
     return renewed

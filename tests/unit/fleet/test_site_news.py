@@ -8,12 +8,11 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.hub.config import HubAuthority, HubBroker, HubMqtt, PlatformDesk
+from sync.hub.config import HubAuthority, HubBroker, HubDevice, HubMqtt, PlatformDesk
 from sync.hub.desk import Refusal
 from sync.hub.pki import issue_client, issue_server, load_authority, new_authority, reissue
 from sync.hub.site_broker import SiteBroker, make_site_broker
 from sync.hub.site_lists import DeskError, SiteLists
-from sync.hub.succession import renew_folder
 from tests.unit.fleet.test_desk import Platform
 
 NOW_S = int(time.time())
@@ -68,9 +67,23 @@ def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
     for name in ("kiosk-1", "_hub"):
         platform.files.certificate(name).write_bytes(issue_client(authority, name, **SHORT).certificate_pem)
     before = platform.files.certificate("kiosk-1").read_bytes()
-    assert renew_folder(platform.files.folder, authority, now_s=NOW_S) == ["_hub"]
+    platform.files.certificate("_late").write_bytes(
+        issue_client(authority, "_late", now_s=NOW_S - 2 * DAY_S, days=1).certificate_pem
+    )
+    assert platform.desk.renew_own() == ["_hub", "_late"], "also one that ended while nobody was there"
     assert platform.files.certificate("kiosk-1").read_bytes() == before, "its number is what would be barred"
-    assert renew_folder(platform.files.folder, authority, now_s=NOW_S) == []
+    assert platform.desk.renew_own() == []
+
+
+def test_what_was_barred_or_put_out_is_not_renewed_in_the_sites_folder(platform):
+    authority = platform.desk.authority
+    barred, put_out_ = (loaded(issue_client(authority, name, **SHORT)) for name in ("_hub", "_ops"))
+    for name, certificate in (("_hub", barred), ("_ops", put_out_)):
+        platform.files.certificate(name).write_text(pem(certificate))
+    with platform.store.transaction() as connection:
+        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S))
+    put_out(platform, "_ops")
+    assert platform.desk.renew_own() == []
 
 
 def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
@@ -83,6 +96,42 @@ def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
     answer = ask(platform, peer, due=due, barred=barred, foreign=foreign, fresh=peer)
     assert set(answer["certificates"]) == {"due"}
     assert answer["crl"] == platform.files.revocations.read_text()
+
+
+def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
+    """It renews its own, with a new key; and one that was put out has none at all."""
+    authority = platform.desk.authority
+    enrolled, issued, configured, gone, host = ("kiosk-4", "kiosk-5", "kiosk-1", "kiosk-6", "kiosk-4")
+    with platform.store.transaction() as connection:
+        connection.execute("INSERT INTO device VALUES (?, 'shop-1', '[]', '', 0)", (enrolled,))
+        connection.execute("INSERT INTO certificate VALUES ('1', ?, 0, 0)", (issued,))
+    put_out(platform, gone)
+    platform.desk.config = platform.desk.config.model_copy(
+        update={"device": (HubDevice(id=configured, site="shop-1"),)}
+    )
+    peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
+    due = {name: loaded(issue_client(authority, name, **SHORT)) for name in (enrolled, issued, configured, gone)}
+    assert ask(platform, peer, **due, host=loaded(issue_server(authority, [host], **SHORT)))["certificates"].keys() == {
+        "host"
+    }
+
+
+def test_an_ended_certificate_and_the_authoritys_own_have_no_successor(platform):
+    authority = platform.desk.authority
+    peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
+    ended = loaded(issue_client(authority, "_bridge-shop-1", now_s=NOW_S - 2 * DAY_S, days=1))
+    own = reissue(authority, authority.certificate, now_s=NOW_S, days=10 / DAY_S)
+    assert ask(platform, peer, ended=ended, own=own)["certificates"] == {}
+
+
+def test_a_revoked_authority_is_barred_under_every_number_that_it_ever_had(platform):
+    peer = loaded(issue_client(platform.desk.authority, AUTHORITY, **SHORT))
+    successor = x509.load_pem_x509_certificate(ask(platform, peer, own=peer)["certificates"]["own"].encode())
+    put_out(platform, AUTHORITY)
+    listed = x509.load_pem_x509_crl(platform.files.revocations.read_bytes())
+    assert {item.serial_number for item in listed} == {peer.serial_number, successor.serial_number}
+    with pytest.raises(Refusal, match="certificate_revoked"):
+        ask(platform, loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S)))
 
 
 @pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
@@ -152,6 +201,22 @@ def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_m
     with pytest.raises(DeskError, match=str(platform.config.enrolment.port)):
         lists.refresh()
     assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("change", [
+    {"revoked": ["kiosk-1"]}, {"revoked": None}, {"certificates": []}, {"certificates": "none"}, {"crl": 1},
+    {"certificates": {"no-such-file": "-"}},
+])  # fmt: skip
+def test_an_answer_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):
+    files, lists = shop
+    answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}
+    before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
+    monkeypatch.setattr("sync.hub.desk.news", lambda *_, **__: answer | change)
+    with pytest.raises(DeskError, match="an answer that cannot be read"):
+        lists.refresh()
+    assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+    monkeypatch.undo()
+    assert lists.refresh() == []
 
 
 def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, shop, monkeypatch):

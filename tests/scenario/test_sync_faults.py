@@ -149,7 +149,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         proxy.weather = CLEAR
         assert_equal(platform, device)
         assert not orders.feed_state(device.store).doubted
-        until(lambda: device.metric("edge_sync_documents_total", "already_here"), what="the device counts what came again")
+        until(lambda: device.metric("edge_sync_documents_total", "already_here"), what="the device counts it")
         until(lambda: platform.metric("edge_hub_events_total", "repeated"), what="the hub counts what came again")
 
 

@@ -47,6 +47,7 @@ from edge.token.roots import Roots
 RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
 _STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
 _DECODING_CORES: Final = 2 if (os.cpu_count() or 1) > 2 else 1  # one is the loop's
+_DECODER_START_S: Final = 8.0  # below the next
 _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 
 
@@ -78,7 +79,7 @@ def build_scanner(
         store = opened.store
         clock = WallClock(_floor_s(store), synchronised=synchronised)
         anchors = _anchors(profile, store, clock, health)
-        decoder = ContainedDecoder(budget_ms=profile.decode.budget_ms, cores=_DECODING_CORES, nursery=nursery)
+        decoder = _decoder(profile, nursery)
         releases.callback(decoder.close)
         actuator = InTurn(parts.lock)
         releases.callback(actuator.close)
@@ -140,6 +141,17 @@ def _frames(profile: Profile, parts: Parts, hold_off: HoldOff, wake: Callable[[]
         Waker(parts.trigger.is_pressed, wake).is_on,
         scan_s=profile.trigger.scan_s,
         at_sleep=lambda: hold_off.fresh((), time.monotonic()),
+    )
+
+
+def _decoder(profile: Profile, nursery: Nursery | None) -> ContainedDecoder:
+    """A camera's next frame is as good as one that came while the decoder started; a file's frames come once."""
+    once = profile.camera.source in ("video", "images")
+    return ContainedDecoder(
+        budget_ms=profile.decode.budget_ms,
+        cores=_DECODING_CORES,
+        nursery=nursery,
+        patience_s=_DECODER_START_S if once else 0.0,
     )
 
 

@@ -6,6 +6,7 @@ is told with a later frame. No frame ever waits in a queue.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -19,6 +20,7 @@ from edge.decode.wall import Wall, Walled
 from edge.ports import Quad, Symbol
 
 _HANG_MS = 1500.0  # beyond any budget
+_LOOK_EVERY_S = 0.005
 _DEEP_FRAMES = 4.0  # the second core may take this many budgets for a frame
 
 
@@ -34,22 +36,25 @@ class ContainedDecoder:
         clock_ms: Callable[[], float] = monotonic_ms,
         front: Callable[[], Walled] | None = None,
         nursery: Nursery | None = None,
+        patience_s: float = 0.0,
     ) -> None:
         """``hang_ms``: a frame that takes longer is lost. ``front`` makes the decoder, in its process.
 
-        ``nursery`` forks the processes, and is the caller's to close, afterwards.
+        ``nursery`` forks the processes, and is the caller's to close, afterwards. ``patience_s``: how long a frame
+        waits for a process that starts; for frames that come once, such as those of a file.
         """
         hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
         wall = partial(Wall, clock_ms=clock_ms, hang_ms=hang_ms, nursery=nursery)
         self._front = wall(front or partial(_live, budget_ms=budget_ms))
         self._beside = wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        self._patience_s = patience_s
         self._outdated = False  # the frame beside is older than a read
         self.hint: Hint | None = None  # why the code in view is not read
         self.unread: Quad | None = None  # where it is
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes read in this frame (height, width), or just now in one before; none while starting."""
-        given = self._front.give(grey)
+        given = self._given(grey)
         late = self._late(grey)
         answer = self._front.take() if given else None
         self.hint, self.unread = (answer.hint, answer.unread) if answer else (None, None)
@@ -57,6 +62,12 @@ class ContainedDecoder:
             self._outdated = True
             return answer.symbols
         return late
+
+    def _given(self, grey: NDArray[np.uint8]) -> bool:
+        until_s = time.monotonic() + self._patience_s
+        while not (given := self._front.give(grey)) and time.monotonic() < until_s:
+            time.sleep(_LOOK_EVERY_S)
+        return given
 
     def _late(self, grey: NDArray[np.uint8]) -> tuple[Symbol, ...]:
         """What the second core read in an earlier frame, if nothing was read since; hand it this frame."""

@@ -9,9 +9,13 @@ import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from hardware_sim.condition import CLEAN
 from hardware_sim.kiosk import found_kiosk
+from hardware_sim.render import render
 from hardware_sim.stage import program
 
 from edge.cli import cli
@@ -61,6 +65,19 @@ def start():
     for scanner in started:
         scanner.process.kill()
         scanner.process.wait()
+
+
+def test_a_folder_with_one_picture_is_scanned_and_it_ends(town, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "0.png"), render(town.codes["voucher"], CLEAN, rng=np.random.default_rng(1)))
+    town.profile.write_text(town.profile.read_text().replace('path = "."', f'path = "{pictures}"'))
+    command = [program("edge-scanner"), "run", "--profile", town.profile, "--data", town.data]
+    done = subprocess.run(
+        command, env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line["signal"] for line in map(json.loads, done.stdout.splitlines()) if line["event"] == "scan"]
 
 
 def test_it_stops_cleanly_when_asked_to(town, start):

@@ -89,6 +89,12 @@ def test_a_loop_does_not_wait_for_a_nursery_that_still_loads(tmp_path, monkeypat
         decoder.close()
 
 
+def test_a_frame_that_comes_once_waits_for_the_process_that_starts(nursery):
+    decoder = ContainedDecoder(front=Touchy, nursery=nursery, patience_s=60)
+    assert [symbol.text for symbol in decoder.decode(drawn("HELLO")[0])] == ["HELLO"]
+    decoder.close()
+
+
 def test_a_nursery_that_ends_while_it_loads_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "broken_card.py").write_text("import os; os._exit(1)")
     monkeypatch.syspath_prepend(tmp_path)

@@ -125,8 +125,16 @@ def _read_list(payload: cbor.Item) -> TrustList:
         version=fields.integer(listed, _VERSION, "version", 1, VERSION_END),
         issued_at_s=issued_at_s,
         expires_at_s=fields.integer(listed, _EXPIRES_AT, "expiry", issued_at_s + 1, fields.TIME_END),
-        keys=tuple(_read_entry(entry) for entry in fields.array(listed, _KEYS, "keys")),
+        keys=tuple(_read_entry(entry) for entry in fields.array(listed, _KEYS, "keys") if not _is_of_later(entry)),
     )
+
+
+def _is_of_later(entry: cbor.Item) -> bool:
+    """Whether the purpose is one that this version does not know, whatever else the entry holds: it signs nothing here.
+
+    So a list that names keys for something new does not take a device's other keys from it.
+    """
+    return isinstance(entry, dict) and type(word := entry.get(_PURPOSE)) is str and word not in set(Purpose)
 
 
 def _read_entry(item: cbor.Item) -> TrustedKey:

@@ -110,7 +110,7 @@ def test_a_small_order_key_is_refused_though_a_root_signed_for_it():
         ({6: 0}, {}),  # unknown field
         ({}, {2: "root"}),
         ({}, {2: "trust_list"}),  # only roots sign trust lists
-        ({}, {2: "everything"}),
+        ({}, {2: 7}),
         ({}, {3: -9}),  # not the algorithm of the key
         ({}, {3: -8}),
         ({}, {4: NOW_S}),  # an empty window
@@ -126,6 +126,13 @@ def test_a_small_order_key_is_refused_though_a_root_signed_for_it():
 def test_a_signed_list_that_says_something_else_is_refused(changes, key_changes):
     assert open_list(signed({})).version == 1
     assert fault(open_list(signed(changes, key_changes))) is DocumentFault.CONTENT
+
+
+def test_a_key_for_something_that_a_later_version_knows_is_skipped_and_the_others_hold():
+    entry = {1: {1: 1, -1: 6, -2: ISSUER.public.cose_key[-32:]}, 2: "token", 3: -19, 4: 0, 5: NOW_S}
+    later = {1: {1: 9, "new": "form"}, 2: "everything", 12: "a field of its own"}
+    listed = open_list(signed({4: [later, entry, entry | {2: "everything"}]}))
+    assert [key.purposes for key in listed.keys] == [frozenset({Purpose.TOKEN})]
 
 
 @pytest.mark.parametrize("data", [b"", b"\xd2", b"not cbor", bytes(1000)])

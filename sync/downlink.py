@@ -6,7 +6,6 @@ seen, or for another site changes nothing; what became of it is named and counte
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -16,7 +15,7 @@ from edge.anchors import Anchors
 from edge.instant import Instant
 from edge.operators.kept import keep_operator_list
 from edge.operators.register import OperatorList
-from edge.store import documents, orders, reviews
+from edge.store import documents, orders
 from edge.store.documents import Put
 from edge.store.orders import Applied
 from edge.store.reviews import Reviewed
@@ -30,6 +29,7 @@ from edge.token.status import open_status_list
 from edge.token.trust import open_trust_list
 from sync.feed import Delta, Snapshot, read_page
 from sync.feed_cbor import Decoded, decode_page
+from sync.review_inbox import take_decision
 from sync.review_page import is_review_page, read_review_page
 from sync.wire import Fault, Malformed, OrdersRequest
 
@@ -191,16 +191,11 @@ class Downlink:
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
-        outcomes = [
-            reviews.conclude_for_platform(
-                self._store, epoch=row.epoch, seq=row.seq, cti=row.cti, approve=row.approve, by=row.by,
-                reason=row.reason, now=now, random_bytes=secrets.token_bytes,
-            )
-            for row in page.rows
-            if row.device == self._device
-        ]  # fmt: skip
-        if Reviewed.SAME_PERSON in outcomes:
-            return Refusal(Reviewed.SAME_PERSON, "who scanned it does not decide")
+        keys = self._anchors.trust
+        outcomes = [take_decision(self._store, raw, keys=keys, device=self._device, now=now) for raw in page.rows]
+        for outcome in outcomes:
+            if isinstance(outcome, tuple):
+                return Refusal(*outcome)
         return Kept.REVIEWS if Reviewed.DONE in outcomes else Kept.SAME
 
     def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:

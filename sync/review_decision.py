@@ -1,12 +1,13 @@
 """A person's decision about a redemption that waits for a second person: signed with that person's own key. Pure.
 
-The trust list names the key for the purpose ``review`` and whose it is (its one issuer), so that neither the
-broker nor whoever runs the hub can decide in somebody's name.
+The trust list names the key for the purpose ``review`` and whose it is (its one issuer). The hub and the device
+each verify it, so that neither the broker nor whoever runs the hub can decide in somebody's name.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from edge.instant import Instant
@@ -18,6 +19,7 @@ from edge.token.rejection import Refused
 from sync.wire import MAX_SEQ
 
 LONGEST_REASON: Final = 400
+NOT_BELIEVED: Final = "not_believed"  # a device's word: it could not verify a decision
 _TENANT, _DEVICE, _EPOCH, _SEQ, _CTI, _APPROVE, _REASON, _ISSUED_AT = range(1, 9)
 _LABELS: Final = frozenset(range(1, 9))
 
@@ -49,6 +51,11 @@ def sign_decision(decision: Decision, reviewer: Signer) -> bytes:
         _ISSUED_AT: decision.issued_at_s,
     }
     return sign_document(payload, Purpose.REVIEW, reviewer)
+
+
+def decision_name(data: bytes) -> str:
+    """What a device calls a decision that it cannot take: the first half of its SHA-256, in hexadecimal digits."""
+    return sha256(data).hexdigest()[:32]
 
 
 def open_decision(data: bytes, keys: Keyring, *, now: Instant) -> tuple[Decision, str] | DocumentRefusal:

@@ -18,7 +18,7 @@ PURE = (
     "sync.shapes", "sync.answers",
     "edge.token", "edge.decision", "edge.verdict", "edge.entitlement", "edge.instant", "edge.config", "edge.rules",
     "edge.operators.roles", "edge.case", "edge.authority", "edge.going_on", "edge.saga", "edge.standing", "edge.facts",
-    "sync.wire",
+    "edge.person", "sync.wire",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge.case import Decision
 from edge.instant import ClockTrust, Instant
-from edge.store.outbox import OutboxPlace, append_at, next_place
+from edge.store.outbox import OutboxPlace, append_at, first_told, next_place
 from edge.store.store import Store
 from edge.token.claims import Claims
 from edge.verdict import Verdict
@@ -101,6 +101,7 @@ def write_reversal(
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency = found
     body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
+    body |= first_told(connection, ledger_id)
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
     row = (

@@ -50,6 +50,7 @@ class Settled(StrEnum):
 
 
 RETRIES = "retries"  # in a body: the id of the refused event that this one takes the place of
+FIRST = "redeemed"  # in a body: the id of the event that first told the redemption that this one is about
 
 _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False
@@ -187,7 +188,19 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
 
     It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
     """
-    return append(connection, type=refused.type, body={**refused.body, RETRIES: refused.id}, now=refused.at, id=id)
+    body = {**refused.body, RETRIES: refused.id}
+    if refused.type == "redeemed" and RETRIES in refused.body:
+        body.setdefault(FIRST, refused.body[RETRIES])
+    return append(connection, type=refused.type, body=body, now=refused.at, id=id)
+
+
+def first_told(connection: sqlite3.Connection, ledger_id: int) -> dict[str, str]:
+    """What an event says to name the redemption in this row of the ledger. Empty when its event was lost."""
+    row = connection.execute(
+        "SELECT o.id FROM outbox o JOIN ledger l ON o.epoch_no = l.epoch_no AND o.seq = l.seq WHERE l.id = ?",
+        (ledger_id,),
+    ).fetchone()
+    return {} if row is None else {FIRST: row[0]}
 
 
 def _cause(epoch: str, seq: int, reason: str) -> str:

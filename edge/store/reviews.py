@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.instant import Instant
+from edge.person import same_person
 from edge.store import outbox
 from edge.store.ledger import write_reversal
 from edge.store.store import Store
@@ -21,6 +22,7 @@ _SELECT = (
     " r.opened_s, r.state, r.decided_s, r.decided_by, r.reason FROM review r JOIN ledger l ON l.id = r.ledger_id"
 )
 
+REFUSED = "review_refused"  # the event's type
 # By the use that the event names: the event may have been sent again under another number than the ledger's.
 _TOLD_BY = """
     SELECT l.id, l.operator FROM outbox o JOIN epoch e ON e.no = o.epoch_no
@@ -102,7 +104,7 @@ def conclude(
         return Reviewed.NOT_FOUND
     if review.state is not ReviewState.PENDING:
         return Reviewed.ALREADY
-    if review.operator == by:
+    if same_person(review.operator, by):
         return Reviewed.SAME_PERSON
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     _write(connection, review, state, by=by, reason=reason, now=now, event_id=event_ids[0])
@@ -131,10 +133,23 @@ def conclude_for_platform(
         row = connection.execute(_TOLD_BY, (epoch, seq, cti)).fetchone()
         if row is None:
             return Reviewed.NOT_FOUND
-        if row[1] == by:
+        if same_person(row[1], by):
             return Reviewed.SAME_PERSON
         ids = (uuid7(now.unix_s * 1000, random_bytes(10)), uuid7(now.unix_s * 1000, random_bytes(10)))
         return conclude(connection, row[0], approve=approve, by=f"platform:{by}", reason=reason, now=now, event_ids=ids)
+
+
+def tell_refused(
+    store: Store, *, decision: str, reason: str, now: Instant, random_bytes: Callable[[int], bytes]
+) -> None:
+    """Tell the platform, once, that its ``decision`` has no effect here and why. Raises StoreUnavailableError."""
+    with store.transaction() as connection:
+        told = connection.execute(
+            "SELECT 1 FROM outbox WHERE type = ? AND body ->> '$.decision' = ?", (REFUSED, decision)
+        )
+        if told.fetchone() is None:
+            ident = uuid7(now.unix_s * 1000, random_bytes(10))
+            outbox.append(connection, type=REFUSED, body={"decision": decision, "reason": reason}, now=now, id=ident)
 
 
 def void(
@@ -161,6 +176,7 @@ def _write(
         "state": state.value,
         "reason": reason,
         "operator": by,
+        **outbox.first_told(connection, review.ledger_id),
     }
     outbox.append(connection, type="review", body=body, now=now, id=event_id)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge.person import name_fault
 from sync.fleet import key_folder
 from sync.fleet.key_folder import REVIEWERS, ROOTS_FILE, SITES, Fleet, KeyFolder, KeyFolderError
 from sync.fleet.options import json_option, site_name, tell
@@ -105,6 +106,8 @@ def _as_person(_: click.Context, __: click.Parameter, value: str) -> str:
         raise click.BadParameter("a name of 1 to 40 bytes without slashes is needed, as in the operator list")
     if value.startswith("."):
         raise click.BadParameter("a name does not begin with a dot")
+    if fault := name_fault(value):
+        raise click.BadParameter(fault)
     return value
 
 
@@ -116,7 +119,8 @@ def reviewer(folder: Path, name: str, as_json: bool) -> None:
     """Make a key for NAME, who decides as a second person on redemptions (edge-fleet reviews).
 
     Give people the names that they have as operators: nobody decides on what they scanned. The key counts once a new
-    trust list is out. To take the right back, remove NAME.pub and build the list again.
+    trust list is out; upgrade every device first, for a version that does not know reviewers refuses such a list.
+    To take the right back, remove NAME.pub and build the list again.
 
     Example: edge-fleet keys reviewer ./fleet-keys zoe
     """

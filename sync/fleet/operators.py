@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from edge.operators.pin import hash_fault, hash_pin, pin_fault
 from edge.operators.register import OperatorEntry, OperatorList, sign_operator_list
 from edge.operators.roles import Role
+from edge.person import name_fault, one_form
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from sync.fleet.desk import conversation
@@ -141,7 +143,8 @@ def _entries(file: Path) -> tuple[OperatorEntry, ...]:
     except (ValueError, RecursionError) as error:
         raise click.ClickException(f"{file} is not JSON: {error}") from None
     faults = [f"{person.id}: {fault}" for person in people if (fault := _fault(person))]
-    faults += [f"{name}: named twice" for name in {person.id for person in people} if _count(people, name) > 1]
+    counts = Counter(one_form(person.id) for person in people)  # two who could not be told apart when they review
+    faults += [f"{name}: named twice, perhaps in another case or form" for name, count in counts.items() if count > 1]
     if faults:
         _stop(file, faults)
     return tuple(
@@ -156,13 +159,11 @@ def _entries(file: Path) -> tuple[OperatorEntry, ...]:
 def _fault(person: _Person) -> str | None:
     if not person.id.isprintable():
         return "the id is not printable"
+    if fault := name_fault(person.id):
+        return fault
     if person.expires <= person.not_before:
         return "expires is not after not_before"
     return hash_fault(person.pin_hash)
-
-
-def _count(people: list[_Person], name: str) -> int:
-    return sum(person.id == name for person in people)
 
 
 def _stop(file: Path, faults: list[str]) -> Any:

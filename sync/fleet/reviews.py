@@ -21,6 +21,14 @@ from sync.fleet_wire import Ask
 from sync.review_decision import LONGEST_REASON, Decision, sign_decision
 
 _LOOK_EVERY_S: Final = 0.5
+_INSTEAD: Final = {  # why something else came of a decision, by the review's state
+    "approved": "{decided_by} had approved it at {dev}",
+    "rejected": "{decided_by} had rejected it at {dev}",
+    "void": "it was taken back at {dev} before anybody decided",
+    "not_found": "{dev} has no such redemption any more (its store is a new one), so it stands",
+    "same_person": "{dev} says that {decided_by} scanned it: another person must decide",
+    "not_believed": "{dev} does not believe your key: see that the newest trust list names it, then decide again",
+}
 _HEAD: Final = ("WHEN", "DEVICE", "ORDER", "WORTH", "SCANNED BY", "STATE", "DECIDED BY", "ID")
 
 
@@ -116,12 +124,16 @@ def _decide(
         while review["state"] == "on_its_way" and time.monotonic() < end_s:
             time.sleep(_LOOK_EVERY_S)
             review = _find(talk, ident)
+    asked = "approved" if approve else "rejected"
     if as_json:
         click.echo(json.dumps(review, ensure_ascii=False))
+    if review["state"] not in (asked, "on_its_way"):
+        words = _INSTEAD.get(review["state"], "it is {state}").format(**review)
+        raise click.ClickException(f"order {review['order']} is not {asked}: {words}")
+    if as_json:
         return
-    words = f"{review['dev']} has it" if review["state"] != "on_its_way" else f"{review['dev']} gets it when it is back"
-    outcome = "approved" if approve else "rejected"
-    click.echo(f"order {review['order']}: {outcome} by {review['decided_by']}; {words}", err=True)
+    words = f"{review['dev']} has it" if review["state"] == asked else f"{review['dev']} gets it when it is back"
+    click.echo(f"order {review['order']}: {asked} by {review['decided_by']}; {words}", err=True)
 
 
 def _find(talk: Conversation, ident: str) -> dict[str, Any]:

@@ -189,8 +189,8 @@ class SiteAuthority:
             self._answers_from_s = self._monotonic() + HAND_OVER_S
         for use in lease.uses:
             connection.execute(
-                "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (use.cti, use.dev, use.use_no, use.epoch, use.seq, use.units, use.amount_minor, use.ts),
+                "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (use.cti, use.dev, use.use_no, use.epoch, use.seq, use.units, use.amount_minor, use.ts, use.ident),
             )
         for dev, epoch, through in lease.streams:
             connection.execute(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from sync.hub.about import STANDS
+
 ORDERS_PAGE: Final = 200
 MOST_CASES: Final = 500
 MOST_DOORS: Final = 5000  # pickup events looked through for those that ask for a person
@@ -45,8 +47,7 @@ def orders(hub: Any, *, site: str | None, order: str | None, after: str) -> dict
 
 def _uses(hub: Any, cti: bytes) -> int:
     (units,) = hub.execute(
-        "SELECT coalesce(sum(units), 0) FROM redemption r WHERE cti = ? AND NOT EXISTS"
-        " (SELECT 1 FROM reversal v WHERE v.cti = r.cti AND v.dev = r.dev AND v.use_no = r.use_no)",
+        f"SELECT coalesce(sum(units), 0) FROM redemption r WHERE cti = ? AND {STANDS}",  # noqa: S608 - a constant
         (cti,),
     ).fetchone()
     return int(units)

@@ -15,6 +15,7 @@ from edge.store.outbox import RETRIES
 from edge.token.claims import Kind
 from sync import wire
 from sync.hub import reviews
+from sync.hub.about import STANDS, about, identity
 from sync.hub.store import Connection
 from sync.wire import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
@@ -63,7 +64,7 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
             if effect is not None and reason is None:
                 also_tell |= _apply(connection, batch, event, effect, now_s)
             if reason is None:
-                reviews.note(connection, batch, event)
+                reviews.note(connection, batch.dev, batch.epoch, event)
         elif event.type == wire.WITHHELD or _is_same(connection, batch, event):
             repeated += 1
         else:
@@ -241,13 +242,14 @@ def _told_before(connection: Connection, batch: Batch, event: Event, effect: _Ef
     if effect is None or effect.units is None:
         return None
     rows = connection.execute(
-        "SELECT e.id, e.body FROM redemption r JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
+        "SELECT e.id, e.body, r.ident FROM redemption r"
+        " JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
         " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
         (effect.cti, batch.dev, batch.epoch, event.seq),
     )
     retries = event.body.get(RETRIES)
-    mine = {event.id, retries if isinstance(retries, str) else event.id}
-    told = any(mine & {identity, json.loads(body).get(RETRIES)} for identity, body in rows.fetchall())
+    mine = {event.id, retries if isinstance(retries, str) else event.id, identity(event)}
+    told = any(mine & {ident, json.loads(body).get(RETRIES), first} for ident, body, first in rows.fetchall())
     return TOLD_BEFORE if told else None
 
 
@@ -258,15 +260,14 @@ def _whole(value: object, least: int) -> TypeGuard[int]:
 def _apply(connection: Connection, batch: Batch, event: Event, effect: _Effect, now_s: int) -> set[str]:
     """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one."""
     if effect.units is None:
-        connection.execute(
-            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq),
-        )
+        note_reversal(connection, batch.dev, batch.epoch, event)
         return set()
     connection.execute(
-        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (cti, dev, epoch, seq) DO UPDATE SET ident = excluded.ident",  # known from a lease
         (
             effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
+            identity(event),
         ),
     )  # fmt: skip
     if isinstance(claim := event.body.get("claim"), str):  # the leave that it rests on; any other is held on
@@ -286,10 +287,17 @@ def _apply(connection: Connection, batch: Batch, event: Event, effect: _Effect, 
     return {other[0]}
 
 
-_STANDING = (
-    "FROM redemption r WHERE cti = ?1 AND NOT EXISTS"
-    " (SELECT 1 FROM reversal v WHERE v.cti = r.cti AND v.dev = r.dev AND v.use_no = r.use_no)"
-)
+def note_reversal(connection: Connection, dev: str, epoch: str, event: Event) -> None:
+    """Keep that ``dev`` took a use back."""
+    effect = _effect(event)
+    if effect is not None:
+        connection.execute(
+            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (effect.cti, dev, effect.use_no, about(epoch, event), epoch, event.seq, event.ts),
+        )
+
+
+_STANDING = f"FROM redemption r WHERE cti = ?1 AND {STANDS}"
 
 
 def units_left(connection: Connection, cti: bytes) -> int | None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 from zlib import crc32
 
 from sync.hub.schema import SCHEMA
 from sync.hub.store import EVERYTHING, Concerns, Connection, HubStoreError, Rows, Value
+from sync.hub.upgrade import upgrade
 
 if TYPE_CHECKING:
     import psycopg
@@ -135,6 +136,7 @@ def open_postgres(url: str) -> PostgresHubStore:
             connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA_LOCK})")
             connection.execute("SET LOCAL client_min_messages = warning")
             connection.execute(cast("Any", schema()))
+            upgrade(_Dialect(connection), columns=partial(_columns, connection), words=words)
     except psycopg.Error as error:
         why = str(error).strip()
         raise HubStoreError(f"the hub's database cannot be opened: {why}; check database in the configuration") from (
@@ -144,12 +146,25 @@ def open_postgres(url: str) -> PostgresHubStore:
 
 
 def schema() -> str:
-    """The tables in PostgreSQL's words: texts compare byte by byte, as they do in SQLite."""
-    text = SCHEMA.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    """The tables in PostgreSQL's words."""
+    return words(SCHEMA)
+
+
+def words(sql: str) -> str:
+    """What makes or changes a table, in PostgreSQL's words: texts compare byte by byte, as they do in SQLite."""
+    text = sql.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
     text = re.sub(r"\) STRICT(, WITHOUT ROWID)?;", ");", text)
     text = re.sub(r"\bINTEGER\b", "BIGINT", text)
     text = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', text)
     return re.sub(r"\bBLOB\b", "BYTEA", text)
+
+
+def _columns(connection: psycopg.Connection[Any], table: str) -> list[str]:
+    found = connection.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = %s",
+        (table,),
+    )
+    return [name for (name,) in found]
 
 
 @lru_cache(maxsize=500)

@@ -10,7 +10,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from sync.hub import reviews
 from sync.hub.store import Connection, HubStore
-from sync.review_page import Decided, ReviewPage, review_payload
+from sync.review_page import ReviewPage, review_payload
 
 LOOK_EVERY_S: Final = 1.0
 REPEAT_S: Final = 60.0
@@ -53,7 +53,7 @@ class ReviewPages:
             pages += self._pages(dev, [row for _, row in now])
         return pages
 
-    def _pages(self, dev: str, rows: list[Decided]) -> list[Page]:
+    def _pages(self, dev: str, rows: list[bytes]) -> list[Page]:
         site = self._site_of(dev) if rows else None
         if site is None:
             return []

@@ -5,7 +5,34 @@ UNIQUE (dev, epoch, seq) is the whole of "nothing twice": a batch may come any n
 
 from __future__ import annotations
 
-SCHEMA = """
+# Made anew by ``sync.hub.upgrade`` in a store of an older version.
+REVERSAL = """
+CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come before what it names
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,
+  about TEXT NOT NULL,                       -- the redemption's ident; from an older device, which names none, epoch
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  ts INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+) STRICT, WITHOUT ROWID;
+"""
+REVIEWED = """
+CREATE TABLE IF NOT EXISTS reviewed (        -- what a device said of a review; it may come before what it names
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,
+  about TEXT NOT NULL,                       -- as in reversal
+  epoch TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  state TEXT NOT NULL,                       -- approved | rejected | void
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+) STRICT, WITHOUT ROWID;
+"""
+SCHEMA = f"""{REVERSAL}{REVIEWED}
 CREATE TABLE IF NOT EXISTS device (
   id TEXT PRIMARY KEY,
   site TEXT NOT NULL
@@ -42,21 +69,14 @@ CREATE TABLE IF NOT EXISTS clash (           -- another event under a number tha
 CREATE TABLE IF NOT EXISTS redemption (      -- what devices honoured
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,                   -- the device's number of it; never used again
+  use_no INTEGER NOT NULL,                   -- the number of it in the device's store; a new store begins with 1
   epoch TEXT NOT NULL,
   seq INTEGER NOT NULL,
   units INTEGER NOT NULL,
   amount_minor INTEGER,
   ts INTEGER NOT NULL,
+  ident TEXT NOT NULL DEFAULT '',            -- id of the event that first told it; empty: not known
   PRIMARY KEY (cti, dev, epoch, seq)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come before what it names
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev, use_no)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS review (          -- honoured, and waits for a second person; what the platform's decided
   no INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -70,21 +90,12 @@ CREATE TABLE IF NOT EXISTS review (          -- honoured, and waits for a second
   reason TEXT,
   decided_s INTEGER,
   raw BLOB,                                  -- the decision as its maker signed it
-  arrived INTEGER NOT NULL DEFAULT 0,        -- 1: the device has said that it is decided
+  arrived INTEGER NOT NULL DEFAULT 0,        -- 1: the device has said that it is decided, or that it has no such thing
+  refused TEXT,                              -- why the device did not take the last decision
   UNIQUE (dev, epoch, seq)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS review_of ON review (dev, cti, use_no);
 CREATE INDEX IF NOT EXISTS review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
-CREATE TABLE IF NOT EXISTS reviewed (        -- what a device said of a review; it may come before what it names
-  dev TEXT NOT NULL,
-  cti BLOB NOT NULL,
-  use_no INTEGER NOT NULL,
-  state TEXT NOT NULL,                       -- approved | rejected | void
-  by_whom TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  ts INTEGER NOT NULL,
-  PRIMARY KEY (dev, cti, use_no)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerned
   no INTEGER PRIMARY KEY AUTOINCREMENT,
   dev TEXT NOT NULL,

@@ -36,14 +36,19 @@ class RedeemedBody(_Body):
     doors: list[Text] = []
     kid: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
     claim: Ident | None = None
+    redeemed: Ident | None = None  # id of the event that first told it, where it was sent again more than once
 
 
 class ReversedBody(_Body):
-    """The use ``use`` of a code was taken back: it counts no more."""
+    """The use ``use`` of a code was taken back: it counts no more.
+
+    ``redeemed`` says which: a device whose store was lost numbers its uses from 1 again.
+    """
 
     cti: Cti
     order: Text
     use: Seq
+    redeemed: Ident | None = None  # id of the event that first told the redemption
     reason: Text
     operator: Text | None = None
 
@@ -72,14 +77,29 @@ class OperatorBody(_Body):
 
 
 class ReviewBody(_Body):
-    """A redemption that waited for a second person does so no more. ``void``: it was taken back before."""
+    """A redemption that waited for a second person does so no more. ``void``: it was taken back before.
+
+    ``redeemed`` says which, as in ``reversed``.
+    """
 
     cti: Cti
     order: Text
     use: Seq
+    redeemed: Ident | None = None  # id of the event that first told the redemption
     state: Literal["approved", "rejected", "void"]
     reason: Text
     operator: Text | None = None  # who decided; ``platform:NAME`` for a person at the platform
+
+
+class ReviewRefusedBody(_Body):
+    """A decision of a person at the platform has no effect on this device, which says so once.
+
+    ``not_found``: nothing in its store waits under that, as after the loss of a store. ``same_person``: it knows that
+    who decided scanned it. ``not_believed``: the signature of the decision does not hold by its trust list.
+    """
+
+    decision: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # the first half of the SHA-256 of the signed decision
+    reason: Literal["not_found", "same_person", "not_believed"]
 
 
 class ExceptionBody(_Body):
@@ -120,6 +140,7 @@ BODIES: dict[str, type[_Body]] = {
     "pickup": PickupBody,
     "operator": OperatorBody,
     "review": ReviewBody,
+    "review_refused": ReviewRefusedBody,
     "clock": ClockBody,
     "exception": ExceptionBody,
     "withheld": WithheldBody,

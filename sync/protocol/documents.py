@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from edge.token import cbor, cose
 from edge.token.cbor import Item
+from sync.review_page import LONGEST_ROW
 from sync.wire import MAX_SEQ
 
 Schema = dict[str, Any]
@@ -111,32 +112,19 @@ DELTA: Final = _map(
         "12": _described(_octets(32), "XOR of the SHA-256 of all rows of the feed at its head, each as CBOR"),
     },
 )
-_DECIDED_FIELDS: Final[list[Schema]] = [
-    _described(_TEXT, "device"),
-    _described(_TEXT, "epoch of the event that told the redemption"),
-    _described(_REVISION, "its seq"),
-    _described(_octets(16), "cti"),
-    _described({"type": "boolean"}, "true: approved; false: rejected, to be taken back"),
-    _described({"type": "string", "minLength": 1, "maxLength": 400}, "who decided, a name as operators have"),
-    _described({"type": "string", "maxLength": 400}, "reason, in words"),
-]
 REVIEWS: Final = _map(
     "ReviewPage",
     "What people at the platform decided on redemptions that wait for a second person (docs/redemption.md). It is said"
-    " again until the device's `review` event is here. A device takes each decision once, and never from who scanned.",
+    " again until the device's `review` or `review_refused` event is here. A device takes each decision once,"
+    " by the signature of the person who made it, and never from who scanned.",
     {
         "1": {"const": 3, "description": "decisions"},
         "2": _described(_TEXT, "site"),
         "3": _described(_SECONDS, "issued at, Unix seconds"),
         "4": {
             "type": "array",
-            "items": {
-                "type": "array",
-                "items": _DECIDED_FIELDS,
-                "additionalItems": False,
-                "minItems": len(_DECIDED_FIELDS),
-            },
-            "description": "rows: decisions",
+            "items": {**_octets(), "maxLength": 2 * LONGEST_ROW},
+            "description": "rows: Decisions (see FleetRequest), each as the person who made it signed it",
         },
     },
 )

@@ -41,11 +41,12 @@ from sync.protocol.bodies import (
     RedeemedBody,
     ReversedBody,
     ReviewBody,
+    ReviewRefusedBody,
     WithheldBody,
 )
 from sync.protocol.messages import Form
-from sync.review_decision import Decision, sign_decision
-from sync.review_page import Decided, ReviewPage, review_payload
+from sync.review_decision import Decision, decision_name, sign_decision
+from sync.review_page import ReviewPage, review_payload
 
 DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
 NOW_S: Final = 1_800_000_000
@@ -123,12 +124,16 @@ def _up() -> dict[str, list[Example]]:
         cti=CTI, order="A-1042", kind="write_off", use=1, units=1, amount_minor=1250, currency="EUR",
         verdict="accepted", kid="6b657931",
     )  # fmt: skip
-    back = ReversedBody(cti=CTI, order="A-1042", use=1, reason="cashier_error", operator="17")
+    back = ReversedBody(cti=CTI, order="A-1042", use=1, redeemed=_ID.format(42), reason="cashier_error", operator="17")
     door = PickupBody(cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail="")
     withheld = WithheldBody(reason=wire.REFUSED_BEFORE)
     waits = honoured.model_copy(update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"})
-    review = ReviewBody(cti=CTI, order="A-1042", use=2, state="rejected", reason="stolen card", operator="platform:zoe")
-    back_again = ReversedBody(cti=CTI, order="A-1042", use=2, reason="stolen card", operator="platform:zoe")
+    review = ReviewBody(
+        cti=CTI, order="A-1042", use=2, redeemed=_ID.format(46), state="rejected", reason="stolen card",
+        operator="platform:zoe",
+    )  # fmt: skip
+    back_again = ReversedBody.model_validate(review.model_dump(exclude={"state"}))
+    gone = ReviewRefusedBody(decision=decision_name(_decision()), reason="not_found")
     case = ExceptionBody(
         case=7, kind="dispute", cti=CTI, order="A-1042", state="settled", cause="the compartment was empty",
         settlement="accepted", note="refunded in cash", operator="sue",
@@ -154,9 +159,14 @@ def _up() -> dict[str, list[Example]]:
                 _event(49, "exception", case),
             ),
             _batch(
-                "A time floor that was wrong is given up",
+                "A decision that a new store in this device cannot take",
                 49,
-                _event(50, "clock", ClockBody(floor_was=4_102_444_800, floor=NOW_S, reason="took 2100 as the year")),
+                _event(50, "review_refused", gone),
+            ),
+            _batch(
+                "A time floor that was wrong is given up",
+                50,
+                _event(51, "clock", ClockBody(floor_was=4_102_444_800, floor=NOW_S, reason="took 2100 as the year")),
             ),
         ],
         "OrdersRequest": [
@@ -305,20 +315,21 @@ def _signed() -> dict[str, list[Example]]:
 
 
 def _decided() -> Example:
-    row = Decided(
-        device=DEV, epoch=EPOCH, seq=46, cti=bytes.fromhex(CTI), approve=False, by="zoe", reason="stolen card"
-    )
-    page = ReviewPage(site=SITE, issued_at_s=NOW_S, rows=(row,))
+    page = ReviewPage(site=SITE, issued_at_s=NOW_S, rows=(_decision(),))
     signed = sign_document(review_payload(page), Purpose.ORDER_FEED, key(Purpose.ORDER_FEED))
     return Example("What a person at the platform decided", signed)
 
 
-def _ops() -> dict[str, list[Example]]:
+def _decision() -> bytes:
     decision = Decision(
         tenant="main", device=DEV, epoch=EPOCH, seq=46, cti=bytes.fromhex(CTI), approve=False, reason="stolen card",
         issued_at_s=NOW_S,
     )  # fmt: skip
-    signed = b64encode(sign_decision(decision, key(Purpose.REVIEW))).decode()
+    return sign_decision(decision, key(Purpose.REVIEW))
+
+
+def _ops() -> dict[str, list[Example]]:
+    signed = b64encode(_decision()).decode()
     return {
         "FleetRequest": [
             _said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES)),

@@ -15,7 +15,9 @@ from edge.store.documents import Put
 from edge.token.document import sign_document
 from edge.token.purpose import Purpose
 from sync.downlink import Downlink, Kept
-from sync.review_page import Decided, ReviewPage, review_payload
+from sync.fleet.key_folder import REVIEWERS, load_signer
+from sync.review_decision import Decision, decision_name, sign_decision
+from sync.review_page import LONGEST_ROW, ReviewPage, review_payload
 from tests.shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
 from tests.sync_platform import Keys
 from tests.unit.test_staff import sign_in, staff
@@ -23,7 +25,10 @@ from tests.unit.test_staff import sign_in, staff
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    return Keys(tmp_path_factory.mktemp("keys"))
+    keys = Keys(tmp_path_factory.mktemp("keys"))
+    for name in ("zoe", "ann", "Ann"):
+        keys.folder.add_holder(REVIEWERS, name)
+    return keys
 
 
 @pytest.fixture
@@ -47,11 +52,22 @@ def desk(tmp_path, keys):
     store.close()
 
 
-def page(desk, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, **said):
-    row = {"device": DEVICE, "epoch": desk.use.epoch, "seq": desk.use.seq, "cti": desk.use.cti, "approve": True,
-           "by": "zoe", "reason": "seen"}  # fmt: skip
-    decided = ReviewPage(site=site, issued_at_s=desk.now.unix_s, rows=(Decided(**{**row, **said}),))
-    return sign_document(review_payload(decided), purpose, keys.signer(purpose))
+def decided(desk, keys, *, by="zoe", key=None, **said):
+    facts = {"tenant": "main", "device": DEVICE, "epoch": desk.use.epoch, "seq": desk.use.seq, "cti": desk.use.cti,
+             "approve": True, "reason": "seen", "issued_at_s": desk.now.unix_s}  # fmt: skip
+    key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
+    return sign_decision(Decision(**{**facts, **said}), key)
+
+
+def page(desk, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
+    rows = (decided(desk, keys, **said),) if rows is None else rows
+    payload = review_payload(ReviewPage(site=site, issued_at_s=desk.now.unix_s, rows=rows))
+    return sign_document(payload, purpose, keys.signer(purpose))
+
+
+def answers(desk):
+    told = [event.body for event in outbox.pending(desk.store) if event.type == "review_refused"]
+    return [(body["reason"], body["decision"]) for body in told]
 
 
 def take(desk, raw):
@@ -99,18 +115,56 @@ def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(desk, keys):
 
 
 def test_who_scanned_it_does_not_decide_through_the_platform_either(desk, keys):
-    assert take(desk, page(desk, keys, by="ann")).reason == "same_person"
+    for name in ("ann", "Ann"):
+        raw = decided(desk, keys, by=name)
+        for _ in range(3):
+            assert take(desk, page(desk, keys, rows=(raw,))).reason == "same_person"
+        assert answers(desk)[-1] == ("same_person", decision_name(raw))
+    assert len(answers(desk)) == 2, "each is answered once"
     assert state(desk) == ("pending", None)
 
 
-@pytest.mark.parametrize("other", [{"device": "kiosk-9"}, {"seq": 99}, {"cti": bytes(16)}, {"epoch": "f" * 16}])
-def test_a_decision_about_something_else_changes_nothing(desk, keys, other):
-    assert take(desk, page(desk, keys, **other)) is Kept.SAME
+@pytest.mark.parametrize("other", [{"seq": 99}, {"cti": bytes(16)}, {"epoch": "f" * 16}])
+def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_platform_hears_so_once(desk, keys, other):
+    raw = decided(desk, keys, **other)
+    for _ in range(3):
+        assert take(desk, page(desk, keys, rows=(raw,))).reason == "not_found"
     assert state(desk) == ("pending", None)
+    assert answers(desk) == [("not_found", decision_name(raw))]
+
+
+def test_a_decision_for_another_device_is_none_of_this_ones_business(desk, keys):
+    assert take(desk, page(desk, keys, device="kiosk-9")) is Kept.SAME
+    assert (state(desk), answers(desk)) == (("pending", None), [])
+
+
+def test_the_key_of_the_order_feed_alone_decides_nothing(desk, keys):
+    """Whoever runs the hub has it, and not the reviewers' keys."""
+    raw = decided(desk, keys, key=keys.signer(Purpose.ORDER_FEED))
+    assert take(desk, page(desk, keys, rows=(raw,))).reason == "document_key_purpose"
+    good = decided(desk, keys)
+    forged = good[:-1] + bytes([good[-1] ^ 1])
+    assert take(desk, page(desk, keys, rows=(forged,))).reason == "document_signature_invalid"
+    assert state(desk) == ("pending", None)
+    assert answers(desk) == [("not_believed", decision_name(raw)), ("not_believed", decision_name(forged))]
+
+
+def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(desk, keys):
+    assert take(desk, page(desk, keys, rows=(b"junk", decided(desk, keys)))).reason == "document_malformed"
+    assert state(desk) == ("approved", "platform:zoe")
+
+
+def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_that_first_told_it(desk, keys):
+    first = outbox.pending(desk.store)[-1].id
+    take(desk, page(desk, keys, approve=False, reason="stolen card"))
+    ended = {event.type: event.body["redeemed"] for event in outbox.pending(desk.store) if "redeemed" in event.body}
+    assert ended == {"review": first, "reversed": first}
 
 
 def test_a_page_of_another_site_or_another_shape_is_refused_whole(desk, keys):
     assert take(desk, page(desk, keys, site="site-9")).reason == "wrong_site"
-    for odd in ({"seq": 0}, {"by": ""}, {"approve": 1}, {"cti": b"short"}, {"reason": "x" * 401}):
-        assert take(desk, page(desk, keys, **odd)).reason == "wrong_shape"
+    for odd in ((1,), ("text",), (decided(desk, keys), None), (bytes(LONGEST_ROW + 1),)):
+        assert take(desk, page(desk, keys, rows=odd)).reason == "wrong_shape"
+    for odd in ({"seq": 0}, {"approve": 1}, {"cti": b"short"}, {"reason": "x" * 401}):
+        assert take(desk, page(desk, keys, **odd)).reason == "document_content"
     assert state(desk) == ("pending", None)

@@ -14,7 +14,7 @@ from edge.token.trust import TrustList
 from edge.token.trusted_key import TrustedKey
 from sync.hub import ingest, reviews
 from sync.hub.review_pages import LOOK_EVERY_S, REPEAT_S, ReviewPages
-from sync.review_decision import Decision, open_decision, sign_decision
+from sync.review_decision import Decision, decision_name, open_decision, sign_decision
 from sync.review_page import read_review_page
 from sync.wire import Batch, Event
 from tests.unit.sync.test_hub_store import NOW_S, opened, postgres  # noqa: F401 - fixtures
@@ -37,9 +37,9 @@ TRUST = TrustList(
 )  # fmt: skip
 
 
-def event(seq, type, **body):
+def event(seq, type, *, ts=NOW_S, id="", **body):
     whole = {"cti": CTI.hex(), "order": "A-1", "use": 1, **body}
-    return Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type=type, body=whole)
+    return Event(seq=seq, id=id or f"id-{seq}", ts=ts, ts_trust="trusted", type=type, body=whole)
 
 
 def honoured(seq=1, use=1):
@@ -50,9 +50,9 @@ def said(seq=2, state="approved", use=1):
     return event(seq, "review", state=state, reason="seen", operator="rob", use=use)
 
 
-def take(store, *events):
+def take(store, *events, epoch="e1"):
     with store.transaction() as connection:
-        ingest.take(connection, Batch(DEV, "e1", 0, 0, events), NOW_S)
+        return ingest.take(connection, Batch(DEV, epoch, 0, 0, events), NOW_S)
 
 
 def decision(seq=1, **changes):
@@ -62,8 +62,9 @@ def decision(seq=1, **changes):
 
 
 def decide(store, by="zoe", **changes):
+    made = decision(**changes)
     with store.transaction() as connection:
-        reviews.decide(connection, decision(**changes), by=by, raw=b"signed", now_s=NOW_S)
+        reviews.decide(connection, made, by=by, raw=sign_decision(made, ZOE), now_s=NOW_S)
 
 
 def states(store, *, every=True):
@@ -78,10 +79,10 @@ def pages(store, **said):
 
 
 def told(raw):
-    document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=Instant(unix_s=NOW_S))
-    return [
-        (row.seq, row.approve, row.by, row.reason) for row in read_review_page(document.payload, site="shop-1").rows
-    ]
+    now = Instant(unix_s=NOW_S)
+    document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=now)
+    made = [open_decision(row, TRUST, now=now) for row in read_review_page(document.payload, site="shop-1").rows]
+    return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
 
 
 def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):  # noqa: F811
@@ -112,13 +113,15 @@ def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa
     decide(store, approve=False, reason="stolen card")  # asked again, because the answer was lost
     with store.read() as connection:
         row = connection.execute("SELECT approve, decided_by, reason, decided_s, raw FROM review").fetchone()
-    assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, b"signed")
+    signed = sign_decision(decision(approve=False, reason="stolen card"), ZOE)
+    assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, signed)
 
 
 @pytest.mark.parametrize(
     ("by", "changes", "words"),
     [
         pytest.param("ann", {}, "ann scanned it", id="who scanned it"),
+        pytest.param("Ann ", {}, "scanned it", id="who scanned it, written otherwise"),
         pytest.param("rob", {"approve": False}, "decided already", id="somebody after zoe"),
         pytest.param("rob", {"seq": 9}, "no redemption waits", id="what is not there"),
         pytest.param("rob", {"cti": bytes(16)}, "no redemption waits", id="another code"),
@@ -198,3 +201,101 @@ def test_an_odd_event_about_reviews_changes_nothing(opened):  # noqa: F811
     ]
     take(store, *odd)
     assert states(store) == []
+
+
+# Another store in the same device
+
+
+def used(store):
+    with store.read() as connection:
+        return ingest.used(connection, CTI)
+
+
+def honoured_anew(store, **said):
+    """A card was replaced, and nothing carried over: the new store's uses begin with 1 again."""
+    body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **said}
+    take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
+
+
+@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
+def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(opened, named):  # noqa: F811
+    store = opened()
+    told = (honoured(), event(2, "review", state="rejected", operator="rob", **named), event(3, "reversed", **named))
+    take(store, *told)
+    assert used(store)[0] == 0
+    honoured_anew(store)
+    assert used(store)[0] == 1, "the new store has honoured it"
+    assert states(store) == [("rejected", "rob"), ("waiting", None)]
+    decide(store, epoch="e2")
+    take(store, *told)  # again
+    assert states(store)[1] == ("on_its_way", "zoe")
+    assert used(store)[0] == 1
+    take(store, event(2, "reversed", ts=NOW_S + 90, **(named and {"redeemed": "new-1"})), epoch="e2")
+    assert used(store)[0] == 0
+
+
+@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
+def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened, named):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    later = {"ts": NOW_S + 90, **named}
+    take(
+        store,
+        event(1, "review", state="rejected", operator="rob", id="n-1", **later),
+        event(2, "reversed", id="n-2", **later),
+        epoch="e2",
+    )
+    assert (used(store)[0], states(store)) == (0, [("rejected", "rob")])
+
+
+def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(opened):  # noqa: F811
+    store = opened()
+    take(store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retries="id-1"))  # refused
+    take(store, event(3, "redeemed", id="late", units=1, retries="id-2", redeemed="id-1"))
+    assert used(store)[0] == 1
+    again = take(store, event(4, "redeemed", units=1, retries="late", redeemed="id-1"))
+    assert again.ack.rejected[-1].reason == ingest.TOLD_BEFORE
+    take(store, event(5, "reversed", redeemed="id-1"))
+    assert used(store)[0] == 0
+
+
+# A decision that its device cannot take
+
+
+def refused(store, seq, word, **changes):
+    name = decision_name(sign_decision(decision(**changes), ZOE))
+    take(store, Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="review_refused",
+                      body={"decision": name, "reason": word}))  # fmt: skip
+
+
+def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store)
+    desk = pages(store)
+    assert desk.due(store, 0.0)
+    refused(store, 2, "not_found")
+    assert states(store) == [("not_found", "zoe")]
+    assert states(store, every=False) == []
+    assert desk.due(store, 9 * REPEAT_S) == []
+    with pytest.raises(reviews.DecisionError, match="decided already"):
+        decide(store, by="rob")
+
+
+@pytest.mark.parametrize("reason", ["same_person", "not_believed"])
+def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(opened, reason):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store, reason="one")
+    refused(store, 2, "made_up", reason="one")
+    refused(store, 3, reason, reason="another")
+    assert states(store) == [("on_its_way", "zoe")], "neither is an answer to it"
+    refused(store, 4, reason, reason="one")
+    assert states(store, every=False) == [(reason, "zoe")]
+    assert pages(store).due(store, 0.0) == []
+    if reason == "same_person":
+        with pytest.raises(reviews.DecisionError, match="scanned it"):
+            decide(store)
+    decide(store, by="rob")
+    assert states(store) == [("on_its_way", "rob")]
+    assert pages(store).due(store, 0.0)

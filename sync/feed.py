@@ -94,7 +94,7 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
 def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
     if not isinstance(page, dict) or not page.keys() <= _LABELS:
         raise ValueError("not a map of the labels of a page")
-    kind = page.get(_KIND)
+    kind = _integer(page.get(_KIND), "kind", _SNAPSHOT, _DELTA + 1)
     site = _text(page.get(_SITE), "site")
     issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, TIME_END)
     items = _array(page.get(_ROWS), "rows")
@@ -112,8 +112,6 @@ def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
             rows=rows,
             digests=decoded.digests,
         )
-    if kind != _DELTA:
-        raise ValueError("kind is neither a snapshot nor a delta")
     to_revision = _integer(page.get(_TO), "to", 1, _END)
     return Delta(
         site=site,

@@ -1,5 +1,6 @@
 """The order feed's pages: read whole or not at all, and resumable wherever they are cut."""
 
+import cbor2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from edge.token import cbor
 from edge.token.claims import Kind
 from sync import feed, wire
 from sync.feed import Delta, Snapshot, page_payload, read_page, row_digest, xor
+from sync.feed_cbor import Decoded
 from sync.hub import orders
 from sync.hub.store import open_hub_store
 from sync.wire import Fault, Malformed, OrdersRequest
@@ -65,6 +67,17 @@ def test_a_page_with_any_field_exchanged_is_named_or_read_and_never_raises(page,
 @pytest.mark.parametrize("payload", [None, 1, [], {}, {1: 3}, {99: 1}, {"kind": 1}])
 def test_what_is_no_page_is_named(payload):
     assert read_page(payload, site="shop-1").fault is Fault.WRONG_SHAPE
+
+
+@pytest.mark.parametrize("kind", [1.0, 2.0, True, 0, 3])
+def test_a_page_of_a_kind_that_is_no_integer_of_ours_is_named(kind):
+    """Signed as it is, and read the quick way, which knows floats."""
+    page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=())
+    delta = {8: 0, 9: 1, 10: 1, 11: [], 12: bytes(32)}
+    for more in ({}, delta):
+        payload = {**page_payload(page), **more, 1: kind}
+        for item in (payload, Decoded(cbor2.loads(cbor2.dumps(payload)))):
+            assert read_page(item, site="shop-1").fault is Fault.WRONG_SHAPE
 
 
 def test_a_page_for_another_site_is_refused():

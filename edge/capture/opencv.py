@@ -46,7 +46,7 @@ class V4l2Camera:
         self._choose_format(section)
         self._section = section
         mode = self._get(cv2.CAP_PROP_AUTO_EXPOSURE)
-        self._automatic = mode if mode in _AUTOMATICS else _AUTOMATICS[0]
+        self._automatics = (mode,) if mode in _AUTOMATICS else _AUTOMATICS
         if section.exposure_us is not None or section.bracket:
             self.expose(None)  # the camera keeps what it was told before a crash
         readable = self._get(cv2.CAP_PROP_FOURCC).to_bytes(4, "little", signed=False) in _READABLE
@@ -83,7 +83,7 @@ class V4l2Camera:
         """Expose the frames to come like this, the gain left as it is; None: as the profile says."""
         time_us = self._section.exposure_us if wanted is None else wanted.light
         if time_us is None:
-            self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, self._automatic)
+            any(self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode) for mode in self._automatics)  # the first that it has
             return
         self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL)
         self._video.set(cv2.CAP_PROP_EXPOSURE, max(1, round(time_us / _UNIT_US)))

@@ -59,8 +59,9 @@ def test_a_damaged_frame_is_none(name, raw):
 class Device:
     """A V4L2 device as cv2.VideoCapture shows it; gives the formats in ``offers`` at their highest rate."""
 
-    def __init__(self, offers, frames):
+    def __init__(self, offers, frames, *, lacks=()):
         self.offers, self.frames, self.properties, self.released = offers, list(frames), {}, False
+        self.lacks = lacks  # (property, value) that the driver refuses
         self.properties[cv2.CAP_PROP_FOURCC] = fourcc(next(iter(offers)))
         unknown = {name for name in vars(Device) if not name.startswith("_")} - set(dir(cv2.VideoCapture))
         assert not unknown, "a method that cv2.VideoCapture does not have"
@@ -70,6 +71,8 @@ class Device:
 
     def set(self, prop, value):
         if prop == cv2.CAP_PROP_FOURCC and value not in {fourcc(name) for name in self.offers}:
+            return False
+        if (prop, value) in self.lacks:
             return False
         self.properties[prop] = value
         return True
@@ -149,6 +152,13 @@ def test_a_camera_is_given_back_to_the_automatic_that_it_has(monkeypatch, found,
     camera.expose(Exposure(2000, 1.0))
     camera.expose(None)
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back
+
+
+def test_a_camera_without_aperture_priority_that_a_crash_left_by_hand_is_given_back_too(monkeypatch):
+    device = Device({"YUYV": 30}, [], lacks=[(cv2.CAP_PROP_AUTO_EXPOSURE, 3)])
+    device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] = 1
+    opened(monkeypatch, device, exposure_us=None)
+    assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 0
 
 
 def test_a_profile_without_bracket_leaves_the_exposure_as_the_camera_has_it(monkeypatch):

@@ -31,7 +31,15 @@ from edge.store.store import (
 
 RandomBytes = Callable[[int], bytes]
 _SUFFIXES = ("", "-wal", "-shm")
-_CHECKED = ("device", "epoch", "outbox", "ledger", "intent", "exception")  # small, and what must not be wrong
+_CHECKED = (
+    "device",
+    "epoch",
+    "outbox",
+    "ledger",
+    "intent",
+    "exception",
+    "pin_attempt",
+)  # small, and what must not be wrong
 
 
 class StoreState(StrEnum):

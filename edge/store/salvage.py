@@ -1,7 +1,9 @@
 """What a broken store still tells: what was honoured, what the platform was not yet told, and wrong PINs.
 
 It is carried into the store that takes its place, so that once stays once (law 3), nothing is lost that could
-be read (law 2), and breaking a store gives nobody new tries at a PIN. Old epochs keep their names and numbers.
+be read (law 2), and breaking a store elsewhere gives nobody new tries at a PIN. Whoever breaks the page of the wrong
+PINs itself has the usual tries once more with the next start; until then nobody can sign in. Old epochs keep their
+names and numbers.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from edge.operators.session import current_session, session_in
 from edge.operators.sign_in import SHOWN_S, Badge, Desk
 from edge.store import journal, ledger, orders, outbox, schema
 from edge.store.opening import StoreState, open_store
+from edge.store.store import FILE, SUSPECT, Store, StoreUnavailableError
 from edge.token.claims import Kind
 from edge.verdict import Verdict
 from tests.shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
@@ -146,6 +149,44 @@ def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path
     assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
     assert sign_in(again, now=at(-DAY_S // 2)).reason is SignIn.OPERATOR_LOCKED_OUT
     again.store.close()
+
+
+def break_the_page_of_wrong_pins(folder):
+    with closing(sqlite3.connect(folder / FILE)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'pin_attempt'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (folder / FILE).open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+
+
+def test_with_the_wrong_pins_unreadable_nobody_signs_in_and_the_next_start_puts_the_store_aside(desk, tmp_path):
+    sign_in(desk, pin="111112")
+    desk.store.close()
+    running = dataclasses.replace(desk, store=Store(tmp_path / FILE))
+    break_the_page_of_wrong_pins(tmp_path)
+    for pin in ["111112"] * 6 + [PIN]:
+        with pytest.raises(StoreUnavailableError, match="the store is corrupt"):
+            sign_in(running, pin=pin)
+    assert show_to_gate(running, badge_code(), NOON, None).reason is Verdict.STORE_UNAVAILABLE
+    assert (tmp_path / SUSPECT).exists()
+    running.store.close()
+    opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
+    assert opened.state is StoreState.QUARANTINED
+    opened.store.close()
+
+
+def test_the_wrong_pins_are_looked_at_at_every_start(desk, tmp_path):
+    sign_in(desk, pin="111112")
+    desk.store.close()
+    break_the_page_of_wrong_pins(tmp_path)
+    assert not (tmp_path / SUSPECT).exists()
+    opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
+    assert opened.state is StoreState.QUARANTINED
+    again = dataclasses.replace(desk, store=opened.store)
+    assert sign_in(again).reason is SignIn.SIGNED_IN, "of the tries nothing is known"
+    opened.store.close()
 
 
 def test_a_store_that_is_put_aside_gives_nobody_new_tries_at_a_pin(desk, tmp_path):

@@ -18,8 +18,8 @@ from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
 
 FLOOR_KIND: Final = 3
-_KIND, _DEVICE, _WRONG, _REASON, _ISSUED_AT = range(1, 6)
-_LABELS: Final = frozenset(range(1, 6))
+_KIND, _DEVICE, _WRONG, _REASON, _ISSUED_AT, _TENANT = range(1, 7)
+_LABELS: Final = frozenset(range(1, 7))
 _NO_TIME: Final = Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY)  # by which no key is outside its window
 
 
@@ -27,6 +27,7 @@ _NO_TIME: Final = Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY)  # by which no 
 class FloorOrder:
     """``device`` is to hold its clock to ``issued_at_s`` from now on, instead of to a floor of ``wrong_s`` or later."""
 
+    tenant: str  # two tenants may have a device of one name, and one key folder
     device: str
     wrong_s: int  # Unix seconds, after issued_at_s
     reason: str
@@ -41,6 +42,7 @@ def sign_floor_order(order: FloorOrder, signer: Signer) -> bytes:
         _WRONG: order.wrong_s,
         _REASON: order.reason,
         _ISSUED_AT: order.issued_at_s,
+        _TENANT: order.tenant,
     }
     return sign_document(payload, Purpose.ENROLMENT, signer)
 
@@ -65,6 +67,7 @@ def _read(signed: dict[cbor.Item, cbor.Item]) -> FloorOrder:
         raise ValueError("not an order about the time floor")
     issued_at_s = fields.integer(signed, _ISSUED_AT, "issued at", 0, fields.TIME_END)
     return FloorOrder(
+        tenant=fields.text(signed, _TENANT, "tenant"),
         device=fields.text(signed, _DEVICE, "device"),
         wrong_s=fields.integer(signed, _WRONG, "wrong floor", issued_at_s + 1, fields.TIME_END),
         reason=fields.text(signed, _REASON, "reason"),

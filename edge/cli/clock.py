@@ -90,7 +90,8 @@ def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
     from edge.cli.profile import read_profile
     from edge.token.document import DocumentRefusal
 
-    roots = load_roots(Path(read_profile(profile).trust.roots_file))
+    read = read_profile(profile)
+    roots = load_roots(Path(read.trust.roots_file))
     if isinstance(roots, str):
         _stop(roots)
     anchors = Anchors(store, roots)
@@ -100,8 +101,8 @@ def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
         _stop(f"{file} is not believed ({order}): have it made with edge-fleet clock-reset")
     with store.read() as connection:
         (device,) = connection.execute("SELECT device_id FROM device").fetchone()
-    if order.device != device:
-        _stop(f"{file} is for {order.device}, this is {device}")
+    if (order.tenant, order.device) != (read.device.tenant, device):
+        _stop(f"{file} is for {order.device} of {order.tenant}, this is {device} of {read.device.tenant}")
     return order
 
 

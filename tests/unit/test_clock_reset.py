@@ -60,9 +60,22 @@ def run(command, *words, exit_code=0):
     return done
 
 
-def ordered(device, keys, *, name=DEVICE, floor=IN_2100):
+def ordered(device, keys, *more, name=DEVICE, floor=IN_2100):
     file = device.folder / "reset.clock"
-    run(edge_fleet, "clock-reset", name, "--floor", floor, "--reason", "set by hand", "--keys", keys.path, "-o", file)
+    run(
+        edge_fleet,
+        "clock-reset",
+        name,
+        "--floor",
+        floor,
+        "--reason",
+        "set by hand",
+        "--keys",
+        keys.path,
+        "-o",
+        file,
+        *more,
+    )
     return file
 
 
@@ -166,11 +179,20 @@ def test_an_order_for_another_device_is_not_taken(device, keys):
     assert floor(device) == IN_2100
 
 
+def test_an_order_for_a_device_of_the_same_name_of_another_tenant_is_not_taken(device, keys):
+    file = ordered(device, keys, "--tenant", "other")
+    assert f"is for {DEVICE} of other, this is {DEVICE} of main" in reset(device, file, exit_code=1).output
+    assert floor(device) == IN_2100
+    device.profile.write_text(device.profile.read_text().replace("[device]", '[device]\ntenant = "other"'))
+    reset(device, file)
+    assert floor(device) < IN_2100
+
+
 def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
     file = ordered(device, keys)
     raw = file.read_bytes()
     now_s = int(time.time())
-    said = FloorOrder(device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    said = FloorOrder(tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
     for forged in (
         raw[:-1] + bytes([raw[-1] ^ 1]),
         sign_floor_order(said, keys.signer(Purpose.CONFIGURATION)),
@@ -185,7 +207,7 @@ def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
 def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_time_for(keys):
     now_s = int(time.time())
     trust = open_trust_list(keys.trust_list(1), roots=keys.roots(), now=Instant(unix_s=now_s))
-    said = FloorOrder(device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    said = FloorOrder(tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
     signer = keys.signer(Purpose.ENROLMENT)
     assert open_floor_order(sign_floor_order(said, signer), trust) == said
     late = replace(said, issued_at_s=keys.fleet.expires_at_s)

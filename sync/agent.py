@@ -268,6 +268,7 @@ class Agent:
         match outcome:
             case Refusal():
                 self._count(outcome.reason, outcome.detail)
+                self._uplink.committed()  # of a page of reviews, some may have had an effect; the rest are answered
             case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.OPERATORS | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
                 self._log.info(outcome)
                 self._uplink.committed()  # this process's own commit: what a review did is to be told

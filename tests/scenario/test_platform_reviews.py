@@ -1,13 +1,16 @@
 """A second person at the platform decides, with ``edge-fleet reviews``: real broker, hub, edge-sync and store."""
 
 import json
+import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from edge.instant import Instant
 from edge.operators.roles import Role
+from edge.staff import Done
 from edge.store import ledger, reviews
 from edge.story import story_of
 from edge.verdict import Verdict
@@ -15,7 +18,7 @@ from sync.fleet.key_folder import REVIEWERS
 from tests.broker import until
 from tests.shop import DEVICE, SITE, code, redeemer
 from tests.sync_platform import BIN, Platform
-from tests.unit.test_staff import sign_in
+from tests.unit.test_staff import sign_in, staff
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,10 @@ def honoured_by_ann(platform, kiosk, order):
     kiosk.settled()
     (found,) = [review for review in listed(platform) if review["order"] == order]
     return claims, found
+
+
+def state_of(platform, order):
+    return next(review["state"] for review in listed(platform, "--all") if review["order"] == order)
 
 
 def review_of(kiosk, order):
@@ -141,3 +148,36 @@ def test_nobody_decides_on_their_own_scan_without_a_listed_key_without_a_reason_
     twice = fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "no", exit_code=1)
     assert "decided already" in twice.stderr
     assert review_of(kiosk, "R-4").state == "approved"
+
+
+def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_asked_for(platform, kiosk):
+    """Bob approves at the device while zoe's rejection is on its way."""
+    kiosk.sync.start()
+    _, waiting = honoured_by_ann(platform, kiosk, "R-5")
+    kiosk.sync.kill()
+    sign_in(kiosk.store, "bob", Role.REVIEWER, now=now())
+    use = review_of(kiosk, "R-5").ledger_id
+    assert staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).done is Done.DONE
+    with ThreadPoolExecutor() as pool:
+        options = (*key(platform, "zoe"), "--reason", "stolen card", "--wait", "60", "--json")
+        asked = pool.submit(fleet, platform, "reject", waiting["id"], *options, exit_code=1)
+        until(lambda: state_of(platform, "R-5") == "on_its_way", what="zoe has decided")
+        kiosk.sync.start()
+        said = asked.result()
+    assert "R-5 is not rejected: bob had approved it at" in said.stderr
+    assert json.loads(said.stdout)["state"] == "approved"
+    assert [row.reverses for row in ledger.rows(kiosk.store) if row.order_id == "R-5"] == [None]
+
+
+def test_a_decision_about_what_the_device_has_no_more_ends_by_name(platform, kiosk):
+    """As after the loss of a store: the event is at the hub, and in no ledger."""
+    kiosk.sync.start()
+    lost = {"cti": os.urandom(16).hex(), "order": "R-6", "kind": "write_off", "use": 1, "units": 1, "kid": "00000000",
+            "verdict": "accepted_pending_review", "operator": "ann"}  # fmt: skip
+    kiosk.redeem(body=lost)
+    kiosk.settled()
+    (waiting,) = [review for review in listed(platform) if review["order"] == "R-6"]
+    said = fleet(platform, "approve", waiting["id"], *key(platform, "zoe"), "--wait", "60", exit_code=1)
+    assert "R-6 is not approved" in said.stderr
+    assert "has no such redemption any more" in said.stderr
+    assert state_of(platform, "R-6") == "not_found"

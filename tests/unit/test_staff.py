@@ -147,6 +147,13 @@ def test_who_scanned_never_decides(store):
     assert ledger.count(store) == 1
 
 
+@pytest.mark.parametrize("form", ["JOS\u00c9", "Jose\u0301", "jos\u00e9 "])
+def test_who_scanned_does_not_decide_under_another_form_of_the_name(store, form):
+    _, use = flagged(store, "Jos\u00e9")
+    sign_in(store, form, Role.REVIEWER)
+    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.SAME_PERSON
+
+
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.SUPERVISOR, Role.TECHNICIAN])
 def test_only_a_reviewer_decides(store, role):
     _, use = flagged(store)

@@ -291,7 +291,8 @@ def test_a_reviewers_key_counts_with_the_next_trust_list_under_the_persons_name(
     assert stat.S_IMODE((keys / "reviewers" / "zoe.pem").stat().st_mode) == 0o600
     again = run(edge_fleet, "keys", "reviewer", keys, "zoe", exit_code=1)
     assert "has a key already" in again.output
-    run(edge_fleet, "keys", "reviewer", keys, "../zoe", exit_code=2)
+    for odd in ("../zoe", "zoe ", " zoe", "Jose\u0301"):
+        run(edge_fleet, "keys", "reviewer", keys, odd, exit_code=2)
     (keys / "reviewers" / "zoe.pem").unlink()  # handed over
     run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", out)
     roots = read_roots((fleet / "trust.cbor.roots").read_bytes())

@@ -14,13 +14,14 @@ from edge.token.roots import Roots
 from edge.token.trust import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync import wire
-from sync.hub import claims, leases
+from sync.hub import claims, ingest, leases, orders
 from sync.hub.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.authority_cli import authority as command
 from sync.hub.leases import MARGIN_S
 from sync.hub.store import open_hub_store
 from sync.lease_wire import LeaseRequest, decode_lease_request
 from sync.session import Arrival, Link
+from sync.wire import Batch, Event
 
 NOW_S = 1_800_000_000
 LEASE_S = 600
@@ -101,6 +102,10 @@ class Site:
     def platform_is_silent(self):
         with self.platform.read() as connection:
             return leases.is_out(connection, "shop-1", self.now_s)
+
+
+def event(seq, type, **body):
+    return Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type=type, body=body)
 
 
 @pytest.fixture
@@ -191,6 +196,27 @@ def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
     with site.platform.transaction() as connection:
         ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
     assert ruling.result is ClaimResult.UNKNOWN
+
+
+def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores_reversal(tmp_path):
+    """A device told the platform of a use; a reversal by a store that it had before comes over the shop's broker."""
+    line = orders.OrderLine(cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1", quantity=2)
+    use = {"cti": CTI, "use": 1, "units": 1}
+    site = Site(tmp_path)
+    with site.platform.transaction() as connection:
+        orders.put(connection, [line], NOW_S * 1_000_000)
+        ingest.take(connection, Batch("kiosk-1", "e2", 0, 0, (event(1, "redeemed", **use),)), NOW_S)
+    site.renew()
+
+    def used(*events, epoch):
+        with site.own.transaction() as connection:
+            ingest.take(connection, Batch("kiosk-1", epoch, 0, 0, events), NOW_S)
+            return ingest.used(connection, bytes.fromhex(CTI))[0]
+
+    assert used(epoch="e2") == 1
+    assert used(event(9, "reversed", **use, redeemed="id-of-old"), epoch="e1") == 1
+    assert used(event(1, "redeemed", **use), epoch="e2") == 1, "the device tells the shop, too"
+    assert used(event(2, "reversed", **use, redeemed="id-1"), epoch="e2") == 0
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -6,11 +6,13 @@ transaction rests on it (``granted_in``, ``spend``). The scanner asks only while
 says that somebody answers, and never waits beyond the deadline: late or no answer means offline (law 7).
 
 Claims are numbered in the order they were asked, whatever the clock does. When the platform hears that those up to a
-number are over (``over_through``), it gives their leave to others.
+number are over (``over_through``), it gives their leave to others. It does not hear that of one whose redemption it
+refused: it knows of no use then.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline: the redemption follo
 _LOOK_EVERY_S: Final = 0.005
 _GLANCE_NS: Final = 150_000_000  # for a request after an unanswered one; an authority that lives needs less
 _KEEP: Final = 1000
+_SPENT, _UNTOLD = 1, 2  # claim.spent: a redemption rests on it; one whose event was refused
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
 
 
@@ -117,7 +120,9 @@ def ask(store: Store, asked: Ask, now: Instant) -> None:
             " SELECT ?, ?, ?, ?, ?, ?, ?, ?, claims FROM device",
             (asked.id, asked.cti, asked.units, asked.sold, asked.sold_minor, now.unix_s, boot_id(), asked.due_ns),
         )
-        connection.execute("DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ?", (_KEEP,))
+        connection.execute(
+            "DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ? AND spent <> ?", (_KEEP, _UNTOLD)
+        )
 
 
 def unanswered(store: Store, now_ns: int) -> list[Ask]:
@@ -139,7 +144,8 @@ _OVER_THROUGH: Final = """
         SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL
       ) THEN 0 ELSE coalesce((
         SELECT min(no) - 1 FROM claim
-        WHERE no > 0 AND spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?
+        WHERE no > 0 AND (
+          spent = ? OR spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?)
       ), claims) END
     FROM device
 """
@@ -148,12 +154,13 @@ _OVER_THROUGH: Final = """
 def over_through(store: Store, now_ns: int) -> int:
     """Every claim up to this number is over: its leave can no longer be used, and the platform has all that came of it.
 
-    0, which says nothing, while an event waits for the platform, and on a device that is blocked. A transaction of its
+    0, which says nothing, while an event waits for the platform, and on a device that is blocked. It stays before a
+    claim whose redemption was refused until that was sent again and taken, or was taken back. A transaction of its
     own: a redemption that found its leave in time just before ``now_ns`` is either written by now or never will be.
     Raises StoreUnavailableError.
     """
     with store.transaction() as connection:
-        (number,) = connection.execute(_OVER_THROUGH, (boot_id(), USE_WITHIN_NS, now_ns)).fetchone()
+        (number,) = connection.execute(_OVER_THROUGH, (_UNTOLD, boot_id(), USE_WITHIN_NS, now_ns)).fetchone()
     return int(number)
 
 
@@ -192,7 +199,25 @@ def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant
 
 def spend(connection: sqlite3.Connection, grant: Grant) -> None:
     """A redemption rests on ``grant``, in the caller's transaction: no other may."""
-    connection.execute("UPDATE claim SET spent = 1 WHERE id = ?", (grant.id,))
+    connection.execute("UPDATE claim SET spent = ? WHERE id = ?", (_SPENT, grant.id))
+
+
+def untold(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
+    """The event of a redemption was refused, in the caller's transaction: the platform does not know of the use."""
+    _mark(connection, epoch_no, seq, _SPENT, _UNTOLD)
+
+
+def told(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
+    """What that event told is told again, or was taken back, in the caller's transaction."""
+    _mark(connection, epoch_no, seq, _UNTOLD, _SPENT)
+
+
+def _mark(connection: sqlite3.Connection, epoch_no: int, seq: int, was: int, spent: int) -> None:
+    event = "SELECT body FROM outbox WHERE epoch_no = ? AND seq = ? AND type = 'redeemed'"
+    row = connection.execute(event, (epoch_no, seq)).fetchone()
+    identity = json.loads(row[0]).get("claim") if row else None
+    if isinstance(identity, str):
+        connection.execute("UPDATE claim SET spent = ? WHERE id = ? AND spent = ?", (spent, identity, was))
 
 
 def boot_id() -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.case import Decision
 from edge.instant import ClockTrust, Instant
+from edge.store import claims
 from edge.store.outbox import OutboxPlace, append_at, first_told, next_place
 from edge.store.store import Store
 from edge.token.claims import Claims
@@ -93,13 +94,14 @@ def write_reversal(
 ) -> int | None:
     """Take a use back, with its event, in the caller's transaction; None when it was taken back before."""
     found = connection.execute(
-        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency FROM ledger l WHERE id = ? AND"
-        " use_no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
+        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency, epoch_no, seq FROM ledger l"
+        " WHERE id = ? AND use_no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
         (ledger_id,),
     ).fetchone()
     if found is None:
         return None
-    cti, use_no, order_id, kind, units, amount_minor, currency = found
+    cti, use_no, order_id, kind, units, amount_minor, currency, *place_of_use = found
+    claims.told(connection, *place_of_use)
     body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
     body |= first_told(connection, ledger_id)
     place = next_place(connection)

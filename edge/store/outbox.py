@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from edge.instant import ClockTrust, Instant
+from edge.store import claims
 from edge.store.store import Store
 
 
@@ -150,6 +151,7 @@ def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id:
         )
         if changed.rowcount == 0:
             return False
+        claims.untold(connection, found[0], seq)
         cti, order, ledger_id = _about(connection, found[0], seq)
         connection.execute(
             "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
@@ -188,6 +190,7 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
 
     It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
     """
+    claims.told(connection, *refused.place)
     body = {**refused.body, RETRIES: refused.id}
     if refused.type == "redeemed" and RETRIES in refused.body:
         body.setdefault(FIRST, refused.body[RETRIES])

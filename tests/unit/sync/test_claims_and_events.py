@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edge.claim_result import ClaimResult
 from edge.store import claims as claiming
-from edge.store import outbox
+from edge.store import ledger, outbox
 from edge.store.claims import DEADLINE_S, USE_WITHIN_NS, Ask
 from edge.store.epochs import leave_epoch
 from edge.token.keys import signer
@@ -289,6 +289,88 @@ def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
     shop.carry()
     answer = claiming.answer_of(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
     assert (answer.result, answer.used) == (ClaimResult.GRANTED, 2)
+
+
+def refused(shop, body):
+    """``kiosk-1`` is granted the code and honours it; its event is one that the platform does not take."""
+    shop.answer_to("kiosk-1")
+    store = shop.stores["kiosk-1"]
+    with store.transaction() as connection:
+        grant = claiming.granted_in(connection, CTI, shop.now_ns)
+        claiming.spend(connection, grant)
+        outbox.append(
+            connection, type="redeemed", body={"claim": grant.id, "cti": CTI.hex(), **body}, now=NOW, id="first"
+        )
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    shop.wait(LEAVE_S)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    with store.read() as connection:
+        (cause,) = connection.execute("SELECT cause FROM exception").fetchone()
+    return store, cause
+
+
+TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself withholds it
+
+
+@pytest.mark.parametrize("body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"])
+def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
+    """The platform has no redemption of it, so that its leave is all that says that the code is used."""
+    store, _ = refused(shop, body)
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    for _ in range(claiming._KEEP + 1):
+        claiming.ask(store, Ask(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW)
+    assert claiming.over_through(store, shop.now_ns) == 0
+
+
+def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_leave(shop):
+    store, cause = refused(shop, {"use": "one"})
+    with store.transaction() as connection:
+        event = outbox.refused_event(connection, cause)
+        outbox.retry(connection, event, id="second")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)  # refused too
+    assert claiming.over_through(store, shop.now_ns) == 0
+    with store.transaction() as connection:
+        mended = event._replace(body={**event.body, "use": 1, "units": 1})
+        outbox.retry(connection, mended, id="third")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    assert claiming.over_through(store, shop.now_ns) == 1
+    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+
+
+@pytest.mark.parametrize("reason", ["body_invalid", "told_before"])
+def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, reason):
+    """An acknowledgement is not signed: it may be somebody's on the way, and the platform has only a number."""
+    shop.answer_to("kiosk-1")
+    assert shop.use("kiosk-1")
+    store = shop.stores["kiosk-1"]
+    outbox.reject(store, epoch=outbox.current_epoch(store)[0], seq=1, reason=reason, now=NOW)
+    shop.event("kiosk-1", type="operator", body={})
+    shop.wait(LEAVE_S)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    assert outbox.backlog(store).pending == 0
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
+    store, _ = refused(shop, {"use": "one"})
+    with store.transaction() as connection:
+        (epoch_no, seq) = connection.execute("SELECT epoch_no, seq FROM outbox").fetchone()
+        connection.execute(
+            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq)"
+            " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?)",
+            (CTI, epoch_no, seq),
+        )
+        ledger.write_reversal(connection, 1, reason="by mistake", now=NOW, operator="ann", event_id="back")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
 
 
 def test_a_claim_on_what_was_honoured_is_refused(shop):

@@ -19,7 +19,7 @@ from edge.token.document import sign_document
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from sync.claim_answer import ClaimAnswer, answer_payload
-from sync.hub.ingest import used
+from sync.hub.spent import used
 from sync.hub.store import Connection
 from sync.wire import Batch, ClaimRequest, Response
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
-from sync.hub import ingest, reviews
+from sync.hub import reviews, spent
 from sync.hub.about import identity
 from sync.hub.schema import REVERSAL, REVIEWED
 from sync.hub.store import Connection
@@ -33,7 +33,7 @@ def upgrade(
         connection.execute(words(anew))
     _name_redemptions(connection)
     for dev, epoch, event in _events(connection, "type = 'reversed'", ()):
-        ingest.note_reversal(connection, dev, epoch, event)
+        spent.note_reversal(connection, dev, epoch, event)
     pending = f'%"verdict":"{reviews.PENDING}"%'
     for dev, epoch, event in _events(connection, "type = 'review' OR type = 'redeemed' AND body LIKE ?", (pending,)):
         reviews.note(connection, dev, epoch, event)

@@ -11,7 +11,7 @@ import pytest
 from edge.store import exceptions, outbox
 from edge.store.epochs import leave_epoch
 from sync import wire
-from sync.hub import ingest, ledger
+from sync.hub import ingest, ledger, spent
 from sync.uplink import Heard
 from sync.wire import Ack, Conflict, Refused
 from tests.unit.sync.test_two_ledgers import CTI, NOW, World
@@ -105,7 +105,7 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
     reconnect(world)
     assert sorted(at_the_platform(world), key=str) == [("redeemed", "told_before"), ("redeemed", None)]
     with world.hub.read() as connection:
-        assert ingest.used(connection, CTI) == (1, 0)
+        assert spent.used(connection, CTI) == (1, 0)
 
 
 def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_platform_has_it(world):
@@ -118,7 +118,7 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
     retry(world)
     assert at_the_platform(world) == [("redeemed", None), ("redeemed", "told_before")]
     with world.hub.read() as connection:
-        assert ingest.used(connection, CTI) == (1, 0)
+        assert spent.used(connection, CTI) == (1, 0)
 
 
 def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(world):

@@ -12,7 +12,7 @@ from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust import TrustList
 from edge.token.trusted_key import TrustedKey
-from sync.hub import ingest, reviews
+from sync.hub import ingest, reviews, spent
 from sync.hub.review_pages import LOOK_EVERY_S, REPEAT_S, ReviewPages
 from sync.review_decision import Decision, decision_name, open_decision, sign_decision
 from sync.review_page import read_review_page
@@ -208,7 +208,7 @@ def test_an_odd_event_about_reviews_changes_nothing(opened):  # noqa: F811
 
 def used(store):
     with store.read() as connection:
-        return ingest.used(connection, CTI)
+        return spent.used(connection, CTI)
 
 
 def honoured_anew(store, **said):
@@ -220,6 +220,7 @@ def honoured_anew(store, **said):
 @pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
 def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(opened, named):  # noqa: F811
     store = opened()
+    named = {"ts": NOW_S + 3600, **named}  # the new store's clock is slow
     told = (honoured(), event(2, "review", state="rejected", operator="rob", **named), event(3, "reversed", **named))
     take(store, *told)
     assert used(store)[0] == 0
@@ -230,8 +231,17 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
     take(store, *told)  # again
     assert states(store)[1] == ("on_its_way", "zoe")
     assert used(store)[0] == 1
-    take(store, event(2, "reversed", ts=NOW_S + 90, **(named and {"redeemed": "new-1"})), epoch="e2")
+    own = {name: "new-1" if name == "redeemed" else value for name, value in named.items()}
+    take(store, event(2, "reversed", **own), epoch="e2")
     assert used(store)[0] == 0
+
+
+def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened):  # noqa: F811
+    store = opened()
+    refused = event(1, "redeemed", units=0)
+    take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redeemed=refused.id))
+    honoured_anew(store)
+    assert used(store)[0] == 1
 
 
 @pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
@@ -254,7 +264,7 @@ def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_o
     take(store, event(3, "redeemed", id="late", units=1, retries="id-2", redeemed="id-1"))
     assert used(store)[0] == 1
     again = take(store, event(4, "redeemed", units=1, retries="late", redeemed="id-1"))
-    assert again.ack.rejected[-1].reason == ingest.TOLD_BEFORE
+    assert again.ack.rejected[-1].reason == spent.TOLD_BEFORE
     take(store, event(5, "reversed", redeemed="id-1"))
     assert used(store)[0] == 0
 

@@ -14,7 +14,7 @@ from edge.token.roots import Roots
 from edge.token.trust import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync import wire
-from sync.hub import claims, ingest, leases, orders
+from sync.hub import claims, ingest, leases, orders, spent
 from sync.hub.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.authority_cli import authority as command
 from sync.hub.leases import MARGIN_S
@@ -211,7 +211,7 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     def used(*events, epoch):
         with site.own.transaction() as connection:
             ingest.take(connection, Batch("kiosk-1", epoch, 0, 0, events), NOW_S)
-            return ingest.used(connection, bytes.fromhex(CTI))[0]
+            return spent.used(connection, bytes.fromhex(CTI))[0]
 
     assert used(epoch="e2") == 1
     assert used(event(9, "reversed", **use, redeemed="id-of-old"), epoch="e1") == 1

@@ -18,9 +18,10 @@ from edge.token.trust import TrustList, open_trust_list
 from sync import wire
 from sync.claim_answer import read_answer
 from sync.feed import EMPTY_DIGEST, Delta, Snapshot, read_page, row_digest, xor
+from sync.protocol.against_hub_reviews import reviews_fault
 from sync.protocol.bodies import ExceptionBody, ReviewBody
 from sync.protocol.line import Finding, Line
-from sync.review_page import is_review_page, read_review_page
+from sync.review_page import is_review_page
 from sync.session import Arrival
 from sync.topics import FLEET, Down, Topic, Up
 from sync.wire import Ack, ClaimRequest, Event, Malformed, OrdersRequest, Response
@@ -125,7 +126,7 @@ class HubCheck:
     def _people(self) -> str:
         """Takes what people did at a device: a review, and a case."""
         cti, now = self.ident().replace("-", ""), self.now().unix_s
-        review = ReviewBody(cti=cti, order="conformance", use=1, state="approved", reason="", operator="nobody")
+        review = ReviewBody(cti=cti, order="conformance", use=1, state="approved", reason="", redeemed=cti)
         case = ExceptionBody(case=1, kind="dispute", state="raised", cause="from a check", operator="nobody")
         told = [
             Event(seq=seq, id=self.ident(), ts=now, ts_trust="trusted", type=kind, body=body.model_dump(mode="json"))
@@ -258,8 +259,8 @@ class HubCheck:
             payload = self._payload(raw, Purpose.ORDER_FEED)
             if isinstance(payload, str):
                 return payload
-            if is_review_page(payload) and isinstance(fault := read_review_page(payload, site=self.site), Malformed):
-                return f"a page of reviews: {fault.detail}"
+            if fault := reviews_fault(payload, site=self.site, keys=self._trust, now=self.now()):
+                return fault
         page = read_page(payload, site=self.site)
         return page.detail if isinstance(page, Malformed) else page
 

@@ -21,6 +21,7 @@ from sync.claim_answer import ClaimAnswer, read_answer
 from sync.feed import read_page
 from sync.protocol import examples
 from sync.protocol.__main__ import FOLDER, stale
+from sync.protocol.against_hub_reviews import reviews_fault
 from sync.protocol.bodies import BODIES
 from sync.protocol.messages import CHANNELS, MODELS, Form, channel_of, messages
 from sync.review_decision import open_decision
@@ -207,3 +208,14 @@ def test_the_document_names_the_form_of_asyncapi_that_it_is_in():
     assert document()["asyncapi"] == "3.0.0"
     with pytest.raises(ValidationError):
         BODIES["redeemed"].model_validate({})
+
+
+def test_a_hub_that_passes_on_what_no_reviewer_signed_is_found_out():
+    (good,) = [e.payload for e in examples.examples()["OrdersPage"] if "person" in e.title]
+    payload = open_document(good, Purpose.ORDER_FEED, examples.trust(), now=NOW).payload
+    said = {"site": examples.SITE, "now": NOW}
+    assert reviews_fault(payload, keys=examples.trust(), **said) == ""
+    forged = payload | {4: [payload[4][0][:-1] + b"?"]}
+    assert "document_signature_invalid" in reviews_fault(forged, keys=examples.trust(), **said)
+    assert reviews_fault(forged, keys=None, **said) == ""
+    assert "no signed decision" in reviews_fault(payload | {4: [["kiosk-1"]]}, keys=None, **said)

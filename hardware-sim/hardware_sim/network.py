@@ -97,6 +97,9 @@ class Proxy:
         self._server.close()
         for link in list(self._links):
             link.transport.abort()
+        for late in list(self._late):
+            late.cancel()
+        await asyncio.gather(*self._late, return_exceptions=True)
 
     async def _change(self, weather: Weather) -> None:
         self._weather = weather

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hardware_sim.ports import free_port
+
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.token.trust import TrustList, sign_trust_list
@@ -145,14 +147,6 @@ def until(condition: Callable[[], object], timeout_s: float = 60.0, *, every_s: 
         if time.monotonic() > deadline:
             raise SystemExit(f"not within {timeout_s:.0f} s: {condition}")
         time.sleep(every_s)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def scratch() -> Path:

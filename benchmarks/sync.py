@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+from hardware_sim.ports import free_port
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import snapshot
 from benchmarks.device import append, ident, now, redemption, start_sync, store_of
-from benchmarks.field import Field, free_port, scratch, until
+from benchmarks.field import Field, scratch, until
 from benchmarks.measurement import Measurement
 from edge.store import orders, outbox
 from edge.store.store import Store

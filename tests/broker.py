@@ -1,16 +1,15 @@
 """A real Mosquitto on a free loopback port: TLS 1.3, a certificate a device, the shipped configuration and ACL."""
 
 import getpass
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hardware_sim.ports import free_port
 
 from sync.hub.pki import issue_client, load_authority, write_private
 from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
@@ -19,14 +18,6 @@ from sync.link import Endpoint
 SPY = "_spy"
 CEILING_S = 90.0  # a guard against hanging, and no more: what is waited for is a state
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-
-
-def free_port() -> int:
-    """A port that nobody listens on, and below those that the kernel gives to whoever connects: it stays free."""
-    while True:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(10_000, 32_000)))
-            return probe.getsockname()[1]
 
 
 def until(condition, timeout_s: float = CEILING_S, what="condition"):

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 from hardware_sim import town
+from hardware_sim.ports import free_port
 from hardware_sim.stage import program
 
 from edge.settings.folder import SettingsFolder
-from tests.broker import MOSQUITTO, Process, free_port, until
+from tests.broker import MOSQUITTO, Process, until
 from tests.settings_field import Unit
 
 FRESH = "[trust]\nroots_file = 'none.cbor'\n"  # a device of no fleet: the rest of its profile is as shipped
@@ -76,7 +77,7 @@ class Platform:
     def __enter__(self):
         for process in (self.broker, self.hub, self.desk):
             process.start()
-        until(lambda: '"connected"' in self.hub.text, what="the hub is connected")
+        until(lambda: '"connected"' in self.hub.text, what=lambda: f"{self.hub.text[-999:]} {self.broker.text[-999:]}")
         until(lambda: '"started"' in self.desk.text, what="the desk is open")
         return self
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from edge.token.purpose import Purpose
 from edge.token.status import sign_status_list, status_list
 from edge.token.trust import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
+from hardware_sim.ports import free_port
 from sync.fleet import key_folder
 from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, Fleet, KeyFolder
 from sync.hub.site import Site, SiteDocuments, SiteFiles, make_site
@@ -114,7 +114,7 @@ def _found(
         group_key=os.urandom(32),
     )
     documents = _documents(folder, keys, now_s)
-    site = Site(port=_free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
+    site = Site(port=free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
     files = make_site(folder / "site", site, documents, now_s=now_s)
     profile = folder / "profile.toml"
     text = _PROFILE.format(
@@ -241,9 +241,3 @@ def forge(token: str) -> str:
     message = bytearray(base45.decode(token.removeprefix("ES1:").encode()))
     message[-1] ^= 1
     return "ES1:" + base45.encode(bytes(message)).decode()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from hardware_sim.ports import free_port
 from hardware_sim.stage import program
 
 from sync.hub.config import load_hub_config
 from sync.hub.pki import load_authority, reissue
 from sync.hub.site import SiteFiles
 from sync.hub.site_broker import SiteBroker, make_site_broker
-from tests.broker import MOSQUITTO, Process, free_port, until
+from tests.broker import MOSQUITTO, Process, until
 from tests.fleet_field import Platform
 
 DEVICE = "locker-1"

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
+from hardware_sim.ports import free_port
 
 from sync.connection import Connection
 from sync.hub.pki import issue_client, load_authority, new_authority, write_private
 from sync.hub.site import make_site
 from sync.session import Arrival, Endpoint, Link, Session, Will
-from tests.broker import CEILING_S, Broker, free_port, until
+from tests.broker import CEILING_S, Broker, until
 from tests.quick import QUICK
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-2"}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hardware_sim.network import CLEAR, CUT, Proxy
+from hardware_sim.ports import free_port
 
 from edge.claim_result import ClaimResult
 from edge.store import orders
@@ -15,7 +16,7 @@ from edge.store.presence import is_online
 from sync.fleet.key_folder import SITES
 from sync.hub.site_broker import SiteBroker, make_site_broker
 from sync.session import Endpoint, Session
-from tests.broker import MOSQUITTO, Process, free_port, until
+from tests.broker import MOSQUITTO, Process, until
 from tests.quick import QUICK, program
 from tests.scenario.test_sync_broker import answered, connected, endpoint, heard_through, middle
 from tests.scenario.test_sync_claims import ask

@@ -12,6 +12,7 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from hardware_sim.ports import free_port
 
 from edge.anchors import load_roots
 from edge.config import Profile
@@ -41,7 +42,7 @@ from sync.hub.site import Site, SiteDocuments, make_site
 from sync.identity_desk import believed
 from sync.renewal import renewal_due
 from sync.topics import Down, Up
-from tests.broker import Process, free_port, until
+from tests.broker import Process, until
 from tests.sync_platform import BIN, Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)

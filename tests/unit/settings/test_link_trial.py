@@ -5,11 +5,11 @@ import itertools
 import socket
 
 import pytest
+from hardware_sim.ports import free_port
 
 from sync.hub.site import Site, SiteDocuments, make_site
 from sync.session import Endpoint
 from sync.settings_start import TRIAL_S, try_broker
-from tests.broker import free_port
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def platform(tmp_path_factory):
 def small_disk(folder: Path) -> bool:
     """A file system of its own, which can be filled; False for whoever may not mount one."""
     folder.mkdir(parents=True)
-    options = ["-t", "tmpfs", "-o", "size=32M", "tmpfs", str(folder)]
+    options = ["-t", "tmpfs", "-o", "size=128M", "tmpfs", str(folder)]
     return subprocess.run(["mount", *options], check=False, capture_output=True).returncode == 0
 
 

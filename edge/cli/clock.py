@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from edge.cli.store import data_option, now_of
+from edge.cli.store import data_option, now_of, profile_option
 from edge.floor_order import FloorOrder, open_floor_order
 from edge.store.floor import Lowering, lower_time_floor, time_floor_s
 from edge.store.opening import open_for_reading, open_for_work
@@ -49,13 +48,7 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
 
 @clock.command()
 @click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--profile",
-    type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
-    show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
-    help="The device's profile.",
-)
+@profile_option("The device's profile.")
 @click.pass_obj
 def reset(data: Path, file: Path, profile: Path) -> None:
     """Give up a time floor that is wrong, by the order in FILE that ops signed (edge-fleet clock-reset).

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from edge.cli.look import show_exceptions
-from edge.cli.store import act, as_text, data_option
+from edge.cli.store import act, as_text, data_option, profile_option
 from edge.store.exceptions import Settlement
 
 _BY_HAND = [how.value for how in Settlement if how is not Settlement.RETRIED]
@@ -47,13 +46,7 @@ def settle(data: Path, case: int, how: str, note: str) -> None:
 
 @exceptions.command()
 @click.argument("case", type=click.IntRange(1))
-@click.option(
-    "--profile",
-    type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
-    show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
-    help="The device's profile (TOML), for a write-off.",
-)
+@profile_option("The device's profile (TOML), for a write-off.")
 @click.pass_obj
 def retry(data: Path, case: int, profile: Path) -> None:
     """Try again what a case is about, and settle it. A supervisor must be signed in.

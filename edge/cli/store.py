@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -15,6 +17,8 @@ from edge.staff import Answer, Done, Staff
 from edge.store.floor import time_floor_s
 from edge.store.opening import open_for_work
 from edge.store.store import Store, StoreUnavailableError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 
 def as_text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -56,3 +60,14 @@ def act(data: Path, work: Callable[[Staff, Instant], Answer]) -> None:
         click.echo(f"edge-scanner: {answer.done}: {answer.detail}", err=True)
         sys.exit(1)
     click.echo(answer.detail)
+
+
+def profile_option(help: str) -> Callable[[Decorated], Decorated]:
+    """``--profile FILE``, by default the device's own."""
+    return click.option(
+        "--profile",
+        type=click.Path(path_type=Path),
+        default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+        show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
+        help=help,
+    )

@@ -52,8 +52,12 @@ class Identity:
 class Proxy:
     """Listens on ``port`` of 127.0.0.1 and goes on to ``target`` there. Its loop is a thread's own."""
 
-    def __init__(self, target: int, *, identity: Identity | None = None, seed: int = 1) -> None:
+    def __init__(
+        self, target: int, *, identity: Identity | None = None, seed: int = 1, host: str = "127.0.0.1"
+    ) -> None:
+        """``target``: the port behind it. ``host``: the loopback address that it listens on."""
         self._target = target
+        self._host = host
         self._identity = identity
         self._chance = random.Random(seed)
         self._loop = asyncio.new_event_loop()
@@ -89,7 +93,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         context = None if self._identity is None else _server_context(self._identity)
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=context)
+        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _end(self) -> None:

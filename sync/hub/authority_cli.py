@@ -24,12 +24,13 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.uuid7 import uuid7
 from sync.hub import claims, leases
 from sync.hub.authority import SiteAuthority, authority_filters
-from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config, read_config
+from sync.hub.command import configured
+from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config
 from sync.hub.site import SiteError, SiteFiles
 from sync.hub.site_broker import SiteBroker, make_site_broker
 from sync.hub.site_lists import SiteLists
 from sync.hub.store import HubStore, HubStoreError, open_hub_store
-from sync.session import Endpoint, Session
+from sync.session import Session
 
 _CONFIG = click.option("--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML.")
 
@@ -66,7 +67,7 @@ def run(config_file: Path) -> None:
 
     Example: edge-hub authority run --config /etc/edge-hub/authority.toml
     """
-    config = _config(config_file)
+    config = configured(config_file, AuthorityConfig)
     folder = config_file.resolve().parent
     roots = load_roots(folder / config.roots_file)
     if isinstance(roots, str):
@@ -78,7 +79,7 @@ def run(config_file: Path) -> None:
     site_authority = SiteAuthority(
         store,
         Session(
-            _endpoint(config.mqtt, folder),
+            config.mqtt.endpoint(folder),
             authority_filters(config.tenant, config.id),
             uniform=random.uniform,
             now=clock.now,
@@ -190,26 +191,6 @@ def site_command(
     made = ", ".join(str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml"))
     click.echo(f"{made} are made. Add to the hub's configuration:")
     click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{site}"')
-
-
-def _config(path: Path) -> AuthorityConfig:
-    config = read_config(path, AuthorityConfig)
-    if not isinstance(config, AuthorityConfig):
-        raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
-    return config
-
-
-def _endpoint(mqtt: HubMqtt, folder: Path) -> Endpoint:
-    return Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.identity,
-        ca_file=str(folder / mqtt.ca_file),
-        cert_file=str(folder / mqtt.cert_file),
-        key_file=str(folder / mqtt.key_file),
-        keepalive_s=mqtt.keepalive_s,
-        window=mqtt.window,
-    )
 
 
 def _store(folder: Path, database: str | None = None) -> HubStore:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import random
 import signal
-import tomllib
 from pathlib import Path
 
 import click
 import structlog
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from edge import log
 from edge.config import Name
 from edge.notify import notify
 from sync.hub.bridge import Bridge, down_filters, up_filters
+from sync.hub.command import configured
 from sync.hub.config import HubMqtt
-from sync.session import Endpoint, Session
+from sync.session import Session
 
 
 class BridgeConfig(BaseModel):
@@ -37,12 +37,12 @@ def bridge(config_file: Path) -> None:
 
     Example: edge-hub authority bridge --config /etc/edge-hub/bridge.toml
     """
-    config = _config(config_file)
+    config = configured(config_file, BridgeConfig)
     folder = config_file.resolve().parent
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-bridge", site=config.site)
-    here = Session(_endpoint(config.here, folder), up_filters(config.tenant), uniform=random.uniform)
-    platform = Session(_endpoint(config.platform, folder), down_filters(config.tenant), uniform=random.uniform)
+    here = Session(config.here.endpoint(folder), up_filters(config.tenant), uniform=random.uniform)
+    platform = Session(config.platform.endpoint(folder), down_filters(config.tenant), uniform=random.uniform)
     joined = Bridge(here, platform, tenant=config.tenant, site=config.site, log=logger)
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -55,25 +55,3 @@ def bridge(config_file: Path) -> None:
     for session in (here, platform):
         session.close()
     logger.info("stopped")
-
-
-def _config(path: Path) -> BridgeConfig:
-    try:
-        return BridgeConfig.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise click.ClickException(f"{path}: {error}") from None
-
-
-def _endpoint(mqtt: HubMqtt, folder: Path) -> Endpoint:
-    return Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.identity,
-        ca_file=str(folder / mqtt.ca_file),
-        cert_file=str(folder / mqtt.cert_file),
-        key_file=str(folder / mqtt.key_file),
-        keepalive_s=mqtt.keepalive_s,
-        window=mqtt.window,
-    )

@@ -33,7 +33,7 @@ from sync.hub.site import Site, SiteDocuments, SiteError, make_site
 from sync.hub.staff_lists import FOLDER as PUSHED_LISTS
 from sync.hub.store import HubStore, HubStoreError, open_hub_store
 from sync.metrics import hub_metrics, write_metrics
-from sync.session import Endpoint, Session
+from sync.session import Session
 from sync.topics import hub_filters
 
 METRICS_EVERY_S = 2.0
@@ -63,17 +63,7 @@ def run(config_file: Path) -> None:
     logger = structlog.get_logger().bind(process="edge-hub")
     store = _store(config)
     mqtt = config.mqtt
-    endpoint = Endpoint(
-        host=mqtt.host,
-        port=mqtt.port,
-        client_id=mqtt.identity,
-        ca_file=mqtt.ca_file,
-        cert_file=mqtt.cert_file,
-        key_file=mqtt.key_file,
-        keepalive_s=mqtt.keepalive_s,
-        window=mqtt.window,
-    )
-    session = Session(endpoint, hub_filters(config.tenant, mqtt.share), uniform=random.uniform)
+    session = Session(mqtt.endpoint(Path()), hub_filters(config.tenant, mqtt.share), uniform=random.uniform)
     hub = Hub(
         config,
         store,

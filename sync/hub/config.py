@@ -9,6 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
+from sync.link import Endpoint
 
 
 class _Section(BaseModel):
@@ -27,6 +28,19 @@ class HubMqtt(_Section):
     share: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$")  # hubs with one name here share the work
     keepalive_s: int = Field(30, ge=5, le=600)
     window: int = Field(500, ge=1, le=5000)
+
+    def endpoint(self, folder: Path) -> Endpoint:
+        """Where to connect, and as whom; file names are relative to ``folder``."""
+        return Endpoint(
+            host=self.host,
+            port=self.port,
+            client_id=self.identity,
+            ca_file=str(folder / self.ca_file),
+            cert_file=str(folder / self.cert_file),
+            key_file=str(folder / self.key_file),
+            keepalive_s=self.keepalive_s,
+            window=self.window,
+        )
 
 
 class HubOperators(_Section):

@@ -20,7 +20,7 @@ check: setup  ## linters, types, architecture
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PY) -m pytest tests/test_arrows.py
+	$(PY) -m pytest tests/architecture/test_arrows.py
 
 bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)

@@ -20,7 +20,7 @@ from benchmarks.decode_live import measure_live
 from benchmarks.decode_peers import REFERENCE, Peer, peers
 from benchmarks.decode_pictures import Case, photographs, tokens
 from benchmarks.measurement import Measurement, cpu_ms
-from edge.decode import zxing
+from edge.decode.qr import zxing
 
 _SETS = {"boofcv": "boofcv-", "text": "zxcpp-", "negatives": "neg-"}
 _REPEATS = 7

@@ -11,9 +11,9 @@ import numpy as np
 from benchmarks.decode_peers import REFERENCE, Grey, peers
 from benchmarks.decode_pictures import blanks, clips, photographs
 from benchmarks.measurement import Measurement, cpu_ms
-from edge.decode import zxing
-from edge.decode.contained import ContainedDecoder
+from edge.decode.isolation.decoder import ContainedDecoder
 from edge.decode.live import LiveDecoder
+from edge.decode.qr import zxing
 
 _RATE_HZ = 30
 _FRAME_MS = 1000 / _RATE_HZ

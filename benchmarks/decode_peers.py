@@ -11,9 +11,9 @@ import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
 
-from edge.decode import zbar
 from edge.decode.ladder import Ladder
-from edge.decode.quad import Quad, as_quad
+from edge.decode.qr import zbar
+from edge.decode.qr.quad import Quad, as_quad
 from edge.decode.rungs import DEEP, RUNGS
 
 Grey = NDArray[np.uint8]

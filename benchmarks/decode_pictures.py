@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from hardware_sim.clip import clip
-from hardware_sim.condition import Condition
-from hardware_sim.render import empty, render
+from hardware_sim.vision.render import empty, render
+from hardware_sim.vision.video_clip import clip
+from hardware_sim.vision.view_condition import Condition
 from numpy.typing import NDArray
 
 from benchmarks.decode_peers import Reads
-from edge.decode import picture
-from edge.decode.quad import Quad, as_quad, centre, contains
+from edge.capture import picture_files
+from edge.decode.qr.quad import Quad, as_quad, centre, contains
 
 Grey = NDArray[np.uint8]
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
@@ -71,7 +71,7 @@ def photographs(prefix: str) -> Iterator[Case]:
         for name, known in sorted(truth.items()):
             texts = frozenset(text.replace("\r\n", "\n") for text in known["texts"]) if "texts" in known else None
             places = tuple(as_quad(marker) for marker in known["markers"]) if "markers" in known else None
-            yield Case(f"{folder.name}/{name}", picture.load(folder / name), texts, places)
+            yield Case(f"{folder.name}/{name}", picture_files.load(folder / name), texts, places)
 
 
 def tokens(seeds: int) -> Iterator[Case]:

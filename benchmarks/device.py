@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 from benchmarks.field import BIN, Field, Program, until
-from edge.instant import Instant
 from edge.store import outbox
-from edge.store.opening import open_store
-from edge.store.store import Store
-from edge.uuid7 import uuid7
-from sync.protocol.bodies import RedeemedBody
+from edge.store.database.opening import open_store
+from edge.store.database.store import Store
+from edge.values.instant import Instant
+from edge.values.uuid7 import uuid7
+from sync.protocol.event_bodies import RedeemedBody
 
 
 def store_of(field: Field, device: str) -> Store:

@@ -13,15 +13,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hardware_sim.ports import free_port
+from hardware_sim.world.free_ports import free_port
 
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
-from edge.token.trust import TrustList, sign_trust_list
+from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
-from sync.hub.site import Site, SiteDocuments, make_site
-from sync.link import Endpoint
+from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.mqtt.endpoint import Endpoint
 
 BIN = Path(sys.executable).parent
 YEAR_S = 365 * 86_400

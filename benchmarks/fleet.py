@@ -23,8 +23,8 @@ from typing import Any
 from benchmarks.field import Field, scratch
 from benchmarks.measurement import Measurement
 from benchmarks.simulated import MOST_DEVICES
-from tests.postgres import BIN as POSTGRES
-from tests.postgres import running_postgres
+from tests.support.postgres import BIN as POSTGRES
+from tests.support.postgres import running_postgres
 
 DEVICES = int(os.environ.get("EDGE_SCANNER_FLEET_DEVICES", "2000"))
 EVENTS = 3  # a device and round

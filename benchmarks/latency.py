@@ -27,25 +27,25 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import structlog
-from hardware_sim.camera import Scene, SimCamera
-from hardware_sim.condition import CLEAN
-from hardware_sim.doors import Doors
-from hardware_sim.kiosk import provision
-from hardware_sim.render import render
-from hardware_sim.town import Town, found_with_vouchers
-from hardware_sim.wiring import wired_factory
+from hardware_sim.parts.doors import Doors
+from hardware_sim.parts.mock_pins import wired_factory
+from hardware_sim.run.in_process_scanner import provision
+from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.render import render
+from hardware_sim.vision.view_condition import CLEAN
+from hardware_sim.world.sample_platform import Town, found_with_vouchers
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Measurement
 from benchmarks.store import bare_commits, disk
 from edge.bootstrap import build_parts, build_scanner
 from edge.config import Profile, parse_profile
-from edge.daemon import Daemon
 from edge.decode.hint import Hint
-from edge.instant import Instant
-from edge.panel import Panel
+from edge.feedback.result_display import Panel
 from edge.ports import Decoder, Frame, Signal, Symbol
-from edge.store.opening import open_store
+from edge.scanner.daemon import Daemon
+from edge.store.database.opening import open_store
+from edge.values.instant import Instant
 
 SCANS = 200
 WARM_UP = 10
@@ -129,7 +129,7 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
     commits: list[float] = []
     ours: list[float] = []
     with (
-        patch("edge.store.store.sqlite3.connect", partial(sqlite3.connect, factory=_TimedConnection)),
+        patch("edge.store.database.store.sqlite3.connect", partial(sqlite3.connect, factory=_TimedConnection)),
         _scanner(town) as (
             daemon,
             stamps,

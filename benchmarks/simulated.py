@@ -20,11 +20,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from sync import wire
-from sync.link import Endpoint
-from sync.session import Session
-from sync.topics import Down, Topic, Up
-from sync.wire import Ack, Event
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
+from sync.wire import codec
+from sync.wire.codec import Ack, Event
+from sync.wire.topics import Down, Topic, Up
 
 RESEND_S = 5.0
 IDLE_STEP_S, DIAL_STEP_S = 3.0, 0.03  # how often a device is stepped that nothing came for
@@ -54,7 +54,7 @@ class Device:
         for arrival in self.session.step(0.0):
             self.session.acknowledge(arrival)
             if arrival.topic.endswith(f"/{Down.ACK}"):
-                ack = wire.decode_ack(arrival.payload, dev=self.name)
+                ack = codec.decode_ack(arrival.payload, dev=self.name)
                 if isinstance(ack, Ack) and ack.epoch == self.epoch and ack.last == self.seq <= ack.acked_through:
                     self.settled = self.seq
         if self.session.connections != before:
@@ -87,9 +87,9 @@ class Device:
             seq=self.seq, id=f"{self.epoch[:24]}-{self.seq}", ts=int(time.time()), ts_trust="trusted",
             type="redeemed", body=body,
         )  # fmt: skip
-        encoded = wire.encode_event(event)
+        encoded = codec.encode_event(event)
         assert isinstance(encoded, bytes)
-        payload = wire.encode_batch(self.name, self.epoch, self.settled, 0, [encoded])
+        payload = codec.encode_batch(self.name, self.epoch, self.settled, 0, [encoded])
         self.session.publish(str(Topic(self.tenant, self.name, Up.EVENTS)), payload)
         self.sent_s = now_s
 

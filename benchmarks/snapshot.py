@@ -19,16 +19,16 @@ from pathlib import Path
 from benchmarks.device import now, start_sync, store_of
 from benchmarks.field import BIN, Field, scratch, until
 from benchmarks.measurement import Measurement
-from edge.anchors import Anchors
-from edge.entitlement import Entitlement, OrderStatus
-from edge.order_row import row_of
-from edge.store import orders
-from edge.store.store import Store, connect
+from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.order_row import row_of
+from edge.store import order_cache
+from edge.store.database.store import Store, connect
 from edge.token.claims import Kind
-from edge.token.document import sign_document
 from edge.token.purpose import Purpose
-from sync.downlink import Downlink
-from sync.feed import PAGE_ROWS, Snapshot, page_payload
+from edge.token.signed_document import sign_document
+from edge.trust.anchors import Anchors
+from sync.agent.downlink import Downlink
+from sync.wire.order_feed import PAGE_ROWS, Snapshot, page_payload
 
 PAGES = 100
 WHOLE_ROWS = int(os.environ.get("EDGE_SCANNER_SNAPSHOT_ROWS", "1000000"))
@@ -74,7 +74,7 @@ def _against_inserts(folder: Path) -> Measurement:
         began = time.perf_counter()
         _insert(bare, stored)
         theirs.append(time.perf_counter() - began)
-    held = orders.count(store)
+    held = order_cache.count(store)
     assert held == bare.execute("SELECT count(*) FROM entitlement").fetchone()[0] == PAGES * PAGE_ROWS, held
     value, peer = (PAGE_ROWS / statistics.quantiles(each, n=4)[0] for each in (ours, theirs))
     store.close()
@@ -126,7 +126,7 @@ def _whole(field: Field) -> Iterator[Measurement]:
     field.start_hub()
     calm = start_sync(field, DEVICE, field.profile(DEVICE))
     store = store_of(field, DEVICE)
-    until(lambda: orders.feed_state(store).revision)
+    until(lambda: order_cache.feed_state(store).revision)
     time.sleep(1.0)
     idle, hub_idle = calm.memory_mb("VmHWM"), field.hubs[0].memory_mb("VmHWM")
     calm.stop()
@@ -136,9 +136,9 @@ def _whole(field: Field) -> Iterator[Measurement]:
     fresh = store_of(field, FRESH)
     began = time.monotonic()
     sync = start_sync(field, FRESH, field.profile(FRESH))
-    until(lambda: orders.feed_state(fresh).revision, WHOLE_TIMEOUT_S, every_s=0.25)
+    until(lambda: order_cache.feed_state(fresh).revision, WHOLE_TIMEOUT_S, every_s=0.25)
     took_s = time.monotonic() - began
-    assert orders.count(fresh) == WHOLE_ROWS
+    assert order_cache.count(fresh) == WHOLE_ROWS
     yield Measurement("sync.whole_snapshot", float(WHOLE_ROWS), "rows")
     yield Measurement("sync.whole_snapshot_rows", WHOLE_ROWS / took_s, "rows/s")
     for name, value, peer in (

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from benchmarks.measurement import Measurement
 from edge.config import Policy
-from edge.instant import Instant
-from edge.redeem import Redeemer
-from edge.standing import Place
-from edge.store.opening import open_store
-from edge.store.store import Store, connect
+from edge.domain.standing import Place
+from edge.redemption.redeemer import Redeemer
+from edge.store.database.opening import open_store
+from edge.store.database.store import Store, connect
 from edge.token.claims import Claims, Kind
+from edge.values.instant import Instant
 
 NOW = Instant(unix_s=1_800_000_000)
 SMALL, LARGE = 1_000, 1_000_000

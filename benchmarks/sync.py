@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
-from hardware_sim.ports import free_port
+from hardware_sim.world.free_ports import free_port
 from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import snapshot
 from benchmarks.device import append, ident, now, redemption, start_sync, store_of
 from benchmarks.field import Field, scratch, until
 from benchmarks.measurement import Measurement
-from edge.store import orders, outbox
-from edge.store.store import Store
-from sync.downlink import REFRESH_S
-from sync.uplink import PROBE_S, events_of
+from edge.store import order_cache, outbox
+from edge.store.database.store import Store
+from sync.agent.downlink import REFRESH_S
+from sync.agent.uplink import PROBE_S, events_of
 
 EVENTS, ROUNDS = 4_000, 10
 IDLE_S, KEEPALIVE_S, SHIPPED_KEEPALIVE_S, DAY_S = 16.0, 5, 30, 86_400
@@ -164,7 +164,7 @@ def _bytes(field: Field) -> Iterator[Measurement]:
     profile.write_text(profile.read_text().replace("[mqtt]\n", f"[mqtt]\nkeepalive_s = {KEEPALIVE_S}\n"))
     sync = start_sync(field, DEVICE, profile)
     try:
-        until(lambda: orders.feed_state(store).revision > 0)
+        until(lambda: order_cache.feed_state(store).revision > 0)
         _quiet(relay)
         yield Measurement("sync.connect_bytes", float(relay.total), "B")
         costs = [_cost_of_one(store, relay) for _ in range(9)]

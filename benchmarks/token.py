@@ -19,16 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from benchmarks.measurement import Measurement
-from edge.instant import Instant
 from edge.token import base45, cose
 from edge.token.claims import Claims, Kind
-from edge.token.issue import Grant, issue_token
+from edge.token.issuing import Grant, issue_token
 from edge.token.keys import PrivateKey, Signer, signer
 from edge.token.purpose import Purpose
-from edge.token.status import StatusList, status_list
-from edge.token.trust import TrustList
+from edge.token.status_list import StatusList, status_list
+from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
-from edge.token.verify import VerifyPolicy, open_token
+from edge.token.verification import VerifyPolicy, open_token
+from edge.values.instant import Instant
 
 TURNS = 6000
 WARM_UP = 200

@@ -10,7 +10,7 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.instant import Instant
+from edge.values.instant import Instant
 
 
 @dataclass(frozen=True, slots=True)

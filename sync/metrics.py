@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge.instant import ClockTrust
-from sync.link import Link
-from sync.wire import Rung
+from edge.values.instant import ClockTrust
+from sync.mqtt.endpoint import Link
+from sync.wire.codec import Rung
 
 DEVICE_FILE: Final = "edge-sync.prom"
 

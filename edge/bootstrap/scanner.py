@@ -12,37 +12,37 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.actuator import Actuator, InTurn
-from edge.anchors import Anchors, load_roots
-from edge.bootstrap.parts import Parts
-from edge.capture.triggered import PresenceFrames, TriggeredFrames, Waker
-from edge.clock import WallClock, synchronised_by_systemd
+from edge.bootstrap.hardware import Parts
+from edge.capture.triggered_frames import PresenceFrames, TriggeredFrames, Waker
 from edge.config import Profile
-from edge.daemon import Daemon, Frames
-from edge.decode.contained import ContainedDecoder
-from edge.decode.exposure import Limits
-from edge.decode.holdoff import HoldOff
-from edge.decode.metering import Metering
-from edge.decode.nursery import Nursery
-from edge.enrolment.identity import UNENROLLED
-from edge.gate import Gate, audiences_of, verify_policy_of
-from edge.health import Health
-from edge.local_time import zone_problem
-from edge.notify import notify
+from edge.decode.exposure.controller import Metering
+from edge.decode.exposure.proposals import Limits
+from edge.decode.hold_off import HoldOff
+from edge.decode.isolation.decoder import ContainedDecoder
+from edge.decode.isolation.fork_server import Nursery
+from edge.domain.standing import place_of
+from edge.feedback.result_display import Panel
+from edge.identity.damage import is_nameless
+from edge.identity.identity import UNENROLLED
 from edge.operators.sign_in import desk_of
-from edge.panel import Panel
-from edge.pickup import DoorTimes, Pickups
+from edge.pickup.lock_actuator import Actuator, InTurn
+from edge.pickup.pickups import DoorTimes, Pickups
 from edge.ports import Frame
-from edge.redeem import Redeemer
-from edge.settings.damage import is_nameless
-from edge.standing import place_of
-from edge.store.claims import DEADLINE_S
-from edge.store.floor import time_floor_s
-from edge.store.opening import Opened, StoreState, open_store
-from edge.store.store import FILE as STORE_FILE
-from edge.store.store import Store, StoreUnavailableError
-from edge.supervise import Supervisor
+from edge.redemption.redeemer import Redeemer
+from edge.redemption.scan_handler import Gate, audiences_of, verify_policy_of
+from edge.scanner.daemon import Daemon, Frames
+from edge.scanner.supervisor import Supervisor
+from edge.store.authorisations import DEADLINE_S
+from edge.store.database.opening import Opened, StoreState, open_store
+from edge.store.database.store import FILE as STORE_FILE
+from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.time_floor import time_floor_s
+from edge.system.health import Health
+from edge.system.systemd import notify
+from edge.system.time_zone import zone_problem
+from edge.system.wall_clock import WallClock, synchronised_by_systemd
 from edge.token.roots import Roots
+from edge.trust.anchors import Anchors, load_roots
 
 RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
 _STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from edge.capture.lines import Lines
+from edge.capture.line_framing import Lines
 from edge.config import SerialEngine as Section
 from edge.ports import NO_QUAD, EngineError, Symbol
 

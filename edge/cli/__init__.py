@@ -12,7 +12,7 @@ from importlib import import_module
 
 import click
 
-from edge.cli.outlet import run_program
+from edge.system.program import run_program
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none is wanted, and to look for some takes long
 
@@ -20,14 +20,14 @@ COMMANDS = {
     "run": "edge.cli.run:run",
     "decode": "edge.cli.decode:decode",
     "verify": "edge.cli.verify:verify",
-    "ledger": "edge.cli.look:ledger",
-    "orders": "edge.cli.look:orders",
+    "ledger": "edge.cli.listings:ledger",
+    "orders": "edge.cli.listings:orders",
     "exceptions": "edge.cli.exceptions:exceptions",
-    "outbox": "edge.cli.look:outbox",
+    "outbox": "edge.cli.listings:outbox",
     "story": "edge.cli.story:story",
-    "ask": "edge.cli.staff:ask",
-    "reverse": "edge.cli.staff:reverse",
-    "review": "edge.cli.staff:review",
+    "ask": "edge.cli.actions:ask",
+    "reverse": "edge.cli.actions:reverse",
+    "review": "edge.cli.actions:review",
     "config": "edge.cli.config:config",
     "operator": "edge.cli.operator:operator",
     "rules": "edge.cli.rules:rules",

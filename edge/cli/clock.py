@@ -13,11 +13,11 @@ from typing import NoReturn
 
 import click
 
-from edge.cli.store import data_option, now_of, profile_option
-from edge.floor_order import FloorOrder, open_floor_order
-from edge.store.floor import Lowering, lower_time_floor, time_floor_s
-from edge.store.opening import open_for_reading, open_for_work
-from edge.store.store import Store, StoreUnavailableError
+from edge.cli.store_options import data_option, now_of, profile_option
+from edge.documents.clock_reset_order import FloorOrder, open_floor_order
+from edge.store.database.opening import open_for_reading, open_for_work
+from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.time_floor import Lowering, lower_time_floor, time_floor_s
 
 
 @click.group(invoke_without_command=True)
@@ -58,8 +58,8 @@ def reset(data: Path, file: Path, profile: Path) -> None:
 
     Example: edge-scanner clock reset kiosk-7.clock
     """
-    from edge.clock import WallClock
-    from edge.uuid7 import uuid7
+    from edge.system.wall_clock import WallClock
+    from edge.values.uuid7 import uuid7
 
     try:
         with closing(open_for_work(data)) as store:
@@ -79,9 +79,9 @@ def reset(data: Path, file: Path, profile: Path) -> None:
 
 
 def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
-    from edge.anchors import Anchors, load_roots
-    from edge.cli.profile import read_profile
-    from edge.token.document import DocumentRefusal
+    from edge.cli.profile_options import read_profile
+    from edge.token.signed_document import DocumentRefusal
+    from edge.trust.anchors import Anchors, load_roots
 
     read = read_profile(profile)
     roots = load_roots(Path(read.trust.roots_file))

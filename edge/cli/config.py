@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from edge.cli.profile import read_profile
+from edge.cli.profile_options import read_profile
+from edge.settings.active_profile import Running, load_running
 from edge.settings.folder import SettingsFolder
-from edge.settings.running import Running, load_running
 
 
 @click.group()

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import click
 
-from edge.decode import picture, zbar
+from edge.capture import picture_files
 from edge.decode.counters import monotonic_ms
 from edge.decode.ladder import Ladder
+from edge.decode.qr import zbar
 from edge.decode.rungs import DEEP, RUNGS
 from edge.ports import Symbol
 
@@ -30,15 +31,15 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
 
     Example: edge-scanner decode --json label.jpg photos/
     """
-    picture.hush()
+    picture_files.hush()
     if reason := zbar.absence():
         click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
     ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)
     failed = False
-    for path in picture.find(paths):
+    for path in picture_files.find(paths):
         try:
-            grey = picture.load(path)
-        except picture.UnreadablePictureError as error:
+            grey = picture_files.load(path)
+        except picture_files.UnreadablePictureError as error:
             failed = True
             _say_error(path, str(error), as_json=as_json)
             continue

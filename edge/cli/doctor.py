@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from edge.doctor.collect import collect
-from edge.doctor.examine import examine
+from edge.doctor.checks import examine
+from edge.doctor.collection import collect
 from edge.doctor.finding import Finding, State, worst
-from edge.messages import Words
+from edge.feedback.messages import Words
 
 _MARKS = {State.OK: ("ok", "green"), State.WARNING: ("warning", "yellow"), State.FAILURE: ("FAILURE", "red")}
 _MARKS_ZH = {State.OK: "正常", State.WARNING: "注意", State.FAILURE: "故障"}

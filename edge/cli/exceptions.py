@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from edge.cli.look import show_exceptions
-from edge.cli.store import act, as_text, data_option, profile_option
-from edge.store.exceptions import Settlement
+from edge.cli.listings import show_exceptions
+from edge.cli.store_options import act, as_text, data_option, profile_option
+from edge.store.exception_cases import Settlement
 
 _BY_HAND = [how.value for how in Settlement if how is not Settlement.RETRIED]
 
@@ -56,8 +56,8 @@ def retry(data: Path, case: int, profile: Path) -> None:
 
     Example: edge-scanner exceptions retry 7 --profile /etc/edge-scanner/profile.toml
     """
-    from edge.cli.profile import read_profile
-    from edge.retry import Retry
+    from edge.cli.profile_options import read_profile
+    from edge.redemption.retry import Retry
 
     act(data, lambda staff, now: Retry(staff, lambda: read_profile(profile)).case(case, now))
 

@@ -14,23 +14,23 @@ from typing import NoReturn
 
 import click
 
-from edge.anchors import Anchors, load_roots
-from edge.cli.profile import read_profile
-from edge.clock import WallClock
+from edge.cli.profile_options import read_profile
 from edge.config import Profile
-from edge.gate import audiences_of, verify_policy_of
-from edge.instant import Instant
-from edge.operators.kept import keep_operator_list, read_register
-from edge.operators.outcome import SignIn
-from edge.operators.register import OperatorList
-from edge.operators.session import Session, current_session
+from edge.documents.operator_list import OperatorList
+from edge.operators.known_lists import keep_operator_list, read_register
 from edge.operators.sign_in import Badge, Desk, desk_of
+from edge.operators.sign_in_result import SignIn
+from edge.redemption.scan_handler import audiences_of, verify_policy_of
+from edge.store.database.opening import open_for_reading
+from edge.store.database.store import FILE, Store, StoreUnavailableError
 from edge.store.documents import Put
-from edge.store.floor import time_floor_s
-from edge.store.opening import open_for_reading
-from edge.store.store import FILE, Store, StoreUnavailableError
+from edge.store.sessions import Session, current_session
+from edge.store.time_floor import time_floor_s
+from edge.system.wall_clock import WallClock
 from edge.token.claims import Kind, Refusal
-from edge.token.verify import open_token
+from edge.token.verification import open_token
+from edge.trust.anchors import Anchors, load_roots
+from edge.values.instant import Instant
 
 _PROFILE = click.option(
     "--profile",
@@ -211,7 +211,7 @@ def _badge(here: _Here, text: str) -> Badge:
 
 
 def _refuse(reason: SignIn, detail: str) -> NoReturn:
-    from edge.messages import words_for  # with it comes what the lamps need
+    from edge.feedback.messages import words_for  # with it comes what the lamps need
 
     _stop(f"{reason}: {words_for(reason).en}{f' ({detail})' if detail else ''}")
 

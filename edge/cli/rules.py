@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge.rules.rule import Failure, Rule, first_failure, parse_rules
-from edge.rules.validate import validate
+from edge.rules.validation import validate
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edge.decode.nursery import Nursery
+    from edge.decode.isolation.fork_server import Nursery
 
-_DECODING = ("edge.decode.contained", "edge.decode.live")  # what only the decoder's processes need
+_DECODING = ("edge.decode.isolation.decoder", "edge.decode.live")  # what only the decoder's processes need
 _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
 
 
@@ -39,8 +39,8 @@ def run(file: Path, data: Path) -> None:
     gc.disable()  # what is loaded stays: there is nothing to collect before all is
     import cv2  # noqa: F401 - both processes need it, so it is loaded before there are two
 
-    from edge.decode.nursery import Nursery
-    from edge.notify import notify
+    from edge.decode.isolation.fork_server import Nursery
+    from edge.system.systemd import notify
 
     with Nursery(_DECODING) as nursery:  # before there are threads, a camera, pins and a store
         again = _scan(file, data, nursery, stop)
@@ -50,10 +50,10 @@ def run(file: Path, data: Path) -> None:
 
 def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bool:
     """Scan until told to stop. True: a new process is needed."""
-    from edge import log
     from edge.bootstrap import build_parts, build_scanner
-    from edge.cli.profile import read_running
-    from edge.settings.shifts import ConfigurationError, Shifts
+    from edge.cli.profile_options import read_running
+    from edge.scanner.lifecycle import ConfigurationError, Shifts
+    from edge.system import log
 
     gc.freeze()
     gc.enable()

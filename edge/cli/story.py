@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from edge.cli.store import as_text, data_option
-from edge.store.opening import open_for_reading
-from edge.store.store import StoreUnavailableError
-from edge.story import Line, Story, story_of
+from edge.cli.store_options import as_text, data_option
+from edge.redemption.order_history import Line, Story, story_of
+from edge.store.database.opening import open_for_reading
+from edge.store.database.store import StoreUnavailableError
 
 
 @click.command()

@@ -13,14 +13,14 @@ from typing import Any
 
 import click
 
-from edge.instant import Instant
 from edge.token.claims import Claims, Kind, Refusal
-from edge.token.document import DocumentRefusal
 from edge.token.fields import TIME_END
 from edge.token.roots import Roots, claimed_roots, read_roots
-from edge.token.status import StatusList, open_status_list
-from edge.token.trust import TrustList, open_trust_list
-from edge.token.verify import VerifyPolicy, open_token
+from edge.token.signed_document import DocumentRefusal
+from edge.token.status_list import StatusList, open_status_list
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.token.verification import VerifyPolicy, open_token
+from edge.values.instant import Instant
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from edge.config.section import Name, Section, refuse
-from edge.rules.evaluate import Dialect
+from edge.rules.evaluation import Dialect
 from edge.rules.fault import Fault
 from edge.rules.rule import LONGEST_TEXT, MOST_RULES, parse_logic
-from edge.rules.validate import validate
+from edge.rules.validation import validate
 
 
 class FloorLimits(Section):

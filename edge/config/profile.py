@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from edge.config.locker import Locker
-from edge.config.parts import Camera, Decode, Engines, Indicators, Presence, Trigger
+from edge.config.peripherals import Camera, Decode, Engines, Indicators, Presence, Trigger
 from edge.config.policy import Policy
 from edge.config.section import FAULTS, Name, Section, refuse
 from edge.config.toml import ConfigError, parse_toml

@@ -1,4 +1,4 @@
-"""The names of what keeps a code in view from being read; ``edge.decode.advice`` finds out which it is."""
+"""The names of what keeps a code in view from being read; ``edge.decode.diagnosis`` finds out which it is."""
 
 from __future__ import annotations
 

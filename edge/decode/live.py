@@ -15,16 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode import zxing
-from edge.decode.advice import hint_for, hint_for_parts
 from edge.decode.counters import RungCount, monotonic_ms
-from edge.decode.fusion import Fusion
+from edge.decode.diagnosis import hint_for, hint_for_parts
 from edge.decode.hint import Hint
 from edge.decode.ladder import Ladder
-from edge.decode.quad import Quad, box, scaled, side_px
+from edge.decode.motion import Stillness
+from edge.decode.qr import zxing
+from edge.decode.qr.frame_fusion import Fusion
+from edge.decode.qr.quad import Quad, box, scaled, side_px
 from edge.decode.rungs import LIVE, RUNGS, Rung, closer
 from edge.decode.scene import Scene, sharpened
-from edge.decode.stillness import Stillness
 from edge.ports import Symbol
 
 _TRACK_MS = 1200.0  # how long a place stays worth a look of its own

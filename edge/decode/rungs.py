@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from edge.decode import finders, relook, zbar, zxing
-from edge.decode.quad import scaled
+from edge.decode.qr import finder_patterns, recovery, zbar, zxing
+from edge.decode.qr.quad import scaled
+from edge.decode.qr.zxing import Binarizer, Located
 from edge.decode.scene import Grey, Scene, local_threshold, sharpened
-from edge.decode.zxing import Binarizer, Located
 from edge.ports import Symbol
 
 Read = tuple[Symbol, ...]
@@ -36,7 +36,7 @@ def plain(scene: Scene) -> Read:
 def closer(scene: Scene) -> Read:
     """A closer look at what was located and not read (see ``relook``)."""
     while (place := scene.next_waiting()) is not None:
-        found = relook.study(scene.grey, place, has_time=scene.has_time)
+        found = recovery.study(scene.grey, place, has_time=scene.has_time)
         if found.symbol is not None:
             return (found.symbol,)
         scene.keep(place, found.modules)
@@ -46,7 +46,7 @@ def closer(scene: Scene) -> Read:
 def patient(scene: Scene) -> Read:
     """A last look, with slower bending of the mesh, at what a closer look took for a code and could not read."""
     for place, _ in scene.take_studied():
-        found = relook.study(scene.grey, place, stages=relook.PATIENT, has_time=scene.has_time)
+        found = recovery.study(scene.grey, place, stages=recovery.PATIENT, has_time=scene.has_time)
         if found.symbol is not None:
             return (found.symbol,)
     return ()
@@ -81,14 +81,14 @@ def zbar_half(scene: Scene) -> Read:
 def contours(of: str, window: float) -> Callable[[Scene], Read]:
     """A closer look where nested contours make a code: slanted, creased, bent codes."""
     return lambda scene: _closer_at(
-        scene, finders.locate(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+        scene, finder_patterns.locate(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
     )
 
 
 def two_finders(of: str, window: float) -> Callable[[Scene], Read]:
     """A closer look where two finder patterns make a code whose third is hidden, burnt out or torn."""
     return lambda scene: _closer_at(
-        scene, finders.locate_by_two(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+        scene, finder_patterns.locate_by_two(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
     )
 
 
@@ -126,7 +126,7 @@ def adaptive_double_sharp(scene: Scene) -> Read:
     grey = sharpened(_double(scene.grey), 2.5, 2.0)
     binary = local_threshold(grey, 0.03)
     read = _look(scene, binary, scale=2.0, binarizer=Binarizer.FIXED)
-    return read or _closer_at(scene, finders.locate(binary), 2.0)
+    return read or _closer_at(scene, finder_patterns.locate(binary), 2.0)
 
 
 def zbar_full(scene: Scene) -> Read:

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.finders import Finder, finders
-from edge.decode.quad import is_plausible, side_px
-from edge.decode.zxing import Located
+from edge.decode.qr.finder_patterns import Finder, finders
+from edge.decode.qr.quad import is_plausible, side_px
+from edge.decode.qr.zxing import Located
 
 Grey = NDArray[np.uint8]
 

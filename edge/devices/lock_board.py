@@ -1,4 +1,4 @@
-"""Lock boards on an RS-485 line (``edge.devices.cu16``): the locks and, through their feedback, the doors.
+"""Lock boards on an RS-485 line (``edge.devices.kr_cu16``): the locks and, through their feedback, the doors.
 
 A thread asks every board for its state some twenty times a second, so that neither a slow nor a dead line
 ever delays a scan; a door's state is believed when two answers in a row agree. Questions are asked again when
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.config import Locker
-from edge.devices import cu16
+from edge.devices import kr_cu16
 from edge.devices.serial_line import LineLostError, SerialLine
 from edge.ports import LockError
 
@@ -86,7 +86,7 @@ class LockBoards:
             if self._ask(board) is None:
                 raise LockError(f"nothing was energised: {self._boards[board].problem}")
             try:
-                self._line.tell(cu16.open_command(board, lock))
+                self._line.tell(kr_cu16.open_command(board, lock))
             except LineLostError as error:
                 raise LockError(f"the line was lost while lock {compartment} was told: {error}") from error
             time.sleep(self._pulse_s + _MARGIN_S)  # not cut short by close: only the board can end its pulse
@@ -152,7 +152,9 @@ class LockBoards:
         for _ in range(_TRIES):
             try:
                 bits = self._line.ask(
-                    cu16.state_query(address), lambda received: cu16.find_state(received, address), timeout_s=_ANSWER_S
+                    kr_cu16.state_query(address),
+                    lambda received: kr_cu16.find_state(received, address),
+                    timeout_s=_ANSWER_S,
                 )
             except LineLostError as error:
                 problem = str(error)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.doctor.vitals import Unknown
-from edge.messages import Words
+from edge.doctor.facts import Unknown
+from edge.feedback.messages import Words
 
 
 class State(StrEnum):

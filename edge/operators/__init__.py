@@ -2,9 +2,9 @@
 
 For whoever guards an act::
 
-    session = current_session(store, now)          # edge.operators.session; None: nobody is signed in
+    session = current_session(store, now)          # edge.store.sessions; None: nobody is signed in
     if session is None: ...                        # Verdict.OPERATOR_REQUIRED
-    if not may(session.role, Act.REVERSE): ...     # edge.operators.roles; Verdict.OPERATOR_FORBIDDEN
+    if not may(session.role, Act.REVERSE): ...     # edge.domain.roles; Verdict.OPERATOR_FORBIDDEN
     ...                                            # name session.operator_id in what is written
 
 Within a transaction ``session_in(connection, now)`` reads the same, and ``touch(connection, session, now)`` tells

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.config import Profile
-from edge.instant import Instant
-from edge.operators.attempts import count_attempt, forgive, locked_for_s
-from edge.operators.kept import Register
-from edge.operators.outcome import SignIn
-from edge.operators.pin import pin_matches
-from edge.operators.register import OperatorEntry
-from edge.operators.roles import Act, may
-from edge.operators.session import Session, end_session, open_session, session_in
+from edge.documents.operator_list import OperatorEntry
+from edge.documents.pin_hash import pin_matches
+from edge.domain.roles import Act, may
+from edge.operators.known_lists import Register
+from edge.operators.sign_in_result import SignIn
+from edge.store.database.store import Store
 from edge.store.outbox import append
-from edge.store.store import Store
+from edge.store.pin_attempts import count_attempt, forgive, locked_for_s
+from edge.store.sessions import Session, end_session, open_session, session_in
 from edge.token.claims import Claims
-from edge.uuid7 import uuid7
+from edge.values.instant import Instant
+from edge.values.uuid7 import uuid7
 
 SHOWN_S: Final = 60  # a badge that was shown waits this long for its PIN
 UNLOCKED: Final = "unlocked"

@@ -8,10 +8,10 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
+from edge.rules.datetimes import UNITS, Moment, parse_moment, plus_time
 from edge.rules.evaluator import Evaluator, Operator
 from edge.rules.fault import Cause, Stop
-from edge.rules.moments import UNITS, Moment, parse_moment, plus_time
-from edge.rules.values import Value, finite, is_number, look_up, strictly_equal
+from edge.rules.json_values import Value, finite, is_number, look_up, strictly_equal
 
 _UVCI_PREFIX: Final = "URN:UVCI:"
 _UVCI_SEPARATORS: Final = re.compile(r"[/#:]")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from edge.rules.fault import Cause, Meter, Stop
-from edge.rules.values import Value
+from edge.rules.json_values import Value
 
 Operator = Callable[["Evaluator", list[Value], Value, int], Value]  # arguments unevaluated, data, depth
 Operators = Mapping[str, Operator]

@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.rules.evaluator import Evaluator, Operator
 from edge.rules.fault import Cause, Stop
-from edge.rules.values import (
+from edge.rules.json_values import (
     Value,
     finite,
     is_number,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from edge.rules.evaluate import DEFAULT, Dialect, evaluate_on
+from edge.rules.evaluation import DEFAULT, Dialect, evaluate_on
 from edge.rules.fault import Cause, Fault, Limits, Meter
-from edge.rules.values import Value
+from edge.rules.json_values import Value
 
 LONGEST_TEXT: Final = 16_384  # characters
 MOST_RULES: Final = 16
@@ -20,7 +20,7 @@ _KEYS: Final = frozenset({"id", "logic", "dialect"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A condition. It is met when ``logic`` is exactly true on the data of a scan (``edge.rules.document``)."""
+    """A condition. It is met when ``logic`` is exactly true on the data of a scan (``edge.domain.rule_data``)."""
 
     id: str
     logic: Value

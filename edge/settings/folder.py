@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.settings.plan import Plan, blamed, read_plan
-from edge.settings.state import State, from_item
+from edge.settings.state_machine import State, from_item
 
 FOLDER: Final = "settings"  # in the data folder
 _STATE, _LOCK, _DOCUMENTS = "state.json", "lock", "documents"

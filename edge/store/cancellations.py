@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from edge.entitlement import OrderStatus
-from edge.instant import Instant
-from edge.order_row import Row
+from edge.domain.entitlement import OrderStatus
+from edge.domain.order_row import Row
+from edge.values.instant import Instant
 
 # A use that stands, about which nothing was raised yet, and that no door of its own pickup will still find out.
 _HONOURED = """

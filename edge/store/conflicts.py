@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge.instant import Instant
-from edge.store.store import Store
+from edge.store.database.store import Store
+from edge.values.instant import Instant
 
 # Where the ledger may say that the event stands: there, or where it stood before it was sent again in a later epoch.
 _PLACES = """

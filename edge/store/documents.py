@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.instant import Instant
-from edge.store.store import Store
+from edge.store.database.store import Store
+from edge.values.instant import Instant
 
 TRUST_LIST = "trust_list"
 

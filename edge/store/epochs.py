@@ -10,9 +10,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from edge.instant import Instant
-from edge.store.opening import RandomBytes, begin_epoch
-from edge.store.store import Store
+from edge.store.database.opening import RandomBytes, begin_epoch
+from edge.store.database.store import Store
+from edge.values.instant import Instant
 
 
 def leave_epoch(store: Store, epoch: str, *, why: str, now: Instant, random_bytes: RandomBytes) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from edge.case import Decision
-from edge.instant import ClockTrust, Instant
-from edge.store import claims
+from edge.domain.decision_input import Decision
+from edge.domain.verdict import Verdict
+from edge.store import authorisations
+from edge.store.database.store import Store
 from edge.store.outbox import OutboxPlace, append_at, first_told, next_place
-from edge.store.store import Store
 from edge.token.claims import Claims
-from edge.verdict import Verdict
+from edge.values.instant import ClockTrust, Instant
 
 REVERSED = "reversed"
 _COLUMNS = (
@@ -101,7 +101,7 @@ def write_reversal(
     if found is None:
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency, *place_of_use = found
-    claims.told(connection, *place_of_use)
+    authorisations.told(connection, *place_of_use)
     body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
     body |= first_told(connection, ledger_id)
     place = next_place(connection)

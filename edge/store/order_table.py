@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from edge.entitlement import Entitlement, OrderStatus
-from edge.order_row import Row
+from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.order_row import Row
 from edge.token.claims import Kind
 
 COLUMNS = (

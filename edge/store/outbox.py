@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from edge.instant import ClockTrust, Instant
-from edge.store import claims
-from edge.store.store import Store
+from edge.store import authorisations
+from edge.store.database.store import Store
+from edge.values.instant import ClockTrust, Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id:
         )
         if changed.rowcount == 0:
             return False
-        claims.untold(connection, found[0], seq)
+        authorisations.untold(connection, found[0], seq)
         cti, order, ledger_id = _about(connection, found[0], seq)
         connection.execute(
             "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
@@ -190,7 +190,7 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
 
     It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
     """
-    claims.told(connection, *refused.place)
+    authorisations.told(connection, *refused.place)
     body = {**refused.body, RETRIES: refused.id}
     if refused.type == "redeemed" and RETRIES in refused.body:
         body.setdefault(FIRST, refused.body[RETRIES])

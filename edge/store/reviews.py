@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.instant import Instant
-from edge.person import same_person
 from edge.store import outbox
+from edge.store.database.store import Store
 from edge.store.ledger import write_reversal
-from edge.store.store import Store
-from edge.uuid7 import uuid7
+from edge.values.instant import Instant
+from edge.values.person_name import same_person
+from edge.values.uuid7 import uuid7
 
 _SELECT = (
     "SELECT r.ledger_id, l.cti, l.order_id, l.use_no, l.kind, l.units, l.amount_minor, l.currency, l.operator,"

@@ -6,12 +6,12 @@ import sqlite3
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from edge.entitlement import Entitlement, OrderStatus
-from edge.instant import ClockTrust, Instant
-from edge.operators.session import SESSION_COLUMNS, Session, session_of
-from edge.standing import Claimed, Door, Exposure, Standing, Use
+from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.standing import Claimed, Door, Exposure, Standing, Use
 from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
+from edge.store.sessions import SESSION_COLUMNS, Session, session_of
+from edge.values.instant import ClockTrust, Instant
 
 _DAY_S = 86_400
 _NO_EXPOSURE = Exposure()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.instant import Instant
 from edge.token import cbor, cose, fields
-from edge.token.document import DocumentFault, DocumentRefusal, open_document, sign_document
 from edge.token.keys import PublicKey, Signer, UnfitKeyError, from_cose_key, to_cose_key
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
+from edge.token.signed_document import DocumentFault, DocumentRefusal, open_document, sign_document
 from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
 
 IN_TRUST_LIST: Final = 5  # the label under which a trust list names its roots
 _VERSION, _KEYS = 1, 2

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.instant import ClockTrust, Instant
 from edge.token import cbor, cose
 from edge.token.claims import Kind
 from edge.token.keys import PublicKey
 from edge.token.purpose import Purpose
+from edge.values.instant import ClockTrust, Instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,24 +6,24 @@ from importlib import import_module
 
 import click
 
-from edge.cli.outlet import run_program
+from edge.system.program import run_program
 
 COMMANDS = {
-    "keys": "sync.fleet.keys:keys",
-    "trust-list": "sync.fleet.trust_list:trust_list",
-    "issue": "sync.fleet.issue:issue",
-    "operators": "sync.fleet.operators:operators",
-    "push": "sync.fleet.push:push",
-    "status": "sync.fleet.look:status",
-    "watch": "sync.fleet.look:watch",
-    "enrol": "sync.fleet.enrol:enrol",
-    "revoke": "sync.fleet.revoke:revoke",
-    "recover": "sync.fleet.revoke:recover",
-    "clock-reset": "sync.fleet.clock:clock_reset",
-    "orders": "sync.fleet.look:orders",
-    "reviews": "sync.fleet.reviews:reviews",
-    "exceptions": "sync.fleet.look:exceptions",
-    "conformance": "sync.protocol.conformance:conformance",
+    "keys": "sync.fleet.commands.keys:keys",
+    "trust-list": "sync.fleet.commands.trust_list:trust_list",
+    "issue": "sync.fleet.commands.issue:issue",
+    "operators": "sync.fleet.commands.operators:operators",
+    "push": "sync.fleet.commands.push:push",
+    "status": "sync.fleet.commands.status:status",
+    "watch": "sync.fleet.commands.status:watch",
+    "enrol": "sync.fleet.commands.enrol:enrol",
+    "revoke": "sync.fleet.commands.revoke:revoke",
+    "recover": "sync.fleet.commands.revoke:recover",
+    "clock-reset": "sync.fleet.commands.clock_reset:clock_reset",
+    "orders": "sync.fleet.commands.status:orders",
+    "reviews": "sync.fleet.commands.reviews:reviews",
+    "exceptions": "sync.fleet.commands.status:exceptions",
+    "conformance": "sync.conformance.cli:conformance",
 }
 
 

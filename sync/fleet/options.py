@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge.token.cbor import TOKEN_LIMITS
-from sync.topics import NAME
+from sync.wire.topics import NAME
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,26 +15,27 @@ import click
 import structlog
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge import log
-from edge.cli.outlet import run_program
-from edge.notify import notify
+from edge.system import log
+from edge.system.program import run_program
+from edge.system.systemd import notify
 from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
-from sync.hub import ledger, orders
-from sync.hub.authority_cli import authority
-from sync.hub.bridge_cli import bridge
 from sync.hub.config import HubConfig, load_hub_config
-from sync.hub.desk_start import desk
-from sync.hub.fleet_store import FleetStoreError
-from sync.hub.office_start import open_office
-from sync.hub.published import Published
-from sync.hub.server import Hub
-from sync.hub.site import Site, SiteDocuments, SiteError, make_site
-from sync.hub.staff_lists import FOLDER as PUSHED_LISTS
-from sync.hub.store import HubStore, HubStoreError, open_hub_store
+from sync.hub.enrolment.cli import desk
+from sync.hub.fleet.opening import open_office
+from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
+from sync.hub.fleet.store import FleetStoreError
+from sync.hub.ledger import listing
+from sync.hub.orders import order_lines
+from sync.hub.provisioning import Site, SiteDocuments, SiteError, make_site
+from sync.hub.server.hub import Hub
+from sync.hub.server.list_publisher import Published
+from sync.hub.site.bridge_cli import bridge
+from sync.hub.site.cli import authority
+from sync.hub.store.sqlite import HubStore, HubStoreError, open_hub_store
 from sync.metrics import hub_metrics, write_metrics
-from sync.session import Session
-from sync.topics import hub_filters
+from sync.mqtt.session import Session
+from sync.wire.topics import hub_filters
 
 METRICS_EVERY_S = 2.0
 _CONFIG = click.option(
@@ -125,7 +126,7 @@ def import_orders(config_file: Path, file: TextIO) -> None:
     now_us = time.time_ns() // 1000
     try:
         with store.transaction() as connection:
-            changed = orders.put(connection, _lines(iter(file)), now_us)
+            changed = order_lines.put(connection, _lines(iter(file)), now_us)
     except (HubStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{changed} order lines are new or changed.", err=True)
@@ -141,7 +142,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
     Example: edge-hub ledger --config hub.toml --json
     """
     store = _store(_config(config_file))
-    for row in ledger.rows(store, dev=dev):
+    for row in listing.rows(store, dev=dev):
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
@@ -247,11 +248,11 @@ def _claim_signer(config: HubConfig) -> Signer | None:
     return _signer(str(path)) if path.exists() else None
 
 
-def _lines(file: Iterator[str]) -> Iterator[orders.OrderLine]:
+def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:
     for number, text in enumerate(file, 1):
         if not text.strip():
             continue
-        line = orders.parse_line(text)
+        line = order_lines.parse_line(text)
         if isinstance(line, str):
             raise ValueError(f"line {number}: {line}; nothing was loaded")
         yield line

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
-from sync.link import Endpoint
+from sync.mqtt.endpoint import Endpoint
 
 
 class _Section(BaseModel):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from sync.protocol.asyncapi import document
-from sync.protocol.page import MARK, generated
+from sync.protocol.readme_page import MARK, generated
 
 FOLDER = Path(__file__).parents[2] / "docs" / "protocol"
 

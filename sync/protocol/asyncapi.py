@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sync.hub.server import COMMAND_EXPIRES_S
+from sync.hub.server.hub import COMMAND_EXPIRES_S
+from sync.protocol.channels import CHANNELS, Channel, Form, Message, messages, schemas
 from sync.protocol.examples import examples, shown
-from sync.protocol.messages import CHANNELS, Channel, Form, Message, messages, schemas
-from sync.topics import NAME
+from sync.wire.topics import NAME
 
 _PARAMETERS: Final = {
     "tenant": "Whose fleet it is.",

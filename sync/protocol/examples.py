@@ -13,28 +13,23 @@ from typing import Any, Final, assert_never
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
-from edge.claim_result import ClaimResult
-from edge.entitlement import Entitlement, OrderStatus
-from edge.operators.register import OperatorEntry, OperatorList, sign_operator_list
-from edge.operators.roles import Role
-from edge.settings.document import Layer, SettingsDocument, sign_settings
+from edge.documents.operator_list import OperatorEntry, OperatorList, sign_operator_list
+from edge.documents.settings import Layer, SettingsDocument, sign_settings
+from edge.domain.authorisation import ClaimResult
+from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.roles import Role
 from edge.token import cbor
 from edge.token.claims import Kind
-from edge.token.document import sign_document
 from edge.token.keys import Signer, signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
-from edge.token.status import sign_status_list, status_list
-from edge.token.trust import TrustList, sign_trust_list
+from edge.token.signed_document import sign_document
+from edge.token.status_list import sign_status_list, status_list
+from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
-from sync import wire
-from sync.claim_answer import ClaimAnswer, answer_payload
-from sync.config_wire import ConfigReport, ReportedError
-from sync.feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, row_of
-from sync.fleet_wire import Ask, FleetRequest, FleetResponse
-from sync.lease_wire import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
-from sync.protocol import documents
-from sync.protocol.bodies import (
+from sync.protocol import document_schemas
+from sync.protocol.channels import Form
+from sync.protocol.event_bodies import (
     ClockBody,
     ExceptionBody,
     PickupBody,
@@ -44,9 +39,14 @@ from sync.protocol.bodies import (
     ReviewRefusedBody,
     WithheldBody,
 )
-from sync.protocol.messages import Form
-from sync.review_decision import Decision, decision_name, sign_decision
-from sync.review_page import ReviewPage, review_payload
+from sync.wire import codec
+from sync.wire.claim_answer import ClaimAnswer, answer_payload
+from sync.wire.fleet_requests import Ask, FleetRequest, FleetResponse
+from sync.wire.order_feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, row_of
+from sync.wire.review_decision import Decision, decision_name, sign_decision
+from sync.wire.review_page import ReviewPage, review_payload
+from sync.wire.settings_report import ConfigReport, ReportedError
+from sync.wire.site_lease import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 
 DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
 NOW_S: Final = 1_800_000_000
@@ -102,20 +102,20 @@ def _trusted(purpose: Purpose) -> TrustedKey:
 
 
 def _said(title: str, message: BaseModel) -> Example:
-    return Example(title, wire.encode(message))
+    return Example(title, codec.encode(message))
 
 
 def _event(seq: int, kind: str, body: BaseModel) -> bytes:
-    event = wire.Event(
+    event = codec.Event(
         seq=seq, id=_ID.format(seq), ts=NOW_S + seq, ts_trust="trusted", type=kind, body=body.model_dump(mode="json")
     )
-    encoded = wire.encode_event(event)
+    encoded = codec.encode_event(event)
     assert isinstance(encoded, bytes)
     return encoded
 
 
 def _batch(title: str, settled_through: int, *events: bytes, claims_through: int = 0) -> Example:
-    payload = wire.encode_batch(DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through)
+    payload = codec.encode_batch(DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through)
     return Example(title, payload)
 
 
@@ -126,7 +126,7 @@ def _up() -> dict[str, list[Example]]:
     )  # fmt: skip
     back = ReversedBody(cti=CTI, order="A-1042", use=1, redeemed=_ID.format(42), reason="cashier_error", operator="17")
     door = PickupBody(cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail="")
-    withheld = WithheldBody(reason=wire.REFUSED_BEFORE)
+    withheld = WithheldBody(reason=codec.REFUSED_BEFORE)
     waits = honoured.model_copy(update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"})
     review = ReviewBody(
         cti=CTI, order="A-1042", use=2, redeemed=_ID.format(46), state="rejected", reason="stolen card",
@@ -170,17 +170,17 @@ def _up() -> dict[str, list[Example]]:
             ),
         ],
         "OrdersRequest": [
-            _said("Everything", wire.OrdersRequest(dev=DEV, id=_ID.format(1), have=0)),
-            _said("What is new", wire.OrdersRequest(dev=DEV, id=_ID.format(2), have=REVISION)),
+            _said("Everything", codec.OrdersRequest(dev=DEV, id=_ID.format(1), have=0)),
+            _said("What is new", codec.OrdersRequest(dev=DEV, id=_ID.format(2), have=REVISION)),
             _said(
                 "The next page of a snapshot",
-                wire.OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
+                codec.OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
             ),
         ],
         "ClaimRequest": [
             _said(
                 "Leave to honour it here",
-                wire.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
+                codec.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
             )
         ],
         "LeaseRequest": [
@@ -192,12 +192,12 @@ def _up() -> dict[str, list[Example]]:
         "Status": [
             _said(
                 "Here",
-                wire.Status(
+                codec.Status(
                     dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION,
-                    rungs=(wire.Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
+                    rungs=(codec.Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
                 ),
             ),
-            _said("Gone (the will)", wire.Status(dev=DEV, state="offline", epoch=EPOCH)),
+            _said("Gone (the will)", codec.Status(dev=DEV, state="offline", epoch=EPOCH)),
         ],
         "ConfigReport": [
             _said(
@@ -212,8 +212,8 @@ def _up() -> dict[str, list[Example]]:
 
 
 def _down() -> dict[str, list[Example]]:
-    ack = wire.Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
-    conflict = wire.Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
+    ack = codec.Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
+    conflict = codec.Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
     answer = ClaimAnswer(
         device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=ClaimResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
@@ -224,20 +224,20 @@ def _down() -> dict[str, list[Example]]:
             _said("All of the batch is durable", ack),
             _said(
                 "44 is refused, and 42 was honoured elsewhere too",
-                wire.Ack(
+                codec.Ack(
                     dev=DEV, epoch=EPOCH, acked_through=45, first=43, last=45, settled_through=42,
-                    rejected=[wire.Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
+                    rejected=[codec.Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
                 ),
             ),
             _said(
                 "The platform was restored and has only 30: send again from 31",
-                wire.Ack(dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41),
+                codec.Ack(dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41),
             ),
         ],
         "Response": [
             _said(
                 "Granted",
-                wire.Response(
+                codec.Response(
                     dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, signed=b64encode(signed).decode()
                 ),
             )
@@ -247,8 +247,8 @@ def _down() -> dict[str, list[Example]]:
             _said("Not now", LeaseAnswer(id=_ID.format(6), refused="hub-shop-1 holds term 1")),
         ],
         "Command": [
-            _said("Send what is not acknowledged", wire.Command(dev="_all")),
-            _said("I answer claims", wire.Command(dev=DEV, type="here")),
+            _said("Send what is not acknowledged", codec.Command(dev="_all")),
+            _said("I answer claims", codec.Command(dev=DEV, type="here")),
         ],
     }  # fmt: skip
 
@@ -348,11 +348,11 @@ def shown(payload: bytes, form: Form) -> Any:
         case Form.JSON:
             return json.loads(payload)
         case Form.SIGNED:
-            return documents.payload_of(payload)
+            return document_schemas.payload_of(payload)
         case Form.SIGNED_LIST:
             items = cbor.decode(payload, cbor.DOCUMENT_LIMITS)
             if not isinstance(items, list) or not all(isinstance(item, bytes) for item in items):
                 raise ValueError("not an array of byte strings")
-            return [documents.payload_of(item) for item in items if isinstance(item, bytes)]
+            return [document_schemas.payload_of(item) for item in items if isinstance(item, bytes)]
         case _:
             assert_never(form)

@@ -5,15 +5,15 @@ import contextlib
 import cv2
 import numpy as np
 import pytest
-from hardware_sim.camera import Scene, SimCamera
-from hardware_sim.render import CLEAN, render
+from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.render import CLEAN, render
 
-from edge.capture.images import PictureFolder
+from edge.capture.image_folder import PictureFolder
 from edge.capture.opencv import VideoFile
 from edge.capture.picamera import PiCamera
 from edge.config import Camera
 from edge.ports import CameraEnded, CameraError
-from tests.hardware import picamera2_double
+from tests.support import picamera2_double
 
 WIDTH, HEIGHT = 320, 240
 FRAMES = 5

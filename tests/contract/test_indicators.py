@@ -5,11 +5,11 @@ import time
 
 import pytest
 from gpiozero.pins.mock import MockFactory
-from hardware_sim.indicator import SimIndicator
+from hardware_sim.parts.indicator import SimIndicator
 
 from edge.config import Indicators
-from edge.devices.indicator import GpioIndicator
-from edge.devices.pattern import Part, Pattern, pattern_for, stand_in
+from edge.devices.gpio_indicator import GpioIndicator
+from edge.devices.signal_patterns import Part, Pattern, pattern_for, stand_in
 from edge.ports import Signal
 
 PINS = {"green_pin": 17, "amber_pin": 18, "red_pin": 19, "buzzer_pin": 20}

@@ -10,9 +10,10 @@ import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from edge.config import Locker
-from edge.devices import pins
-from edge.devices.lock import GpioLock
+from edge.devices import pin_factory
+from edge.devices.gpio_lock import GpioLock
 from edge.ports import LockError
+from tests.support.paths import ROOT
 
 DOORS = {"A1": {"lock_pin": 17}, "A2": {"lock_pin": 18}}
 
@@ -120,9 +121,9 @@ def test_every_start_and_release_drives_a_pin_left_high_inactive(tmp_path):
 def run_release(tmp_path, text, factory="mock"):
     profile = tmp_path / "profile.toml"
     profile.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "edge.devices.release", "--profile", str(profile)]
+    command = [sys.executable, "-m", "edge.bootstrap.release_locks", "--profile", str(profile)]
     env = {"GPIOZERO_PIN_FACTORY": factory, "PATH": ""}
-    root = Path(__file__).parents[2]
+    root = ROOT
     return subprocess.run(command, check=False, cwd=root, env=env, capture_output=True, text=True, timeout=30)
 
 
@@ -156,7 +157,7 @@ def test_lgpio_claims_an_output_with_its_level_in_one_step(monkeypatch):
     lgpio.gpio_claim_output = lambda *arguments: claims.append(arguments)
     monkeypatch.setitem(sys.modules, "lgpio", lgpio)
     factory = LGPIOFactory()
-    pins._without_glitch(factory)
+    pin_factory._without_glitch(factory)
     factory.pin(17).output_with_state(True)
     assert claims == [(7, 17, 1)]
 

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 from gpiozero.pins.mock import MockFactory
-from hardware_sim.doors import Doors, Failure
-from hardware_sim.lock_board import SimLockBoards
-from hardware_sim.locker import SimLocker
-from hardware_sim.wiring import wired_factory
+from hardware_sim.parts.doors import Doors, Failure
+from hardware_sim.parts.lock_board import SimLockBoards
+from hardware_sim.parts.locker import SimLocker
+from hardware_sim.parts.mock_pins import wired_factory
 
 from edge.config import Locker
-from edge.devices.door import GpioDoorSensor
-from edge.devices.lock import GpioLock
+from edge.devices.gpio_door import GpioDoorSensor
+from edge.devices.gpio_lock import GpioLock
 from edge.devices.lock_board import LockBoards
 from edge.ports import CountsOpenings, LockError
 

@@ -10,7 +10,7 @@ import pytest
 from edge.capture.picamera import PiCamera, controls
 from edge.config import Camera
 from edge.ports import CameraError, Exposure
-from tests.hardware import picamera2_double as double
+from tests.support import picamera2_double as double
 
 pytestmark = pytest.mark.skipif(double.package() is None, reason="picamera2's source is not installed (make setup)")
 

@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-MODELS = Path(__file__).parents[2] / "docs" / "models"
+from tests.support.paths import DOCS
+
+MODELS = DOCS / "models"
 SPIN, CC = shutil.which("spin"), shutil.which("cc") or shutil.which("gcc")
 
 pytestmark = [

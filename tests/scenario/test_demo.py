@@ -3,8 +3,8 @@
 import subprocess
 
 import pytest
-from hardware_sim.ledgers import compare
-from hardware_sim.stage import program
+from hardware_sim.run.process_stack import program
+from hardware_sim.world.ledger_comparison import compare
 
 ROW = {"epoch": "e", "seq": 1, "cti": "aa", "order": "A-1", "kind": "write_off", "use": 1, "units": 1,
        "amount_minor": 5, "currency": "CNY", "verdict": "accepted"}  # fmt: skip

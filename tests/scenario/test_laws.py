@@ -10,25 +10,24 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.instant import ClockTrust
-from edge.messages import WORDS
-from edge.operators.outcome import SignIn
-from edge.pickup import DoorTimes, Pickups
-from edge.store import intents, journal, ledger, outbox
-from edge.store.exceptions import ExceptionKind
-from edge.store.store import FILE, connect
+from edge.domain.verdict import Verdict
+from edge.feedback.messages import WORDS
+from edge.operators.sign_in_result import SignIn
+from edge.pickup.pickups import DoorTimes, Pickups
+from edge.store import ledger, lock_intents, outbox, scan_journal
+from edge.store.database.store import FILE, connect
+from edge.store.exception_cases import ExceptionKind
 from edge.token.claims import Kind, Refusal
 from edge.token.rejection import Rejection
-from edge.verdict import Verdict
-from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+from edge.values.instant import ClockTrust
+from tests.support.paths import ROOT
+from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
-ROOT = Path(__file__).parent.parent.parent
 TIMES = DoorTimes(open_s=10, close_s=90)
 
 
@@ -137,7 +136,7 @@ def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(t
         if outcome.honoured:
             break
         assert outcome.reason is Verdict.STORE_UNAVAILABLE
-        assert (ledger.count(store), outbox.backlog(store).pending, journal.rows(store)) == (0, 0, [])
+        assert (ledger.count(store), outbox.backlog(store).pending, scan_journal.rows(store)) == (0, 0, [])
     assert statement > 6, "it was tried at every statement"
     assert_ledger_and_outbox_agree(store)
 
@@ -207,7 +206,7 @@ def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(tmp_path_f
 RACER = """
 import json, os, sys, time
 from pathlib import Path
-from tests.shop import NOON, code, open_at, redeemer
+from tests.support.sample_shop import NOON, code, open_at, redeemer
 folder, me, go = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 store = open_at(folder, busy_timeout_s=30)
 numbers = list(range(1, 31))
@@ -378,7 +377,7 @@ def assert_sound_after_a_start(folder, claims, *, door_is_open):
 
 
 def live_and_ended(store):
-    return [row for use in ledger.rows(store) for row in intents.of_ledger(store, use.id)]
+    return [row for use in ledger.rows(store) for row in lock_intents.of_ledger(store, use.id)]
 
 
 # Law 8: every refusal has one reason code
@@ -401,7 +400,7 @@ def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tm
     known = Refusal(reason=Rejection.STATUS_STALE, detail="", claims=early)
     reasons.append(redeemer(store).refuse(known, NOON).reason.value)
     assert reasons == ["too_early", "wrong_site", "needs_online", "status_stale"]
-    assert [row.reason for row in journal.rows(store)] == reasons
+    assert [row.reason for row in scan_journal.rows(store)] == reasons
     assert [event.body["reason"] for event in outbox.pending(store)] == reasons
 
 
@@ -409,7 +408,7 @@ def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
     store = open_at(tmp_path)
     refusal = Refusal(reason=Rejection.SIGNATURE_INVALID, detail="no key fits", claims=None)
     assert redeemer(store).refuse(refusal, NOON, decode_ms=3.5).journal_id
-    (row,) = journal.rows(store)
+    (row,) = scan_journal.rows(store)
     assert (row.reason, row.detail, row.decode_ms) == ("signature_invalid", "no key fits", 3.5)
     assert outbox.pending(store) == []
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from edge.decode.ladder import Ladder, distinct
-from edge.decode.quad import box
+from edge.decode.qr.quad import box
+from edge.decode.qr.zxing import Located
 from edge.decode.rungs import DEEP, LIVE, RUNGS, Rung
 from edge.decode.scene import Scene
-from edge.decode.zxing import Located
 from edge.ports import Symbol
-from tests.unit.decode.drawing import drawn
+from tests.support.drawn_codes import drawn
 
 QUAD = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
 GREY = np.zeros((10, 10), np.uint8)

@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-from hardware_sim.condition import Condition
-from hardware_sim.render import draw, empty
+from hardware_sim.vision.render import draw, empty
+from hardware_sim.vision.view_condition import Condition
 
-from edge.decode.advice import hint_for
-from edge.decode.fusion import Fusion
+from edge.decode.diagnosis import hint_for
 from edge.decode.hint import Hint
 from edge.decode.live import LiveDecoder
-from edge.decode.relook import study
+from edge.decode.motion import Stillness
+from edge.decode.qr.frame_fusion import Fusion
+from edge.decode.qr.recovery import study
+from edge.decode.qr.zxing import Located
 from edge.decode.rungs import LIVE, Rung
-from edge.decode.stillness import Stillness
-from edge.decode.zxing import Located
-from tests.unit.decode.drawing import TOKEN, drawn, matrix, noisy
+from tests.support.drawn_codes import TOKEN, drawn, matrix, noisy
 
 
 class Clock:

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from edge.decode import picture
+from edge.capture import picture_files
 from edge.decode.ladder import Ladder
-from edge.decode.quad import as_quad, centre, contains
+from edge.decode.qr.quad import as_quad, centre, contains
 from edge.decode.rungs import DEEP
-from tests.shared_data import shared_data
+from tests.support.shared_data import shared_data
 
 READ_BY_US_ALONE = [  # none of the libraries that we build on reads these by itself
     "boofcv-curved/image017.jpg", "boofcv-curved/image034.jpg", "boofcv-damaged/image009.jpg",
@@ -33,7 +33,7 @@ def truth(name):
 
 @pytest.mark.parametrize("name", READ_BY_US_ALONE)
 def test_a_photograph_that_was_read_is_still_read(name):
-    symbols = Ladder().decode(picture.load(shared_data("qr-photos", name)))
+    symbols = Ladder().decode(picture_files.load(shared_data("qr-photos", name)))
     places = [as_quad(marker) for marker in truth(name)["markers"]]
     assert symbols
     assert all(any(contains(place, centre(symbol.quad)) for place in places) for symbol in symbols)
@@ -41,7 +41,7 @@ def test_a_photograph_that_was_read_is_still_read(name):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_is_read_rightly(name):
-    symbols = Ladder().decode(picture.load(shared_data("qr-photos", name)))
+    symbols = Ladder().decode(picture_files.load(shared_data("qr-photos", name)))
     assert {symbol.text for symbol in symbols} <= set(truth(name)["texts"])
     assert symbols
 
@@ -51,7 +51,7 @@ def test_nothing_is_read_where_there_is_no_qr_code():
     ladder = Ladder(DEEP)
     files = [file for folder in folders for file in sorted(folder.glob("*.png"))[::12]]
     assert len(files) > 30
-    assert {file.name: ladder.decode(picture.load(file)) for file in files} == dict.fromkeys(
+    assert {file.name: ladder.decode(picture_files.load(file)) for file in files} == dict.fromkeys(
         (f.name for f in files), ()
     )
 
@@ -61,4 +61,4 @@ def test_nothing_is_read_in_any_negative():
     folders = [shared_data("qr-photos", name) for name in ("neg-falsepos-1", "neg-other-symbologies")]
     ladder = Ladder(DEEP)
     for file in (file for folder in folders for file in sorted(folder.glob("*.png"))):
-        assert ladder.decode(picture.load(file)) == (), file.name
+        assert ladder.decode(picture_files.load(file)) == (), file.name

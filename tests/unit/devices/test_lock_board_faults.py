@@ -6,7 +6,7 @@ from itertools import cycle
 from types import SimpleNamespace
 
 import pytest
-from hardware_sim.lock_board import LineFault, SimLockBoards
+from hardware_sim.parts.lock_board import LineFault, SimLockBoards
 
 from edge.config import Locker
 from edge.devices.lock_board import LockBoards

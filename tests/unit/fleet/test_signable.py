@@ -6,8 +6,8 @@ import time
 import pytest
 from click.testing import CliRunner
 
-from edge.instant import Instant
-from edge.token.trust import TrustList, open_trust_list
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.values.instant import Instant
 from sync.fleet.cli import cli
 from sync.fleet.key_folder import KeyFolder
 

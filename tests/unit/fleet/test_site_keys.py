@@ -8,21 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from edge.anchors import Anchors, load_roots
-from edge.claim_result import ClaimResult
-from edge.instant import Instant
-from edge.store import claims, documents
-from edge.store.claims import Answer, Ask
-from edge.store.opening import open_store
-from edge.token.document import sign_document
+from edge.domain.authorisation import ClaimResult
+from edge.store import authorisations, documents
+from edge.store.authorisations import Answer, Ask
+from edge.store.database.opening import open_store
 from edge.token.purpose import Purpose
-from sync.claim_answer import ClaimAnswer, answer_payload
-from sync.claim_desk import ClaimDesk
-from sync.downlink import Refusal
+from edge.token.signed_document import sign_document
+from edge.trust.anchors import Anchors, load_roots
+from edge.values.instant import Instant
+from sync.agent.authorisation_relay import ClaimDesk
+from sync.agent.downlink import Refusal
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
-from sync.wire import Response
-from tests.unit.fleet.test_fleet_commands import run
+from sync.wire.claim_answer import ClaimAnswer, answer_payload
+from sync.wire.codec import Response
+from tests.unit.fleet.test_commands import run
 
 NOW = Instant(unix_s=int(time.time()))
 CTI = bytes(range(16))
@@ -56,7 +56,7 @@ class Kiosk:
     def hears(self, signer):
         """What it makes of an answer that ``signer`` signed."""
         self.desk.heard()
-        claims.ask(self.store, Ask(id="r1", cti=CTI, sold=1, due_ns=10**9), NOW)
+        authorisations.ask(self.store, Ask(id="r1", cti=CTI, sold=1, due_ns=10**9), NOW)
         self.desk.due(0)
         answer = ClaimAnswer(
             device="kiosk-1", id="r1", cti=CTI, result=ClaimResult.GRANTED, quantity=1, site=self.site,

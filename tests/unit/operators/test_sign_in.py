@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.gate import _show as show_to_gate
-from edge.operators import attempts
-from edge.operators.kept import Register
-from edge.operators.outcome import SignIn
-from edge.operators.pin import hash_fault, hash_pin, pin_fault, pin_matches
-from edge.operators.register import OperatorEntry, OperatorList
-from edge.operators.roles import MAY, Act, Role, may
-from edge.operators.session import current_session, session_in
+from edge.documents.operator_list import OperatorEntry, OperatorList
+from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault, pin_matches
+from edge.domain.roles import MAY, Act, Role, may
+from edge.domain.verdict import Verdict
+from edge.operators.known_lists import Register
 from edge.operators.sign_in import SHOWN_S, Badge, Desk
-from edge.store import journal, ledger, orders, outbox, schema
-from edge.store.opening import StoreState, open_store
-from edge.store.store import FILE, SUSPECT, Store, StoreUnavailableError
+from edge.operators.sign_in_result import SignIn
+from edge.redemption.scan_handler import _show as show_to_gate
+from edge.store import ledger, order_cache, outbox, pin_attempts, scan_journal
+from edge.store.database import schema
+from edge.store.database.opening import StoreState, open_store
+from edge.store.database.store import FILE, SUSPECT, Store, StoreUnavailableError
+from edge.store.sessions import current_session, session_in
 from edge.token.claims import Kind
-from edge.verdict import Verdict
-from tests.shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
+from tests.support.sample_shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
 
 PIN, OTHER_PIN = "602214", "299792"
 HASHES = {PIN: hash_pin(PIN), OTHER_PIN: hash_pin(OTHER_PIN)}
@@ -117,7 +117,7 @@ def test_only_whom_a_list_names_today_may_sign_in(desk, lists, reason):
 
 def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
     claims = badge_code()
-    orders.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
+    order_cache.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
     assert show(desk, claims) is SignIn.OPERATOR_UNKNOWN
     assert desk.sign_in(PIN, register(), NOON, badge=Badge.of(claims)).reason is SignIn.OPERATOR_UNKNOWN
 
@@ -223,7 +223,7 @@ def test_each_further_wrong_pin_doubles_the_time(desk):
     for expected_s in (0, 0, 0, 0, 900, 1800, 3600):
         sign_in(desk, pin="111112", now=now)
         with desk.store.read() as connection:
-            assert attempts.locked_for_s(connection, "anna", now) == expected_s
+            assert pin_attempts.locked_for_s(connection, "anna", now) == expected_s
         now = dataclasses.replace(now, unix_s=now.unix_s + expected_s)
 
 
@@ -296,7 +296,7 @@ def test_what_is_scanned_while_somebody_is_signed_in_names_them_everywhere(desk,
     assert scanner.redeem(claims, NOON).reason is Verdict.ACCEPTED
     assert scanner.redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
     assert [row.operator for row in ledger.rows(store)] == ["anna"]
-    assert [row.operator for row in journal.rows(store)] == ["anna", "anna"]
+    assert [row.operator for row in scan_journal.rows(store)] == ["anna", "anna"]
     bodies = [row.body for row in outbox.pending(store, limit=10)]
     assert [body["operator"] for body in bodies] == ["anna"] * 3
 
@@ -315,7 +315,7 @@ def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store
 def test_a_scanned_badge_has_its_line_in_the_journal(desk, store):
     shown = show_to_gate(desk, badge_code(), NOON, 1.5)
     assert (shown.reason, shown.honoured, shown.intents) == (SignIn.PIN_NEEDED, False, ())
-    (row,) = journal.rows(store)
+    (row,) = scan_journal.rows(store)
     assert (row.reason, row.operator, row.ledger_id) == ("pin_needed", "anna", None)
 
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.rules import cert_logic, json_logic
-from edge.rules.evaluate import Dialect, evaluate
+from edge.rules.evaluation import Dialect, evaluate
 from edge.rules.fault import Cause, Fault, Limits
 from edge.rules.rule import Failure, first_failure, parse_rules
-from edge.rules.validate import validate
-from tests.shared_data import shared_data
+from edge.rules.validation import validate
+from tests.support.shared_data import shared_data
 
 WORDS = ["", "a", "0", "1.5", "a.0", "current", "accumulator", "day", "2026-02-29", "2024-02-29T25:00:00Z", "9" * 70,
          "2024-02-29T23:59:59.5+14:00", "2024", "URN:UVCI:01:NL:187/3"]  # fmt: skip

@@ -1,22 +1,21 @@
 """The rules that are shipped as examples, on the way that a scan takes: from the order's text to the verdict."""
 
-from pathlib import Path
-
 import pytest
 
 from edge.config import Policy, load_profile
-from edge.decision import decide
-from edge.facts import Facts, dump_facts, dump_policy, replay
-from edge.instant import Instant
-from edge.operators.roles import Operator, Role
+from edge.domain.decision import decide
+from edge.domain.decision_facts import Facts, dump_facts, dump_policy, replay
+from edge.domain.roles import Operator, Role
+from edge.domain.standing import Asked, Door, Standing, Use
+from edge.domain.verdict import Verdict
 from edge.rules.rule import parse_rules
-from edge.rules.validate import validate
-from edge.standing import Asked, Door, Standing, Use
+from edge.rules.validation import validate
 from edge.token.claims import Kind
-from edge.verdict import Verdict
-from tests.shop import PLACE, code, order
+from edge.values.instant import Instant
+from tests.support.paths import DOCS, FIRMWARE
+from tests.support.sample_shop import PLACE, code, order
 
-FOLDER = Path(__file__).parents[3] / "firmware-config" / "rules"
+FOLDER = FIRMWARE / "rules"
 MONDAY_S = 1_799_625_600  # 2027-01-11T00:00:00Z
 HOUR_S = 3600
 NAMES = ["opening-hours", "product", "uses-a-day", "minimum-gap", "campaign-days"]
@@ -179,9 +178,9 @@ def test_the_documentation_has_a_row_for_everything_that_a_rule_sees():
     seen = []
     rule = '[{"id": "all", "logic": {"var": ""}}]'
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.decision.first_failure", lambda rules, data: seen.append(data))
+        patch.setattr("edge.domain.decision.first_failure", lambda rules, data: seen.append(data))
         judged(rule, operator=Operator("anna", Role.OPERATOR))
-    documented = (FOLDER.parents[1] / "docs" / "redemption.md").read_text(encoding="utf-8")
+    documented = (DOCS / "redemption.md").read_text(encoding="utf-8")
     missing = [path for path in paths(seen[0]) if f"`{path}`" not in documented]
     assert missing == []
     assert seen[0]["now"]["iso"] == "2027-01-11T12:00:00+00:00"

@@ -2,8 +2,8 @@
 
 import json
 
-from edge.rules.evaluate import Dialect, evaluate
-from tests.shared_data import shared_data, shared_json
+from edge.rules.evaluation import Dialect, evaluate
+from tests.support.shared_data import shared_data, shared_json
 
 
 def text(value):

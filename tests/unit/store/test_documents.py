@@ -4,8 +4,8 @@ import pytest
 
 from edge.store import documents
 from edge.store.documents import Put
-from edge.store.floor import raise_time_floor, time_floor_s
-from tests.shop import NOON, open_at
+from edge.store.time_floor import raise_time_floor, time_floor_s
+from tests.support.sample_shop import NOON, open_at
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.order_row import EMPTY_DIGEST, row_digest, row_of, xor
-from edge.store import orders
-from tests.shop import NOON, SITE, code, open_at, order
+from edge.domain.order_row import EMPTY_DIGEST, row_digest, row_of, xor
+from edge.store import order_cache
+from tests.support.sample_shop import NOON, SITE, code, open_at, order
 
 NAMES = "abcdefgh"
 CTIS = {name: code(order_id=name) for name in NAMES}
@@ -26,7 +26,7 @@ steps = st.lists(
 
 def digest_of(store):
     total = EMPTY_DIGEST
-    for row in orders.every(store):
+    for row in order_cache.every(store):
         total = xor(total, row_digest(row_of(row)))
     return total
 
@@ -45,25 +45,25 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
         for what, content, removed in taken:
             fresh = {name: n for name, n in content.items() if name not in loaded or what == "delta"}
             sent = [row_of(order(CTIS[name], quantity=n)) for name, n in fresh.items()]
-            state = orders.feed_state(store)
+            state = order_cache.feed_state(store)
             if what == "begin" or (what in ("page", "end") and page is None):
                 revision, page, loaded = revision + 1, 0, set()
                 sent = [row_of(order(CTIS[name], quantity=n)) for name, n in content.items()]
             if what in ("begin", "page", "end"):
-                applied = orders.apply_snapshot_page(
+                applied = order_cache.apply_snapshot_page(
                     store, sent, site=SITE, revision=revision, page=page, last=what == "end", now=NOON
                 )
                 loaded |= {row[1] for row in sent}
-                page = None if applied is not orders.Applied.APPLIED else page + 1
+                page = None if applied is not order_cache.Applied.APPLIED else page + 1
             elif what == "delta":
                 revision += 1
                 ctis = [CTIS[name].cti for name in removed]
-                orders.apply_delta(
+                order_cache.apply_delta(
                     store, sent, site=SITE, removed=ctis, from_revision=state.revision, to_revision=revision, now=NOON
                 )
             else:
-                orders.sweep(store)
-            if orders.feed_state(store).revision:
+                order_cache.sweep(store)
+            if order_cache.feed_state(store).revision:
                 assert kept(store) == digest_of(store), (what, content)
     finally:
         store.close()
@@ -80,10 +80,10 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
 )
 def test_a_delta_that_names_a_code_twice_leaves_the_digest_of_what_is_there(store, sent, removed):
     here = [row_of(order(CTIS[name])) for name in "bc"]
-    orders.apply_snapshot_page(store, here, site=SITE, revision=1, page=0, last=True, now=NOON)
+    order_cache.apply_snapshot_page(store, here, site=SITE, revision=1, page=0, last=True, now=NOON)
     content = [row_of(order(CTIS[name], quantity=n)) for n, name in enumerate(sent, 2)]
     gone = [CTIS[name].cti for name in removed]
-    orders.apply_delta(store, content, site=SITE, removed=gone, from_revision=1, to_revision=2, now=NOON)
+    order_cache.apply_delta(store, content, site=SITE, removed=gone, from_revision=1, to_revision=2, now=NOON)
     assert kept(store) == digest_of(store)
 
 
@@ -96,12 +96,12 @@ def store(tmp_path):
 
 def test_a_difference_is_remembered_until_a_snapshot_has_mended_it(store):
     row = row_of(order(code()))
-    orders.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
-    assert orders.matches(store, row_digest(row))
+    order_cache.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
+    assert order_cache.matches(store, row_digest(row))
     with store.transaction() as connection:  # as a bug, or a disk, might
         connection.execute("UPDATE feed SET digest = ?", (EMPTY_DIGEST,))
-    assert not orders.matches(store, row_digest(row))
-    assert orders.feed_state(store).doubted
-    orders.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
-    assert not orders.feed_state(store).doubted
-    assert orders.matches(store, row_digest(row))
+    assert not order_cache.matches(store, row_digest(row))
+    assert order_cache.feed_state(store).doubted
+    order_cache.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
+    assert not order_cache.feed_state(store).doubted
+    assert order_cache.matches(store, row_digest(row))

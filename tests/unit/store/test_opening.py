@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from edge.store import exceptions, ledger, opening, outbox, reviews, schema
-from edge.store.opening import StoreState, open_store
-from edge.store.store import FILE, LOCK, SUSPECT, quarantines
-from edge.verdict import Verdict
-from tests.shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
+from edge.domain.verdict import Verdict
+from edge.store import exception_cases, ledger, outbox, reviews
+from edge.store.database import opening, schema
+from edge.store.database.opening import StoreState, open_store
+from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
+from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
 FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
 
@@ -79,7 +80,7 @@ def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_
     assert opened.state is StoreState.QUARANTINED
     assert opened.quarantined.exists()
     assert opened.quarantined.name in opened.detail
-    assert [case.kind.value for case in exceptions.cases(opened.store)] == ["system_fault"]
+    assert [case.kind.value for case in exception_cases.cases(opened.store)] == ["system_fault"]
     deliver(opened.store, order(claims := code()))
     assert redeemer(opened.store).redeem(claims, NOON).honoured, "it scans"
 
@@ -243,7 +244,7 @@ def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monk
 
     name = "_quarantine" if cut.startswith("before") else "_put_in_place"
     with monkeypatch.context() as patch:
-        patch.setattr(f"edge.store.opening._Start.{name}", cut_power)
+        patch.setattr(f"edge.store.database.opening._Start.{name}", cut_power)
         with pytest.raises(PowerCut):
             reopen(folder)
     store = reopen(folder).store
@@ -269,7 +270,7 @@ def test_the_byte_that_counts_quarantines_has_its_block_before_it_is_written_to(
 FULL_DISK = """
 import sys
 from pathlib import Path
-from edge.store.store import quarantines
+from edge.store.database.store import quarantines
 (Path(sys.argv[1]) / "store.lock").touch()
 with (Path(sys.argv[1]) / "fill").open("wb", buffering=0) as fill:
     try:

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.store import exceptions, outbox
+from edge.store import exception_cases, outbox
 from edge.store.outbox import Settled
-from tests.shop import NOON, at, code, deliver, open_at, order, redeemer
+from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
     assert outbox.reject(store, epoch=epoch, seq=1, reason="unknown order", now=at(5))
     assert waiting(store) == [2, 3]
     assert outbox.backlog(store).rejected == 1
-    (case,) = exceptions.cases(store)
-    assert case.kind is exceptions.ExceptionKind.UPLOAD_REFUSED
+    (case,) = exception_cases.cases(store)
+    assert case.kind is exception_cases.ExceptionKind.UPLOAD_REFUSED
     assert "unknown order" in case.cause
 
 
@@ -86,7 +86,7 @@ def test_a_refusal_heard_twice_raises_one_case(store):
     epoch, _ = outbox.current_epoch(store)
     assert outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
     assert not outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
-    assert len(exceptions.cases(store)) == 1
+    assert len(exception_cases.cases(store)) == 1
 
 
 @pytest.mark.parametrize("odd", [None, 5, "zz", [], {"a": 1}, 2**70, 1.5, True], ids=repr)
@@ -96,7 +96,7 @@ def test_an_event_that_is_refused_for_its_odd_body_becomes_a_case_all_the_same(s
         outbox.append(connection, type="redeemed", body=body, now=NOON, id="odd")
     epoch, _ = outbox.current_epoch(store)
     assert outbox.reject(store, epoch=epoch, seq=1, reason="body_invalid", now=NOON)
-    (case,) = exceptions.cases(store)
+    (case,) = exception_cases.cases(store)
     assert (case.kind, case.cti, case.ledger_id) == ("upload_refused", None, None)
 
 
@@ -106,7 +106,7 @@ def test_a_refused_redemption_names_its_order_in_the_case(store):
     redeemer(store).redeem(claims, NOON)
     (event,) = outbox.pending(store)
     outbox.reject(store, epoch=event.epoch, seq=event.seq, reason="no", now=NOON)
-    (case,) = exceptions.cases(store)
+    (case,) = exception_cases.cases(store)
     assert (case.order_id, case.cti) == ("A-77", claims.cti)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.token import base45
-from tests.shared_data import shared_json
+from tests.support.shared_data import shared_json
 
 ALPHABET_TEXTS = st.lists(st.sampled_from(base45.ALPHABET), max_size=200).map(bytes)
 

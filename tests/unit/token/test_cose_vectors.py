@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import hashes
 from edge.token import cbor, cose
 from edge.token.claims import Refusal
 from edge.token.rejection import Refused
-from tests.shared_data import shared_data, shared_json
-from tests.unit.token import vector_keys
-from tests.unit.token.issuing import ed25519, reason, scan, wrap
+from tests.support import vector_keys
+from tests.support.shared_data import shared_data, shared_json
+from tests.support.token_factory import ed25519, reason, scan, wrap
 
 WG = [
     *(f"sign1-tests/sign-pass-0{n}" for n in (1, 2, 3)),

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from tests import fuzz_token
+from tests.support import token_mutations
 
 REASONS_A_STRANGER_MEETS = {
     "prefix_unknown", "base45_invalid", "cbor_truncated", "cbor_trailing", "cose_structure", "unprotected_not_empty",
@@ -12,7 +12,7 @@ REASONS_AN_ISSUER_MEETS = {"cbor_type", "cbor_key_order_or_duplicate", "claim_mi
 
 
 def fuzz(turns, seed):
-    outcomes = fuzz_token.run(turns, seed)  # raises for a believed mutant and for anything raised
+    outcomes = token_mutations.run(turns, seed)  # raises for a believed mutant and for anything raised
     met = {world: set() for world in ("stranger", "careless_issuer")}
     for outcome in outcomes:
         world, _, reason = outcome.partition(": ")
@@ -29,4 +29,4 @@ def test_no_mutant_of_a_good_token_is_believed_and_nothing_is_raised():
 @pytest.mark.timeout(0)  # as long as EDGE_SCANNER_FUZZ_S says
 def test_no_mutant_is_believed_in_a_long_run_either():
     seconds = float(os.environ.get("EDGE_SCANNER_FUZZ_S", "300"))
-    fuzz(fuzz_token.until_over(seconds), seed=int.from_bytes(os.urandom(4), "big"))
+    fuzz(token_mutations.until_over(seconds), seed=int.from_bytes(os.urandom(4), "big"))

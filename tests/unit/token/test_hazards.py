@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from edge.token import base45, cbor
 from edge.token.claims import Claims
-from tests.unit.token.issuing import ISSUER, ISSUER_P256, NOW_S, payload, reason, scan, sign_raw, token, wrap
+from tests.support.token_factory import ISSUER, ISSUER_P256, NOW_S, payload, reason, scan, sign_raw, token, wrap
 
 ENTITLEMENT = -65537
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.token import cbor
 from edge.token.keys import UnfitKeyError, from_cose_key, public_key, signer, to_cose_key
-from tests.unit.token.issuing import ISSUER, ISSUER_P256
+from tests.support.token_factory import ISSUER, ISSUER_P256
 
 FIELD = 2**255 - 19
 X = ISSUER.public.cose_key[-32:]

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.token.algorithm import Algorithm, checker
 from edge.token.keys import UnfitKeyError, from_cose_key
-from tests.shared_data import shared_json
+from tests.support.shared_data import shared_json
 
 
 def wycheproof(name):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.token.document import DocumentFault, DocumentRefusal, sign_document
 from edge.token.purpose import Purpose
-from edge.token.status import (
+from edge.token.signed_document import DocumentFault, DocumentRefusal, sign_document
+from edge.token.status_list import (
     StatusDelta,
     apply_delta,
     open_status_delta,
@@ -16,8 +16,8 @@ from edge.token.status import (
     sign_status_list,
     status_list,
 )
-from edge.token.verify import VerifyPolicy
-from tests.unit.token.issuing import DAY_S, FLOOR, ISSUER, NOW, NOW_S, STATUS, TRUST, reason, scan, token
+from edge.token.verification import VerifyPolicy
+from tests.support.token_factory import DAY_S, FLOOR, ISSUER, NOW, NOW_S, STATUS, TRUST, reason, scan, token
 
 KID = ISSUER.public.kid
 FACTS = {"kid": KID, "issued_at_s": NOW_S - DAY_S, "expires_at_s": NOW_S + DAY_S}

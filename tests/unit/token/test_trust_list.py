@@ -1,11 +1,11 @@
 import pytest
 
 from edge.token.claims import Kind
-from edge.token.document import DocumentFault, DocumentRefusal, sign_document
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots, claimed_roots, open_rotation, read_roots, sign_rotation
-from edge.token.trust import open_trust_list, sign_trust_list
-from tests.unit.token.issuing import (
+from edge.token.signed_document import DocumentFault, DocumentRefusal, sign_document
+from edge.token.trust_list import open_trust_list, sign_trust_list
+from tests.support.token_factory import (
     DAY_S,
     FLOOR,
     ISSUER,

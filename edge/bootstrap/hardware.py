@@ -1,0 +1,188 @@
+"""From a device profile to real devices: the only module that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, assert_never
+
+from edge import ports
+from edge.capture.camera_worker import CaptureStatus, CaptureWorker, Patience
+from edge.capture.scan_engine import EngineWorker
+from edge.config import Camera, Engines, Presence, Profile, Trigger
+from edge.devices.gpio_trigger import GpioTrigger, TriggerUnavailableError
+from edge.devices.lock_board import LockBoards
+from edge.devices.null_devices import NoIndicator, NoLocker
+from edge.devices.pin_factory import PinsUnavailableError, open_pin_factory
+from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, LockError
+
+OpenCamera = Callable[[], ports.Camera]
+
+
+class Capturing(Protocol):
+    """Where frames come from: a ``CaptureWorker``, or one that is lent by who keeps it running."""
+
+    def start(self) -> None:
+        """Begin to capture."""
+        ...
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Have the frames to come exposed like this, where the camera can; None: as the profile says."""
+        ...
+
+    def status(self) -> CaptureStatus:
+        """How the camera is."""
+        ...
+
+    def close(self) -> None:
+        """Stop. Safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The hardware of a device. ``problems`` names what the profile asks for and the device lacks."""
+
+    capture: Capturing
+    indicator: Indicator
+    lock: Lock
+    doors: DoorSensor
+    engines: tuple[EngineWorker, ...] = ()
+    trigger: GpioTrigger | None = None
+    presence: GpioTrigger | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def problems_now(self) -> dict[str, str]:
+        """What is wrong at this moment with parts that come and go: scan engines, lock boards."""
+        engines = {f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem}
+        return engines | (self.lock.problems if isinstance(self.lock, LockBoards) else {})
+
+    def close(self) -> None:
+        """Release everything, locks first."""
+        self.lock.close()
+        self.doors.close()
+        for part in (*self.engines, self.trigger, self.presence):
+            if part is not None:
+                part.close()
+        self.capture.close()
+        self.indicator.close()
+
+
+def build_parts(profile: Profile, *, pin_factory: Any = None, open_camera: OpenCamera | None = None) -> Parts:
+    """Build what ``profile`` asks for. Never raises for missing hardware: it becomes a named problem.
+
+    ``pin_factory`` and ``open_camera`` replace the real ones; a simulator passes its own.
+    """
+    problems: dict[str, str] = {}
+    factory = _pin_factory(profile, pin_factory, problems)
+    lock, doors = _locker(profile, factory, problems)
+    capture = CaptureWorker(
+        open_camera or camera_opener(profile.camera),
+        patience=Patience(stall_s=profile.camera.stall_s),
+        every_frame=open_camera is None and profile.camera.source in ("video", "images"),
+    )
+    return Parts(
+        capture=capture,
+        indicator=_indicator(profile, factory, problems),
+        lock=lock,
+        doors=doors,
+        engines=_engines(profile.engines),
+        trigger=_trigger(profile.trigger, factory, problems),
+        presence=_trigger(profile.presence, factory, problems),
+        problems=problems,
+    )
+
+
+def camera_opener(section: Camera) -> OpenCamera:
+    """Return what opens the camera that ``section`` names, anew at each call."""
+    match section.source:
+        case "picamera2":
+            from edge.capture.picamera import PiCamera
+
+            return lambda: PiCamera(section)
+        case "v4l2":
+            from edge.capture.opencv import V4l2Camera
+
+            return lambda: V4l2Camera(section)
+        case "video":
+            from edge.capture.opencv import VideoFile
+
+            return lambda: VideoFile(Path(section.path or ""))
+        case "images":
+            from edge.capture.image_folder import PictureFolder
+
+            return lambda: PictureFolder(Path(section.path or ""))
+        case _:
+            assert_never(section.source)
+
+
+def _pin_factory(profile: Profile, given: Any, problems: dict[str, str]) -> Any:
+    """What pins are taken from; None when no part needs one, or there is no GPIO."""
+    on_pins = profile.locker.driver == "gpio" and profile.locker.compartments
+    if not (profile.indicators.pins or on_pins or profile.trigger or profile.presence):
+        return None
+    try:
+        return given or open_pin_factory()
+    except PinsUnavailableError as error:
+        problems["gpio_unavailable"] = str(error)
+        return None
+
+
+def _locker(profile: Profile, factory: Any, problems: dict[str, str]) -> tuple[Lock, DoorSensor]:
+    from edge.devices.gpio_door import GpioDoorSensor
+    from edge.devices.gpio_lock import GpioLock
+
+    if not profile.locker.compartments:
+        return NoLocker(), NoLocker()
+    if profile.locker.driver == "board":
+        boards = LockBoards(profile.locker)
+        return boards, boards
+    if factory is None:
+        return NoLocker(problems["gpio_unavailable"]), NoLocker(problems["gpio_unavailable"])
+    try:
+        lock = GpioLock(profile.locker, pin_factory=factory)
+    except LockError as error:
+        problems["lock_unavailable"] = str(error)
+        return NoLocker(str(error)), NoLocker(str(error))
+    doors = GpioDoorSensor(profile.locker, pin_factory=factory)
+    problems.update({f"door_{name}": detail for name, detail in doors.problems.items()})
+    return lock, doors
+
+
+def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indicator:
+    from edge.devices.gpio_indicator import GpioIndicator
+
+    if factory is None:
+        return NoIndicator()
+    indicator = GpioIndicator(profile.indicators, pin_factory=factory)
+    problems.update({f"indicator_{name}": detail for name, detail in indicator.problems.items()})
+    return indicator
+
+
+def _trigger(section: Trigger | Presence | None, factory: Any, problems: dict[str, str]) -> GpioTrigger | None:
+    """The trigger or sensor; None: the camera's frames are always decoded, also when the pin cannot be had."""
+    if section is None or factory is None:
+        return None
+    try:
+        return GpioTrigger(section, pin_factory=factory)
+    except TriggerUnavailableError as error:
+        problems[f"{type(section).__name__.lower()}_unavailable"] = str(error)
+        return None
+
+
+def _engines(section: Engines) -> tuple[EngineWorker, ...]:
+    from edge.capture.hid_engine import HidEngine
+    from edge.capture.serial_engine import SerialEngine
+
+    hid, serial = section.hid, section.serial
+    engines = []
+    if hid is not None:
+        engines.append(EngineWorker("hid", lambda: HidEngine(hid)))
+    if serial is not None:
+        engines.append(EngineWorker("serial", lambda: SerialEngine(serial)))
+    return tuple(engines)

@@ -1,0 +1,118 @@
+"""What a signed-in person does beside scanning: ``reverse``, ``review``, ``ask``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import click
+
+from edge.cli.store_options import act, as_text, data_option
+from edge.domain.standing import Asked
+from edge.store import reviews
+from edge.store.database.opening import open_for_reading
+from edge.store.database.store import StoreUnavailableError
+
+_reason = click.option("--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform.")
+
+
+@click.command()
+@data_option
+@click.argument("ledger_id", type=click.IntRange(1))
+@_reason
+def reverse(data: Path, ledger_id: int, reason: str) -> None:
+    """Take a redemption back, as a new row of the ledger. A supervisor must be signed in.
+
+    Example: edge-scanner reverse 42 --reason "wrong person"
+    """
+    act(data, lambda staff, now: staff.reverse(ledger_id, reason, now))
+
+
+@click.group()
+def review() -> None:
+    """Decide, as a second person, on what was honoured and waits for it.
+
+    Example: edge-scanner review list
+    """
+
+
+@review.command("list")
+@data_option
+@click.option("--all", "every", is_flag=True, help="Decided ones too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_reviews(data: Path, every: bool, as_json: bool) -> None:
+    """List what waits for a second person, oldest first.
+
+    Example: edge-scanner review list --json
+    """
+    try:
+        with closing(open_for_reading(data)) as store:
+            rows = reviews.reviews(store, only_pending=not every)
+    except StoreUnavailableError as error:
+        click.echo(f"edge-scanner: {error}", err=True)
+        sys.exit(1)
+    for row in rows:
+        line = {
+            "ledger_id": row.ledger_id, "order": row.order_id, "use": row.use_no, "kind": row.kind,
+            "units": row.units, "amount_minor": row.amount_minor, "currency": row.currency, "scanned_by": row.operator,
+            "opened_s": row.opened_s, "state": row.state.value, "decided_s": row.decided_s,
+            "decided_by": row.decided_by, "reason": row.reason,
+        }  # fmt: skip
+        words = (row.ledger_id, row.order_id, row.kind, row.state.value, f"scanned by {row.operator or 'nobody'}")
+        click.echo(json.dumps(line, ensure_ascii=False) if as_json else "  ".join(map(str, words)))
+
+
+@review.command()
+@data_option
+@click.argument("ledger_id", type=click.IntRange(1))
+@click.option("--note", callback=as_text, default="", help="What was looked at.")
+def approve(data: Path, ledger_id: int, note: str) -> None:
+    """Approve what another person scanned: it is final, and a parcel's door opens at the next scan.
+
+    Example: edge-scanner review approve 42
+    """
+    act(data, lambda staff, now: staff.review(ledger_id, approve=True, reason=note, now=now))
+
+
+@review.command()
+@data_option
+@click.argument("ledger_id", type=click.IntRange(1))
+@_reason
+def reject(data: Path, ledger_id: int, reason: str) -> None:
+    """Reject what another person scanned: it is taken back.
+
+    Example: edge-scanner review reject 42 --reason "not the customer"
+    """
+    act(data, lambda staff, now: staff.review(ledger_id, approve=False, reason=reason, now=now))
+
+
+def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """An amount in whole units of currency with at most two decimals, as minor units."""
+    try:
+        minor = None if value is None else Decimal(value) * 100
+        if minor is not None and not (minor.is_finite() and minor == int(minor) and 1 <= minor < 2**53):
+            raise InvalidOperation
+    except InvalidOperation:
+        said = f"{value!r} is no amount above nothing with at most two decimals; write it as 12.50"
+        raise click.BadParameter(said, ctx, param) from None
+    return None if minor is None else int(minor)
+
+
+@click.command()
+@data_option
+@click.option("--units", type=click.IntRange(1, 1_000_000), help="How many uses.")
+@click.option("--amount", callback=_minor, help="How much of a voucher with a value, as 12.50.")
+@click.option("--amount-minor", type=click.IntRange(1), help="The same in minor units, for any currency: 1250.")
+def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | None) -> None:
+    """Say how much the next voucher is to be used for, then scan it. Somebody must be signed in.
+
+    Example: edge-scanner ask --amount 12.50
+    """
+    said = [value for value in (units, amount, amount_minor) if value is not None]
+    if len(said) != 1:
+        raise click.UsageError("say one of --units, --amount and --amount-minor")
+    asked = Asked(units=units or 1, amount_minor=amount if amount is not None else amount_minor)
+    act(data, lambda staff, now: staff.ask(asked, now))

@@ -1,0 +1,42 @@
+"""Read a profile for a command, or say what is wrong with it and stop."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from edge.config import ConfigError, Profile, parse_profile
+
+
+def read_profile(file: Path) -> Profile:
+    """Return the profile in ``file``. Prints every error with its path and exits 1 when there is one."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        click.echo(f"{file}: cannot be read: {error.strerror}", err=True)
+        sys.exit(1)
+    except UnicodeDecodeError:
+        click.echo(f"{file}: not UTF-8 text; save it as UTF-8", err=True)
+        sys.exit(1)
+    outcome = parse_profile(text)
+    if isinstance(outcome, Profile):
+        return outcome
+    raise _stopped(file, outcome)
+
+
+def read_running(file: Path, data: Path) -> Profile:
+    """Return what the device is to run on. Prints every error and exits 1 when it cannot run at all."""
+    from edge.settings.active_profile import Running, load_running  # not for commands that have no device
+
+    running = load_running(file, data)
+    if isinstance(running, Running):
+        return running.profile
+    raise _stopped(file, running)
+
+
+def _stopped(file: Path, errors: list[ConfigError]) -> SystemExit:
+    for error in errors:
+        click.echo(f"{file}: {error}", err=True)
+    return SystemExit(1)

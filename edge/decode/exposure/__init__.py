@@ -1,0 +1,1 @@
+"""Exposure for a code that is seen and not read: proposals (pure) and the controller."""

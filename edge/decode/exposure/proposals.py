@@ -1,0 +1,82 @@
+"""What the camera should change so that a code becomes readable: proposals as data. Pure.
+
+Cameras expose for the whole picture; what matters is the code. A phone's screen in the dark burns out, a label in a
+lamp's glare is white where it should be grey. ``propose`` meters the place of the code; ``bracket`` tries around it
+while a code is seen and not read, so that one of a few frames has it right.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decode.qr.quad import Quad, box
+from edge.ports import Exposure
+
+_WHITE = 200.0  # grey level wanted of the code's white: below burning out, above the noise
+_BURNT = 250
+_COARSE = 8  # one pixel in so many is looked at, each way
+_SCREEN_SHARE = 0.01  # of the picture: a phone at arm's length
+_DARK_ROOM = 60
+_DEAD_BAND = 1.25  # a change smaller than this is not worth a restless picture
+_LARGEST_STEP = 4.0
+_BRACKET = (1.0, 0.35, 2.5)  # of the exposure; a burnt code comes back at the second, a dark one at the third
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the camera can and motion allows."""
+
+    longest_us: float = 8_000.0  # a hand moves a module in about this time
+    shortest_us: float = 50.0
+    highest_gain: float = 12.0
+
+
+def propose(grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad | None = None) -> Exposure:
+    """Return how to expose the next frames, given ``grey`` (height, width) exposed as ``now``.
+
+    ``place``: where a code was read or seen last; None meters the middle of the picture. Returns ``now`` itself
+    where the change would be too small to see.
+    """
+    region = _region(grey, place)
+    burnt = float(np.mean(region >= _BURNT))
+    white = float(np.percentile(region, 90))
+    factor = 1 / _LARGEST_STEP if burnt > 0.9 else 0.5 if burnt > 0.3 else _WHITE / max(white, 8.0)
+    factor = min(max(factor, 1 / _LARGEST_STEP), _LARGEST_STEP)
+    if 1 / _DEAD_BAND < factor < _DEAD_BAND:
+        return now
+    return _split(now.light * factor, limits)
+
+
+def bracket(settled: Exposure, limits: Limits, turn: int) -> Exposure:
+    """Return the exposure of frame ``turn`` (0, 1, ...) while a code is seen and not read."""
+    return _split(settled.light * _BRACKET[turn % len(_BRACKET)], limits)
+
+
+def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
+    """Return the box round what is burnt out in an otherwise dark ``grey``: a screen whose code has gone white."""
+    small = grey[::_COARSE, ::_COARSE]
+    burnt = small >= _BURNT
+    if burnt.mean() < _SCREEN_SHARE or np.median(small) > _DARK_ROOM:
+        return None
+    rows, columns = np.flatnonzero(burnt.any(axis=1)), np.flatnonzero(burnt.any(axis=0))
+    top, bottom = float(rows[0] * _COARSE), float((rows[-1] + 1) * _COARSE)
+    left, right = float(columns[0] * _COARSE), float((columns[-1] + 1) * _COARSE)
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+def _split(light: float, limits: Limits) -> Exposure:
+    """Time first, for it costs no noise, as far as motion allows; gain for the rest."""
+    time_us = min(max(light, limits.shortest_us), limits.longest_us)
+    return Exposure(time_us, min(max(light / time_us, 1.0), limits.highest_gain))
+
+
+def _region(grey: NDArray[np.uint8], place: Quad | None) -> NDArray[np.uint8]:
+    height, width = grey.shape
+    if place is None:
+        return grey[height // 4 : max(1, height * 3 // 4), width // 4 : max(1, width * 3 // 4)]
+    left, top, right, bottom = (round(edge) for edge in box(place))
+    inside = grey[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
+    return inside if inside.size else grey

@@ -1,0 +1,61 @@
+"""One code over several frames: what each shows of it, added up.
+
+Noise, glare and a moving reflection differ from frame to frame; the modules do not. Frames are aligned module by
+module already, by their meshes, so that adding is all that is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge.decode.qr.codewords import mend
+from edge.decode.qr.quad import centre, side_px
+from edge.decode.qr.recovery import transcribe
+from edge.decode.qr.soft_modules import Soft
+from edge.decode.qr.zxing import Located
+from edge.ports import Symbol
+
+_FORGET_MS = 1500.0
+_MOST_CODES = 4
+_SAME_CODE = 0.3  # correlation of two codes' modules; another code at the same place has none
+
+
+@dataclass(slots=True)
+class _Sum:
+    place: Located
+    modules: Soft
+    frames: int
+    seen_ms: float
+
+
+@dataclass(slots=True)
+class Fusion:
+    """Sums of soft modules, one a code in view. Time is an argument; memory is bounded."""
+
+    _sums: list[_Sum] = field(default_factory=list)
+
+    def add(self, place: Located, modules: Soft, now_ms: float) -> Symbol | None:
+        """Add one frame's soft modules (n, n) of the code at ``place``; return the code once the sum tells it."""
+        self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][-_MOST_CODES:]
+        clipped = np.asarray(np.clip(modules, -1, 1), np.float32)
+        for known in self._sums:
+            if _is_same(known, place, clipped):
+                known.modules += clipped
+                known.frames += 1
+                known.place, known.seen_ms = place, now_ms
+                return transcribe(mend(known.modules / np.float32(known.frames), place.version), place.quad)
+        self._sums.append(_Sum(place, clipped, 1, now_ms))
+        return None
+
+    def clear(self) -> None:
+        """Forget all: the code was read."""
+        self._sums.clear()
+
+
+def _is_same(known: _Sum, place: Located, modules: Soft) -> bool:
+    if known.place.version != place.version:
+        return False
+    apart = np.hypot(*np.subtract(centre(known.place.quad), centre(place.quad)))
+    return bool(apart < side_px(place.quad) and np.corrcoef(known.modules.ravel(), modules.ravel())[0, 1] > _SAME_CODE)

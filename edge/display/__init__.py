@@ -1,1 +1,0 @@
-"""The kiosk screen: one page over loopback HTTP."""

@@ -1,0 +1,82 @@
+"""Read the device's certificate, and try once to reach the broker with it. TLS alone says what the doctor asks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
+
+from edge.config import Mqtt
+from edge.doctor.facts import BrokerFact, CertificateFact, Contact, NotEnrolled
+
+_PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def missing_files(mqtt: Mqtt) -> tuple[str, ...]:
+    """The certificate files of the profile that are not there: the device is not enrolled."""
+    return tuple(file for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if not Path(file).exists())
+
+
+def read_certificate(mqtt: Mqtt) -> CertificateFact | NotEnrolled:
+    """The certificate and whether its private key belongs to it."""
+    missing = missing_files(mqtt)
+    if missing:
+        return NotEnrolled(missing)
+    certificate = x509.load_pem_x509_certificate(Path(mqtt.cert_file).read_bytes())
+    key = serialization.load_pem_private_key(Path(mqtt.key_file).read_bytes(), password=None)
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return CertificateFact(
+        subject=str(names[0].value) if names else certificate.subject.rfc4514_string(),
+        not_before_s=int(certificate.not_valid_before_utc.timestamp()),
+        not_after_s=int(certificate.not_valid_after_utc.timestamp()),
+        key_fits=key.public_key().public_bytes(*_PUBLIC) == certificate.public_key().public_bytes(*_PUBLIC),
+        key_mode=Path(mqtt.key_file).stat().st_mode & 0o777,
+    )
+
+
+def try_broker(mqtt: Mqtt, timeout_s: float) -> BrokerFact:
+    """Connect, agree on TLS 1.3 with the device's certificate, and hang up."""
+    address = f"{mqtt.host}:{mqtt.port}"
+    if missing_files(mqtt):
+        return BrokerFact(address=address, contact=Contact.NOT_TRIED, detail="no certificate to show")
+    try:
+        context = _context(mqtt)
+    except (OSError, ssl.SSLError) as error:
+        return BrokerFact(address=address, contact=Contact.NOT_WELCOME, detail=f"certificate files: {error}")
+    try:
+        plain = socket.create_connection((mqtt.host, mqtt.port), timeout=timeout_s)
+    except socket.gaierror as error:
+        return BrokerFact(address=address, contact=Contact.NO_NAME, detail=error.strerror or str(error))
+    except OSError as error:
+        return BrokerFact(address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error))
+    with plain:
+        return _try_tls(context, plain, mqtt.host, address)
+
+
+def _context(mqtt: Mqtt) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=mqtt.ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
+    return context
+
+
+def _try_tls(context: ssl.SSLContext, plain: socket.socket, host: str, address: str) -> BrokerFact:
+    try:
+        with context.wrap_socket(plain, server_hostname=host) as secure:
+            # TLS 1.3 tells of a refused client certificate with the first read, after the handshake; a broker
+            # that takes it waits for our CONNECT and says nothing.
+            secure.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                secure.recv(1)
+            return BrokerFact(address=address, contact=Contact.REACHED, detail=secure.version() or "TLS")
+    except ssl.SSLCertVerificationError as error:
+        return BrokerFact(address=address, contact=Contact.NOT_TRUSTED, detail=error.verify_message)
+    except ssl.SSLError as error:
+        return BrokerFact(address=address, contact=Contact.NOT_WELCOME, detail=error.reason or str(error))
+    except OSError as error:
+        return BrokerFact(address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error))

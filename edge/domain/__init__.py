@@ -1,0 +1,1 @@
+"""Pure: entitlements, verdicts, roles and the decision, with every fact as an argument."""

@@ -1,0 +1,148 @@
+"""The facts of a verdict as text, so that a journalled scan can be decided again, anywhere."""
+
+from __future__ import annotations
+
+import json
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from edge.config import Policy
+from edge.domain.authorisation import ClaimResult
+from edge.domain.decision import decide
+from edge.domain.decision_input import Decision
+from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.roles import Operator, Role
+from edge.domain.standing import Asked, Claimed, Door, Exposure, Place, Standing, Use
+from edge.token.claims import Claims, Kind
+from edge.values.instant import ClockTrust, Instant
+
+# The order is the text's format: a field may be added at the end, none may go or move.
+_CLAIMS = (
+    "cti", "kid", "issuer", "audience", "not_before_s", "expires_at_s", "issued_at_s", "order_id", "kind", "quantity",
+    "amount_minor", "currency", "flags", "status_index", "dynamic_mode", "holder_key",
+)  # fmt: skip
+_ENTITLEMENT = (
+    "cti", "order_id", "kind", "home_site", "home_device", "status", "quantity", "amount_minor", "currency",
+    "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign", "rules", "revision",
+)  # fmt: skip
+_STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s")
+
+_USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
+
+_REST = ("id", "used", "used_minor", "authority")  # of what a claim was answered
+
+_claims_values = attrgetter(*_CLAIMS)
+_entitlement_values = attrgetter(*_ENTITLEMENT)
+_standing_values = attrgetter(*_STANDING)
+_claimed_values = attrgetter("result", *_REST)
+_use_values = attrgetter(*_USE)
+_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
+
+
+class Facts(NamedTuple):
+    """Everything ``decide`` was given but the place and the policy, which few scans change."""
+
+    claims: Claims
+    standing: Standing
+    now: Instant
+    asked: Asked
+    operator: Operator | None = None  # who was signed in
+    utc_offset_s: int | None = 0  # of the site's clocks; None: not known
+
+
+def dump_facts(facts: Facts) -> str:
+    """Write ``facts`` as compact JSON: values in the order above, bytes as hexadecimal digits."""
+    standing, order = facts.standing, facts.standing.entitlement
+    return _write([
+        _claims_values(facts.claims),
+        None if order is None else _entitlement_values(order),
+        _standing_values(standing),
+        standing.uses and [_use_values(use) for use in standing.uses],
+        standing.doors and [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
+        (standing.exposure.uses_today, standing.exposure.amount_minor),
+        (facts.now.unix_s, facts.now.trust),
+        (facts.asked.units, facts.asked.amount_minor),
+        facts.operator,
+        facts.utc_offset_s,
+        standing.claimed and _claimed_values(standing.claimed),
+    ])  # fmt: skip
+
+
+def load_facts(text: str) -> Facts:
+    """Read what ``dump_facts`` wrote."""
+    claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = json.loads(text)
+    latest: list[Any] = [*later, *(None, 0, None)[len(later) :]]  # what an older text does not have
+    operator, utc_offset_s, claimed = latest
+    standing = Standing(
+        entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
+        uses=tuple(Use(**dict(zip(_USE, use, strict=False))) for use in uses),
+        doors=tuple(
+            Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
+            for name, live, emptied, ended_s in doors
+        ),
+        exposure=Exposure(uses_today=exposure[0], amount_minor=exposure[1]),
+        claimed=claimed and Claimed(result=ClaimResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))),
+        **dict(zip(_STANDING, known, strict=False)),
+    )
+    return Facts(
+        claims=_claims(dict(zip(_CLAIMS, claims, strict=False))),
+        standing=standing,
+        now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
+        asked=Asked(units=units, amount_minor=amount_minor),
+        operator=None if operator is None else Operator(operator[0], Role(operator[1])),
+        utc_offset_s=utc_offset_s,
+    )
+
+
+def dump_policy(place: Place, policy: Policy, grace_s: float) -> str:
+    """Write the place and the policy as canonical JSON: equal ones give equal text."""
+    where = {
+        "device_id": place.device_id,
+        "site_id": place.site_id,
+        "groups": sorted(place.groups),
+        "kinds": sorted(place.kinds),
+        "compartments": sorted(place.compartments),
+    }
+    document = {"place": where, "policy": policy.model_dump(mode="json"), "grace_s": grace_s}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def replay(facts: str, policy: str) -> Decision:
+    """Decide a journalled scan again, from the two texts its row names."""
+    under, given = json.loads(policy), load_facts(facts)
+    where = under["place"]
+    place = Place(
+        device_id=where["device_id"],
+        site_id=where["site_id"],
+        groups=frozenset(where["groups"]),
+        kinds=frozenset(Kind(kind) for kind in where["kinds"]),
+        compartments=frozenset(where["compartments"]),
+    )
+    return decide(
+        given.claims,
+        given.standing,
+        place=place,
+        policy=Policy.model_validate(under["policy"]),
+        now=given.now,
+        asked=given.asked,
+        grace_s=under["grace_s"],
+        operator=given.operator,
+        utc_offset_s=given.utc_offset_s,
+    )
+
+
+def _claims(document: dict[str, Any]) -> Claims:
+    octets = {name: bytes.fromhex(document[name]) for name in ("cti", "kid")}
+    holder = document["holder_key"]
+    rest = {"kind": Kind(document["kind"]), "holder_key": None if holder is None else bytes.fromhex(holder)}
+    return Claims(**{**document, **octets, **rest})
+
+
+def _entitlement(document: dict[str, Any]) -> Entitlement:
+    rest = {
+        "cti": bytes.fromhex(document["cti"]),
+        "kind": Kind(document["kind"]),
+        "status": OrderStatus(document["status"]),
+        "compartments": tuple(document["compartments"]),
+    }
+    return Entitlement(**{**document, **rest})

@@ -1,0 +1,127 @@
+"""One case to decide: its facts with the sums that several rules need, and what a decision says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from edge.config import Policy
+from edge.domain.entitlement import Entitlement
+from edge.domain.roles import Act, Operator, may
+from edge.domain.standing import Asked, Place, Standing, Use
+from edge.domain.verdict import Verdict
+from edge.token.claims import Claims, Kind
+from edge.values.instant import Instant
+
+
+class Risk(StrEnum):
+    """What was not certain when a code was honoured. Every one is in the event."""
+
+    NOT_IN_CACHE = "not_in_cache"  # a good signature, and nothing else known
+    SITE_HOME = "site_home"  # another device of the site may have honoured it meanwhile
+    CLOCK_FLOOR_ONLY = "clock_floor_only"  # it may have expired already
+    ORDERS_STALE = "orders_stale"  # it may have been cancelled meanwhile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The verdict with its reason, and when honoured, exactly what."""
+
+    verdict: Verdict
+    detail: str = ""  # in English, for the log; no personal data
+    units: int = 0
+    amount_minor: int | None = None
+    doors: tuple[str, ...] = ()  # compartments to open, in this order
+    continues: Use | None = None  # a pickup under way: no new use, only its doors
+    reopening: bool = False  # those doors were opened before
+    risks: tuple[Risk, ...] = ()
+    prior: Use | None = None  # with ALREADY_REDEEMED: when
+    claim: str | None = None  # the claim that it rests on
+    ask_home: bool = False  # whoever has authority over it could say more: worth a claim while online
+
+
+class Case(NamedTuple):
+    """The facts, and the sums that several rules need, done once: this is on the way of every scan."""
+
+    claims: Claims
+    standing: Standing
+    entitlement: Entitlement | None
+    place: Place
+    policy: Policy
+    now: Instant
+    asked: Asked
+    grace_s: float
+    operator: Operator | None
+    utc_offset_s: int | None
+    in_parts: bool  # a single voucher with a value is used up by amount; anything else by count
+    left: int  # units left, or minor units of money for a voucher in parts
+    wanted: int  # in the same measure
+    value_minor: int | None  # what this redemption is worth
+
+
+def case_of(  # noqa: PLR0917 - positional for speed
+    claims: Claims,
+    standing: Standing,
+    place: Place,
+    policy: Policy,
+    now: Instant,
+    asked: Asked,
+    grace_s: float,
+    operator: Operator | None,
+    utc_offset_s: int | None,
+) -> Case:
+    """Do the sums. Never more than was signed, and less where the platform now says less."""
+    order = standing.entitlement
+    units, minor = claims.quantity, claims.amount_minor
+    if order is not None:
+        units = min(units, order.quantity)
+        if order.amount_minor is not None:
+            minor = order.amount_minor if minor is None else min(minor, order.amount_minor)
+    in_parts = units == 1 and bool(minor) and claims.kind is Kind.WRITE_OFF
+    if in_parts:
+        left = (minor or 0) - sum(use.amount_minor or 0 for use in standing.uses)
+        left -= 0 if standing.claimed is None else standing.claimed.used_minor
+        wanted = left if asked.amount_minor is None else asked.amount_minor
+        value_minor: int | None = wanted
+    else:
+        left = units - sum(use.units for use in standing.uses)
+        left -= 0 if standing.claimed is None else standing.claimed.used
+        wanted = asked.units
+        value_minor = None if minor is None else minor * wanted // max(units, 1)
+    return Case(
+        claims,
+        standing,
+        order,
+        place,
+        policy,
+        now,
+        asked,
+        grace_s,
+        operator,
+        utc_offset_s,
+        in_parts,
+        left,
+        wanted,
+        value_minor,
+    )
+
+
+def no(verdict: Verdict, detail: str) -> Decision:
+    """A refusal, with its reason in words for the log."""
+    return Decision(verdict=verdict, detail=detail)
+
+
+def operator_fault(case: Case) -> Decision | None:
+    """Whoever is signed in must have the right; and for some kinds somebody must be."""
+    if case.operator is None:
+        required = case.policy.operator_required_kinds
+        if not required:
+            return None
+        kind = case.claims.kind.code
+        if kind in required:
+            return no(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
+        return None
+    if not may(case.operator.role, Act.REDEEM):
+        return no(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")
+    return None

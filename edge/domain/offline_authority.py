@@ -1,0 +1,97 @@
+"""Whether this device may honour a code: homes, claims and floor limits (REDEMPTION's table)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from edge.domain.authorisation import ClaimResult
+from edge.domain.decision_input import Case, Decision, Risk, no
+from edge.domain.verdict import Verdict
+from edge.token.claims import Kind
+from edge.values.instant import ClockTrust
+
+
+def answer(case: Case) -> Decision | None:
+    """What the authority of its home said, where it was asked."""
+    claimed = case.standing.claimed
+    if claimed is None:
+        return None
+    match claimed.result:
+        case ClaimResult.GRANTED:
+            return None
+        case ClaimResult.SPENT:
+            return no(Verdict.ALREADY_REDEEMED, f"elsewhere, says {claimed.authority}")
+        case ClaimResult.HELD:
+            return no(Verdict.NEEDS_ONLINE, "another device is honouring it now: try again shortly")
+        case ClaimResult.NOT_READY:
+            return no(Verdict.NOT_READY, f"says {claimed.authority}")
+        case ClaimResult.UNKNOWN:
+            return no(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
+        case _:
+            assert_never(claimed.result)
+
+
+def authority(case: Case) -> Decision | None:
+    """Whether this device may honour it: homes, claims and floor limits (REDEMPTION's table)."""
+    order, policy = case.entitlement, case.policy
+    if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
+        return no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
+    if may_ask(case):
+        if order is None and policy.offline_unknown == "refuse":
+            return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
+        if order is not None and policy.offline_site_home == "refuse":
+            return _ask_home(Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it")
+    if _floor_applies(case):
+        over = _over_floor(case)
+        if over is not None:
+            return Decision(verdict=Verdict.OVER_FLOOR_LIMIT, detail=over, ask_home=may_ask(case))
+    return None
+
+
+def _ask_home(verdict: Verdict, detail: str) -> Decision:
+    return Decision(verdict=verdict, detail=detail, ask_home=True)
+
+
+def may_ask(case: Case) -> bool:
+    """Whether another device may have authority over it, and has not been asked."""
+    order = case.entitlement
+    return (order is None or order.home_device is None) and case.standing.claimed is None
+
+
+def _floor_applies(case: Case) -> bool:
+    unsure_when = case.now.trust is ClockTrust.FLOOR_ONLY and case.claims.kind.code not in case.policy.floor_only_kinds
+    return unsure_when or may_ask(case)
+
+
+def _over_floor(case: Case) -> str | None:
+    """Which floor limit this redemption would break, or None (EMV's floor limits for offline cards)."""
+    floor, standing, value = case.policy.floor, case.standing, case.value_minor or 0
+    if value > floor.amount_minor:
+        return f"amount {value} above the floor limit {floor.amount_minor}"
+    if standing.exposure.uses_today >= floor.uses_a_day:
+        return f"{standing.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
+    if standing.exposure.amount_minor + value > floor.exposure_minor:
+        return f"exposure would be above {floor.exposure_minor}"
+    if standing.heard_s is None or case.now.unix_s - standing.heard_s > floor.longest_offline_s:
+        return f"the platform was last heard at {standing.heard_s}"
+    return None
+
+
+def risks(case: Case) -> tuple[Risk, ...]:
+    """What is not certain where this case is honoured."""
+    order, heard_s = case.entitlement, case.standing.heard_s
+    asked = case.standing.claimed is not None
+    found = []
+    if not asked and order is None:
+        found.append(Risk.NOT_IN_CACHE)
+    elif not asked and order is not None and order.home_device is None:
+        found.append(Risk.SITE_HOME)
+    if case.now.trust is ClockTrust.FLOOR_ONLY:
+        found.append(Risk.CLOCK_FLOOR_ONLY)
+    if (
+        not asked
+        and order is not None
+        and (heard_s is None or case.now.unix_s - heard_s > case.policy.orders_max_age_s)
+    ):
+        found.append(Risk.ORDERS_STALE)
+    return tuple(found)

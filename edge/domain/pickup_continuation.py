@@ -1,0 +1,46 @@
+"""A pickup whose use is written already: how its doors go on without a new one."""
+
+from __future__ import annotations
+
+from edge.domain.decision_input import Case, Decision, operator_fault
+from edge.domain.standing import Use
+from edge.domain.verdict import Verdict
+from edge.token.claims import Kind
+
+
+def under_way(case: Case) -> Decision | None:
+    """A use that is written already: its doors go on, or wait for a second person, or open again within the grace."""
+    standing, use = case.standing, case.standing.uses[-1] if case.standing.uses else None
+    if case.claims.kind is not Kind.PICKUP or use is None or standing.blocked is not None:
+        return None
+    going_on: Decision | None
+    if use.review == "pending":
+        going_on = _goes_on(use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW)
+    elif not standing.doors:
+        doors = case.entitlement.compartments if case.entitlement is not None else ()
+        going_on = _goes_on(use, "approved", doors) if use.review == "approved" and doors else None
+    else:
+        going_on = _next_doors(case, use)
+    return going_on and (operator_fault(case) or going_on)
+
+
+def _next_doors(case: Case, use: Use) -> Decision | None:
+    doors = case.standing.doors
+    left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
+    if left:
+        return _goes_on(use, "doors that are left", left)
+    live = [door.compartment for door in doors if door.live]
+    if live:
+        return _goes_on(use, f"under way: {', '.join(live)}")
+    again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, case))
+    return _goes_on(use, "reopened", again, reopening=True) if again and case.left <= 0 else None
+
+
+def _goes_on(
+    use: Use, detail: str, doors: tuple[str, ...] = (), *, verdict: Verdict = Verdict.ACCEPTED, reopening: bool = False
+) -> Decision:
+    return Decision(verdict=verdict, detail=detail, doors=doors, continues=use, reopening=reopening)
+
+
+def _within_grace(ended_s: int | None, case: Case) -> bool:
+    return ended_s is not None and 0 <= case.now.unix_s - ended_s < case.grace_s

@@ -1,0 +1,136 @@
+"""The data that a rule sees: the facts of one scan as a JSON document. docs/redemption.md has the table.
+
+Every value comes from what is journalled, so that a scan replays to the same verdict.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from edge.config import Policy
+from edge.domain.entitlement import Entitlement
+from edge.domain.roles import Operator
+from edge.domain.standing import Asked, Place, Standing
+from edge.rules.datetimes import civil_from_days
+from edge.token.claims import Claims
+from edge.values.instant import Instant
+
+_DAY_S: Final = 86_400
+
+
+class Scan(Protocol):
+    """What ``decide`` was given, and the sums it did."""
+
+    @property
+    def claims(self) -> Claims:
+        """What the code asserts."""
+        ...
+
+    @property
+    def standing(self) -> Standing:
+        """What the store knows."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """This device."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """What is configured."""
+        ...
+
+    @property
+    def now(self) -> Instant:
+        """When."""
+        ...
+
+    @property
+    def asked(self) -> Asked:
+        """What the person wants."""
+        ...
+
+    @property
+    def operator(self) -> Operator | None:
+        """Who is signed in."""
+        ...
+
+    @property
+    def value_minor(self) -> int | None:
+        """What this redemption is worth."""
+        ...
+
+
+def document(scan: Scan, utc_offset_s: int) -> dict[str, Any]:
+    """Return the data of a scan at a site whose clocks are ``utc_offset_s`` ahead of UTC."""
+    claims, order, operator = scan.claims, scan.standing.entitlement, scan.operator
+    return {
+        "now": _now(scan.now, utc_offset_s),
+        "kind": claims.kind.code,
+        "order": _order(claims, order),
+        "asked": {"units": scan.asked.units, "amount_minor": scan.value_minor},
+        "uses": _uses(scan.standing, scan.now, utc_offset_s),
+        "device": {
+            "id": scan.place.device_id,
+            "site": scan.place.site_id,
+            "groups": sorted(scan.place.groups),
+            "products": list(scan.policy.products),
+        },
+        "operator": None if operator is None else {"id": operator.id, "role": operator.role.value},
+    }
+
+
+def _now(now: Instant, utc_offset_s: int) -> dict[str, Any]:
+    days, second_of_day = divmod(now.unix_s + utc_offset_s, _DAY_S)
+    year, month, day = civil_from_days(days)
+    minute_of_day = second_of_day // 60
+    sign, offset_min = "-" if utc_offset_s < 0 else "+", abs(utc_offset_s) // 60
+    clock = f"{minute_of_day // 60:02}:{minute_of_day % 60:02}:{second_of_day % 60:02}"
+    return {
+        "unix_s": now.unix_s,
+        "iso": f"{year:04}-{month:02}-{day:02}T{clock}{sign}{offset_min // 60:02}:{offset_min % 60:02}",
+        "date": f"{year:04}-{month:02}-{day:02}",
+        "year": year,
+        "month": month,
+        "day": day,
+        "weekday": (days + 3) % 7 + 1,  # 1 Monday to 7 Sunday (ISO 8601); 1970-01-01 was a Thursday
+        "minute_of_day": minute_of_day,
+        "clock": now.trust.value,
+    }
+
+
+def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
+    """What the code says, and what the platform says where it is in the cache."""
+    said: dict[str, Any] = {
+        "id": claims.order_id,
+        "cached": order is not None,
+        "quantity": claims.quantity,
+        "amount_minor": claims.amount_minor,
+        "currency": claims.currency,
+        "status": None,
+        "campaign": None,
+        "subject": None,
+        "compartments": [],
+    }
+    if order is not None:
+        said |= {
+            "quantity": min(claims.quantity, order.quantity),
+            "status": order.status.value,
+            "campaign": order.campaign,
+            "subject": order.subject,
+            "compartments": list(order.compartments),
+        }
+    return said
+
+
+def _uses(standing: Standing, now: Instant, utc_offset_s: int) -> dict[str, Any]:
+    """How this code was used on this device, reversals taken off."""
+    today = (now.unix_s + utc_offset_s) // _DAY_S
+    last = max((use.at_s for use in standing.uses), default=None)
+    return {
+        "count": len(standing.uses),
+        "units": sum(use.units for use in standing.uses),
+        "today": sum((use.at_s + utc_offset_s) // _DAY_S == today for use in standing.uses),
+        "seconds_since_last": None if last is None else now.unix_s - last,
+    }

@@ -1,0 +1,103 @@
+"""What the verdict rests on: where we are, what is asked, and what the store knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.config import Profile
+from edge.domain.authorisation import ClaimResult
+from edge.domain.entitlement import Entitlement
+from edge.token.claims import Kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """This device, as far as a verdict depends on it."""
+
+    device_id: str
+    site_id: str
+    groups: frozenset[str] = frozenset()
+    kinds: frozenset[Kind] = frozenset({Kind.WRITE_OFF, Kind.PICKUP})
+    compartments: frozenset[str] = frozenset()  # empty: parcels are handed over by hand
+
+
+def place_of(profile: Profile) -> Place:
+    """Where a profile puts its device.
+
+    A locker serves pickups, a handheld both kinds, a kiosk write-offs and, with compartments, pickups.
+    """
+    kinds = set() if profile.device.kind == "locker" else {Kind.WRITE_OFF}
+    if profile.locker.compartments or profile.device.kind == "handheld":
+        kinds.add(Kind.PICKUP)
+    return Place(
+        device_id=profile.device.id,
+        site_id=profile.device.site,
+        groups=frozenset(profile.device.groups),
+        kinds=frozenset(kinds),
+        compartments=frozenset(profile.locker.compartments),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the person wants of the code. For a voucher in parts, how much; None: all that is left."""
+
+    units: int = 1
+    amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A redemption on this device that no reversal took back."""
+
+    ledger_id: int
+    use_no: int
+    units: int
+    amount_minor: int | None
+    at_s: int
+    review: str | None = None  # a second person's: pending | approved; None: not needed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The last that was done with one compartment for a pickup."""
+
+    compartment: str
+    live: bool  # its saga is still under way
+    emptied: bool | None  # True collected, False not opened, None unknown
+    ended_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """Offline risk already taken by this device."""
+
+    uses_today: int = 0  # in the last 24 hours
+    amount_minor: int = 0  # not yet acknowledged by the platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What the authority of its home said just now to this device's claim. It rests on a signature (law 4)."""
+
+    result: ClaimResult
+    id: str  # of the claim; the event names it
+    used: int = 0  # by other devices
+    used_minor: int = 0
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the store knows about a code, read in the transaction that decides on it."""
+
+    entitlement: Entitlement | None = None
+    uses: tuple[Use, ...] = ()
+    doors: tuple[Door, ...] = ()  # of the last use, in walking order
+    next_use_no: int = 1
+    revoked: bool = False
+    campaign_withdrawn: bool = False
+    blocked: str | None = None
+    heard_s: int | None = None  # when the platform was last heard
+    exposure: Exposure = Exposure()
+    claimed: Claimed | None = None  # None: not asked, or no answer in time

@@ -1,0 +1,128 @@
+"""Leave the fleet: stop, seal what was not told, wipe what is known of people. Safe to do again at any point.
+
+In this order: the block is on disk, then the sealed events, and only then is anything wiped. What stays is
+what a store needs so that once stays once: the identities of redeemed codes, without orders or people.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from edge.documents.revocation_order import RevocationOrder
+from edge.identity.identity import BLOCKED
+from edge.settings.folder import write_durably
+from edge.store.database.store import Store
+
+FOLDER: Final = "recovery"  # in the data folder
+_MAGIC: Final = b"ESR1"
+_WIPED: Final = "revoked"  # why an event will not be sent
+
+_UNSENT: Final = """
+    SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust FROM outbox o JOIN epoch e ON e.no = o.epoch_no
+    WHERE (o.seq > e.settled_through OR o.rejected IS NOT NULL) AND o.rejected IS NOT ? ORDER BY e.no, o.seq
+"""
+KEPT: Final = {  # what a store needs so that once stays once, with what is done to it; None: nothing
+    "_sqlite_migrations": None,
+    "device": None,
+    "document": None,  # public keys and lists
+    "epoch": None,
+    "exception": "UPDATE exception SET cause = '', tried = '', cti = NULL, order_id = NULL, note = NULL",
+    "feed": "UPDATE feed SET revision = 0, heard_s = NULL, snapshot_revision = NULL, snapshot_pages = 0",
+    "intent": None,  # doors and ledger rows
+    "ledger": "UPDATE ledger SET order_id = '', operator = NULL",  # amounts stay: they say what a code is still worth
+    "outbox": "UPDATE outbox SET body = '{}'",
+    "policy": None,
+}
+WIPED: Final = frozenset(
+    {"asked", "badge_shown", "claim", "entitlement", "journal", "operator_log", "pin_attempt", "review", "session",
+     "withdrawal"}
+)  # fmt: skip
+
+
+def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str) -> Path:
+    """Carry out ``order``, whose signature held. Returns the sealed file. Raises StoreUnavailableError, OSError."""
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET blocked = ?", (order.reason,))
+    write_durably(data / BLOCKED, order.reason.encode())
+    sealed = data / FOLDER / f"{order_digest[:32]}.sealed"
+    if not sealed.exists():
+        sealed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durably(sealed, seal(_unsent(store), order.recovery_key))
+    store.connection().execute("PRAGMA secure_delete = ON")
+    with store.transaction() as connection:
+        connection.execute(
+            "UPDATE outbox SET rejected = ? WHERE rejected IS NOT NULL OR seq >"
+            " (SELECT settled_through FROM epoch WHERE no = epoch_no)",
+            (_WIPED,),
+        )
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in sorted(tables, key=lambda row: row[0] != "journal"):  # it refers to others
+            statement = KEPT.get(table, f'DELETE FROM "{table}"')  # noqa: S608 - the schema's names
+            if statement is not None:
+                connection.execute(statement)
+    _forget_pages(store)
+    _forget_files(data, store)
+    return sealed
+
+
+def seal(content: bytes, recovery_key: bytes) -> bytes:
+    """Encrypt to an X25519 key: ``ESR1``, ephemeral key, nonce, ChaCha20-Poly1305 under HKDF-SHA256 (RFC 5869)."""
+    ephemeral = X25519PrivateKey.generate()
+    public = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recovery_key))
+    nonce = os.urandom(12)
+    cipher = ChaCha20Poly1305(_derived(shared, public, recovery_key))
+    return _MAGIC + public + nonce + cipher.encrypt(nonce, content, _MAGIC)
+
+
+def unseal(sealed: bytes, private: X25519PrivateKey) -> bytes:
+    """What ``seal`` was given. Raises ValueError when it was sealed to another key, or is damaged."""
+    if sealed[:4] != _MAGIC or len(sealed) < 4 + 32 + 12 + 16:
+        raise ValueError("not a sealed file")
+    public, nonce, cipher = sealed[4:36], sealed[36:48], sealed[48:]
+    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
+    key = _derived(shared, public, private.public_key().public_bytes_raw())
+    try:
+        return ChaCha20Poly1305(key).decrypt(nonce, cipher, _MAGIC)
+    except Exception as error:  # cryptography's InvalidTag has no useful message
+        raise ValueError("sealed to another recovery key, or damaged") from error
+
+
+def _derived(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:
+    info = b"edge-scanner/1/recovery" + ephemeral + recipient
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(shared)
+
+
+def _unsent(store: Store) -> bytes:
+    """What the platform was never told, or would not take: a JSON line an event."""
+    with store.read() as connection:
+        rows = connection.execute(_UNSENT, (_WIPED,)).fetchall()
+    names = ("epoch", "seq", "id", "type", "body", "at_s", "trust")
+    events = [dict(zip(names, row, strict=True)) | {"body": json.loads(row[4])} for row in rows]
+    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events).encode()
+
+
+def _forget_pages(store: Store) -> None:
+    """Overwrite what deleted rows have left in the files."""
+    connection = store.connection()
+    with suppress(Exception):  # a reader in the way: the rows are gone, and secure_delete has zeroed them
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _forget_files(data: Path, store: Store) -> None:
+    """Stores that were put aside hold what this one did."""
+    mine = {store.path.name + suffix for suffix in ("", "-wal", "-shm")}
+    for path in data.glob(f"{store.path.name}*"):
+        if path.name not in mine:
+            path.unlink(missing_ok=True)

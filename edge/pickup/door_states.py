@@ -1,0 +1,95 @@
+"""One door of a pickup as a table: what may happen in which state, and what it means. Pure.
+
+    reserved --PULSE--> pulsing --PULSED--> pulsed --DOOR_OPEN--> opened --DOOR_CLOSED--> collected
+
+A door that never opens is released; one whose outcome nobody saw is unknown, and is not pulsed
+again unless a person scans again (law 5). The same table in words is docs/pickup.md, which the tests hold to this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.store.exception_cases import ExceptionKind
+
+
+class DoorState(StrEnum):
+    """The state of one door's intent, as the store keeps it."""
+
+    RESERVED = "reserved"  # committed; the lock was told nothing yet
+    PULSING = "pulsing"  # about to be told: after a crash here nobody knows
+    PULSED = "pulsed"  # told
+    OPENED = "opened"  # the door was seen open
+    COLLECTED = "collected"  # and seen closed again
+    RELEASED = "released"  # it did not open; the parcel is inside
+    UNKNOWN = "unknown"  # a person must look
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing more happens by itself."""
+        return self in (DoorState.COLLECTED, DoorState.RELEASED, DoorState.UNKNOWN)
+
+
+class Event(StrEnum):
+    """What happens to a door."""
+
+    PULSE = "pulse"  # the lock is about to be told
+    PULSE_OPEN = "pulse_open"  # the same, and the contact says open already: one of the two is wrong
+    WITHDRAWN = "withdrawn"  # the order was taken back, or the device blocked, before the lock was told
+    PULSED = "pulsed"  # it was told, or said that it failed
+    DOOR_OPEN = "door_open"
+    DOOR_CLOSED = "door_closed"
+    OPEN_TIMEOUT = "open_timeout"  # the contact says closed, for too long after the pulse
+    BLIND_TIMEOUT = "blind_timeout"  # the contact that should be there says nothing
+    NO_CONTACT_TIMEOUT = "no_contact_timeout"  # this compartment has none
+    CLOSE_TIMEOUT = "close_timeout"
+    NEVER_CHANGED = "never_changed"  # open for too long, and it was so before the lock was told
+    TOO_LATE = "too_late"  # the lock could not be told in time: the person may be gone
+    CUT_CLOSED = "cut_closed"  # a start after a crash or a power cut, the contact says closed
+    CUT_OPEN = "cut_open"  # the same, open
+    CUT_BLIND = "cut_blind"  # the same, no contact or no answer
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where an event leads, and the exception it raises, if any."""
+
+    state: DoorState
+    raises: ExceptionKind | None = None
+    detail: str = ""
+
+
+_S, _E, _X = DoorState, Event, ExceptionKind
+
+TABLE: dict[tuple[DoorState, Event], Step] = {
+    (_S.RESERVED, _E.PULSE): Step(_S.PULSING),
+    (_S.RESERVED, _E.PULSE_OPEN): Step(_S.PULSING, _X.SENSOR_FAULT, "open before the lock was told"),
+    (_S.RESERVED, _E.WITHDRAWN): Step(_S.RELEASED, _X.BUSINESS_RULE, "taken back before the door was opened"),
+    (_S.RESERVED, _E.TOO_LATE): Step(_S.RELEASED, _X.SYSTEM_FAULT, "the lock could not be told in time"),
+    (_S.RESERVED, _E.CUT_CLOSED): Step(_S.RELEASED, None, "cut before the lock was told"),
+    (_S.RESERVED, _E.CUT_OPEN): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "open, though the lock was not told"),
+    (_S.RESERVED, _E.CUT_BLIND): Step(_S.RELEASED, None, "cut before the lock was told"),
+    (_S.PULSING, _E.PULSED): Step(_S.PULSED),
+    (_S.PULSING, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
+    (_S.PULSING, _E.CUT_OPEN): Step(_S.OPENED, None, "found open after a cut"),
+    (_S.PULSING, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
+    (_S.PULSED, _E.DOOR_OPEN): Step(_S.OPENED),
+    (_S.PULSED, _E.OPEN_TIMEOUT): Step(_S.RELEASED, _X.DOOR_NOT_OPENED, "the door did not open"),
+    (_S.PULSED, _E.BLIND_TIMEOUT): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"),
+    (_S.PULSED, _E.NO_CONTACT_TIMEOUT): Step(_S.COLLECTED, None, "no door contact: taken as collected"),
+    (_S.PULSED, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
+    (_S.PULSED, _E.CUT_OPEN): Step(_S.OPENED, None, "found open after a cut"),
+    (_S.PULSED, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
+    (_S.OPENED, _E.DOOR_CLOSED): Step(_S.COLLECTED),
+    (_S.OPENED, _E.CLOSE_TIMEOUT): Step(_S.OPENED, _X.DOOR_LEFT_OPEN, "the door was left open"),
+    (_S.OPENED, _E.NEVER_CHANGED): Step(_S.UNKNOWN, None, "the contact never said anything but open"),
+    (_S.OPENED, _E.CUT_CLOSED): Step(_S.COLLECTED, None, "found closed after a cut"),
+    (_S.OPENED, _E.CUT_OPEN): Step(_S.OPENED, None, "still open after a cut"),
+    (_S.OPENED, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"),
+}
+
+
+def step(state: DoorState, event: Event) -> Step:
+    """Where ``event`` leads from ``state``. An event that means nothing there changes nothing."""
+    return TABLE.get((state, event)) or Step(state)

@@ -1,0 +1,1 @@
+"""One scan's transaction: read the state, decide, record, enqueue; and what staff do about it later."""

@@ -1,0 +1,142 @@
+"""An order's whole story on this device: every scan, redemption, door, review, case and event, in order of time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from edge.store.database.store import Store
+
+# Each chapter: what its rows are called, the query by order, and the columns after the time.
+_CHAPTERS = (
+    (
+        "scan",
+        "SELECT at_s, id, trust, reason, detail, hex(cti), operator, ledger_id, shown, round(total_ms, 1)"
+        " FROM journal WHERE order_id = ?",
+        ("scan", "clock", "reason", "detail", "cti", "operator", "ledger_id", "shown", "total_ms"),
+    ),
+    (
+        "ledger",
+        "SELECT l.at_s, l.id, l.trust, l.verdict, l.kind, l.use_no, l.reverses, l.units, l.amount_minor, l.currency,"
+        " l.reason, l.operator, l.risk, e.epoch, l.seq, l.seq <= e.settled_through"
+        " FROM ledger l JOIN epoch e ON e.no = l.epoch_no WHERE l.order_id = ?",
+        ("ledger_id", "clock", "verdict", "kind", "use", "reverses", "units", "amount_minor", "currency", "reason",
+         "operator", "risks", "epoch", "seq", "settled"),
+    ),
+    (
+        "door",
+        "SELECT coalesce(i.ended_s, i.opened_s, i.pulsed_s, i.reserved_s), i.ledger_id, i.compartment, i.state,"
+        " i.detail, i.reopening, i.reserved_s, i.pulsed_s, i.opened_s, i.ended_s"
+        " FROM intent i JOIN ledger l ON l.id = i.ledger_id WHERE l.order_id = ?",
+        ("ledger_id", "compartment", "state", "detail", "reopening", "reserved_s", "pulsed_s", "opened_s", "ended_s"),
+    ),
+    (
+        "review",
+        "SELECT coalesce(r.decided_s, r.opened_s), r.ledger_id, r.state, r.opened_s, r.decided_s, r.decided_by,"
+        " r.reason FROM review r JOIN ledger l ON l.id = r.ledger_id WHERE l.order_id = ?",
+        ("ledger_id", "state", "opened_s", "decided_s", "decided_by", "reason"),
+    ),
+    (
+        "exception",
+        "SELECT raised_s, id, kind, cause, tried, compartment, ledger_id, settled_s, settled_by, settlement, note"
+        " FROM exception WHERE order_id = ?",
+        ("case", "kind", "cause", "tried", "compartment", "ledger_id", "settled_s", "settled_by", "settlement", "note"),
+    ),
+    (
+        "event",
+        "SELECT o.at_s, e.epoch, o.seq, o.id, o.type, o.trust, o.seq <= e.settled_through, o.rejected,"
+        " o.body ->> '$.retries', o.body"
+        " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.body ->> '$.order' = ?",
+        ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retries", "body"),
+    ),
+)  # fmt: skip
+_CLOCK = (
+    "clock",
+    "SELECT at_s, body ->> '$.floor_was', body ->> '$.floor', body ->> '$.reason' FROM outbox"
+    " WHERE type = 'clock' AND ?1 <> ''",
+    ("floor_was_s", "floor_s", "reason"),
+)
+_ORDER = (
+    "SELECT hex(cti), kind, status, home_site, home_device, quantity, amount_minor, currency, review, compartments,"
+    " revision FROM entitlement WHERE order_id = ? AND generation >= (SELECT generation FROM feed)"
+)
+_ORDER_COLUMNS = ("cti", "kind", "status", "home_site", "home_device", "quantity", "amount_minor", "currency",
+                  "review", "compartments", "revision")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One thing that happened, or with ``what`` "order" one that is cached now. ``at_s``: Unix seconds."""
+
+    at_s: int | None
+    what: str  # order | scan | ledger | door | review | exception | event | clock
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """Everything about one order. ``settled``: the platform has every event of it, and no case of it is open."""
+
+    device: str
+    order: str
+    lines: tuple[Line, ...]
+    settled: bool
+
+
+def story_of(store: Store, order: str) -> Story:
+    """Read the story of ``order`` in one consistent view. Raises StoreUnavailableError."""
+    with store.read() as connection:
+        (device,) = connection.execute("SELECT device_id FROM device").fetchone()
+        cached = [Line(at_s=None, what="order", fields=_named(_ORDER_COLUMNS, row))
+                  for row in connection.execute(_ORDER, (order,))]  # fmt: skip
+        happened = [line for chapter in _CHAPTERS for line in _lines(connection, order, *chapter)]
+        if happened:  # by which clock is part of the story
+            happened += _lines(connection, order, *_CLOCK)
+    happened.sort(key=lambda line: line.at_s or 0)  # stable: within a second as the chapters go
+    again = _sent_again(happened)
+    settled = all(_is_settled(line, again) for line in happened)
+    return Story(device=device, order=order, lines=(*cached, *happened), settled=settled)
+
+
+def _sent_again(lines: list[Line]) -> frozenset[str]:
+    """The ids of refused events whose place another has taken, under its own id or the same."""
+    events = [line.fields for line in lines if line.what == "event"]
+    kept = {str(event["id"]) for event in events if event["refused"] is None}
+    return frozenset(kept | {str(event["retries"]) for event in events if event["retries"]})
+
+
+def _lines(connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]) -> list[Line]:
+    return [
+        Line(at_s=at_s, what=what, fields=_named(columns, tuple(row)))
+        for at_s, *row in connection.execute(f"{query} ORDER BY 1, 2", (order,))
+    ]
+
+
+def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
+    named = dict(zip(columns, row, strict=True))
+    for flag in ("settled", "reopening", "review"):
+        if flag in named:
+            named[flag] = bool(named[flag])
+    for text in ("body", "compartments"):
+        if text in named:
+            named[text] = json.loads(named[text])
+    if named.get("cti"):
+        named["cti"] = named["cti"].lower()
+    return named
+
+
+def _is_settled(line: Line, again: frozenset[str]) -> bool:
+    match line.what:
+        case "event":
+            refused = line.fields["refused"] is not None and line.fields["id"] not in again
+            return bool(line.fields["settled"]) and not refused
+        case "exception":
+            return line.fields["settled_s"] is not None
+        case "review":
+            return str(line.fields["state"]) != "pending"
+        case "door":
+            return line.fields["ended_s"] is not None
+        case _:
+            return True

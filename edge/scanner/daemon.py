@@ -1,0 +1,183 @@
+"""The loop: newest frame, its codes, their verdicts, the lamps and doors; and how the device says it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from edge.capture.scan_engine import Scanned
+from edge.decode.hint import Hint
+from edge.decode.hold_off import HoldOff
+from edge.feedback.aiming_hint import Aim
+from edge.feedback.result_display import Panel
+from edge.feedback.signals import signal_for
+from edge.pickup.pickups import DoorNews, Pickups
+from edge.ports import Clock, Decoder, Frame, Signal, Symbol
+from edge.redemption.redeemer import Redemption
+from edge.scanner.supervisor import Supervisor
+from edge.store.database.store import StoreUnavailableError
+from edge.store.exception_cases import ExceptionKind
+from edge.values.instant import Instant
+
+FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
+
+
+class LiveDecoding(Decoder, Protocol):
+    """A decoder of one camera's frames that can say why a code in view is not read."""
+
+    @property
+    def hint(self) -> Hint | None:
+        """Of the last frame; None when nothing unread was seen."""
+        ...
+
+
+class Frames(Protocol):
+    """Where the newest frame is taken."""
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame, or None when none came in time."""
+        ...
+
+
+class Codes(Protocol):
+    """A scan engine: a source of codes beside the camera."""
+
+    def take(self) -> list[Scanned]:
+        """Its codes since the last call, oldest first, none of them old."""
+        ...
+
+
+class Judge(Protocol):
+    """What a code comes to: a ``Gate``."""
+
+    def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
+        """Return what came of the code ``content``, on disk."""
+        ...
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
+
+    frames: Frames
+    decoder: LiveDecoding
+    hold_off: HoldOff
+    gate: Judge
+    pickups: Pickups | None
+    panel: Panel
+    clock: Clock
+    supervisor: Supervisor
+    log: FilteringBoundLogger
+    engines: tuple[Codes, ...] = ()
+    errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
+    admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
+    meter: Callable[[Frame, bool], None] | None = None  # after each frame, and whether it was read: how to expose
+    aim: Aim = field(default_factory=Aim)
+    recovered: bool = False  # the doors that a crash or power cut left are accounted for
+
+    def run(self, stop: threading.Event) -> None:
+        """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
+        self.log.info("started", problems=self.supervisor.problems)
+        while not stop.is_set() and not self.supervisor.finished:
+            self.step()
+        self.log.info("stopped", why=self.supervisor.finished or "asked to")
+
+    def step(self) -> None:
+        """One turn: a frame if there is one, then the doors, the lamps and the watch over it all."""
+        frame = self.frames.take(FRAME_WAIT_S)
+        if frame is not None:
+            self._look(frame)
+        for engine in self.engines:
+            for scanned in engine.take():
+                self._hear(scanned)
+        if self.pickups is not None:
+            self._mind_doors(self.pickups)
+        self.supervisor.turn()
+        self.panel.rest(self.supervisor.resting_signal, self.clock.monotonic_s())
+        if self.errand is not None:
+            self.errand(self)
+
+    @property
+    def serving(self) -> bool:
+        """Whether somebody is being served: a result shown or a door under way."""
+        doors = self.pickups is not None and bool(self.pickups.under_way)
+        return doors or self.panel.holding(self.clock.monotonic_s())
+
+    def _look(self, frame: Frame) -> None:
+        started_s = self.clock.monotonic_s()
+        symbols = self.decoder.decode(frame.grey)
+        decode_ms = (self.clock.monotonic_s() - started_s) * 1000
+        now_s = self.clock.monotonic_s()
+        if self.meter is not None:
+            self.meter(frame, bool(symbols))
+        self.supervisor.advise(self.aim.advise(None if symbols else self.decoder.hint, now_s))
+        for symbol in self.hold_off.fresh(symbols, now_s):
+            self._scan(symbol, frame.captured_ns, decode_ms)
+
+    def _hear(self, scanned: Scanned) -> None:
+        now_s = self.clock.monotonic_s()
+        fresh = self.hold_off.fresh([scanned.symbol], now_s)
+        self.hold_off.fresh((), now_s)  # an engine tells a code once: it is out of view again
+        for symbol in fresh:
+            self._scan(symbol, scanned.read_ns, None)
+
+    def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
+        """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
+        if self.admit is not None and (device := self.admit(symbol.content)) is not None:
+            self.panel.result(Signal.WAIT, self.clock.monotonic_s())
+            self.log.info("enrolment_code", names=device)
+            return
+        outcome = self.gate.judge(symbol.content, self.clock.now(), decode_ms=decode_ms)
+        signal = signal_for(outcome.reason)
+        self.panel.result(signal, self.clock.monotonic_s())
+        total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
+        if outcome.intents and self.pickups is not None and self.recovered:
+            self._tell_doors(self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now()))
+        self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
+        self.supervisor.scanned(outcome, total_ms, signal)
+
+    def _mind_doors(self, pickups: Pickups) -> None:
+        """First what a crash or power cut left, from the contacts alone; then what is under way."""
+        if not self.recovered:
+            try:
+                self._tell_doors(pickups.recover(self.clock.monotonic_s(), self.clock.now()))
+            except StoreUnavailableError:
+                return  # the next turn goes on where this one stopped
+            self.recovered = True
+        self._tell_doors(pickups.tick(self.clock.monotonic_s(), self.clock.now()))
+
+    def _tell_doors(self, news: list[DoorNews]) -> None:
+        for item in news:
+            if item.raised is not None:
+                taken_back = item.raised is ExceptionKind.BUSINESS_RULE  # nothing is broken: the order was
+                self.panel.result(Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s())
+            self.log.info(
+                "door",
+                compartment=item.compartment,
+                state=item.state.value,
+                detail=item.detail,
+                exception=item.raised and item.raised.value,
+                left=item.left,
+            )
+
+    def _log_scan(
+        self, outcome: Redemption, symbol: Symbol, signal: Signal, decode_ms: float | None, total_ms: float
+    ) -> None:
+        claims = outcome.claims
+        self.log.info(
+            "scan",
+            reason=outcome.reason.value,
+            detail=outcome.detail,
+            signal=signal.value,
+            cti=claims.cti.hex() if claims else None,
+            order=claims.order_id if claims else None,
+            kind=claims.kind.code if claims else None,
+            ledger=outcome.ledger_id,
+            decoder=symbol.decoder,
+            decode_ms=None if decode_ms is None else round(decode_ms, 2),
+            total_ms=round(total_ms, 2),
+        )

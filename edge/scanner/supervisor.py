@@ -1,0 +1,269 @@
+"""The watch over a running scanner: problems by name, the health file, the watchdog, and idle-time housekeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from structlog.typing import FilteringBoundLogger
+
+from edge.capture.camera_worker import CaptureState, CaptureStatus
+from edge.config import Policy
+from edge.decode.hint import Hint
+from edge.domain.verdict import Verdict
+from edge.ports import Signal
+from edge.redemption.redeemer import Redemption
+from edge.store import scan_journal
+from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.order_cache import feed_state
+from edge.store.outbox import backlog
+from edge.store.time_floor import probe, raise_time_floor
+from edge.system.health import Health, write_health
+from edge.system.wall_clock import WallClock
+from edge.trust.anchors import Anchors
+from edge.trust.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
+
+_REPORT_EVERY_S: Final = 1.0
+_KEEP_HOUSE_EVERY_S: Final = 60.0
+_JOURNAL_KEEPS: Final = 200_000  # scans that honoured nothing; all others stay
+_CAMERA_FAULTS: Final = {CaptureState.STALLED, CaptureState.LOST}
+
+
+class Capture(Protocol):
+    """What is asked of the capture worker."""
+
+    def status(self) -> CaptureStatus:
+        """How the camera is."""
+        ...
+
+
+class Metrics(Protocol):
+    """What is asked of a decoder that counts."""
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """Counters by rung, each a dataclass."""
+        ...
+
+
+class Supervisor:
+    """Called once a turn by the daemon's thread: looks at the camera each time, at the rest about once a second."""
+
+    def __init__(
+        self,
+        *,
+        health: Health,
+        health_file: Path,
+        capture: Capture,
+        decoder: Metrics,
+        store: Store | None,
+        anchors: Anchors | None,
+        clock: WallClock,
+        log: FilteringBoundLogger,
+        notify: Callable[[str], None],
+        store_is_back: Callable[[], bool] = lambda: False,
+        devices: Callable[[], Mapping[str, str]] = dict,
+        policy: Policy | None = None,
+    ) -> None:
+        """``store_is_back`` is asked once a minute while ``store`` is None.
+
+        ``devices`` says what is wrong now with parts that come and go: problem to detail.
+        ``policy`` says how old lists and orders may be; None: nobody asks.
+        """
+        self._health = health
+        self._health_file = health_file
+        self._capture = capture
+        self._decoder = decoder
+        self._store = store
+        self._anchors = anchors
+        self._clock = clock
+        self._log = log
+        self._notify = notify
+        self._store_is_back = store_is_back
+        self._devices = devices
+        self._policy = policy
+        self._device_problems: set[str] = set()
+        self._camera_notes: tuple[str, ...] = ()
+        self._data_version = -1
+        self._next_report_s = float("-inf")
+        self._next_house_s = clock.monotonic_s() + _KEEP_HOUSE_EVERY_S
+        self._unfinished: list[tuple[int, float, str]] = []
+        self._scans: dict[str, int] = {}
+        self._announced = False
+        self._advice: Hint | None = None
+        self.finished = ""  # why the daemon should end; empty while it should go on
+        self.wants_restart = False
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Standing problems, by name."""
+        return self._health.problems
+
+    @property
+    def resting_signal(self) -> Signal:
+        """What the lamps show between scans."""
+        if self._health.problems:
+            return Signal.FAULT
+        return Signal.IDLE if self._advice is None else Signal.AIM
+
+    def advise(self, hint: Hint | None) -> None:
+        """Show and tell why a code in view is not read; None: there is nothing to say."""
+        if hint is not None and hint is not self._advice:
+            self._log.info("hint", hint=hint.value)
+        self._advice = hint
+
+    def note_problem(self, name: str, detail: str | None) -> None:
+        """Raise or clear a problem that another part has found."""
+        self._problem(name, detail)
+
+    def scanned(self, outcome: Redemption, total_ms: float, signal: Signal) -> None:
+        """Remember a scan, to be completed in the journal when there is time."""
+        self._scans[outcome.reason.value] = self._scans.get(outcome.reason.value, 0) + 1
+        if outcome.journal_id is not None:
+            self._unfinished.append((outcome.journal_id, total_ms, signal.value))
+        if outcome.reason is Verdict.STORE_UNAVAILABLE:
+            self._problem("store_unavailable", outcome.detail)
+
+    def turn(self) -> None:
+        """Take note of a turn of the loop: decoding moves with every turn, frame or none."""
+        now_s = self._clock.monotonic_s()
+        self._health.beat("decode", now_s)
+        status = self._watch_camera(now_s)
+        if now_s < self._next_report_s:
+            return
+        self._next_report_s = now_s + _REPORT_EVERY_S
+        self._watch_devices()
+        self._watch_store(now_s)
+        self._report(status, now_s)
+
+    def _watch_camera(self, now_s: float) -> CaptureStatus:
+        status = self._capture.status()
+        turning = status.hanging == 0 or status.state is CaptureState.STREAMING
+        if turning:
+            self._health.beat("capture", now_s)
+        self._problem("camera", f"{status.state}: {status.detail}" if status.state in _CAMERA_FAULTS else None)
+        if status.notes != self._camera_notes:  # no fault: it scans; the health file has them too
+            self._camera_notes = status.notes
+            self._log.warning("camera_notes", notes=status.notes)
+        if status.state is CaptureState.ENDED:
+            self.finished = f"no more frames: {status.detail}"
+        return status
+
+    def _watch_devices(self) -> None:
+        found = self._devices()
+        for name in self._device_problems - found.keys():
+            self._problem(name, None)
+        for name, detail in found.items():
+            self._problem(name, detail)
+        self._device_problems = set(found)
+
+    def _watch_store(self, now_s: float) -> None:
+        self._health.beat("store", now_s)  # a full disk, or no store, is a state with a name, not a crash loop
+        if self._store is None:
+            self._look_for_a_store(now_s)
+            return
+        try:
+            self._refresh_anchors(self._store)
+            self._watch_freshness(self._store)
+            if "store_unavailable" in self._health.problems:
+                probe(self._store)
+            self._complete_journal(self._store)
+            if now_s >= self._next_house_s:
+                self._next_house_s = now_s + _KEEP_HOUSE_EVERY_S
+                self._keep_house(self._store)
+        except StoreUnavailableError as error:
+            self._problem("store_unavailable", str(error))
+            if error.needs_restart:
+                self.wants_restart, self.finished = True, f"only a restart can help: {error}"
+            return
+        self._problem("store_unavailable", None)
+
+    def _look_for_a_store(self, now_s: float) -> None:
+        if now_s < self._next_house_s:
+            return
+        self._next_house_s = now_s + _KEEP_HOUSE_EVERY_S
+        if self._store_is_back():
+            self.wants_restart, self.finished = True, "the store can be used again: starting anew"
+
+    def _refresh_anchors(self, store: Store) -> None:
+        version = store.data_version()
+        if version == self._data_version or self._anchors is None:
+            return
+        now = self._clock.now()
+        found = self._anchors.refresh(now)
+        for name in [name for name in self._health.problems if name.startswith(("no_trust", "trust_", "status_"))]:
+            if name not in found and name not in (TRUST_LIST_STALE, STATUS_STALE):
+                self._problem(name, None)
+        for name, detail in found.items():
+            self._problem(name, detail)
+        self._clock.raise_floor(self._anchors.trust.issued_at_s)
+        self._data_version = version
+
+    def _watch_freshness(self, store: Store) -> None:
+        """Lists grow old by themselves: looked at with every report, not only when something came."""
+        if self._policy is None or self._anchors is None:
+            return
+        anchors, now = self._anchors, self._clock.now()
+        found = staleness(anchors.trust, anchors.status, feed_state(store).heard_s, policy=self._policy, now=now)
+        for name in (TRUST_LIST_STALE, STATUS_STALE, ORDERS_STALE):
+            self._problem(name, found.get(name))
+
+    def _complete_journal(self, store: Store) -> None:
+        if self._unfinished:
+            scan_journal.finish(store, self._unfinished)
+            self._unfinished = []
+
+    def _keep_house(self, store: Store) -> None:
+        raise_time_floor(store, self._clock.floor_s())
+        scan_journal.prune(store, keep=_JOURNAL_KEEPS)
+        store.checkpoint()
+
+    def _problem(self, name: str, detail: str | None) -> None:
+        """Raise or clear a problem; a change of state is one line in the log, its standing is none."""
+        before = self._health.problems.get(name)
+        self._health.set_problem(name, detail)
+        if (before is None) == (detail is None):
+            return
+        if detail is None:
+            self._log.info("problem_gone", problem=name)
+        else:
+            self._log.warning("problem", problem=name, detail=detail)
+
+    def _report(self, status: CaptureStatus, now_s: float) -> None:
+        stuck = self._health.stuck(now_s)
+        report = {
+            "state": self._health.state,
+            "problems": self._health.problems,
+            "stuck": stuck,
+            "at_s": self._clock.now().unix_s,
+            "clock": self._clock.now().trust.value,
+            "camera": {**asdict(status), "state": status.state.value},
+            "decoder": {name: asdict(count) for name, count in self._decoder.counts.items()},
+            "hint": self._advice,
+            "lists": self._lists(),
+            "scans": self._scans,
+            "outbox": self._backlog(),
+        }
+        write_health(self._health_file, report)
+        if not self._announced:
+            self._announced = True
+            self._notify("READY=1")
+        self._notify(f"STATUS={self._health.state}" + "".join(f"; {name}" for name in self._health.problems))
+        if not stuck:
+            self._notify("WATCHDOG=1")
+
+    def _lists(self) -> dict[str, int]:
+        """What verification rests on: the trust list's version, and how many status lists there are."""
+        if self._anchors is None:
+            return {"trust_list": 0, "status_lists": 0}
+        return {"trust_list": self._anchors.trust.version, "status_lists": len(self._anchors.status)}
+
+    def _backlog(self) -> dict[str, Any] | None:
+        if self._store is None:
+            return None
+        try:
+            return asdict(backlog(self._store))
+        except StoreUnavailableError:
+            return None

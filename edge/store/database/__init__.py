@@ -1,0 +1,1 @@
+"""The SQLite file itself: connection, opening, schema, migration, salvage."""

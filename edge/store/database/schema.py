@@ -1,0 +1,292 @@
+"""The store's tables, as migrations that each happen whole or not at all.
+
+Nouns: ``ledger`` is permanent and only ever appended to. ``outbox`` holds what the
+platform is told. ``entitlement`` is a cache of the platform's orders and never
+refers to, nor is referred to by, what happened here: an order's update cannot
+touch a redemption. ``intent`` is what a lock was told, and what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edge.store.database.schema_desk import DESK
+from edge.store.database.schema_sync import CLAIMS, SYNC
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SET = "edge-scanner"
+TABLE = "_sqlite_migrations"  # sqlite-utils' own name for it
+
+_DEVICE = """
+CREATE TABLE epoch (                       -- a numbering of events; a new store begins a new one
+  no INTEGER PRIMARY KEY,
+  epoch TEXT NOT NULL UNIQUE,              -- 16 hexadecimal digits, random
+  began_s INTEGER NOT NULL,
+  why TEXT NOT NULL,                       -- new | quarantined: ... | restored: ...
+  settled_through INTEGER NOT NULL DEFAULT 0  -- the platform has every seq up to this one
+) STRICT;
+CREATE TABLE device (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  device_id TEXT NOT NULL,
+  epoch_no INTEGER NOT NULL REFERENCES epoch (no),
+  time_floor_s INTEGER NOT NULL,           -- it is at least this late
+  blocked TEXT                             -- why the platform blocked this device, or null
+) STRICT;
+CREATE TABLE outbox (
+  epoch_no INTEGER NOT NULL REFERENCES epoch (no),
+  seq INTEGER NOT NULL CHECK (seq >= 1),   -- gapless within the epoch
+  id TEXT NOT NULL,                        -- UUIDv7
+  type TEXT NOT NULL,
+  body TEXT NOT NULL,                      -- JSON
+  at_s INTEGER NOT NULL,
+  trust TEXT NOT NULL,                     -- of the clock that told at_s
+  rejected TEXT,                           -- the platform's reason for refusing this one event
+  rejected_s INTEGER,
+  PRIMARY KEY (epoch_no, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE document (                    -- the newest signed document of each name
+  name TEXT PRIMARY KEY,                   -- trust_list | status_list/<kid> | config/<layer> ...
+  version INTEGER NOT NULL,                -- the highest ever seen; never falls
+  issued_at_s INTEGER NOT NULL,
+  received_s INTEGER NOT NULL,
+  raw BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+_ORDERS = """
+CREATE TABLE feed (                        -- how far the order feed has come
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  revision INTEGER NOT NULL DEFAULT 0,
+  generation INTEGER NOT NULL DEFAULT 0,   -- rows of an older generation are no longer valid
+  heard_s INTEGER,                         -- when the platform was last heard
+  snapshot_revision INTEGER,               -- of a snapshot that is half loaded, else null
+  snapshot_generation INTEGER NOT NULL DEFAULT 0,
+  snapshot_pages INTEGER NOT NULL DEFAULT 0,  -- pages of it applied so far
+  swept_through BLOB                       -- stale rows up to this cti are gone; null: nothing to sweep
+) STRICT;
+CREATE TABLE entitlement (
+  cti BLOB PRIMARY KEY CHECK (length(cti) = 16),
+  order_id TEXT NOT NULL,
+  kind INTEGER NOT NULL,
+  home_site TEXT NOT NULL,
+  home_device TEXT,
+  status TEXT NOT NULL,
+  quantity INTEGER NOT NULL,
+  amount_minor INTEGER,
+  currency TEXT,
+  not_before_s INTEGER NOT NULL,
+  expires_at_s INTEGER NOT NULL,
+  review INTEGER NOT NULL,
+  compartments TEXT NOT NULL,              -- JSON array
+  subject TEXT,
+  campaign TEXT,
+  rules TEXT,                              -- JSON array
+  revision INTEGER NOT NULL,
+  generation INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE withdrawal (                  -- what the platform took back, outside any order
+  what TEXT NOT NULL,                      -- token (name: cti in hex) | campaign
+  name TEXT NOT NULL,
+  since_s INTEGER NOT NULL,
+  PRIMARY KEY (what, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO feed (one) VALUES (1);
+"""
+
+_LEDGER = """
+CREATE TABLE ledger (
+  id INTEGER PRIMARY KEY,
+  cti BLOB NOT NULL CHECK (length(cti) = 16),
+  use_no INTEGER CHECK (use_no >= 1),      -- null for a reversal; a number is never used again
+  reverses INTEGER REFERENCES ledger (id),
+  order_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  units INTEGER NOT NULL,
+  amount_minor INTEGER,
+  currency TEXT,
+  verdict TEXT NOT NULL,                   -- accepted | accepted_pending_review | reversed
+  reason TEXT,                             -- of a reversal
+  at_s INTEGER NOT NULL,
+  trust TEXT NOT NULL,
+  operator TEXT,
+  risk TEXT,                               -- offline risks taken, space separated; null: none
+  epoch_no INTEGER NOT NULL,
+  seq INTEGER NOT NULL,                    -- the event that told it
+  UNIQUE (cti, use_no),
+  CHECK ((use_no IS NULL) = (reverses IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX ledger_reversed_once ON ledger (reverses) WHERE reverses IS NOT NULL;
+CREATE INDEX ledger_risk_by_time ON ledger (at_s) WHERE risk IS NOT NULL;
+CREATE INDEX ledger_risk_by_event ON ledger (epoch_no, seq) WHERE risk IS NOT NULL;
+CREATE TABLE review (                      -- a second person's approval
+  ledger_id INTEGER PRIMARY KEY REFERENCES ledger (id),
+  state TEXT NOT NULL,                     -- pending | approved | rejected
+  opened_s INTEGER NOT NULL,
+  decided_s INTEGER,
+  decided_by TEXT,
+  reason TEXT
+) STRICT;
+CREATE TABLE intent (                      -- what a lock is told, written before it is told
+  id INTEGER PRIMARY KEY,
+  ledger_id INTEGER NOT NULL REFERENCES ledger (id),
+  cti BLOB NOT NULL,
+  compartment TEXT NOT NULL,
+  position INTEGER NOT NULL,               -- the order in which doors are walked, from 0
+  reopening INTEGER NOT NULL,              -- 1: the same code again within its grace
+  state TEXT NOT NULL,                     -- edge.pickup.pickups.DoorState
+  detail TEXT NOT NULL DEFAULT '',
+  reserved_s INTEGER NOT NULL,
+  pulsed_s INTEGER,
+  opened_s INTEGER,
+  ended_s INTEGER
+) STRICT;
+CREATE INDEX intent_of ON intent (cti);
+CREATE INDEX intent_live ON intent (id) WHERE ended_s IS NULL;
+CREATE TABLE policy (                      -- every policy a verdict was given under
+  no INTEGER PRIMARY KEY,
+  document TEXT NOT NULL UNIQUE            -- JSON
+) STRICT;
+CREATE TABLE journal (                     -- every scan, refused ones too
+  id INTEGER PRIMARY KEY,
+  at_s INTEGER NOT NULL,
+  trust TEXT NOT NULL,
+  reason TEXT NOT NULL,                    -- a verdict's or a rejection's code
+  detail TEXT NOT NULL,
+  cti BLOB,
+  order_id TEXT,
+  operator TEXT,
+  ledger_id INTEGER REFERENCES ledger (id),
+  decode_ms REAL,
+  total_ms REAL,                           -- frame to lamp, once shown
+  shown TEXT,                              -- the signal, once shown
+  policy_no INTEGER REFERENCES policy (no),
+  facts TEXT                               -- JSON: what the verdict rests on, to replay it
+) STRICT;
+CREATE TABLE exception (                   -- a case that a person must settle
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  tried TEXT NOT NULL,
+  cti BLOB,
+  order_id TEXT,
+  compartment TEXT,
+  ledger_id INTEGER REFERENCES ledger (id),
+  raised_s INTEGER NOT NULL,
+  settled_s INTEGER,
+  settled_by TEXT,
+  settlement TEXT,
+  note TEXT
+) STRICT;
+CREATE INDEX exception_open ON exception (id) WHERE settled_s IS NULL;
+"""
+
+_OPERATORS = """
+CREATE TABLE session (                     -- who is signed in at this device; edge.store.sessions
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  operator_id TEXT NOT NULL,
+  role TEXT NOT NULL,
+  badge BLOB NOT NULL,                     -- the badge's cti
+  opened_s INTEGER NOT NULL,
+  expires_s INTEGER NOT NULL,
+  acted_s INTEGER NOT NULL,                -- of the last act
+  idle_s INTEGER NOT NULL,
+  boot TEXT NOT NULL                       -- the run of the machine that it belongs to
+) STRICT;
+CREATE TABLE badge_shown (                 -- the badge that was last shown and waits for its PIN
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  operator_id TEXT NOT NULL,
+  badge BLOB NOT NULL,
+  expires_s INTEGER NOT NULL,              -- of the badge
+  at_s INTEGER NOT NULL
+) STRICT;
+CREATE TABLE pin_attempt (                 -- wrong PINs since the last right one
+  operator_id TEXT PRIMARY KEY,
+  failures INTEGER NOT NULL,
+  locked_until_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE operator_log (                -- sign-ins and what concerns them; kept
+  id INTEGER PRIMARY KEY,
+  at_s INTEGER NOT NULL,
+  trust TEXT NOT NULL,
+  operator_id TEXT NOT NULL,
+  what TEXT NOT NULL,                      -- edge.operators.sign_in.SignIn, or unlocked
+  detail TEXT NOT NULL DEFAULT ''
+) STRICT;
+"""
+
+# Only ever appended to. A released migration is never edited: a new one mends it.
+STEPS = (
+    ("0001_device", _DEVICE),
+    ("0002_orders", _ORDERS),
+    ("0003_ledger", _LEDGER),
+    ("0004_operators", _OPERATORS),
+    ("0005_sync", SYNC),
+    ("0006_desk", DESK),
+    ("0007_claims", CLAIMS),
+    ("0008_clock", "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0"),  # edge.store.time_floor
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to this program's, in one transaction. ``connection`` is in autocommit.
+
+    Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
+    """
+    if is_current(connection):
+        return  # without the import below: the usual start is a quick one
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(SET)
+    for name, script in STEPS:
+        migrations(name=name)(_running(script))
+    database = Database(connection, execute_plugins=False)
+    connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
+    try:
+        if strangers := {item.name for item in migrations.applied(database)} - {name for name, _ in STEPS}:
+            raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
+        migrations.apply(database)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the schema is this program's."""
+    return _applied(connection) == [name for name, _ in STEPS]
+
+
+def lacks_tables(connection: sqlite3.Connection) -> bool:
+    """Whether an older program wrote it, or none of ours, so that what is asked for may not be there."""
+    return not {name for name, _ in STEPS} <= set(_applied(connection))
+
+
+class NewerSchemaError(Exception):
+    """The store has migrations that this program does not know."""
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(table, (TABLE,)).fetchone() is None:
+        return []
+    rows = connection.execute(f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id", (SET,))  # noqa: S608 - a constant
+    return [name for (name,) in rows]
+
+
+def _running(script: str) -> Callable[[Any], None]:
+    def run(database: Any) -> None:
+        for statement in _statements(script):
+            database.conn.execute(statement)
+
+    return run
+
+
+def _statements(script: str) -> list[str]:
+    """Split at the semicolons that end a line; ``executescript`` would commit the transaction."""
+    bare = "\n".join(line.split("--")[0].rstrip() for line in script.splitlines())
+    return [statement for statement in bare.split(";\n") if statement.strip()]

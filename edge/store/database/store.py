@@ -1,0 +1,214 @@
+"""The one place where the processes of a device meet: ``store.db``, in WAL, every commit on disk.
+
+A ``Store`` is safe to share between threads (each gets its own connection) and its file
+between processes. Whoever changes something does it in ``transaction()``; whoever only
+looks uses ``read()``. ``edge.store.database.opening`` makes one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+FILE = "store.db"
+LOCK = "store.lock"  # held while the store is opened; its one byte counts quarantines
+SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
+BUSY_TIMEOUT_S = 2.0
+
+_CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+_WORLD = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN",
+          "SQLITE_NOMEM", "SQLITE_PERM", "SQLITE_AUTH", "SQLITE_PROTOCOL", "SQLITE_INTERRUPT")  # fmt: skip
+
+
+class StoreUnavailableError(Exception):
+    """The disk, not the program, failed: full, read-only, locked too long, corrupt or replaced.
+
+    Nothing of the transaction that met it was kept. The message says which.
+    """
+
+    def __init__(self, message: str, *, corrupt: bool = False, replaced: bool = False) -> None:
+        super().__init__(message)
+        self.corrupt = corrupt
+        self.needs_restart = corrupt or replaced  # the next start puts it right; waiting does not
+
+
+def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> sqlite3.Connection:
+    """Open ``path`` as every process must: WAL, FULL, foreign keys. In autocommit, with explicit BEGIN."""
+    mode = "ro" if read_only else "rwc"
+    uri = f"file:{_quoted(path)}?mode={mode}"
+    # Each connection serves one thread; only ``close`` comes from another, when that thread is done.
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False)
+    try:
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
+    """What ``error`` says about the world, or None where it says that the program is wrong."""
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(_CORRUPT):
+        return StoreUnavailableError(f"the store is corrupt ({code}: {error})", corrupt=True)
+    if code.startswith(_WORLD):
+        return StoreUnavailableError(f"the store cannot be used ({code}: {error})")
+    return None
+
+
+class Store:
+    """The device's store. Made by ``open_store``; see the module."""
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._read_only = read_only
+        self._mine = threading.local()
+        self._guard = threading.Lock()
+        self._open: list[sqlite3.Connection] = []
+        self._closed = False
+        self._quarantines = None if read_only else quarantines(path.parent)
+        self._generation = self._quarantines and self._quarantines[0]
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, opened at its first use. Raises StoreUnavailableError."""
+        mine: sqlite3.Connection | None = getattr(self._mine, "connection", None)
+        if mine is None:
+            mine = self._connect()
+            self._mine.connection = mine
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
+        return mine
+
+    def transaction(self) -> Transaction:
+        """BEGIN IMMEDIATE; on disk when the block ends, or, when it raises, undone. Gives the connection.
+
+        Raises StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
+        """
+        return Transaction(self)
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view for every query in the block. Raises StoreUnavailableError."""
+        with self._translated():
+            connection = self.connection()
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def data_version(self) -> int:
+        """A number that changes when another connection has committed (``PRAGMA data_version``)."""
+        with self._translated():
+            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
+
+    def checkpoint(self) -> None:
+        """Move the WAL into the file where nobody is in the way; for idle moments."""
+        with self._translated():
+            self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def close(self) -> None:
+        """Close every thread's connection. Safe to call twice."""
+        with self._guard:
+            self._closed = True
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._guard, self._translated():
+            if self._closed:
+                raise StoreUnavailableError("the store is closed")
+            connection = connect(self.path, busy_timeout_s=self._busy_timeout_s, read_only=self._read_only)
+            self._open.append(connection)
+            return connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.translate(error)
+            raise
+
+    def translate(self, error: BaseException) -> None:
+        """Raise what ``error`` says about the disk, if it says anything, and leave a mark for the next start."""
+        unavailable = explain(error) if isinstance(error, sqlite3.Error) else None
+        if unavailable is None:
+            return
+        if unavailable.corrupt and not self._read_only:
+            with suppress(OSError):
+                (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
+        raise unavailable from error
+
+    def refuse_replaced(self) -> None:
+        """A quarantined file is still open here under its new name: what is written to it would be lost."""
+        if self._quarantines is not None and self._quarantines[0] != self._generation:
+            raise StoreUnavailableError(
+                "the store was replaced by another process; start this one again", replaced=True
+            )
+
+
+class Transaction:
+    """What ``Store.transaction`` returns; a class of its own, because it is on the way of every scan."""
+
+    __slots__ = ("_connection", "_store")
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._store.refuse_replaced()
+            self._connection = self._store.connection()
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            self._store.translate(error)
+            raise
+        return self._connection
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            try:
+                self._connection.execute("COMMIT")
+                self._store.refuse_replaced()
+            except sqlite3.Error as failure:
+                self._undo()
+                self._store.translate(failure)
+                raise
+        else:
+            self._undo()
+            self._store.translate(error)
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            with suppress(sqlite3.Error):  # the first error is the one to tell
+                self._connection.execute("ROLLBACK")
+
+
+def quarantines(folder: Path) -> mmap.mmap:
+    """How often a store of ``folder`` was put aside, as a byte that every process sees change at once.
+
+    Raises OSError, on a full disk too.
+    """
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, 1)  # a hole would have its block only when written to: SIGBUS on a full disk
+        return mmap.mmap(descriptor, 1)
+    finally:
+        os.close(descriptor)
+
+
+def _quoted(path: Path) -> str:
+    return str(path.absolute()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")

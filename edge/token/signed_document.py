@@ -1,0 +1,111 @@
+"""Signed documents: what the platform tells devices, each purpose with its own key and domain.
+
+A document is a tagged COSE_Sign1 of the strict profile whose payload is deterministic CBOR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from edge.token import cbor, cose
+from edge.token.keys import Signer
+from edge.token.purpose import Purpose
+from edge.token.rejection import Refused
+from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
+
+LARGEST: Final = 64 * 2**20  # bytes; a feed larger than this comes in pages
+
+
+class DocumentFault(StrEnum):
+    """Why a document was refused. One code a reason (law 8)."""
+
+    MALFORMED = "document_malformed"
+    KEY_UNKNOWN = "document_key_unknown"
+    KEY_WINDOW = "document_key_window"
+    KEY_PURPOSE = "document_key_purpose"
+    ALG_MISMATCH = "document_alg_mismatch"
+    SIGNATURE_INVALID = "document_signature_invalid"
+    CONTENT = "document_content"  # signed, but not what its purpose says it must be
+    KID_COLLISION = "document_kid_collision"
+    UNFIT_KEY = "document_unfit_key"
+    ROLLBACK = "document_rollback"  # older than what this device has seen
+    GAP = "document_gap"  # does not follow on what this device has
+    EXPIRED = "document_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRefusal:
+    """A document that was not believed."""
+
+    fault: DocumentFault
+    detail: str  # for the log, in English
+
+    def __str__(self) -> str:
+        return f"{self.fault}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document whose signature held, for its purpose."""
+
+    payload: cbor.Item
+    kid: bytes
+
+
+class Keyring(Protocol):
+    """Where the keys that may sign documents are looked up: a ``TrustList``, or ``Roots``."""
+
+    def find(self, kid: bytes) -> TrustedKey | None:
+        """Return the key with this identifier."""
+        ...
+
+
+def sign_document(payload: cbor.Item, purpose: Purpose, signer: Signer) -> bytes:
+    """Return ``payload`` signed for ``purpose``. Raises TypeError for floats and what else our CBOR excludes."""
+    return cose.sign(cbor.encode(payload), signer, external_aad=purpose.external_aad)
+
+
+def open_document(
+    data: bytes,
+    purpose: Purpose,
+    keys: Keyring,
+    *,
+    now: Instant,
+    decode: Callable[[bytes, cbor.Limits], cbor.Item] = cbor.decode,
+) -> Document | DocumentRefusal:
+    """Return the payload of ``data`` once its signature for ``purpose`` by a key of ``keys`` holds now."""
+    if len(data) > LARGEST:
+        return DocumentRefusal(DocumentFault.MALFORMED, f"larger than {LARGEST} bytes")
+    try:
+        parts = cose.parse(data, cose.STRICT)
+        headers = cose.protected_headers(parts, cose.STRICT)
+    except Refused as refused:
+        return DocumentRefusal(DocumentFault.MALFORMED, str(refused))
+    kid = headers.get(cose.KID)
+    key = keys.find(kid) if type(kid) is bytes else None
+    if key is None:
+        return DocumentRefusal(DocumentFault.KEY_UNKNOWN, "no trusted key has the kid of this document")
+    if fault := _key_fault(key, parts.protected, purpose, now):
+        return fault
+    assert parts.payload is not None  # the strict policy allows no detached payload
+    prefix = cose.signed_prefix(parts.protected, purpose.external_aad)
+    if not key.key.verifies(parts.signature, cose.signed_bytes(prefix, parts.payload)):
+        return DocumentRefusal(DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}")
+    try:
+        return Document(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
+    except Refused as refused:
+        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
+
+
+def _key_fault(key: TrustedKey, protected: bytes, purpose: Purpose, now: Instant) -> DocumentRefusal | None:
+    if protected != key.protected:
+        return DocumentRefusal(DocumentFault.ALG_MISMATCH, f"the header is not the one of key {key.kid.hex()}")
+    if purpose not in key.purposes:
+        return DocumentRefusal(DocumentFault.KEY_PURPOSE, f"key {key.kid.hex()} may not sign {purpose}")
+    if not key.in_window(now):
+        return DocumentRefusal(DocumentFault.KEY_WINDOW, f"key {key.kid.hex()} is outside its window")
+    return None

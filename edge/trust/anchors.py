@@ -1,0 +1,68 @@
+"""What this device trusts now: roots from its file, trust and status lists from its store.
+
+Every list is verified again when it is read (law 4): the store is a cache, not an authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from edge.store import documents
+from edge.store.database.store import Store
+from edge.token.roots import Roots, read_roots
+from edge.token.signed_document import DocumentRefusal
+from edge.token.status_list import StatusList, open_status_list
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.values.instant import Instant
+
+NO_TRUST = TrustList(version=0, issued_at_s=0, expires_at_s=2**33, keys=())
+
+
+def load_roots(path: Path) -> Roots | str:
+    """Return the roots in ``path``, or what is wrong with the file and what to do."""
+    try:
+        roots = read_roots(path.read_bytes())
+    except OSError as error:
+        return f"{path}: {error.strerror}: enrol this device, or copy its fleet's roots file there"
+    except ValueError:  # a NUL in its name
+        return f"trust.roots_file: {str(path)!r} cannot be a file's name: name the fleet's roots file"
+    if isinstance(roots, DocumentRefusal):
+        return f"{path}: {roots}: copy the fleet's roots file there again"
+    return roots
+
+
+class Anchors:
+    """The lists that verification rests on. ``refresh`` after another process has committed."""
+
+    def __init__(self, store: Store, roots: Roots) -> None:
+        self._store = store
+        self._roots = roots
+        self.trust: TrustList = NO_TRUST
+        self.status: Mapping[bytes, StatusList] = MappingProxyType({})
+
+    def refresh(self, now: Instant) -> dict[str, str]:
+        """Read the lists again. Returns what is wrong with them, by problem name; keeps what was good before.
+
+        Raises StoreUnavailableError.
+        """
+        problems: dict[str, str] = {}
+        kept = documents.newest(self._store, documents.TRUST_LIST)
+        if kept is None:
+            problems["no_trust_list"] = "no trust list yet: connect the device, or wait for edge-sync"
+            return problems
+        trust = open_trust_list(kept.raw, roots=self._roots, now=now)
+        if isinstance(trust, DocumentRefusal):
+            problems["trust_list_refused"] = str(trust)
+            return problems
+        self.trust = trust
+        statuses: dict[bytes, StatusList] = {}
+        for document in documents.under(self._store, documents.status_list(b"")):
+            status = open_status_list(document.raw, keys=trust, now=now)
+            if isinstance(status, DocumentRefusal):
+                problems[f"{document.name}_refused"] = str(status)
+            else:
+                statuses[status.kid] = status
+        self.status = MappingProxyType(statuses)
+        return problems

@@ -1,0 +1,1 @@
+"""`edge-scanner demo`: the whole system on one machine, step by step."""

@@ -1,0 +1,1 @@
+"""Faults on demand: a lossy MQTT proxy, and power cuts."""

@@ -1,0 +1,1 @@
+"""Simulated parts behind the device's ports: lamps, locks, doors, boards, pins."""

@@ -1,0 +1,1 @@
+"""Running scanners: in this process, or as a stack of real processes."""

@@ -1,0 +1,131 @@
+"""A whole scanner in this process, with simulated hardware and a store that has its orders: for scenarios."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from edge.bootstrap import build_parts, build_scanner
+from edge.config import Profile, parse_profile
+from edge.domain.order_row import row_of
+from edge.scanner.daemon import Daemon
+from edge.store import documents
+from edge.store.database.opening import open_store
+from edge.store.order_cache import apply_snapshot_page
+from edge.values.instant import Instant
+from hardware_sim.parts.doors import Doors
+from hardware_sim.parts.mock_pins import wired_factory
+from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.world.sample_platform import DEVICE, SITE, Town
+from sync.hub.orders.order_lines import OrderLine
+
+HOLD_OFF_S = 0.2  # scenarios are quick
+
+
+def provision(town: Town, *, now: Instant) -> None:
+    """Put the town's lists and orders into the device's store, as edge-sync would."""
+    opened = open_store(town.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes)
+    assert opened.store is not None, opened.detail
+    for name, file in town.documents.items():
+        documents.put(opened.store, name=name, version=1, issued_at_s=now.unix_s, raw=file.read_bytes(), now=now)
+    lines = town.orders.read_text(encoding="utf-8").splitlines()
+    sold = [row_of(OrderLine.model_validate(json.loads(line)).entitlement()) for line in lines]
+    apply_snapshot_page(opened.store, sold, site=SITE, revision=1, page=0, last=True, now=now)
+    opened.store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Kiosk:
+    """A scanner at work in another thread, and the world before it."""
+
+    town: Town
+    scene: Scene
+    doors: Doors
+    daemon: Daemon
+    log: list[dict[str, Any]]  # every line, in order
+    pins: Any  # the mock pins, by their BCM number: ``pins.pin(24)``
+
+    def scan(self, code: str, *, timeout_s: float = 5.0, condition: str = "clean") -> dict[str, Any]:
+        """Hold up the code of this name until it is scanned, take it away, and return the log line of the scan.
+
+        Raises TimeoutError when it is not scanned.
+        """
+        from hardware_sim.vision.view_condition import PRESETS
+
+        before = len(self.scans)
+        self.scene.show(self.town.codes[code], PRESETS[condition])
+        try:
+            self.wait(lambda: len(self.scans) > before, timeout_s)
+        finally:
+            self.scene.clear()
+        time.sleep(2 * HOLD_OFF_S)
+        return self.scans[before]
+
+    @property
+    def scans(self) -> list[dict[str, Any]]:
+        """The log lines of the scans."""
+        return [line for line in self.log if line["event"] == "scan"]
+
+    def wait(self, so: Any, timeout_s: float = 5.0) -> None:
+        """Wait until ``so()`` holds. Raises TimeoutError."""
+        deadline = time.monotonic() + timeout_s
+        while not so():
+            if time.monotonic() > deadline:
+                raise TimeoutError("it did not become so in time")
+            time.sleep(0.01)
+
+
+@contextmanager
+def open_kiosk(town: Town) -> Iterator[Kiosk]:
+    """Run a scanner over ``town.data`` until the block ends."""
+    text = town.profile.read_text(encoding="utf-8").replace("hold_off_s = 0.6", f"hold_off_s = {HOLD_OFF_S}")
+    profile = parse_profile(text)
+    assert isinstance(profile, Profile), profile
+    scene, doors = Scene(), Doors(profile.locker.compartments, person_closes_after_s=0.3)
+    pins = wired_factory(profile.locker, doors)
+    parts = build_parts(
+        profile,
+        pin_factory=pins,
+        open_camera=partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
+    )
+    log: list[dict[str, Any]] = []
+    stop = threading.Event()
+    with build_scanner(profile, town.data, parts, log=_recorder(log), synchronised=lambda: True) as daemon:
+        thread = threading.Thread(target=daemon.run, args=(stop,), name="scanner")
+        thread.start()
+        try:
+            yield Kiosk(town, scene, doors, daemon, log, pins)
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _recorder(log: list[dict[str, Any]]) -> FilteringBoundLogger:
+    """A logger that keeps its lines."""
+
+    def keep(_logger: Any, level: str, line: Any) -> Any:
+        log.append({**line, "level": level})
+        raise structlog.DropEvent
+
+    recorder: FilteringBoundLogger = structlog.wrap_logger(None, processors=[keep])
+    return recorder
+
+
+def found_kiosk(folder: Path, *, now_s: int) -> Town:
+    """Make a town whose device has its lists and orders already."""
+    from hardware_sim.world.sample_platform import found
+
+    town = found(folder, now_s=now_s)
+    provision(town, now=Instant(unix_s=now_s))
+    return town

@@ -1,0 +1,194 @@
+"""The real processes of a demonstration: broker, hub, sync, and the scanner with simulated hardware."""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from hardware_sim.world.sample_platform import Town
+
+_PATIENCE_S: Final = 30.0
+_MOSQUITTO = ("mosquitto", "/usr/sbin/mosquitto")
+
+
+class StageError(Exception):
+    """A process did not start or did not do its part. The message says what to do."""
+
+
+class Process:
+    """A child process whose output goes to a log file, ended with the stage."""
+
+    def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
+        self._name, self._command, self._log = name, command, folder / f"{name}.log"
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        """Ask it to end, and wait. Safe to call twice."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def check(self) -> None:
+        """Raise StageError when it has ended by itself."""
+        if self._child is not None and self._child.poll() is not None:
+            last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
+            raise StageError(f"{self._name} ended with code {self._child.returncode}: {' / '.join(last)}")
+
+
+class Scanner:
+    """The scanner process: commands in, log lines out."""
+
+    def __init__(self, town: Town, *, real_camera: bool) -> None:
+        command = [sys.executable, "-m", "hardware_sim.run.scanner", "--profile", str(town.profile)]
+        command += ["--data", str(town.data), *(["--real-camera"] if real_camera else [])]
+        with (town.data.parent / "scanner.log").open("ab") as log:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
+            )
+        self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, name="scanner-log", daemon=True).start()
+
+    def tell(self, **command: Any) -> None:
+        """Change the world before the scanner (see ``hardware_sim.run.scanner``)."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps(command) + "\n")
+        self._child.stdin.flush()
+
+    def wait_for(self, event: str, timeout_s: float = _PATIENCE_S, **like: Any) -> dict[str, Any] | None:
+        """The next log line of ``event`` whose fields are ``like``, or None when none came in time."""
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                line = self._lines.get(timeout=left_s)
+                if line is None:
+                    raise StageError(f"the scanner ended with code {self._child.wait()}; see scanner.log")
+                if line.get("event") == event and like.items() <= line.items():
+                    return line
+        return None
+
+    def stop(self) -> None:
+        """End it as systemd would."""
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            self._child.wait(10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _listen(self) -> None:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            with suppress(ValueError):
+                self._lines.put(json.loads(line))
+        self._lines.put(None)
+
+
+class Stage:
+    """Everything running. Made by ``set_up``."""
+
+    def __init__(self, town: Town, *, real_camera: bool) -> None:
+        self.town = town
+        folder = town.data.parent
+        hub = [program("edge-hub"), "run", "--config", str(town.files.hub_config)]
+        sync = [program("edge-sync"), "run", "--profile", str(town.profile), "--data", str(town.data)]
+        self.broker = Process("broker", [_mosquitto(), "-c", str(town.files.broker_config)], folder)
+        self.hub = Process("hub", hub, folder)
+        self.sync = Process("sync", sync, folder)
+        with ExitStack() as started:
+            for process in (self.broker, self.hub, self.sync):
+                started.callback(process.stop)
+                process.start()
+            self.scanner = Scanner(town, real_camera=real_camera)
+            started.pop_all()
+
+    def ask(self, *command: str) -> list[dict[str, Any]]:
+        """Run one of the project's commands with ``--json`` and return its lines."""
+        done = subprocess.run(
+            [program(command[0]), *command[1:], "--json"],
+            check=False,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+        )
+        if done.returncode != 0:
+            raise StageError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def wait_until(self, what: str, *, problem: str = "", waiting: int = 0) -> None:
+        """Wait until the scanner has its lists, no ``problem`` and an outbox of ``waiting``. Raises StageError."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            health = self.health()
+            outbox = health.get("outbox") or {}
+            listed = bool(health) and health["lists"]["status_lists"] > 0
+            if listed and problem not in health["problems"] and outbox.get("pending") == waiting:
+                return
+            for process in (self.broker, self.hub, self.sync):
+                process.check()
+            time.sleep(0.1)
+        raise StageError(f"{what} did not happen within {_PATIENCE_S:.0f} s; see the logs in {self.town.data.parent}")
+
+    def health(self) -> dict[str, Any]:
+        """The scanner's health file; empty before there is one."""
+        try:
+            report: dict[str, Any] = json.loads((self.town.data / "health.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return report
+
+    def orders(self) -> int:
+        """How many entitlements the device has."""
+        return len(self.ask("edge-scanner", "orders", "--data", str(self.town.data)))
+
+    def close(self) -> None:
+        """End every process."""
+        self.scanner.stop()
+        for process in (self.sync, self.hub, self.broker):
+            process.stop()
+
+
+@contextmanager
+def set_up(town: Town, *, real_camera: bool) -> Iterator[Stage]:
+    """Start everything; end it whatever happens. Raises StageError."""
+    command = [program("edge-hub"), "orders", "import", "--config", str(town.files.hub_config), str(town.orders)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise StageError(f"the orders could not be loaded: {done.stderr.strip()}")
+    stage = Stage(town, real_camera=real_camera)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+def program(name: str) -> str:
+    """The path of one of this project's commands, beside the interpreter that runs now."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _mosquitto() -> str:
+    for name in _MOSQUITTO:
+        if found := shutil.which(name):
+            return found
+    raise StageError("there is no mosquitto here: sudo apt-get install mosquitto")

@@ -1,0 +1,139 @@
+"""The real daemon with a simulated camera and locker: ``python -m hardware_sim.run.scanner --profile FILE --data DIR``.
+
+Standard input takes one JSON object a line and changes the world before it:
+
+``{"show": TEXT, "condition": NAME}`` holds a code before the lens, ``{"picture": PATH}`` a picture,
+``{"clear": true}`` takes it away, ``{"unplug": true}``, ``{"stall": true}`` and ``{"replug": true}`` do that to
+the camera, ``{"fail": COMPARTMENT, "how": NAME}`` and ``{"repair": COMPARTMENT}`` to a door.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from structlog.typing import FilteringBoundLogger
+
+from edge.bootstrap import OpenCamera, Parts, build_parts, build_scanner, camera_opener
+from edge.capture.picture_files import load
+from edge.cli.profile_options import read_running
+from edge.config import Camera, Profile
+from edge.decode.isolation.fork_server import Nursery
+from edge.ports import CameraError
+from edge.scanner.lifecycle import Shifts
+from edge.system import log
+from hardware_sim.parts.doors import Doors, Failure
+from hardware_sim.parts.mock_pins import wired_factory
+from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.view_condition import PRESETS
+
+PERSON_CLOSES_AFTER_S = 0.6  # people in a demonstration are quick
+UNKNOWN_MODES = ((4096, 2160),)  # width, height in pixels: what the simulated camera does not have
+FATAL_MODE = (666, 666)
+
+
+def obey(lines: Iterable[str], scene: Scene, doors: Doors) -> None:
+    """Carry out commands until they end. A command that is wrong is named on standard error and skipped."""
+    for line in lines:
+        try:
+            _obey(json.loads(line), scene, doors)
+        except (ValueError, KeyError, OSError) as error:
+            print(f"not understood: {line.strip()}: {error}", file=sys.stderr, flush=True)
+
+
+def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
+    match command:
+        case {"show": text, "condition": name}:
+            scene.show(text, PRESETS[name])
+        case {"picture": path}:
+            scene.show_frame(load(Path(path)))
+        case {"clear": _}:
+            scene.clear()
+        case {"unplug": _}:
+            scene.unplug()
+        case {"stall": _}:
+            scene.stall()
+        case {"replug": _}:
+            scene.replug()
+        case {"fail": compartment, "how": name}:
+            doors.fail(compartment, Failure(name))
+        case {"repair": compartment}:
+            doors.repair(compartment)
+        case _:
+            raise ValueError("no such command")
+
+
+def open_mode(scene: Scene, section: Camera) -> SimCamera:
+    """Open the simulated camera as ``section`` says. Raises CameraError for a mode that it does not have."""
+    if (section.width_px, section.height_px) == FATAL_MODE:
+        os.abort()  # a driver that takes the process with it
+    if (section.width_px, section.height_px) in UNKNOWN_MODES:
+        raise CameraError(f"there is no mode of {section.width_px} x {section.height_px}")
+    return SimCamera(scene, frame_rate_hz=section.frame_rate_hz)
+
+
+def scan(
+    profile: Profile,
+    file: Path,
+    data: Path,
+    commands: Iterable[str],
+    *,
+    open_camera: OpenCamera | None,
+    log: FilteringBoundLogger,
+    nursery: Nursery,
+) -> None:
+    """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    scene = Scene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
+    doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
+    threading.Thread(target=obey, args=(commands, scene, doors), name="world", daemon=True).start()
+
+    def equip(now: Profile) -> Parts:
+        return build_parts(
+            now,
+            pin_factory=wired_factory(now.locker, doors),
+            open_camera=open_camera or partial(open_mode, scene, now.camera),
+        )
+
+    Shifts(
+        file=file,
+        data=data,
+        equip=equip,
+        open=lambda now, parts, hold_off: build_scanner(
+            now,
+            data,
+            parts,
+            log=log.bind(device=now.device.id),
+            synchronised=lambda: True,
+            hold_off=hold_off,
+            nursery=nursery,
+        ),
+        log=log,
+    ).run(stop)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="the data folder")
+@click.option("--real-camera", is_flag=True, help="use the profile's camera, not the simulated one")
+def main(file: Path, data: Path, real_camera: bool) -> None:
+    """Run the daemon with simulated hardware."""
+    profile = read_running(file, data)
+    opener = camera_opener(profile.camera) if real_camera else None
+    with Nursery() as nursery:  # before there are threads
+        logger = log.configure(device=profile.device.id)
+        scan(profile, file, data, sys.stdin, open_camera=opener, log=logger, nursery=nursery)
+
+
+if __name__ == "__main__":
+    main()

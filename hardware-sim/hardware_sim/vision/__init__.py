@@ -1,0 +1,1 @@
+"""What a camera sees: rendered codes, light, optics, sensor and clips."""

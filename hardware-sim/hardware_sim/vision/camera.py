@@ -1,0 +1,147 @@
+"""A camera in memory: frames of a scene that another thread may change, and every way a camera can fail."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.ports import CameraError, Exposure, Frame
+from hardware_sim.vision import image_sensor
+from hardware_sim.vision.render import draw, empty
+from hardware_sim.vision.view_condition import CLEAN, Condition
+
+_VARIANTS = 3  # pictures drawn of one scene, shown in turn: noise and trembling without drawing every frame
+
+
+class Scene:
+    """What is before the lens, and how the camera does. Outlives the cameras that look at it."""
+
+    def __init__(self, *, width_px: int = 1280, height_px: int = 720, seed: int = 0) -> None:
+        self.size = (width_px, height_px)
+        self._rng = np.random.default_rng(seed)
+        self._changed = threading.Condition()
+        self._plugged, self._stalled = True, False
+        self._empty = [empty(CLEAN, rng=self._rng, width_px=width_px, height_px=height_px)]
+        self._pictures: list[NDArray[np.uint8]] = self._empty
+        self._light: image_sensor.Light | None = None
+        self.owners = 0  # cameras open on this scene
+        self.most_owners = 0
+
+    def show(self, text: str | bytes, condition: Condition = CLEAN, *, variants: int = _VARIANTS) -> None:
+        """Hold a code before the lens."""
+        self.show_many([(text, condition)], variants=variants)
+
+    def show_many(self, codes: Iterable[tuple[str | bytes, Condition]], *, variants: int = _VARIANTS) -> None:
+        """Hold several codes before the lens, side by side."""
+        listed = list(codes)
+        width_px, height_px = self.size
+        pictures = [draw(listed, rng=self._rng, width_px=width_px, height_px=height_px).grey for _ in range(variants)]
+        self._set(pictures)
+
+    def show_frame(self, grey: NDArray[np.uint8]) -> None:
+        """Show a picture as it is, whatever its size."""
+        self._set([grey])
+
+    def show_frames(self, frames: Iterable[NDArray[np.uint8]]) -> None:
+        """Show a film, over and over."""
+        self._set(list(frames))
+
+    def show_light(self, light: image_sensor.Light) -> None:
+        """Show what a camera sees as it is exposed; until something else is shown."""
+        with self._changed:
+            self._light = light
+
+    def clear(self) -> None:
+        """Take everything away: the empty place."""
+        self._set(self._empty)
+
+    def unplug(self) -> None:
+        """Pull the cable: reading and opening fail."""
+        self._become(plugged=False, stalled=False)
+
+    def stall(self) -> None:
+        """Frames stop coming; a read blocks until ``replug``."""
+        self._become(plugged=True, stalled=True)
+
+    def replug(self) -> None:
+        """All is well again."""
+        self._become(plugged=True, stalled=False)
+
+    def picture(self, number: int) -> NDArray[np.uint8]:
+        """The picture for frame ``number``. Blocks while stalled; raises CameraError when unplugged."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._stalled)
+            if not self._plugged:
+                raise CameraError("the camera is unplugged")
+            return self._pictures[number % len(self._pictures)]
+
+    def expose(self, number: int, exposure: Exposure | None) -> tuple[NDArray[np.uint8], Exposure | None]:
+        """The picture for frame ``number``, and how it was exposed: None where no light is shown. See ``picture``."""
+        picture, light = self.picture(number), self._light
+        if light is None:
+            return picture, None
+        used = exposure or image_sensor.automatic(light)
+        return image_sensor.expose(light, used, self._rng), used
+
+    def enter(self) -> None:
+        """A camera opens. Raises CameraError when unplugged."""
+        with self._changed:
+            if not self._plugged:
+                raise CameraError("there is no camera: check its cable")
+            self.owners += 1
+            self.most_owners = max(self.most_owners, self.owners)
+
+    def leave(self) -> None:
+        """A camera closes."""
+        with self._changed:
+            self.owners -= 1
+
+    def _set(self, pictures: list[NDArray[np.uint8]]) -> None:
+        with self._changed:
+            self._pictures, self._light = pictures, None
+
+    def _become(self, *, plugged: bool, stalled: bool) -> None:
+        with self._changed:
+            self._plugged, self._stalled = plugged, stalled
+            self._changed.notify_all()
+
+
+class SimCamera:
+    """Implements ``Camera``: looks at ``scene`` at a steady frame rate."""
+
+    def __init__(self, scene: Scene, *, frame_rate_hz: float = 30.0) -> None:
+        """Open the camera. Raises CameraError when it is unplugged."""
+        scene.enter()
+        self._scene: Scene | None = scene
+        self._period_s = 1 / frame_rate_hz
+        self._due_s = time.monotonic()
+        self._number = -1
+        self._told: deque[Exposure | None] = deque([None] * (image_sensor.LAG + 1), image_sensor.LAG + 1)  # newest last
+
+    def expose(self, wanted: Exposure | None) -> None:
+        """Expose the frames to come like this, after a lag; None: automatically."""
+        self._told[-1] = wanted
+
+    def read(self) -> Frame:
+        """Sleep until the next frame is due and return it. Pictures are shared: do not draw on them."""
+        if self._scene is None:
+            raise CameraError("the camera is closed")
+        time.sleep(max(0.0, self._due_s - time.monotonic()))
+        # A late reader has missed frames: the count goes on without them.
+        missed = max(0, int((time.monotonic() - self._due_s) / self._period_s))
+        self._due_s += (1 + missed) * self._period_s
+        self._number += 1 + missed
+        picture, exposure = self._scene.expose(self._number, self._told[0])
+        self._told.append(self._told[-1])
+        return Frame(grey=picture, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure)
+
+    def close(self) -> None:
+        """Release the scene. Safe to call twice."""
+        scene, self._scene = self._scene, None
+        if scene is not None:
+            scene.leave()

@@ -1,0 +1,1 @@
+"""The surroundings: a sample platform, free ports, ledger comparison."""

@@ -1,0 +1,243 @@
+"""A platform, a site and a device for a demonstration: keys, lists, certificates, orders, a profile and codes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.store import documents as names
+from edge.token import base45
+from edge.token.claims import Kind
+from edge.token.issuing import Grant, issue_token
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.status_list import sign_status_list, status_list
+from edge.token.trust_list import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from hardware_sim.world.free_ports import free_port
+from sync.fleet import key_folder
+from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, Fleet, KeyFolder
+from sync.hub.provisioning import Site, SiteDocuments, SiteFiles, make_site
+
+DEVICE, SITE = "locker-1", "shop-1"
+ISSUER = "platform"
+FOREIGN = "HTTPS://EXAMPLE.ORG/MENU?TABLE=12"
+_HOUR_S, _DAY_S = 3600, 86_400
+_REVOKED_INDEX = 7
+
+_PROFILE = """\
+schema_version = 1
+
+[device]
+id = "{device}"
+site = "{site}"
+kind = "kiosk"
+
+[camera]
+source = "{source}"
+index = {index}
+frame_rate_hz = 20.0
+path = "."
+
+[decode]
+hold_off_s = 0.6
+
+[indicators]
+green_pin = 17
+amber_pin = 27
+red_pin = 22
+buzzer_pin = 18
+hold_s = 0.6
+
+[locker]
+pulse_ms = 150
+grace_s = 0
+
+[locker.compartments.A1]
+lock_pin = 5
+door_pin = 6
+
+[locker.compartments.A2]
+lock_pin = 13
+door_pin = 19
+
+[trust]
+roots_file = "{roots}"
+
+{mqtt}"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """Where everything is, and the codes that people will show, by name."""
+
+    files: SiteFiles
+    profile: Path
+    data: Path
+    orders: Path  # for `edge-hub orders import`
+    documents: Mapping[str, Path]  # signed lists, by the name that the device's store gives them
+    codes: Mapping[str, str]
+
+
+Sold = tuple[dict[str, str], list[dict[str, object]]]  # codes by name, and the orders behind them
+
+
+def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
+    """Make a town in ``folder``, which must be empty. ``camera_index``: use that V4L2 camera in the profile."""
+    return _found(folder, _codes, now_s=now_s, camera_index=camera_index)
+
+
+def found_with_vouchers(folder: Path, count: int, *, now_s: int) -> Town:
+    """Make a town that sold ``count`` vouchers and nothing else."""
+
+    def sell(keys: KeyFolder, now_s: int) -> Sold:
+        market = _Market(keys, now_s)
+        codes = {f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF) for number in range(count)}
+        return codes, market.orders
+
+    return _found(folder, sell, now_s=now_s)
+
+
+def _found(
+    folder: Path, sell: Callable[[KeyFolder, int], Sold], *, now_s: int, camera_index: int | None = None
+) -> Town:
+    keys = key_folder.create(
+        folder / "keys",
+        Fleet(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
+        issuer_alg="Ed25519",
+        group_key=os.urandom(32),
+    )
+    documents = _documents(folder, keys, now_s)
+    site = Site(port=free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
+    files = make_site(folder / "site", site, documents, now_s=now_s)
+    profile = folder / "profile.toml"
+    text = _PROFILE.format(
+        device=DEVICE,
+        site=SITE,
+        source="images" if camera_index is None else "v4l2",
+        index=camera_index or 0,
+        roots=folder / "keys" / ROOTS_FILE,
+        mqtt=files.mqtt_section(DEVICE, site),
+    )
+    profile.write_text(text, encoding="utf-8")
+    codes, orders = sell(keys, now_s)
+    (folder / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8")
+    return Town(
+        files=files,
+        profile=profile,
+        data=folder / "data",
+        orders=folder / "orders.jsonl",
+        documents={
+            names.TRUST_LIST: documents.trust_list,
+            names.status_list(keys.signer(Purpose.TOKEN).public.kid): documents.status_lists[0],
+        },
+        codes=codes,
+    )
+
+
+def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:
+    scope = {"issuers": frozenset({ISSUER}), "kinds": frozenset(Kind)}
+    trust = TrustList(
+        version=1,
+        issued_at_s=now_s - 60,
+        expires_at_s=now_s + 30 * _DAY_S,
+        keys=tuple(
+            TrustedKey(
+                key=keys.signer(purpose).public,
+                purposes=frozenset({purpose}),
+                not_before_s=0,
+                expires_at_s=now_s + 365 * _DAY_S,
+                **(scope if purpose is Purpose.TOKEN else {}),  # type: ignore[arg-type]
+            )
+            for purpose in LISTED
+        ),
+    )
+    trust_file, status_file = folder / "trust-list.cbor", folder / "status-list.cbor"
+    trust_file.write_bytes(sign_trust_list(trust, keys.signer(ROOT), keys.roots()))
+    statuses = status_list(
+        kid=keys.signer(Purpose.TOKEN).public.kid,
+        version=1,
+        issued_at_s=now_s - 60,
+        expires_at_s=now_s + 7 * _DAY_S,
+        size=1024,
+        revoked={_REVOKED_INDEX},
+    )
+    status_file.write_bytes(sign_status_list(statuses, keys.signer(Purpose.STATUS_LIST)))
+    return SiteDocuments(
+        order_feed_key=folder / "keys" / f"{Purpose.ORDER_FEED}.pem",
+        trust_list=trust_file,
+        status_lists=(status_file,),
+    )
+
+
+class _Market:
+    """Where orders are sold: remembers them, and signs their codes."""
+
+    def __init__(self, keys: KeyFolder, now_s: int) -> None:
+        self.issuer = keys.signer(Purpose.TOKEN)
+        self.orders: list[dict[str, object]] = []
+        self._now_s = now_s
+
+    def grant(self, order: str, kind: Kind) -> Grant:
+        """What a code of this order asserts."""
+        return Grant(
+            cti=os.urandom(16),
+            issuer=ISSUER,
+            audience=SITE,
+            not_before_s=self._now_s - _HOUR_S,
+            expires_at_s=self._now_s + _DAY_S,
+            order_id=order,
+            kind=kind,
+            amount_minor=1990 if kind is Kind.WRITE_OFF else None,
+            currency="CNY" if kind is Kind.WRITE_OFF else None,
+            status_index=len(self.orders) + 16,
+        )
+
+    def sell(self, order: str, kind: Kind, **more: object) -> str:
+        """Sell an order homed on the device; return its code."""
+        sold = self.grant(order, kind)
+        self.orders.append(
+            {"cti": sold.cti.hex(), "order_id": order, "kind": kind.code, "home_site": SITE, "home_device": DEVICE}
+            | ({"compartments": ["A1"]} if kind is Kind.PICKUP else {"amount_minor": 1990, "currency": "CNY"})
+            | more
+        )
+        return issue_token(sold, self.issuer)
+
+
+def _codes(keys: KeyFolder, now_s: int) -> Sold:
+    """The codes of a busy day, and the orders behind those that the platform sold."""
+    market = _Market(keys, now_s)
+    issuer, sell = market.issuer, market.sell
+    voucher = market.grant("X-2001", Kind.WRITE_OFF)
+    expired = replace(voucher, not_before_s=now_s - 2 * _DAY_S, expires_at_s=now_s - _DAY_S)
+    codes = {
+        "pickup": sell("P-1001", Kind.PICKUP),
+        "voucher": sell("V-1002", Kind.WRITE_OFF),
+        "glare": sell("V-1003", Kind.WRITE_OFF),
+        "risky": sell("V-1004", Kind.WRITE_OFF, review=True),
+        "cancelled": sell("V-1005", Kind.WRITE_OFF, status="cancelled"),
+        "not ready": sell("P-1006", Kind.PICKUP, status="paid"),
+        "offline 1": sell("V-1007", Kind.WRITE_OFF),
+        "offline 2": sell("P-1008", Kind.PICKUP, compartments=["A2"]),
+        "offline 3": sell("V-1009", Kind.WRITE_OFF),
+        "forged": forge(issue_token(voucher, issuer)),
+        "expired": issue_token(expired, issuer),
+        "wrong site": issue_token(replace(voucher, audience="shop-2"), issuer),
+        "unknown key": issue_token(voucher, signer(Ed25519PrivateKey.generate())),
+        "revoked": issue_token(replace(voucher, status_index=_REVOKED_INDEX), issuer),
+        "foreign": FOREIGN,
+    }
+    return codes, market.orders
+
+
+def forge(token: str) -> str:
+    """Return ``token`` with one bit of its signature changed, encoded as well as the original."""
+    message = bytearray(base45.decode(token.removeprefix("ES1:").encode()))
+    message[-1] ^= 1
+    return "ES1:" + base45.encode(bytes(message)).decode()

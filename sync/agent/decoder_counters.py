@@ -1,0 +1,33 @@
+"""What the scanner's decoder counts, read from its health file: for Prometheus and for the platform. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from pydantic import ValidationError
+
+from sync.wire.codec import MOST_RUNGS, Rung
+
+
+def rungs_of(health: Mapping[str, Any]) -> tuple[Rung, ...]:
+    """Return the rungs that were tried, the busiest first; what is no figure of a rung is left out."""
+    counts = health.get("decoder")
+    found = [
+        rung
+        for name, count in (counts.items() if isinstance(counts, dict) else ())
+        if isinstance(count, dict) and (rung := _rung(name, count)) is not None and rung.tries
+    ]
+    return tuple(sorted(found, key=lambda rung: -rung.tries)[:MOST_RUNGS])
+
+
+def _rung(name: str, count: dict[str, Any]) -> Rung | None:
+    busy_ms = count.get("busy_ms")
+    if not isinstance(busy_ms, int | float) or not isfinite(busy_ms):
+        return None
+    figures = {key: count.get(key) for key in ("tries", "reads", "faults")}
+    try:
+        return Rung.model_validate({"rung": name, "busy_ms": round(busy_ms), **figures})
+    except ValidationError:
+        return None

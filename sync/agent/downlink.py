@@ -1,0 +1,277 @@
+"""Signed documents that come down: believed only when their signature holds on this device (law 4).
+
+The broker and the hub's connection prove nothing. A document that is forged, older than one that was
+seen, or for another site changes nothing; what became of it is named and counted by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, assert_never
+
+from edge.documents.operator_list import OperatorList
+from edge.operators.known_lists import keep_operator_list
+from edge.store import documents, order_cache
+from edge.store.database.store import Store
+from edge.store.documents import Put
+from edge.store.order_cache import Applied
+from edge.store.reviews import Reviewed
+from edge.token import cbor
+from edge.token.purpose import Purpose
+from edge.token.rejection import Refused
+from edge.token.roots import Roots
+from edge.token.signed_document import DocumentRefusal, open_document
+from edge.token.status_list import open_status_list
+from edge.token.trust_list import open_trust_list
+from edge.trust.anchors import Anchors
+from edge.values.instant import Instant
+from sync.agent.review_intake import take_decision
+from sync.wire.codec import Fault, Malformed, OrdersRequest
+from sync.wire.order_feed import Delta, Snapshot, read_page
+from sync.wire.order_feed_cbor import Decoded, decode_page
+from sync.wire.review_page import is_review_page, read_review_page
+
+ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time up to
+LONGEST_ASK_S: Final = 120.0
+REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there is anything new
+MOST_STATUS_LISTS: Final = 64
+PAGES: Final = 8  # asked for at a time: the way there and back is paid once for so many
+DIGEST_WRONG: Final = "orders_digest_wrong"
+
+
+class Kept(StrEnum):
+    """What became of a document that was believed."""
+
+    TRUST_LIST = "trust_list_stored"
+    STATUS_LIST = "status_list_stored"
+    OPERATORS = "operator_list_stored"
+    ORDERS = "orders_applied"
+    ORDERS_COMPLETE = "orders_snapshot_complete"
+    SAME = "already_here"
+    REVIEWS = "reviews_taken"
+    ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Kept | Refusal
+
+
+class Downlink:
+    """Takes documents into the store, and knows when to ask for orders."""
+
+    def __init__(
+        self,
+        store: Store,
+        roots: Roots,
+        anchors: Anchors,
+        *,
+        device: str,
+        site: str,
+        vouch: Callable[[int], None],  # told the issue time of every document that was believed, Unix seconds
+    ) -> None:
+        self._store = store
+        self._roots = roots
+        self._anchors = anchors
+        self._device = device
+        self._site = site
+        self._vouch = vouch
+        self._ask_due_s = 0.0
+        self._ask_s = ASK_AGAIN_S
+        self._expected = 0  # pages of the last request that have not come
+
+    def connected(self, monotonic_s: float) -> None:
+        """A new connection: ask for what was missed."""
+        self._ask_s = ASK_AGAIN_S
+        self._ask_due_s = monotonic_s
+
+    def due(self, monotonic_s: float, *, ident: str) -> OrdersRequest | None:
+        """The request to send now, if any. Nothing is asked while no key could verify the answer."""
+        if monotonic_s < self._ask_due_s or not self._anchors.trust.keys:
+            return None
+        self._ask_due_s = monotonic_s + self._ask_s
+        self._ask_s = min(2 * self._ask_s, LONGEST_ASK_S)
+        self._expected = PAGES
+        state = order_cache.feed_state(self._store)
+        snapshot = state.snapshot_revision or 0
+        return OrdersRequest(
+            dev=self._device,
+            id=ident,
+            have=0 if state.doubted else state.revision,
+            snapshot=snapshot,
+            page=state.next_page if snapshot else 0,
+            pages=PAGES,
+        )
+
+    def trust_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Take a trust list. Raises StoreUnavailableError."""
+        trust = open_trust_list(raw, roots=self._roots, now=now)
+        if isinstance(trust, DocumentRefusal):
+            return Refusal(trust.fault, trust.detail)
+        self._vouch(trust.issued_at_s)
+        put = documents.put(
+            self._store,
+            name=documents.TRUST_LIST,
+            version=trust.version,
+            issued_at_s=trust.issued_at_s,
+            raw=raw,
+            now=now,
+        )
+        if put is Put.STORED:
+            self._anchors.refresh(now)
+            self._ask_due_s, self._ask_s = 0.0, ASK_AGAIN_S
+        return _kept(put, Kept.TRUST_LIST)
+
+    def status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
+        """Take the status lists of every issuer key: a CBOR array of signed documents. Raises StoreUnavailableError."""
+        try:
+            items = cbor.decode(raw, cbor.DOCUMENT_LIMITS)
+        except Refused as refused:
+            return [Refusal(Fault.NOT_CBOR, str(refused))]
+        if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
+            return [Refusal(Fault.WRONG_SHAPE, f"status lists come as an array of at most {MOST_STATUS_LISTS}")]
+        outcomes = [self._status_list(item, now) for item in items]
+        if Kept.STATUS_LIST in outcomes:
+            self._anchors.refresh(now)
+        return outcomes
+
+    def operator_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Take the list of who may sign in at this site. Raises StoreUnavailableError."""
+        kept = keep_operator_list(
+            self._store, raw, keys=self._anchors.trust, audiences=frozenset({self._site}), now=now
+        )
+        if isinstance(kept, OperatorList):
+            self._vouch_within_list(kept.issued_at_s)
+            return Kept.OPERATORS
+        if isinstance(kept, DocumentRefusal):
+            return Refusal(kept.fault, kept.detail)
+        return _kept(kept, Kept.OPERATORS)
+
+    def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
+        """Take a page of the order feed. Raises StoreUnavailableError."""
+        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page)
+        if isinstance(document, DocumentRefusal):
+            return Refusal(document.fault, document.detail)
+        decoded: Decoded = document.payload
+        if is_review_page(decoded.item):
+            return self._reviews(decoded.item, now)
+        page = read_page(decoded, site=self._site)
+        if isinstance(page, Malformed):
+            return Refusal(page.fault, page.detail)
+        self._vouch_within_list(page.issued_at_s)
+        applied = self._apply(page, replace(now, unix_s=page.issued_at_s))  # held back on its way, it is no fresher
+        match applied:
+            case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
+                if isinstance(page, Delta) and self._differs(page):
+                    self._ask_due_s = monotonic_s
+                    return Refusal(DIGEST_WRONG, "what is here is not what the platform has: loading all of it again")
+                self._answered(page, applied, monotonic_s)
+            case Applied.GAP:
+                self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
+                return Kept.ORDERS_GAP
+            case Applied.STALE:
+                return Refusal("orders_rollback", "a page older than what is here")
+            case _:
+                assert_never(applied)
+        if applied is Applied.ALREADY:
+            return Kept.SAME
+        return Kept.ORDERS_COMPLETE if applied is Applied.COMPLETE else Kept.ORDERS
+
+    def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
+        """What people at the platform decided. What is not of this device, or decided already, changes nothing."""
+        page = read_review_page(payload, site=self._site)
+        if isinstance(page, Malformed):
+            return Refusal(page.fault, page.detail)
+        self._vouch_within_list(page.issued_at_s)
+        keys = self._anchors.trust
+        outcomes = [take_decision(self._store, raw, keys=keys, device=self._device, now=now) for raw in page.rows]
+        for outcome in outcomes:
+            if isinstance(outcome, tuple):
+                return Refusal(*outcome)
+        return Kept.REVIEWS if Reviewed.DONE in outcomes else Kept.SAME
+
+    def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:
+        if isinstance(page, Snapshot):
+            return order_cache.apply_snapshot_page(
+                self._store, page.rows, site=page.site, revision=page.revision, page=page.page, last=page.last,
+                now=as_of, digests=page.digests,
+            )  # fmt: skip
+        if page.from_revision == page.to_revision == order_cache.feed_state(self._store).revision:
+            order_cache.heard(self._store, as_of)
+            return Applied.ALREADY
+        return order_cache.apply_delta(
+            self._store,
+            page.rows,
+            site=page.site,
+            removed=page.removed,
+            from_revision=page.from_revision,
+            to_revision=page.to_revision,
+            now=as_of,
+            digests=page.digests,
+        )
+
+    def _differs(self, page: Delta) -> bool:
+        """Whether the cache, now at the platform's newest revision, is not what the platform has."""
+        return order_cache.feed_state(self._store).revision == page.head and not order_cache.matches(
+            self._store, page.digest
+        )
+
+    def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
+        """Ask for more when what was asked for has come; with nothing more to come, after a while."""
+        state = order_cache.feed_state(self._store)
+        loading = state.snapshot_revision is not None
+        if applied is Applied.ALREADY and loading:
+            return  # a page that came twice: the request stands
+        self._ask_s = ASK_AGAIN_S
+        self._expected -= 1
+        more = loading or isinstance(page, Snapshot) or state.revision < page.head
+        if not more:
+            self._ask_due_s = monotonic_s + REFRESH_S
+        elif self._expected <= 0 or applied is Applied.COMPLETE:
+            self._ask_due_s = monotonic_s
+        else:
+            self._ask_due_s = monotonic_s + ASK_AGAIN_S
+
+    def _vouch_within_list(self, issued_at_s: int) -> None:
+        """A server whose clock runs years ahead must not carry this device with it: the root's list bounds it."""
+        if issued_at_s < self._anchors.trust.expires_at_s:
+            self._vouch(issued_at_s)
+
+    def _status_list(self, raw: object, now: Instant) -> Outcome:
+        if not isinstance(raw, bytes):
+            return Refusal(Fault.WRONG_SHAPE, "a status list is a byte string")
+        status = open_status_list(raw, keys=self._anchors.trust, now=now)
+        if isinstance(status, DocumentRefusal):
+            return Refusal(status.fault, status.detail)
+        self._vouch_within_list(status.issued_at_s)
+        put = documents.put(
+            self._store,
+            name=documents.status_list(status.kid),
+            version=status.version,
+            issued_at_s=status.issued_at_s,
+            raw=raw,
+            now=now,
+        )
+        return _kept(put, Kept.STATUS_LIST)
+
+
+def _kept(put: Put, stored: Kept) -> Outcome:
+    match put:
+        case Put.STORED:
+            return stored
+        case Put.SAME:
+            return Kept.SAME
+        case Put.ROLLBACK:
+            return Refusal("document_rollback", "older than what was seen before")
+        case Put.EQUIVOCATION:
+            return Refusal("document_equivocation", "the version that is here, with other content: a security alarm")
+        case _:
+            assert_never(put)

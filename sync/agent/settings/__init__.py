@@ -1,0 +1,1 @@
+"""Pushed settings on the device: intake, application and probation."""

@@ -1,0 +1,298 @@
+"""Send the outbox, in order, a window at a time; only the platform's own acknowledgement settles a row.
+
+Nothing is remembered here that matters: what is in flight is known only so that it is not sent twice
+for nothing. A new connection, a restart or silence sends again from the last settled event, and
+the hub takes each (device, epoch, seq) once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from edge.store import authorisations, conflicts, outbox
+from edge.store.database.store import Store
+from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
+from edge.store.outbox import OutboxRow, Settled
+from edge.values.instant import Instant
+from sync.agent.response_timer import Answers
+from sync.wire import codec
+from sync.wire.codec import Ack, Event, Fault, Malformed, Refused
+
+RESEND_S: Final = 5.0  # without an acknowledgement for this long, send again; doubled each time up to
+LONGEST_RESEND_S: Final = 60.0
+SLOW_LINE: Final = 4000  # bytes a second: what is on its way has this much time more before it is sent again
+PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
+
+Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
+
+
+class Heard(StrEnum):
+    """What an acknowledgement did."""
+
+    SETTLED = "settled"
+    NOTHING_NEW = "nothing_new"
+    REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
+    AHEAD = "store_is_older_than_the_platform"  # an old copy of this store was put back
+
+
+class Uplink:
+    """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
+
+    def __init__(self, store: Store, device: str, *, window: int, random_bytes: Callable[[int], bytes]) -> None:
+        self._store = store
+        self._device = device
+        self._window = window
+        self._random_bytes = random_bytes
+        self._tag = random_bytes(4).hex()
+        self._epoch = ""
+        self._in_flight: deque[int] = deque()
+        self._sent: deque[tuple[int, int]] = deque()  # of each batch in flight its last number and its bytes
+        self._compared: dict[int, int] = {}  # first to last of answered batches that wait for one before them
+        self._acked_through = 0  # the highest said of this epoch
+        self._conflicts_through = 0
+        self._resend_s = RESEND_S
+        self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
+        self.answers = Answers()
+        self.refused_now: list[Refused] = []  # by the last acknowledgement, for the first time
+        self.conflicts_now: list[int] = []
+        self._probe_due_s = 0.0
+        self._ask_before = False  # where the platform is in the epochs before this one
+        self._probe_asked = False  # one is owed, whatever is acknowledged meanwhile
+        self._look = True  # the outbox may hold something that is not in flight
+
+    def connected(self, monotonic_s: float) -> None:
+        """A new connection: what was in flight is unknown. Ask the platform where it is."""
+        self._forget()
+        self._resend_s = RESEND_S
+        self._probe_due_s = monotonic_s
+        self._ask_before = bool(outbox.epochs_before(self._store))
+        self.answers.connected()
+
+    def resend(self) -> None:
+        """The hub has started: do not wait for the timer."""
+        self._forget()
+        self._probe_due_s = 0.0
+
+    def probe(self) -> None:
+        """Ask where the platform is, and say which claims are over, as soon as nothing is in flight."""
+        self._probe_asked = True
+
+    def committed(self) -> None:
+        """Another process has written to the store."""
+        self._look = True
+
+    def tick(self, send: Send, monotonic_s: float) -> None:
+        """Send what is due. Raises StoreUnavailableError."""
+        if self._in_flight and self._due is not None and monotonic_s >= self._due:
+            self._forget()
+            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+        while self._look and len(self._in_flight) < self._window and self._send_next(send, monotonic_s):
+            pass
+        if not self._in_flight and (self._probe_asked or self._ask_before or monotonic_s >= self._probe_due_s):
+            self._probe(send, monotonic_s)
+
+    def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
+        """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
+        if ack.tag not in ("", self._tag):
+            return Heard.NOTHING_NEW  # of another process under this identity, or of this one before it started
+        self.refused_now = self._refused(ack, now)
+        self.conflicts_now = self._conflicts(ack, now)
+        outcome = self._settle(ack, now)
+        self._waiting_since_s = None
+        self._resend_s = RESEND_S
+        self._probe_due_s = monotonic_s + PROBE_S
+        if ack.epoch == self._epoch:
+            settled_through = outbox.settled_through(self._store, ack.epoch)
+            while self._in_flight and self._in_flight[0] <= settled_through:
+                self._in_flight.popleft()
+            while self._sent and self._sent[0][0] <= settled_through:
+                self._sent.popleft()
+        if self._in_flight:
+            self._waiting_since_s = monotonic_s
+        through = outbox.settled_through(self._store, ack.epoch)
+        self.answers.heard(through, monotonic_s, more=bool(self._in_flight))
+        self._look = True
+        return outcome
+
+    def _refused(self, ack: Ack, now: Instant) -> list[Refused]:
+        """Set aside what the platform will not have, and return what is new of it.
+
+        What stands under a number that is taken goes up under another.
+        """
+        reused = {item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id}
+        send_again(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
+        return [
+            item
+            for item in ack.rejected
+            if item.seq in reused
+            or outbox.reject(self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id)
+        ]
+
+    def _conflicts(self, ack: Ack, now: Instant) -> list[int]:
+        """Raise the platform's conflicts as cases; return the numbers of those that are new."""
+        fresh = []
+        for item in ack.conflicts:
+            self._conflicts_through = max(self._conflicts_through, item.no)
+            if conflicts.record_conflict(
+                self._store, no=item.no, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
+                now=now,
+            ):  # fmt: skip
+                fresh.append(item.no)
+        return fresh
+
+    def _settle(self, ack: Ack, now: Instant) -> Heard:
+        """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
+
+        an old copy of the store may have been put back, or another device may have our identity.
+        """
+        if ack.acked_through < ack.settled_through:
+            outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
+            self._forget()
+            return Heard.REWOUND
+        heard = Heard.NOTHING_NEW
+        if (through := self._compared_through(ack)) is not None:
+            settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
+            heard = Heard.SETTLED if settled is Settled.SETTLED else heard
+        epoch, newest = outbox.current_epoch(self._store)
+        if ack.epoch == epoch and ack.acked_through > newest:  # its next numbers are taken: go on under new ones
+            why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
+            leave_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
+            return Heard.AHEAD
+        return heard
+
+    def _compared_through(self, ack: Ack) -> int | None:
+        """To which number everything that is not settled has been compared; None when a batch before it is missing.
+
+        Hubs that share a subscription answer batches in any order.
+        """
+        if not ack.first:
+            return None
+        settled_through = outbox.settled_through(self._store, ack.epoch)
+        if ack.epoch != self._epoch:
+            return min(ack.last, ack.acked_through) if ack.first <= settled_through + 1 else None
+        self._compared[ack.first] = max(ack.last, self._compared.get(ack.first, 0))
+        self._acked_through = max(ack.acked_through, self._acked_through)
+        through = settled_through
+        for first, last in sorted(self._compared.items()):
+            if first <= through + 1:
+                through = max(through, last)
+        through = min(through, self._acked_through)
+        self._compared = {first: last for first, last in self._compared.items() if last > through}
+        return through if through > settled_through else None
+
+    @property
+    def _due(self) -> float | None:
+        if self._waiting_since_s is None:
+            return None
+        return self._waiting_since_s + self._resend_s + sum(size for _, size in self._sent) / SLOW_LINE
+
+    def _forget(self) -> None:
+        self._in_flight.clear()
+        self._sent.clear()
+        self._compared.clear()
+        self._acked_through = 0
+        self._waiting_since_s = None
+        self._look = True
+
+    def _send_next(self, send: Send, monotonic_s: float) -> bool:
+        """Send one batch; True when there may be another."""
+        after_seq = self._in_flight[-1] if self._in_flight else 0
+        room = self._window - len(self._in_flight)
+        rows = outbox.pending(self._store, after_seq=after_seq, limit=room)
+        if rows and rows[0].epoch != self._epoch:
+            self._forget()
+            self._epoch = rows[0].epoch
+            rows = outbox.pending(self._store, limit=room)
+        if not rows:
+            self._look = False
+            return False
+        settled_through = outbox.settled_through(self._store, self._epoch)
+        events = events_of(rows, after_seq=after_seq or settled_through, until_bytes=codec.BATCH_BYTES)
+        payload = codec.encode_batch(
+            self._device,
+            self._epoch,
+            settled_through,
+            self._conflicts_through,
+            [encoded for _, encoded in events],
+            tag=self._tag,
+        )
+        if not send(payload):
+            return False
+        self._in_flight.extend(seq for seq, _ in events)
+        self._sent.append((events[-1][0], len(payload)))
+        if self._waiting_since_s is None:
+            self._waiting_since_s = monotonic_s
+        self.answers.asked(self._in_flight[-1], monotonic_s)
+        self._look = len(rows) == room or len(events) < len(rows)
+        return self._look
+
+    def _probe(self, send: Send, monotonic_s: float) -> None:
+        if self._ask_before:  # it may have lost events of those, or somebody else acknowledged them in its place
+            self._ask_before = not all(
+                send(self._without_events(*before)) for before in outbox.epochs_before(self._store)
+            )
+        epoch, _ = outbox.current_epoch(self._store)
+        over = authorisations.over_through(self._store, int(monotonic_s * 1e9))
+        if send(self._without_events(epoch, outbox.settled_through(self._store, epoch), claims_through=over)):
+            self._probe_asked = False
+            self._probe_due_s = monotonic_s + self._resend_s
+            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+            if self._waiting_since_s is None:
+                self._waiting_since_s = monotonic_s
+            self.answers.asked(0, monotonic_s)
+
+    def _without_events(self, epoch: str, settled_through: int, claims_through: int = 0) -> bytes:
+        return codec.encode_batch(
+            self._device,
+            epoch,
+            settled_through,
+            self._conflicts_through,
+            [],
+            tag=self._tag,
+            claims_through=claims_through,
+        )
+
+
+def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> list[tuple[int, bytes]]:
+    """The first of ``rows``, encoded, up to a size; at least one.
+
+    A number that is missing between them is an event that the platform refused before. The hub may have
+    lost it since, so the number is sent without content: the numbering stays gapless. An event that can
+    not be sent is sent the same way, and the hub refuses it by name.
+    """
+    events: list[tuple[int, bytes]] = []
+    size = 0
+    for row in rows:
+        events.extend((seq, _withheld(row, seq, codec.REFUSED_BEFORE)) for seq in range(after_seq + 1, row.seq))
+        encoded = _encoded(row)
+        events.append((row.seq, _withheld(row, row.seq, encoded.fault) if isinstance(encoded, Malformed) else encoded))
+        after_seq = row.seq
+        size += len(events[-1][1])
+        if size >= until_bytes:
+            break
+    return events
+
+
+def _encoded(row: OutboxRow) -> bytes | Malformed:
+    try:
+        event = Event(
+            seq=row.seq, id=row.id, ts=row.at.unix_s, ts_trust=row.at.trust.value, type=row.type, body=row.body
+        )
+    except ValueError as error:
+        return Malformed(Fault.WRONG_SHAPE, str(error))
+    return codec.encode_event(event)
+
+
+def _withheld(row: OutboxRow, seq: int, reason: str) -> bytes:
+    event = Event(
+        seq=seq,
+        id=f"withheld-{seq}",
+        ts=0,
+        ts_trust="floor_only",
+        type=codec.WITHHELD,
+        body={"reason": str(reason), "type": row.type if seq == row.seq else ""},
+    )
+    return event.model_dump_json().encode()

@@ -1,0 +1,1 @@
+"""Checks of a device or a hub against the published protocol."""

@@ -1,0 +1,157 @@
+"""``edge-fleet issue``: make tokens, and pictures of them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge.token.claims import Kind
+from edge.token.claims_set import AMOUNT_END, CTI_LENGTH, DYNAMIC_HMAC, QUANTITY_END, STATUS_INDEX_END
+from edge.token.dynamic_code import derive_key
+from edge.token.fields import TIME_END
+from edge.token.issuing import Grant, IssueError, issue_token
+from edge.token.purpose import Purpose
+from sync.fleet.key_folder import KeyFolder, KeyFolderError
+from sync.fleet.options import short_text
+from sync.fleet.qr_picture import QrError, write_qr
+
+_DAY_S = 86_400
+_LIFETIME_S = {Kind.WRITE_OFF: 365 * _DAY_S, Kind.PICKUP: 7 * _DAY_S, Kind.OPERATOR: 365 * _DAY_S}
+_KINDS = {kind.code: kind for kind in Kind}
+_UNIX_S = click.IntRange(0, TIME_END - 1)
+_LONG_COUNT = 100  # tokens, from which on a progress bar helps
+
+
+def _currency(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no code of ISO 4217."""
+    del context, parameter
+    if value is not None and not (len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()):
+        raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), as CNY")
+    return value
+
+
+@click.command()
+@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
+@click.option("--kind", required=True, type=click.Choice(list(_KINDS)), help="What the tokens are for.")
+@click.option(
+    "--site", required=True, metavar="ID", callback=short_text, help="The site or device group that may honour them."
+)
+@click.option("--order", required=True, metavar="ID", callback=short_text, help="The order they belong to.")
+@click.option("--quantity", type=click.IntRange(1, QUANTITY_END - 1), default=1, show_default=True, metavar="N")
+@click.option("--amount-minor", type=click.IntRange(0, AMOUNT_END - 1), metavar="N", help="Value in minor units.")
+@click.option(
+    "--currency", metavar="CUR", callback=_currency, help="ISO 4217, three capital letters; with --amount-minor."
+)
+@click.option("--not-before", "not_before_s", type=_UNIX_S, metavar="UNIX_S", help="[default: now]")
+@click.option(
+    "--expires", "expires_at_s", type=_UNIX_S, metavar="UNIX_S", help="[default: a week; a year if no pickup]"
+)
+@click.option("--status-index", type=click.IntRange(0, STATUS_INDEX_END - 1), metavar="N", help="Of the first token.")
+@click.option("--dynamic", is_flag=True, help="Codes change every 15 s (mode 1); adds dynamic_key to the line.")
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, metavar="N")
+@click.option(
+    "--qr-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="A PNG each, named CTI.png."
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON lines; they always are.")
+def issue(
+    *,
+    keys_dir: Path,
+    kind: str,
+    not_before_s: int | None,
+    expires_at_s: int | None,
+    count: int,
+    qr_dir: Path | None,
+    as_json: bool,
+    **what: Any,
+) -> None:
+    """Make tokens: one JSON line each on standard output.
+
+    Example: edge-fleet issue --keys ./fleet-keys --kind pickup --site shop-1 --order A-1001 --qr-dir codes
+    """
+    del as_json
+    start_s, end_s = _window(_KINDS[kind], not_before_s, expires_at_s, int(time.time()))
+    try:
+        folder = KeyFolder(keys_dir)
+        shared = _shared(folder, _KINDS[kind], start_s, end_s, what)
+        if qr_dir is not None:
+            qr_dir.mkdir(parents=True, exist_ok=True)
+        _issue_each(folder, shared, count, qr_dir)
+    except (KeyFolderError, IssueError, QrError) as error:
+        raise click.ClickException(str(error)) from None
+    except BrokenPipeError:  # whoever read the lines has enough; click ends quietly
+        raise
+    except OSError as error:
+        target = "standard output" if error.filename is None else error.filename
+        raise click.ClickException(f"cannot write {target}: {error.strerror}.") from None
+
+
+def _window(kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int) -> tuple[int, int]:
+    """Fill in what was not said, so that the window is never empty: an expiry in the past makes an expired token."""
+    if not_before_s is None:
+        not_before_s = now_s if expires_at_s is None or expires_at_s > now_s else max(expires_at_s - _DAY_S, 0)
+    if expires_at_s is None:
+        expires_at_s = min(not_before_s + _LIFETIME_S[kind], TIME_END - 1)
+    if expires_at_s <= not_before_s:
+        raise click.UsageError("--expires must be after --not-before.")
+    return not_before_s, expires_at_s
+
+
+def _shared(folder: KeyFolder, kind: Kind, start_s: int, end_s: int, what: dict[str, Any]) -> dict[str, Any]:
+    if (what["amount_minor"] is None) != (what["currency"] is None):
+        raise click.UsageError("--amount-minor and --currency go together.")
+    return {
+        "issuer": folder.fleet().issuer,
+        "audience": what["site"],
+        "order_id": what["order"],
+        "kind": kind,
+        "quantity": what["quantity"],
+        "amount_minor": what["amount_minor"],
+        "currency": what["currency"],
+        "not_before_s": start_s,
+        "expires_at_s": end_s,
+        "status_index": what["status_index"],
+        "dynamic_mode": DYNAMIC_HMAC if what["dynamic"] else None,
+    }
+
+
+def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: Path | None) -> None:
+    signer = folder.signer(Purpose.TOKEN)
+    group_key = folder.group_key() if shared["dynamic_mode"] else None
+    hidden = count < _LONG_COUNT or sys.stdout.isatty() or not sys.stderr.isatty()
+    with click.progressbar(range(count), file=sys.stderr, label="tokens", hidden=hidden) as numbers:
+        for number in numbers:
+            index = shared["status_index"]
+            status_index = None if index is None else index + number
+            grant = Grant(**{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index})
+            token = issue_token(grant, signer)
+            path = None if qr_dir is None else qr_dir / f"{grant.cti.hex()}.png"
+            if path is not None:
+                write_qr(token, path)
+            click.echo(json.dumps(_line(token, grant, path, group_key), ensure_ascii=False))
+
+
+def _line(token: str, grant: Grant, path: Path | None, group_key: bytes | None) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "token": token,
+        "cti": grant.cti.hex(),
+        "kind": grant.kind.code,
+        "site": grant.audience,
+        "order": grant.order_id,
+        "quantity": grant.quantity,
+        "amount_minor": grant.amount_minor,
+        "currency": grant.currency,
+        "not_before": grant.not_before_s,
+        "expires": grant.expires_at_s,
+        "status_index": grant.status_index,
+    }
+    if path is not None:
+        line["qr"] = str(path)
+    if group_key is not None:
+        line["dynamic_key"] = derive_key(group_key, grant.cti).hex()
+    return line

@@ -1,0 +1,1 @@
+"""A settings rollout: preview, waves, and progress."""

@@ -1,0 +1,81 @@
+"""A rollout: a few devices first, then a tenth, then all; and when it stops by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+
+from edge.settings.state_machine import Phase, patience_s
+from sync.wire.settings_report import ConfigReport
+
+MARGIN_S = 45.0  # for the way there and back, and for a camera that is being served
+_TOLERATED = 0.02  # of a wave after the canary
+
+
+class Outcome(StrEnum):
+    """What became of the document at one device."""
+
+    WAITING = "waiting"
+    ON_TRIAL = "on_trial"
+    COMMITTED = "committed"
+    FAILED = "failed"
+    SILENT = "silent"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be expected."""
+        return self in (Outcome.COMMITTED, Outcome.FAILED, Outcome.SILENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Devices that get the document at the same time."""
+
+    name: str
+    devices: tuple[str, ...]
+    tolerated: int  # failures and silences that do not stop the rollout
+
+
+def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
+    """Split the devices that are there: the named canaries or one, a tenth, all.
+
+    >>> [len(wave.devices) for wave in waves([f"kiosk-{n}" for n in range(30)])]
+    [1, 3, 26]
+    """
+    first = tuple(canaries) or tuple(online[:1])
+    rest = [device for device in online if device not in first]
+    tenth = ceil(len(online) / 10)
+    parts = [("canary", first), ("10 %", tuple(rest[:tenth])), ("all", tuple(rest[tenth:]))]
+    return [Wave(name, part, 0 if name == "canary" else int(len(part) * _TOLERATED)) for name, part in parts if part]
+
+
+def outcome(report: ConfigReport | None, key: str, rev: int, digest: str) -> tuple[Outcome, str]:
+    """What ``report`` says of the document, and why. ``digest`` is the document's SHA-256."""
+    if report is None:
+        return Outcome.WAITING, ""
+    for refused in report.refused:
+        if refused.hash == digest:
+            return Outcome.FAILED, f"{refused.code}: {refused.detail}"
+    if report.applied.get(key, 0) >= rev:
+        return Outcome.COMMITTED, ""
+    if report.blocked:
+        return Outcome.FAILED, "the device is blocked"
+    if report.desired.get(key, 0) < rev:
+        return Outcome.WAITING, ""
+    if report.state in (Phase.REFUSED, Phase.ROLLED_BACK):
+        words = "; ".join(f"{error.path}: {error.message}" if error.path else error.message for error in report.errors)
+        return Outcome.FAILED, f"{report.state}: {words}"
+    return Outcome.ON_TRIAL, report.state
+
+
+def deadline_s(probation_s: float) -> float:
+    """How long a wave may take before those that have not answered are silent."""
+    return patience_s(probation_s) + MARGIN_S
+
+
+def stops(wave: Wave, outcomes: Mapping[str, Outcome]) -> bool:
+    """Whether too many have failed."""
+    bad = sum(outcomes.get(device) in (Outcome.FAILED, Outcome.SILENT) for device in wave.devices)
+    return bad > wave.tolerated

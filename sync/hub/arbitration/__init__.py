@@ -1,0 +1,1 @@
+"""Which device may redeem now: grants on request, and a site's lease."""

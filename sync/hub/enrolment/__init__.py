@@ -1,0 +1,1 @@
+"""The enrolment service: HTTPS, one-time codes, certificates for devices."""

@@ -1,0 +1,1 @@
+"""The fleet's records and the service that `edge-fleet` asks."""

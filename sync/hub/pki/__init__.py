@@ -1,0 +1,1 @@
+"""The platform's certificates: authority, renewal, and the access lists of the broker."""

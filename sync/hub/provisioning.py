@@ -1,0 +1,236 @@
+"""Make everything a broker, a hub and their devices need, in one folder: for a site, a test or a demonstration.
+
+``make_site`` writes the authority, a certificate each, the broker's configuration and ACL (from the
+templates in ``firmware-config/mosquitto``), and the hub's configuration. What is there is kept: a second
+call with more devices adds their certificates and leaves the others alone.
+
+    site = Site(port=8883, devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
+    documents = SiteDocuments(order_feed_key=keys / "order_feed.pem", trust_list=keys / "trust-list.cose")
+    files = make_site(folder, site, documents, now_s=int(time.time()))
+    # mosquitto -c {files.broker_config}, edge-hub run --config {files.hub_config},
+    # and a device's profile with files.mqtt_section("kiosk-1", site)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from sync.hub.pki.broker_access import acl_lines
+from sync.hub.pki.certificate_authority import (
+    Authority,
+    Credential,
+    authority_pem,
+    issue_client,
+    issue_server,
+    load_authority,
+    new_authority,
+    revocation_list,
+    write_private,
+)
+from sync.wire.topics import HUB, OPS, is_device_name
+
+TEMPLATES = (
+    Path(__file__).parents[2] / "firmware-config" / "mosquitto",
+    Path("/usr/share/edge-scanner/mosquitto"),  # as the package installs it
+)
+
+
+_TAKEN = ("ca", "broker", "desk")  # names of other certificates in the folder
+
+
+class SiteError(Exception):
+    """The folder cannot be made; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What to make."""
+
+    tenant: str = "main"
+    host: str = "127.0.0.1"  # under which devices and hub reach the broker
+    address: str = "127.0.0.1"  # on which the broker listens
+    port: int = 8883
+    desk_port: int | None = None  # of the enrolment desk; None: the one after the broker's
+    user: str = "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
+    devices: dict[str, str]  # device id -> site
+    hubs: int = 1  # hub processes that share the work
+    database: str | None = None  # the hubs' store, a postgresql:// URL; None: a file
+
+    @property
+    def hub_names(self) -> tuple[str, ...]:
+        """The hubs' identities at the broker: ``_hub``, ``_hub-2``, ..."""
+        return (HUB, *(f"{HUB}-{number}" for number in range(2, self.hubs + 1)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteDocuments:
+    """The hub's documents, by path: see ``sync.hub.config.HubDocuments``."""
+
+    order_feed_key: Path
+    trust_list: Path
+    status_lists: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFiles:
+    """Where things are."""
+
+    folder: Path
+
+    @property
+    def ca(self) -> Path:
+        """The authority's certificate, for every device."""
+        return self.folder / "ca.pem"
+
+    @property
+    def broker_config(self) -> Path:
+        """For ``mosquitto -c``."""
+        return self.folder / "mosquitto.conf"
+
+    @property
+    def hub_config(self) -> Path:
+        """For ``edge-hub run --config``."""
+        return self.folder / "hub.toml"
+
+    def hub_config_of(self, name: str) -> Path:
+        """The same for one of several hubs: ``_hub-2``'s is hub-2.toml."""
+        return self.folder / f"{name.lstrip('_')}.toml"
+
+    @property
+    def revocations(self) -> Path:
+        """The broker's list of revoked certificates."""
+        return self.folder / "crl.pem"
+
+    @property
+    def fleet_config(self) -> Path:
+        """For ``edge-fleet --fleet``."""
+        return self.folder / "fleet.toml"
+
+    def certificate(self, name: str) -> Path:
+        """The certificate of a device, of ``_hub`` or of ``broker``."""
+        return self.folder / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """Its private key."""
+        return self.folder / f"{name}.key"
+
+    def mqtt_section(self, device: str, site: Site) -> str:
+        """The ``[mqtt]`` section of a device's profile, TOML."""
+        return (
+            f'[mqtt]\nhost = "{site.host}"\nport = {site.port}\nca_file = "{self.ca}"\n'
+            f'cert_file = "{self.certificate(device)}"\nkey_file = "{self.key(device)}"\n'
+        )
+
+
+def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int) -> SiteFiles:
+    """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
+    for device in site.devices:
+        if device in _TAKEN:
+            raise SiteError(f"{device!r} cannot name a device: its files would be those of the {device}")
+        if not is_device_name(device):
+            raise SiteError(f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'")
+    files = SiteFiles(folder.absolute())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "broker-data").mkdir(mode=0o700, exist_ok=True)
+        authority = _authority(files, now_s)
+        hosts = list(dict.fromkeys([site.host, site.address, "localhost"]))
+        for name in ("broker", "desk"):
+            if not files.certificate(name).exists():
+                _write(files, name, issue_server(authority, hosts, now_s=now_s))
+        for name in (*site.hub_names, OPS, *site.devices):
+            if not files.certificate(name).exists():
+                _write(files, name, issue_client(authority, name, now_s=now_s))
+        if not files.revocations.exists():
+            files.revocations.write_bytes(revocation_list(authority, [], now_s=now_s))
+        _broker(files, site)
+        files.fleet_config.write_text(_fleet_toml(site, documents), encoding="utf-8")
+        if documents is not None:
+            for name in site.hub_names:
+                files.hub_config_of(name).write_text(_hub_toml(site, documents, name), encoding="utf-8")
+    except OSError as error:
+        raise SiteError(f"{folder} cannot be written: {error}") from error
+    except ValueError as error:
+        raise SiteError(f"{folder}: {error}; use a new folder") from error
+    return files
+
+
+def _authority(files: SiteFiles, now_s: int) -> Authority:
+    if files.ca.exists():
+        return load_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
+    authority = new_authority("edge-scanner devices", now_s=now_s)
+    _write(files, "ca", authority_pem(authority))
+    return authority
+
+
+def _write(files: SiteFiles, name: str, credential: Credential) -> None:
+    write_private(files.key(name), credential.key_pem)
+    files.certificate(name).write_bytes(credential.certificate_pem)
+
+
+def _broker(files: SiteFiles, site: Site) -> None:
+    values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
+    values["user"] = site.user
+    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    base = template("acl").substitute(values)
+    for name in site.hub_names[1:]:
+        base += f"\nuser {name}\ntopic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
+    write_private(files.folder / "acl.base", base.encode())
+    write_private(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
+
+
+def template(name: str) -> Template:
+    """A template of ``firmware-config/mosquitto``. Raises SiteError."""
+    for folder in TEMPLATES:
+        if (folder / name).exists():
+            return Template((folder / name).read_text(encoding="utf-8"))
+    raise SiteError(f"the template {name} is in none of: {', '.join(map(str, TEMPLATES))}")
+
+
+def _hub_toml(site: Site, documents: SiteDocuments, name: str) -> str:
+    database = f'database = "{site.database}"\n' if site.database else ""
+    share = f'identity = "{name}"\nshare = "hubs"\n' if site.hubs > 1 else ""
+    status_lists = ", ".join(f'"{path.absolute()}"' for path in documents.status_lists)
+    devices = "".join(f'\n[[device]]\nid = "{device}"\nsite = "{of}"\n' for device, of in site.devices.items())
+    return f"""tenant = "{site.tenant}"
+data_dir = "hub-data"
+{database}
+[mqtt]
+host = "{site.host}"
+port = {site.port}
+ca_file = "ca.pem"
+cert_file = "{name}.pem"
+key_file = "{name}.key"
+{share}
+[documents]
+order_feed_key_file = "{documents.order_feed_key.absolute()}"
+trust_list_file = "{documents.trust_list.absolute()}"
+status_list_files = [{status_lists}]
+
+[broker]
+acl_file = "acl"
+acl_base_file = "acl.base"
+crl_file = "crl.pem"
+pid_file = "mosquitto.pid"
+
+[enrolment]
+address = "{site.address}"
+host = "{site.host}"
+port = {site.desk_port or site.port + 1}
+cert_file = "desk.pem"
+key_file = "desk.key"
+ca_key_file = "ca.key"
+{devices}"""
+
+
+def _fleet_toml(site: Site, documents: SiteDocuments | None) -> str:
+    keys = f'keys = "{documents.order_feed_key.parent.absolute()}"\n' if documents else ""
+    return f"""tenant = "{site.tenant}"
+host = "{site.host}"
+port = {site.port}
+ca_file = "ca.pem"
+cert_file = "{OPS}.pem"
+key_file = "{OPS}.key"
+{keys}"""

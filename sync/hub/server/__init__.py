@@ -1,0 +1,1 @@
+"""The hub's MQTT process: receives device messages, publishes lists, orders and reviews."""

@@ -1,0 +1,65 @@
+"""What a hub was sent, read before the store is touched: its transaction must know what it will concern."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sync.mqtt.session import Arrival
+from sync.wire import codec
+from sync.wire.codec import Batch, ClaimRequest, Malformed, OrdersRequest, Status
+from sync.wire.topics import Topic, Up, parse_topic
+
+Message = Batch | OrdersRequest | ClaimRequest | Status | Malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A message and where it came from. Neither for one that is not of this protocol or tenant.
+
+    ``message`` is None on channels that are not read here.
+    """
+
+    arrival: Arrival
+    topic: Topic | None = None
+    message: Message | None = None
+
+
+def read(arrival: Arrival, *, tenant: str) -> Incoming:
+    """Take a message apart; nothing is believed yet but that the broker knows the sender."""
+    topic = parse_topic(arrival.topic)
+    if topic is None or topic.tenant != tenant:
+        return Incoming(arrival)
+    return Incoming(arrival, topic, _message(topic, arrival.payload))
+
+
+def concerning(incoming: Iterable[Incoming], site_of: Callable[[str], str | None]) -> frozenset[str]:
+    """The names of all that these messages read or change in the store."""
+    return frozenset(name for item in incoming for name in _names(item, site_of))
+
+
+def _message(topic: Topic, payload: bytes) -> Message | None:
+    match topic.channel:
+        case Up.EVENTS:
+            return codec.decode_batch(payload, dev=topic.node)
+        case Up.REQUEST:
+            return codec.decode_request(payload, dev=topic.node)
+        case Up.STATUS:
+            return codec.decode_status(payload, dev=topic.node)
+        case _:
+            return None
+
+
+def _names(incoming: Incoming, site_of: Callable[[str], str | None]) -> Iterable[str]:
+    match incoming.message:
+        case Batch() as batch:
+            yield batch.dev
+            yield from (cti for event in batch.events if isinstance(cti := event.body.get("cti"), str))
+        case ClaimRequest() as request:
+            yield from (request.dev, request.cti)
+        case OrdersRequest() as request:
+            yield f"site {site_of(request.dev)}"
+        case Status() as status:
+            yield status.dev
+        case _:
+            return

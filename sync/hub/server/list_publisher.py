@@ -1,0 +1,62 @@
+"""Signed lists that the hub passes on from files. It holds none of their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge.token import cbor
+from sync.hub.config import HubDocuments
+from sync.hub.fleet.operator_lists import pushed_lists
+from sync.wire.topics import FLEET, Down, site_group
+
+Place = tuple[str, Down]  # a node and a channel
+
+
+class Published:
+    """Watches the files of the trust list and the status lists. A file is read again when it was replaced."""
+
+    def __init__(self, documents: HubDocuments, pushed: Path | None = None) -> None:
+        """``pushed``: the folder of operator lists that ops pushed (``sync.hub.fleet.operator_lists``)."""
+        self._pushed = pushed
+        self._files: dict[Place, tuple[Path, ...]] = {
+            (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
+            (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
+        }
+        for item in documents.operators:  # to its site alone: nobody else is to have its hashes
+            self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
+        self._seen: dict[Place, tuple[tuple[int, int, int], ...]] = {}
+        self._missing: set[Place] = set()
+
+    def forget(self) -> None:
+        """Publish everything again: a broker may have come back with an empty store."""
+        self._seen.clear()
+
+    def changed(self, log: Any) -> list[tuple[str, Down, bytes]]:
+        """Nodes and channels whose files are new, with what to publish there, retained."""
+        for site, path in ({} if self._pushed is None else pushed_lists(self._pushed)).items():
+            self._files.setdefault((site_group(site), Down.OPERATORS), (path,))
+        found = []
+        for place, paths in self._files.items():
+            node, channel = place
+            if not paths:
+                continue
+            try:
+                marks = tuple(_mark(path) for path in paths)
+                if marks == self._seen.get(place):
+                    continue
+                contents = [path.read_bytes() for path in paths]
+            except OSError as error:
+                if place not in self._missing:
+                    log.warning("document_missing", channel=channel, detail=str(error))
+                self._missing.add(place)
+                continue
+            self._missing.discard(place)
+            self._seen[place] = marks
+            found.append((node, channel, cbor.encode(contents) if channel is Down.REVOKED else contents[0]))
+        return found
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size

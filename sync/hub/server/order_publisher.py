@@ -1,0 +1,66 @@
+"""What sites are told of their orders unasked: each change, and at times that there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from edge.token.keys import Signer
+from edge.token.purpose import Purpose
+from edge.token.signed_document import sign_document
+from sync.hub.orders import order_lines
+from sync.hub.store.sqlite import HubStore
+from sync.wire.order_feed import Delta, Snapshot, page_payload
+from sync.wire.topics import site_group
+
+MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
+
+
+class OrderPush:
+    """Looks for what changed since it looked last. Pages are signed documents."""
+
+    def __init__(self, signer: Signer, *, heartbeat_s: float, now_s: Callable[[], int]) -> None:
+        """``heartbeat_s``: after this long without a change an empty page says so."""
+        self._signer = signer
+        self._heartbeat_s = heartbeat_s
+        self._now_s = now_s
+        self._data_version = -1
+        self._heads: dict[str, int] | None = None
+        self._beat_due_s = 0.0
+
+    def begin(self) -> None:
+        """This hub speaks to groups from now on: say at once how things are."""
+        self._beat_due_s = 0.0
+
+    def signed(self, page: Snapshot | Delta) -> bytes:
+        """A page as it goes out."""
+        return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)
+
+    def due(self, store: HubStore, monotonic_s: float) -> list[tuple[str, bytes]]:
+        """Groups and the pages to send them now, in order."""
+        version = store.data_version()
+        beat = monotonic_s >= self._beat_due_s
+        if version == self._data_version and not beat:
+            return []
+        self._data_version = version
+        with store.read() as connection:
+            heads = order_lines.heads(connection)
+            before = heads if self._heads is None else self._heads
+            pages = [
+                (site_group(site), self.signed(page))
+                for site, head in heads.items()
+                for page in self._of_site(connection, site, before.get(site, 0), head, beat=beat)
+            ]
+        self._heads = heads
+        if beat:
+            self._beat_due_s = monotonic_s + self._heartbeat_s
+        return pages
+
+    def _of_site(self, connection: Any, site: str, after: int, head: int, *, beat: bool) -> Iterator[Delta]:
+        pages = 0
+        while after < head and pages < MOST_PAGES_PUSHED:
+            page = order_lines.delta_page(connection, site, after, self._now_s())
+            yield page
+            after, pages = page.to_revision, pages + 1
+        if beat and not pages:
+            yield order_lines.delta_page(connection, site, head, self._now_s())

@@ -1,0 +1,62 @@
+"""Says to devices what people at the platform decided, again and again until each device says that it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from edge.token.keys import Signer
+from edge.token.purpose import Purpose
+from edge.token.signed_document import sign_document
+from sync.hub.ledger import reviews
+from sync.hub.store.sqlite import Connection, HubStore
+from sync.wire.review_page import ReviewPage, review_payload
+
+LOOK_EVERY_S: Final = 1.0
+REPEAT_S: Final = 60.0
+Page = tuple[str, bytes]  # a device, and what to say to it
+
+
+class ReviewPages:
+    """What is due to be said. ``now_s`` is Unix time; ``site_of`` is None for a device that takes part no more."""
+
+    def __init__(self, signer: Signer, *, site_of: Callable[[str], str | None], now_s: Callable[[], int]) -> None:
+        self._signer = signer
+        self._site_of = site_of
+        self._now_s = now_s
+        self._look_s = 0.0
+        self._again_s: dict[int, float] = {}  # when to say each decision again, by its number
+
+    def forget(self) -> None:
+        """A new connection: say everything again."""
+        self._again_s.clear()
+        self._look_s = 0.0
+
+    def asked(self, connection: Connection, dev: str) -> list[Page]:
+        """What ``dev``, which has just come back, is to know."""
+        decided = reviews.undelivered(connection, dev).get(dev, [])
+        return self._pages(dev, [row for _, row in decided])
+
+    def due(self, store: HubStore, monotonic_s: float) -> list[Page]:
+        """What was decided since the last look, and what no device has confirmed for a while. Raises HubStoreError."""
+        if monotonic_s < self._look_s:
+            return []
+        self._look_s = monotonic_s + LOOK_EVERY_S
+        with store.read() as connection:
+            waiting = reviews.undelivered(connection)
+        known = {no for decided in waiting.values() for no, _ in decided}
+        self._again_s = {no: at_s for no, at_s in self._again_s.items() if no in known}
+        pages = []
+        for dev, decided in waiting.items():
+            now = [(no, row) for no, row in decided if monotonic_s >= self._again_s.get(no, 0.0)]
+            self._again_s.update((no, monotonic_s + REPEAT_S) for no, _ in now)
+            pages += self._pages(dev, [row for _, row in now])
+        return pages
+
+    def _pages(self, dev: str, rows: list[bytes]) -> list[Page]:
+        site = self._site_of(dev) if rows else None
+        if site is None:
+            return []
+        cuts = [tuple(rows[at : at + reviews.PAGE]) for at in range(0, len(rows), reviews.PAGE)]
+        pages = [ReviewPage(site=site, issued_at_s=self._now_s(), rows=cut) for cut in cuts]
+        return [(dev, sign_document(review_payload(page), Purpose.ORDER_FEED, self._signer)) for page in pages]

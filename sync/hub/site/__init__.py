@@ -1,0 +1,1 @@
+"""A shop with its own broker: provisioning, authority under a lease, and the bridge to the platform."""

@@ -1,0 +1,272 @@
+"""A site's authority: answers the claims of one shop's devices, also while the line to the platform is cut.
+
+It listens at the site's broker to what the devices there tell the platform, so that it knows what was honoured,
+and rules on claims by the platform's lease and within it. It acknowledges nothing: only the platform does.
+
+It answers while (1) it holds a lease, and (2) it has heard everything. After a start it cannot know that: each
+device of the site has to say how far it is, or the platform what it has. Where a device has settled more than was
+heard here (this process was down), only the platform can tell, and until then nobody is answered.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final
+
+from edge.token.keys import Signer
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.signed_document import Document, DocumentRefusal, open_document
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.values.instant import Instant
+from sync.hub.arbitration import claims
+from sync.hub.arbitration.claims import Sold
+from sync.hub.ledger import ingest
+from sync.hub.store.sqlite import Connection, HubStore
+from sync.mqtt.session import Arrival, Link, Session
+from sync.wire import codec
+from sync.wire.codec import Batch, ClaimRequest, Fault, Malformed, Status
+from sync.wire.site_lease import Lease, LeaseRequest, decode_lease_answer, read_lease
+from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+
+RENEW_S: Final = 60.0
+ASK_AGAIN_S: Final = 3.0
+EXPIRES_S: Final = 60
+HAND_OVER_S: Final = 10.0  # leave that the platform gave just before its lease is used or over by then, and told
+
+
+class SiteAuthority:
+    """Joins the authority's store to one session with the site's broker. ``step`` is the whole of it."""
+
+    def __init__(
+        self,
+        store: HubStore,
+        session: Session,
+        roots: Roots,
+        *,
+        tenant: str,
+        site: str,
+        name: str,
+        claim_signer: Signer,
+        now: Callable[[], Instant],
+        monotonic: Callable[[], float],
+        ident: Callable[[], str],
+        log: Any,  # a structlog logger
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._roots = roots
+        self._tenant = tenant
+        self._site = site
+        self._name = name
+        self._signer = claim_signer
+        self._now = now
+        self._monotonic = monotonic
+        self._ident = ident
+        self._log = log
+        self._connection = 0
+        self._trust: TrustList | None = None
+        self._term, self._until_s = self._kept()
+        self._missing = self._term == 0  # something that devices told is not known here
+        self._unheard = self._known_devices()  # since the start
+        self._answers_from_s = 0.0  # monotonic
+        self._after = b""
+        self._catching_up = False  # the last request asked for what was missed
+        self._ask_due_s = 0.0
+        self._state = ""
+        self._link: Link | None = None
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def answers(self) -> bool:
+        """Whether claims are ruled on now."""
+        leased = self._term > 0 and self._now().unix_s < self._until_s and self._monotonic() >= self._answers_from_s
+        return leased and not self._missing and not self._unheard
+
+    def step(self, timeout_s: float = 0.1) -> None:
+        """One turn. Raises HubStoreError."""
+        arrivals = self._session.step(timeout_s)
+        if arrivals:
+            with self._store.transaction() as connection:
+                for arrival in arrivals:
+                    self._take(connection, arrival)
+            for arrival in arrivals:
+                self._session.acknowledge(arrival)
+        if self._session.connected:
+            if self._connection != self._session.connections:
+                self._connection = self._session.connections
+                self._command("resend")  # what devices wrote meanwhile, and how far they are
+                self._ask_due_s = 0.0
+            self._ask()
+        self._watch()
+
+    def _take(self, connection: Connection, arrival: Arrival) -> None:
+        topic = parse_topic(arrival.topic)
+        if topic is None or topic.tenant != self._tenant:
+            return
+        match topic.channel:
+            case Down.TRUST:
+                self._trusted(arrival.payload)
+            case Down.RESPONSE if topic.node == self._name:
+                self._leased(connection, arrival.payload)
+            case Up.EVENTS:
+                self._heard(connection, codec.decode_batch(arrival.payload, dev=topic.node))
+            case Up.STATUS:
+                status = codec.decode_status(arrival.payload, dev=topic.node)
+                if isinstance(status, Status) and status.state == "online" and self.answers:
+                    self._command("here")
+            case Up.REQUEST:
+                request = codec.decode_request(arrival.payload, dev=topic.node)
+                if isinstance(request, ClaimRequest):
+                    self._claim(connection, request)
+            case _:
+                pass
+
+    def _heard(self, connection: Connection, batch: Batch | Malformed) -> None:
+        if isinstance(batch, Malformed):
+            return
+        taken = ingest.take(connection, batch, self._now().unix_s)
+        if batch.settled_through > taken.ack.acked_through:
+            if not self._missing:
+                self._missing, self._after, self._ask_due_s = True, b"", 0.0
+            return
+        claims.over(connection, batch, acked_through=taken.ack.acked_through)
+        if batch.dev in self._unheard:
+            self._unheard.discard(batch.dev)
+            if self.answers:
+                self._command("here")
+
+    def _claim(self, connection: Connection, request: ClaimRequest) -> None:
+        if not self.answers or not request.sold:
+            return  # nobody answers: the device's offline policy holds
+        now_s = self._now().unix_s
+        ruling = claims.rule(connection, request, Sold(request.sold, request.sold_minor))
+        answer = claims.response(
+            request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
+        )
+        self._publish(request.dev, Down.RESPONSE, codec.encode(answer))
+        self.counts[ruling.result] += 1
+
+    def _trusted(self, raw: bytes) -> None:
+        known = 0 if self._trust is None else self._trust.version
+        trust = open_trust_list(raw, roots=self._roots, now=self._now(), highest_version=known)
+        if isinstance(trust, DocumentRefusal):
+            self._log.warning("message_refused", reason=trust.fault, detail=trust.detail)
+        else:
+            self._trust = trust
+
+    def _leased(self, connection: Connection, payload: bytes) -> None:
+        answer = decode_lease_answer(payload)
+        if isinstance(answer, Malformed) or self._trust is None:
+            return
+        if answer.refused:
+            self._tell("lease_refused", answer.refused)
+            return
+        try:
+            raw = b64decode(answer.signed, validate=True)
+        except (binascii.Error, ValueError):
+            return
+        document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
+        lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
+        if isinstance(document, Document) and not self._is_platforms(document.kid):
+            self._log.warning("message_refused", reason=Fault.WRONG_SITE, detail="a site's key gives no lease")
+        elif not isinstance(lease, Lease):
+            self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)
+        elif (lease.site, lease.holder) == (self._site, self._name) and lease.until_s >= self._until_s:
+            self._adopt(connection, lease)
+
+    def _is_platforms(self, kid: bytes) -> bool:
+        """Whether a key for claims is that of the platform: a site's own is for its audience alone."""
+        key = None if self._trust is None else self._trust.find(kid)
+        return key is not None and key.audiences is None
+
+    def _adopt(self, connection: Connection, lease: Lease) -> None:
+        if lease.term != self._term and not self._catching_up:
+            self._missing, self._after = True, b""
+        if lease.term != self._term or self._now().unix_s >= self._until_s:  # until now the platform has answered
+            self._answers_from_s = self._monotonic() + HAND_OVER_S
+        for use in lease.uses:
+            connection.execute(
+                "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (use.cti, use.dev, use.use_no, use.epoch, use.seq, use.units, use.amount_minor, use.ts, use.ident),
+            )
+        for dev, epoch, through in lease.streams:
+            connection.execute(
+                "INSERT INTO stream (dev, epoch, acked_through) VALUES (?1, ?2, ?3) ON CONFLICT (dev, epoch)"
+                " DO UPDATE SET acked_through = max(stream.acked_through, excluded.acked_through)",
+                (dev, epoch, through),
+            )
+        connection.execute(
+            "INSERT INTO lease (site, holder, term, until_s) VALUES (?, ?, ?, ?) ON CONFLICT (site)"
+            " DO UPDATE SET holder = excluded.holder, term = excluded.term, until_s = excluded.until_s",
+            (lease.site, lease.holder, lease.term, lease.until_s),
+        )
+        caught_up = self._catching_up and not lease.next
+        self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
+        self._ask_due_s = self._monotonic() + (0.0 if lease.next else RENEW_S)
+        if caught_up:
+            self._missing, self._catching_up = False, False
+            self._unheard.clear()
+        elif self._missing and not lease.next:
+            self._ask_due_s = 0.0
+        if self.answers:
+            self._command("here")
+
+    def _ask(self) -> None:
+        if self._monotonic() < self._ask_due_s or self._trust is None:
+            return
+        self._ask_due_s = self._monotonic() + ASK_AGAIN_S
+        self._catching_up = self._missing or bool(self._unheard)
+        request = LeaseRequest(
+            id=self._ident(), site=self._site, term=self._term, catch_up=self._catching_up, after=self._after.hex()
+        )
+        self._session.publish(str(Topic(self._tenant, self._name, Up.REQUEST)), codec.encode(request), expires_s=5)
+
+    def _kept(self) -> tuple[int, int]:
+        with self._store.read() as connection:
+            row = connection.execute(
+                "SELECT term, until_s FROM lease WHERE site = ? AND holder = ?", (self._site, self._name)
+            ).fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def _known_devices(self) -> set[str]:
+        with self._store.read() as connection:
+            return {dev for (dev,) in connection.execute("SELECT DISTINCT dev FROM stream")}
+
+    def _command(self, kind: str) -> None:
+        node = site_group(self._site)
+        command = codec.Command(dev=node, type="here" if kind == "here" else "resend")
+        self._session.publish(str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S)
+
+    def _publish(self, node: str, channel: Down, payload: bytes) -> None:
+        self._session.publish(str(Topic(self._tenant, node, channel)), payload, expires_s=5)
+
+    def _watch(self) -> None:
+        if self._session.link is not self._link:
+            self._link = self._session.link
+            self._log.info("link", state=self._link, detail=self._session.detail)
+        if self.answers:
+            if self._state != "answers":
+                self._command("here")
+            self._tell("answers", f"term {self._term}")
+        elif self._term == 0:
+            self._tell("no_lease", "") if not self._state.startswith("lease_refused") else None
+        elif self._now().unix_s >= self._until_s:
+            self._tell("lease_over", f"term {self._term}")
+        else:
+            self._tell("catching_up" if self._missing or self._unheard else "taking_over", f"term {self._term}")
+
+    def _tell(self, state: str, detail: str) -> None:
+        """A line for each change of state."""
+        if state != self._state:
+            self._state = state
+            self._log.info("authority", state=state, detail=detail)
+
+
+def authority_filters(tenant: str, name: str) -> list[str]:
+    """What an authority listens to at its site's broker."""
+    up = [f"v1/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST, Up.STATUS)]
+    return [*up, f"v1/{tenant}/{name}/dn/res", f"v1/{tenant}/{FLEET}/dn/trust"]

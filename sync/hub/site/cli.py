@@ -1,0 +1,216 @@
+"""``edge-hub authority``: a site's own authority, and the platform's word over it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import click
+import structlog
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import BaseModel, ConfigDict
+
+from edge.config import Name
+from edge.system import log
+from edge.system.systemd import notify
+from edge.system.wall_clock import WallClock
+from edge.token.keys import Signer, UnfitKeyError, signer
+from edge.trust.anchors import load_roots
+from edge.values.uuid7 import uuid7
+from sync.hub.arbitration import claims, site_leases
+from sync.hub.command import configured
+from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config
+from sync.hub.provisioning import SiteError, SiteFiles
+from sync.hub.site.authority import SiteAuthority, authority_filters
+from sync.hub.site.broker_lists import SiteLists
+from sync.hub.site.provisioning import SiteBroker, make_site_broker
+from sync.hub.store.sqlite import HubStore, HubStoreError, open_hub_store
+from sync.mqtt.session import Session
+
+_CONFIG = click.option("--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML.")
+
+
+class AuthorityConfig(BaseModel):
+    """``authority.toml``; file names are relative to its folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: Name = "main"
+    site: Name
+    id: Name
+    data_dir: str
+    roots_file: str
+    claim_key_file: str
+    mqtt: HubMqtt
+    devices: tuple[Name, ...] = ()  # who may speak at the site's broker
+    broker: HubBroker | None = None  # with these two, its lists and certificates are kept up to date
+    desk: PlatformDesk | None = None
+
+
+@click.group()
+def authority() -> None:
+    """A site's own authority over claims, for when the line to the platform is cut.
+
+    Example: edge-hub authority run --config authority.toml
+    """
+
+
+@authority.command()
+@_CONFIG
+def run(config_file: Path) -> None:
+    """Answer a site's claims until SIGTERM, under the platform's lease.
+
+    Example: edge-hub authority run --config /etc/edge-hub/authority.toml
+    """
+    config = configured(config_file, AuthorityConfig)
+    folder = config_file.resolve().parent
+    roots = load_roots(folder / config.roots_file)
+    if isinstance(roots, str):
+        raise click.ClickException(roots)
+    log.configure()
+    logger = structlog.get_logger().bind(process="edge-hub-authority", site=config.site)
+    store = _store(folder / config.data_dir)
+    clock = WallClock(0)
+    site_authority = SiteAuthority(
+        store,
+        Session(
+            config.mqtt.endpoint(folder),
+            authority_filters(config.tenant, config.id),
+            uniform=random.uniform,
+            now=clock.now,
+        ),
+        roots,
+        tenant=config.tenant,
+        site=config.site,
+        name=config.id,
+        claim_signer=_signer(folder / config.claim_key_file),
+        now=clock.now,
+        monotonic=time.monotonic,
+        ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        log=logger,
+    )
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    logger.info("started")
+    notify("READY=1")
+    if config.broker and config.desk:
+        lists = SiteLists(
+            tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, desk=config.desk,
+            mqtt=config.mqtt, folder=folder, log=logger,
+        )  # fmt: skip
+        Thread(target=lists.keep, name="lists", daemon=True).start()
+    try:
+        while not stopping:
+            site_authority.step()
+            notify("WATCHDOG=1")
+    except HubStoreError as error:
+        logger.error("store_unavailable", detail=str(error))
+        sys.exit(1)
+    store.close()
+    logger.info("stopped")
+
+
+@authority.command()
+@_CONFIG
+@click.argument("site")
+def release(config_file: Path, site: str) -> None:
+    """Take the authority over SITE back, on the platform. First make sure that the site's own is off.
+
+    Example: edge-hub authority release --config hub.toml shop-1
+    """
+    with _platform_store(config_file).transaction() as connection:
+        released = site_leases.release(connection, site)
+    click.echo(f"The lease of {site} is over." if released else f"No lease of {site} is out.", err=True)
+
+
+@authority.command("release-claim")
+@_CONFIG
+@click.argument("cti")
+def release_claim(config_file: Path, cti: str) -> None:
+    """Free the entitlement CTI (hexadecimal) from claims of devices that will not come back.
+
+    Example: edge-hub authority release-claim --config hub.toml 00112233445566778899aabbccddeeff
+    """
+    try:
+        raw = bytes.fromhex(cti)
+    except ValueError:
+        raise click.UsageError("CTI is 32 hexadecimal digits") from None
+    with _platform_store(config_file).transaction() as connection:
+        freed = claims.release(connection, raw)
+    click.echo(f"{freed} claims were freed.", err=True)
+
+
+@authority.command("site")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--platform", required=True, type=click.Path(path_type=Path), help="The platform's folder.")
+@click.option("--platform-host", default="127.0.0.1", show_default=True)
+@click.option("--platform-port", default=8883, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--desk-port", type=click.IntRange(1, 65535), help="Of the platform's desk.  [default: its port + 1]")
+@click.option("--site", required=True)
+@click.option("--device", "devices", multiple=True, required=True, metavar="ID", help="A device of the site.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the site's broker.")
+@click.option("--address", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--user", default="mosquitto", show_default=True)
+@click.option("--claim-key", required=True, type=click.Path(path_type=Path), help="That the trust list names.")
+@click.option("--roots", required=True, type=click.Path(path_type=Path))
+def site_command(
+    *,
+    folder: Path,
+    platform: Path,
+    platform_host: str,
+    platform_port: int,
+    desk_port: int | None,
+    site: str,
+    devices: tuple[str, ...],
+    host: str,
+    address: str,
+    port: int,
+    user: str,
+    claim_key: Path,
+    roots: Path,
+) -> None:
+    """Make a broker on site, and the configuration of its authority and its bridge to the platform, in FOLDER.
+
+    Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1 --claim-key k.pem --roots r
+    """
+    at = SiteBroker(
+        site=site, devices=devices, host=host, address=address, port=port, platform=(platform_host, platform_port),
+        desk_port=desk_port, user=user, claim_key=claim_key, roots=roots,
+    )  # fmt: skip
+    try:
+        files = make_site_broker(folder, at, SiteFiles(platform.absolute()), now_s=int(time.time()))
+    except (OSError, ValueError, SiteError) as error:
+        raise click.ClickException(str(error)) from None
+    made = ", ".join(str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml"))
+    click.echo(f"{made} are made. Add to the hub's configuration:")
+    click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{site}"')
+
+
+def _store(folder: Path, database: str | None = None) -> HubStore:
+    try:
+        return open_hub_store(folder, database)
+    except HubStoreError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _platform_store(config_file: Path) -> HubStore:
+    config = load_hub_config(config_file)
+    if not isinstance(config, HubConfig):
+        raise click.ClickException("; ".join(f"{config_file}: {error}" for error in config))
+    return _store(Path(config.data_dir), config.database)
+
+
+def _signer(path: Path) -> Signer:
+    try:
+        return signer(load_pem_private_key(path.read_bytes(), password=None))
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}; set claim_key_file") from None
+    except (ValueError, TypeError, UnfitKeyError) as error:
+        raise click.ClickException(f"{path} is not a usable private key: {error}") from None

@@ -1,0 +1,163 @@
+"""A broker on site, a bridge to the platform's, and the site's authority: certificates and configuration.
+
+The devices of the site connect to this broker, always. The bridge is our own (``sync.hub.site.bridge``): that of
+Mosquitto 2.0.11, which Debian 12 ships, can hang with its whole broker when the line comes back (adr/0042).
+``make_site_broker`` takes its certificates from the platform's folder (``sync.hub.provisioning``) and adds there who may
+speak for whom.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sync.hub.pki.broker_access import acl_lines
+from sync.hub.pki.certificate_authority import Credential, issue_client, issue_server, load_authority, write_private
+from sync.hub.provisioning import SiteFiles, template
+from sync.wire.topics import FLEET, site_group
+
+AUTHORITY_PREFIX = "hub-"  # of an authority's name: it has a device's rights for itself
+BRIDGE_PREFIX = "_bridge-"  # no device can have such a name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteBroker:
+    """What to make. ``platform``: host and port under which the site reaches the platform's broker."""
+
+    tenant: str = "main"
+    site: str
+    devices: tuple[str, ...]
+    host: str = "127.0.0.1"
+    address: str = "127.0.0.1"
+    port: int = 8883
+    platform: tuple[str, int]
+    desk_port: int | None = None  # of the platform's desk; None: the one after the platform's
+    user: str = "mosquitto"
+    claim_key: Path  # PEM: that the trust list names for claims of this site
+    roots: Path
+
+    @property
+    def authority(self) -> str:
+        """The name of the site's authority."""
+        return AUTHORITY_PREFIX + self.site
+
+    @property
+    def bridge(self) -> str:
+        """As whom the bridge goes to the platform's broker."""
+        return BRIDGE_PREFIX + self.site
+
+
+def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s: int) -> SiteFiles:
+    """Make ``folder``: for ``mosquitto -c mosquitto.conf``, and ``edge-hub authority run`` and ``bridge``.
+
+    Extends the platform's ACL; its broker is to read it again (SIGHUP). Raises OSError, ValueError, SiteError.
+    """
+    files = SiteFiles(folder.absolute())
+    (folder / "broker-data").mkdir(mode=0o700, parents=True, exist_ok=True)
+    issuer = load_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())
+    shutil.copyfile(platform.ca, files.ca)
+    hosts = list(dict.fromkeys([at.host, at.address, "localhost"]))
+    _write(files, "broker", issue_server(issuer, hosts, now_s=now_s))
+    for name in (at.bridge, at.authority):
+        _write(files, name, issue_client(issuer, name, now_s=now_s))
+    shutil.copyfile(platform.revocations, files.revocations)
+    values = {
+        "folder": str(files.folder),
+        "address": at.address,
+        "port": str(at.port),
+        "tenant": at.tenant,
+        "user": at.user,
+    }
+    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    base = template("acl").substitute(values) + _authority_acl(at) + _bridge_acl(at)
+    write_private(files.folder / "acl.base", base.encode())
+    acl = base + acl_lines(at.tenant, dict.fromkeys(at.devices, at.site), {})
+    write_private(files.folder / "acl", acl.encode())
+    (files.folder / "authority.toml").write_text(_authority_toml(at), encoding="utf-8")
+    (files.folder / "bridge.toml").write_text(_bridge_toml(at), encoding="utf-8")
+    _join(platform, at)
+    return files
+
+
+def _write(files: SiteFiles, name: str, credential: Credential) -> None:
+    if not files.certificate(name).exists():
+        write_private(files.key(name), credential.key_pem)
+        files.certificate(name).write_bytes(credential.certificate_pem)
+
+
+def _authority_acl(at: SiteBroker) -> str:
+    """At the site's broker the authority hears its devices, and answers them."""
+    lines = [f"\n# The site's authority.\nuser {at.authority}\n", f"topic read v1/{at.tenant}/+/up/#\n"]
+    lines.append(f"topic read v1/{at.tenant}/{FLEET}/dn/#\n")
+    lines.append(f"topic write v1/{at.tenant}/{site_group(at.site)}/dn/cmd\n")
+    lines += [f"topic write v1/{at.tenant}/{device}/dn/res\n" for device in at.devices]
+    return "".join(lines)
+
+
+def _bridge_acl(at: SiteBroker) -> str:
+    """At the site's broker the bridge hears the site, and says what the platform's ACL let it hear."""
+    lines = [f"\n# The line to the platform.\nuser {at.bridge}\n", f"topic read v1/{at.tenant}/+/up/#\n"]
+    return "".join([*lines, f"topic write v1/{at.tenant}/+/dn/#\n"])
+
+
+def _join(platform: SiteFiles, at: SiteBroker) -> None:
+    """At the platform's broker the bridge speaks and hears for its site's devices, and for nobody else."""
+    lines = [f"\n# The bridge of {at.site}.\nuser {at.bridge}\n"]
+    for name in (*at.devices, at.authority):
+        lines += [f"topic write v1/{at.tenant}/{name}/up/#\n", f"topic read v1/{at.tenant}/{name}/dn/#\n"]
+    lines += [f"topic read v1/{at.tenant}/{group}/dn/#\n" for group in (site_group(at.site), FLEET)]
+    for name in ("acl.base", "acl"):
+        path = platform.folder / name
+        text = path.read_text(encoding="utf-8")
+        if lines[0] not in text:
+            write_private(path, (text + "".join(lines)).encode())
+
+
+def _authority_toml(at: SiteBroker) -> str:
+    devices = ", ".join(f'"{device}"' for device in at.devices)
+    return f"""tenant = "{at.tenant}"
+site = "{at.site}"
+id = "{at.authority}"
+data_dir = "authority-data"
+roots_file = "{at.roots.absolute()}"
+claim_key_file = "{at.claim_key.absolute()}"
+devices = [{devices}]
+
+[mqtt]
+host = "{at.host}"
+port = {at.port}
+ca_file = "ca.pem"
+cert_file = "{at.authority}.pem"
+key_file = "{at.authority}.key"
+identity = "{at.authority}"
+
+[broker]
+acl_file = "acl"
+acl_base_file = "acl.base"
+crl_file = "crl.pem"
+pid_file = "mosquitto.pid"
+
+[desk]
+host = "{at.platform[0]}"
+port = {at.desk_port or at.platform[1] + 1}
+"""
+
+
+def _bridge_toml(at: SiteBroker) -> str:
+    return f"""tenant = "{at.tenant}"
+site = "{at.site}"
+{_bridge_end("here", at, at.host, at.port)}{_bridge_end("platform", at, *at.platform)}"""
+
+
+def _bridge_end(section: str, at: SiteBroker, host: str, port: int) -> str:
+    return f"""
+[{section}]
+host = "{host}"
+port = {port}
+ca_file = "ca.pem"
+cert_file = "{at.bridge}.pem"
+key_file = "{at.bridge}.key"
+identity = "{at.bridge}"
+keepalive_s = 15
+"""

@@ -1,0 +1,183 @@
+"""The hub's store in PostgreSQL, for several hub processes at once. psycopg is imported only when it is used.
+
+Each transaction first takes an advisory lock for every name that it concerns, always in one order, so that
+two hubs never decide about one device or one entitlement at the same time and never wait for each other in
+a circle. Those that concern nothing in common run side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, cast
+from zlib import crc32
+
+from sync.hub.store.schema import SCHEMA
+from sync.hub.store.sqlite import EVERYTHING, Concerns, Connection, HubStoreError, Rows, Value
+from sync.hub.store_opening import upgrade
+
+if TYPE_CHECKING:
+    import psycopg
+
+STRIPES: Final = 1024  # names share this many locks: a transaction of ten thousand names takes no more
+_LOCKS: Final = 0x45444745  # ours among the advisory locks of the database
+_LEAD, _SCHEMA_LOCK, _CONFLICTS = STRIPES, STRIPES + 1, STRIPES + 2
+CONNECT_TIMEOUT_S: Final = 10
+
+
+class PostgresHubStore:
+    """``HubStore`` in a database. A connection that is lost ends the process, which is started again."""
+
+    def __init__(self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]) -> None:
+        self._connection = connection
+        self._dialect = _Dialect(connection)
+        self._broken = broken
+        self._leads = False
+
+    @contextmanager
+    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[Connection]:
+        """READ COMMITTED, behind the locks of what it concerns."""
+        try:
+            self._connection.execute("BEGIN")
+            self._lock(concerning)
+            yield self._dialect
+            self._connection.execute("COMMIT")
+        except self._broken as error:
+            self._undo()
+            raise HubStoreError(f"the hub's database cannot be used: {str(error).strip()}") from error
+        except BaseException:
+            self._undo()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """REPEATABLE READ: one snapshot."""
+        try:
+            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield self._dialect
+        except self._broken as error:
+            raise HubStoreError(f"the hub's database cannot be read: {str(error).strip()}") from error
+        finally:
+            self._undo()
+
+    def data_version(self) -> int:
+        """The sum of all revisions: it only grows."""
+        return int(self._one("SELECT coalesce(sum(head), 0) FROM feed"))
+
+    def lead(self) -> bool:
+        """A lock of this connection: the database takes it back when the connection ends."""
+        if not self._leads:
+            self._leads = bool(self._one(f"SELECT pg_try_advisory_lock({_LOCKS}, {_LEAD})"))
+        return self._leads
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _one(self, sql: str) -> Any:
+        try:
+            row = self._connection.execute(cast("Any", sql)).fetchone()
+        except self._broken as error:
+            raise HubStoreError(f"the hub's database cannot be used: {str(error).strip()}") from error
+        assert row is not None
+        return row[0]
+
+    def _lock(self, concerning: Concerns) -> None:
+        """Wait for our turn. Whoever is to write conflicts is alone in that, after all other locks (``_Dialect``)."""
+        stripes = list(range(STRIPES)) if concerning is EVERYTHING else sorted({_stripe(name) for name in concerning})
+        if stripes:
+            self._connection.execute(
+                "SELECT pg_advisory_xact_lock(%s, stripe) FROM unnest(%s::int[]) AS stripe", (_LOCKS, stripes)
+            )
+
+    def _undo(self) -> None:
+        if not self._connection.closed and self._connection.info.transaction_status != 0:  # 0: idle
+            try:
+                self._connection.execute("ROLLBACK")
+            except self._broken:
+                return  # the server undoes what a broken connection left
+
+
+class _Dialect:
+    """Says to PostgreSQL what was said for SQLite."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
+        """One statement. A conflict gets its number when no lower one can still appear: devices count them."""
+        if sql.startswith("INSERT INTO conflict"):
+            self._connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_CONFLICTS})")
+        statement, numbered = translate(sql)
+        given = {f"p{place}": value for place, value in enumerate(values, 1)} if numbered else tuple(values)
+        return cast("Rows", self._connection.execute(cast("Any", statement), given))
+
+    def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> object:
+        """The same statement for each of ``values``, which are not numbered."""
+        statement, numbered = translate(sql)
+        assert not numbered
+        with self._connection.cursor() as cursor:
+            cursor.executemany(cast("Any", statement), list(values))
+        return None
+
+
+def open_postgres(url: str) -> PostgresHubStore:
+    """Connect, and make the tables where there are none. Raises HubStoreError."""
+    try:
+        import psycopg
+    except ImportError:
+        raise HubStoreError("a database URL needs psycopg: pip install 'psycopg[binary]'") from None
+    broken = (psycopg.OperationalError, psycopg.InterfaceError)
+    try:
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
+        with connection.transaction():
+            connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA_LOCK})")
+            connection.execute("SET LOCAL client_min_messages = warning")
+            connection.execute(cast("Any", schema()))
+            upgrade(_Dialect(connection), columns=partial(_columns, connection), words=words)
+    except psycopg.Error as error:
+        why = str(error).strip()
+        raise HubStoreError(f"the hub's database cannot be opened: {why}; check database in the configuration") from (
+            None
+        )
+    return PostgresHubStore(connection, broken)
+
+
+def schema() -> str:
+    """The tables in PostgreSQL's words."""
+    return words(SCHEMA)
+
+
+def words(sql: str) -> str:
+    """What makes or changes a table, in PostgreSQL's words: texts compare byte by byte, as they do in SQLite."""
+    text = sql.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    text = re.sub(r"\) STRICT(, WITHOUT ROWID)?;", ");", text)
+    text = re.sub(r"\bINTEGER\b", "BIGINT", text)
+    text = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', text)
+    return re.sub(r"\bBLOB\b", "BYTEA", text)
+
+
+def _columns(connection: psycopg.Connection[Any], table: str) -> list[str]:
+    found = connection.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = %s",
+        (table,),
+    )
+    return [name for (name,) in found]
+
+
+@lru_cache(maxsize=500)
+def translate(sql: str) -> tuple[str, bool]:
+    """``?`` to ``%s``, or ``?1`` to ``%(p1)s``; True for the numbered kind.
+
+    >>> translate("SELECT 1 WHERE a = ?1 AND b % 2 = ?2")
+    ('SELECT 1 WHERE a = %(p1)s AND b %% 2 = %(p2)s', True)
+    """
+    numbered = re.search(r"\?\d", sql) is not None
+    sql = sql.replace("%", "%%")
+    return re.sub(r"\?(\d*)", (lambda hole: f"%(p{hole[1]})s") if numbered else "%s", sql), numbered
+
+
+def _stripe(name: str) -> int:
+    return crc32(name.encode()) % STRIPES

@@ -1,0 +1,1 @@
+"""MQTT 5 connections: TLS, sessions, back-off. Its module `connection` alone imports paho."""

@@ -1,0 +1,229 @@
+"""One connection to the broker: MQTT 5 over TLS 1.3, from CONNECT until it ends. The only module that imports paho.
+
+paho is a transport and nothing more. What that means here:
+
+* There is no paho thread. Whoever owns the connection calls ``turn`` and everything happens inside it, so no
+  callback can kill a loop that others believe alive. Callbacks only take note.
+* A connection is a new paho client, and is never made again: what it still had queued when it ended is gone, on
+  purpose. The outbox sends again, and nothing is sent twice by a queue that nobody can see.
+* The window is ours: paho ignores the server's Receive Maximum.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, Link, Will
+
+CONNECT_TIMEOUT_S: Final = 5.0
+MOST_ARRIVALS: Final = 256  # waiting to be handed over
+RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
+
+
+class Connection:
+    """A paho client that connects once. Single-threaded, but for ``dial``, which may block and is called beside it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        filters: list[str],
+        context: ssl.SSLContext,
+        will: Will | None,
+        *,
+        number: int,
+        arrivals: deque[Arrival],
+    ) -> None:
+        """What comes is put into ``arrivals``, under the connection's ``number``."""
+        self._endpoint = endpoint
+        self._options = [(name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in filters]
+        self._arrivals = arrivals
+        self.number = number
+        self._in_flight: set[int] = set()
+        self._window = endpoint.window
+        self._verdict: Link | None = None  # what the broker said about the connection
+        self.ready = False  # the broker has accepted the connection and its subscriptions
+        self.detail = ""
+        self.refused_publishes = 0
+        self._client = self._new_client(context, will)
+
+    @property
+    def unanswered(self) -> int:
+        """QoS 1 messages that the broker has not taken yet."""
+        return len(self._in_flight)
+
+    @property
+    def room(self) -> int:
+        """How many more QoS 1 messages may be published now."""
+        return max(0, self._window - len(self._in_flight)) if self.ready else 0
+
+    def dial(self, may_speak: Callable[[object], None]) -> None:
+        """Connect and shake hands; ``may_speak`` sees the socket before CONNECT. Raises what ends the attempt."""
+        self._client.on_socket_open = lambda _client, _userdata, sock: may_speak(sock)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        self._client.connect(
+            self._endpoint.host,
+            self._endpoint.port,
+            keepalive=self._endpoint.keepalive_s,
+            clean_start=True,
+            properties=properties,
+        )
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):  # small messages would wait for each other: Nagle's delay, on each
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def turn(self, timeout_s: float) -> Link | None:
+        """Read, write, ping; wait at most ``timeout_s``. None while the connection stands, else why it is over."""
+        try:
+            code = self._client.loop(timeout_s)
+        except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet; none may end the loop
+            self.detail = f"{type(error).__name__}: {error}"
+            return Link.PROTOCOL_ERROR
+        if self._verdict is not None:
+            return self._verdict
+        if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return None
+        # With TLS 1.3 a refused client certificate shows only after the handshake, as an alert.
+        refused = not self.ready and "alert" in self.detail.lower()
+        self.detail = self.detail or mqtt.error_string(code)
+        return Link.CERTIFICATE_REFUSED if refused else Link.LOST
+
+    def drain(self) -> Link | None:
+        """paho reads about one packet a turn; take what is already here, up to a bound. As ``turn``."""
+        seen = -1
+        while seen < len(self._arrivals) < MOST_ARRIVALS:
+            seen = len(self._arrivals)
+            if (over := self.turn(0.0)) is not None:
+                return over
+        return None
+
+    def publish(
+        self, topic: str, payload: bytes, *, retain: bool, expires_s: int | None, correlation: bytes | None
+    ) -> bool:
+        """Send with QoS 1. False, and nothing is queued, when the window is full."""
+        if self.room == 0:
+            return False
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+        if expires_s is not None:
+            properties.MessageExpiryInterval = expires_s
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            return False
+        self._in_flight.add(info.mid)
+        return True
+
+    def subscribe(self) -> None:
+        """Subscribe, or again: the broker then sends once more what it retains."""
+        self._client.subscribe(self._options)
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """Tell the broker that ``arrival``, which came over this connection, has been dealt with."""
+        if arrival.connection == self.number and arrival.qos == 1:
+            self._client.ack(arrival.mid, arrival.qos)
+
+    def fileno(self) -> int | None:
+        """The socket to wait for; None while there is none."""
+        sock = self._client.socket()
+        return None if sock is None else sock.fileno()
+
+    def drop(self) -> None:
+        """Close without a DISCONNECT, so that the broker publishes the will."""
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+
+    def disconnect(self) -> None:
+        """Say goodbye. The will is not published."""
+        self._client.disconnect()
+
+    def _new_client(self, context: ssl.SSLContext, will: Will | None) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._endpoint.client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.max_inflight_messages_set(self._endpoint.window)
+        client.max_queued_messages_set(self._endpoint.window)
+        client.tls_set_context(context)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_log = self._on_log
+        client.on_message = self._on_message
+        return client
+
+    # Callbacks: they run inside ``turn`` and only take note.
+
+    def _on_connect(
+        self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._verdict, self.detail = CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
+            return
+        allowed = getattr(properties, "ReceiveMaximum", 65535)  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
+        self._window = min(self._endpoint.window, allowed)
+        self.subscribe()
+
+    def _on_subscribe(
+        self, _client: mqtt.Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+    ) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._verdict, self.detail = Link.NOT_AUTHORISED, "the broker refused a subscription"
+            return
+        self.ready = True
+        self.detail = ""
+
+    def _on_disconnect(
+        self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
+    ) -> None:
+        if reason.value in CONNACK:
+            self._verdict, self.detail = CONNACK[reason.value], str(reason)
+
+    def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+        self._in_flight.discard(mid)
+        if reason.is_failure:
+            self.refused_publishes += 1
+            self.detail = f"a publish was refused: {reason}"
+
+    def _on_log(self, _client: mqtt.Client, _userdata: Any, level: int, text: str) -> None:
+        if level in (mqtt.MQTT_LOG_ERR, mqtt.MQTT_LOG_WARNING):
+            self.detail = text
+
+    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # of no protocol: counted as an unknown topic
+        properties = message.properties
+        self._arrivals.append(
+            Arrival(
+                topic,
+                bytes(message.payload),
+                message.mid,
+                message.qos,
+                message.retain,
+                self.number,
+                getattr(properties, "ResponseTopic", None),
+                getattr(properties, "CorrelationData", None),
+                getattr(properties, "MessageExpiryInterval", None),
+            )
+        )

@@ -1,0 +1,241 @@
+"""A connection to the broker that mends itself: tried again with full jitter, its state always named.
+
+* Only what may block without end is done beside the loop (sync.mqtt.background_call): the name, the handshake. No
+  packet is read or written there but CONNECT.
+* ``connected`` says that the broker answered once. Whether anything is *safe* only the
+  application's acknowledgement says (sync.agent.uplink).
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from edge.values.instant import Instant
+from sync.mqtt.background_call import Attempt
+from sync.mqtt.backoff import Backoff
+from sync.mqtt.connection import CONNECT_TIMEOUT_S, Connection
+from sync.mqtt.endpoint import Arrival, Endpoint, Link, Will, file_marks, which_file
+from sync.mqtt.tls import CertificateOverError, check_window, tls_context
+
+__all__ = ["Arrival", "Endpoint", "Link", "Session", "Will"]
+
+# A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
+# two devices with one identity would push each other off for ever.
+PROVEN_S: Final = 30.0
+
+
+def system_clock() -> Instant:
+    """The system's clock, believed. For a machine whose time is set."""
+    return Instant(unix_s=int(time.time()))
+
+
+class Session:
+    """One connection after another. Single-threaded: every method is called from the process's one loop."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        filters: list[str],
+        *,
+        will: Will | None = None,
+        uniform: Callable[[float, float], float],
+        monotonic: Callable[[], float] = time.monotonic,
+        backoff: Backoff | None = None,
+        now: Callable[[], Instant] = system_clock,
+    ) -> None:
+        """``now``: by which the broker's certificate is judged (sync.mqtt.tls)."""
+        self._endpoint = endpoint
+        self._filters = filters
+        self.will = will  # sent with the next connection
+        self._uniform = uniform
+        self._monotonic = monotonic
+        self._backoff = backoff or Backoff()
+        self._now = now
+        self._connection: Connection | None = None
+        self._dialling: tuple[Connection, Attempt] | None = None
+        self._wanted: Connection | None = None  # the one that is being made
+        self._arrivals: deque[Arrival] = deque()
+        self._lost_detail = ""
+        self._refused_before = 0
+        self._next_try_s = 0.0
+        self._files = file_marks(endpoint)
+        self._since_s = 0.0
+        self.link = Link.CONNECTING
+        self.connections = 0
+
+    @property
+    def connected(self) -> bool:
+        """True when the broker has accepted this connection and its subscriptions."""
+        return self._connection is not None and self._connection.ready
+
+    @property
+    def detail(self) -> str:
+        """What is known about the last loss of the connection, for people."""
+        now = "" if self._connection is None else self._connection.detail
+        return now if self.connected else now or self._lost_detail
+
+    @property
+    def failures(self) -> int:
+        """How often the connection failed since one lasted."""
+        return self._backoff.attempt
+
+    @property
+    def refused_publishes(self) -> int:
+        """How many of our messages the broker refused."""
+        return self._refused_before + (0 if self._connection is None else self._connection.refused_publishes)
+
+    @property
+    def room(self) -> int:
+        """How many more QoS 1 messages may be published now."""
+        return 0 if self._connection is None else self._connection.room
+
+    @property
+    def unanswered(self) -> int:
+        """How many of our messages the broker has not taken or refused yet."""
+        return 0 if self._connection is None else self._connection.unanswered
+
+    def step(self, timeout_s: float) -> list[Arrival]:
+        """Do what is due: connect, read, write, ping. Wait at most ``timeout_s`` and return what came."""
+        if self._dialling is not None:
+            self._dialled(*self._dialling, timeout_s)
+        elif self._connection is None:
+            self._try_to_connect(timeout_s)
+        else:
+            self._turn(self._connection, timeout_s)
+        arrivals = list(self._arrivals)
+        self._arrivals.clear()
+        return arrivals
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expires_s: int | None = None,
+        correlation: bytes | None = None,
+    ) -> bool:
+        """Send with QoS 1. False, and nothing is queued, when not connected or the window is full."""
+        if self._connection is None:
+            return False
+        return self._connection.publish(topic, payload, retain=retain, expires_s=expires_s, correlation=correlation)
+
+    def fileno(self) -> int | None:
+        """The socket to wait for, for whoever runs many sessions in one loop; None while there is none."""
+        return None if self._connection is None else self._connection.fileno()
+
+    def ask_retained(self) -> None:
+        """Subscribe again, so that the broker sends once more what it retains."""
+        if self._connection is not None and self.connected:
+            self._connection.subscribe()
+
+    def acknowledge(self, arrival: Arrival) -> None:
+        """Tell the broker that ``arrival`` has been dealt with (on disk, where that matters)."""
+        if self._connection is not None:
+            self._connection.acknowledge(arrival)
+
+    def give_up(self, why: Link) -> None:
+        """Drop the connection because the other side does not answer; connect again after a delay."""
+        self._lose(why, "no answer")
+
+    def close(self, farewell: Will | None = None) -> None:
+        """Say goodbye, flush for at most a second and disconnect. The will is not published."""
+        self._wanted = None
+        if self._dialling is not None:
+            self._dialling[1].abandon()
+            self._dialling = None
+        if farewell is not None:
+            self.publish(farewell.topic, farewell.payload, retain=True)
+        deadline = self._monotonic() + 1.0
+        while self.connected and self.unanswered and self._monotonic() < deadline:
+            self.step(0.05)
+        if self._connection is not None:
+            self._connection.disconnect()
+            self._retire(self._connection)
+
+    def _try_to_connect(self, timeout_s: float) -> None:
+        wait_s = self._next_try_s - self._monotonic()
+        if wait_s > 0 and not self._credentials_changed():
+            time.sleep(min(wait_s, timeout_s))
+            return
+        now = self._now()
+        try:
+            context = tls_context(self._endpoint, now)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            self._lose(Link.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
+            return
+        self.connections += 1
+        self._arrivals.clear()
+        connection = Connection(
+            self._endpoint, self._filters, context, self.will, number=self.connections, arrivals=self._arrivals
+        )
+        self._since_s = self._monotonic()
+        self._wanted = connection
+        attempt = Attempt(
+            lambda: connection.dial(lambda sock: self._may_speak(connection, sock, now)), undo=connection.drop
+        )
+        self._dialling = connection, attempt
+        self._dialled(connection, attempt, timeout_s)
+
+    def _credentials_changed(self) -> bool:
+        """Whether somebody has put other files in place since the last try: then there is no reason to wait."""
+        seen, self._files = self._files, file_marks(self._endpoint)
+        return seen != self._files
+
+    def _may_speak(self, connection: Connection, sock: object, now: Instant) -> None:
+        """After the handshake and before CONNECT, in the attempt's thread. Raises what ends the attempt.
+
+        A connection that nobody waits for any more must not say who it is: the broker would drop the one that is used.
+        """
+        if self._wanted is not connection:
+            raise ConnectionAbortedError("given up")
+        check_window(sock, now)
+
+    def _dialled(self, connection: Connection, attempt: Attempt, timeout_s: float) -> None:
+        """Look after the attempt for at most ``timeout_s``; only one is ever under way."""
+        if not attempt.wait(timeout_s):
+            waited_s = self._monotonic() - self._since_s
+            if waited_s > CONNECT_TIMEOUT_S and self.link is not Link.UNREACHABLE:
+                self.link, self._lost_detail = Link.UNREACHABLE, "no answer yet from the name server or the broker"
+            return
+        self._dialling = None
+        match attempt.error:
+            case None:
+                self._connection = connection
+                self._since_s = self._monotonic()
+            case ssl.SSLCertVerificationError() as error:
+                self._lose(Link.BROKER_UNTRUSTED, error.verify_message)
+            case CertificateOverError() as error:
+                self._lose(Link.BROKER_UNTRUSTED, str(error))
+            case ssl.SSLError() as error:
+                self._lose(Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR, str(error))
+            case error:
+                self._lose(Link.UNREACHABLE, str(error) or type(error).__name__)
+
+    def _turn(self, connection: Connection, timeout_s: float) -> None:
+        over = connection.turn(timeout_s) or connection.drain()
+        age_s = self._monotonic() - self._since_s
+        if over is not None:
+            self._lose(over, connection.detail)
+        elif connection.ready:
+            self.link = Link.CONNECTED
+            if age_s > PROVEN_S:
+                self._backoff = self._backoff.succeeded()
+        elif age_s > CONNECT_TIMEOUT_S:
+            self._lose(Link.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
+
+    def _lose(self, link: Link, detail: str) -> None:
+        if self._connection is not None:
+            self._connection.drop()
+            self._retire(self._connection)
+        self.link, self._lost_detail = link, detail
+        self._backoff = self._backoff.failed(hopeless=link.hopeless)
+        self._next_try_s = self._monotonic() + self._backoff.delay_s(self._uniform)
+
+    def _retire(self, connection: Connection) -> None:
+        self._refused_before += connection.refused_publishes
+        self._connection = None

@@ -1,0 +1,43 @@
+"""TLS 1.3 with our certificate, also on a device whose clock nobody set.
+
+A certificate's window is checked against what this device knows of the time. A Raspberry Pi without a
+clock battery starts in the past, where no certificate is valid yet; and it needs the network to learn the
+time. So while the clock is not trusted, the broker's chain and name are verified as ever, but of the window
+only the end, against the time floor: what is proved to be over is over. Signed documents decide what is
+accepted in any case; the broker is a postman.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Final
+
+from edge.values.instant import ClockTrust, Instant
+from sync.mqtt.endpoint import Endpoint
+
+_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h; not named by Python's ssl
+
+
+class CertificateOverError(Exception):
+    """The broker's certificate has expired, even by the earliest time that it can be now."""
+
+
+def tls_context(endpoint: Endpoint, now: Instant) -> ssl.SSLContext:
+    """The context to connect with. Raises OSError or ValueError for files that cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(endpoint.ca_file)
+    context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
+    if now.trust is not ClockTrust.TRUSTED:
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def check_window(sock: object, now: Instant) -> None:
+    """After the handshake, with a clock that is not trusted. Raises CertificateOverError."""
+    if now.trust is ClockTrust.TRUSTED or not isinstance(sock, ssl.SSLSocket):
+        return
+    certificate = sock.getpeercert() or {}
+    not_after = certificate.get("notAfter")
+    if isinstance(not_after, str) and ssl.cert_time_to_seconds(not_after) <= now.unix_s:
+        raise CertificateOverError(f"the broker's certificate has expired: {not_after}")

@@ -1,0 +1,1 @@
+"""Pure: topics, messages and their coding, shared by device, hub and fleet."""

@@ -1,0 +1,254 @@
+"""Messages between a device and the hub, as JSON. Pure: bytes in, a message or a named fault out.
+
+Every event of a batch is read on its own, so that one bad item never blocks those behind it. Unknown keys are
+ignored: a device and a hub are upgraded at different times. The shapes are those of sync.wire.messages; signed documents are
+not read here (sync.wire.order_feed, edge.token).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import TypeVar
+
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+
+from sync.wire.messages import (
+    MAX_SEQ,
+    MOST_RUNGS,
+    Ack,
+    Addressed,
+    BadEvent,
+    Batch,
+    BatchHeader,
+    ClaimRequest,
+    Command,
+    Conflict,
+    Count,
+    Cti,
+    Event,
+    Fault,
+    Ident,
+    Malformed,
+    Name,
+    OrdersRequest,
+    Refused,
+    Request,
+    Response,
+    Rung,
+    Seconds,
+    Seq,
+    Status,
+    Word,
+)
+
+__all__ = [
+    "BATCH_BYTES",
+    "MAX_EVENT_BYTES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_SEQ",
+    "MOST_RUNGS",
+    "REFUSED_BEFORE",
+    "WITHHELD",
+    "Ack",
+    "Addressed",
+    "BadEvent",
+    "Batch",
+    "BatchHeader",
+    "ClaimRequest",
+    "Command",
+    "Conflict",
+    "Count",
+    "Cti",
+    "Event",
+    "Fault",
+    "Ident",
+    "Malformed",
+    "Name",
+    "OrdersRequest",
+    "Refused",
+    "Response",
+    "Rung",
+    "Seconds",
+    "Seq",
+    "Status",
+    "Word",
+    "decode_ack",
+    "decode_batch",
+    "decode_command",
+    "decode_request",
+    "decode_response",
+    "decode_status",
+    "encode",
+    "encode_batch",
+    "encode_event",
+    "is_cti",
+    "is_word",
+]
+
+MAX_MESSAGE_BYTES = 256 * 1024
+MAX_EVENT_BYTES = 32 * 1024
+BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
+WITHHELD = "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
+REFUSED_BEFORE = "refused_before"  # why: the platform refused it, and has lost that it did
+
+_to_json = json.JSONEncoder(allow_nan=False, check_circular=False).encode  # of what JSON was read into
+_HEXADECIMAL = frozenset("0123456789abcdef")
+_WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
+M = TypeVar("M", bound=Addressed)
+_REQUEST: TypeAdapter[OrdersRequest | ClaimRequest] = TypeAdapter(Request)
+
+
+def encode(message: BaseModel) -> bytes:
+    """A message as compact JSON."""
+    return message.model_dump_json().encode()
+
+
+def encode_batch(
+    dev: str,
+    epoch: str,
+    settled_through: int,
+    conflicts_through: int,
+    events: list[bytes],
+    *,
+    tag: str = "",
+    claims_through: int = 0,
+) -> bytes:
+    """Put events, each already encoded, under one header. Without events it asks where the platform is."""
+    fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
+    if conflicts_through:
+        fields["conflicts_through"] = conflicts_through
+    if claims_through:
+        fields["claims_through"] = claims_through
+    if tag:
+        fields["tag"] = tag
+    header = json.dumps(fields, separators=(",", ":"))
+    return header[:-1].encode() + b',"events":[' + b",".join(events) + b"]}"
+
+
+def encode_event(event: Event) -> bytes | Malformed:
+    """One event as JSON, or why the platform would never take it."""
+    try:
+        encoded = event.model_dump_json().encode()
+    except ValueError:  # a lone surrogate, which no JSON reader takes
+        return Malformed(Fault.NOT_JSON, "the body cannot be written as JSON")
+    if len(encoded) > MAX_EVENT_BYTES:
+        return Malformed(Fault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}")
+    return encoded
+
+
+def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
+    """Read a batch that came on the topic of ``dev``."""
+    header = _decode(BatchHeader, payload, dev=dev)
+    if isinstance(header, Malformed):
+        return header
+    events: list[Event] = []
+    bad: list[BadEvent] = []
+    for item in header.events:
+        event = _event(item)
+        if isinstance(event, Event):
+            events.append(event)
+        elif event is not None:
+            bad.append(event)
+        else:
+            return Malformed(Fault.WRONG_SHAPE, "events: an item without a usable seq")
+    events.sort(key=lambda event: event.seq)
+    return Batch(
+        header.dev,
+        header.epoch,
+        header.settled_through,
+        header.conflicts_through,
+        tuple(events),
+        tuple(bad),
+        header.tag,
+        header.claims_through,
+    )
+
+
+def _event(item: JsonValue) -> Event | BadEvent | None:
+    try:
+        event = Event.model_validate(item)
+        _to_json(event.body).encode()
+    except ValidationError as error:
+        reason = "wrong_shape." + _word(str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "event")
+    except (ValueError, RecursionError):  # NaN, a lone surrogate
+        reason = "wrong_shape.body"
+    else:
+        return event
+    seq = item.get("seq") if isinstance(item, dict) else None
+    if not isinstance(seq, int) or isinstance(seq, bool) or not 1 <= seq <= MAX_SEQ:
+        return None
+    return BadEvent(seq, reason, json.dumps(item)[:4096])
+
+
+def _word(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter in _WORD_LETTERS)[:40]
+
+
+def is_word(text: str) -> bool:
+    """True for what may stand as a type or a reason."""
+    return 0 < len(text) <= 64 and set(text) <= _WORD_LETTERS and text[0].isalpha()
+
+
+def is_cti(text: str) -> bool:
+    """True for 16 bytes in lower-case hexadecimal."""
+    return len(text) == 32 and _HEXADECIMAL.issuperset(text)
+
+
+def decode_ack(payload: bytes, *, dev: str) -> Ack | Malformed:
+    """Read an acknowledgement that came on the topic of ``dev``."""
+    return _decode(Ack, payload, dev=dev)
+
+
+def decode_response(payload: bytes, *, dev: str) -> Response | Malformed:
+    """Read the answer to a claim."""
+    return _decode(Response, payload, dev=dev)
+
+
+def decode_status(payload: bytes, *, dev: str) -> Status | Malformed:
+    """Read what a device says of itself."""
+    return _decode(Status, payload, dev=dev)
+
+
+def decode_command(payload: bytes, *, dev: str) -> Command | Malformed:
+    """Read a command to a device or to ``_all``."""
+    return _decode(Command, payload, dev=dev)
+
+
+def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | ClaimRequest | Malformed:
+    """Read a request that came on the topic of ``dev``."""
+    request = _parse(_REQUEST, payload)
+    return request if isinstance(request, Malformed) else _from(request, dev)
+
+
+def _decode(model: type[M], payload: bytes, *, dev: str) -> M | Malformed:
+    message = _parse(_adapter(model), payload)
+    return message if isinstance(message, Malformed) else _from(message, dev)
+
+
+@cache
+def _adapter(model: type[M]) -> TypeAdapter[M]:
+    return TypeAdapter(model)
+
+
+T = TypeVar("T")
+
+
+def _parse(adapter: TypeAdapter[T], payload: bytes) -> T | Malformed:
+    if len(payload) > MAX_MESSAGE_BYTES:
+        return Malformed(Fault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        path = ".".join(str(part) for part in first["loc"])[:80]
+        if first["type"] == "json_invalid":
+            return Malformed(Fault.NOT_JSON, "the payload is not JSON")
+        fault = Fault.VERSION_UNKNOWN if path.rpartition(".")[2] == "v" else Fault.WRONG_SHAPE
+        return Malformed(fault, f"{path}: {first['type']}")
+
+
+def _from(message: M, dev: str) -> M | Malformed:
+    if message.dev != dev:
+        return Malformed(Fault.WRONG_DEVICE, "dev is not the device of the topic")
+    return message

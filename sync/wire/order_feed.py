@@ -1,0 +1,156 @@
+"""The order feed of a site: pages of entitlements as CBOR, each carried in a signed document. Pure.
+
+Each change of an order gives its row the next *revision*. A **snapshot** is every row as of a
+revision, in numbered pages of one fixed size, so that it goes on from where it was cut. A **delta**
+takes a device from one revision to a later one; one that does not start where the device is, is a
+gap, and the device asks from what it has (``sync.wire.codec.OrdersRequest``). A delta to the newest
+revision without rows says: you have everything as of ``issued_at_s``.
+
+``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}`` with, for a snapshot (kind 1), ``5: revision,
+6: page, 7: last`` and, for a delta (kind 2), ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``.
+Rows, and the digest of a feed at ``head``, are those of ``edge.domain.order_row``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
+from edge.token.cbor import Item
+from sync.wire.codec import MAX_SEQ, Fault, Malformed
+from sync.wire.order_feed_cbor import ROWS as _ROWS
+from sync.wire.order_feed_cbor import Decoded
+from sync.wire.order_feed_columns import TIME_END, rows_size
+
+__all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "row_of", "xor"]
+
+PAGE_ROWS: Final = 500
+_SNAPSHOT, _DELTA = 1, 2
+_KIND, _SITE, _ISSUED_AT = 1, 2, 3
+_REVISION, _PAGE, _LAST = 5, 6, 7
+_FROM, _TO, _HEAD, _REMOVED, _DIGEST = 8, 9, 10, 11, 12
+_LABELS: Final = frozenset(range(1, 13))
+_END: Final = MAX_SEQ + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Page ``page`` (from 0) of everything at ``revision``."""
+
+    site: str
+    issued_at_s: int
+    revision: int
+    page: int
+    last: bool
+    rows: tuple[Row, ...]
+    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # of the rows; empty: not known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What changed after ``from_revision`` up to ``to_revision``; there is more while that is below ``head``."""
+
+    site: str
+    issued_at_s: int
+    from_revision: int
+    to_revision: int
+    head: int
+    rows: tuple[Row, ...]
+    removed: tuple[bytes, ...]
+    digest: bytes  # of the whole feed at ``head``
+    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # as a snapshot's
+
+
+def page_payload(page: Snapshot | Delta) -> Item:
+    """The CBOR item to sign."""
+    common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: list(page.rows)}
+    if isinstance(page, Snapshot):
+        return {**common, _KIND: _SNAPSHOT, _REVISION: page.revision, _PAGE: page.page, _LAST: page.last}
+    return {
+        **common,
+        _KIND: _DELTA,
+        _FROM: page.from_revision,
+        _TO: page.to_revision,
+        _HEAD: page.head,
+        _REMOVED: list(page.removed),
+        _DIGEST: page.digest,
+    }
+
+
+def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
+    """Read a page whose signature held: its item, or what ``decode_page`` made of it. All of it, or nothing."""
+    decoded = payload if isinstance(payload, Decoded) else Decoded(payload)
+    try:
+        page = _read(decoded.item, decoded)
+    except ValueError as wrong:
+        return Malformed(Fault.WRONG_SHAPE, str(wrong))
+    if page.site != site:
+        return Malformed(Fault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
+    return page
+
+
+def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
+    if not isinstance(page, dict) or not page.keys() <= _LABELS:
+        raise ValueError("not a map of the labels of a page")
+    kind = _integer(page.get(_KIND), "kind", _SNAPSHOT, _DELTA + 1)
+    site = _text(page.get(_SITE), "site")
+    issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, TIME_END)
+    items = _array(page.get(_ROWS), "rows")
+    if not decoded.rows_checked:
+        rows_size(items)
+    rows = tuple(items)
+    if kind == _SNAPSHOT:
+        revision = _integer(page.get(_REVISION), "revision", 1, _END)
+        return Snapshot(
+            site=site,
+            issued_at_s=issued_at_s,
+            revision=revision,
+            page=_integer(page.get(_PAGE), "page", 0, 2**31),
+            last=_boolean(page.get(_LAST), "last"),
+            rows=rows,
+            digests=decoded.digests,
+        )
+    to_revision = _integer(page.get(_TO), "to", 1, _END)
+    return Delta(
+        site=site,
+        issued_at_s=issued_at_s,
+        from_revision=_integer(page.get(_FROM), "from", 0, to_revision + 1),
+        to_revision=to_revision,
+        head=_integer(page.get(_HEAD), "head", to_revision, _END),
+        rows=rows,
+        digests=decoded.digests,
+        removed=tuple(_octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")),
+        digest=_octets(page.get(_DIGEST), "digest", 32),
+    )
+
+
+def _integer(item: Item, name: str, least: int, end: int) -> int:
+    if type(item) is not int or not least <= item < end:  # a bool is not an integer here
+        raise ValueError(f"{name} is not an integer from {least} to {end - 1}")
+    return item
+
+
+def _boolean(item: Item, name: str) -> bool:
+    if type(item) is not bool:
+        raise ValueError(f"{name} is not a boolean")
+    return item
+
+
+def _octets(item: Item, name: str, length: int) -> bytes:
+    if type(item) is not bytes or len(item) != length:
+        raise ValueError(f"{name} is not {length} bytes")
+    return item
+
+
+def _text(item: Item, name: str) -> str:
+    if type(item) is not str:
+        raise ValueError(f"{name} is not a text")
+    return item
+
+
+def _array(item: Item, name: str) -> list[Item]:
+    if type(item) is not list:
+        raise ValueError(f"{name} is not an array")
+    return item

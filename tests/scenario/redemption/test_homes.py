@@ -1,0 +1,186 @@
+"""Homes, claims and floor limits, line by line of the table in docs/redemption.md, with an authority that answers."""
+
+import threading
+import time
+
+import pytest
+
+from edge.config import FloorLimits, Policy
+from edge.domain.authorisation import ClaimResult
+from edge.domain.decision_facts import replay
+from edge.domain.verdict import Verdict
+from edge.store import authorisations as claiming
+from edge.store import outbox, scan_journal
+from edge.store.online_flag import Presence
+from edge.token.claims import Kind
+from tests.support.sample_shop import NOON, RISKY, at, code, deliver, open_at, order, redeemer
+
+STRICT = Policy(offline_unknown="refuse", offline_site_home="refuse")
+GENEROUS = Policy(
+    offline_unknown="floor_limit", offline_site_home="floor_limit",
+    floor=FloorLimits(amount_minor=1000, uses_a_day=100, exposure_minor=10**6),
+)  # fmt: skip
+HOMES = {
+    "this device": {},
+    "this site": {"home_device": None},
+    "elsewhere": {"home_device": "kiosk-9"},
+    "not in the cache": None,
+}
+
+
+class Authority:
+    """Whoever has authority over this site's codes, at the other end of edge-sync. Silent when ``result`` is None."""
+
+    def __init__(self, store, result, delay_s=0.0, **said):
+        self.store, self.result, self.delay_s, self.said, self.asked = store, result, delay_s, said, []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+
+    def _serve(self):
+        while not self._stop.wait(0.002):
+            for asked in claiming.unanswered(self.store, time.monotonic_ns()):
+                if asked.id in self.asked:
+                    continue
+                self.asked.append(asked.id)
+                if self.result is not None:
+                    time.sleep(self.delay_s)
+                    given = claiming.Answer(id=asked.id, result=self.result, authority="the hub", **self.said)
+                    claiming.answer(self.store, given, time.monotonic_ns())
+
+    def __enter__(self):
+        self._presence = Presence(self.store.path.parent)
+        self._presence.tell(True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        self._presence.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_at(tmp_path)
+    yield store
+    store.close()
+
+
+def at_home(store, home, **said):
+    claims = code(**said)
+    deliver(store, *(() if HOMES[home] is None else (order(claims, **HOMES[home]),)))
+    return claims
+
+
+def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
+    return redeemer(store, policy=policy, claim_within_s=within_s).redeem(claims, now)
+
+
+@pytest.mark.parametrize(("home", "policy", "expected", "risks"), [
+    ("this device", STRICT, Verdict.ACCEPTED, []),
+    ("this site", STRICT, Verdict.NEEDS_ONLINE, None),
+    ("this site", GENEROUS, Verdict.ACCEPTED, ["site_home"]),
+    ("elsewhere", GENEROUS, Verdict.WRONG_SITE, None),
+    ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
+    ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
+])  # fmt: skip
+def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(store, home, policy, expected, risks):
+    outcome = scan(store, at_home(store, home), policy)
+    assert outcome.reason is expected
+    (event,) = outbox.pending(store)
+    assert event.body.get("risks") == risks
+
+
+@pytest.mark.parametrize(("home", "policy", "asked", "expected"), [
+    ("this device", STRICT, False, Verdict.ACCEPTED),
+    ("this site", STRICT, True, Verdict.ACCEPTED),
+    ("this site", GENEROUS, True, Verdict.ACCEPTED),
+    ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
+    ("not in the cache", STRICT, True, Verdict.ACCEPTED),
+])  # fmt: skip
+def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_risk(store, home, policy, asked, expected):
+    claims = at_home(store, home, amount_minor=10**6)  # far above any floor limit
+    with Authority(store, ClaimResult.GRANTED) as authority:
+        outcome = scan(store, claims, policy)
+    assert (outcome.reason, bool(authority.asked)) == (expected, asked)
+    (event,) = outbox.pending(store)
+    assert event.body.get("risks", []) == []
+    assert event.body.get("claim") == (authority.asked[0] if asked else None)
+    (row,) = scan_journal.rows(store)
+    assert replay(row.facts, row.policy) == outcome.decision, "the answer is one of the facts"
+
+
+@pytest.mark.parametrize(("answer", "expected"), [
+    (ClaimResult.SPENT, Verdict.ALREADY_REDEEMED),
+    (ClaimResult.HELD, Verdict.NEEDS_ONLINE),
+    (ClaimResult.NOT_READY, Verdict.NOT_READY),
+    (ClaimResult.UNKNOWN, Verdict.WRONG_SITE),
+])  # fmt: skip
+@pytest.mark.parametrize("home", ["this site", "not in the cache"])
+def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(store, home, answer, expected):
+    with Authority(store, answer):
+        assert scan(store, at_home(store, home)).reason is expected
+
+
+def test_uses_elsewhere_count(store):
+    claims = code(quantity=3)
+    deliver(store, order(claims, home_device=None))
+    with Authority(store, ClaimResult.GRANTED, used=2):
+        assert [scan(store, claims).reason for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED]
+
+
+@pytest.mark.parametrize("late", ["no answer", "a late answer"])
+def test_without_an_answer_in_time_it_is_offline_and_flagged(store, late):
+    claims, began = at_home(store, "this site"), time.monotonic()
+    with Authority(store, None if late == "no answer" else ClaimResult.SPENT, delay_s=0.4):
+        outcome = scan(store, claims, within_s=0.2)
+        assert time.monotonic() - began < 0.39
+    assert outcome.reason is Verdict.ACCEPTED
+    assert outbox.pending(store)[0].body["risks"] == ["site_home"]
+
+
+def test_with_the_network_down_nobody_is_asked_and_nothing_waits(store):
+    outcome = scan(store, at_home(store, "this site"), within_s=30)
+    assert outcome.reason is Verdict.ACCEPTED
+    assert claiming.unanswered(store, 0) == []
+
+
+def test_leave_is_for_one_redemption(store):
+    claims = code(quantity=2)
+    deliver(store, order(claims, home_device=None))
+    with Authority(store, ClaimResult.GRANTED) as authority:
+        assert [scan(store, claims, STRICT).reason for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
+    assert len(set(authority.asked)) == 2
+    with store.read() as connection:
+        assert connection.execute("SELECT DISTINCT spent FROM claim").fetchall() == [(1,)]
+    assert scan(store, code(), STRICT).reason is Verdict.NEEDS_ONLINE
+
+
+def test_a_parcel_nobody_here_knows_is_not_asked_for_because_its_door_is_not_known(store):
+    with Authority(store, ClaimResult.GRANTED) as authority:
+        assert scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason is Verdict.NEEDS_ONLINE
+    assert authority.asked == []
+
+
+# Floor limits
+
+
+def test_each_floor_limit_stops_at_its_edge(store):
+    """RISKY: 1000 a redemption, 3 uses a day, 2000 not yet acknowledged."""
+
+    def spend(amount_minor, seconds=0):
+        claims = code(amount_minor=amount_minor, currency="EUR", expires_at_s=NOON.unix_s + 10**6)
+        return scan(store, claims, RISKY, now=at(seconds)).reason
+
+    deliver(store)
+    assert spend(1001) is Verdict.OVER_FLOOR_LIMIT
+    assert spend(1000) is Verdict.ACCEPTED
+    assert spend(1000) is Verdict.ACCEPTED
+    assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "2000 are not acknowledged"
+    epoch, last = outbox.current_epoch(store)
+    outbox.settle(store, epoch=epoch, through_seq=last)
+    assert spend(1) is Verdict.ACCEPTED
+    assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "the fourth of the day"
+    assert spend(1, seconds=86_401) is Verdict.OVER_FLOOR_LIMIT, "and too long since the platform was heard"
+    deliver(store, now=at(86_401))
+    assert spend(1, seconds=86_401) is Verdict.ACCEPTED

@@ -1,0 +1,151 @@
+"""The scanner whole, with what a locker of many doors and a handheld have: lock boards, scan engines, a trigger."""
+
+import re
+import time
+
+import pytest
+from hardware_sim.parts.doors import Doors
+from hardware_sim.parts.lock_board import LineFault, SimLockBoards
+from hardware_sim.parts.serial_port import SimPort
+from hardware_sim.run.in_process_scanner import HOLD_OFF_S, found_kiosk, open_kiosk
+from hardware_sim.vision.view_condition import CLEAN
+
+from edge.config import parse_profile
+from edge.store import ledger
+from edge.store.database.opening import open_for_reading
+
+
+@pytest.fixture
+def town(tmp_path):
+    return found_kiosk(tmp_path, now_s=int(time.time()))
+
+
+def rewire(town, change):
+    text = change(town.profile.read_text(encoding="utf-8"))
+    town.profile.write_text(text, encoding="utf-8")
+    return parse_profile(text)
+
+
+@pytest.fixture
+def engine(town, tmp_path):
+    rewire(town, lambda text: text + f'\n[engines.serial]\nport = "{tmp_path / "engine"}"\n')
+    port = SimPort(tmp_path / "engine")
+    yield port
+    port.unplug()
+
+
+@pytest.fixture
+def boards(town, tmp_path):
+    def onto_a_board(text):
+        text = re.sub(r"lock_pin = \d+\ndoor_pin = (\d+)\n", lambda found: f"lock_number = {found[1]}\n", text)
+        text = text.replace("lock_number = 19", "lock_number = 9")
+        board = (
+            f'driver = "board"\ndoor_open_timeout_s = 1\npulse_ms = 150\n[locker.board]\nport = "{tmp_path / "line"}"\n'
+        )
+        return text.replace("pulse_ms = 150\ngrace_s = 0\n", "grace_s = 0\n" + board)
+
+    profile = rewire(town, onto_a_board)
+    places = profile.locker.board_places()
+    doors = Doors(places, person_closes_after_s=0.4)
+    boards = SimLockBoards(tmp_path / "line", places, pulse_s=0.15, doors=doors)
+    yield boards
+    boards.close()
+
+
+def redemptions(town):
+    store = open_for_reading(town.data)
+    try:
+        return ledger.rows(store)
+    finally:
+        store.close()
+
+
+def states(kiosk):
+    return [line["state"] for line in kiosk.log if line["event"] == "door"]
+
+
+def heard(kiosk, engine, code):
+    before = len(kiosk.scans)
+    engine.send(kiosk.town.codes[code].encode() + b"\r\n")
+    kiosk.wait(lambda: len(kiosk.scans) > before)
+    return kiosk.scans[-1]
+
+
+def test_an_engines_code_is_honoured_once_as_a_frames_is(town, engine):
+    with open_kiosk(town) as kiosk:
+        time.sleep(0.3)  # until the engine is open
+        scan = heard(kiosk, engine, "voucher")
+        assert (scan["reason"], scan["decoder"], scan["decode_ms"]) == ("accepted", "serial", None)
+        assert 0 <= scan["total_ms"] < 1000
+        time.sleep(2 * HOLD_OFF_S)
+        assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
+        assert heard(kiosk, engine, "forged")["reason"] == "signature_invalid"
+    assert len(redemptions(town)) == 1
+
+
+def test_a_code_that_engine_and_camera_see_at_once_is_one_scan(town, engine):
+    with open_kiosk(town) as kiosk:
+        time.sleep(0.3)
+        kiosk.scene.show(town.codes["voucher"], CLEAN)
+        heard(kiosk, engine, "voucher")
+        time.sleep(0.5)
+        assert len(kiosk.scans) == 1
+
+
+def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(town, engine):
+    rewire(town, lambda text: text + "\n[trigger]\npin = 24\n")
+    with open_kiosk(town) as kiosk:
+        time.sleep(0.3)
+        assert heard(kiosk, engine, "voucher")["reason"] == "accepted"
+        time.sleep(2 * HOLD_OFF_S)
+        assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
+
+
+def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(town, engine):
+    with open_kiosk(town) as kiosk:
+        problems = lambda: kiosk.daemon.supervisor.problems  # noqa: E731
+        time.sleep(0.3)
+        engine.unplug()
+        kiosk.wait(lambda: "engine_serial" in problems())
+        assert kiosk.scan("voucher")["decoder"] != "serial"
+        engine.plug()
+        kiosk.wait(lambda: "engine_serial" not in problems())
+        assert heard(kiosk, engine, "glare")["reason"] == "accepted"
+
+
+def test_a_pickup_over_a_lock_board_opens_its_door_and_is_collected(town, boards):
+    with open_kiosk(town) as kiosk:
+        assert kiosk.scan("pickup")["reason"] == "accepted"
+        kiosk.wait(lambda: "collected" in states(kiosk))
+    assert boards.orders == ["A1"]
+    assert boards.doors.openings == ["A1"]
+
+
+def test_a_lock_board_without_power_is_a_problem_and_no_door_is_told_twice(town, boards):
+    boards.faults.add(LineFault.SILENT)
+    with open_kiosk(town) as kiosk:
+        kiosk.wait(lambda: "lock_board_0" in kiosk.daemon.supervisor.problems)
+        kiosk.scan("pickup")
+        kiosk.wait(lambda: "unknown" in states(kiosk))
+        (said,) = [line for line in kiosk.log if line.get("state") == "unknown"]
+        assert "nothing was energised" in said["detail"]
+        boards.faults.clear()
+        kiosk.wait(lambda: "lock_board_0" not in kiosk.daemon.supervisor.problems)
+        time.sleep(0.3)
+    assert boards.orders == []
+
+
+def test_a_code_before_the_lens_waits_for_the_trigger_and_each_press_is_a_scan(town):
+    rewire(town, lambda text: text + "\n[trigger]\npin = 24\nscan_s = 0.3\n")
+    with open_kiosk(town) as kiosk:
+        button = kiosk.pins.pin(24)
+        kiosk.scene.show(town.codes["voucher"], CLEAN)
+        time.sleep(0.5)
+        assert kiosk.scans == []
+        for count, reason in ((1, "accepted"), (2, "already_redeemed")):
+            button.drive_low()
+            kiosk.wait(lambda count=count: len(kiosk.scans) == count)
+            button.drive_high()
+            assert kiosk.scans[-1]["reason"] == reason
+            time.sleep(0.3 + 2 * HOLD_OFF_S)  # asleep again; the code lies there all the time
+        assert len(kiosk.scans) == 2

@@ -1,0 +1,407 @@
+"""The shipped broker's configuration and our session, with real clients over TLS 1.3."""
+
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+from hardware_sim.faults.mqtt_proxy import Proxy
+from hardware_sim.world.free_ports import free_port
+
+from sync.hub.pki.certificate_authority import issue_client, load_authority, new_authority, write_private
+from sync.hub.provisioning import make_site
+from sync.mqtt.connection import Connection
+from sync.mqtt.session import Arrival, Endpoint, Link, Session, Will
+from tests.support.broker import CEILING_S, Broker, until
+from tests.support.fast_timings import QUICK
+
+DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-2"}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with Broker(tmp_path_factory.mktemp("site"), DEVICES) as running:
+        yield running
+
+
+def endpoint(broker: Broker, name: str, **changes) -> Endpoint:
+    files = broker.files
+    facts = {
+        "host": "127.0.0.1", "port": broker.site.port, "client_id": name, "ca_file": str(files.ca),
+        "cert_file": str(files.certificate(name)), "key_file": str(files.key(name)),
+    }  # fmt: skip
+    return Endpoint(**{**facts, **changes})
+
+
+def middle(low: float, high: float) -> float:
+    return (low + high) / 2
+
+
+@contextmanager
+def client(broker: Broker, name: str, *filters: str, **changes):
+    session = Session(endpoint(broker, name, **changes), list(filters) or ["v1/x"], uniform=middle, backoff=QUICK)
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def steps_until(condition, *sessions: Session) -> list[Arrival]:
+    """Turn the sessions until ``condition()``; return what came."""
+    arrivals: list[Arrival] = []
+
+    def turn() -> bool:
+        for session in sessions:
+            for arrival in session.step(0.01):
+                session.acknowledge(arrival)
+                arrivals.append(arrival)
+        return condition()
+
+    until(turn, what=lambda: [f"{session.link} {session.detail}" for session in sessions])
+    return arrivals
+
+
+def connected(session: Session) -> Session:
+    steps_until(lambda: session.connected, session)
+    return session
+
+
+def answered(*sessions: Session) -> list[Arrival]:
+    """The broker has taken or refused all that the sessions said."""
+    return steps_until(lambda: not any(session.unanswered for session in sessions), *sessions)
+
+
+def heard_through(topic: str, *sessions: Session) -> list[Arrival]:
+    """All that comes until something on ``topic`` does. A broker passes on in the order in which it was told."""
+    heard: list[Arrival] = []
+
+    def turn() -> bool:
+        for session in sessions:
+            for arrival in session.step(0.01):
+                session.acknowledge(arrival)
+                heard.append(arrival)
+        return topic in topics(heard)
+
+    until(turn, what=lambda: f"{topic}; {heard}")
+    return heard
+
+
+def topics(arrivals) -> list[str]:
+    return [arrival.topic for arrival in arrivals]
+
+
+def test_a_device_reads_only_what_is_said_to_it_its_site_and_the_fleet(broker):
+    heard = ["v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", "v1/main/_all/dn/trust"]
+    others = ["v1/main/kiosk-2/dn/ack", "v1/main/site-shop-2/dn/ord", "v1/other/kiosk-1/dn/ack"]
+    with client(broker, "kiosk-1", "#", "v1/+/+/dn/#", "$SYS/#") as device, client(broker, "_hub") as hub:
+        connected(device)
+        connected(hub)
+        for topic in (*others, *heard):
+            assert hub.publish(topic, b"x")
+        assert set(topics(heard_through(heard[-1], device, hub))) == set(heard)
+
+
+def test_a_device_writes_only_as_itself_and_only_upwards(broker):
+    mine, others = (
+        "v1/main/kiosk-1/up/evt",
+        ["v1/main/kiosk-2/up/evt", "v1/main/kiosk-1/dn/ack", "v1/main/_all/dn/trust"],
+    )
+    with (
+        client(broker, "kiosk-1") as device,
+        client(broker, "_hub", "v1/main/+/up/#") as hub,
+        client(broker, "kiosk-2", "v1/main/_all/dn/#", "v1/main/kiosk-2/#") as neighbour,
+    ):
+        for session in (device, hub, neighbour):
+            connected(session)
+        for topic in (*others, mine):
+            assert device.publish(topic, b"x")
+        assert topics(heard_through(mine, device, hub)) == [mine]
+        answered(device)
+        assert device.refused_publishes == len(others)  # and it is told so
+        assert hub.publish("v1/main/kiosk-2/dn/cmd", b"the last")
+        assert topics(heard_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == ["v1/main/kiosk-2/dn/cmd"]
+
+
+def test_a_device_cannot_push_another_off_by_taking_its_name(broker):
+    with client(broker, "kiosk-1") as first, client(broker, "kiosk-2", client_id="kiosk-1") as second:
+        connected(first)
+        connected(second)
+        assert first.publish("v1/main/kiosk-1/up/tel", b"x") and second.publish("v1/main/kiosk-2/up/tel", b"x")
+        answered(first, second)
+        assert first.connected and second.connected
+        assert first.connections == 1
+
+
+def test_a_device_pushed_off_by_its_double_waits_longer_each_time(broker):
+    """Mosquitto closes without a word; others say "session taken over". The hub names it (see its tests)."""
+    with client(broker, "kiosk-1") as first, client(broker, "kiosk-1") as second:
+        connected(first)
+        connected(second)
+        steps_until(lambda: first.link is not Link.CONNECTED, first)
+        assert first.link in (Link.LOST, Link.IDENTITY_TAKEN)
+        connected(first)  # and so takes it back, for a moment
+        steps_until(lambda: not second.connected, second)
+        assert first.failures == 1
+        assert second.failures == 1
+
+
+def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path):
+    stranger = issue_client(new_authority("stranger", now_s=int(time.time())), "kiosk-1", now_s=int(time.time()))
+    (tmp_path / "c.pem").write_bytes(stranger.certificate_pem)
+    write_private(tmp_path / "k.pem", stranger.key_pem)
+    files = {"cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "k.pem")}
+    with client(broker, "kiosk-1", **files) as session:
+        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
+
+
+def test_an_expired_certificate_is_refused_by_name(broker, tmp_path):
+    """The broker checks the clock; the device learns what is wrong with it."""
+    long_ago = int(time.time()) - 400 * 86_400
+    files = make_site(tmp_path / "old", broker.site, None, now_s=long_ago)
+    ca = (broker.files.ca.read_bytes(), broker.files.key("ca").read_bytes())
+    old = issue_client(load_authority(*ca), "kiosk-1", now_s=long_ago, days=30)
+    files.certificate("kiosk-1").write_bytes(old.certificate_pem)
+    write_private(files.key("kiosk-1"), old.key_pem)
+    paths = {"cert_file": str(files.certificate("kiosk-1")), "key_file": str(files.key("kiosk-1"))}
+    with client(broker, "kiosk-1", **paths) as session:
+        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
+        assert "expired" in session.detail
+
+
+def test_a_broker_that_another_authority_vouches_for_is_not_trusted(broker, tmp_path):
+    (tmp_path / "ca.pem").write_bytes(
+        make_site(tmp_path / "other", broker.site, None, now_s=int(time.time())).ca.read_bytes()
+    )
+    with client(broker, "kiosk-1", ca_file=str(tmp_path / "ca.pem")) as session:
+        steps_until(lambda: session.link is Link.BROKER_UNTRUSTED, session)
+
+
+def test_a_broker_under_another_name_is_not_trusted(broker):
+    """The broker itself and its own certificate, which does not name the address that it is reached under."""
+    with (
+        Proxy(broker.site.port, host="127.0.0.2") as proxy,
+        client(broker, "kiosk-1", host="127.0.0.2", port=proxy.port) as session,
+    ):
+        steps_until(lambda: session.link is Link.BROKER_UNTRUSTED, session)
+
+
+@pytest.mark.parametrize("missing", ["ca_file", "cert_file", "key_file"])
+def test_credentials_that_are_missing_are_named_with_their_file(broker, missing):
+    with client(broker, "kiosk-1", **{missing: "/nowhere/file.pem"}) as session:
+        session.step(0.01)
+        assert session.link is Link.CREDENTIALS_UNUSABLE
+        assert "/nowhere/file.pem" in session.detail
+
+
+def test_an_unreachable_broker_is_named_and_tried_again(broker):
+    with client(broker, "kiosk-1", port=free_port()) as session:
+        steps_until(lambda: session.connections >= 3, session)
+        assert session.link is Link.UNREACHABLE
+
+
+def test_the_broker_speaks_tls_1_3_alone(broker):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(str(broker.files.ca))
+    context.load_cert_chain(str(broker.files.certificate("kiosk-1")), str(broker.files.key("kiosk-1")))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_connection(("127.0.0.1", broker.site.port)) as plain, pytest.raises(ssl.SSLError):
+        context.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_comes_again(broker):
+    """An unacknowledged document is not lost: it is retained, and comes with the next connection."""
+    with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/_all/dn/#") as device:
+        connected(hub)
+        connected(device)
+        assert hub.publish("v1/main/_all/dn/trust", b"list", retain=True)
+        answered(hub)
+        until(lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"])  # and not acknowledged
+        device.give_up(Link.LOST)
+        again = heard_through("v1/main/_all/dn/trust", device)  # it comes with the connection
+        assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
+        assert hub.publish("v1/main/_all/dn/trust", b"", retain=True)
+        answered(hub)
+
+
+def test_nothing_is_queued_while_there_is_no_connection(broker):
+    """paho alone would queue it, say that it failed, and send it twice."""
+    with client(broker, "_hub", "v1/main/+/up/#") as hub, client(broker, "kiosk-1") as device:
+        connected(hub)
+        assert not device.publish("v1/main/kiosk-1/up/evt", b"too early")
+        connected(device)
+        device.give_up(Link.LOST)
+        assert not device.publish("v1/main/kiosk-1/up/evt", b"too late")
+        connected(device)
+        assert device.publish("v1/main/kiosk-1/up/evt", b"now")
+        heard = heard_through("v1/main/kiosk-1/up/evt", hub, device)
+        assert [arrival.payload for arrival in heard] == [b"now"]
+
+
+def test_the_window_is_ours(broker):
+    with client(broker, "kiosk-1", window=3) as device:
+        connected(device)
+        sent = [device.publish("v1/main/kiosk-1/up/tel", b"x") for _ in range(5)]
+        assert sent == [True, True, True, False, False]
+        steps_until(lambda: device.room == 3, device)
+
+
+def test_the_will_says_that_a_device_is_gone(broker):
+    with client(broker, "_hub", "v1/main/+/up/status") as hub, client(broker, "kiosk-1") as device:
+        device.will = Will("v1/main/kiosk-1/up/status", b"offline")
+        connected(hub)
+        connected(device)
+        device.give_up(Link.LOST)  # closes without a goodbye
+        assert b"offline" in [arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)]
+
+
+def test_a_packet_that_paho_cannot_read_ends_the_connection_and_not_the_loop(broker, monkeypatch):
+    with client(broker, "kiosk-1") as device:
+        connected(device)
+
+        def broken(self, timeout):
+            raise IndexError("malformed properties")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(mqtt.Client, "loop", broken)
+            device.step(0.01)
+        assert device.link is Link.PROTOCOL_ERROR
+        assert "malformed properties" in device.detail
+        connected(device)
+
+
+def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
+    folder = tmp_path / "made"
+    edge_hub = Path(sys.executable).parent / "edge-hub"
+    command = [str(edge_hub), "site", str(folder), "--device", "kiosk-1=shop-1"]
+    assert subprocess.run(command, check=False, capture_output=True, text=True).returncode == 0
+    first = (folder / "kiosk-1.key").read_bytes()
+    assert subprocess.run([*command, "--device", "kiosk-2=shop-1"], check=False, capture_output=True).returncode == 0
+    assert (folder / "kiosk-1.key").read_bytes() == first
+    assert (folder / "kiosk-1.key").stat().st_mode & 0o777 == 0o600
+    assert "user kiosk-2" in (folder / "acl").read_text()
+    bad = subprocess.run([*command[:3], "--device", "site-x=shop-1"], check=False, capture_output=True, text=True)
+    assert bad.returncode == 1
+    assert "Traceback" not in bad.stderr
+
+
+@pytest.fixture
+def hanging_names(monkeypatch):
+    """A name server that says nothing until the event is set; who was asked for."""
+    asked, answers, real = [], threading.Event(), socket.getaddrinfo
+
+    def hangs(host, *arguments, **options):
+        asked.append(host)
+        answers.wait(CEILING_S)
+        return real(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    yield asked, answers
+    answers.set()
+
+
+def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, hanging_names, monkeypatch):
+    """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
+    asked, answers = hanging_names
+    monkeypatch.setattr("sync.mqtt.session.CONNECT_TIMEOUT_S", 0.5)
+    with client(broker, "kiosk-1") as device:
+        steps_until(lambda: device.link is Link.UNREACHABLE, device)  # the loop goes round while nothing is answered
+        assert asked == ["127.0.0.1"]
+        answers.set()
+        connected(device)
+
+
+def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, hanging_names, monkeypatch):
+    asked, answers = hanging_names
+    with client(broker, "kiosk-1") as device:
+        steps_until(lambda: asked, device)
+        device.close()
+        monkeypatch.undo()
+        connected(device)
+        answers.set()
+        until(lambda: "attempt" not in [thread.name for thread in threading.enumerate()], what="the late one is over")
+        assert device.publish("v1/main/kiosk-1/up/tel", b"x")
+        answered(device)
+        assert device.connections == 2
+        assert device.connected, "the late one did not push it off"
+
+
+def broken(self, *arguments):
+    raise RuntimeError("in a callback")
+
+
+@pytest.mark.parametrize("callback", ["_on_message", "_on_publish", "_on_subscribe"])
+def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(broker, monkeypatch, callback):
+    """In paho's own thread it would end the loop, while ``is_connected()`` stays true and publishing "succeeds"."""
+    with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
+        connected(hub)
+        connected(device)
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, callback, broken)
+            device.give_up(Link.LOST)  # the next client has the broken callback
+
+            def ended() -> bool:
+                if device.connected:
+                    device.publish("v1/main/kiosk-1/up/tel", b"x")
+                hub.publish("v1/main/kiosk-1/dn/ack", b"x")
+                return device.link is Link.PROTOCOL_ERROR
+
+            steps_until(ended, device, hub)
+            assert "in a callback" in device.detail
+        connected(device)
+
+
+def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
+    """paho itself catches this one."""
+    monkeypatch.setattr(Connection, "_on_log", broken)
+    with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
+        connected(hub)
+        connected(device)
+        assert hub.publish("v1/main/kiosk-1/dn/ack", b"x")
+        heard_through("v1/main/kiosk-1/dn/ack", hub, device)
+        assert device.connected
+
+
+OTHERS = [
+    "v1/main/kiosk-2/up/evt", "v1/main/kiosk-2/up/req", "v1/main/kiosk-2/up/status", "v1/main/kiosk-2/dn/ack",
+    "v1/main/kiosk-2/dn/res", "v1/main/kiosk-1/dn/ack", "v1/main/kiosk-1/dn/res", "v1/main/site-shop-1/dn/ord",
+    "v1/main/site-shop-1/dn/cmd", "v1/main/_all/dn/trust", "v1/main/_all/dn/revoked", "v1/main/_hub/up/evt",
+    "v1/other/kiosk-1/up/evt", "v2/main/kiosk-1/up/evt", "$SYS/broker/version",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("topic", OTHERS)
+def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
+    with client(broker, "kiosk-1") as device:
+        connected(device)
+        assert device.publish(topic, b"x", retain=True)
+        answered(device)
+        assert device.refused_publishes == 1
+
+
+@pytest.mark.parametrize("filters", [
+    "#", "+/+/+/+/+", "v1/main/+/up/evt", "v1/main/kiosk-2/#", "$share/any/v1/main/+/up/#",
+    "$share/x/v1/main/kiosk-2/dn/#", "v1/main/_hub/#", "v1/main/site-shop-2/dn/#",
+])  # fmt: skip
+def test_no_filter_shows_a_device_what_is_said_to_or_by_another(broker, filters):
+    """Mosquitto may take the subscription; it delivers nothing on it that the ACL does not allow."""
+    own = "v1/main/kiosk-2/dn/cmd"
+    with (
+        client(broker, "kiosk-2", filters, own) as other,
+        client(broker, "kiosk-1") as device,
+        client(broker, "_hub") as hub,
+    ):
+        connected(device)
+        connected(hub)
+        steps_until(lambda: other.connected or other.link is Link.NOT_AUTHORISED, other)
+        assert device.publish("v1/main/kiosk-1/up/evt", b"mine")
+        answered(device)
+        for topic in ("v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", own):
+            assert hub.publish(topic, b"yours" if topic == own else b"mine")
+        heard = heard_through(own, other, hub) if other.connected else []
+        assert b"mine" not in [arrival.payload for arrival in heard]

@@ -1,0 +1,108 @@
+"""Claims over a real broker: the scanner writes a row, the hub answers it signed, and nobody waits for the dead."""
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from edge.domain.authorisation import ClaimResult
+from edge.store import authorisations
+from edge.store.authorisations import Ask
+from edge.store.online_flag import is_online
+from edge.values.instant import Instant
+from edge.values.uuid7 import uuid7
+from tests.support.broker import until
+from tests.support.platform_processes import Device, Platform
+
+DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1"}
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    with Platform(tmp_path_factory.mktemp("platform"), DEVICES) as running:
+        for device in running.devices.values():
+            device.sync.start()
+        yield running
+
+
+@pytest.fixture
+def cti(platform):
+    cti = os.urandom(16)
+    line = {"cti": cti.hex(), "order_id": "A-1", "kind": "write_off", "home_site": "shop-1"}
+    platform.import_orders(line)
+    return cti
+
+
+def ask(device: Device, cti: bytes, *, deadline_s: float = authorisations.DEADLINE_S):
+    """As the scanner does; returns the answer and how long it took."""
+    asked = Ask(
+        id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        cti=cti,
+        sold=1,
+        due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
+    )
+    started_s = time.monotonic()
+    answer = authorisations.claim(device.store, asked, Instant(unix_s=int(time.time())), authorisations.Patience())
+    return answer, time.monotonic() - started_s
+
+
+def online(device: Device) -> None:
+    until(lambda: is_online(device.data), 40, lambda: f"{device.name} hears the hub; {device.sync.text[-1500:]}")
+
+
+def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
+    devices = list(platform.devices.values())
+    for device in devices:
+        online(device)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [
+            future.result()[0] for future in [pool.submit(ask, device, cti, deadline_s=10) for device in devices]
+        ]
+    assert sorted(answer.result for answer in answers) == [ClaimResult.GRANTED, ClaimResult.HELD]
+    assert {answer.authority for answer in answers} == {"_hub"}
+
+
+def test_leave_is_used_once_by_a_redemption(platform, cti):
+    device = platform.devices["kiosk-1"]
+    online(device)
+    answer, _ = ask(device, cti, deadline_s=10)
+    assert answer.result is ClaimResult.GRANTED
+    with device.store.transaction() as connection:
+        grant = authorisations.granted_in(connection, cti, time.monotonic_ns())
+        assert grant is not None
+        authorisations.spend(connection, grant)
+    with device.store.read() as connection:
+        assert authorisations.granted_in(connection, cti, time.monotonic_ns()) is None
+    device.redeem(cti)
+    device.settled()
+    online(platform.devices["kiosk-2"])
+    assert ask(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result is ClaimResult.SPENT
+
+
+def test_a_hub_that_died_without_a_word_costs_one_scan_its_deadline_and_no_other(platform, cti):
+    device = platform.devices["kiosk-1"]
+    online(device)
+    platform.hub.kill()
+    answer, took_s = ask(device, cti)
+    assert answer is None
+    assert took_s < authorisations.DEADLINE_S + 0.5
+    until(lambda: not is_online(device.data), 5, "nobody is asked any more")
+    assert ask(device, cti)[1] < 0.5
+    platform.hub.start()
+    online(device)
+    assert ask(device, cti, deadline_s=10)[0].result is ClaimResult.GRANTED
+
+
+def test_a_dead_network_or_a_dead_edge_sync_delays_nothing(platform, cti):
+    device = platform.devices["kiosk-2"]
+    online(device)
+    device.sync.kill()
+    assert ask(device, cti)[1] < 0.2
+    device.sync.start()
+    online(device)
+    platform.broker.kill()
+    until(lambda: not is_online(device.data), 5, "the loss is seen")
+    assert ask(device, cti) == (None, pytest.approx(0, abs=0.2))
+    platform.broker.start()
+    online(device)

@@ -1,0 +1,57 @@
+"""``edge-hub run`` that dies, as if by a power cut, at a step of its work: ``python crashing_hub.py STEP N run ...``.
+
+The N-th time the hub comes to STEP, the process is gone without a word.
+"""
+
+import itertools
+import os
+import sys
+
+import quick  # beside this file
+
+from sync.hub.ledger import ingest
+from sync.mqtt.session import Session
+
+step, after = sys.argv[1], int(sys.argv[2])
+calls = itertools.count(1)
+
+
+def dies(function, where):
+    """``function``, but for its ``after``-th call: gone before it, or right after it."""
+
+    def wrapped(*arguments, **options):
+        last = next(calls) == after
+        if last and where == "before":
+            os._exit(9)
+        result = function(*arguments, **options)
+        if last:
+            os._exit(9)
+        return result
+
+    return wrapped
+
+
+def only_acknowledgements(publish):
+    """``publish`` of acknowledgements to devices dies; of other things not."""
+    dying = dies(publish, "before" if step == "before an acknowledgement is sent" else "after")
+
+    def wrapped(self, topic, *arguments, **options):
+        return (dying if topic.endswith("/dn/ack") else publish)(self, topic, *arguments, **options)
+
+    return wrapped
+
+
+match step:
+    case "within the transaction":
+        ingest.take = dies(ingest.take, "after")
+    case "after the commit":
+        Session.acknowledge = dies(Session.acknowledge, "before")
+    case "before an acknowledgement is sent" | "after an acknowledgement was sent":
+        Session.publish = only_acknowledgements(Session.publish)
+    case "after the broker was told":
+        Session.acknowledge = dies(Session.acknowledge, "after")
+    case _:
+        sys.exit(f"no such step: {step}")
+
+sys.argv = ["edge-hub", *sys.argv[3:]]
+quick.main("edge-hub")

@@ -1,0 +1,88 @@
+"""Holds what goes over the wire against the published schemas (docs/protocol/asyncapi.json), not against the code."""
+
+import json
+import threading
+from functools import lru_cache
+
+from jsonschema import Draft7Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
+
+from sync.protocol.channels import Channel, Form, channel_of
+from sync.protocol.examples import shown
+from sync.wire.topics import VERSION
+from tests.support.paths import DOCS
+
+PUBLISHED = DOCS / "protocol" / "asyncapi.json"
+
+
+@lru_cache
+def document() -> dict:
+    return json.loads(PUBLISHED.read_text(encoding="utf-8"))
+
+
+@lru_cache
+def validator(name: str) -> Draft7Validator:
+    """For one schema or message of the published document."""
+    whole = Resource(contents=document(), specification=DRAFT7)
+    registry = Registry().with_resource("urn:protocol", whole)
+    return Draft7Validator({"$ref": f"urn:protocol#/components/{name}"}, registry=registry)
+
+
+def faults(topic: str, payload: bytes) -> list[str]:
+    """What is wrong with a message that was said on ``topic``; nothing when the published document allows it."""
+    channel = channel_of(topic)
+    if channel is None or channel.name not in document()["channels"]:
+        return [f"{topic} is no channel of the protocol"]
+    if not payload and channel.retained:
+        return []  # an empty payload takes a retained message back
+    found = [_faults_as(name, channel, payload) for name in document()["channels"][channel.name]["messages"]]
+    return [] if not all(found) else [f"{topic}: {text}" for text in found[0]]
+
+
+def _faults_as(name: str, channel: Channel, payload: bytes) -> list[str]:
+    form = Form(document()["components"]["messages"][name]["contentType"])
+    try:
+        instance = shown(payload, form)
+    except Exception as error:
+        return [f"not {form}: {error}"]
+    errors = validator(f"messages/{name}/payload").iter_errors(instance)
+    return [f"{'/'.join(str(part) for part in error.path)}: {error.message[:200]}" for error in errors]
+
+
+class Spy:
+    """Hears all that is said at a broker, from a thread of its own, and keeps what the document does not allow."""
+
+    def __init__(self, session):
+        self._session = session
+        self.heard: dict[str, int] = {}
+        self.faults: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    @staticmethod
+    def filters(tenant: str = "main") -> list[str]:
+        return [f"{VERSION}/{tenant}/#"]
+
+    def pardon(self) -> None:
+        """Forget what was said until now: a test said it, to see it refused."""
+        self.faults.clear()
+
+    def _listen(self) -> None:
+        while not self._stop.is_set():
+            for arrival in self._session.step(0.05):
+                self._session.acknowledge(arrival)
+                channel = channel_of(arrival.topic)
+                self.heard[channel.name if channel else arrival.topic] = (
+                    self.heard.get(channel.name if channel else arrival.topic, 0) + 1
+                )
+                self.faults += faults(arrival.topic, arrival.payload)
+
+    def __enter__(self) -> "Spy":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join(10)
+        self._session.close()

@@ -1,0 +1,74 @@
+"""A small shop for tests: its codes, its orders, and a device's store on a real disk."""
+
+import itertools
+import os
+
+from edge.config import FloorLimits, Policy
+from edge.domain.entitlement import Entitlement
+from edge.domain.order_row import row_of
+from edge.domain.standing import Place
+from edge.redemption.redeemer import Redeemer
+from edge.store import order_cache
+from edge.store.database.opening import open_store
+from edge.token.claims import Claims, Kind
+from edge.values.instant import ClockTrust, Instant
+
+SITE, DEVICE = "site-1", "kiosk-1"
+NOON = Instant(unix_s=1_800_000_000)
+PLACE = Place(device_id=DEVICE, site_id=SITE, groups=frozenset({"north"}), compartments=frozenset({"A", "B", "C"}))
+RISKY = Policy(
+    offline_unknown="floor_limit",
+    offline_site_home="floor_limit",
+    floor=FloorLimits(amount_minor=1000, uses_a_day=3, exposure_minor=2000),
+)
+_numbers = itertools.count(1)
+
+
+def at(seconds, trust=ClockTrust.TRUSTED):
+    """The moment ``seconds`` after NOON."""
+    return Instant(unix_s=NOON.unix_s + seconds, trust=trust)
+
+
+def code(**said):
+    """A believed code: by default a single write-off, valid for an hour either way."""
+    fields = {
+        "cti": next(_numbers).to_bytes(16, "big"), "kid": b"kid1", "issuer": "shop", "audience": SITE,
+        "not_before_s": NOON.unix_s - 3600, "expires_at_s": NOON.unix_s + 3600, "issued_at_s": None,
+        "order_id": "A-1", "kind": Kind.WRITE_OFF, "quantity": 1, "amount_minor": None, "currency": None, "flags": 0,
+        "status_index": None, "dynamic_mode": None, "holder_key": None,
+    }  # fmt: skip
+    return Claims(**{**fields, **said})
+
+
+def order(claims, **said):
+    """The entitlement that goes with a code: by default homed on this device, and ready."""
+    fields = {
+        "cti": claims.cti, "order_id": claims.order_id, "kind": claims.kind, "home_site": SITE, "home_device": DEVICE,
+        "quantity": claims.quantity, "amount_minor": claims.amount_minor, "currency": claims.currency,
+        "compartments": ("A",) if claims.kind is Kind.PICKUP else (),
+    }  # fmt: skip
+    return Entitlement(**{**fields, **said})
+
+
+def open_at(folder, **said):
+    """The store in ``folder``; it must open."""
+    facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **said}
+    opened = open_store(folder, **facts)
+    assert opened.store is not None, opened.detail
+    return opened.store
+
+
+def deliver(store, *entitlements, now=NOON):
+    """The platform sends orders: a first snapshot, or a change to it."""
+    state, sold = order_cache.feed_state(store), [row_of(each) for each in entitlements]
+    (site,) = {each.home_site for each in entitlements} or {SITE}
+    if state.revision == 0:
+        done = order_cache.apply_snapshot_page(store, sold, site=site, revision=1, page=0, last=True, now=now)
+        assert done is order_cache.Applied.COMPLETE
+        return
+    step = {"from_revision": state.revision, "to_revision": state.revision + 1}
+    assert order_cache.apply_delta(store, sold, site=site, **step, now=now) is order_cache.Applied.APPLIED
+
+
+def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):
+    return Redeemer(store, place=place, policy=policy or Policy(), grace_s=grace_s, random_bytes=os.urandom, **said)

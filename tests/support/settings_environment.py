@@ -1,0 +1,164 @@
+"""One device in the field, as real processes: broker, edge-sync and the scanner with simulated hardware, each
+started again when it dies, as systemd does; and somebody at the broker who can publish anything."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from hardware_sim.run.in_process_scanner import provision
+from hardware_sim.run.process_stack import program
+from hardware_sim.world.sample_platform import DEVICE, SITE, found
+
+from edge.documents.settings import Layer, SettingsDocument, sign_settings
+from edge.settings.folder import SettingsFolder, digest_of
+from edge.token import cbor
+from edge.token.purpose import Purpose
+from edge.values.instant import Instant
+from sync.fleet.key_folder import KeyFolder
+from sync.mqtt.session import Endpoint, Session
+from tests.support.broker import MOSQUITTO, Process, until
+
+
+class Unit:
+    """A service that is started again when it dies."""
+
+    def __init__(self, command: list[str], log: Path):
+        self.command, self.log_file = command, log
+        self.lines: list[dict] = []
+        self.starts = 0
+        self._ending = False
+        self._thread = threading.Thread(target=self._keep, daemon=True)
+        self.child: subprocess.Popen | None = None
+
+    def start(self) -> "Unit":
+        self._thread.start()
+        until(lambda: self.starts, what="the unit starts")
+        return self
+
+    def tell(self, **command) -> None:
+        self.child.stdin.write(json.dumps(command) + "\n")
+        self.child.stdin.flush()
+
+    def said(self, event: str, **like) -> list[dict]:
+        return [line for line in self.lines if line.get("event") == event and like.items() <= line.items()]
+
+    def kill(self) -> None:
+        self.child.send_signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._ending = True
+        self.child.send_signal(signal.SIGTERM)
+        self._thread.join(10)
+
+    def _keep(self) -> None:
+        while not self._ending:
+            with self.log_file.open("ab") as log:
+                self.child = subprocess.Popen(
+                    self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                )
+            self.starts += 1
+            for line in self.child.stdout:
+                try:
+                    self.lines.append(json.loads(line))
+                except ValueError:
+                    continue
+            self.child.wait()
+            time.sleep(0.1)
+
+
+class Field:
+    def __init__(self, folder: Path):
+        self.town = found(folder, now_s=int(time.time()))
+        self.keys = KeyFolder(folder / "keys")
+        provision(self.town, now=Instant(unix_s=int(time.time())))
+        files = self.town.files
+        self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
+        run = ["--profile", str(self.town.profile), "--data", str(self.town.data)]
+        self.sync = Unit([program("edge-sync"), "run", *run], folder / "sync.log")
+        self.scanner = Unit([sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / "scanner.log")
+        self.settings = SettingsFolder(self.town.data)
+        self.rev = 0
+
+    def __enter__(self):
+        self.broker.start()
+        self.scanner.start()
+        self.sync.start()
+        return self
+
+    def __exit__(self, *_):
+        self.scanner.stop()
+        self.sync.stop()
+        self.broker.kill()
+
+    @property
+    def port(self) -> int:
+        text = self.town.files.broker_config.read_text()
+        return int(next(line.split()[1] for line in text.splitlines() if line.startswith("listener ")))
+
+    def document(self, content: dict, *, layer=Layer.FLEET, name="", rev=None, signer=None, **more) -> bytes:
+        """A signed document, one rev up unless said otherwise."""
+        if rev is None:
+            self.rev += 1
+            rev = self.rev
+        fields = {"tenant": "main", "layer": layer, "name": name, "rev": rev, "content": content, "probation_s": 1}
+        return sign_settings(SettingsDocument(**{**fields, **more}), signer or self.keys.signer(Purpose.CONFIGURATION))
+
+    def publish(self, *documents: bytes) -> None:
+        """Whoever holds the broker publishes these, retained, to the device."""
+        files = self.town.files
+        endpoint = Endpoint(
+            host="127.0.0.1", port=self.port, client_id="_hub",
+            ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
+        )  # fmt: skip
+        session = Session(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
+        until(lambda: session.step(0.05) is not None and session.connected, what="the publisher connects")
+        topic = f"v1/main/{DEVICE}/dn/cfg"
+        assert session.publish(topic, cbor.encode(list(documents)), retain=True)
+        until(lambda: session.step(0.05) is not None and session.room == 64, what="the message is at the broker")
+        self.heard = session
+        session.close()
+
+    def report(self) -> dict:
+        """What the device says of its settings: the retained message."""
+        files = self.town.files
+        endpoint = Endpoint(
+            host="127.0.0.1", port=self.port, client_id="_hub",
+            ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
+        )  # fmt: skip
+        session = Session(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
+        arrivals: list = []
+        until(lambda: arrivals.extend(session.step(0.05)) or arrivals, what="a report is retained")
+        session.close()
+        return json.loads(arrivals[-1].payload)
+
+    def health(self) -> dict:
+        return json.loads((self.town.data / "health.json").read_text())
+
+    @property
+    def state(self):
+        return self.settings.state()
+
+    def becomes(self, phase: str, *, rev: int | None = None, timeout_s: float = 25.0) -> None:
+        def so() -> bool:
+            return self.state.phase == phase and (rev is None or self.state.desired == rev)
+
+        until(
+            so,
+            timeout_s,
+            f"{phase} of rev {rev}; it is {self.state.phase}, rev {self.state.desired}, {self.state.wrong}",
+        )
+
+    def runs_on(self, content_digest: str | None) -> bool:
+        said = self.scanner.said("settings")
+        return bool(said) and said[-1]["hash"] == content_digest
+
+    def denied(self, raw: bytes) -> bool:
+        return digest_of(raw) in self.state.denied
+
+
+__all__ = ["DEVICE", "SITE", "Field", "Unit"]

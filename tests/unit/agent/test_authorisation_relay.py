@@ -1,0 +1,234 @@
+"""An answer to a claim is believed when it is signed, for this device, for what it asked, and asked just now."""
+
+import time
+from base64 import b64encode
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.domain.authorisation import ClaimResult
+from edge.store import authorisations
+from edge.store.authorisations import Answer, Ask, Patience
+from edge.store.database.opening import open_for_work, open_store
+from edge.store.online_flag import Presence
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.signed_document import sign_document
+from edge.token.trust_list import TrustList
+from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
+from sync.agent.authorisation_relay import ASK_AFTER_S, ClaimDesk
+from sync.agent.downlink import Refusal
+from sync.wire.claim_answer import ClaimAnswer, answer_payload
+from sync.wire.codec import Response
+
+NOW = Instant(unix_s=1_800_000_000)
+CTI = bytes(range(16))
+KEY = signer(Ed25519PrivateKey.generate())
+FEED_KEY = signer(Ed25519PrivateKey.generate())
+S = 1_000_000_000
+
+
+def trusted(key, purpose, audiences=None):
+    return TrustedKey(
+        key=key.public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1, audiences=audiences
+    )
+
+
+class Trusting:
+    """Anchors with a list of the test's own."""
+
+    def __init__(self, audiences=None):
+        keys = (trusted(KEY, Purpose.CLAIM, audiences), trusted(FEED_KEY, Purpose.ORDER_FEED))
+        self.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=keys)
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=bytes).store
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def desk(store):
+    desk = ClaimDesk(store, Trusting(), device="kiosk-1", site="shop-1")
+    desk.heard()
+    return desk
+
+
+def asked(store, identity="r1", due_s=50.0):
+    authorisations.ask(store, Ask(id=identity, cti=CTI, sold=1, due_ns=int(due_s * S)), NOW)
+    return identity
+
+
+GIVEN = ClaimAnswer(
+    device="kiosk-1", id="r1", cti=CTI, result=ClaimResult.GRANTED, quantity=1, site="shop-1", authority="_hub",
+    issued_at_s=NOW.unix_s,
+)  # fmt: skip
+
+
+def response(answer=GIVEN, *, key=KEY, purpose=Purpose.CLAIM, spoil=False):
+    raw = bytearray(sign_document(answer_payload(answer), purpose, key))
+    raw[-1] ^= spoil
+    return Response(dev="kiosk-1", id=answer.id, result=answer.result, signed=b64encode(raw).decode())
+
+
+def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk):
+    asked(store)
+    (request,) = desk.due(S)
+    assert (request.id, request.cti, request.sold, request.wait_ms) == ("r1", CTI.hex(), 1, 49_000)
+    assert desk.due(S) == []
+    assert isinstance(desk.take(response(), NOW, 2 * S), Answer)
+    assert authorisations.answer_of(store, "r1").result is ClaimResult.GRANTED
+    with store.read() as connection:
+        assert authorisations.granted_in(connection, CTI, 3 * S).id == "r1"
+
+
+@pytest.mark.parametrize(("what", "reason"), [
+    ({"key": signer(Ed25519PrivateKey.generate())}, "document_key_unknown"),
+    ({"spoil": True}, "document_signature_invalid"),
+    ({"key": FEED_KEY}, "document_key_purpose"),
+    ({"key": FEED_KEY, "purpose": Purpose.ORDER_FEED}, "document_key_purpose"),
+    ({"answer": replace(GIVEN, device="kiosk-2")}, "wrong_device"),
+    ({"answer": replace(GIVEN, site="shop-2")}, "wrong_device"),
+    ({"answer": replace(GIVEN, id="r0")}, "claim_not_asked"),
+    ({"answer": replace(GIVEN, cti=bytes(16))}, "claim_not_asked"),
+    ({"answer": replace(GIVEN, quantity=0)}, "claim_not_asked"),
+])  # fmt: skip
+def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, desk, what, reason):
+    asked(store)
+    desk.due(S)
+    taken = desk.take(response(**what), NOW, 2 * S)
+    assert isinstance(taken, Refusal)
+    assert taken.reason == reason
+    assert authorisations.answer_of(store, "r1") is None
+
+
+def test_an_unsigned_answer_changes_nothing(store, desk):
+    """The plain fields are for whoever looks."""
+    asked(store)
+    desk.due(S)
+    plain = Response(dev="kiosk-1", id="r1", result=ClaimResult.GRANTED, until=2**32)
+    for signed in ("", "not base64!"):
+        assert isinstance(desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), Refusal)
+    assert authorisations.answer_of(store, "r1") is None
+
+
+def test_an_answer_cannot_be_played_again(store, desk):
+    asked(store)
+    desk.due(S)
+    desk.take(response(), NOW, 2 * S)
+    asked(store, "r2")
+    desk.due(S)
+    assert desk.take(response(), NOW, 2 * S).reason == "claim_not_asked"
+    assert authorisations.answer_of(store, "r2") is None
+
+
+def test_a_key_of_another_sites_authority_does_not_answer_here(store):
+    desk = ClaimDesk(store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1")
+    desk.heard()
+    asked(store)
+    desk.due(S)
+    assert desk.take(response(), NOW, 2 * S).reason == "wrong_site"
+
+
+def test_leave_that_comes_after_the_deadline_is_no_leave(store, desk):
+    asked(store, due_s=10)
+    desk.due(S)
+    desk.take(response(), NOW, 11 * S)
+    with store.read() as connection:
+        assert authorisations.granted_in(connection, CTI, 11 * S) is None
+
+
+def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
+    asked(store, due_s=10)
+    desk.due(S)
+    desk.take(response(), NOW, 2 * S)
+    with store.read() as connection:
+        assert authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1) is not None
+        assert authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS) is None
+
+
+def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, desk):
+    desk.connected(0.0)
+    asked(store)
+    assert desk.due(S) == []
+    desk.heard()
+    assert len(desk.due(S)) == 1
+
+
+def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(store, desk):
+    asked(store, due_s=10)
+    desk.due(S)
+    assert desk.answered
+    desk.due(10 * S)
+    assert not desk.answered
+    assert desk.asks_after(100.0)
+    assert not desk.asks_after(100.0 + ASK_AFTER_S - 1)
+    assert desk.asks_after(100.0 + ASK_AFTER_S)
+    desk.heard()
+    assert not desk.asks_after(1000.0)
+
+
+def test_the_scanner_waits_no_longer_than_its_deadline_and_not_at_all_when_nobody_answers(store):
+    ask = Ask(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
+    assert authorisations.claim(store, ask, NOW, Patience(), sleep=lambda _: pytest.fail("waited")) is None
+    assert authorisations.unanswered(store, 0) == []  # nor was anything written
+
+
+class Waiting:
+    """A scanner that claims, on a clock of the test's own; ``answered_after_s`` says whether edge-sync answers."""
+
+    def __init__(self, store):
+        self.store, self.patience, self.now_ns, self.no, self.answered_after_s = store, Patience(), 100 * S, 0, None
+        self.other_process = open_for_work(store.path.parent)
+
+    def waits_s(self):
+        self.no += 1
+        began_ns, identity = self.now_ns, f"r{self.no}"
+
+        def sleep(seconds):
+            self.now_ns += int(seconds * S)
+            if self.answered_after_s is not None and self.now_ns - began_ns >= self.answered_after_s * S:
+                authorisations.answer(self.other_process, Answer(id=identity, result=ClaimResult.GRANTED), self.now_ns)
+
+        due_ns = began_ns + int(authorisations.DEADLINE_S * S)
+        ask = Ask(id=identity, cti=CTI, due_ns=due_ns)
+        found = authorisations.claim(self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep)
+        assert (found is not None) is (self.answered_after_s is not None)
+        return (self.now_ns - began_ns) / S
+
+
+def test_an_edge_sync_that_hangs_costs_one_scan_its_deadline_and_the_next_ones_a_glance(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)
+        assert max(waiting.waits_s() for _ in range(4)) < 0.2
+
+
+def test_an_edge_sync_that_hung_is_waited_for_again_once_it_answers(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        waiting.waits_s()
+        waiting.waits_s()
+        authorisations.answer(
+            store, Answer(id="r2", result=ClaimResult.UNKNOWN), waiting.now_ns
+        )  # late, and a sign of life
+        waiting.answered_after_s = 1.0
+        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
+        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
+
+
+def test_an_edge_sync_that_has_begun_anew_is_waited_for_again(store):
+    with Presence(store.path.parent) as presence:
+        presence.tell(True)
+        waiting = Waiting(store)
+        waiting.waits_s()
+        presence.tell(False)
+        assert waiting.waits_s() == 0
+        presence.tell(True)
+        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)

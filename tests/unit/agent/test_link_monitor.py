@@ -1,0 +1,122 @@
+"""The state of the line to the platform: each has a name while it lasts, and one line in the log when it begins."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from sync.agent.link_monitor import ASK_AGAIN_S, DEAF_S, SILENT_S, SLOW_S, Contact
+from sync.agent.response_timer import Answers
+from sync.mqtt.endpoint import Link
+
+
+class World:
+    def __init__(self):
+        self.answers, self.time_s, self.lines = Answers(), 100.0, []
+        self.session = SimpleNamespace(connected=True, link=Link.CONNECTED, detail="", give_up=self._give_up)
+        self.given_up = 0
+        log = SimpleNamespace(info=self._line, warning=self._line)
+        self.contact = Contact(self.session, self.answers, log)
+
+    def _line(self, _event, *, state, detail):
+        self.lines.append(state)
+
+    def _give_up(self, why):
+        self.given_up += 1
+        self.session.connected, self.session.link = False, why
+
+    def after(self, seconds):
+        self.time_s += seconds
+        return self.contact.watch(self.time_s)
+
+    def asks(self, seq=0):
+        self.answers.asked(seq, self.time_s)
+
+    def answered(self, through=0, *, more=False):
+        self.answers.heard(through, self.time_s, more=more)
+        self.contact.heard()
+
+
+@pytest.fixture
+def world():
+    world = World()
+    world.after(0)
+    return world
+
+
+def test_a_quick_answer_changes_nothing(world):
+    for _ in range(5):
+        world.asks()
+        world.after(SLOW_S / 2)
+        world.answered()
+        world.after(60)
+    assert world.lines == [Link.CONNECTED]
+
+
+def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
+    for _ in range(4):
+        world.asks()
+        world.after(SLOW_S + 1)
+        world.answered()
+        world.after(60)
+    assert world.lines == [Link.CONNECTED, Link.SLOW]
+    world.asks()
+    world.after(0.1)
+    world.answered()
+    world.after(0.1)
+    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.CONNECTED]
+
+
+def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times(world):
+    """Or it would be called slow until the next redemption."""
+    world.asks()
+    world.after(SLOW_S + 1)
+    assert not world.contact.wants_answer(world.time_s), "one is awaited"
+    world.answered()
+    world.after(0.1)
+    assert world.contact.wants_answer(world.time_s)
+    world.after(0.1)
+    assert not world.contact.wants_answer(world.time_s)
+    world.after(ASK_AGAIN_S)
+    assert world.contact.wants_answer(world.time_s)
+    world.asks()
+    world.answered()
+    world.after(0.1)
+    assert not world.contact.wants_answer(world.time_s)
+
+
+def test_a_slow_line_is_not_forgotten_between_the_answers_to_one_window(world):
+    """Answers that follow each other closely are as late as the first of them."""
+    for seq in (10, 20, 30):
+        world.asks(seq)
+    world.after(SLOW_S + 1)
+    for seq in (10, 20, 30):
+        world.answered(seq, more=True)
+        world.asks(seq + 30)
+        world.after(0.1)
+    assert world.lines == [Link.CONNECTED, Link.SLOW]
+
+
+def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
+    """Until it answers: not even the connection that is made anew looks like an answer."""
+    for _ in range(3):
+        while not world.after(1.0):
+            world.asks()
+        world.after(5)
+        world.answers.connected()
+        world.session.connected, world.session.link = True, Link.CONNECTED
+        world.asks()
+    assert world.given_up == 3
+    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.SILENT]
+    world.after(SILENT_S + 1)
+    world.answered()
+    world.after(0.1)
+    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.SILENT, Link.CONNECTED]
+    assert SLOW_S < SILENT_S < DEAF_S
+
+
+def test_a_lost_connection_is_named_by_the_session(world):
+    world.session.connected = False
+    for link in (Link.LOST, Link.UNREACHABLE, Link.UNREACHABLE, Link.UNREACHABLE):
+        world.session.link = link
+        world.after(1)
+    assert world.lines == [Link.CONNECTED, Link.LOST, Link.UNREACHABLE]

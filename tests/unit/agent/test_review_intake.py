@@ -1,0 +1,170 @@
+"""A person at the platform decides on a redemption: believed by its signature alone, and never from who scanned it."""
+
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edge.domain.roles import Role
+from edge.operators.actions import Done
+from edge.store import documents, exception_cases, ledger, outbox, reviews
+from edge.store.documents import Put
+from edge.token.purpose import Purpose
+from edge.token.signed_document import sign_document
+from edge.trust.anchors import Anchors
+from edge.values.instant import Instant
+from sync.agent.downlink import Downlink, Kept
+from sync.fleet.key_folder import REVIEWERS, load_signer
+from sync.wire.review_decision import Decision, decision_name, sign_decision
+from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload
+from tests.support.platform_processes import Keys
+from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
+from tests.unit.operators.test_actions import sign_in, staff
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    keys = Keys(tmp_path_factory.mktemp("keys"))
+    for name in ("zoe", "ann", "Ann"):
+        keys.folder.add_holder(REVIEWERS, name)
+    return keys
+
+
+@pytest.fixture
+def desk(tmp_path, keys):
+    """A device with a redemption by ann that waits for a second person."""
+    now = Instant(unix_s=int(time.time()))
+    store = open_at(tmp_path, now_s=now.unix_s)
+    put = documents.put(
+        store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
+    )
+    assert put is Put.STORED
+    anchors = Anchors(store, keys.roots())
+    assert anchors.refresh(now) == {}
+    downlink = Downlink(store, keys.roots(), anchors, device=DEVICE, site=SITE, vouch=lambda _: None)
+    claims = code(not_before_s=now.unix_s - 60, expires_at_s=now.unix_s + 3600)
+    deliver(store, order(claims, review=True), now=now)
+    sign_in(store, "ann", Role.OPERATOR, now=now)
+    redeemer(store).redeem(claims, now)
+    (use,) = ledger.rows(store)
+    yield SimpleNamespace(store=store, downlink=downlink, use=use, now=now)
+    store.close()
+
+
+def decided(desk, keys, *, by="zoe", key=None, **said):
+    facts = {"tenant": "main", "device": DEVICE, "epoch": desk.use.epoch, "seq": desk.use.seq, "cti": desk.use.cti,
+             "approve": True, "reason": "seen", "issued_at_s": desk.now.unix_s}  # fmt: skip
+    key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
+    return sign_decision(Decision(**{**facts, **said}), key)
+
+
+def page(desk, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
+    rows = (decided(desk, keys, **said),) if rows is None else rows
+    payload = review_payload(ReviewPage(site=site, issued_at_s=desk.now.unix_s, rows=rows))
+    return sign_document(payload, purpose, keys.signer(purpose))
+
+
+def answers(desk):
+    told = [event.body for event in outbox.pending(desk.store) if event.type == "review_refused"]
+    return [(body["reason"], body["decision"]) for body in told]
+
+
+def take(desk, raw):
+    return desk.downlink.orders_page(raw, desk.now, 0.0)
+
+
+def state(desk):
+    (review,) = reviews.reviews(desk.store, only_pending=False)
+    return review.state, review.decided_by
+
+
+def test_an_approval_that_the_platform_signed_is_final_and_its_echo_changes_nothing(desk, keys):
+    raw = page(desk, keys)
+    assert take(desk, raw) is Kept.REVIEWS
+    assert state(desk) == ("approved", "platform:zoe")
+    assert outbox.pending(desk.store)[-1].body["operator"] == "platform:zoe"
+    assert take(desk, raw) is Kept.SAME
+    assert take(desk, page(desk, keys, approve=False)) is Kept.SAME
+    assert ledger.count(desk.store) == 1
+
+
+def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
+    assert take(desk, page(desk, keys, approve=False, reason="stolen card")) is Kept.REVIEWS
+    row = ledger.rows(desk.store)[-1]
+    assert (row.reverses, row.reason, row.operator) == (desk.use.id, "stolen card", "platform:zoe")
+
+
+def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(desk, keys):
+    assert outbox.reject(desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now)
+    sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
+    (case,) = exception_cases.cases(desk.store)
+    assert staff(desk.store).send_again(case.id, desk.now).done is Done.DONE
+    (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
+    assert again.seq != desk.use.seq
+    assert take(desk, page(desk, keys, seq=again.seq)) is Kept.REVIEWS
+    assert state(desk) == ("approved", "platform:zoe")
+
+
+def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(desk, keys):
+    raw = page(desk, keys)
+    altered = raw[:-1] + bytes([raw[-1] ^ 1])
+    for forged in (altered, page(desk, keys, purpose=Purpose.CONFIGURATION), os.urandom(200)):
+        assert take(desk, forged).reason.startswith("document_")
+    assert state(desk) == ("pending", None)
+
+
+def test_who_scanned_it_does_not_decide_through_the_platform_either(desk, keys):
+    for name in ("ann", "Ann"):
+        raw = decided(desk, keys, by=name)
+        for _ in range(3):
+            assert take(desk, page(desk, keys, rows=(raw,))).reason == "same_person"
+        assert answers(desk)[-1] == ("same_person", decision_name(raw))
+    assert len(answers(desk)) == 2, "each is answered once"
+    assert state(desk) == ("pending", None)
+
+
+@pytest.mark.parametrize("other", [{"seq": 99}, {"cti": bytes(16)}, {"epoch": "f" * 16}])
+def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_platform_hears_so_once(desk, keys, other):
+    raw = decided(desk, keys, **other)
+    for _ in range(3):
+        assert take(desk, page(desk, keys, rows=(raw,))).reason == "not_found"
+    assert state(desk) == ("pending", None)
+    assert answers(desk) == [("not_found", decision_name(raw))]
+
+
+def test_a_decision_for_another_device_is_none_of_this_ones_business(desk, keys):
+    assert take(desk, page(desk, keys, device="kiosk-9")) is Kept.SAME
+    assert (state(desk), answers(desk)) == (("pending", None), [])
+
+
+def test_the_key_of_the_order_feed_alone_decides_nothing(desk, keys):
+    """Whoever runs the hub has it, and not the reviewers' keys."""
+    raw = decided(desk, keys, key=keys.signer(Purpose.ORDER_FEED))
+    assert take(desk, page(desk, keys, rows=(raw,))).reason == "document_key_purpose"
+    good = decided(desk, keys)
+    forged = good[:-1] + bytes([good[-1] ^ 1])
+    assert take(desk, page(desk, keys, rows=(forged,))).reason == "document_signature_invalid"
+    assert state(desk) == ("pending", None)
+    assert answers(desk) == [("not_believed", decision_name(raw)), ("not_believed", decision_name(forged))]
+
+
+def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(desk, keys):
+    assert take(desk, page(desk, keys, rows=(b"junk", decided(desk, keys)))).reason == "document_malformed"
+    assert state(desk) == ("approved", "platform:zoe")
+
+
+def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_that_first_told_it(desk, keys):
+    first = outbox.pending(desk.store)[-1].id
+    take(desk, page(desk, keys, approve=False, reason="stolen card"))
+    ended = {event.type: event.body["redeemed"] for event in outbox.pending(desk.store) if "redeemed" in event.body}
+    assert ended == {"review": first, "reversed": first}
+
+
+def test_a_page_of_another_site_or_another_shape_is_refused_whole(desk, keys):
+    assert take(desk, page(desk, keys, site="site-9")).reason == "wrong_site"
+    for odd in ((1,), ("text",), (decided(desk, keys), None), (bytes(LONGEST_ROW + 1),)):
+        assert take(desk, page(desk, keys, rows=odd)).reason == "wrong_shape"
+    for odd in ({"seq": 0}, {"approve": 1}, {"cti": b"short"}, {"reason": "x" * 401}):
+        assert take(desk, page(desk, keys, **odd)).reason == "document_content"
+    assert state(desk) == ("pending", None)

@@ -1,0 +1,91 @@
+"""What a device says of itself: retained at the broker, kept by the hub, shown to ops."""
+
+import os
+from types import SimpleNamespace
+
+import pytest
+from structlog.testing import CapturingLogger
+
+from edge.store.database.opening import open_store
+from edge.values.instant import Instant
+from sync.agent.agent import STATUS_EVERY_S, Agent
+from sync.agent.response_timer import Answers
+from sync.hub.fleet import queries
+from sync.hub.ledger import ingest
+from sync.hub.store.sqlite import open_hub_store
+from sync.mqtt.endpoint import Link
+from sync.wire import codec
+from sync.wire.codec import Rung, Status
+
+NOW_S = 1_800_000_000
+TRIED = Rung(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
+
+
+class Broker:
+    """A connection that is always there and keeps what was published."""
+
+    connected, connections, room, link, detail, refused_publishes = True, 1, True, Link.CONNECTED, "", 0
+
+    def __init__(self):
+        self.said = []
+
+    def step(self, timeout_s):
+        return []
+
+    def publish(self, topic, payload, *, retain=False, **_):
+        assert retain
+        self.said.append(codec.decode_status(payload, dev="kiosk-1"))
+        return True
+
+
+@pytest.fixture
+def device(tmp_path):
+    store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
+    quiet = SimpleNamespace(
+        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=Answers(),
+        due=lambda *_, **__: None,
+    )  # fmt: skip
+    world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=())
+    world.agent = Agent(
+        tenant="main", device="kiosk-1", site="shop-1", store=store, session=world.broker, uplink=quiet,
+        downlink=quiet, now=lambda: Instant(unix_s=NOW_S), monotonic=lambda: world.monotonic_s,
+        ident=lambda: "a", log=CapturingLogger(), rungs=lambda: world.rungs,
+    )  # fmt: skip
+    yield world
+    store.close()
+
+
+def test_a_connected_device_tells_every_hour_what_its_decoder_has_counted(device):
+    device.agent.step()
+    device.rungs = (TRIED,)
+    device.monotonic_s += STATUS_EVERY_S - 1
+    device.agent.step()
+    assert [status.rungs for status in device.broker.said] == [()]
+    device.monotonic_s += 2
+    device.agent.step()
+    device.agent.step()
+    assert [status.rungs for status in device.broker.said] == [(), (TRIED,)]
+    assert {status.state for status in device.broker.said} == {"online"}
+
+
+def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
+    hub = open_hub_store(tmp_path)
+    with hub.transaction() as connection:
+        ingest.note_status(connection, Status(dev="kiosk-1", state="online", epoch="a", rungs=(TRIED,)), NOW_S)
+        connection.execute(
+            "INSERT INTO status VALUES ('kiosk-2', ?, ?)", ('{"state": "online", "epoch": "a"}', NOW_S)
+        )  # said by an older device
+    with hub.read() as connection:
+        assert queries.device(connection, "kiosk-1")["rungs"] == [TRIED.model_dump()]
+        assert queries.device(connection, "kiosk-2")["rungs"] == []
+        assert queries.device(connection, "kiosk-3")["rungs"] == []
+    hub.close()
+
+
+def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
+    longest = tuple(
+        Rung(rung=f"{number:02}".rjust(24, "x"), tries=10**9, reads=10**9, faults=10**6, busy_ms=10**10)
+        for number in range(codec.MOST_RUNGS)
+    )
+    status = Status(dev="kiosk-1", state="online", epoch="a", rungs=longest)
+    assert 50 * len(codec.encode(status)) < codec.MAX_MESSAGE_BYTES

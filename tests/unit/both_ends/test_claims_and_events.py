@@ -1,0 +1,474 @@
+"""Claims and events over a channel that loses, doubles, delays and reorders: nothing is honoured beyond what was sold.
+
+Stores, uplinks, claim desks and hub are the real ones; the test carries the messages and holds the clock.
+"""
+
+import os
+import sqlite3
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.domain.authorisation import ClaimResult
+from edge.store import authorisations as claiming
+from edge.store import ledger, outbox
+from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS, Ask
+from edge.store.epochs import leave_epoch
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.trust_list import TrustList
+from edge.token.trusted_key import TrustedKey
+from edge.values.uuid7 import uuid7
+from sync.agent.authorisation_relay import ClaimDesk
+from sync.hub.arbitration import claims
+from sync.hub.ledger import ingest
+from sync.wire import codec
+from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
+
+KEY = signer(Ed25519PrivateKey.generate())
+LEAVE_S = DEADLINE_S + USE_WITHIN_NS / 1e9
+
+
+class Trusting:
+    """Anchors with one key, for claims."""
+
+    key = TrustedKey(key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1)
+    trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(key,))
+
+
+class Shop(World):
+    """Kiosks that ask one hub for leave. ``up`` and ``down`` hold what is on its way, claims as well as batches."""
+
+    def __init__(self, folder, *, sold=1, names=("kiosk-1", "kiosk-2")):
+        self.desks, self.sold, self.asked = {}, sold, {}
+        super().__init__(folder, names)
+        self.time_s = 1000.0
+        sell(self, order(quantity=sold))
+
+    @property
+    def now_ns(self):
+        return int(self.time_s * 1e9)
+
+    def restart(self, name):
+        super().restart(name)
+        self.desks[name] = ClaimDesk(self.stores[name], Trusting(), device=name, site="shop-1")
+
+    def ask(self, name):
+        """The scanner writes its request; edge-sync sends it."""
+        due_ns = self.now_ns + int(DEADLINE_S * 1e9)
+        asked = Ask(id=uuid7(1, os.urandom(10)), cti=CTI, sold=self.sold, due_ns=due_ns)
+        claiming.ask(self.stores[name], asked, NOW)
+        self.asked[name] = asked.id
+        self.tick(name)
+
+    def tick(self, name="kiosk-1"):
+        desk = self.desks[name]
+        for _ in range(2):  # a request that ran out makes the hub doubtful; it says at once that it is here
+            desk.heard()
+            self.up += [(name, codec.encode(request)) for request in desk.due(self.now_ns)]
+        if desk.over(self.now_ns):
+            self.uplinks[name].probe()
+        super().tick(name)
+
+    def ingest(self, at=0):
+        name, payload = self.up.pop(at)
+        request = codec.decode_request(payload, dev=name)
+        with self.hub.transaction() as connection:
+            if isinstance(request, codec.ClaimRequest):
+                ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
+                answer = claims.response(request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s)
+                self.down.append((name, codec.encode(answer)))
+                return
+            batch = codec.decode_batch(payload, dev=name)
+            taken = ingest.take(connection, batch, NOW.unix_s)
+            claims.over(connection, batch, acked_through=taken.ack.acked_through)
+        self.down.append((name, codec.encode(taken.ack)))
+
+    def hear(self, at=0):
+        name, payload = self.down.pop(at)
+        response = codec.decode_response(payload, dev=name)
+        if isinstance(response, codec.Response):
+            self.desks[name].take(response, NOW, self.now_ns)
+        else:
+            self.uplinks[name].heard(codec.decode_ack(payload, dev=name), NOW, self.time_s)
+
+    def use(self, name, *, told=True):
+        """The scanner honours what its last request was granted, in one transaction; False when it may not.
+
+        ``told``: by an event that the platform takes.
+        """
+        with self.stores[name].transaction() as connection:
+            grant = claiming.granted_in(connection, CTI, self.now_ns)
+            mine = self.uses(connection)
+            if grant is None or grant.id != self.asked.get(name) or mine + grant.used + 1 > self.sold:
+                return False
+            claiming.spend(connection, grant)
+            body = {"cti": CTI.hex(), "use": mine + 1, "units": 1 if told else "one", "claim": grant.id}
+            outbox.append(connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10)))
+        self.uplinks[name].committed()
+        return True
+
+    def uses(self, connection):
+        return connection.execute("SELECT count(*) FROM outbox WHERE type = 'redeemed'").fetchone()[0]
+
+    def honoured(self):
+        total = 0
+        for store in self.stores.values():
+            with store.read() as connection:
+                total += self.uses(connection)
+        return total
+
+    def carry(self):
+        """All that is on its way arrives, in order."""
+        while self.up or self.down:
+            while self.up:
+                self.ingest()
+            while self.down:
+                self.hear()
+
+    def wait(self, seconds):
+        """Time goes by; edge-sync says what is due, and it arrives."""
+        self.time_s += seconds
+        for _ in range(2):
+            for name in self.stores:
+                self.tick(name)
+            self.carry()
+
+    def answer_to(self, name):
+        """What a new request of ``name`` is answered."""
+        self.ask(name)
+        self.carry()
+        return claiming.answer_of(self.stores[name], self.asked[name]).result
+
+    def claim_on_its_way(self, name):
+        """Where in ``up`` the newest claim of ``name`` is."""
+        claims = [place for place, (dev, payload) in enumerate(self.up) if dev == name and b'"claim"' in payload]
+        return claims[-1]
+
+    def late(self, name):
+        """What ``name`` has just said and is on its way: it will come later."""
+        (said,) = [item for item in self.up if item[0] == name]
+        self.up.remove(said)
+        return said
+
+
+@pytest.fixture
+def shop(tmp_path):
+    shop = Shop(tmp_path)
+    shop.wait(1)  # where are you?
+    return shop
+
+
+def test_one_claim_at_a_time(shop):
+    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
+
+
+def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_holder_has_said_so(shop):
+    shop.answer_to("kiosk-1")
+    shop.wait(LEAVE_S - 0.1)
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    shop.wait(0.2)
+    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+
+
+def test_leave_whose_holder_is_not_heard_stays_held(shop):
+    """The line may have been cut right after it was used."""
+    shop.answer_to("kiosk-1")
+    assert shop.use("kiosk-1")
+    shop.time_s += 10**6
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_after_it(shop):
+    """Said, and then in the hand of a hub that had stopped; meanwhile the same device was granted the code, used it."""
+    shop.answer_to("kiosk-1")
+    shop.time_s += LEAVE_S
+    shop.tick("kiosk-1")
+    word = shop.late("kiosk-1")
+    assert codec.decode_batch(word[1], dev="kiosk-1").claims_through == 1
+    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED
+    assert shop.use("kiosk-1")  # its line is cut: the event waits
+    shop.time_s += 10**6
+    shop.up.append(word)
+    shop.carry()
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert not shop.use("kiosk-2")
+
+
+def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
+    shop.answer_to("kiosk-1")
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.tick("kiosk-1")
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 0
+    shop.wait(LEAVE_S)
+    shop.answer_to("kiosk-1")
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.tick("kiosk-1")
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 1
+
+
+def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
+    shop.answer_to("kiosk-1")
+    shop.use("kiosk-1")
+    assert claiming.over_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
+    shop.wait(1)
+    assert claiming.over_through(shop.stores["kiosk-1"], shop.now_ns) == 1
+
+
+def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(shop):
+    shop.answer_to("kiosk-1")
+    shop.time_s += LEAVE_S
+    shop.event("kiosk-1", type="operator", body={})
+    shop.tick("kiosk-1")  # the event goes first
+    shop.carry()
+    shop.tick("kiosk-1")
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 1
+
+
+def test_an_older_device_that_names_no_claim_frees_nothing(shop):
+    request = codec.ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
+    epoch = outbox.current_epoch(shop.stores["kiosk-1"])[0]
+    shop.up.append(("kiosk-1", codec.encode(request)))
+    shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [])))
+    shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=codec.MAX_SEQ)))
+    shop.carry()
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_store_says_nothing_of_the_claims_of_the_one_before_it(shop):
+    """A new card does not know what the old one honoured."""
+    shop.answer_to("kiosk-1")
+    store = shop.stores["kiosk-1"]
+    epoch = outbox.current_epoch(store)[0]
+    leave_epoch(store, epoch, why="restored: an old copy", now=NOW, random_bytes=os.urandom)
+    shop.wait(LEAVE_S)
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_hub_that_lost_events_frees_nothing_until_it_has_them_again(shop):
+    """Its backup is older than the redemption: the claim is back, and what came of it is not."""
+    shop.answer_to("kiosk-1")
+    backup = sqlite3.connect(":memory:")
+    shop.hub._connection.backup(backup)
+    shop.use("kiosk-1")
+    shop.wait(LEAVE_S)
+    backup.backup(shop.hub._connection)
+    backup.close()
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.tick("kiosk-1")
+    shop.ingest()
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    shop.wait(10)
+    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+
+
+def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
+    shop = Shop(tmp_path, sold=2)
+    shop.answer_to("kiosk-1")
+    shop.use("kiosk-1")
+    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED  # the second leave comes before the first use is told
+    with shop.hub.transaction() as connection:
+        assert connection.execute("SELECT id FROM held").fetchall() == [(shop.asked["kiosk-1"],)]
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_person_frees_what_a_device_that_never_came_back_holds(shop):
+    shop.answer_to("kiosk-1")
+    with shop.hub.transaction() as connection:
+        assert claims.release(connection, CTI) == 1
+    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+
+
+def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
+    shop = Shop(tmp_path, sold=5, names=("kiosk-1", "kiosk-2", "kiosk-3"))
+    for name in ("kiosk-1", "kiosk-2"):
+        shop.answer_to(name)
+    shop.use("kiosk-2")
+    shop.wait(1)
+    shop.ask("kiosk-3")
+    shop.carry()
+    answer = claiming.answer_of(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
+    assert (answer.result, answer.used) == (ClaimResult.GRANTED, 2)
+
+
+def refused(shop, body):
+    """``kiosk-1`` is granted the code and honours it; its event is one that the platform does not take."""
+    shop.answer_to("kiosk-1")
+    store = shop.stores["kiosk-1"]
+    with store.transaction() as connection:
+        grant = claiming.granted_in(connection, CTI, shop.now_ns)
+        claiming.spend(connection, grant)
+        outbox.append(
+            connection, type="redeemed", body={"claim": grant.id, "cti": CTI.hex(), **body}, now=NOW, id="first"
+        )
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    shop.wait(LEAVE_S)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    with store.read() as connection:
+        (cause,) = connection.execute("SELECT cause FROM exception").fetchone()
+    return store, cause
+
+
+TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself withholds it
+
+
+@pytest.mark.parametrize("body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"])
+def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
+    """The platform has no redemption of it, so that its leave is all that says that the code is used."""
+    store, _ = refused(shop, body)
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    for _ in range(claiming._KEEP + 1):
+        claiming.ask(store, Ask(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW)
+    assert claiming.over_through(store, shop.now_ns) == 0
+
+
+def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_leave(shop):
+    store, cause = refused(shop, {"use": "one"})
+    with store.transaction() as connection:
+        event = outbox.refused_event(connection, cause)
+        outbox.retry(connection, event, id="second")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)  # refused too
+    assert claiming.over_through(store, shop.now_ns) == 0
+    with store.transaction() as connection:
+        mended = event._replace(body={**event.body, "use": 1, "units": 1})
+        outbox.retry(connection, mended, id="third")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    assert claiming.over_through(store, shop.now_ns) == 1
+    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+
+
+@pytest.mark.parametrize("reason", ["body_invalid", "told_before"])
+def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, reason):
+    """An acknowledgement is not signed: it may be somebody's on the way, and the platform has only a number."""
+    shop.answer_to("kiosk-1")
+    assert shop.use("kiosk-1")
+    store = shop.stores["kiosk-1"]
+    outbox.reject(store, epoch=outbox.current_epoch(store)[0], seq=1, reason=reason, now=NOW)
+    shop.event("kiosk-1", type="operator", body={})
+    shop.wait(LEAVE_S)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    assert outbox.backlog(store).pending == 0
+    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+
+
+def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
+    store, _ = refused(shop, {"use": "one"})
+    with store.transaction() as connection:
+        (epoch_no, seq) = connection.execute("SELECT epoch_no, seq FROM outbox").fetchone()
+        connection.execute(
+            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq)"
+            " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?)",
+            (CTI, epoch_no, seq),
+        )
+        ledger.write_reversal(connection, 1, reason="by mistake", now=NOW, operator="ann", event_id="back")
+    shop.uplinks["kiosk-1"].committed()
+    shop.wait(1)
+    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.wait(1)
+    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+
+
+def test_a_claim_on_what_was_honoured_is_refused(shop):
+    shop.event("kiosk-1")
+    shop.wait(1)
+    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+
+
+@pytest.mark.parametrize(("line", "result"), [
+    (order(status="cancelled"), ClaimResult.NOT_READY),
+    (order(expires_at_s=NOW.unix_s), ClaimResult.NOT_READY),
+    (order(not_before_s=NOW.unix_s + 1), ClaimResult.NOT_READY),
+    (order(home_site="shop-2"), ClaimResult.UNKNOWN),
+])  # fmt: skip
+def test_a_claim_is_granted_only_for_what_may_be_honoured(shop, line, result):
+    with shop.hub.transaction() as connection:
+        connection.execute("DELETE FROM entitlement")
+    sell(shop, line)
+    assert shop.answer_to("kiosk-1") is result
+
+
+def test_claims_are_numbered_as_they_are_asked_whatever_the_clock_does(shop):
+    store = shop.stores["kiosk-1"]
+    for unix_ms in (9000, 1000, 5000):
+        claiming.ask(store, Ask(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9), NOW)
+    assert [asked.no for asked in claiming.unanswered(store, shop.now_ns)] == [1, 2, 3]
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["scan", "scan", "ask", "use", "use untold", "tick", "take", "take", "double", "lose", "hear",
+                         "lose answer", "restart", "wait", "over"]),
+        st.sampled_from(["kiosk-1", "kiosk-2"]),
+        st.integers(0, 4),
+    ),
+    max_size=40,
+)  # fmt: skip
+
+
+def any_order(shop, taken):
+    """Do as ``taken`` says. At no time is more honoured than was sold, and in the end what is left is free."""
+    for step, name, at in taken:
+        match step:
+            case "scan":  # asked and answered at once; what was said before may still be on its way
+                shop.ask(name)
+                shop.ingest(shop.claim_on_its_way(name))
+                shop.hear(-1)
+                if at:
+                    shop.use(name, told=at < 4)
+                assert shop.honoured() <= shop.sold
+            case "ask":
+                shop.ask(name)
+            case "use" | "use untold":
+                shop.use(name, told=step == "use")
+                assert shop.honoured() <= shop.sold
+            case "tick":
+                shop.tick(name)
+            case "take" if at < len(shop.up):
+                shop.ingest(at)
+            case "double" if at < len(shop.up):
+                shop.up.append(shop.up[at])
+            case "lose" if at < len(shop.up):
+                shop.up.pop(at)
+            case "hear" if at < len(shop.down):
+                shop.hear(at)
+            case "lose answer" if at < len(shop.down):
+                shop.down.pop(at)
+            case "restart":
+                shop.restart(name)
+            case "wait":
+                shop.time_s += 1
+            case "over":
+                shop.time_s += LEAVE_S
+                shop.tick(name)
+    shop.wait(LEAVE_S)
+    for name in shop.stores:
+        shop.uplinks[name].connected(shop.time_s)
+    shop.wait(1)
+    left, answer = shop.sold - shop.honoured(), shop.answer_to("kiosk-2")
+    if any(outbox.backlog(store).rejected for store in shop.stores.values()):
+        assert left or not shop.use("kiosk-2"), "what the platform was not told of is held"
+    else:
+        assert answer is (ClaimResult.GRANTED if left else ClaimResult.SPENT)
+
+
+@settings(max_examples=100, deadline=None)
+@given(steps, st.integers(1, 3))
+def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(memory_folder, taken, sold):
+    any_order(Shop(memory_folder(), sold=sold), taken)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@settings(max_examples=3000, deadline=None)
+@given(steps, st.integers(1, 3))
+def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does_at_length(memory_folder, taken, sold):
+    any_order(Shop(memory_folder(), sold=sold), taken)

@@ -1,0 +1,140 @@
+"""Somebody between device and platform acknowledges in the platform's place (adr/0043): in the end nothing is lost.
+
+They know all that goes by: epoch, numbers, tag. What they say is believed, for it is not signed; the next word of the
+platform itself puts it right.
+"""
+
+import os
+
+import pytest
+
+from edge.store import exception_cases, outbox
+from edge.store.epochs import leave_epoch
+from sync.agent.uplink import Heard
+from sync.hub.ledger import ingest, listing, redemptions
+from sync.wire import codec
+from sync.wire.codec import Ack, Conflict, Refused
+from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def intercepted(world):
+    """What the device has just sent, taken away."""
+    world.tick()
+    (said,) = [codec.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
+    world.up.clear()
+    return said
+
+
+def falsely(world, said, **how):
+    """The answer to it of somebody who is not the platform."""
+    numbers = [event.seq for event in said.events]
+    ack = Ack(
+        dev="kiosk-1", epoch=said.epoch, acked_through=max(numbers), first=min(numbers), last=max(numbers),
+        settled_through=said.settled_through, tag=said.tag, **how,
+    )  # fmt: skip
+    world.down.append(("kiosk-1", codec.encode(ack)))
+    return world.hear()
+
+
+def reconnect(world):
+    world.uplinks["kiosk-1"].connected(world.time_s)
+    world.calm()
+
+
+def retry(world):
+    """A person settles the case by sending it again; then the platform is heard."""
+    store = world.stores["kiosk-1"]
+    (case,) = exception_cases.cases(store)
+    with store.transaction() as connection:
+        refused = outbox.refused_event(connection, case.cause)
+        outbox.retry(connection, refused, id="retried")
+    world.uplinks["kiosk-1"].committed()
+    reconnect(world)
+
+
+def at_the_platform(world):
+    return [(row["type"], row["refused"]) for row in listing.rows(world.hub, dev="kiosk-1")]
+
+
+def test_what_was_falsely_acknowledged_is_sent_again_when_the_platform_is_heard(world):
+    for _ in range(3):
+        world.event(cti=os.urandom(16))
+    assert falsely(world, intercepted(world)) is Heard.SETTLED
+    assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
+    assert at_the_platform(world) == []
+    reconnect(world)
+    world.assert_equal()
+    assert len(at_the_platform(world)) == 3
+
+
+def test_an_epoch_that_was_left_is_asked_after_too(world):
+    """Its false settlement would else never be seen: the device speaks of its newest epoch."""
+    world.event(cti=os.urandom(16))
+    falsely(world, intercepted(world))
+    epoch = outbox.current_epoch(world.stores["kiosk-1"])[0]
+    leave_epoch(world.stores["kiosk-1"], epoch, why="restored: a test", now=NOW, random_bytes=os.urandom)
+    world.event(cti=os.urandom(16))
+    reconnect(world)
+    assert at_the_platform(world) == [("redeemed", None)] * 2
+
+
+def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_person_retries_it(world):
+    world.event()
+    falsely(world, intercepted(world), rejected=[Refused(seq=1, reason="body_invalid")])
+    assert [case.kind for case in exception_cases.cases(world.stores["kiosk-1"])] == ["upload_refused"]
+    retry(world)
+    assert at_the_platform(world) == [("withheld", "refused_before"), ("redeemed", None)]
+
+
+def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
+    """The device sends it again under a new number, and the platform may have it under the first."""
+    world.event()
+    world.tick()
+    world.ingest()
+    world.down.clear()
+    (row,) = outbox.pending(world.stores["kiosk-1"])
+    reused = Refused(seq=1, reason=ingest.SEQUENCE_REUSED, id=row.id)
+    ack = Ack(dev="kiosk-1", epoch=row.epoch, acked_through=1, first=1, last=1, rejected=[reused])
+    world.down.append(("kiosk-1", codec.encode(ack)))
+    world.hear()
+    reconnect(world)
+    assert sorted(at_the_platform(world), key=str) == [("redeemed", "told_before"), ("redeemed", None)]
+    with world.hub.read() as connection:
+        assert redemptions.used(connection, CTI) == (1, 0)
+
+
+def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_platform_has_it(world):
+    world.event()
+    world.tick()
+    said = codec.decode_batch(world.up[0][1], dev="kiosk-1")
+    world.ingest()
+    world.down.clear()
+    falsely(world, said, rejected=[Refused(seq=1, reason="body_invalid")])
+    retry(world)
+    assert at_the_platform(world) == [("redeemed", None), ("redeemed", "told_before")]
+    with world.hub.read() as connection:
+        assert redemptions.used(connection, CTI) == (1, 0)
+
+
+def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(world):
+    world.event(cti=os.urandom(16))
+    said = intercepted(world)
+    ack = Ack(dev="kiosk-1", epoch=said.epoch, acked_through=99, first=1, last=99, tag=said.tag)
+    world.down.append(("kiosk-1", codec.encode(ack)))
+    assert world.hear() is Heard.AHEAD
+    reconnect(world)
+    assert at_the_platform(world) == [("redeemed", None)]
+
+
+def test_a_false_conflict_is_a_case_and_undoes_nothing(world):
+    world.event()
+    said = intercepted(world)
+    conflict = Conflict(no=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s)
+    falsely(world, said, conflicts=[conflict])
+    reconnect(world)
+    assert at_the_platform(world) == [("redeemed", None)]

@@ -1,0 +1,363 @@
+"""The capture thread against a camera that does everything a camera can do wrong."""
+
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hardware_sim.vision.camera import Scene, SimCamera
+
+from edge.capture.camera_worker import CaptureState, CaptureWorker, Patience
+from edge.capture.image_folder import PictureFolder
+from edge.ports import CameraEnded, CameraError, Exposure, Frame
+
+QUICK = Patience(
+    stall_s=0.15, first_frame_s=0.3, replace_after_s=0.5, open_s=0.6, first_pause_s=0.02, longest_pause_s=0.1
+)
+PICTURE = np.zeros((8, 8), np.uint8)
+
+
+@pytest.fixture
+def scene():
+    return Scene(width_px=64, height_px=48)
+
+
+@pytest.fixture
+def worker(scene):
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        yield worker
+        scene.replug()
+
+
+def becomes(worker, state, within_s=3.0):
+    """Wait until the worker is in ``state``; return how long that took."""
+    before = time.monotonic()
+    while worker.status().state is not state:
+        assert time.monotonic() - before < within_s, f"still {worker.status()}"
+        time.sleep(0.005)
+    return time.monotonic() - before
+
+
+def test_frames_arrive_and_the_status_says_so(worker):
+    assert worker.take(2).grey.shape == (48, 64)
+    status = worker.status()
+    assert (status.state, status.detail, status.openings) == (CaptureState.STREAMING, "", 1)
+
+
+def test_a_slow_reader_gets_the_newest_frame_and_the_drops_are_counted(worker):
+    first = worker.take(2)
+    time.sleep(0.2)
+    later = worker.take(2)
+    assert later.number > first.number + 5
+    assert worker.status().dropped >= 5
+
+
+def test_an_unplugged_camera_is_noticed_named_and_taken_up_again(worker, scene):
+    before = worker.take(2)
+    scene.unplug()
+    assert becomes(worker, CaptureState.LOST) < 1
+    assert "cable" in worker.status().detail or "unplugged" in worker.status().detail
+    scene.replug()
+    becomes(worker, CaptureState.STREAMING)
+    assert worker.status().openings == 2
+    assert worker.take(2).number > before.number
+
+
+def test_the_default_patience_notices_a_stall_within_a_second(scene):
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100)) as worker:
+        worker.take(2)
+        scene.stall()
+        assert becomes(worker, CaptureState.STALLED) < 1
+        scene.replug()
+        becomes(worker, CaptureState.STREAMING)
+
+
+def test_a_short_stall_is_named_and_the_same_camera_goes_on(worker, scene):
+    worker.take(2)
+    scene.stall()
+    becomes(worker, CaptureState.STALLED)
+    assert "no frame" in worker.status().detail
+    scene.replug()
+    becomes(worker, CaptureState.STREAMING)
+    status = worker.status()
+    assert (status.openings, status.stalls, status.hanging) == (1, 1, 0)
+
+
+def test_a_read_that_never_returns_is_replaced_by_a_fresh_reader():
+    hang = threading.Event()
+    cameras = []
+
+    class Hanging:
+        def __init__(self):
+            self.closed, self.number = False, -1
+            self.hangs = not cameras
+            cameras.append(self)
+
+        def read(self):
+            self.number += 1
+            if self.hangs and self.number == 3:
+                hang.wait()
+                raise CameraError("gone")
+            time.sleep(0.01)
+            return Frame(grey=PICTURE, number=self.number, captured_ns=time.monotonic_ns())
+
+        def close(self):
+            self.closed = True
+
+    with CaptureWorker(Hanging, patience=QUICK) as worker:
+        assert becomes(worker, CaptureState.STALLED) < 1
+        becomes(worker, CaptureState.STREAMING)
+        assert (len(cameras), worker.status().hanging) == (2, 1)
+        assert not cameras[0].closed  # its own thread closes it, none other: drivers crash otherwise
+        hang.set()
+        while worker.status().hanging:
+            time.sleep(0.01)
+        assert cameras[0].closed
+        assert worker.status().state is CaptureState.STREAMING
+    assert cameras[1].closed
+
+
+class Exposable:
+    """A camera that notes how it is told to expose, by which thread; it breaks down when ``breaks`` is set."""
+
+    def __init__(self, told, breaks, refuses=False):
+        self.told, self.breaks, self.refuses, self.number, self.exposure = told, breaks, refuses, -1, None
+
+    def expose(self, wanted):
+        self.told.append((wanted, threading.current_thread().name))
+        if self.refuses:
+            raise RuntimeError("no such control")
+        self.exposure = wanted
+
+    def read(self):
+        if self.breaks.is_set():
+            self.breaks.clear()
+            raise CameraError("gone")
+        self.number += 1
+        time.sleep(0.005)
+        return Frame(grey=PICTURE, number=self.number, captured_ns=time.monotonic_ns(), exposure=self.exposure)
+
+    def close(self):
+        pass
+
+
+def exposed(worker, wanted):
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        frame = worker.take(1)
+        if frame is not None and frame.exposure == wanted:
+            return True
+    return False
+
+
+def test_the_reader_tells_the_camera_how_to_expose_once_and_a_camera_opened_again_is_on_its_own():
+    told, breaks, bright = [], threading.Event(), Exposure(8000, 2)
+    with CaptureWorker(lambda: Exposable(told, breaks), patience=QUICK) as worker:
+        assert exposed(worker, None)
+        worker.expose(bright)
+        assert exposed(worker, bright)
+        assert told == [(bright, "capture-reader")]
+        breaks.set()
+        assert exposed(worker, None)
+        assert told == [(bright, "capture-reader")]
+        worker.expose(bright)
+        assert exposed(worker, bright)
+        worker.expose(None)
+        assert exposed(worker, None)
+
+
+def test_a_camera_that_refuses_an_exposure_goes_on_as_it_is():
+    told = []
+    with CaptureWorker(lambda: Exposable(told, threading.Event(), refuses=True), patience=QUICK) as worker:
+        worker.take(1)
+        worker.expose(Exposure(8000, 2))
+        for _ in range(20):
+            assert worker.take(1) is not None
+        assert (len(told), worker.status().losses) == (1, 0)
+
+
+def test_a_device_that_allows_one_owner_is_taken_up_once_the_hanging_reader_lets_go():
+    owner, hang, most = threading.Lock(), threading.Event(), []
+
+    class Exclusive:
+        def __init__(self):
+            if not owner.acquire(blocking=False):
+                most.append("refused")
+                raise CameraError("busy: used by another process")
+            self.number = -1
+
+        def read(self):
+            self.number += 1
+            if self.number == 2 and not hang.is_set():
+                hang.wait()
+                raise CameraError("gone")
+            time.sleep(0.01)
+            return Frame(grey=PICTURE, number=self.number, captured_ns=0)
+
+        def close(self):
+            owner.release()
+
+    with CaptureWorker(Exclusive, patience=QUICK) as worker:
+        becomes(worker, CaptureState.STALLED)
+        becomes(worker, CaptureState.LOST)
+        while "busy" not in worker.status().detail:
+            time.sleep(0.01)
+        assert most
+        hang.set()
+        becomes(worker, CaptureState.STREAMING)
+
+
+def test_a_device_that_hangs_for_ever_does_not_cost_a_thread_a_second():
+    hang = threading.Event()
+
+    class Dead:
+        def read(self):
+            hang.wait()
+            raise CameraError("gone")
+
+        def close(self):
+            pass
+
+    patience = Patience(stall_s=0.02, first_frame_s=0.02, replace_after_s=0.03, open_s=0.03, first_pause_s=0.01)
+    with CaptureWorker(Dead, patience=patience) as worker:
+        time.sleep(0.6)
+        assert worker.status().hanging == 3
+        assert worker.status().state in (CaptureState.LOST, CaptureState.STALLED)
+        hang.set()
+
+
+def test_a_camera_missing_at_the_start_is_waited_for(scene):
+    scene.unplug()
+    with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        becomes(worker, CaptureState.LOST)
+        assert "check its cable" in worker.status().detail
+        scene.replug()
+        assert worker.take(3) is not None
+
+
+def test_whatever_a_driver_raises_is_a_lost_camera_and_not_the_end():
+    tries = []
+
+    def broken():
+        tries.append(1)
+        raise ValueError("a bug in a driver")
+
+    with CaptureWorker(broken, patience=QUICK) as worker:
+        becomes(worker, CaptureState.LOST)
+        assert "ValueError: a bug in a driver" in worker.status().detail
+        while len(tries) < 3:
+            time.sleep(0.01)
+
+
+def test_there_is_never_more_than_one_owner_while_a_camera_comes_and_goes(worker, scene):
+    for _ in range(5):
+        worker.take(1)
+        scene.unplug()
+        becomes(worker, CaptureState.LOST)
+        scene.replug()
+        becomes(worker, CaptureState.STREAMING)
+    assert scene.most_owners == 1
+
+
+def test_closing_releases_the_camera_and_stops_the_threads(scene):
+    worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
+    worker.start()
+    worker.take(2)
+    worker.close()
+    worker.close()
+    assert scene.owners == 0
+    assert worker.status().state is CaptureState.ENDED
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("capture")]
+
+
+def test_closing_does_not_wait_for_ever_for_a_hanging_camera(scene):
+    worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
+    worker.start()
+    worker.take(2)
+    scene.stall()
+    before = time.monotonic()
+    worker.close()
+    assert time.monotonic() - before < 2
+    scene.replug()
+
+
+def test_a_folder_is_shown_whole_to_a_slow_reader_and_then_ends(tmp_path):
+    import cv2
+
+    for number in range(20):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), PICTURE)
+    numbers = []
+    with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
+        while (frame := worker.take(5)) is not None:
+            numbers.append(frame.number)
+            time.sleep(0.01)
+        assert worker.status().state is CaptureState.ENDED
+        assert "20 pictures" in worker.status().detail
+    assert numbers == list(range(20))
+
+
+def test_a_picture_that_takes_long_to_read_does_not_begin_the_folder_again():
+    openings = []
+
+    class Slow:
+        def __init__(self):
+            openings.append(1)
+            self.number = -1
+
+        def read(self):
+            self.number += 1
+            if self.number == 1:
+                time.sleep(0.8)
+            if self.number == 3:
+                raise CameraEnded("3 pictures")
+            return Frame(grey=PICTURE, number=self.number, captured_ns=0)
+
+        def close(self):
+            pass
+
+    with CaptureWorker(Slow, patience=QUICK, every_frame=True) as worker:
+        assert [worker.take(5).number for _ in range(3)] == [0, 1, 2]
+        assert worker.take(5) is None
+    assert len(openings) == 1
+
+
+def test_an_ended_source_is_not_opened_again():
+    openings = []
+
+    class Empty:
+        def __init__(self):
+            openings.append(1)
+
+        def read(self):
+            raise CameraEnded("nothing")
+
+        def close(self):
+            pass
+
+    with CaptureWorker(Empty, patience=QUICK) as worker:
+        assert worker.take(2) is None
+        time.sleep(0.1)
+    assert len(openings) == 1
+
+
+def test_pictures_that_cannot_be_read_are_in_the_status(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), PICTURE)
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
+        assert worker.take(2) is not None
+        becomes(worker, CaptureState.ENDED)
+        (note,) = worker.status().notes
+        assert note.startswith("1 of 2 pictures cannot be read: ")
+        assert "b.png" in note
+
+
+def test_what_a_camera_cannot_do_is_in_the_status_though_frames_come(scene):
+    class NoFocus(SimCamera):
+        notes = ("this camera has no AfMode: see [camera]",)
+
+    with CaptureWorker(lambda: NoFocus(scene, frame_rate_hz=100), patience=QUICK) as worker:
+        assert worker.take(2) is not None
+        becomes(worker, CaptureState.STREAMING)
+        assert worker.take(2) is not None
+        assert worker.status().notes == NoFocus.notes

@@ -1,0 +1,171 @@
+"""The commands that look into the store: what they print, and what they say when there is none."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from click.testing import CliRunner
+
+from edge.cli import exceptions as exceptions_cli
+from edge.cli import listings
+from edge.cli.story import story
+from edge.store import exception_cases
+from edge.store.exception_cases import ExceptionKind
+from edge.store.outbox import Backlog
+from tests.support.sample_shop import NOON, code, deliver, open_at, order, redeemer
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A device that honoured one code, refused it once, and has one open and one settled case."""
+    store, claims = open_at(tmp_path), code(order_id="A-7")
+    deliver(store, order(claims), order(code(order_id="A-8")))
+    for _ in range(2):
+        redeemer(store).redeem(claims, NOON)
+    with store.transaction() as connection:
+        for cause in ("open", "settled"):
+            exception_cases.raise_case(connection, ExceptionKind.DISPUTE, cause=cause, tried="nothing", now=NOON)
+        connection.execute("UPDATE exception SET settled_s = 1 WHERE cause = 'settled'")
+    yield tmp_path
+    store.close()
+
+
+def run(command, *arguments):
+    result = CliRunner().invoke(command, [str(part) for part in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def lines(command, folder, *arguments):
+    result = run(command, "--json", "--data", folder, *arguments)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_the_ledger_shows_each_redemption_and_whether_the_platform_has_it(device):
+    (row,) = lines(listings.ledger, device)
+    shown = {"order": "A-7", "kind": "write_off", "use": 1, "verdict": "accepted", "settled": False}
+    assert row.items() >= shown.items()
+
+
+def test_orders_can_be_asked_for_by_name(device):
+    assert [row["order"] for row in lines(listings.orders, device)] == ["A-7", "A-8"]
+    assert [row["order"] for row in lines(listings.orders, device, "--order", "A-8")] == ["A-8"]
+
+
+def test_the_outbox_shows_what_waits_and_says_how_much_and_how_old(device):
+    rows = lines(listings.outbox, device)
+    row = rows[0]
+    assert (row["seq"], row["type"], row["body"]["order"]) == (1, "redeemed", "A-7")
+    shown = run(listings.outbox, "--data", device)
+    assert shown.stdout.split()[1:4] == ["1", str(NOON.unix_s), "redeemed"]
+    assert shown.stderr.startswith(f"{len(rows)} events wait for the platform, the oldest for ")
+
+
+@pytest.mark.parametrize(
+    ("pending", "rejected", "oldest_s", "said"),
+    [
+        pytest.param(0, 0, None, "Nothing waits: the platform has acknowledged everything.", id="nothing"),
+        pytest.param(3, 0, 940, "3 events wait for the platform, the oldest for 1 min.", id="just now"),
+        pytest.param(3, 0, 2000, "3 events wait for the platform, the oldest for 0 min.", id="a clock set back"),
+        pytest.param(1, 2, -17_600, "1 event waits for the platform, the oldest for 5 h 10 min."
+                     " 2 were refused: edge-scanner exceptions.", id="some were refused"),
+        pytest.param(9, 0, 1000 - 30 * 86_400, "9 events wait for the platform, the oldest for 30 d 0 h.", id="long"),
+    ],
+)  # fmt: skip
+def test_what_waits_is_said_in_a_sentence(pending, rejected, oldest_s, said):
+    assert listings.waiting(Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s), 1000) == said
+
+
+def test_exceptions_can_be_only_the_open_ones(device):
+    assert [row["cause"] for row in lines(exceptions_cli.exceptions, device)] == ["open", "settled"]
+    assert [row["cause"] for row in lines(exceptions_cli.exceptions, device, "--open")] == ["open"]
+
+
+def test_the_outbox_shows_what_waits(device):
+    assert [(row["seq"], row["type"]) for row in lines(listings.outbox, device)] == [(1, "redeemed"), (2, "refused")]
+    assert len(lines(listings.outbox, device, "--limit", 1)) == 1
+
+
+COMMANDS = [listings.ledger, listings.orders, exceptions_cli.exceptions, listings.outbox]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_for_people_it_is_one_line_a_row(device, command):
+    assert run(command, "--data", device).exit_code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_gives_an_example(command):
+    assert "Example: edge-scanner" in run(command, "--help").output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("folder", ["absent", "empty file", "nonsense"])
+def test_without_a_readable_store_it_says_what_to_do_and_exits_1(tmp_path, command, folder):
+    if folder != "absent":
+        (tmp_path / "store.db").write_bytes(b"" if folder == "empty file" else b"nonsense" * 1000)
+    result = run(command, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("edge-scanner: ")
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        pytest.param("CREATE TABLE device (x)", "is not a scanner's store", id="another program's"),
+        pytest.param(
+            "CREATE TABLE device (x); CREATE TABLE _sqlite_migrations (x)", "is not a scanner's store", id="a likeness"
+        ),
+        pytest.param(
+            "CREATE TABLE device (device_id); CREATE TABLE _sqlite_migrations (id INTEGER, migration_set, name);"
+            "INSERT INTO _sqlite_migrations VALUES (1, 'edge-scanner', '0001_device')",
+            "an older version", id="an older program's",
+        ),
+    ],
+)  # fmt: skip
+def test_a_store_without_our_tables_is_named_for_what_it_is(tmp_path, command, tables, said):
+    with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        connection.executescript(tables)
+    result = run(command, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        pytest.param(listings.outbox, ("--limit", "99999999999999999999"), id="a number beyond all measure"),
+        pytest.param(listings.orders, ("--order", "\udcff"), id="a byte that is no text"),
+        pytest.param(story, ("\udcff",), id="a story of what is no text"),
+        pytest.param(exceptions_cli.exceptions, ("dispute", "1", "--cause", "\udcff"), id="a note of what is no text"),
+    ],
+)
+def test_an_argument_that_no_store_can_hold_is_refused_as_such(device, command, arguments):
+    where = () if command is exceptions_cli.exceptions else ("--data", device)
+    result = run(command, *where, *arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+def test_looking_changes_nothing(device):
+    def content():
+        return {path.name: path.read_bytes() for path in device.iterdir() if not path.name.endswith("-shm")}
+
+    before = content()
+    for command in COMMANDS:
+        lines(command, device)
+    assert content() == before
+
+
+def test_the_data_folder_comes_from_the_environment(device):
+    environment = {**os.environ, "EDGE_SCANNER_DATA": str(device)}
+    command = [sys.executable, "-c", "from edge.cli import main; main()", "ledger", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 1)

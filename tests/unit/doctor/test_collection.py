@@ -1,0 +1,312 @@
+"""Facts are found out from real parts: a tree like a Pi's /sys, a real store, real certificates and a TLS server."""
+
+import datetime as dt
+import os
+import ssl
+import stat
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from socket import create_server
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import NameOID
+
+from edge.config import Camera, Mqtt
+from edge.doctor.broker_probe import read_certificate, try_broker
+from edge.doctor.collection import collect, read_camera, read_daemon, read_keys, read_pins, read_store
+from edge.doctor.facts import Contact, NotEnrolled, Unknown
+from edge.doctor.finding import State
+from edge.doctor.machine_checks import judge_board
+from edge.doctor.machine_probe import read_board, read_disk
+from edge.settings.folder import SettingsFolder
+from edge.settings.state_machine import Phase
+from edge.settings.state_machine import State as PushedState
+from edge.store.database.opening import open_store
+from edge.system.health import write_health
+from edge.token.keys import signer
+from edge.token.roots import Roots
+from tests.support.paths import FIRMWARE
+
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
+
+
+class Authority:
+    """A certificate authority that writes PEM files."""
+
+    def __init__(self, folder: Path, name: str):
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = self._certify(self.name, self.key.public_key(), ca=True, until=NOW + DAY)
+        self.file = self._write(f"{name}.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, until: dt.datetime = NOW + DAY) -> tuple[Path, Path]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        certificate = self._certify(subject, key.public_key(), ca=False, until=until)
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return (
+            self._write(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
+            self._write(f"{name}.key", pem),
+        )
+
+    def _certify(self, subject, key, *, ca, until):
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject).issuer_name(self.name).public_key(key).serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - 30 * DAY).not_valid_after(until)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        )  # fmt: skip
+        return builder.sign(self.key, hashes.SHA256())
+
+    def _write(self, name: str, pem: bytes) -> Path:
+        path = self.folder / name
+        path.write_bytes(pem)
+        path.chmod(0o600)
+        return path
+
+
+@contextmanager
+def broker(authority: Authority, name: str = "broker"):
+    """A TLS 1.3 server that wants a client certificate of ``authority``; yields its port."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(*authority.issue(name))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+
+    def serve(listener):
+        try:
+            plain, _ = listener.accept()
+            with plain, context.wrap_socket(plain, server_side=True) as secure:
+                secure.settimeout(5)
+                secure.recv(1)  # as a broker waits for CONNECT
+        except OSError:
+            return
+
+    with create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join(5)
+
+
+def mqtt_for(authority: Authority, certificate: tuple[Path, Path], port: int = 8883) -> Mqtt:
+    cert, key = certificate
+    return Mqtt(host="localhost", port=port, ca_file=str(authority.file), cert_file=str(cert), key_file=str(key))
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    return Authority(tmp_path, "fleet")
+
+
+def put(root: Path, path: str, text: str = "") -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+def test_a_broker_of_the_fleet_is_reached_with_tls_1_3(fleet):
+    with broker(fleet) as port:
+        fact = try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2)
+    assert (fact.contact, fact.detail) == (Contact.REACHED, "TLSv1.3")
+
+
+def test_a_broker_of_a_stranger_is_not_trusted(fleet, tmp_path):
+    (tmp_path / "other").mkdir()
+    with broker(Authority(tmp_path / "other", "stranger")) as port:
+        fact = try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2)
+    assert fact.contact is Contact.NOT_TRUSTED
+
+
+def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet, tmp_path):
+    (tmp_path / "other").mkdir()
+    stolen = Authority(tmp_path / "other", "stranger").issue("device")
+    with broker(fleet) as port:
+        fact = try_broker(mqtt_for(fleet, stolen, port), 2)
+    assert fact.contact is Contact.NOT_WELCOME
+
+
+def test_nobody_listening_is_no_route(fleet):
+    with create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2).contact is Contact.NO_ROUTE
+
+
+def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(tmp_path, fleet):
+    mqtt = mqtt_for(fleet, (tmp_path / "none.pem", tmp_path / "none.key"))
+    assert read_certificate(mqtt) == NotEnrolled((str(tmp_path / "none.pem"), str(tmp_path / "none.key")))
+    assert try_broker(mqtt, 2).contact is Contact.NOT_TRIED
+
+
+def test_a_certificate_is_held_against_its_key(fleet):
+    cert, key = fleet.issue("device", until=NOW + 2 * DAY)
+    fact = read_certificate(mqtt_for(fleet, (cert, key)))
+    assert (fact.subject, fact.key_fits, fact.key_mode) == ("device", True, 0o600)
+    assert fact.not_after_s == int((NOW + 2 * DAY).timestamp())
+    _, other = fleet.issue("other")
+    assert not read_certificate(mqtt_for(fleet, (cert, other))).key_fits
+
+
+def test_a_camera_module_is_found_by_its_sensor(tmp_path):
+    put(tmp_path, "sys/bus/i2c/devices/10-001a/name", "imx708_wide\n")
+    put(tmp_path, "sys/bus/i2c/devices/1-0068/name", "ds3231\n")
+    put(tmp_path, "dev/media0")
+    fact = read_camera(Camera(), tmp_path)
+    assert (fact.present, fact.readable, fact.name) == (True, True, "imx708")
+    assert not read_camera(Camera(index=1), tmp_path).present
+
+
+def test_a_usb_camera_is_found_by_its_node(tmp_path):
+    put(tmp_path, "dev/video2")
+    put(tmp_path, "sys/class/video4linux/video2/name", "UVC Camera\n")
+    fact = read_camera(Camera(source="v4l2", index=2), tmp_path)
+    assert (fact.present, fact.name) == (True, "/dev/video2 UVC Camera")
+    assert not read_camera(Camera(source="v4l2", index=0), tmp_path).present
+
+
+def test_pins_are_the_gpio_chips(tmp_path, monkeypatch):
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    assert read_pins(tmp_path).chips == ()
+    put(tmp_path, "dev/gpiochip0")
+    assert (read_pins(tmp_path).chips, read_pins(tmp_path).usable) == (("gpiochip0",), True)
+
+
+def test_heat_and_power_come_from_the_kernel(tmp_path):
+    put(tmp_path, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
+    put(tmp_path, "sys/class/thermal/thermal_zone0/temp", "51540\n")
+    put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
+    put(tmp_path, "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.5\0")
+    fact = read_board(tmp_path)
+    assert (fact.temperature_c, fact.throttled, fact.model) == (51.54, 0x50005, "Raspberry Pi 4 Model B Rev 1.5")
+
+
+@pytest.mark.parametrize(("alarm", "flags"), [("0\n", 0), ("1\n", 1)])
+def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_then_not_read(tmp_path, alarm, flags):
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
+    put(tmp_path, "sys/class/hwmon/hwmon1/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon1/in0_lcrit_alarm", alarm)
+    put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "not read")
+    assert read_board(tmp_path).throttled == flags
+
+
+@pytest.mark.parametrize(("answer", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)])
+def test_the_firmware_itself_is_asked_first_where_it_may_be_since_it_tells_of_the_past_too(
+    tmp_path, monkeypatch, answer, flags
+):
+    put(tmp_path, "dev/vcio")
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
+    put(tmp_path, "bin/vcgencmd", f"#!/bin/sh\n[ $1 = get_throttled ] && echo '{answer}'\n")
+    (tmp_path / "bin/vcgencmd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert read_board(tmp_path).throttled == flags
+
+
+def test_a_whole_round_over_a_pi_in_trouble_names_heat_and_power_with_what_to_do(tmp_path):
+    put(tmp_path, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
+    put(tmp_path, "sys/class/thermal/thermal_zone0/temp", "84000\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
+    put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
+    found = {finding.part: finding for finding in judge_board(read_board(tmp_path))}
+    assert {part: finding.state for part, finding in found.items()} == {
+        "temperature": State.FAILURE,
+        "power": State.FAILURE,
+    }
+    assert "heat sink" in found["temperature"].todo.en
+    assert "short cable" in found["power"].todo.en
+
+
+def test_a_machine_that_is_no_pi_tells_neither(tmp_path):
+    fact = read_board(tmp_path)
+    assert (fact.temperature_c, fact.throttled) == (None, None)
+
+
+def test_the_disk_is_that_of_the_folder_even_before_there_is_one(tmp_path):
+    fact = read_disk(tmp_path / "not" / "yet")
+    assert fact.folder == str(tmp_path)
+    assert 0 < fact.free_bytes <= fact.total_bytes
+
+
+def test_the_scanners_own_words_are_read_with_their_age(tmp_path):
+    file = tmp_path / "health.json"
+    assert read_daemon(file, 0) is None
+    write_health(file, {"state": "degraded", "problems": {"camera": "lost"}})
+    fact = read_daemon(file, file.stat().st_mtime + 4)
+    assert (fact.age_s, fact.state, fact.problems) == (4, "degraded", {"camera": "lost"})
+
+
+def test_a_store_is_looked_at_and_not_changed(tmp_path):
+    assert not read_store(tmp_path / "none").exists
+    opened = open_store(tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom, floor_s=7)
+    opened.store.close()
+    before = (tmp_path / "store.db").read_bytes()
+    fact = read_store(tmp_path)
+    assert (fact.device_id, fact.damage, fact.pending, fact.time_floor_s) == ("kiosk-1", None, 0, 7)
+    assert (tmp_path / "store.db").read_bytes() == before
+
+
+def test_keys_in_a_store_that_cannot_be_looked_into_are_not_said_to_be_missing(tmp_path):
+    """To connect the network would not help."""
+    root = signer(Ed25519PrivateKey.generate()).public
+    (tmp_path / "roots.cbor").write_bytes(Roots(1, (root,)).to_bytes())
+    assert read_keys(tmp_path / "roots.cbor", tmp_path, 0).problems, "without a store there is no list"
+    (tmp_path / "store.db").write_bytes(b"")
+    assert isinstance(read_keys(tmp_path / "roots.cbor", tmp_path, 0), Unknown)
+
+
+@pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""], ids=["foreign", "empty"])
+def test_a_file_that_is_no_store_is_told(tmp_path, damage):
+    (tmp_path / "store.db").write_bytes(damage)
+    fact = read_store(tmp_path)
+    assert isinstance(fact, Unknown) or fact.damage
+
+
+def test_a_damaged_page_is_found(tmp_path):
+    opened = open_store(tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom)
+    opened.store.close()
+    content = bytearray((tmp_path / "store.db").read_bytes())
+    content[8192:] = os.urandom(len(content) - 8192)
+    (tmp_path / "store.db").write_bytes(content)
+    fact = read_store(tmp_path)
+    assert isinstance(fact, Unknown) or fact.damage
+
+
+def test_no_machine_and_no_folder_make_the_round_fail(tmp_path):
+    (tmp_path / "dev").write_text("not a folder")
+    (tmp_path / "health.json").write_text("{half")
+    profile = tmp_path / "profile.toml"
+    profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
+    vitals = collect(profile, tmp_path, root=tmp_path, timeout_s=0.2)
+    assert isinstance(vitals.daemon, Unknown)
+    assert vitals.store is not None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_of_another_user_is_said_to_be_closed(tmp_path):
+    tmp_path.chmod(0)
+    try:
+        vitals = collect(tmp_path / "profile.toml", tmp_path / "data", timeout_s=0.2)
+    finally:
+        tmp_path.chmod(stat.S_IRWXU)
+    assert "cannot be read" in vitals.profile[0]
+
+
+def test_a_damaged_identity_and_settings_that_cannot_be_used_are_named(tmp_path):
+    profile = tmp_path / "profile.toml"
+    profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
+    put(tmp_path, "data/identity/identity.json", "{")
+    SettingsFolder(tmp_path / "data").change(lambda _: PushedState(phase=Phase.COMMITTED, good="0" * 64))
+    vitals = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
+    assert "not JSON" in vitals.damage
+    assert "push them again" in vitals.settings

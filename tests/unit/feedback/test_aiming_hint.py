@@ -1,0 +1,18 @@
+"""Advice is given once a code has stood unread for a moment."""
+
+from edge.decode.hint import Hint
+from edge.feedback.aiming_hint import Aim
+
+
+def test_a_code_that_is_only_passing_gets_no_advice():
+    aim = Aim()
+    assert aim.advise(Hint.BLURRED, 0.0) is None
+    assert aim.advise(None, 0.5) is None
+    assert aim.advise(Hint.BLURRED, 0.7) is None
+
+
+def test_a_code_that_stands_unread_gets_the_advice_of_the_moment():
+    aim = Aim()
+    aim.advise(Hint.BLURRED, 0.0)
+    assert aim.advise(Hint.TOO_FAR, 0.6) is Hint.TOO_FAR
+    assert aim.advise(None, 0.7) is None

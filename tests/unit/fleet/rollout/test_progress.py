@@ -1,0 +1,81 @@
+"""What a rollout says: to a person in words, with a bar at a terminal; to a program in JSON."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from edge.config import ConfigError
+from sync.fleet.rollout.preview import Change, Preview
+from sync.fleet.rollout.progress import Told
+from sync.fleet.rollout.waves import Outcome, Wave
+
+WAVE = Wave("canary", ("kiosk-1",), 0)
+SAME = Preview((Change("decode.budget_ms", 60.0, 47.0),))
+REFUSES = Preview((), (ConfigError("camera.width_px", "too wide"),))
+
+
+def tell(told: Told) -> None:
+    told.difference("fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"])
+    told.wave(WAVE)
+    told.device("kiosk-1", Outcome.ON_TRIAL, "probation")
+    told.device("kiosk-1", Outcome.COMMITTED, "")
+    told.stopped(WAVE, ["kiosk-3"])
+    told.done(7, committed=1, away=2)
+
+
+def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference_together(capsys):
+    tell(Told(as_json=False))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[:9] == [
+        "fleet rev 7",
+        "2 devices (kiosk-1, kiosk-2):",
+        "  decode.budget_ms: 60.0 -> 47.0",
+        "1 device (kiosk-3):",
+        "  REFUSED camera.width_px: too wide",
+        "Away, to get it when they are back: kiosk-4.",
+        "Wave canary: 1 device",
+        "kiosk-1: on trial, probation",
+        "kiosk-1: committed",
+    ]
+    assert err.splitlines()[-1] == "Done: rev 7 is committed on 1 device and waits for 2 devices to come back."
+
+
+def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
+    tell(Told(as_json=True))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == [*["difference"] * 3, "wave", "device", "device", "stopped", "done"]
+    assert lines[2]["errors"] == ["camera.width_px: too wide"]
+
+
+@pytest.mark.parametrize(
+    ("committed", "away", "words"),
+    [(0, 1, "waits for 1 device to come back"), (2, 0, "is committed on 2 devices"), (0, 0, "committed on 0 devices")],
+)
+def test_the_last_line_says_what_is_still_to_come(capsys, committed, away, words):
+    Told(as_json=False).done(7, committed, away)
+    assert words in capsys.readouterr().err
+
+
+def test_at_a_terminal_a_bar_follows_and_the_lines_do_not_run_into_it():
+    master, slave = os.openpty()
+    script = """
+        from sync.fleet.rollout.waves import Outcome, Wave
+        from sync.fleet.rollout.progress import Told
+        told, wave = Told(as_json=False), Wave("canary", ("kiosk-1", "kiosk-2"), 0)
+        with told.progress(wave):
+            told.device("kiosk-1", Outcome.COMMITTED, "")
+            told.over(1)
+            told.over(2)
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, stderr=slave)
+    os.close(slave)
+    shown = os.read(master, 100_000).decode()
+    os.close(master)
+    assert "\r\x1b[K\x1b[32mkiosk-1: committed" in shown, "the bar's line is cleared first"
+    assert "50%" in shown
+    assert "100%" in shown

@@ -1,0 +1,127 @@
+"""Which devices get settings when, what became of them, when a rollout stops, and what ops are shown."""
+
+import pytest
+from click.testing import CliRunner
+
+from edge.documents.settings import Layer, SettingsDocument
+from sync.fleet.cli import cli
+from sync.fleet.device_table import ills, is_sick, sickness
+from sync.fleet.rollout.preview import preview
+from sync.fleet.rollout.waves import Outcome, Wave, outcome, stops, waves
+from sync.wire.settings_report import ConfigReport, ReportedError, ReportedRefusal
+
+NAMES = [f"kiosk-{number}" for number in range(200)]
+SHIPPED = {"camera": {"source": "v4l2"}, "decode": {"hold_off_s": 2.0}}
+MINE = ["push", "status", "watch", "revoke", "recover", "enrol", "orders", "exceptions"]
+KEY, REV, DIGEST = "site/shop-1", 7, "d" * 64
+DEVICE = {
+    "dev": "kiosk-1", "site": "shop-1", "groups": [], "report": None, "revoked": None, "code_reused": 0, "clashes": 0,
+    "state": "online", "certificate_expires_s": None, "conflicts": 0, "refused_events": 0, "last_seq": 0,
+    "settled_through": 0,
+}  # fmt: skip
+
+
+def report(**fields) -> ConfigReport:
+    return ConfigReport(dev="kiosk-1", site="shop-1", kind="kiosk", shipped=SHIPPED, **{"state": "shipped", **fields})
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (11, [1, 2, 8]), (200, [1, 20, 179])], ids=str)
+def test_one_goes_first_then_a_tenth_then_all(count, sizes):
+    parts = waves(NAMES[:count])
+    assert [len(part.devices) for part in parts] == sizes
+    assert sorted(name for part in parts for name in part.devices) == sorted(NAMES[:count])
+
+
+def test_ops_may_say_who_goes_first():
+    assert waves(NAMES, ["kiosk-9", "kiosk-3"])[0].devices == ("kiosk-9", "kiosk-3")
+
+
+@pytest.mark.parametrize(
+    ("said", "became"),
+    [
+        pytest.param(None, Outcome.WAITING, id="nothing yet"),
+        pytest.param(report(desired={KEY: 6}, applied={KEY: 6}), Outcome.WAITING, id="still the one before"),
+        pytest.param(report(desired={KEY: 7}, state="probation"), Outcome.ON_TRIAL, id="on probation"),
+        pytest.param(report(desired={KEY: 7}, applied={KEY: 7}, state="committed"), Outcome.COMMITTED, id="committed"),
+        pytest.param(
+            report(desired={KEY: 7}, state="rolled_back", errors=[ReportedError(path="", message="died")]),
+            Outcome.FAILED,
+            id="went back",
+        ),
+        pytest.param(
+            report(refused=[ReportedRefusal(hash=DIGEST, code="settings_agent_too_old", detail="")]),
+            Outcome.FAILED,
+            id="refused the document",
+        ),
+        pytest.param(report(blocked="stolen"), Outcome.FAILED, id="is blocked"),
+    ],
+)
+def test_what_a_device_reports_is_what_became_of_the_document(said, became):
+    assert outcome(said, KEY, REV, DIGEST)[0] is became
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "bad", "stopped"),
+    [("canary", 1, 1, True), ("10 %", 20, 1, True), ("all", 100, 2, False), ("all", 100, 3, True)],
+)
+def test_a_rollout_stops_when_too_many_fail(name, size, bad, stopped):
+    wave = next(part for part in waves(NAMES) if part.name == name)
+    wave = Wave(name, wave.devices[:size], int(size * 0.02) if name == "all" else 0)
+    for failure in (Outcome.FAILED, Outcome.SILENT):
+        outcomes = dict.fromkeys(wave.devices, Outcome.COMMITTED) | dict.fromkeys(wave.devices[:bad], failure)
+        assert stops(wave, outcomes) is stopped
+
+
+def document(content: dict, *, layer=Layer.FLEET, name="", rev=9) -> SettingsDocument:
+    return SettingsDocument(tenant="main", layer=layer, name=name, rev=rev, content=content)
+
+
+def test_the_difference_is_against_what_the_device_runs():
+    running = document({"decode": {"hold_off_s": 4.0, "budget_ms": 40.0}}, rev=8)
+    new = document({"decode": {"hold_off_s": 5.0}})
+    changes = preview(report(applied={"fleet": 8}), new, {("fleet", 8): running}).changes
+    assert [str(change) for change in changes] == ["decode.budget_ms: 40.0 -> 60.0", "decode.hold_off_s: 4.0 -> 5.0"]
+
+
+def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
+    found = preview(report(), document({"indicators": {"green_pin": 5, "red_pin": 5}}), {})
+    assert "pin 5" in str(found.errors[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "ill"),
+    [
+        ({"state": "offline"}, "away"),
+        ({"state": None}, "never heard"),
+        ({"code_reused": 1}, "stolen"),
+        ({"clashes": 1}, "two devices"),
+        ({"report": report(state="rolled_back").model_dump()}, "rolled_back"),
+        (
+            {"report": report(state="committed", errors=[ReportedError(path="a", message="x")]).model_dump()},
+            "runs as shipped: a x",
+        ),
+        ({"report": report(certificate_expires_s=1_000 + 3 * 86_400).model_dump()}, "expires in 3 days"),
+        ({"report": report(certificate_expires_s=999).model_dump()}, "has expired"),
+        ({"revoked": {"stage": "quarantined", "reason": "stolen", "at_s": 1}}, "revoked"),
+        ({"conflicts": 2}, "2 cases"),
+    ],
+    ids=str,
+)
+def test_the_sick_are_named_and_stand_above_the_well(change, ill):
+    sick = {**DEVICE, **change, "dev": "zz-last-by-name"}
+    assert ill in " ".join(ills(sick, 1_000))
+    assert sorted([DEVICE, sick], key=lambda device: sickness(device, 1_000))[0] is sick
+    assert not is_sick(DEVICE, 1_000)
+
+
+def test_a_device_that_was_put_out_and_cut_off_needs_nobody():
+    gone = {**DEVICE, "state": "offline", "revoked": {"stage": "cut", "reason": "sold", "at_s": 1}}
+    assert not is_sick(gone, 1_000)
+
+
+@pytest.mark.parametrize("command", MINE)
+def test_every_command_says_what_it_does_with_an_example(command):
+    said = CliRunner().invoke(cli, [command, "--help"])
+    assert said.exit_code == 0
+    assert f"Example: edge-fleet {command}" in " ".join(said.output.split())
+    assert "--json" in said.output

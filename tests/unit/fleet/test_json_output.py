@@ -1,0 +1,91 @@
+"""Every command of edge-fleet has --json, and prints only JSON with it. New commands are found by themselves."""
+
+import json
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge.documents.pin_hash import hash_pin
+from edge.governance.decommission import seal
+from sync.fleet.cli import cli as edge_fleet
+
+Path = tuple[str, ...]
+
+
+def leaves(command: click.Command, path: Path = ()) -> Iterator[tuple[Path, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        yield from leaves(command.get_command(context, name), (*path, name))
+
+
+EVERY = dict(leaves(edge_fleet))
+AT_A_BROKER = {path for path, command in EVERY.items() if {"fleet_file", "host"} & {one.name for one in command.params}}
+OFFLINE = sorted(set(EVERY) - AT_A_BROKER)
+RUNS = {  # how each command that needs no broker is run, and how many objects it prints
+    ("keys", "init"): (["new-keys"], 1),
+    ("keys", "reviewer"): (["keys", "zoe"], 1),
+    ("keys", "site"): (["keys", "shop-1"], 1),
+    ("keys", "complete"): (["keys"], 1),
+    ("trust-list", "build"): (["--keys", "keys", "-o", "trust.cbor"], 1),
+    ("issue",): (["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"], 3),
+    ("operators", "hash-pin"): ([], 1),
+    ("operators", "build"): (["--keys", "keys", "--site", "s", "--people", "people.json", "-o", "list.cbor"], 1),
+    ("clock-reset",): (["k", "--floor", "4102444800", "--reason", "x", "--keys", "keys", "-o", "k.clock"], 1),
+    ("recover",): (["events.sealed", "--keys", "keys"], 2),
+}
+
+
+def test_the_tree_of_commands_was_found():
+    assert {("keys", "init"), ("push",), ("conformance", "hub")} <= set(EVERY)
+    assert ("push",) in AT_A_BROKER
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_every_command_has_it(path):
+    options = [option for one in EVERY[path].params for option in one.opts]
+    assert "--json" in options
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with what the commands read."""
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(edge_fleet, ["keys", "init", "keys"]).exit_code == 0
+    person = {"id": "ann", "role": "operator", "pin_hash": hash_pin("7391462")}
+    (tmp_path / "people.json").write_text(json.dumps([person]))
+    recovery = X25519PrivateKey.generate()
+    pem = recovery.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "keys" / "recovery.pem").write_bytes(pem)
+    events = b'{"seq": 1}\n{"seq": 2}\n'
+    (tmp_path / "events.sealed").write_bytes(seal(events, recovery.public_key().public_bytes_raw()))
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", OFFLINE, ids=" ".join)
+def test_a_command_that_needs_no_broker_prints_json_and_nothing_else(folder, path):
+    arguments, count = RUNS[path]
+    result = CliRunner().invoke(edge_fleet, [*path, *arguments, "--json"], input="7391462\n7391462\n")
+    assert result.exit_code == 0, result.output
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(printed) == count
+    assert all(isinstance(one, dict) for one in printed)
+
+
+@pytest.mark.parametrize("path", OFFLINE, ids=" ".join)
+def test_what_went_wrong_is_on_standard_error_and_leaves_standard_output_empty(folder, path):
+    for name in ("keys/fleet.json", "people.json", "events.sealed"):
+        (folder / name).unlink()
+    (folder / "new-keys").write_text("in the way")
+    result = CliRunner().invoke(edge_fleet, [*path, *RUNS[path][0], "--json"], input="1\n1\n")
+    assert result.exit_code in (1, 2)
+    assert result.stdout == ""
+    assert result.stderr

@@ -1,0 +1,113 @@
+"""Leaving the fleet: nothing of people stays, nothing that was not told is lost, and it can be done again."""
+
+import json
+import os
+import shutil
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hardware_sim.run.in_process_scanner import open_kiosk, provision
+from hardware_sim.world.sample_platform import found
+
+from edge.documents.revocation_order import RevocationOrder
+from edge.governance.decommission import KEPT, WIPED, leave, seal, unseal
+from edge.store import outbox
+from edge.store.database.opening import open_store
+from edge.store.database.store import connect
+from edge.values.instant import Instant
+
+KEY = X25519PrivateKey.generate()
+ORDER = RevocationOrder(
+    tenant="main",
+    device="locker-1",
+    reason="stolen",
+    issued_at_s=1,
+    recovery_key=KEY.public_key().public_bytes_raw(),
+)
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory):
+    """A device that has orders, and has honoured two of them without a network."""
+    town = found(tmp_path_factory.mktemp("town"), now_s=int(time.time()))
+    provision(town, now=Instant(unix_s=int(time.time())))
+    with open_kiosk(town) as kiosk:
+        kiosk.scan("voucher")
+        kiosk.scan("glare")
+    return town
+
+
+@pytest.fixture
+def town(used, tmp_path):
+    """The same device, for one test."""
+    shutil.copytree(used.data, tmp_path / "data")
+    return replace(used, data=tmp_path / "data")
+
+
+def opened(town):
+    return open_store(town.data, device_id="locker-1", now_s=int(time.time()), random_bytes=os.urandom).store
+
+
+def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
+    with closing(connect(town.data / "store.db", read_only=True)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables - set(KEPT) - WIPED == set(), "a new table: name it in edge.governance.decommission"
+
+
+def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_sealed_file(town):
+    store = opened(town)
+    told = [row.id for row in outbox.pending(store)]
+    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    store.close()
+    disk = {path: path.read_bytes() for path in town.data.rglob("*") if path.is_file()}
+    assert [path.name for path, content in disk.items() if b"V-100" in content or b"P-100" in content] == []
+    events = [json.loads(line) for line in unseal(sealed.read_bytes(), KEY).splitlines()]
+    assert [event["id"] for event in events] == told
+    assert {event["body"]["order"] for event in events if event["type"] == "redeemed"} == {"V-1002", "V-1003"}
+
+
+def test_doing_it_again_loses_nothing(town):
+    store = opened(town)
+    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    before = sealed.read_bytes()
+    assert leave(store, town.data, ORDER, order_digest="0" * 64).read_bytes() == before
+    assert outbox.backlog(store).pending == 0
+
+
+def test_a_cut_before_the_wiping_still_seals_everything(town, monkeypatch):
+    store = opened(town)
+    told = len(outbox.pending(store))
+    monkeypatch.setattr(
+        "edge.governance.decommission.seal", lambda *_: (_ for _ in ()).throw(OSError("the card is full"))
+    )
+    with pytest.raises(OSError, match="full"):
+        leave(store, town.data, ORDER, order_digest="0" * 64)
+    assert len(outbox.pending(store)) == told, "nothing is wiped before it is sealed"
+    monkeypatch.undo()
+    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    assert len(unseal(sealed.read_bytes(), KEY).splitlines()) == told
+
+
+def test_a_code_that_was_used_is_used_after_the_device_is_taken_back(town):
+    store = opened(town)
+    leave(store, town.data, ORDER, order_digest="0" * 64)
+    with store.transaction() as connection:
+        connection.execute("UPDATE device SET blocked = NULL")
+    store.close()
+    (town.data / "blocked").unlink()
+    provision(town, now=Instant(unix_s=int(time.time())))
+    with open_kiosk(town) as kiosk:
+        assert kiosk.scan("voucher")["reason"] == "already_redeemed"
+
+
+def test_only_the_recovery_key_opens_what_was_sealed():
+    sealed = seal(b"an event", ORDER.recovery_key)
+    assert unseal(sealed, KEY) == b"an event"
+    for wrong in (sealed[:-1], sealed[:-1] + bytes([sealed[-1] ^ 1]), b"", b"ESR1"):
+        with pytest.raises(ValueError, match="sealed"):
+            unseal(wrong, KEY)
+    with pytest.raises(ValueError, match="another"):
+        unseal(sealed, X25519PrivateKey.generate())

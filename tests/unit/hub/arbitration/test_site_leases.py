@@ -1,0 +1,239 @@
+"""A lease over a site's claims ends by time: its holder falls silent, and only later the platform speaks again."""
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import CapturingLogger
+
+from edge.domain.authorisation import ClaimResult
+from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.roots import Roots
+from edge.token.trust_list import TrustList, sign_trust_list
+from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
+from sync.hub.arbitration import claims, site_leases
+from sync.hub.arbitration.site_leases import MARGIN_S
+from sync.hub.ledger import ingest, redemptions
+from sync.hub.orders import order_lines
+from sync.hub.site.authority import HAND_OVER_S, RENEW_S, SiteAuthority
+from sync.hub.site.cli import authority as command
+from sync.hub.store.sqlite import open_hub_store
+from sync.mqtt.session import Arrival, Link
+from sync.wire import codec
+from sync.wire.codec import Batch, Event
+from sync.wire.site_lease import LeaseRequest, decode_lease_request
+
+NOW_S = 1_800_000_000
+LEASE_S = 600
+CTI = bytes(range(16)).hex()
+ROOT, KEY, SITES = (signer(Ed25519PrivateKey.generate()) for _ in range(3))
+ROOTS = Roots(1, (ROOT.public,))
+
+
+def listed(key, audiences):
+    return TrustedKey(
+        key=key.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1, audiences=audiences
+    )
+
+
+class Post:
+    """A session's place: what is put into ``arrivals`` comes, what is published stays."""
+
+    link, detail, connected, connections = Link.CONNECTED, "", True, 1
+
+    def __init__(self):
+        self.arrivals, self.published = [], []
+
+    def step(self, _timeout_s):
+        arrivals, self.arrivals = self.arrivals, []
+        return arrivals
+
+    def acknowledge(self, arrival):
+        pass
+
+    def publish(self, topic, payload, **_):
+        self.published.append((topic, payload))
+        return True
+
+
+class Site:
+    """A platform's store, and the authority of shop-1, each with a clock that the test holds."""
+
+    def __init__(self, folder):
+        self.platform, self.own = open_hub_store(folder / "platform"), open_hub_store(folder / "shop")
+        self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
+        self.authority = SiteAuthority(
+            self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", claim_signer=KEY,
+            now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: self.monotonic_s, ident=lambda: "id-1",
+            log=CapturingLogger(),
+        )  # fmt: skip
+        keys = (listed(KEY, None), listed(SITES, frozenset({"shop-1"})))
+        trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=keys)
+        self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))
+
+    def arrive(self, topic, payload):
+        self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
+        self.authority.step()
+
+    def renew(self, key=KEY, *, hand_over_s=HAND_OVER_S):
+        """The authority asks, the platform answers, until nothing is left to be told; then time goes by."""
+        self.monotonic_s += RENEW_S
+        self.authority.step()
+        while requests := [payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")]:
+            self.post.published.clear()
+            request = decode_lease_request(requests[-1])
+            with self.platform.transaction() as connection:
+                given = site_leases.grant(connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s)
+            self.arrive("hub-shop-1/dn/res", codec.encode(site_leases.answer(request, given, key)))
+        self.monotonic_s += hand_over_s
+        return self
+
+    def site_answers(self):
+        """What the site's authority says to a claim, or None."""
+        self.asked += 1
+        self.post.published.clear()
+        request = codec.ClaimRequest(
+            dev="kiosk-1", id=f"r{self.asked}", cti=CTI, quantity=1, sold=1, epoch="e", no=self.asked
+        )
+        self.arrive("kiosk-1/up/req", codec.encode(request))
+        said = [payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")]
+        return codec.decode_response(said[0], dev="kiosk-1").result if said else None
+
+    def platform_is_silent(self):
+        with self.platform.read() as connection:
+            return site_leases.is_out(connection, "shop-1", self.now_s)
+
+
+def event(seq, type, **body):
+    return Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type=type, body=body)
+
+
+@pytest.fixture
+def site(tmp_path):
+    return Site(tmp_path).renew()
+
+
+def test_a_lease_is_answered_under_until_the_second_it_ends(site):
+    site.now_s = NOW_S + LEASE_S - 1
+    assert site.site_answers() is ClaimResult.GRANTED
+    site.now_s = NOW_S + LEASE_S
+    assert site.site_answers() is None
+
+
+def test_the_platform_speaks_again_a_margin_after_the_end_and_not_before(site):
+    for after_s, silent in ((0, True), (LEASE_S, True), (LEASE_S + MARGIN_S - 1, True), (LEASE_S + MARGIN_S, False)):
+        site.now_s = NOW_S + after_s
+        assert site.platform_is_silent() is silent
+
+
+@pytest.mark.parametrize("slow_s", [0, MARGIN_S - 1, -86_400])
+def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_the_margin(site, slow_s):
+    for at_s in range(NOW_S, NOW_S + LEASE_S + 2 * MARGIN_S, 7):
+        site.now_s = at_s
+        silent = site.platform_is_silent()
+        site.now_s = at_s - slow_s
+        assert silent or not site.authority.answers
+    assert not silent
+
+
+def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
+    """The platform's books of it do not come with the lease. Then the site is told that somebody answers."""
+    site = Site(tmp_path).renew(hand_over_s=HAND_OVER_S - 0.1)
+    assert DEADLINE_S + USE_WITHIN_NS / 1e9 < HAND_OVER_S
+    assert site.site_answers() is None
+    site.monotonic_s += 0.2
+    site.post.published.clear()
+    site.authority.step()
+    assert [b"here" in payload for topic, payload in site.post.published if topic.endswith("site-shop-1/dn/cmd")] == [
+        True
+    ]
+    assert site.site_answers() is ClaimResult.GRANTED
+
+
+def test_so_it_does_when_its_lease_was_over_and_not_when_it_goes_on(site):
+    site.renew(hand_over_s=0)
+    assert site.site_answers() is ClaimResult.GRANTED
+    site.now_s = NOW_S + LEASE_S
+    site.renew(hand_over_s=0)
+    assert site.site_answers() is None
+
+
+def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
+    site.now_s = NOW_S + LEASE_S - 1
+    site.renew()
+    site.now_s = NOW_S + LEASE_S
+    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.platform_is_silent()
+
+
+def test_the_key_of_a_site_gives_no_lease(tmp_path):
+    """Whoever has the machine of a shop could else give its authority for ever, or that of another shop."""
+    assert Site(tmp_path).renew(SITES).site_answers() is None
+
+
+def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_a_new_term(site):
+    def asks(now_s):
+        request = LeaseRequest(id="r", site="shop-1")
+        with site.platform.transaction() as connection:
+            return site_leases.grant(connection, request, holder="hub-new", lease_s=LEASE_S, now_s=now_s)
+
+    assert "hub-shop-1 holds term 1" in asks(NOW_S + LEASE_S + MARGIN_S - 1)
+    assert asks(NOW_S + LEASE_S + MARGIN_S).term == 2
+
+
+def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
+    """The lease is in the store: an authority that starts again after its end is silent until it is renewed."""
+    site.own.close()
+    again = Site(tmp_path)
+    again.now_s = NOW_S + LEASE_S
+    assert again.site_answers() is None
+    assert again.renew().site_answers() is ClaimResult.GRANTED
+
+
+def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
+    site.now_s = NOW_S + LEASE_S + MARGIN_S
+    request = codec.ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1)
+    with site.platform.transaction() as connection:
+        ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
+    assert ruling.result is ClaimResult.UNKNOWN
+
+
+def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores_reversal(tmp_path):
+    """A device told the platform of a use; a reversal by a store that it had before comes over the shop's broker."""
+    line = order_lines.OrderLine(cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1", quantity=2)
+    use = {"cti": CTI, "use": 1, "units": 1}
+    site = Site(tmp_path)
+    with site.platform.transaction() as connection:
+        order_lines.put(connection, [line], NOW_S * 1_000_000)
+        ingest.take(connection, Batch("kiosk-1", "e2", 0, 0, (event(1, "redeemed", **use),)), NOW_S)
+    site.renew()
+
+    def used(*events, epoch):
+        with site.own.transaction() as connection:
+            ingest.take(connection, Batch("kiosk-1", epoch, 0, 0, events), NOW_S)
+            return redemptions.used(connection, bytes.fromhex(CTI))[0]
+
+    assert used(epoch="e2") == 1
+    assert used(event(9, "reversed", **use, redeemed="id-of-old"), epoch="e1") == 1
+    assert used(event(1, "redeemed", **use), epoch="e2") == 1, "the device tells the shop, too"
+    assert used(event(2, "reversed", **use, redeemed="id-1"), epoch="e2") == 0
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[mqtt", "configuration: not TOML: "),
+    ('site = "\xe9"'.encode("latin-1"), "not UTF-8 text; save it as UTF-8"),
+    ('site = "shop-1"', "id: Field required"),
+    ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
+    ("a = " + "[" * 9999, "nested more than 16 deep"),
+    (None, "configuration: cannot be read: No such file or directory"),
+])  # fmt: skip
+def test_a_configuration_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+    file = tmp_path / "authority.toml"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = CliRunner().invoke(command, ["run", "--config", str(file)])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert str(file) in done.output

@@ -1,0 +1,408 @@
+"""The enrolment desk: what it gives to whom, and what leaves a trace. Over real TLS on a loopback port."""
+
+import getpass
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from hardware_sim.world.free_ports import free_port
+
+from edge.config import Profile
+from edge.documents.enrolment_code import EnrolmentCode, open_code, pin_of, sign_code
+from edge.enrolment.handover import Post
+from edge.identity import identity as identities
+from edge.identity.identity import read_identity
+from edge.settings import folder as folders
+from edge.settings.active_profile import load_running
+from edge.store import documents, outbox
+from edge.store.database.opening import open_for_reading, open_for_work
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.trust.anchors import load_roots
+from edge.values.instant import ClockTrust, Instant
+from sync.agent.enrolment import client
+from sync.agent.enrolment.client import EnrolmentError, enrol, renew
+from sync.agent.enrolment.renewal import renewal_due
+from sync.agent.enrolment.runner import believed
+from sync.fleet.key_folder import KeyFolder
+from sync.hub.config import load_hub_config
+from sync.hub.enrolment.https_server import DeskServer
+from sync.hub.enrolment.service import Desk
+from sync.hub.fleet.opening import ListedKeys
+from sync.hub.fleet.service import Office
+from sync.hub.fleet.store import open_fleet_store
+from sync.hub.pki.broker_access import Access, acl_lines
+from sync.hub.pki.certificate_authority import load_authority
+from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.wire.topics import Down, Up
+from tests.support.broker import Process, until
+from tests.support.platform_processes import BIN, Keys
+
+NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
+PROFILE = '[device]\nid = "new"\nsite = "none"\nkind = "kiosk"\n\n[trust]\nroots_file = "none.cbor"\n'
+LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+
+
+@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o2770, 0o660), (0o700, 0o600), (0o755, 0o600)])
+def test_the_fleets_store_is_shared_with_a_group_only_where_its_folder_is(tmp_path, folder_mode, file_mode):
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    folder.chmod(folder_mode)
+    former = os.umask(0o077)
+    try:
+        store = open_fleet_store(folder)
+    finally:
+        os.umask(former)
+    with store.transaction() as connection:
+        connection.execute("DELETE FROM trace")
+        assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {file_mode}
+        assert (folder / "fleet.db-wal").exists()
+
+
+class Platform:
+    """A desk at work, the office that takes codes from ops, and ops' keys."""
+
+    def __init__(self, folder: Path):
+        self.keys: KeyFolder = Keys(folder / "keys").folder
+        (folder / "trust.cose").write_bytes(Keys.trust_list(self._with(folder), 1))
+        site = Site(port=free_port(), desk_port=free_port(), devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
+        listed = SiteDocuments(order_feed_key=folder / "keys" / "order_feed.pem", trust_list=folder / "trust.cose")
+        self.files = make_site(folder / "site", site, listed, now_s=NOW.unix_s)
+        config = load_hub_config(self.files.hub_config)
+        self.store = open_fleet_store(folder / "hub")
+        self.now_s = NOW.unix_s
+        self.config = config
+        trusted = ListedKeys(folder / "trust.cose")
+        authority = load_authority(self.files.ca.read_bytes(), self.files.key("ca").read_bytes())
+        self.access = Access(config, config.broker, authority, self.store)
+        self.desk = Desk(config, config.enrolment, self.store, authority, self.access, trusted, lambda: self.now_s, LOG)
+        self.office = Office(config, self.store, keys=trusted, now_s=lambda: self.now_s, log=LOG)
+        self.server = DeskServer(self.desk, config.mqtt.ca_file)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def _with(self, folder: Path) -> Keys:
+        keys = object.__new__(Keys)
+        keys.folder, keys.path, keys.fleet = self.keys, folder / "keys", self.keys.fleet()
+        return keys
+
+    def code(self, *, signed_by=None, given_out=True, **change) -> str:
+        leaf = x509.load_pem_x509_certificate(self.files.certificate("desk").read_bytes())
+        code = EnrolmentCode(
+            id=os.urandom(16),
+            tenant="main",
+            device="kiosk-7",
+            site="shop-1",
+            groups=("kiosks",),
+            host="127.0.0.1",
+            port=self.config.enrolment.port,
+            desk_pin=pin_of(leaf.public_bytes(Encoding.DER)),
+            roots_pin=pin_of(self.keys.roots().to_bytes()),
+            expires_at_s=NOW.unix_s + 900,
+        )
+        text = sign_code(replace(code, **change), signed_by or self.keys.signer(Purpose.ENROLMENT))
+        if given_out:
+            self.office._enrol(text)
+        return text
+
+    def traces(self) -> list[str]:
+        return [item["what"] for item in self.office._enrolments()["traces"]]
+
+
+@pytest.fixture
+def platform(tmp_path):
+    platform = Platform(tmp_path)
+    yield platform
+    platform.server.shutdown()
+    platform.server.server_close()
+
+
+@pytest.fixture
+def device(tmp_path):
+    """A data folder of a factory-fresh device."""
+    (tmp_path / "profile.toml").write_text(PROFILE)
+    (tmp_path / "device").mkdir()
+    return tmp_path / "device"
+
+
+def refused(text: str, device: Path, **more) -> str:
+    with pytest.raises(EnrolmentError) as raised:
+        enrol(text, device, keys=None, now=NOW, **more)
+    assert read_identity(device) is None, "nothing of an identity is there"
+    return raised.value.reason
+
+
+def honour(device: Path) -> None:
+    """From here on the store owes the platform an event."""
+    store = open_for_work(device)
+    with store.transaction() as connection:
+        outbox.append(connection, type="redemption", body={}, now=NOW, id="1")
+    store.close()
+
+
+def test_a_code_makes_a_device_of_the_fleet(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    running = load_running(tmp_path / "profile.toml", device)
+    assert isinstance(running.profile, Profile)
+    who = running.profile.device
+    assert (who.id, who.site, who.groups, who.kind) == ("kiosk-7", "shop-1", ("kiosks",), "kiosk")
+    store = open_for_reading(device)
+    assert documents.newest(store, documents.TRUST_LIST) is not None, "it can verify codes before it meets a broker"
+    store.close()
+    certificate = x509.load_pem_x509_certificate(Path(running.profile.mqtt.cert_file).read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=kiosk-7"
+    assert oct(Path(running.profile.mqtt.key_file).stat().st_mode)[-3:] == "600"
+    assert "user kiosk-7\ntopic read v1/main/site-shop-1/dn/#" in (platform.files.folder / "acl").read_text()
+
+
+def test_a_board_without_a_clock_enrols_too(platform, device):
+    assert enrol(platform.code(), device, keys=None, now=Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY))
+
+
+def test_a_code_is_used_once_and_the_second_device_leaves_a_trace(platform, device, tmp_path):
+    code = platform.code()
+    enrol(code, device, keys=None, now=NOW)
+    assert refused(code, tmp_path / "thief") == "code_reused"
+    assert platform.traces() == ["code_reused"]
+
+
+def test_the_thief_who_was_first_shows_in_the_state_of_the_fleet(platform, device, tmp_path):
+    code = platform.code()
+    enrol(code, tmp_path / "thief", keys=None, now=NOW)
+    assert refused(code, device) == "code_reused"
+    with platform.store.read() as connection:
+        assert connection.execute("SELECT count(*) FROM trace WHERE dev = 'kiosk-7'").fetchone() == (1,)
+
+
+def test_an_answer_that_was_lost_is_given_again_to_the_same_device(platform, device):
+    code = platform.code()
+    first = enrol(code, device, keys=None, now=NOW)
+    key = next((device / "identity").glob("device-*.key")).read_bytes()
+    (device / "identity" / f"new-{first.code}.key").write_bytes(key)
+    (device / "identity" / "identity.json").unlink()
+    assert enrol(code, device, keys=None, now=NOW).profile == first.profile
+    assert platform.traces() == []
+
+
+def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platform, device):
+    code = platform.code()
+    first = enrol(code, device, keys=None, now=NOW)
+    assert enrol(code, device, keys=platform.desk.keys(), now=NOW) == first
+    assert platform.traces() == []
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda p: p.code(given_out=False), "code_unknown", id="never given out"),
+        pytest.param(
+            lambda p: p.code(given_out=False, expires_at_s=NOW.unix_s - 1), "code_expired", id="expired a second ago"
+        ),
+        pytest.param(
+            lambda p: p.code(given_out=False, signed_by=signer(ec.generate_private_key(ec.SECP256R1()))),
+            "code_not_believed",
+            id="signed by a stranger",
+        ),
+        pytest.param(
+            lambda p: p.code(given_out=False, signed_by=p.keys.signer(Purpose.CONFIGURATION)),
+            "code_not_believed",
+            id="signed with a key for something else",
+        ),
+        pytest.param(
+            lambda p: p.code(given_out=False, tenant="other"), "code_of_another_tenant", id="another tenant's"
+        ),
+        pytest.param(lambda p: p.code(serial="1000abcd"), "code_for_another_board", id="for another board"),
+    ],
+)
+def test_a_code_that_is_worth_nothing_gets_nothing_and_leaves_a_trace(platform, device, make, reason):
+    assert refused(make(platform), device) == reason
+    assert platform.traces() == [reason]
+
+
+def test_a_code_is_worth_nothing_when_its_time_is_over_at_the_desk(platform, device):
+    code = platform.code()
+    platform.now_s += 900
+    assert refused(code, device) == "code_expired"
+
+
+def test_a_cancelled_code_is_worth_nothing_and_a_new_one_cancels_the_one_before(platform, device):
+    first = platform.code()
+    platform.code()
+    assert refused(first, device) == "code_cancelled"
+
+
+def test_nothing_is_said_to_a_desk_that_the_code_does_not_name(platform, device):
+    assert refused(platform.code(desk_pin=bytes(16)), device) == "desk_not_the_one"
+    assert platform.traces() == []
+
+
+def test_a_desk_with_other_roots_is_not_believed(platform, device):
+    assert refused(platform.code(roots_pin=bytes(16)), device) == "roots_not_the_ones"
+
+
+def test_a_desk_that_is_not_there_can_be_tried_again(platform, device):
+    with pytest.raises(EnrolmentError) as raised:
+        enrol(platform.code(port=free_port()), device, keys=None, now=NOW)
+    assert raised.value.again
+
+
+@pytest.mark.parametrize("text", ["EN1:", "EN1:AAAA", "ES1:AAAA", "", "EN1:" + "A" * 2000])
+def test_what_is_no_code_is_not_taken_to_the_desk(device, text):
+    assert refused(text, device) == "code_malformed"
+
+
+def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Platform(tmp_path / "other")
+    try:
+        enrol(platform.code(), device, keys=None, now=NOW)
+        with pytest.raises(EnrolmentError) as raised:
+            enrol(other.code(), device, keys=platform.desk.keys(), now=NOW)
+        assert raised.value.reason == "code_not_believed"
+        assert read_identity(device).device == "kiosk-7"
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+
+
+def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_fleet_alone(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    (device / "identity" / "identity.json").write_bytes(b"{")
+    for path in device.glob("store.db*"):
+        path.unlink()
+    knows = believed(device, load_roots(device / "identity" / "roots.cbor"))
+    (tmp_path / "other").mkdir()
+    other = Platform(tmp_path / "other")
+    try:
+        with pytest.raises(EnrolmentError, match="another fleet"):
+            enrol(other.code(), device, keys=knows, now=NOW)
+    finally:
+        other.server.shutdown()
+        other.server.server_close()
+    assert enrol(platform.code(), device, keys=knows, now=NOW).device == "kiosk-7"
+
+
+def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not_spent(platform, device):
+    identity = enrol(platform.code(), device, keys=None, now=NOW)
+    honour(device)
+    code = platform.code(device="kiosk-8")
+    with pytest.raises(EnrolmentError) as raised:
+        enrol(code, device, keys=platform.desk.keys(), now=NOW)
+    assert raised.value.reason == "code_for_another_device"
+    assert "print a code for kiosk-7" in raised.value.detail
+    assert read_identity(device) == identity
+    for path in list(device.glob("store.db*")):
+        path.rename(path.with_name(f"kept-{path.name}"))
+    assert enrol(code, device, keys=platform.desk.keys(), now=NOW).device == "kiosk-8", "as the message says"
+
+
+def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_mends_it(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    honour(device)
+    identity = device / "identity" / "identity.json"
+    identity.write_text(identity.read_text().replace('"id": "kiosk-7"', '"id": "kiosk-8"'))
+    command = ["edge-sync", "run", "--profile", str(tmp_path / "profile.toml"), "--data", str(device)]
+    with Process([str(BIN / command[0]), *command[1:]], tmp_path / "sync.log") as sync:
+        until(lambda: '"store_unavailable"' in sync.text, what=lambda: sync.text)
+        assert "the store is of device kiosk-7, this is kiosk-8: start with" in sync.text
+        Post(device).drop(platform.code())
+        until(lambda: '"started"' in sync.text, what=lambda: sync.text)
+        assert read_identity(device).device == "kiosk-7"
+        assert sync.stop() == 0
+    assert "Traceback" not in sync.text
+
+
+def test_the_next_device_of_a_name_bars_the_one_before_it(platform, device, tmp_path):
+    enrol(platform.code(), device, keys=None, now=NOW)
+    enrol(platform.code(), tmp_path / "second", keys=None, now=NOW)
+    crl = x509.load_pem_x509_crl((platform.files.folder / "crl.pem").read_bytes())
+    assert len(list(crl)) == 1
+    with pytest.raises(EnrolmentError):
+        renew(device, read_identity(device))
+    assert platform.traces() == ["certificate_revoked"]
+
+
+def test_a_certificate_is_exchanged_for_one_with_another_key(platform, device):
+    before = enrol(platform.code(), device, keys=None, now=NOW)
+    after = renew(device, before)
+    assert after.profile["mqtt"]["key_file"] != before.profile["mqtt"]["key_file"]
+    assert read_identity(device) == after
+    assert not Path(before.profile["mqtt"]["key_file"]).exists(), "the old key is gone"
+    assert renew(device, after).profile != after.profile
+
+
+def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device):
+    identity = enrol(platform.code(), device, keys=None, now=NOW)
+    certificate = x509.load_pem_x509_certificate(Path(identity.profile["mqtt"]["cert_file"]).read_bytes())
+    start_s, end_s = (int(at.timestamp()) for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    third = (end_s - start_s) // 3
+    assert not renewal_due(certificate, end_s - third - 1)
+    assert renewal_due(certificate, end_s - third)
+
+
+def test_a_revoked_device_may_only_hear_of_it_and_answer():
+    lines = acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "ordered"})
+    denied = {line.removeprefix("topic deny v1/main/kiosk-1/") for line in lines.splitlines() if "deny" in line}
+    assert {"up/evt", "up/req", "up/status", "dn/ord", "dn/ack", "dn/trust"} < denied
+    everything = {f"up/{channel}" for channel in Up} | {f"dn/{channel}" for channel in Down}
+    assert everything - denied == {"up/cfg", "dn/cfg"}, "a channel to come is denied too"
+    assert "site-shop-1" not in lines
+
+
+def test_a_device_that_has_answered_may_do_nothing_at_all():
+    assert acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "confirmed"}) == "\nuser kiosk-1\ntopic deny #\n"
+
+
+def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platform):
+    from edge.documents.enrolment_code import message_of
+
+    message = message_of(platform.code())
+    refusal = open_code(message, platform.desk.keys(), now=Instant(unix_s=NOW.unix_s + 900))
+    assert refusal.fault == "document_expired"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before it is on disk", "after it is on disk"])
+def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(platform, device, tmp_path, before):
+    at, died = 0, True
+    while died:
+        at += 1
+        data, code = tmp_path / f"cut-{at}", platform.code()
+        died = _dies(code, data, at=at, before=before)
+        identity = enrol(code, data, keys=None, now=NOW)
+        assert read_identity(data) == identity
+        assert Path(identity.profile["mqtt"]["key_file"]).exists()
+    assert at > 4
+    assert platform.traces() == [], "the same device may ask again"
+
+
+def _dies(code: str, data: Path, *, at: int, before: bool) -> bool:
+    """Enrol in a child that dies at its ``at``-th write. False when it came to the end without."""
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+        write = folders.write_durably
+
+        def dying(path, content, **more):
+            nonlocal count
+            count += 1
+            if count == at and before:
+                os._exit(9)
+            write(path, content, **more)
+            if count == at:
+                os._exit(9)
+
+        client.write_durably = identities.write_durably = dying
+        try:
+            enrol(code, data, keys=None, now=NOW)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert exit_code in (0, 9)
+    return exit_code == 9

@@ -1,0 +1,311 @@
+"""Reviews at the hub: what waits, who may decide, and that a decision is said until its device has said it knows."""
+
+import json
+import os
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.signed_document import open_document
+from edge.token.trust_list import TrustList
+from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
+from sync.hub.ledger import ingest, redemptions, reviews
+from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPages
+from sync.wire.codec import Batch, Event
+from sync.wire.review_decision import Decision, decision_name, open_decision, sign_decision
+from sync.wire.review_page import read_review_page
+from tests.unit.hub.store.test_stores import NOW_S, opened, postgres  # noqa: F401 - fixtures
+
+CTI = bytes(15) + b"\x09"
+DEV = "kiosk-1"
+FEED, ZOE = (signer(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
+
+
+def listed(key, purpose, *issuers):
+    return TrustedKey(
+        key=key.public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1,
+        issuers=frozenset(issuers),
+    )  # fmt: skip
+
+
+TRUST = TrustList(
+    version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 86_400,
+    keys=(listed(FEED, Purpose.ORDER_FEED), listed(ZOE, Purpose.REVIEW, "zoe")),
+)  # fmt: skip
+
+
+def event(seq, type, *, ts=NOW_S, id="", **body):
+    whole = {"cti": CTI.hex(), "order": "A-1", "use": 1, **body}
+    return Event(seq=seq, id=id or f"id-{seq}", ts=ts, ts_trust="trusted", type=type, body=whole)
+
+
+def honoured(seq=1, use=1):
+    return event(seq, "redeemed", units=1, verdict=reviews.PENDING, operator="ann", use=use)
+
+
+def said(seq=2, state="approved", use=1):
+    return event(seq, "review", state=state, reason="seen", operator="rob", use=use)
+
+
+def take(store, *events, epoch="e1"):
+    with store.transaction() as connection:
+        return ingest.take(connection, Batch(DEV, epoch, 0, 0, events), NOW_S)
+
+
+def decision(seq=1, **changes):
+    facts = {"tenant": "main", "device": DEV, "epoch": "e1", "seq": seq, "cti": CTI, "approve": True, "reason": "",
+             "issued_at_s": NOW_S}  # fmt: skip
+    return Decision(**{**facts, **changes})
+
+
+def decide(store, by="zoe", **changes):
+    made = decision(**changes)
+    with store.transaction() as connection:
+        reviews.decide(connection, made, by=by, raw=sign_decision(made, ZOE), now_s=NOW_S)
+
+
+def states(store, *, every=True):
+    with store.read() as connection:
+        page = reviews.listed(connection, dev=None, ident=None, every=every, after=0)
+    return [(review["state"], review["decided_by"]) for review in page["reviews"]]
+
+
+def pages(store, **said):
+    facts = {"site_of": lambda _: "shop-1", "now_s": lambda: NOW_S, **said}
+    return ReviewPages(FEED, **facts)
+
+
+def told(raw):
+    now = Instant(unix_s=NOW_S)
+    document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=now)
+    made = [open_decision(row, TRUST, now=now) for row in read_review_page(document.payload, site="shop-1").rows]
+    return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
+
+
+def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured(), honoured(2, use=2), event(3, "redeemed", units=1, verdict="accepted", use=3))
+    assert states(store) == [("waiting", None)] * 2
+    decide(store, approve=False, reason="stolen")
+    take(store, said(4, use=2))
+    assert states(store) == [("on_its_way", "zoe"), ("approved", "rob")]
+    assert states(store, every=False) == []
+    take(store, said(5, state="rejected"))
+    assert states(store)[0] == ("rejected", "rob")
+
+
+def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened):  # noqa: F811
+    store = opened()
+    take(store, said())
+    take(store, honoured())
+    assert states(store) == [("approved", "rob")]
+    with pytest.raises(reviews.DecisionError, match="decided already"):
+        decide(store)
+
+
+def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store, approve=False, reason="stolen card")
+    decide(store, approve=False, reason="stolen card")  # asked again, because the answer was lost
+    with store.read() as connection:
+        row = connection.execute("SELECT approve, decided_by, reason, decided_s, raw FROM review").fetchone()
+    signed = sign_decision(decision(approve=False, reason="stolen card"), ZOE)
+    assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, signed)
+
+
+@pytest.mark.parametrize(
+    ("by", "changes", "words"),
+    [
+        pytest.param("ann", {}, "ann scanned it", id="who scanned it"),
+        pytest.param("Ann ", {}, "scanned it", id="who scanned it, written otherwise"),
+        pytest.param("rob", {"approve": False}, "decided already", id="somebody after zoe"),
+        pytest.param("rob", {"seq": 9}, "no redemption waits", id="what is not there"),
+        pytest.param("rob", {"cti": bytes(16)}, "no redemption waits", id="another code"),
+        pytest.param("rob", {"device": "kiosk-9"}, "no redemption waits", id="another device"),
+    ],
+)
+def test_who_may_not_decide_is_told_why(opened, by, changes, words):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    if "decided" in words:
+        decide(store)
+    with pytest.raises(reviews.DecisionError, match=words):
+        decide(store, by=by, **changes)
+
+
+def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured(), honoured(2, use=2))
+    desk = pages(store)
+    assert desk.due(store, 0.0) == []
+    decide(store, reason="seen")
+    ((dev, raw),) = desk.due(store, LOOK_EVERY_S)
+    assert (dev, told(raw)) == (DEV, [(1, True, "zoe", "seen")])
+    decide(store, seq=2, approve=False, reason="stolen")
+    ((_, second),) = desk.due(store, 2 * LOOK_EVERY_S)
+    assert told(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
+    ((_, again),) = desk.due(store, REPEAT_S + 5 * LOOK_EVERY_S)
+    assert len(told(again)) == 2
+    take(store, said(3))
+    ((_, rest),) = desk.due(store, 3 * REPEAT_S)
+    assert [row[0] for row in told(rest)] == [2]
+    take(store, said(4, state="rejected", use=2))
+    assert desk.due(store, 9 * REPEAT_S) == []
+
+
+def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store)
+    with store.transaction() as connection:
+        ((_, raw),) = pages(store).asked(connection, DEV)
+        assert told(raw) == [(1, True, "zoe", "")]
+        assert pages(store).asked(connection, "kiosk-2") == []
+        assert pages(store, site_of=lambda _: None).asked(connection, DEV) == []
+
+
+def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):  # noqa: F811
+    store = opened()
+    uses = range(1, reviews.PAGE + 2)
+    take(store, *(honoured(use, use) for use in uses))
+    for use in uses:
+        decide(store, seq=use)
+    assert [len(told(raw)) for _, raw in pages(store).due(store, 0.0)] == [reviews.PAGE, 1]
+
+
+def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_will_do():
+    now = Instant(unix_s=NOW_S)
+    raw = sign_decision(decision(approve=False, reason="stolen"), ZOE)
+    read, by = open_decision(raw, TRUST, now=now)
+    assert (read, by) == (decision(approve=False, reason="stolen"), "zoe")
+    assert "may not sign review" in str(open_decision(sign_decision(decision(), FEED), TRUST, now=now))
+    assert "a rejection has a reason" in str(open_decision(sign_decision(decision(approve=False), ZOE), TRUST, now=now))
+    assert str(open_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith("document_signature_invalid")
+    assert str(open_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
+    nobody = TrustList(version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),))
+    assert "whose key" in str(open_decision(raw, nobody, now=now))
+
+
+def test_an_odd_event_about_reviews_changes_nothing(opened):  # noqa: F811
+    store = opened()
+    odd = [
+        event(1, "review", cti="zz"),
+        event(2, "review", use=0),
+        event(3, "review", use=True),
+        event(4, "review", use=None),
+        event(5, "review", state=json.loads('{"a": 1}'), reason=["x"] * 500, operator=None),
+    ]
+    take(store, *odd)
+    assert states(store) == []
+
+
+# Another store in the same device
+
+
+def used(store):
+    with store.read() as connection:
+        return redemptions.used(connection, CTI)
+
+
+def honoured_anew(store, **said):
+    """A card was replaced, and nothing carried over: the new store's uses begin with 1 again."""
+    body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **said}
+    take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
+
+
+@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
+def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(opened, named):  # noqa: F811
+    store = opened()
+    named = {"ts": NOW_S + 3600, **named}  # the new store's clock is slow
+    told = (honoured(), event(2, "review", state="rejected", operator="rob", **named), event(3, "reversed", **named))
+    take(store, *told)
+    assert used(store)[0] == 0
+    honoured_anew(store)
+    assert used(store)[0] == 1, "the new store has honoured it"
+    assert states(store) == [("rejected", "rob"), ("waiting", None)]
+    decide(store, epoch="e2")
+    take(store, *told)  # again
+    assert states(store)[1] == ("on_its_way", "zoe")
+    assert used(store)[0] == 1
+    own = {name: "new-1" if name == "redeemed" else value for name, value in named.items()}
+    take(store, event(2, "reversed", **own), epoch="e2")
+    assert used(store)[0] == 0
+
+
+def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened):  # noqa: F811
+    store = opened()
+    refused = event(1, "redeemed", units=0)
+    take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redeemed=refused.id))
+    honoured_anew(store)
+    assert used(store)[0] == 1
+
+
+@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
+def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened, named):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    later = {"ts": NOW_S + 90, **named}
+    take(
+        store,
+        event(1, "review", state="rejected", operator="rob", id="n-1", **later),
+        event(2, "reversed", id="n-2", **later),
+        epoch="e2",
+    )
+    assert (used(store)[0], states(store)) == (0, [("rejected", "rob")])
+
+
+def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(opened):  # noqa: F811
+    store = opened()
+    take(store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retries="id-1"))  # refused
+    take(store, event(3, "redeemed", id="late", units=1, retries="id-2", redeemed="id-1"))
+    assert used(store)[0] == 1
+    again = take(store, event(4, "redeemed", units=1, retries="late", redeemed="id-1"))
+    assert again.ack.rejected[-1].reason == redemptions.TOLD_BEFORE
+    take(store, event(5, "reversed", redeemed="id-1"))
+    assert used(store)[0] == 0
+
+
+# A decision that its device cannot take
+
+
+def refused(store, seq, word, **changes):
+    name = decision_name(sign_decision(decision(**changes), ZOE))
+    take(store, Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="review_refused",
+                      body={"decision": name, "reason": word}))  # fmt: skip
+
+
+def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(opened):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store)
+    desk = pages(store)
+    assert desk.due(store, 0.0)
+    refused(store, 2, "not_found")
+    assert states(store) == [("not_found", "zoe")]
+    assert states(store, every=False) == []
+    assert desk.due(store, 9 * REPEAT_S) == []
+    with pytest.raises(reviews.DecisionError, match="decided already"):
+        decide(store, by="rob")
+
+
+@pytest.mark.parametrize("reason", ["same_person", "not_believed"])
+def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(opened, reason):  # noqa: F811
+    store = opened()
+    take(store, honoured())
+    decide(store, reason="one")
+    refused(store, 2, "made_up", reason="one")
+    refused(store, 3, reason, reason="another")
+    assert states(store) == [("on_its_way", "zoe")], "neither is an answer to it"
+    refused(store, 4, reason, reason="one")
+    assert states(store, every=False) == [(reason, "zoe")]
+    assert pages(store).due(store, 0.0) == []
+    if reason == "same_person":
+        with pytest.raises(reviews.DecisionError, match="scanned it"):
+            decide(store)
+    decide(store, by="rob")
+    assert states(store) == [("on_its_way", "rob")]
+    assert pages(store).due(store, 0.0)

@@ -1,0 +1,23 @@
+"""What is wrong with the configuration of a shop's bridge is said, in the words of every other configuration."""
+
+import pytest
+from click.testing import CliRunner
+
+from sync.hub.site.bridge_cli import bridge
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("[here", "configuration: not TOML: "),
+    ('site = "shop-1"', "platform: Field required"),
+    ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
+    ("a = " + "[" * 9999, "nested more than 16 deep"),
+    (None, "configuration: cannot be read: No such file or directory"),
+])  # fmt: skip
+def test_a_configuration_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+    file = tmp_path / "bridge.toml"
+    if text is not None:
+        file.write_text(text)
+    done = CliRunner().invoke(bridge, ["--config", str(file)])
+    assert done.exit_code == 1
+    assert said in done.output
+    assert str(file) in done.output

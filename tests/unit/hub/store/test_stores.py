@@ -1,0 +1,271 @@
+"""One contract for the hub's store, in a file and in PostgreSQL: the same words, the same answers."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from edge.domain.authorisation import ClaimResult
+from sync.hub.arbitration import claims
+from sync.hub.ledger import ingest, listing
+from sync.hub.orders import order_lines
+from sync.hub.store.postgres import STRIPES, schema, translate
+from sync.hub.store.schema import SCHEMA
+from sync.hub.store.sqlite import HubStoreError, open_hub_store
+from sync.wire import codec, order_feed
+from sync.wire.codec import Batch, ClaimRequest, Event, OrdersRequest, Status
+from tests.support.postgres import running_postgres
+
+NOW_S = 1_800_000_000
+CTI = bytes(15) + b"\x07"
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["file", "postgres"])
+def opened(request, tmp_path):
+    """Open the same store as often as one likes, as several hub processes do."""
+    database = request.getfixturevalue("postgres").database() if request.param == "postgres" else None
+    stores = []
+
+    def again():
+        store = open_hub_store(tmp_path, database)
+        if threading.current_thread() is threading.main_thread():
+            stores.append(store)
+        return store
+
+    yield again
+    for store in stores:
+        store.close()
+
+
+def redeemed(seq: int, cti: bytes = CTI, use: int = 1, id: str = "") -> Event:
+    body = {"cti": cti.hex(), "use": use, "units": 1, "amount_minor": None}
+    return Event(seq=seq, id=id or f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="redeemed", body=body)
+
+
+def batch(*events: Event, dev: str = "kiosk-1", settled: int = 0, conflicts: int = 0) -> Batch:
+    return Batch(dev, "epoch-1", settled, conflicts, events)
+
+
+def take(store, *batches: Batch):
+    with store.transaction() as connection:
+        return [ingest.take(connection, each, NOW_S) for each in batches][-1]
+
+
+def sell(store, *ctis: bytes, **changes) -> None:
+    lines = [
+        order_lines.OrderLine(cti=cti.hex(), order_id="A-1", kind="write_off", home_site="shop-1", **changes)
+        for cti in ctis
+    ]
+    with store.transaction() as connection:
+        order_lines.put(connection, lines, NOW_S * 1_000_000)
+
+
+def page(store, have: int = 0, snapshot: int = 0, number: int = 0):
+    request = OrdersRequest(dev="kiosk-1", id="r", have=have, snapshot=snapshot, page=number)
+    with store.transaction() as connection:
+        return order_lines.page_for(connection, "shop-1", request, now_s=NOW_S, now_us=NOW_S * 1_000_000)
+
+
+def test_a_batch_has_one_effect_however_often_it_comes(opened):
+    store = opened()
+    first = take(store, batch(redeemed(1), redeemed(2, os.urandom(16))))
+    again = take(store, batch(redeemed(1), redeemed(2, os.urandom(16))))
+    assert (first.fresh, again.fresh, again.repeated) == (2, 0, 2)
+    assert first.ack == again.ack
+    assert [row["seq"] for row in listing.rows(store)] == [1, 2]
+    assert [row["seq"] for row in listing.rows(store, dev="nobody")] == []
+
+
+def test_numbers_are_acknowledged_to_the_first_gap_and_beyond_it_when_it_is_filled(opened):
+    store = opened()
+    later = tuple(redeemed(seq, os.urandom(16)) for seq in range(3, 2_500))
+    assert take(store, batch(*later)).ack.acked_through == 0
+    assert take(store, batch(redeemed(1), redeemed(2, os.urandom(16)))).ack.acked_through == 2_499
+
+
+def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
+    store = opened()
+    take(store, batch(redeemed(1)))
+    taken = take(store, batch(redeemed(1, id="other")))
+    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(1, ingest.SEQUENCE_REUSED)]
+    with store.read() as connection:
+        assert connection.execute("SELECT id FROM clash").fetchall() == [("other",)]
+
+
+def test_one_use_honoured_twice_is_told_to_both(opened):
+    store = opened()
+    sell(store, CTI)
+    take(store, batch(redeemed(1), dev="kiosk-1"))
+    taken = take(store, batch(redeemed(1), dev="kiosk-2"))
+    assert taken.also_tell == {"kiosk-1"}
+    (mine,) = taken.ack.conflicts
+    assert (mine.cti, mine.other_dev) == (CTI.hex(), "kiosk-1")
+    again = take(store, batch(dev="kiosk-2", conflicts=mine.no))
+    assert not again.ack.conflicts
+
+
+def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(opened):
+    store = opened()
+    sell(store, CTI)
+
+    def claim(dev, no):
+        request = ClaimRequest(dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", no=no)
+        with store.transaction() as connection:
+            return claims.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
+
+    def over(through, settled_through=0):
+        said = replace(batch(), settled_through=settled_through, claims_through=through)
+        with store.transaction() as connection:
+            claims.over(connection, said, acked_through=0)
+
+    assert claim("kiosk-1", 1) is ClaimResult.GRANTED
+    assert claim("kiosk-2", 1) is ClaimResult.HELD
+    assert claim("kiosk-1", 2) is ClaimResult.GRANTED
+    over(0)
+    over(1)
+    over(2, settled_through=1)
+    assert claim("kiosk-2", 2) is ClaimResult.HELD
+    over(2)
+    assert claim("kiosk-2", 3) is ClaimResult.GRANTED
+
+
+def test_a_snapshot_and_what_came_after_it_make_the_feed(opened):
+    store = opened()
+    ctis = sorted(os.urandom(16) for _ in range(order_feed.PAGE_ROWS + 3))
+    sell(store, *ctis)
+    first = page(store)
+    sell(store, CTI)
+    last = page(store, snapshot=first.revision, number=1)
+    assert [row[0] for row in first.rows + last.rows] == ctis
+    assert (first.last, last.last) == (False, True)
+    delta = page(store, have=first.revision)
+    assert [row[0] for row in delta.rows] == [CTI]
+    digest = order_feed.EMPTY_DIGEST
+    for row in first.rows + last.rows + delta.rows:
+        digest = order_feed.xor(digest, order_feed.row_digest(row))
+    assert delta.digest == digest
+
+
+def test_an_order_that_moves_to_another_site_leaves_the_first(opened):
+    store = opened()
+    sell(store, CTI)
+    had = page(store).revision
+    sell(store, CTI)  # the same again changes nothing
+    assert page(store, have=had).to_revision == had
+    moved = order_lines.OrderLine(cti=CTI.hex(), order_id="A-1", kind="write_off", home_site="shop-2")
+    with store.transaction() as connection:
+        order_lines.put(connection, [moved], NOW_S * 1_000_000)
+    assert page(store, have=had).removed == (CTI,)
+
+
+def test_what_a_device_said_of_itself_is_kept_and_its_double_is_found(opened):
+    store = opened()
+
+    def says(epoch):
+        with store.transaction() as connection:
+            return ingest.note_status(connection, Status(dev="kiosk-1", state="online", epoch=epoch), NOW_S)
+
+    assert [says("a"), says("a"), says("b"), says("a")] == [False, False, False, True]
+    take(store, batch(redeemed(1)))
+    with store.read() as connection:
+        assert ingest.latest_epoch(connection, "kiosk-1") == ("epoch-1", 1)
+        assert ingest.latest_epoch(connection, "kiosk-2") is None
+
+
+def test_what_fails_leaves_nothing(opened):
+    store = opened()
+    with pytest.raises(ZeroDivisionError), store.transaction() as connection:
+        ingest.take(connection, batch(redeemed(1)), NOW_S)
+        raise ZeroDivisionError
+    assert list(listing.rows(store)) == []
+    take(store, batch(redeemed(1)))
+
+
+def test_one_of_all_hubs_leads_until_it_ends(opened):
+    first, second = opened(), opened()
+    assert first.lead()
+    assert not second.lead()
+    assert first.lead()
+    first.close()
+    deadline = time.monotonic() + 5
+    while not second.lead():  # a server may take a moment to see that a connection has ended
+        assert time.monotonic() < deadline
+
+
+def test_a_change_of_a_feed_by_another_hub_is_seen(opened):
+    first, second = opened(), opened()
+    before = first.data_version()
+    assert first.data_version() == before
+    sell(second, CTI)
+    assert first.data_version() != before
+
+
+def test_hubs_that_take_the_same_code_from_two_devices_at_once_always_find_the_conflict(opened):
+    store = opened()
+    ctis = [os.urandom(16) for _ in range(40)]
+    sell(store, *ctis)
+    start = threading.Barrier(2)
+
+    def hub(dev):
+        mine = opened()
+        start.wait()
+        for number, cti in enumerate(ctis, 1):
+            event = redeemed(number, cti)
+            with mine.transaction(frozenset({dev, cti.hex()})) as connection:
+                ingest.take(connection, batch(event, dev=dev), NOW_S)
+        mine.close()
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(hub, ("kiosk-1", "kiosk-2")))
+    with store.read() as connection:
+        assert connection.execute("SELECT count(*) FROM conflict").fetchone() == (2 * len(ctis),)
+
+
+def test_transactions_that_share_many_names_do_not_wait_in_a_circle(opened):
+    names = [f"name-{number}" for number in range(3 * STRIPES)]
+
+    def hub(order):
+        store = opened()
+        for _ in range(20):
+            with store.transaction(frozenset(order)):
+                pass
+        store.close()
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(hub, (names, names[::-1], names[7:400])))  # a circle is found by the database, and raised here
+
+
+def test_a_database_that_is_not_there_is_said_so(tmp_path):
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    with pytest.raises(HubStoreError, match="check database in the configuration"):
+        open_hub_store(tmp_path, f"postgresql:///x?host={tmp_path}")
+
+
+def test_a_connection_that_is_lost_is_a_store_that_cannot_be_used(postgres, tmp_path):
+    url = postgres.database()
+    store, other = open_hub_store(tmp_path, url), open_hub_store(tmp_path, url)
+    with other.transaction() as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    with pytest.raises(HubStoreError), store.transaction() as connection:
+        ingest.take(connection, batch(redeemed(1)), NOW_S)
+    with pytest.raises(HubStoreError):
+        store.data_version()
+    other.close()
+
+
+def test_postgresql_is_told_the_same_tables():
+    text = schema()
+    assert "STRICT" not in text
+    assert "BLOB" not in text
+    assert text.count("CREATE TABLE") == SCHEMA.count("CREATE TABLE") > 10
+    assert translate("a ? b") == ("a %s b", False)
+    assert codec.MAX_SEQ < 2**63  # a BIGINT

@@ -1,0 +1,81 @@
+"""How locks are told: the outcome is explicit, once, and a pulse holds nobody up."""
+
+import threading
+import time
+
+import pytest
+from hardware_sim.parts.locker import SimLocker
+
+from edge.pickup.lock_actuator import AtOnce, InTurn
+
+
+@pytest.fixture(params=[AtOnce, InTurn], ids=lambda kind: kind.__name__)
+def actuator(request):
+    locker = SimLocker(("A1", "A2", "A3"), pulse_s=0.05)
+    actuator = request.param(locker)
+    yield actuator, locker
+    locker.close()
+    getattr(actuator, "close", lambda: None)()
+
+
+def outcome(actuator, key, within_s=2.0):
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        came = actuator.outcome(key)
+        if came is not None:
+            return came
+        time.sleep(0.002)
+    return None
+
+
+def test_a_lock_is_told_once_and_its_outcome_is_given_once(actuator):
+    actuator, locker = actuator
+    actuator.tell(7, "A1")
+    assert outcome(actuator, 7) == ""
+    assert actuator.outcome(7) is None
+    assert locker.pulses == ["A1"]
+
+
+def test_a_lock_that_fails_is_an_outcome_and_no_exception(actuator):
+    actuator, locker = actuator
+    actuator.tell(1, "B9")
+    assert "B9" in outcome(actuator, 1)
+    locker.pulse = lambda _: 1 / 0
+    actuator.tell(2, "A1")
+    assert "ZeroDivisionError" in outcome(actuator, 2)
+
+
+def test_several_are_told_in_turn_each_with_its_own_outcome(actuator):
+    actuator, locker = actuator
+    for key, name in enumerate(("A2", "B9", "A1")):
+        actuator.tell(key, name)
+    assert [outcome(actuator, key) == "" for key in range(3)] == [True, False, True]
+    assert locker.pulses == ["A2", "A1"]
+
+
+def test_in_turn_a_pulse_holds_nobody_up():
+    held = threading.Event()
+    locker = SimLocker(("A1",))
+    locker.pulse = lambda _: held.wait()
+    actuator = InTurn(locker)
+    actuator.tell(1, "A1")  # returns, though the pulse does not
+    assert actuator.outcome(1) is None
+    held.set()
+    assert outcome(actuator, 1) == ""
+    actuator.close()
+
+
+def test_what_was_not_begun_when_the_device_stopped_was_not_told():
+    locker = SimLocker(("A1", "A2"), pulse_s=5.0)
+    actuator = InTurn(locker)
+    actuator.tell(1, "A1")
+    actuator.tell(2, "A2")
+    while not locker.pulses:
+        time.sleep(0.002)
+    threading.Timer(0.3, locker.close).start()
+    actuator.close()
+    actuator.close()
+    assert locker.pulses == ["A1"]
+    assert "not told" in actuator.outcome(2)
+    actuator.tell(3, "A2")
+    assert "closed" in actuator.outcome(3)

@@ -1,0 +1,221 @@
+"""The published protocol: as the code is, with examples that the code takes, and what it allows is what is taken."""
+
+import json
+from base64 import b64decode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from edge.documents.operator_list import OperatorList, open_operator_list
+from edge.documents.settings import Me, open_settings
+from edge.token import cbor
+from edge.token.purpose import Purpose
+from edge.token.signed_document import open_document
+from edge.token.status_list import open_status_list
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.values.instant import Instant
+from sync.conformance.hub_review_checks import reviews_fault
+from sync.protocol import examples
+from sync.protocol.__main__ import FOLDER, stale
+from sync.protocol.channels import CHANNELS, MODELS, Form, channel_of, messages
+from sync.protocol.event_bodies import BODIES
+from sync.wire import codec, fleet_requests, settings_report, site_lease
+from sync.wire.claim_answer import ClaimAnswer, read_answer
+from sync.wire.codec import Fault, Malformed
+from sync.wire.order_feed import read_page
+from sync.wire.review_decision import open_decision
+from sync.wire.review_page import is_review_page, read_review_page
+from sync.wire.topics import Down, Up
+from tests.support.protocol_schemas import document, faults, validator
+
+NOW = Instant(unix_s=examples.NOW_S)
+LENIENT = {"ConfigReport", "FleetRequest", "FleetResponse"}  # read by models that turn "1" into 1
+SHOWN = [
+    pytest.param(channel, message, example, id=f"{channel.name}: {example.title}")
+    for channel in CHANNELS
+    for message in channel.messages
+    for example in examples.examples()[message.name]
+]
+
+
+def topic(channel) -> str:
+    site = "shop-2" if "shop-2" in channel.address else examples.SITE
+    return channel.address.format(tenant="main", device=examples.DEV, site=site)
+
+
+def test_what_is_published_is_what_the_code_says():
+    assert not stale(FOLDER), "run: python -m sync.protocol"
+
+
+def test_every_message_has_a_worked_example_and_every_example_a_message():
+    assert set(examples.examples()) == {message.name for message in messages()}
+    assert all(examples.examples().values())
+
+
+def test_every_model_of_the_wire_is_published():
+    written = {
+        model
+        for module in (codec, settings_report, fleet_requests, site_lease)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, codec.BaseModel) and "v" in model.model_fields
+    }
+    assert written - set(MODELS) <= {codec.Addressed}
+
+
+def test_every_channel_is_named_by_its_topics():
+    for channel in CHANNELS:
+        assert channel_of(topic(channel)) is channel
+    said = {channel.address.rsplit("/", 2)[1] + "/" + channel.address.rsplit("/", 2)[2] for channel in CHANNELS}
+    every = {f"up/{name}" for name in Up if name is not Up.TELEMETRY} | {f"dn/{name}" for name in Down}
+    assert said == every  # nothing is said on tel
+
+
+@pytest.mark.parametrize(("channel", "message", "example"), SHOWN)
+def test_an_example_is_what_the_schema_allows(channel, message, example):
+    assert faults(topic(channel), example.payload) == []
+
+
+@pytest.mark.parametrize(("channel", "message", "example"), SHOWN)
+def test_an_example_is_taken_by_the_code(channel, message, example):
+    assert not isinstance(_read(message.name, example), Malformed)
+
+
+@pytest.mark.parametrize(("channel", "message", "example"), [p for p in SHOWN if p.values[1].form is Form.JSON])
+def test_an_example_without_one_of_its_fields_is_refused_by_both_or_by_none(channel, message, example):
+    whole = json.loads(example.payload)
+    for field in whole:
+        cut = json.dumps({key: value for key, value in whole.items() if key != field}).encode()
+        taken = not isinstance(_read(message.name, examples.Example("", cut)), Malformed)
+        assert taken == (not _faults(message.name, cut)), field
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_the_schema_and_the_code_take_the_same(data):
+    """A field of an example is changed to something else: what the schema allows is taken, and nothing else is."""
+    _, message, example = data.draw(st.sampled_from([p.values for p in SHOWN if p.values[1].form is Form.JSON]))
+    whole = json.loads(example.payload)
+    field = data.draw(st.sampled_from(sorted(whole)))
+    if field == "events":  # read item by item: see the tests of wire
+        return
+    whole[field] = data.draw(odd)
+    changed = json.dumps(whole).encode()
+    read = _read(message.name, examples.Example("", changed))
+    faulty = _faults(message.name, changed)
+    if isinstance(read, Malformed):
+        assert faulty or read.fault is Fault.WRONG_DEVICE, (field, whole[field])
+    elif message.name not in LENIENT and whole[field] is not True:  # true is 1, to the reader of a version
+        assert not faulty, (field, whole[field])
+
+
+odd = st.one_of(
+    st.none(), st.booleans(), st.integers(-2, 3), st.sampled_from([2**31, 2**33, 2**53, 2**53 - 1, 10**30]),
+    st.text("aA1-_.:é", max_size=45), st.just("x" * 5000), st.sampled_from(["offline", "granted", "resend", "devices"]),
+    st.lists(st.integers(), max_size=1), st.dictionaries(st.just("a"), st.integers(), max_size=1),
+)  # fmt: skip
+
+
+def test_bodies_of_events_are_what_the_bodies_schema_allows():
+    for example in examples.examples()["EventBatch"]:
+        for event in json.loads(example.payload)["events"]:
+            assert BODIES[event["type"]].model_validate(event["body"])
+
+
+def _faults(name: str, payload: bytes) -> list:
+    return list(validator(f"messages/{name}/payload").iter_errors(json.loads(payload)))
+
+
+def _read(name: str, example):
+    dev = examples.DEV
+    readers = {
+        "EventBatch": codec.decode_batch,
+        "OrdersRequest": codec.decode_request,
+        "ClaimRequest": codec.decode_request,
+        "Status": codec.decode_status,
+        "ConfigReport": settings_report.decode_report,
+        "Ack": codec.decode_ack,
+        "Response": codec.decode_response,
+    }
+    match name:
+        case "Command":
+            said = json.loads(example.payload).get("dev")
+            return codec.decode_command(example.payload, dev=said if isinstance(said, str) else "")
+        case "LeaseRequest":
+            return site_lease.decode_lease_request(example.payload)
+        case "LeaseAnswer":
+            return site_lease.decode_lease_answer(example.payload)
+        case "FleetRequest":
+            return fleet_requests.decode_fleet_request(example.payload)
+        case "FleetResponse":
+            return fleet_requests.decode_fleet_response(example.payload)
+        case "OrdersPage":
+            opened = open_document(example.payload, Purpose.ORDER_FEED, examples.trust(), now=NOW)
+            read = read_review_page if is_review_page(opened.payload) else read_page
+            return read(opened.payload, site=opened.payload[2])
+        case "TrustList":
+            found = open_trust_list(example.payload, roots=examples.roots(), now=NOW)
+            assert isinstance(found, TrustList)
+            return found
+        case "OperatorList":
+            found = open_operator_list(example.payload, keys=examples.trust(), now=NOW)
+            assert isinstance(found, OperatorList)
+            return found
+        case "StatusLists":
+            (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
+            assert open_status_list(raw, keys=examples.trust(), now=NOW).is_revoked(5)
+        case "SettingsList":
+            (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
+            me = Me(tenant="main", device=dev, site=examples.SITE, agent_version="1.0")
+            assert open_settings(raw, examples.trust(), now=NOW, me=me).rev == 12
+        case _:
+            return readers[name](example.payload, dev=dev)
+    return None
+
+
+def test_the_lease_in_the_example_of_an_answer_is_read():
+    example, _ = examples.examples()["LeaseAnswer"]
+    signed = b64decode(json.loads(example.payload)["signed"])
+    opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
+    assert isinstance(site_lease.read_lease(opened.payload), site_lease.Lease)
+    assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+
+
+def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it():
+    asked = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
+    (signed,) = [b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"]
+    decision, by = open_decision(signed, examples.trust(), now=NOW)
+    assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
+    assert list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+
+
+def test_every_event_that_a_device_tells_has_a_worked_example():
+    said = [json.loads(example.payload)["events"] for example in examples.examples()["EventBatch"]]
+    assert {event["type"] for events in said for event in events} >= set(BODIES) - {"operator"}
+
+
+def test_the_signed_answer_in_the_example_of_a_claim_is_read():
+    (example,) = examples.examples()["Response"]
+    signed = b64decode(json.loads(example.payload)["signed"])
+    opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
+    answer = read_answer(opened.payload)
+    assert isinstance(answer, ClaimAnswer)
+    assert list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+
+
+def test_the_document_names_the_form_of_asyncapi_that_it_is_in():
+    assert document()["asyncapi"] == "3.0.0"
+    with pytest.raises(ValidationError):
+        BODIES["redeemed"].model_validate({})
+
+
+def test_a_hub_that_passes_on_what_no_reviewer_signed_is_found_out():
+    (good,) = [e.payload for e in examples.examples()["OrdersPage"] if "person" in e.title]
+    payload = open_document(good, Purpose.ORDER_FEED, examples.trust(), now=NOW).payload
+    said = {"site": examples.SITE, "now": NOW}
+    assert reviews_fault(payload, keys=examples.trust(), **said) == ""
+    forged = payload | {4: [payload[4][0][:-1] + b"?"]}
+    assert "document_signature_invalid" in reviews_fault(forged, keys=examples.trust(), **said)
+    assert reviews_fault(forged, keys=None, **said) == ""
+    assert "no signed decision" in reviews_fault(payload | {4: [["kiosk-1"]]}, keys=None, **said)

@@ -1,0 +1,181 @@
+"""A refused write-off is tried again from its case: by the claims that were believed then and the lists of now."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edge.config import Profile, load_profile
+from edge.domain.entitlement import OrderStatus
+from edge.domain.roles import Role
+from edge.domain.verdict import Verdict
+from edge.operators.actions import Done
+from edge.redemption.order_history import story_of
+from edge.redemption.retry import Retry
+from edge.store import documents, exception_cases, ledger, outbox
+from edge.store.exception_cases import ExceptionKind, raise_case
+from edge.token.claims import Kind
+from edge.token.purpose import Purpose
+from edge.values.instant import Instant
+from tests.support.platform_processes import Keys
+from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
+from tests.unit.operators.test_actions import sign_in, staff
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture
+def field(tmp_path, keys):
+    """A device that refused a voucher because its order was not ready; a case of it is open, and a supervisor there."""
+    now = Instant(unix_s=int(time.time()))
+    store = open_at(tmp_path, now_s=now.unix_s)
+    (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
+    profile = load_profile({
+        "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"}, "trust": {"roots_file": str(tmp_path / "roots.cbor")},
+    })  # fmt: skip
+    assert isinstance(profile, Profile), profile
+    trust = documents.TRUST_LIST
+    documents.put(store, name=trust, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now)
+    kid = keys.signer(Purpose.TOKEN).public.kid
+    status = {"name": documents.status_list(kid), "issued_at_s": now.unix_s, "now": now}
+    documents.put(store, version=1, raw=keys.status_list(1), **status)
+
+    def refused(kind=Kind.WRITE_OFF):
+        claims = code(
+            kid=kid, kind=kind, status_index=7, issuer=keys.fleet.issuer, not_before_s=now.unix_s - 60,
+            expires_at_s=now.unix_s + 3600,
+        )  # fmt: skip
+        deliver(store, order(claims, status=OrderStatus.PAID), now=now)
+        assert redeemer(store).redeem(claims, now).reason is Verdict.NOT_READY
+        with store.transaction() as connection:
+            case = raise_case(connection, ExceptionKind.DATA_ERROR, cause="x", tried="y", now=now, cti=claims.cti)
+        return claims, case
+
+    def revoke():
+        documents.put(store, version=2, raw=keys.status_list(2, revoked=[7]), **status)
+
+    sign_in(store, now=now)
+    retry = Retry(staff(store), lambda: profile)
+    yield SimpleNamespace(store=store, now=now, retry=retry, refused=refused, revoke=revoke)
+    store.close()
+
+
+def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
+    claims, case = field.refused()
+    assert field.retry.write_off(case, field.now).done is Done.STILL_REFUSED
+    deliver(field.store, order(claims), now=field.now)
+    assert field.retry.write_off(case, field.now).done is Done.DONE
+    (row,) = ledger.rows(field.store)
+    (settled,) = exception_cases.cases(field.store)
+    assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (claims.cti, "ann", "retried", "ann")
+    assert field.retry.write_off(case, field.now).done is Done.ALREADY
+
+
+def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
+    claims, case = field.refused()
+    deliver(field.store, order(claims), now=field.now)
+    late = Instant(unix_s=field.now.unix_s + 3600)
+    assert field.retry.write_off(case, late).detail.startswith("expired")
+    field.revoke()
+    assert field.retry.write_off(case, field.now).detail.startswith("revoked")
+    assert ledger.count(field.store) == 0
+
+
+def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(field):
+    _, case = field.refused(Kind.PICKUP)
+    assert field.retry.write_off(case, field.now).done is Done.NOT_THIS_KIND
+    with field.store.transaction() as connection:
+        bare = raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now, cti=bytes(16))
+    assert field.retry.write_off(bare, field.now).done is Done.NOT_FOUND
+
+
+def test_only_a_supervisor_retries(field):
+    _, case = field.refused()
+    sign_in(field.store, role=Role.OPERATOR, now=field.now)
+    assert field.retry.write_off(case, field.now).done is Done.OPERATOR_FORBIDDEN
+
+
+# Uploads
+
+
+def refused_upload(field, reason="body_invalid"):
+    """A redemption whose event the platform has refused; its event and case."""
+    claims = code(not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600)
+    deliver(field.store, order(claims), now=field.now)
+    assert redeemer(field.store).redeem(claims, field.now).honoured
+    event = outbox.pending(field.store)[-1]
+    assert outbox.reject(field.store, epoch=event.epoch, seq=event.seq, reason=reason, now=field.now)
+    return event, exception_cases.cases(field.store)[-1]
+
+
+def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_ledger_is_not_touched(field):
+    refused, case = refused_upload(field)
+    before = ledger.rows(field.store)
+    assert field.retry.case(case.id, field.now).done is Done.DONE
+    again, told = outbox.pending(field.store)
+    assert (again.type, again.at, again.body) == (refused.type, refused.at, {**refused.body, "retries": refused.id})
+    assert again.seq > refused.seq
+    assert again.id != refused.id
+    assert (told.type, told.body["settlement"], told.body["operator"]) == ("exception", "retried", "ann")
+    assert ledger.rows(field.store) == before
+    assert outbox.backlog(field.store).rejected == 1, "the refused one is kept"
+    assert field.retry.case(case.id, field.now).done is Done.ALREADY
+
+
+def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
+    first, case = refused_upload(field)
+    field.retry.case(case.id, field.now)
+    again = outbox.pending(field.store)[0]
+    assert outbox.reject(field.store, epoch=again.epoch, seq=again.seq, reason="body_invalid", now=field.now)
+    (second,) = exception_cases.cases(field.store, only_open=True)
+    assert (second.cti, second.order_id, second.ledger_id) == (case.cti, case.order_id, case.ledger_id)
+    assert field.retry.case(second.id, field.now).done is Done.DONE
+    last = outbox.pending(field.store)[-2].body
+    assert (last["retries"], last["redeemed"]) == (again.id, first.id), "whatever names the first is about this"
+
+
+def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
+    _, case = refused_upload(field, reason="message_too_large")
+    answer = field.retry.case(case.id, field.now)
+    assert answer.done is Done.NOT_THIS_KIND
+    assert "settle as accepted" in answer.detail
+    assert outbox.pending(field.store) == []
+
+
+@pytest.mark.parametrize("kind", list(ExceptionKind), ids=lambda kind: kind.value)
+def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_not_honoured_twice(field, kind):
+    claims = code(quantity=3, not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600)
+    deliver(field.store, order(claims), now=field.now)
+    use = redeemer(field.store).redeem(claims, field.now).ledger_id
+    with field.store.transaction() as connection:
+        case = raise_case(
+            connection, kind, cause="x", tried="y", now=field.now, cti=claims.cti, compartment="A", ledger_id=use
+        )
+    answer = field.retry.case(case, field.now)
+    assert answer.done is (Done.NOT_FOUND if kind is ExceptionKind.UPLOAD_REFUSED else Done.NOT_THIS_KIND)
+    assert "settle" in answer.detail
+    assert ledger.count(field.store) == 1
+
+
+def test_a_case_without_a_code_says_how_to_settle_it(field):
+    with field.store.transaction() as connection:
+        case = raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now)
+    assert "settle as fixed" in field.retry.case(case, field.now).detail
+
+
+def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_has_arrived(field):
+    refused, case = refused_upload(field)
+    assert not story_of(field.store, case.order_id).settled
+    field.retry.case(case.id, field.now)
+    last = outbox.pending(field.store)[-1]
+    outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
+    told = story_of(field.store, case.order_id)
+    events = [line.fields for line in told.lines if line.what == "event"]
+    assert [(event["refused"], event["retries"]) for event in events[:2]] == [
+        ("body_invalid", None), (None, refused.id)
+    ]  # fmt: skip
+    assert [line.fields["settlement"] for line in told.lines if line.what == "exception"] == ["retried"]
+    assert told.settled

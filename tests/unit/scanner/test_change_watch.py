@@ -1,0 +1,122 @@
+"""Between two turns: when a daemon makes way for other settings, and when it must not, or it would not end."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import structlog
+
+from edge.capture.camera_worker import CaptureState
+from edge.decode.hold_off import HoldOff
+from edge.documents.settings import Me
+from edge.scanner.change_watch import Watch
+from edge.settings import state_machine as states
+from edge.settings.active_profile import load_running, shipped
+from edge.settings.folder import SettingsFolder
+from edge.settings.plan import Plan, PlanLayer
+from edge.settings.state_machine import Phase, State
+from edge.token.trust_list import TrustList
+from sync.agent.settings.applier import Facts, SettingsDesk
+
+LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+PROFILE = """
+[device]
+id = "kiosk-1"
+site = "shop-1"
+kind = "kiosk"
+
+[trust]
+roots_file = "roots.cbor"
+
+[mqtt]
+host = "broker"
+ca_file = "ca.pem"
+cert_file = "c.pem"
+key_file = "k.pem"
+"""
+
+
+def plan_of(content: dict, rev: int = 1) -> Plan:
+    return Plan((PlanLayer(key="fleet", rev=rev, digest="0" * 64, probation_s=1, content=content),))
+
+
+class Device:
+    """A device that has committed a plan which it cannot use any more."""
+
+    def __init__(self, folder, why: str):
+        self.data, self.file = folder, folder / "profile.toml"
+        self.file.write_text(PROFILE)
+        self.settings = SettingsFolder(folder)
+        content = {"decode": {"budget_ms": -1.0}} if why == "refused by this software" else {}
+        self.plan = plan_of(content)
+        self.settings.change(lambda _: State(phase=Phase.COMMITTED, good=self.plan.digest, desired=1, applied=1))
+        self.settings.keep_plan(self.plan)
+        if why == "damaged":
+            path = self.data / "settings" / f"{self.plan.digest}.json"
+            path.write_bytes(path.read_bytes()[:-3])
+        self.now_s = 0.0
+        status = SimpleNamespace(state=CaptureState.STREAMING, frames=0, detail="")
+        self.running = load_running(self.file, self.data)
+        self.watch = Watch(self.data, self.running, SimpleNamespace(status=lambda: status), LOG)
+        self.daemon = SimpleNamespace(
+            hold_off=HoldOff(1.0), serving=False, gate=None,
+            clock=SimpleNamespace(monotonic_s=lambda: self.now_s),
+            supervisor=SimpleNamespace(finished="", problems={}, note_problem=lambda name, detail: None),
+        )  # fmt: skip
+
+    def scan(self, seconds: int) -> bool:
+        """Scan on; True when the daemon was asked to make way."""
+        for _ in range(seconds):
+            self.now_s += 1.0
+            self.watch(self.daemon)
+        return bool(self.daemon.supervisor.finished)
+
+
+@pytest.fixture(params=["damaged", "refused by this software"])
+def device(tmp_path, request):
+    return Device(tmp_path, request.param)
+
+
+def test_chosen_settings_that_cannot_be_used_are_not_changed_to_for_ever(device):
+    assert (device.running.digest, device.running.profile.decode.budget_ms) == (None, 60.0)
+    assert device.running.problem
+    assert not device.scan(seconds=100)
+
+
+@pytest.mark.parametrize("device", ["damaged"], indirect=True)
+def test_chosen_settings_whose_file_comes_back_are_changed_to(device):
+    assert not device.scan(seconds=2)
+    device.settings.keep_plan(device.plan)
+    assert device.scan(seconds=2)
+
+
+def test_and_others_are_still_changed_to(device):
+    good = plan_of({"decode": {"budget_ms": 40.0}}, rev=2)
+    assert not device.scan(seconds=2)
+    device.settings.keep_plan(good)
+    device.settings.change(lambda state: states.stage(state, good.digest, 2))
+    assert device.scan(seconds=2)
+
+
+def test_health_names_them(device):
+    named = {}
+    device.daemon.supervisor.note_problem = lambda name, detail: named.update({name: detail})
+    device.scan(seconds=1)
+    assert named["settings_unusable"] == device.running.problem
+
+
+def test_the_sync_process_reports_them_and_does_not_start_over_for_them(device):
+    desk = SettingsDesk(
+        SettingsFolder(device.data),
+        shipped(device.file, device.data),
+        me=Me(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
+        facts=Facts(kind="kiosk", software="1"),
+        running=device.running.digest,
+        keys=lambda: TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=()),
+        try_link=lambda mqtt: None,
+        log=LOG,
+    )
+    assert not desk.wants_restart
+    report = json.loads(desk.report())
+    assert report["state"] == "committed"
+    assert report["errors"], "and it says that the device does not run on them"

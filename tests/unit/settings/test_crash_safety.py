@@ -1,0 +1,388 @@
+"""A kill at every step that is on disk: the device comes back on the old settings or on the new, and then goes on.
+
+The way of a document is walked in a child process that ends without warning (``os._exit``) just before or just
+after the n-th thing that it puts on disk, for every n. Then another process finds what is there, as after a restart.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.bootstrap import Parts
+from edge.capture.camera_worker import CaptureState
+from edge.decode.hold_off import HoldOff
+from edge.devices.null_devices import NoIndicator, NoLocker
+from edge.documents.settings import Layer, Me, SettingsDocument, sign_settings
+from edge.scanner.lifecycle import Shifts
+from edge.settings import folder as folders
+from edge.settings import state_machine as states
+from edge.settings.active_profile import load_running, shipped
+from edge.settings.folder import SettingsFolder
+from edge.settings.state_machine import Phase
+from edge.token import cbor
+from edge.token.keys import signer
+from edge.token.purpose import Purpose
+from edge.token.trust_list import TrustList
+from edge.token.trusted_key import TrustedKey
+from edge.values.instant import Instant
+from sync.agent.settings.applier import Facts, SettingsDesk
+
+OPS = signer(Ed25519PrivateKey.generate())
+KEY = TrustedKey(key=OPS.public, purposes=frozenset({Purpose.CONFIGURATION}), not_before_s=0, expires_at_s=2**33 - 1)
+TRUST = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(KEY,))
+NOW = Instant(unix_s=1_000)
+PROFILE = """
+[device]
+id = "kiosk-1"
+site = "shop-1"
+kind = "kiosk"
+
+[decode]
+budget_ms = 60.0
+
+[trust]
+roots_file = "roots.cbor"
+"""
+LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+
+
+class Device:
+    """Sync's desk and the scanner's shifts over one folder, without a camera or a broker."""
+
+    def __init__(self, folder: Path):
+        self.data, self.file = folder, folder / "profile.toml"
+        self.file.write_text(PROFILE)
+        self.settings = SettingsFolder(folder)
+        self.trust = TRUST
+        self.broken_budget_ms: float | None = None  # the scanner fails on this value
+
+    def desk(self) -> SettingsDesk:
+        self.settings.change(lambda state: states.start(state, "sync"))
+        return SettingsDesk(
+            SettingsFolder(self.data),
+            shipped(self.file, self.data),
+            me=Me(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
+            facts=Facts(kind="kiosk", software="1"),
+            running=load_running(self.file, self.data).digest,
+            keys=lambda: self.trust,
+            try_link=lambda mqtt: None,
+            log=LOG,
+        )
+
+    def live(self, *documents: bytes) -> None:
+        """Take ``documents`` and work until nothing more is to be done."""
+        desk = self.desk()
+        desk.take(cbor.encode(list(documents)), NOW)
+        clock = {"s": 0.0}
+        stop = threading.Event()
+
+        def run(daemon, profile) -> None:
+            while not daemon.supervisor.finished:
+                clock["s"] += 0.5
+                daemon.capture.frames += 1
+                desk.step(connected=True, now=NOW, monotonic_s=clock["s"])
+                assert not desk.wants_restart
+                daemon.errand(daemon)
+                state = self.settings.state()
+                done = state.phase in (Phase.COMMITTED, Phase.REFUSED, Phase.ROLLED_BACK, Phase.SHIPPED)
+                if done and state.choice == load_running(self.file, self.data).digest and clock["s"] > 3:
+                    stop.set()
+                    return
+                assert clock["s"] < 100, state
+
+        @contextmanager
+        def open_daemon(profile, parts, hold_off) -> Iterator[SimpleNamespace]:
+            if profile.decode.budget_ms == self.broken_budget_ms:
+                raise RuntimeError("this value breaks the scanner")
+            daemon = SimpleNamespace(
+                errand=None,
+                hold_off=hold_off or HoldOff(1.0),
+                serving=False,
+                clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
+                supervisor=SimpleNamespace(
+                    finished="", wants_restart=False, problems={}, note_problem=lambda name, detail: None
+                ),
+                gate=None,
+                admit=None,
+                capture=parts.capture._owner,
+            )
+            daemon.run = lambda _stop: run(daemon, profile)
+            yield daemon
+
+        Shifts(file=self.file, data=self.data, equip=lambda profile: _parts(), open=open_daemon, log=LOG).run(stop)
+
+    def budget_ms(self) -> float:
+        return load_running(self.file, self.data).profile.decode.budget_ms
+
+
+class _Capture:
+    def __init__(self):
+        self.frames = 0
+
+    def start(self): ...
+    def close(self): ...
+
+    def status(self):
+        return SimpleNamespace(state=CaptureState.STREAMING, frames=self.frames, detail="")
+
+    def take(self, timeout_s):
+        return SimpleNamespace(grey=SimpleNamespace(shape=(720, 1280)))
+
+
+def _parts() -> Parts:
+    return Parts(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
+
+
+def document(rev: int, budget_ms: float, *, layer: Layer = Layer.FLEET, name: str = "", **more) -> bytes:
+    content = more or {"decode": {"budget_ms": budget_ms}}
+    fields = {"tenant": "main", "layer": layer, "name": name, "rev": rev, "content": content, "probation_s": 1}
+    return sign_settings(SettingsDocument(**fields), OPS)
+
+
+def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
+    """Live in a child that dies at its ``at``-th write. False when it came to the end without."""
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+        write = folders.write_durably
+
+        def dying(path, content, **more):
+            nonlocal count
+            count += 1
+            if count == at and before:
+                os._exit(9)
+            write(path, content, **more)
+            if count == at:
+                os._exit(9)
+
+        folders.write_durably = dying
+        try:
+            device.live(raw)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert code in (0, 9), "the child failed in another way"
+    return code == 9
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(True, id="before it is on disk"),
+        pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
+    ],
+)
+def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all_the_same(tmp_path, before):
+    at = 0
+    died = True
+    while died:
+        at += 1
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        device = Device(folder)
+        device.live(document(1, 50.0))
+        assert device.budget_ms() == 50.0
+        died = dies(device, document(2, 40.0), at=at, before=before)
+        assert device.budget_ms() in (50.0, 40.0)
+        device.live(document(2, 40.0))
+        assert device.budget_ms() == 40.0
+        assert device.settings.state().phase is Phase.COMMITTED
+    assert at > 9, "every step is on disk before it is taken"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(True, id="before it is on disk"),
+        pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
+    ],
+)
+def test_a_kill_at_any_step_of_going_back_still_goes_back(tmp_path, before):
+    at = 0
+    died = True
+    while died:
+        at += 1
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        device = Device(folder)
+        device.live(document(1, 50.0))
+        device.broken_budget_ms = 13.0
+        died = dies(device, document(2, 13.0), at=at, before=before)
+        device.live(document(2, 13.0))
+        assert device.budget_ms() == 50.0
+        state = device.settings.state()
+        assert state.phase is Phase.ROLLED_BACK
+        device.live(document(2, 13.0))
+        assert device.settings.state() == state, "the retained document comes again and changes nothing"
+
+
+def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_third(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+
+    def crash() -> None:
+        pid = os.fork()
+        if pid == 0:
+            Shifts(file=device.file, data=device.data, equip=lambda profile: os._exit(6), open=None, log=LOG).run(
+                threading.Event()
+            )
+        os.waitpid(pid, 0)
+
+    desk = device.desk()
+    desk.take(cbor.encode([document(2, 40.0)]), NOW)
+    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    device.settings.change(lambda state: states.apply(state, ()))  # and there the first process died
+    crash()
+    assert device.settings.state().phase is Phase.APPLYING
+    crash()
+    assert device.settings.state().phase is Phase.ROLLED_BACK
+    assert device.budget_ms() == 50.0
+
+
+def test_a_damaged_plan_starts_the_device_as_shipped_and_says_so(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+    (plan,) = [path for path in (tmp_path / "settings").glob("*.json") if path.name != "state.json"]
+    plan.write_bytes(plan.read_bytes()[:-3])
+    running = load_running(device.file, device.data)
+    assert running.profile.decode.budget_ms == 60.0
+    assert "damaged" in running.problem
+
+
+def test_a_damaged_plan_is_made_again_from_the_documents_and_what_was_good_comes_back(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0), document(2, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
+    before = device.settings.state()
+    (tmp_path / "settings" / f"{before.good}.json").write_bytes(b"zeros")
+    assert device.budget_ms() == 60.0
+    device.live()
+    assert device.budget_ms() == 50.0
+    assert device.settings.state() == before
+
+
+def test_a_plan_made_again_is_reported_as_sound(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+    (tmp_path / "settings" / f"{device.settings.state().good}.json").write_bytes(b"zeros")
+    desk = device.desk()
+    assert b"gone or damaged" in desk.report()
+    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert b"gone or damaged" not in desk.report()
+
+
+def test_a_damaged_state_does_not_let_an_older_document_back_in(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(2, 50.0))
+    (tmp_path / "settings" / "state.json").write_text("{")
+    device.live(document(1, 13.0))
+    assert device.budget_ms() == 50.0
+
+
+def test_the_same_revision_with_other_content_is_an_alarm_and_changes_nothing(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(2, 50.0))
+    desk = device.desk()
+    desk.take(cbor.encode([document(2, 40.0)]), NOW)
+    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert b"settings_equivocation" in desk.report()
+    assert device.budget_ms() == 50.0
+
+
+def test_a_rollback_is_a_new_revision_with_old_content(tmp_path):
+    device = Device(tmp_path)
+    for rev, budget_ms in ((1, 50.0), (2, 40.0), (3, 50.0)):
+        device.live(document(rev, budget_ms))
+    assert device.budget_ms() == 50.0
+    assert device.settings.state().applied == 3
+
+
+def test_the_same_content_is_tried_again_only_under_a_new_revision(tmp_path):
+    device = Device(tmp_path)
+    device.broken_budget_ms = 13.0
+    device.live(document(1, 13.0))
+    assert device.settings.state().phase is Phase.ROLLED_BACK
+    device.broken_budget_ms = None
+    device.live(document(1, 13.0))
+    assert device.budget_ms() == 60.0
+    device.live(document(2, 13.0))
+    assert device.budget_ms() == 13.0
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff" * 99, cbor.encode({}), cbor.encode([7]), cbor.encode([b"x"] * 99)])
+def test_garbage_on_the_topic_changes_nothing(tmp_path, garbage):
+    device = Device(tmp_path)
+    desk = device.desk()
+    desk.take(garbage, NOW)
+    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert device.settings.state().phase is Phase.SHIPPED
+
+
+def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come(tmp_path):
+    device = Device(tmp_path)
+    desk = device.desk()
+    device.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
+    desk.take(cbor.encode([document(1, 40.0)]), NOW)
+    desk.step(connected=True, now=NOW, monotonic_s=0.0)
+    assert device.settings.state().phase is Phase.SHIPPED
+    device.trust = TRUST
+    desk.step(connected=True, now=NOW, monotonic_s=10.0)
+    assert device.settings.state().phase is Phase.STAGED
+
+
+def test_a_layer_that_failed_does_not_hold_up_the_others(tmp_path):
+    device = Device(tmp_path)
+    device.broken_budget_ms = 13.0
+    device.live(document(1, 50.0))
+    bad = document(2, 13.0)
+    device.live(bad)
+    device.live(bad, document(3, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
+    profile = load_running(device.file, device.data).profile
+    assert (profile.decode.budget_ms, profile.decode.hold_off_s) == (50.0, 1.5)
+
+
+def test_of_several_new_layers_only_the_bad_one_is_left_out(tmp_path):
+    device = Device(tmp_path)
+    device.broken_budget_ms = 13.0
+    device.live(
+        document(1, 0, decode={"hold_off_s": 1.5}),
+        document(2, 0, layer=Layer.SITE, name="shop-1", decode={"budget_ms": 13.0}),
+        document(3, 0, layer=Layer.DEVICE, name="kiosk-1", indicators={"hold_s": 4.0}),
+    )
+    for _ in range(4):
+        device.live()
+    profile = load_running(device.file, device.data).profile
+    assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (60.0, 1.5, 4.0)
+
+
+def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
+    device = Device(tmp_path)
+    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    tried = []
+    desk = device.desk()
+    desk._try_link = lambda mqtt: tried.append(mqtt.host)
+    desk.take(cbor.encode([document(1, 0, mqtt={"host": "b"})]), NOW)
+    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    assert (tried, device.settings.state().phase) == ([], Phase.SHIPPED)
+    desk.step(connected=True, now=NOW, monotonic_s=2.0)
+    assert (tried, device.settings.state().phase) == (["b"], Phase.STAGED)
+
+
+def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
+    device = Device(tmp_path)
+    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    desk = device.desk()
+    desk._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
+    desk.take(cbor.encode([document(1, 40.0)]), NOW)
+    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    assert device.settings.state().phase is Phase.STAGED

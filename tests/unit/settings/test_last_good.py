@@ -1,0 +1,113 @@
+"""A profile that cannot be used does not stop a device that worked: it runs on the last one that could, and says so."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge.config import parse_profile
+from edge.settings.active_profile import Running, keep_good, load_running, shipped
+from edge.settings.last_good import LAST_GOOD
+
+GOOD = """[device]
+id = "kiosk-1"
+site = "shop-1"
+kind = "locker"
+
+[trust]
+roots_file = "none.cbor"
+
+[locker.compartments.A1]
+lock_pin = 17
+"""
+WRONG = {
+    "cut short": GOOD[:-6],
+    "not TOML": "nonsense =",
+    "a value that is none": GOOD.replace('"locker"', '"toaster"'),
+    "empty": "",
+    "not text": b"\xff\xfe",
+    "gone": None,
+}
+each_wrong = pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A profile that worked, of a device that kept it."""
+    path = tmp_path / "profile.toml"
+    path.write_text(GOOD)
+    (tmp_path / "data").mkdir()
+    keep_good(path, tmp_path / "data")
+    return path
+
+
+def put(file: Path, content: str | bytes | None) -> None:
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@each_wrong
+def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, content):
+    put(file, content)
+    running = load_running(file, file.parent / "data")
+    assert running.profile == parse_profile(GOOD)
+    assert running.invalid.startswith(f"{file}: ")
+    assert "mend it, then restart" in running.invalid
+    assert shipped(file, file.parent / "data")["device"]["id"] == "kiosk-1", "pushed settings are laid over the same"
+
+
+@each_wrong
+def test_without_a_profile_before_it_every_error_is_named(file, content):
+    put(file, content)
+    (file.parent / "data" / LAST_GOOD).unlink()
+    assert isinstance(load_running(file, file.parent / "data"), list)
+
+
+def test_a_profile_that_can_be_used_is_used_and_nothing_is_said(file):
+    file.write_text(GOOD.replace("kiosk-1", "kiosk-2"))
+    running = load_running(file, file.parent / "data")
+    assert (running.profile.device.id, running.invalid) == ("kiosk-2", "")
+
+
+def test_a_kept_profile_that_is_damaged_itself_counts_as_none(file):
+    file.write_text("nonsense =")
+    (file.parent / "data" / LAST_GOOD).write_text("[device")
+    assert isinstance(load_running(file, file.parent / "data"), list)
+
+
+@each_wrong
+def test_what_cannot_be_used_is_not_kept(file, content):
+    if content is not None:
+        put(file, content)
+        keep_good(file, file.parent / "data")
+    assert (file.parent / "data" / LAST_GOOD).read_text() == GOOD
+
+
+def test_an_identity_still_names_the_device(file):
+    identity = file.parent / "data" / "identity" / "identity.json"
+    identity.parent.mkdir()
+    identity.write_text('{"profile": {"device": {"id": "kiosk-9", "site": "shop-9"}, "trust": {"roots_file": "r"}}}')
+    file.write_text("nonsense =")
+    running = load_running(file, file.parent / "data")
+    assert isinstance(running, Running)
+    assert (running.profile.device.id, running.damage) == ("kiosk-9", "")
+
+
+def test_keeping_what_is_kept_writes_nothing(file):
+    kept = file.parent / "data" / LAST_GOOD
+    before = kept.stat().st_ino
+    keep_good(file, file.parent / "data")
+    assert kept.stat().st_ino == before
+
+
+def test_the_locks_of_the_profile_before_are_released_too(file):
+    file.write_text("nonsense =")
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.bootstrap.release_locks", "--profile", file, "--data", file.parent / "data"],
+        env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "1 locks de-energised\n")

@@ -1,0 +1,149 @@
+"""The cache of orders: a broken-off snapshot removes nothing, and no update touches what happened here."""
+
+import pytest
+
+from edge.domain.entitlement import OrderStatus
+from edge.domain.order_row import row_of
+from edge.domain.verdict import Verdict
+from edge.store import ledger, order_cache
+from edge.store.order_cache import Applied
+from tests.support.sample_shop import NOON, SITE, at, code, deliver, open_at, order, redeemer
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = open_at(tmp_path)
+    yield store
+    store.close()
+
+
+def page(store, *entitlements, revision=1, number=0, last=True):
+    rows = [row_of(each) for each in entitlements]
+    return order_cache.apply_snapshot_page(store, rows, site=SITE, revision=revision, page=number, last=last, now=NOON)
+
+
+def delta(store, *entitlements, removed=(), frm, to):
+    rows, step = [row_of(each) for each in entitlements], {"from_revision": frm, "to_revision": to}
+    return order_cache.apply_delta(store, rows, site=SITE, removed=removed, **step, now=NOON)
+
+
+def known(store):
+    return {row.order_id for row in order_cache.every(store)}
+
+
+def some(*names):
+    return [order(code(order_id=name)) for name in names]
+
+
+def test_an_entitlement_comes_back_as_it_was_sent(store):
+    sent = order(code(), not_before_s=5, review=True, compartments=("A", "B"), subject="s", campaign="c", rules="[]")
+    page(store, sent, revision=9)
+    assert order_cache.find(store, sent.cti) == type(sent)(
+        **{**{f: getattr(sent, f) for f in sent.__slots__}, "revision": 9}
+    )
+
+
+def test_a_snapshot_in_pages_is_complete_with_its_last(store):
+    assert page(store, *some("a"), last=False) is Applied.APPLIED
+    assert order_cache.feed_state(store).revision == 0
+    assert page(store, *some("b"), number=1) is Applied.COMPLETE
+    assert order_cache.feed_state(store).revision == 1
+    assert known(store) == {"a", "b"}
+
+
+def test_a_half_loaded_snapshot_removes_nothing_that_is_valid(store):
+    page(store, *some("a", "b"))
+    page(store, *some("c"), revision=2, last=False)
+    assert known(store) == {"a", "b", "c"}
+
+
+def test_a_whole_snapshot_ends_what_it_does_not_name(store):
+    page(store, *some("a", "b"))
+    page(store, *some("c"), revision=2)
+    assert known(store) == {"c"}
+    assert order_cache.count(store) == 1
+    while order_cache.sweep(store):
+        pass
+    assert store.connection().execute("SELECT count(*) FROM entitlement").fetchone() == (1,)
+
+
+def test_a_snapshot_goes_on_where_it_broke_off(store, tmp_path):
+    page(store, *some("a"), last=False)
+    store.close()
+    store = open_at(tmp_path)
+    assert order_cache.feed_state(store).next_page == 1
+    assert page(store, *some("a"), last=False) is Applied.ALREADY
+    assert page(store, *some("c"), number=2) is Applied.GAP
+    assert page(store, *some("b"), number=1) is Applied.COMPLETE
+    assert known(store) == {"a", "b"}
+
+
+def test_an_older_snapshot_is_refused(store):
+    page(store, *some("a"), revision=5)
+    assert page(store, *some("b"), revision=4) is Applied.STALE
+    assert known(store) == {"a"}
+
+
+def test_rows_of_a_snapshot_that_was_given_up_do_not_stay(store):
+    page(store, *some("a"))
+    page(store, *some("gone"), revision=2, last=False)
+    page(store, *some("c"), revision=3)
+    assert known(store) == {"c"}
+
+
+def test_deltas_follow_one_another(store):
+    first = some("a")[0]
+    page(store, first)
+    assert delta(store, *some("b"), frm=1, to=2) is Applied.APPLIED
+    assert delta(store, removed=[first.cti], frm=2, to=3) is Applied.APPLIED
+    assert known(store) == {"b"}
+
+
+def test_a_delta_heard_twice_changes_nothing(store):
+    page(store, *some("a"))
+    delta(store, *some("b"), frm=1, to=2)
+    assert delta(store, *some("c"), frm=1, to=2) is Applied.ALREADY
+    assert known(store) == {"a", "b"}
+
+
+def test_a_gap_is_asked_for_and_not_jumped(store):
+    assert delta(store, *some("x"), frm=1, to=2) is Applied.GAP, "without any snapshot"
+    page(store, *some("a"))
+    assert delta(store, *some("c"), frm=2, to=3) is Applied.GAP
+    assert known(store) == {"a"}
+
+
+def test_a_late_delta_does_not_undo_a_newer_page(store):
+    claims = code()
+    page(store, order(claims))
+    page(store, order(claims, status=OrderStatus.CANCELLED), revision=9, last=False)
+    delta(store, order(claims, status=OrderStatus.READY), frm=1, to=2)
+    assert order_cache.find(store, claims.cti).status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("update", ["delta", "snapshot", "removal and return"])
+def test_no_update_of_an_order_takes_back_a_redemption(store, update):
+    """pretix deletes local check-ins with any update of their order."""
+    claims = code()
+    deliver(store, order(claims))
+    assert redeemer(store).redeem(claims, NOON).honoured
+    if update == "snapshot":
+        page(store, order(claims), revision=9)
+    else:
+        delta(
+            store,
+            *([] if "removal" in update else [order(claims)]),
+            removed=[claims.cti] * ("removal" in update),
+            frm=1,
+            to=2,
+        )
+        delta(store, order(claims), frm=2, to=3)
+    assert ledger.count(store) == 1
+    assert redeemer(store).redeem(claims, at(1)).reason is Verdict.ALREADY_REDEEMED
+
+
+def test_hearing_the_platform_makes_the_cache_fresh(store):
+    page(store)
+    order_cache.heard(store, at(500))
+    order_cache.heard(store, at(100))
+    assert order_cache.feed_state(store).heard_s == at(500).unix_s

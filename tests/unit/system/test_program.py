@@ -1,0 +1,81 @@
+"""Closed, full and empty inputs and outputs: a message and an exit code, as a shell sees them; never a traceback."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from edge.store.database.opening import open_store
+from sync.fleet.cli import cli as edge_fleet
+
+PROGRAMS = Path(sys.executable).parent
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory):
+    """A trust list, and a store with a device's name."""
+    folder = tmp_path_factory.mktemp("fleet")
+    keys = str(folder / "keys")
+    for command in (["keys", "init", keys], ["trust-list", "build", "--keys", keys, "-o", str(folder / "trust.cbor")]):
+        assert CliRunner().invoke(edge_fleet, command).exit_code == 0
+    open_store(folder / "data", device_id="k", now_s=int(time.time()), random_bytes=os.urandom).store.close()
+    return folder
+
+
+def shell(fleet: Path, line: str) -> subprocess.CompletedProcess[str]:
+    """Run ``line`` in a shell; V stands for verify with the fleet's list."""
+    line = line.replace("V ", f"edge-scanner verify --trust-list {fleet}/trust.cbor ").replace("FLEET", str(fleet))
+    path = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", line], capture_output=True, text=True, timeout=60, env=os.environ | path, check=False
+    )
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
+    return done
+
+
+@full
+@pytest.mark.parametrize(
+    "line",
+    ["V x > /dev/full", "echo x | V - > /dev/full", "edge-scanner --help > /dev/full",
+     "edge-fleet issue --keys FLEET/keys --kind pickup --site s --order o > /dev/full"],
+)  # fmt: skip
+def test_a_full_output_is_no_success(fleet, line):
+    done = shell(fleet, line)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "None" not in done.stderr
+
+
+def test_a_closed_output_is_said_before_anything_is_done(fleet):
+    done = shell(fleet, "V x >&-")
+    assert (done.returncode, done.stderr) == (1, "edge-scanner: standard output is closed\n")
+
+
+@pytest.mark.parametrize("line", ["V - <&-", "V - < /dev/null", "echo x | V x -", "V - -"])
+def test_nothing_to_verify_or_both_ways_at_once_is_wrong_usage(fleet, line):
+    done = shell(fleet, line)
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_blank_line_has_its_answer_like_an_empty_argument(fleet):
+    piped, given = shell(fleet, r"printf 'x\n\n\r\n' | V -"), shell(fleet, "V x '' ''")
+    assert len(piped.stdout.splitlines()) == 3
+    assert piped.stdout == given.stdout
+
+
+def test_a_reader_that_has_enough_hears_no_complaint(fleet):
+    done = shell(fleet, "yes x | head -20000 | V - | head -1")
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+def test_a_hub_without_its_configuration_is_told_which_file(fleet):
+    done = shell(fleet, "edge-hub run --config FLEET/absent.toml")
+    assert done.returncode == 1
+    assert f"{fleet}/absent.toml: configuration: cannot be read: No such file or directory" in done.stderr

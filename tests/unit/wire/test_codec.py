@@ -1,0 +1,167 @@
+"""The messages: what is written is read, and what is wrong gets a name and never an exception."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.wire import codec
+from sync.wire.codec import (
+    Ack,
+    BadEvent,
+    Batch,
+    ClaimRequest,
+    Command,
+    Event,
+    Fault,
+    Malformed,
+    OrdersRequest,
+    Refused,
+    Status,
+)
+from sync.wire.topics import Down, Topic, Up, device_filters, is_device_name, parse_topic, site_group
+
+DECODERS = (codec.decode_batch, codec.decode_ack, codec.decode_request, codec.decode_response, codec.decode_status,
+            codec.decode_command)  # fmt: skip
+names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
+    max_leaves=10,
+)
+bodies = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=6)
+events = st.builds(
+    Event,
+    seq=st.integers(1, codec.MAX_SEQ),
+    id=st.uuids().map(str),
+    ts=st.integers(0, 2**33 - 1),
+    ts_trust=st.sampled_from(["trusted", "floor_only"]),
+    type=st.sampled_from(["redeemed", "reversed", "refused", "pickup"]),
+    body=bodies,
+)
+
+
+def event(seq=1, **changes) -> dict:
+    whole = {"seq": seq, "id": f"id-{seq}", "ts": 1, "ts_trust": "trusted", "type": "redeemed", "body": {}}
+    return {**whole, **changes}
+
+
+def batch(*items, **changes) -> bytes:
+    return json.dumps({"v": 1, "dev": "kiosk-1", "epoch": "e", "events": list(items), **changes}).encode()
+
+
+@given(names, st.lists(events, max_size=5, unique_by=lambda item: item.seq), st.integers(0, codec.MAX_SEQ))
+def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
+    payload = codec.encode_batch(dev, "ab12", settled, 7, [codec.encode_event(item) for item in sent])
+    read = codec.decode_batch(payload, dev=dev)
+    assert read == Batch(dev, "ab12", settled, 7, tuple(sorted(sent, key=lambda item: item.seq)))
+
+
+@pytest.mark.parametrize("message", [
+    Ack(dev="k", epoch="e", acked_through=3, rejected=[Refused(seq=2, reason="body_invalid")]),
+    OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
+    ClaimRequest(dev="k", id="1", cti="00" * 16, quantity=1),
+    Status(dev="k", state="online", epoch="e", last_seq=4),
+    Command(dev="k"),
+], ids=lambda message: type(message).__name__)  # fmt: skip
+def test_a_message_is_read_as_it_was_written(message):
+    readers = {Ack: codec.decode_ack, Status: codec.decode_status, Command: codec.decode_command}
+    assert readers.get(type(message), codec.decode_request)(codec.encode(message), dev="k") == message
+
+
+@pytest.mark.parametrize("decode", DECODERS)
+@given(payload=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
+def test_junk_is_named_and_never_raises(decode, payload):
+    assert isinstance(decode(payload, dev="kiosk-1"), Malformed)
+
+
+@given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
+def test_a_damaged_batch_is_named_or_read_and_never_raises(at, damage):
+    payload = bytearray(batch(event(1), event(2)))
+    payload[at : at + len(damage)] = damage
+    assert isinstance(codec.decode_batch(bytes(payload), dev="kiosk-1"), Batch | Malformed)
+
+
+@pytest.mark.parametrize(("payload", "fault"), [
+    pytest.param(b"", Fault.NOT_JSON, id="nothing"),
+    pytest.param(b"\xff\xfe", Fault.NOT_JSON, id="not UTF-8"),
+    pytest.param(b"[" * 100_000, Fault.NOT_JSON, id="nested without end"),
+    pytest.param(b"{}" + b" " * codec.MAX_MESSAGE_BYTES, Fault.TOO_LARGE, id="too large"),
+    pytest.param(b"{}", Fault.WRONG_SHAPE, id="nothing in it"),
+    pytest.param(batch(v=2), Fault.VERSION_UNKNOWN, id="a later version"),
+    pytest.param(batch(dev="kiosk-2"), Fault.WRONG_DEVICE, id="another device's, on this one's topic"),
+    pytest.param(batch(epoch="../x"), Fault.WRONG_SHAPE, id="an epoch that is none"),
+    pytest.param(batch(event("1")), Fault.WRONG_SHAPE, id="an event whose number cannot be read"),
+    pytest.param(batch(settled_through=-1), Fault.WRONG_SHAPE, id="a negative number"),
+    pytest.param(batch(settled_through=True), Fault.WRONG_SHAPE, id="true is not a number"),
+])  # fmt: skip
+def test_a_wrong_batch_has_a_named_fault(payload, fault):
+    found = codec.decode_batch(payload, dev="kiosk-1")
+    assert isinstance(found, Malformed)
+    assert found.fault is fault
+
+
+def test_a_bad_event_is_refused_by_its_number_and_the_others_are_read():
+    found = codec.decode_batch(batch(event(1), event(2, ts="yesterday"), event(3)), dev="kiosk-1")
+    assert [item.seq for item in found.events] == [1, 3]
+    assert [(item.seq, item.reason) for item in found.bad] == [(2, "wrong_shape.ts")]
+    assert isinstance(found.bad[0], BadEvent)
+
+
+def test_a_number_that_json_does_not_have_makes_the_event_bad_and_not_the_batch():
+    payload = batch(event(1), event(2, body={"amount": float("nan")}))
+    found = codec.decode_batch(payload, dev="kiosk-1")
+    assert [item.seq for item in found.events] == [1]
+    assert [item.reason for item in found.bad] == ["wrong_shape.body"]
+
+
+def test_unknown_keys_are_ignored_so_that_a_device_and_a_hub_may_differ_in_age():
+    assert isinstance(codec.decode_batch(batch(event(1, colour="blue"), news=1), dev="kiosk-1"), Batch)
+
+
+def test_an_event_too_large_for_the_wire_is_named():
+    big = Event(**event(1, body={"text": "x" * codec.MAX_EVENT_BYTES}))
+    assert codec.encode_event(big).fault is Fault.TOO_LARGE
+
+
+def test_an_event_that_json_cannot_hold_is_named():
+    assert codec.encode_event(Event(**event(1, body={"text": "\ud800"}))).fault is Fault.NOT_JSON
+
+
+def test_a_redemption_costs_few_bytes():
+    """A metered link carries about 350 bytes for one redemption with its envelope."""
+    body = {"cti": "00" * 16, "order": "A-1000", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted"}
+    encoded = codec.encode_event(Event(**event(1, id="0" * 36, ts=1_800_000_000, body=body)))
+    assert len(codec.encode_batch("kiosk-1", "0" * 16, 0, 0, [encoded])) < 350
+
+
+@given(names, names, st.sampled_from([*Up, *Down]))
+def test_a_topic_is_read_as_it_was_written(tenant, device, channel):
+    topic = Topic(tenant, device, channel)
+    assert parse_topic(str(topic)) == topic
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_topic_or_none(text):
+    found = parse_topic(text)
+    assert found is None or str(found) == text
+
+
+@pytest.mark.parametrize("topic", [
+    "v1/main/kiosk-1/up/ack", "v1/main/kiosk-1/dn/evt", "v2/main/kiosk-1/up/evt", "v1/main/+/up/evt", "v1/main//up/evt",
+    "v1/main/kiosk-1/up/evt/x", "v1/main/kiosk-1/up", "$SYS/broker/load", "v1/main/_hub/up/evt",
+])  # fmt: skip
+def test_what_is_not_a_topic_of_the_protocol_is_none(topic):
+    assert parse_topic(topic) is None
+
+
+def test_a_device_hears_itself_its_site_and_the_fleet():
+    assert device_filters("main", "kiosk-1", "shop-1") == [
+        "v1/main/kiosk-1/dn/#", "v1/main/site-shop-1/dn/#", "v1/main/_all/dn/#",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["_all", "_hub", site_group("shop-1"), "", "a/b", "#", "x" * 41])
+def test_no_device_can_have_the_name_of_a_group_or_of_the_hub(name):
+    assert not is_device_name(name)

@@ -23,7 +23,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(here):
-        parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are: {', '.join(here)}")
+        parser.error(
+            f"no benchmark named {', '.join(sorted(unknown))}; there are: {', '.join(here)}"
+        )
     for name in arguments.names or here:
         for measurement in import_module(f"benchmarks.{name}").measure():
             print(json.dumps(asdict(measurement)) if arguments.json else measurement, flush=True)

@@ -34,13 +34,19 @@ def measure() -> Iterator[Measurement]:
     for name, prefix in _SETS.items():
         cases = list(photographs(prefix))
         if not cases:
-            print(f"decode: no photographs {prefix}*: set EDGE_SCANNER_SHARED_DATA", file=sys.stderr)
+            print(
+                f"decode: no photographs {prefix}*: set EDGE_SCANNER_SHARED_DATA", file=sys.stderr
+            )
             continue
         yield from _still(name, cases, decoders)
         if name == "boofcv":
             yield from _repeated(cases, decoders)
             yield from _choice(cases)
-    yield from _still("tokens", list(tokens(seeds)), [decoders[0], decoders[1], *(p for p in decoders if p.is_ours)])
+    yield from _still(
+        "tokens",
+        list(tokens(seeds)),
+        [decoders[0], decoders[1], *(p for p in decoders if p.is_ours)],
+    )
     yield from measure_live(clip_count)
 
 
@@ -62,7 +68,9 @@ def _still(name: str, cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterat
             hit, false = case.judge(reads)
             tally.hits.append(hit)
             tally.false += false
-    union = sum(any(tallies[p.name].hits[at] for p in decoders if not p.is_ours) for at in range(len(cases)))
+    union = sum(
+        any(tallies[p.name].hits[at] for p in decoders if not p.is_ours) for at in range(len(cases))
+    )
     yield Measurement(f"{name} pictures", len(cases), "pictures")
     yield Measurement(f"{name} reads, union of peers", union, "pictures")
     reference = tallies[REFERENCE]
@@ -70,7 +78,9 @@ def _still(name: str, cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterat
         yield from _report(name, peer.name, tallies[peer.name], reference)
         if peer.is_ours:
             read = sum(tallies[peer.name].hits)
-            yield Measurement(f"{name} reads, {peer.name}", read, "pictures", "union of peers", _over(read, union))
+            yield Measurement(
+                f"{name} reads, {peer.name}", read, "pictures", "union of peers", _over(read, union)
+            )
 
 
 def _report(name: str, peer: str, tally: _Tally, reference: _Tally) -> Iterator[Measurement]:
@@ -95,8 +105,14 @@ def _repeated(cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterator[Measu
             for peer in (theirs, ours) if number % 2 else (ours, theirs):
                 spent[peer.name] += cpu_ms(peer.read, case.grey)[1]
         ratios.append(spent[ours.name] / spent[theirs.name])
-    for kind, value in (("median", median(ratios)), ("lowest", min(ratios)), ("highest", max(ratios))):
-        yield Measurement(f"boofcv mean, {ours.name}, {kind} of {_REPEATS}", value, "times", REFERENCE, value)
+    for kind, value in (
+        ("median", median(ratios)),
+        ("lowest", min(ratios)),
+        ("highest", max(ratios)),
+    ):
+        yield Measurement(
+            f"boofcv mean, {ours.name}, {kind} of {_REPEATS}", value, "times", REFERENCE, value
+        )
 
 
 def _choice(cases: Sequence[Case]) -> Iterator[Measurement]:
@@ -110,7 +126,10 @@ def _choice(cases: Sequence[Case]) -> Iterator[Measurement]:
         else:
             rest.append(case)
     trials = table(rest)
-    for name, times in (("ladder", 3), ("deep", 16)):  # what the rungs beyond the first may cost, in first rungs
+    for name, times in (
+        ("ladder", 3),
+        ("deep", 16),
+    ):  # what the rungs beyond the first may cost, in first rungs
         held_out = reads + held_out_reads(trials, times * mean(first_ms) * len(cases) / len(rest))
         said = f"boofcv reads, {name} chosen on other pictures"
         yield Measurement(said, held_out, "pictures", "first rung", held_out / reads)

@@ -41,7 +41,11 @@ def held_out_reads(rows: Table, budget_ms: float) -> int:
     for fold in range(FOLDS):
         train = [row for at, row in enumerate(rows) if at % FOLDS != fold]
         ladder = list(_greedy(train, budget_ms))
-        reads += sum(any(row[name].read for name in ladder) for at, row in enumerate(rows) if at % FOLDS == fold)
+        reads += sum(
+            any(row[name].read for name in ladder)
+            for at, row in enumerate(rows)
+            if at % FOLDS == fold
+        )
     return reads
 
 

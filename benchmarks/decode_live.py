@@ -73,13 +73,21 @@ def _moving(films: Sequence[tuple[str, list[Grey]]]) -> Iterator[Measurement]:
         ours_at.append(_first(text, ([s.text for s in decoder.decode(grey)] for grey in frames)))
         theirs_at.append(_first(text, ([str(t) for t, _ in reference(grey)] for grey in frames)))
     read, theirs = (sum(at is not None for at in those) for those in (ours_at, theirs_at))
-    yield Measurement("clips read, live", read, f"of {len(films)}", REFERENCE, read / theirs if theirs else None)
+    yield Measurement(
+        "clips read, live", read, f"of {len(films)}", REFERENCE, read / theirs if theirs else None
+    )
     until, others = (
-        median([(length if at is None else at + 1) for at, length in zip(those, lengths, strict=True)])
+        median(
+            [(length if at is None else at + 1) for at, length in zip(those, lengths, strict=True)]
+        )
         for those in (ours_at, theirs_at)
     )
-    yield Measurement("clip, frames to first read, median", until, "frames", REFERENCE, until / others)
-    yield Measurement("clip, time to first read, median", until * _FRAME_MS, "ms", REFERENCE, until / others)
+    yield Measurement(
+        "clip, frames to first read, median", until, "frames", REFERENCE, until / others
+    )
+    yield Measurement(
+        "clip, time to first read, median", until * _FRAME_MS, "ms", REFERENCE, until / others
+    )
 
 
 def _first(text: str, reads: Iterable[list[str]]) -> int | None:
@@ -116,12 +124,24 @@ def _cores(name: str, films: Sequence[tuple[str | None, list[Grey]]]) -> Iterato
     if not films:
         return
     one, two = (mean(waits[cores]) for cores in (1, 2))
-    yield Measurement(f"{name} read, two cores", read[2], f"of {len(films)}", "one core", read[2] / max(1, read[1]))
-    yield Measurement(f"{name}, time to first read, mean, two cores", two, "ms", "one core", two / one)
+    yield Measurement(
+        f"{name} read, two cores",
+        read[2],
+        f"of {len(films)}",
+        "one core",
+        read[2] / max(1, read[1]),
+    )
+    yield Measurement(
+        f"{name}, time to first read, mean, two cores", two, "ms", "one core", two / one
+    )
     one, two = (median(waits[cores]) for cores in (1, 2))
-    yield Measurement(f"{name}, time to first read, median, two cores", two, "ms", "one core", two / one)
+    yield Measurement(
+        f"{name}, time to first read, median, two cores", two, "ms", "one core", two / one
+    )
     one, two = (looked[cores] / spent_s[cores] for cores in (1, 2))
-    yield Measurement(f"{name}, frames decoded a second, two cores", two, "frames", "one core", two / one)
+    yield Measurement(
+        f"{name}, frames decoded a second, two cores", two, "frames", "one core", two / one
+    )
 
 
 def _wait_for(decoder: ContainedDecoder, cores: int, shape: tuple[int, ...]) -> None:
@@ -132,7 +152,9 @@ def _wait_for(decoder: ContainedDecoder, cores: int, shape: tuple[int, ...]) -> 
         time.sleep(0.02)
 
 
-def _watched(decoder: ContainedDecoder, text: str | None, frames: Sequence[Grey]) -> tuple[bool, float, int]:
+def _watched(
+    decoder: ContainedDecoder, text: str | None, frames: Sequence[Grey]
+) -> tuple[bool, float, int]:
     """Whether a film was read, when (ms), and how many of its frames were looked at: always the newest."""
     began_s, last, seen = time.perf_counter(), -1, 0
     while (newest := int((time.perf_counter() - began_s) * _RATE_HZ)) < len(frames):

@@ -77,7 +77,11 @@ def _opencv(detector: cv2.QRCodeDetector | cv2.QRCodeDetectorAruco) -> Callable[
             found, texts, places, _ = detector.detectAndDecodeBytesMulti(grey)
         except cv2.error:
             return []
-        return [(text, as_quad(place)) for text, place in zip(texts, places, strict=True) if text] if found else []
+        return (
+            [(text, as_quad(place)) for text, place in zip(texts, places, strict=True) if text]
+            if found
+            else []
+        )
 
     return read
 
@@ -89,7 +93,10 @@ def _quirc() -> Callable[[Grey], Reads]:
 
     def read(grey: Grey) -> Reads:
         found = decoder.decode(grey.copy())  # it binarises in place
-        return [(b"".join(_bytes(entry.data) for entry in code.data_entries), as_quad(code.corners)) for code in found]
+        return [
+            (b"".join(_bytes(entry.data) for entry in code.data_entries), as_quad(code.corners))
+            for code in found
+        ]
 
     return read
 

@@ -65,12 +65,22 @@ class Case:
 
 def photographs(prefix: str) -> Iterator[Case]:
     """Yield the shared photographs of the folders that begin with ``prefix``; none where they are absent."""
-    root = Path(os.environ.get("EDGE_SCANNER_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    root = Path(
+        os.environ.get("EDGE_SCANNER_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data"
+    )
     for folder in sorted((root / "qr-photos").glob(prefix + "*")):
         truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
         for name, known in sorted(truth.items()):
-            texts = frozenset(text.replace("\r\n", "\n") for text in known["texts"]) if "texts" in known else None
-            places = tuple(as_quad(marker) for marker in known["markers"]) if "markers" in known else None
+            texts = (
+                frozenset(text.replace("\r\n", "\n") for text in known["texts"])
+                if "texts" in known
+                else None
+            )
+            places = (
+                tuple(as_quad(marker) for marker in known["markers"])
+                if "markers" in known
+                else None
+            )
             yield Case(f"{folder.name}/{name}", picture_files.load(folder / name), texts, places)
 
 
@@ -89,7 +99,9 @@ def clips(count: int) -> Iterator[tuple[str, list[Grey]]]:
     """Yield (token, frames): a hand brings a phone to the camera, from easy to hard."""
     for seed in range(count):
         rng = np.random.default_rng([7, seed])
-        ease = 1 - 0.75 * seed / max(1, count - 1)  # from 1, easy, to 0.25, which no decoder here reads in any frame
+        ease = 1 - 0.75 * seed / max(
+            1, count - 1
+        )  # from 1, easy, to 0.25, which no decoder here reads in any frame
         held = Condition(
             screen=True, px_per_module=2.2 + 1.6 * ease, tilt_deg=8 + 18 * (1 - ease), pan_deg=10, rotation_deg=8,
             defocus_px=0.5 + 0.9 * (1 - ease), motion_px=3 * (1 - ease), noise=4 + 8 * (1 - ease), background=70,
@@ -103,7 +115,9 @@ def blanks(count: int) -> list[Grey]:
     """Return frames without a code, from a plain wall to a busy shop, each with its own noise."""
     made = []
     for seed in range(count):
-        condition = Condition(clutter=seed / max(1, count - 1), noise=2 + 4 * (seed % 3), vignetting=0.2)
+        condition = Condition(
+            clutter=seed / max(1, count - 1), noise=2 + 4 * (seed % 3), vignetting=0.2
+        )
         made.append(empty(condition, rng=np.random.default_rng([9, seed])))
     return made
 

@@ -18,7 +18,9 @@ from sync.protocol.event_bodies import RedeemedBody
 
 def store_of(field: Field, device: str) -> Store:
     """The store of ``device``, made at its first use."""
-    opened = open_store(field.folder / device, device_id=device, now_s=now().unix_s, random_bytes=os.urandom)
+    opened = open_store(
+        field.folder / device, device_id=device, now_s=now().unix_s, random_bytes=os.urandom
+    )
     assert opened.store is not None, opened.detail
     return opened.store
 
@@ -27,7 +29,14 @@ def start_sync(field: Field, device: str, profile: Path) -> Program:
     """Its edge-sync; returns when it is connected."""
     log = field.folder / f"{device}.log"
     log.unlink(missing_ok=True)
-    command = [str(BIN / "edge-sync"), "run", "--profile", str(profile), "--data", str(field.folder / device)]
+    command = [
+        str(BIN / "edge-sync"),
+        "run",
+        "--profile",
+        str(profile),
+        "--data",
+        str(field.folder / device),
+    ]
     sync = Program(command, log)
     sync.start()
     until(lambda: '"connected"' in sync.said)

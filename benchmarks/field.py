@@ -51,35 +51,56 @@ class Program:
         """``VmRSS``, what is resident now, or ``VmHWM``, the most that ever was (proc(5))."""
         assert self._child is not None
         status = Path(f"/proc/{self._child.pid}/status").read_text(encoding="ascii")
-        (kb,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:"))
+        (kb,) = (
+            int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{name}:")
+        )
         return kb / 1024
 
     @property
     def said(self) -> str:
         """Its output so far."""
-        return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
+        return (
+            self._output.read_text(encoding="utf-8", errors="replace")
+            if self._output.exists()
+            else ""
+        )
 
 
 class Field:
     """Everything in ``folder``; ``start`` and ``stop`` what is needed."""
 
-    def __init__(self, folder: Path, devices: dict[str, str], *, hubs: int = 1, database: str | None = None) -> None:
-        mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    def __init__(
+        self, folder: Path, devices: dict[str, str], *, hubs: int = 1, database: str | None = None
+    ) -> None:
+        mosquitto = shutil.which("mosquitto") or shutil.which(
+            "mosquitto", path="/usr/sbin:/usr/local/sbin"
+        )
         if mosquitto is None:
             raise SystemExit("this benchmark needs mosquitto: apt-get install mosquitto")
         self.folder = folder
         now_s = int(time.time())
-        fleet = Fleet(issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S)
+        fleet = Fleet(
+            issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S
+        )
         self.keys = create(folder / "keys", fleet, issuer_alg="Ed25519", group_key=bytes(32))
         trust_list = folder / "trust-list.cose"
         trust_list.write_bytes(trust_list_of(self.keys, fleet, now_s))
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
-        documents = SiteDocuments(order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list)
-        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), hubs=hubs, database=database)
+        documents = SiteDocuments(
+            order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list
+        )
+        self.site = Site(
+            port=free_port(), devices=devices, user=getpass.getuser(), hubs=hubs, database=database
+        )
         self.files = make_site(folder / "site", self.site, documents, now_s=now_s)
-        self.broker = Program([mosquitto, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+        self.broker = Program(
+            [mosquitto, "-c", str(self.files.broker_config)], folder / "mosquitto.log"
+        )
         self.hubs = [
-            Program([str(BIN / "edge-hub"), "run", "--config", str(config)], folder / f"{config.stem}.log")
+            Program(
+                [str(BIN / "edge-hub"), "run", "--config", str(config)],
+                folder / f"{config.stem}.log",
+            )
             for config in map(self.files.hub_config_of, self.site.hub_names)
         ]
 
@@ -140,7 +161,9 @@ def trust_list_of(keys: KeyFolder, fleet: Fleet, now_s: int) -> bytes:
     return sign_trust_list(trust, keys.signer(ROOT), keys.roots())
 
 
-def until(condition: Callable[[], object], timeout_s: float = 60.0, *, every_s: float = 0.002) -> None:
+def until(
+    condition: Callable[[], object], timeout_s: float = 60.0, *, every_s: float = 0.002
+) -> None:
     """Wait for ``condition``; a benchmark that waits longer is of no use."""
     deadline = time.monotonic() + timeout_s
     while not condition():

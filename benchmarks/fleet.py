@@ -39,7 +39,10 @@ class Part:
 
     def __init__(self, field: Field, names: list[str]) -> None:
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.simulated"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.simulated"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         endpoints = [asdict(field.endpoint(name)) for name in names]
         self.say(json.dumps({"tenant": field.site.tenant, "endpoints": endpoints}))
@@ -66,7 +69,9 @@ class Crowd:
     """All of the parts."""
 
     def __init__(self, field: Field, names: list[str]) -> None:
-        self._parts = [Part(field, names[at : at + MOST_DEVICES]) for at in range(0, len(names), MOST_DEVICES)]
+        self._parts = [
+            Part(field, names[at : at + MOST_DEVICES]) for at in range(0, len(names), MOST_DEVICES)
+        ]
 
     def do(self, command: str) -> list[dict[str, Any]]:
         """Say a command to all, and wait for all."""
@@ -97,7 +102,9 @@ def measure() -> Iterator[Measurement]:
     """Connecting, events settled a second by hub processes, and the storm."""
     names = [f"sim-{number}" for number in range(DEVICES)]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=scratch(), prefix="fleet-bench-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(dir=scratch(), prefix="fleet-bench-"))
+        )
         database = None
         if (POSTGRES / "postgres").exists():
             database = stack.enter_context(running_postgres()).database()
@@ -126,7 +133,9 @@ def _growth(field: Field, crowd: Crowd, store: str) -> Iterator[Measurement]:
     for count in HUBS:
         value = statistics.median(rates[count])
         peer = f"one hub, {store}" if count > 1 else None
-        yield Measurement(f"fleet.events_settled_{count}_hubs", value, "1/s", peer, value / one if peer else None)
+        yield Measurement(
+            f"fleet.events_settled_{count}_hubs", value, "1/s", peer, value / one if peer else None
+        )
 
 
 def _storm(field: Field, crowd: Crowd) -> Iterator[Measurement]:

@@ -120,7 +120,9 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
     now_s = int(time.time())
     town = found_with_vouchers(folder / "town", SCANS, now_s=now_s)
     provision(town, now=Instant(unix_s=now_s))
-    model = open_store(folder / "model", device_id="bench", now_s=now_s, random_bytes=os.urandom).store
+    model = open_store(
+        folder / "model", device_id="bench", now_s=now_s, random_bytes=os.urandom
+    ).store
     assert model is not None
     commit = bare_commits(folder / "bare.db", model)
     rng = np.random.default_rng(1)
@@ -129,7 +131,10 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
     commits: list[float] = []
     ours: list[float] = []
     with (
-        patch("edge.store.database.store.sqlite3.connect", partial(sqlite3.connect, factory=_TimedConnection)),
+        patch(
+            "edge.store.database.store.sqlite3.connect",
+            partial(sqlite3.connect, factory=_TimedConnection),
+        ),
         _scanner(town) as (
             daemon,
             stamps,
@@ -150,10 +155,14 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
             ours.append(totals[-1] - stamps.decoded_ms - stamps.committed_ms)
     model.close()
     yield from _summary(totals[WARM_UP:], decodes[WARM_UP:], commits[WARM_UP:])
-    yield Measurement("latency.ours_beyond_decode_and_commit_p50", statistics.median(ours[WARM_UP:]), "ms")
+    yield Measurement(
+        "latency.ours_beyond_decode_and_commit_p50", statistics.median(ours[WARM_UP:]), "ms"
+    )
 
 
-def _summary(totals: list[float], decodes: list[float], commits: list[float]) -> Iterator[Measurement]:
+def _summary(
+    totals: list[float], decodes: list[float], commits: list[float]
+) -> Iterator[Measurement]:
     centiles = statistics.quantiles(totals, n=100)
     peers = statistics.median(d + c for d, c in zip(decodes, commits, strict=True))
     peer = "decode + bare commit"
@@ -171,9 +180,13 @@ class _scanner:  # noqa: N801 - a context manager
         assert isinstance(profile, Profile)
         scene = Scene(width_px=160, height_px=120)
         factory = wired_factory(profile.locker, Doors(profile.locker.compartments))
-        parts = build_parts(profile, pin_factory=factory, open_camera=lambda: SimCamera(scene, frame_rate_hz=5))
+        parts = build_parts(
+            profile, pin_factory=factory, open_camera=lambda: SimCamera(scene, frame_rate_hz=5)
+        )
         silent = structlog.wrap_logger(None, processors=[_drop])
-        self._built = build_scanner(profile, town.data, parts, log=silent, synchronised=lambda: True)
+        self._built = build_scanner(
+            profile, town.data, parts, log=silent, synchronised=lambda: True
+        )
 
     def __enter__(self) -> tuple[Daemon, _Stamps]:
         daemon = self._built.__enter__()
@@ -209,10 +222,16 @@ def _footprint() -> Iterator[Measurement]:
         provision(town, now=Instant(unix_s=now_s))
         _show_without_end(town)
         pairs = [(_start_scanner(town), _start_imports()) for _ in range(STARTS)]
-    started_s, read_s, weight_mib = (statistics.median(pair[0][index] for pair in pairs) for index in range(3))
+    started_s, read_s, weight_mib = (
+        statistics.median(pair[0][index] for pair in pairs) for index in range(3)
+    )
     bare_s, bare_mib = (statistics.median(pair[1][index] for pair in pairs) for index in range(2))
-    yield Measurement("latency.resident_memory", weight_mib, "MiB", "bare imports", weight_mib / bare_mib)
-    yield Measurement("latency.start_to_scanning", started_s, "s", "bare imports", started_s / bare_s)
+    yield Measurement(
+        "latency.resident_memory", weight_mib, "MiB", "bare imports", weight_mib / bare_mib
+    )
+    yield Measurement(
+        "latency.start_to_scanning", started_s, "s", "bare imports", started_s / bare_s
+    )
     yield Measurement("latency.start_to_first_read", read_s, "s", "bare imports", read_s / bare_s)
 
 
@@ -231,7 +250,12 @@ def _show_without_end(town: Town) -> None:
 
 def _start_scanner(town: Town) -> tuple[float, float, float]:
     """Seconds until the daemon says that it started and until it judged a code that it read; MiB some frames later."""
-    command = [str(Path(sys.executable).with_name("edge-scanner")), "run", "--profile", str(town.profile)]
+    command = [
+        str(Path(sys.executable).with_name("edge-scanner")),
+        "run",
+        "--profile",
+        str(town.profile),
+    ]
     began_s = time.monotonic()
     process = subprocess.Popen(
         [*command, "--data", str(town.data)],
@@ -252,7 +276,9 @@ def _start_imports() -> tuple[float, float]:
     """The same for a process that imports and does nothing else."""
     began_s = time.monotonic()
     code = f"{_IMPORTS}\nprint('ready', flush=True); input()"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     ready_s = _seconds_until(process, b"ready", began_s)
     weight_mib = _tree_mib(process.pid)
     process.communicate(b"\n")
@@ -275,7 +301,11 @@ def _tree_mib(pid: int) -> float:
     tree = [pid]
     for member in tree:  # it grows on the way
         tree += [child for child, parent in _parents().items() if parent == member]
-    own = sum(_kib(member, "smaps_rollup", name) for member in tree for name in ("Pss_Anon:", "Pss_Shmem:"))
+    own = sum(
+        _kib(member, "smaps_rollup", name)
+        for member in tree
+        for name in ("Pss_Anon:", "Pss_Shmem:")
+    )
     return (own + max(_kib(member, "status", "RssFile:") for member in tree)) / 1024
 
 
@@ -283,7 +313,9 @@ def _parents() -> dict[int, int]:
     found = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has just ended
-            found[int(status.parent.name)] = int(status.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+            found[int(status.parent.name)] = int(
+                status.read_text(encoding="utf-8").rpartition(")")[2].split()[1]
+            )
     return found
 
 

@@ -26,7 +26,9 @@ class Measurement:
         return f"{self.name:<48} {self.value:>12.3f} {self.unit:<10}{against}"
 
 
-def cpu_ms(call: Callable[_Given, _Got], *given: _Given.args, **named: _Given.kwargs) -> tuple[_Got, float]:
+def cpu_ms(
+    call: Callable[_Given, _Got], *given: _Given.args, **named: _Given.kwargs
+) -> tuple[_Got, float]:
     """Return what ``call`` returns, and the processor time it took this process, in milliseconds."""
     began_s = time.process_time()
     got = call(*given, **named)

@@ -30,7 +30,9 @@ RESEND_S = 5.0
 IDLE_STEP_S, DIAL_STEP_S = 3.0, 0.03  # how often a device is stepped that nothing came for
 COMMANDS = io.FileIO(0, closefd=False)  # unbuffered: it is waited for
 DIALLING = 5  # of a part at once, where it is not a storm
-MOST_DEVICES = 150  # a process: paho has three files a client and waits with select(), which knows 1,024
+MOST_DEVICES = (
+    150  # a process: paho has three files a client and waits with select(), which knows 1,024
+)
 
 
 @dataclass(slots=True)
@@ -55,7 +57,11 @@ class Device:
             self.session.acknowledge(arrival)
             if arrival.topic.endswith(f"/{Down.ACK}"):
                 ack = codec.decode_ack(arrival.payload, dev=self.name)
-                if isinstance(ack, Ack) and ack.epoch == self.epoch and ack.last == self.seq <= ack.acked_through:
+                if (
+                    isinstance(ack, Ack)
+                    and ack.epoch == self.epoch
+                    and ack.last == self.seq <= ack.acked_through
+                ):
                     self.settled = self.seq
         if self.session.connections != before:
             self.attempts.append(time.monotonic())
@@ -116,7 +122,11 @@ class Crowd:
         if now_s >= self._sweep_s:
             self._sweep_s = now_s + DIAL_STEP_S
             apart = [device for device in self.devices if not device.session.connected]
-            due = [device for device in self.devices if device.session.connected and now_s >= self._due_s[device.name]]
+            due = [
+                device
+                for device in self.devices
+                if device.session.connected and now_s >= self._due_s[device.name]
+            ]
             for device in due + apart[:dialling]:
                 self._step(device, now_s)
         return COMMANDS.fileno() in ready
@@ -152,7 +162,12 @@ def main() -> None:
     while line := _command(crowd):
         match line.split():
             case ["connect"]:
-                _answer(crowd.until(lambda: all(device.session.connected for device in devices), dialling=DIALLING))
+                _answer(
+                    crowd.until(
+                        lambda: all(device.session.connected for device in devices),
+                        dialling=DIALLING,
+                    )
+                )
             case ["tell", events]:
                 for device in devices:
                     device.tell(int(events), time.monotonic())
@@ -168,7 +183,9 @@ def main() -> None:
 def _device(endpoint: Endpoint, tenant: str) -> Device:
     filters = [f"v1/{tenant}/{endpoint.client_id}/dn/#"]
     epoch = f"{random.getrandbits(128):032x}"
-    return Device(endpoint.client_id, tenant, Session(endpoint, filters, uniform=random.uniform), epoch)
+    return Device(
+        endpoint.client_id, tenant, Session(endpoint, filters, uniform=random.uniform), epoch
+    )
 
 
 def _command(crowd: Crowd) -> str:

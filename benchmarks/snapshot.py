@@ -59,10 +59,16 @@ def _against_inserts(folder: Path) -> Measurement:
     """
     field = Field(folder, {DEVICE: "shop-1"})  # for its keys; nothing is started
     store, bare = store_of(field, DEVICE), connect(folder / "bare.db")
-    (ddl,) = store.connection().execute("SELECT sql FROM sqlite_master WHERE name = 'entitlement'").fetchone()
+    (ddl,) = (
+        store.connection()
+        .execute("SELECT sql FROM sqlite_master WHERE name = 'entitlement'")
+        .fetchone()
+    )
     bare.execute(ddl)
     roots = field.keys.roots()
-    downlink = Downlink(store, roots, Anchors(store, roots), device=DEVICE, site="shop-1", vouch=lambda _: None)
+    downlink = Downlink(
+        store, roots, Anchors(store, roots), device=DEVICE, site="shop-1", vouch=lambda _: None
+    )
     downlink.trust_list((folder / "trust-list.cose").read_bytes(), now())
     ours: list[float] = []
     theirs: list[float] = []
@@ -75,11 +81,15 @@ def _against_inserts(folder: Path) -> Measurement:
         _insert(bare, stored)
         theirs.append(time.perf_counter() - began)
     held = order_cache.count(store)
-    assert held == bare.execute("SELECT count(*) FROM entitlement").fetchone()[0] == PAGES * PAGE_ROWS, held
+    assert (
+        held == bare.execute("SELECT count(*) FROM entitlement").fetchone()[0] == PAGES * PAGE_ROWS
+    ), held
     value, peer = (PAGE_ROWS / statistics.quantiles(each, n=4)[0] for each in (ours, theirs))
     store.close()
     bare.close()
-    return Measurement("sync.snapshot_rows", value, "rows/s", "bare executemany of the same rows", value / peer)
+    return Measurement(
+        "sync.snapshot_rows", value, "rows/s", "bare executemany of the same rows", value / peer
+    )
 
 
 def _pages(field: Field) -> Iterator[tuple[bytes, list[Entitlement]]]:
@@ -102,7 +112,9 @@ def _pages(field: Field) -> Iterator[tuple[bytes, list[Entitlement]]]:
 def _stored(store: Store, rows: list[Entitlement]) -> list[tuple[object, ...]]:
     """The very rows that the page became."""
     ctis = (rows[0].cti, rows[-1].cti)
-    found = store.connection().execute("SELECT * FROM entitlement WHERE cti BETWEEN ? AND ? ORDER BY cti", ctis)
+    found = store.connection().execute(
+        "SELECT * FROM entitlement WHERE cti BETWEEN ? AND ? ORDER BY cti", ctis
+    )
     return found.fetchall()
 
 
@@ -145,7 +157,9 @@ def _whole(field: Field) -> Iterator[Measurement]:
         ("sync.whole_snapshot_memory", sync.memory_mb("VmHWM"), idle),
         ("sync.whole_snapshot_memory_hub", field.hubs[0].memory_mb("VmHWM"), hub_idle),
     ):
-        yield Measurement(name, value, "MB at most", "the same process without orders", value / peer)
+        yield Measurement(
+            name, value, "MB at most", "the same process without orders", value / peer
+        )
     sync.stop()
 
 
@@ -154,8 +168,17 @@ def _sell(field: Field) -> None:
     lines = field.folder / "orders.jsonl"
     with lines.open("w", encoding="ascii") as file:
         for number in range(WHOLE_ROWS):
-            line = {"cti": os.urandom(16).hex(), "order_id": f"A-{number}", "kind": "pickup", "home_site": "shop-1"}
+            line = {
+                "cti": os.urandom(16).hex(),
+                "order_id": f"A-{number}",
+                "kind": "pickup",
+                "home_site": "shop-1",
+            }
             file.write(json.dumps({**line, "compartments": ["A1"]}) + "\n")
     (hub,) = field.site.hub_names
     config = str(field.files.hub_config_of(hub))
-    subprocess.run([str(BIN / "edge-hub"), "orders", "import", "--config", config, str(lines)], check=True, stdout=2)
+    subprocess.run(
+        [str(BIN / "edge-hub"), "orders", "import", "--config", config, str(lines)],
+        check=True,
+        stdout=2,
+    )

@@ -37,9 +37,13 @@ def measure() -> Iterator[Measurement]:
         folder = Path(name)
         store, small, large = (_filled(folder / name, cached) for name, cached in _STORES)
         ours, bare = _take_turns(_redeeming(store, SMALL), bare_commits(folder / "bare.db", store))
-        yield Measurement("store.redemption", ours, "us", "bare sqlite3 FULL commit of the same rows", ours / bare)
+        yield Measurement(
+            "store.redemption", ours, "us", "bare sqlite3 FULL commit of the same rows", ours / bare
+        )
         many, few = _take_turns(_redeeming(large, LARGE), _redeeming(small, SMALL))
-        yield Measurement("store.redemption_at_1000000", many, "us", "the same at 1000 entitlements", many / few)
+        yield Measurement(
+            "store.redemption_at_1000000", many, "us", "the same at 1000 entitlements", many / few
+        )
         for each in (store, small, large):
             each.close()
 
@@ -59,9 +63,15 @@ def _take_turns(first: Callable[[], None], second: Callable[[], None]) -> tuple[
 def _redeeming(store: Store, cached: int) -> Callable[[], None]:
     """Redeem the cached codes one after another, spread over the whole cache."""
     redeemer = Redeemer(
-        store, place=Place(device_id="bench", site_id="site"), policy=Policy(), grace_s=0, random_bytes=os.urandom
+        store,
+        place=Place(device_id="bench", site_id="site"),
+        policy=Policy(),
+        grace_s=0,
+        random_bytes=os.urandom,
     )
-    step = cached * 617 // 1000 | 1  # odd, and no multiple of 5: every code once, far from the one before
+    step = (
+        cached * 617 // 1000 | 1
+    )  # odd, and no multiple of 5: every code once, far from the one before
     assert gcd(step, cached) == 1
     shown = iter([_claims(_cti(turn * step % cached, cached)) for turn in range(1, ROUNDS + 1)])
 
@@ -78,7 +88,9 @@ def bare_commits(path: Path, model: Store) -> Callable[[], None]:
     _redeeming(source, SMALL)()
     peer = connect(path)
     with model.read() as connection:
-        for (statement,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY rowid"):
+        for (statement,) in connection.execute(
+            "SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY rowid"
+        ):
             peer.execute(statement)
     for table in ("epoch", "policy"):  # what the rows refer to
         _insert(peer, table, _first(source, table))
@@ -88,7 +100,9 @@ def bare_commits(path: Path, model: Store) -> Callable[[], None]:
 
 
 def _first(store: Store, table: str) -> tuple[object, ...]:
-    row: tuple[object, ...] = store.connection().execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+    row: tuple[object, ...] = (
+        store.connection().execute(f"SELECT * FROM {table} LIMIT 1").fetchone()
+    )
     return row
 
 
@@ -96,7 +110,9 @@ def _insert(connection: sqlite3.Connection, table: str, row: tuple[object, ...])
     connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 
-def _committing(peer: sqlite3.Connection, rows: list[tuple[str, tuple[object, ...]]]) -> Callable[[], None]:
+def _committing(
+    peer: sqlite3.Connection, rows: list[tuple[str, tuple[object, ...]]]
+) -> Callable[[], None]:
     inserts = [f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})" for table, row in rows]
     outbox, ledger, journal = (row for _, row in rows)
     turns = iter([(number, os.urandom(16)) for number in range(1, ROUNDS + 1)])
@@ -124,7 +140,9 @@ def _filled(folder: Path, cached: int) -> Store:
             " 0, '[]', 'subject-0042', 'spring', NULL, 1, 1)",
             ((_cti(number, cached),) for number in range(cached)),
         )
-        connection.execute("UPDATE feed SET revision = 1, generation = 1, heard_s = ?", (NOW.unix_s,))
+        connection.execute(
+            "UPDATE feed SET revision = 1, generation = 1, heard_s = ?", (NOW.unix_s,)
+        )
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute("PRAGMA synchronous = FULL")
     return store

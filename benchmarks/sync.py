@@ -58,13 +58,21 @@ def _settled(field: Field) -> Iterator[Measurement]:
         until(lambda: outbox.backlog(store).pending == 0)
         for turn in range(ROUNDS):
             for mine in (True, False) if turn % 2 else (False, True):
-                (ours if mine else theirs).append(EVENTS / (_settle(store) if mine else _publish(bare)))
+                (ours if mine else theirs).append(
+                    EVENTS / (_settle(store) if mine else _publish(bare))
+                )
     finally:
         sync.stop()
         bare.loop_stop()
     # The quicker quarter of both: what else the machine does makes a round slower, never quicker.
     value, peer = (statistics.quantiles(rates, n=4)[2] for rates in (ours, theirs))
-    yield Measurement("sync.events_settled", value, "1/s", "bare paho QoS 1 publishes of the same events", value / peer)
+    yield Measurement(
+        "sync.events_settled",
+        value,
+        "1/s",
+        "bare paho QoS 1 publishes of the same events",
+        value / peer,
+    )
 
 
 def _settle(store: Store) -> float:
@@ -90,7 +98,9 @@ def _last_settled(store: Store) -> bool:
 
 def _publish(client: mqtt.Client) -> float:
     """Seconds for as many publishes of one event each, until the broker has acknowledged the last."""
-    row = outbox.OutboxRow(epoch="", seq=1, id=ident(), type="redeemed", body=redemption(), at=now())
+    row = outbox.OutboxRow(
+        epoch="", seq=1, id=ident(), type="redeemed", body=redemption(), at=now()
+    )
     ((_, event),) = events_of([row], after_seq=0, until_bytes=1)
     began = time.perf_counter()
     sent = [client.publish(f"v1/main/{BARE}/up/tel", event, qos=1) for _ in range(EVENTS)]
@@ -161,7 +171,9 @@ def _bytes(field: Field) -> Iterator[Measurement]:
     store = store_of(field, DEVICE)
     relay = Relay(field.site.port)
     profile = field.profile(DEVICE, port=relay.port)
-    profile.write_text(profile.read_text().replace("[mqtt]\n", f"[mqtt]\nkeepalive_s = {KEEPALIVE_S}\n"))
+    profile.write_text(
+        profile.read_text().replace("[mqtt]\n", f"[mqtt]\nkeepalive_s = {KEEPALIVE_S}\n")
+    )
     sync = start_sync(field, DEVICE, profile)
     try:
         until(lambda: order_cache.feed_state(store).revision > 0)
@@ -169,7 +181,9 @@ def _bytes(field: Field) -> Iterator[Measurement]:
         yield Measurement("sync.connect_bytes", float(relay.total), "B")
         costs = [_cost_of_one(store, relay) for _ in range(9)]
         yield Measurement("sync.redemption_bytes_up", statistics.median(up for up, _ in costs), "B")
-        yield Measurement("sync.redemption_bytes", statistics.median(up + down for up, down in costs), "B")
+        yield Measurement(
+            "sync.redemption_bytes", statistics.median(up + down for up, down in costs), "B"
+        )
         yield _idle_day(relay, sum(statistics.median(each) for each in zip(*costs, strict=True)))
     finally:
         sync.stop()

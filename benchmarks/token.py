@@ -50,20 +50,32 @@ def measure() -> Iterator[Measurement]:
             _open_all(texts, issuer), _verify_all(texts, private, issuer), _ready_made(texts)
         )
         bare = f"bare cryptography {name} verify"
-        yield Measurement(f"token {name}: text to claims", _us(ours_ns), "us", bare, _ratio(ours_ns, bare_ns))
+        yield Measurement(
+            f"token {name}: text to claims", _us(ours_ns), "us", bare, _ratio(ours_ns, bare_ns)
+        )
         calm_ours, calm_bare = _calm(ours_ns), _calm(bare_ns)
         yield Measurement(
-            f"token {name}: the same, undisturbed", _us(calm_ours), "us", bare, _ratio(calm_ours, calm_bare)
+            f"token {name}: the same, undisturbed",
+            _us(calm_ours),
+            "us",
+            bare,
+            _ratio(calm_ours, calm_bare),
         )
         yield Measurement(f"token {name}: the peer itself", _us(bare_ns), "us")
         yield Measurement(f"token {name}: base45 + cbor2, unverified", _us(ready_ns), "us")
         yield _beyond_signature(name, ours_ns, bare_ns, ready_ns)
 
 
-def _beyond_signature(name: str, ours_ns: list[int], bare_ns: list[int], ready_ns: list[int]) -> Measurement:
+def _beyond_signature(
+    name: str, ours_ns: list[int], bare_ns: list[int], ready_ns: list[int]
+) -> Measurement:
     ours = [ours - bare for ours, bare in zip(ours_ns, bare_ns, strict=True)]
     return Measurement(
-        f"token {name}: ours beyond the signature", _us(ours), "us", "base45 + cbor2 decode", _ratio(ours, ready_ns)
+        f"token {name}: ours beyond the signature",
+        _us(ours),
+        "us",
+        "base45 + cbor2 decode",
+        _ratio(ours, ready_ns),
     )
 
 
@@ -132,7 +144,12 @@ def _open_all(texts: list[bytes], issuer: Signer) -> Work:
 
     def work(number: int) -> None:
         opened = open_token(
-            texts[number], trust=trust, status={kid: revoked}, now=now, audiences=audiences, policy=policy
+            texts[number],
+            trust=trust,
+            status={kid: revoked},
+            now=now,
+            audiences=audiences,
+            policy=policy,
         )
         assert isinstance(opened, Claims)
 
@@ -152,9 +169,14 @@ def _verify_all(texts: list[bytes], private: PrivateKey, issuer: Signer) -> Work
     return _verify_all_ecdsa(public, prepared)
 
 
-def _verify_all_ecdsa(public: ec.EllipticCurvePublicKey, prepared: list[tuple[bytes, bytes]]) -> Work:
+def _verify_all_ecdsa(
+    public: ec.EllipticCurvePublicKey, prepared: list[tuple[bytes, bytes]]
+) -> Work:
     ecdsa = ec.ECDSA(hashes.SHA256())
-    halves = [(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"), message) for raw, message in prepared]
+    halves = [
+        (int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"), message)
+        for raw, message in prepared
+    ]
     der = [(encode_dss_signature(r, s), message) for r, s, message in halves]
 
     return lambda number: public.verify(*der[number], ecdsa)

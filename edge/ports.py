@@ -47,12 +47,18 @@ class Symbol:
     content: bytes  # the payload bytes as encoded
     quad: Quad  # pixels; NO_QUAD from a source without a picture
     decoder: str  # which decoder (and rung) read it
-    transcript: str | None = None  # the text where the decoder knew the character set (ECI, Kanji, Latin-1)
+    transcript: str | None = (
+        None  # the text where the decoder knew the character set (ECI, Kanji, Latin-1)
+    )
 
     @property
     def text(self) -> str:
         """The content for people; bytes that are not UTF-8 and came without a transcript show as U+FFFD."""
-        return self.content.decode("utf-8", errors="replace") if self.transcript is None else self.transcript
+        return (
+            self.content.decode("utf-8", errors="replace")
+            if self.transcript is None
+            else self.transcript
+        )
 
 
 class CameraError(Exception):

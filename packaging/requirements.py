@@ -11,7 +11,10 @@ import tomllib
 from pathlib import Path
 
 SYSTEMS = {"evdev", "pyserial"}  # python3-evdev, python3-serial: docs/adr/0030
-NOT_SHIPPED = {"pip", "setuptools"}  # wanted by `sqlite-utils install` alone, which a device never runs
+NOT_SHIPPED = {
+    "pip",
+    "setuptools",
+}  # wanted by `sqlite-utils install` alone, which a device never runs
 
 
 def name_of(requirement: str) -> str:
@@ -27,17 +30,27 @@ def wanted(pyproject: Path) -> list[str]:
 
 def pinned(constraints: Path) -> dict[str, str]:
     """The exact versions of a constraints file."""
-    lines = [line.partition("#")[0].strip() for line in constraints.read_text(encoding="utf-8").splitlines()]
+    lines = [
+        line.partition("#")[0].strip()
+        for line in constraints.read_text(encoding="utf-8").splitlines()
+    ]
     return {name_of(line): line.partition("==")[2] for line in lines if line}
 
 
 def differences(constraints: Path, report: Path) -> list[str]:
     """What is resolved and not pinned, or pinned and not resolved."""
-    installed = (item["metadata"] for item in json.loads(report.read_text(encoding="utf-8"))["install"])
+    installed = (
+        item["metadata"] for item in json.loads(report.read_text(encoding="utf-8"))["install"]
+    )
     resolved = {name_of(item["name"]): item["version"] for item in installed}
     pins = pinned(constraints)
-    loose = [f"not pinned: {name}=={resolved[name]}" for name in sorted(resolved.keys() - pins.keys() - NOT_SHIPPED)]
-    return loose + [f"pinned and not used: {name}" for name in sorted(pins.keys() - resolved.keys())]
+    loose = [
+        f"not pinned: {name}=={resolved[name]}"
+        for name in sorted(resolved.keys() - pins.keys() - NOT_SHIPPED)
+    ]
+    return loose + [
+        f"pinned and not used: {name}" for name in sorted(pins.keys() - resolved.keys())
+    ]
 
 
 if __name__ == "__main__":

@@ -67,7 +67,11 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
     ]  # fmt: skip
     if report["last_ack_age_s"] is not None:
         age_s = report["last_ack_age_s"]
-        found.append(_gauge("edge_sync_last_acknowledgement_seconds", "Age of the last acknowledgement.", age_s))
+        found.append(
+            _gauge(
+                "edge_sync_last_acknowledgement_seconds", "Age of the last acknowledgement.", age_s
+            )
+        )
     return found
 
 
@@ -75,10 +79,22 @@ def decoder_metrics(rungs: Iterable[Rung]) -> list[Metric]:
     """What each rung of the scanner's decoder has cost and earned; ``lost``: what it cost to contain it."""
     figures = {rung.rung: rung for rung in rungs}
     found = (
-        ("tries", "Pictures on which a rung of the decoder was tried.", {n: r.tries for n, r in figures.items()}),
+        (
+            "tries",
+            "Pictures on which a rung of the decoder was tried.",
+            {n: r.tries for n, r in figures.items()},
+        ),
         ("reads", "Tries that read a code.", {n: r.reads for n, r in figures.items()}),
-        ("faults", "Tries that raised, crashed or hung.", {n: r.faults for n, r in figures.items()}),
-        ("busy_seconds", "Time that the tries took.", {n: r.busy_ms / 1000 for n, r in figures.items()}),
+        (
+            "faults",
+            "Tries that raised, crashed or hung.",
+            {n: r.faults for n, r in figures.items()},
+        ),
+        (
+            "busy_seconds",
+            "Time that the tries took.",
+            {n: r.busy_ms / 1000 for n, r in figures.items()},
+        ),
     )
     return [
         _labelled(CounterMetricFamily, f"edge_decoder_{name}", words, "rung", values)
@@ -127,7 +143,11 @@ class _Ready(Collector):
 def _link(prefix: str, link: Link | None) -> Metric:
     states = {state.value: int(state is link) for state in Link}
     return _labelled(
-        GaugeMetricFamily, f"{prefix}_link", "The state of the connection: 1 for that one.", "state", states
+        GaugeMetricFamily,
+        f"{prefix}_link",
+        "The state of the connection: 1 for that one.",
+        "state",
+        states,
     )
 
 

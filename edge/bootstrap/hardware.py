@@ -59,7 +59,9 @@ class Parts:
 
     def problems_now(self) -> dict[str, str]:
         """What is wrong at this moment with parts that come and go: scan engines, lock boards."""
-        engines = {f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem}
+        engines = {
+            f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem
+        }
         return engines | (self.lock.problems if isinstance(self.lock, LockBoards) else {})
 
     def close(self) -> None:
@@ -73,7 +75,9 @@ class Parts:
         self.indicator.close()
 
 
-def build_parts(profile: Profile, *, pin_factory: Any = None, open_camera: OpenCamera | None = None) -> Parts:
+def build_parts(
+    profile: Profile, *, pin_factory: Any = None, open_camera: OpenCamera | None = None
+) -> Parts:
     """Build what ``profile`` asks for. Never raises for missing hardware: it becomes a named problem.
 
     ``pin_factory`` and ``open_camera`` replace the real ones; a simulator passes its own.
@@ -164,7 +168,9 @@ def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indi
     return indicator
 
 
-def _trigger(section: Trigger | Presence | None, factory: Any, problems: dict[str, str]) -> GpioTrigger | None:
+def _trigger(
+    section: Trigger | Presence | None, factory: Any, problems: dict[str, str]
+) -> GpioTrigger | None:
     """The trigger or sensor; None: the camera's frames are always decoded, also when the pin cannot be had."""
     if section is None or factory is None:
         return None

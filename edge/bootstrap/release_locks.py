@@ -32,8 +32,16 @@ def release(profile: Profile, *, pin_factory: Any) -> int:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--profile", "path", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
-@click.option("--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="the data folder")
+@click.option(
+    "--profile",
+    "path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="the device profile (TOML)",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="the data folder"
+)
 def main(path: Path, data: Path | None) -> None:
     """De-energise every lock of a profile, and of the settings that ops pushed over it.
 
@@ -48,8 +56,16 @@ def main(path: Path, data: Path | None) -> None:
         profile = running.profile  # what the scanner ran on, too
     if not isinstance(profile, Profile):
         raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
-    pushed = [running.profile] if isinstance(running, Running) and running.profile.locker != profile.locker else []
-    on_pins = [one for one in (profile, *pushed) if one.locker.compartments and one.locker.driver != "board"]
+    pushed = (
+        [running.profile]
+        if isinstance(running, Running) and running.profile.locker != profile.locker
+        else []
+    )
+    on_pins = [
+        one
+        for one in (profile, *pushed)
+        if one.locker.compartments and one.locker.driver != "board"
+    ]
     if not on_pins:
         return  # no lock on a pin, and perhaps no GPIO
     try:

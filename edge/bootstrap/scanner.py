@@ -83,7 +83,9 @@ def build_scanner(
         releases.callback(decoder.close)
         actuator = InTurn(parts.lock)
         releases.callback(actuator.close)
-        releases.callback(parts.lock.close)  # first: it ends a pulse, and with it what the actuator waits for
+        releases.callback(
+            parts.lock.close
+        )  # first: it ends a pulse, and with it what the actuator waits for
         supervisor = Supervisor(
             health=health,
             health_file=data / "health.json",
@@ -117,14 +119,18 @@ def build_scanner(
         )
 
 
-def _meter(profile: Profile, decoder: ContainedDecoder, parts: Parts) -> Callable[[Frame, bool], None]:
+def _meter(
+    profile: Profile, decoder: ContainedDecoder, parts: Parts
+) -> Callable[[Frame, bool], None]:
     """Have the camera expose for a code that is seen and not read."""
     frame_us = 1e6 / profile.camera.frame_rate_hz
     metering = Metering(Limits(longest_us=min(Limits().longest_us, frame_us)))
 
     def after(frame: Frame, read: bool) -> None:
         now_s = time.monotonic()
-        parts.capture.expose(metering.after(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s))
+        parts.capture.expose(
+            metering.after(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s)
+        )
 
     return after
 
@@ -194,7 +200,9 @@ def _floor_s(store: Store | None) -> int:
         return RELEASED_S  # the supervisor meets it again, and names it
 
 
-def _anchors(profile: Profile, store: Store | None, clock: WallClock, health: Health) -> Anchors | None:
+def _anchors(
+    profile: Profile, store: Store | None, clock: WallClock, health: Health
+) -> Anchors | None:
     roots = load_roots(Path(profile.trust.roots_file))
     if isinstance(roots, str):
         health.set_problem("no_roots", roots)
@@ -227,7 +235,9 @@ def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail
     )
 
 
-def _pickups(profile: Profile, store: Store | None, *, parts: Parts, actuator: Actuator) -> Pickups | None:
+def _pickups(
+    profile: Profile, store: Store | None, *, parts: Parts, actuator: Actuator
+) -> Pickups | None:
     if store is None:
         return None
     section = profile.locker
@@ -235,8 +245,14 @@ def _pickups(profile: Profile, store: Store | None, *, parts: Parts, actuator: A
         store,
         parts.lock,
         parts.doors,
-        times=DoorTimes(open_s=section.door_open_timeout_s, close_s=section.door_close_timeout_s, steady_s=_STEADY_S),
+        times=DoorTimes(
+            open_s=section.door_open_timeout_s,
+            close_s=section.door_close_timeout_s,
+            steady_s=_STEADY_S,
+        ),
         random_bytes=secrets.token_bytes,
-        with_contact=frozenset(name for name, door in section.compartments.items() if door.has_contact),
+        with_contact=frozenset(
+            name for name, door in section.compartments.items() if door.has_contact
+        ),
         actuator=actuator,
     )

@@ -71,7 +71,9 @@ class Patience:
     def hangs_after_s(self, doing: _Doing) -> float:
         """How long ``doing`` may last before a fresh reader takes over."""
         slow = {_Doing.OPEN: self.open_s, _Doing.FIRST_READ: self.open_s}
-        return {**slow, _Doing.READ: self.replace_after_s, _Doing.CLOSE: self.replace_after_s}.get(doing, inf)
+        return {**slow, _Doing.READ: self.replace_after_s, _Doing.CLOSE: self.replace_after_s}.get(
+            doing, inf
+        )
 
 
 class _Doing(StrEnum):
@@ -99,7 +101,11 @@ class CaptureWorker:
     """Frames from a camera that may come and go. Close it, or use it as a context manager."""
 
     def __init__(
-        self, open_camera: Callable[[], Camera], *, patience: Patience | None = None, every_frame: bool = False
+        self,
+        open_camera: Callable[[], Camera],
+        *,
+        patience: Patience | None = None,
+        every_frame: bool = False,
     ) -> None:
         """``open_camera`` opens the device anew at each call, or raises CameraError.
 
@@ -212,7 +218,9 @@ class CaptureWorker:
 
     def _hand_over(self, me: _Reader, frame: Frame) -> None:
         if not _is_picture(frame.grey):
-            raise CameraError("the camera sends something that is no grey picture: try another format or port")
+            raise CameraError(
+                "the camera sends something that is no grey picture: try another format or port"
+            )
         with self._lock:
             if me.abandoned.is_set():
                 return
@@ -220,7 +228,10 @@ class CaptureWorker:
                 frame = replace(frame, number=self._last_number + 1)
             self._last_number = frame.number
             self._status = replace(
-                self._status, state=CaptureState.STREAMING, detail="", frames=self._status.frames + 1
+                self._status,
+                state=CaptureState.STREAMING,
+                detail="",
+                frames=self._status.frames + 1,
             )
         me.starts(_Doing.HAND_OVER)
         if self._every_frame:
@@ -248,7 +259,9 @@ class CaptureWorker:
         with self._lock:
             if not me.abandoned.is_set() and not self._closing.is_set():
                 losses = self._status.losses + 1
-                self._status = replace(self._status, state=CaptureState.LOST, detail=detail, losses=losses)
+                self._status = replace(
+                    self._status, state=CaptureState.LOST, detail=detail, losses=losses
+                )
 
     @staticmethod
     def _close_quietly(camera: Camera) -> None:
@@ -266,7 +279,10 @@ class CaptureWorker:
                 self._hanging = [hanging for hanging in self._hanging if hanging.thread.is_alive()]
             if waited_s > self._patience.stalled_after_s(doing):
                 self._stall(waited_s)
-            if waited_s > self._patience.hangs_after_s(doing) and len(self._hanging) < _MOST_HANGING:
+            if (
+                waited_s > self._patience.hangs_after_s(doing)
+                and len(self._hanging) < _MOST_HANGING
+            ):
                 self._replace(reader, doing)
 
     def _stall(self, waited_s: float) -> None:
@@ -274,7 +290,9 @@ class CaptureWorker:
             if self._status.state not in (CaptureState.STALLED, CaptureState.ENDED):
                 detail = f"no frame for {waited_s:.1f} s: check the camera's cable"
                 stalls = self._status.stalls + 1
-                self._status = replace(self._status, state=CaptureState.STALLED, detail=detail, stalls=stalls)
+                self._status = replace(
+                    self._status, state=CaptureState.STALLED, detail=detail, stalls=stalls
+                )
 
     def _replace(self, reader: _Reader, doing: _Doing) -> None:
         with self._lock:
@@ -293,4 +311,6 @@ class CaptureWorker:
 
 def _is_picture(grey: object) -> bool:
     """Whether ``grey`` is what decoders take: (height, width), uint8, not empty."""
-    return isinstance(grey, np.ndarray) and grey.ndim == 2 and grey.dtype == np.uint8 and grey.size > 0
+    return (
+        isinstance(grey, np.ndarray) and grey.ndim == 2 and grey.dtype == np.uint8 and grey.size > 0
+    )

@@ -24,7 +24,9 @@ _INSTALL: Final = "evdev is not installed: pip install evdev, or apt install pyt
 class HidEngine:
     """Implements ``CodeSource``."""
 
-    def __init__(self, section: Section, *, open_device: Callable[[str], Any] | None = None) -> None:
+    def __init__(
+        self, section: Section, *, open_device: Callable[[str], Any] | None = None
+    ) -> None:
         """Open and grab ``section.device``. Raises EngineError. ``open_device``: evdev.InputDevice or its like."""
         self._name = f"scan engine {section.device}"
         self._keyboard = Keyboard(section.layout)
@@ -76,7 +78,9 @@ class HidEngine:
             self._codes += self._lines.feed(typed.encode(), time.monotonic())
         elif event.type == _EV_KEY and event.value == _UP:
             self._keyboard.release(event.code)
-        elif event.type == _EV_SYN and event.code == _SYN_DROPPED:  # the kernel's buffer ran over: a key is missing
+        elif (
+            event.type == _EV_SYN and event.code == _SYN_DROPPED
+        ):  # the kernel's buffer ran over: a key is missing
             self._lines.forget()
             self._keyboard.held_are(set(self._device.active_keys()))
 
@@ -86,5 +90,7 @@ def _input_device() -> Callable[[str], Any]:
         import evdev
     except ImportError as error:
         raise EngineError(f"{_INSTALL} ({error})") from error
-    opener: Callable[[str], Any] = evdev.InputDevice  # named: where evdev is not installed it has no type
+    opener: Callable[[str], Any] = (
+        evdev.InputDevice
+    )  # named: where evdev is not installed it has no type
     return opener

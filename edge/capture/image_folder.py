@@ -34,7 +34,10 @@ class PictureFolder:
             else:
                 return Frame(grey=grey, number=number, captured_ns=time.monotonic_ns())
         count = len(self.unreadable)
-        raise CameraEnded(f"all {len(self.paths)} pictures were shown" + (f", {count} unreadable" if count else ""))
+        raise CameraEnded(
+            f"all {len(self.paths)} pictures were shown"
+            + (f", {count} unreadable" if count else "")
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -42,7 +45,9 @@ class PictureFolder:
         if not self.unreadable:
             return ()
         first, why = next(iter(self.unreadable.items()))
-        return (f"{len(self.unreadable)} of {len(self.paths)} pictures cannot be read: {first.name}: {why}",)
+        return (
+            f"{len(self.unreadable)} of {len(self.paths)} pictures cannot be read: {first.name}: {why}",
+        )
 
     def close(self) -> None:
         """Show no more pictures."""
@@ -56,4 +61,6 @@ def natural_order(path: Path) -> tuple[list[str], list[tuple[int, int | str]]]:
     ['9.png', '10.png', 'A.png']
     """
     parts = re.split(r"(\d+)", path.name.casefold())
-    return list(path.parent.parts), [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
+    return list(path.parent.parts), [
+        (0, int(part)) if part.isdecimal() else (1, part) for part in parts if part
+    ]

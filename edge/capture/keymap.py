@@ -14,10 +14,24 @@ Layout = Literal["us", "gb", "de", "fr"]
 ENTER: Final = frozenset({28, 96})  # KEY_ENTER, KEY_KPENTER
 SHIFT: Final = frozenset({42, 54})
 ALT_GR: Final = frozenset({100})
-COMMANDS: Final = frozenset({29, 97, 56, 125, 126})  # Ctrl, Alt, Meta: with one of them held a key is no character
+COMMANDS: Final = frozenset(
+    {29, 97, 56, 125, 126}
+)  # Ctrl, Alt, Meta: with one of them held a key is no character
 
-_PLACES: Final = (41, *range(2, 14), *range(16, 28), *range(30, 41), 43, 86, *range(44, 54))  # row by row
-_KEYPAD: Final = dict(zip((82, 79, 80, 81, 75, 76, 77, 71, 72, 73, 83, 74, 78, 55, 98), "0123456789.-+*/", strict=True))
+_PLACES: Final = (
+    41,
+    *range(2, 14),
+    *range(16, 28),
+    *range(30, 41),
+    43,
+    86,
+    *range(44, 54),
+)  # row by row
+_KEYPAD: Final = dict(
+    zip(
+        (82, 79, 80, 81, 75, 76, 77, 71, 72, 73, 83, 74, 78, 55, 98), "0123456789.-+*/", strict=True
+    )
+)
 
 # Four rows; at the end of the third the keys beside Enter (43) and beside the left Shift (86).
 _PLAIN: Final[dict[Layout, str]] = {
@@ -35,7 +49,20 @@ _SHIFTED: Final[dict[Layout, str]] = {
 _WITH_ALT_GR: Final[dict[Layout, dict[int, str]]] = {
     "us": {},
     "gb": {5: "€"},
-    "de": {3: "²", 4: "³", 8: "{", 9: "[", 10: "]", 11: "}", 12: "\\", 16: "@", 18: "€", 27: "~", 50: "µ", 86: "|"},
+    "de": {
+        3: "²",
+        4: "³",
+        8: "{",
+        9: "[",
+        10: "]",
+        11: "}",
+        12: "\\",
+        16: "@",
+        18: "€",
+        27: "~",
+        50: "µ",
+        86: "|",
+    },
     "fr": {
         3: "~",
         4: "#",

@@ -27,7 +27,9 @@ _MANUAL = 1  # V4L2_EXPOSURE_MANUAL
 _AUTOMATICS = (3, 0)  # V4L2_EXPOSURE_APERTURE_PRIORITY, which most cameras have, V4L2_EXPOSURE_AUTO
 _UNIT_US = 100  # V4L2_CID_EXPOSURE_ABSOLUTE counts in 100 us
 _MOST_DAMAGED = 10  # frames in a row; a USB camera sends a broken one now and then
-_SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
+_SELECT_TIMEOUT = (
+    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
+)
 
 
 class V4l2Camera:
@@ -35,13 +37,19 @@ class V4l2Camera:
 
     def __init__(self, section: CameraSection) -> None:
         """Open camera ``section.index``. Raises CameraError."""
-        os.environ.setdefault(_SELECT_TIMEOUT, "1")  # read by OpenCV once, at the first frame of the process
+        os.environ.setdefault(
+            _SELECT_TIMEOUT, "1"
+        )  # read by OpenCV once, at the first frame of the process
         self._name = f"camera /dev/video{section.index}"
-        if not (_DEVICES / f"video{section.index}").exists():  # OpenCV would complain on stderr at each try
+        if not (
+            _DEVICES / f"video{section.index}"
+        ).exists():  # OpenCV would complain on stderr at each try
             raise CameraError(f"{self._name} is not there: is it plugged in?")
         self._video = cv2.VideoCapture(section.index, cv2.CAP_V4L2)
         if not self._video.isOpened():
-            raise CameraError(f"{self._name} cannot be opened: is this user in group video? is it in use?")
+            raise CameraError(
+                f"{self._name} cannot be opened: is this user in group video? is it in use?"
+            )
         self._video.set(cv2.CAP_PROP_BUFFERSIZE, 2)  # no queue of old frames
         self._choose_format(section)
         self._section = section
@@ -73,17 +81,30 @@ class V4l2Camera:
             if not came or picture is None:
                 raise CameraError(f"{self._name} gives no frames: check its plug")
             self._number += 1
-            grey = luminance(np.asarray(picture), self._get(cv2.CAP_PROP_FOURCC) if self._raw else 0, self._size())
+            grey = luminance(
+                np.asarray(picture),
+                self._get(cv2.CAP_PROP_FOURCC) if self._raw else 0,
+                self._size(),
+            )
             if grey is not None:
                 captured_ns = time.monotonic_ns()
-                return Frame(grey=grey, number=self._number, captured_ns=captured_ns, exposure=self._exposure())
-        raise CameraError(f"{self._name} sends damaged frames only: check its cable, or try another USB port")
+                return Frame(
+                    grey=grey,
+                    number=self._number,
+                    captured_ns=captured_ns,
+                    exposure=self._exposure(),
+                )
+        raise CameraError(
+            f"{self._name} sends damaged frames only: check its cable, or try another USB port"
+        )
 
     def expose(self, wanted: Exposure | None) -> None:
         """Expose the frames to come like this, the gain left as it is; None: as the profile says."""
         time_us = self._section.exposure_us if wanted is None else wanted.light
         if time_us is None:
-            any(self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode) for mode in self._automatics)  # the first that it has
+            any(
+                self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode) for mode in self._automatics
+            )  # the first that it has
             return
         self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL)
         self._video.set(cv2.CAP_PROP_EXPOSURE, max(1, round(time_us / _UNIT_US)))
@@ -124,7 +145,11 @@ class VideoFile:
             raise CameraEnded(f"{self._path} ended after {self._number + 1} frames")
         self._number += 1
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture
-        return Frame(grey=np.asarray(grey, dtype=np.uint8), number=self._number, captured_ns=time.monotonic_ns())
+        return Frame(
+            grey=np.asarray(grey, dtype=np.uint8),
+            number=self._number,
+            captured_ns=time.monotonic_ns(),
+        )
 
     def close(self) -> None:
         """Release the file."""
@@ -152,7 +177,9 @@ def luminance(picture: NDArray[Any], fourcc: int, size: tuple[int, int]) -> Grey
             return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
 
 
-def _first_plane(picture: NDArray[Any], height: int, width: int, *, step: int, rows: int) -> Grey | None:
+def _first_plane(
+    picture: NDArray[Any], height: int, width: int, *, step: int, rows: int
+) -> Grey | None:
     """Cut the luminance out of ``rows`` rows of bytes, every ``step``-th of which is luminance."""
     flat = picture.reshape(-1)
     stride = flat.size // rows

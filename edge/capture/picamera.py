@@ -45,13 +45,19 @@ class PiCamera:
         except CameraError:
             self.close()
             raise
-        except Exception as error:  # picamera2 and libcamera raise RuntimeError, IndexError, OSError and more
+        except (
+            Exception
+        ) as error:  # picamera2 and libcamera raise RuntimeError, IndexError, OSError and more
             self.close()
-            raise CameraError(f"camera {section.index} cannot be started ({error}): check its cable") from error
+            raise CameraError(
+                f"camera {section.index} cannot be started ({error}): check its cable"
+            ) from error
 
     def _start(self, section: CameraSection, libcamera: ModuleType) -> None:
         wanted = controls(section, libcamera)
-        known = {name: value for name, value in wanted.items() if name in self._camera.camera_controls}
+        known = {
+            name: value for name, value in wanted.items() if name in self._camera.camera_controls
+        }
         self.unsupported = tuple(sorted(wanted.keys() - known.keys()))
         configuration = self._camera.create_video_configuration(
             main={"format": "YUV420", "size": (section.width_px, section.height_px)},
@@ -61,7 +67,9 @@ class PiCamera:
         self._camera.configure(configuration)
         stream = self._camera.stream_configuration("main")  # as adjusted to what the camera can do
         if stream["format"] != "YUV420":
-            raise CameraError(f'camera {section.index} gives {stream["format"]}, not YUV420: use source = "v4l2"')
+            raise CameraError(
+                f'camera {section.index} gives {stream["format"]}, not YUV420: use source = "v4l2"'
+            )
         self._exposable = self._camera.camera_controls.keys() >= _EXPOSURE
         self._width, self._height = stream["size"]
         self._camera.start()
@@ -69,7 +77,11 @@ class PiCamera:
     @property
     def notes(self) -> tuple[str, ...]:
         """The settings of the profile that this camera does not have."""
-        return (f"this camera has no {', '.join(self.unsupported)}: see [camera]",) if self.unsupported else ()
+        return (
+            (f"this camera has no {', '.join(self.unsupported)}: see [camera]",)
+            if self.unsupported
+            else ()
+        )
 
     def read(self) -> Frame:
         """Block for the next frame. Raises CameraError when none comes for twice ``stall_s``."""
@@ -77,7 +89,9 @@ class PiCamera:
             job = self._camera.capture_request(wait=False)
             request = self._camera.wait(job, timeout=self._timeout_s)
         except TimeoutError:
-            raise CameraError(f"no frame for {self._timeout_s:.1f} s: check the camera's cable") from None
+            raise CameraError(
+                f"no frame for {self._timeout_s:.1f} s: check the camera's cable"
+            ) from None
         except Exception as error:  # from the camera's event loop: anything
             raise CameraError(f"the camera failed: {error}") from error
         try:
@@ -85,8 +99,12 @@ class PiCamera:
             exposure = self._exposure(request)
         finally:
             request.release()
-        self._number = max(self._number + 1, self._camera.frames)  # frames: what the camera made since it started
-        return Frame(grey=grey, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure)
+        self._number = max(
+            self._number + 1, self._camera.frames
+        )  # frames: what the camera made since it started
+        return Frame(
+            grey=grey, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure
+        )
 
     def _grey(self, request: Any) -> NDArray[np.uint8]:
         """Copy the Y plane, and only it, out of the camera's buffer."""

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_BYTES: Final = 256 << 20  # what the largest camera's raw frames come to, several times over
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
 
 
 class UnreadablePictureError(Exception):
@@ -42,7 +44,9 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(LARGEST_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in its name
-        raise UnreadablePictureError(getattr(error, "strerror", None) or "cannot be read") from error
+        raise UnreadablePictureError(
+            getattr(error, "strerror", None) or "cannot be read"
+        ) from error
     if len(content) > LARGEST_BYTES:
         raise UnreadablePictureError(f"larger than {LARGEST_BYTES >> 20} MiB")
     return content
@@ -61,7 +65,11 @@ def find(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield each file named, and for each folder the pictures in it and below, in order of name."""
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+            yield from sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and file.is_file()
+            )
         else:
             yield path
 

@@ -33,7 +33,9 @@ class Scanned:
 class EngineWorker:
     """Codes from an engine that may come and go."""
 
-    def __init__(self, name: str, open_source: Callable[[], CodeSource], *, fresh_s: float = 2.0) -> None:
+    def __init__(
+        self, name: str, open_source: Callable[[], CodeSource], *, fresh_s: float = 2.0
+    ) -> None:
         """``open_source`` opens the engine anew at each call, or raises EngineError. ``fresh_s``: older is old."""
         self.name = name
         self.thrown_away = 0  # codes that came too fast or were taken too late

@@ -24,7 +24,9 @@ class SerialEngine:
         self._codes: deque[bytes] = deque()
         self._line: Any = None
         try:
-            self._line = serial.Serial(section.port, section.baud, exclusive=True)  # pyserial empties the buffer
+            self._line = serial.Serial(
+                section.port, section.baud, exclusive=True
+            )  # pyserial empties the buffer
         except Exception as error:  # pyserial: SerialException, OSError, termios.error, ValueError
             self.close()
             raise EngineError(

@@ -14,7 +14,9 @@ import click
 
 from edge.system.program import run_program
 
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # none is wanted, and to look for some takes long
+os.environ.setdefault(
+    "PYDANTIC_DISABLE_PLUGINS", "__all__"
+)  # none is wanted, and to look for some takes long
 
 COMMANDS = {
     "run": "edge.cli.run:run",

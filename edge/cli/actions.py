@@ -16,7 +16,9 @@ from edge.store import reviews
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
 
-_reason = click.option("--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform.")
+_reason = click.option(
+    "--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform."
+)
 
 
 @click.command()
@@ -61,7 +63,13 @@ def list_reviews(data: Path, every: bool, as_json: bool) -> None:
             "opened_s": row.opened_s, "state": row.state.value, "decided_s": row.decided_s,
             "decided_by": row.decided_by, "reason": row.reason,
         }  # fmt: skip
-        words = (row.ledger_id, row.order_id, row.kind, row.state.value, f"scanned by {row.operator or 'nobody'}")
+        words = (
+            row.ledger_id,
+            row.order_id,
+            row.kind,
+            row.state.value,
+            f"scanned by {row.operator or 'nobody'}",
+        )
         click.echo(json.dumps(line, ensure_ascii=False) if as_json else "  ".join(map(str, words)))
 
 
@@ -93,7 +101,9 @@ def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     """An amount in whole units of currency with at most two decimals, as minor units."""
     try:
         minor = None if value is None else Decimal(value) * 100
-        if minor is not None and not (minor.is_finite() and minor == int(minor) and 1 <= minor < 2**53):
+        if minor is not None and not (
+            minor.is_finite() and minor == int(minor) and 1 <= minor < 2**53
+        ):
             raise InvalidOperation
     except InvalidOperation:
         said = f"{value!r} is no amount above nothing with at most two decimals; write it as 12.50"
@@ -105,7 +115,11 @@ def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 @data_option
 @click.option("--units", type=click.IntRange(1, 1_000_000), help="How many uses.")
 @click.option("--amount", callback=_minor, help="How much of a voucher with a value, as 12.50.")
-@click.option("--amount-minor", type=click.IntRange(1), help="The same in minor units, for any currency: 1250.")
+@click.option(
+    "--amount-minor",
+    type=click.IntRange(1),
+    help="The same in minor units, for any currency: 1250.",
+)
 def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | None) -> None:
     """Say how much the next voucher is to be used for, then scan it. Somebody must be signed in.
 

@@ -39,7 +39,16 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
         _stop(str(error))
     wall_s = int(time.time())
     if as_json:
-        click.echo(json.dumps({"now_s": now.unix_s, "trust": now.trust.value, "wall_s": wall_s, "floor_s": floor_s}))
+        click.echo(
+            json.dumps(
+                {
+                    "now_s": now.unix_s,
+                    "trust": now.trust.value,
+                    "wall_s": wall_s,
+                    "floor_s": floor_s,
+                }
+            )
+        )
         return
     click.echo(f"goes by  {_date(now.unix_s)}  ({now.trust})")
     click.echo(f"clock    {_date(wall_s)}")
@@ -47,7 +56,9 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
 
 
 @clock.command()
-@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @profile_option("The device's profile.")
 @click.pass_obj
 def reset(data: Path, file: Path, profile: Path) -> None:
@@ -67,14 +78,23 @@ def reset(data: Path, file: Path, profile: Path) -> None:
         now = WallClock(order.issued_at_s).now()
         ident = uuid7(now.unix_s * 1000, secrets.token_bytes(10))
         done = lower_time_floor(
-            data, wrong_s=order.wrong_s, floor_s=order.issued_at_s, reason=order.reason, now=now, event_id=ident
+            data,
+            wrong_s=order.wrong_s,
+            floor_s=order.issued_at_s,
+            reason=order.reason,
+            now=now,
+            event_id=ident,
         )
     except (StoreUnavailableError, OSError) as error:
         _stop(str(error))
     if done is Lowering.EARLIER:
-        _stop(f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock")
+        _stop(
+            f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock"
+        )
     if done is Lowering.TAKEN:
-        _stop(f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset")
+        _stop(
+            f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset"
+        )
     click.echo(f"the floor is {_date(order.issued_at_s)} now")
 
 
@@ -95,7 +115,9 @@ def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
     with store.read() as connection:
         (device,) = connection.execute("SELECT device_id FROM device").fetchone()
     if (order.tenant, order.device) != (read.device.tenant, device):
-        _stop(f"{file} is for {order.device} of {order.tenant}, this is {device} of {read.device.tenant}")
+        _stop(
+            f"{file} is for {order.device} of {order.tenant}, this is {device} of {read.device.tenant}"
+        )
     return order
 
 

@@ -27,11 +27,20 @@ def check(file: Path) -> None:
     Example: edge-scanner config check /etc/edge-scanner/profile.toml
     """
     profile = read_profile(file)
-    click.echo(f"{file}: good: {profile.device.kind} {profile.device.id} at {profile.device.site}", err=True)
+    click.echo(
+        f"{file}: good: {profile.device.kind} {profile.device.id} at {profile.device.site}",
+        err=True,
+    )
 
 
 @config.command()
-@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="The shipped profile (TOML).")
+@click.option(
+    "--profile",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The shipped profile (TOML).",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -55,7 +64,10 @@ def show(file: Path, data: Path, as_json: bool) -> None:
         "hash": running.digest,
         "problem": running.problem,
         "profile_invalid": running.invalid,
-        "errors": [f"{wrong.path}: {wrong.message}" if wrong.path else wrong.message for wrong in state.wrong],
+        "errors": [
+            f"{wrong.path}: {wrong.message}" if wrong.path else wrong.message
+            for wrong in state.wrong
+        ],
     }
     profile = running.profile.model_dump(mode="json", exclude_none=True)
     if as_json:

@@ -20,10 +20,16 @@ from edge.ports import Symbol
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a picture, on one line.")
 @click.option(
-    "--budget-ms", type=click.FloatRange(min=0), help="Start no further attempt after this long. Default: none."
+    "--budget-ms",
+    type=click.FloatRange(min=0),
+    help="Start no further attempt after this long. Default: none.",
 )
-@click.option("--deep", is_flag=True, help="Also try what costs more than a live camera can afford.")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--deep", is_flag=True, help="Also try what costs more than a live camera can afford."
+)
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path, ...]) -> None:
     """Read the codes in pictures, or in every picture of a folder.
 
@@ -56,13 +62,22 @@ def _say_error(path: Path, message: str, *, as_json: bool) -> None:
         click.echo(f"{path}: {message}", err=True)
 
 
-def _say_symbols(path: Path, symbols: Sequence[Symbol], elapsed_ms: float, *, as_json: bool) -> None:
+def _say_symbols(
+    path: Path, symbols: Sequence[Symbol], elapsed_ms: float, *, as_json: bool
+) -> None:
     if as_json:
         codes = [
-            {"text": code.text, "bytes_hex": code.content.hex(), "quad": code.quad, "decoder": code.decoder}
+            {
+                "text": code.text,
+                "bytes_hex": code.content.hex(),
+                "quad": code.quad,
+                "decoder": code.decoder,
+            }
             for code in symbols
         ]
-        click.echo(json.dumps({"image": str(path), "symbols": codes, "elapsed_ms": round(elapsed_ms, 3)}))
+        click.echo(
+            json.dumps({"image": str(path), "symbols": codes, "elapsed_ms": round(elapsed_ms, 3)})
+        )
         return
     for code in symbols:
         click.echo(f"{path}: {code.text!r} ({code.decoder}, {elapsed_ms:.1f} ms)")

@@ -16,7 +16,11 @@ from edge.doctor.collection import collect
 from edge.doctor.finding import Finding, State, worst
 from edge.feedback.messages import Words
 
-_MARKS = {State.OK: ("ok", "green"), State.WARNING: ("warning", "yellow"), State.FAILURE: ("FAILURE", "red")}
+_MARKS = {
+    State.OK: ("ok", "green"),
+    State.WARNING: ("warning", "yellow"),
+    State.FAILURE: ("FAILURE", "red"),
+}
 _MARKS_ZH = {State.OK: "正常", State.WARNING: "注意", State.FAILURE: "故障"}
 
 
@@ -25,7 +29,9 @@ _MARKS_ZH = {State.OK: "正常", State.WARNING: "注意", State.FAILURE: "故障
     "--profile",
     "profile_file",
     type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+    default=lambda: (
+        Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml"
+    ),
     help="The device profile.  [default: /etc/edge-scanner/profile.toml]",
 )
 @click.option(
@@ -38,9 +44,19 @@ _MARKS_ZH = {State.OK: "正常", State.WARNING: "注意", State.FAILURE: "故障
     help="The device's data folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, with both languages.")
-@click.option("--lang", type=click.Choice(["zh", "en"]), help="The language.  [default: the system's]")
-@click.option("--timeout-s", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, help="For the broker.")
-def doctor(profile_file: Path, data: Path, as_json: bool, lang: str | None, timeout_s: float) -> None:
+@click.option(
+    "--lang", type=click.Choice(["zh", "en"]), help="The language.  [default: the system's]"
+)
+@click.option(
+    "--timeout-s",
+    type=click.FloatRange(0.1, 60),
+    default=5.0,
+    show_default=True,
+    help="For the broker.",
+)
+def doctor(
+    profile_file: Path, data: Path, as_json: bool, lang: str | None, timeout_s: float
+) -> None:
     """Examine this device: each part ok, warning or failure, and what to do. Exit 1 on a failure.
 
     Example: sudo edge-scanner doctor
@@ -80,6 +96,8 @@ def _show(findings: list[Finding], lang: str) -> None:
     for finding in findings:
         mark, colour = _MARKS[finding.state]
         mark = f"{_MARKS_ZH[finding.state]}" if lang == "zh" else f"{mark:<7}"
-        click.echo(f"{click.style(mark, fg=colour)}  {finding.part:<{width}}  {getattr(finding.found, lang)}")
+        click.echo(
+            f"{click.style(mark, fg=colour)}  {finding.part:<{width}}  {getattr(finding.found, lang)}"
+        )
         if finding.todo:
             click.echo(f"{'':<{width + 11}}-> {getattr(finding.todo, lang)}")

@@ -30,7 +30,9 @@ def exceptions(ctx: click.Context, data: Path, as_json: bool, only_open: bool) -
 
 @exceptions.command()
 @click.argument("case", type=click.IntRange(1))
-@click.option("--how", required=True, type=click.Choice(_BY_HAND), help="What was found, or what is to be.")
+@click.option(
+    "--how", required=True, type=click.Choice(_BY_HAND), help="What was found, or what is to be."
+)
 @click.option("--note", callback=as_text, default="", help="What was done, in words.")
 @click.pass_obj
 def settle(data: Path, case: int, how: str, note: str) -> None:
@@ -64,7 +66,9 @@ def retry(data: Path, case: int, profile: Path) -> None:
 
 @exceptions.command("raise")
 @click.argument("ledger_id", type=click.IntRange(1))
-@click.option("--cause", callback=as_text, required=True, help="What is said not to be as recorded.")
+@click.option(
+    "--cause", callback=as_text, required=True, help="What is said not to be as recorded."
+)
 @click.pass_obj
 def raise_dispute(data: Path, ledger_id: int, cause: str) -> None:
     """Raise a dispute about a redemption. Somebody must be signed in.

@@ -34,7 +34,9 @@ def ledger(data: Path, as_json: bool) -> None:
 
     Example: edge-scanner ledger --json | jq 'select(.settled | not)'
     """
-    _show(data, as_json, _ledger, "id", "at_s", "kind", "order", "use", "units", "verdict", "settled")
+    _show(
+        data, as_json, _ledger, "id", "at_s", "kind", "order", "use", "units", "verdict", "settled"
+    )
 
 
 @click.command()
@@ -46,21 +48,37 @@ def orders(data: Path, as_json: bool, order: str | None) -> None:
 
     Example: edge-scanner orders --order A-1042
     """
-    _show(data, as_json, lambda store: _orders(store, order), "order", "cti", "kind", "status", "home", "quantity")
+    _show(
+        data,
+        as_json,
+        lambda store: _orders(store, order),
+        "order",
+        "cti",
+        "kind",
+        "status",
+        "home",
+        "quantity",
+    )
 
 
 @click.command()
 @data_option
 @_json
 @click.option(
-    "--limit", type=click.IntRange(1, 10**9), default=1000, show_default=True, help="At most this many events."
+    "--limit",
+    type=click.IntRange(1, 10**9),
+    default=1000,
+    show_default=True,
+    help="At most this many events.",
 )
 def outbox(data: Path, as_json: bool, limit: int) -> None:
     """List the events that the platform has not acknowledged, oldest first, and say how many there are and how old.
 
     Example: edge-scanner outbox --json | wc -l
     """
-    _show(data, as_json, lambda store: _outbox(store, limit), "epoch", "seq", "at_s", "type", "body")
+    _show(
+        data, as_json, lambda store: _outbox(store, limit), "epoch", "seq", "at_s", "type", "body"
+    )
     if not as_json:
         with closing(open_for_reading(data)) as store:
             click.echo(waiting(outbox_store.backlog(store), int(time.time())), err=True)
@@ -72,12 +90,20 @@ def waiting(backlog: Backlog, now_s: int) -> str:
     >>> waiting(Backlog(pending=2, rejected=0, oldest_s=1_000), 1_000 + 3 * 86_400 + 3_600)
     '2 events wait for the platform, the oldest for 3 d 1 h.'
     """
-    refused = f" {backlog.rejected} were refused: edge-scanner exceptions." if backlog.rejected else ""
+    refused = (
+        f" {backlog.rejected} were refused: edge-scanner exceptions." if backlog.rejected else ""
+    )
     if backlog.oldest_s is None:
         return f"Nothing waits: the platform has acknowledged everything.{refused}"
     minutes = max(0, now_s - backlog.oldest_s) // 60
     days, hours = minutes // 1440, minutes // 60 % 24
-    age = f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    age = (
+        f"{days} d {hours} h"
+        if days
+        else f"{hours} h {minutes % 60} min"
+        if hours
+        else f"{minutes} min"
+    )
     events = "1 event waits" if backlog.pending == 1 else f"{backlog.pending} events wait"
     return f"{events} for the platform, the oldest for {age}.{refused}"
 
@@ -88,7 +114,9 @@ def show_exceptions(data: Path, *, as_json: bool, only_open: bool) -> None:
     _show(data, as_json, lambda store: _exceptions(store, only_open), *columns)
 
 
-def _show(data: Path, as_json: bool, rows: Callable[[Store], Iterable[dict[str, Any]]], *columns: str) -> None:
+def _show(
+    data: Path, as_json: bool, rows: Callable[[Store], Iterable[dict[str, Any]]], *columns: str
+) -> None:
     try:
         with closing(open_for_reading(data)) as store:
             lines = (_line(row, as_json, columns) for row in rows(store))
@@ -107,7 +135,9 @@ def _line(row: dict[str, Any], as_json: bool, columns: tuple[str, ...]) -> str:
     return "  ".join("-" if row[name] is None else str(row[name]) for name in columns)
 
 
-def _pages(page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: Any) -> Iterator[Any]:
+def _pages(
+    page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: Any
+) -> Iterator[Any]:
     """Every row of a table, a page at a time, so that a large one needs little memory."""
     after = start
     while rows := page(after):
@@ -116,7 +146,9 @@ def _pages(page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: A
 
 
 def _ledger(store: Store) -> Iterator[dict[str, Any]]:
-    pages = _pages(lambda after: ledger_store.rows(store, after_id=after, limit=_PAGE), lambda row: row.id, 0)
+    pages = _pages(
+        lambda after: ledger_store.rows(store, after_id=after, limit=_PAGE), lambda row: row.id, 0
+    )
     for row in pages:
         yield {
             "id": row.id, "at_s": row.at.unix_s, "clock": row.at.trust.value, "cti": row.cti.hex(), "use": row.use_no,

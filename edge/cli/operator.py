@@ -36,7 +36,9 @@ _PROFILE = click.option(
     "--profile",
     "file",
     type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+    default=lambda: (
+        Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml"
+    ),
     show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
     help="The device's profile.",
 )
@@ -85,7 +87,9 @@ def operator() -> None:
 @_PROFILE
 @_DATA
 @click.option(
-    "--badge", metavar="TEXT", help="The badge's code, - for standard input.  [default: the one just scanned]"
+    "--badge",
+    metavar="TEXT",
+    help="The badge's code, - for standard input.  [default: the one just scanned]",
 )
 def sign_in(file: Path, data: Path, badge: str | None) -> None:
     """Open a session: scan the badge at the device, or give its code, then type the PIN. Exit 1 when refused.
@@ -93,7 +97,9 @@ def sign_in(file: Path, data: Path, badge: str | None) -> None:
     Example: edge-scanner operator sign-in --badge 'ES1:...'
     """
     with _device(file, data) as here:
-        shown = None if badge is None else _badge(here, sys.stdin.readline() if badge == "-" else badge)
+        shown = (
+            None if badge is None else _badge(here, sys.stdin.readline() if badge == "-" else badge)
+        )
         pin = click.prompt("PIN", hide_input=True, err=True)
         register = read_register(here.store, here.anchors.trust, here.audiences, here.now)
         outcome = here.desk.sign_in(pin, register, here.now, badge=shown)
@@ -112,7 +118,9 @@ def sign_out(file: Path, data: Path) -> None:
     """
     with _device(file, data) as here:
         outcome = here.desk.sign_out(here.now)
-    click.echo("nobody was signed in" if outcome is None else f"{outcome.operator_id} is signed out")
+    click.echo(
+        "nobody was signed in" if outcome is None else f"{outcome.operator_id} is signed out"
+    )
 
 
 @operator.command()
@@ -155,7 +163,9 @@ def unlock(file: Path, data: Path, operator_id: str) -> None:
 @operator.command()
 @_PROFILE
 @_DATA
-@click.argument("list_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "list_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 def load(file: Path, data: Path, list_file: Path) -> None:
     """Take an operator list from FILE, as it otherwise comes over the network. Only one that is signed counts.
 
@@ -163,7 +173,11 @@ def load(file: Path, data: Path, list_file: Path) -> None:
     """
     with _device(file, data) as here:
         kept = keep_operator_list(
-            here.store, list_file.read_bytes(), keys=here.anchors.trust, audiences=here.audiences, now=here.now
+            here.store,
+            list_file.read_bytes(),
+            keys=here.anchors.trust,
+            audiences=here.audiences,
+            now=here.now,
         )
     if isinstance(kept, OperatorList):
         click.echo(f"{len(kept.entries)} operators of {kept.audience}, version {kept.version}")

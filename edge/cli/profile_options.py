@@ -28,7 +28,10 @@ def read_profile(file: Path) -> Profile:
 
 def read_running(file: Path, data: Path) -> Profile:
     """Return what the device is to run on. Prints every error and exits 1 when it cannot run at all."""
-    from edge.settings.active_profile import Running, load_running  # not for commands that have no device
+    from edge.settings.active_profile import (
+        Running,
+        load_running,
+    )  # not for commands that have no device
 
     running = load_running(file, data)
     if isinstance(running, Running):

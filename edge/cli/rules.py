@@ -22,7 +22,12 @@ def rules() -> None:
 
 @rules.command()
 @click.argument("file", type=_FILE)
-@click.option("--data", "data_file", type=_FILE, help="Try them on this JSON document of a scan (docs/redemption.md).")
+@click.option(
+    "--data",
+    "data_file",
+    type=_FILE,
+    help="Try them on this JSON document of a scan (docs/redemption.md).",
+)
 def check(file: Path, data_file: Path | None) -> None:
     """Say what is wrong with the rules in FILE, each with its id; with --data also which is not met. Exit 1 then.
 

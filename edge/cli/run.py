@@ -14,12 +14,21 @@ import click
 if TYPE_CHECKING:
     from edge.decode.isolation.fork_server import Nursery
 
-_DECODING = ("edge.decode.isolation.decoder", "edge.decode.live")  # what only the decoder's processes need
+_DECODING = (
+    "edge.decode.isolation.decoder",
+    "edge.decode.live",
+)  # what only the decoder's processes need
 _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
 
 
 @click.command()
-@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="device profile (TOML)")
+@click.option(
+    "--profile",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="device profile (TOML)",
+)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -64,7 +73,12 @@ def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bo
         data=data,
         equip=build_parts,
         open=lambda profile, parts, hold_off: build_scanner(
-            profile, data, parts, log=logger.bind(device=profile.device.id), hold_off=hold_off, nursery=nursery
+            profile,
+            data,
+            parts,
+            log=logger.bind(device=profile.device.id),
+            hold_off=hold_off,
+            nursery=nursery,
         ),
         log=logger,
     )

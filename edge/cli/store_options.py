@@ -67,7 +67,9 @@ def profile_option(help: str) -> Callable[[Decorated], Decorated]:
     return click.option(
         "--profile",
         type=click.Path(path_type=Path),
-        default=lambda: Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml",
+        default=lambda: (
+            Path(os.environ.get("EDGE_SCANNER_CONFIG", "/etc/edge-scanner")) / "profile.toml"
+        ),
         show_default="profile.toml in EDGE_SCANNER_CONFIG, else in /etc/edge-scanner",
         help=help,
     )

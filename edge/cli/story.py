@@ -33,9 +33,14 @@ def story(data: Path, order: str, as_json: bool) -> None:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
     if not told.lines:
-        click.echo(f"edge-scanner: this device knows nothing of order {order}; see edge-scanner orders", err=True)
+        click.echo(
+            f"edge-scanner: this device knows nothing of order {order}; see edge-scanner orders",
+            err=True,
+        )
         sys.exit(1)
-    click.echo(json.dumps(_document(told), ensure_ascii=False) if as_json else "\n".join(_words(told)))
+    click.echo(
+        json.dumps(_document(told), ensure_ascii=False) if as_json else "\n".join(_words(told))
+    )
 
 
 def _document(told: Story) -> dict[str, Any]:
@@ -49,13 +54,21 @@ def _words(told: Story) -> list[str]:
 
 
 def _line(line: Line) -> str:
-    when = "now" if line.at_s is None else datetime.fromtimestamp(line.at_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    said = {name: value for name, value in line.fields.items() if value not in (None, "", False, [])}
+    when = (
+        "now"
+        if line.at_s is None
+        else datetime.fromtimestamp(line.at_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    )
+    said = {
+        name: value for name, value in line.fields.items() if value not in (None, "", False, [])
+    }
     if line.what == "event":
         said.pop("body", None)
         if not {"refused", "retries"} & said.keys():
             said.pop("id", None)
-    return f"{when:<20}  {line.what:<9}  " + "  ".join(f"{name} {_plain(value)}" for name, value in said.items())
+    return f"{when:<20}  {line.what:<9}  " + "  ".join(
+        f"{name} {_plain(value)}" for name, value in said.items()
+    )
 
 
 def _plain(value: Any) -> str:

@@ -32,14 +32,39 @@ class InputError(click.ClickException):
 
 
 @click.command()
-@click.option("--trust-list", "trust_file", type=_FILE, required=True, help="The signed trust list.")
-@click.option("--root", "root_file", type=_FILE, help="The root keys to hold the list against.  [default: FILE.roots]")
-@click.option("--status-list", "status_files", type=_FILE, multiple=True, help="A signed status list; may be repeated.")
-@click.option("--group-key", "group_key_file", type=_FILE, help="The group key (hex) for dynamic codes.")
 @click.option(
-    "--at", "at_s", type=click.IntRange(0, TIME_END - 1), metavar="UNIX_S", help="As of then.  [default: now]"
+    "--trust-list", "trust_file", type=_FILE, required=True, help="The signed trust list."
 )
-@click.option("--site", "sites", multiple=True, metavar="ID", help="As at this site; without it any audience will do.")
+@click.option(
+    "--root",
+    "root_file",
+    type=_FILE,
+    help="The root keys to hold the list against.  [default: FILE.roots]",
+)
+@click.option(
+    "--status-list",
+    "status_files",
+    type=_FILE,
+    multiple=True,
+    help="A signed status list; may be repeated.",
+)
+@click.option(
+    "--group-key", "group_key_file", type=_FILE, help="The group key (hex) for dynamic codes."
+)
+@click.option(
+    "--at",
+    "at_s",
+    type=click.IntRange(0, TIME_END - 1),
+    metavar="UNIX_S",
+    help="As of then.  [default: now]",
+)
+@click.option(
+    "--site",
+    "sites",
+    multiple=True,
+    metavar="ID",
+    help="As at this site; without it any audience will do.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on a terminal too.")
 @click.argument("tokens", nargs=-1, required=True, metavar="(TOKEN... | -)")
 def verify(
@@ -63,7 +88,9 @@ def verify(
     """
     now = Instant(unix_s=int(time.time()) if at_s is None else at_s)
     trust = _read_trust(trust_file, root_file, now)
-    status = {listed.kid: listed for listed in (_read_status(path, trust, now) for path in status_files)}
+    status = {
+        listed.kid: listed for listed in (_read_status(path, trust, now) for path in status_files)
+    }
     group_key = _read_group_key(group_key_file)
     policy = VerifyPolicy(
         trust_list_max_age_s=None,
@@ -75,7 +102,9 @@ def verify(
     machine = as_json or not sys.stdout.isatty()
     refused = False
     for text in _texts(tokens):
-        outcome = open_token(text, trust=trust, status=status, now=now, audiences=audiences, policy=policy)
+        outcome = open_token(
+            text, trust=trust, status=status, now=now, audiences=audiences, policy=policy
+        )
         refused |= isinstance(outcome, Refusal)
         click.echo(_json_line(outcome) if machine else _human_line(outcome))
     sys.exit(1 if refused else 0)
@@ -108,7 +137,9 @@ def _read_trust(path: Path, root_path: Path | None, now: Instant) -> TrustList:
         roots = _unpinned_roots(path, data)
     trust = open_trust_list(data, roots=roots, now=now)
     if isinstance(trust, DocumentRefusal):
-        raise InputError(f"{path} is not a trust list of these roots ({trust}). Ask for the fleet's list and roots.")
+        raise InputError(
+            f"{path} is not a trust list of these roots ({trust}). Ask for the fleet's list and roots."
+        )
     return trust
 
 
@@ -137,7 +168,9 @@ def _read_group_key(path: Path | None) -> bytes | None:
     try:
         return bytes.fromhex(_content(path).decode("ascii").strip())
     except ValueError:
-        raise InputError(f"{path} is not a group key: it must be one line of hexadecimal digits.") from None
+        raise InputError(
+            f"{path} is not a group key: it must be one line of hexadecimal digits."
+        ) from None
 
 
 def _content(path: Path) -> bytes:
@@ -150,17 +183,26 @@ def _content(path: Path) -> bytes:
 def _json_line(outcome: Claims | Refusal) -> str:
     claims = outcome.claims if isinstance(outcome, Refusal) else outcome
     result = outcome.reason.value if isinstance(outcome, Refusal) else "ok"
-    return json.dumps({"result": result, "claims": None if claims is None else _plain(claims)}, ensure_ascii=False)
+    return json.dumps(
+        {"result": result, "claims": None if claims is None else _plain(claims)}, ensure_ascii=False
+    )
 
 
 def _plain(claims: Claims) -> dict[str, Any]:
     """Return the claims in JSON's types: bytes as hexadecimal, the kind as its word."""
-    plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(claims).items()}
+    plain = {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in asdict(claims).items()
+    }
     return plain | {"kind": Kind(claims.kind).code}
 
 
 def _human_line(outcome: Claims | Refusal) -> str:
     if isinstance(outcome, Refusal):
         return f"{outcome.reason}  ({outcome.detail})"
-    amount = "" if outcome.amount_minor is None else f", {outcome.amount_minor} minor units {outcome.currency}"
+    amount = (
+        ""
+        if outcome.amount_minor is None
+        else f", {outcome.amount_minor} minor units {outcome.currency}"
+    )
     return f"ok  {outcome.kind.code} of order {outcome.order_id} at {outcome.audience}, {outcome.quantity} x{amount}"

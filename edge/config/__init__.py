@@ -4,7 +4,15 @@ Pure: text or a mapping in, a ``Profile`` or a list of errors with their paths o
 """
 
 from edge.config.locker import Locker
-from edge.config.peripherals import Camera, Engines, HidEngine, Indicators, Presence, SerialEngine, Trigger
+from edge.config.peripherals import (
+    Camera,
+    Engines,
+    HidEngine,
+    Indicators,
+    Presence,
+    SerialEngine,
+    Trigger,
+)
 from edge.config.policy import FloorLimits, Policy
 from edge.config.profile import Device, Mqtt, Profile, load_profile, parse_profile
 from edge.config.section import Name

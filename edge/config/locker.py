@@ -15,8 +15,12 @@ class Compartment(Section):
     lock_pin: Pin | None = None
     door_pin: Pin | None = None
     door_open_high: bool = True  # the contact reads high when the door is open
-    lock_number: int | None = Field(None, ge=1, le=16)  # the connector on the lock board, as printed on it
-    board_address: int | None = Field(None, ge=0, le=9)  # of several boards on one bus; None: locker.board.address
+    lock_number: int | None = Field(
+        None, ge=1, le=16
+    )  # the connector on the lock board, as printed on it
+    board_address: int | None = Field(
+        None, ge=0, le=9
+    )  # of several boards on one bus; None: locker.board.address
 
     @property
     def has_contact(self) -> bool:
@@ -30,7 +34,9 @@ class LockBoard(Section):
     port: Node
     baud: Baud = 19200
     address: int = Field(0, ge=0, le=9)  # the board's switch
-    closed_is_one: bool = True  # a status bit of 1 means closed; some firmware has it the other way round
+    closed_is_one: bool = (
+        True  # a status bit of 1 means closed; some firmware has it the other way round
+    )
 
 
 class Locker(Section):
@@ -54,14 +60,19 @@ class Locker(Section):
         faults = [
             (f"compartments.{name}.{key}", f'driver "{self.driver}" {has}')
             for name, door in self.compartments.items()
-            for keys, wanted, has in ((own, True, "needs it"), (other, False, "does not use it: remove it"))
+            for keys, wanted, has in (
+                (own, True, "needs it"),
+                (other, False, "does not use it: remove it"),
+            )
             for key in keys
             if (getattr(door, key) is not None) is not wanted
         ]
         if self.driver == "board" and self.board is None:
             faults.append(("board", 'driver "board" needs this section, with port'))
         if self.driver == "gpio" and self.board is not None:
-            faults.append(("board", 'driver "gpio" does not use it: set driver = "board" or remove it'))
+            faults.append(
+                ("board", 'driver "gpio" does not use it: set driver = "board" or remove it')
+            )
         refuse(faults + self._twice())
         return self
 

@@ -85,7 +85,9 @@ class Trigger(Section):
     """A button between a pin and ground. With one, the camera's frames are decoded only while and after it is held."""
 
     pin: Pin
-    scan_s: float = Field(4.0, ge=0.2, le=60)  # how long scanning goes on after the button is released
+    scan_s: float = Field(
+        4.0, ge=0.2, le=60
+    )  # how long scanning goes on after the button is released
 
 
 class Presence(Section):

@@ -43,17 +43,25 @@ class Policy(Section):
     """What may be done without asking, and with how much trust in time and lists."""
 
     offline_unknown: Literal["refuse", "floor_limit"] = "refuse"  # good signature, not in the cache
-    offline_site_home: Literal["refuse", "floor_limit"] = "floor_limit"  # homed on the site, not on this device
+    offline_site_home: Literal["refuse", "floor_limit"] = (
+        "floor_limit"  # homed on the site, not on this device
+    )
     floor: FloorLimits = FloorLimits()
-    floor_only_kinds: tuple[Literal["write_off", "pickup"], ...] = ("pickup",)  # with an untrusted clock
+    floor_only_kinds: tuple[Literal["write_off", "pickup"], ...] = (
+        "pickup",
+    )  # with an untrusted clock
     trust_list_max_age_s: int = Field(30 * 86_400, ge=3600)
     status_list_max_age_s: int = Field(7 * 86_400, ge=60)
     orders_max_age_s: int = Field(7 * 86_400, ge=60)
     review_above_minor: int | None = Field(None, ge=0)
     reversal_window_s: int = Field(86_400, ge=0)  # how long a supervisor may take a redemption back
-    timezone: str = Field("UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,39}$")  # IANA name: for rules about local time
+    timezone: str = Field(
+        "UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]{0,39}$"
+    )  # IANA name: for rules about local time
     products: tuple[Name, ...] = ()  # what is handed out here: for rules about products
     rules: tuple[SiteRule, ...] = Field((), max_length=MOST_RULES)
-    operator_required_kinds: tuple[Literal["write_off", "pickup"], ...] = ()  # only with somebody signed in
+    operator_required_kinds: tuple[
+        Literal["write_off", "pickup"], ...
+    ] = ()  # only with somebody signed in
     operator_session_s: int = Field(8 * 3600, ge=60, le=86_400)  # a session ends after this long,
     operator_idle_s: int = Field(900, ge=30, le=86_400)  # or this long after the last act

@@ -72,14 +72,18 @@ class Profile(Section):
     def _ports_are_distinct(self) -> Profile:
         board, engine = self.locker.board, self.engines.serial
         if board is not None and engine is not None and board.port == engine.port:
-            refuse([("engines.serial.port", f"{engine.port} is the lock board's (locker.board.port)")])
+            refuse(
+                [("engines.serial.port", f"{engine.port} is the lock board's (locker.board.port)")]
+            )
         return self
 
     def _pins(self) -> list[tuple[str, int]]:
         pins = [(f"indicators.{name}", pin) for name, pin in self.indicators.pins.items()]
         for name, door in self.locker.compartments.items():
             wired = ((key, getattr(door, key)) for key in ("lock_pin", "door_pin"))
-            pins += [(f"locker.compartments.{name}.{key}", pin) for key, pin in wired if pin is not None]
+            pins += [
+                (f"locker.compartments.{name}.{key}", pin) for key, pin in wired if pin is not None
+            ]
         if self.trigger is not None:
             pins.append(("trigger.pin", self.trigger.pin))
         if self.presence is not None:
@@ -108,5 +112,8 @@ def load_profile(document: dict[str, Any]) -> Profile | list[ConfigError]:
 def _faults(item: ErrorDetails) -> list[ConfigError]:
     path = ".".join(str(part) for part in item["loc"])
     if item["type"] == FAULTS:
-        return [ConfigError(f"{path}.{below}".lstrip("."), message) for below, message in item["ctx"]["faults"]]
+        return [
+            ConfigError(f"{path}.{below}".lstrip("."), message)
+            for below, message in item["ctx"]["faults"]
+        ]
     return [ConfigError(path, item["msg"].removeprefix("Value error, "))]

@@ -16,10 +16,14 @@ Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 class Section(BaseModel):
     """A table of a profile. Unknown keys are refused, so that a misspelt setting is an error and not a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # built whole, once, by Profile
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True
+    )  # built whole, once, by Profile
 
 
-FAULTS = "faults"  # marks what spans settings; its context holds (path below the section, message) pairs
+FAULTS = (
+    "faults"  # marks what spans settings; its context holds (path below the section, message) pairs
+)
 
 
 def refuse(faults: list[tuple[str, str]]) -> None:

@@ -37,7 +37,9 @@ def parse_toml(content: str | bytes) -> dict[str, Any] | ConfigError:
         return ConfigError("", "not UTF-8 text; save it as UTF-8")
     except RecursionError:
         return _TOO_DEEP
-    except ValueError as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+    except (
+        ValueError
+    ) as error:  # TOMLDecodeError is one; a number of thousands of digits is another
         return ConfigError("", f"not TOML: {error}")
     return document if _depth_is_bounded(document) else _TOO_DEEP
 

@@ -26,7 +26,12 @@ def hint_for(grey: NDArray[np.uint8], place: Located) -> Hint | None:
     height, width = grey.shape
     left, top, right, bottom = box(place.quad)
     module_px = side_px(place.quad) / (17 + 4 * place.version)
-    if left < -module_px or top < -module_px or right > width + module_px or bottom > height + module_px:
+    if (
+        left < -module_px
+        or top < -module_px
+        or right > width + module_px
+        or bottom > height + module_px
+    ):
         return Hint.CUT_OFF
     crop = grey[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1]
     black, white = (float(level) for level in np.percentile(crop, (5, 95)))
@@ -60,7 +65,12 @@ def hint_for_parts(grey: NDArray[np.uint8], parts: list[Finder]) -> Hint | None:
 def _burnt_share(crop: NDArray[np.uint8], place: Located, module_px: float) -> float:
     """The share of the code that is white over five modules both ways, burnt out."""
     side = max(3, int(5 * module_px))
-    burnt = cv2.erode(crop, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0) >= 240
+    burnt = (
+        cv2.erode(
+            crop, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+        )
+        >= 240
+    )
     inside = np.zeros(crop.shape, np.uint8)
     left, top, _, _ = box(place.quad)
     corners = array(place.quad) - np.array([max(0, int(left)), max(0, int(top))], np.float32)
@@ -71,5 +81,10 @@ def _burnt_share(crop: NDArray[np.uint8], place: Located, module_px: float) -> f
 def _edge_px(crop: NDArray[np.uint8], contrast: float) -> float:
     """How many pixels the steepest edges take from black to white."""
     light = crop.astype(np.float32)
-    steepness = np.hypot(cv2.Sobel(light, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(light, cv2.CV_32F, 0, 1, ksize=3)) / 8
+    steepness = (
+        np.hypot(
+            cv2.Sobel(light, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(light, cv2.CV_32F, 0, 1, ksize=3)
+        )
+        / 8
+    )
     return contrast / max(1.0, float(np.percentile(steepness, 95)))

@@ -23,7 +23,9 @@ class HoldOff:
     def __init__(self, hold_off_s: float, *, capacity: int = 64) -> None:
         self._hold_off_s = hold_off_s
         self._capacity = capacity
-        self._gone_since_s: OrderedDict[bytes, float | None] = OrderedDict()  # longest out of view first; None: in view
+        self._gone_since_s: OrderedDict[bytes, float | None] = (
+            OrderedDict()
+        )  # longest out of view first; None: in view
 
     def fresh(self, symbols: Sequence[Symbol], now_s: float) -> list[Symbol]:
         """Take note of one frame and return those of its ``symbols`` that start a showing, in order.

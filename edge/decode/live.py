@@ -58,7 +58,9 @@ class LiveDecoder:
         self._frames = 0
         self._unread = 0  # frames with a code in view and none read
         self._seen_ms = -_TRACK_MS  # when a code was last in view
-        self.hint: Hint | None = None  # why the code in view is not read, once it has been for a while
+        self.hint: Hint | None = (
+            None  # why the code in view is not read, once it has been for a while
+        )
         self.unread: Quad | None = None  # where it is, from the first frame on
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
@@ -113,8 +115,12 @@ class LiveDecoder:
             return ()
         large = cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         sighting = zxing.look(sharpened(np.asarray(large, np.uint8), 2.5, 2.0))
-        scene.note(replace(place, quad=scaled(place.quad, 0.5, left, top)) for place in sighting.unread)
-        return tuple(replace(symbol, quad=scaled(symbol.quad, 0.5, left, top)) for symbol in sighting.read)
+        scene.note(
+            replace(place, quad=scaled(place.quad, 0.5, left, top)) for place in sighting.unread
+        )
+        return tuple(
+            replace(symbol, quad=scaled(symbol.quad, 0.5, left, top)) for symbol in sighting.read
+        )
 
     def _fuse(self, scene: Scene) -> tuple[Symbol, ...]:
         """What this frame shows of a code, added to what the frames before have shown."""

@@ -24,7 +24,9 @@ class Stillness:
         height, width = grey.shape
         size = (min(width, _WIDTH), max(1, min(height, height * _WIDTH // width)))
         step = max(1, width // (4 * _WIDTH))
-        small = cv2.resize(grey[::step, ::step], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        small = cv2.resize(grey[::step, ::step], size, interpolation=cv2.INTER_AREA).astype(
+            np.float32
+        )
         if self._before is None or self._before.shape != small.shape:
             self._before = small
             self._awake_until_ms = now_ms + self._wake_ms

@@ -59,7 +59,9 @@ def global_threshold(scene: Scene) -> Read:
 
 def adaptive(of: str, window: float) -> Callable[[Scene], Read]:
     """zxing-cpp on black and white against a local mean: uneven light, glare. ``of``: see ``Scene.binary``."""
-    return lambda scene: _look(scene, scene.binary(of, window), scale=_SCALES[of], binarizer=Binarizer.FIXED)
+    return lambda scene: _look(
+        scene, scene.binary(of, window), scale=_SCALES[of], binarizer=Binarizer.FIXED
+    )
 
 
 def gamma(exponent: float) -> Callable[[Scene], Read]:
@@ -81,14 +83,18 @@ def zbar_half(scene: Scene) -> Read:
 def contours(of: str, window: float) -> Callable[[Scene], Read]:
     """A closer look where nested contours make a code: slanted, creased, bent codes."""
     return lambda scene: _closer_at(
-        scene, finder_patterns.locate(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+        scene,
+        finder_patterns.locate(scene.binary(of, window), scene.finders(of, window)),
+        _SCALES[of],
     )
 
 
 def two_finders(of: str, window: float) -> Callable[[Scene], Read]:
     """A closer look where two finder patterns make a code whose third is hidden, burnt out or torn."""
     return lambda scene: _closer_at(
-        scene, finder_patterns.locate_by_two(scene.binary(of, window), scene.finders(of, window)), _SCALES[of]
+        scene,
+        finder_patterns.locate_by_two(scene.binary(of, window), scene.finders(of, window)),
+        _SCALES[of],
     )
 
 
@@ -189,7 +195,9 @@ _WINDOW_PX = (480, 360)  # a code that needs doubling is smaller
 _SCALES = {"half": 0.5, "smooth": 1.0, "sharp": 1.0}
 
 
-def _look(scene: Scene, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL) -> Read:
+def _look(
+    scene: Scene, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL
+) -> Read:
     """zxing-cpp on ``grey``, which is the scene times ``scale``; what it cannot read is noted."""
     sighting = zxing.look(grey, binarizer=binarizer)
     scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in sighting.unread)

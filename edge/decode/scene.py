@@ -26,7 +26,9 @@ class Scene:
         self.grey = grey  # (height, width)
         self.has_time = has_time
         self.located: list[Located] = []  # codes seen and not read, in the order they were noted
-        self.studied: list[tuple[Located, NDArray[np.float32]]] = []  # soft modules of codes looked at in vain
+        self.studied: list[
+            tuple[Located, NDArray[np.float32]]
+        ] = []  # soft modules of codes looked at in vain
         self._waiting: list[Located] = []
         self.binary = lru_cache(maxsize=4)(self._binary)
         self.finders = lru_cache(maxsize=2)(self._finders)
@@ -52,11 +54,17 @@ class Scene:
         """The left and top of the window of that size which has the most fine detail."""
         detail = cv2.absdiff(self.grey, self.smooth)
         height, width = detail.shape
-        small = cv2.resize(detail, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(
+            detail, (max(1, width // 8), max(1, height // 8)), interpolation=cv2.INTER_AREA
+        )
         window = (max(1, min(width, width_px) // 8), max(1, min(height, height_px) // 8))
-        total = cv2.boxFilter(small, cv2.CV_32F, window, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT)
+        total = cv2.boxFilter(
+            small, cv2.CV_32F, window, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT
+        )
         y, x = np.unravel_index(int(np.argmax(total)), total.shape)
-        return min(int(x) * 8, max(0, width - width_px)), min(int(y) * 8, max(0, height - height_px))
+        return min(int(x) * 8, max(0, width - width_px)), min(
+            int(y) * 8, max(0, height - height_px)
+        )
 
     def _binary(self, of: str, window: float) -> Grey:
         """Black and white against the mean of a window; ``of``: half, smooth or sharp (see ``local_threshold``)."""
@@ -70,7 +78,9 @@ class Scene:
     def note(self, places: Iterable[Located]) -> None:
         """Remember where a code was seen and not read. What is all but noted already is not noted again."""
         for place in places:
-            if is_plausible(place.quad) and not any(_is_same(place, known) for known in self.located):
+            if is_plausible(place.quad) and not any(
+                _is_same(place, known) for known in self.located
+            ):
                 self.located.append(place)
                 self._waiting.append(place)
 
@@ -97,7 +107,9 @@ def local_threshold(grey: Grey, window: float) -> Grey:
     side = max(3, int(min(grey.shape) * window) | 1)
     mean = cv2.blur(grey, (side, side), borderType=cv2.BORDER_REPLICATE)
     darker = cv2.subtract(mean, grey)  # by how much, 0 where it is lighter
-    return np.asarray(cv2.threshold(darker, _BIAS - 1, 255, cv2.THRESH_BINARY_INV)[1], dtype=np.uint8)
+    return np.asarray(
+        cv2.threshold(darker, _BIAS - 1, 255, cv2.THRESH_BINARY_INV)[1], dtype=np.uint8
+    )
 
 
 def sharpened(grey: Grey, sigma_px: float, amount: float) -> Grey:
@@ -108,4 +120,6 @@ def sharpened(grey: Grey, sigma_px: float, amount: float) -> Grey:
 
 def _is_same(one: Located, two: Located) -> bool:
     near_px = side_px(one.quad) / (17 + 4 * one.version)  # a module: a mesh settles alike on both
-    return one.version == two.version and bool(np.abs(np.subtract(one.quad, two.quad)).max() < near_px)
+    return one.version == two.version and bool(
+        np.abs(np.subtract(one.quad, two.quad)).max() < near_px
+    )

@@ -13,13 +13,21 @@ from typing import Any, Final
 
 from edge.config import Locker
 
-OPEN_AT_LEAST_S: Final = 0.05  # shorter is a bounce, or the lock's own coil on the wire, and not a door
+OPEN_AT_LEAST_S: Final = (
+    0.05  # shorter is a bounce, or the lock's own coil on the wire, and not a door
+)
 
 
 class GpioDoorSensor:
     """Implements ``DoorSensor`` and ``CountsOpenings``."""
 
-    def __init__(self, section: Locker, *, pin_factory: Any, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        section: Locker,
+        *,
+        pin_factory: Any,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Take the pins of the contacts. One whose pin cannot be had reads None and is named in ``problems``."""
         self.problems: dict[str, str] = {}  # compartment to what is wrong
         self._open_high = {name: door.door_open_high for name, door in section.compartments.items()}
@@ -35,12 +43,16 @@ class GpioDoorSensor:
         from gpiozero import DigitalInputDevice
 
         try:
-            contact = self._contacts[name] = DigitalInputDevice(pin, pull_up=True, pin_factory=pin_factory)
+            contact = self._contacts[name] = DigitalInputDevice(
+                pin, pull_up=True, pin_factory=pin_factory
+            )
             contact.when_activated = lambda: self._edge(name, low=True)
             contact.when_deactivated = lambda: self._edge(name, low=False)
             self._edge(name, low=bool(contact.value))  # it may stand open already
         except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
-            self.problems[name] = f"contact of {name} on pin {pin}: {error}: check the pins in the profile"
+            self.problems[name] = (
+                f"contact of {name} on pin {pin}: {error}: check the pins in the profile"
+            )
 
     def is_open(self, compartment: str) -> bool | None:
         """True open, False closed, None when there is no contact or it cannot be read."""

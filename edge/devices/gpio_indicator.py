@@ -42,7 +42,9 @@ class GpioIndicator:
                 pin, active_high=active_high, initial_value=False, pin_factory=pin_factory
             )
         except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
-            self.problems[part.value] = f"{part.value} on pin {pin}: {error}: check the pins in the profile"
+            self.problems[part.value] = (
+                f"{part.value} on pin {pin}: {error}: check the pins in the profile"
+            )
 
     def show(self, signal: Signal) -> None:
         """Show ``signal`` until the next call. Showing the same signal again starts it afresh."""

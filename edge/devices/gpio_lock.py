@@ -44,7 +44,9 @@ class GpioLock:
                         pin_factory=pin_factory,
                     )
                 except Exception as error:  # gpiozero's errors and those of the pin library
-                    raise LockError(f"lock {name} on pin {compartment.lock_pin}: {error}") from error
+                    raise LockError(
+                        f"lock {name} on pin {compartment.lock_pin}: {error}"
+                    ) from error
             undo.pop_all()
 
     def compartments(self) -> frozenset[str]:
@@ -59,7 +61,9 @@ class GpioLock:
         """
         relay = self._relays.get(compartment)
         if relay is None:
-            raise LockError(f"there is no compartment {compartment!r}: it has no lock_pin in the profile")
+            raise LockError(
+                f"there is no compartment {compartment!r}: it has no lock_pin in the profile"
+            )
         with self._one_at_a_time:
             if self._closing.is_set():
                 raise LockError("the lock is closed")
@@ -75,7 +79,9 @@ class GpioLock:
                 self._release(relay)
                 guard.cancel()
             if relay.value:
-                raise LockError(f"lock {compartment} stays energised: cut its power, then check the relay")
+                raise LockError(
+                    f"lock {compartment} stays energised: cut its power, then check the relay"
+                )
 
     def close(self) -> None:
         """End a pulse in progress, de-energise all, release the pins. Safe to call twice."""

@@ -20,7 +20,9 @@ class GpioTrigger:
 
         active_high = isinstance(section, Presence) and section.active_high
         try:
-            self._input = DigitalInputDevice(section.pin, pull_up=not active_high, pin_factory=pin_factory)
+            self._input = DigitalInputDevice(
+                section.pin, pull_up=not active_high, pin_factory=pin_factory
+            )
         except Exception as error:  # gpiozero's errors and those of the pin library
             raise TriggerUnavailableError(
                 f"{type(section).__name__.lower()} on pin {section.pin}: {error}: check the pins in the profile"

@@ -35,7 +35,9 @@ class _Board:
     raw: int | None = None  # its last answer
     settled: int = 0  # bit by bit, what two answers in a row agreed on
     answers: int = 0  # in a row
-    believed: int | None = None  # the last ``settled`` that two answers stand behind, of before a silence too
+    believed: int | None = (
+        None  # the last ``settled`` that two answers stand behind, of before a silence too
+    )
     at_s: float = 0.0
     problem: str = ""
 
@@ -65,7 +67,11 @@ class LockBoards:
     @property
     def problems(self) -> dict[str, str]:
         """What is wrong now, by name."""
-        return {f"lock_board_{address}": board.problem for address, board in self._boards.items() if board.problem}
+        return {
+            f"lock_board_{address}": board.problem
+            for address, board in self._boards.items()
+            if board.problem
+        }
 
     def compartments(self) -> frozenset[str]:
         """The compartments that have a lock number."""
@@ -78,7 +84,9 @@ class LockBoards:
         beforehand nothing was ordered; when the line is lost then, the door may be open or not.
         """
         if compartment not in self._places:
-            raise LockError(f"there is no compartment {compartment!r}: it has no lock_number in the profile")
+            raise LockError(
+                f"there is no compartment {compartment!r}: it has no lock_number in the profile"
+            )
         board, lock = self._places[compartment]
         with self._one_at_a_time:
             if self._closing.is_set():
@@ -88,10 +96,16 @@ class LockBoards:
             try:
                 self._line.tell(kr_cu16.open_command(board, lock))
             except LineLostError as error:
-                raise LockError(f"the line was lost while lock {compartment} was told: {error}") from error
-            time.sleep(self._pulse_s + _MARGIN_S)  # not cut short by close: only the board can end its pulse
+                raise LockError(
+                    f"the line was lost while lock {compartment} was told: {error}"
+                ) from error
+            time.sleep(
+                self._pulse_s + _MARGIN_S
+            )  # not cut short by close: only the board can end its pulse
             if self._ask(board) is None:
-                raise LockError(f"silent after lock {compartment} was told: {self._boards[board].problem}")
+                raise LockError(
+                    f"silent after lock {compartment} was told: {self._boards[board].problem}"
+                )
 
     def is_open(self, compartment: str) -> bool | None:
         """What the lock's feedback says; None when its board does not answer or there is no such compartment."""
@@ -142,7 +156,9 @@ class LockBoards:
         before = board.settled if board.believed is None else board.believed
         shut = (before ^ board.settled) & (board.settled if self._closed_bit else ~board.settled)
         self._openings.update(
-            name for name, (at, lock) in self._places.items() if at == address and shut >> (lock - 1) & 1
+            name
+            for name, (at, lock) in self._places.items()
+            if at == address and shut >> (lock - 1) & 1
         )
         board.believed = board.settled
 

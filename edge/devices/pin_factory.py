@@ -24,7 +24,9 @@ def open_pin_factory() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gpiozero warns for each library that it tries
             Device.ensure_pin_factory()
-    except Exception as error:  # each pin library fails in its own way: ImportError, OSError, RuntimeError
+    except (
+        Exception
+    ) as error:  # each pin library fails in its own way: ImportError, OSError, RuntimeError
         raise PinsUnavailableError(
             f"no GPIO here ({error}): on a Raspberry Pi install python3-lgpio and put this user into group gpio; "
             "elsewhere set GPIOZERO_PIN_FACTORY=mock"

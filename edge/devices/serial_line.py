@@ -30,7 +30,9 @@ class SerialLine:
         self._one_at_a_time = threading.Lock()
         self._closed = False
 
-    def ask(self, question: bytes, find: Callable[[bytes], T | None], *, timeout_s: float) -> T | None:
+    def ask(
+        self, question: bytes, find: Callable[[bytes], T | None], *, timeout_s: float
+    ) -> T | None:
         """Send ``question``; return what ``find`` makes of all that came back, None when nothing came in time.
 
         What lay in the buffer before is thrown away. Raises LineLostError.
@@ -49,7 +51,9 @@ class SerialLine:
             self._closed = True
             self._drop()
 
-    def _ask(self, line: Any, question: bytes, find: Callable[[bytes], T | None], timeout_s: float) -> T | None:
+    def _ask(
+        self, line: Any, question: bytes, find: Callable[[bytes], T | None], timeout_s: float
+    ) -> T | None:
         line.reset_input_buffer()
         _send(line, question)
         received = b""
@@ -77,7 +81,9 @@ class SerialLine:
     def _open(self) -> Any:
         import serial
 
-        return serial.Serial(self._port, self._baud, timeout=_SLICE_S, write_timeout=_WRITE_S, exclusive=True)
+        return serial.Serial(
+            self._port, self._baud, timeout=_SLICE_S, write_timeout=_WRITE_S, exclusive=True
+        )
 
     def _drop(self) -> None:
         line, self._line = self._line, None

@@ -54,7 +54,8 @@ def pattern_for(signal: Signal) -> Pattern:
             return Pattern((*beep, *beep), (_step(0.12, red), _step(0.12)))
         case Signal.WAIT:
             return Pattern(
-                (_step(0.15, amber, buzzer), _step(0.45, amber), _step(0.6)), (_step(0.6, amber), _step(0.6))
+                (_step(0.15, amber, buzzer), _step(0.45, amber), _step(0.6)),
+                (_step(0.6, amber), _step(0.6)),
             )
         case Signal.FAULT:
             return Pattern((), (_step(0.4, amber), _step(0.1), _step(0.4, red), _step(0.1)))

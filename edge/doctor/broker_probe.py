@@ -19,7 +19,9 @@ _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicK
 
 def missing_files(mqtt: Mqtt) -> tuple[str, ...]:
     """The certificate files of the profile that are not there: the device is not enrolled."""
-    return tuple(file for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if not Path(file).exists())
+    return tuple(
+        file for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if not Path(file).exists()
+    )
 
 
 def read_certificate(mqtt: Mqtt) -> CertificateFact | NotEnrolled:
@@ -34,7 +36,8 @@ def read_certificate(mqtt: Mqtt) -> CertificateFact | NotEnrolled:
         subject=str(names[0].value) if names else certificate.subject.rfc4514_string(),
         not_before_s=int(certificate.not_valid_before_utc.timestamp()),
         not_after_s=int(certificate.not_valid_after_utc.timestamp()),
-        key_fits=key.public_key().public_bytes(*_PUBLIC) == certificate.public_key().public_bytes(*_PUBLIC),
+        key_fits=key.public_key().public_bytes(*_PUBLIC)
+        == certificate.public_key().public_bytes(*_PUBLIC),
         key_mode=Path(mqtt.key_file).stat().st_mode & 0o777,
     )
 
@@ -43,17 +46,25 @@ def try_broker(mqtt: Mqtt, timeout_s: float) -> BrokerFact:
     """Connect, agree on TLS 1.3 with the device's certificate, and hang up."""
     address = f"{mqtt.host}:{mqtt.port}"
     if missing_files(mqtt):
-        return BrokerFact(address=address, contact=Contact.NOT_TRIED, detail="no certificate to show")
+        return BrokerFact(
+            address=address, contact=Contact.NOT_TRIED, detail="no certificate to show"
+        )
     try:
         context = _context(mqtt)
     except (OSError, ssl.SSLError) as error:
-        return BrokerFact(address=address, contact=Contact.NOT_WELCOME, detail=f"certificate files: {error}")
+        return BrokerFact(
+            address=address, contact=Contact.NOT_WELCOME, detail=f"certificate files: {error}"
+        )
     try:
         plain = socket.create_connection((mqtt.host, mqtt.port), timeout=timeout_s)
     except socket.gaierror as error:
-        return BrokerFact(address=address, contact=Contact.NO_NAME, detail=error.strerror or str(error))
+        return BrokerFact(
+            address=address, contact=Contact.NO_NAME, detail=error.strerror or str(error)
+        )
     except OSError as error:
-        return BrokerFact(address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error))
+        return BrokerFact(
+            address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error)
+        )
     with plain:
         return _try_tls(context, plain, mqtt.host, address)
 
@@ -73,10 +84,16 @@ def _try_tls(context: ssl.SSLContext, plain: socket.socket, host: str, address: 
             secure.settimeout(0.5)
             with contextlib.suppress(TimeoutError):
                 secure.recv(1)
-            return BrokerFact(address=address, contact=Contact.REACHED, detail=secure.version() or "TLS")
+            return BrokerFact(
+                address=address, contact=Contact.REACHED, detail=secure.version() or "TLS"
+            )
     except ssl.SSLCertVerificationError as error:
         return BrokerFact(address=address, contact=Contact.NOT_TRUSTED, detail=error.verify_message)
     except ssl.SSLError as error:
-        return BrokerFact(address=address, contact=Contact.NOT_WELCOME, detail=error.reason or str(error))
+        return BrokerFact(
+            address=address, contact=Contact.NOT_WELCOME, detail=error.reason or str(error)
+        )
     except OSError as error:
-        return BrokerFact(address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error))
+        return BrokerFact(
+            address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error)
+        )

@@ -25,14 +25,23 @@ from edge.doctor.trust_checks import judge_broker, judge_certificate, judge_cloc
 
 def examine(vitals: Vitals) -> list[Finding]:
     """Judge every part that this device has, in the order in which a person would look."""
-    findings = [judge_profile(vitals.profile), *judge_identity(vitals.damage), *judge_settings(vitals.settings)]
+    findings = [
+        judge_profile(vitals.profile),
+        *judge_identity(vitals.damage),
+        *judge_settings(vitals.settings),
+    ]
     findings.append(judge_daemon(vitals.daemon))
     if isinstance(vitals.profile, Profile):
         findings += _configured_parts(vitals, vitals.profile)
     else:
         findings.append(judge_store(vitals.store, None, _now_s(vitals)))
     floor_s = vitals.store.time_floor_s if isinstance(vitals.store, StoreFact) else 0
-    return [*findings, judge_clock(vitals.clock, floor_s), judge_disk(vitals.disk), *judge_board(vitals.board)]
+    return [
+        *findings,
+        judge_clock(vitals.clock, floor_s),
+        judge_disk(vitals.disk),
+        *judge_board(vitals.board),
+    ]
 
 
 def _configured_parts(vitals: Vitals, profile: Profile) -> list[Finding]:
@@ -48,7 +57,11 @@ def _configured_parts(vitals: Vitals, profile: Profile) -> list[Finding]:
     if profile.mqtt is None:
         return [
             *findings,
-            ok("broker", "未配置消息服务器，设备独立运行", "none configured: the device works by itself"),
+            ok(
+                "broker",
+                "未配置消息服务器，设备独立运行",
+                "none configured: the device works by itself",
+            ),
         ]
     return [*findings, judge_certificate(vitals.certificate, now_s), judge_broker(vitals.broker)]
 

@@ -16,7 +16,17 @@ from typing import Final, TypeVar
 
 from edge.config import Camera, Mqtt, Profile, parse_profile
 from edge.doctor.broker_probe import read_certificate, try_broker
-from edge.doctor.facts import CameraFact, ClockFact, Daemon, KeysFact, NodeFact, PinsFact, StoreFact, Unknown, Vitals
+from edge.doctor.facts import (
+    CameraFact,
+    ClockFact,
+    Daemon,
+    KeysFact,
+    NodeFact,
+    PinsFact,
+    StoreFact,
+    Unknown,
+    Vitals,
+)
 from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.active_profile import Running, load_running
 from edge.store import documents
@@ -33,10 +43,16 @@ Fact = TypeVar("Fact")
 # Image sensors of the Camera Modules and their kin, as their kernel drivers call them.
 _SENSORS: Final = ("imx219", "imx290", "imx296", "imx327", "imx378", "imx415", "imx462", "imx477", "imx500", "imx519",
                    "imx708", "ov5647", "ov64a40", "ov7251", "ov9281", "ov9282", "arducam-pivariety")  # fmt: skip
-_CHECKED: Final = ("ledger", "outbox", "device")  # quick to check at any size of the cache of orders
+_CHECKED: Final = (
+    "ledger",
+    "outbox",
+    "device",
+)  # quick to check at any size of the cache of orders
 
 
-def collect(profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s: float = 5.0) -> Vitals:
+def collect(
+    profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s: float = 5.0
+) -> Vitals:
     """Return what can be found out about the device of ``profile_file`` and ``data``. Takes up to ``timeout_s`` more.
 
     ``root`` is where /dev, /proc and /sys are looked for.
@@ -73,7 +89,9 @@ def _guarded(read: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return read()
     except Exception as error:  # noqa: BLE001 - whatever one organ does, the others are still examined
-        return Unknown(f"{type(error).__name__}: {error}", denied=isinstance(error, PermissionError))
+        return Unknown(
+            f"{type(error).__name__}: {error}", denied=isinstance(error, PermissionError)
+        )
 
 
 def _of(mqtt: Mqtt | None, read: Callable[[Mqtt], Fact]) -> Fact | Unknown | None:
@@ -110,7 +128,11 @@ def read_daemon(health_file: Path, now_s: float) -> Daemon | None:
         return None
     report = json.loads(text)
     problems = report.get("problems") or {}
-    return Daemon(age_s=age_s, state=str(report.get("state")), problems={str(k): str(v) for k, v in problems.items()})
+    return Daemon(
+        age_s=age_s,
+        state=str(report.get("state")),
+        problems={str(k): str(v) for k, v in problems.items()},
+    )
 
 
 def read_camera(section: Camera, root: Path) -> CameraFact:
@@ -122,14 +144,21 @@ def read_camera(section: Camera, root: Path) -> CameraFact:
             node = root / "dev" / f"video{section.index}"
             title = root / "sys/class/video4linux" / node.name / "name"
             name = f"/dev/{node.name}" + (f" {title.read_text().strip()}" if title.exists() else "")
-            return CameraFact(present=node.exists(), readable=os.access(node, os.R_OK | os.W_OK), name=name)
+            return CameraFact(
+                present=node.exists(), readable=os.access(node, os.R_OK | os.W_OK), name=name
+            )
         case "video" | "images":
             path = Path(section.path or "")
-            return CameraFact(present=path.exists(), readable=os.access(path, os.R_OK), name=str(path))
+            return CameraFact(
+                present=path.exists(), readable=os.access(path, os.R_OK), name=str(path)
+            )
 
 
 def _read_csi(section: Camera, root: Path) -> CameraFact:
-    names = (file.read_text().strip().removesuffix("_wide") for file in sorted(root.glob("sys/bus/i2c/devices/*/name")))
+    names = (
+        file.read_text().strip().removesuffix("_wide")
+        for file in sorted(root.glob("sys/bus/i2c/devices/*/name"))
+    )
     sensors = [name for name in names if name.startswith(_SENSORS)]
     found = len(sensors) > section.index
     nodes = sorted(root.glob("dev/media*"))
@@ -157,11 +186,22 @@ def read_nodes(profile: Profile) -> tuple[NodeFact, ...]:
     board, engines = profile.locker.board, profile.engines
     named = [
         ("lock board", board.port if board else None, "dialout", os.R_OK | os.W_OK),
-        ("serial engine", engines.serial.port if engines.serial else None, "dialout", os.R_OK | os.W_OK),
+        (
+            "serial engine",
+            engines.serial.port if engines.serial else None,
+            "dialout",
+            os.R_OK | os.W_OK,
+        ),
         ("hid engine", engines.hid.device if engines.hid else None, "input", os.R_OK),
     ]
     return tuple(
-        NodeFact(part=part, node=node, present=Path(node).exists(), usable=os.access(node, rights), group=group)
+        NodeFact(
+            part=part,
+            node=node,
+            present=Path(node).exists(),
+            usable=os.access(node, rights),
+            group=group,
+        )
         for part, node, group, rights in named
         if node is not None
     )
@@ -173,7 +213,11 @@ def read_store(folder: Path) -> StoreFact | Unknown:
         return StoreFact(exists=False)
     os.listdir(folder)  # noqa: PTH208 - raises PermissionError: a folder that may not be entered is not an empty one
     aside = tuple(
-        sorted(path.name for path in folder.glob(f"{FILE}.[0-9]*") if not path.name.endswith(("-wal", "-shm")))
+        sorted(
+            path.name
+            for path in folder.glob(f"{FILE}.[0-9]*")
+            if not path.name.endswith(("-wal", "-shm"))
+        )
     )
     if not (folder / FILE).exists():
         return StoreFact(exists=False, quarantined=aside)
@@ -181,8 +225,13 @@ def read_store(folder: Path) -> StoreFact | Unknown:
         store = open_for_reading(folder)
         try:
             with store.read() as connection:
-                checks = [connection.execute(f"PRAGMA quick_check({table})").fetchone()[0] for table in _CHECKED]
-                device = connection.execute("SELECT device_id, time_floor_s, blocked FROM device").fetchone()
+                checks = [
+                    connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
+                    for table in _CHECKED
+                ]
+                device = connection.execute(
+                    "SELECT device_id, time_floor_s, blocked FROM device"
+                ).fetchone()
             waiting = backlog(store)
         finally:
             store.close()

@@ -18,7 +18,9 @@ def judge_profile(profile: Profile | list[str]) -> Finding:
     if isinstance(profile, Profile):
         device = profile.device
         return ok(
-            "profile", f"{device.kind} {device.id}，站点 {device.site}", f"{device.kind} {device.id} at {device.site}"
+            "profile",
+            f"{device.kind} {device.id}，站点 {device.site}",
+            f"{device.kind} {device.id} at {device.site}",
         )
     errors = "; ".join(profile)
     return failure(
@@ -37,13 +39,20 @@ def judge_identity(damage: str) -> list[Finding]:
         "用本机队的新注册码重新注册（edge-fleet enrol），或恢复该文件",
         "enrol it again by a new code of its fleet (edge-fleet enrol), or restore the file",
     )
-    return [failure("identity", (f"身份文件损坏：{damage}", f"damaged: {damage}"), todo)] if damage else []
+    return (
+        [failure("identity", (f"身份文件损坏：{damage}", f"damaged: {damage}"), todo)]
+        if damage
+        else []
+    )
 
 
 def judge_settings(problem: str) -> list[Finding]:
     """Pushed settings that cannot be used: the device runs as shipped."""
     todo = ("由运维再次下发（edge-fleet push）", "have them pushed again (edge-fleet push)")
-    found = (f"下发的配置不可用，按出厂配置运行：{problem}", f"cannot be used, it runs as shipped: {problem}")
+    found = (
+        f"下发的配置不可用，按出厂配置运行：{problem}",
+        f"cannot be used, it runs as shipped: {problem}",
+    )
     return [warning("settings", found, todo)] if problem else []
 
 
@@ -65,7 +74,10 @@ def judge_daemon(daemon: Daemon | Unknown | None) -> Finding:
         return warning(
             "scanner",
             (f"降级运行：{named}", f"runs, degraded: {named}"),
-            ("按下面各项处理；问题消除后会自行恢复", "see to the parts below; it recovers by itself"),
+            (
+                "按下面各项处理；问题消除后会自行恢复",
+                "see to the parts below; it recovers by itself",
+            ),
         )
     return ok("scanner", "运行正常", f"runs: {daemon.state}")
 
@@ -96,7 +108,10 @@ def judge_camera(camera: CameraFact | Unknown | None, section: Camera) -> Findin
         return failure(
             "camera",
             (f"无权打开：{camera.name}", f"may not be opened by this user: {camera.name}"),
-            ("把运行用户加入 video 组，或以 root 检查", "put the scanner's user into the group video, or look as root"),
+            (
+                "把运行用户加入 video 组，或以 root 检查",
+                "put the scanner's user into the group video, or look as root",
+            ),
         )
     return ok("camera", f"{camera.name}（{section.source}）", f"{camera.name} ({section.source})")
 
@@ -111,7 +126,10 @@ def judge_pins(pins: PinsFact | Unknown | None) -> Finding:
         return warning(
             "pins",
             ("引脚是模拟的", "they are simulated"),
-            ("真实设备上请去掉环境变量 GPIOZERO_PIN_FACTORY", "on a real device unset GPIOZERO_PIN_FACTORY"),
+            (
+                "真实设备上请去掉环境变量 GPIOZERO_PIN_FACTORY",
+                "on a real device unset GPIOZERO_PIN_FACTORY",
+            ),
         )
     if not pins.chips:
         return failure(
@@ -132,7 +150,10 @@ def judge_pins(pins: PinsFact | Unknown | None) -> Finding:
         return failure(
             "pins",
             ("无权使用 GPIO", "may not be used by this user"),
-            ("把运行用户加入 gpio 组，或以 root 检查", "put the scanner's user into the group gpio, or look as root"),
+            (
+                "把运行用户加入 gpio 组，或以 root 检查",
+                "put the scanner's user into the group gpio, or look as root",
+            ),
         )
     return ok("pins", "、".join(pins.chips), ", ".join(pins.chips))
 
@@ -216,7 +237,10 @@ def judge_store(store: StoreFact | Unknown, device: Device | None, now_s: int) -
     if store.blocked:
         return failure(
             "store",
-            (f"平台已停用本设备：{store.blocked}", f"the platform has blocked this device: {store.blocked}"),
+            (
+                f"平台已停用本设备：{store.blocked}",
+                f"the platform has blocked this device: {store.blocked}",
+            ),
             ("联系运维", "call operations"),
         )
     return _judge_contents(store, now_s)
@@ -244,6 +268,13 @@ def _judge_contents(store: StoreFact, now_s: int) -> Finding:
                 f"{store.pending} 条待上传，最早的已等 {days} 天",
                 f"{store.pending} events wait, the oldest for {days} days",
             ),
-            ("检查网络与 edge-sync；数据不会丢失", "see to the network and edge-sync; nothing is lost meanwhile"),
+            (
+                "检查网络与 edge-sync；数据不会丢失",
+                "see to the network and edge-sync; nothing is lost meanwhile",
+            ),
         )
-    return ok("store", f"完好，{store.pending} 条待上传", f"sound, {store.pending} events wait for the platform")
+    return ok(
+        "store",
+        f"完好，{store.pending} 条待上传",
+        f"sound, {store.pending} events wait for the platform",
+    )

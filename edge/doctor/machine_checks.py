@@ -39,9 +39,13 @@ def judge_disk(disk: DiskFact | Unknown) -> Finding:
         "sudo journalctl --vacuum-size=16M; move stores put aside away",
     )
     if disk.free_bytes < _DISK_FULL:
-        return failure("disk", (f"{disk.folder} 已满，剩 {free}", f"{disk.folder} is full: {free} free"), clear)
+        return failure(
+            "disk", (f"{disk.folder} 已满，剩 {free}", f"{disk.folder} is full: {free} free"), clear
+        )
     if disk.free_bytes < _DISK_LOW or disk.free_inodes_share < _INODES_LOW:
-        return warning("disk", (f"{disk.folder} 剩 {free}", f"{disk.folder} has {free} free"), clear)
+        return warning(
+            "disk", (f"{disk.folder} 剩 {free}", f"{disk.folder} has {free} free"), clear
+        )
     return ok("disk", f"{disk.folder} 剩 {free}", f"{disk.folder} has {free} free")
 
 
@@ -59,7 +63,9 @@ def judge_temperature(temperature_c: float | None) -> Finding:
     told = f"{temperature_c:.0f} °C"
     todo = ("加散热片或风扇，避免阳光直射", "fit a heat sink or a fan; keep it out of the sun")
     if temperature_c >= _TOO_HOT_C:
-        return failure("temperature", (f"{told}，处理器已降速", f"{told}: the processor is slowed"), todo)
+        return failure(
+            "temperature", (f"{told}，处理器已降速", f"{told}: the processor is slowed"), todo
+        )
     if temperature_c >= _HOT_C:
         return warning("temperature", (told, told), todo)
     return ok("temperature", told, told)
@@ -74,7 +80,9 @@ def judge_power(throttled: int | None) -> Finding:
         "use the board's own supply and a short cable; feed locks and lamps apart",
     )
     if throttled & _UNDER_VOLTAGE:
-        return failure("power", ("电压不足", "under-voltage now: writes to the card may be lost"), supply)
+        return failure(
+            "power", ("电压不足", "under-voltage now: writes to the card may be lost"), supply
+        )
     if throttled & _WAS_UNDER_VOLTAGE:
         return warning("power", ("开机后曾电压不足", "under-voltage since power-on"), supply)
     if throttled & (_SLOWED | _WAS_SLOWED):

@@ -11,7 +11,9 @@ from edge.doctor.facts import BoardFact, DiskFact
 _PROCESSOR = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp", "acpitz")
 _VCIO = "dev/vcio"  # what vcgencmd asks the firmware through; root and the group video may
 _VOLTAGE = "rpi_volt"  # the name of the kernel's raspberrypi-hwmon (docs.kernel.org/hwmon/raspberrypi-hwmon.html)
-_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"  # Raspberry Pi's kernels: hexadecimal
+_THROTTLED = (
+    "sys/devices/platform/soc/soc:firmware/get_throttled"  # Raspberry Pi's kernels: hexadecimal
+)
 
 
 def read_disk(folder: Path) -> DiskFact:
@@ -61,7 +63,9 @@ def _throttled(root: Path) -> int | None:
 
 def _asked() -> int | None:
     try:
-        run = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=3, check=False)
+        run = subprocess.run(
+            ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=3, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return parse_throttled(run.stdout)

@@ -6,7 +6,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from edge.config import Policy
-from edge.doctor.facts import BrokerFact, CertificateFact, ClockFact, Contact, KeysFact, NotEnrolled, Unknown
+from edge.doctor.facts import (
+    BrokerFact,
+    CertificateFact,
+    ClockFact,
+    Contact,
+    KeysFact,
+    NotEnrolled,
+    Unknown,
+)
 from edge.doctor.finding import Finding, failure, not_told, ok, warning
 
 _CERTIFICATE_SOON_S: Final = 14 * 86_400
@@ -20,7 +28,10 @@ def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
     if clock.now_s < floor_s:
         return warning(
             "clock",
-            (f"{told}，早于已证明的 {_date(floor_s)}", f"{told}, before {_date(floor_s)}, which is proved to be past"),
+            (
+                f"{told}，早于已证明的 {_date(floor_s)}",
+                f"{told}, before {_date(floor_s)}, which is proved to be past",
+            ),
             (
                 "连接网络对时，或用 sudo date -s 设置；若错的是该时限，见 edge-scanner clock reset --help",
                 "connect the network, or set it: sudo date -s; if the floor is wrong: edge-scanner clock reset --help",
@@ -37,7 +48,9 @@ def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
         )
     battery = ("有", "with") if clock.has_rtc else ("无", "without")
     return ok(
-        "clock", f"{told}，已对时，{battery[0]}电池时钟", f"{told}, synchronised, {battery[1]} a battery-backed clock"
+        "clock",
+        f"{told}，已对时，{battery[0]}电池时钟",
+        f"{told}, synchronised, {battery[1]} a battery-backed clock",
     )
 
 
@@ -50,7 +63,10 @@ def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> F
         return failure(
             "keys",
             (f"没有根密钥：{detail}", f"no root keys: {detail}"),
-            ("重新注册本设备，或从平台复制根密钥文件", "enrol this device, or copy the fleet's roots file to it"),
+            (
+                "重新注册本设备，或从平台复制根密钥文件",
+                "enrol this device, or copy the fleet's roots file to it",
+            ),
         )
     if keys.version is None or keys.problems:
         detail = "; ".join(keys.problems) or "no trust list yet"
@@ -62,8 +78,14 @@ def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> F
     if now_s >= keys.expires_at_s or now_s - keys.issued_at_s > policy.trust_list_max_age_s:
         return failure(
             "keys",
-            (f"信任列表 {keys.version} 已过期", f"trust list {keys.version} of {_date(keys.issued_at_s)} is stale"),
-            ("连接网络，由 edge-sync 取回新列表", "connect the network: edge-sync fetches a newer one"),
+            (
+                f"信任列表 {keys.version} 已过期",
+                f"trust list {keys.version} of {_date(keys.issued_at_s)} is stale",
+            ),
+            (
+                "连接网络，由 edge-sync 取回新列表",
+                "connect the network: edge-sync fetches a newer one",
+            ),
         )
     return ok(
         "keys",
@@ -72,7 +94,9 @@ def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> F
     )
 
 
-def judge_certificate(certificate: CertificateFact | NotEnrolled | Unknown | None, now_s: int) -> Finding:
+def judge_certificate(
+    certificate: CertificateFact | NotEnrolled | Unknown | None, now_s: int
+) -> Finding:
     """Who this device is to the broker. Without it scans go on and events wait."""
     if isinstance(certificate, NotEnrolled):
         names = ", ".join(certificate.missing)
@@ -94,7 +118,10 @@ def judge_certificate(certificate: CertificateFact | NotEnrolled | Unknown | Non
         return failure(
             "certificate",
             ("私钥可被任何用户读取", "the private key may be read by everybody"),
-            ("sudo chmod o-rwx 该文件，并请运维更换证书", "sudo chmod o-rwx the key's file, and have a new one issued"),
+            (
+                "sudo chmod o-rwx 该文件，并请运维更换证书",
+                "sudo chmod o-rwx the key's file, and have a new one issued",
+            ),
         )
     if now_s >= certificate.not_after_s:
         return failure("certificate", (f"已于 {until} 过期", f"expired on {until}"), renew)
@@ -107,7 +134,11 @@ def judge_certificate(certificate: CertificateFact | NotEnrolled | Unknown | Non
         )
     if now_s > certificate.not_after_s - _CERTIFICATE_SOON_S:
         return warning("certificate", (f"将于 {until} 过期", f"expires on {until}"), renew)
-    return ok("certificate", f"{certificate.subject}，有效至 {until}", f"{certificate.subject}, good until {until}")
+    return ok(
+        "certificate",
+        f"{certificate.subject}，有效至 {until}",
+        f"{certificate.subject}, good until {until}",
+    )
 
 
 def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
@@ -117,7 +148,9 @@ def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
     found = (f"{broker.address}：{broker.detail}", f"{broker.address}: {broker.detail}")
     match broker.contact:
         case Contact.REACHED:
-            return ok("broker", f"{broker.address}，{broker.detail}", f"{broker.address}, {broker.detail}")
+            return ok(
+                "broker", f"{broker.address}，{broker.detail}", f"{broker.address}, {broker.detail}"
+            )
         case Contact.NOT_TRIED:
             return warning("broker", found, ("先看证书一项", "see to the certificate first"))
         case Contact.NO_NAME:

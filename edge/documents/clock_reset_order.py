@@ -14,13 +14,21 @@ from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import ClockTrust, Instant
 
 FLOOR_KIND: Final = 3
 _KIND, _DEVICE, _WRONG, _REASON, _ISSUED_AT, _TENANT = range(1, 7)
 _LABELS: Final = frozenset(range(1, 7))
-_NO_TIME: Final = Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY)  # by which no key is outside its window
+_NO_TIME: Final = Instant(
+    unix_s=0, trust=ClockTrust.FLOOR_ONLY
+)  # by which no key is outside its window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +66,9 @@ def open_floor_order(data: bytes, keys: Keyring) -> FloorOrder | DocumentRefusal
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
     key = keys.find(document.kid)
     if key is None or not key.in_window(Instant(unix_s=order.issued_at_s)):
-        return DocumentRefusal(DocumentFault.KEY_WINDOW, f"key {document.kid.hex()} was not good when it was signed")
+        return DocumentRefusal(
+            DocumentFault.KEY_WINDOW, f"key {document.kid.hex()} was not good when it was signed"
+        )
     return order
 
 

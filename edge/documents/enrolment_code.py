@@ -15,13 +15,21 @@ from edge.token import base45, cbor, cose, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import Instant
 
 PREFIX: Final = "EN1:"
 LONGEST_TEXT: Final = 900  # characters: a QR code of version 20 or so
 PIN_LENGTH: Final = 16  # bytes of a SHA-256: a second preimage is what an attacker would need
-_KIND, _ID, _TENANT, _DEVICE, _SITE, _GROUPS, _HOST, _PORT, _DESK, _ROOTS, _EXPIRES, _SERIAL = range(1, 13)
+_KIND, _ID, _TENANT, _DEVICE, _SITE, _GROUPS, _HOST, _PORT, _DESK, _ROOTS, _EXPIRES, _SERIAL = (
+    range(1, 13)
+)
 _LABELS: Final = frozenset(range(1, 13))
 CODE_KIND: Final = 1
 
@@ -82,7 +90,9 @@ def message_of(text: str) -> bytes | None:
 def look_into(message: bytes) -> EnrolmentCode | None:
     """What ``message`` says, **unverified**: for a device that has no roots yet, and for naming a trace."""
     try:
-        return _read(cbor.decode(cose.parse(message, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS))
+        return _read(
+            cbor.decode(cose.parse(message, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS)
+        )
     except (Refused, ValueError):
         return None
 
@@ -97,7 +107,9 @@ def open_code(message: bytes, keys: Keyring, *, now: Instant) -> EnrolmentCode |
     except (Refused, ValueError) as wrong:
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
     if now.unix_s >= code.expires_at_s:
-        return DocumentRefusal(DocumentFault.EXPIRED, f"the code expired at {code.expires_at_s}: print a new one")
+        return DocumentRefusal(
+            DocumentFault.EXPIRED, f"the code expired at {code.expires_at_s}: print a new one"
+        )
     return code
 
 

@@ -15,7 +15,13 @@ from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused, Rejection
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import ClockTrust, Instant
 
 MOST_ENTRIES: Final = 5000
@@ -79,7 +85,9 @@ def sign_operator_list(operators: OperatorList, signer: Signer) -> bytes:
     return sign_document(payload, Purpose.OPERATORS, signer)
 
 
-def open_operator_list(data: bytes, *, keys: Keyring, now: Instant) -> OperatorList | DocumentRefusal:
+def open_operator_list(
+    data: bytes, *, keys: Keyring, now: Instant
+) -> OperatorList | DocumentRefusal:
     """Return the list in ``data``, whose signature for this purpose holds. An expired one is opened all the same."""
     document = open_document(data, Purpose.OPERATORS, keys, now=now)
     if isinstance(document, DocumentRefusal):
@@ -96,12 +104,16 @@ def _read(payload: cbor.Item) -> OperatorList:
     items = fields.array(listed, _ENTRIES, "entries")
     entries = tuple(_entry(item) for item in items[: MOST_ENTRIES + 1])
     if len(items) > MOST_ENTRIES or len({entry.id for entry in entries}) != len(entries):
-        raise Refused(Rejection.CLAIM_RANGE, f"more than {MOST_ENTRIES} entries, or an operator twice")
+        raise Refused(
+            Rejection.CLAIM_RANGE, f"more than {MOST_ENTRIES} entries, or an operator twice"
+        )
     return OperatorList(
         audience=fields.text(listed, _AUDIENCE, "audience"),
         version=fields.integer(listed, _VERSION, "version", 1, _VERSION_END),
         issued_at_s=issued_at_s,
-        expires_at_s=fields.integer(listed, _EXPIRES_AT, "expires", issued_at_s + 1, fields.TIME_END),
+        expires_at_s=fields.integer(
+            listed, _EXPIRES_AT, "expires", issued_at_s + 1, fields.TIME_END
+        ),
         entries=entries,
     )
 
@@ -119,5 +131,7 @@ def _entry(item: cbor.Item) -> OperatorEntry:
         role=Role(role),
         pin_hash=pin_hash,
         not_before_s=not_before_s,
-        expires_at_s=fields.integer(entry, _ENTRY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END),
+        expires_at_s=fields.integer(
+            entry, _ENTRY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END
+        ),
     )

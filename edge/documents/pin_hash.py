@@ -11,7 +11,9 @@ from argon2.low_level import Type
 SHORTEST, LONGEST = 6, 12  # digits
 LONGEST_HASH: Final = 200  # characters
 # OWASP's Password Storage Cheat Sheet, its choice for 19 MiB; the salt is argon2-cffi's, from the system.
-_HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
+_HASHER: Final = PasswordHasher(
+    time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
+)
 _LEAST_KIB, _MOST_KIB = 19_456, 131_072  # more than that, and a small device cannot check it
 _LEAST_PASSES, _MOST_PASSES = 2, 10
 _MOST_LANES: Final = 4

@@ -9,7 +9,13 @@ from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import Instant
 
 ORDER_KIND: Final = 2

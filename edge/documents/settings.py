@@ -18,7 +18,13 @@ from edge.token import cbor, cose, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import Instant
 
 SCHEMA_VERSION: Final = 1  # of the content: edge.config.Profile's
@@ -26,7 +32,9 @@ REV_END: Final = 2**53
 PROBATION_S: Final = 120  # unless the document says otherwise
 LARGEST_CONTENT: Final = 64 * 1024  # characters of JSON
 _LABELS: Final = frozenset(range(1, 11))
-_TENANT, _LAYER, _NAME, _REV, _SCHEMA, _AGENT, _NOT_BEFORE, _EXPIRES, _PROBATION, _CONTENT = range(1, 11)
+_TENANT, _LAYER, _NAME, _REV, _SCHEMA, _AGENT, _NOT_BEFORE, _EXPIRES, _PROBATION, _CONTENT = range(
+    1, 11
+)
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -48,7 +56,9 @@ class SettingsFault(StrEnum):
     TOO_EARLY = "settings_too_early"
     EXPIRED = "settings_expired"
     ROLLBACK = "settings_rollback"  # older than what this device has seen
-    EQUIVOCATION = "settings_equivocation"  # the rev that was seen, with other content: a security alarm
+    EQUIVOCATION = (
+        "settings_equivocation"  # the rev that was seen, with other content: a security alarm
+    )
     POISON = "settings_poison"  # a process died on it, more than once
 
 
@@ -77,7 +87,14 @@ class Me:
     def keys(self) -> frozenset[str]:
         """The layers that are for this device."""
         groups = (f"{Layer.GROUP}/{group}" for group in self.groups)
-        return frozenset({str(Layer.FLEET), *groups, f"{Layer.SITE}/{self.site}", f"{Layer.DEVICE}/{self.device}"})
+        return frozenset(
+            {
+                str(Layer.FLEET),
+                *groups,
+                f"{Layer.SITE}/{self.site}",
+                f"{Layer.DEVICE}/{self.device}",
+            }
+        )
 
     def is_meant(self, document: SettingsDocument) -> bool:
         """Whether ``document`` is for this device."""
@@ -107,7 +124,9 @@ class SettingsDocument:
 
 def sign_settings(document: SettingsDocument, signer: Signer) -> bytes:
     """Return ``document`` signed. Raises ValueError for content that is not JSON or too large."""
-    text = json.dumps(document.content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    text = json.dumps(
+        document.content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
     if len(text) > LARGEST_CONTENT:
         raise ValueError(f"the content is {len(text)} characters long, at most {LARGEST_CONTENT}")
     payload: dict[int, cbor.Item] = {
@@ -125,7 +144,9 @@ def sign_settings(document: SettingsDocument, signer: Signer) -> bytes:
     return sign_document(payload, Purpose.CONFIGURATION, signer)
 
 
-def read_settings(data: bytes, keys: Keyring, *, now: Instant) -> SettingsDocument | SettingsRefusal:
+def read_settings(
+    data: bytes, keys: Keyring, *, now: Instant
+) -> SettingsDocument | SettingsRefusal:
     """Return the document in ``data`` once its signature holds, whomever it is for. Never raises for any ``data``."""
     document = open_document(data, Purpose.CONFIGURATION, keys, now=now)
     if isinstance(document, DocumentRefusal):
@@ -139,17 +160,23 @@ def read_settings(data: bytes, keys: Keyring, *, now: Instant) -> SettingsDocume
 def reread_settings(data: bytes) -> SettingsDocument | None:
     """Return a document whose signature was verified before it was kept here; None when its file is damaged."""
     with suppress(Refused, ValueError, RecursionError):
-        return _read(cbor.decode(cose.parse(data, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS))
+        return _read(
+            cbor.decode(cose.parse(data, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS)
+        )
     return None
 
 
-def open_settings(data: bytes, keys: Keyring, *, now: Instant, me: Me) -> SettingsDocument | SettingsRefusal:
+def open_settings(
+    data: bytes, keys: Keyring, *, now: Instant, me: Me
+) -> SettingsDocument | SettingsRefusal:
     """As ``read_settings``, and it is for this device, this software and this time."""
     document = read_settings(data, keys, now=now)
     if isinstance(document, SettingsRefusal):
         return document
     if not me.is_meant(document):
-        return SettingsRefusal(SettingsFault.WRONG_AUDIENCE, f"for {document.tenant} {document.key}, not this device")
+        return SettingsRefusal(
+            SettingsFault.WRONG_AUDIENCE, f"for {document.tenant} {document.key}, not this device"
+        )
     if document.schema_version != SCHEMA_VERSION:
         detail = f"schema version {document.schema_version}, this software knows {SCHEMA_VERSION}: upgrade it"
         return SettingsRefusal(SettingsFault.SCHEMA_UNKNOWN, detail)

@@ -65,7 +65,11 @@ def _site(case: Case) -> Decision | None:
     if case.claims.kind is not Kind.PICKUP:
         return None
     strangers = [name for name in order.compartments if name not in here.compartments]
-    return no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device") if strangers else None
+    return (
+        no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
+        if strangers
+        else None
+    )
 
 
 def _kind(case: Case) -> Decision | None:
@@ -73,7 +77,9 @@ def _kind(case: Case) -> Decision | None:
     if kind not in case.place.kinds:
         return no(Verdict.WRONG_KIND, f"this device does not serve {kind.code}")
     if case.entitlement is not None and case.entitlement.kind is not kind:
-        return no(Verdict.WRONG_KIND, f"the code says {kind.code}, the order {case.entitlement.kind.code}")
+        return no(
+            Verdict.WRONG_KIND, f"the code says {kind.code}, the order {case.entitlement.kind.code}"
+        )
     return None
 
 
@@ -81,7 +87,10 @@ def _withdrawn(case: Case) -> Decision | None:
     if case.standing.revoked:
         return no(Verdict.REVOKED, "the platform revoked this code")
     if case.standing.campaign_withdrawn:
-        return no(Verdict.CAMPAIGN_WITHDRAWN, f"campaign {case.entitlement.campaign if case.entitlement else ''}")
+        return no(
+            Verdict.CAMPAIGN_WITHDRAWN,
+            f"campaign {case.entitlement.campaign if case.entitlement else ''}",
+        )
     return None
 
 
@@ -91,7 +100,11 @@ def _status(case: Case) -> Decision | None:
         return None
     match order.status:
         case OrderStatus.READY | OrderStatus.SHIPPED:
-            if case.claims.kind is Kind.PICKUP and case.place.compartments and not order.compartments:
+            if (
+                case.claims.kind is Kind.PICKUP
+                and case.place.compartments
+                and not order.compartments
+            ):
                 return no(Verdict.NOT_READY, "the parcel is in no compartment yet")
             return None
         case OrderStatus.CANCELLED:
@@ -124,7 +137,10 @@ def _conditions(case: Case) -> Decision | None:
     text = case.entitlement.rules if case.entitlement is not None else None
     if not here and text is None:
         return None
-    rules = [Rule(id=rule.id, logic=parse_logic(rule.logic), dialect=Dialect(rule.dialect)) for rule in here]
+    rules = [
+        Rule(id=rule.id, logic=parse_logic(rule.logic), dialect=Dialect(rule.dialect))
+        for rule in here
+    ]
     own = () if text is None else parse_rules(text)
     if isinstance(own, Failure):
         return no(Verdict.RULE_FAILED, str(own))
@@ -132,7 +148,10 @@ def _conditions(case: Case) -> Decision | None:
     if not rules:
         return None
     if case.utc_offset_s is None:
-        return no(Verdict.RULE_FAILED, str(Failure(rules[0].id, Fault(Cause.NO_LOCAL_TIME, case.policy.timezone))))
+        return no(
+            Verdict.RULE_FAILED,
+            str(Failure(rules[0].id, Fault(Cause.NO_LOCAL_TIME, case.policy.timezone))),
+        )
     failure = first_failure(rules, document(case, case.utc_offset_s))
     return None if failure is None else no(Verdict.RULE_FAILED, str(failure))
 
@@ -149,7 +168,9 @@ def _left(case: Case) -> Decision | None:
 
 
 def _blocked(case: Case) -> Decision | None:
-    return None if case.standing.blocked is None else no(Verdict.BLOCKED_DEVICE, case.standing.blocked)
+    return (
+        None if case.standing.blocked is None else no(Verdict.BLOCKED_DEVICE, case.standing.blocked)
+    )
 
 
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
@@ -158,8 +179,12 @@ _RULES += (under_way, _conditions, _left, answer, authority, operator_fault, _bl
 
 def _accept(case: Case) -> Decision:
     order, limit = case.entitlement, case.policy.review_above_minor
-    review = (order is not None and order.review) or (limit is not None and (case.value_minor or 0) > limit)
-    to_open = order is not None and case.claims.kind is Kind.PICKUP and not review  # no door before the second person
+    review = (order is not None and order.review) or (
+        limit is not None and (case.value_minor or 0) > limit
+    )
+    to_open = (
+        order is not None and case.claims.kind is Kind.PICKUP and not review
+    )  # no door before the second person
     return Decision(
         verdict=Verdict.ACCEPTED_PENDING_REVIEW if review else Verdict.ACCEPTED,
         units=1 if case.in_parts else case.wanted,

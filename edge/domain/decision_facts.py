@@ -36,7 +36,9 @@ _entitlement_values = attrgetter(*_ENTITLEMENT)
 _standing_values = attrgetter(*_STANDING)
 _claimed_values = attrgetter("result", *_REST)
 _use_values = attrgetter(*_USE)
-_write = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex).encode
+_write = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex
+).encode
 
 
 class Facts(NamedTuple):
@@ -70,18 +72,23 @@ def dump_facts(facts: Facts) -> str:
 
 def load_facts(text: str) -> Facts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = json.loads(text)
+    claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = (
+        json.loads(text)
+    )
     latest: list[Any] = [*later, *(None, 0, None)[len(later) :]]  # what an older text does not have
     operator, utc_offset_s, claimed = latest
     standing = Standing(
-        entitlement=None if order is None else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
+        entitlement=None
+        if order is None
+        else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
         uses=tuple(Use(**dict(zip(_USE, use, strict=False))) for use in uses),
         doors=tuple(
             Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
             for name, live, emptied, ended_s in doors
         ),
         exposure=Exposure(uses_today=exposure[0], amount_minor=exposure[1]),
-        claimed=claimed and Claimed(result=ClaimResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))),
+        claimed=claimed
+        and Claimed(result=ClaimResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))),
         **dict(zip(_STANDING, known, strict=False)),
     )
     return Facts(
@@ -134,7 +141,10 @@ def replay(facts: str, policy: str) -> Decision:
 def _claims(document: dict[str, Any]) -> Claims:
     octets = {name: bytes.fromhex(document[name]) for name in ("cti", "kid")}
     holder = document["holder_key"]
-    rest = {"kind": Kind(document["kind"]), "holder_key": None if holder is None else bytes.fromhex(holder)}
+    rest = {
+        "kind": Kind(document["kind"]),
+        "holder_key": None if holder is None else bytes.fromhex(holder),
+    }
     return Claims(**{**document, **octets, **rest})
 
 

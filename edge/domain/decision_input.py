@@ -38,7 +38,9 @@ class Decision:
     risks: tuple[Risk, ...] = ()
     prior: Use | None = None  # with ALREADY_REDEEMED: when
     claim: str | None = None  # the claim that it rests on
-    ask_home: bool = False  # whoever has authority over it could say more: worth a claim while online
+    ask_home: bool = (
+        False  # whoever has authority over it could say more: worth a claim while online
+    )
 
 
 class Case(NamedTuple):

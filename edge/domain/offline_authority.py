@@ -40,7 +40,9 @@ def authority(case: Case) -> Decision | None:
         if order is None and policy.offline_unknown == "refuse":
             return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
         if order is not None and policy.offline_site_home == "refuse":
-            return _ask_home(Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it")
+            return _ask_home(
+                Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it"
+            )
     if _floor_applies(case):
         over = _over_floor(case)
         if over is not None:
@@ -59,7 +61,10 @@ def may_ask(case: Case) -> bool:
 
 
 def _floor_applies(case: Case) -> bool:
-    unsure_when = case.now.trust is ClockTrust.FLOOR_ONLY and case.claims.kind.code not in case.policy.floor_only_kinds
+    unsure_when = (
+        case.now.trust is ClockTrust.FLOOR_ONLY
+        and case.claims.kind.code not in case.policy.floor_only_kinds
+    )
     return unsure_when or may_ask(case)
 
 

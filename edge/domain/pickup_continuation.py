@@ -15,7 +15,9 @@ def under_way(case: Case) -> Decision | None:
         return None
     going_on: Decision | None
     if use.review == "pending":
-        going_on = _goes_on(use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW)
+        going_on = _goes_on(
+            use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW
+        )
     elif not standing.doors:
         doors = case.entitlement.compartments if case.entitlement is not None else ()
         going_on = _goes_on(use, "approved", doors) if use.review == "approved" and doors else None
@@ -37,7 +39,12 @@ def _next_doors(case: Case, use: Use) -> Decision | None:
 
 
 def _goes_on(
-    use: Use, detail: str, doors: tuple[str, ...] = (), *, verdict: Verdict = Verdict.ACCEPTED, reopening: bool = False
+    use: Use,
+    detail: str,
+    doors: tuple[str, ...] = (),
+    *,
+    verdict: Verdict = Verdict.ACCEPTED,
+    reopening: bool = False,
 ) -> Decision:
     return Decision(verdict=verdict, detail=detail, doors=doors, continues=use, reopening=reopening)
 

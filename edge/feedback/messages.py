@@ -23,22 +23,42 @@ class Words:
     en: str
 
 
-_FORGED = Words("二维码无法验证，请勿核销，联系主管", "Code cannot be verified. Do not honour it; call a supervisor")
-_DAMAGED = Words("二维码不完整或被改动，请在应用中重新打开", "Code is damaged or altered. Open it again in the app")
-_FOREIGN = Words("这不是本平台的订单码，请出示订单二维码", "Not one of our order codes. Show the code of your order")
-_LISTS = Words("设备名单已过期，请连接网络后重试", "The device's lists are out of date. Connect it to the network")
-_SCREENSHOT = Words("请打开应用出示动态码，截图无效", "Open the app and show the live code; a screenshot does not work")
+_FORGED = Words(
+    "二维码无法验证，请勿核销，联系主管",
+    "Code cannot be verified. Do not honour it; call a supervisor",
+)
+_DAMAGED = Words(
+    "二维码不完整或被改动，请在应用中重新打开",
+    "Code is damaged or altered. Open it again in the app",
+)
+_FOREIGN = Words(
+    "这不是本平台的订单码，请出示订单二维码",
+    "Not one of our order codes. Show the code of your order",
+)
+_LISTS = Words(
+    "设备名单已过期，请连接网络后重试",
+    "The device's lists are out of date. Connect it to the network",
+)
+_SCREENSHOT = Words(
+    "请打开应用出示动态码，截图无效",
+    "Open the app and show the live code; a screenshot does not work",
+)
 
 # "expired" and "revoked" are one code each, whether the token or the order says so: the two enums' members are equal.
 WORDS: Final[dict[Reason, Words]] = {
     V.ACCEPTED: Words("已通过", "Accepted"),
-    V.ACCEPTED_PENDING_REVIEW: Words("已登记，等待第二人复核", "Accepted, awaiting a second person's review"),
+    V.ACCEPTED_PENDING_REVIEW: Words(
+        "已登记，等待第二人复核", "Accepted, awaiting a second person's review"
+    ),
     V.WRONG_SITE: Words(
-        "此订单不在本站点，请到订单所示站点", "This order belongs to another site. See the order for where"
+        "此订单不在本站点，请到订单所示站点",
+        "This order belongs to another site. See the order for where",
     ),
     V.WRONG_KIND: Words("此码不能在本设备使用", "This kind of code is not for this device"),
     V.REVOKED: Words("此码已被撤销，请联系客服", "This code was revoked. Contact support"),
-    V.CAMPAIGN_WITHDRAWN: Words("活动已下线，此券不可用", "The campaign was withdrawn; this voucher is void"),
+    V.CAMPAIGN_WITHDRAWN: Words(
+        "活动已下线，此券不可用", "The campaign was withdrawn; this voucher is void"
+    ),
     V.ORDER_CANCELLED: Words("订单已取消", "The order was cancelled"),
     V.ORDER_REFUNDED: Words("订单已退款", "The order was refunded"),
     V.NOT_PAID: Words("订单未付清，请先付款", "The order is not paid in full. Pay first"),
@@ -48,8 +68,12 @@ WORDS: Final[dict[Reason, Words]] = {
     V.RULE_FAILED: Words("不符合使用条件", "A condition of this order is not met"),
     V.ALREADY_REDEEMED: Words("已使用过，不可重复核销", "Already used; it cannot be used again"),
     V.QUANTITY_EXCEEDED: Words("超过剩余次数或金额", "More than what is left on this order"),
-    V.OVER_FLOOR_LIMIT: Words("超过离线限额，请联网后重试", "Over the offline limit. Try again when online"),
-    V.NEEDS_ONLINE: Words("需要联网确认，请稍后重试", "Needs the network to confirm. Try again shortly"),
+    V.OVER_FLOOR_LIMIT: Words(
+        "超过离线限额，请联网后重试", "Over the offline limit. Try again when online"
+    ),
+    V.NEEDS_ONLINE: Words(
+        "需要联网确认，请稍后重试", "Needs the network to confirm. Try again shortly"
+    ),
     V.OPERATOR_REQUIRED: Words("请工作人员先登录", "Staff must sign in first"),
     V.OPERATOR_FORBIDDEN: Words("当前人员无此权限", "The signed-in person may not do this"),
     V.BLOCKED_DEVICE: Words("设备已停用，请联系运维", "This device is blocked. Call operations"),
@@ -71,9 +95,12 @@ WORDS: Final[dict[Reason, Words]] = {
     R.UNPROTECTED_NOT_EMPTY: _DAMAGED,
     R.HEADER_SET: _DAMAGED,
     R.KEY_UNKNOWN: Words(
-        "签发密钥未知，请联网更新后重试", "Signed by an unknown key. Connect the device and try again"
+        "签发密钥未知，请联网更新后重试",
+        "Signed by an unknown key. Connect the device and try again",
     ),
-    R.KEY_WINDOW: Words("签发密钥不在有效期内，请联系客服", "The signing key is outside its dates. Contact support"),
+    R.KEY_WINDOW: Words(
+        "签发密钥不在有效期内，请联系客服", "The signing key is outside its dates. Contact support"
+    ),
     R.KEY_SCOPE: _FORGED,
     R.ALG_MISMATCH: _FORGED,
     R.SIGNATURE_INVALID: _FORGED,
@@ -81,20 +108,29 @@ WORDS: Final[dict[Reason, Words]] = {
     R.CLAIM_TYPE: _FORGED,
     R.CLAIM_RANGE: _FORGED,
     R.ISSUER: Words("签发方不被本设备接受", "This device does not accept that issuer"),
-    R.AUDIENCE: Words("此码属于其他站点，请到订单所示站点", "This code is for another site. See the order for where"),
+    R.AUDIENCE: Words(
+        "此码属于其他站点，请到订单所示站点",
+        "This code is for another site. See the order for where",
+    ),
     R.NOT_YET_VALID: Words("未到生效时间，请稍后再来", "Not valid yet. Come back later"),
-    R.TIME_UNTRUSTED: Words("设备时间未校准，暂不能核销", "The device's clock is not set; it cannot honour this yet"),
+    R.TIME_UNTRUSTED: Words(
+        "设备时间未校准，暂不能核销", "The device's clock is not set; it cannot honour this yet"
+    ),
     R.TRUST_LIST_STALE: _LISTS,
     R.STATUS_STALE: _LISTS,
     R.DYNAMIC_MISSING: _SCREENSHOT,
     R.DYNAMIC_STALE: _SCREENSHOT,
     R.DYNAMIC_INVALID: _FORGED,
     R.HOLDER_PROOF: _SCREENSHOT,
-    S.BADGE_NOT_SHOWN: Words("请先出示工牌，再输入密码", "Show the badge first, then enter its PIN"),
+    S.BADGE_NOT_SHOWN: Words(
+        "请先出示工牌，再输入密码", "Show the badge first, then enter its PIN"
+    ),
     S.OPERATOR_LIST_MISSING: Words(
         "设备没有人员名单，请联网后重试", "This device has no operator list yet. Connect it"
     ),
-    S.OPERATOR_LIST_STALE: Words("人员名单已过期，请联网更新", "The operator list has expired. Connect the device"),
+    S.OPERATOR_LIST_STALE: Words(
+        "人员名单已过期，请联网更新", "The operator list has expired. Connect the device"
+    ),
     S.OPERATOR_UNKNOWN: Words(
         "此工牌不能在本设备登录，请联系主管", "This badge may not sign in here. See a supervisor"
     ),

@@ -56,7 +56,12 @@ def _signal_for_verdict(verdict: Verdict) -> Signal:
 
 def _signal_for_rejection(rejection: Rejection) -> Signal:
     match rejection:
-        case Rejection.AUDIENCE | Rejection.NOT_YET_VALID | Rejection.DYNAMIC_STALE | Rejection.DYNAMIC_MISSING:
+        case (
+            Rejection.AUDIENCE
+            | Rejection.NOT_YET_VALID
+            | Rejection.DYNAMIC_STALE
+            | Rejection.DYNAMIC_MISSING
+        ):
             return Signal.WAIT
         case Rejection.TIME_UNTRUSTED | Rejection.TRUST_LIST_STALE | Rejection.STATUS_STALE:
             return Signal.FAULT

@@ -64,7 +64,9 @@ def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str
             " (SELECT settled_through FROM epoch WHERE no = epoch_no)",
             (_WIPED,),
         )
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        tables = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        ).fetchall()
         for (table,) in sorted(tables, key=lambda row: row[0] != "journal"):  # it refers to others
             statement = KEPT.get(table, f'DELETE FROM "{table}"')  # noqa: S608 - the schema's names
             if statement is not None:
@@ -114,7 +116,9 @@ def _unsent(store: Store) -> bytes:
 def _forget_pages(store: Store) -> None:
     """Overwrite what deleted rows have left in the files."""
     connection = store.connection()
-    with suppress(Exception):  # a reader in the way: the rows are gone, and secure_delete has zeroed them
+    with suppress(
+        Exception
+    ):  # a reader in the way: the rows are gone, and secure_delete has zeroed them
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

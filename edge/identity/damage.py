@@ -50,7 +50,9 @@ def read_patch(data: Path) -> Tree | str:
     if not isinstance(patch, dict):
         return f"{data / IDENTITY} has no profile: {_MEND}"
     try:
-        profile = load_profile(merge({"device": {"kind": "kiosk"}}, patch))  # the kind comes with the hardware
+        profile = load_profile(
+            merge({"device": {"kind": "kiosk"}}, patch)
+        )  # the kind comes with the hardware
     except RecursionError:
         return f"{data / IDENTITY} is nested without end: {_MEND}"
     if isinstance(profile, list):
@@ -62,7 +64,9 @@ def remembered(tree: Tree, data: Path) -> Tree:
     """The shipped profile ``tree`` under the name and the anchors that the device had, and without a broker."""
     name = remembered_name(data)
     device = {} if name is None else {"id": name}
-    merged: Tree = merge(tree, {"device": device, "trust": {"roots_file": str((data / IDENTITY).with_name(ROOTS))}})
+    merged: Tree = merge(
+        tree, {"device": device, "trust": {"roots_file": str((data / IDENTITY).with_name(ROOTS))}}
+    )
     return {section: keys for section, keys in merged.items() if section != "mqtt"}
 
 
@@ -72,7 +76,10 @@ def remembered_name(data: Path) -> str | None:
 
 
 def _name_in_store(data: Path) -> str | None:
-    with suppress(StoreUnavailableError, sqlite3.Error, OSError), closing(open_for_reading(data)) as store:
+    with (
+        suppress(StoreUnavailableError, sqlite3.Error, OSError),
+        closing(open_for_reading(data)) as store,
+    ):
         row = store.connection().execute("SELECT device_id FROM device").fetchone()
         return None if row is None else str(row[0])
     return None

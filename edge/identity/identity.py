@@ -40,7 +40,10 @@ def read_identity(data: Path) -> Identity | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
         item = json.loads((data / IDENTITY).read_bytes())
         return Identity(
-            profile=item["profile"], desk=item["desk"], enrolled_s=int(item["enrolled_s"]), code=item.get("code", "")
+            profile=item["profile"],
+            desk=item["desk"],
+            enrolled_s=int(item["enrolled_s"]),
+            code=item.get("code", ""),
         )
     return None
 
@@ -64,6 +67,10 @@ def why_blocked(data: Path) -> str | None:
 
 def _forget_but(folder: Path, named: set[str]) -> None:
     """Remove keys and certificates that no longer count."""
-    for path in [*folder.glob("device-*.key"), *folder.glob("device-*.pem"), *folder.glob("new-*.key")]:
+    for path in [
+        *folder.glob("device-*.key"),
+        *folder.glob("device-*.pem"),
+        *folder.glob("new-*.key"),
+    ]:
         if str(path) not in named:
             path.unlink(missing_ok=True)

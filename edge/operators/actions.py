@@ -17,7 +17,14 @@ from edge.domain.roles import Act, may
 from edge.domain.standing import Asked
 from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store
-from edge.store.exception_cases import ExceptionCase, ExceptionKind, Settlement, find_case, raise_case, settle_case
+from edge.store.exception_cases import (
+    ExceptionCase,
+    ExceptionKind,
+    Settlement,
+    find_case,
+    raise_case,
+    settle_case,
+)
 from edge.store.reviews import Reviewed
 from edge.store.sessions import Session, session_in, touch
 from edge.values.instant import Instant
@@ -66,7 +73,9 @@ class Staff:
     def reverse(self, ledger_id: int, reason: str, now: Instant) -> Answer:
         """Take a redemption back within its window: a new row that names the first."""
         return self._act(
-            Act.REVERSE, now, lambda connection, who: self._reverse(connection, who, ledger_id, reason, now)
+            Act.REVERSE,
+            now,
+            lambda connection, who: self._reverse(connection, who, ledger_id, reason, now),
         )
 
     def review(self, ledger_id: int, *, approve: bool, reason: str, now: Instant) -> Answer:
@@ -84,7 +93,9 @@ class Staff:
     def settle(self, case_id: int, how: Settlement, note: str, now: Instant) -> Answer:
         """Close a case, and do what that means for its door or its redemption."""
         return self._act(
-            Act.SETTLE, now, lambda connection, who: self._settle(connection, who, case_id, how, note, now)
+            Act.SETTLE,
+            now,
+            lambda connection, who: self._settle(connection, who, case_id, how, note, now),
         )
 
     def send_again(self, case_id: int, now: Instant) -> Answer:
@@ -96,14 +107,25 @@ class Staff:
                 return _not_open(case, case_id)
             refused = outbox.refused_event(connection, case.cause)
             if refused is None:
-                return Answer(Done.NOT_FOUND, "the refused event is not here any more: settle the case as accepted")
+                return Answer(
+                    Done.NOT_FOUND,
+                    "the refused event is not here any more: settle the case as accepted",
+                )
             if refused.reason in _NEVER_TAKEN:
-                return Answer(Done.NOT_THIS_KIND, f"{refused.reason} it stays: settle as accepted, and tell operations")
+                return Answer(
+                    Done.NOT_THIS_KIND,
+                    f"{refused.reason} it stays: settle as accepted, and tell operations",
+                )
             seq = outbox.retry(connection, refused, id=self._event_id(now))
             note = f"sent again as event {seq}"
-            settle_case(connection, case_id, Settlement.RETRIED, by=who.operator_id, note=note, now=now)
+            settle_case(
+                connection, case_id, Settlement.RETRIED, by=who.operator_id, note=note, now=now
+            )
             self._tell(connection, find_case(connection, case_id), "settled", who.operator_id, now)
-            return Answer(Done.DONE, f"{note}: case {case_id} is settled; if it is refused again, that is a new case")
+            return Answer(
+                Done.DONE,
+                f"{note}: case {case_id} is settled; if it is refused again, that is a new case",
+            )
 
         return self._act(Act.SETTLE, now, again)
 
@@ -125,9 +147,13 @@ class Staff:
         """Open a case about a redemption: somebody says that it is not as recorded."""
 
         def dispute(connection: sqlite3.Connection, who: Session) -> Answer:
-            row = connection.execute("SELECT cti, order_id FROM ledger WHERE id = ?", (ledger_id,)).fetchone()
+            row = connection.execute(
+                "SELECT cti, order_id FROM ledger WHERE id = ?", (ledger_id,)
+            ).fetchone()
             if row is None:
-                return Answer(Done.NOT_FOUND, f"the ledger has no row {ledger_id}: see edge-scanner ledger")
+                return Answer(
+                    Done.NOT_FOUND, f"the ledger has no row {ledger_id}: see edge-scanner ledger"
+                )
             case_id = raise_case(
                 connection, ExceptionKind.DISPUTE, cause=cause, tried=f"raised by {who.operator_id}", now=now,
                 cti=row[0], order_id=row[1], ledger_id=ledger_id,
@@ -147,14 +173,22 @@ class Staff:
 
         return self._act(Act.REDEEM, now, put)
 
-    def _act(self, act: Act, now: Instant, work: Callable[[sqlite3.Connection, Session], Answer]) -> Answer:
+    def _act(
+        self, act: Act, now: Instant, work: Callable[[sqlite3.Connection, Session], Answer]
+    ) -> Answer:
         try:
             with self.store.transaction() as connection:
                 who = session_in(connection, now)
                 if who is None:
-                    return Answer(Done.OPERATOR_REQUIRED, "nobody is signed in: scan a badge, then enter its PIN")
+                    return Answer(
+                        Done.OPERATOR_REQUIRED,
+                        "nobody is signed in: scan a badge, then enter its PIN",
+                    )
                 if not may(who.role, act):
-                    return Answer(Done.OPERATOR_FORBIDDEN, f"{who.operator_id} is a {who.role} and may not {act}")
+                    return Answer(
+                        Done.OPERATOR_FORBIDDEN,
+                        f"{who.operator_id} is a {who.role} and may not {act}",
+                    )
                 touch(connection, who, now)
                 answer = work(connection, who)
                 if answer.done is not Done.DONE:
@@ -164,31 +198,70 @@ class Staff:
         return answer
 
     def _reverse(
-        self, connection: sqlite3.Connection, who: Session, ledger_id: int, reason: str, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        who: Session,
+        ledger_id: int,
+        reason: str,
+        now: Instant,
     ) -> Answer:
-        row = connection.execute("SELECT at_s, use_no FROM ledger WHERE id = ?", (ledger_id,)).fetchone()
+        row = connection.execute(
+            "SELECT at_s, use_no FROM ledger WHERE id = ?", (ledger_id,)
+        ).fetchone()
         if row is None or row[1] is None:
-            return Answer(Done.NOT_FOUND, f"the ledger has no redemption {ledger_id}: see edge-scanner ledger")
+            return Answer(
+                Done.NOT_FOUND, f"the ledger has no redemption {ledger_id}: see edge-scanner ledger"
+            )
         window_s = _policy_of(connection, ledger_id).reversal_window_s
         if now.unix_s - row[0] > window_s:
-            return Answer(Done.TOO_LATE, f"it was redeemed more than {window_s} s ago: raise a dispute")
+            return Answer(
+                Done.TOO_LATE, f"it was redeemed more than {window_s} s ago: raise a dispute"
+            )
         return self._take_back(connection, who, ledger_id, reason, now)
 
     def _take_back(
-        self, connection: sqlite3.Connection, who: Session, ledger_id: int, reason: str, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        who: Session,
+        ledger_id: int,
+        reason: str,
+        now: Instant,
     ) -> Answer:
         if lock_intents.is_under_way(connection, ledger_id):
-            return Answer(Done.DOOR_UNDER_WAY, "a door of it is open or waiting: shut it first, or settle its case")
+            return Answer(
+                Done.DOOR_UNDER_WAY,
+                "a door of it is open or waiting: shut it first, or settle its case",
+            )
         reversal = ledger.write_reversal(
-            connection, ledger_id, reason=reason, now=now, operator=who.operator_id, event_id=self._event_id(now)
+            connection,
+            ledger_id,
+            reason=reason,
+            now=now,
+            operator=who.operator_id,
+            event_id=self._event_id(now),
         )
         if reversal is None:
             return Answer(Done.ALREADY, f"{ledger_id} was taken back before")
-        reviews.void(connection, ledger_id, by=who.operator_id, reason=reason, now=now, event_id=self._event_id(now))
-        return Answer(Done.DONE, f"ledger row {reversal} takes {ledger_id} back: the code is good again")
+        reviews.void(
+            connection,
+            ledger_id,
+            by=who.operator_id,
+            reason=reason,
+            now=now,
+            event_id=self._event_id(now),
+        )
+        return Answer(
+            Done.DONE, f"ledger row {reversal} takes {ledger_id} back: the code is good again"
+        )
 
     def _settle(  # noqa: PLR0917 - the facts of one act
-        self, connection: sqlite3.Connection, who: Session, case_id: int, how: Settlement, note: str, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        who: Session,
+        case_id: int,
+        how: Settlement,
+        note: str,
+        now: Instant,
     ) -> Answer:
         case = find_case(connection, case_id)
         if case is None or case.settled_s is not None:
@@ -200,28 +273,48 @@ class Staff:
         return followed
 
     def _follow(
-        self, connection: sqlite3.Connection, who: Session, case: ExceptionCase, how: Settlement, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        who: Session,
+        case: ExceptionCase,
+        how: Settlement,
+        now: Instant,
     ) -> Answer:
         """Do what a settlement means."""
         said = f"{how} says {who.operator_id}, case {case.id}"
         if how in (Settlement.FIXED, Settlement.ACCEPTED, Settlement.RETRIED):
             return Answer(Done.DONE, f"case {case.id} is settled")
         if case.ledger_id is None:
-            return Answer(Done.NOT_THIS_KIND, "the case is about no redemption: settle it as fixed or accepted")
+            return Answer(
+                Done.NOT_THIS_KIND,
+                "the case is about no redemption: settle it as fixed or accepted",
+            )
         if how is Settlement.REVERSED:
             return self._take_back(connection, who, case.ledger_id, said, now)
         if case.compartment is None:
-            return Answer(Done.NOT_THIS_KIND, "the case is about no door: settle it as fixed, accepted or reversed")
+            return Answer(
+                Done.NOT_THIS_KIND,
+                "the case is about no door: settle it as fixed, accepted or reversed",
+            )
         state = "collected" if how is Settlement.COLLECTED else "released"
         at_door = (case.ledger_id, case.compartment)
         lock_intents.found_by_hand(connection, *at_door, state=state, detail=said, now=now)
         nothing_left = lock_intents.nothing_left_the_locker(connection, case.ledger_id)
-        if how is Settlement.NOT_COLLECTED and nothing_left and not _taken_back(connection, case.ledger_id):
+        if (
+            how is Settlement.NOT_COLLECTED
+            and nothing_left
+            and not _taken_back(connection, case.ledger_id)
+        ):
             return self._take_back(connection, who, case.ledger_id, said, now)
         return Answer(Done.DONE, f"case {case.id} is settled")
 
     def _tell(
-        self, connection: sqlite3.Connection, case: ExceptionCase | None, state: str, operator: str, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        case: ExceptionCase | None,
+        state: str,
+        operator: str,
+        now: Instant,
     ) -> None:
         assert case is not None
         body = {
@@ -248,7 +341,9 @@ def _not_open(case: ExceptionCase | None, case_id: int) -> Answer:
 
 
 def _taken_back(connection: sqlite3.Connection, ledger_id: int) -> bool:
-    row = connection.execute("SELECT EXISTS (SELECT 1 FROM ledger WHERE reverses = ?)", (ledger_id,)).fetchone()
+    row = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM ledger WHERE reverses = ?)", (ledger_id,)
+    ).fetchone()
     return bool(row[0])
 
 
@@ -268,8 +363,13 @@ def _reviewed(outcome: Reviewed, ledger_id: int, *, approve: bool) -> Answer:
         case Reviewed.DONE:
             return Answer(Done.DONE, f"{ledger_id} is rejected, and taken back")
         case Reviewed.NOT_FOUND:
-            return Answer(Done.NOT_FOUND, f"nothing honoured as {ledger_id} waits: see edge-scanner review list")
+            return Answer(
+                Done.NOT_FOUND,
+                f"nothing honoured as {ledger_id} waits: see edge-scanner review list",
+            )
         case Reviewed.ALREADY:
             return Answer(Done.ALREADY, f"{ledger_id} was decided before")
         case Reviewed.SAME_PERSON:
-            return Answer(Done.SAME_PERSON, "who scanned it does not decide: another person must sign in")
+            return Answer(
+                Done.SAME_PERSON, "who scanned it does not decide: another person must sign in"
+            )

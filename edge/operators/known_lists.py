@@ -39,8 +39,14 @@ class Register:
 
 def read_register(store: Store, keys: Keyring, audiences: frozenset[str], now: Instant) -> Register:
     """The lists of this device's site and groups. Raises StoreUnavailableError."""
-    opened = (open_operator_list(kept.raw, keys=keys, now=now) for kept in documents.under(store, _PREFIX))
-    return Register(tuple(item for item in opened if isinstance(item, OperatorList) and item.audience in audiences))
+    opened = (
+        open_operator_list(kept.raw, keys=keys, now=now) for kept in documents.under(store, _PREFIX)
+    )
+    return Register(
+        tuple(
+            item for item in opened if isinstance(item, OperatorList) and item.audience in audiences
+        )
+    )
 
 
 def keep_operator_list(
@@ -55,10 +61,14 @@ def keep_operator_list(
     if isinstance(listed, DocumentRefusal):
         return listed
     if listed.audience not in audiences:
-        return DocumentRefusal(DocumentFault.CONTENT, f"a list for {listed.audience}, which is not this device's")
+        return DocumentRefusal(
+            DocumentFault.CONTENT, f"a list for {listed.audience}, which is not this device's"
+        )
     name = f"{_PREFIX}{listed.audience}"
     issued_s = listed.issued_at_s
-    put = documents.put(store, name=name, version=listed.version, issued_at_s=issued_s, raw=raw, now=now)
+    put = documents.put(
+        store, name=name, version=listed.version, issued_at_s=issued_s, raw=raw, now=now
+    )
     if put is not Put.STORED:
         return put
     register = read_register(store, keys, audiences, now)

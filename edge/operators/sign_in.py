@@ -63,7 +63,9 @@ class Desk:
     def show(self, connection: sqlite3.Connection, badge: Badge, now: Instant) -> Outcome:
         """A badge was shown, in the caller's transaction: it ends its own session, or waits for its PIN."""
         if _withdrawn(connection, badge):
-            return Outcome(reason=SignIn.OPERATOR_UNKNOWN, operator_id=badge.operator_id, detail=_WITHDRAWN)
+            return Outcome(
+                reason=SignIn.OPERATOR_UNKNOWN, operator_id=badge.operator_id, detail=_WITHDRAWN
+            )
         session = session_in(connection, now)
         if session is not None and session.operator_id == badge.operator_id:
             return self._end(connection, session, now, "its badge was shown again")
@@ -76,7 +78,9 @@ class Desk:
         )
         return Outcome(reason=SignIn.PIN_NEEDED, operator_id=badge.operator_id)
 
-    def sign_in(self, pin: str, register: Register, now: Instant, *, badge: Badge | None = None) -> Outcome:
+    def sign_in(
+        self, pin: str, register: Register, now: Instant, *, badge: Badge | None = None
+    ) -> Outcome:
         """Open a session for ``badge``, or for the one that was last shown, when ``pin`` is its operator's.
 
         The try is on disk before the PIN is checked. Raises StoreUnavailableError.
@@ -84,12 +88,17 @@ class Desk:
         with self.store.transaction() as connection:
             badge = badge or _last_shown(connection, now)
             if badge is None:
-                return Outcome(reason=SignIn.BADGE_NOT_SHOWN, detail=f"show it, then sign in within {SHOWN_S} s")
+                return Outcome(
+                    reason=SignIn.BADGE_NOT_SHOWN,
+                    detail=f"show it, then sign in within {SHOWN_S} s",
+                )
             entry = register.find(badge.operator_id, now)
             if _withdrawn(connection, badge):
                 entry = SignIn.OPERATOR_UNKNOWN
             if isinstance(entry, SignIn):
-                return self._tell(connection, Outcome(reason=entry, operator_id=badge.operator_id), now)
+                return self._tell(
+                    connection, Outcome(reason=entry, operator_id=badge.operator_id), now
+                )
             locked_s = locked_for_s(connection, badge.operator_id, now)
             if locked_s:
                 return self._tell(connection, _locked(badge.operator_id, locked_s), now)
@@ -97,7 +106,9 @@ class Desk:
         good = pin_matches(pin, entry.pin_hash)
         with self.store.transaction() as connection:
             return (
-                self._admit(connection, badge, entry, now) if good else self._reject(connection, badge, failures, now)
+                self._admit(connection, badge, entry, now)
+                if good
+                else self._reject(connection, badge, failures, now)
             )
 
     def sign_out(self, now: Instant) -> Outcome | None:
@@ -125,7 +136,9 @@ class Desk:
             self._record(connection, operator_id, UNLOCKED, f"by {session.operator_id}", now)
             return None
 
-    def _admit(self, connection: sqlite3.Connection, badge: Badge, entry: OperatorEntry, now: Instant) -> Outcome:
+    def _admit(
+        self, connection: sqlite3.Connection, badge: Badge, entry: OperatorEntry, now: Instant
+    ) -> Outcome:
         forgive(connection, badge.operator_id)
         connection.execute("DELETE FROM badge_shown")
         ends_s = min(now.unix_s + self.session_s, badge.expires_at_s, entry.expires_at_s)
@@ -134,24 +147,34 @@ class Desk:
             acted_s=now.unix_s, idle_s=self.idle_s,
         )  # fmt: skip
         open_session(connection, session)
-        done = Outcome(reason=SignIn.SIGNED_IN, operator_id=entry.id, detail=entry.role.value, session=session)
+        done = Outcome(
+            reason=SignIn.SIGNED_IN, operator_id=entry.id, detail=entry.role.value, session=session
+        )
         return self._tell(connection, done, now)
 
-    def _reject(self, connection: sqlite3.Connection, badge: Badge, failures: int, now: Instant) -> Outcome:
+    def _reject(
+        self, connection: sqlite3.Connection, badge: Badge, failures: int, now: Instant
+    ) -> Outcome:
         locked_s = locked_for_s(connection, badge.operator_id, now)
         if locked_s:
             connection.execute("DELETE FROM badge_shown")
             return self._tell(connection, _locked(badge.operator_id, locked_s), now)
         detail = f"{failures} wrong in a row"
         return self._tell(
-            connection, Outcome(reason=SignIn.PIN_WRONG, operator_id=badge.operator_id, detail=detail), now
+            connection,
+            Outcome(reason=SignIn.PIN_WRONG, operator_id=badge.operator_id, detail=detail),
+            now,
         )
 
-    def _end(self, connection: sqlite3.Connection, session: Session, now: Instant, why: str) -> Outcome:
+    def _end(
+        self, connection: sqlite3.Connection, session: Session, now: Instant, why: str
+    ) -> Outcome:
         end_session(connection)
         connection.execute("DELETE FROM badge_shown")
         return self._tell(
-            connection, Outcome(reason=SignIn.SIGNED_OUT, operator_id=session.operator_id, detail=why), now
+            connection,
+            Outcome(reason=SignIn.SIGNED_OUT, operator_id=session.operator_id, detail=why),
+            now,
         )
 
     def _tell(self, connection: sqlite3.Connection, outcome: Outcome, now: Instant) -> Outcome:
@@ -159,20 +182,31 @@ class Desk:
         self._record(connection, outcome.operator_id, outcome.reason.value, outcome.detail, now)
         return outcome
 
-    def _record(self, connection: sqlite3.Connection, operator_id: str, what: str, detail: str, now: Instant) -> None:
+    def _record(
+        self, connection: sqlite3.Connection, operator_id: str, what: str, detail: str, now: Instant
+    ) -> None:
         connection.execute(
             "INSERT INTO operator_log (at_s, trust, operator_id, what, detail) VALUES (?, ?, ?, ?, ?)",
             (now.unix_s, now.trust.value, operator_id, what, detail),
         )
         body = {"operator": operator_id, "what": what, "detail": detail}
-        append(connection, type="operator", body=body, now=now, id=uuid7(now.unix_s * 1000, self.random_bytes(10)))
+        append(
+            connection,
+            type="operator",
+            body=body,
+            now=now,
+            id=uuid7(now.unix_s * 1000, self.random_bytes(10)),
+        )
 
 
 def desk_of(profile: Profile, store: Store, random_bytes: RandomBytes) -> Desk:
     """The desk of the device of ``profile``."""
     policy = profile.policy
     return Desk(
-        store=store, session_s=policy.operator_session_s, idle_s=policy.operator_idle_s, random_bytes=random_bytes
+        store=store,
+        session_s=policy.operator_session_s,
+        idle_s=policy.operator_idle_s,
+        random_bytes=random_bytes,
     )
 
 
@@ -188,7 +222,9 @@ def _withdrawn(connection: sqlite3.Connection, badge: Badge) -> bool:
 
 
 def _last_shown(connection: sqlite3.Connection, now: Instant) -> Badge | None:
-    row = connection.execute("SELECT operator_id, badge, expires_s, at_s FROM badge_shown").fetchone()
+    row = connection.execute(
+        "SELECT operator_id, badge, expires_s, at_s FROM badge_shown"
+    ).fetchone()
     if row is None or not 0 <= now.unix_s - row[3] < SHOWN_S or now.unix_s >= row[2]:
         return None
     return Badge(operator_id=row[0], cti=row[1], expires_at_s=row[2])

@@ -35,8 +35,12 @@ class Event(StrEnum):
     """What happens to a door."""
 
     PULSE = "pulse"  # the lock is about to be told
-    PULSE_OPEN = "pulse_open"  # the same, and the contact says open already: one of the two is wrong
-    WITHDRAWN = "withdrawn"  # the order was taken back, or the device blocked, before the lock was told
+    PULSE_OPEN = (
+        "pulse_open"  # the same, and the contact says open already: one of the two is wrong
+    )
+    WITHDRAWN = (
+        "withdrawn"  # the order was taken back, or the device blocked, before the lock was told
+    )
     PULSED = "pulsed"  # it was told, or said that it failed
     DOOR_OPEN = "door_open"
     DOOR_CLOSED = "door_closed"
@@ -64,11 +68,19 @@ _S, _E, _X = DoorState, Event, ExceptionKind
 
 TABLE: dict[tuple[DoorState, Event], Step] = {
     (_S.RESERVED, _E.PULSE): Step(_S.PULSING),
-    (_S.RESERVED, _E.PULSE_OPEN): Step(_S.PULSING, _X.SENSOR_FAULT, "open before the lock was told"),
-    (_S.RESERVED, _E.WITHDRAWN): Step(_S.RELEASED, _X.BUSINESS_RULE, "taken back before the door was opened"),
-    (_S.RESERVED, _E.TOO_LATE): Step(_S.RELEASED, _X.SYSTEM_FAULT, "the lock could not be told in time"),
+    (_S.RESERVED, _E.PULSE_OPEN): Step(
+        _S.PULSING, _X.SENSOR_FAULT, "open before the lock was told"
+    ),
+    (_S.RESERVED, _E.WITHDRAWN): Step(
+        _S.RELEASED, _X.BUSINESS_RULE, "taken back before the door was opened"
+    ),
+    (_S.RESERVED, _E.TOO_LATE): Step(
+        _S.RELEASED, _X.SYSTEM_FAULT, "the lock could not be told in time"
+    ),
     (_S.RESERVED, _E.CUT_CLOSED): Step(_S.RELEASED, None, "cut before the lock was told"),
-    (_S.RESERVED, _E.CUT_OPEN): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "open, though the lock was not told"),
+    (_S.RESERVED, _E.CUT_OPEN): Step(
+        _S.UNKNOWN, _X.SENSOR_FAULT, "open, though the lock was not told"
+    ),
     (_S.RESERVED, _E.CUT_BLIND): Step(_S.RELEASED, None, "cut before the lock was told"),
     (_S.PULSING, _E.PULSED): Step(_S.PULSED),
     (_S.PULSING, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
@@ -76,17 +88,25 @@ TABLE: dict[tuple[DoorState, Event], Step] = {
     (_S.PULSING, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
     (_S.PULSED, _E.DOOR_OPEN): Step(_S.OPENED),
     (_S.PULSED, _E.OPEN_TIMEOUT): Step(_S.RELEASED, _X.DOOR_NOT_OPENED, "the door did not open"),
-    (_S.PULSED, _E.BLIND_TIMEOUT): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"),
-    (_S.PULSED, _E.NO_CONTACT_TIMEOUT): Step(_S.COLLECTED, None, "no door contact: taken as collected"),
+    (_S.PULSED, _E.BLIND_TIMEOUT): Step(
+        _S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"
+    ),
+    (_S.PULSED, _E.NO_CONTACT_TIMEOUT): Step(
+        _S.COLLECTED, None, "no door contact: taken as collected"
+    ),
     (_S.PULSED, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
     (_S.PULSED, _E.CUT_OPEN): Step(_S.OPENED, None, "found open after a cut"),
     (_S.PULSED, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
     (_S.OPENED, _E.DOOR_CLOSED): Step(_S.COLLECTED),
     (_S.OPENED, _E.CLOSE_TIMEOUT): Step(_S.OPENED, _X.DOOR_LEFT_OPEN, "the door was left open"),
-    (_S.OPENED, _E.NEVER_CHANGED): Step(_S.UNKNOWN, None, "the contact never said anything but open"),
+    (_S.OPENED, _E.NEVER_CHANGED): Step(
+        _S.UNKNOWN, None, "the contact never said anything but open"
+    ),
     (_S.OPENED, _E.CUT_CLOSED): Step(_S.COLLECTED, None, "found closed after a cut"),
     (_S.OPENED, _E.CUT_OPEN): Step(_S.OPENED, None, "still open after a cut"),
-    (_S.OPENED, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"),
+    (_S.OPENED, _E.CUT_BLIND): Step(
+        _S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"
+    ),
 }
 
 

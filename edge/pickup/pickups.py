@@ -50,7 +50,9 @@ class _Door:
     intent: Intent
     state: DoorState
     since_s: float
-    seen_open: bool = False  # already during the pulse: a quick person may have shut it again before it is over
+    seen_open: bool = (
+        False  # already during the pulse: a quick person may have shut it again before it is over
+    )
     told: bool = False  # the lock was told, and said what is in ``fault``
     fault: str = ""  # empty: it did not fail
     suspect: bool = False  # its contact said open before the lock was told
@@ -84,7 +86,9 @@ class Pickups:
         self._random_bytes = random_bytes
         self._with_contact = lock.compartments() if with_contact is None else with_contact
         self._walks: dict[int, list[_Door]] = {}  # by ledger row: its doors that have not ended
-        self._ajar: list[_Door] = []  # doors that somebody left open: watched, and nobody waits for them
+        self._ajar: list[
+            _Door
+        ] = []  # doors that somebody left open: watched, and nobody waits for them
 
     def recover(self, monotonic_s: float, now: Instant) -> list[DoorNews]:
         """After a start: learn what a crash or power cut left, from the contacts alone. Never pulses.
@@ -143,7 +147,9 @@ class Pickups:
             return self._happen(door, Event.TOO_LATE, monotonic_s, now)
         door.suspect = self._sensor.is_open(door.intent.compartment) is True
         door.openings = self._openings(door)
-        news = self._happen(door, Event.PULSE_OPEN if door.suspect else Event.PULSE, monotonic_s, now)
+        news = self._happen(
+            door, Event.PULSE_OPEN if door.suspect else Event.PULSE, monotonic_s, now
+        )
         if door.state is not DoorState.PULSING:
             return news
         self._actuator.tell(door.intent.id, door.intent.compartment)
@@ -154,13 +160,19 @@ class Pickups:
         if not door.told:
             outcome = self._actuator.outcome(door.intent.id)
             if outcome is None:
-                door.seen_open = door.seen_open or self._sensor.is_open(door.intent.compartment) is True
+                door.seen_open = (
+                    door.seen_open or self._sensor.is_open(door.intent.compartment) is True
+                )
                 return []
             door.told, door.fault = True, outcome
         return self._happen(door, Event.PULSED, monotonic_s, now)
 
     def _openings(self, door: _Door) -> int:
-        return self._sensor.openings(door.intent.compartment) if isinstance(self._sensor, CountsOpenings) else 0
+        return (
+            self._sensor.openings(door.intent.compartment)
+            if isinstance(self._sensor, CountsOpenings)
+            else 0
+        )
 
     def _event(self, door: _Door, is_open: bool | None, monotonic_s: float) -> Event | None:
         """What the contact and the time say about a door whose lock was told."""
@@ -187,24 +199,40 @@ class Pickups:
         bare = door.intent.compartment not in self._with_contact and not door.fault
         return Event.NO_CONTACT_TIMEOUT if bare else Event.BLIND_TIMEOUT
 
-    def _happen(self, door: _Door, event: Event, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def _happen(
+        self, door: _Door, event: Event, monotonic_s: float, now: Instant
+    ) -> list[DoorNews]:
         """Put a step on disk, then let it be so. Raises StoreUnavailableError, and then it is not so."""
         doors = self._walks.get(door.intent.ledger_id, [])
         after = doors[doors.index(door) + 1 :] if door in doors else []
         with self._store.transaction() as connection:
-            why = why_not_any_more(connection, door.intent.cti) if event in (Event.PULSE, Event.PULSE_OPEN) else None
+            why = (
+                why_not_any_more(connection, door.intent.cti)
+                if event in (Event.PULSE, Event.PULSE_OPEN)
+                else None
+            )
             there = step(door.state, Event.WITHDRAWN if why else event)
             detail = ", ".join(part for part in (there.detail, why, door.fault) if part)
             left_open = there.raises is ExceptionKind.DOOR_LEFT_OPEN
             given_up = after if there.state is DoorState.RELEASED or left_open else []
             recorded = self._record(connection, door, there, detail, now)
             if not recorded:
-                there, given_up = Step(DoorState.UNKNOWN), []  # its case was settled by hand meanwhile
+                there, given_up = (
+                    Step(DoorState.UNKNOWN),
+                    [],
+                )  # its case was settled by hand meanwhile
             for other in given_up:  # nobody is there: the rest of the walk waits for another scan
                 lock_intents.move(
-                    connection, other.intent.id, state="released", detail="not reached", now=now, ended=True
+                    connection,
+                    other.intent.id,
+                    state="released",
+                    detail="not reached",
+                    now=now,
+                    ended=True,
                 )
-            taken_back = there.state is DoorState.RELEASED and self._take_back(connection, door, there, now)
+            taken_back = there.state is DoorState.RELEASED and self._take_back(
+                connection, door, there, now
+            )
         if there.state is not door.state:
             door.state, door.since_s = there.state, monotonic_s
         door.warned = door.warned or left_open
@@ -215,15 +243,26 @@ class Pickups:
         return [DoorNews(compartment=door.intent.compartment, state=there.state, detail=detail, raised=there.raises,
                          left=left, taken_back=taken_back)]  # fmt: skip
 
-    def _record(self, connection: sqlite3.Connection, door: _Door, there: Step, detail: str, now: Instant) -> bool:
+    def _record(
+        self, connection: sqlite3.Connection, door: _Door, there: Step, detail: str, now: Instant
+    ) -> bool:
         """Write a step with what it raises and tells. False: the intent was ended by somebody else."""
         intent = door.intent
         if not lock_intents.move(
-            connection, intent.id, state=there.state, detail=detail, now=now, ended=there.state.ended
+            connection,
+            intent.id,
+            state=there.state,
+            detail=detail,
+            now=now,
+            ended=there.state.ended,
         ):
             return False
         if there.raises is not None:
-            tried = "nothing: the lock was not told" if door.state is DoorState.RESERVED else "the lock was told once"
+            tried = (
+                "nothing: the lock was not told"
+                if door.state is DoorState.RESERVED
+                else "the lock was told once"
+            )
             raise_case(
                 connection, there.raises, cause=detail, tried=tried, now=now, cti=intent.cti,
                 order_id=intent.order_id, compartment=intent.compartment, ledger_id=intent.ledger_id,
@@ -241,7 +280,9 @@ class Pickups:
             outbox.append(connection, type="pickup", body=body, now=now, id=self._event_id(now))
         return True
 
-    def _take_back(self, connection: sqlite3.Connection, door: _Door, there: Step, now: Instant) -> bool:
+    def _take_back(
+        self, connection: sqlite3.Connection, door: _Door, there: Step, now: Instant
+    ) -> bool:
         if not lock_intents.nothing_left_the_locker(connection, door.intent.ledger_id):
             return False
         reason = there.raises or ExceptionKind.DOOR_NOT_OPENED

@@ -107,7 +107,9 @@ def _sent_again(lines: list[Line]) -> frozenset[str]:
     return frozenset(kept | {str(event["retries"]) for event in events if event["retries"]})
 
 
-def _lines(connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]) -> list[Line]:
+def _lines(
+    connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]
+) -> list[Line]:
     return [
         Line(at_s=at_s, what=what, fields=_named(columns, tuple(row)))
         for at_s, *row in connection.execute(f"{query} ORDER BY 1, 2", (order,))

@@ -101,8 +101,12 @@ class Redeemer:
             may_ask = self._claim_within_s is not None
             redemption = self._attempt(self._store, claims, now, asked, decode_ms, may_ask=may_ask)
             if isinstance(redemption, Ask):
-                answer = claiming.claim(self._store, redemption, now, self._patience, monotonic_ns=self._monotonic_ns)
-                redemption = self._attempt(self._store, claims, now, asked, decode_ms, answer=answer)
+                answer = claiming.claim(
+                    self._store, redemption, now, self._patience, monotonic_ns=self._monotonic_ns
+                )
+                redemption = self._attempt(
+                    self._store, claims, now, asked, decode_ms, answer=answer
+                )
             assert isinstance(redemption, Redemption)
             return redemption
         except (StoreUnavailableError, sqlite3.Error) as error:
@@ -128,7 +132,12 @@ class Redeemer:
         return redemption
 
     def refuse(
-        self, refusal: Refusal, now: Instant, *, decode_ms: float | None = None, content: bytes = b""
+        self,
+        refusal: Refusal,
+        now: Instant,
+        *,
+        decode_ms: float | None = None,
+        content: bytes = b"",
     ) -> Redemption:
         """Journal a code that was not believed; tell the platform where the signature held.
 
@@ -152,17 +161,27 @@ class Redeemer:
                     content=sha256(content).digest()[:16] if content else None,
                 )
                 if claims is not None:
-                    self._tell_refusal(connection, _Scan(claims, now, Asked(), session), reason, refusal.detail)
+                    self._tell_refusal(
+                        connection, _Scan(claims, now, Asked(), session), reason, refusal.detail
+                    )
                 return replace(refused, journal_id=scan_journal.write(connection, entry))
         except (StoreUnavailableError, sqlite3.Error):
             return refused  # refused all the same
 
     def _redeem(
-        self, connection: sqlite3.Connection, scan: _Scan, policy_no: int, *, may_ask: bool, answer: Answer | None
+        self,
+        connection: sqlite3.Connection,
+        scan: _Scan,
+        policy_no: int,
+        *,
+        may_ask: bool,
+        answer: Answer | None,
     ) -> Redemption | Ask:
         claims = scan.claims
         claimed, grant = (
-            (None, None) if answer is None else claimed_in(connection, claims.cti, answer, self._monotonic_ns())
+            (None, None)
+            if answer is None
+            else claimed_in(connection, claims.cti, answer, self._monotonic_ns())
         )
         standing, place, pending, session = read_standing(connection, claims.cti, scan.now, claimed)
         operator = None
@@ -232,7 +251,12 @@ class Redeemer:
         )
 
     def _honour(
-        self, connection: sqlite3.Connection, scan: _Scan, standing: Standing, place: OutboxPlace, decision: Decision
+        self,
+        connection: sqlite3.Connection,
+        scan: _Scan,
+        standing: Standing,
+        place: OutboxPlace,
+        decision: Decision,
     ) -> int:
         """Write the use, or, where a pickup goes on, only its event; return the ledger row it belongs to."""
         use = decision.continues
@@ -260,16 +284,32 @@ class Redeemer:
             cursor = connection.execute(
                 "INSERT INTO intent (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
                 " VALUES (?, ?, ?, ?, ?, 'reserved', ?)",
-                (ledger_id, scan.claims.cti, compartment, position, decision.reopening, scan.now.unix_s),
+                (
+                    ledger_id,
+                    scan.claims.cti,
+                    compartment,
+                    position,
+                    decision.reopening,
+                    scan.now.unix_s,
+                ),
             )
             intents.append(int(cursor.lastrowid or 0))
         return tuple(intents)
 
-    def _tell_refusal(self, connection: sqlite3.Connection, scan: _Scan, reason: str, detail: str) -> None:
+    def _tell_refusal(
+        self, connection: sqlite3.Connection, scan: _Scan, reason: str, detail: str
+    ) -> None:
         self._tell(connection, scan, "refused", {"reason": reason, "detail": detail})
 
-    def _tell(self, connection: sqlite3.Connection, scan: _Scan, kind: str, body: dict[str, object]) -> None:
-        whole = {"cti": scan.claims.cti.hex(), "order": scan.claims.order_id, **body, "operator": scan.operator}
+    def _tell(
+        self, connection: sqlite3.Connection, scan: _Scan, kind: str, body: dict[str, object]
+    ) -> None:
+        whole = {
+            "cti": scan.claims.cti.hex(),
+            "order": scan.claims.order_id,
+            **body,
+            "operator": scan.operator,
+        }
         append(connection, type=kind, body=whole, now=scan.now, id=self._event_id(scan.now))
 
     def _event_id(self, now: Instant) -> str:

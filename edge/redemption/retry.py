@@ -38,17 +38,25 @@ class Retry:
         if case.kind is ExceptionKind.UPLOAD_REFUSED:
             return self._staff.send_again(case_id, now)
         instead = self._instead(case)
-        return self.write_off(case_id, now) if instead is None else Answer(Done.NOT_THIS_KIND, instead)
+        return (
+            self.write_off(case_id, now) if instead is None else Answer(Done.NOT_THIS_KIND, instead)
+        )
 
     def _instead(self, case: ExceptionCase) -> str | None:
         """What to do about a case with nothing to try again; None where there may be something."""
         match case.kind:
-            case ExceptionKind.DOOR_NOT_OPENED | ExceptionKind.DOOR_LEFT_OPEN | ExceptionKind.SENSOR_FAULT:
+            case (
+                ExceptionKind.DOOR_NOT_OPENED
+                | ExceptionKind.DOOR_LEFT_OPEN
+                | ExceptionKind.SENSOR_FAULT
+            ):
                 return "look into the compartment and settle as collected or not_collected; then the code is scanned"
             case ExceptionKind.PLATFORM_CONFLICT:
                 return "it was honoured here and elsewhere: settle as reversed, or as accepted with its loss"
             case _ if case.ledger_id is not None and not self._taken_back(case.ledger_id):
-                return f"it stands as ledger row {case.ledger_id}: settle as accepted, or as reversed"
+                return (
+                    f"it stands as ledger row {case.ledger_id}: settle as accepted, or as reversed"
+                )
             case _ if case.cti is None:
                 return "the case names no code: settle as fixed once its cause is mended, or as accepted"
             case _:
@@ -76,13 +84,21 @@ class Retry:
             return stale
         outcome = self._redeemer(profile).redeem(claims, now)
         if not outcome.honoured:
-            return Answer(Done.STILL_REFUSED, f"{outcome.reason.value}: {outcome.detail or 'see the words for it'}")
+            return Answer(
+                Done.STILL_REFUSED,
+                f"{outcome.reason.value}: {outcome.detail or 'see the words for it'}",
+            )
         return self._settle(case_id, outcome, now)
 
     def _settle(self, case_id: int, outcome: Redemption, now: Instant) -> Answer:
-        settled = self._staff.settle(case_id, Settlement.RETRIED, f"honoured as {outcome.ledger_id}", now)
+        settled = self._staff.settle(
+            case_id, Settlement.RETRIED, f"honoured as {outcome.ledger_id}", now
+        )
         if settled.done is not Done.DONE:
-            return Answer(settled.done, f"honoured as {outcome.ledger_id}, and the case is open: {settled.detail}")
+            return Answer(
+                settled.done,
+                f"honoured as {outcome.ledger_id}, and the case is open: {settled.detail}",
+            )
         return Answer(Done.DONE, f"honoured as {outcome.ledger_id}: case {case_id} is settled")
 
     def _claims(self, case: ExceptionCase) -> Claims | Answer:
@@ -91,10 +107,15 @@ class Retry:
         with self._staff.store.read() as connection:
             facts = _latest_facts(connection, case.cti)
         if facts is None:
-            return Answer(Done.NOT_FOUND, "no scan of this code was ever decided here: have it scanned")
+            return Answer(
+                Done.NOT_FOUND, "no scan of this code was ever decided here: have it scanned"
+            )
         claims = load_facts(facts).claims
         if claims.kind is not Kind.WRITE_OFF:
-            return Answer(Done.NOT_THIS_KIND, "a parcel is retried at its door: settle as not_collected, scan again")
+            return Answer(
+                Done.NOT_THIS_KIND,
+                "a parcel is retried at its door: settle as not_collected, scan again",
+            )
         return claims
 
     def _no_longer_believed(self, claims: Claims, profile: Profile, now: Instant) -> Answer | None:
@@ -104,8 +125,14 @@ class Retry:
         anchors = Anchors(self._staff.store, roots)
         anchors.refresh(now)
         policy = verify_policy_of(profile)
-        refusal = check_again(claims, trust=anchors.trust, status=anchors.status, now=now, policy=policy)
-        return None if refusal is None else Answer(Done.STILL_REFUSED, f"{refusal.reason.value}: {refusal.detail}")
+        refusal = check_again(
+            claims, trust=anchors.trust, status=anchors.status, now=now, policy=policy
+        )
+        return (
+            None
+            if refusal is None
+            else Answer(Done.STILL_REFUSED, f"{refusal.reason.value}: {refusal.detail}")
+        )
 
     def _redeemer(self, profile: Profile) -> Redeemer:
         return Redeemer(
@@ -119,6 +146,7 @@ class Retry:
 
 def _latest_facts(connection: sqlite3.Connection, cti: bytes) -> str | None:
     row = connection.execute(
-        "SELECT facts FROM journal WHERE cti = ? AND facts IS NOT NULL ORDER BY id DESC LIMIT 1", (cti,)
+        "SELECT facts FROM journal WHERE cti = ? AND facts IS NOT NULL ORDER BY id DESC LIMIT 1",
+        (cti,),
     ).fetchone()
     return None if row is None else str(row[0])

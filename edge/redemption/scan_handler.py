@@ -42,7 +42,9 @@ class Gate:
     def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
         """Return what came of the code ``content``, on disk. Never raises for any content or disk."""
         if self._anchors is None:
-            return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail="no store, no trust list", claims=None)
+            return Redemption(
+                reason=Verdict.STORE_UNAVAILABLE, detail="no store, no trust list", claims=None
+            )
         opened = open_token(
             content,
             trust=self._anchors.trust,
@@ -70,7 +72,9 @@ def _show(desk: Desk, claims: Claims, now: Instant, decode_ms: float | None) -> 
             journal_id = scan_journal.write(connection, entry)
     except (StoreUnavailableError, sqlite3.Error) as error:
         return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=str(error), claims=claims)
-    return Redemption(reason=shown.reason, detail=shown.detail, claims=claims, journal_id=journal_id)
+    return Redemption(
+        reason=shown.reason, detail=shown.detail, claims=claims, journal_id=journal_id
+    )
 
 
 def audiences_of(profile: Profile) -> frozenset[str]:

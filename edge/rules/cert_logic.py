@@ -36,7 +36,9 @@ def _if(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Valu
     if len(arguments) != 3:
         raise Stop(Cause.ARGUMENTS, f"if takes 3 arguments, not {len(arguments)}")
     guard, then, otherwise = arguments
-    return run.value(then if run.truthy(run.value(guard, data, depth + 1)) else otherwise, data, depth + 1)
+    return run.value(
+        then if run.truthy(run.value(guard, data, depth + 1)) else otherwise, data, depth + 1
+    )
 
 
 def _and(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:

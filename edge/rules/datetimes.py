@@ -15,7 +15,8 @@ DAY_MS: Final = 86_400_000
 UNITS: Final = ("year", "month", "day", "hour")
 _DATE: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _DATE_TIME: Final = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:Z|([+-])(\d{1,2}):?(\d{2})?)?", re.ASCII
+    r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:Z|([+-])(\d{1,2}):?(\d{2})?)?",
+    re.ASCII,
 )
 _PARTIAL: Final = re.compile(r"(\d{4})(?:-(\d{2}))?", re.ASCII)
 _LONGEST: Final = 40  # characters
@@ -87,7 +88,9 @@ def plus_time(moment: Moment, amount: int, unit: str) -> Moment:
     year, month, day = civil_from_days(days)
     months = year * 12 + month - 1 + amount * (12 if unit == "year" else 1)
     year, month = months // 12, months % 12 + 1
-    return Moment(days_from_civil(year, month, min(day, days_in_month(year, month))) * DAY_MS + rest_ms)
+    return Moment(
+        days_from_civil(year, month, min(day, days_in_month(year, month))) * DAY_MS + rest_ms
+    )
 
 
 def _last_day(year: int, month: int) -> Moment:

@@ -44,7 +44,9 @@ def evaluate_on(meter: Meter, logic: Value, data: Value, dialect: Dialect) -> Va
     """As ``evaluate``, on a meter that others share."""
     operators, truthy = _OPERATORS[dialect]
     try:
-        return Evaluator(operators, truthy, meter, strict=dialect is Dialect.CERT_LOGIC).value(logic, data, 0)
+        return Evaluator(operators, truthy, meter, strict=dialect is Dialect.CERT_LOGIC).value(
+            logic, data, 0
+        )
     except Stop as stop:
         return stop.fault
     except RecursionError:  # a depth limit set higher than this machine's stack

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from edge.rules.fault import Cause, Meter, Stop
 from edge.rules.json_values import Value
 
-Operator = Callable[["Evaluator", list[Value], Value, int], Value]  # arguments unevaluated, data, depth
+Operator = Callable[
+    ["Evaluator", list[Value], Value, int], Value
+]  # arguments unevaluated, data, depth
 Operators = Mapping[str, Operator]
 
 
@@ -40,7 +42,9 @@ class Evaluator:
         """Return the values of an operator's arguments."""
         return [self.value(argument, data, depth + 1) for argument in arguments]
 
-    def some(self, arguments: list[Value], data: Value, depth: int, least: int, most: int) -> list[Value]:
+    def some(
+        self, arguments: list[Value], data: Value, depth: int, least: int, most: int
+    ) -> list[Value]:
         """As ``values``, of ``least`` to ``most`` arguments."""
         if not least <= len(arguments) <= most:
             raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not {least} to {most}")

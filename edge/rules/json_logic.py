@@ -75,7 +75,9 @@ def _or(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Valu
     return _first(run, arguments, data, depth, until=True)
 
 
-def _first(run: Evaluator, arguments: list[Value], data: Value, depth: int, *, until: bool) -> Value:
+def _first(
+    run: Evaluator, arguments: list[Value], data: Value, depth: int, *, until: bool
+) -> Value:
     value = None
     for argument in arguments:
         value = run.value(argument, data, depth + 1)
@@ -148,8 +150,12 @@ def _modulo(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> 
     return finite(rest if numerator >= 0 else -rest)
 
 
-def _two_numbers(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> tuple[int | float, int | float]:
-    numerator, denominator = (needed_number(value) for value in run.some(arguments, data, depth, 2, 2))
+def _two_numbers(
+    run: Evaluator, arguments: list[Value], data: Value, depth: int
+) -> tuple[int | float, int | float]:
+    numerator, denominator = (
+        needed_number(value) for value in run.some(arguments, data, depth, 2, 2)
+    )
     if denominator == 0:
         raise Stop(Cause.NUMBER_RANGE, "division by zero")
     return numerator, denominator
@@ -157,7 +163,9 @@ def _two_numbers(run: Evaluator, arguments: list[Value], data: Value, depth: int
 
 def _extreme(choose: Callable[[list[int | float]], int | float]) -> Operator:
     def operator(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
-        return choose([needed_number(value) for value in run.some(arguments, data, depth, 1, _MANY)])
+        return choose(
+            [needed_number(value) for value in run.some(arguments, data, depth, 1, _MANY)]
+        )
 
     return operator
 
@@ -221,7 +229,9 @@ def _reduce(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> 
     return accumulator
 
 
-def _items(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> tuple[list[Value], Value]:
+def _items(
+    run: Evaluator, arguments: list[Value], data: Value, depth: int
+) -> tuple[list[Value], Value]:
     """The list that the first argument gives, empty where it gives none, and the logic for each item."""
     if len(arguments) != 2:
         raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not 2")

@@ -44,7 +44,9 @@ def to_number(value: Value) -> int | float | None:
     if type(value) is str:
         return _numeral(value)
     if type(value) is list and len(value) < 2:
-        return to_number(value[0]) if value and type(value[0]) is not list else (None if value else 0)
+        return (
+            to_number(value[0]) if value and type(value[0]) is not list else (None if value else 0)
+        )
     return None
 
 
@@ -121,7 +123,13 @@ def look_up(data: Value, path: Value, meter: Meter) -> tuple[bool, Value]:
         meter.spend(1)
         if type(data) is dict and name in data:
             data = data[name]
-        elif type(data) is list and name.isdecimal() and name.isascii() and len(name) < 10 and int(name) < len(data):
+        elif (
+            type(data) is list
+            and name.isdecimal()
+            and name.isascii()
+            and len(name) < 10
+            and int(name) < len(data)
+        ):
             data = data[int(name)]
         else:
             return False, None

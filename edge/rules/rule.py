@@ -84,7 +84,9 @@ def _rule(item: Any) -> Rule | Failure:
         return Failure("", Fault(Cause.MALFORMED, "a rule has an id, logic, and maybe a dialect"))
     name, dialect = item.get("id"), item.get("dialect", Dialect.JSON_LOGIC.value)
     if type(name) is not str or not 1 <= len(name) <= LONGEST_ID or not name.isprintable():
-        return Failure("", Fault(Cause.MALFORMED, f"a rule's id is a text of 1 to {LONGEST_ID} characters"))
+        return Failure(
+            "", Fault(Cause.MALFORMED, f"a rule's id is a text of 1 to {LONGEST_ID} characters")
+        )
     if dialect not in list(Dialect):
         return Failure(name, Fault(Cause.MALFORMED, f"its dialect is none of {', '.join(Dialect)}"))
     return Rule(id=name, logic=item["logic"], dialect=Dialect(dialect))

@@ -25,7 +25,9 @@ class Issue:
     message: str
 
 
-def validate(logic: Value, dialect: Dialect = Dialect.JSON_LOGIC, *, depth: int = DEFAULT.depth) -> list[Issue]:
+def validate(
+    logic: Value, dialect: Dialect = Dialect.JSON_LOGIC, *, depth: int = DEFAULT.depth
+) -> list[Issue]:
     """Return what is wrong with ``logic``; nothing for what can be evaluated. Never raises."""
     if depth < 0:
         return [Issue(None, f"more than {DEFAULT.depth} levels")]
@@ -49,7 +51,9 @@ def _cert_logic(logic: Value, depth: int) -> list[Issue]:
     if type(logic) is not dict:
         return [Issue(logic, "invalid CertLogic expression")]
     if len(logic) != 1:
-        return [Issue(logic, f"expression object must have exactly one key, but it has {len(logic)}")]
+        return [
+            Issue(logic, f"expression object must have exactly one key, but it has {len(logic)}")
+        ]
     ((name, arguments),) = logic.items()
     if name == "var":
         return _path(logic, arguments)
@@ -74,15 +78,23 @@ def _arguments(name: str, arguments: list[Value]) -> list[str]:
     """What is wrong with the arguments of an operator, apart from what they are made of."""
     found, count = [], len(arguments)
     if name in _COUNTS and count != _COUNTS[name]:
-        found.append(f'a "{name}"-operation must have exactly {_COUNTS[name]} values/operands, but it has {count}')
+        found.append(
+            f'a "{name}"-operation must have exactly {_COUNTS[name]} values/operands, but it has {count}'
+        )
     elif name == "and" and count < 2:
         found.append(f'an "and" operation must have at least 2 operands, but it has {count}')
     elif name in _TRIPLES and not 2 <= count <= 3:
-        found.append(f'an operation with operator "{name}" must have 2 or 3 operands, but it has {count}')
+        found.append(
+            f'an operation with operator "{name}" must have 2 or 3 operands, but it has {count}'
+        )
     elif name in ("===", "in", "+") and count != 2:
-        found.append(f'an operation with operator "{name}" must have 2 operands, but it has {count}')
+        found.append(
+            f'an operation with operator "{name}" must have 2 operands, but it has {count}'
+        )
     elif name in ("!", "dccDateOfBirth") and count != 1:
-        found.append(f'an operation with operator "{name}" must have exactly 1 operand, but it has {count}')
+        found.append(
+            f'an operation with operator "{name}" must have exactly 1 operand, but it has {count}'
+        )
     if name in ("plusTime", "extractFromUVCI") and count > 1 and type(arguments[1]) is not int:
         found.append(f'argument #2 of "{name}" must be an integer')
     if name == "plusTime" and count > 2 and arguments[2] not in UNITS:

@@ -26,7 +26,14 @@ from edge.settings.state_machine import Phase, State, patience_s
 WHO: Final = "scanner"
 LOOK_EVERY_S: Final = 0.25
 WAIT_FOR_EMPTY_VIEW_S: Final = 30.0  # a sticker in view must not hold settings up for ever
-EQUIPMENT: Final = ("gpio_unavailable", "lock_unavailable", "indicator_", "door_", "camera", "engine")
+EQUIPMENT: Final = (
+    "gpio_unavailable",
+    "lock_unavailable",
+    "indicator_",
+    "door_",
+    "camera",
+    "engine",
+)
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
@@ -40,7 +47,9 @@ def _mark(path: Path) -> tuple[int, int] | None:
 class Watch:
     """Done between turns: looks for settings to change to, and judges those on probation."""
 
-    def __init__(self, data: Path, running: Running, capture: Capturing, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, data: Path, running: Running, capture: Capturing, log: FilteringBoundLogger
+    ) -> None:
         self._data = data
         self._folder = SettingsFolder(data)
         self._admission = Admission(Post(data))
@@ -58,7 +67,9 @@ class Watch:
         # A chosen plan that cannot be used was heeded as far as it can be: changing to it again would not end.
         choice = self._folder.state().choice
         self._heeded = choice if running.problem else running.digest
-        self._lost = bool(running.problem) and self._folder.plan(choice) is None  # its file, until sync restores it
+        self._lost = (
+            bool(running.problem) and self._folder.plan(choice) is None
+        )  # its file, until sync restores it
 
     def __call__(self, daemon: Daemon) -> None:
         """Look, a few times a second. Sets ``supervisor.finished`` when the daemon is to make way."""
@@ -70,7 +81,9 @@ class Watch:
         self.look_after_identity(daemon)
         state = self._folder.state()
         if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
-            with suppress(OSError):  # the disk is full: the store says so; the next look tries again
+            with suppress(
+                OSError
+            ):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
         other = self._freed or _mark(self._data / IDENTITY) != self._identity
         restored = self._lost and self._folder.plan(state.choice) is not None
@@ -101,8 +114,12 @@ class Watch:
         self._freed = why is None and isinstance(daemon.gate, BlockedGate)
         outcome = self._admission.outcome()
         if outcome is not None:
-            daemon.panel.result(Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s())
-            self._log.info("enrolment", enrolled=outcome.enrolled, reason=outcome.reason, detail=outcome.detail)
+            daemon.panel.result(
+                Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s()
+            )
+            self._log.info(
+                "enrolment", enrolled=outcome.enrolled, reason=outcome.reason, detail=outcome.detail
+            )
 
     def _change_when_idle(self, daemon: Daemon, now_s: float) -> None:
         if self._wanted_since_s is None:
@@ -125,7 +142,12 @@ class Watch:
                 self._keep(state, lambda now: states.prove(now, WHO))
         elif self._began_s is not None and now_s - self._began_s > patience_s(probation_s):
             blamed = self._folder.blamed()
-            self._keep(state, lambda now: states.roll_back(now, why or "not healthy within its probation", blamed))
+            self._keep(
+                state,
+                lambda now: states.roll_back(
+                    now, why or "not healthy within its probation", blamed
+                ),
+            )
             self._log.error("settings_rolled_back", hash=state.candidate, detail=why)
 
     def _keep(self, judged: State, step: Callable[[State], State]) -> None:
@@ -135,11 +157,15 @@ class Watch:
 
     def _unhealthy(self, daemon: Daemon, state: State) -> str:
         problems = daemon.supervisor.problems
-        new = [name for name in problems if name.startswith(EQUIPMENT) and name not in state.baseline]
+        new = [
+            name for name in problems if name.startswith(EQUIPMENT) and name not in state.baseline
+        ]
         status = self._capture.status()
         moved, self._frames = status.frames != self._frames, status.frames
         if new:
             return f"{new[0]}: {problems[new[0]]}"
-        if "camera" not in state.baseline and not (status.state is CaptureState.STREAMING and moved):
+        if "camera" not in state.baseline and not (
+            status.state is CaptureState.STREAMING and moved
+        ):
             return f"camera: {status.state}: no frames"
         return ""

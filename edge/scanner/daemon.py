@@ -73,9 +73,15 @@ class Daemon:
     supervisor: Supervisor
     log: FilteringBoundLogger
     engines: tuple[Codes, ...] = ()
-    errand: Callable[[Daemon], None] | None = None  # done between turns; may set ``supervisor.finished``
-    admit: Callable[[bytes], str | None] | None = None  # takes an enrolment code: the device that it names
-    meter: Callable[[Frame, bool], None] | None = None  # after each frame, and whether it was read: how to expose
+    errand: Callable[[Daemon], None] | None = (
+        None  # done between turns; may set ``supervisor.finished``
+    )
+    admit: Callable[[bytes], str | None] | None = (
+        None  # takes an enrolment code: the device that it names
+    )
+    meter: Callable[[Frame, bool], None] | None = (
+        None  # after each frame, and whether it was read: how to expose
+    )
     aim: Aim = field(default_factory=Aim)
     recovered: bool = False  # the doors that a crash or power cut left are accounted for
 
@@ -136,7 +142,9 @@ class Daemon:
         self.panel.result(signal, self.clock.monotonic_s())
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
         if outcome.intents and self.pickups is not None and self.recovered:
-            self._tell_doors(self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now()))
+            self._tell_doors(
+                self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now())
+            )
         self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
         self.supervisor.scanned(outcome, total_ms, signal)
 
@@ -153,8 +161,12 @@ class Daemon:
     def _tell_doors(self, news: list[DoorNews]) -> None:
         for item in news:
             if item.raised is not None:
-                taken_back = item.raised is ExceptionKind.BUSINESS_RULE  # nothing is broken: the order was
-                self.panel.result(Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s())
+                taken_back = (
+                    item.raised is ExceptionKind.BUSINESS_RULE
+                )  # nothing is broken: the order was
+                self.panel.result(
+                    Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s()
+                )
             self.log.info(
                 "door",
                 compartment=item.compartment,
@@ -165,7 +177,12 @@ class Daemon:
             )
 
     def _log_scan(
-        self, outcome: Redemption, symbol: Symbol, signal: Signal, decode_ms: float | None, total_ms: float
+        self,
+        outcome: Redemption,
+        symbol: Symbol,
+        signal: Signal,
+        decode_ms: float | None,
+        total_ms: float,
     ) -> None:
         claims = outcome.claims
         self.log.info(

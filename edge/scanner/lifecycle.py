@@ -102,7 +102,9 @@ class Shifts:
         """One daemon's time. Returns what to run on next, whether a new process is needed, and whether to go on."""
         began_s = time.monotonic()
         if Path(running.profile.trust.roots_file).exists():
-            shutil.rmtree(self.data / UNENROLLED, ignore_errors=True)  # what it saw while it was nobody
+            shutil.rmtree(
+                self.data / UNENROLLED, ignore_errors=True
+            )  # what it saw while it was nobody
         parts = None
         try:
             running, parts = self._equipped(running)
@@ -113,7 +115,11 @@ class Shifts:
                 watch.look_after_identity(daemon)
                 self._hold_off = daemon.hold_off
                 self._enter_probation(running)
-                self.log.info("settings", hash=running.digest, ms=round((time.monotonic() - began_s) * 1000, 1))
+                self.log.info(
+                    "settings",
+                    hash=running.digest,
+                    ms=round((time.monotonic() - began_s) * 1000, 1),
+                )
                 daemon.run(stop)
                 restart = daemon.supervisor.wants_restart and not stop.is_set()
                 problems = daemon.supervisor.problems
@@ -122,7 +128,9 @@ class Shifts:
                 parts.close()
             if not self._folder.state().phase.on_trial:
                 raise
-            self.log.error("settings_failed", hash=running.digest, detail=f"{type(error).__name__}: {error}")
+            self.log.error(
+                "settings_failed", hash=running.digest, detail=f"{type(error).__name__}: {error}"
+            )
             why = f"the scanner failed on it: {type(error).__name__}: {error}"
             blamed = self._folder.blamed()
             self._change(lambda state: states.roll_back(state, why, blamed))
@@ -141,7 +149,9 @@ class Shifts:
         blamed = self._folder.blamed()
         self._change(lambda state: states.start(state, WHO, blamed))
         if self._folder.state().phase is Phase.ROLLED_BACK:
-            self.log.error("settings_rolled_back", hash=before.candidate, detail="the process died on them")
+            self.log.error(
+                "settings_rolled_back", hash=before.candidate, detail="the process died on them"
+            )
 
     def _load(self) -> Running:
         running = load_running(self.file, self.data)
@@ -157,13 +167,19 @@ class Shifts:
             self.log.error("identity_damaged", detail=running.damage)
         if running.problem:
             self.log.error("settings_unusable", detail=running.problem)
-            self._change(lambda state: states.roll_back(state, running.problem) if state.phase.on_trial else state)
+            self._change(
+                lambda state: (
+                    states.roll_back(state, running.problem) if state.phase.on_trial else state
+                )
+            )
         return running
 
     def _begin_trial(self, problems: dict[str, str]) -> None:
         """On disk before anything is changed: a process that dies from here on is counted."""
         baseline = [name for name in problems if name.startswith(EQUIPMENT)]
-        self._change(lambda state: states.apply(state, baseline) if state.phase is Phase.STAGED else state)
+        self._change(
+            lambda state: states.apply(state, baseline) if state.phase is Phase.STAGED else state
+        )
 
     def _enter_probation(self, running: Running) -> None:
         def entered(state: State) -> State:
@@ -191,7 +207,9 @@ class Shifts:
             return running, parts
         parts.close()
         self.log.warning(
-            "settings_invalid", hash=running.digest, errors=[f"{each.path}: {each.message}" for each in wrong]
+            "settings_invalid",
+            hash=running.digest,
+            errors=[f"{each.path}: {each.message}" for each in wrong],
         )
         blamed = self._folder.blamed()
         self._change(lambda now: states.refuse(now, wrong, denied=blamed))
@@ -210,7 +228,9 @@ class Shifts:
 
     def _missing(self, parts: Parts, state: State, profile: Profile) -> list[Wrong]:
         """The dry run: what the candidate's pins and camera mode lack that was there before."""
-        new = {name: detail for name, detail in parts.problems.items() if name not in state.baseline}
+        new = {
+            name: detail for name, detail in parts.problems.items() if name not in state.baseline
+        }
         wrong = [Wrong(_path_of(name), detail) for name, detail in new.items()]
         if self._camera_is_new and "camera" not in state.baseline:
             wrong += self._camera_wrong(profile)
@@ -227,7 +247,10 @@ class Shifts:
         if frame is None:
             return [Wrong("camera", f"no frame within {FIRST_FRAME_S:.0f} s")]
         height, width = frame.grey.shape
-        if (width, height) != (profile.camera.width_px, profile.camera.height_px) and profile.camera.source in _SIZED:
+        if (width, height) != (
+            profile.camera.width_px,
+            profile.camera.height_px,
+        ) and profile.camera.source in _SIZED:
             return [Wrong("camera.width_px", f"the camera gives {width} x {height} instead")]
         return []
 
@@ -244,7 +267,12 @@ class ConfigurationError(Exception):
 
 
 _SIZED: Final = ("picamera2", "v4l2")
-_PATHS: Final = {"indicator_": "indicators", "door_": "locker.compartments", "lock_": "locker", "gpio_": "indicators"}
+_PATHS: Final = {
+    "indicator_": "indicators",
+    "door_": "locker.compartments",
+    "lock_": "locker",
+    "gpio_": "indicators",
+}
 
 
 def _path_of(problem: str) -> str:

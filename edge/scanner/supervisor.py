@@ -143,7 +143,9 @@ class Supervisor:
         turning = status.hanging == 0 or status.state is CaptureState.STREAMING
         if turning:
             self._health.beat("capture", now_s)
-        self._problem("camera", f"{status.state}: {status.detail}" if status.state in _CAMERA_FAULTS else None)
+        self._problem(
+            "camera", f"{status.state}: {status.detail}" if status.state in _CAMERA_FAULTS else None
+        )
         if status.notes != self._camera_notes:  # no fault: it scans; the health file has them too
             self._camera_notes = status.notes
             self._log.warning("camera_notes", notes=status.notes)
@@ -160,7 +162,9 @@ class Supervisor:
         self._device_problems = set(found)
 
     def _watch_store(self, now_s: float) -> None:
-        self._health.beat("store", now_s)  # a full disk, or no store, is a state with a name, not a crash loop
+        self._health.beat(
+            "store", now_s
+        )  # a full disk, or no store, is a state with a name, not a crash loop
         if self._store is None:
             self._look_for_a_store(now_s)
             return
@@ -193,7 +197,11 @@ class Supervisor:
             return
         now = self._clock.now()
         found = self._anchors.refresh(now)
-        for name in [name for name in self._health.problems if name.startswith(("no_trust", "trust_", "status_"))]:
+        for name in [
+            name
+            for name in self._health.problems
+            if name.startswith(("no_trust", "trust_", "status_"))
+        ]:
             if name not in found and name not in (TRUST_LIST_STALE, STATUS_STALE):
                 self._problem(name, None)
         for name, detail in found.items():
@@ -206,7 +214,9 @@ class Supervisor:
         if self._policy is None or self._anchors is None:
             return
         anchors, now = self._anchors, self._clock.now()
-        found = staleness(anchors.trust, anchors.status, feed_state(store).heard_s, policy=self._policy, now=now)
+        found = staleness(
+            anchors.trust, anchors.status, feed_state(store).heard_s, policy=self._policy, now=now
+        )
         for name in (TRUST_LIST_STALE, STATUS_STALE, ORDERS_STALE):
             self._problem(name, found.get(name))
 
@@ -250,7 +260,9 @@ class Supervisor:
         if not self._announced:
             self._announced = True
             self._notify("READY=1")
-        self._notify(f"STATUS={self._health.state}" + "".join(f"; {name}" for name in self._health.problems))
+        self._notify(
+            f"STATUS={self._health.state}" + "".join(f"; {name}" for name in self._health.problems)
+        )
         if not stuck:
             self._notify("WATCHDOG=1")
 
@@ -258,7 +270,10 @@ class Supervisor:
         """What verification rests on: the trust list's version, and how many status lists there are."""
         if self._anchors is None:
             return {"trust_list": 0, "status_lists": 0}
-        return {"trust_list": self._anchors.trust.version, "status_lists": len(self._anchors.status)}
+        return {
+            "trust_list": self._anchors.trust.version,
+            "status_lists": len(self._anchors.status),
+        }
 
     def _backlog(self) -> dict[str, Any] | None:
         if self._store is None:

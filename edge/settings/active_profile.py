@@ -44,7 +44,9 @@ def load_running(file: Path, data: Path) -> Running | list[ConfigError]:
     folder = SettingsFolder(data)
     digest = folder.state().choice
     plan = folder.plan(digest)
-    problem = "" if digest is None or plan else "the settings' file is gone or damaged: push them again"
+    problem = (
+        "" if digest is None or plan else "the settings' file is gone or damaged: push them again"
+    )
     if plan is not None:
         patches = [_without_broker(patch) for patch in plan.patches] if damage else plan.patches
         profile = effective(base, patches)
@@ -73,7 +75,10 @@ def _base(file: Path, data: Path) -> tuple[Tree | list[ConfigError], str]:
         before = _identified(former, data)
         if not _wrong_with(before):
             listed = "; ".join(str(error) for error in errors)
-            return before, f"{file}: {listed}: mend it, then restart; until then the profile before it is used"
+            return (
+                before,
+                f"{file}: {listed}: mend it, then restart; until then the profile before it is used",
+            )
     return base, ""
 
 

@@ -24,7 +24,9 @@ PUSHABLE: Final[Mapping[str, frozenset[str]]] = {
     "mqtt": frozenset({"host", "port", "keepalive_s", "window"}),  # not the credentials
 }  # fmt: skip
 LINK: Final = ("host", "port", "keepalive_s")  # of mqtt: what can cut the device off
-_PULLED_UP_END: Final = 9  # GPIO 0 to 8 are pulled up from power-on, 9 to 27 down (BCM2835 ARM Peripherals, table 6-31)
+_PULLED_UP_END: Final = (
+    9  # GPIO 0 to 8 are pulled up from power-on, 9 to 27 down (BCM2835 ARM Peripherals, table 6-31)
+)
 
 Tree = dict[str, Any]
 
@@ -68,7 +70,9 @@ def forbidden(patch: Tree) -> list[ConfigError]:
     found = []
     for section, keys in patch.items():
         if section not in PUSHABLE:
-            found.append(ConfigError(section, "may not be pushed: it comes with enrolment or software"))
+            found.append(
+                ConfigError(section, "may not be pushed: it comes with enrolment or software")
+            )
         elif not isinstance(keys, dict):
             found.append(ConfigError(section, "a section is a table of settings"))
         else:
@@ -100,7 +104,11 @@ def _unsafe(profile: Profile, shipped: Profile | list[ConfigError]) -> list[Conf
     for name, door in profile.locker.compartments.items():
         pin = getattr(door, "lock_pin", None)
         known = {getattr(compartment, "lock_pin", None) for compartment in before.values()}
-        if pin is not None and pin not in known and (pin < _PULLED_UP_END) == profile.locker.active_high:
+        if (
+            pin is not None
+            and pin not in known
+            and (pin < _PULLED_UP_END) == profile.locker.active_high
+        ):
             message = f"pin {pin} is pulled to the level that opens the lock while the board starts"
             found.append(ConfigError(f"locker.compartments.{name}.lock_pin", message))
     if isinstance(shipped, Profile) and profile.mqtt is None and shipped.mqtt is not None:

@@ -83,7 +83,9 @@ def make_plan(layers: Iterable[PlanLayer], groups: tuple[str, ...] = ()) -> Plan
     return Plan(tuple(sorted(layers, key=place)))
 
 
-def next_plan(good: Plan, new: Iterable[PlanLayer], groups: tuple[str, ...], denied: Iterable[str]) -> Plan:
+def next_plan(
+    good: Plan, new: Iterable[PlanLayer], groups: tuple[str, ...], denied: Iterable[str]
+) -> Plan:
     """What to try after ``good``: everything new at once, else, when that failed, the oldest by itself.
 
     So a document is blamed only for what it does alone, and one that failed does not hold up the others.

@@ -65,7 +65,9 @@ class State:
     baseline: tuple[str, ...] = ()  # problems that stood before the candidate: not its fault
     proven: tuple[str, ...] = ()  # who has found the device healthy on the candidate
     wrong: tuple[Wrong, ...] = ()
-    seen: dict[str, tuple[int, str]] | None = None  # layer key -> (highest rev, SHA-256 of its document)
+    seen: dict[str, tuple[int, str]] | None = (
+        None  # layer key -> (highest rev, SHA-256 of its document)
+    )
     desired: int = 0  # the highest rev of the candidate, or of the last one
     applied: int = 0  # of what is good
 
@@ -88,9 +90,13 @@ def from_item(item: Any) -> State:
     if not isinstance(item, dict) or not isinstance(item.get("seen") or {}, dict):
         raise TypeError("not a state")
     wrong = tuple(Wrong(str(each["path"]), str(each["message"])) for each in item.get("wrong", ()))
-    seen = {str(key): (int(rev), str(digest)) for key, (rev, digest) in (item.get("seen") or {}).items()}
+    seen = {
+        str(key): (int(rev), str(digest)) for key, (rev, digest) in (item.get("seen") or {}).items()
+    }
     known = {**item, "phase": Phase(item["phase"]), "wrong": wrong, "seen": seen}
-    known |= {name: tuple(item.get(name, ())) for name in ("denied", "starts", "baseline", "proven")}
+    known |= {
+        name: tuple(item.get(name, ())) for name in ("denied", "starts", "baseline", "proven")
+    }
     return State(**known)
 
 
@@ -113,7 +119,9 @@ def resting(state: State) -> Phase:
     return Phase.COMMITTED if state.good else Phase.SHIPPED
 
 
-def refuse(state: State, wrong: Iterable[Wrong], *, denied: Iterable[str] = (), desired: int | None = None) -> State:
+def refuse(
+    state: State, wrong: Iterable[Wrong], *, denied: Iterable[str] = (), desired: int | None = None
+) -> State:
     """A candidate is not taken; what is good stays. ``denied``: what is never to be tried again."""
     return replace(
         state,
@@ -137,7 +145,13 @@ def stage(state: State, digest: str, desired: int) -> State:
 
 def apply(state: State, baseline: Iterable[str]) -> State:
     """The scanner takes the candidate up; ``baseline`` are the problems that stand without it."""
-    return replace(state, phase=Phase.APPLYING, starts=("scanner",), proven=(), baseline=tuple(sorted(baseline)))
+    return replace(
+        state,
+        phase=Phase.APPLYING,
+        starts=("scanner",),
+        proven=(),
+        baseline=tuple(sorted(baseline)),
+    )
 
 
 def start(state: State, who: str, denied: Iterable[str] = ()) -> State:
@@ -163,7 +177,9 @@ def roll_back(state: State, why: str, denied: Iterable[str] = ()) -> State:
     wrong = (*state.wrong, Wrong("", why))
     named = [state.candidate] if state.candidate else []
     cleared = replace(state, candidate=None, trials=0, starts=(), proven=())
-    return replace(cleared, phase=Phase.ROLLED_BACK, denied=_deny(state, [*named, *denied]), wrong=wrong)
+    return replace(
+        cleared, phase=Phase.ROLLED_BACK, denied=_deny(state, [*named, *denied]), wrong=wrong
+    )
 
 
 def prove(state: State, who: str) -> State:

@@ -26,12 +26,18 @@ from edge.store.online_flag import is_online
 from edge.values.instant import Instant
 
 DEADLINE_S: Final = 1.5
-USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline: the redemption follows its answer at once, or not at all
+USE_WITHIN_NS: Final = (
+    5_000_000_000  # after the deadline: the redemption follows its answer at once, or not at all
+)
 _LOOK_EVERY_S: Final = 0.005
-_GLANCE_NS: Final = 150_000_000  # for a request after an unanswered one; an authority that lives needs less
+_GLANCE_NS: Final = (
+    150_000_000  # for a request after an unanswered one; an authority that lives needs less
+)
 _KEEP: Final = 1000
 _SPENT, _UNTOLD = 1, 2  # claim.spent: a redemption rests on it; one whose event was refused
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
+_BOOT_ID = Path(
+    "/proc/sys/kernel/random/boot_id"
+)  # proc(5): a new one at each start of the machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +124,20 @@ def ask(store: Store, asked: Ask, now: Instant) -> None:
         connection.execute(
             "INSERT INTO claim (id, cti, units, sold, sold_minor, asked_s, boot, due_ns, no)"
             " SELECT ?, ?, ?, ?, ?, ?, ?, ?, claims FROM device",
-            (asked.id, asked.cti, asked.units, asked.sold, asked.sold_minor, now.unix_s, boot_id(), asked.due_ns),
+            (
+                asked.id,
+                asked.cti,
+                asked.units,
+                asked.sold,
+                asked.sold_minor,
+                now.unix_s,
+                boot_id(),
+                asked.due_ns,
+            ),
         )
         connection.execute(
-            "DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ? AND spent <> ?", (_KEEP, _UNTOLD)
+            "DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ? AND spent <> ?",
+            (_KEEP, _UNTOLD),
         )
 
 
@@ -134,7 +150,15 @@ def unanswered(store: Store, now_ns: int) -> list[Ask]:
             (boot_id(), now_ns),
         ).fetchall()
     return [
-        Ask(id=row[0], cti=row[1], units=row[2], sold=row[3], sold_minor=row[4], due_ns=row[5], no=row[6])
+        Ask(
+            id=row[0],
+            cti=row[1],
+            units=row[2],
+            sold=row[3],
+            sold_minor=row[4],
+            due_ns=row[5],
+            no=row[6],
+        )
         for row in rows
     ]
 
@@ -160,7 +184,9 @@ def over_through(store: Store, now_ns: int) -> int:
     Raises StoreUnavailableError.
     """
     with store.transaction() as connection:
-        (number,) = connection.execute(_OVER_THROUGH, (_UNTOLD, boot_id(), USE_WITHIN_NS, now_ns)).fetchone()
+        (number,) = connection.execute(
+            _OVER_THROUGH, (_UNTOLD, boot_id(), USE_WITHIN_NS, now_ns)
+        ).fetchone()
     return int(number)
 
 
@@ -172,7 +198,9 @@ def answer(store: Store, given: Answer, now_ns: int) -> bool:
             " WHERE id = ? AND result IS NULL",
             (given.result.value, given.used, given.used_minor, given.authority, now_ns, given.id),
         )
-        row = connection.execute("SELECT due_ns >= ? FROM claim WHERE id = ?", (now_ns, given.id)).fetchone()
+        row = connection.execute(
+            "SELECT due_ns >= ? FROM claim WHERE id = ?", (now_ns, given.id)
+        ).fetchone()
     return bool(row and row[0])
 
 
@@ -180,11 +208,14 @@ def answer_of(store: Store, identity: str) -> Answer | None:
     """The answer to a request, or None while there is none."""
     with store.read() as connection:
         row = connection.execute(
-            "SELECT result, used, used_minor, authority FROM claim WHERE id = ? AND result IS NOT NULL", (identity,)
+            "SELECT result, used, used_minor, authority FROM claim WHERE id = ? AND result IS NOT NULL",
+            (identity,),
         ).fetchone()
     if row is None:
         return None
-    return Answer(id=identity, result=ClaimResult(row[0]), used=row[1], used_minor=row[2], authority=row[3])
+    return Answer(
+        id=identity, result=ClaimResult(row[0]), used=row[1], used_minor=row[2], authority=row[3]
+    )
 
 
 def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant | None:
@@ -194,7 +225,11 @@ def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant
         " AND boot = ? AND answered_ns <= due_ns AND due_ns + ? > ? ORDER BY no DESC LIMIT 1",
         (cti, boot_id(), USE_WITHIN_NS, now_ns),
     ).fetchone()
-    return None if row is None else Grant(id=row[0], units=row[1], used=row[2], used_minor=row[3], authority=row[4])
+    return (
+        None
+        if row is None
+        else Grant(id=row[0], units=row[1], used=row[2], used_minor=row[3], authority=row[4])
+    )
 
 
 def spend(connection: sqlite3.Connection, grant: Grant) -> None:
@@ -217,7 +252,9 @@ def _mark(connection: sqlite3.Connection, epoch_no: int, seq: int, was: int, spe
     row = connection.execute(event, (epoch_no, seq)).fetchone()
     identity = json.loads(row[0]).get("claim") if row else None
     if isinstance(identity, str):
-        connection.execute("UPDATE claim SET spent = ? WHERE id = ? AND spent = ?", (spent, identity, was))
+        connection.execute(
+            "UPDATE claim SET spent = ? WHERE id = ? AND spent = ?", (spent, identity, was)
+        )
 
 
 def boot_id() -> str:

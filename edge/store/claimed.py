@@ -16,7 +16,11 @@ def claimed_in(
 ) -> tuple[Claimed | None, Grant | None]:
     """The answer to a claim, and what is to be spent of it. Leave that came late, or was used before, is none."""
     said = Claimed(
-        result=answer.result, id=answer.id, used=answer.used, used_minor=answer.used_minor, authority=answer.authority
+        result=answer.result,
+        id=answer.id,
+        used=answer.used,
+        used_minor=answer.used_minor,
+        authority=answer.authority,
     )
     if answer.result is not ClaimResult.GRANTED:
         return said, None

@@ -14,7 +14,9 @@ _PLACES = """
 """
 
 
-def record_conflict(store: Store, *, no: int, epoch: str, seq: int, other: str, other_s: int, now: Instant) -> bool:
+def record_conflict(
+    store: Store, *, no: int, epoch: str, seq: int, other: str, other_s: int, now: Instant
+) -> bool:
     """Raise the platform's conflict ``no`` about event ``seq`` of ``epoch``. False when it was raised before.
 
     ``other`` is the other device, ``other_s`` when it honoured the same entitlement, Unix seconds.
@@ -23,7 +25,8 @@ def record_conflict(store: Store, *, no: int, epoch: str, seq: int, other: str, 
     cause = f"{name}event {seq} of {epoch}; also honoured by {other} at {other_s}"
     with store.transaction() as connection:
         known = connection.execute(
-            "SELECT 1 FROM exception WHERE kind = 'platform_conflict' AND substr(cause, 1, ?) = ?", (len(name), name)
+            "SELECT 1 FROM exception WHERE kind = 'platform_conflict' AND substr(cause, 1, ?) = ?",
+            (len(name), name),
         ).fetchone()
         if known:
             return False

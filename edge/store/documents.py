@@ -37,7 +37,9 @@ class Put(StrEnum):
     STORED = "stored"
     SAME = "same"  # this very document is kept already
     ROLLBACK = "rollback"  # its version is below the highest seen: refused
-    EQUIVOCATION = "equivocation"  # the highest version, with other content: refused, a security alarm
+    EQUIVOCATION = (
+        "equivocation"  # the highest version, with other content: refused, a security alarm
+    )
 
     @property
     def refused(self) -> bool:
@@ -45,10 +47,14 @@ class Put(StrEnum):
         return self in (Put.ROLLBACK, Put.EQUIVOCATION)
 
 
-def put(store: Store, *, name: str, version: int, issued_at_s: int, raw: bytes, now: Instant) -> Put:
+def put(
+    store: Store, *, name: str, version: int, issued_at_s: int, raw: bytes, now: Instant
+) -> Put:
     """Keep ``raw``, which the caller has verified, if its version rises. On disk when this returns STORED."""
     with store.transaction() as connection:
-        kept = connection.execute("SELECT version, raw FROM document WHERE name = ?", (name,)).fetchone()
+        kept = connection.execute(
+            "SELECT version, raw FROM document WHERE name = ?", (name,)
+        ).fetchone()
         if kept is not None and version <= kept[0]:
             if version < kept[0]:
                 return Put.ROLLBACK
@@ -77,4 +83,7 @@ def under(store: Store, prefix: str, *, exact: bool = False) -> list[Document]:
             f"SELECT name, version, issued_at_s, received_s, raw FROM document WHERE {test} ORDER BY name",  # noqa: S608 - constants
             (prefix,),
         ).fetchall()
-    return [Document(name=n, version=v, issued_at_s=i, received_s=r, raw=raw) for n, v, i, r, raw in rows]
+    return [
+        Document(name=n, version=v, issued_at_s=i, received_s=r, raw=raw)
+        for n, v, i, r, raw in rows
+    ]

@@ -15,7 +15,9 @@ from edge.store.database.store import Store
 from edge.values.instant import Instant
 
 
-def leave_epoch(store: Store, epoch: str, *, why: str, now: Instant, random_bytes: RandomBytes) -> bool:
+def leave_epoch(
+    store: Store, epoch: str, *, why: str, now: Instant, random_bytes: RandomBytes
+) -> bool:
     """Begin a new epoch if ``epoch`` is the one that events are written in; False, and nothing changed, otherwise.
 
     What the old epoch still has to send stays in it.
@@ -32,7 +34,9 @@ def leave_epoch(store: Store, epoch: str, *, why: str, now: Instant, random_byte
 SEQUENCE_REUSED: Final = "sequence_reused"
 
 
-def send_again(store: Store, epoch: str, numbers: Mapping[int, str], *, now: Instant, random_bytes: RandomBytes) -> int:
+def send_again(
+    store: Store, epoch: str, numbers: Mapping[int, str], *, now: Instant, random_bytes: RandomBytes
+) -> int:
     """Events of ``epoch``, seq to id, whose numbers the platform has for others: send them in a later epoch.
 
     Leaves ``epoch`` if events are still written in it, and raises that as a case. An event that is not
@@ -40,7 +44,11 @@ def send_again(store: Store, epoch: str, numbers: Mapping[int, str], *, now: Ins
     """
     with store.transaction() as connection:
         found = connection.execute("SELECT no FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
-        ours = [] if found is None else [seq for seq in sorted(numbers) if _is_ours(connection, found[0], seq, numbers)]
+        ours = (
+            []
+            if found is None
+            else [seq for seq in sorted(numbers) if _is_ours(connection, found[0], seq, numbers)]
+        )
         if not ours:
             return 0
         (current,) = connection.execute("SELECT epoch_no FROM device").fetchone()
@@ -58,7 +66,9 @@ def send_again(store: Store, epoch: str, numbers: Mapping[int, str], *, now: Ins
         return len(ours)
 
 
-def _is_ours(connection: sqlite3.Connection, epoch_no: int, seq: int, numbers: Mapping[int, str]) -> bool:
+def _is_ours(
+    connection: sqlite3.Connection, epoch_no: int, seq: int, numbers: Mapping[int, str]
+) -> bool:
     row = connection.execute(
         "SELECT 1 FROM outbox WHERE epoch_no = ? AND seq = ? AND rejected IS NULL AND id = ?",
         (epoch_no, seq, numbers[seq]),
@@ -66,7 +76,9 @@ def _is_ours(connection: sqlite3.Connection, epoch_no: int, seq: int, numbers: M
     return row is not None
 
 
-def _move(connection: sqlite3.Connection, epoch_no: int, seq: int, to_epoch_no: int, now: Instant) -> None:
+def _move(
+    connection: sqlite3.Connection, epoch_no: int, seq: int, to_epoch_no: int, now: Instant
+) -> None:
     connection.execute(
         "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust)"
         " SELECT ?1, 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = ?1), 0), id, type, body, at_s, trust"

@@ -71,7 +71,9 @@ def raise_case(
     )
 
 
-def cases(store: Store, *, only_open: bool = False, after_id: int = 0, limit: int = 1000) -> list[ExceptionCase]:
+def cases(
+    store: Store, *, only_open: bool = False, after_id: int = 0, limit: int = 1000
+) -> list[ExceptionCase]:
     """Cases in the order they were raised."""
     with store.read() as connection:
         found = connection.execute(
@@ -99,7 +101,13 @@ def find_case(connection: sqlite3.Connection, case_id: int) -> ExceptionCase | N
 
 
 def settle_case(
-    connection: sqlite3.Connection, case_id: int, how: Settlement, *, by: str, note: str, now: Instant
+    connection: sqlite3.Connection,
+    case_id: int,
+    how: Settlement,
+    *,
+    by: str,
+    note: str,
+    now: Instant,
 ) -> bool:
     """Close an open case in the caller's transaction. False: it is not there, or was settled before."""
     changed = connection.execute(

@@ -90,7 +90,13 @@ def write_use(
 
 
 def write_reversal(
-    connection: sqlite3.Connection, ledger_id: int, *, reason: str, now: Instant, operator: str | None, event_id: str
+    connection: sqlite3.Connection,
+    ledger_id: int,
+    *,
+    reason: str,
+    now: Instant,
+    operator: str | None,
+    event_id: str,
 ) -> int | None:
     """Take a use back, with its event, in the caller's transaction; None when it was taken back before."""
     found = connection.execute(
@@ -102,7 +108,13 @@ def write_reversal(
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency, *place_of_use = found
     authorisations.told(connection, *place_of_use)
-    body = {"cti": cti.hex(), "order": order_id, "use": use_no, "reason": reason, "operator": operator}
+    body = {
+        "cti": cti.hex(),
+        "order": order_id,
+        "use": use_no,
+        "reason": reason,
+        "operator": operator,
+    }
     body |= first_told(connection, ledger_id)
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
@@ -113,7 +125,9 @@ def write_reversal(
     return connection.execute(_INSERT, row).lastrowid
 
 
-def rows(store: Store, *, cti: bytes | None = None, after_id: int = 0, limit: int = 1000) -> list[LedgerRow]:
+def rows(
+    store: Store, *, cti: bytes | None = None, after_id: int = 0, limit: int = 1000
+) -> list[LedgerRow]:
     """Ledger rows in the order they were written, of one code or of all."""
     with store.read() as connection:
         found = connection.execute(

@@ -37,7 +37,10 @@ class Intent:
 def live(store: Store) -> list[Intent]:
     """Doors under way, in the order in which they are walked."""
     with store.read() as connection:
-        return [_intent(row) for row in connection.execute(f"{_SELECT} WHERE i.ended_s IS NULL ORDER BY i.id")]
+        return [
+            _intent(row)
+            for row in connection.execute(f"{_SELECT} WHERE i.ended_s IS NULL ORDER BY i.id")
+        ]
 
 
 def of_ledger(store: Store, ledger_id: int) -> list[Intent]:
@@ -50,11 +53,21 @@ def of_ledger(store: Store, ledger_id: int) -> list[Intent]:
 def of_ids(store: Store, ids: tuple[int, ...]) -> list[Intent]:
     """The named rows, in their order."""
     with store.read() as connection:
-        found = (connection.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone() for number in ids)
+        found = (
+            connection.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone() for number in ids
+        )
         return [_intent(row) for row in found if row is not None]
 
 
-def move(connection: sqlite3.Connection, intent_id: int, *, state: str, detail: str, now: Instant, ended: bool) -> bool:
+def move(
+    connection: sqlite3.Connection,
+    intent_id: int,
+    *,
+    state: str,
+    detail: str,
+    now: Instant,
+    ended: bool,
+) -> bool:
     """Record a state and when it began, in the caller's transaction. False, and nothing changed: it had ended."""
     changed = connection.execute(
         "UPDATE intent SET state = ?1, detail = ?2,"
@@ -67,7 +80,13 @@ def move(connection: sqlite3.Connection, intent_id: int, *, state: str, detail: 
 
 
 def found_by_hand(
-    connection: sqlite3.Connection, ledger_id: int, compartment: str, *, state: str, detail: str, now: Instant
+    connection: sqlite3.Connection,
+    ledger_id: int,
+    compartment: str,
+    *,
+    state: str,
+    detail: str,
+    now: Instant,
 ) -> bool:
     """Somebody looked: end what is under way or unknown at this door, in the caller's transaction. False: nothing."""
     changed = connection.execute(
@@ -87,7 +106,8 @@ def is_under_way(connection: sqlite3.Connection, ledger_id: int) -> bool:
 def nothing_left_the_locker(connection: sqlite3.Connection, ledger_id: int) -> bool:
     """Whether every door of a use is known not to have opened, so that the use may be taken back."""
     row = connection.execute(
-        "SELECT NOT EXISTS (SELECT 1 FROM intent WHERE ledger_id = ? AND state != 'released')", (ledger_id,)
+        "SELECT NOT EXISTS (SELECT 1 FROM intent WHERE ledger_id = ? AND state != 'released')",
+        (ledger_id,),
     ).fetchone()
     return bool(row[0])
 

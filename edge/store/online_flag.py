@@ -26,7 +26,9 @@ class Presence:
         if online is self.held:
             return
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if online else fcntl.LOCK_UN)
+            fcntl.flock(
+                self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if online else fcntl.LOCK_UN
+            )
         except BlockingIOError:
             return
         self.held = online

@@ -69,7 +69,9 @@ def apply_snapshot_page(
         _digest_changes(connection, digests or row_numbers(rows))
         upsert(connection, rows, site=site, revision=revision, generation=generation)
         raise_cancelled(connection, rows, now)
-        connection.execute("UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s))
+        connection.execute(
+            "UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s)
+        )
         if not last:
             return Applied.APPLIED
         connection.execute(
@@ -93,14 +95,23 @@ def apply_delta(
 ) -> Applied:
     """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction. ``digests`` as a snapshot's."""
     with store.transaction() as connection:
-        revision, generation = connection.execute("SELECT revision, generation FROM feed").fetchone()
+        revision, generation = connection.execute(
+            "SELECT revision, generation FROM feed"
+        ).fetchone()
         if to_revision <= revision:
             return Applied.ALREADY
         if from_revision != revision or revision == 0:
             return Applied.GAP
         new = {**(digests or row_numbers(rows)), **dict.fromkeys(removed, 0)}
         _digest_changes(connection, new, to_revision=to_revision)
-        upsert(connection, rows, site=site, revision=to_revision, generation=generation, keep_newer=True)
+        upsert(
+            connection,
+            rows,
+            site=site,
+            revision=to_revision,
+            generation=generation,
+            keep_newer=True,
+        )
         raise_cancelled(connection, rows, now)
         gone = ((cti, to_revision) for cti in removed)
         connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
@@ -131,7 +142,9 @@ def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
     """The platform took back a ``token`` (name: cti in hex) or a ``campaign``. Verified by the caller."""
     assert what in ("token", "campaign"), what
     with store.transaction() as connection:
-        connection.execute("INSERT OR IGNORE INTO withdrawal VALUES (?, ?, ?)", (what, name, now.unix_s))
+        connection.execute(
+            "INSERT OR IGNORE INTO withdrawal VALUES (?, ?, ?)", (what, name, now.unix_s)
+        )
 
 
 def feed_state(store: Store) -> FeedState:
@@ -140,7 +153,13 @@ def feed_state(store: Store) -> FeedState:
         row = connection.execute(
             "SELECT revision, heard_s, snapshot_revision, snapshot_pages, doubted FROM feed"
         ).fetchone()
-    return FeedState(revision=row[0], heard_s=row[1], snapshot_revision=row[2], next_page=row[3], doubted=bool(row[4]))
+    return FeedState(
+        revision=row[0],
+        heard_s=row[1],
+        snapshot_revision=row[2],
+        next_page=row[3],
+        doubted=bool(row[4]),
+    )
 
 
 def find(store: Store, cti: bytes) -> Entitlement | None:
@@ -153,7 +172,9 @@ def find(store: Store, cti: bytes) -> Entitlement | None:
     return entitlement_of(row) if row else None
 
 
-def every(store: Store, *, order_id: str | None = None, after: bytes = b"", limit: int = 1000) -> list[Entitlement]:
+def every(
+    store: Store, *, order_id: str | None = None, after: bytes = b"", limit: int = 1000
+) -> list[Entitlement]:
     """Valid entitlements by cti after ``after``, of one order or of all."""
     with store.read() as connection:
         rows = connection.execute(
@@ -176,11 +197,14 @@ def count(store: Store) -> int:
 def sweep(store: Store) -> bool:
     """Delete a few rows that a snapshot left behind; True while there may be more. For idle moments."""
     with store.transaction() as connection:
-        generation, through = connection.execute("SELECT generation, swept_through FROM feed").fetchone()
+        generation, through = connection.execute(
+            "SELECT generation, swept_through FROM feed"
+        ).fetchone()
         if through is None:
             return False
         rows = connection.execute(
-            "SELECT cti, generation FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?", (through, _SWEEP_ROWS)
+            "SELECT cti, generation FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?",
+            (through, _SWEEP_ROWS),
         ).fetchall()
         stale = [(cti,) for cti, of in rows if of < generation]
         connection.executemany("DELETE FROM entitlement WHERE cti = ?", stale)
@@ -191,7 +215,9 @@ def sweep(store: Store) -> bool:
 
 def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) -> Applied | None:
     """None when ``page`` is the next to apply; begins a new generation for the first page of a new snapshot."""
-    here, loading, pages = connection.execute("SELECT revision, snapshot_revision, snapshot_pages FROM feed").fetchone()
+    here, loading, pages = connection.execute(
+        "SELECT revision, snapshot_revision, snapshot_pages FROM feed"
+    ).fetchone()
     if revision < here or (revision == here and loading != revision and page > 0):
         return Applied.STALE
     if loading == revision and page < pages:
@@ -241,7 +267,10 @@ def _digest_changes(
 
 def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int, int]:
     """Of the row that is there: its digest as a number, its revision and its generation."""
-    row = connection.execute(f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?", (cti,)).fetchone()  # noqa: S608
+    row = connection.execute(
+        f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?",  # noqa: S608
+        (cti,),
+    ).fetchone()
     if row is None:
         return 0, 0, -1
     kept = entitlement_of(row[1:])

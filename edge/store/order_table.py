@@ -48,7 +48,9 @@ def upsert(
     )
 
 
-def _columns(rows: Sequence[Row], site: str, revision: int, generation: int) -> list[Sequence[object]]:
+def _columns(
+    rows: Sequence[Row], site: str, revision: int, generation: int
+) -> list[Sequence[object]]:
     (cti, order, kind, device, status, quantity, amount, currency, start, end, review, doors, subject, campaign,
      rules) = zip(*rows, strict=True)  # fmt: skip
     size = len(rows)

@@ -80,7 +80,9 @@ def next_place(connection: sqlite3.Connection) -> OutboxPlace:
     return OutboxPlace(*row)
 
 
-def append(connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any], now: Instant, id: str) -> int:
+def append(
+    connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any], now: Instant, id: str
+) -> int:
     """Write an event in the caller's transaction and return its seq. ``body`` holds what JSON holds."""
     place = next_place(connection)
     append_at(connection, place, type=type, body=body, now=now, id=id)
@@ -88,7 +90,13 @@ def append(connection: sqlite3.Connection, *, type: str, body: Mapping[str, Any]
 
 
 def append_at(
-    connection: sqlite3.Connection, place: OutboxPlace, *, type: str, body: Mapping[str, Any], now: Instant, id: str
+    connection: sqlite3.Connection,
+    place: OutboxPlace,
+    *,
+    type: str,
+    body: Mapping[str, Any],
+    now: Instant,
+    id: str,
 ) -> None:
     """As ``append``, at the place that was read in this transaction."""
     connection.execute(
@@ -122,7 +130,9 @@ def settle(store: Store, *, epoch: str, through_seq: int) -> Settled:
             return Settled.AHEAD
         if through_seq <= settled_through:
             return Settled.ALREADY
-        connection.execute("UPDATE epoch SET settled_through = ? WHERE no = ?", (through_seq, number))
+        connection.execute(
+            "UPDATE epoch SET settled_through = ? WHERE no = ?", (through_seq, number)
+        )
         return Settled.SETTLED
 
 
@@ -130,7 +140,8 @@ def rewind(store: Store, *, epoch: str, to_seq: int) -> bool:
     """The platform lost what came after ``to_seq`` (a restored backup): send it again. False: unknown epoch."""
     with store.transaction() as connection:
         changed = connection.execute(
-            "UPDATE epoch SET settled_through = min(settled_through, ?) WHERE epoch = ?", (max(to_seq, 0), epoch)
+            "UPDATE epoch SET settled_through = min(settled_through, ?) WHERE epoch = ?",
+            (max(to_seq, 0), epoch),
         )
         return changed.rowcount == 1
 
@@ -181,7 +192,9 @@ def refused_event(connection: sqlite3.Connection, cause: str) -> RefusedEvent | 
     for epoch_no, seq, identity, kind, reason, body, at_s, trust, epoch in rows:
         if _cause(epoch, seq, reason) == cause:
             at = Instant(unix_s=at_s, trust=ClockTrust(trust))
-            return RefusedEvent(OutboxPlace(epoch_no, seq), identity, kind, reason, json.loads(body), at)
+            return RefusedEvent(
+                OutboxPlace(epoch_no, seq), identity, kind, reason, json.loads(body), at
+            )
     return None
 
 
@@ -210,11 +223,17 @@ def _cause(epoch: str, seq: int, reason: str) -> str:
     return f"event {seq} of {epoch}: {reason}"
 
 
-def _about(connection: sqlite3.Connection, epoch_no: int, seq: int) -> tuple[bytes | None, str | None, int | None]:
+def _about(
+    connection: sqlite3.Connection, epoch_no: int, seq: int
+) -> tuple[bytes | None, str | None, int | None]:
     """The code, the order and the ledger's row that an event tells of."""
     place = (epoch_no, seq)
-    kind, text = connection.execute("SELECT type, body FROM outbox WHERE epoch_no = ? AND seq = ?", place).fetchone()
-    row = connection.execute("SELECT cti, order_id, id FROM ledger WHERE epoch_no = ? AND seq = ?", place).fetchone()
+    kind, text = connection.execute(
+        "SELECT type, body FROM outbox WHERE epoch_no = ? AND seq = ?", place
+    ).fetchone()
+    row = connection.execute(
+        "SELECT cti, order_id, id FROM ledger WHERE epoch_no = ? AND seq = ?", place
+    ).fetchone()
     if row is not None:
         return row[0], row[1], row[2]
     body = json.loads(text)  # it may have been refused for what stands in it
@@ -223,8 +242,12 @@ def _about(connection: sqlite3.Connection, epoch_no: int, seq: int) -> tuple[byt
         cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
     except (TypeError, ValueError):
         cti = None
-    if kind == "redeemed" and isinstance(use_no, int) and 0 < use_no < 2**53:  # told under another number before
-        row = connection.execute("SELECT id FROM ledger WHERE cti = ? AND use_no = ?", (cti, use_no)).fetchone()
+    if (
+        kind == "redeemed" and isinstance(use_no, int) and 0 < use_no < 2**53
+    ):  # told under another number before
+        row = connection.execute(
+            "SELECT id FROM ledger WHERE cti = ? AND use_no = ?", (cti, use_no)
+        ).fetchone()
     return cti, order if isinstance(order, str) else None, None if row is None else row[0]
 
 
@@ -233,7 +256,9 @@ def backlog(store: Store) -> Backlog:
     with store.read() as connection:
         waits = "FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL"
         count, oldest_s = connection.execute(f"SELECT count(*), min(o.at_s) {waits}").fetchone()
-        (refused,) = connection.execute("SELECT count(*) FROM outbox WHERE rejected IS NOT NULL").fetchone()
+        (refused,) = connection.execute(
+            "SELECT count(*) FROM outbox WHERE rejected IS NOT NULL"
+        ).fetchone()
     return Backlog(pending=count, rejected=refused, oldest_s=oldest_s)
 
 
@@ -259,7 +284,9 @@ def epochs_before(store: Store) -> list[tuple[str, int]]:
 def settled_through(store: Store, epoch: str) -> int:
     """The platform has every event of ``epoch`` up to this seq; 0 for an epoch that is not known."""
     with store.read() as connection:
-        row = connection.execute("SELECT settled_through FROM epoch WHERE epoch = ?", (epoch,)).fetchone()
+        row = connection.execute(
+            "SELECT settled_through FROM epoch WHERE epoch = ?", (epoch,)
+        ).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -17,13 +17,17 @@ def locked_for_s(connection: sqlite3.Connection, operator_id: str, now: Instant)
 
     A clock that goes back lengthens it, never beyond a day from now.
     """
-    row = connection.execute("SELECT locked_until_s FROM pin_attempt WHERE operator_id = ?", (operator_id,)).fetchone()
+    row = connection.execute(
+        "SELECT locked_until_s FROM pin_attempt WHERE operator_id = ?", (operator_id,)
+    ).fetchone()
     return 0 if row is None else min(max(row[0] - now.unix_s, 0), _LONGEST_S)
 
 
 def count_attempt(connection: sqlite3.Connection, operator_id: str, now: Instant) -> int:
     """Count a try as a wrong one, in the caller's transaction, until it proves right; return how many there are."""
-    row = connection.execute("SELECT failures FROM pin_attempt WHERE operator_id = ?", (operator_id,)).fetchone()
+    row = connection.execute(
+        "SELECT failures FROM pin_attempt WHERE operator_id = ?", (operator_id,)
+    ).fetchone()
     failures = 1 + (0 if row is None else row[0])
     connection.execute(
         "INSERT OR REPLACE INTO pin_attempt (operator_id, failures, locked_until_s) VALUES (?, ?, ?)",
@@ -34,7 +38,10 @@ def count_attempt(connection: sqlite3.Connection, operator_id: str, now: Instant
 
 def forgive(connection: sqlite3.Connection, operator_id: str) -> bool:
     """Forget the tries, in the caller's transaction; whether there were any."""
-    return connection.execute("DELETE FROM pin_attempt WHERE operator_id = ?", (operator_id,)).rowcount > 0
+    return (
+        connection.execute("DELETE FROM pin_attempt WHERE operator_id = ?", (operator_id,)).rowcount
+        > 0
+    )
 
 
 def lock_s(failures: int) -> int:

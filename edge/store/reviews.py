@@ -109,7 +109,9 @@ def conclude(
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     _write(connection, review, state, by=by, reason=reason, now=now, event_id=event_ids[0])
     if not approve:
-        write_reversal(connection, ledger_id, reason=reason, now=now, operator=by, event_id=event_ids[1])
+        write_reversal(
+            connection, ledger_id, reason=reason, now=now, operator=by, event_id=event_ids[1]
+        )
     return Reviewed.DONE
 
 
@@ -135,8 +137,19 @@ def conclude_for_platform(
             return Reviewed.NOT_FOUND
         if same_person(row[1], by):
             return Reviewed.SAME_PERSON
-        ids = (uuid7(now.unix_s * 1000, random_bytes(10)), uuid7(now.unix_s * 1000, random_bytes(10)))
-        return conclude(connection, row[0], approve=approve, by=f"platform:{by}", reason=reason, now=now, event_ids=ids)
+        ids = (
+            uuid7(now.unix_s * 1000, random_bytes(10)),
+            uuid7(now.unix_s * 1000, random_bytes(10)),
+        )
+        return conclude(
+            connection,
+            row[0],
+            approve=approve,
+            by=f"platform:{by}",
+            reason=reason,
+            now=now,
+            event_ids=ids,
+        )
 
 
 def tell_refused(
@@ -149,16 +162,30 @@ def tell_refused(
         )
         if told.fetchone() is None:
             ident = uuid7(now.unix_s * 1000, random_bytes(10))
-            outbox.append(connection, type=REFUSED, body={"decision": decision, "reason": reason}, now=now, id=ident)
+            outbox.append(
+                connection,
+                type=REFUSED,
+                body={"decision": decision, "reason": reason},
+                now=now,
+                id=ident,
+            )
 
 
 def void(
-    connection: sqlite3.Connection, ledger_id: int, *, by: str | None, reason: str, now: Instant, event_id: str
+    connection: sqlite3.Connection,
+    ledger_id: int,
+    *,
+    by: str | None,
+    reason: str,
+    now: Instant,
+    event_id: str,
 ) -> None:
     """The redemption was taken back: nobody need decide any more. In the caller's transaction."""
     review = find_review(connection, ledger_id)
     if review is not None and review.state is ReviewState.PENDING:
-        _write(connection, review, ReviewState.VOID, by=by, reason=reason, now=now, event_id=event_id)
+        _write(
+            connection, review, ReviewState.VOID, by=by, reason=reason, now=now, event_id=event_id
+        )
 
 
 def _write(

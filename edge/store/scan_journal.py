@@ -57,7 +57,9 @@ def policy_number(connection: sqlite3.Connection, document: str) -> int:
     row = connection.execute("SELECT no FROM policy WHERE document = ?", (document,)).fetchone()
     if row is not None:
         return int(row[0])
-    return int(connection.execute("INSERT INTO policy (document) VALUES (?)", (document,)).lastrowid or 0)
+    return int(
+        connection.execute("INSERT INTO policy (document) VALUES (?)", (document,)).lastrowid or 0
+    )
 
 
 def write(connection: sqlite3.Connection, entry: Entry) -> int:

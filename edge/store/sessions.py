@@ -16,7 +16,9 @@ from edge.domain.roles import Operator, Role
 from edge.store.database.store import Store
 from edge.values.instant import Instant
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # proc(5): a new one at each start of the machine
+_BOOT_ID = Path(
+    "/proc/sys/kernel/random/boot_id"
+)  # proc(5): a new one at each start of the machine
 SESSION_COLUMNS = "operator_id, role, badge, opened_s, expires_s, acted_s, idle_s, boot"
 _TOUCH_S = 20  # an act this soon after the last is not written again
 
@@ -54,7 +56,9 @@ def current_session(store: Store, now: Instant) -> Session | None:
         return session_in(connection, now)
 
 
-def session_in(connection: sqlite3.Connection, now: Instant, *, boot: str | None = None) -> Session | None:
+def session_in(
+    connection: sqlite3.Connection, now: Instant, *, boot: str | None = None
+) -> Session | None:
     """As ``current_session``, within the caller's transaction. One row by key: it is on the way of every scan."""
     row = connection.execute(f"SELECT {SESSION_COLUMNS} FROM session").fetchone()  # noqa: S608 - constants
     return None if row is None else session_of(row, now, boot=boot)
@@ -81,7 +85,9 @@ def touch(connection: sqlite3.Connection, session: Session, now: Instant) -> Non
         )
 
 
-def open_session(connection: sqlite3.Connection, session: Session, *, boot: str | None = None) -> None:
+def open_session(
+    connection: sqlite3.Connection, session: Session, *, boot: str | None = None
+) -> None:
     """Put ``session`` in the place of any other, in the caller's transaction."""
     connection.execute(
         "INSERT OR REPLACE INTO session (one, operator_id, role, badge, opened_s, expires_s, acted_s, idle_s, boot)"

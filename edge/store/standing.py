@@ -36,7 +36,9 @@ _ROWS = (
     "SELECT id, use_no, units, amount_minor, at_s, r.state, reverses FROM ledger l"
     " LEFT JOIN review r ON r.ledger_id = l.id WHERE cti = ? ORDER BY id"
 )
-_DOORS = "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
+_DOORS = (
+    "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
+)
 _STANDS = "l.reverses IS NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)"
 _USES_TODAY = f"SELECT count(*) FROM ledger l WHERE l.risk IS NOT NULL AND l.at_s > ? AND {_STANDS}"  # noqa: S608
 _NOT_ACKNOWLEDGED = f"""
@@ -64,7 +66,9 @@ class PendingAsk(NamedTuple):
     until_s: int
 
 
-def read_standing(connection: sqlite3.Connection, cti: bytes, now: Instant, claimed: Claimed | None = None) -> Read:
+def read_standing(
+    connection: sqlite3.Connection, cti: bytes, now: Instant, claimed: Claimed | None = None
+) -> Read:
     """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
     epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
@@ -108,7 +112,14 @@ def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:
     """The redemptions that no reversal took back, oldest first."""
     taken_back = {row[6] for row in rows}
     return tuple(
-        Use(ledger_id=ledger, use_no=number, units=units, amount_minor=amount, at_s=at_s, review=review)
+        Use(
+            ledger_id=ledger,
+            use_no=number,
+            units=units,
+            amount_minor=amount,
+            at_s=at_s,
+            review=review,
+        )
         for ledger, number, units, amount, at_s, review, _ in rows
         if number is not None and ledger not in taken_back
     )
@@ -123,13 +134,21 @@ def _doors(connection: sqlite3.Connection, cti: bytes, ledger_id: int) -> tuple[
             door = replace(door, live=True)
         elif state != "released":
             first_s = ended_s if door.ended_s is None else door.ended_s
-            door = replace(door, emptied=True if state == "collected" else door.emptied or None, ended_s=first_s)
+            door = replace(
+                door,
+                emptied=True if state == "collected" else door.emptied or None,
+                ended_s=first_s,
+            )
         doors[name] = door
     return tuple(doors.values())
 
 
 def _may_be_risky(entitlement: Entitlement | None, now: Instant) -> bool:
-    return entitlement is None or entitlement.home_device is None or now.trust is not ClockTrust.TRUSTED
+    return (
+        entitlement is None
+        or entitlement.home_device is None
+        or now.trust is not ClockTrust.TRUSTED
+    )
 
 
 def _exposure(connection: sqlite3.Connection, now: Instant) -> Exposure:

@@ -37,7 +37,9 @@ class Lowering(Enum):
     TAKEN = "taken"  # an order signed then, or later, was taken before
 
 
-def lower_time_floor(folder: Path, *, wrong_s: int, floor_s: int, reason: str, now: Instant, event_id: str) -> Lowering:
+def lower_time_floor(
+    folder: Path, *, wrong_s: int, floor_s: int, reason: str, now: Instant, event_id: str
+) -> Lowering:
     """Give up a floor of ``wrong_s`` or later for ``floor_s``, when the order was signed, and tell the platform.
 
     The caller has verified who says so. An order is taken once, and none that was signed before it afterwards. What
@@ -53,9 +55,13 @@ def lower_time_floor(folder: Path, *, wrong_s: int, floor_s: int, reason: str, n
         count[0] = (count[0] + 1) % 256  # from here on they commit nothing
     with closing(Store(folder / FILE)) as store, store.transaction() as connection:
         (before_s,) = connection.execute("SELECT time_floor_s FROM device").fetchone()
-        connection.execute("UPDATE device SET time_floor_s = ?, floor_order_s = ?", (floor_s, floor_s))
+        connection.execute(
+            "UPDATE device SET time_floor_s = ?, floor_order_s = ?", (floor_s, floor_s)
+        )
         connection.execute("UPDATE feed SET heard_s = min(heard_s, ?)", (floor_s,))
-        connection.execute("UPDATE pin_attempt SET locked_until_s = min(locked_until_s, ?)", (floor_s + _DAY_S,))
+        connection.execute(
+            "UPDATE pin_attempt SET locked_until_s = min(locked_until_s, ?)", (floor_s + _DAY_S,)
+        )
         for table in ("session", "badge_shown", "asked"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
         body = {"floor_was": before_s, "floor": floor_s, "reason": reason}
@@ -64,7 +70,9 @@ def lower_time_floor(folder: Path, *, wrong_s: int, floor_s: int, reason: str, n
 
 
 def _refused(connection: sqlite3.Connection, wrong_s: int, floor_s: int) -> Lowering | None:
-    before_s, taken_s = connection.execute("SELECT time_floor_s, floor_order_s FROM device").fetchone()
+    before_s, taken_s = connection.execute(
+        "SELECT time_floor_s, floor_order_s FROM device"
+    ).fetchone()
     if floor_s <= taken_s:
         return Lowering.TAKEN
     return Lowering.EARLIER if before_s < wrong_s else None

@@ -44,6 +44,8 @@ def _forget_output() -> None:
 
 def _end(name: str, message: str) -> None:
     if sys.stderr is not None:
-        print(f"{name}: {message}", file=sys.stderr)  # click's echo would need the output that is not there
+        print(
+            f"{name}: {message}", file=sys.stderr
+        )  # click's echo would need the output that is not there
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the interpreter
     sys.exit(1)

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-UtcOffset = Callable[[int], int | None]  # Unix seconds -> seconds ahead of UTC then; None: not known
+UtcOffset = Callable[
+    [int], int | None
+]  # Unix seconds -> seconds ahead of UTC then; None: not known
 
 
 def utc_offset_of(name: str) -> UtcOffset:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from edge.values.instant import ClockTrust, Instant
 
-SYNCHRONISED = Path("/run/systemd/timesync/synchronized")  # systemd-timesyncd(8); gone after each boot
+SYNCHRONISED = Path(
+    "/run/systemd/timesync/synchronized"
+)  # systemd-timesyncd(8); gone after each boot
 _SLACK_S = 5.0  # a synchronised clock is stepped back by less than this in ordinary running
 _LEAD_S = 366 * 86_400  # a clock nobody vouches for is not believed to be further ahead than this
 
@@ -67,7 +69,10 @@ class WallClock:
             return 0
         if wall_s < least_s - _SLACK_S:
             return int(wall_s - least_s)
-        beyond = now.trust is not ClockTrust.TRUSTED and wall_s > max(least_s, self._told_now_s()) + _LEAD_S
+        beyond = (
+            now.trust is not ClockTrust.TRUSTED
+            and wall_s > max(least_s, self._told_now_s()) + _LEAD_S
+        )
         return int(wall_s - least_s) if beyond else 0
 
     def monotonic_s(self) -> float:

@@ -63,7 +63,9 @@ def _decode_triples(digits: bytes, triples: int) -> bytes:
     lanes[1::4], lanes[2::4], lanes[3::4] = digits[2::3], digits[1::3], digits[0::3]  # e, d, c
     packed = int.from_bytes(lanes, "big")
     low = _low_bytes(triples)
-    sums = (packed & low) + 45 * (packed >> 8 & low) + 2025 * (packed >> 16 & low)  # 91124 at most: no lane spills over
+    sums = (
+        (packed & low) + 45 * (packed >> 8 & low) + 2025 * (packed >> 16 & low)
+    )  # 91124 at most: no lane spills over
     summed = sums.to_bytes(4 * triples, "big")
     if summed[1::4].strip(b"\x00"):
         raise Base45Error("a group of three is above 65535")

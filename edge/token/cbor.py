@@ -17,7 +17,9 @@ from edge.token.rejection import Refused, Rejection
 
 Item = Any  # int, bytes, str, bool, None, list[Item] or dict[int | bytes | str, Item]
 
-UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(8)  # major types, RFC 8949 section 3.1
+UNSIGNED, NEGATIVE, BYTES, TEXT, ARRAY, MAP, TAG, SIMPLE = range(
+    8
+)  # major types, RFC 8949 section 3.1
 _TRUNCATED: Final = "the data end inside an item"
 
 
@@ -75,7 +77,12 @@ def head(data: bytes, at: int) -> tuple[int, int, int]:
     return first >> 5, argument, end
 
 
-_SMALLEST: Final = {24: 24, 25: 1 << 8, 26: 1 << 16, 27: 1 << 32}  # of an argument of 1, 2, 4 and 8 bytes
+_SMALLEST: Final = {
+    24: 24,
+    25: 1 << 8,
+    26: 1 << 16,
+    27: 1 << 32,
+}  # of an argument of 1, 2, 4 and 8 bytes
 
 
 def _refuse_info(info: int) -> NoReturn:
@@ -134,7 +141,10 @@ def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[
             key, at = _key(data, at, limits)
         encoded = data[start:at]
         if key in entries if limits.any_order else encoded <= previous:
-            raise Refused(Rejection.CBOR_KEY_ORDER_OR_DUPLICATE, f"map key {key!r:.50} is out of order or repeated")
+            raise Refused(
+                Rejection.CBOR_KEY_ORDER_OR_DUPLICATE,
+                f"map key {key!r:.50} is out of order or repeated",
+            )
         previous = encoded
         if data[at] < 24:
             entries[key], at = data[at], at + 1
@@ -167,7 +177,9 @@ def _simple(first: int, limits: Limits) -> bool | None:
         return None
     if first == 0xFF:
         raise Refused(Rejection.CBOR_INDEFINITE, "a break outside an item of indefinite length")
-    raise Refused(Rejection.CBOR_TYPE, f"floats, null and other simple values are not allowed (0x{first:02x})")
+    raise Refused(
+        Rejection.CBOR_TYPE, f"floats, null and other simple values are not allowed (0x{first:02x})"
+    )
 
 
 def encode(item: Item) -> bytes:

@@ -33,7 +33,9 @@ _KINDS: Final = {int(kind): kind for kind in Kind}  # 1, 2, 3 without a gap
 def read_claims(payload: bytes, kid: bytes) -> Claims:
     """Return the claims of a payload whose signature by ``kid`` held. Raises Refused: ``cbor_*`` or ``claim_*``."""
     claims = fields.mapping(cbor.decode(payload, cbor.TOKEN_LIMITS), "the claims set", _CLAIMS)
-    entitlement = fields.mapping(fields.required(claims, ENTITLEMENT, "entitlement"), "the entitlement", _ENTITLEMENT)
+    entitlement = fields.mapping(
+        fields.required(claims, ENTITLEMENT, "entitlement"), "the entitlement", _ENTITLEMENT
+    )
     not_before_s = fields.integer(claims, NBF, "nbf", 0, fields.TIME_END)
     expires_at_s = fields.integer(claims, EXP, "exp", 0, fields.TIME_END)
     issued_at_s = fields.integer(claims, IAT, "iat", 0, fields.TIME_END) if IAT in claims else None
@@ -73,7 +75,11 @@ def write_claims(claims: Claims) -> bytes:
         STATUS_INDEX: claims.status_index,
         DYNAMIC: claims.dynamic_mode,
     }
-    holder = None if claims.holder_key is None else {_COSE_KEY: cbor.decode(claims.holder_key, cbor.TOKEN_LIMITS)}
+    holder = (
+        None
+        if claims.holder_key is None
+        else {_COSE_KEY: cbor.decode(claims.holder_key, cbor.TOKEN_LIMITS)}
+    )
     payload = {
         ISS: claims.issuer,
         AUD: claims.audience,
@@ -98,14 +104,18 @@ def _cti(claims: dict[cbor.Item, cbor.Item]) -> bytes:
     return cti
 
 
-def _optional(entitlement: dict[cbor.Item, cbor.Item], label: int, name: str, end: int) -> int | None:
+def _optional(
+    entitlement: dict[cbor.Item, cbor.Item], label: int, name: str, end: int
+) -> int | None:
     return fields.integer(entitlement, label, name, 0, end) if label in entitlement else None
 
 
 def _amount(entitlement: dict[cbor.Item, cbor.Item]) -> tuple[int | None, str | None]:
     if AMOUNT not in entitlement and CURRENCY not in entitlement:
         return None, None
-    amount_minor = fields.integer(entitlement, AMOUNT, "amount, which a currency needs", 0, AMOUNT_END)
+    amount_minor = fields.integer(
+        entitlement, AMOUNT, "amount, which a currency needs", 0, AMOUNT_END
+    )
     currency = fields.text(entitlement, CURRENCY, "currency, which an amount needs")
     if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
         raise Refused(Rejection.CLAIM_RANGE, "currency is not three capital letters (ISO 4217)")
@@ -117,11 +127,15 @@ def _dynamic(
 ) -> tuple[int | None, bytes | None]:
     mode = None
     if DYNAMIC in entitlement:
-        mode = fields.integer(entitlement, DYNAMIC, "dynamic mode", DYNAMIC_HMAC, DYNAMIC_HOLDER + 1)
+        mode = fields.integer(
+            entitlement, DYNAMIC, "dynamic mode", DYNAMIC_HMAC, DYNAMIC_HOLDER + 1
+        )
     if CNF in claims:
         return mode, _holder_key(claims[CNF])
     if mode == DYNAMIC_HOLDER:
-        raise Refused(Rejection.CLAIM_MISSING, "cnf is missing: dynamic mode 2 needs the holder's key")
+        raise Refused(
+            Rejection.CLAIM_MISSING, "cnf is missing: dynamic mode 2 needs the holder's key"
+        )
     return mode, None
 
 

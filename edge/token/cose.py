@@ -54,9 +54,15 @@ class Sign1(NamedTuple):
 
 def parse(message: bytes, policy: Policy) -> Sign1:
     """Take ``message`` apart. Raises Refused: ``cbor_*``, ``cose_structure`` or ``unprotected_not_empty``."""
-    if message[:3] == _USUAL_HEAD and message[12:14] == _USUAL_MIDDLE and message[-66:-64] == _USUAL_TAIL:
+    if (
+        message[:3] == _USUAL_HEAD
+        and message[12:14] == _USUAL_MIDDLE
+        and message[-66:-64] == _USUAL_TAIL
+    ):
         length = message[14]
-        if length >= 24 and len(message) == length + 81:  # the layout of nearly every token, taken apart at once
+        if (
+            length >= 24 and len(message) == length + 81
+        ):  # the layout of nearly every token, taken apart at once
             return Sign1(message[3:12], {}, message[15:-66], message[-64:])
     at = _open_array(message, policy)
     protected, at = _byte_string(message, at, "protected header")
@@ -119,7 +125,9 @@ def protected_headers(message: Sign1, policy: Policy) -> dict[cbor.Item, cbor.It
 
 def signed_prefix(protected: bytes, external_aad: bytes) -> bytes:
     """Return what goes under a signature before the payload (Sig_structure, RFC 9052 section 4.4)."""
-    return _ARRAY_OF_FOUR + b"".join(cbor.encode(part) for part in ("Signature1", protected, external_aad))
+    return _ARRAY_OF_FOUR + b"".join(
+        cbor.encode(part) for part in ("Signature1", protected, external_aad)
+    )
 
 
 def signed_bytes(prefix: bytes, payload: bytes) -> bytes:
@@ -131,7 +139,12 @@ def signed_bytes(prefix: bytes, payload: bytes) -> bytes:
 
 
 def verify(
-    message: bytes, key: RawKey, policy: Policy, *, external_aad: bytes = b"", detached: bytes | None = None
+    message: bytes,
+    key: RawKey,
+    policy: Policy,
+    *,
+    external_aad: bytes = b"",
+    detached: bytes | None = None,
 ) -> bytes:
     """Return the payload of ``message`` once its signature by ``key`` holds.
 
@@ -161,7 +174,9 @@ def _algorithm(number: cbor.Item, policy: Policy) -> Algorithm:
 
 def _one_payload(attached: bytes | None, detached: bytes | None) -> bytes:
     if (attached is None) == (detached is None):
-        raise Refused(Rejection.COSE_STRUCTURE, "the payload must be either in the message or given apart")
+        raise Refused(
+            Rejection.COSE_STRUCTURE, "the payload must be either in the message or given apart"
+        )
     payload = attached if detached is None else detached
     assert payload is not None
     return payload
@@ -176,4 +191,10 @@ def sign(payload: bytes, signer: Signer, *, external_aad: bytes) -> bytes:
     """Return the tagged COSE_Sign1 of the strict profile over ``payload``."""
     protected = protected_header(signer)
     signature = signer.sign(signed_bytes(signed_prefix(protected, external_aad), payload))
-    return b"\xd2\x84" + cbor.encode(protected) + b"\xa0" + cbor.encode(payload) + cbor.encode(signature)
+    return (
+        b"\xd2\x84"
+        + cbor.encode(protected)
+        + b"\xa0"
+        + cbor.encode(payload)
+        + cbor.encode(signature)
+    )

@@ -74,8 +74,12 @@ def append_proof(token: str, cti: bytes, holder: Signer, unix_s: int) -> str:
 def check(claims: Claims, framed: Framed, now: Instant, group_key: bytes | None) -> None:
     """Raise Refused unless ``framed`` has the tail that ``claims`` demand, fresh by a trusted clock."""
     if framed.mode != claims.dynamic_mode:
-        reason = Rejection.DYNAMIC_INVALID if claims.dynamic_mode is None else Rejection.DYNAMIC_MISSING
-        raise Refused(reason, f"the token's dynamic mode is {claims.dynamic_mode}, the code's {framed.mode}")
+        reason = (
+            Rejection.DYNAMIC_INVALID if claims.dynamic_mode is None else Rejection.DYNAMIC_MISSING
+        )
+        raise Refused(
+            reason, f"the token's dynamic mode is {claims.dynamic_mode}, the code's {framed.mode}"
+        )
     if claims.dynamic_mode is None:
         return
     if now.trust is not ClockTrust.TRUSTED:
@@ -83,7 +87,10 @@ def check(claims: Claims, framed: Framed, now: Instant, group_key: bytes | None)
     tail = _decoded(framed.tail)
     step, proof = tail[:_STEP_LENGTH], tail[_STEP_LENGTH:]
     if abs(int.from_bytes(step, "big") - now.unix_s // STEP_S) > STEPS_EITHER_WAY:
-        raise Refused(Rejection.DYNAMIC_STALE, "the code is not of this half minute: a screenshot, or a wrong clock")
+        raise Refused(
+            Rejection.DYNAMIC_STALE,
+            "the code is not of this half minute: a screenshot, or a wrong clock",
+        )
     if claims.dynamic_mode == DYNAMIC_HMAC:
         _check_hmac(claims, step, proof, group_key)
     else:
@@ -92,7 +99,9 @@ def check(claims: Claims, framed: Framed, now: Instant, group_key: bytes | None)
 
 def _check_hmac(claims: Claims, step: bytes, tag: bytes, group_key: bytes | None) -> None:
     if group_key is None:
-        raise Refused(Rejection.DYNAMIC_INVALID, "this device has no group key for the token's issuer")
+        raise Refused(
+            Rejection.DYNAMIC_INVALID, "this device has no group key for the token's issuer"
+        )
     if not hmac.compare_digest(tag, _tag(derive_key(group_key, claims.cti), step)):
         raise Refused(Rejection.DYNAMIC_INVALID, "the tail is not the token's")
 

@@ -62,7 +62,9 @@ def texts(fields: dict[Item, Item], label: int | str, name: str) -> frozenset[st
     return frozenset(text({0: item}, 0, name) for item in array(fields, label, name))
 
 
-def integers(fields: dict[Item, Item], label: int | str, name: str, least: int, end: int) -> frozenset[int]:
+def integers(
+    fields: dict[Item, Item], label: int | str, name: str, least: int, end: int
+) -> frozenset[int]:
     """Return the field if it is an array of integers as ``integer`` has them. Raises Refused."""
     return frozenset(integer({0: item}, 0, name, least, end) for item in array(fields, label, name))
 
@@ -73,5 +75,7 @@ def mapping(value: Item, name: str, labels: frozenset[int] | frozenset[str]) -> 
         raise Refused(Rejection.CLAIM_TYPE, f"{name} is not a map")
     if not value.keys() <= labels:
         strangers = sorted(repr(key)[:20] for key in value.keys() - labels)
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} holds unknown keys: {', '.join(strangers):.80}")
+        raise Refused(
+            Rejection.CLAIM_TYPE, f"{name} holds unknown keys: {', '.join(strangers):.80}"
+        )
     return value

@@ -48,12 +48,16 @@ def issue_token(grant: Grant, signer: Signer) -> str:
         raise IssueError(str(refused)) from None
     if grant.expires_at_s - grant.not_before_s > LONGEST_LIFETIME_S[grant.kind]:
         days = LONGEST_LIFETIME_S[grant.kind] // 86_400
-        raise IssueError(f"a {grant.kind.code} token lives at most {days} days: choose an earlier expiry")
+        raise IssueError(
+            f"a {grant.kind.code} token lives at most {days} days: choose an earlier expiry"
+        )
     message = cose.sign(payload, signer, external_aad=Purpose.TOKEN.external_aad)
     text = "ES1:" + base45.encode(message).decode()
     longest = LONGEST_TEXT - TAIL_CHARACTERS[grant.dynamic_mode]
     if len(payload) > LARGEST_PAYLOAD or len(text) > longest:
-        raise IssueError(f"the payload of {len(payload)} bytes is too long: shorten order, issuer or audience")
+        raise IssueError(
+            f"the payload of {len(payload)} bytes is too long: shorten order, issuer or audience"
+        )
     return text
 
 

@@ -46,7 +46,9 @@ class PublicKey:
     raw: Ed25519PublicKey | ec.EllipticCurvePublicKey
     cose_key: bytes  # the deterministic COSE_Key, required parameters only
     kid: bytes  # the first 4 bytes of its thumbprint
-    verifies: Check = field(repr=False, compare=False)  # whether a signature is this key's over a message
+    verifies: Check = field(
+        repr=False, compare=False
+    )  # whether a signature is this key's over a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +72,23 @@ def public_key(raw: object) -> PublicKey:
 
 def from_cose_key(parameters: cbor.Item) -> PublicKey:
     """Return the key that a decoded COSE_Key map holds: its required parameters and no other. Raises UnfitKeyError."""
-    if not isinstance(parameters, dict) or {type(value) for value in parameters.values()} - {int, bytes}:
+    if not isinstance(parameters, dict) or {type(value) for value in parameters.values()} - {
+        int,
+        bytes,
+    }:
         raise UnfitKeyError("a COSE_Key is a map of integers and byte strings")
     match parameters:
         case {1: kty, -1: crv, -2: bytes(x)} if (kty, crv, len(parameters)) == (_OKP, _ED25519, 3):
             return _ed25519(x)
-        case {1: kty, -1: crv, -2: bytes(x), -3: bytes(y)} if (kty, crv, len(parameters)) == (_EC2, _P256, 4):
+        case {1: kty, -1: crv, -2: bytes(x), -3: bytes(y)} if (kty, crv, len(parameters)) == (
+            _EC2,
+            _P256,
+            4,
+        ):
             return _p256(x, y)
-    raise UnfitKeyError("a COSE_Key must be OKP Ed25519 {1, -1, -2} or EC2 P-256 {1, -1, -2, -3} and hold nothing else")
+    raise UnfitKeyError(
+        "a COSE_Key must be OKP Ed25519 {1, -1, -2} or EC2 P-256 {1, -1, -2, -3} and hold nothing else"
+    )
 
 
 def to_cose_key(key: PublicKey) -> cbor.Item:
@@ -90,12 +101,16 @@ def signer(private: object) -> Signer:
     if isinstance(private, Ed25519PrivateKey):
         return Signer(public_key(private.public_key()), private.sign)
     if isinstance(private, ec.EllipticCurvePrivateKey):
-        return Signer(public_key(private.public_key()), lambda message: _sign_p256(private, message))
+        return Signer(
+            public_key(private.public_key()), lambda message: _sign_p256(private, message)
+        )
     raise UnfitKeyError("only Ed25519 and P-256 keys sign here")
 
 
 def _sign_p256(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:
-    r, s = decode_dss_signature(private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
+    r, s = decode_dss_signature(
+        private.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
+    )
     return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
 
@@ -106,7 +121,9 @@ def _ed25519(encoded: bytes) -> PublicKey:
     if y >= _FIELD:
         raise UnfitKeyError("the Ed25519 key is not in its one encoding")
     if y in _SMALL_ORDER_Y:
-        raise UnfitKeyError("the Ed25519 key has a small order: it would verify signatures that nobody made")
+        raise UnfitKeyError(
+            "the Ed25519 key has a small order: it would verify signatures that nobody made"
+        )
     raw = Ed25519PublicKey.from_public_bytes(encoded)
     return _identified(Algorithm.ED25519, raw, {_KTY: _OKP, _CRV: _ED25519, _X: encoded})
 
@@ -126,4 +143,6 @@ def _identified(
 ) -> PublicKey:
     """The thumbprint is over the deterministic encoding of the required parameters (RFC 9679 section 4)."""
     encoded = cbor.encode(required)
-    return PublicKey(algorithm, raw, encoded, sha256(encoded).digest()[:KID_LENGTH], checker(algorithm, raw))
+    return PublicKey(
+        algorithm, raw, encoded, sha256(encoded).digest()[:KID_LENGTH], checker(algorithm, raw)
+    )

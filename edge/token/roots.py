@@ -33,7 +33,9 @@ class Roots:
         """Return the root with this identifier. Roots have no window: a rotation retires them."""
         for key in self.keys:
             if key.kid == kid:
-                return TrustedKey(key=key, purposes=_PURPOSES, not_before_s=0, expires_at_s=fields.TIME_END)
+                return TrustedKey(
+                    key=key, purposes=_PURPOSES, not_before_s=0, expires_at_s=fields.TIME_END
+                )
         return None
 
     def to_item(self) -> cbor.Item:
@@ -77,18 +79,26 @@ def open_rotation(data: bytes, *, roots: Roots, now: Instant) -> Roots | Documen
     if isinstance(outer, DocumentRefusal):
         return outer
     if type(outer.payload) is not bytes:
-        return DocumentRefusal(DocumentFault.CONTENT, "a rotation holds a document signed by the new root")
+        return DocumentRefusal(
+            DocumentFault.CONTENT, "a rotation holds a document signed by the new root"
+        )
     try:
-        successor = _read(_unverified_payload(outer.payload))  # believed once one of its own keys has signed it
+        successor = _read(
+            _unverified_payload(outer.payload)
+        )  # believed once one of its own keys has signed it
     except (Refused, ValueError) as wrong:
         return _refusal(wrong)
     inner = open_document(outer.payload, Purpose.ROOT, successor, now=now)
     if isinstance(inner, DocumentRefusal):
         return inner
     if successor.version <= roots.version:
-        return DocumentRefusal(DocumentFault.ROLLBACK, f"roots {successor.version} are not newer than {roots.version}")
+        return DocumentRefusal(
+            DocumentFault.ROLLBACK, f"roots {successor.version} are not newer than {roots.version}"
+        )
     if successor.version != roots.version + 1:
-        return DocumentRefusal(DocumentFault.GAP, f"roots {successor.version} do not follow on {roots.version}")
+        return DocumentRefusal(
+            DocumentFault.GAP, f"roots {successor.version} do not follow on {roots.version}"
+        )
     return successor
 
 
@@ -105,5 +115,7 @@ def _read(item: cbor.Item) -> Roots:
 def _refusal(wrong: Refused | ValueError) -> DocumentRefusal:
     if isinstance(wrong, Refused):
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
-    fault = DocumentFault.UNFIT_KEY if isinstance(wrong, UnfitKeyError) else DocumentFault.KID_COLLISION
+    fault = (
+        DocumentFault.UNFIT_KEY if isinstance(wrong, UnfitKeyError) else DocumentFault.KID_COLLISION
+    )
     return DocumentRefusal(fault, str(wrong))

@@ -88,24 +88,36 @@ def open_document(
     kid = headers.get(cose.KID)
     key = keys.find(kid) if type(kid) is bytes else None
     if key is None:
-        return DocumentRefusal(DocumentFault.KEY_UNKNOWN, "no trusted key has the kid of this document")
+        return DocumentRefusal(
+            DocumentFault.KEY_UNKNOWN, "no trusted key has the kid of this document"
+        )
     if fault := _key_fault(key, parts.protected, purpose, now):
         return fault
     assert parts.payload is not None  # the strict policy allows no detached payload
     prefix = cose.signed_prefix(parts.protected, purpose.external_aad)
     if not key.key.verifies(parts.signature, cose.signed_bytes(prefix, parts.payload)):
-        return DocumentRefusal(DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}")
+        return DocumentRefusal(
+            DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}"
+        )
     try:
         return Document(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
     except Refused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
 
 
-def _key_fault(key: TrustedKey, protected: bytes, purpose: Purpose, now: Instant) -> DocumentRefusal | None:
+def _key_fault(
+    key: TrustedKey, protected: bytes, purpose: Purpose, now: Instant
+) -> DocumentRefusal | None:
     if protected != key.protected:
-        return DocumentRefusal(DocumentFault.ALG_MISMATCH, f"the header is not the one of key {key.kid.hex()}")
+        return DocumentRefusal(
+            DocumentFault.ALG_MISMATCH, f"the header is not the one of key {key.kid.hex()}"
+        )
     if purpose not in key.purposes:
-        return DocumentRefusal(DocumentFault.KEY_PURPOSE, f"key {key.kid.hex()} may not sign {purpose}")
+        return DocumentRefusal(
+            DocumentFault.KEY_PURPOSE, f"key {key.kid.hex()} may not sign {purpose}"
+        )
     if not key.in_window(now):
-        return DocumentRefusal(DocumentFault.KEY_WINDOW, f"key {key.kid.hex()} is outside its window")
+        return DocumentRefusal(
+            DocumentFault.KEY_WINDOW, f"key {key.kid.hex()} is outside its window"
+        )
     return None

@@ -17,7 +17,13 @@ from edge.token.claims_set import STATUS_INDEX_END
 from edge.token.keys import KID_LENGTH, Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused, Rejection
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import Instant
 
 _VERSION_END: Final = 2**53
@@ -65,11 +71,19 @@ class StatusDelta:
 
 
 def status_list(
-    *, kid: bytes, version: int, issued_at_s: int, expires_at_s: int, size: int, revoked: Iterable[int]
+    *,
+    kid: bytes,
+    version: int,
+    issued_at_s: int,
+    expires_at_s: int,
+    size: int,
+    revoked: Iterable[int],
 ) -> StatusList:
     """Return a list of ``size`` tokens of which those in ``revoked`` are. Raises ValueError for an index beyond."""
     bits = _changed(bytes((size + 7) // 8), revoked, ())
-    return StatusList(kid=kid, version=version, issued_at_s=issued_at_s, expires_at_s=expires_at_s, bits=bits)
+    return StatusList(
+        kid=kid, version=version, issued_at_s=issued_at_s, expires_at_s=expires_at_s, bits=bits
+    )
 
 
 def sign_status_list(status: StatusList, signer: Signer) -> bytes:
@@ -81,7 +95,11 @@ def sign_status_list(status: StatusList, signer: Signer) -> bytes:
 
 def sign_status_delta(delta: StatusDelta, signer: Signer) -> bytes:
     """Return the delta as a signed document."""
-    changes = {_FROM: delta.from_version, _REVOKED: sorted(delta.revoked), _RESTORED: sorted(delta.restored)}
+    changes = {
+        _FROM: delta.from_version,
+        _REVOKED: sorted(delta.revoked),
+        _RESTORED: sorted(delta.restored),
+    }
     return sign_document({**_common(delta), **changes}, Purpose.STATUS_LIST, signer)
 
 
@@ -125,7 +143,9 @@ def apply_delta(status: StatusList, delta: StatusDelta) -> StatusList | Document
         detail = f"a delta from {delta.from_version} does not follow on {status.version}: ask for a snapshot"
         return DocumentRefusal(DocumentFault.GAP, detail)
     if delta.from_version < status.version or delta.version <= status.version:
-        return DocumentRefusal(DocumentFault.ROLLBACK, f"a delta to {delta.version}, but {status.version} is here")
+        return DocumentRefusal(
+            DocumentFault.ROLLBACK, f"a delta to {delta.version}, but {status.version} is here"
+        )
     try:
         bits = _changed(status.bits, delta.revoked, delta.restored)
     except ValueError as beyond:

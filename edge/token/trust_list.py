@@ -18,7 +18,9 @@ from edge.values.instant import Instant
 VERSION_END: Final = 2**53
 _VERSION, _ISSUED_AT, _EXPIRES_AT, _KEYS = 1, 2, 3, 4
 _LIST_LABELS: Final = frozenset({_VERSION, _ISSUED_AT, _EXPIRES_AT, _KEYS, IN_TRUST_LIST})
-_KEY, _PURPOSE, _ALG, _NOT_BEFORE, _KEY_EXPIRES_AT, _ISSUERS, _AUDIENCES, _KINDS, _LARGEST = range(1, 10)
+_KEY, _PURPOSE, _ALG, _NOT_BEFORE, _KEY_EXPIRES_AT, _ISSUERS, _AUDIENCES, _KINDS, _LARGEST = range(
+    1, 10
+)
 _ENTRY_LABELS: Final = frozenset(range(1, 10))
 _BY_ROOT: Final = {Purpose.ROOT, Purpose.TRUST_LIST}  # no key of a list may sign these
 
@@ -124,8 +126,14 @@ def _read_list(payload: cbor.Item) -> TrustList:
     return TrustList(
         version=fields.integer(listed, _VERSION, "version", 1, VERSION_END),
         issued_at_s=issued_at_s,
-        expires_at_s=fields.integer(listed, _EXPIRES_AT, "expiry", issued_at_s + 1, fields.TIME_END),
-        keys=tuple(_read_entry(entry) for entry in fields.array(listed, _KEYS, "keys") if not _is_of_later(entry)),
+        expires_at_s=fields.integer(
+            listed, _EXPIRES_AT, "expiry", issued_at_s + 1, fields.TIME_END
+        ),
+        keys=tuple(
+            _read_entry(entry)
+            for entry in fields.array(listed, _KEYS, "keys")
+            if not _is_of_later(entry)
+        ),
     )
 
 
@@ -134,31 +142,45 @@ def _is_of_later(entry: cbor.Item) -> bool:
 
     So a list that names keys for something new does not take a device's other keys from it.
     """
-    return isinstance(entry, dict) and type(word := entry.get(_PURPOSE)) is str and word not in set(Purpose)
+    return (
+        isinstance(entry, dict)
+        and type(word := entry.get(_PURPOSE)) is str
+        and word not in set(Purpose)
+    )
 
 
 def _read_entry(item: cbor.Item) -> TrustedKey:
     entry = fields.mapping(item, "key entry", _ENTRY_LABELS)
     key = from_cose_key(fields.required(entry, _KEY, "key"))
     if fields.integer(entry, _ALG, "alg", -(2**16), 2**16) != key.algorithm:
-        raise Refused(Rejection.ALG_MISMATCH, f"key {key.kid.hex()} is not of the algorithm of its entry")
+        raise Refused(
+            Rejection.ALG_MISMATCH, f"key {key.kid.hex()} is not of the algorithm of its entry"
+        )
     not_before_s = fields.integer(entry, _NOT_BEFORE, "start", 0, fields.TIME_END)
-    kinds = fields.integers(entry, _KINDS, "kinds", min(Kind), max(Kind) + 1) if _KINDS in entry else ()
+    kinds = (
+        fields.integers(entry, _KINDS, "kinds", min(Kind), max(Kind) + 1) if _KINDS in entry else ()
+    )
     return TrustedKey(
         key=key,
         purposes=frozenset({_purpose(fields.text(entry, _PURPOSE, "purpose"))}),
         not_before_s=not_before_s,
-        expires_at_s=fields.integer(entry, _KEY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END),
+        expires_at_s=fields.integer(
+            entry, _KEY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END
+        ),
         issuers=fields.texts(entry, _ISSUERS, "issuers") if _ISSUERS in entry else frozenset(),
         audiences=fields.texts(entry, _AUDIENCES, "audiences") if _AUDIENCES in entry else None,
         kinds=frozenset(Kind(number) for number in kinds),
         largest_amount_minor=(
-            fields.integer(entry, _LARGEST, "largest amount", 0, VERSION_END) if _LARGEST in entry else None
+            fields.integer(entry, _LARGEST, "largest amount", 0, VERSION_END)
+            if _LARGEST in entry
+            else None
         ),
     )
 
 
 def _purpose(word: str) -> Purpose:
     if word not in set(Purpose) - _BY_ROOT:
-        raise Refused(Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {word!r:.40}")
+        raise Refused(
+            Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {word!r:.40}"
+        )
     return Purpose(word)

@@ -19,8 +19,12 @@ class TrustedKey:
     purposes: frozenset[Purpose]
     not_before_s: int  # Unix seconds, inclusive
     expires_at_s: int  # Unix seconds, exclusive
-    issuers: frozenset[str] = frozenset()  # the iss it may write; of a review key: the person whose it is
-    audiences: frozenset[str] | None = None  # the aud it may write, the sites whose claims it may answer; None: any
+    issuers: frozenset[str] = (
+        frozenset()
+    )  # the iss it may write; of a review key: the person whose it is
+    audiences: frozenset[str] | None = (
+        None  # the aud it may write, the sites whose claims it may answer; None: any
+    )
     kinds: frozenset[Kind] = frozenset()
     largest_amount_minor: int | None = None  # None: no bound
     protected: bytes = field(init=False, repr=False)  # the only protected header it may sign under
@@ -29,7 +33,9 @@ class TrustedKey:
     def __post_init__(self) -> None:
         protected = cbor.encode({cose.ALG: self.key.algorithm, cose.KID: self.key.kid})
         object.__setattr__(self, "protected", protected)
-        object.__setattr__(self, "token_prefix", cose.signed_prefix(protected, Purpose.TOKEN.external_aad))
+        object.__setattr__(
+            self, "token_prefix", cose.signed_prefix(protected, Purpose.TOKEN.external_aad)
+        )
 
     @property
     def kid(self) -> bytes:

@@ -33,13 +33,19 @@ LONGEST_LIFETIME_S: Final = MappingProxyType(
 class VerifyPolicy:
     """How much this device believes."""
 
-    issuers: frozenset[str] = frozenset()  # a further restriction of iss; empty: as the trust list says
+    issuers: frozenset[str] = (
+        frozenset()
+    )  # a further restriction of iss; empty: as the trust list says
     floor_only_kinds: frozenset[Kind] = frozenset({Kind.PICKUP})  # believed though the clock is not
-    longest_lifetime_s: Mapping[Kind, int] = field(default_factory=lambda: LONGEST_LIFETIME_S)  # exp - nbf
+    longest_lifetime_s: Mapping[Kind, int] = field(
+        default_factory=lambda: LONGEST_LIFETIME_S
+    )  # exp - nbf
     trust_list_max_age_s: int | None = 30 * _DAY_S  # None: until the list expires
     status_list_max_age_s: int | None = 7 * _DAY_S
     status_required: bool = True  # a token with a status index needs a list at hand
-    group_keys: Mapping[bytes, bytes] = field(default_factory=dict, repr=False)  # by kid; secret, for dynamic mode 1
+    group_keys: Mapping[bytes, bytes] = field(
+        default_factory=dict, repr=False
+    )  # by kid; secret, for dynamic mode 1
 
 
 def open_token(
@@ -76,7 +82,12 @@ def open_token(
 
 
 def check_again(
-    claims: Claims, *, trust: TrustList, status: Mapping[bytes, StatusList], now: Instant, policy: VerifyPolicy
+    claims: Claims,
+    *,
+    trust: TrustList,
+    status: Mapping[bytes, StatusList],
+    now: Instant,
+    policy: VerifyPolicy,
 ) -> Refusal | None:
     """Whether claims that were believed before are still good now, by today's time and lists. None: they are."""
     try:
@@ -140,12 +151,16 @@ def _check_bounds(claims: Claims, key: TrustedKey, policy: VerifyPolicy) -> None
     if claims.expires_at_s - claims.not_before_s > longest_s:
         raise Refused(Rejection.CLAIM_RANGE, f"a {claims.kind.code} token cannot live that long")
     if claims.kind not in key.kinds:
-        raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign {claims.kind.code} tokens")
+        raise Refused(
+            Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign {claims.kind.code} tokens"
+        )
     if key.audiences is not None and claims.audience not in key.audiences:
         raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign for this audience")
     largest = key.largest_amount_minor
     if largest is not None and claims.amount_minor is not None and claims.amount_minor > largest:
-        raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign amounts above {largest}")
+        raise Refused(
+            Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign amounts above {largest}"
+        )
     if claims.issuer not in key.issuers or (policy.issuers and claims.issuer not in policy.issuers):
         raise Refused(Rejection.ISSUER, f"key {key.kid.hex()} does not speak for this issuer")
 
@@ -161,21 +176,35 @@ def _check_time(claims: Claims, now: Instant, policy: VerifyPolicy) -> None:
 
 
 def _check_lists(
-    claims: Claims, trust: TrustList, status: Mapping[bytes, StatusList], now: Instant, policy: VerifyPolicy
+    claims: Claims,
+    trust: TrustList,
+    status: Mapping[bytes, StatusList],
+    now: Instant,
+    policy: VerifyPolicy,
 ) -> None:
     if trust.is_stale(now, policy.trust_list_max_age_s):
-        raise Refused(Rejection.TRUST_LIST_STALE, f"trust list {trust.version} is too old: this device must sync")
+        raise Refused(
+            Rejection.TRUST_LIST_STALE,
+            f"trust list {trust.version} is too old: this device must sync",
+        )
     if claims.status_index is None:
         return
     statuses = status.get(claims.kid)
     if statuses is None:
         if policy.status_required:
-            raise Refused(Rejection.STATUS_STALE, f"no status list of key {claims.kid.hex()} is here")
+            raise Refused(
+                Rejection.STATUS_STALE, f"no status list of key {claims.kid.hex()} is here"
+            )
         return
     if statuses.is_stale(now, policy.status_list_max_age_s):
-        raise Refused(Rejection.STATUS_STALE, f"status list {statuses.version} is too old: this device must sync")
+        raise Refused(
+            Rejection.STATUS_STALE,
+            f"status list {statuses.version} is too old: this device must sync",
+        )
     match statuses.is_revoked(claims.status_index):
         case None:
-            raise Refused(Rejection.STATUS_STALE, f"status list {statuses.version} does not reach this token")
+            raise Refused(
+                Rejection.STATUS_STALE, f"status list {statuses.version} does not reach this token"
+            )
         case True:
             raise Refused(Rejection.REVOKED, f"revoked by status list {statuses.version}")

@@ -27,7 +27,9 @@ def load_roots(path: Path) -> Roots | str:
     except OSError as error:
         return f"{path}: {error.strerror}: enrol this device, or copy its fleet's roots file there"
     except ValueError:  # a NUL in its name
-        return f"trust.roots_file: {str(path)!r} cannot be a file's name: name the fleet's roots file"
+        return (
+            f"trust.roots_file: {str(path)!r} cannot be a file's name: name the fleet's roots file"
+        )
     if isinstance(roots, DocumentRefusal):
         return f"{path}: {roots}: copy the fleet's roots file there again"
     return roots
@@ -50,7 +52,9 @@ class Anchors:
         problems: dict[str, str] = {}
         kept = documents.newest(self._store, documents.TRUST_LIST)
         if kept is None:
-            problems["no_trust_list"] = "no trust list yet: connect the device, or wait for edge-sync"
+            problems["no_trust_list"] = (
+                "no trust list yet: connect the device, or wait for edge-sync"
+            )
             return problems
         trust = open_trust_list(kept.raw, roots=self._roots, now=now)
         if isinstance(trust, DocumentRefusal):

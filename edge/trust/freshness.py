@@ -19,13 +19,22 @@ ORDERS_STALE = "orders_stale"
 
 
 def staleness(
-    trust: TrustList, statuses: Mapping[bytes, StatusList], heard_s: int | None, *, policy: Policy, now: Instant
+    trust: TrustList,
+    statuses: Mapping[bytes, StatusList],
+    heard_s: int | None,
+    *,
+    policy: Policy,
+    now: Instant,
 ) -> dict[str, str]:
     """What is older than ``policy`` allows: name to detail. What never came is not stale, but missing."""
     found: dict[str, str] = {}
     if trust.keys and trust.is_stale(now, policy.trust_list_max_age_s):
-        found[TRUST_LIST_STALE] = _older(f"trust list {trust.version}", trust.issued_at_s, policy.trust_list_max_age_s)
-    old = [status for status in statuses.values() if status.is_stale(now, policy.status_list_max_age_s)]
+        found[TRUST_LIST_STALE] = _older(
+            f"trust list {trust.version}", trust.issued_at_s, policy.trust_list_max_age_s
+        )
+    old = [
+        status for status in statuses.values() if status.is_stale(now, policy.status_list_max_age_s)
+    ]
     if old:
         oldest = min(old, key=lambda status: status.issued_at_s)
         found[STATUS_STALE] = _older(

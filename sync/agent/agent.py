@@ -25,7 +25,9 @@ from sync.wire import codec
 from sync.wire.codec import Fault, Malformed, Status
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
-MISSED_S: Final = 3.0  # an answer that took this long: messages to this device may have been lost meanwhile
+MISSED_S: Final = (
+    3.0  # an answer that took this long: messages to this device may have been lost meanwhile
+)
 STATUS_EVERY_S: Final = 3600.0  # what a status counts is that old at most, while connected
 
 
@@ -115,10 +117,14 @@ class Agent:
             "problems": self._problems,
             "link": self._contact.link,
             "clock": self._now().trust,
-            "claims": "answered" if self._claims is not None and self._claims.answered else "not_answered",
+            "claims": "answered"
+            if self._claims is not None and self._claims.answered
+            else "not_answered",
             "detail": self._session.detail,
             "connections": self._session.connections,
-            "last_ack_age_s": None if self.last_ack_s is None else round(monotonic_s - self.last_ack_s, 1),
+            "last_ack_age_s": None
+            if self.last_ack_s is None
+            else round(monotonic_s - self.last_ack_s, 1),
             "pending": backlog.pending,
             "oldest_pending_s": backlog.oldest_s,
             "rejected": backlog.rejected,
@@ -167,15 +173,23 @@ class Agent:
 
     def _say_online(self, monotonic_s: float) -> None:
         self._status_due_s = monotonic_s + STATUS_EVERY_S
-        self._session.publish(self._topic(Up.STATUS), codec.encode(self._status("online")), retain=True)
+        self._session.publish(
+            self._topic(Up.STATUS), codec.encode(self._status("online")), retain=True
+        )
 
     def _claim(self, desk: ClaimDesk, monotonic_s: float) -> None:
         """Send the scanner's claims, and say whether it is worth while to make any."""
         if not self._session.connected:
             desk.connected(monotonic_s)
         for request in desk.due(self._monotonic_ns()):
-            payload, ident, wait_s = codec.encode(request), request.id.encode(), -(-request.wait_ms // 1000)
-            self._session.publish(self._topic(Up.REQUEST), payload, expires_s=wait_s, correlation=ident)
+            payload, ident, wait_s = (
+                codec.encode(request),
+                request.id.encode(),
+                -(-request.wait_ms // 1000),
+            )
+            self._session.publish(
+                self._topic(Up.REQUEST), payload, expires_s=wait_s, correlation=ident
+            )
         if self._session.connected and desk.asks_after(monotonic_s):
             self._say_online(monotonic_s)
         if desk.over(self._monotonic_ns()):
@@ -194,7 +208,9 @@ class Agent:
         if version != self._data_version:
             self._data_version = version
             self._uplink.committed()
-        self._uplink.tick(lambda payload: self._session.publish(self._topic(Up.EVENTS), payload), monotonic_s)
+        self._uplink.tick(
+            lambda payload: self._session.publish(self._topic(Up.EVENTS), payload), monotonic_s
+        )
         if self._session.room and (request := self._downlink.due(monotonic_s, ident=self._ident())):
             self._session.publish(self._topic(Up.REQUEST), codec.encode(request))
 
@@ -214,7 +230,9 @@ class Agent:
             case Down.OPERATORS:
                 self._note(self._downlink.operator_list(arrival.payload, self._now()))
             case Down.ORDERS:
-                self._note(self._downlink.orders_page(arrival.payload, self._now(), self._monotonic()))
+                self._note(
+                    self._downlink.orders_page(arrival.payload, self._now(), self._monotonic())
+                )
             case Down.COMMAND:
                 self._command(arrival.payload, topic.node)
             case Down.RESPONSE if self._claims is not None:
@@ -231,11 +249,16 @@ class Agent:
             return
         self.last_ack_s = self._monotonic()
         if self._uplink.answers.silent_s(self.last_ack_s) > MISSED_S:
-            self._downlink.connected(self.last_ack_s)  # heard again, over a broker that stood: what came down is lost
+            self._downlink.connected(
+                self.last_ack_s
+            )  # heard again, over a broker that stood: what came down is lost
         heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
         self._contact.heard()
         if self._uplink.refused_now:
-            self._log.warning("events_refused", refused=[item.model_dump() for item in self._uplink.refused_now[:10]])
+            self._log.warning(
+                "events_refused",
+                refused=[item.model_dump() for item in self._uplink.refused_now[:10]],
+            )
         if self._uplink.conflicts_now:
             self._log.warning("platform_conflict", conflicts=self._uplink.conflicts_now)
         if heard in (Heard.REWOUND, Heard.AHEAD):
@@ -269,7 +292,13 @@ class Agent:
             case Refusal():
                 self._count(outcome.reason, outcome.detail)
                 self._uplink.committed()  # of a page of reviews, some may have had an effect; the rest are answered
-            case Kept.TRUST_LIST | Kept.STATUS_LIST | Kept.OPERATORS | Kept.ORDERS_COMPLETE | Kept.REVIEWS:
+            case (
+                Kept.TRUST_LIST
+                | Kept.STATUS_LIST
+                | Kept.OPERATORS
+                | Kept.ORDERS_COMPLETE
+                | Kept.REVIEWS
+            ):
                 self._log.info(outcome)
                 self._uplink.committed()  # this process's own commit: what a review did is to be told
             case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:

@@ -66,9 +66,15 @@ class ClaimDesk:
             self._heard = False
         if not self._heard:
             return []
-        fresh = [asked for asked in authorisations.unanswered(self._store, now_ns) if asked.id not in self._sent]
+        fresh = [
+            asked
+            for asked in authorisations.unanswered(self._store, now_ns)
+            if asked.id not in self._sent
+        ]
         self._sent.update({asked.id: asked for asked in fresh})
-        self._ends_ns.update({asked.id: asked.due_ns + authorisations.USE_WITHIN_NS for asked in fresh})
+        self._ends_ns.update(
+            {asked.id: asked.due_ns + authorisations.USE_WITHIN_NS for asked in fresh}
+        )
         epoch = outbox.current_epoch(self._store)[0] if fresh else ""
         return [self._request(asked, epoch, now_ns) for asked in fresh]
 
@@ -93,7 +99,9 @@ class ClaimDesk:
             return given
         asked = self._sent.pop(given.id, None)
         if asked is None or asked.cti != given.cti or given.quantity < asked.units:
-            return Refusal("claim_not_asked", "an answer to nothing that waits for one, or to something else")
+            return Refusal(
+                "claim_not_asked", "an answer to nothing that waits for one, or to something else"
+            )
         self._heard = True
         answer = Answer(
             id=given.id,

@@ -62,7 +62,9 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--profile", "profile_file", required=True, metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--profile", "profile_file", required=True, metavar="FILE", type=click.Path(path_type=Path)
+)
 @click.option(
     "--data",
     "data",
@@ -99,17 +101,27 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     if running.damage:
         logger.error("identity_damaged", detail=running.damage)
         return wait_for_identity(
-            data, stopping, logger, keys=believed(data, roots), mended=lambda: not identity_damage(data)
+            data,
+            stopping,
+            logger,
+            keys=believed(data, roots),
+            mended=lambda: not identity_damage(data),
         )
     if isinstance(roots, str):
         logger.warning("not_enrolled", reason="no_roots", detail=roots)
         return wait_for_identity(data, stopping, logger)
     if profile.mqtt is None:
-        raise click.ClickException(f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync")
-    opened = open_store(data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom)
+        raise click.ClickException(
+            f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync"
+        )
+    opened = open_store(
+        data, device_id=profile.device.id, now_s=int(time.time()), random_bytes=os.urandom
+    )
     if opened.store is None:
         logger.error("store_unavailable", detail=opened.detail)
-        return wait_for_identity(data, stopping, logger, keys=believed(data, roots), mended=_after(STORE_AGAIN_S))
+        return wait_for_identity(
+            data, stopping, logger, keys=believed(data, roots), mended=_after(STORE_AGAIN_S)
+        )
     logger.info("started", store=opened.state, detail=opened.detail)
     try:
         again = _serve(_Parts(profile, opened.store, roots, profile_file, data, logger), stopping)
@@ -201,7 +213,9 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         store=store,
         session=session,
         uplink=Uplink(store, device.id, window=mqtt.window, random_bytes=os.urandom),
-        downlink=Downlink(store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch),
+        downlink=Downlink(
+            store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch
+        ),
         now=clock.now,
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -211,7 +225,13 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         presence=Presence(parts.data),
         rungs=lambda: _rungs(parts.data),
         stale=lambda now: (
-            staleness(anchors.trust, anchors.status, feed_state(store).heard_s, policy=parts.profile.policy, now=now)
+            staleness(
+                anchors.trust,
+                anchors.status,
+                feed_state(store).heard_s,
+                policy=parts.profile.policy,
+                now=now,
+            )
             | _astray(clock)
         ),
     )
@@ -225,7 +245,11 @@ def _astray(clock: WallClock) -> dict[str, str]:
     days = clock.astray_s() // 86_400
     if not clock.astray_s():
         return {}
-    words = f"{-days} days before what is proved to be past" if days < 0 else f"{days} days after the newest proof"
+    words = (
+        f"{-days} days before what is proved to be past"
+        if days < 0
+        else f"{days} days after the newest proof"
+    )
     return {CLOCK_WRONG: f"the system's clock is {words}: connect the device to a time server"}
 
 

@@ -76,7 +76,9 @@ class Downlink:
         *,
         device: str,
         site: str,
-        vouch: Callable[[int], None],  # told the issue time of every document that was believed, Unix seconds
+        vouch: Callable[
+            [int], None
+        ],  # told the issue time of every document that was believed, Unix seconds
     ) -> None:
         self._store = store
         self._roots = roots
@@ -137,7 +139,12 @@ class Downlink:
         except Refused as refused:
             return [Refusal(Fault.NOT_CBOR, str(refused))]
         if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
-            return [Refusal(Fault.WRONG_SHAPE, f"status lists come as an array of at most {MOST_STATUS_LISTS}")]
+            return [
+                Refusal(
+                    Fault.WRONG_SHAPE,
+                    f"status lists come as an array of at most {MOST_STATUS_LISTS}",
+                )
+            ]
         outcomes = [self._status_list(item, now) for item in items]
         if Kept.STATUS_LIST in outcomes:
             self._anchors.refresh(now)
@@ -157,7 +164,9 @@ class Downlink:
 
     def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
         """Take a page of the order feed. Raises StoreUnavailableError."""
-        document = open_document(raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page)
+        document = open_document(
+            raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page
+        )
         if isinstance(document, DocumentRefusal):
             return Refusal(document.fault, document.detail)
         decoded: Decoded = document.payload
@@ -167,12 +176,17 @@ class Downlink:
         if isinstance(page, Malformed):
             return Refusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
-        applied = self._apply(page, replace(now, unix_s=page.issued_at_s))  # held back on its way, it is no fresher
+        applied = self._apply(
+            page, replace(now, unix_s=page.issued_at_s)
+        )  # held back on its way, it is no fresher
         match applied:
             case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
                 if isinstance(page, Delta) and self._differs(page):
                     self._ask_due_s = monotonic_s
-                    return Refusal(DIGEST_WRONG, "what is here is not what the platform has: loading all of it again")
+                    return Refusal(
+                        DIGEST_WRONG,
+                        "what is here is not what the platform has: loading all of it again",
+                    )
                 self._answered(page, applied, monotonic_s)
             case Applied.GAP:
                 self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
@@ -192,7 +206,10 @@ class Downlink:
             return Refusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         keys = self._anchors.trust
-        outcomes = [take_decision(self._store, raw, keys=keys, device=self._device, now=now) for raw in page.rows]
+        outcomes = [
+            take_decision(self._store, raw, keys=keys, device=self._device, now=now)
+            for raw in page.rows
+        ]
         for outcome in outcomes:
             if isinstance(outcome, tuple):
                 return Refusal(*outcome)
@@ -220,9 +237,9 @@ class Downlink:
 
     def _differs(self, page: Delta) -> bool:
         """Whether the cache, now at the platform's newest revision, is not what the platform has."""
-        return order_cache.feed_state(self._store).revision == page.head and not order_cache.matches(
-            self._store, page.digest
-        )
+        return order_cache.feed_state(
+            self._store
+        ).revision == page.head and not order_cache.matches(self._store, page.digest)
 
     def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
         """Ask for more when what was asked for has come; with nothing more to come, after a while."""
@@ -272,6 +289,9 @@ def _kept(put: Put, stored: Kept) -> Outcome:
         case Put.ROLLBACK:
             return Refusal("document_rollback", "older than what was seen before")
         case Put.EQUIVOCATION:
-            return Refusal("document_equivocation", "the version that is here, with other content: a security alarm")
+            return Refusal(
+                "document_equivocation",
+                "the version that is here, with other content: a security alarm",
+            )
         case _:
             assert_never(put)

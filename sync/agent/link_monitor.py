@@ -13,7 +13,9 @@ from sync.mqtt.session import Link, Session
 SLOW_S: Final = 3.0  # an answer that takes this long: the line or the hub is slow
 SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
 DEAF_S: Final = 300.0  # and this long: the connection is made anew
-ASK_AGAIN_S: Final = 30.0  # while answers are slow, an idle device asks this often whether they still are
+ASK_AGAIN_S: Final = (
+    30.0  # while answers are slow, an idle device asks this often whether they still are
+)
 
 
 class Contact:
@@ -61,4 +63,6 @@ class Contact:
         if self._deaf or self._answers.silent_s(monotonic_s) > SILENT_S:
             return Link.SILENT
         # An answer that came later still was none to judge the line by: the hub was silent, and is back.
-        return Link.SLOW if SLOW_S < self._answers.takes_s(monotonic_s) <= SILENT_S else Link.CONNECTED
+        return (
+            Link.SLOW if SLOW_S < self._answers.takes_s(monotonic_s) <= SILENT_S else Link.CONNECTED
+        )

@@ -11,7 +11,9 @@ class Answers:
 
     def __init__(self) -> None:
         self._silent_since_s: float | None = None
-        self._marked: tuple[int, float] | None = None  # a number that was sent, and when: its answer is timed
+        self._marked: tuple[int, float] | None = (
+            None  # a number that was sent, and when: its answer is timed
+        )
         self._took_s = 0.0
 
     def connected(self) -> None:

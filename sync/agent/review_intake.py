@@ -21,7 +21,9 @@ _WORDS: Final = {
 }
 
 
-def take_decision(store: Store, raw: bytes, *, keys: Keyring, device: str, now: Instant) -> Reviewed | tuple[str, str]:
+def take_decision(
+    store: Store, raw: bytes, *, keys: Keyring, device: str, now: Instant
+) -> Reviewed | tuple[str, str]:
     """What came of a decision, or why it had no effect: a code and words. Raises StoreUnavailableError."""
     opened = open_decision(raw, keys, now=now)
     if isinstance(opened, DocumentRefusal):
@@ -41,4 +43,6 @@ def take_decision(store: Store, raw: bytes, *, keys: Keyring, device: str, now: 
 
 
 def _answer(store: Store, raw: bytes, reason: str, now: Instant) -> None:
-    reviews.tell_refused(store, decision=decision_name(raw), reason=reason, now=now, random_bytes=secrets.token_bytes)
+    reviews.tell_refused(
+        store, decision=decision_name(raw), reason=reason, now=now, random_bytes=secrets.token_bytes
+    )

@@ -21,9 +21,13 @@ from sync.agent.response_timer import Answers
 from sync.wire import codec
 from sync.wire.codec import Ack, Event, Fault, Malformed, Refused
 
-RESEND_S: Final = 5.0  # without an acknowledgement for this long, send again; doubled each time up to
+RESEND_S: Final = (
+    5.0  # without an acknowledgement for this long, send again; doubled each time up to
+)
 LONGEST_RESEND_S: Final = 60.0
-SLOW_LINE: Final = 4000  # bytes a second: what is on its way has this much time more before it is sent again
+SLOW_LINE: Final = (
+    4000  # bytes a second: what is on its way has this much time more before it is sent again
+)
 PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
 
 Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
@@ -41,7 +45,9 @@ class Heard(StrEnum):
 class Uplink:
     """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
 
-    def __init__(self, store: Store, device: str, *, window: int, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, store: Store, device: str, *, window: int, random_bytes: Callable[[int], bytes]
+    ) -> None:
         self._store = store
         self._device = device
         self._window = window
@@ -49,8 +55,12 @@ class Uplink:
         self._tag = random_bytes(4).hex()
         self._epoch = ""
         self._in_flight: deque[int] = deque()
-        self._sent: deque[tuple[int, int]] = deque()  # of each batch in flight its last number and its bytes
-        self._compared: dict[int, int] = {}  # first to last of answered batches that wait for one before them
+        self._sent: deque[tuple[int, int]] = (
+            deque()
+        )  # of each batch in flight its last number and its bytes
+        self._compared: dict[
+            int, int
+        ] = {}  # first to last of answered batches that wait for one before them
         self._acked_through = 0  # the highest said of this epoch
         self._conflicts_through = 0
         self._resend_s = RESEND_S
@@ -89,15 +99,23 @@ class Uplink:
         if self._in_flight and self._due is not None and monotonic_s >= self._due:
             self._forget()
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
-        while self._look and len(self._in_flight) < self._window and self._send_next(send, monotonic_s):
+        while (
+            self._look
+            and len(self._in_flight) < self._window
+            and self._send_next(send, monotonic_s)
+        ):
             pass
-        if not self._in_flight and (self._probe_asked or self._ask_before or monotonic_s >= self._probe_due_s):
+        if not self._in_flight and (
+            self._probe_asked or self._ask_before or monotonic_s >= self._probe_due_s
+        ):
             self._probe(send, monotonic_s)
 
     def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
         """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
         if ack.tag not in ("", self._tag):
-            return Heard.NOTHING_NEW  # of another process under this identity, or of this one before it started
+            return (
+                Heard.NOTHING_NEW
+            )  # of another process under this identity, or of this one before it started
         self.refused_now = self._refused(ack, now)
         self.conflicts_now = self._conflicts(ack, now)
         outcome = self._settle(ack, now)
@@ -122,13 +140,17 @@ class Uplink:
 
         What stands under a number that is taken goes up under another.
         """
-        reused = {item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id}
+        reused = {
+            item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id
+        }
         send_again(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
         return [
             item
             for item in ack.rejected
             if item.seq in reused
-            or outbox.reject(self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id)
+            or outbox.reject(
+                self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id
+            )
         ]
 
     def _conflicts(self, ack: Ack, now: Instant) -> list[int]:
@@ -157,7 +179,9 @@ class Uplink:
             settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
             heard = Heard.SETTLED if settled is Settled.SETTLED else heard
         epoch, newest = outbox.current_epoch(self._store)
-        if ack.epoch == epoch and ack.acked_through > newest:  # its next numbers are taken: go on under new ones
+        if (
+            ack.epoch == epoch and ack.acked_through > newest
+        ):  # its next numbers are taken: go on under new ones
             why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
             leave_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
             return Heard.AHEAD
@@ -187,7 +211,9 @@ class Uplink:
     def _due(self) -> float | None:
         if self._waiting_since_s is None:
             return None
-        return self._waiting_since_s + self._resend_s + sum(size for _, size in self._sent) / SLOW_LINE
+        return (
+            self._waiting_since_s + self._resend_s + sum(size for _, size in self._sent) / SLOW_LINE
+        )
 
     def _forget(self) -> None:
         self._in_flight.clear()
@@ -210,7 +236,9 @@ class Uplink:
             self._look = False
             return False
         settled_through = outbox.settled_through(self._store, self._epoch)
-        events = events_of(rows, after_seq=after_seq or settled_through, until_bytes=codec.BATCH_BYTES)
+        events = events_of(
+            rows, after_seq=after_seq or settled_through, until_bytes=codec.BATCH_BYTES
+        )
         payload = codec.encode_batch(
             self._device,
             self._epoch,
@@ -230,13 +258,19 @@ class Uplink:
         return self._look
 
     def _probe(self, send: Send, monotonic_s: float) -> None:
-        if self._ask_before:  # it may have lost events of those, or somebody else acknowledged them in its place
+        if (
+            self._ask_before
+        ):  # it may have lost events of those, or somebody else acknowledged them in its place
             self._ask_before = not all(
                 send(self._without_events(*before)) for before in outbox.epochs_before(self._store)
             )
         epoch, _ = outbox.current_epoch(self._store)
         over = authorisations.over_through(self._store, int(monotonic_s * 1e9))
-        if send(self._without_events(epoch, outbox.settled_through(self._store, epoch), claims_through=over)):
+        if send(
+            self._without_events(
+                epoch, outbox.settled_through(self._store, epoch), claims_through=over
+            )
+        ):
             self._probe_asked = False
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
@@ -256,7 +290,9 @@ class Uplink:
         )
 
 
-def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> list[tuple[int, bytes]]:
+def events_of(
+    rows: list[OutboxRow], *, after_seq: int, until_bytes: int
+) -> list[tuple[int, bytes]]:
     """The first of ``rows``, encoded, up to a size; at least one.
 
     A number that is missing between them is an event that the platform refused before. The hub may have
@@ -266,9 +302,19 @@ def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> lis
     events: list[tuple[int, bytes]] = []
     size = 0
     for row in rows:
-        events.extend((seq, _withheld(row, seq, codec.REFUSED_BEFORE)) for seq in range(after_seq + 1, row.seq))
+        events.extend(
+            (seq, _withheld(row, seq, codec.REFUSED_BEFORE))
+            for seq in range(after_seq + 1, row.seq)
+        )
         encoded = _encoded(row)
-        events.append((row.seq, _withheld(row, row.seq, encoded.fault) if isinstance(encoded, Malformed) else encoded))
+        events.append(
+            (
+                row.seq,
+                _withheld(row, row.seq, encoded.fault)
+                if isinstance(encoded, Malformed)
+                else encoded,
+            )
+        )
         after_seq = row.seq
         size += len(events[-1][1])
         if size >= until_bytes:
@@ -279,7 +325,12 @@ def events_of(rows: list[OutboxRow], *, after_seq: int, until_bytes: int) -> lis
 def _encoded(row: OutboxRow) -> bytes | Malformed:
     try:
         event = Event(
-            seq=row.seq, id=row.id, ts=row.at.unix_s, ts_trust=row.at.trust.value, type=row.type, body=row.body
+            seq=row.seq,
+            id=row.id,
+            ts=row.at.unix_s,
+            ts_trust=row.at.trust.value,
+            type=row.type,
+            body=row.body,
         )
     except ValueError as error:
         return Malformed(Fault.WRONG_SHAPE, str(error))

@@ -31,10 +31,24 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def _broker(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
-        click.option("--answer", "answer_s", default=20.0, show_default=True, help="Seconds to wait for each answer."),
+        click.option(
+            "--answer",
+            "answer_s",
+            default=20.0,
+            show_default=True,
+            help="Seconds to wait for each answer.",
+        ),
         click.option("--key", "key_file", required=True, type=_FILE, help="Its private key, PEM."),
-        click.option("--cert", "cert_file", required=True, type=_FILE, help="The certificate to connect with, PEM."),
-        click.option("--ca", "ca_file", required=True, type=_FILE, help="The authority of the broker, PEM."),
+        click.option(
+            "--cert",
+            "cert_file",
+            required=True,
+            type=_FILE,
+            help="The certificate to connect with, PEM.",
+        ),
+        click.option(
+            "--ca", "ca_file", required=True, type=_FILE, help="The authority of the broker, PEM."
+        ),
         click.option("--device", required=True, metavar="ID"),
         click.option("--tenant", default="main", show_default=True),
         click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535)),
@@ -55,9 +69,13 @@ def conformance() -> None:
 @conformance.command()
 @_broker
 @click.option("--site", required=True, metavar="ID", help="The device's site.")
-@click.option("--roots", "roots_file", type=_FILE, help="The roots of the fleet: signatures are then checked.")
 @click.option(
-    "--cti", metavar="HEX", help="Of one unit, free to claim at the site: how claims are held is then checked."
+    "--roots", "roots_file", type=_FILE, help="The roots of the fleet: signatures are then checked."
+)
+@click.option(
+    "--cti",
+    metavar="HEX",
+    help="Of one unit, free to claim at the site: how claims are held is then checked.",
 )
 @click.option("--other", metavar="ID", help="With --cti: a second device of the site.")
 @click.option("--other-cert", "other_cert", type=_FILE, help="Its certificate, PEM.")
@@ -81,7 +99,9 @@ def hub(
         raise click.ClickException(roots)
     given = (cti, other, other_cert, other_key)
     if any(given) and not all(given):
-        raise click.UsageError("--cti, --other, --other-cert and --other-key are given together, or none of them")
+        raise click.UsageError(
+            "--cti, --other, --other-cert and --other-key are given together, or none of them"
+        )
     if cti is not None and not codec.is_cti(cti):
         raise click.UsageError("--cti is 32 lower-case hexadecimal digits")
     line = _line(broker, broker["device"], device_filters(broker["tenant"], broker["device"], site))
@@ -118,7 +138,13 @@ def _claimant(line: Line, broker: dict[str, Any]) -> Claimant:
 
 @conformance.command("device")
 @_broker
-@click.option("--first", "first_s", default=60.0, show_default=True, help="Seconds within which it must say something.")
+@click.option(
+    "--first",
+    "first_s",
+    default=60.0,
+    show_default=True,
+    help="Seconds within which it must say something.",
+)
 def device_command(*, first_s: float, **broker: Any) -> None:
     """Play a hub against a device. Stop the real hub first, and have the device honour something meanwhile.
 
@@ -128,7 +154,9 @@ def device_command(*, first_s: float, **broker: Any) -> None:
     """
     filters = [f"v1/{broker['tenant']}/{broker['device']}/up/{channel}" for channel in Up]
     line = _line(broker, HUB, filters)
-    check = DeviceCheck(line, broker["tenant"], broker["device"], first_s=first_s, answer_s=broker["answer_s"])
+    check = DeviceCheck(
+        line, broker["tenant"], broker["device"], first_s=first_s, answer_s=broker["answer_s"]
+    )
     _report(line, check.findings(), as_json=broker["as_json"])
 
 
@@ -147,10 +175,13 @@ def _report(line: Line, findings: Iterator[Finding], *, as_json: bool) -> None:
         for finding in findings:
             held = held and finding.held
             if as_json:
-                click.echo(json.dumps({"check": finding.title, "ok": finding.held, "fault": finding.fault}))
+                click.echo(
+                    json.dumps({"check": finding.title, "ok": finding.held, "fault": finding.fault})
+                )
             else:
                 click.echo(
-                    f"{'ok' if finding.held else 'NO'}  {finding.title}" + (f": {finding.fault}" * (not finding.held))
+                    f"{'ok' if finding.held else 'NO'}  {finding.title}"
+                    + (f": {finding.fault}" * (not finding.held))
                 )
     except LineError as error:
         raise click.ClickException(str(error)) from None

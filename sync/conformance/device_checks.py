@@ -66,7 +66,9 @@ class DeviceCheck:
             except KeyError:
                 continue  # a type of its own: the hub keeps it
             except ValidationError as error:
-                wrong = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False))
+                wrong = ", ".join(
+                    ".".join(map(str, item["loc"])) for item in error.errors(include_input=False)
+                )
                 return f"event {event.seq}, {event.type}: {wrong}"
         return ""
 
@@ -75,8 +77,14 @@ class DeviceCheck:
         if self._batch is None:
             return "it had nothing to tell"
         numbers = [event.seq for event in self._batch.events]
-        expected = list(range(self._batch.settled_through + 1, self._batch.settled_through + 1 + len(numbers)))
-        return "" if numbers == expected else f"settled through {self._batch.settled_through}, and then {numbers[:5]}"
+        expected = list(
+            range(self._batch.settled_through + 1, self._batch.settled_through + 1 + len(numbers))
+        )
+        return (
+            ""
+            if numbers == expected
+            else f"settled through {self._batch.settled_through}, and then {numbers[:5]}"
+        )
 
     def _unacknowledged(self) -> str:
         """Sends again, and the same, what is not acknowledged."""
@@ -88,10 +96,24 @@ class DeviceCheck:
         if self._batch is None:
             return "it had nothing to tell"
         last = self._batch.events[-1].seq
-        others = Ack(dev=_NOBODY, epoch=self._epoch, acked_through=last, first=1, last=last, tag=self._batch.tag)
+        others = Ack(
+            dev=_NOBODY,
+            epoch=self._epoch,
+            acked_through=last,
+            first=1,
+            last=last,
+            tag=self._batch.tag,
+        )
         elsewhere = self._ack(last, epoch="another-epoch")
         unread = Ack(dev=self.device, epoch=self._epoch, acked_through=last, tag=self._batch.tag)
-        for payload in (b"", b"\xff", b"{}", codec.encode(others), codec.encode(elsewhere), codec.encode(unread)):
+        for payload in (
+            b"",
+            b"\xff",
+            b"{}",
+            codec.encode(others),
+            codec.encode(elsewhere),
+            codec.encode(unread),
+        ):
             self._say(Down.ACK, payload)
         return self._same(self._asked_again(lambda batch: batch if batch.events else None))
 
@@ -110,7 +132,11 @@ class DeviceCheck:
             return "it had nothing to tell"
         first, last = self._batch.events[0].seq, self._batch.events[-1].seq
         lost = Ack(
-            dev=self.device, epoch=self._epoch, acked_through=first - 1, settled_through=last, tag=self._batch.tag
+            dev=self.device,
+            epoch=self._epoch,
+            acked_through=first - 1,
+            settled_through=last,
+            tag=self._batch.tag,
         )
         self._say(Down.ACK, codec.encode(lost))
         again = self.line.hear(self._events_in, self.answer_s)
@@ -143,14 +169,18 @@ class DeviceCheck:
                 return f"claim {claim.id} has no number, or no epoch"
             if batch is None:
                 continue
-            told[batch.epoch] = max([event.seq for event in batch.events], default=told.get(batch.epoch, 0))
+            told[batch.epoch] = max(
+                [event.seq for event in batch.events], default=told.get(batch.epoch, 0)
+            )
             if batch.claims_through and batch.settled_through < told[batch.epoch]:
                 return f"claims_through {batch.claims_through} with {told[batch.epoch]} not settled"
         return ""
 
     # Saying and hearing
 
-    def _asked_again(self, wanted: Callable[[Batch], Batch | None], timeout_s: float | None = None) -> Batch | None:
+    def _asked_again(
+        self, wanted: Callable[[Batch], Batch | None], timeout_s: float | None = None
+    ) -> Batch | None:
         self.line.quiet()
         self._say(Down.COMMAND, codec.encode(codec.Command(dev=self.device)))
 
@@ -167,7 +197,11 @@ class DeviceCheck:
             return "nothing came"
         mine = [(event.seq, event.id, event.body) for event in self._batch.events]
         theirs = [(event.seq, event.id, event.body) for event in again.events]
-        return "" if theirs[: len(mine)] == mine else f"{[event.seq for event in again.events][:5]} came"
+        return (
+            ""
+            if theirs[: len(mine)] == mine
+            else f"{[event.seq for event in again.events][:5]} came"
+        )
 
     def _ack(self, last: int, *, epoch: str = "") -> Ack:
         assert self._batch is not None
@@ -206,7 +240,9 @@ class DeviceCheck:
 
     @property
     def _asked(self) -> list[OrdersRequest]:
-        return [request for arrival in self.line.heard if (request := self._orders_request(arrival))]
+        return [
+            request for arrival in self.line.heard if (request := self._orders_request(arrival))
+        ]
 
     def _say(self, channel: Down, payload: bytes) -> None:
         self.line.say(str(Topic(self.tenant, self.device, channel)), payload)

@@ -118,7 +118,9 @@ class HubCheck:
 
     def _unknown_keys(self) -> str:
         """Ignores keys that it does not know."""
-        payload = codec.encode_batch(self.device, self.epoch, self._settled, 0, [self._event(11)], tag=_TAG)
+        payload = codec.encode_batch(
+            self.device, self.epoch, self._settled, 0, [self._event(11)], tag=_TAG
+        )
         whole = {**json.loads(payload), "later": {"version": 1}}
         self.line.say(self._topic(Up.EVENTS), json.dumps(whole).encode())
         return self._differs(self._acknowledgement(), acked_through=11)
@@ -126,19 +128,38 @@ class HubCheck:
     def _people(self) -> str:
         """Takes what people did at a device: a review, and a case."""
         cti, now = self.ident().replace("-", ""), self.now().unix_s
-        review = ReviewBody(cti=cti, order="conformance", use=1, state="approved", reason="", redeemed=cti)
-        case = ExceptionBody(case=1, kind="dispute", state="raised", cause="from a check", operator="nobody")
+        review = ReviewBody(
+            cti=cti, order="conformance", use=1, state="approved", reason="", redeemed=cti
+        )
+        case = ExceptionBody(
+            case=1, kind="dispute", state="raised", cause="from a check", operator="nobody"
+        )
         told = [
-            Event(seq=seq, id=self.ident(), ts=now, ts_trust="trusted", type=kind, body=body.model_dump(mode="json"))
+            Event(
+                seq=seq,
+                id=self.ident(),
+                ts=now,
+                ts_trust="trusted",
+                type=kind,
+                body=body.model_dump(mode="json"),
+            )
             for seq, kind, body in ((12, "review", review), (13, "exception", case))
         ]
         ack = self._sent([_encoded(event) for event in told])
         refused = [item.seq for item in ack.rejected if item.seq > 11] if ack else []
-        return self._differs(ack, acked_through=13) or (f"{refused} are rejected" if refused else "")
+        return self._differs(ack, acked_through=13) or (
+            f"{refused} are rejected" if refused else ""
+        )
 
     def _junk(self) -> str:
         """Lives on after messages that are none, and answers none of them."""
-        junk = [b"", b"\xff", b"[]", b'{"v":2}', b'{"v":1,"dev":"somebody-else","epoch":"e","events":[]}']
+        junk = [
+            b"",
+            b"\xff",
+            b"[]",
+            b'{"v":2}',
+            b'{"v":1,"dev":"somebody-else","epoch":"e","events":[]}',
+        ]
         for payload in junk:
             self.line.say(self._topic(Up.EVENTS), payload)
             self.line.say(self._topic(Up.REQUEST), payload)
@@ -148,7 +169,10 @@ class HubCheck:
 
     def _ahead(self) -> str:
         """Says where it is to a device that was told more, so that the device sends again."""
-        self.line.say(self._topic(Up.EVENTS), codec.encode_batch(self.device, self.epoch, 5000, 0, [], tag=_TAG))
+        self.line.say(
+            self._topic(Up.EVENTS),
+            codec.encode_batch(self.device, self.epoch, 5000, 0, [], tag=_TAG),
+        )
         return self._differs(self._acknowledgement(), acked_through=13, settled_through=5000)
 
     # Orders
@@ -166,7 +190,9 @@ class HubCheck:
         ctis = [row[0] for each in self._pages for row in each.rows]
         if len(set(ctis)) != len(ctis):
             return "an entitlement is in it twice"
-        return page if isinstance(page, str) else "" if isinstance(page, Snapshot) else "a delta came"
+        return (
+            page if isinstance(page, str) else "" if isinstance(page, Snapshot) else "a delta came"
+        )
 
     def _resumed(self) -> str:
         """Goes on with a snapshot from the page that is asked for, and says the same on it again."""
@@ -195,7 +221,9 @@ class HubCheck:
 
     def _claim(self) -> str:
         """Answers a claim on what it does not know, and signs the answer."""
-        request = ClaimRequest(dev=self.device, id=self.ident(), cti=self.ident().replace("-", ""), quantity=1)
+        request = ClaimRequest(
+            dev=self.device, id=self.ident(), cti=self.ident().replace("-", ""), quantity=1
+        )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
         response = self.line.hear(lambda arrival: self._response(arrival, request), self.answer_s)
         if response is None:
@@ -210,7 +238,11 @@ class HubCheck:
         answer = read_answer(payload)
         if isinstance(answer, Malformed):
             return answer.detail
-        same = (answer.device, answer.id, answer.cti.hex()) == (request.dev, request.id, request.cti)
+        same = (answer.device, answer.id, answer.cti.hex()) == (
+            request.dev,
+            request.id,
+            request.cti,
+        )
         return "" if same else "the signed answer is to something else"
 
     # Saying and hearing
@@ -220,7 +252,8 @@ class HubCheck:
 
     def _sent(self, events: list[bytes]) -> Ack | None:
         self.line.say(
-            self._topic(Up.EVENTS), codec.encode_batch(self.device, self.epoch, self._settled, 0, events, tag=_TAG)
+            self._topic(Up.EVENTS),
+            codec.encode_batch(self.device, self.epoch, self._settled, 0, events, tag=_TAG),
         )
         return self._acknowledgement()
 
@@ -229,7 +262,12 @@ class HubCheck:
         ident = f"conformance-{seq}" if seq < 9 else self.ident()
         now = self.now()
         event = Event(
-            seq=seq, id=ident, ts=now.unix_s, ts_trust="trusted", type="conformance", body={"note": "from a check"}
+            seq=seq,
+            id=ident,
+            ts=now.unix_s,
+            ts_trust="trusted",
+            type="conformance",
+            body={"note": "from a check"},
         )
         return _encoded(event)
 
@@ -249,10 +287,14 @@ class HubCheck:
         return response if isinstance(response, Response) and response.id == request.id else None
 
     def _page(self, *, have: int, snapshot: int = 0, number: int = 0) -> Snapshot | Delta | str:
-        request = OrdersRequest(dev=self.device, id=self.ident(), have=have, snapshot=snapshot, page=number)
+        request = OrdersRequest(
+            dev=self.device, id=self.ident(), have=have, snapshot=snapshot, page=number
+        )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
         payload: cbor.Item = {}
-        while not isinstance(payload, dict) or not payload or is_review_page(payload):  # decisions come in between
+        while (
+            not isinstance(payload, dict) or not payload or is_review_page(payload)
+        ):  # decisions come in between
             raw = self.line.hear(self._on(Down.ORDERS, self.device), self.answer_s)
             if raw is None:
                 return f"nothing came on {Topic(self.tenant, self.device, Down.ORDERS)}"

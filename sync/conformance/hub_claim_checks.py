@@ -31,16 +31,26 @@ class Claimant:
         """What a new claim on ``cti`` is answered; None: nothing came."""
         self.no += 1
         request = ClaimRequest(
-            dev=self.device, id=self.ident(), cti=cti, quantity=1, epoch=self.epoch, no=self.no, sold=1
+            dev=self.device,
+            id=self.ident(),
+            cti=cti,
+            quantity=1,
+            epoch=self.epoch,
+            no=self.no,
+            sold=1,
         )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
-        response = self.line.hear(lambda arrival: self._response(arrival, request.id), self.answer_s)
+        response = self.line.hear(
+            lambda arrival: self._response(arrival, request.id), self.answer_s
+        )
         return None if response is None else response.result
 
     def says(self, claims_through: int, *, epoch: str = "", settled_through: int = 0) -> None:
         """A batch without events; returns when it is acknowledged."""
         epoch = epoch or self.epoch
-        batch = codec.encode_batch(self.device, epoch, settled_through, 0, [], claims_through=claims_through)
+        batch = codec.encode_batch(
+            self.device, epoch, settled_through, 0, [], claims_through=claims_through
+        )
         self.line.say(self._topic(Up.EVENTS), batch)
         self.line.hear(lambda arrival: self._acknowledged(arrival, epoch), self.answer_s)
 
@@ -70,7 +80,14 @@ class ClaimCheck:
 
     def findings(self) -> Iterator[Finding]:
         """Every check in turn. Raises LineError when the broker is gone."""
-        for check in (self._held, self._unnumbered, self._older, self._another_store, self._lost, self._freed):
+        for check in (
+            self._held,
+            self._unnumbered,
+            self._older,
+            self._another_store,
+            self._lost,
+            self._freed,
+        ):
             yield Finding(" ".join((check.__doc__ or "").split()).rstrip("."), check())
         self.second.says(self.second.no)
 
@@ -109,4 +126,8 @@ class ClaimCheck:
 
     @staticmethod
     def _differs(who: str, result: ClaimResult | None, expected: ClaimResult) -> str:
-        return "" if result is expected else f"{who} device is answered {result or 'nothing'}, not {expected}"
+        return (
+            ""
+            if result is expected
+            else f"{who} device is answered {result or 'nothing'}, not {expected}"
+        )

@@ -44,12 +44,16 @@ class Line:
         while not self._session.connected:
             self._waiting += self._session.step(0.05)
             if time.monotonic() > deadline or self._session.failures:
-                raise LineError(f"no connection to the broker: {self._session.link} {self._session.detail}".strip())
+                raise LineError(
+                    f"no connection to the broker: {self._session.link} {self._session.detail}".strip()
+                )
 
     def say(self, topic: str, payload: bytes) -> None:
         """Publish. Raises LineError when the connection is gone."""
         if not self._session.publish(topic, payload):
-            raise LineError(f"the connection to the broker is gone: {self._session.link} {self._session.detail}")
+            raise LineError(
+                f"the connection to the broker is gone: {self._session.link} {self._session.detail}"
+            )
 
     def hear(self, wanted: Callable[[Arrival], T | None], timeout_s: float) -> T | None:
         """The first that ``wanted`` makes something of; what came before it is dropped. None when none came."""

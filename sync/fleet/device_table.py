@@ -19,7 +19,9 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
     if device["revoked"]:
         found.append(f"revoked ({device['revoked']['stage']}): {device['revoked']['reason']}")
     if device["code_reused"]:
-        found.append("its enrolment code was shown by two devices: was it stolen? edge-fleet enrol --list")
+        found.append(
+            "its enrolment code was shown by two devices: was it stolen? edge-fleet enrol --list"
+        )
     if device["clashes"]:
         found.append("two devices use this identity")
     if any(refused["code"] == "settings_equivocation" for refused in report.get("refused", [])):
@@ -31,10 +33,14 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
     elif device["state"] != "online":
         found.append("is away")
     if report.get("state") in (Phase.REFUSED, Phase.ROLLED_BACK):
-        errors = "; ".join(f"{error['path']} {error['message']}".strip() for error in report.get("errors", []))
+        errors = "; ".join(
+            f"{error['path']} {error['message']}".strip() for error in report.get("errors", [])
+        )
         found.append(f"settings {report['state']}: {errors}")
     elif report.get("state") == Phase.COMMITTED and report.get("errors"):
-        errors = "; ".join(f"{error['path']} {error['message']}".strip() for error in report["errors"])
+        errors = "; ".join(
+            f"{error['path']} {error['message']}".strip() for error in report["errors"]
+        )
         found.append(f"cannot use its settings, runs as shipped: {errors}")
     expires_s = report.get("certificate_expires_s") or device["certificate_expires_s"]
     if expires_s and expires_s < now_s:
@@ -49,7 +55,9 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
 def sickness(device: dict[str, Any], now_s: int) -> tuple[int, str]:
     """Sorts the sick to the top: revoked devices are dealt with, and come after those that need somebody."""
     found = ills(device, now_s)
-    grave = sum(2 if word.startswith(("its enrolment", "two devices", "security")) else 1 for word in found)
+    grave = sum(
+        2 if word.startswith(("its enrolment", "two devices", "security")) else 1 for word in found
+    )
     return (-grave if is_sick(device, now_s) else 0, device["dev"])
 
 
@@ -84,7 +92,12 @@ HEAD = ["device", "site", "state", "settings", "unsent", "software", "health"]
 
 def drawn(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of the width of their widest cell, the last one free."""
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(len(rows[0]) - 1)] if rows else []
+    widths = (
+        [max((len(row[column]) for row in rows), default=0) for column in range(len(rows[0]) - 1)]
+        if rows
+        else []
+    )
     return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
     ]

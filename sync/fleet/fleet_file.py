@@ -40,7 +40,9 @@ class Place:
         """The fleet's keys, in the folder that was named or in the file's. Raises ClickException."""
         folder = named or self.keys_dir
         if folder is None:
-            raise click.UsageError("this signs: name the folder of the fleet's keys with --keys, or in fleet.toml")
+            raise click.UsageError(
+                "this signs: name the folder of the fleet's keys with --keys, or in fleet.toml"
+            )
         try:
             return KeyFolder(folder)
         except KeyFolderError as error:
@@ -59,7 +61,9 @@ def load_place(path: Path) -> Place:
             f"{path}: {error.strerror}; name the fleet's file with --fleet (edge-hub site writes one)"
         ) from None
     except ValidationError as error:
-        words = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+        words = "; ".join(
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+        )
         raise click.ClickException(f"{path}: {words}") from None
     folder = path.resolve().parent
     endpoint = Endpoint(
@@ -75,9 +79,9 @@ def load_place(path: Path) -> Place:
 
 def at_fleet(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command at the broker has: ``--fleet`` and ``--json``."""
-    command = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, one object a line.")(
-        command
-    )
+    command = click.option(
+        "--json", "as_json", is_flag=True, help="JSON on standard output, one object a line."
+    )(command)
     return click.option(
         "--fleet",
         "fleet_file",

@@ -44,17 +44,30 @@ class Conversation:
             hopeless = link.hopeless and link not in _MENDS
             if hopeless or waited_s > (UNREACHABLE_S if link is Link.UNREACHABLE else CONNECT_S):
                 where = f"{self._place.endpoint.host}:{self._place.endpoint.port}"
-                words = f"{self._session.link}: {self._session.detail}" if self._session.detail else self._session.link
+                words = (
+                    f"{self._session.link}: {self._session.detail}"
+                    if self._session.detail
+                    else self._session.link
+                )
                 raise click.ClickException(f"the broker at {where} cannot be used: {words}")
 
     def ask(self, ask: Ask, **args: Any) -> dict[str, Any]:
         """Ask the hub and return its answer's result."""
-        request = FleetRequest(id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), ask=ask, args=args)
-        topic, payload = str(Topic(self._place.tenant, OPS, Up.REQUEST)), request.model_dump_json().encode()
+        request = FleetRequest(
+            id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), ask=ask, args=args
+        )
+        topic, payload = (
+            str(Topic(self._place.tenant, OPS, Up.REQUEST)),
+            request.model_dump_json().encode(),
+        )
         deadline_s, due_s = time.monotonic() + ANSWER_S, 0.0
         while time.monotonic() < deadline_s:
-            if time.monotonic() >= due_s and self._session.publish(topic, payload, expires_s=int(ANSWER_S)):
-                due_s = time.monotonic() + ASK_AGAIN_S  # a hub that was just starting did not hear it
+            if time.monotonic() >= due_s and self._session.publish(
+                topic, payload, expires_s=int(ANSWER_S)
+            ):
+                due_s = (
+                    time.monotonic() + ASK_AGAIN_S
+                )  # a hub that was just starting did not hear it
             for arrival in self._turn(0.1):
                 response = decode_fleet_response(arrival.payload)
                 if isinstance(response, Malformed) or response.id != request.id:
@@ -62,7 +75,9 @@ class Conversation:
                 if not response.ok:
                     raise click.ClickException(response.error)
                 return response.result
-        raise click.ClickException("the hub does not answer: does edge-hub run, at this broker and for this tenant?")
+        raise click.ClickException(
+            "the hub does not answer: does edge-hub run, at this broker and for this tenant?"
+        )
 
     def hear(self, timeout_s: float) -> list[tuple[Topic, Arrival]]:
         """What devices have said since the last time, waiting up to ``timeout_s`` for something."""

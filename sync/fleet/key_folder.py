@@ -57,14 +57,18 @@ class KeyFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         if not (folder / _FLEET_FILE).is_file():
-            raise KeyFolderError(f"{folder} holds no fleet keys. Make them first: edge-fleet keys init {folder}")
+            raise KeyFolderError(
+                f"{folder} holds no fleet keys. Make them first: edge-fleet keys init {folder}"
+            )
 
     def fleet(self) -> Fleet:
         """Return the fleet's settings."""
         try:
             return _fleet(json.loads((self._folder / _FLEET_FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise KeyFolderError(f"{self._folder / _FLEET_FILE} cannot be read ({error}). Restore it.") from None
+            raise KeyFolderError(
+                f"{self._folder / _FLEET_FILE} cannot be read ({error}). Restore it."
+            ) from None
 
     def keep(self, fleet: Fleet) -> None:
         """Replace the fleet's settings, durably."""
@@ -90,7 +94,9 @@ class KeyFolder:
             try:
                 found[path.stem] = public_key(serialization.load_pem_public_key(path.read_bytes()))
             except (OSError, ValueError, TypeError, UnfitKeyError) as error:
-                raise KeyFolderError(f"{path} is not a usable public key ({error}): make it anew.") from None
+                raise KeyFolderError(
+                    f"{path} is not a usable public key ({error}): make it anew."
+                ) from None
         return found
 
     def add_holder(self, of: str, name: str) -> Path:
@@ -127,7 +133,9 @@ class KeyFolder:
         try:
             return bytes.fromhex(path.read_text(encoding="ascii").strip())
         except (OSError, ValueError) as error:
-            raise KeyFolderError(f"cannot read {path} ({error}). Restore it from your backup.") from None
+            raise KeyFolderError(
+                f"cannot read {path} ({error}). Restore it from your backup."
+            ) from None
 
 
 def load_signer(path: Path) -> Signer:
@@ -135,7 +143,9 @@ def load_signer(path: Path) -> Signer:
     try:
         return signer(serialization.load_pem_private_key(path.read_bytes(), password=None))
     except OSError as error:
-        raise KeyFolderError(f"cannot read {path}: {error.strerror}. Restore the key from your backup.") from None
+        raise KeyFolderError(
+            f"cannot read {path}: {error.strerror}. Restore the key from your backup."
+        ) from None
     except (ValueError, TypeError, UnfitKeyError) as error:
         raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
 
@@ -145,11 +155,15 @@ def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> 
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise KeyFolderError(f"{folder} is not empty: keys are never overwritten. Name a new folder.")
+            raise KeyFolderError(
+                f"{folder} is not empty: keys are never overwritten. Name a new folder."
+            )
         folder.chmod(0o700)
         for name in (ROOT, *LISTED):
             on_p256 = name is Purpose.TOKEN and issuer_alg == "ESP256"
-            private = ec.generate_private_key(ec.SECP256R1()) if on_p256 else Ed25519PrivateKey.generate()
+            private = (
+                ec.generate_private_key(ec.SECP256R1()) if on_p256 else Ed25519PrivateKey.generate()
+            )
             replace_file(folder / f"{name}.pem", _pem(private), mode=0o600)
         replace_file(folder / GROUP_KEY_FILE, group_key.hex().encode() + b"\n", mode=0o600)
         replace_file(folder / _FLEET_FILE, _settings(fleet), mode=0o600)

@@ -15,7 +15,9 @@ from sync.wire.topics import NAME
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The option ``--json`` of a command that does one thing."""
-    option = click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+    option = click.option(
+        "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+    )
     return option(command)
 
 
@@ -40,7 +42,9 @@ def site_name(context: click.Context, parameter: click.Parameter, value: str) ->
     """Refuse what is no name of a site. Raises BadParameter."""
     del context, parameter
     if re.fullmatch(NAME, value) is None:
-        raise click.BadParameter("1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first")
+        raise click.BadParameter(
+            "1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first"
+        )
     return value
 
 
@@ -48,10 +52,14 @@ def short_text(context: click.Context, parameter: click.Parameter, value: str) -
     """Refuse what a token has no room for. Raises BadParameter."""
     del context, parameter
     if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= TOKEN_LIMITS.text:
-        raise click.BadParameter(f"1 to {TOKEN_LIMITS.text} bytes of printable text fit into a token")
+        raise click.BadParameter(
+            f"1 to {TOKEN_LIMITS.text} bytes of printable text fit into a token"
+        )
     return value
 
 
-def short_texts(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def short_texts(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
     """Each of several. Raises BadParameter."""
     return tuple(short_text(context, parameter, value) for value in values)

@@ -23,7 +23,9 @@ def write_qr(token: str, path: Path) -> None:
     png = render(token)
     read = read_back(png)
     if read != token.encode():
-        raise QrError(f"the picture of {path.name} did not read back as its token, so it was not kept")
+        raise QrError(
+            f"the picture of {path.name} did not read back as its token, so it was not kept"
+        )
     try:
         replace_file(path, png, mode=0o644)
     except OSError as error:
@@ -49,5 +51,7 @@ def read_back(png: bytes) -> bytes | None:
     grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
     if grey is None:
         return None
-    symbols = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2))
+    symbols = zxingcpp.read_barcodes(
+        grey, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2)
+    )
     return bytes(symbols[0].bytes) if len(symbols) == 1 else None

@@ -39,7 +39,11 @@ from sync.wire.topics import hub_filters
 
 METRICS_EVERY_S = 2.0
 _CONFIG = click.option(
-    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="The hub's configuration, TOML."
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The hub's configuration, TOML.",
 )
 
 
@@ -64,7 +68,9 @@ def run(config_file: Path) -> None:
     logger = structlog.get_logger().bind(process="edge-hub")
     store = _store(config)
     mqtt = config.mqtt
-    session = Session(mqtt.endpoint(Path()), hub_filters(config.tenant, mqtt.share), uniform=random.uniform)
+    session = Session(
+        mqtt.endpoint(Path()), hub_filters(config.tenant, mqtt.share), uniform=random.uniform
+    )
     hub = Hub(
         config,
         store,
@@ -147,21 +153,54 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             effect = f"  refused: {row['refused']}" if row["refused"] else ""
-            click.echo(f"{row['dev']}  {row['epoch']}  {row['seq']:>6}  {row['type']:<12}  {row['ts']}{effect}")
+            click.echo(
+                f"{row['dev']}  {row['epoch']}  {row['seq']:>6}  {row['type']:<12}  {row['ts']}{effect}"
+            )
 
 
 @cli.command("site")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--device", "devices", multiple=True, required=True, metavar="ID=SITE", help="A device and its site.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    required=True,
+    metavar="ID=SITE",
+    help="A device and its site.",
+)
 @click.option("--tenant", default="main", show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the broker.")
-@click.option("--address", default="127.0.0.1", show_default=True, help="On which the broker listens.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Under which devices reach the broker."
+)
+@click.option(
+    "--address", default="127.0.0.1", show_default=True, help="On which the broker listens."
+)
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--user", default="mosquitto", show_default=True, help="As whom a broker started by root goes on.")
-@click.option("--hubs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes that share the work.")
-@click.option("--database", metavar="URL", help="A postgresql:// URL for the hubs' store, instead of a file.")
-@click.option("--keys", "keys_dir", type=click.Path(path_type=Path), help="Fleet keys: for the hub's configuration.")
-@click.option("--trust-list", "trust_list", type=click.Path(path_type=Path), help="The signed trust list.")
+@click.option(
+    "--user",
+    default="mosquitto",
+    show_default=True,
+    help="As whom a broker started by root goes on.",
+)
+@click.option(
+    "--hubs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that share the work.",
+)
+@click.option(
+    "--database", metavar="URL", help="A postgresql:// URL for the hubs' store, instead of a file."
+)
+@click.option(
+    "--keys",
+    "keys_dir",
+    type=click.Path(path_type=Path),
+    help="Fleet keys: for the hub's configuration.",
+)
+@click.option(
+    "--trust-list", "trust_list", type=click.Path(path_type=Path), help="The signed trust list."
+)
 @click.option("--status-list", "status_lists", multiple=True, type=click.Path(path_type=Path))
 def site_command(
     *,
@@ -190,7 +229,9 @@ def site_command(
     documents = None
     if keys_dir is not None and trust_list is not None:
         documents = SiteDocuments(
-            order_feed_key=keys_dir / "order_feed.pem", trust_list=trust_list, status_lists=status_lists
+            order_feed_key=keys_dir / "order_feed.pem",
+            trust_list=trust_list,
+            status_lists=status_lists,
         )
     site = Site(
         tenant=tenant,
@@ -237,7 +278,9 @@ def _signer(name: str) -> Signer:
     try:
         return signer(load_pem_private_key(Path(name).read_bytes(), password=None))
     except OSError as error:
-        raise click.ClickException(f"{name}: {error.strerror}; set documents.order_feed_key_file") from None
+        raise click.ClickException(
+            f"{name}: {error.strerror}; set documents.order_feed_key_file"
+        ) from None
     except (ValueError, TypeError, UnfitKeyError) as error:
         raise click.ClickException(f"{name} is not a usable private key: {error}") from None
 

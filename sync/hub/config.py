@@ -25,7 +25,9 @@ class HubMqtt(_Section):
     cert_file: str
     key_file: str
     identity: str = "_hub"  # the certificate's common name
-    share: str | None = Field(None, pattern="^[a-z0-9-]{1,40}$")  # hubs with one name here share the work
+    share: str | None = Field(
+        None, pattern="^[a-z0-9-]{1,40}$"
+    )  # hubs with one name here share the work
     keepalive_s: int = Field(30, ge=5, le=600)
     window: int = Field(500, ge=1, le=5000)
 
@@ -100,7 +102,9 @@ class HubAuthority(_Section):
 
     id: Name
     site: Name
-    lease_s: int = Field(3 * 86_400, ge=30)  # how long a line may be cut before the site's claims go unanswered
+    lease_s: int = Field(
+        3 * 86_400, ge=30
+    )  # how long a line may be cut before the site's claims go unanswered
 
 
 class HubConfig(_Section):
@@ -115,7 +119,9 @@ class HubConfig(_Section):
     authority: tuple[HubAuthority, ...] = ()
     broker: HubBroker | None = None
     enrolment: HubEnrolment | None = None
-    feed_heartbeat_s: int = Field(3600, ge=10)  # an empty page at least this often, so that devices know they are fresh
+    feed_heartbeat_s: int = Field(
+        3600, ge=10
+    )  # an empty page at least this often, so that devices know they are fresh
 
 
 def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
@@ -138,7 +144,10 @@ def read_config(path: Path, model: type[C]) -> C | list[ConfigError]:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        return [ConfigError(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors()]
+        return [
+            ConfigError(".".join(str(part) for part in item["loc"]), item["msg"])
+            for item in error.errors()
+        ]
 
 
 def _anchored(config: HubConfig, folder: Path) -> HubConfig:
@@ -149,7 +158,11 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
     documents = config.documents
 
     def section(part: HubBroker | HubEnrolment | None) -> HubBroker | HubEnrolment | None:
-        files = {name: at(value) for name, value in part.model_dump().items() if name.endswith("_file")} if part else {}
+        files = (
+            {name: at(value) for name, value in part.model_dump().items() if name.endswith("_file")}
+            if part
+            else {}
+        )
         return part.model_copy(update=files) if part else None
 
     return config.model_copy(
@@ -170,7 +183,8 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
                     "trust_list_file": at(documents.trust_list_file),
                     "status_list_files": tuple(at(name) for name in documents.status_list_files),
                     "operators": tuple(
-                        HubOperators(site=item.site, file=at(item.file)) for item in documents.operators
+                        HubOperators(site=item.site, file=at(item.file))
+                        for item in documents.operators
                     ),
                 }
             ),

@@ -53,7 +53,9 @@ class Site:
     address: str = "127.0.0.1"  # on which the broker listens
     port: int = 8883
     desk_port: int | None = None  # of the enrolment desk; None: the one after the broker's
-    user: str = "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
+    user: str = (
+        "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
+    )
     devices: dict[str, str]  # device id -> site
     hubs: int = 1  # hub processes that share the work
     database: str | None = None  # the hubs' store, a postgresql:// URL; None: a file
@@ -124,13 +126,19 @@ class SiteFiles:
         )
 
 
-def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int) -> SiteFiles:
+def make_site(
+    folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int
+) -> SiteFiles:
     """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
     for device in site.devices:
         if device in _TAKEN:
-            raise SiteError(f"{device!r} cannot name a device: its files would be those of the {device}")
+            raise SiteError(
+                f"{device!r} cannot name a device: its files would be those of the {device}"
+            )
         if not is_device_name(device):
-            raise SiteError(f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'")
+            raise SiteError(
+                f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'"
+            )
     files = SiteFiles(folder.absolute())
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +157,9 @@ def make_site(folder: Path, site: Site, documents: SiteDocuments | None, *, now_
         files.fleet_config.write_text(_fleet_toml(site, documents), encoding="utf-8")
         if documents is not None:
             for name in site.hub_names:
-                files.hub_config_of(name).write_text(_hub_toml(site, documents, name), encoding="utf-8")
+                files.hub_config_of(name).write_text(
+                    _hub_toml(site, documents, name), encoding="utf-8"
+                )
     except OSError as error:
         raise SiteError(f"{folder} cannot be written: {error}") from error
     except ValueError as error:
@@ -171,7 +181,12 @@ def _write(files: SiteFiles, name: str, credential: Credential) -> None:
 
 
 def _broker(files: SiteFiles, site: Site) -> None:
-    values = {"folder": str(files.folder), "address": site.address, "port": str(site.port), "tenant": site.tenant}
+    values = {
+        "folder": str(files.folder),
+        "address": site.address,
+        "port": str(site.port),
+        "tenant": site.tenant,
+    }
     values["user"] = site.user
     files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
     base = template("acl").substitute(values)
@@ -193,7 +208,9 @@ def _hub_toml(site: Site, documents: SiteDocuments, name: str) -> str:
     database = f'database = "{site.database}"\n' if site.database else ""
     share = f'identity = "{name}"\nshare = "hubs"\n' if site.hubs > 1 else ""
     status_lists = ", ".join(f'"{path.absolute()}"' for path in documents.status_lists)
-    devices = "".join(f'\n[[device]]\nid = "{device}"\nsite = "{of}"\n' for device, of in site.devices.items())
+    devices = "".join(
+        f'\n[[device]]\nid = "{device}"\nsite = "{of}"\n' for device, of in site.devices.items()
+    )
     return f"""tenant = "{site.tenant}"
 data_dir = "hub-data"
 {database}

@@ -20,7 +20,10 @@ _EVENT: Final = "dev, epoch, seq, id, type, ts, ts_trust, body"
 
 
 def upgrade(
-    connection: Connection, *, columns: Callable[[str], Collection[str]], words: Callable[[str], str] = str
+    connection: Connection,
+    *,
+    columns: Callable[[str], Collection[str]],
+    words: Callable[[str], str] = str,
 ) -> None:
     """In the caller's transaction. ``columns`` are those of a table; ``words`` puts SQLite's in the store's."""
     if "ident" in columns("redemption"):
@@ -35,21 +38,29 @@ def upgrade(
     for dev, epoch, event in _events(connection, "type = 'reversed'", ()):
         redemptions.note_reversal(connection, dev, epoch, event)
     pending = f'%"verdict":"{reviews.PENDING}"%'
-    for dev, epoch, event in _events(connection, "type = 'review' OR type = 'redeemed' AND body LIKE ?", (pending,)):
+    for dev, epoch, event in _events(
+        connection, "type = 'review' OR type = 'redeemed' AND body LIKE ?", (pending,)
+    ):
         reviews.note(connection, dev, epoch, event)
 
 
 def _name_redemptions(connection: Connection) -> None:
     at = "e.dev = redemption.dev AND e.epoch = redemption.epoch AND e.seq = redemption.seq"
-    connection.execute(f"UPDATE redemption SET ident = coalesce((SELECT e.id FROM event e WHERE {at}), '')")  # noqa: S608
-    for dev, epoch, event in _events(connection, "type = 'redeemed' AND body LIKE ?", ('%"retries"%',)):
+    connection.execute(
+        f"UPDATE redemption SET ident = coalesce((SELECT e.id FROM event e WHERE {at}), '')"  # noqa: S608
+    )
+    for dev, epoch, event in _events(
+        connection, "type = 'redeemed' AND body LIKE ?", ('%"retries"%',)
+    ):
         connection.execute(
             "UPDATE redemption SET ident = ? WHERE dev = ? AND epoch = ? AND seq = ?",
             (identity(event), dev, epoch, event.seq),
         )
 
 
-def _events(connection: Connection, which: str, values: tuple[str, ...]) -> list[tuple[str, str, Event]]:
+def _events(
+    connection: Connection, which: str, values: tuple[str, ...]
+) -> list[tuple[str, str, Event]]:
     """Events that had an effect, in the order in which they came."""
     rows = connection.execute(
         f"SELECT {_EVENT} FROM event WHERE refused IS NULL AND ({which}) ORDER BY received_s, dev, epoch, seq",  # noqa: S608

@@ -35,4 +35,7 @@ class Backoff:
         """
         if self.attempt == 0:
             return 0.0
-        return uniform(self.floor_s, min(self.cap_s, max(self.floor_s * 2.0 ** min(self.attempt, 30), self.floor_s)))
+        return uniform(
+            self.floor_s,
+            min(self.cap_s, max(self.floor_s * 2.0 ** min(self.attempt, 30), self.floor_s)),
+        )

@@ -46,7 +46,9 @@ class Connection:
     ) -> None:
         """What comes is put into ``arrivals``, under the connection's ``number``."""
         self._endpoint = endpoint
-        self._options = [(name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in filters]
+        self._options = [
+            (name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in filters
+        ]
         self._arrivals = arrivals
         self.number = number
         self._in_flight: set[int] = set()
@@ -80,7 +82,9 @@ class Connection:
             properties=properties,
         )
         sock = self._client.socket()
-        if isinstance(sock, socket.socket):  # small messages would wait for each other: Nagle's delay, on each
+        if isinstance(
+            sock, socket.socket
+        ):  # small messages would wait for each other: Nagle's delay, on each
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def turn(self, timeout_s: float) -> Link | None:
@@ -109,7 +113,13 @@ class Connection:
         return None
 
     def publish(
-        self, topic: str, payload: bytes, *, retain: bool, expires_s: int | None, correlation: bytes | None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool,
+        expires_s: int | None,
+        correlation: bytes | None,
     ) -> bool:
         """Send with QoS 1. False, and nothing is queued, when the window is full."""
         if self.room == 0:
@@ -174,17 +184,29 @@ class Connection:
     # Callbacks: they run inside ``turn`` and only take note.
 
     def _on_connect(
-        self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, properties: Properties | None
+        self,
+        _client: mqtt.Client,
+        _userdata: Any,
+        _flags: Any,
+        reason: ReasonCode,
+        properties: Properties | None,
     ) -> None:
         if reason.is_failure:
             self._verdict, self.detail = CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
             return
-        allowed = getattr(properties, "ReceiveMaximum", 65535)  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
+        allowed = getattr(
+            properties, "ReceiveMaximum", 65535
+        )  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
         self._window = min(self._endpoint.window, allowed)
         self.subscribe()
 
     def _on_subscribe(
-        self, _client: mqtt.Client, _userdata: Any, _mid: int, reasons: list[ReasonCode], _properties: Any
+        self,
+        _client: mqtt.Client,
+        _userdata: Any,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Any,
     ) -> None:
         if any(reason.is_failure for reason in reasons):
             self._verdict, self.detail = Link.NOT_AUTHORISED, "the broker refused a subscription"
@@ -193,12 +215,19 @@ class Connection:
         self.detail = ""
 
     def _on_disconnect(
-        self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: ReasonCode, _properties: Any
+        self,
+        _client: mqtt.Client,
+        _userdata: Any,
+        _flags: Any,
+        reason: ReasonCode,
+        _properties: Any,
     ) -> None:
         if reason.value in CONNACK:
             self._verdict, self.detail = CONNACK[reason.value], str(reason)
 
-    def _on_publish(self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any) -> None:
+    def _on_publish(
+        self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any
+    ) -> None:
         self._in_flight.discard(mid)
         if reason.is_failure:
             self.refused_publishes += 1

@@ -100,7 +100,9 @@ def which_file(endpoint: Endpoint, error: Exception) -> str:
 
 def file_marks(endpoint: Endpoint) -> tuple[tuple[int, int] | None, ...]:
     """What tells that the endpoint's files were replaced: inode and time of each, None for one that is missing."""
-    return tuple(_mark(Path(name)) for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file))
+    return tuple(
+        _mark(Path(name)) for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
+    )
 
 
 def _mark(path: Path) -> tuple[int, int] | None:

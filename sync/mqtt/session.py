@@ -86,7 +86,9 @@ class Session:
     @property
     def refused_publishes(self) -> int:
         """How many of our messages the broker refused."""
-        return self._refused_before + (0 if self._connection is None else self._connection.refused_publishes)
+        return self._refused_before + (
+            0 if self._connection is None else self._connection.refused_publishes
+        )
 
     @property
     def room(self) -> int:
@@ -122,7 +124,9 @@ class Session:
         """Send with QoS 1. False, and nothing is queued, when not connected or the window is full."""
         if self._connection is None:
             return False
-        return self._connection.publish(topic, payload, retain=retain, expires_s=expires_s, correlation=correlation)
+        return self._connection.publish(
+            topic, payload, retain=retain, expires_s=expires_s, correlation=correlation
+        )
 
     def fileno(self) -> int | None:
         """The socket to wait for, for whoever runs many sessions in one loop; None while there is none."""
@@ -171,12 +175,18 @@ class Session:
         self.connections += 1
         self._arrivals.clear()
         connection = Connection(
-            self._endpoint, self._filters, context, self.will, number=self.connections, arrivals=self._arrivals
+            self._endpoint,
+            self._filters,
+            context,
+            self.will,
+            number=self.connections,
+            arrivals=self._arrivals,
         )
         self._since_s = self._monotonic()
         self._wanted = connection
         attempt = Attempt(
-            lambda: connection.dial(lambda sock: self._may_speak(connection, sock, now)), undo=connection.drop
+            lambda: connection.dial(lambda sock: self._may_speak(connection, sock, now)),
+            undo=connection.drop,
         )
         self._dialling = connection, attempt
         self._dialled(connection, attempt, timeout_s)
@@ -200,7 +210,10 @@ class Session:
         if not attempt.wait(timeout_s):
             waited_s = self._monotonic() - self._since_s
             if waited_s > CONNECT_TIMEOUT_S and self.link is not Link.UNREACHABLE:
-                self.link, self._lost_detail = Link.UNREACHABLE, "no answer yet from the name server or the broker"
+                self.link, self._lost_detail = (
+                    Link.UNREACHABLE,
+                    "no answer yet from the name server or the broker",
+                )
             return
         self._dialling = None
         match attempt.error:
@@ -212,7 +225,10 @@ class Session:
             case CertificateOverError() as error:
                 self._lose(Link.BROKER_UNTRUSTED, str(error))
             case ssl.SSLError() as error:
-                self._lose(Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR, str(error))
+                self._lose(
+                    Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR,
+                    str(error),
+                )
             case error:
                 self._lose(Link.UNREACHABLE, str(error) or type(error).__name__)
 

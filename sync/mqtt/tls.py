@@ -15,7 +15,9 @@ from typing import Final
 from edge.values.instant import ClockTrust, Instant
 from sync.mqtt.endpoint import Endpoint
 
-_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h; not named by Python's ssl
+_NO_CHECK_TIME: Final = (
+    0x200000  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h; not named by Python's ssl
+)
 
 
 class CertificateOverError(Exception):

@@ -16,7 +16,11 @@ FOLDER = Path(__file__).parents[2] / "docs" / "protocol"
 def files(folder: Path) -> dict[Path, str]:
     """What is to stand in ``folder``, by path. The first half of README.md is written by people and kept."""
     readme = folder / "README.md"
-    written = readme.read_text(encoding="utf-8").partition(MARK)[0] if readme.exists() else "# The protocol\n\n"
+    written = (
+        readme.read_text(encoding="utf-8").partition(MARK)[0]
+        if readme.exists()
+        else "# The protocol\n\n"
+    )
     return {
         folder / "asyncapi.json": json.dumps(document(), indent=1, ensure_ascii=False) + "\n",
         readme: written + generated(),
@@ -25,14 +29,20 @@ def files(folder: Path) -> dict[Path, str]:
 
 def stale(folder: Path) -> list[Path]:
     """Files that are not as they would be written now."""
-    return [path for path, text in files(folder).items() if not path.exists() or path.read_text("utf-8") != text]
+    return [
+        path
+        for path, text in files(folder).items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
 
 
 def main() -> int:
     """Exit 0 written or as written, 1 stale."""
     parser = argparse.ArgumentParser(prog="python -m sync.protocol", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 when something is stale"
+    )
     arguments = parser.parse_args()
     if arguments.check:
         for path in stale(arguments.folder):

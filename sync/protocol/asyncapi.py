@@ -41,7 +41,9 @@ def document() -> dict[str, Any]:
             "messages": {message.name: _message(message) for message in messages()},
             "schemas": schemas(),
             "parameters": {name: {"description": words} for name, words in _PARAMETERS.items()},
-            "securitySchemes": {"certificate": {"type": "X509", "description": "A certificate a device."}},
+            "securitySchemes": {
+                "certificate": {"type": "X509", "description": "A certificate a device."}
+            },
         },
     }
 
@@ -52,7 +54,10 @@ def _channel(channel: Channel) -> dict[str, Any]:
         "address": channel.address,
         "description": channel.words,
         "parameters": {name: {"$ref": f"#/components/parameters/{name}"} for name in holes},
-        "messages": {message.name: {"$ref": f"#/components/messages/{message.name}"} for message in channel.messages},
+        "messages": {
+            message.name: {"$ref": f"#/components/messages/{message.name}"}
+            for message in channel.messages
+        },
     }
 
 

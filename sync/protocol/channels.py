@@ -58,7 +58,11 @@ class Channel:
 
 def _told(model: type[BaseModel], name: str | None = None) -> Message:
     words = " ".join((model.__doc__ or "").replace("``", "`").split())
-    return Message(name=name or model.__name__, words=words, schema={"$ref": SCHEMAS_AT + (name or model.__name__)})
+    return Message(
+        name=name or model.__name__,
+        words=words,
+        schema={"$ref": SCHEMAS_AT + (name or model.__name__)},
+    )
 
 
 BATCH: Final = Message(
@@ -114,8 +118,14 @@ def _channels() -> Iterator[Channel]:
     device = f"{VERSION}/{{tenant}}/{{device}}"
     up = {
         Up.EVENTS: ("What happened, to be acknowledged.", (BATCH,)),
-        Up.REQUEST: ("What a device, or a site's authority, asks for.", (ORDERS_REQUEST, CLAIM_REQUEST, LEASE_REQUEST)),
-        Up.STATUS: ("What a device is doing; the broker says `offline` for one that is gone.", (STATUS,)),
+        Up.REQUEST: (
+            "What a device, or a site's authority, asks for.",
+            (ORDERS_REQUEST, CLAIM_REQUEST, LEASE_REQUEST),
+        ),
+        Up.STATUS: (
+            "What a device is doing; the broker says `offline` for one that is gone.",
+            (STATUS,),
+        ),
         Up.CONFIG: ("What a device says of its settings.", (REPORT,)),
     }
     for channel, (words, messages) in up.items():
@@ -152,7 +162,12 @@ def _channels() -> Iterator[Channel]:
                 retained=retained, expires=expires,
             )  # fmt: skip
     ops = f"{VERSION}/{{tenant}}/{OPS}"
-    yield Channel(name="ops.up.req", address=f"{ops}/up/{Up.REQUEST}", words="What ops ask.", messages=(FLEET_REQUEST,))
+    yield Channel(
+        name="ops.up.req",
+        address=f"{ops}/up/{Up.REQUEST}",
+        words="What ops ask.",
+        messages=(FLEET_REQUEST,),
+    )
     yield Channel(
         name="ops.dn.res",
         address=f"{ops}/dn/{Down.RESPONSE}",
@@ -182,13 +197,19 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
 
 def messages() -> tuple[Message, ...]:
     """Each once, in the order of the channels."""
-    return tuple({message.name: message for channel in CHANNELS for message in channel.messages}.values())
+    return tuple(
+        {message.name: message for channel in CHANNELS for message in channel.messages}.values()
+    )
 
 
 def schemas() -> dict[str, Any]:
     """Every schema by name, as the code's own models say, with references between them."""
-    _, made = models_json_schema([(model, "validation") for model in MODELS], ref_template=SCHEMAS_AT + "{model}")
-    found: dict[str, Any] = {_RENAMED.get(name, name): schema for name, schema in made["$defs"].items()}
+    _, made = models_json_schema(
+        [(model, "validation") for model in MODELS], ref_template=SCHEMAS_AT + "{model}"
+    )
+    found: dict[str, Any] = {
+        _RENAMED.get(name, name): schema for name, schema in made["$defs"].items()
+    }
     found[_BATCH] = {**found[_BATCH], "title": _BATCH}
     found[_BATCH]["properties"]["events"]["items"] = {"$ref": SCHEMAS_AT + "Event"}
     for request in (codec.OrdersRequest, codec.ClaimRequest):  # told apart by their type
@@ -201,7 +222,11 @@ def schemas() -> dict[str, Any]:
     found["ClaimAnswer"] = document_schemas.CLAIM_ANSWER
     found["Lease"] = document_schemas.LEASE
     found["Decision"] = document_schemas.DECISION
-    found["StatusLists"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "StatusList"}, "maxItems": 64}
+    found["StatusLists"] = {
+        "type": "array",
+        "items": {"$ref": SCHEMAS_AT + "StatusList"},
+        "maxItems": 64,
+    }
     found["SettingsList"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "Settings"}}
     return dict(sorted(json.loads(json.dumps(found)).items()))
 
@@ -213,6 +238,14 @@ def channel_of(topic: str) -> Channel | None:
         return None
     levels = topic.split("/")
     node = levels[2]
-    kind = "fleet" if node == FLEET else "ops" if node == OPS else "site" if node.startswith("site-") else "device"
+    kind = (
+        "fleet"
+        if node == FLEET
+        else "ops"
+        if node == OPS
+        else "site"
+        if node.startswith("site-")
+        else "device"
+    )
     name = f"{kind}.{levels[3]}.{levels[4]}"
     return next((channel for channel in CHANNELS if channel.name == name), None)

@@ -39,14 +39,19 @@ def payload_of(document: bytes) -> Any:
 
 
 def _octets(length: int | None = None) -> Schema:
-    return {"type": "string", "pattern": f"^([0-9a-f]{{2}}){'*' if length is None else f'{{{length}}}'}$"}
+    return {
+        "type": "string",
+        "pattern": f"^([0-9a-f]{{2}}){'*' if length is None else f'{{{length}}}'}$",
+    }
 
 
 def _described(schema: Schema, words: str) -> Schema:
     return {**schema, "description": words}
 
 
-def _map(title: str, words: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+def _map(
+    title: str, words: str, required: dict[str, Schema], optional: dict[str, Schema] | None = None
+) -> Schema:
     return {
         "title": title,
         "description": words,
@@ -63,10 +68,14 @@ _ROW_FIELDS: Final[list[Schema]] = [
     _described({"enum": [1, 2, 3]}, "kind: 1 write-off, 2 pickup (see docs/token.md)"),
     _described(_MAYBE_TEXT, "home device; null: any of the site may ask for leave"),
     _described(
-        {"enum": ["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"]}, "status of the order"
+        {"enum": ["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"]},
+        "status of the order",
     ),
     _described({"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31}, "quantity"),
-    _described({"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEQ}, "amount in the currency's minor unit"),
+    _described(
+        {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_SEQ},
+        "amount in the currency's minor unit",
+    ),
     _described(_MAYBE_TEXT, "currency, ISO 4217"),
     _described(_SECONDS, "not before"),
     _described(_SECONDS, "expires, exclusive"),
@@ -95,7 +104,12 @@ SNAPSHOT: Final = _map(
         "1": {"const": 1, "description": "a snapshot"},
         **_PAGE,
         "5": _described(_REVISION, "revision of the snapshot"),
-        "6": {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**31, "description": "number of the page, from 0"},
+        "6": {
+            "type": "integer",
+            "minimum": 0,
+            "exclusiveMaximum": 2**31,
+            "description": "number of the page, from 0",
+        },
         "7": {"type": "boolean", "description": "the last page"},
     },
 )
@@ -105,11 +119,18 @@ DELTA: Final = _map(
     {
         "1": {"const": 2, "description": "a delta"},
         **_PAGE,
-        "8": {"type": "integer", "minimum": 0, "maximum": MAX_SEQ, "description": "from this revision"},
+        "8": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": MAX_SEQ,
+            "description": "from this revision",
+        },
         "9": _described(_REVISION, "to this one"),
         "10": _described(_REVISION, "head: the newest there is"),
         "11": {"type": "array", "items": _octets(16), "description": "ctis that left the site"},
-        "12": _described(_octets(32), "XOR of the SHA-256 of all rows of the feed at its head, each as CBOR"),
+        "12": _described(
+            _octets(32), "XOR of the SHA-256 of all rows of the feed at its head, each as CBOR"
+        ),
     },
 )
 REVIEWS: Final = _map(
@@ -151,7 +172,11 @@ TRUST_LIST: Final = _map(
         "1": _described(_VERSION, "version"),
         "2": _described(_SECONDS, "issued at"),
         "3": _described(_SECONDS, "expires, exclusive"),
-        "4": {"type": "array", "items": {"type": "object"}, "description": "keys, each with its purpose and window"},
+        "4": {
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "keys, each with its purpose and window",
+        },
     },
     {"5": {"description": "the roots that may sign the next list"}},
 )
@@ -166,11 +191,21 @@ STATUS_LIST: Final = _map(
     },
     {
         "65533": _map(
-            "StatusListBits", "All of it.", {"bits": {"const": 1}, "lst": _described(_octets(), "zlib, a bit a token")}
+            "StatusListBits",
+            "All of it.",
+            {"bits": {"const": 1}, "lst": _described(_octets(), "zlib, a bit a token")},
         ),
         "-65540": {"type": "integer", "minimum": 0, "description": "a delta: from this version"},
-        "-65541": {"type": "array", "items": {"type": "integer"}, "description": "a delta: revoked since"},
-        "-65542": {"type": "array", "items": {"type": "integer"}, "description": "a delta: restored since"},
+        "-65541": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "a delta: revoked since",
+        },
+        "-65542": {
+            "type": "array",
+            "items": {"type": "integer"},
+            "description": "a delta: restored since",
+        },
     },
 )
 OPERATOR_LIST: Final = _map(
@@ -189,8 +224,13 @@ OPERATOR_LIST: Final = _map(
                 "A person.",
                 {
                     "1": _described(_TEXT, "operator: the order of the badge"),
-                    "2": _described({"enum": ["operator", "reviewer", "supervisor", "technician"]}, "role"),
-                    "3": _described(_TEXT, "argon2id hash of the PIN, in PHC form: 19 to 128 MiB, 2 to 10 passes"),
+                    "2": _described(
+                        {"enum": ["operator", "reviewer", "supervisor", "technician"]}, "role"
+                    ),
+                    "3": _described(
+                        _TEXT,
+                        "argon2id hash of the PIN, in PHC form: 19 to 128 MiB, 2 to 10 passes",
+                    ),
                     "4": _described(_SECONDS, "not before"),
                     "5": _described(_SECONDS, "expires, exclusive"),
                 },
@@ -226,8 +266,16 @@ CLAIM_ANSWER: Final = _map(
         "6": _described(_TEXT, "site"),
         "7": _described(_TEXT, "who answers: the platform, or a site's authority"),
         "8": _described(_SECONDS, "issued at"),
-        "9": {"type": "integer", "minimum": 0, "description": "units that others have used or may still use"},
-        "10": {"type": "integer", "minimum": 0, "description": "minor units of money that others have used"},
+        "9": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "units that others have used or may still use",
+        },
+        "10": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "minor units of money that others have used",
+        },
     },
 )
 LEASE: Final = _map(
@@ -236,14 +284,24 @@ LEASE: Final = _map(
     {
         "20": _described(_TEXT, "site"),
         "21": _described(_TEXT, "holder"),
-        "22": {"type": "integer", "minimum": 0, "description": "term: grows with each lease that is no renewal"},
+        "22": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "term: grows with each lease that is no renewal",
+        },
         "23": _described(_SECONDS, "until"),
         "24": {
             "type": "array",
             "items": {"type": "array"},
             "description": "uses: cti, device, use, epoch, seq, units, minor units of money or null, when",
         },
-        "25": {"type": "array", "items": {"type": "array"}, "description": "device, epoch, heard through"},
-        "26": _described({"type": "string"}, "the entitlement that this page ended with; empty: the last page"),
+        "25": {
+            "type": "array",
+            "items": {"type": "array"},
+            "description": "device, epoch, heard through",
+        },
+        "26": _described(
+            {"type": "string"}, "the entitlement that this page ended with; empty: the last page"
+        ),
     },
 )

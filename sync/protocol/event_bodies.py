@@ -14,7 +14,9 @@ Text = Annotated[str, Field(max_length=400)]
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    retries: Annotated[str, Field(max_length=40)] | None = None  # id of a refused event: this one takes its place
+    retries: Annotated[str, Field(max_length=40)] | None = (
+        None  # id of a refused event: this one takes its place
+    )
 
 
 class RedeemedBody(_Body):
@@ -36,7 +38,9 @@ class RedeemedBody(_Body):
     doors: list[Text] = []
     kid: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
     claim: Ident | None = None
-    redeemed: Ident | None = None  # id of the event that first told it, where it was sent again more than once
+    redeemed: Ident | None = (
+        None  # id of the event that first told it, where it was sent again more than once
+    )
 
 
 class ReversedBody(_Body):
@@ -98,7 +102,9 @@ class ReviewRefusedBody(_Body):
     who decided scanned it. ``not_believed``: the signature of the decision does not hold by its trust list.
     """
 
-    decision: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # the first half of the SHA-256 of the signed decision
+    decision: Annotated[
+        str, Field(pattern=r"^[0-9a-f]{32}$")
+    ]  # the first half of the SHA-256 of the signed decision
     reason: Literal["not_found", "same_person", "not_believed"]
 
 
@@ -114,7 +120,9 @@ class ExceptionBody(_Body):
     order: Text | None = None
     state: Literal["raised", "settled"]
     cause: str
-    settlement: Literal["fixed", "accepted", "collected", "not_collected", "reversed", "retried"] | None = None
+    settlement: (
+        Literal["fixed", "accepted", "collected", "not_collected", "reversed", "retried"] | None
+    ) = None
     note: str | None = None
     operator: Text
 

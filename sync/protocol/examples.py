@@ -81,7 +81,10 @@ def roots() -> Roots:
 def trust() -> TrustList:
     """The example trust list."""
     return TrustList(
-        version=7, issued_at_s=NOW_S, expires_at_s=NOW_S + 31_536_000, keys=tuple(_trusted(p) for p in _KEYS)
+        version=7,
+        issued_at_s=NOW_S,
+        expires_at_s=NOW_S + 31_536_000,
+        keys=tuple(_trusted(p) for p in _KEYS),
     )
 
 
@@ -92,7 +95,10 @@ def examples() -> dict[str, list[Example]]:
 
 def _trusted(purpose: Purpose) -> TrustedKey:
     said = {
-        Purpose.TOKEN: {"issuers": frozenset({"shop.example"}), "kinds": frozenset({Kind.WRITE_OFF, Kind.PICKUP})},
+        Purpose.TOKEN: {
+            "issuers": frozenset({"shop.example"}),
+            "kinds": frozenset({Kind.WRITE_OFF, Kind.PICKUP}),
+        },
         Purpose.REVIEW: {"issuers": frozenset({"zoe"})},
     }
     return TrustedKey(
@@ -107,7 +113,12 @@ def _said(title: str, message: BaseModel) -> Example:
 
 def _event(seq: int, kind: str, body: BaseModel) -> bytes:
     event = codec.Event(
-        seq=seq, id=_ID.format(seq), ts=NOW_S + seq, ts_trust="trusted", type=kind, body=body.model_dump(mode="json")
+        seq=seq,
+        id=_ID.format(seq),
+        ts=NOW_S + seq,
+        ts_trust="trusted",
+        type=kind,
+        body=body.model_dump(mode="json"),
     )
     encoded = codec.encode_event(event)
     assert isinstance(encoded, bytes)
@@ -115,7 +126,9 @@ def _event(seq: int, kind: str, body: BaseModel) -> bytes:
 
 
 def _batch(title: str, settled_through: int, *events: bytes, claims_through: int = 0) -> Example:
-    payload = codec.encode_batch(DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through)
+    payload = codec.encode_batch(
+        DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through
+    )
     return Example(title, payload)
 
 
@@ -124,10 +137,21 @@ def _up() -> dict[str, list[Example]]:
         cti=CTI, order="A-1042", kind="write_off", use=1, units=1, amount_minor=1250, currency="EUR",
         verdict="accepted", kid="6b657931",
     )  # fmt: skip
-    back = ReversedBody(cti=CTI, order="A-1042", use=1, redeemed=_ID.format(42), reason="cashier_error", operator="17")
-    door = PickupBody(cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail="")
+    back = ReversedBody(
+        cti=CTI,
+        order="A-1042",
+        use=1,
+        redeemed=_ID.format(42),
+        reason="cashier_error",
+        operator="17",
+    )
+    door = PickupBody(
+        cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail=""
+    )
     withheld = WithheldBody(reason=codec.REFUSED_BEFORE)
-    waits = honoured.model_copy(update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"})
+    waits = honoured.model_copy(
+        update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"}
+    )
     review = ReviewBody(
         cti=CTI, order="A-1042", use=2, redeemed=_ID.format(46), state="rejected", reason="stolen card",
         operator="platform:zoe",
@@ -213,7 +237,9 @@ def _up() -> dict[str, list[Example]]:
 
 def _down() -> dict[str, list[Example]]:
     ack = codec.Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
-    conflict = codec.Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
+    conflict = codec.Conflict(
+        no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S
+    )
     answer = ClaimAnswer(
         device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=ClaimResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
@@ -256,7 +282,12 @@ def _down() -> dict[str, list[Example]]:
 def _lease() -> bytes:
     use = Use(bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42)
     lease = Lease(
-        site=SITE, holder="hub-shop-1", term=1, until_s=NOW_S + 259_200, uses=(use,), streams=((DEV, EPOCH, 42),)
+        site=SITE,
+        holder="hub-shop-1",
+        term=1,
+        until_s=NOW_S + 259_200,
+        uses=(use,),
+        streams=((DEV, EPOCH, 42),),
     )
     return sign_document(lease_payload(lease), Purpose.CLAIM, key(Purpose.CLAIM))
 
@@ -273,7 +304,9 @@ def entitlement() -> Entitlement:
 
 def _signed() -> dict[str, list[Example]]:
     row = row_of(entitlement())
-    snapshot = Snapshot(site=SITE, issued_at_s=NOW_S, revision=REVISION, page=0, last=True, rows=(row,))
+    snapshot = Snapshot(
+        site=SITE, issued_at_s=NOW_S, revision=REVISION, page=0, last=True, rows=(row,)
+    )
     delta = Delta(
         site=SITE, issued_at_s=NOW_S, from_revision=REVISION - 1, to_revision=REVISION, head=REVISION, rows=(row,),
         removed=(), digest=row_digest(row),
@@ -287,15 +320,28 @@ def _signed() -> dict[str, list[Example]]:
         revoked=[5],
     )  # fmt: skip
     anna = OperatorEntry(
-        id="anna", role=Role.OPERATOR, pin_hash=_PIN_HASH, not_before_s=NOW_S, expires_at_s=NOW_S + 31_536_000
+        id="anna",
+        role=Role.OPERATOR,
+        pin_hash=_PIN_HASH,
+        not_before_s=NOW_S,
+        expires_at_s=NOW_S + 31_536_000,
     )
     staff = OperatorList(
-        audience=SITE, version=NOW_S, issued_at_s=NOW_S, expires_at_s=NOW_S + 3_024_000, entries=(anna,)
+        audience=SITE,
+        version=NOW_S,
+        issued_at_s=NOW_S,
+        expires_at_s=NOW_S + 3_024_000,
+        entries=(anna,),
     )
-    settings = SettingsDocument(tenant="main", layer=Layer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}})
+    settings = SettingsDocument(
+        tenant="main", layer=Layer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}}
+    )
     return {
         "OrdersPage": [
-            Example(title, sign_document(page_payload(page), Purpose.ORDER_FEED, key(Purpose.ORDER_FEED)))
+            Example(
+                title,
+                sign_document(page_payload(page), Purpose.ORDER_FEED, key(Purpose.ORDER_FEED)),
+            )
             for title, page in (
                 ("A snapshot of one page", snapshot),
                 ("A delta", delta),
@@ -307,10 +353,15 @@ def _signed() -> dict[str, list[Example]]:
         "OperatorList": [Example("One person", sign_operator_list(staff, key(Purpose.OPERATORS)))],
         "StatusLists": [
             Example(
-                "One issuer key, token 5 revoked", cbor.encode([sign_status_list(status, key(Purpose.STATUS_LIST))])
+                "One issuer key, token 5 revoked",
+                cbor.encode([sign_status_list(status, key(Purpose.STATUS_LIST))]),
             )
         ],
-        "SettingsList": [Example("A site's layer", cbor.encode([sign_settings(settings, key(Purpose.CONFIGURATION))]))],
+        "SettingsList": [
+            Example(
+                "A site's layer", cbor.encode([sign_settings(settings, key(Purpose.CONFIGURATION))])
+            )
+        ],
     }
 
 
@@ -333,10 +384,15 @@ def _ops() -> dict[str, list[Example]]:
     return {
         "FleetRequest": [
             _said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES)),
-            _said("Zoe rejects", FleetRequest(id=_ID.format(7), ask=Ask.REVIEW, args={"decision": signed})),
+            _said(
+                "Zoe rejects",
+                FleetRequest(id=_ID.format(7), ask=Ask.REVIEW, args={"decision": signed}),
+            ),
         ],
         "FleetResponse": [
-            _said("So", FleetResponse(id=_ID.format(5), ok=True, result={"devices": [], "next": None})),
+            _said(
+                "So", FleetResponse(id=_ID.format(5), ok=True, result={"devices": [], "next": None})
+            ),
             _said("No", FleetResponse(id=_ID.format(6), ok=False, error="no such device")),
         ],
     }

@@ -10,7 +10,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from sync.protocol.channels import CHANNELS, MODELS, SCHEMAS_AT, Channel, Form, Message, messages, schemas
+from sync.protocol.channels import (
+    CHANNELS,
+    MODELS,
+    SCHEMAS_AT,
+    Channel,
+    Form,
+    Message,
+    messages,
+    schemas,
+)
 from sync.protocol.event_bodies import BODIES
 from sync.protocol.examples import Example, examples, shown
 from sync.wire import codec
@@ -55,14 +64,37 @@ _COMMON: Final = {
 def generated() -> str:
     """Everything below the mark."""
     made = schemas()
-    lines = [MARK, "", "## Topics", "", "| topic | who | retained | messages |", "|---|---|---|---|"]
+    lines = [
+        MARK,
+        "",
+        "## Topics",
+        "",
+        "| topic | who | retained | messages |",
+        "|---|---|---|---|",
+    ]
     lines += [_topic_row(channel) for channel in CHANNELS]
-    lines += ["", "All are QoS 1. Commands carry a message expiry; nothing else expires.", "", "## Messages"]
+    lines += [
+        "",
+        "All are QoS 1. Commands carry a message expiry; nothing else expires.",
+        "",
+        "## Messages",
+    ]
     for message in messages():
         lines += ["", *_message(message, made)]
-    lines += ["", "## Bodies of events", "", "An event of a type that is not here has a body of its own; keep it."]
+    lines += [
+        "",
+        "## Bodies of events",
+        "",
+        "An event of a type that is not here has a body of its own; keep it.",
+    ]
     for kind, model in BODIES.items():
-        lines += ["", f"### `{kind}`", "", " ".join((model.__doc__ or "").replace("``", "`").split()), ""]
+        lines += [
+            "",
+            f"### `{kind}`",
+            "",
+            " ".join((model.__doc__ or "").replace("``", "`").split()),
+            "",
+        ]
         lines += _fields(model.__name__, made)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
@@ -77,7 +109,14 @@ def _topic_row(channel: Channel) -> str:
 
 def _message(message: Message, made: dict[str, Any]) -> Iterator[str]:
     at = ", ".join(f"`{channel.address}`" for channel in CHANNELS if message in channel.messages)
-    yield from (f"### {message.name}", "", message.words, "", f"On {at}; {_FORMS[message.form]}.", "")
+    yield from (
+        f"### {message.name}",
+        "",
+        message.words,
+        "",
+        f"On {at}; {_FORMS[message.form]}.",
+        "",
+    )
     for name in _parts(message, made):
         yield from _fields(name, made)
     for example in examples()[message.name]:
@@ -106,14 +145,21 @@ def _fields(name: str, made: dict[str, Any]) -> Iterator[str]:
     for schema in made[name].get("oneOf", [made[name]]):
         if "properties" not in schema:
             if "enum" in schema:
-                yield from (f"**{name}**: one of {', '.join(f'`{word}`' for word in schema['enum'])}.", "")
+                yield from (
+                    f"**{name}**: one of {', '.join(f'`{word}`' for word in schema['enum'])}.",
+                    "",
+                )
             continue
         words = _words_of(name)
         yield from (f"**{schema.get('title', name)}**", "", "| field | value | |", "|---|---|---|")
         for field, of in schema["properties"].items():
             must = field in schema.get("required", ())
             default = (
-                "" if must else f"; {json.dumps(of['default'])} if absent" if "default" in of else "; may be absent"
+                ""
+                if must
+                else f"; {json.dumps(of['default'])} if absent"
+                if "default" in of
+                else "; may be absent"
             )
             said = of.get("description") or words.get(field) or _COMMON.get(field, "")
             yield f"| `{field}` | {_value(of)}{default} | {said} |"
@@ -133,13 +179,19 @@ def _value(schema: dict[str, Any]) -> str:
     if kind == "array":
         items = schema.get("items", {})
         if isinstance(items, list):
-            return "<br>".join(["[", *(f"{item['description']}: {_value(item)}" for item in items), "]"])
+            return "<br>".join(
+                ["[", *(f"{item['description']}: {_value(item)}" for item in items), "]"]
+            )
         return f"array of {_value(items)}"
     if "pattern" in schema:
         return f"`{schema['pattern']}`".replace("|", "\\|")
     end = schema.get("exclusiveMaximum")
     low, high = schema.get("minimum"), schema.get("maximum") if end is None else end - 1
-    limits = f" {'' if low is None else low}..{'' if high is None else high}" if (low, high) != (None, None) else ""
+    limits = (
+        f" {'' if low is None else low}..{'' if high is None else high}"
+        if (low, high) != (None, None)
+        else ""
+    )
     return (" or ".join(kind) if isinstance(kind, list) else kind) + limits
 
 

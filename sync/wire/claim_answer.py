@@ -17,7 +17,9 @@ from edge.domain.authorisation import ClaimResult
 from edge.token.cbor import Item
 from sync.wire.codec import MAX_SEQ, Fault, Malformed
 
-_DEVICE, _ID, _CTI, _RESULT, _QUANTITY, _SITE, _AUTHORITY, _ISSUED_AT, _USED, _USED_MINOR = range(1, 11)
+_DEVICE, _ID, _CTI, _RESULT, _QUANTITY, _SITE, _AUTHORITY, _ISSUED_AT, _USED, _USED_MINOR = range(
+    1, 11
+)
 _LABELS: Final = frozenset(range(1, 11))
 
 

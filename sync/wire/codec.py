@@ -89,10 +89,14 @@ __all__ = [
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 32 * 1024
 BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
-WITHHELD = "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
+WITHHELD = (
+    "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
+)
 REFUSED_BEFORE = "refused_before"  # why: the platform refused it, and has lost that it did
 
-_to_json = json.JSONEncoder(allow_nan=False, check_circular=False).encode  # of what JSON was read into
+_to_json = json.JSONEncoder(
+    allow_nan=False, check_circular=False
+).encode  # of what JSON was read into
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 M = TypeVar("M", bound=Addressed)
@@ -170,7 +174,9 @@ def _event(item: JsonValue) -> Event | BadEvent | None:
         event = Event.model_validate(item)
         _to_json(event.body).encode()
     except ValidationError as error:
-        reason = "wrong_shape." + _word(str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "event")
+        reason = "wrong_shape." + _word(
+            str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "event"
+        )
     except (ValueError, RecursionError):  # NaN, a lone surrogate
         reason = "wrong_shape.body"
     else:

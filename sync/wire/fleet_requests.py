@@ -75,4 +75,7 @@ def _decode(model: type[M], payload: bytes) -> M | Malformed:
         return model.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        return Malformed(Fault.WRONG_SHAPE, f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}")
+        return Malformed(
+            Fault.WRONG_SHAPE,
+            f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}",
+        )

@@ -88,9 +88,13 @@ class BatchHeader(Addressed):
     """What a batch of events says once; its events are read one by one."""
 
     epoch: Epoch
-    settled_through: Count = 0  # what the device holds as acknowledged; the hub compares with what it has
+    settled_through: Count = (
+        0  # what the device holds as acknowledged; the hub compares with what it has
+    )
     conflicts_through: Count = 0  # the newest conflict that the device has recorded
-    claims_through: Count = 0  # every claim of this epoch up to this number is over; 0: says nothing of claims
+    claims_through: Count = (
+        0  # every claim of this epoch up to this number is over; 0: says nothing of claims
+    )
     tag: Tag = ""  # of the process that sends; its acknowledgement carries it back
     events: Annotated[list[JsonValue], Field(max_length=1000)]
 
@@ -141,7 +145,9 @@ class Ack(Addressed):
     acked_through: Count
     first: Count = 0
     last: Count = 0
-    settled_through: Count = 0  # as the device said; when that is more, the platform has lost events
+    settled_through: Count = (
+        0  # as the device said; when that is more, the platform has lost events
+    )
     tag: Tag = ""
     rejected: list[Refused] = []
     conflicts: list[Conflict] = []
@@ -158,7 +164,9 @@ class OrdersRequest(Addressed):
     have: Count
     snapshot: Count = 0
     page: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    pages: Annotated[int, Field(ge=1, le=32)] = 1  # how many may come for this request, one after the other
+    pages: Annotated[int, Field(ge=1, le=32)] = (
+        1  # how many may come for this request, one after the other
+    )
 
 
 class ClaimRequest(Addressed):
@@ -189,7 +197,9 @@ class Response(Addressed):
     id: Ident
     type: Literal["claim"] = "claim"
     result: ClaimResult
-    signed: Annotated[str, Field(max_length=2000)] = ""  # base64 of a document (sync.wire.claim_answer)
+    signed: Annotated[str, Field(max_length=2000)] = (
+        ""  # base64 of a document (sync.wire.claim_answer)
+    )
 
 
 class Rung(Message):
@@ -212,7 +222,9 @@ class Status(Addressed):
     orders_revision: Count = 0
     trust_version: Count = 0
     software: Annotated[str, Field(max_length=40)] = ""
-    rungs: Annotated[tuple[Rung, ...], Field(max_length=MOST_RUNGS)] = ()  # of the decoder, an hour old at most
+    rungs: Annotated[
+        tuple[Rung, ...], Field(max_length=MOST_RUNGS)
+    ] = ()  # of the decoder, an hour old at most
 
 
 class Command(Addressed):

@@ -24,7 +24,17 @@ from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
 from sync.wire.order_feed_columns import TIME_END, rows_size
 
-__all__ = ["EMPTY_DIGEST", "PAGE_ROWS", "Delta", "Snapshot", "page_payload", "read_page", "row_digest", "row_of", "xor"]
+__all__ = [
+    "EMPTY_DIGEST",
+    "PAGE_ROWS",
+    "Delta",
+    "Snapshot",
+    "page_payload",
+    "read_page",
+    "row_digest",
+    "row_of",
+    "xor",
+]
 
 PAGE_ROWS: Final = 500
 _SNAPSHOT, _DELTA = 1, 2
@@ -45,7 +55,9 @@ class Snapshot:
     page: int
     last: bool
     rows: tuple[Row, ...]
-    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # of the rows; empty: not known
+    digests: Mapping[bytes, int] = field(
+        default_factory=dict, compare=False
+    )  # of the rows; empty: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +79,13 @@ def page_payload(page: Snapshot | Delta) -> Item:
     """The CBOR item to sign."""
     common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: list(page.rows)}
     if isinstance(page, Snapshot):
-        return {**common, _KIND: _SNAPSHOT, _REVISION: page.revision, _PAGE: page.page, _LAST: page.last}
+        return {
+            **common,
+            _KIND: _SNAPSHOT,
+            _REVISION: page.revision,
+            _PAGE: page.page,
+            _LAST: page.last,
+        }
     return {
         **common,
         _KIND: _DELTA,
@@ -121,7 +139,9 @@ def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
         head=_integer(page.get(_HEAD), "head", to_revision, _END),
         rows=rows,
         digests=decoded.digests,
-        removed=tuple(_octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")),
+        removed=tuple(
+            _octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")
+        ),
         digest=_octets(page.get(_DIGEST), "digest", 32),
     )
 

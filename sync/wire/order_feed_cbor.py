@@ -18,7 +18,9 @@ from edge.token.cbor import Item
 from sync.wire.order_feed_columns import COLUMNS, rows_size
 
 ROWS: Final = 4  # the label of the rows, as a page of orders has it
-_ROW_START: Final = bytes([0x80 + len(COLUMNS), 0x50])  # an array, and in it first a cti of 16 bytes
+_ROW_START: Final = bytes(
+    [0x80 + len(COLUMNS), 0x50]
+)  # an array, and in it first a cti of 16 bytes
 # Tags that stand for a plain value: of all others cbor2 makes what no column lets pass.
 _PLAIN_TAGS: Final = (2, 3, 25, 28, 29, 256, 55799)
 
@@ -28,14 +30,18 @@ class Decoded:
     """A page's item, of which ``sync.wire.order_feed.read_page`` makes a page."""
 
     item: Item
-    digests: dict[bytes, int] = field(default_factory=dict)  # of the rows, as ``row_numbers``; empty: not known
+    digests: dict[bytes, int] = field(
+        default_factory=dict
+    )  # of the rows, as ``row_numbers``; empty: not known
     rows_checked: bool = False  # the rows are rows (``rows_size``)
 
 
 def decode_page(data: bytes, limits: cbor.Limits) -> Decoded:
     """Return the item of a signed page. Raises Refused, as ``cbor.decode``."""
     try:
-        item = cbor2.loads(data, allow_indefinite=False, allow_duplicate_keys=False, semantic_decoders=_NO_TAGS)
+        item = cbor2.loads(
+            data, allow_indefinite=False, allow_duplicate_keys=False, semantic_decoders=_NO_TAGS
+        )
         body = _rows_of(data, item)
     except Exception:  # noqa: BLE001 - of many kinds; the strict reader names what is wrong
         body = None
@@ -47,7 +53,9 @@ def decode_page(data: bytes, limits: cbor.Limits) -> Decoded:
 def _rows_of(data: bytes, item: Item) -> bytes | None:
     """The encoded rows of ``item``, when ``data`` is its one encoding and it has rows of orders."""
     rows, labels = item[ROWS], list(item)
-    if not all(type(label) is int and 0 < label < 24 for label in labels) or labels != sorted(labels):
+    if not all(type(label) is int and 0 < label < 24 for label in labels) or labels != sorted(
+        labels
+    ):
         return None
     before = cbor2.dumps({label: item[label] for label in labels if label < ROWS})
     after = cbor2.dumps({label: item[label] for label in labels if label > ROWS})[1:]

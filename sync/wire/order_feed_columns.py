@@ -23,7 +23,9 @@ class Column:
 
     name: str
     what: str  # it must be
-    size: Callable[[Sequence[Item]], int | None]  # bytes of the shortest CBOR of some rows' fields; None: not what
+    size: Callable[
+        [Sequence[Item]], int | None
+    ]  # bytes of the shortest CBOR of some rows' fields; None: not what
 
 
 def rows_size(items: list[Item]) -> int:
@@ -36,7 +38,9 @@ def rows_size(items: list[Item]) -> int:
     for column, fields in zip(COLUMNS, zip(*items, strict=True), strict=True):
         size = column.size(fields)
         if size is None:
-            row = next(number for number, field in enumerate(fields) if column.size((field,)) is None)
+            row = next(
+                number for number, field in enumerate(fields) if column.size((field,)) is None
+            )
             raise ValueError(f"{column.name} of row {row} is not {column.what}")
         total += size
     return total
@@ -78,7 +82,17 @@ def _heads(numbers: Sequence[int]) -> int:
 
 def _head(number: int) -> int:
     """RFC 8949 section 3: in the first byte, or in 1, 2, 4 or 8 after it."""
-    return 1 if number < 24 else 2 if number < 2**8 else 3 if number < 2**16 else 5 if number < 2**32 else 9
+    return (
+        1
+        if number < 24
+        else 2
+        if number < 2**8
+        else 3
+        if number < 2**16
+        else 5
+        if number < 2**32
+        else 9
+    )
 
 
 def _amounts(fields: Sequence[Item]) -> int | None:

@@ -14,7 +14,13 @@ from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
-from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring, open_document, sign_document
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    open_document,
+    sign_document,
+)
 from edge.values.instant import Instant
 from sync.wire.codec import MAX_SEQ
 
@@ -58,7 +64,9 @@ def decision_name(data: bytes) -> str:
     return sha256(data).hexdigest()[:32]
 
 
-def open_decision(data: bytes, keys: Keyring, *, now: Instant) -> tuple[Decision, str] | DocumentRefusal:
+def open_decision(
+    data: bytes, keys: Keyring, *, now: Instant
+) -> tuple[Decision, str] | DocumentRefusal:
     """Return the decision in ``data`` and who made it, once the signature of that person's key holds."""
     document = open_document(data, Purpose.REVIEW, keys, now=now)
     if isinstance(document, DocumentRefusal):
@@ -66,7 +74,8 @@ def open_decision(data: bytes, keys: Keyring, *, now: Instant) -> tuple[Decision
     key = keys.find(document.kid)
     if key is None or len(key.issuers) != 1:
         return DocumentRefusal(
-            DocumentFault.KEY_PURPOSE, f"the trust list does not say whose key {document.kid.hex()} is"
+            DocumentFault.KEY_PURPOSE,
+            f"the trust list does not say whose key {document.kid.hex()} is",
         )
     (by,) = key.issuers
     try:

@@ -41,7 +41,11 @@ def read_review_page(payload: Item, *, site: str) -> ReviewPage | Malformed:
     """Read a page whose signature held. All of it, or nothing."""
     assert isinstance(payload, dict)
     issued_at_s, rows = payload.get(_ISSUED_AT), payload.get(_ROWS)
-    if payload.keys() != {_KIND, _SITE, _ISSUED_AT, _ROWS} or type(issued_at_s) is not int or type(rows) is not list:
+    if (
+        payload.keys() != {_KIND, _SITE, _ISSUED_AT, _ROWS}
+        or type(issued_at_s) is not int
+        or type(rows) is not list
+    ):
         return Malformed(Fault.WRONG_SHAPE, "not a page of reviews")
     if payload[_SITE] != site:
         return Malformed(Fault.WRONG_SITE, f"a page for another site, this device is at {site}")

@@ -62,5 +62,12 @@ def decode_report(payload: bytes, *, dev: str) -> ConfigReport | Malformed:
         report = ConfigReport.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        return Malformed(Fault.WRONG_SHAPE, f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}")
-    return report if report.dev == dev else Malformed(Fault.WRONG_DEVICE, "dev is not the device of the topic")
+        return Malformed(
+            Fault.WRONG_SHAPE,
+            f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}",
+        )
+    return (
+        report
+        if report.dev == dev
+        else Malformed(Fault.WRONG_DEVICE, "dev is not the device of the topic")
+    )

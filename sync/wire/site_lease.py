@@ -34,7 +34,9 @@ class LeaseRequest(_Message):
     site: Name
     term: Count = 0
     catch_up: bool = False
-    after: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = ""  # the entitlement that the last page ended with
+    after: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = (
+        ""  # the entitlement that the last page ended with
+    )
 
 
 class LeaseAnswer(_Message):
@@ -82,7 +84,10 @@ def lease_payload(lease: Lease) -> Item:
         _HOLDER: lease.holder,
         _TERM: lease.term,
         _UNTIL: lease.until_s,
-        _USES: [[u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.ident] for u in lease.uses],
+        _USES: [
+            [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.ident]
+            for u in lease.uses
+        ],
         _STREAMS: [list(stream) for stream in lease.streams],
         _NEXT: lease.next,
     }
@@ -99,7 +104,9 @@ def read_lease(payload: Item) -> Lease | Malformed:
             term=_number(payload[_TERM]),
             until_s=_number(payload[_UNTIL]),
             uses=tuple(_use(item) for item in payload[_USES]),
-            streams=tuple((_text(dev), _text(epoch), _number(seq)) for dev, epoch, seq in payload[_STREAMS]),
+            streams=tuple(
+                (_text(dev), _text(epoch), _number(seq)) for dev, epoch, seq in payload[_STREAMS]
+            ),
             next=_octets(payload[_NEXT]),
         )
     except (TypeError, ValueError) as error:
@@ -123,7 +130,9 @@ def _decode(model: type[M], payload: bytes) -> M | Malformed:
     try:
         return TypeAdapter(model).validate_json(payload)
     except ValidationError as error:
-        return Malformed(Fault.WRONG_SHAPE, error.errors(include_input=False, include_url=False)[0]["type"])
+        return Malformed(
+            Fault.WRONG_SHAPE, error.errors(include_input=False, include_url=False)[0]["type"]
+        )
 
 
 def _use(item: Item) -> Use:

@@ -96,8 +96,12 @@ def hub_filters(tenant: str, share: str | None = None) -> list[str]:
     What devices say of themselves every hub hears: its order matters, and a share would not get what is retained.
     """
     prefix = f"$share/{share}/" if share else ""
-    shared = [f"{prefix}{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST)]
-    return shared + [f"{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.STATUS, Up.CONFIG)]
+    shared = [
+        f"{prefix}{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST)
+    ]
+    return shared + [
+        f"{VERSION}/{tenant}/+/up/{channel.value}" for channel in (Up.STATUS, Up.CONFIG)
+    ]
 
 
 def is_device_name(name: str) -> bool:

@@ -6,7 +6,11 @@ import pytest
 
 from tests.support.paths import ROOT
 
-PACKAGES = {"edge": ROOT / "edge", "sync": ROOT / "sync", "hardware_sim": ROOT / "hardware-sim" / "hardware_sim"}
+PACKAGES = {
+    "edge": ROOT / "edge",
+    "sync": ROOT / "sync",
+    "hardware_sim": ROOT / "hardware-sim" / "hardware_sim",
+}
 HARDWARE = {"picamera2", "libcamera", "gpiozero", "lgpio", "serial", "evdev"}
 EFFECTS = {
     "asyncio", "click", "datetime", "fcntl", "http", "io", "logging", "os", "pathlib", "queue", "random", "secrets",
@@ -15,11 +19,25 @@ EFFECTS = {
 }  # fmt: skip
 EFFECTFUL_BUILTINS = {"open", "print", "input"}
 PURE = (
-    "sync.wire.messages", "sync.agent.response_timer",
-    "edge.token", "edge.domain.decision", "edge.domain.verdict", "edge.domain.entitlement", "edge.values.instant", "edge.config", "edge.rules",
-    "edge.domain.roles", "edge.domain.decision_input", "edge.domain.offline_authority", "edge.domain.pickup_continuation", "edge.pickup.door_states", "edge.domain.standing", "edge.domain.decision_facts",
-    "edge.values.person_name", "sync.wire.codec",
-)  # fmt: skip
+    "sync.wire.messages",
+    "sync.agent.response_timer",
+    "edge.token",
+    "edge.domain.decision",
+    "edge.domain.verdict",
+    "edge.domain.entitlement",
+    "edge.values.instant",
+    "edge.config",
+    "edge.rules",
+    "edge.domain.roles",
+    "edge.domain.decision_input",
+    "edge.domain.offline_authority",
+    "edge.domain.pickup_continuation",
+    "edge.pickup.door_states",
+    "edge.domain.standing",
+    "edge.domain.decision_facts",
+    "edge.values.person_name",
+    "sync.wire.codec",
+)
 
 
 def every_module():
@@ -49,7 +67,11 @@ def within(name: str, room: str) -> bool:
 @pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_edge_knows_neither_sync_nor_the_simulator(name, tree):
     if within(name, "edge"):
-        strangers = {target for target, _ in imports(tree) if target.split(".")[0] in {"sync", "hardware_sim", "paho"}}
+        strangers = {
+            target
+            for target, _ in imports(tree)
+            if target.split(".")[0] in {"sync", "hardware_sim", "paho"}
+        }
         assert not strangers
 
 
@@ -58,7 +80,9 @@ def test_sync_reaches_only_the_store_the_token_and_the_shared_nouns(name, tree):
     if within(name, "sync"):
         rooms = ("edge.capture", "edge.decode", "edge.devices", "edge.display", "edge.scanner.daemon", "edge.bootstrap",
                  "edge.redemption.redeemer", "edge.pickup.pickups")  # fmt: skip
-        strangers = {target for target, _ in imports(tree) for room in rooms if within(target, room)}
+        strangers = {
+            target for target, _ in imports(tree) for room in rooms if within(target, room)
+        }
         assert not strangers
         assert not any(target.split(".")[0] == "hardware_sim" for target, _ in imports(tree))
 
@@ -74,7 +98,9 @@ def test_pure_rooms_have_no_effects(name, tree):
     if any(within(name, room) for room in PURE):
         assert not {target for target, _ in imports(tree) if target.split(".")[0] in EFFECTS}
         calls = {
-            node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         }
         assert not calls & EFFECTFUL_BUILTINS
 
@@ -90,6 +116,10 @@ def test_hardware_libraries_are_imported_lazily_in_adapters(name, tree):
 @pytest.mark.parametrize(("name", "tree"), MODULES)
 def test_concrete_adapters_are_named_only_in_bootstrap(name, tree):
     adapters = ("edge.capture.picamera", "edge.capture.opencv", "edge.devices.gpio")
-    if within(name, "edge") and not within(name, "edge.bootstrap") and not within(name, "edge.capture"):
+    if (
+        within(name, "edge")
+        and not within(name, "edge.bootstrap")
+        and not within(name, "edge.capture")
+    ):
         named = {target for target, _ in imports(tree) if target in adapters}
         assert not named or within(name, "edge.devices")

@@ -21,7 +21,9 @@ FRAMES = 5
 
 @pytest.fixture(scope="module")
 def picture():
-    return render("ES1:HELLO", CLEAN, rng=np.random.default_rng(1), width_px=WIDTH, height_px=HEIGHT)
+    return render(
+        "ES1:HELLO", CLEAN, rng=np.random.default_rng(1), width_px=WIDTH, height_px=HEIGHT
+    )
 
 
 @contextlib.contextmanager
@@ -56,7 +58,9 @@ def picamera2(picture, folder):
         yield lambda: PiCamera(Camera(width_px=WIDTH, height_px=HEIGHT, stall_s=0.2)), 0
 
 
-@pytest.fixture(params=[simulated, folder_of_pictures, video, picamera2], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    params=[simulated, folder_of_pictures, video, picamera2], ids=lambda kind: kind.__name__
+)
 def source(request, picture, tmp_path):
     with request.param(picture, tmp_path) as (open_camera, tolerance):
         yield open_camera, tolerance

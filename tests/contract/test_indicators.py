@@ -118,7 +118,8 @@ def test_signals_differ_in_rhythm_and_not_only_in_colour():
 def test_results_differ_by_ear():
     results = (Signal.GO, Signal.STOP, Signal.WAIT)
     heard = {
-        tuple((Part.BUZZER in step.parts, step.lasts_s) for step in pattern_for(signal).once) for signal in results
+        tuple((Part.BUZZER in step.parts, step.lasts_s) for step in pattern_for(signal).once)
+        for signal in results
     }
     assert len(heard) == len(results)
 
@@ -127,7 +128,10 @@ def test_only_go_and_idle_ever_light_green():
     green = {
         signal
         for signal in Signal
-        if any(Part.GREEN in step.parts for step in (*pattern_for(signal).once, *pattern_for(signal).then))
+        if any(
+            Part.GREEN in step.parts
+            for step in (*pattern_for(signal).once, *pattern_for(signal).then)
+        )
     }
     assert green == {Signal.GO, Signal.IDLE}
 

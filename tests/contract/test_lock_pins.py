@@ -101,11 +101,15 @@ def test_a_relay_that_stays_energised_is_an_error_that_says_so(monkeypatch):
 
 def test_when_one_pin_cannot_be_had_none_is_kept():
     factory = MockFactory()
-    taken = GpioLock(Locker.model_validate({"compartments": {"B1": {"lock_pin": 18}}}), pin_factory=factory)
+    taken = GpioLock(
+        Locker.model_validate({"compartments": {"B1": {"lock_pin": 18}}}), pin_factory=factory
+    )
     with pytest.raises(LockError, match="A2 on pin 18") as caught:
         GpioLock(section(), pin_factory=factory)
     taken.close()
-    GpioLock(section(), pin_factory=factory).close()  # 17 is free again, while the error is still being handled
+    GpioLock(
+        section(), pin_factory=factory
+    ).close()  # 17 is free again, while the error is still being handled
     del caught
 
 
@@ -124,7 +128,9 @@ def run_release(tmp_path, text, factory="mock"):
     command = [sys.executable, "-m", "edge.bootstrap.release_locks", "--profile", str(profile)]
     env = {"GPIOZERO_PIN_FACTORY": factory, "PATH": ""}
     root = ROOT
-    return subprocess.run(command, check=False, cwd=root, env=env, capture_output=True, text=True, timeout=30)
+    return subprocess.run(
+        command, check=False, cwd=root, env=env, capture_output=True, text=True, timeout=30
+    )
 
 
 HEAD = '[device]\nid = "d"\nsite = "s"\nkind = "locker"\n[trust]\nroots_file = "r"\n'
@@ -133,10 +139,24 @@ HEAD = '[device]\nid = "d"\nsite = "s"\nkind = "locker"\n[trust]\nroots_file = "
 @pytest.mark.parametrize(
     ("text", "factory", "code", "says"),
     [
-        pytest.param(HEAD + "[locker.compartments.A1]\nlock_pin = 17\n", "mock", 0, "1 locks", id="a locker"),
+        pytest.param(
+            HEAD + "[locker.compartments.A1]\nlock_pin = 17\n", "mock", 0, "1 locks", id="a locker"
+        ),
         pytest.param(HEAD, "nonsense", 0, "", id="a kiosk without locks needs no GPIO"),
-        pytest.param(HEAD + "[locker.compartments.A1]\nlock_pin = 99\n", "mock", 1, "lock_pin", id="a wrong profile"),
-        pytest.param(HEAD + "[locker.compartments.A1]\nlock_pin = 1\n", "nonsense", 1, "no GPIO here", id="no GPIO"),
+        pytest.param(
+            HEAD + "[locker.compartments.A1]\nlock_pin = 99\n",
+            "mock",
+            1,
+            "lock_pin",
+            id="a wrong profile",
+        ),
+        pytest.param(
+            HEAD + "[locker.compartments.A1]\nlock_pin = 1\n",
+            "nonsense",
+            1,
+            "no GPIO here",
+            id="no GPIO",
+        ),
     ],
 )
 def test_the_release_command_de_energises_or_says_why_not(tmp_path, text, factory, code, says):
@@ -166,7 +186,9 @@ def test_that_pin_factorys_private_names_are_gpiozeros_own():
     """``_handle``, ``_number`` and ``pin_class`` are what gpiozero's lgpio code itself uses."""
     from importlib.util import find_spec
 
-    source = (Path(find_spec("gpiozero").submodule_search_locations[0]) / "pins" / "lgpio.py").read_text()
+    source = (
+        Path(find_spec("gpiozero").submodule_search_locations[0]) / "pins" / "lgpio.py"
+    ).read_text()
     assert "class LGPIOFactory" in source
     assert "lgpio.gpio_claim_output" in source
     assert "self.factory._handle, self._number" in source

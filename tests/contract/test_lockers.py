@@ -35,11 +35,18 @@ def section(**changes):
 def on_gpio(_=None, doors=None, **changes):
     doors, profile = doors or Doors({"A1", "A2", "A3"}), section(**changes)
     factory = wired_factory(profile, doors)
-    lock, sensor = GpioLock(profile, pin_factory=factory), GpioDoorSensor(profile, pin_factory=factory)
+    lock, sensor = (
+        GpioLock(profile, pin_factory=factory),
+        GpioDoorSensor(profile, pin_factory=factory),
+    )
 
     def energised():
         pins = {name: factory.pin(door.lock_pin) for name, door in profile.compartments.items()}
-        return {n for n, pin in pins.items() if pin.function == "output" and pin.state == profile.active_high}
+        return {
+            n
+            for n, pin in pins.items()
+            if pin.function == "output" and pin.state == profile.active_high
+        }
 
     return SimpleNamespace(lock=lock, sensor=sensor, doors=doors, energised=energised)
 
@@ -50,19 +57,33 @@ def active_low(_, doors=None):
 
 def on_boards(folder, doors=None):
     """Two boards on one line, with the same doors behind them."""
-    numbers = {"A1": {"lock_number": 1}, "A2": {"lock_number": 16}, "A3": {"lock_number": 1, "board_address": 3}}
+    numbers = {
+        "A1": {"lock_number": 1},
+        "A2": {"lock_number": 16},
+        "A3": {"lock_number": 1, "board_address": 3},
+    }
     board = {"port": str(folder / "line"), "address": 2}
-    profile = Locker.model_validate({"driver": "board", "board": board, "compartments": numbers, "pulse_ms": PULSE_MS})
-    boards = SimLockBoards(folder / "line", profile.board_places(), pulse_s=PULSE_MS / 1000, doors=doors)
+    profile = Locker.model_validate(
+        {"driver": "board", "board": board, "compartments": numbers, "pulse_ms": PULSE_MS}
+    )
+    boards = SimLockBoards(
+        folder / "line", profile.board_places(), pulse_s=PULSE_MS / 1000, doors=doors
+    )
     locker = LockBoards(profile)
     return SimpleNamespace(
-        lock=locker, sensor=locker, doors=boards.doors, energised=lambda: set(boards.energised), end=boards.close
+        lock=locker,
+        sensor=locker,
+        doors=boards.doors,
+        energised=lambda: set(boards.energised),
+        end=boards.close,
     )
 
 
 def simulated(_, doors=None):
     locker = SimLocker(("A1", "A2", "A3"), pulse_s=PULSE_MS / 1000, doors=doors)
-    return SimpleNamespace(lock=locker, sensor=locker, doors=locker.doors, energised=lambda: set(locker.energised))
+    return SimpleNamespace(
+        lock=locker, sensor=locker, doors=locker.doors, energised=lambda: set(locker.energised)
+    )
 
 
 @pytest.fixture(params=[on_gpio, active_low, on_boards, simulated], ids=lambda kind: kind.__name__)
@@ -242,7 +263,9 @@ def test_a_contact_that_cannot_be_read_is_neither_open_nor_closed_in_the_simulat
 
 def test_a_cut_wire_reads_as_an_open_door_never_as_a_closed_one():
     locker = on_gpio()
-    locker.doors.fail("A1", Failure.SENSOR_NONE)  # the wire to the contact is cut: only the pull-up is left
+    locker.doors.fail(
+        "A1", Failure.SENSOR_NONE
+    )  # the wire to the contact is cut: only the pull-up is left
     assert locker.sensor.is_open("A1") is True
 
 

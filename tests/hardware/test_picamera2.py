@@ -12,7 +12,9 @@ from edge.config import Camera
 from edge.ports import CameraError, Exposure
 from tests.support import picamera2_double as double
 
-pytestmark = pytest.mark.skipif(double.package() is None, reason="picamera2's source is not installed (make setup)")
+pytestmark = pytest.mark.skipif(
+    double.package() is None, reason="picamera2's source is not installed (make setup)"
+)
 
 WIDTH, HEIGHT = 1000, 600  # 1000 is no multiple of 64, so every row is padded
 
@@ -46,7 +48,9 @@ def test_the_frame_is_a_copy_and_the_buffer_goes_back_to_the_camera(sensor):
     first = camera.read()
     for _ in range(5):
         camera.read()
-    assert np.array_equal(first.grey, sensor.scene)  # a returned buffer is overwritten by the double
+    assert np.array_equal(
+        first.grey, sensor.scene
+    )  # a returned buffer is overwritten by the double
     assert sensor.held == 0
     camera.close()
 
@@ -76,9 +80,21 @@ def test_the_second_camera_of_a_pi_5_is_opened_by_its_number(sensor):
     ("changes", "expected"),
     [
         pytest.param({}, {"AeEnable": True}, id="automatic exposure by default"),
-        pytest.param({"exposure_us": 4000}, {"ExposureTime": 4000}, id="a fixed exposure keeps the automatic gain"),
-        pytest.param({"analogue_gain": 2.0}, {"AnalogueGain": 2.0}, id="a fixed gain keeps the automatic exposure"),
-        pytest.param({"autofocus": "continuous"}, {"AeEnable": True, "AfMode": "AfModeContinuous"}, id="autofocus"),
+        pytest.param(
+            {"exposure_us": 4000},
+            {"ExposureTime": 4000},
+            id="a fixed exposure keeps the automatic gain",
+        ),
+        pytest.param(
+            {"analogue_gain": 2.0},
+            {"AnalogueGain": 2.0},
+            id="a fixed gain keeps the automatic exposure",
+        ),
+        pytest.param(
+            {"autofocus": "continuous"},
+            {"AeEnable": True, "AfMode": "AfModeContinuous"},
+            id="autofocus",
+        ),
         pytest.param(
             {"autofocus": "manual", "lens_position_dioptre": 5.0},
             {"AeEnable": True, "AfMode": "AfModeManual", "LensPosition": 5.0},
@@ -104,7 +120,9 @@ def test_a_frame_says_how_it_was_exposed_and_the_next_ones_follow_what_is_asked(
     camera = PiCamera(section())
     assert camera.read().exposure == Exposure(10_000, 1.5)
     camera.expose(Exposure(2_000.4, 3.0))
-    assert dict(sensor.calls)["set_controls"] == {"controls": {"ExposureTime": 2_000, "AnalogueGain": 3.0}}
+    assert dict(sensor.calls)["set_controls"] == {
+        "controls": {"ExposureTime": 2_000, "AnalogueGain": 3.0}
+    }
     assert camera.read().exposure == Exposure(2_000, 3.0)
     camera.close()
 
@@ -113,8 +131,16 @@ def test_a_frame_says_how_it_was_exposed_and_the_next_ones_follow_what_is_asked(
     ("changes", "given_back"),
     [
         pytest.param({}, {"ExposureTime": 0, "AnalogueGain": 0.0}, id="to the automatic"),
-        pytest.param({"exposure_us": 4000}, {"ExposureTime": 4000, "AnalogueGain": 0.0}, id="to the profile's time"),
-        pytest.param({"analogue_gain": 2.0}, {"ExposureTime": 0, "AnalogueGain": 2.0}, id="to the profile's gain"),
+        pytest.param(
+            {"exposure_us": 4000},
+            {"ExposureTime": 4000, "AnalogueGain": 0.0},
+            id="to the profile's time",
+        ),
+        pytest.param(
+            {"analogue_gain": 2.0},
+            {"ExposureTime": 0, "AnalogueGain": 2.0},
+            id="to the profile's gain",
+        ),
     ],
 )
 def test_the_exposure_is_given_back(sensor, changes, given_back):
@@ -133,13 +159,19 @@ def test_zero_gives_exposure_back_to_the_automatic_in_picamera2_itself(value, mo
     release = double.real_function(
         "request.py", "CompletedRequest", "release", libcamera=libcamera, Controls=lambda _: None
     )
-    asked = SimpleNamespace(get_libcamera_controls=lambda: {"ExposureTime": value, "AnalogueGain": value})
+    asked = SimpleNamespace(
+        get_libcamera_controls=lambda: {"ExposureTime": value, "AnalogueGain": value}
+    )
     picam2 = SimpleNamespace(
         camera=SimpleNamespace(queue_request=lambda _: None), stop_count=0, started=True, controls=asked,
         allocator=SimpleNamespace(release=lambda _: None),
     )  # fmt: skip
     request = SimpleNamespace(reuse=lambda: None, set_control=told.__setitem__, buffers={})
-    release(SimpleNamespace(lock=nullcontext(), ref_count=1, picam2=picam2, stop_count=0, syncs=[], request=request))
+    release(
+        SimpleNamespace(
+            lock=nullcontext(), ref_count=1, picam2=picam2, stop_count=0, syncs=[], request=request
+        )
+    )
     values = {"ExposureTime": value, "AnalogueGain": value} if value else {}
     assert told == {"ExposureTimeMode": mode, "AnalogueGainMode": mode, **values}
 
@@ -201,8 +233,13 @@ def test_the_controls_are_ones_that_picamera2_itself_uses():
     for path in double.package().rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             mentioned |= {str(getattr(node, "attr", "")), str(getattr(node, "value", ""))}
-    enums = types.SimpleNamespace(controls=types.SimpleNamespace(AfModeEnum=types.SimpleNamespace(Manual=0)))
-    used = controls(section(exposure_us=100, analogue_gain=1, autofocus="manual", lens_position_dioptre=1), enums)
+    enums = types.SimpleNamespace(
+        controls=types.SimpleNamespace(AfModeEnum=types.SimpleNamespace(Manual=0))
+    )
+    used = controls(
+        section(exposure_us=100, analogue_gain=1, autofocus="manual", lens_position_dioptre=1),
+        enums,
+    )
     assert set(used) - mentioned <= {"LensPosition"}
     assert "AfModeEnum" in mentioned
 
@@ -211,8 +248,12 @@ def test_the_controls_are_ones_that_picamera2_itself_uses():
     "call",
     [
         pytest.param(lambda camera: camera.capture_frame(), id="a method that does not exist"),
-        pytest.param(lambda camera: camera.capture_request(timeout=1), id="an argument that does not exist"),
-        pytest.param(lambda camera: camera.stream_configuration("main", "lores"), id="one argument too many"),
+        pytest.param(
+            lambda camera: camera.capture_request(timeout=1), id="an argument that does not exist"
+        ),
+        pytest.param(
+            lambda camera: camera.stream_configuration("main", "lores"), id="one argument too many"
+        ),
     ],
 )
 def test_the_double_refuses_what_the_real_package_would_refuse(sensor, call):

@@ -18,7 +18,12 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the installer needs r
 def install(*words: str, boot: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | ({"EDGE_BOOT": str(boot)} if boot else {})
     return subprocess.run(
-        ["bash", ROOT / "install", *words], capture_output=True, text=True, check=False, env=environment, timeout=30
+        ["bash", ROOT / "install", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=30,
     )
 
 
@@ -26,7 +31,9 @@ def install(*words: str, boot: Path | None = None) -> subprocess.CompletedProces
 def boot(tmp_path):
     """A boot partition as Raspberry Pi OS leaves it: cmdline.txt is one line."""
     (tmp_path / "config.txt").write_text("dtparam=audio=on\n[all]\n")
-    (tmp_path / "cmdline.txt").write_text("console=tty1 root=PARTUUID=1-02 rootfstype=ext4 fsck.repair=yes rootwait\n")
+    (tmp_path / "cmdline.txt").write_text(
+        "console=tty1 root=PARTUUID=1-02 rootfstype=ext4 fsck.repair=yes rootwait\n"
+    )
     return tmp_path
 
 
@@ -84,7 +91,9 @@ def test_a_machine_without_a_boot_partition_is_left_alone(tmp_path):
 
 def test_every_script_of_the_package_is_sound_shell():
     for path in PACKAGING.iterdir():
-        if path.is_file() and path.read_text(encoding="utf-8").startswith(("#!/usr/bin/env bash", "#!/bin/bash")):
+        if path.is_file() and path.read_text(encoding="utf-8").startswith(
+            ("#!/usr/bin/env bash", "#!/bin/bash")
+        ):
             subprocess.run(["bash", "-n", path], check=True)
     for name in ("postinst", "prerm", "postrm"):
         subprocess.run(["sh", "-n", ROOT / "packaging" / name], check=True)
@@ -111,24 +120,37 @@ def test_every_library_of_the_package_is_pinned_for_the_release(release):
     tool = requirements()
     pins = tool.pinned(PACKAGING / f"constraints-{release}.txt")
     asked = {tool.name_of(requirement) for requirement in tool.wanted(ROOT / "pyproject.toml")}
-    assert not asked - pins.keys(), "add the version; `make wheels` says which, and of what they bring along"
+    assert not asked - pins.keys(), (
+        "add the version; `make wheels` says which, and of what they bring along"
+    )
     assert all(pins.values()), "each line names one version: name==version"
 
 
 def test_both_releases_have_the_same_libraries():
-    names = [requirements().pinned(PACKAGING / f"constraints-{release}.txt").keys() for release in RELEASES]
+    names = [
+        requirements().pinned(PACKAGING / f"constraints-{release}.txt").keys()
+        for release in RELEASES
+    ]
     assert names[0] == names[1]
 
 
 @pytest.mark.parametrize(("release", "numpy"), RELEASES.items())
-def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_library_have(release, numpy):
+def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_library_have(
+    release, numpy
+):
     assert requirements().pinned(PACKAGING / f"constraints-{release}.txt")["numpy"] == numpy
-    assert numpy in (ROOT / "docs" / "adr" / "0030-numpy-is-the-systems.md").read_text(encoding="utf-8")
+    assert numpy in (ROOT / "docs" / "adr" / "0030-numpy-is-the-systems.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.slow
 def test_every_library_is_to_be_had_as_a_wheel_for_a_pi_with_either_release():
     run = subprocess.run(
-        [PACKAGING / "check-wheels", "--arch", "arm64"], capture_output=True, text=True, check=False, timeout=600
+        [PACKAGING / "check-wheels", "--arch", "arm64"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert run.returncode == 0, run.stdout + run.stderr

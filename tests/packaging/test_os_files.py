@@ -52,7 +52,9 @@ def test_a_file_says_what_it_is_for_and_which_boards_and_releases_it_serves(path
     assert re.search(r"\bserves?\b", head, flags=re.IGNORECASE)
     assert re.search(r"\bPi\b", head)
     assert re.search(r"Bookworm.*Trixie", head, flags=re.DOTALL)
-    assert re.search(r"every Raspberry Pi|\bPi (?:\d|Zero)|every device|every broker", head), "which models"
+    assert re.search(r"every Raspberry Pi|\bPi (?:\d|Zero)|every device|every broker", head), (
+        "which models"
+    )
 
 
 def test_the_kernels_words_are_one_line_without_a_comment():
@@ -64,8 +66,12 @@ def test_the_kernels_words_are_one_line_without_a_comment():
 
 
 def test_the_scanners_user_is_made_and_may_use_its_devices(root_with_users):
-    groups = dict(line.split(":x:") for line in (root_with_users / "etc" / "group").read_text().splitlines())
-    assert {name for name, rest in groups.items() if "edge-scanner" in rest.split(":")[1].split(",")} == {
+    groups = dict(
+        line.split(":x:") for line in (root_with_users / "etc" / "group").read_text().splitlines()
+    )
+    assert {
+        name for name, rest in groups.items() if "edge-scanner" in rest.split(":")[1].split(",")
+    } == {
         "gpio",
         "video",
         "dialout",
@@ -75,20 +81,38 @@ def test_the_scanners_user_is_made_and_may_use_its_devices(root_with_users):
 
 
 def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
-    run(tool("systemd-tmpfiles", "systemd"), f"--root={root_with_users}", "--create", OS / "tmpfiles.conf")
+    run(
+        tool("systemd-tmpfiles", "systemd"),
+        f"--root={root_with_users}",
+        "--create",
+        OS / "tmpfiles.conf",
+    )
     modes = {
         folder: (root_with_users / folder).stat().st_mode & 0o7777
-        for folder in ("var/lib/edge-scanner", "etc/edge-scanner/tls", "etc/edge-scanner", "var/lib/edge-hub")
+        for folder in (
+            "var/lib/edge-scanner",
+            "etc/edge-scanner/tls",
+            "etc/edge-scanner",
+            "var/lib/edge-hub",
+        )
     }
     assert modes.pop("etc/edge-scanner/tls") == modes.pop("etc/edge-scanner") == 0o750
-    assert modes.pop("var/lib/edge-hub") == 0o2770  # hub and desk share the fleet's store by the hub's group
+    assert (
+        modes.pop("var/lib/edge-hub") == 0o2770
+    )  # hub and desk share the fleet's store by the hub's group
     assert set(modes.values()) == {0o700}
 
 
 def test_the_firewall_loads(tmp_path):
     known = (OS / "nftables.conf").read_text(encoding="utf-8").replace('"edge-scanner"', '"nobody"')
     (tmp_path / "nftables.conf").write_text(known, encoding="utf-8")
-    run(tool("unshare", "util-linux"), "-n", tool("nft", "nftables"), "-f", tmp_path / "nftables.conf")
+    run(
+        tool("unshare", "util-linux"),
+        "-n",
+        tool("nft", "nftables"),
+        "-f",
+        tmp_path / "nftables.conf",
+    )
 
 
 def test_chrony_understands_its_sources():

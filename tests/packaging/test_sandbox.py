@@ -20,9 +20,7 @@ from tests.support.paths import ROOT
 NEEDS = ("systemd-nspawn", "systemctl", "python3")
 PYTHON = "/usr/bin/python3"
 LIBRARIES = Path(cv2.__file__).parents[1]
-LISTENER = (
-    f"{PYTHON} -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47653)); [s.accept() for _ in range(99)]'"
-)
+LISTENER = f"{PYTHON} -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47653)); [s.accept() for _ in range(99)]'"
 REPORTS = {
     "control": "control.service",
     "scanner": "edge-scanner.service",
@@ -33,7 +31,11 @@ REPORTS = {
     "authority": "edge-hub-authority.service",
     "bridge": "edge-hub-bridge.service",
 }
-PARTS = {"control": "decode boot", "scanner": "decode boot", "sync": "boot"}  # parts of this project, tried from inside
+PARTS = {
+    "control": "decode boot",
+    "scanner": "decode boot",
+    "sync": "boot",
+}  # parts of this project, tried from inside
 # What the machine of a site has beside the package: the broker's user, the site's folder.
 SITE = {
     "sysusers.d": "u mosquitto -\n",
@@ -63,7 +65,9 @@ def lay_out_units(units: Path) -> None:
             f"StandardOutput=file:/reports/{unit}.json\nStandardError=file:/reports/{unit}.err\n"
             f"{extra}"
         )
-    (units / "listener.service").write_text(f"[Service]\nExecStart={LISTENER}\nExecStartPost=/bin/sleep 1\n")
+    (units / "listener.service").write_text(
+        f"[Service]\nExecStart={LISTENER}\nExecStartPost=/bin/sleep 1\n"
+    )
     (units / "halt-after.service").write_text(
         f"[Unit]\nAfter={' '.join(REPORTS.values())}\n[Service]\nType=oneshot\nExecStart=/bin/systemctl exit --force\n"
     )
@@ -104,22 +108,34 @@ def reports(tmp_path_factory):
         "systemd.unit=probe.target",
     ]  # fmt: skip
     try:
-        run = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=200, check=False)
+        run = subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, timeout=200, check=False
+        )
     except subprocess.TimeoutExpired as stuck:
-        pytest.fail(f"the container did not halt:\n{(stuck.stdout or b'').decode(errors='replace')[-3000:]}")
+        pytest.fail(
+            f"the container did not halt:\n{(stuck.stdout or b'').decode(errors='replace')[-3000:]}"
+        )
     texts = {kind: folder / "reports" / f"{unit}.json" for kind, unit in REPORTS.items()}
     if not texts["control"].exists() or not texts["control"].read_text():
         cannot(f"no systemd boots here: {run.stderr.decode(errors='replace').strip()[-300:]}")
     errors = {kind: folder / "reports" / f"{unit}.err" for kind, unit in REPORTS.items()}
     for kind, file in texts.items():
-        assert file.exists(), f"{kind} did not start:\n{run.stdout.decode(errors='replace')[-3000:]}"
+        assert file.exists(), (
+            f"{kind} did not start:\n{run.stdout.decode(errors='replace')[-3000:]}"
+        )
         assert file.read_text(), f"{kind}: {errors[kind].read_text()}"
     return {kind: json.loads(file.read_text()) for kind, file in texts.items()}
 
 
 def test_without_a_sandbox_the_probe_does_reach_what_the_units_forbid(reports):
     control = reports["control"]
-    for act in ("inet socket", "netlink socket", "connect to a server on this machine", "writable code", "become root"):
+    for act in (
+        "inet socket",
+        "netlink socket",
+        "connect to a server on this machine",
+        "writable code",
+        "become root",
+    ):
         assert control[act] == "yes", act
 
 
@@ -179,13 +195,17 @@ def test_every_unit_runs_as_its_own_user_and_can_write_its_state(reports, kind):
 
 def _parts_can_be_tried() -> bool:
     said = subprocess.run(
-        [PYTHON, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=False
+        [PYTHON, "-c", "import sys; print(sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return said.stdout.strip() == str(sys.version_info[:2])
 
 
 needs_same_python = pytest.mark.skipif(
-    not Path(PYTHON).exists() or not _parts_can_be_tried(), reason=f"{PYTHON} is of another version than the libraries"
+    not Path(PYTHON).exists() or not _parts_can_be_tried(),
+    reason=f"{PYTHON} is of another version than the libraries",
 )
 
 

@@ -15,8 +15,20 @@ from edge.cli import COMMANDS
 from tests.support.paths import ROOT
 
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
-SERVICES = [*UNITS, *sorted((ROOT / "firmware-config").rglob("*.service"))]  # and those that a person puts in place
-SCANNER_DEVICES = ("gpiochip", "media", "video4linux", "dma_heap", "ttyACM", "ttyUSB", "ttyAMA", "input")
+SERVICES = [
+    *UNITS,
+    *sorted((ROOT / "firmware-config").rglob("*.service")),
+]  # and those that a person puts in place
+SCANNER_DEVICES = (
+    "gpiochip",
+    "media",
+    "video4linux",
+    "dma_heap",
+    "ttyACM",
+    "ttyUSB",
+    "ttyAMA",
+    "input",
+)
 UNIT_KINDS = {".service", ".socket", ".timer", ".target", ".path", ".mount"}
 NOT_OURS = {".venv", "build"}
 EXPOSURE_TENTHS = 15  # systemd-analyze security: 1.5 of 10
@@ -24,7 +36,8 @@ EXPOSURE_TENTHS = 15  # systemd-analyze security: 1.5 of 10
 each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
 each_service = pytest.mark.parametrize("path", SERVICES, ids=lambda path: path.stem)
 needs_systemd = pytest.mark.skipif(
-    not shutil.which("systemd-analyze") and "CI" not in os.environ,  # where it is missing in CI, that is a failure
+    not shutil.which("systemd-analyze")
+    and "CI" not in os.environ,  # where it is missing in CI, that is a failure
     reason="needs systemd-analyze (Debian package systemd)",
 )
 
@@ -33,7 +46,9 @@ class _Unit(configparser.RawConfigParser):
     """A unit file: keys may repeat, and keep their case."""
 
     def __init__(self, path: Path):
-        super().__init__(strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None)
+        super().__init__(
+            strict=False, delimiters=("=",), comment_prefixes=("#",), interpolation=None
+        )
         self.text = path.read_text(encoding="utf-8")
         self.read_string(self.text)
 
@@ -45,7 +60,11 @@ class _Unit(configparser.RawConfigParser):
 
 
 def test_every_unit_of_the_tree_is_among_those_that_are_tested():
-    found = {path for path in ROOT.rglob("*") if path.suffix in UNIT_KINDS and not set(path.parts) & NOT_OURS}
+    found = {
+        path
+        for path in ROOT.rglob("*")
+        if path.suffix in UNIT_KINDS and not set(path.parts) & NOT_OURS
+    }
     assert found == set(SERVICES)
 
 
@@ -68,10 +87,15 @@ def test_a_units_exposure_is_at_most_one_and_a_half(path):
 @needs_systemd
 @each_service
 def test_systemd_understands_every_line_of_a_unit(path, tmp_path):
-    installed = re.sub(r"^(Exec\w+)=\S+", r"\1=/bin/true", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    installed = re.sub(
+        r"^(Exec\w+)=\S+", r"\1=/bin/true", path.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
     (tmp_path / path.name).write_text(installed, encoding="utf-8")
     run = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", "--man=no", tmp_path / path.name],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     assert path.stem not in run.stderr, run.stderr
@@ -80,7 +104,9 @@ def test_systemd_understands_every_line_of_a_unit(path, tmp_path):
 @each_unit
 def test_no_unit_waits_for_the_network_or_the_clock(path):
     unit = _Unit(path)
-    ordered = " ".join(unit.get("Unit", key, fallback="") for key in ("After", "Requires", "Wants", "BindsTo"))
+    ordered = " ".join(
+        unit.get("Unit", key, fallback="") for key in ("After", "Requires", "Wants", "BindsTo")
+    )
     assert not re.search(r"network|time-sync|time-set|chrony|ntp|nss-lookup", ordered)
     assert unit.get("Unit", "DefaultDependencies", fallback="yes") == "yes"
 
@@ -108,7 +134,10 @@ def test_the_scanner_has_no_network_in_two_independent_ways():
 
 
 def test_only_the_scanner_may_touch_devices():
-    nodes = {path.stem: {value.split()[0] for value in _Unit(path).values("DeviceAllow")} for path in UNITS}
+    nodes = {
+        path.stem: {value.split()[0] for value in _Unit(path).values("DeviceAllow")}
+        for path in UNITS
+    }
     assert nodes.pop("edge-scanner") == {f"char-{name}" for name in SCANNER_DEVICES}
     assert not any(nodes.values())
 

@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from edge.domain.decision_facts import replay
 from edge.domain.entitlement import OrderStatus
@@ -139,7 +147,9 @@ class Device(RuleBasedStateMachine):
         if self.store is not None:
             self.store.close()
         self.store = open_at(self.folder, now_s=NOON.unix_s)
-        self.pickups = Pickups(self.store, self.world, self.world, times=TIMES, random_bytes=os.urandom)
+        self.pickups = Pickups(
+            self.store, self.world, self.world, times=TIMES, random_bytes=os.urandom
+        )
         before = list(self.world.pulses)
         self.pickups.recover(self.monotonic_s, self.now)
         assert self.world.pulses == before
@@ -193,15 +203,21 @@ class Device(RuleBasedStateMachine):
         """Somebody shows a code, perhaps with a person signed in; perhaps the power goes."""
         sign_in(self.store, who, Role.OPERATOR, now=self.now) if who else sign_out(self.store)
         expected = shown.verdict(self.now.unix_s, self.doors_of)
-        outcome = self.with_cut(lambda: redeemer(self.store, grace_s=GRACE_S).redeem(shown.claims, self.now), cut)
+        outcome = self.with_cut(
+            lambda: redeemer(self.store, grace_s=GRACE_S).redeem(shown.claims, self.now), cut
+        )
         if outcome is None:
-            self.remember(shown, who)  # a cut after the commit: it was honoured, and nobody saw a lamp
+            self.remember(
+                shown, who
+            )  # a cut after the commit: it was honoured, and nobody saw a lamp
             return
         self.scans += 1
         assert outcome.reason is expected, outcome.detail
         self.remember(shown, who)
         if outcome.honoured:
-            assert outcome.ledger_id in [use.ledger_id for use in shown.standing], "green only for what is on disk"
+            assert outcome.ledger_id in [use.ledger_id for use in shown.standing], (
+                "green only for what is on disk"
+            )
         self.with_cut(lambda: self.pickups.begin(outcome.intents, self.monotonic_s, self.now), None)
 
     @rule(shown=codes, cut=st.sampled_from(["before the bolt", "after the bolt", 1, 2, 3, 5, 8]))
@@ -254,7 +270,9 @@ class Device(RuleBasedStateMachine):
     def the_platform_says(self, shown, status):
         """The order's state changes: paid, ready, cancelled, refunded, at any moment."""
         shown.status = OrderStatus.READY if status is OrderStatus.SHIPPED else status
-        changed = order(shown.claims, compartments=shown.doors, review=shown.flagged, status=shown.status)
+        changed = order(
+            shown.claims, compartments=shown.doors, review=shown.flagged, status=shown.status
+        )
         deliver(self.store, changed)
 
     @precondition(lambda self: any(shown.uses for shown in self.sold))
@@ -283,17 +301,24 @@ class Device(RuleBasedStateMachine):
         uses = [use for shown in self.sold for use in shown.uses if use.review]
         use = data.draw(st.sampled_from(uses))
         sign_in(self.store, who, Role.REVIEWER, now=self.now)
-        done = self.staff().review(use.ledger_id, approve=approve, reason="a test", now=self.now).done
+        done = (
+            self.staff().review(use.ledger_id, approve=approve, reason="a test", now=self.now).done
+        )
         if use.review != "pending" or use.taken_back:
             assert done is Done.ALREADY
         elif use.by == who:
             assert done is Done.SAME_PERSON
         else:
             assert done is Done.DONE
-            use.review, use.taken_back = ("approved", use.taken_back) if approve else ("rejected", True)
+            use.review, use.taken_back = (
+                ("approved", use.taken_back) if approve else ("rejected", True)
+            )
 
     @precondition(lambda self: exception_cases.cases(self.store, only_open=True))
-    @rule(data=st.data(), how=st.sampled_from([how for how in Settlement if how is not Settlement.RETRIED]))
+    @rule(
+        data=st.data(),
+        how=st.sampled_from([how for how in Settlement if how is not Settlement.RETRIED]),
+    )
     def settle(self, data, how):
         """A supervisor looks and says what was found."""
         case = data.draw(st.sampled_from(exception_cases.cases(self.store, only_open=True)))
@@ -351,16 +376,30 @@ class Device(RuleBasedStateMachine):
         rows = ledger.rows(self.store)
         taken_back = {row.reverses for row in rows}
         for shown in self.sold:
-            standing = [row for row in rows if row.cti == shown.claims.cti and row.use_no and row.id not in taken_back]
+            standing = [
+                row
+                for row in rows
+                if row.cti == shown.claims.cti and row.use_no and row.id not in taken_back
+            ]
             assert sum(row.units for row in standing) <= shown.claims.quantity
-            assert [row.id for row in standing] == [use.ledger_id for use in shown.standing], "nothing unexplained"
+            assert [row.id for row in standing] == [use.ledger_id for use in shown.standing], (
+                "nothing unexplained"
+            )
 
     @invariant()
     def law_5_every_pulse_had_its_own_intent_a_good_order_and_a_persons_scan(self):
         assert self.world.unwitnessed == []
-        rows = [intent for row in ledger.rows(self.store) for intent in lock_intents.of_ledger(self.store, row.id)]
+        rows = [
+            intent
+            for row in ledger.rows(self.store)
+            for intent in lock_intents.of_ledger(self.store, row.id)
+        ]
         for name in "ABC":
-            pulsed = [intent for intent in rows if intent.compartment == name and intent.pulsed_s is not None]
+            pulsed = [
+                intent
+                for intent in rows
+                if intent.compartment == name and intent.pulsed_s is not None
+            ]
             assert self.world.pulses.count(name) <= len(pulsed)
 
     @invariant()
@@ -388,7 +427,10 @@ _QUIETLY = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_
 def machine(name, examples, steps):
     case = type(name, (Device,), {}).TestCase
     case.settings = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=_QUIETLY
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=_QUIETLY,
     )
     return case
 

@@ -14,7 +14,9 @@ SPIN, CC = shutil.which("spin"), shutil.which("cc") or shutil.which("gcc")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not (SPIN and CC), reason="spin or a C compiler is not installed (Debian: spin, gcc)"),
+    pytest.mark.skipif(
+        not (SPIN and CC), reason="spin or a C compiler is not installed (Debian: spin, gcc)"
+    ),
 ]
 
 
@@ -23,16 +25,24 @@ def errors(model, folder, *defines):
     command = [SPIN, *defines, "-a", MODELS / f"{model}.pml"]
     made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
-    subprocess.run([CC, "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True)
+    subprocess.run(
+        [CC, "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], cwd=folder, check=True
+    )
     said = subprocess.run(
-        ["./pan", "-E", "-m1000000", "-w24"], cwd=folder, capture_output=True, text=True, check=False
+        ["./pan", "-E", "-m1000000", "-w24"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     ).stdout
     assert "max search depth too small" not in said
     return int(re.search(r"errors: (\d+)", said).group(1))
 
 
 @pytest.mark.parametrize("cut", ["-DCUTS=0", "-DCUTS=1"])
-def test_a_lock_is_told_once_for_its_intent_and_a_code_is_good_again_only_with_its_parcels(tmp_path, cut):
+def test_a_lock_is_told_once_for_its_intent_and_a_code_is_good_again_only_with_its_parcels(
+    tmp_path, cut
+):
     assert errors("pickup", tmp_path, "-DSCANS=2", cut) == 0
 
 

@@ -22,7 +22,9 @@ def test_ledgers_that_say_the_same_agree():
         pytest.param([ROW], [], "the hub has not", id="lost on the way"),
         pytest.param([], [EVENT], "the device has not", id="nobody honoured it"),
         pytest.param([{**ROW, "use": 2}], [EVENT], "use is 2", id="another content"),
-        pytest.param([ROW], [{**EVENT, "refused": "why"}], "refused it: why", id="refused by the hub"),
+        pytest.param(
+            [ROW], [{**EVENT, "refused": "why"}], "refused it: why", id="refused by the hub"
+        ),
         pytest.param([ROW], [{**EVENT, "epoch": "f"}], "the hub has not", id="another epoch"),
     ],
 )
@@ -32,7 +34,9 @@ def test_every_difference_between_the_ledgers_is_named(device, hub, complaint):
 
 @pytest.mark.timeout(240)
 def test_the_whole_system_runs_and_its_ledgers_agree():
-    done = subprocess.run([program("edge-scanner"), "demo", "--fast"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program("edge-scanner"), "demo", "--fast"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for reason in ("already_redeemed", "signature_invalid", "expired", "audience", "key_unknown", "revoked",
                    "prefix_unknown", "accepted_pending_review"):  # fmt: skip

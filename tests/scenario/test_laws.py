@@ -41,7 +41,11 @@ def assert_ledger_and_outbox_agree(store):
     """Every ledger row has its event, every such event its row, and the events have no gap."""
     events = outbox.pending(store, limit=10_000)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    told = {(event.epoch, event.seq): event for event in events if event.type in ("redeemed", "reversed")}
+    told = {
+        (event.epoch, event.seq): event
+        for event in events
+        if event.type in ("redeemed", "reversed")
+    }
     written = {(row.epoch, row.seq): row for row in ledger.rows(store, limit=10_000)}
     assert told.keys() == written.keys()
     for place, row in written.items():
@@ -50,7 +54,9 @@ def assert_ledger_and_outbox_agree(store):
         assert event.at == row.at
         assert event.type == ("reversed" if row.reverses else "redeemed")
     with store.read() as connection:
-        orphans = connection.execute("SELECT count(*) FROM intent WHERE ledger_id NOT IN (SELECT id FROM ledger)")
+        orphans = connection.execute(
+            "SELECT count(*) FROM intent WHERE ledger_id NOT IN (SELECT id FROM ledger)"
+        )
         assert orphans.fetchone() == (0,)
 
 
@@ -69,7 +75,9 @@ class Witness:
     def look(self):
         other = connect(self.folder / FILE, read_only=True)
         try:
-            rows = other.execute("SELECT l.cti, i.state FROM ledger l LEFT JOIN intent i ON i.ledger_id = l.id")
+            rows = other.execute(
+                "SELECT l.cti, i.state FROM ledger l LEFT JOIN intent i ON i.ledger_id = l.id"
+            )
             self.seen.append(rows.fetchall())
         finally:
             other.close()
@@ -136,7 +144,11 @@ def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(t
         if outcome.honoured:
             break
         assert outcome.reason is Verdict.STORE_UNAVAILABLE
-        assert (ledger.count(store), outbox.backlog(store).pending, scan_journal.rows(store)) == (0, 0, [])
+        assert (ledger.count(store), outbox.backlog(store).pending, scan_journal.rows(store)) == (
+            0,
+            0,
+            [],
+        )
     assert statement > 6, "it was tried at every statement"
     assert_ledger_and_outbox_agree(store)
 
@@ -182,8 +194,13 @@ def test_a_log_that_was_cut_anywhere_by_a_power_cut_shows_whole_redemptions_only
 
 @settings(max_examples=15, deadline=None)
 @given(quantity=st.integers(1, 4), scanners=st.integers(2, 6), each=st.integers(1, 3))
-def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(tmp_path_factory, quantity, scanners, each):
-    store, claims = open_at(tmp_path_factory.mktemp("race"), busy_timeout_s=30), code(quantity=quantity)
+def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(
+    tmp_path_factory, quantity, scanners, each
+):
+    store, claims = (
+        open_at(tmp_path_factory.mktemp("race"), busy_timeout_s=30),
+        code(quantity=quantity),
+    )
     deliver(store, order(claims))
     shared, start, outcomes = redeemer(store), threading.Barrier(scanners), []
 
@@ -226,7 +243,11 @@ def test_processes_racing_on_the_same_codes_honour_each_at_most_its_quantity(tmp
     go = str(time.time() + 2.0)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     racers = [
-        subprocess.Popen([sys.executable, "-c", RACER, tmp_path, str(me), go], stdout=subprocess.PIPE, env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, tmp_path, str(me), go],
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
         for me in range(4)
     ]
     green = [n for racer in racers for n in json.loads(racer.communicate()[0])]
@@ -236,15 +257,22 @@ def test_processes_racing_on_the_same_codes_honour_each_at_most_its_quantity(tmp
 
 
 jumps = st.lists(
-    st.tuples(st.integers(-(10**9), 10**9), st.sampled_from(ClockTrust), st.booleans()), min_size=1, max_size=12
+    st.tuples(st.integers(-(10**9), 10**9), st.sampled_from(ClockTrust), st.booleans()),
+    min_size=1,
+    max_size=12,
 )
 
 
 @settings(max_examples=25, deadline=None)
 @given(quantity=st.integers(1, 3), jumps=jumps, kind=st.sampled_from([Kind.WRITE_OFF, Kind.PICKUP]))
-def test_a_clock_that_jumps_both_ways_honours_no_code_more_often(tmp_path_factory, quantity, jumps, kind):
+def test_a_clock_that_jumps_both_ways_honours_no_code_more_often(
+    tmp_path_factory, quantity, jumps, kind
+):
     folder = tmp_path_factory.mktemp("jumps")
-    store, claims = open_at(folder), code(quantity=quantity, kind=kind, not_before_s=0, expires_at_s=2**33 - 1)
+    store, claims = (
+        open_at(folder),
+        code(quantity=quantity, kind=kind, not_before_s=0, expires_at_s=2**33 - 1),
+    )
     deliver(store, order(claims))
     for seconds, trust, restart in jumps:
         redeemer(store).redeem(claims, at(seconds, trust))
@@ -342,7 +370,9 @@ def in_a_child(work):
 
 
 @pytest.mark.parametrize("door_after", ["open", "shut"])
-def test_killed_before_any_statement_of_a_pickup_nothing_is_lost_doubled_or_pulsed_by_itself(tmp_path, door_after):
+def test_killed_before_any_statement_of_a_pickup_nothing_is_lost_doubled_or_pulsed_by_itself(
+    tmp_path, door_after
+):
     kill_at, lived = 0, False
     while not lived:
         kill_at += 1
@@ -350,7 +380,9 @@ def test_killed_before_any_statement_of_a_pickup_nothing_is_lost_doubled_or_puls
         store = open_at(folder)
         deliver(store, order(claims))
         store.close()
-        lived = in_a_child(lambda folder=folder, claims=claims, n=kill_at: pick_up(folder, claims, n))
+        lived = in_a_child(
+            lambda folder=folder, claims=claims, n=kill_at: pick_up(folder, claims, n)
+        )
         assert_sound_after_a_start(folder, claims, door_is_open=door_after == "open")
     assert kill_at > 20, "there were statements to be killed at"
 
@@ -361,7 +393,9 @@ def assert_sound_after_a_start(folder, claims, *, door_is_open):
     locker.is_really_open = door_is_open and pulses > 0
     assert_ledger_and_outbox_agree(store)
     if was_green:
-        assert len([row for row in ledger.rows(store) if row.use_no]) == 1, "what was green is on disk"
+        assert len([row for row in ledger.rows(store) if row.use_no]) == 1, (
+            "what was green is on disk"
+        )
     pulsed = [row for row in live_and_ended(store) if row.pulsed_s is not None]
     assert pulses <= len(pulsed), "no pulse without its intent on disk"
     pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
@@ -385,18 +419,28 @@ def live_and_ended(store):
 
 def test_no_two_reasons_share_a_code_and_each_has_its_words():
     for reasons in (Verdict, Rejection, SignIn, ExceptionKind):
-        assert len({reason.value for reason in reasons}) == len(list(reasons)) == len(reasons.__members__)
+        assert (
+            len({reason.value for reason in reasons})
+            == len(list(reasons))
+            == len(reasons.__members__)
+        )
     shared = {reason.value for reason in Verdict} & {reason.value for reason in Rejection}
     assert shared == {"expired", "revoked"}, "one code each, whether the token or the order says so"
-    assert not {reason.value for reason in SignIn} & {reason.value for reason in (*Verdict, *Rejection)}
-    assert {reason.value for reason in (*Verdict, *Rejection, *SignIn)} == {reason.value for reason in WORDS}
+    assert not {reason.value for reason in SignIn} & {
+        reason.value for reason in (*Verdict, *Rejection)
+    }
+    assert {reason.value for reason in (*Verdict, *Rejection, *SignIn)} == {
+        reason.value for reason in WORDS
+    }
 
 
 def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tmp_path):
     store = open_at(tmp_path)
     early, foreign, unknown = code(not_before_s=NOON.unix_s + 1), code(audience="site-9"), code()
     deliver(store, order(early), order(foreign))
-    reasons = [redeemer(store).redeem(claims, NOON).reason.value for claims in (early, foreign, unknown)]
+    reasons = [
+        redeemer(store).redeem(claims, NOON).reason.value for claims in (early, foreign, unknown)
+    ]
     known = Refusal(reason=Rejection.STATUS_STALE, detail="", claims=early)
     reasons.append(redeemer(store).refuse(known, NOON).reason.value)
     assert reasons == ["too_early", "wrong_site", "needs_online", "status_stale"]
@@ -415,4 +459,8 @@ def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
 
 def test_without_a_store_every_believed_code_is_refused_by_that_name():
     outcome = redeemer(None).redeem(code(), NOON)
-    assert (outcome.reason, outcome.honoured, outcome.journal_id) == (Verdict.STORE_UNAVAILABLE, False, None)
+    assert (outcome.reason, outcome.honoured, outcome.journal_id) == (
+        Verdict.STORE_UNAVAILABLE,
+        False,
+        None,
+    )

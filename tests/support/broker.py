@@ -72,7 +72,9 @@ class Process:
 class Broker(Process):
     """``Broker(folder, {"kiosk-1": "shop-1"})``: certificates and configuration are in ``files``."""
 
-    def __init__(self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None, **site):
+    def __init__(
+        self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None, **site
+    ):
         if MOSQUITTO is None:
             pytest.skip("mosquitto is not installed: apt-get install mosquitto")
         self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), **site)

@@ -10,7 +10,11 @@ TOKEN = "ES1:" + "A1B2C3%*" * 30 + "Z9X8Y"  # as long as a real token, and of it
 def matrix(content, **options):
     """The modules of a code, (n, n), 1 is dark."""
     options = {"error": "m", "boost_error": False} | options
-    code = segno.make_qr(content, **options) if not options.pop("micro", False) else segno.make_micro(content)
+    code = (
+        segno.make_qr(content, **options)
+        if not options.pop("micro", False)
+        else segno.make_micro(content)
+    )
     return np.array([list(row) for row in code.matrix], np.uint8), code
 
 
@@ -30,7 +34,13 @@ def bent(grey, depth):
     height, width = grey.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     swell = np.sin(np.pi * x / width) * np.sin(np.pi * y / height)
-    return cv2.remap(grey, x + depth * swell, y + depth * swell, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        grey,
+        x + depth * swell,
+        y + depth * swell,
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
 
 
 def noisy(grey, sigma, seed=0):

@@ -23,7 +23,9 @@ class Scan:
     def __init__(self, folder: Path, profile: Path, name: str):
         self.data = folder / name
         run = ["--profile", str(profile), "--data", str(self.data)]
-        self.scanner = Unit([sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / f"{name}-scanner.log")
+        self.scanner = Unit(
+            [sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / f"{name}-scanner.log"
+        )
         self._sync = ([program("edge-sync"), "run", *run], folder / f"{name}-sync.log")
         self.sync = Unit(*self._sync)
         self.settings = SettingsFolder(self.data)
@@ -46,7 +48,9 @@ class Scan:
         before = len(self.scanner.said(event))
         self.scanner.tell(show=code, condition="clean")
         said = until(
-            lambda: self.scanner.said(event)[before:], timeout_s, lambda: f"{event}: {self.scanner.lines[-3:]}"
+            lambda: self.scanner.said(event)[before:],
+            timeout_s,
+            lambda: f"{event}: {self.scanner.lines[-3:]}",
         )
         self.scanner.tell(clear=True)
         time.sleep(0.8)
@@ -64,12 +68,16 @@ class Platform:
         text = files.hub_config.read_text()
         head, _, rest = text.partition("[enrolment]")
         old = next(line for line in rest.splitlines() if line.startswith("port = "))
-        files.hub_config.write_text(f"{head}[enrolment]{rest.replace(old, f'port = {free_port()}', 1)}")
+        files.hub_config.write_text(
+            f"{head}[enrolment]{rest.replace(old, f'port = {free_port()}', 1)}"
+        )
         self.fresh = folder / "fresh.toml"
         shipped = self.town.profile.read_text().partition("[trust]")[0]
         self.fresh.write_text(shipped.replace('id = "locker-1"', 'id = "kiosk-0001"') + FRESH)
         hub = ["--config", str(files.hub_config)]
-        subprocess.run([program("edge-hub"), "orders", "import", *hub, str(self.town.orders)], check=True)
+        subprocess.run(
+            [program("edge-hub"), "orders", "import", *hub, str(self.town.orders)], check=True
+        )
         self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
         self.hub = Process([program("edge-hub"), "run", *hub], folder / "hub.log")
         self.desk = Process([program("edge-hub"), "desk", *hub], folder / "desk.log")
@@ -77,7 +85,10 @@ class Platform:
     def __enter__(self):
         for process in (self.broker, self.hub, self.desk):
             process.start()
-        until(lambda: '"connected"' in self.hub.text, what=lambda: f"{self.hub.text[-999:]} {self.broker.text[-999:]}")
+        until(
+            lambda: '"connected"' in self.hub.text,
+            what=lambda: f"{self.hub.text[-999:]} {self.broker.text[-999:]}",
+        )
         until(lambda: '"started"' in self.desk.text, what="the desk is open")
         return self
 
@@ -88,13 +99,18 @@ class Platform:
     def fleet(self, *command: str, code: int | None = 0) -> subprocess.CompletedProcess:
         """Run edge-fleet; its exit code must be ``code``."""
         where = [] if command[0] == "recover" else ["--fleet", str(self.town.files.fleet_config)]
-        done = subprocess.run([program("edge-fleet"), *command, *where], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [program("edge-fleet"), *command, *where], check=False, capture_output=True, text=True
+        )
         assert "Traceback" not in done.stderr, done.stderr
         assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done
 
     def json(self, *command: str, code: int | None = 0) -> list[dict]:
-        return [json.loads(line) for line in self.fleet(*command, "--json", code=code).stdout.splitlines()]
+        return [
+            json.loads(line)
+            for line in self.fleet(*command, "--json", code=code).stdout.splitlines()
+        ]
 
     def settings_file(self, text: str) -> str:
         path = self.folder / "push.toml"

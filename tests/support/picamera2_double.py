@@ -33,14 +33,18 @@ def _class(file: str, name: str) -> ast.ClassDef:
 
 def _functions(file: str, name: str) -> dict[str, ast.FunctionDef]:
     # Overloads come first and the real definition last, so the last one wins.
-    return {node.name: node for node in _class(file, name).body if isinstance(node, ast.FunctionDef)}
+    return {
+        node.name: node for node in _class(file, name).body if isinstance(node, ast.FunctionDef)
+    }
 
 
 def signatures(file: str, name: str) -> dict[str, inspect.Signature]:
     """The signature of each method; a default is only marked as being there."""
 
     def parameter(arg, kind, optional):
-        return inspect.Parameter(arg.arg, kind, default=None if optional else inspect.Parameter.empty)
+        return inspect.Parameter(
+            arg.arg, kind, default=None if optional else inspect.Parameter.empty
+        )
 
     found = {}
     for function, node in _functions(file, name).items():
@@ -67,7 +71,11 @@ def attributes(file: str, name: str) -> set[str]:
     """Methods, properties and everything assigned to ``self``."""
     names = set(_functions(file, name))
     for node in ast.walk(_class(file, name)):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and ast.unparse(node.value) == "self"
+        ):
             names.add(node.attr)
     return names
 
@@ -109,13 +117,20 @@ class Sensor:
 def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
     """The modules ``picamera2`` and ``libcamera``, for ``sys.modules``."""
     formats, job = real_module("formats.py"), real_module("job.py")
-    make_array = real_function("request.py", "Helpers", "_make_array_shared", formats=formats, np=np)
-    check_stream = real_function("picamera2.py", "Picamera2", "check_stream_config", formats=formats)
+    make_array = real_function(
+        "request.py", "Helpers", "_make_array_shared", formats=formats, np=np
+    )
+    check_stream = real_function(
+        "picamera2.py", "Picamera2", "check_stream_config", formats=formats
+    )
     wait = real_function("picamera2.py", "Picamera2", "wait")
     legacy = types.SimpleNamespace(VC4=1)
     align = real_function("picamera2.py", "Picamera2", "align_stream", Platform=types.SimpleNamespace(Platform=legacy),
                           Picamera2=types.SimpleNamespace(platform=2))  # fmt: skip
-    known, allowed = signatures("picamera2.py", "Picamera2"), attributes("picamera2.py", "Picamera2")
+    known, allowed = (
+        signatures("picamera2.py", "Picamera2"),
+        attributes("picamera2.py", "Picamera2"),
+    )
     request_known = signatures("request.py", "CompletedRequest")
     mapped_known = signatures("request.py", "MappedArray")
 
@@ -234,7 +249,9 @@ def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
     class Picamera2:
         def __init__(self, *args, **kwargs):
             bound = known["__init__"].bind(self, *args, **kwargs).arguments
-            sensor.calls.append(("__init__", {key: value for key, value in bound.items() if key != "self"}))
+            sensor.calls.append(
+                ("__init__", {key: value for key, value in bound.items() if key != "self"})
+            )
             self.__dict__["_behaviour"] = Behaviour(bound["camera_num"])
 
         def __getattr__(self, name):
@@ -254,7 +271,9 @@ def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
 
     picamera2, libcamera = types.ModuleType("picamera2"), types.ModuleType("libcamera")
     picamera2.Picamera2, picamera2.MappedArray = Picamera2, MappedArray
-    modes = types.SimpleNamespace(Manual="AfModeManual", Auto="AfModeAuto", Continuous="AfModeContinuous")
+    modes = types.SimpleNamespace(
+        Manual="AfModeManual", Auto="AfModeAuto", Continuous="AfModeContinuous"
+    )
     libcamera.controls = types.SimpleNamespace(AfModeEnum=modes)
     return {"picamera2": picamera2, "libcamera": libcamera}
 

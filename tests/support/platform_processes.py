@@ -43,8 +43,12 @@ class Keys:
 
     def __init__(self, folder: Path):
         now_s = int(time.time())
-        self.fleet = Fleet(issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S)
-        self.folder: KeyFolder = create(folder, self.fleet, issuer_alg="Ed25519", group_key=bytes(32))
+        self.fleet = Fleet(
+            issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S
+        )
+        self.folder: KeyFolder = create(
+            folder, self.fleet, issuer_alg="Ed25519", group_key=bytes(32)
+        )
         self.path = folder
 
     def roots(self) -> Roots:
@@ -57,14 +61,21 @@ class Keys:
         now_s = int(time.time())
         token = {"issuers": frozenset({self.fleet.issuer}), "kinds": frozenset(Kind)}
         keys = listed_keys(self.folder, self.fleet, token)
-        trust = TrustList(version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys)
+        trust = TrustList(
+            version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys
+        )
         return sign_trust_list(trust, self.folder.signer(ROOT), self.roots())
 
     def status_list(self, version: int, revoked=()) -> bytes:
         now_s = int(time.time())
         kid = self.signer(Purpose.TOKEN).public.kid
         status: StatusList = status_list(
-            kid=kid, version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, size=1000, revoked=revoked
+            kid=kid,
+            version=version,
+            issued_at_s=now_s,
+            expires_at_s=now_s + YEAR_S,
+            size=1000,
+            revoked=revoked,
         )
         return sign_status_list(status, self.signer(Purpose.STATUS_LIST))
 
@@ -73,7 +84,9 @@ def metric(file: Path, name: str, *labels: str) -> float:
     """A figure in a file for Prometheus; 0 where there is none."""
     families = text_string_to_metric_families(file.read_text()) if file.exists() else ()
     samples = (sample for family in families for sample in family.samples)
-    return sum(found.value for found in samples if (found.name, *found.labels.values()) == (name, *labels))
+    return sum(
+        found.value for found in samples if (found.name, *found.labels.values()) == (name, *labels)
+    )
 
 
 class Device:
@@ -99,19 +112,33 @@ class Device:
     @property
     def store(self) -> Store:
         if self._store is None:
-            opened = open_store(self.data, device_id=self.name, now_s=int(time.time()), random_bytes=os.urandom)
+            opened = open_store(
+                self.data, device_id=self.name, now_s=int(time.time()), random_bytes=os.urandom
+            )
             assert opened.store is not None, opened.detail
             self._store = opened.store
         return self._store
 
-    def redeem(self, cti: bytes = b"", *, units: int = 1, type: str = "redeemed", body: dict | None = None) -> int:
+    def redeem(
+        self, cti: bytes = b"", *, units: int = 1, type: str = "redeemed", body: dict | None = None
+    ) -> int:
         """Write one event, as a redemption does; returns its seq."""
         now = Instant(unix_s=int(time.time()))
-        whole = {"cti": (cti or os.urandom(16)).hex(), "order": "A-1", "use": 1, "units": units, "kind": "write_off"}
+        whole = {
+            "cti": (cti or os.urandom(16)).hex(),
+            "order": "A-1",
+            "use": 1,
+            "units": units,
+            "kind": "write_off",
+        }
         whole = whole if body is None else body
         with self.store.transaction() as connection:
             return outbox.append(
-                connection, type=type, body=whole, now=now, id=uuid7(now.unix_s * 1000, os.urandom(10))
+                connection,
+                type=type,
+                body=whole,
+                now=now,
+                id=uuid7(now.unix_s * 1000, os.urandom(10)),
             )
 
     def pending(self) -> int:
@@ -119,7 +146,10 @@ class Device:
 
     def settled(self) -> None:
         """The platform has acknowledged all of it."""
-        until(lambda: not self.pending(), what=lambda: f"{self.name}: {self.pending()} wait; {self.sync.text[-2000:]}")
+        until(
+            lambda: not self.pending(),
+            what=lambda: f"{self.name}: {self.pending()} wait; {self.sync.text[-2000:]}",
+        )
 
     def ledger(self) -> list[tuple]:
         """Every event of the store, as the hub's ledger should have it."""
@@ -128,7 +158,10 @@ class Device:
                 "SELECT e.epoch, o.seq, o.id, o.type, o.body FROM outbox o JOIN epoch e ON e.no = o.epoch_no"
                 " ORDER BY e.no, o.seq"
             ).fetchall()
-        return [(epoch, seq, identity, kind, json.loads(body)) for epoch, seq, identity, kind, body in rows]
+        return [
+            (epoch, seq, identity, kind, json.loads(body))
+            for epoch, seq, identity, kind, body in rows
+        ]
 
     def metric(self, name: str, *labels: str) -> float:
         """What Prometheus would read; 0 where there is no such figure."""
@@ -163,7 +196,10 @@ class Platform:
 
     def _hub(self, name: str) -> Process:
         config = self.broker.files.hub_config_of(name)
-        return Process([*program("edge-hub"), "run", "--config", str(config)], self.folder / f"{config.stem}.log")
+        return Process(
+            [*program("edge-hub"), "run", "--config", str(config)],
+            self.folder / f"{config.stem}.log",
+        )
 
     def publish(self, file: Path, content: bytes) -> None:
         temporary = file.with_suffix(".new")
@@ -199,12 +235,20 @@ class Platform:
 
     def __enter__(self):
         self.broker.start()
-        spied = Session(self.broker.endpoint(SPY), Spy.filters(), uniform=min, backoff=Backoff(floor_s=0.02, cap_s=0.1))
+        spied = Session(
+            self.broker.endpoint(SPY),
+            Spy.filters(),
+            uniform=min,
+            backoff=Backoff(floor_s=0.02, cap_s=0.1),
+        )
         self.spy = Spy(spied).__enter__()
         for hub in self.hubs:
             hub.start()
         for hub in self.hubs:
-            until(lambda hub=hub: '"connected"' in hub.text, what=lambda hub=hub: f"the hub is there; {hub.text}")
+            until(
+                lambda hub=hub: '"connected"' in hub.text,
+                what=lambda hub=hub: f"the hub is there; {hub.text}",
+            )
         return self
 
     def __exit__(self, *_):

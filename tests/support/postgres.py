@@ -13,7 +13,11 @@ from pathlib import Path
 import pytest
 
 _FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-BIN = _FOUND[-1].parent if _FOUND else Path(shutil.which("postgres") or "/nowhere/postgres").resolve().parent
+BIN = (
+    _FOUND[-1].parent
+    if _FOUND
+    else Path(shutil.which("postgres") or "/nowhere/postgres").resolve().parent
+)
 _OWNER = "postgres"  # the server refuses to run as root
 
 
@@ -26,7 +30,16 @@ class Postgres:
 
     def database(self) -> str:
         name = f"hub{next(self._numbers)}"
-        _as_owner(str(BIN / "psql"), "-qh", str(self.folder), "-U", _OWNER, "-c", f"CREATE DATABASE {name}", "postgres")
+        _as_owner(
+            str(BIN / "psql"),
+            "-qh",
+            str(self.folder),
+            "-U",
+            _OWNER,
+            "-c",
+            f"CREATE DATABASE {name}",
+            "postgres",
+        )
         return f"postgresql://{_OWNER}@/{name}?host={self.folder}"
 
 
@@ -35,14 +48,18 @@ def running_postgres() -> Iterator[Postgres]:
     if not (BIN / "postgres").exists():
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # a short path: a socket's name has at most 107 bytes
+    folder = Path(
+        tempfile.mkdtemp(prefix="pg-")
+    )  # a short path: a socket's name has at most 107 bytes
     if os.geteuid() == 0:
         os.chown(folder, pwd.getpwnam(_OWNER).pw_uid, -1)
     data = str(folder / "data")
     try:
         _as_owner(str(BIN / "initdb"), "-D", data, "-U", _OWNER, "-A", "trust", "--no-sync")
         options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        _as_owner(str(BIN / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+        _as_owner(
+            str(BIN / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"
+        )
         try:
             yield Postgres(folder)
         finally:

@@ -36,7 +36,10 @@ def faults(topic: str, payload: bytes) -> list[str]:
         return [f"{topic} is no channel of the protocol"]
     if not payload and channel.retained:
         return []  # an empty payload takes a retained message back
-    found = [_faults_as(name, channel, payload) for name in document()["channels"][channel.name]["messages"]]
+    found = [
+        _faults_as(name, channel, payload)
+        for name in document()["channels"][channel.name]["messages"]
+    ]
     return [] if not all(found) else [f"{topic}: {text}" for text in found[0]]
 
 
@@ -47,7 +50,9 @@ def _faults_as(name: str, channel: Channel, payload: bytes) -> list[str]:
     except Exception as error:
         return [f"not {form}: {error}"]
     errors = validator(f"messages/{name}/payload").iter_errors(instance)
-    return [f"{'/'.join(str(part) for part in error.path)}: {error.message[:200]}" for error in errors]
+    return [
+        f"{'/'.join(str(part) for part in error.path)}: {error.message[:200]}" for error in errors
+    ]
 
 
 class Spy:

@@ -15,7 +15,12 @@ from edge.values.instant import ClockTrust, Instant
 
 SITE, DEVICE = "site-1", "kiosk-1"
 NOON = Instant(unix_s=1_800_000_000)
-PLACE = Place(device_id=DEVICE, site_id=SITE, groups=frozenset({"north"}), compartments=frozenset({"A", "B", "C"}))
+PLACE = Place(
+    device_id=DEVICE,
+    site_id=SITE,
+    groups=frozenset({"north"}),
+    compartments=frozenset({"A", "B", "C"}),
+)
 RISKY = Policy(
     offline_unknown="floor_limit",
     offline_site_home="floor_limit",
@@ -63,12 +68,24 @@ def deliver(store, *entitlements, now=NOON):
     state, sold = order_cache.feed_state(store), [row_of(each) for each in entitlements]
     (site,) = {each.home_site for each in entitlements} or {SITE}
     if state.revision == 0:
-        done = order_cache.apply_snapshot_page(store, sold, site=site, revision=1, page=0, last=True, now=now)
+        done = order_cache.apply_snapshot_page(
+            store, sold, site=site, revision=1, page=0, last=True, now=now
+        )
         assert done is order_cache.Applied.COMPLETE
         return
     step = {"from_revision": state.revision, "to_revision": state.revision + 1}
-    assert order_cache.apply_delta(store, sold, site=site, **step, now=now) is order_cache.Applied.APPLIED
+    assert (
+        order_cache.apply_delta(store, sold, site=site, **step, now=now)
+        is order_cache.Applied.APPLIED
+    )
 
 
 def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):
-    return Redeemer(store, place=place, policy=policy or Policy(), grace_s=grace_s, random_bytes=os.urandom, **said)
+    return Redeemer(
+        store,
+        place=place,
+        policy=policy or Policy(),
+        grace_s=grace_s,
+        random_bytes=os.urandom,
+        **said,
+    )

@@ -84,7 +84,9 @@ def decode():
     from edge.decode.isolation.fork_server import Nursery
 
     modules = cv2.QRCodeEncoder.create().encode("PROBE")
-    grey = np.ascontiguousarray(np.kron(np.pad(modules, 8, constant_values=255), np.ones((8, 8), np.uint8)))
+    grey = np.ascontiguousarray(
+        np.kron(np.pad(modules, 8, constant_values=255), np.ones((8, 8), np.uint8))
+    )
     with Nursery() as nursery:
         decoder = ContainedDecoder(budget_ms=500.0, cores=2, hang_ms=5000.0, nursery=nursery)
         try:
@@ -146,7 +148,9 @@ def main():
         "new namespace": attempt(in_child(call(libc.unshare, CLONE_NEWUSER))),
         "become root": attempt(in_child(lambda: os.setuid(0))),
         "write site": attempt(write("/srv/edge-site")),
-        "read the order feed's key": attempt(lambda: Path("/etc/edge-hub/order_feed.pem").read_bytes()),
+        "read the order feed's key": attempt(
+            lambda: Path("/etc/edge-hub/order_feed.pem").read_bytes()
+        ),
         "devices": sorted(os.listdir("/dev")),  # noqa: PTH208
     }
     report |= {part: trial(part) for part in sys.argv[1:]}

@@ -45,7 +45,11 @@ class Unit:
         self.child.stdin.flush()
 
     def said(self, event: str, **like) -> list[dict]:
-        return [line for line in self.lines if line.get("event") == event and like.items() <= line.items()]
+        return [
+            line
+            for line in self.lines
+            if line.get("event") == event and like.items() <= line.items()
+        ]
 
     def kill(self) -> None:
         self.child.send_signal(signal.SIGKILL)
@@ -59,7 +63,11 @@ class Unit:
         while not self._ending:
             with self.log_file.open("ab") as log:
                 self.child = subprocess.Popen(
-                    self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                    self.command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
                 )
             self.starts += 1
             for line in self.child.stdout:
@@ -80,7 +88,9 @@ class Field:
         self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
         run = ["--profile", str(self.town.profile), "--data", str(self.town.data)]
         self.sync = Unit([program("edge-sync"), "run", *run], folder / "sync.log")
-        self.scanner = Unit([sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / "scanner.log")
+        self.scanner = Unit(
+            [sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / "scanner.log"
+        )
         self.settings = SettingsFolder(self.town.data)
         self.rev = 0
 
@@ -98,15 +108,29 @@ class Field:
     @property
     def port(self) -> int:
         text = self.town.files.broker_config.read_text()
-        return int(next(line.split()[1] for line in text.splitlines() if line.startswith("listener ")))
+        return int(
+            next(line.split()[1] for line in text.splitlines() if line.startswith("listener "))
+        )
 
-    def document(self, content: dict, *, layer=Layer.FLEET, name="", rev=None, signer=None, **more) -> bytes:
+    def document(
+        self, content: dict, *, layer=Layer.FLEET, name="", rev=None, signer=None, **more
+    ) -> bytes:
         """A signed document, one rev up unless said otherwise."""
         if rev is None:
             self.rev += 1
             rev = self.rev
-        fields = {"tenant": "main", "layer": layer, "name": name, "rev": rev, "content": content, "probation_s": 1}
-        return sign_settings(SettingsDocument(**{**fields, **more}), signer or self.keys.signer(Purpose.CONFIGURATION))
+        fields = {
+            "tenant": "main",
+            "layer": layer,
+            "name": name,
+            "rev": rev,
+            "content": content,
+            "probation_s": 1,
+        }
+        return sign_settings(
+            SettingsDocument(**{**fields, **more}),
+            signer or self.keys.signer(Purpose.CONFIGURATION),
+        )
 
     def publish(self, *documents: bytes) -> None:
         """Whoever holds the broker publishes these, retained, to the device."""
@@ -116,10 +140,16 @@ class Field:
             ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
         )  # fmt: skip
         session = Session(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
-        until(lambda: session.step(0.05) is not None and session.connected, what="the publisher connects")
+        until(
+            lambda: session.step(0.05) is not None and session.connected,
+            what="the publisher connects",
+        )
         topic = f"v1/main/{DEVICE}/dn/cfg"
         assert session.publish(topic, cbor.encode(list(documents)), retain=True)
-        until(lambda: session.step(0.05) is not None and session.room == 64, what="the message is at the broker")
+        until(
+            lambda: session.step(0.05) is not None and session.room == 64,
+            what="the message is at the broker",
+        )
         self.heard = session
         session.close()
 

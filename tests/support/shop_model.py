@@ -37,7 +37,11 @@ class Door:
 
     def opens_again(self, now_s):
         """The grace runs from the end of the first time that it was, or may have been, opened."""
-        ends = [end for state, end in zip(self.states, self.ends_s, strict=True) if state != "released" and end]
+        ends = [
+            end
+            for state, end in zip(self.states, self.ends_s, strict=True)
+            if state != "released" and end
+        ]
         return bool(ends) and 0 <= now_s - ends[0] < GRACE_S
 
 

@@ -30,7 +30,11 @@ def ed25519(name: str) -> Signer:
 
 
 def p256(name: str) -> Signer:
-    return signer(ec.derive_private_key(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"), ec.SECP256R1()))
+    return signer(
+        ec.derive_private_key(
+            int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"), ec.SECP256R1()
+        )
+    )
 
 
 ROOT = ed25519("root")
@@ -41,7 +45,11 @@ STATUS = ed25519("status list")
 
 
 def trusted(key: Signer, purpose: Purpose = Purpose.TOKEN, **changes) -> TrustedKey:
-    facts = {"purposes": frozenset({purpose}), "not_before_s": 0, "expires_at_s": NOW_S + 1000 * DAY_S}
+    facts = {
+        "purposes": frozenset({purpose}),
+        "not_before_s": 0,
+        "expires_at_s": NOW_S + 1000 * DAY_S,
+    }
     if purpose is Purpose.TOKEN:
         facts |= {"issuers": frozenset({"platform"}), "kinds": frozenset(Kind)}
     return TrustedKey(key=key.public, **{**facts, **changes})
@@ -72,7 +80,13 @@ def token(key: Signer = ISSUER, **changes) -> bytes:
 
 def scan(text: bytes, **changes) -> Claims | Refusal:
     """Open ``text`` as a device of shop-1 does now, but for ``changes``."""
-    facts = {"trust": TRUST, "status": {}, "now": NOW, "audiences": frozenset({"shop-1"}), "policy": VerifyPolicy()}
+    facts = {
+        "trust": TRUST,
+        "status": {},
+        "now": NOW,
+        "audiences": frozenset({"shop-1"}),
+        "policy": VerifyPolicy(),
+    }
     return open_token(text, **{**facts, **changes})
 
 
@@ -101,6 +115,8 @@ def sign_raw(encoded: bytes, key: Signer = ISSUER) -> bytes:
 def sign_headers(protected: bytes, *, unprotected: bytes = b"\xa0", key: Signer = ISSUER) -> bytes:
     """Return a token with any header bytes, correctly signed over them."""
     encoded = cbor.encode(payload())
-    signature = key.sign(cose.signed_bytes(cose.signed_prefix(protected, Purpose.TOKEN.external_aad), encoded))
+    signature = key.sign(
+        cose.signed_bytes(cose.signed_prefix(protected, Purpose.TOKEN.external_aad), encoded)
+    )
     parts = (cbor.encode(protected), unprotected, cbor.encode(encoded), cbor.encode(signature))
     return wrap(b"\xd2\x84" + b"".join(parts))

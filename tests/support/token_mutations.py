@@ -29,11 +29,38 @@ TOKENS = (
 PAYLOADS = tuple(cose.parse(base45.decode(text[4:]), cose.STRICT).payload or b"" for text in TOKENS)
 INTERESTING = [
     *(bytes((number,)) for number in range(256)),
-    *map(bytes.fromhex, ("1800", "1817", "190000", "1a00000000", "1b0000000000000000", "1bffffffffffffffff", "3800")),
     *map(
-        bytes.fromhex, ("f97e00", "fa7fc00000", "fb7ff0000000000000", "5f", "7f", "9f", "bf", "ff", "c1", "d2", "d83d")
+        bytes.fromhex,
+        (
+            "1800",
+            "1817",
+            "190000",
+            "1a00000000",
+            "1b0000000000000000",
+            "1bffffffffffffffff",
+            "3800",
+        ),
     ),
-    *map(bytes.fromhex, ("d28443a10126a0", "5840", "a0", "80", "a10101", "f5", "f6", "9bffffffffffffffff")),
+    *map(
+        bytes.fromhex,
+        (
+            "f97e00",
+            "fa7fc00000",
+            "fb7ff0000000000000",
+            "5f",
+            "7f",
+            "9f",
+            "bf",
+            "ff",
+            "c1",
+            "d2",
+            "d83d",
+        ),
+    ),
+    *map(
+        bytes.fromhex,
+        ("d28443a10126a0", "5840", "a0", "80", "a10101", "f5", "f6", "9bffffffffffffffff"),
+    ),
 ]
 ITEMS = [
     *(0, 1, -1, 23, 24, 2**33, 2**64 - 1, -(2**64), True, False, None),
@@ -77,7 +104,9 @@ def mutate_item(item: cbor.Item, chance: random.Random) -> cbor.Item:
             case 0:
                 del changed[key]
             case 1:
-                changed[chance.choice((0, 2, 8, 9, -1, -65537, -65538, "exp", b"\x04"))] = chance.choice(ITEMS)
+                changed[chance.choice((0, 2, 8, 9, -1, -65537, -65538, "exp", b"\x04"))] = (
+                    chance.choice(ITEMS)
+                )
             case 2 if isinstance(changed[key], int):
                 changed[key] += chance.choice((-1, 1, 2**31, -(2**31), 2**33))
             case _:
@@ -119,7 +148,9 @@ def check_stranger(text: bytes) -> str:
     if text in TOKENS:
         return "as it was"
     if isinstance(outcome, Refusal):
-        assert outcome.claims is None or outcome.claims.dynamic_mode, f"claims of an unsigned token: {text!r}"
+        assert outcome.claims is None or outcome.claims.dynamic_mode, (
+            f"claims of an unsigned token: {text!r}"
+        )
         return outcome.reason.value
     assert is_malleable_twin(text), f"a mutant is believed: {text!r}"
     return "malleable twin"
@@ -130,7 +161,9 @@ def check_issuer(text: bytes) -> str:
     outcome = scan(text)
     if isinstance(outcome, Refusal):
         return outcome.reason.value
-    assert read_claims(write_claims(outcome), outcome.kid) == outcome, f"not of the profile: {text!r}"
+    assert read_claims(write_claims(outcome), outcome.kid) == outcome, (
+        f"not of the profile: {text!r}"
+    )
     return "accepted"
 
 
@@ -160,7 +193,9 @@ def run(turns: Iterable[object], seed: int) -> Counter[str]:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.support.token_mutations", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.token_mutations", description=__doc__
+    )
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 2**32)
     arguments = parser.parse_args()

@@ -24,7 +24,9 @@ def public(key):
         case "OKP", "Ed448":
             return ed448.Ed448PublicKey.from_public_bytes(octets(key, "x"))
         case "EC", curve:
-            return ec.EllipticCurvePublicNumbers(number(key, "x"), number(key, "y"), CURVES[curve]).public_key()
+            return ec.EllipticCurvePublicNumbers(
+                number(key, "x"), number(key, "y"), CURVES[curve]
+            ).public_key()
         case "RSA", _:
             return rsa.RSAPublicNumbers(number(key, "e"), number(key, "n")).public_key()
     raise AssertionError(key)

@@ -16,7 +16,10 @@ def _every_message_is_as_published():
     encode, encode_batch = codec.encode, codec.encode_batch
 
     def held(payload: bytes, name: str) -> bytes:
-        assert not [error.message for error in validator(f"schemas/{name}").iter_errors(shown(payload, Form.JSON))]
+        assert not [
+            error.message
+            for error in validator(f"schemas/{name}").iter_errors(shown(payload, Form.JSON))
+        ]
         return payload
 
     codec.encode = lambda message: held(encode(message), type(message).__name__)

@@ -17,7 +17,9 @@ from edge.ports import Exposure, Frame, Quad
 
 _LIGHT: Final = {Hint.GLARE, Hint.TOO_DARK}
 _FRAMES: Final = 2  # seen unread in so many, a code is no smudge of one frame
-_STEP_S: Final = 0.35  # a camera follows within some frames, and the decoder wants some of each exposure
+_STEP_S: Final = (
+    0.35  # a camera follows within some frames, and the decoder wants some of each exposure
+)
 _STEPS: Final = 6  # the bracket twice
 _GONE_S: Final = 0.8  # one step may hide a code, two do not
 _KEPT_S: Final = 30.0
@@ -78,7 +80,11 @@ class Metering:
         self._kept_s = min(self._kept_s, now_s)
         if now_s - self._kept_s > _KEPT_S:
             self._rest(now_s)
-        elif self.wanted is not None and worked is not None and not 0.95 < worked.light / self.wanted.light < 1.05:
+        elif (
+            self.wanted is not None
+            and worked is not None
+            and not 0.95 < worked.light / self.wanted.light < 1.05
+        ):
             self.wanted = worked  # a later step was asked for already
 
     def _rest(self, now_s: float) -> None:

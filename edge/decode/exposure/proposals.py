@@ -22,7 +22,11 @@ _SCREEN_SHARE = 0.01  # of the picture: a phone at arm's length
 _DARK_ROOM = 60
 _DEAD_BAND = 1.25  # a change smaller than this is not worth a restless picture
 _LARGEST_STEP = 4.0
-_BRACKET = (1.0, 0.35, 2.5)  # of the exposure; a burnt code comes back at the second, a dark one at the third
+_BRACKET = (
+    1.0,
+    0.35,
+    2.5,
+)  # of the exposure; a burnt code comes back at the second, a dark one at the third
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,9 @@ class Limits:
     highest_gain: float = 12.0
 
 
-def propose(grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad | None = None) -> Exposure:
+def propose(
+    grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad | None = None
+) -> Exposure:
     """Return how to expose the next frames, given ``grey`` (height, width) exposed as ``now``.
 
     ``place``: where a code was read or seen last; None meters the middle of the picture. Returns ``now`` itself

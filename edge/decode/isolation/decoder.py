@@ -46,7 +46,9 @@ class ContainedDecoder:
         hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
         wall = partial(Wall, clock_ms=clock_ms, hang_ms=hang_ms, nursery=nursery)
         self._front = wall(front or partial(_live, budget_ms=budget_ms))
-        self._beside = wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        self._beside = (
+            wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        )
         self._patience_s = patience_s
         self._outdated = False  # the frame beside is older than a read
         self.hint: Hint | None = None  # why the code in view is not read

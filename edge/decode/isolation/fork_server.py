@@ -100,7 +100,9 @@ class Nursery:
         self._closed = True
         self._channel.close()
         with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)  # ours until it is waited for: no other can have the number
+            os.kill(
+                self.pid, signal.SIGKILL
+            )  # ours until it is waited for: no other can have the number
             os.waitpid(self.pid, 0)
 
     def __enter__(self) -> Self:
@@ -154,7 +156,12 @@ def _forget_the_parent(channel: int) -> None:
 
     The signals that ask a service to stop are the parent's to judge: the end of the channel tells what it judged.
     """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ}:
+    for number in signal.valid_signals() - {
+        signal.SIGKILL,
+        signal.SIGSTOP,
+        signal.SIGPIPE,
+        signal.SIGXFSZ,
+    }:
         if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN, None):
             signal.signal(number, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)

@@ -101,7 +101,9 @@ class Wall:
             return None
         left_ms = self._hang_ms - (self._clock_ms() - self._sent_ms)
         try:
-            if self._worker.pipe.poll(max(0.0, left_ms if wait_ms is None else min(wait_ms, left_ms)) / 1000):
+            if self._worker.pipe.poll(
+                max(0.0, left_ms if wait_ms is None else min(wait_ms, left_ms)) / 1000
+            ):
                 answer, self._counts = self._worker.pipe.recv()
                 self._sent_ms = None
                 assert isinstance(answer, Answer)
@@ -124,7 +126,9 @@ class Wall:
         """Tries, reads, faults and milliseconds by rung, over all processes so far."""
         none = RungCount()
         names = dict.fromkeys([*self._past, *self._counts])
-        return {name: self._past.get(name, none).plus(self._counts.get(name, none)) for name in names}
+        return {
+            name: self._past.get(name, none).plus(self._counts.get(name, none)) for name in names
+        }
 
     def close(self) -> None:
         """End the process and free the memory. Safe to call twice."""

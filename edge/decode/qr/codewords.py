@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.qr.reed_solomon import correct
-from edge.decode.qr.symbol_layout import LEVELS, UNKNOWN, blocks, format_cells, format_words, layout, mask
+from edge.decode.qr.symbol_layout import (
+    LEVELS,
+    UNKNOWN,
+    blocks,
+    format_cells,
+    format_words,
+    layout,
+    mask,
+)
 
 _EVIDENCE_BITS = 26.0  # a random matrix passes less than once in 2^26 tries
 _RUNNER_UP = 0.75  # a second format word is tried when it fits nearly as well as the best
@@ -76,7 +84,9 @@ def _mend_block(
     return None
 
 
-def _evidence_bits(words: NDArray[np.uint8], mended: NDArray[np.uint8], checks: int, erasures: list[int]) -> float:
+def _evidence_bits(
+    words: NDArray[np.uint8], mended: NDArray[np.uint8], checks: int, erasures: list[int]
+) -> float:
     """How unlikely it is that noise came this close to a codeword: minus log2 of the odds."""
     changed = words != mended
     changed[erasures] = False

@@ -29,7 +29,9 @@ _MOST_PAIRED = 5
 _STRAIGHT = 0.9  # cosine between a finder pattern's side and the code's axis
 _SMALLEST_CORE_PX = 6  # area; below it a contour is noise
 _LEAST_AGREEMENT = 0.45  # of the fixed patterns with the picture: 1 wholly, 0 by chance
-_SQUARE: Points = np.array([[0, 0], [7, 0], [7, 7], [0, 7]], np.float64)  # a finder pattern's corners in modules
+_SQUARE: Points = np.array(
+    [[0, 0], [7, 0], [7, 7], [0, 7]], np.float64
+)  # a finder pattern's corners in modules
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,9 @@ def locate(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list
 
     ``parts``: its finder patterns, where they are known already.
     """
-    found = sorted(finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px)[:_MOST_FINDERS]
+    found = sorted(
+        finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px
+    )[:_MOST_FINDERS]
     triples = [triple for pivot in found for triple in _corners_at(pivot, found)]
     triples.sort(key=lambda triple: triple.strain)
     scored = [guess for triple in triples[:_MOST_TRIPLES] for guess in _versions(triple, binary)]
@@ -56,11 +60,15 @@ def locate(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list
 
 def locate_by_two(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list[Located]:
     """Return where codes seem to be of which one finder pattern is hidden or destroyed, likeliest first."""
-    found = sorted(finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px)[:_MOST_PAIRED]
+    found = sorted(
+        finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px
+    )[:_MOST_PAIRED]
     pairs = [pair for one, two in permutations(found, 2) for pair in _pairs(one, two)]
     scored = [guess for pair in pairs for guess in _versions(pair, binary)]
     scored.sort(key=lambda guess: -guess[0])
-    return [located for agreement, located in scored if agreement >= _LEAST_AGREEMENT][:_MOST_TRIPLES]
+    return [located for agreement, located in scored if agreement >= _LEAST_AGREEMENT][
+        :_MOST_TRIPLES
+    ]
 
 
 def finders(binary: NDArray[np.uint8]) -> list[Finder]:
@@ -71,7 +79,11 @@ def finders(binary: NDArray[np.uint8]) -> list[Finder]:
         return []
     hole = parent = tree[0, :, 3]
     ring = np.where(hole >= 0, parent[hole], -1)
-    cores = [core for core in np.flatnonzero(ring >= 0) if cv2.contourArea(contours[core]) >= _SMALLEST_CORE_PX]
+    cores = [
+        core
+        for core in np.flatnonzero(ring >= 0)
+        if cv2.contourArea(contours[core]) >= _SMALLEST_CORE_PX
+    ]
     found = (_finder(contours[core], contours[hole[core]], contours[ring[core]]) for core in cores)
     return [finder for finder in found if finder is not None]
 
@@ -82,7 +94,10 @@ def _finder(core: Contour, hole: Contour, ring: Contour) -> Finder | None:
         return None  # ideally 25/9 and 49/25; blur and bled ink shift both
     side = outer**0.5
     centre = _centroid(core)
-    if max(np.abs(_centroid(hole) - centre).max(), np.abs(_centroid(ring) - centre).max()) > 0.13 * side:
+    if (
+        max(np.abs(_centroid(hole) - centre).max(), np.abs(_centroid(ring) - centre).max())
+        > 0.13 * side
+    ):
         return None
     return Finder(centre, _four_corners(ring), side / 7)
 
@@ -125,7 +140,9 @@ def _corners_at(pivot: Finder, found: list[Finder]) -> list[_Group]:
 
 def _triple(pivot: Finder, one: Finder, two: Finder) -> _Group | None:
     to_one, to_two = one.centre - pivot.centre, two.centre - pivot.centre
-    if to_one[0] * to_two[1] < to_one[1] * to_two[0]:  # y grows downwards: top right comes clockwise first
+    if (
+        to_one[0] * to_two[1] < to_one[1] * to_two[0]
+    ):  # y grows downwards: top right comes clockwise first
         one, two, to_one, to_two = two, one, to_two, to_one
     far_x, far_y = float(np.hypot(*to_one)), float(np.hypot(*to_two))
     if min(far_x, far_y) < 7 * pivot.module_px:
@@ -135,20 +152,29 @@ def _triple(pivot: Finder, one: Finder, two: Finder) -> _Group | None:
     if leaning > 0.85:
         return None
     corners = np.stack([_in_order(finder.corners, *axes) for finder in (pivot, one, two)])
-    top = np.hypot(*(corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]).T) / 14  # module px, across
+    top = (
+        np.hypot(*(corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]).T) / 14
+    )  # module px, across
     left = np.hypot(*(corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]).T) / 14
     across, down = far_x / ((top[0] + top[1]) / 2), far_y / ((left[0] + left[2]) / 2)
     if not 11 < (across + down) / 2 < 180 or max(across, down) > 1.6 * min(across, down):
         return None
     spacing = (across + down) / 2
     centres = np.stack([pivot.centre, one.centre, two.centre])
-    return _Group((0, 1, 2), corners, centres, spacing, abs(across - down) / spacing + 0.3 * leaning)
+    return _Group(
+        (0, 1, 2), corners, centres, spacing, abs(across - down) / spacing + 0.3 * leaning
+    )
 
 
 def _in_order(corners: Points, across: Points, down: Points) -> Points:
     """The corners from the top left, where ``across`` and ``down`` are the code's axes."""
     turns = [np.roll(corners, -turn, axis=0) for turn in range(4)]
-    return max(turns, key=lambda c: float((c[1] + c[2] - c[0] - c[3]) @ across + (c[2] + c[3] - c[0] - c[1]) @ down))
+    return max(
+        turns,
+        key=lambda c: float(
+            (c[1] + c[2] - c[0] - c[3]) @ across + (c[2] + c[3] - c[0] - c[1]) @ down
+        ),
+    )
 
 
 def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, Located]]:
@@ -159,7 +185,9 @@ def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, Loc
         size = 17 + 4 * version
         matrix = _fit(group, size)
         whole = np.array([[[0, 0], [size, 0], [size, size], [0, size]]], np.float64)
-        quad = cv2.perspectiveTransform(whole, matrix)[0] + 0.5  # contours run through pixel centres
+        quad = (
+            cv2.perspectiveTransform(whole, matrix)[0] + 0.5
+        )  # contours run through pixel centres
         if np.abs(quad).max() < 4 * max(binary.shape):
             guesses.append((_agreement(binary, matrix, version), Located(as_quad(quad), version)))
     return sorted(guesses, key=lambda guess: -guess[0])[:2]
@@ -174,7 +202,9 @@ def _fit(group: _Group, size: int) -> Points:
         matrix, _ = cv2.findHomography(plane, picture)
         if matrix is not None:
             return np.asarray(matrix, np.float64)
-    affine = np.linalg.lstsq(np.column_stack([plane, np.ones(len(plane))]), picture, rcond=None)[0].T
+    affine = np.linalg.lstsq(np.column_stack([plane, np.ones(len(plane))]), picture, rcond=None)[
+        0
+    ].T
     return np.vstack([affine, [0, 0, 1]])
 
 
@@ -183,7 +213,9 @@ def _pairs(one: Finder, two: Finder) -> list[_Group]:
     apart = two.centre - one.centre
     distance = float(np.hypot(*apart))
     module_px = (one.module_px + two.module_px) / 2
-    if distance < 14 * module_px or max(one.module_px, two.module_px) > 1.4 * min(one.module_px, two.module_px):
+    if distance < 14 * module_px or max(one.module_px, two.module_px) > 1.4 * min(
+        one.module_px, two.module_px
+    ):
         return []
     x, y = apart / distance
     groups = []
@@ -193,7 +225,9 @@ def _pairs(one: Finder, two: Finder) -> list[_Group]:
         ((1, 2), ((y - x) / 2**0.5, -(x + y) / 2**0.5), 2**0.5),
     ):
         down = np.array([-across[1], across[0]])
-        corners = np.stack([_in_order(finder.corners, np.array(across), down) for finder in (one, two)])
+        corners = np.stack(
+            [_in_order(finder.corners, np.array(across), down) for finder in (one, two)]
+        )
         sides = corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]
         if min(sides @ across / np.hypot(*sides.T)) > _STRAIGHT:
             spacing = distance / stretch / module_px

@@ -38,14 +38,18 @@ class Fusion:
 
     def add(self, place: Located, modules: Soft, now_ms: float) -> Symbol | None:
         """Add one frame's soft modules (n, n) of the code at ``place``; return the code once the sum tells it."""
-        self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][-_MOST_CODES:]
+        self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][
+            -_MOST_CODES:
+        ]
         clipped = np.asarray(np.clip(modules, -1, 1), np.float32)
         for known in self._sums:
             if _is_same(known, place, clipped):
                 known.modules += clipped
                 known.frames += 1
                 known.place, known.seen_ms = place, now_ms
-                return transcribe(mend(known.modules / np.float32(known.frames), place.version), place.quad)
+                return transcribe(
+                    mend(known.modules / np.float32(known.frames), place.version), place.quad
+                )
         self._sums.append(_Sum(place, clipped, 1, now_ms))
         return None
 
@@ -58,4 +62,7 @@ def _is_same(known: _Sum, place: Located, modules: Soft) -> bool:
     if known.place.version != place.version:
         return False
     apart = np.hypot(*np.subtract(centre(known.place.quad), centre(place.quad)))
-    return bool(apart < side_px(place.quad) and np.corrcoef(known.modules.ravel(), modules.ravel())[0, 1] > _SAME_CODE)
+    return bool(
+        apart < side_px(place.quad)
+        and np.corrcoef(known.modules.ravel(), modules.ravel())[0, 1] > _SAME_CODE
+    )

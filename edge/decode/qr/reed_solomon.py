@@ -46,10 +46,16 @@ def syndromes(word: NDArray[np.uint8], checks: int) -> list[int]:
     logs = _LOG_ARRAY[word[places]]
     powers = len(word) - 1 - places
     terms = _EXP_ARRAY[(logs + np.arange(checks)[:, None] * powers) % 255]
-    return [int(value) for value in np.bitwise_xor.reduce(terms, axis=1)] if len(places) else [0] * checks
+    return (
+        [int(value) for value in np.bitwise_xor.reduce(terms, axis=1)]
+        if len(places)
+        else [0] * checks
+    )
 
 
-def correct(word: NDArray[np.uint8], checks: int, erasures: Sequence[int] = ()) -> NDArray[np.uint8] | None:
+def correct(
+    word: NDArray[np.uint8], checks: int, erasures: Sequence[int] = ()
+) -> NDArray[np.uint8] | None:
     """Return ``word`` mended, or None when it has more errors than its checks can mend.
 
     ``erasures``: indices whose values are not to be trusted, at most ``checks`` of them.
@@ -96,11 +102,15 @@ def _roots(locator: list[int], length: int) -> list[int]:
     degrees = np.flatnonzero(locator)
     logs = _LOG_ARRAY[np.array(locator, np.intp)[degrees]]
     inverse = 255 - np.arange(length)
-    values = np.bitwise_xor.reduce(_EXP_ARRAY[(logs[:, None] + degrees[:, None] * inverse) % 255], axis=0)
+    values = np.bitwise_xor.reduce(
+        _EXP_ARRAY[(logs[:, None] + degrees[:, None] * inverse) % 255], axis=0
+    )
     return [int(power) for power in np.flatnonzero(values == 0)]
 
 
-def _magnitudes(syndrome: list[int], locator: list[int], powers: list[int], checks: int) -> list[int]:
+def _magnitudes(
+    syndrome: list[int], locator: list[int], powers: list[int], checks: int
+) -> list[int]:
     """Forney's values for the errors at ``powers``."""
     evaluator = _product(syndrome, locator)[:checks]
     slope = [coefficient if index % 2 else 0 for index, coefficient in enumerate(locator)][1:]

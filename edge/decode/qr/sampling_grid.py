@@ -34,7 +34,9 @@ class Mesh:
         square = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
         self._matrix = cv2.getPerspectiveTransform(square, array(quad)).astype(np.float32)
         cells = size + 2 * MARGIN
-        self._across = np.zeros((cells, cells), np.float32)  # displacement in modules at each module's centre
+        self._across = np.zeros(
+            (cells, cells), np.float32
+        )  # displacement in modules at each module's centre
         self._down = np.zeros((cells, cells), np.float32)
 
     def sample(self, step: int) -> NDArray[np.uint8]:
@@ -42,7 +44,9 @@ class Mesh:
         count = (self._size + 2 * MARGIN) * step
         along = (np.arange(count, dtype=np.float32) + 0.5) / step - MARGIN
         across = cv2.resize(self._across, (count, count), interpolation=cv2.INTER_LINEAR) + along
-        down = cv2.resize(self._down, (count, count), interpolation=cv2.INTER_LINEAR) + along[:, None]
+        down = (
+            cv2.resize(self._down, (count, count), interpolation=cv2.INTER_LINEAR) + along[:, None]
+        )
         m = self._matrix
         depth = m[2, 0] * across + m[2, 1] * down + m[2, 2]
         x = (m[0, 0] * across + m[0, 1] * down + m[0, 2]) / depth - 0.5
@@ -89,7 +93,11 @@ class Mesh:
         across = np.arctan2(mean[..., 1], mean[..., 0]) / np.float32(2 * np.pi)
         down = np.arctan2(mean[..., 3], mean[..., 2]) / np.float32(2 * np.pi)
         strength = np.hypot(mean[..., 0], mean[..., 1]) + np.hypot(mean[..., 2], mean[..., 3])
-        return np.asarray(across, np.float32), np.asarray(down, np.float32), np.asarray(strength, np.float32)
+        return (
+            np.asarray(across, np.float32),
+            np.asarray(down, np.float32),
+            np.asarray(strength, np.float32),
+        )
 
     def _edges(self) -> Field:
         """Edge energy times the grid's carrier, across and down, a module: (cells, cells, 4)."""
@@ -98,7 +106,9 @@ class Mesh:
         down = cv2.Sobel(seen, cv2.CV_32F, 0, 1, ksize=1) ** 2
         cells = self._size + 2 * MARGIN
         busy = cv2.resize(across + down, (cells, cells), interpolation=cv2.INTER_AREA)
-        evened = 1 / (cv2.GaussianBlur(busy, (0, 0), 3) + 25)  # each neighbourhood counts alike; 25: sensor noise
+        evened = 1 / (
+            cv2.GaussianBlur(busy, (0, 0), 3) + 25
+        )  # each neighbourhood counts alike; 25: sensor noise
         evened[:MARGIN] = evened[-MARGIN:] = 0
         evened[:, :MARGIN] = evened[:, -MARGIN:] = 0
         phase = 2 * np.pi * (np.arange(cells * _STEP, dtype=np.float32) + 0.5) / _STEP
@@ -115,7 +125,11 @@ def _from_finders(size: int) -> tuple[Field, Field]:
     x, y = np.meshgrid(at, at)
     far = size - 3.5
     distance = np.min(
-        [np.maximum(np.abs(x - cx), np.abs(y - cy)) - 3.5 for cx, cy in ((3.5, 3.5), (far, 3.5), (3.5, far))], axis=0
+        [
+            np.maximum(np.abs(x - cx), np.abs(y - cy)) - 3.5
+            for cx, cy in ((3.5, 3.5), (far, 3.5), (3.5, far))
+        ],
+        axis=0,
     )
     u, v = x / size - 0.5, y / size - 0.5
     return distance, np.stack([np.ones_like(u), u, v, u * u, u * v, v * v], axis=-1)

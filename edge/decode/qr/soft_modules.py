@@ -33,7 +33,9 @@ def levelled(samples: NDArray[np.uint8]) -> Soft:
     reach = 1 / np.maximum((white - black) / 2, 4)  # 4 grey levels: below that there is only noise
     size = samples.shape[::-1]
     threshold = cv2.resize(threshold, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray((threshold - samples) * cv2.resize(reach, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        (threshold - samples) * cv2.resize(reach, size, interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def centres(soft: Soft) -> Soft:
@@ -57,7 +59,11 @@ def equalised(soft: Soft, plan: Layout, guess: Soft | None = None) -> Soft:
     """
     size, reach = plan.size, range(-_REACH, _REACH + 1)
     first = MARGIN * STEP + STEP // 2
-    views = [soft[first + y :: STEP, first + x :: STEP][:size, :size].ravel() for y in reach for x in reach]
+    views = [
+        soft[first + y :: STEP, first + x :: STEP][:size, :size].ravel()
+        for y in reach
+        for x in reach
+    ]
     seen = np.stack([*views, np.ones(size * size, np.float32)], axis=1)
     prior = np.zeros(seen.shape[1], np.float32)
     prior[len(views) // 2] = 1
@@ -75,9 +81,14 @@ def _training(plan: Layout, guess: Soft | None) -> tuple[Soft, Soft]:
         return fixed.astype(np.float32), np.where(known == 1, 1, -1).astype(np.float32)
     sure = np.abs(guess.ravel()) > 0.5
     weight = np.where(fixed, 1, np.where(sure, 0.3, 0)).astype(np.float32)
-    return weight, np.where(fixed, np.where(known == 1, 1, -1), np.sign(guess.ravel())).astype(np.float32)
+    return weight, np.where(fixed, np.where(known == 1, 1, -1), np.sign(guess.ravel())).astype(
+        np.float32
+    )
 
 
 def _mean_where(values: Soft, weight: Soft) -> Soft:
     total = cv2.GaussianBlur(values * weight, (0, 0), 3.5, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(total / (cv2.GaussianBlur(weight, (0, 0), 3.5, borderType=cv2.BORDER_REFLECT) + 1e-3), np.float32)
+    return np.asarray(
+        total / (cv2.GaussianBlur(weight, (0, 0), 3.5, borderType=cv2.BORDER_REFLECT) + 1e-3),
+        np.float32,
+    )

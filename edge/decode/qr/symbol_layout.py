@@ -110,7 +110,10 @@ class Blocks:
 @cache
 def blocks(version: int, level: str) -> Blocks:
     """Return the interleaving of a version and a level of "LMQH" (7.6)."""
-    checks, count = int(_CHECKS[level].split()[version - 1]), int(_BLOCKS[level].split()[version - 1])
+    checks, count = (
+        int(_CHECKS[level].split()[version - 1]),
+        int(_BLOCKS[level].split()[version - 1]),
+    )
     total = layout(version).bits.shape[1] // 8
     short = total // count - checks  # data codewords of a short block; the last ones have one more
     longer = total % count
@@ -120,7 +123,9 @@ def blocks(version: int, level: str) -> Blocks:
         data = [at * count + block for at in range(short)]
         if block >= count - longer:
             data.append(short * count + block - (count - longer))
-        places.append(np.array(data + [data_total + at * count + block for at in range(checks)], np.intp))
+        places.append(
+            np.array(data + [data_total + at * count + block for at in range(checks)], np.intp)
+        )
     return Blocks(checks, tuple(places))
 
 
@@ -136,7 +141,9 @@ def _alignment_centres(version: int) -> list[tuple[int, int]]:
 
 def _rings(radius: int) -> NDArray[np.int8]:
     away = np.maximum(*np.abs(np.indices((2 * radius + 1, 2 * radius + 1)) - radius))
-    return np.asarray(away != radius - 1, np.int8) if radius == 3 else np.asarray(away != 1, np.int8)
+    return (
+        np.asarray(away != radius - 1, np.int8) if radius == 3 else np.asarray(away != 1, np.int8)
+    )
 
 
 def _version_word(version: int) -> int:

@@ -77,7 +77,14 @@ def _symbols(wrapper: ModuleType, image: object) -> list[Symbol]:
             content = ctypes.string_at(
                 wrapper.zbar_symbol_get_data(symbol), wrapper.zbar_symbol_get_data_length(symbol)
             )
-            found.append(Symbol(content=content, quad=_quad(wrapper, symbol), decoder=NAME, transcript=text(content)))
+            found.append(
+                Symbol(
+                    content=content,
+                    quad=_quad(wrapper, symbol),
+                    decoder=NAME,
+                    transcript=text(content),
+                )
+            )
         symbol = wrapper.zbar_symbol_next(symbol)
     return found
 

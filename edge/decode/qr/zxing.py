@@ -62,7 +62,11 @@ def look(
     )
     return Sighting(
         tuple(_symbol(code) for code in found if code.valid),
-        tuple(Located(_quad(code), version) for code in found if not code.valid and (version := _version(code))),
+        tuple(
+            Located(_quad(code), version)
+            for code in found
+            if not code.valid and (version := _version(code))
+        ),
     )
 
 

@@ -96,17 +96,23 @@ def open_for_work(folder: Path) -> Store:
     store = _open_existing(folder, read_only=False)
     if not is_current(store.connection()):
         store.close()
-        raise StoreUnavailableError("the store is of another version: start edge-scanner once, then try again")
+        raise StoreUnavailableError(
+            "the store is of another version: start edge-scanner once, then try again"
+        )
     return store
 
 
 def _open_existing(folder: Path, *, read_only: bool) -> Store:
     path = folder / FILE
     if not path.exists():
-        raise StoreUnavailableError(f"no store in {folder}; name the data folder with --data or EDGE_SCANNER_DATA")
+        raise StoreUnavailableError(
+            f"no store in {folder}; name the data folder with --data or EDGE_SCANNER_DATA"
+        )
     if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
         need = "readable" if read_only else "writable"
-        raise StoreUnavailableError(f"{path} is not {need} by this user; use the scanner's user or root")
+        raise StoreUnavailableError(
+            f"{path} is not {need} by this user; use the scanner's user or root"
+        )
     try:
         store = Store(path, read_only=read_only)
     except OSError as error:  # a full disk
@@ -120,7 +126,9 @@ def _open_existing(folder: Path, *, read_only: bool) -> Store:
         raise StoreUnavailableError(f"{path} is not a scanner's store ({error})") from error
     if older:
         store.close()
-        raise StoreUnavailableError(f"{path} is of an older version: start edge-scanner once, then try again")
+        raise StoreUnavailableError(
+            f"{path} is of an older version: start edge-scanner once, then try again"
+        )
     return store
 
 
@@ -137,7 +145,9 @@ class _Start:
         if not self.path.exists() and not self._finish_interrupted():
             self._supersede()
             self._make("new", Remains())
-            self._quarantine("remnant")  # a -wal without its store would be replayed into the new one
+            self._quarantine(
+                "remnant"
+            )  # a -wal without its store would be replayed into the new one
             self._put_in_place()
             return Opened(store=self._store(), state=StoreState.NEW, detail="a new store was made")
         why = self._fault()
@@ -148,12 +158,16 @@ class _Start:
         aside = self._quarantine(why.name)
         self._put_in_place()
         detail = f"{why.detail}; its files are kept as {aside.name}*, {kept} redemptions were carried over"
-        return Opened(store=self._store(), state=StoreState.QUARANTINED, detail=detail, quarantined=aside)
+        return Opened(
+            store=self._store(), state=StoreState.QUARANTINED, detail=detail, quarantined=aside
+        )
 
     def _store(self) -> Store:
         store = Store(self.path, busy_timeout_s=self.busy_timeout_s)
         with store.transaction() as connection:
-            connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (self.floor_s,))
+            connection.execute(
+                "UPDATE device SET time_floor_s = max(time_floor_s, ?)", (self.floor_s,)
+            )
         return store
 
     def _fault(self) -> _Fault | None:
@@ -166,7 +180,9 @@ class _Start:
             return _Fault("newer", f"the store was {error}")
         except sqlite3.Error as error:
             unavailable = explain(error)
-            unreadable = (getattr(error, "sqlite_errorname", "") or "").startswith(("SQLITE_CANTOPEN", "SQLITE_IOERR"))
+            unreadable = (getattr(error, "sqlite_errorname", "") or "").startswith(
+                ("SQLITE_CANTOPEN", "SQLITE_IOERR")
+            )
             if unavailable is None or unavailable.corrupt or unreadable:
                 return _Fault("corrupt", f"the store cannot be read ({error})")
             raise unavailable from error
@@ -208,13 +224,22 @@ class _Start:
             migrate(connection)
             connection.execute("BEGIN IMMEDIATE")
             kept = carry_over(connection, remains)
-            number = begin_epoch(connection, why=why, now_s=self.now_s, random_bytes=self.random_bytes)
-            row = (self.device_id, number, max(self.floor_s, remains.floor_s), remains.floor_order_s)
+            number = begin_epoch(
+                connection, why=why, now_s=self.now_s, random_bytes=self.random_bytes
+            )
+            row = (
+                self.device_id,
+                number,
+                max(self.floor_s, remains.floor_s),
+                remains.floor_order_s,
+            )
             columns = "one, device_id, epoch_no, time_floor_s, floor_order_s"
             connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)  # noqa: S608 - constants
             if why != "new":
                 case = ("system_fault", why, "a new store was begun", self.now_s)
-                connection.execute("INSERT INTO exception (kind, cause, tried, raised_s) VALUES (?, ?, ?, ?)", case)
+                connection.execute(
+                    "INSERT INTO exception (kind, cause, tried, raised_s) VALUES (?, ?, ?, ?)", case
+                )
             connection.execute("COMMIT")
         return kept
 
@@ -227,7 +252,9 @@ class _Start:
         aside = self.path.with_name(f"{self.path.name}.{self.now_s}.{name}")
         while aside.exists():
             aside = aside.with_name(f"{aside.name}+")
-        for suffix in _SUFFIXES:  # the main file first: from here on a new start takes the new store
+        for (
+            suffix
+        ) in _SUFFIXES:  # the main file first: from here on a new start takes the new store
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
@@ -260,10 +287,17 @@ class _Fault:
     detail: str
 
 
-def begin_epoch(connection: sqlite3.Connection, *, why: str, now_s: int, random_bytes: RandomBytes) -> int:
+def begin_epoch(
+    connection: sqlite3.Connection, *, why: str, now_s: int, random_bytes: RandomBytes
+) -> int:
     """Begin a numbering of events in the caller's transaction and return its number."""
     row = (random_bytes(8).hex(), now_s, why)
-    return int(connection.execute("INSERT INTO epoch (epoch, began_s, why) VALUES (?, ?, ?)", row).lastrowid or 0)
+    return int(
+        connection.execute(
+            "INSERT INTO epoch (epoch, began_s, why) VALUES (?, ?, ?)", row
+        ).lastrowid
+        or 0
+    )
 
 
 @contextmanager

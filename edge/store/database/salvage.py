@@ -48,7 +48,9 @@ def read_remains(path: Path) -> Remains:
                 for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
                     rows.append(row)
         floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
-        order_s = int(old.execute("SELECT floor_order_s FROM device").fetchone()[0])  # last: an older store has none
+        order_s = int(
+            old.execute("SELECT floor_order_s FROM device").fetchone()[0]
+        )  # last: an older store has none
     return Remains(rows_of, floor_s, order_s)
 
 

@@ -226,7 +226,10 @@ STEPS = (
     ("0005_sync", SYNC),
     ("0006_desk", DESK),
     ("0007_claims", CLAIMS),
-    ("0008_clock", "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0"),  # edge.store.time_floor
+    (
+        "0008_clock",
+        "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0",
+    ),  # edge.store.time_floor
 )
 
 
@@ -246,7 +249,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     database = Database(connection, execute_plugins=False)
     connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
     try:
-        if strangers := {item.name for item in migrations.applied(database)} - {name for name, _ in STEPS}:
+        if strangers := {item.name for item in migrations.applied(database)} - {
+            name for name, _ in STEPS
+        }:
             raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
         migrations.apply(database)
         connection.execute("COMMIT")
@@ -274,7 +279,10 @@ def _applied(connection: sqlite3.Connection) -> list[str]:
     table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     if connection.execute(table, (TABLE,)).fetchone() is None:
         return []
-    rows = connection.execute(f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id", (SET,))  # noqa: S608 - a constant
+    rows = connection.execute(
+        f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id",  # noqa: S608 - a constant
+        (SET,),
+    )
     return [name for (name,) in rows]
 
 

@@ -38,12 +38,16 @@ class StoreUnavailableError(Exception):
         self.needs_restart = corrupt or replaced  # the next start puts it right; waiting does not
 
 
-def connect(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> sqlite3.Connection:
+def connect(
+    path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False
+) -> sqlite3.Connection:
     """Open ``path`` as every process must: WAL, FULL, foreign keys. In autocommit, with explicit BEGIN."""
     mode = "ro" if read_only else "rwc"
     uri = f"file:{_quoted(path)}?mode={mode}"
     # Each connection serves one thread; only ``close`` comes from another, when that thread is done.
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False
+    )
     try:
         if not read_only:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -68,7 +72,9 @@ def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
 class Store:
     """The device's store. Made by ``open_store``; see the module."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False
+    ) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._read_only = read_only
@@ -130,7 +136,9 @@ class Store:
         with self._guard, self._translated():
             if self._closed:
                 raise StoreUnavailableError("the store is closed")
-            connection = connect(self.path, busy_timeout_s=self._busy_timeout_s, read_only=self._read_only)
+            connection = connect(
+                self.path, busy_timeout_s=self._busy_timeout_s, read_only=self._read_only
+            )
             self._open.append(connection)
             return connection
 
@@ -178,7 +186,9 @@ class Transaction:
             raise
         return self._connection
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if error is None:
             try:
                 self._connection.execute("COMMIT")
@@ -204,7 +214,9 @@ def quarantines(folder: Path) -> mmap.mmap:
     """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(descriptor, 0, 1)  # a hole would have its block only when written to: SIGBUS on a full disk
+        os.posix_fallocate(
+            descriptor, 0, 1
+        )  # a hole would have its block only when written to: SIGBUS on a full disk
         return mmap.mmap(descriptor, 1)
     finally:
         os.close(descriptor)

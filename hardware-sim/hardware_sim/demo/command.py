@@ -41,9 +41,17 @@ _CAMERA_S: Final = 60.0
 @click.command()
 @click.option("--fast", is_flag=True, help="No pauses for reading along.")
 @click.option(
-    "--images", type=click.Path(exists=True, path_type=Path), metavar="DIR", help="Show the pictures in DIR as well."
+    "--images",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
+    help="Show the pictures in DIR as well.",
 )
-@click.option("--camera", type=click.IntRange(0, 31), metavar="N", help="Scan with V4L2 camera N for a minute.")
+@click.option(
+    "--camera",
+    type=click.IntRange(0, 31),
+    metavar="N",
+    help="Scan with V4L2 camera N for a minute.",
+)
 def demo(fast: bool, images: Path | None, camera: int | None) -> None:
     """Run the whole system here: simulated hardware, a real broker, hub and sync.
 
@@ -91,10 +99,16 @@ class _Demo:
 
     def play(self, images: Path | None) -> bool:
         """Run every act; True when all came as expected and the ledgers agree."""
-        _say("Mosquitto with TLS, the hub, edge-sync and the scanner start", "启动代理、中心、同步与扫描器")
+        _say(
+            "Mosquitto with TLS, the hub, edge-sync and the scanner start",
+            "启动代理、中心、同步与扫描器",
+        )
         with set_up(self._town, real_camera=self._camera is not None) as stage:
             stage.wait_until("the first sync", problem="no_trust_list")
-            _say(f"{self._first_orders(stage)} orders and the signed lists have arrived", "订单与签名名单已到达")
+            _say(
+                f"{self._first_orders(stage)} orders and the signed lists have arrived",
+                "订单与签名名单已到达",
+            )
             if self._camera is not None:
                 self._live(stage)
             else:
@@ -125,7 +139,10 @@ class _Demo:
         for showing in script.OFFLINE:
             self._show(stage, showing)
         waiting = (stage.health().get("outbox") or {}).get("pending")
-        _say(f"{waiting} events wait in the outbox; the broker starts again", "事件在发件箱等待；代理恢复")
+        _say(
+            f"{waiting} events wait in the outbox; the broker starts again",
+            "事件在发件箱等待；代理恢复",
+        )
         stage.broker.start()
 
     def _show(self, stage: Stage, showing: Showing) -> None:
@@ -190,11 +207,15 @@ class _Demo:
         for row in rows:
             same = not any(difference.seq == row["seq"] for difference in wrong)
             mark = click.style("=", fg="green") if same else click.style("≠", fg="red")
-            click.echo(f"  seq {row['seq']:>3} {mark} {row['order']:<8} {row['kind']:<10} {row['verdict']}")
+            click.echo(
+                f"  seq {row['seq']:>3} {mark} {row['order']:<8} {row['kind']:<10} {row['verdict']}"
+            )
         for difference in wrong:
             click.secho(f"  {difference}", fg="red")
         verdict = "the ledgers agree 账本一致" if not wrong else "THE LEDGERS DIFFER 账本不一致"
-        click.secho(f"{len(rows)} redemptions: {verdict}", bold=True, fg="red" if wrong else "green")
+        click.secho(
+            f"{len(rows)} redemptions: {verdict}", bold=True, fg="red" if wrong else "green"
+        )
         return not wrong
 
 

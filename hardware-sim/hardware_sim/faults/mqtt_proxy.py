@@ -53,7 +53,12 @@ class Proxy:
     """Listens on ``port`` of 127.0.0.1 and goes on to ``target`` there. Its loop is a thread's own."""
 
     def __init__(
-        self, target: int, *, identity: Identity | None = None, seed: int = 1, host: str = "127.0.0.1"
+        self,
+        target: int,
+        *,
+        identity: Identity | None = None,
+        seed: int = 1,
+        host: str = "127.0.0.1",
     ) -> None:
         """``target``: the port behind it. ``host``: the loopback address that it listens on."""
         self._target = target
@@ -107,7 +112,9 @@ class Proxy:
 
     async def _change(self, weather: Weather) -> None:
         self._weather = weather
-        for link in list(self._links if weather.cut else self._poisoned if not weather.swallow else ()):
+        for link in list(
+            self._links if weather.cut else self._poisoned if not weather.swallow else ()
+        ):
             link.transport.abort()
             self._poisoned.discard(link)
 
@@ -118,20 +125,26 @@ class Proxy:
         self.connections += 1
         context = None if self._identity is None else _client_context(self._identity)
         try:
-            there_reader, there = await asyncio.open_connection("127.0.0.1", self._target, ssl=context)
+            there_reader, there = await asyncio.open_connection(
+                "127.0.0.1", self._target, ssl=context
+            )
         except OSError:
             writer.transport.abort()
             return
         self._links |= {writer, there}
         ways = (self._pump(reader, there, up=True), self._pump(there_reader, writer, up=False))
         with suppress(OSError, asyncio.IncompleteReadError):
-            await asyncio.wait([asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED
+            )
         for link in (writer, there):
             link.transport.abort()
             self._links.discard(link)
             self._poisoned.discard(link)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
+    ) -> None:
         with suppress(OSError, asyncio.IncompleteReadError):
             while data := await (reader.read(4096) if self._identity is None else _packet(reader)):
                 if up:

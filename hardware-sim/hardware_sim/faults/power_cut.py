@@ -48,7 +48,9 @@ class Machine:
                     raise TimeoutError(f"no line with {text!r} in {timeout_s} s")
                 chunk = self._stdout.read(65536)
                 if chunk == b"":
-                    raise EOFError(f"the program ended (code {self._process.wait()}) without a line with {text!r}")
+                    raise EOFError(
+                        f"the program ended (code {self._process.wait()}) without a line with {text!r}"
+                    )
                 self._rest += chunk or b""
 
     @property

@@ -27,14 +27,18 @@ class Doors:
     ``close_door``, or by itself ``person_closes_after_s`` after it opened.
     """
 
-    def __init__(self, compartments: Iterable[str], *, person_closes_after_s: float | None = None) -> None:
+    def __init__(
+        self, compartments: Iterable[str], *, person_closes_after_s: float | None = None
+    ) -> None:
         self._person_s = person_closes_after_s
         self._lock = threading.Lock()
         self._opened_at: dict[str, float | None] = dict.fromkeys(compartments)
         self._failures: dict[str, set[Failure]] = {name: set() for name in self._opened_at}
         self._said: dict[str, bool | None] = dict.fromkeys(self._opened_at, False)
         self.openings: list[str] = []  # each time a door sprang open
-        self.watchers: list[Callable[[str], None]] = []  # each is told when a door's contact has changed
+        self.watchers: list[
+            Callable[[str], None]
+        ] = []  # each is told when a door's contact has changed
 
     @property
     def names(self) -> frozenset[str]:
@@ -101,7 +105,11 @@ class Doors:
         if opened_at is None:
             return False
         left_open = Failure.LEFT_OPEN in self._failures[compartment]
-        if self._person_s is not None and not left_open and time.monotonic() - opened_at >= self._person_s:
+        if (
+            self._person_s is not None
+            and not left_open
+            and time.monotonic() - opened_at >= self._person_s
+        ):
             self._opened_at[compartment] = None
             return False
         return True

@@ -56,7 +56,9 @@ class SimLockBoards:
     def energised(self) -> frozenset[str]:
         """The compartments under current now."""
         now_s = time.monotonic()
-        return frozenset(name for name, until_s in list(self._energised_until_s.items()) if now_s < until_s)
+        return frozenset(
+            name for name, until_s in list(self._energised_until_s.items()) if now_s < until_s
+        )
 
     def close(self) -> None:
         """Switch off."""

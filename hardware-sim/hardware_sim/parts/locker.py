@@ -13,7 +13,9 @@ from hardware_sim.parts.doors import Doors
 class SimLocker:
     """Implements ``Lock``, ``DoorSensor`` and ``CountsOpenings`` on one object. Breaks through ``doors.fail``."""
 
-    def __init__(self, compartments: Iterable[str] = (), *, pulse_s: float = 0.0, doors: Doors | None = None) -> None:
+    def __init__(
+        self, compartments: Iterable[str] = (), *, pulse_s: float = 0.0, doors: Doors | None = None
+    ) -> None:
         self.doors = doors or Doors(compartments)
         self.pulses: list[str] = []  # every pulse, in order
         self._pulse_s = pulse_s

@@ -23,7 +23,10 @@ class SimPort:
             near, far = os.openpty()
             tty.setraw(far)
             self.path.symlink_to(os.ttyname(far))
-            self._ends = near, far  # far stays open here: a pseudo-terminal that nobody has open cannot be read
+            self._ends = (
+                near,
+                far,
+            )  # far stays open here: a pseudo-terminal that nobody has open cannot be read
 
     def unplug(self) -> None:
         """Pull it out: the path is gone, and whoever has it open gets an error."""

@@ -35,10 +35,19 @@ HOLD_OFF_S = 0.2  # scenarios are quick
 
 def provision(town: Town, *, now: Instant) -> None:
     """Put the town's lists and orders into the device's store, as edge-sync would."""
-    opened = open_store(town.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes)
+    opened = open_store(
+        town.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes
+    )
     assert opened.store is not None, opened.detail
     for name, file in town.documents.items():
-        documents.put(opened.store, name=name, version=1, issued_at_s=now.unix_s, raw=file.read_bytes(), now=now)
+        documents.put(
+            opened.store,
+            name=name,
+            version=1,
+            issued_at_s=now.unix_s,
+            raw=file.read_bytes(),
+            now=now,
+        )
     lines = town.orders.read_text(encoding="utf-8").splitlines()
     sold = [row_of(OrderLine.model_validate(json.loads(line)).entitlement()) for line in lines]
     apply_snapshot_page(opened.store, sold, site=SITE, revision=1, page=0, last=True, now=now)
@@ -56,7 +65,9 @@ class Kiosk:
     log: list[dict[str, Any]]  # every line, in order
     pins: Any  # the mock pins, by their BCM number: ``pins.pin(24)``
 
-    def scan(self, code: str, *, timeout_s: float = 5.0, condition: str = "clean") -> dict[str, Any]:
+    def scan(
+        self, code: str, *, timeout_s: float = 5.0, condition: str = "clean"
+    ) -> dict[str, Any]:
         """Hold up the code of this name until it is scanned, take it away, and return the log line of the scan.
 
         Raises TimeoutError when it is not scanned.
@@ -89,7 +100,9 @@ class Kiosk:
 @contextmanager
 def open_kiosk(town: Town) -> Iterator[Kiosk]:
     """Run a scanner over ``town.data`` until the block ends."""
-    text = town.profile.read_text(encoding="utf-8").replace("hold_off_s = 0.6", f"hold_off_s = {HOLD_OFF_S}")
+    text = town.profile.read_text(encoding="utf-8").replace(
+        "hold_off_s = 0.6", f"hold_off_s = {HOLD_OFF_S}"
+    )
     profile = parse_profile(text)
     assert isinstance(profile, Profile), profile
     scene, doors = Scene(), Doors(profile.locker.compartments, person_closes_after_s=0.3)
@@ -101,7 +114,9 @@ def open_kiosk(town: Town) -> Iterator[Kiosk]:
     )
     log: list[dict[str, Any]] = []
     stop = threading.Event()
-    with build_scanner(profile, town.data, parts, log=_recorder(log), synchronised=lambda: True) as daemon:
+    with build_scanner(
+        profile, town.data, parts, log=_recorder(log), synchronised=lambda: True
+    ) as daemon:
         thread = threading.Thread(target=daemon.run, args=(stop,), name="scanner")
         thread.start()
         try:

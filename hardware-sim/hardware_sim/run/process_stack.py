@@ -35,7 +35,9 @@ class Process:
     def start(self) -> None:
         """Start it, or start it again."""
         with self._log.open("ab") as log:
-            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._child = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     def stop(self) -> None:
         """Ask it to end, and wait. Safe to call twice."""
@@ -53,7 +55,9 @@ class Process:
         """Raise StageError when it has ended by itself."""
         if self._child is not None and self._child.poll() is not None:
             last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-            raise StageError(f"{self._name} ended with code {self._child.returncode}: {' / '.join(last)}")
+            raise StageError(
+                f"{self._name} ended with code {self._child.returncode}: {' / '.join(last)}"
+            )
 
 
 class Scanner:
@@ -64,7 +68,12 @@ class Scanner:
         command += ["--data", str(town.data), *(["--real-camera"] if real_camera else [])]
         with (town.data.parent / "scanner.log").open("ab") as log:
             self._child = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, encoding="utf-8"
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
             )
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, name="scanner-log", daemon=True).start()
@@ -75,14 +84,18 @@ class Scanner:
         self._child.stdin.write(json.dumps(command) + "\n")
         self._child.stdin.flush()
 
-    def wait_for(self, event: str, timeout_s: float = _PATIENCE_S, **like: Any) -> dict[str, Any] | None:
+    def wait_for(
+        self, event: str, timeout_s: float = _PATIENCE_S, **like: Any
+    ) -> dict[str, Any] | None:
         """The next log line of ``event`` whose fields are ``like``, or None when none came in time."""
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):
                 line = self._lines.get(timeout=left_s)
                 if line is None:
-                    raise StageError(f"the scanner ended with code {self._child.wait()}; see scanner.log")
+                    raise StageError(
+                        f"the scanner ended with code {self._child.wait()}; see scanner.log"
+                    )
                 if line.get("event") == event and like.items() <= line.items():
                     return line
         return None
@@ -111,7 +124,14 @@ class Stage:
         self.town = town
         folder = town.data.parent
         hub = [program("edge-hub"), "run", "--config", str(town.files.hub_config)]
-        sync = [program("edge-sync"), "run", "--profile", str(town.profile), "--data", str(town.data)]
+        sync = [
+            program("edge-sync"),
+            "run",
+            "--profile",
+            str(town.profile),
+            "--data",
+            str(town.data),
+        ]
         self.broker = Process("broker", [_mosquitto(), "-c", str(town.files.broker_config)], folder)
         self.hub = Process("hub", hub, folder)
         self.sync = Process("sync", sync, folder)
@@ -147,12 +167,16 @@ class Stage:
             for process in (self.broker, self.hub, self.sync):
                 process.check()
             time.sleep(0.1)
-        raise StageError(f"{what} did not happen within {_PATIENCE_S:.0f} s; see the logs in {self.town.data.parent}")
+        raise StageError(
+            f"{what} did not happen within {_PATIENCE_S:.0f} s; see the logs in {self.town.data.parent}"
+        )
 
     def health(self) -> dict[str, Any]:
         """The scanner's health file; empty before there is one."""
         try:
-            report: dict[str, Any] = json.loads((self.town.data / "health.json").read_text(encoding="utf-8"))
+            report: dict[str, Any] = json.loads(
+                (self.town.data / "health.json").read_text(encoding="utf-8")
+            )
         except (OSError, ValueError):
             return {}
         return report
@@ -171,7 +195,14 @@ class Stage:
 @contextmanager
 def set_up(town: Town, *, real_camera: bool) -> Iterator[Stage]:
     """Start everything; end it whatever happens. Raises StageError."""
-    command = [program("edge-hub"), "orders", "import", "--config", str(town.files.hub_config), str(town.orders)]
+    command = [
+        program("edge-hub"),
+        "orders",
+        "import",
+        "--config",
+        str(town.files.hub_config),
+        str(town.orders),
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise StageError(f"the orders could not be loaded: {done.stderr.strip()}")

@@ -123,7 +123,13 @@ def scan(
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--profile", "file", required=True, type=click.Path(path_type=Path), help="the device profile (TOML)")
+@click.option(
+    "--profile",
+    "file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="the device profile (TOML)",
+)
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="the data folder")
 @click.option("--real-camera", is_flag=True, help="use the profile's camera, not the simulated one")
 def main(file: Path, data: Path, real_camera: bool) -> None:

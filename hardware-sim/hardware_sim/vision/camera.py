@@ -15,7 +15,9 @@ from hardware_sim.vision import image_sensor
 from hardware_sim.vision.render import draw, empty
 from hardware_sim.vision.view_condition import CLEAN, Condition
 
-_VARIANTS = 3  # pictures drawn of one scene, shown in turn: noise and trembling without drawing every frame
+_VARIANTS = (
+    3  # pictures drawn of one scene, shown in turn: noise and trembling without drawing every frame
+)
 
 
 class Scene:
@@ -32,15 +34,22 @@ class Scene:
         self.owners = 0  # cameras open on this scene
         self.most_owners = 0
 
-    def show(self, text: str | bytes, condition: Condition = CLEAN, *, variants: int = _VARIANTS) -> None:
+    def show(
+        self, text: str | bytes, condition: Condition = CLEAN, *, variants: int = _VARIANTS
+    ) -> None:
         """Hold a code before the lens."""
         self.show_many([(text, condition)], variants=variants)
 
-    def show_many(self, codes: Iterable[tuple[str | bytes, Condition]], *, variants: int = _VARIANTS) -> None:
+    def show_many(
+        self, codes: Iterable[tuple[str | bytes, Condition]], *, variants: int = _VARIANTS
+    ) -> None:
         """Hold several codes before the lens, side by side."""
         listed = list(codes)
         width_px, height_px = self.size
-        pictures = [draw(listed, rng=self._rng, width_px=width_px, height_px=height_px).grey for _ in range(variants)]
+        pictures = [
+            draw(listed, rng=self._rng, width_px=width_px, height_px=height_px).grey
+            for _ in range(variants)
+        ]
         self._set(pictures)
 
     def show_frame(self, grey: NDArray[np.uint8]) -> None:
@@ -80,7 +89,9 @@ class Scene:
                 raise CameraError("the camera is unplugged")
             return self._pictures[number % len(self._pictures)]
 
-    def expose(self, number: int, exposure: Exposure | None) -> tuple[NDArray[np.uint8], Exposure | None]:
+    def expose(
+        self, number: int, exposure: Exposure | None
+    ) -> tuple[NDArray[np.uint8], Exposure | None]:
         """The picture for frame ``number``, and how it was exposed: None where no light is shown. See ``picture``."""
         picture, light = self.picture(number), self._light
         if light is None:
@@ -121,7 +132,9 @@ class SimCamera:
         self._period_s = 1 / frame_rate_hz
         self._due_s = time.monotonic()
         self._number = -1
-        self._told: deque[Exposure | None] = deque([None] * (image_sensor.LAG + 1), image_sensor.LAG + 1)  # newest last
+        self._told: deque[Exposure | None] = deque(
+            [None] * (image_sensor.LAG + 1), image_sensor.LAG + 1
+        )  # newest last
 
     def expose(self, wanted: Exposure | None) -> None:
         """Expose the frames to come like this, after a lag; None: automatically."""
@@ -138,7 +151,9 @@ class SimCamera:
         self._number += 1 + missed
         picture, exposure = self._scene.expose(self._number, self._told[0])
         self._told.append(self._told[-1])
-        return Frame(grey=picture, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure)
+        return Frame(
+            grey=picture, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure
+        )
 
     def close(self) -> None:
         """Release the scene. Safe to call twice."""

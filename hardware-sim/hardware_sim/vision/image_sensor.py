@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from edge.ports import Exposure
 
-Light = NDArray[np.float32]  # (height, width): what the grey level is at NOMINAL, without an upper end
+Light = NDArray[
+    np.float32
+]  # (height, width): what the grey level is at NOMINAL, without an upper end
 
 NOMINAL: Final = Exposure(4000.0, 1.0)
 LAG: Final = 3  # frames until a camera does as it is told

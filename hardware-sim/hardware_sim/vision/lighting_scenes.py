@@ -24,7 +24,12 @@ def phone_in_the_dark(
 ) -> Light:
     """Return the light of a phone that shows ``text`` in a dark room."""
     shown = Condition(
-        screen=True, px_per_module=px_per_module, clutter=0.1, background=4, pixel_grid=0.05, defocus_px=0.6
+        screen=True,
+        px_per_module=px_per_module,
+        clutter=0.1,
+        background=4,
+        pixel_grid=0.05,
+        defocus_px=0.6,
     )
     drawn = draw([(text, shown)], rng=rng, width_px=width_px, height_px=height_px)
     light = np.clip(drawn.grey.astype(np.float32) - 12, 0, None) * _SCREEN

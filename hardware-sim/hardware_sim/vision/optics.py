@@ -19,7 +19,11 @@ Grey = NDArray[np.uint8]
 
 
 def see(
-    light: Light, condition: Condition, centre: tuple[float, float], size_px: float, rng: np.random.Generator
+    light: Light,
+    condition: Condition,
+    centre: tuple[float, float],
+    size_px: float,
+    rng: np.random.Generator,
 ) -> Grey:
     """Take one picture of ``light``; ``centre`` and ``size_px`` say where the code is, for the glare."""
     seen = add_glare(light, condition, centre, size_px, rng)
@@ -29,7 +33,11 @@ def see(
 
 
 def add_glare(
-    light: Light, condition: Condition, centre: tuple[float, float], size_px: float, rng: np.random.Generator
+    light: Light,
+    condition: Condition,
+    centre: tuple[float, float],
+    size_px: float,
+    rng: np.random.Generator,
 ) -> Light:
     """Lay an elliptic highlight somewhere on the code."""
     if condition.glare <= 0:
@@ -60,7 +68,9 @@ def _smear(condition: Condition) -> Light:
     reach = condition.motion_px / 2
     kernel = np.zeros((side, side), dtype=np.float32)
     for step in np.linspace(-reach, reach, 4 * side):
-        kernel[round(side // 2 + step * math.sin(angle)), round(side // 2 + step * math.cos(angle))] += 1
+        kernel[
+            round(side // 2 + step * math.sin(angle)), round(side // 2 + step * math.cos(angle))
+        ] += 1
     smear: Light = kernel / kernel.sum()
     return smear
 
@@ -81,11 +91,15 @@ def shade(light: Light, condition: Condition, rng: np.random.Generator) -> Light
 
 def expose(light: Light, condition: Condition, rng: np.random.Generator) -> Grey:
     """Contrast, brightness, gamma and sensor noise; then eight bits."""
-    seen = (light - 127.5) * np.float32(condition.contrast) + np.float32(127.5 + condition.brightness)
+    seen = (light - 127.5) * np.float32(condition.contrast) + np.float32(
+        127.5 + condition.brightness
+    )
     if condition.gamma != 1.0:
         seen = 255 * (np.clip(seen, 0, 255) / 255) ** np.float32(condition.gamma)
     if condition.noise > 0:
-        seen = seen + np.float32(condition.noise) * rng.standard_normal(seen.shape, dtype=np.float32)
+        seen = seen + np.float32(condition.noise) * rng.standard_normal(
+            seen.shape, dtype=np.float32
+        )
     grey: Grey = np.clip(np.rint(seen), 0, 255).astype(np.uint8)
     return grey
 

@@ -71,7 +71,12 @@ class _Placed:
 
 
 def render(
-    text: str | bytes, condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720
+    text: str | bytes,
+    condition: Condition,
+    *,
+    rng: np.random.Generator,
+    width_px: int = 1280,
+    height_px: int = 720,
 ) -> Grey:
     """Draw one frame showing ``text`` as a QR code of level M; (height, width) uint8.
 
@@ -93,7 +98,9 @@ def render_many(
     return draw(codes, rng=rng, width_px=width_px, height_px=height_px).grey
 
 
-def empty(condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720) -> Grey:
+def empty(
+    condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720
+) -> Grey:
     """Draw a frame without any code: what the camera sees while nobody is there."""
     return draw([], rng=rng, width_px=width_px, height_px=height_px, nothing=condition).grey
 
@@ -113,7 +120,11 @@ def draw(
     ``behind`` is the scene (see ``backdrop``), a fresh one by default.
     """
     seen_through = codes[0][1] if codes else nothing
-    light = backdrop(seen_through, rng=rng, width_px=width_px, height_px=height_px) if behind is None else behind
+    light = (
+        backdrop(seen_through, rng=rng, width_px=width_px, height_px=height_px)
+        if behind is None
+        else behind
+    )
     placed = [
         _place(text, condition, (column, len(codes)), rng, (width_px, height_px))
         for column, (text, condition) in enumerate(codes)
@@ -122,7 +133,10 @@ def draw(
         light = _lay(light, code)
     centre = placed[0].centre if placed else (width_px / 2, height_px / 2)
     size_px = placed[0].size_px if placed else height_px / 2
-    return Picture(grey=see(light, seen_through, centre, size_px, rng), quads=tuple(code.quad for code in placed))
+    return Picture(
+        grey=see(light, seen_through, centre, size_px, rng),
+        quads=tuple(code.quad for code in placed),
+    )
 
 
 def modules(text: str | bytes) -> NDArray[np.uint8]:
@@ -133,25 +147,43 @@ def modules(text: str | bytes) -> NDArray[np.uint8]:
 
 
 def _place(
-    text: str | bytes, condition: Condition, column: tuple[int, int], rng: np.random.Generator, frame: tuple[int, int]
+    text: str | bytes,
+    condition: Condition,
+    column: tuple[int, int],
+    rng: np.random.Generator,
+    frame: tuple[int, int],
 ) -> _Placed:
     code = modules(text)
-    texels = max(2, round(condition.px_per_module))  # about one texel a pixel, so that linear sampling is fair
-    surface, (left, top) = _phone(code, texels, condition) if condition.screen else _label(code, texels)
+    texels = max(
+        2, round(condition.px_per_module)
+    )  # about one texel a pixel, so that linear sampling is fair
+    surface, (left, top) = (
+        _phone(code, texels, condition) if condition.screen else _label(code, texels)
+    )
     side = len(code) * texels
     size_px = len(code) * condition.px_per_module
     centre = _centre(condition, size_px, column, rng, frame)
     to_plane = np.diag([condition.px_per_module / texels, condition.px_per_module / texels, 1.0])
-    to_plane[:2, 2] = -np.array([left + side / 2, top + side / 2]) * condition.px_per_module / texels
+    to_plane[:2, 2] = (
+        -np.array([left + side / 2, top + side / 2]) * condition.px_per_module / texels
+    )
     matrix = _projection(condition, centre, frame[0]) @ to_plane
-    corners = np.array([[left, top], [left + side, top], [left + side, top + side], [left, top + side]], np.float64)
+    corners = np.array(
+        [[left, top], [left + side, top], [left + side, top + side], [left, top + side]], np.float64
+    )
     quad = cv2.perspectiveTransform(corners[None], matrix)[0]
     a, b, c, d = ((float(x), float(y)) for x, y in quad)
-    return _Placed(texture=surface, matrix=matrix, quad=(a, b, c, d), centre=centre, size_px=size_px)
+    return _Placed(
+        texture=surface, matrix=matrix, quad=(a, b, c, d), centre=centre, size_px=size_px
+    )
 
 
 def _centre(
-    condition: Condition, size_px: float, column: tuple[int, int], rng: np.random.Generator, frame: tuple[int, int]
+    condition: Condition,
+    size_px: float,
+    column: tuple[int, int],
+    rng: np.random.Generator,
+    frame: tuple[int, int],
 ) -> tuple[float, float]:
     width, height = frame[0] / column[1], frame[1]
     if size_px > min(width, height) and not condition.cut_off:
@@ -168,16 +200,30 @@ def _centre(
     return x, height / 2 + rng.uniform(-0.5, 0.5) * slack_y
 
 
-def _projection(condition: Condition, centre: tuple[float, float], width_px: int) -> NDArray[np.float64]:
+def _projection(
+    condition: Condition, centre: tuple[float, float], width_px: int
+) -> NDArray[np.float64]:
     """The homography from a plane in front of a pinhole camera (pixels round its centre) to the frame."""
-    tilt, pan, turn = (math.radians(a) for a in (condition.tilt_deg, condition.pan_deg, condition.rotation_deg))
-    about_x = np.array([[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]])
-    about_y = np.array([[math.cos(pan), 0, math.sin(pan)], [0, 1, 0], [-math.sin(pan), 0, math.cos(pan)]])
-    about_z = np.array([[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]])
+    tilt, pan, turn = (
+        math.radians(a) for a in (condition.tilt_deg, condition.pan_deg, condition.rotation_deg)
+    )
+    about_x = np.array(
+        [[1, 0, 0], [0, math.cos(tilt), -math.sin(tilt)], [0, math.sin(tilt), math.cos(tilt)]]
+    )
+    about_y = np.array(
+        [[math.cos(pan), 0, math.sin(pan)], [0, 1, 0], [-math.sin(pan), 0, math.cos(pan)]]
+    )
+    about_z = np.array(
+        [[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]]
+    )
     turned = about_x @ about_y @ about_z
-    focal = LENS * width_px  # the plane stands at this distance too, so that its centre keeps its scale
+    focal = (
+        LENS * width_px
+    )  # the plane stands at this distance too, so that its centre keeps its scale
     camera = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
-    matrix: NDArray[np.float64] = camera @ np.column_stack([turned[:, 0], turned[:, 1], [0, 0, focal]])
+    matrix: NDArray[np.float64] = camera @ np.column_stack(
+        [turned[:, 0], turned[:, 1], [0, 0, focal]]
+    )
     return matrix
 
 
@@ -187,7 +233,9 @@ def _label(code: NDArray[np.uint8], texels: int) -> tuple[Light, tuple[int, int]
     return np.where(ink, np.float32(INK), np.float32(PAPER)), (QUIET * texels, QUIET * texels)
 
 
-def _phone(code: NDArray[np.uint8], texels: int, condition: Condition) -> tuple[Light, tuple[int, int]]:
+def _phone(
+    code: NDArray[np.uint8], texels: int, condition: Condition
+) -> tuple[Light, tuple[int, int]]:
     """A phone that shows the code on a page with some lines of text; emits a little more than paper."""
     page, _ = _label(code, texels)
     side = len(page)
@@ -197,10 +245,14 @@ def _phone(code: NDArray[np.uint8], texels: int, condition: Condition) -> tuple[
     body[2 * bezel : height - 2 * bezel, bezel : width - bezel] = PAPER
     top, left = (height - side) // 2, bezel + margin
     line = max(2, side // 40)
-    for row in range(2 * bezel + 3 * line, top - 2 * line, 3 * line):  # the order's details, above the code
+    for row in range(
+        2 * bezel + 3 * line, top - 2 * line, 3 * line
+    ):  # the order's details, above the code
         body[row : row + line, left + side // 8 : width - left - side // (3 + row % 5)] = 90
     body[top : top + side, left : left + side] = page
-    grid = 1 - condition.pixel_grid * (0.5 + 0.5 * np.cos(2 * np.pi * np.arange(max(height, width)) / 2.3))
+    grid = 1 - condition.pixel_grid * (
+        0.5 + 0.5 * np.cos(2 * np.pi * np.arange(max(height, width)) / 2.3)
+    )
     body *= (grid[:height, None] * grid[None, :width]).astype(np.float32) * 1.06
     return body, (left + QUIET * texels, top + QUIET * texels)
 
@@ -209,12 +261,18 @@ def _lay(light: Light, code: _Placed) -> Light:
     """Put a flat surface into the scene, in perspective."""
     size = (light.shape[1], light.shape[0])
     seen = cv2.warpPerspective(code.texture, code.matrix, size, flags=cv2.INTER_LINEAR)
-    cover = cv2.warpPerspective(np.ones_like(code.texture), code.matrix, size, flags=cv2.INTER_LINEAR)
-    covered: Light = light * (1 - cover) + seen  # outside its border the surface is 0, inside cover is 1
+    cover = cv2.warpPerspective(
+        np.ones_like(code.texture), code.matrix, size, flags=cv2.INTER_LINEAR
+    )
+    covered: Light = (
+        light * (1 - cover) + seen
+    )  # outside its border the surface is 0, inside cover is 1
     return covered
 
 
-def backdrop(condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720) -> Light:
+def backdrop(
+    condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720
+) -> Light:
     """Draw what is behind the code: soft shapes and hard-edged things (shelves, labels, letters)."""
     coarse = rng.normal(condition.background, 35 * condition.clutter, (6, 10)).astype(np.float32)
     soft = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC)
@@ -227,7 +285,22 @@ def backdrop(condition: Condition, *, rng: np.random.Generator, width_px: int = 
             case 0:
                 cv2.rectangle(scene, (x, y), (x + int(extent[0]), y + int(extent[1])), grey, -1)
             case 1:
-                cv2.line(scene, (x, y), (x + int(extent[0]) * 3, y - int(extent[1])), grey, 3, cv2.LINE_AA)
+                cv2.line(
+                    scene,
+                    (x, y),
+                    (x + int(extent[0]) * 3, y - int(extent[1])),
+                    grey,
+                    3,
+                    cv2.LINE_AA,
+                )
             case _:
-                cv2.putText(scene, "PICKUP 24/7", (x, y), cv2.FONT_HERSHEY_SIMPLEX, float(extent[0]) / 60, grey, 2)
+                cv2.putText(
+                    scene,
+                    "PICKUP 24/7",
+                    (x, y),
+                    cv2.FONT_HERSHEY_SIMPLEX,
+                    float(extent[0]) / 60,
+                    grey,
+                    2,
+                )
     return np.asarray(scene, dtype=np.float32)

@@ -30,7 +30,9 @@ def clip(
     hunt = rng.uniform(0, 2 * math.pi)
     for number in range(frames):
         moment = _moment(condition, number / max(1, frames - 1), hunt, rng)
-        yield draw([(text, moment)], rng=rng, width_px=width_px, height_px=height_px, behind=scene).grey
+        yield draw(
+            [(text, moment)], rng=rng, width_px=width_px, height_px=height_px, behind=scene
+        ).grey
 
 
 def _moment(condition: Condition, time: float, hunt: float, rng: np.random.Generator) -> Condition:

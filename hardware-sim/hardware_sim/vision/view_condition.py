@@ -13,7 +13,9 @@ class Condition:
     """
 
     px_per_module: float = 6.0  # at the centre of the code
-    position: tuple[float, float] | None = None  # centre as a share of (width, height); None: near the middle
+    position: tuple[float, float] | None = (
+        None  # centre as a share of (width, height); None: near the middle
+    )
     rotation_deg: float = 0.0  # in the plane of the picture
     tilt_deg: float = 0.0  # about the horizontal axis: the top leans away
     pan_deg: float = 0.0  # about the vertical axis: the right side leans away
@@ -45,7 +47,9 @@ BLURRED = Condition(defocus_px=2.2, noise=2)
 SMEARED = Condition(motion_px=7, motion_angle_deg=20, noise=2)
 NOISY = Condition(noise=28, contrast=0.8)
 GLARE = Condition(glare=0.95, glare_size=0.16, noise=3, tilt_deg=10)
-PHONE_SCREEN = Condition(screen=True, rotation_deg=8, tilt_deg=12, pan_deg=10, noise=3, background=70)
+PHONE_SCREEN = Condition(
+    screen=True, rotation_deg=8, tilt_deg=12, pan_deg=10, noise=3, background=70
+)
 DARK = Condition(brightness=-85, contrast=0.35, noise=5, gamma=1.2, background=70)
 OVEREXPOSED = Condition(brightness=70, contrast=0.5, noise=3)
 BANDED = Condition(banding=0.55, noise=4, screen=True)
@@ -56,7 +60,9 @@ HARD = Condition(
     jpeg_quality=55, clutter=1.0, background=80,
 )  # fmt: skip
 CUT_OFF = Condition(cut_off=0.25)  # no decoder can read it
-HOPELESS = Condition(px_per_module=2.0, defocus_px=3.0, noise=30, contrast=0.4)  # no decoder can read it
+HOPELESS = Condition(
+    px_per_module=2.0, defocus_px=3.0, noise=30, contrast=0.4
+)  # no decoder can read it
 
 READABLE = {
     "clean": CLEAN, "small": SMALL, "tilted": TILTED, "upside down": UPSIDE_DOWN, "blurred": BLURRED,

@@ -29,7 +29,10 @@ def compare(device: Sequence[Row], hub: Sequence[Row]) -> list[Difference]:
     """
     told = {(row["epoch"], row["seq"]): row for row in hub if row["type"] in _OF_LEDGER}
     written = {(row["epoch"], row["seq"]): row for row in device}
-    found = [Difference(seq, "the hub has it, the device has not") for _, seq in told.keys() - written.keys()]
+    found = [
+        Difference(seq, "the hub has it, the device has not")
+        for _, seq in told.keys() - written.keys()
+    ]
     for key, row in written.items():
         if key not in told:
             found.append(Difference(row["seq"], "the device has it, the hub has not"))
@@ -43,7 +46,9 @@ def _fields(row: Row, event: Row) -> list[Difference]:
         return [Difference(row["seq"], f"the hub refused it: {event['refused']}")]
     body = event["body"]
     return [
-        Difference(row["seq"], f"{name} is {row[name]!r} on the device and {body[name]!r} on the hub")
+        Difference(
+            row["seq"], f"{name} is {row[name]!r} on the device and {body[name]!r} on the hub"
+        )
         for name in _FIELDS
         if name in body and row[name] != body[name]
     ]

@@ -98,14 +98,21 @@ def found_with_vouchers(folder: Path, count: int, *, now_s: int) -> Town:
 
     def sell(keys: KeyFolder, now_s: int) -> Sold:
         market = _Market(keys, now_s)
-        codes = {f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF) for number in range(count)}
+        codes = {
+            f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF)
+            for number in range(count)
+        }
         return codes, market.orders
 
     return _found(folder, sell, now_s=now_s)
 
 
 def _found(
-    folder: Path, sell: Callable[[KeyFolder, int], Sold], *, now_s: int, camera_index: int | None = None
+    folder: Path,
+    sell: Callable[[KeyFolder, int], Sold],
+    *,
+    now_s: int,
+    camera_index: int | None = None,
 ) -> Town:
     keys = key_folder.create(
         folder / "keys",
@@ -127,7 +134,9 @@ def _found(
     )
     profile.write_text(text, encoding="utf-8")
     codes, orders = sell(keys, now_s)
-    (folder / "orders.jsonl").write_text("".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8")
+    (folder / "orders.jsonl").write_text(
+        "".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8"
+    )
     return Town(
         files=files,
         profile=profile,
@@ -203,8 +212,18 @@ class _Market:
         """Sell an order homed on the device; return its code."""
         sold = self.grant(order, kind)
         self.orders.append(
-            {"cti": sold.cti.hex(), "order_id": order, "kind": kind.code, "home_site": SITE, "home_device": DEVICE}
-            | ({"compartments": ["A1"]} if kind is Kind.PICKUP else {"amount_minor": 1990, "currency": "CNY"})
+            {
+                "cti": sold.cti.hex(),
+                "order_id": order,
+                "kind": kind.code,
+                "home_site": SITE,
+                "home_device": DEVICE,
+            }
+            | (
+                {"compartments": ["A1"]}
+                if kind is Kind.PICKUP
+                else {"amount_minor": 1990, "currency": "CNY"}
+            )
             | more
         )
         return issue_token(sold, self.issuer)

@@ -84,7 +84,11 @@ def renew(data: Path, identity: Identity) -> Identity:
     context.load_cert_chain(mqtt["cert_file"], mqtt["key_file"])
     key = ec.generate_private_key(ec.SECP256R1())
     answer = _ask(
-        identity.desk["host"], identity.desk["port"], "/v1/renew", {"csr": request_for(key)}, lambda: (context, None)
+        identity.desk["host"],
+        identity.desk["port"],
+        "/v1/renew",
+        {"csr": request_for(key)},
+        lambda: (context, None),
     )
     certificate = _certificate(answer, identity.device, key)
     folder = (data / IDENTITY).parent
@@ -92,14 +96,20 @@ def renew(data: Path, identity: Identity) -> Identity:
     files = {f"{name}.pem": answer["certificate"].encode(), f"{name}.key": _pem(key)}
     profile = {
         **identity.profile,
-        "mqtt": {**mqtt, "cert_file": str(folder / f"{name}.pem"), "key_file": str(folder / f"{name}.key")},
+        "mqtt": {
+            **mqtt,
+            "cert_file": str(folder / f"{name}.pem"),
+            "key_file": str(folder / f"{name}.key"),
+        },
     }
     renewed = replace(identity, profile=profile)
     write_identity(data, renewed, files)
     return renewed
 
 
-def _not_of_my_fleet(data: Path, code: EnrolmentCode, message: bytes, keys: Keyring, now: Instant) -> str:
+def _not_of_my_fleet(
+    data: Path, code: EnrolmentCode, message: bytes, keys: Keyring, now: Instant
+) -> str:
     """Why the code is not one of this device's fleet; empty when it is.
 
     One that has lost its trust list goes by its roots: the desk must show the list that they signed, as at first.
@@ -108,7 +118,10 @@ def _not_of_my_fleet(data: Path, code: EnrolmentCode, message: bytes, keys: Keyr
     if not isinstance(refusal, DocumentRefusal):
         return ""
     with suppress(OSError):
-        if keys == NO_TRUST and pin_of((data / IDENTITY).with_name(ROOTS).read_bytes()) == code.roots_pin:
+        if (
+            keys == NO_TRUST
+            and pin_of((data / IDENTITY).with_name(ROOTS).read_bytes()) == code.roots_pin
+        ):
             return ""
     return str(refusal)
 
@@ -130,7 +143,11 @@ def _keep_store_with_its_owner(data: Path, code: EnrolmentCode) -> None:
 
 def request_for(key: ec.EllipticCurvePrivateKey) -> str:
     """A certificate request for ``key``, PEM. The desk names the device, not the request."""
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .sign(key, hashes.SHA256())
+    )
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -154,7 +171,9 @@ def _key(data: Path, code: EnrolmentCode) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-Contexts = Callable[[], tuple[ssl.SSLContext, bytes | None]]  # and the pin that the certificate must have
+Contexts = Callable[
+    [], tuple[ssl.SSLContext, bytes | None]
+]  # and the pin that the certificate must have
 
 
 def _pinned(pin: bytes) -> Contexts:
@@ -167,7 +186,9 @@ def _pinned(pin: bytes) -> Contexts:
     return make
 
 
-def _ask(host: str, port: int, path: str, body: dict[str, Any], contexts: Contexts) -> dict[str, Any]:
+def _ask(
+    host: str, port: int, path: str, body: dict[str, Any], contexts: Contexts
+) -> dict[str, Any]:
     context, pin = contexts()
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE_S, context=context)
@@ -177,7 +198,9 @@ def _ask(host: str, port: int, path: str, body: dict[str, Any], contexts: Contex
             assert isinstance(connection.sock, ssl.SSLSocket)
             der = connection.sock.getpeercert(binary_form=True)
             if der is None or pin_of(der) != pin:
-                raise EnrolmentError("desk_not_the_one", f"{host}:{port} is not the desk that the code names")
+                raise EnrolmentError(
+                    "desk_not_the_one", f"{host}:{port} is not the desk that the code names"
+                )
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
         answer = json.loads(response.read(LARGEST_ANSWER))
@@ -192,27 +215,37 @@ def _ask(host: str, port: int, path: str, body: dict[str, Any], contexts: Contex
     return dict(answer)
 
 
-def _believed(answer: dict[str, Any], code: EnrolmentCode, message: bytes, now: Instant) -> tuple[Roots, TrustList]:
+def _believed(
+    answer: dict[str, Any], code: EnrolmentCode, message: bytes, now: Instant
+) -> tuple[Roots, TrustList]:
     """The roots that the code pins, the list that they signed, and with it at last the code's own signature."""
     raw = base64.b64decode(answer["roots"])
     roots = read_roots(raw)
     if pin_of(raw) != code.roots_pin or not isinstance(roots, Roots):
         raise EnrolmentError("roots_not_the_ones", "the desk has other roots than the code names")
-    late = replace(now, unix_s=max(now.unix_s, int(answer["now_s"])))  # a board without a clock battery
+    late = replace(
+        now, unix_s=max(now.unix_s, int(answer["now_s"]))
+    )  # a board without a clock battery
     trust = open_trust_list(base64.b64decode(answer["trust_list"]), roots=roots, now=late)
     if not isinstance(trust, TrustList):
         raise EnrolmentError("trust_list_not_believed", str(trust))
-    late = replace(late, unix_s=min(late.unix_s, code.expires_at_s - 1))  # the desk has judged its time
+    late = replace(
+        late, unix_s=min(late.unix_s, code.expires_at_s - 1)
+    )  # the desk has judged its time
     if isinstance(refusal := open_code(message, trust, now=late), DocumentRefusal):
         raise EnrolmentError("code_not_believed", str(refusal))
     return roots, trust
 
 
-def _certificate(answer: dict[str, Any], device: str, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _certificate(
+    answer: dict[str, Any], device: str, key: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
     certificate = x509.load_pem_x509_certificate(answer["certificate"].encode())
     names = [item.value for item in certificate.subject if item.rfc4514_attribute_name == "CN"]
     if certificate.public_key() != key.public_key() or names != [device]:
-        raise EnrolmentError("certificate_not_ours", "the desk gave a certificate for somebody else")
+        raise EnrolmentError(
+            "certificate_not_ours", "the desk gave a certificate for somebody else"
+        )
     return certificate
 
 
@@ -229,13 +262,20 @@ def _files(
     }
 
 
-def _identity(answer: dict[str, Any], code: EnrolmentCode, folder: Path, files: dict[str, bytes]) -> Identity:
+def _identity(
+    answer: dict[str, Any], code: EnrolmentCode, folder: Path, files: dict[str, bytes]
+) -> Identity:
     """Who it is comes from the code that ops signed; where the broker is, from the desk that the code pins."""
     (cert,) = [name for name in files if name.startswith("device-") and name.endswith(".pem")]
     broker = answer["broker"]
     return Identity(
         profile={
-            "device": {"id": code.device, "tenant": code.tenant, "site": code.site, "groups": list(code.groups)},
+            "device": {
+                "id": code.device,
+                "tenant": code.tenant,
+                "site": code.site,
+                "groups": list(code.groups),
+            },
             "trust": {"roots_file": str(folder / "roots.cbor")},
             "mqtt": {
                 "host": str(broker["host"]),
@@ -253,11 +293,21 @@ def _identity(answer: dict[str, Any], code: EnrolmentCode, folder: Path, files: 
 
 def _seed(data: Path, code: EnrolmentCode, trust: TrustList, raw: bytes, now: Instant) -> None:
     """Put the trust list into the device's store, and lift a block: ops have taken the device back."""
-    opened = open_store(data, device_id=code.device, now_s=max(now.unix_s, trust.issued_at_s), random_bytes=os.urandom)
+    opened = open_store(
+        data,
+        device_id=code.device,
+        now_s=max(now.unix_s, trust.issued_at_s),
+        random_bytes=os.urandom,
+    )
     if opened.store is None:
         return  # the list comes again over the broker, and the store says what is wrong
     documents.put(
-        opened.store, name=documents.TRUST_LIST, version=trust.version, issued_at_s=trust.issued_at_s, raw=raw, now=now
+        opened.store,
+        name=documents.TRUST_LIST,
+        version=trust.version,
+        issued_at_s=trust.issued_at_s,
+        raw=raw,
+        now=now,
     )
     with opened.store.transaction() as connection:
         connection.execute("UPDATE device SET blocked = NULL")

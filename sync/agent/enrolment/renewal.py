@@ -18,7 +18,10 @@ AGAIN_S: Final = 60  # between two certificates
 
 def renewal_due(certificate: x509.Certificate, now_s: int) -> bool:
     """Whether less than a third of the certificate's time is left."""
-    start_s, end_s = (int(at.timestamp()) for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    start_s, end_s = (
+        int(at.timestamp())
+        for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    )
     return now_s >= end_s - (end_s - start_s) // 3
 
 

@@ -19,7 +19,9 @@ from edge.values.instant import Instant
 class Leaver:
     """One device's. An order from before its enrolment is a replay, and changes nothing."""
 
-    def __init__(self, store: Store, data: Path, *, me: Me, keys: Callable[[], Keyring], log: Any) -> None:
+    def __init__(
+        self, store: Store, data: Path, *, me: Me, keys: Callable[[], Keyring], log: Any
+    ) -> None:
         self._store = store
         self._data = data
         self._me = me

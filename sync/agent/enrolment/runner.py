@@ -29,7 +29,14 @@ AGAIN_S: Final = 15.0  # after the desk could not be reached
 class IdentityDesk:
     """``keys`` is what the device believes; None while it belongs to no fleet. Monotonic seconds."""
 
-    def __init__(self, data: Path, *, keys: Callable[[], Keyring] | None, now: Callable[[], Instant], log: Any) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        keys: Callable[[], Keyring] | None,
+        now: Callable[[], Instant],
+        log: Any,
+    ) -> None:
         self._data = data
         self._post = Post(data)
         self._keys = keys
@@ -51,16 +58,22 @@ class IdentityDesk:
 
     def _enrol(self, text: str, monotonic_s: float) -> bool:
         try:
-            identity = enrol(text, self._data, keys=None if self._keys is None else self._keys(), now=self._now())
+            identity = enrol(
+                text, self._data, keys=None if self._keys is None else self._keys(), now=self._now()
+            )
         except EnrolmentError as error:
             self._log.warning("not_enrolled", reason=error.reason, detail=error.detail)
             if error.again:
-                self._due_s = monotonic_s + AGAIN_S  # the code waits; it expires by itself, at the desk
+                self._due_s = (
+                    monotonic_s + AGAIN_S
+                )  # the code waits; it expires by itself, at the desk
             else:
                 self._post.answer(text, enrolled=False, reason=error.reason, detail=error.detail)
             return False
         except (OSError, ValueError, KeyError) as error:
-            self._log.error("not_enrolled", reason="failed", detail=f"{type(error).__name__}: {error}")
+            self._log.error(
+                "not_enrolled", reason="failed", detail=f"{type(error).__name__}: {error}"
+            )
             self._post.answer(text, enrolled=False, reason="failed", detail=str(error))
             return False
         self._log.info("enrolled", dev=identity.device)

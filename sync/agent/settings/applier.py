@@ -64,7 +64,9 @@ class SettingsDesk:
         self._dirty = True
         self._trial = Trial()
         self._reported: bytes | None = None
-        self._written: tuple[State, int, str | None] | None = None  # what the last report was made of
+        self._written: tuple[State, int, str | None] | None = (
+            None  # what the last report was made of
+        )
         self._report_now = b""
         self._leaver = leaver
 
@@ -117,7 +119,11 @@ class SettingsDesk:
         with self._folder.locked() as state:
             plan = self._plan(state)
             self._restore(plan, state)
-            if state.phase.on_trial or not plan.layers or plan.digest in (state.good, *state.denied):
+            if (
+                state.phase.on_trial
+                or not plan.layers
+                or plan.digest in (state.good, *state.denied)
+            ):
                 return
             if state.phase is Phase.STAGED and state.candidate == plan.digest:
                 return
@@ -130,7 +136,9 @@ class SettingsDesk:
         if self._cuts_link(state, profile) and not connected:
             with self._folder.locked():
                 self._folder.keep(before)
-            self._dirty = True  # with the present broker away, a trial of another would prove nothing
+            self._dirty = (
+                True  # with the present broker away, a trial of another would prove nothing
+            )
             return
         if wrong := self._try(state, plan, profile):
             with self._folder.locked() as now_state:
@@ -157,13 +165,23 @@ class SettingsDesk:
         """The newest document of each layer, whatever became of it."""
         raws = list(self._folder.documents().values())
         pairs = [(reread_settings(raw), digest_of(raw)) for raw in raws]
-        return [layer_of(document, digest) for document, digest in pairs if document and self._me.is_meant(document)]
+        return [
+            layer_of(document, digest)
+            for document, digest in pairs
+            if document and self._me.is_meant(document)
+        ]
 
     def _refuse(self, before: State, wrong: list[Wrong], plan: Plan) -> None:
         self._folder.keep(
-            states.refuse(before, wrong, denied=blamed(plan, self._folder.plan(before.good)), desired=plan.rev)
+            states.refuse(
+                before, wrong, denied=blamed(plan, self._folder.plan(before.good)), desired=plan.rev
+            )
         )
-        self._log.warning("settings_invalid", rev=plan.rev, errors=[f"{each.path}: {each.message}" for each in wrong])
+        self._log.warning(
+            "settings_invalid",
+            rev=plan.rev,
+            errors=[f"{each.path}: {each.message}" for each in wrong],
+        )
 
     def _try(self, state: State, plan: Plan, profile: Profile) -> Wrong | None:
         """Settings that could cut the broker link are tried before anything else runs on them."""
@@ -194,7 +212,10 @@ class SettingsDesk:
         plan = self._folder.plan(state.candidate)
         probation_s = plan.probation_s if plan else 1
         proved = self._trial.turn(
-            state.candidate, healthy=connected and not self.wants_restart, probation_s=probation_s, now_s=monotonic_s
+            state.candidate,
+            healthy=connected and not self.wants_restart,
+            probation_s=probation_s,
+            now_s=monotonic_s,
         )
         if proved and state.phase is Phase.PROBATION and "sync" not in state.proven:
             with self._folder.locked() as now_state:
@@ -206,7 +227,9 @@ class SettingsDesk:
                     named = self._folder.blamed()
                     missing = ", ".join(sorted(states.PROVERS - set(now_state.proven)))
                     self._folder.keep(
-                        states.roll_back(now_state, f"not healthy within its probation: {missing}", named)
+                        states.roll_back(
+                            now_state, f"not healthy within its probation: {missing}", named
+                        )
                     )
 
     # Reporting
@@ -218,7 +241,11 @@ class SettingsDesk:
         if plan is None:
             return (Wrong("", "the settings' file is gone or damaged: push them again"),)
         profile = effective(self._shipped, plan.patches)
-        return () if isinstance(profile, Profile) else tuple(Wrong(each.path, each.message) for each in profile)
+        return (
+            ()
+            if isinstance(profile, Profile)
+            else tuple(Wrong(each.path, each.message) for each in profile)
+        )
 
     def _report(self) -> ConfigReport:
         state = self._folder.state()
@@ -233,7 +260,9 @@ class SettingsDesk:
             desired=wanted.revs,
             applied=good.revs if good else {},
             hash=state.choice or "",
-            errors=[ReportedError(path=each.path, message=each.message[:300]) for each in wrong[:20]],
+            errors=[
+                ReportedError(path=each.path, message=each.message[:300]) for each in wrong[:20]
+            ],
             refused=[
                 ReportedRefusal(hash=digest, code=str(refusal.fault), detail=refusal.detail[:300])
                 for digest, refusal in list(self._inbox.refused.items())[-4:]

@@ -84,7 +84,9 @@ def make_desk(
     )
 
 
-def try_broker(endpoint: Endpoint, filters: list[str], *, monotonic: Callable[[], float]) -> str | None:
+def try_broker(
+    endpoint: Endpoint, filters: list[str], *, monotonic: Callable[[], float]
+) -> str | None:
     """Connect and subscribe once, within ``TRIAL_S`` of ``monotonic``. None when the broker took both; else why not."""
     session = Session(endpoint, filters, uniform=random.uniform)
     deadline_s = monotonic() + TRIAL_S
@@ -113,5 +115,7 @@ def count_stop(data: Path) -> None:
 
 def _expiry_s(path: Path) -> int | None:
     with suppress(OSError, ValueError):
-        return int(x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp())
+        return int(
+            x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc.timestamp()
+        )
     return None

@@ -30,14 +30,24 @@ from sync.wire.codec import Fault
 
 MOST_DOCUMENTS: Final = 16  # in one message
 RETRY_S: Final = 5.0  # documents that wait for a key or for their time are looked at again
-_MAY_COME_RIGHT: Final = {DocumentFault.KEY_UNKNOWN, DocumentFault.KEY_WINDOW, SettingsFault.TOO_EARLY}
+_MAY_COME_RIGHT: Final = {
+    DocumentFault.KEY_UNKNOWN,
+    DocumentFault.KEY_WINDOW,
+    SettingsFault.TOO_EARLY,
+}
 
 
 class SettingsInbox:
     """One device's, in its sync process. ``leaver`` is asked first: an order to leave comes on the same topic."""
 
     def __init__(
-        self, folder: SettingsFolder, *, me: Me, keys: Callable[[], Keyring], log: Any, leaver: Leaver | None
+        self,
+        folder: SettingsFolder,
+        *,
+        me: Me,
+        keys: Callable[[], Keyring],
+        log: Any,
+        leaver: Leaver | None,
     ) -> None:
         self._folder = folder
         self._me = me
@@ -46,7 +56,9 @@ class SettingsInbox:
         self._leaver = leaver
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
         self._retry_due_s = 0.0
-        self.refused: OrderedDict[str, SettingsRefusal] = OrderedDict()  # the last ones, by their hash
+        self.refused: OrderedDict[str, SettingsRefusal] = (
+            OrderedDict()
+        )  # the last ones, by their hash
         self.refusals = 0  # how many there ever were
         self.has_news = False  # a document was kept that nobody has looked at
 
@@ -57,7 +69,11 @@ class SettingsInbox:
         except Refused as refused:
             self._log.warning("message_refused", reason=str(Fault.NOT_CBOR), detail=str(refused))
             return
-        if not isinstance(items, list) or len(items) > MOST_DOCUMENTS or not all(type(item) is bytes for item in items):
+        if (
+            not isinstance(items, list)
+            or len(items) > MOST_DOCUMENTS
+            or not all(type(item) is bytes for item in items)
+        ):
             detail = f"settings come as an array of at most {MOST_DOCUMENTS} byte strings"
             self._log.warning("message_refused", reason=str(Fault.WRONG_SHAPE), detail=detail)
             return
@@ -91,7 +107,9 @@ class SettingsInbox:
         before = settled(state)
         begun = states.begin(state, Phase.RECEIVED, working=digest)
         if begun.trials > MOST_TRIALS:
-            wrong = Wrong("", f"{SettingsFault.POISON}: reading it ended the process {MOST_TRIALS} times")
+            wrong = Wrong(
+                "", f"{SettingsFault.POISON}: reading it ended the process {MOST_TRIALS} times"
+            )
             self._folder.keep(states.refuse(before, [wrong], denied=[digest]))
             return None
         self._folder.keep(begun)
@@ -114,9 +132,13 @@ class SettingsInbox:
             return document
         rev, kept = self._highest(document.key)
         if document.rev < rev:
-            return SettingsRefusal(SettingsFault.ROLLBACK, f"{document.key} rev {document.rev}, {rev} was seen")
+            return SettingsRefusal(
+                SettingsFault.ROLLBACK, f"{document.key} rev {document.rev}, {rev} was seen"
+            )
         if document.rev == rev and kept != digest:
-            return SettingsRefusal(SettingsFault.EQUIVOCATION, f"{document.key} rev {rev} was seen with other content")
+            return SettingsRefusal(
+                SettingsFault.EQUIVOCATION, f"{document.key} rev {rev} was seen with other content"
+            )
         return document
 
     def _highest(self, key: str) -> tuple[int, str]:
@@ -124,7 +146,9 @@ class SettingsInbox:
         seen = (self._folder.state().seen or {}).get(key, (0, ""))
         raw = self._folder.documents().get(key)
         document = reread_settings(raw) if raw is not None else None
-        return seen if raw is None or document is None else max(seen, (document.rev, digest_of(raw)))
+        return (
+            seen if raw is None or document is None else max(seen, (document.rev, digest_of(raw)))
+        )
 
     def _wait(self, digest: str, raw: bytes) -> None:
         self._waiting[digest] = raw
@@ -141,7 +165,11 @@ class SettingsInbox:
             self.refused.popitem(last=False)
         alarm = refusal.fault is SettingsFault.EQUIVOCATION
         note = self._log.error if alarm else self._log.warning
-        note("security_alarm" if alarm else "settings_refused", reason=str(refusal.fault), detail=refusal.detail)
+        note(
+            "security_alarm" if alarm else "settings_refused",
+            reason=str(refusal.fault),
+            detail=refusal.detail,
+        )
 
 
 def _is_seen(state: State, digest: str) -> bool:

@@ -13,7 +13,9 @@ class Trial:
         self._began_s = 0.0
         self._healthy_since_s: float | None = None
 
-    def turn(self, candidate: str | None, *, healthy: bool, probation_s: float, now_s: float) -> bool:
+    def turn(
+        self, candidate: str | None, *, healthy: bool, probation_s: float, now_s: float
+    ) -> bool:
         """Take note of how it is now. True when it has been healthy for long enough."""
         if candidate != self._of:
             self._of, self._began_s, self._healthy_since_s = candidate, now_s, None

@@ -28,11 +28,27 @@ from sync.wire.topics import NAME
 )
 @click.option("--tenant", default="main", show_default=True, help="Whose DEVICE is.")
 @click.option("--reason", required=True, help="Why, for the records.")
-@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
-@click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--keys",
+    "keys_dir",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys.",
+)
+@click.option(
+    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
+)
 @json_option
 def clock_reset(
-    *, device: str, tenant: str, wrong_s: int, reason: str, keys_dir: Path, output: Path, as_json: bool
+    *,
+    device: str,
+    tenant: str,
+    wrong_s: int,
+    reason: str,
+    keys_dir: Path,
+    output: Path,
+    as_json: bool,
 ) -> None:
     """Write the order for DEVICE to go by this machine's time again, to be carried there.
 
@@ -48,10 +64,18 @@ def clock_reset(
             "DEVICE is a device's name, --tenant its tenant's, and --reason 1 to 200 printable characters"
         )
     if wrong_s <= now_s:
-        raise click.UsageError("--floor is past already: such a floor holds nothing up. See edge-scanner clock there")
-    order = FloorOrder(tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s)
+        raise click.UsageError(
+            "--floor is past already: such a floor holds nothing up. See edge-scanner clock there"
+        )
+    order = FloorOrder(
+        tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s
+    )
     try:
-        replace_file(output, sign_floor_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)), mode=0o644)
+        replace_file(
+            output,
+            sign_floor_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)),
+            mode=0o644,
+        )
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

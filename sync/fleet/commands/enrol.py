@@ -29,7 +29,9 @@ _LOOK_EVERY_S = 1.0
 def _name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     del context, parameter
     if value is not None and not is_device_name(value):
-        raise click.BadParameter("letters, digits, '.', '_' and '-', at most 40, not starting 'site-'")
+        raise click.BadParameter(
+            "letters, digits, '.', '_' and '-', at most 40, not starting 'site-'"
+        )
     return value
 
 
@@ -38,12 +40,29 @@ def _name(context: click.Context, parameter: click.Parameter, value: str | None)
 @click.option("--device", metavar="ID", callback=_name, help="Who the device is to be.")
 @click.option("--site", metavar="ID", callback=_name, help="Where it stands.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Its groups.")
-@click.option("--serial", metavar="TEXT", default="", help="Only the board with this serial number may use it.")
+@click.option(
+    "--serial",
+    metavar="TEXT",
+    default="",
+    help="Only the board with this serial number may use it.",
+)
 @click.option("--valid-minutes", type=click.IntRange(1, 24 * 60), default=15, show_default=True)
-@click.option("--png", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="A picture to print.")
-@click.option("--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys.")
+@click.option(
+    "--png",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A picture to print.",
+)
+@click.option(
+    "--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys."
+)
 @click.option("--wait/--no-wait", default=None, help="Until it is used.  [default: at a terminal]")
-@click.option("--list", "listed", is_flag=True, help="Show the codes that were given out, and what was refused.")
+@click.option(
+    "--list",
+    "listed",
+    is_flag=True,
+    help="Show the codes that were given out, and what was refused.",
+)
 @click.option("--cancel", metavar="CODE-ID", help="Make a code worthless.")
 def enrol(
     *,
@@ -124,7 +143,13 @@ def _show(code: EnrolmentCode, text: str, png: Path | None, as_json: bool) -> No
             write_qr(text, png)
         except QrError as error:
             raise click.ClickException(str(error)) from None
-    line = {"code": text, "id": code.id.hex(), "device": code.device, "site": code.site, "expires": code.expires_at_s}
+    line = {
+        "code": text,
+        "id": code.id.hex(),
+        "device": code.device,
+        "site": code.site,
+        "expires": code.expires_at_s,
+    }
     if as_json:
         click.echo(json.dumps(line | ({"png": str(png)} if png else {})))
         return
@@ -133,7 +158,10 @@ def _show(code: EnrolmentCode, text: str, png: Path | None, as_json: bool) -> No
     else:
         click.echo(f"The code is in {png}: print it, or show it on a screen.", err=True)
     until = _clock(code.expires_at_s)
-    click.echo(f"{code.device} at {code.site}: show this to its camera before {until}. Code {code.id.hex()}.", err=True)
+    click.echo(
+        f"{code.device} at {code.site}: show this to its camera before {until}. Code {code.id.hex()}.",
+        err=True,
+    )
 
 
 def _clock(at_s: int) -> str:
@@ -144,7 +172,9 @@ def _draw(text: str) -> None:
     try:
         import segno
     except ImportError:
-        raise click.ClickException("QR codes need segno: pip install 'edge-scanner[fleet]'; or --json") from None
+        raise click.ClickException(
+            "QR codes need segno: pip install 'edge-scanner[fleet]'; or --json"
+        ) from None
     segno.make_qr(text, mode="alphanumeric", error="l").terminal(out=sys.stdout, compact=True)
 
 
@@ -157,13 +187,22 @@ def _wait(talk: Conversation, code: EnrolmentCode, as_json: bool) -> None:
         (mine,) = [item for item in state["enrolments"] if item["id"] == code.id.hex()]
         traces = [item for item in state["traces"] if item["code"] == code.id.hex()]
         for item in traces[: len(traces) - seen]:
-            click.secho(f"refused: {item['what']} from {item['address']}: {item['detail']}", err=True, fg="red")
+            click.secho(
+                f"refused: {item['what']} from {item['address']}: {item['detail']}",
+                err=True,
+                fg="red",
+            )
         seen = len(traces)
         if mine["state"] == "used":
             _say(as_json, "enrolled", code, f"from {mine['used_from']}")
             return
         if mine["state"] == "cancelled" or time.time() >= code.expires_at_s:
-            _say(as_json, "not_enrolled", code, "cancelled" if mine["state"] == "cancelled" else "the code expired")
+            _say(
+                as_json,
+                "not_enrolled",
+                code,
+                "cancelled" if mine["state"] == "cancelled" else "the code expired",
+            )
             sys.exit(1)
         time.sleep(_LOOK_EVERY_S)
 
@@ -173,7 +212,11 @@ def _say(as_json: bool, event: str, code: EnrolmentCode, words: str) -> None:
         click.echo(json.dumps({"event": event, "device": code.device, "detail": words}))
     else:
         said = event.replace("_", " ")
-        click.secho(f"{code.device}: {said}, {words}", err=True, fg="green" if event == "enrolled" else "red")
+        click.secho(
+            f"{code.device}: {said}, {words}",
+            err=True,
+            fg="green" if event == "enrolled" else "red",
+        )
 
 
 def _list(talk: Conversation, as_json: bool) -> None:

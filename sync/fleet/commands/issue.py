@@ -12,7 +12,13 @@ from typing import Any
 import click
 
 from edge.token.claims import Kind
-from edge.token.claims_set import AMOUNT_END, CTI_LENGTH, DYNAMIC_HMAC, QUANTITY_END, STATUS_INDEX_END
+from edge.token.claims_set import (
+    AMOUNT_END,
+    CTI_LENGTH,
+    DYNAMIC_HMAC,
+    QUANTITY_END,
+    STATUS_INDEX_END,
+)
 from edge.token.dynamic_code import derive_key
 from edge.token.fields import TIME_END
 from edge.token.issuing import Grant, IssueError, issue_token
@@ -31,32 +37,81 @@ _LONG_COUNT = 100  # tokens, from which on a progress bar helps
 def _currency(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse what is no code of ISO 4217."""
     del context, parameter
-    if value is not None and not (len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()):
+    if value is not None and not (
+        len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()
+    ):
         raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), as CNY")
     return value
 
 
 @click.command()
-@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
-@click.option("--kind", required=True, type=click.Choice(list(_KINDS)), help="What the tokens are for.")
 @click.option(
-    "--site", required=True, metavar="ID", callback=short_text, help="The site or device group that may honour them."
+    "--keys",
+    "keys_dir",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys.",
 )
-@click.option("--order", required=True, metavar="ID", callback=short_text, help="The order they belong to.")
-@click.option("--quantity", type=click.IntRange(1, QUANTITY_END - 1), default=1, show_default=True, metavar="N")
-@click.option("--amount-minor", type=click.IntRange(0, AMOUNT_END - 1), metavar="N", help="Value in minor units.")
 @click.option(
-    "--currency", metavar="CUR", callback=_currency, help="ISO 4217, three capital letters; with --amount-minor."
+    "--kind", required=True, type=click.Choice(list(_KINDS)), help="What the tokens are for."
+)
+@click.option(
+    "--site",
+    required=True,
+    metavar="ID",
+    callback=short_text,
+    help="The site or device group that may honour them.",
+)
+@click.option(
+    "--order", required=True, metavar="ID", callback=short_text, help="The order they belong to."
+)
+@click.option(
+    "--quantity",
+    type=click.IntRange(1, QUANTITY_END - 1),
+    default=1,
+    show_default=True,
+    metavar="N",
+)
+@click.option(
+    "--amount-minor",
+    type=click.IntRange(0, AMOUNT_END - 1),
+    metavar="N",
+    help="Value in minor units.",
+)
+@click.option(
+    "--currency",
+    metavar="CUR",
+    callback=_currency,
+    help="ISO 4217, three capital letters; with --amount-minor.",
 )
 @click.option("--not-before", "not_before_s", type=_UNIX_S, metavar="UNIX_S", help="[default: now]")
 @click.option(
-    "--expires", "expires_at_s", type=_UNIX_S, metavar="UNIX_S", help="[default: a week; a year if no pickup]"
+    "--expires",
+    "expires_at_s",
+    type=_UNIX_S,
+    metavar="UNIX_S",
+    help="[default: a week; a year if no pickup]",
 )
-@click.option("--status-index", type=click.IntRange(0, STATUS_INDEX_END - 1), metavar="N", help="Of the first token.")
-@click.option("--dynamic", is_flag=True, help="Codes change every 15 s (mode 1); adds dynamic_key to the line.")
-@click.option("--count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, metavar="N")
 @click.option(
-    "--qr-dir", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="A PNG each, named CTI.png."
+    "--status-index",
+    type=click.IntRange(0, STATUS_INDEX_END - 1),
+    metavar="N",
+    help="Of the first token.",
+)
+@click.option(
+    "--dynamic",
+    is_flag=True,
+    help="Codes change every 15 s (mode 1); adds dynamic_key to the line.",
+)
+@click.option(
+    "--count", type=click.IntRange(1, 1_000_000), default=1, show_default=True, metavar="N"
+)
+@click.option(
+    "--qr-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A PNG each, named CTI.png.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines; they always are.")
 def issue(
@@ -91,10 +146,14 @@ def issue(
         raise click.ClickException(f"cannot write {target}: {error.strerror}.") from None
 
 
-def _window(kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int) -> tuple[int, int]:
+def _window(
+    kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int
+) -> tuple[int, int]:
     """Fill in what was not said, so that the window is never empty: an expiry in the past makes an expired token."""
     if not_before_s is None:
-        not_before_s = now_s if expires_at_s is None or expires_at_s > now_s else max(expires_at_s - _DAY_S, 0)
+        not_before_s = (
+            now_s if expires_at_s is None or expires_at_s > now_s else max(expires_at_s - _DAY_S, 0)
+        )
     if expires_at_s is None:
         expires_at_s = min(not_before_s + _LIFETIME_S[kind], TIME_END - 1)
     if expires_at_s <= not_before_s:
@@ -102,7 +161,9 @@ def _window(kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_
     return not_before_s, expires_at_s
 
 
-def _shared(folder: KeyFolder, kind: Kind, start_s: int, end_s: int, what: dict[str, Any]) -> dict[str, Any]:
+def _shared(
+    folder: KeyFolder, kind: Kind, start_s: int, end_s: int, what: dict[str, Any]
+) -> dict[str, Any]:
     if (what["amount_minor"] is None) != (what["currency"] is None):
         raise click.UsageError("--amount-minor and --currency go together.")
     return {
@@ -128,7 +189,9 @@ def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: P
         for number in numbers:
             index = shared["status_index"]
             status_index = None if index is None else index + number
-            grant = Grant(**{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index})
+            grant = Grant(
+                **{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index}
+            )
             token = issue_token(grant, signer)
             path = None if qr_dir is None else qr_dir / f"{grant.cti.hex()}.png"
             if path is not None:

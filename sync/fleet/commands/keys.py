@@ -69,7 +69,9 @@ def site(folder: Path, site: str, as_json: bool) -> None:
 
 @keys.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--issuer", default="platform", show_default=True, metavar="NAME", help="The iss of its tokens.")
+@click.option(
+    "--issuer", default="platform", show_default=True, metavar="NAME", help="The iss of its tokens."
+)
 @click.option(
     "--issuer-alg",
     type=click.Choice(["Ed25519", "ESP256"], case_sensitive=False),
@@ -77,7 +79,13 @@ def site(folder: Path, site: str, as_json: bool) -> None:
     show_default=True,
     help="ESP256 for issuers whose HSM or KMS knows no Ed25519.",
 )
-@click.option("--valid-days", type=click.IntRange(1, 36_500), default=3650, show_default=True, help="Keys' lifetime.")
+@click.option(
+    "--valid-days",
+    type=click.IntRange(1, 36_500),
+    default=3650,
+    show_default=True,
+    help="Keys' lifetime.",
+)
 @json_option
 def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int, as_json: bool) -> None:
     """Make the root, issuer and document keys of a new fleet in DIR, readable by you alone.
@@ -88,13 +96,20 @@ def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int, as_json: b
     """
     if not issuer.isprintable() or not 1 <= len(issuer.encode()) <= 40:
         raise click.BadParameter("a name of 1 to 40 bytes is needed", param_hint="--issuer")
-    fleet = Fleet(issuer=issuer, not_before_s=0, expires_at_s=int(time.time()) + valid_days * _DAY_S)
+    fleet = Fleet(
+        issuer=issuer, not_before_s=0, expires_at_s=int(time.time()) + valid_days * _DAY_S
+    )
     try:
         key_folder.create(folder, fleet, issuer_alg=issuer_alg, group_key=secrets.token_bytes(32))
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     tell(
-        {"keys": str(folder), "issuer": issuer, "expires": fleet.expires_at_s, "roots": str(folder / ROOTS_FILE)},
+        {
+            "keys": str(folder),
+            "issuer": issuer,
+            "expires": fleet.expires_at_s,
+            "roots": str(folder / ROOTS_FILE),
+        },
         f"Keys are in {folder}. Next: edge-fleet trust-list build --keys {folder} -o trust-list.cbor",
         as_json=as_json,
     )
@@ -102,8 +117,14 @@ def init(folder: Path, issuer: str, issuer_alg: str, valid_days: int, as_json: b
 
 def _as_person(_: click.Context, __: click.Parameter, value: str) -> str:
     """As operators are called, so that nobody decides on what they scanned; and a file's name."""
-    if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= 40 or set("/\\") & set(value):
-        raise click.BadParameter("a name of 1 to 40 bytes without slashes is needed, as in the operator list")
+    if (
+        not value.isprintable()
+        or not 1 <= len(value.encode(errors="replace")) <= 40
+        or set("/\\") & set(value)
+    ):
+        raise click.BadParameter(
+            "a name of 1 to 40 bytes without slashes is needed, as in the operator list"
+        )
     if value.startswith("."):
         raise click.BadParameter("a name does not begin with a dot")
     if fault := name_fault(value):

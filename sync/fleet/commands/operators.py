@@ -69,8 +69,20 @@ def hash_command(*, as_json: bool) -> None:
 
 
 @operators.command()
-@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
-@click.option("--site", required=True, metavar="ID", help="The site or device group whose devices take the list.")
+@click.option(
+    "--keys",
+    "keys_dir",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys.",
+)
+@click.option(
+    "--site",
+    required=True,
+    metavar="ID",
+    help="The site or device group whose devices take the list.",
+)
 @click.option(
     "--people",
     "people_file",
@@ -79,10 +91,20 @@ def hash_command(*, as_json: bool) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help='A JSON array: [{"id": ..., "role": ..., "pin_hash": ..., "not_before"?: UNIX_S, "expires"?: UNIX_S}].',
 )
-@click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--valid-days", type=click.IntRange(1, 400), default=35, show_default=True, help="Until the next list.")
+@click.option(
+    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--valid-days",
+    type=click.IntRange(1, 400),
+    default=35,
+    show_default=True,
+    help="Until the next list.",
+)
 @json_option
-def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int, as_json: bool) -> None:
+def build(
+    *, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int, as_json: bool
+) -> None:
     """Write the signed list to FILE. It takes the place of the one before: who is not in it can no longer sign in.
 
     Its version is the time it was built. Badges: edge-fleet issue --kind operator --order OPERATOR.
@@ -98,7 +120,11 @@ def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_d
         entries=_entries(people_file),
     )
     try:
-        replace_file(output, sign_operator_list(listed, KeyFolder(keys_dir).signer(Purpose.OPERATORS)), mode=0o600)
+        replace_file(
+            output,
+            sign_operator_list(listed, KeyFolder(keys_dir).signer(Purpose.OPERATORS)),
+            mode=0o600,
+        )
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -118,7 +144,9 @@ def build(*, keys_dir: Path, site: str, people_file: Path, output: Path, valid_d
 
 
 @operators.command()
-@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument(
+    "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
 @at_fleet
 def push(file: Path, fleet_file: Path, as_json: bool) -> None:
     """Give the list in FILE, from operators build, to the hub, which passes it on to the devices of its site.
@@ -127,10 +155,16 @@ def push(file: Path, fleet_file: Path, as_json: bool) -> None:
     """
     raw = file.read_bytes()
     if len(raw) > _LARGEST:
-        raise click.ClickException(f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml")
+        raise click.ClickException(
+            f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml"
+        )
     with conversation(load_place(fleet_file)) as talk:
         told = talk.ask(Ask.OPERATORS, document=base64.b64encode(raw).decode())
-    tell(told, f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list", as_json=as_json)
+    tell(
+        told,
+        f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list",
+        as_json=as_json,
+    )
 
 
 def _entries(file: Path) -> tuple[OperatorEntry, ...]:
@@ -139,12 +173,20 @@ def _entries(file: Path) -> tuple[OperatorEntry, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file} cannot be read: {error}") from None
     except ValidationError as error:
-        _stop(file, [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()])
+        _stop(
+            file, [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        )
     except (ValueError, RecursionError) as error:
         raise click.ClickException(f"{file} is not JSON: {error}") from None
     faults = [f"{person.id}: {fault}" for person in people if (fault := _fault(person))]
-    counts = Counter(one_form(person.id) for person in people)  # two who could not be told apart when they review
-    faults += [f"{name}: named twice, perhaps in another case or form" for name, count in counts.items() if count > 1]
+    counts = Counter(
+        one_form(person.id) for person in people
+    )  # two who could not be told apart when they review
+    faults += [
+        f"{name}: named twice, perhaps in another case or form"
+        for name, count in counts.items()
+        if count > 1
+    ]
     if faults:
         _stop(file, faults)
     return tuple(

@@ -31,7 +31,9 @@ _DOCUMENTS = 10  # asked for at once
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @at_fleet
-@click.option("--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys.")
+@click.option(
+    "--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys."
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Show the difference and stop.")
 @click.option(
@@ -41,7 +43,13 @@ _DOCUMENTS = 10  # asked for at once
     metavar="SECONDS",
     help="How long a wave may take before who has not answered is silent.  [default: by its probation]",
 )
-@click.option("--canary", "canaries", multiple=True, metavar="ID", help="Who goes first.  [default: one that is there]")
+@click.option(
+    "--canary",
+    "canaries",
+    multiple=True,
+    metavar="ID",
+    help="Who goes first.  [default: one that is there]",
+)
 def push(
     *,
     file: Path,
@@ -77,7 +85,9 @@ def push(
         if dry_run:
             return
         if rollout.impossible:
-            raise click.ClickException("these settings are refused by devices that would get them; nothing was pushed")
+            raise click.ClickException(
+                "these settings are refused by devices that would get them; nothing was pushed"
+            )
         if not yes:
             if not sys.stdin.isatty():
                 raise click.UsageError("nobody is there to ask: add --yes")
@@ -110,11 +120,15 @@ class _Rollout:
         if not self.online and not self.away:
             raise click.ClickException(f"there is no device for {self.document.key}")
         known = self._running()
-        self.previews = {dev: preview(report, self.document, known) for dev, report in self.reports.items()}
+        self.previews = {
+            dev: preview(report, self.document, known) for dev, report in self.reports.items()
+        }
 
     def _running(self) -> dict[tuple[str, int], SettingsDocument]:
         """Every document that one of the devices runs."""
-        wanted = sorted({item for report in self.reports.values() for item in report.applied.items()})
+        wanted = sorted(
+            {item for report in self.reports.values() for item in report.applied.items()}
+        )
         known = {}
         for start in range(0, len(wanted), _DOCUMENTS):
             page = self.talk.ask(Ask.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
@@ -141,15 +155,21 @@ class _Rollout:
 
     def show(self) -> None:
         """Print the difference."""
-        self.told.difference(f"{self.document.key} rev {self.document.rev}", self.previews, self.away)
+        self.told.difference(
+            f"{self.document.key} rev {self.document.rev}", self.previews, self.away
+        )
 
     def roll(self, canaries: tuple[str, ...]) -> bool:
         """Wave after wave. False when it stopped by itself."""
         if strangers := [name for name in canaries if name not in self.online]:
-            raise click.ClickException(f"{', '.join(strangers)}: not online, or not a device that these are for")
+            raise click.ClickException(
+                f"{', '.join(strangers)}: not online, or not a device that these are for"
+            )
         for wave in waves(self.online, canaries):
             self.told.wave(wave)
-            self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=list(wave.devices))
+            self.talk.ask(
+                Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=list(wave.devices)
+            )
             outcomes = self._follow(wave)
             if stops(wave, outcomes):
                 self._stop(wave, outcomes)
@@ -188,7 +208,9 @@ class _Rollout:
                     self.reports[topic.node] = report
 
     def _outcome(self, dev: str) -> tuple[Outcome, str]:
-        return outcome(self.reports.get(dev), self.document.key, self.document.rev, digest_of(self.raw))
+        return outcome(
+            self.reports.get(dev), self.document.key, self.document.rev, digest_of(self.raw)
+        )
 
     def _tell(self, dev: str, result: Outcome, why: str) -> None:
         if self._said.get(dev) is result:
@@ -199,4 +221,6 @@ class _Rollout:
 
     def _stop(self, wave: Wave, outcomes: dict[str, Outcome]) -> None:
         self.talk.ask(Ask.WITHDRAW, key=self.document.key, rev=self.document.rev)
-        self.told.stopped(wave, [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)])
+        self.told.stopped(
+            wave, [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)]
+        )

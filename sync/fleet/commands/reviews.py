@@ -78,7 +78,9 @@ def _decides(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _as_reason(_: click.Context, __: click.Parameter, value: str) -> str:
-    if len(value) > LONGEST_REASON or any(not (char.isprintable() or char == " ") for char in value):
+    if len(value) > LONGEST_REASON or any(
+        not (char.isprintable() or char == " ") for char in value
+    ):
         raise click.BadParameter(f"at most {LONGEST_REASON} printable characters")
     return value.strip()
 
@@ -108,7 +110,14 @@ def reject(**said: Any) -> None:
 
 
 def _decide(
-    *, approve: bool, ident: str, key_file: Path, reason: str, wait_s: float, fleet_file: Path, as_json: bool
+    *,
+    approve: bool,
+    ident: str,
+    key_file: Path,
+    reason: str,
+    wait_s: float,
+    fleet_file: Path,
+    as_json: bool,
 ) -> None:
     place = load_place(fleet_file)
     reviewer = _signer(key_file)
@@ -132,14 +141,20 @@ def _decide(
         raise click.ClickException(f"order {review['order']} is not {asked}: {words}")
     if as_json:
         return
-    words = f"{review['dev']} has it" if review["state"] == asked else f"{review['dev']} gets it when it is back"
+    words = (
+        f"{review['dev']} has it"
+        if review["state"] == asked
+        else f"{review['dev']} gets it when it is back"
+    )
     click.echo(f"order {review['order']}: {asked} by {review['decided_by']}; {words}", err=True)
 
 
 def _find(talk: Conversation, ident: str) -> dict[str, Any]:
     found: list[dict[str, Any]] = talk.ask(Ask.REVIEWS, id=ident, every=True)["reviews"]
     if not ident or not found:
-        raise click.ClickException(f"no redemption {ident} waits for a second person: see edge-fleet reviews list")
+        raise click.ClickException(
+            f"no redemption {ident} waits for a second person: see edge-fleet reviews list"
+        )
     return found[-1]
 
 
@@ -153,6 +168,14 @@ def _signer(file: Path) -> Signer:
 def _row(review: dict[str, Any]) -> tuple[str, ...]:
     when = datetime.fromtimestamp(review["at_s"], UTC).astimezone().strftime("%Y-%m-%d %H:%M")
     amount = review["amount_minor"]
-    worth = f"{review['units']} x" if amount is None else f"{amount} {review['currency'] or ''}".strip()
+    worth = (
+        f"{review['units']} x" if amount is None else f"{amount} {review['currency'] or ''}".strip()
+    )
     named = (review["scanned_by"], review["state"], review["decided_by"], review["id"])
-    return (when, review["dev"], str(review["order"]), worth, *(str(value or "-") for value in named))
+    return (
+        when,
+        review["dev"],
+        str(review["order"]),
+        worth,
+        *(str(value or "-") for value in named),
+    )

@@ -30,10 +30,29 @@ _LOOK_EVERY_S = 0.5
 @click.command()
 @click.argument("device", metavar="DEVICE")
 @at_fleet
-@click.option("--reason", default="revoked by operations", show_default=True, help="What the device is to say.")
-@click.option("--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys.")
-@click.option("--now", "at_once", is_flag=True, help="Bar its certificate before it has heard (it was stolen).")
-@click.option("--wait", "wait_s", type=click.FloatRange(min=0), default=30, show_default=True, metavar="SECONDS")
+@click.option(
+    "--reason",
+    default="revoked by operations",
+    show_default=True,
+    help="What the device is to say.",
+)
+@click.option(
+    "--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys."
+)
+@click.option(
+    "--now",
+    "at_once",
+    is_flag=True,
+    help="Bar its certificate before it has heard (it was stolen).",
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=30,
+    show_default=True,
+    metavar="SECONDS",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def revoke(
     *,
@@ -73,12 +92,19 @@ def revoke(
         except KeyFolderError as error:
             raise click.ClickException(str(error)) from None
         talk.ask(Ask.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
-        click.echo(f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.", err=True)
+        click.echo(
+            f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.",
+            err=True,
+        )
         stage = _follow(talk, device, wait_s)
     if as_json:
         click.echo(json.dumps({"device": device, "stage": stage}))
     else:
-        click.secho(f"{device}: {_WORDS.get(stage, stage)}", err=True, fg="green" if stage == CUT else "yellow")
+        click.secho(
+            f"{device}: {_WORDS.get(stage, stage)}",
+            err=True,
+            fg="green" if stage == CUT else "yellow",
+        )
     if stage not in (CUT, QUARANTINED):
         click.echo("The broker was not told: does edge-hub desk run?", err=True)
         sys.exit(1)
@@ -102,7 +128,14 @@ _WORDS = {
 
 @click.command()
 @click.argument("file", metavar="SEALED", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
+@click.option(
+    "--keys",
+    "keys_dir",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON lines; they always are.")
 def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     """Print the events that a revoked device had not told: the file recovery/*.sealed in its data folder.
@@ -112,7 +145,9 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     del as_json
     path = keys_dir / RECOVERY_FILE
     if not path.exists():
-        raise click.ClickException(f"{path} is not there: restore the key that the device was revoked with")
+        raise click.ClickException(
+            f"{path} is not there: restore the key that the device was revoked with"
+        )
     try:
         content = unseal(file.read_bytes(), _recovery_key(keys_dir))
     except OSError as error:
@@ -138,7 +173,9 @@ def _found(talk: Conversation, device: str) -> dict[str, Any]:
     for item in every_device(talk):
         if item["dev"] == device:
             return item
-    raise click.ClickException(f"there is no device {device} here: edge-fleet status lists those there are")
+    raise click.ClickException(
+        f"there is no device {device} here: edge-fleet status lists those there are"
+    )
 
 
 def _recovery_key(folder: Path) -> X25519PrivateKey:
@@ -148,7 +185,9 @@ def _recovery_key(folder: Path) -> X25519PrivateKey:
         if not path.exists():
             made = X25519PrivateKey.generate()
             pem = made.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
             )
             replace_file(path, pem, mode=0o600)
             click.echo(f"{path} was made: keep it with the fleet's other keys.", err=True)

@@ -34,7 +34,9 @@ _CASES: Final = {
 
 @click.command()
 @at_fleet
-@click.option("--sick", "only_sick", is_flag=True, help="Only devices that something is wrong with.")
+@click.option(
+    "--sick", "only_sick", is_flag=True, help="Only devices that something is wrong with."
+)
 @click.option("--site", help="Only this site's.")
 def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -> None:
     """Show every device, the sick ones on top. Exit 1 when one is sick.
@@ -45,7 +47,8 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
         devices = every_device(talk)
     now_s = int(time.time())
     listed = sorted(
-        (device for device in devices if site in (None, device["site"])), key=lambda one: sickness(one, now_s)
+        (device for device in devices if site in (None, device["site"])),
+        key=lambda one: sickness(one, now_s),
     )
     sick = [device for device in listed if is_sick(device, now_s)]
     shown = sick if only_sick else listed
@@ -57,14 +60,23 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
             well = number == 0 or not is_sick(shown[number - 1], now_s)
             click.secho(line, fg=None if well else "red", bold=number == 0)
         how = f"{len(sick)} of them sick" if sick else "all well"
-        click.echo(f"{counted(len(listed), 'device')}, {how}" if listed else "there is no such device yet", err=True)
+        click.echo(
+            f"{counted(len(listed), 'device')}, {how}" if listed else "there is no such device yet",
+            err=True,
+        )
     if sick:
         sys.exit(1)
 
 
 @click.command()
 @at_fleet
-@click.option("--for", "for_s", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop after.  [default: never]")
+@click.option(
+    "--for",
+    "for_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Stop after.  [default: never]",
+)
 def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
     """Show what devices say as they say it: comings and goings, settings, redemptions. Ctrl-C ends.
 
@@ -115,7 +127,12 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     with conversation(load_place(fleet_file)) as talk:
         cases = talk.ask(Ask.EXCEPTIONS, dev=dev)["exceptions"]
     for number, case in enumerate(cases):
-        _row(case if as_json else {**case, "at_s": _clock(case["at_s"])}, as_json, _CASES, first=number == 0)
+        _row(
+            case if as_json else {**case, "at_s": _clock(case["at_s"])},
+            as_json,
+            _CASES,
+            first=number == 0,
+        )
     if cases:
         sys.exit(1)
     click.echo("nothing to look into", err=True)
@@ -127,19 +144,32 @@ def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
     match topic.channel:
         case Up.STATUS:
             status = codec.decode_status(arrival.payload, dev=dev)
-            return [{"dev": dev, "what": "status", "state": status.state}] if isinstance(status, Status) else []
+            return (
+                [{"dev": dev, "what": "status", "state": status.state}]
+                if isinstance(status, Status)
+                else []
+            )
         case Up.CONFIG:
             report = decode_report(arrival.payload, dev=dev)
             if not isinstance(report, ConfigReport):
                 return []
-            line: dict[str, Any] = {"dev": dev, "what": "settings", "state": report.state, "rev": report.desired_rev}
+            line: dict[str, Any] = {
+                "dev": dev,
+                "what": "settings",
+                "state": report.state,
+                "rev": report.desired_rev,
+            }
             errors = [f"{error.path}: {error.message}" for error in report.errors]
             return [
-                line | ({"errors": errors} if errors else {}) | ({"blocked": report.blocked} if report.blocked else {})
+                line
+                | ({"errors": errors} if errors else {})
+                | ({"blocked": report.blocked} if report.blocked else {})
             ]
         case Up.EVENTS:
             batch = codec.decode_batch(arrival.payload, dev=dev)
-            return [_event(dev, event) for event in batch.events] if isinstance(batch, Batch) else []
+            return (
+                [_event(dev, event) for event in batch.events] if isinstance(batch, Batch) else []
+            )
         case _:
             return []
 
@@ -154,20 +184,30 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"at_s": int(time.time()), **line}, ensure_ascii=False))
     else:
-        rest = " ".join(f"{key}={value}" for key, value in line.items() if key not in ("dev", "what", "ts"))
+        rest = " ".join(
+            f"{key}={value}" for key, value in line.items() if key not in ("dev", "what", "ts")
+        )
         click.echo(f"{_clock(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
     sys.stdout.flush()
 
 
-def _row(line: dict[str, Any], as_json: bool, columns: dict[str, tuple[str, int]], *, first: bool) -> None:
+def _row(
+    line: dict[str, Any], as_json: bool, columns: dict[str, tuple[str, int]], *, first: bool
+) -> None:
     """One row of a table that is printed as it comes; ``columns``: what each is called, and its least width."""
     if as_json:
         click.echo(json.dumps(line, ensure_ascii=False))
         return
     if first:
-        click.secho("  ".join(name.ljust(width) for name, width in columns.values()).rstrip(), bold=True)
+        click.secho(
+            "  ".join(name.ljust(width) for name, width in columns.values()).rstrip(), bold=True
+        )
     cells = ("" if line.get(key) is None else str(line[key]) for key in columns)
-    click.echo("  ".join(cell.ljust(width) for cell, (_, width) in zip(cells, columns.values(), strict=True)).rstrip())
+    click.echo(
+        "  ".join(
+            cell.ljust(width) for cell, (_, width) in zip(cells, columns.values(), strict=True)
+        ).rstrip()
+    )
 
 
 def _clock(at_s: int) -> str:

@@ -18,7 +18,16 @@ from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.fleet.key_folder import LISTED, REVIEWERS, ROOT, SITES, Fleet, KeyFolder, KeyFolderError, replace_file
+from sync.fleet.key_folder import (
+    LISTED,
+    REVIEWERS,
+    ROOT,
+    SITES,
+    Fleet,
+    KeyFolder,
+    KeyFolderError,
+    replace_file,
+)
 from sync.fleet.options import json_option, short_texts, tell
 
 _DAY_S = 86_400
@@ -33,8 +42,17 @@ def trust_list() -> None:
 
 
 @trust_list.command()
-@click.option("--keys", "keys_dir", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The keys.")
-@click.option("-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--keys",
+    "keys_dir",
+    required=True,
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The keys.",
+)
+@click.option(
+    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
+)
 @click.option(
     "--audience",
     "audiences",
@@ -44,7 +62,11 @@ def trust_list() -> None:
     help="Tokens only for these.  [default: any]",
 )
 @click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice([kind.code for kind in Kind]), help="Tokens only of these."
+    "--kind",
+    "kinds",
+    multiple=True,
+    type=click.Choice([kind.code for kind in Kind]),
+    help="Tokens only of these.",
 )
 @click.option(
     "--largest-amount-minor",
@@ -52,7 +74,13 @@ def trust_list() -> None:
     metavar="N",
     help="Tokens only up to this amount.",
 )
-@click.option("--valid-days", type=click.IntRange(1, 3650), default=400, show_default=True, help="Until the next list.")
+@click.option(
+    "--valid-days",
+    type=click.IntRange(1, 3650),
+    default=400,
+    show_default=True,
+    help="Until the next list.",
+)
 @json_option
 def build(
     *,
@@ -96,7 +124,12 @@ def build(
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
     tell(
-        {"trust_list": str(output), "roots": str(beside), "version": trust.version, "expires": trust.expires_at_s},
+        {
+            "trust_list": str(output),
+            "roots": str(beside),
+            "version": trust.version,
+            "expires": trust.expires_at_s,
+        },
         f"Trust list {trust.version} is in {output}; its root keys are beside it in {beside}.",
         as_json=as_json,
     )
@@ -116,10 +149,14 @@ def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     try:
         signed = sign_trust_list(trust, root, roots)
     except (ValueError, TypeError) as error:
-        raise click.ClickException(f"the list cannot be signed: {error}. Nothing was written.") from None
+        raise click.ClickException(
+            f"the list cannot be signed: {error}. Nothing was written."
+        ) from None
     opened = open_trust_list(signed, roots=roots, now=Instant(unix_s=trust.issued_at_s))
     if isinstance(opened, DocumentRefusal):
-        raise click.ClickException(f"no device would take this list ({opened}). Nothing was written.")
+        raise click.ClickException(
+            f"no device would take this list ({opened}). Nothing was written."
+        )
     return signed
 
 

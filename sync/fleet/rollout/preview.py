@@ -35,14 +35,20 @@ class Preview:
     errors: tuple[ConfigError, ...] = ()
 
 
-def preview(report: ConfigReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]) -> Preview:
+def preview(
+    report: ConfigReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]
+) -> Preview:
     """Compare. ``known`` are the documents that devices may be running, by layer key and rev."""
     running = [known[item] for item in report.applied.items() if item in known]
     then = [document for document in running if document.key != new.key] + [new]
-    now, new_profile = (effective(_whole(report), _patches(report, documents)) for documents in (running, then))
+    now, new_profile = (
+        effective(_whole(report), _patches(report, documents)) for documents in (running, then)
+    )
     if isinstance(new_profile, list) or isinstance(now, list):
         errors = tuple(new_profile) if isinstance(new_profile, list) else ()
-        return Preview(tuple(_changes(_laid_over(report, running), _laid_over(report, then))), errors)
+        return Preview(
+            tuple(_changes(_laid_over(report, running), _laid_over(report, then))), errors
+        )
     return Preview(tuple(_changes(_settings(now), _settings(new_profile))))
 
 
@@ -52,7 +58,9 @@ def _settings(profile: Profile) -> Tree:
 
 
 def _patches(report: ConfigReport, documents: Iterable[SettingsDocument]) -> tuple[Tree, ...]:
-    return make_plan((layer_of(document, "") for document in documents), tuple(report.groups)).patches
+    return make_plan(
+        (layer_of(document, "") for document in documents), tuple(report.groups)
+    ).patches
 
 
 def _laid_over(report: ConfigReport, documents: Iterable[SettingsDocument]) -> Tree:
@@ -62,7 +70,12 @@ def _laid_over(report: ConfigReport, documents: Iterable[SettingsDocument]) -> T
 def _whole(report: ConfigReport) -> Tree:
     """A profile that differs from the device's own only in what is not pushed, so that the model can judge it."""
     identity: Tree = {
-        "device": {"id": report.dev, "site": report.site, "kind": report.kind, "groups": report.groups},
+        "device": {
+            "id": report.dev,
+            "site": report.site,
+            "kind": report.kind,
+            "groups": report.groups,
+        },
         "trust": {"roots_file": "-"},
     }
     if report.shipped.get("camera", {}).get("source") in ("video", "images"):
@@ -76,14 +89,20 @@ def _whole(report: ConfigReport) -> Tree:
 def _changes(before: Any, after: Any, path: str = "") -> Iterable[Change]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key in sorted({*before, *after}):
-            yield from _changes(before.get(key, _MISSING), after.get(key, _MISSING), f"{path}.{key}" if path else key)
+            yield from _changes(
+                before.get(key, _MISSING),
+                after.get(key, _MISSING),
+                f"{path}.{key}" if path else key,
+            )
     elif before != after:
         if isinstance(after, dict):
             yield from _changes({}, after, path)
         elif isinstance(before, dict):
             yield from _changes(before, {}, path)
         else:
-            yield Change(path, None if before is _MISSING else before, None if after is _MISSING else after)
+            yield Change(
+                path, None if before is _MISSING else before, None if after is _MISSING else after
+            )
 
 
 def _shown(value: Any) -> str:

@@ -29,12 +29,22 @@ class Told:
         """What would change, devices with the same difference together."""
         if self._as_json:
             for dev, item in previews.items():
-                changes = [{"path": one.path, "before": one.before, "after": one.after} for one in item.changes]
-                self._line("difference", dev=dev, changes=changes, errors=[str(error) for error in item.errors])
+                changes = [
+                    {"path": one.path, "before": one.before, "after": one.after}
+                    for one in item.changes
+                ]
+                self._line(
+                    "difference",
+                    dev=dev,
+                    changes=changes,
+                    errors=[str(error) for error in item.errors],
+                )
             return
         together: dict[tuple[str, ...], list[str]] = {}
         for dev, item in previews.items():
-            lines = tuple(str(change) for change in item.changes) + tuple(f"REFUSED {error}" for error in item.errors)
+            lines = tuple(str(change) for change in item.changes) + tuple(
+                f"REFUSED {error}" for error in item.errors
+            )
             together.setdefault(lines, []).append(dev)
         self._say(title)
         for lines, devices in sorted(together.items(), key=lambda item: -len(item[1])):
@@ -67,7 +77,9 @@ class Told:
     def done(self, rev: int, committed: int, away: int) -> None:
         """Every wave is over."""
         if not self._line("done", rev=rev, committed=committed, away=away):
-            here = [f"is committed on {counted(committed, 'device')}"] if committed or not away else []
+            here = (
+                [f"is committed on {counted(committed, 'device')}"] if committed or not away else []
+            )
             late = [f"waits for {counted(away, 'device')} to come back"] if away else []
             self._say(f"Done: rev {rev} {' and '.join(here + late)}.", "green")
 
@@ -75,7 +87,9 @@ class Told:
     def progress(self, wave: Wave) -> Iterator[None]:
         """A bar at a terminal, for the time of a wave; ``over`` moves it."""
         hidden = not sys.stderr.isatty()
-        with click.progressbar(length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=hidden) as bar:
+        with click.progressbar(
+            length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=hidden
+        ) as bar:
             self._bar = None if hidden else bar
             yield
         self._bar = None
@@ -95,7 +109,9 @@ class Told:
         if self._bar is None:
             click.secho(words, err=True, fg=colour)
             return
-        click.echo("\r\033[K", err=True, nl=False)  # the bar's line becomes the message's, and the bar comes after it
+        click.echo(
+            "\r\033[K", err=True, nl=False
+        )  # the bar's line becomes the message's, and the bar comes after it
         click.secho(words, err=True, fg=colour)
         click.echo(self._bar.format_progress_line(), err=True, nl=False)
 

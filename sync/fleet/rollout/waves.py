@@ -48,7 +48,11 @@ def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
     rest = [device for device in online if device not in first]
     tenth = ceil(len(online) / 10)
     parts = [("canary", first), ("10 %", tuple(rest[:tenth])), ("all", tuple(rest[tenth:]))]
-    return [Wave(name, part, 0 if name == "canary" else int(len(part) * _TOLERATED)) for name, part in parts if part]
+    return [
+        Wave(name, part, 0 if name == "canary" else int(len(part) * _TOLERATED))
+        for name, part in parts
+        if part
+    ]
 
 
 def outcome(report: ConfigReport | None, key: str, rev: int, digest: str) -> tuple[Outcome, str]:
@@ -65,7 +69,10 @@ def outcome(report: ConfigReport | None, key: str, rev: int, digest: str) -> tup
     if report.desired.get(key, 0) < rev:
         return Outcome.WAITING, ""
     if report.state in (Phase.REFUSED, Phase.ROLLED_BACK):
-        words = "; ".join(f"{error.path}: {error.message}" if error.path else error.message for error in report.errors)
+        words = "; ".join(
+            f"{error.path}: {error.message}" if error.path else error.message
+            for error in report.errors
+        )
         return Outcome.FAILED, f"{report.state}: {words}"
     return Outcome.ON_TRIAL, report.state
 

@@ -43,7 +43,9 @@ class Ruling:
     used_minor: int = 0
 
 
-def arbitrate(connection: Connection, request: ClaimRequest, *, site: str | None, now_s: int) -> Ruling:
+def arbitrate(
+    connection: Connection, request: ClaimRequest, *, site: str | None, now_s: int
+) -> Ruling:
     """Decide ``request`` in the caller's transaction, as the platform. A device that asks again gets it again."""
     row = connection.execute(
         "SELECT site, line FROM entitlement WHERE cti = ?", (bytes.fromhex(request.cti),)
@@ -51,10 +53,17 @@ def arbitrate(connection: Connection, request: ClaimRequest, *, site: str | None
     if row is None or row[0] != site:
         return Ruling(ClaimResult.UNKNOWN)
     line = json.loads(row[1])
-    if line["status"] not in _HONOURABLE or not line["not_before_s"] <= now_s < line["expires_at_s"]:
+    if (
+        line["status"] not in _HONOURABLE
+        or not line["not_before_s"] <= now_s < line["expires_at_s"]
+    ):
         return Ruling(ClaimResult.NOT_READY)
-    in_parts = line["quantity"] == 1 and line["amount_minor"] and line["kind"] == Kind.WRITE_OFF.code
-    return rule(connection, request, Sold(line["quantity"], line["amount_minor"] if in_parts else None))
+    in_parts = (
+        line["quantity"] == 1 and line["amount_minor"] and line["kind"] == Kind.WRITE_OFF.code
+    )
+    return rule(
+        connection, request, Sold(line["quantity"], line["amount_minor"] if in_parts else None)
+    )
 
 
 def rule(connection: Connection, request: ClaimRequest, sold: Sold) -> Ruling:
@@ -116,4 +125,6 @@ def response(
         used_minor=ruling.used_minor,
     )
     signed = sign_document(answer_payload(answer), Purpose.CLAIM, signer)
-    return Response(dev=request.dev, id=request.id, result=ruling.result, signed=b64encode(signed).decode())
+    return Response(
+        dev=request.dev, id=request.id, result=ruling.result, signed=b64encode(signed).decode()
+    )

@@ -25,9 +25,13 @@ def is_out(connection: Connection, site: str, now_s: int) -> bool:
     return row is not None and row[0] + MARGIN_S > now_s
 
 
-def grant(connection: Connection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int) -> Lease | str:
+def grant(
+    connection: Connection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int
+) -> Lease | str:
     """Give or renew the lease in the caller's transaction; or say why not."""
-    row = connection.execute("SELECT holder, term, until_s FROM lease WHERE site = ?", (request.site,)).fetchone()
+    row = connection.execute(
+        "SELECT holder, term, until_s FROM lease WHERE site = ?", (request.site,)
+    ).fetchone()
     term = 1
     if row is not None:
         renewed = row[0] == holder and row[1] == request.term
@@ -41,12 +45,19 @@ def grant(connection: Connection, request: LeaseRequest, *, holder: str, lease_s
         (request.site, holder, term, until_s),
     )
     lease = Lease(site=request.site, holder=holder, term=term, until_s=until_s)
-    return _with_uses(connection, lease, bytes.fromhex(request.after)) if request.catch_up else lease
+    return (
+        _with_uses(connection, lease, bytes.fromhex(request.after)) if request.catch_up else lease
+    )
 
 
 def release(connection: Connection, site: str) -> bool:
     """A person takes the authority back: the next lease is of a new term. False when none was out."""
-    return connection.execute("UPDATE lease SET until_s = 0 WHERE site = ? AND until_s > 0", (site,)).rowcount == 1
+    return (
+        connection.execute(
+            "UPDATE lease SET until_s = 0 WHERE site = ? AND until_s > 0", (site,)
+        ).rowcount
+        == 1
+    )
 
 
 def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseAnswer:
@@ -63,7 +74,11 @@ def _with_uses(connection: Connection, lease: Lease, after: bytes) -> Lease:
         " WHERE e.site = ? AND r.cti > ? ORDER BY r.cti LIMIT ?",
         (lease.site, after, USES_CTIS),
     ).fetchall()
-    streams = [] if after else connection.execute("SELECT dev, epoch, acked_through FROM stream").fetchall()
+    streams = (
+        []
+        if after
+        else connection.execute("SELECT dev, epoch, acked_through FROM stream").fetchall()
+    )
     return Lease(
         site=lease.site,
         holder=lease.holder,

@@ -26,7 +26,11 @@ COMPARE_EVERY_S = 30.0  # with what somebody else may have written into the brok
 
 @click.command("desk")
 @click.option(
-    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="The hub's configuration, TOML."
+    "--config",
+    "config_file",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The hub's configuration, TOML.",
 )
 def desk(config_file: Path) -> None:
     """Enrol devices, renew their certificates, and keep the broker's lists of who may speak, until SIGTERM.
@@ -37,7 +41,9 @@ def desk(config_file: Path) -> None:
     if not isinstance(config, HubConfig):
         raise click.ClickException("; ".join(f"{config_file}: {error}" for error in config))
     if config.enrolment is None:
-        raise click.ClickException(f"{config_file} has no [enrolment] section: edge-hub site writes one")
+        raise click.ClickException(
+            f"{config_file} has no [enrolment] section: edge-hub site writes one"
+        )
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-desk")
     authority = _authority(config)
@@ -48,12 +54,16 @@ def desk(config_file: Path) -> None:
         raise click.ClickException(str(error)) from None
     access = Access(config, config.broker, authority, store) if config.broker else None
     keys = ListedKeys(Path(config.documents.trust_list_file))
-    what = Desk(config, config.enrolment, store, authority, access, keys, lambda: int(time.time()), logger)
+    what = Desk(
+        config, config.enrolment, store, authority, access, keys, lambda: int(time.time()), logger
+    )
     try:
         server = DeskServer(what, config.mqtt.ca_file)
     except OSError as error:
         where = f"{config.enrolment.address}:{config.enrolment.port}"
-        raise click.ClickException(f"the desk cannot listen on {where}: {error}; check [enrolment]") from None
+        raise click.ClickException(
+            f"the desk cannot listen on {where}: {error}; check [enrolment]"
+        ) from None
     Thread(target=server.serve_forever, name="desk", daemon=True).start()
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,7 +75,9 @@ def desk(config_file: Path) -> None:
     logger.info("stopped")
 
 
-def _look_after(server: DeskServer, access: Access | None, store: FleetStore, stopping: list[int]) -> None:
+def _look_after(
+    server: DeskServer, access: Access | None, store: FleetStore, stopping: list[int]
+) -> None:
     """Bring the broker's files up to what the fleet's store says whenever that has changed; renew what is to end."""
     what = server.desk
     version, compare_s = -1, 0.0
@@ -101,6 +113,8 @@ def _authority(config: HubConfig) -> Authority:
         key = Path(config.enrolment.ca_key_file).read_bytes()
         return load_authority(Path(config.mqtt.ca_file).read_bytes(), key)
     except OSError as error:
-        raise click.ClickException(f"{error.filename}: {error.strerror}; set enrolment.ca_key_file") from None
+        raise click.ClickException(
+            f"{error.filename}: {error.strerror}; set enrolment.ca_key_file"
+        ) from None
     except ValueError as error:
         raise click.ClickException(f"{config.enrolment.ca_key_file}: {error}") from None

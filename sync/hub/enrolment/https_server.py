@@ -45,7 +45,9 @@ class DeskServer(ThreadingHTTPServer):
         """Accept; the handshake happens in the client's own thread."""
         plain, address = super().get_request()
         plain.settimeout(PATIENCE_S)
-        return self._context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
+        return self._context.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        ), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve it in a thread, if there is a place."""
@@ -84,14 +86,20 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(400, {"error": "not_json", "detail": str(error)})
             return
         try:
-            answer = self.server.desk.answer(self.path, body, peer=self._peer(), address=self.client_address[0])
+            answer = self.server.desk.answer(
+                self.path, body, peer=self._peer(), address=self.client_address[0]
+            )
         except Refusal as refusal:
             self._say(REFUSED, {"error": refusal.reason, "detail": refusal.detail})
         else:
             self._say(200, answer)
 
     def _peer(self) -> x509.Certificate | None:
-        der = self.connection.getpeercert(binary_form=True) if isinstance(self.connection, ssl.SSLSocket) else None
+        der = (
+            self.connection.getpeercert(binary_form=True)
+            if isinstance(self.connection, ssl.SSLSocket)
+            else None
+        )
         return x509.load_der_x509_certificate(der) if der else None
 
     def _say(self, status: int, answer: dict[str, Any]) -> None:

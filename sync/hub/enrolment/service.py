@@ -55,7 +55,9 @@ class Desk:
     log: Any  # a structlog logger
     _alone: Lock = field(default_factory=Lock)
 
-    def answer(self, path: str, body: dict[str, Any], *, peer: x509.Certificate | None, address: str) -> dict[str, Any]:
+    def answer(
+        self, path: str, body: dict[str, Any], *, peer: x509.Certificate | None, address: str
+    ) -> dict[str, Any]:
         """Answer a request. Raises Refusal, after leaving a trace of it."""
         with self._alone:
             try:
@@ -72,7 +74,9 @@ class Desk:
                         connection, self.now_s(), refusal.reason, dev=refusal.dev, code=refusal.code, address=address,
                         detail=refusal.detail,
                     )  # fmt: skip
-                self.log.warning("desk_refused", reason=refusal.reason, dev=refusal.dev, address=address)
+                self.log.warning(
+                    "desk_refused", reason=refusal.reason, dev=refusal.dev, address=address
+                )
                 raise
 
     def refresh_access(self) -> bool:
@@ -107,10 +111,14 @@ class Desk:
         if code.tenant != self.config.tenant:
             raise Refusal("code_of_another_tenant", code.tenant, **names)
         if code.serial and code.serial != str(body.get("serial", "")):
-            raise Refusal("code_for_another_board", "the code is for one board, and this is not it", **names)
+            raise Refusal(
+                "code_for_another_board", "the code is for one board, and this is not it", **names
+            )
         public = _public_key(str(body.get("csr", "")), names)
         with self.store.transaction() as connection:
-            pem = self._use(connection, code, public, serial=str(body.get("serial", "")), address=address)
+            pem = self._use(
+                connection, code, public, serial=str(body.get("serial", "")), address=address
+            )
         if self.access is not None:
             self.access.refresh(self.now_s())  # before it comes to the broker
         self.log.info("enrolled", dev=code.device, site=code.site, address=address)
@@ -158,10 +166,13 @@ class Desk:
         """Whoever had this name has it no longer."""
         connection.execute("DELETE FROM revoked WHERE dev = ?", (dev,))
         connection.execute(
-            "INSERT OR IGNORE INTO barred SELECT serial, ? FROM certificate WHERE dev = ?", (self.now_s(), dev)
+            "INSERT OR IGNORE INTO barred SELECT serial, ? FROM certificate WHERE dev = ?",
+            (self.now_s(), dev),
         )
 
-    def _issue(self, connection: sqlite3.Connection, dev: str, public: ec.EllipticCurvePublicKey) -> str:
+    def _issue(
+        self, connection: sqlite3.Connection, dev: str, public: ec.EllipticCurvePublicKey
+    ) -> str:
         days = self.section.certificate_days
         certificate = issue_for(self.authority, dev, public, now_s=self.now_s(), days=days)
         connection.execute(
@@ -178,13 +189,17 @@ class Desk:
     def _welcome(self, pem: str) -> dict[str, Any]:
         roots = self.keys.roots
         if roots is None:
-            raise Refusal("no_trust_list", "the desk has no trust list: set documents.trust_list_file")
+            raise Refusal(
+                "no_trust_list", "the desk has no trust list: set documents.trust_list_file"
+            )
         mqtt = self.config.mqtt
         return {
             "certificate": pem,
             "ca": self.authority.certificate.public_bytes(serialization.Encoding.PEM).decode(),
             "roots": base64.b64encode(roots.to_bytes()).decode(),
-            "trust_list": base64.b64encode(Path(self.config.documents.trust_list_file).read_bytes()).decode(),
+            "trust_list": base64.b64encode(
+                Path(self.config.documents.trust_list_file).read_bytes()
+            ).decode(),
             "broker": {"host": mqtt.host, "port": mqtt.port},
             "desk": {"host": self.section.host, "port": self.section.port},
             "now_s": self.now_s(),
@@ -194,34 +209,55 @@ class Desk:
         dev, serial = _who(peer)
         public = _public_key(str(body.get("csr", "")), {"dev": dev})
         with self.store.transaction() as connection:
-            barred = connection.execute("SELECT 1 FROM barred WHERE serial = ?", (serial,)).fetchone()
+            barred = connection.execute(
+                "SELECT 1 FROM barred WHERE serial = ?", (serial,)
+            ).fetchone()
             revoked = connection.execute("SELECT 1 FROM revoked WHERE dev = ?", (dev,)).fetchone()
-            known = connection.execute("SELECT 1 FROM certificate WHERE serial = ?", (serial,)).fetchone()
+            known = connection.execute(
+                "SELECT 1 FROM certificate WHERE serial = ?", (serial,)
+            ).fetchone()
             if barred or revoked:
                 raise Refusal("certificate_revoked", "this device was revoked", dev=dev)
             if not known:
-                raise Refusal("certificate_unknown", "this certificate was not given out here: enrol", dev=dev)
+                raise Refusal(
+                    "certificate_unknown", "this certificate was not given out here: enrol", dev=dev
+                )
             pem = self._issue(connection, dev, public)
         self.log.info("renewed", dev=dev)
         return {"certificate": pem}
 
     def _site(self, body: dict[str, Any], peer: x509.Certificate | None) -> dict[str, Any]:
         name, serial = _who(peer)
-        if self.config.broker is None or name not in {authority.id for authority in self.config.authority}:
-            raise Refusal("not_an_authority", f"{name} is no [[authority]] of the hub's configuration", dev=name)
+        if self.config.broker is None or name not in {
+            authority.id for authority in self.config.authority
+        }:
+            raise Refusal(
+                "not_an_authority",
+                f"{name} is no [[authority]] of the hub's configuration",
+                dev=name,
+            )
         with self.store.transaction() as connection:
-            put_out = "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
+            put_out = (
+                "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
+            )
             if connection.execute(put_out, (serial, name)).fetchone():
                 raise Refusal("certificate_revoked", "this authority was revoked", dev=name)
-            crl, devices = Path(self.config.broker.crl_file), frozenset(device.id for device in self.config.device)
-            return news(connection, body, self.authority, crl, devices=devices - {name}, now_s=self.now_s())
+            crl, devices = (
+                Path(self.config.broker.crl_file),
+                frozenset(device.id for device in self.config.device),
+            )
+            return news(
+                connection, body, self.authority, crl, devices=devices - {name}, now_s=self.now_s()
+            )
 
 
 def _who(peer: x509.Certificate | None) -> tuple[str, str]:
     """The name and the serial number of a certificate that was shown."""
     if peer is None:
         raise Refusal("no_certificate", "show your certificate, or enrol")
-    (name,) = [attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"]
+    (name,) = [
+        attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"
+    ]
     return str(name), f"{peer.serial_number:x}"
 
 
@@ -230,15 +266,21 @@ def _public_key(csr_pem: str, names: dict[str, str]) -> ec.EllipticCurvePublicKe
     try:
         request = x509.load_pem_x509_csr(csr_pem.encode())
     except ValueError:
-        raise Refusal("request_malformed", "csr is not a certificate request, PEM", **names) from None
+        raise Refusal(
+            "request_malformed", "csr is not a certificate request, PEM", **names
+        ) from None
     public = request.public_key()
     if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
-        raise Refusal("request_not_proven", "the request is not signed by its own P-256 key", **names)
+        raise Refusal(
+            "request_not_proven", "the request is not signed by its own P-256 key", **names
+        )
     if not isinstance(public.curve, ec.SECP256R1):
         raise Refusal("request_not_proven", "the key is not of P-256", **names)
     return public
 
 
 def _key_digest(public: ec.EllipticCurvePublicKey) -> str:
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    der = public.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     return hashlib.sha256(der).hexdigest()

@@ -44,7 +44,11 @@ def news(
                     successors[name] = new.public_bytes(Encoding.PEM).decode()
         except ValueError:
             continue  # not a certificate of ours: it has no successor
-    return {"crl": crl_file.read_text(encoding="ascii"), "revoked": revoked, "certificates": successors}
+    return {
+        "crl": crl_file.read_text(encoding="ascii"),
+        "revoked": revoked,
+        "certificates": successors,
+    }
 
 
 def _for_server(certificate: x509.Certificate) -> bool:

@@ -23,7 +23,9 @@ def pushed_lists(folder: Path) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def keep_pushed_list(folder: Path, raw: bytes, keys: Keyring, *, named: Collection[str], now: Instant) -> OperatorList:
+def keep_pushed_list(
+    folder: Path, raw: bytes, keys: Keyring, *, named: Collection[str], now: Instant
+) -> OperatorList:
     """Keep a list that is believed and newer than the one before. ``named`` are sites whose file hub.toml names.
 
     Raises RequestError with what to do, and OSError.
@@ -33,13 +35,19 @@ def keep_pushed_list(folder: Path, raw: bytes, keys: Keyring, *, named: Collecti
         raise RequestError(f"the hub does not believe this list: {listed}")
     site = listed.audience
     if re.fullmatch(NAME, site) is None:
-        raise RequestError(f"{site} is no site: lists of device groups are taken to devices by hand")
+        raise RequestError(
+            f"{site} is no site: lists of device groups are taken to devices by hand"
+        )
     if site in named:
-        raise RequestError(f"hub.toml names a file for {site}: put the list there, or take the file out of hub.toml")
+        raise RequestError(
+            f"hub.toml names a file for {site}: put the list there, or take the file out of hub.toml"
+        )
     path = folder / f"{site}{SUFFIX}"
     before = open_operator_list(path.read_bytes(), keys=keys, now=now) if path.exists() else None
     if isinstance(before, OperatorList) and before.version > listed.version:
-        raise RequestError(f"a newer list of {site} is out ({before.version}): build this one again")
+        raise RequestError(
+            f"a newer list of {site} is out ({before.version}): build this one again"
+        )
     folder.mkdir(mode=0o700, exist_ok=True)
     temporary = path.with_suffix(".new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

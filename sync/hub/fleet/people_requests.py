@@ -20,7 +20,9 @@ from sync.wire.review_decision import open_decision
 class People:
     """Answers REVIEWS, REVIEW and OPERATORS. What changes something was signed, and is verified here."""
 
-    def __init__(self, config: HubConfig, *, keys: Callable[[], Keyring], now_s: Callable[[], int], log: Any) -> None:
+    def __init__(
+        self, config: HubConfig, *, keys: Callable[[], Keyring], now_s: Callable[[], int], log: Any
+    ) -> None:
         self._config = config
         self._keys = keys
         self._now_s = now_s
@@ -32,7 +34,9 @@ class People:
         match request.ask:
             case Ask.REVIEWS:
                 every, after = bool(args.get("every")), int(args.get("after", 0))
-                return reviews.listed(hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after)
+                return reviews.listed(
+                    hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after
+                )
             case Ask.REVIEW:
                 return self._decide(hub, base64.b64decode(args["decision"]))
             case _:
@@ -44,18 +48,29 @@ class People:
             raise RequestError(f"the hub does not believe this decision: {opened}")
         decision, by = opened
         if decision.tenant != self._config.tenant:
-            raise RequestError(f"the decision is for tenant {decision.tenant}, this hub's is {self._config.tenant}")
+            raise RequestError(
+                f"the decision is for tenant {decision.tenant}, this hub's is {self._config.tenant}"
+            )
         try:
             reviews.decide(hub, decision, by=by, raw=raw, now_s=self._now_s())
         except reviews.DecisionError as error:
             raise RequestError(str(error)) from None
-        self._log.info("reviewed", dev=decision.device, seq=decision.seq, approve=decision.approve, by=by)
+        self._log.info(
+            "reviewed", dev=decision.device, seq=decision.seq, approve=decision.approve, by=by
+        )
         return {"by": by}
 
     def _operators(self, raw: bytes) -> dict[str, Any]:
         named = {item.site for item in self._config.documents.operators}
-        listed = keep_pushed_list(Path(self._config.data_dir) / FOLDER, raw, self._keys(), named=named, now=self._now())
-        self._log.info("operators_pushed", site=listed.audience, version=listed.version, count=len(listed.entries))
+        listed = keep_pushed_list(
+            Path(self._config.data_dir) / FOLDER, raw, self._keys(), named=named, now=self._now()
+        )
+        self._log.info(
+            "operators_pushed",
+            site=listed.audience,
+            version=listed.version,
+            count=len(listed.entries),
+        )
         return {"site": listed.audience, "version": listed.version, "count": len(listed.entries)}
 
     def _now(self) -> Instant:

@@ -18,7 +18,9 @@ def device(hub: Any, dev: str) -> dict[str, Any]:
     status = json.loads(row[0]) if row else {}
     (conflicts,) = hub.execute("SELECT count(*) FROM conflict WHERE dev = ?", (dev,)).fetchone()
     (clashes,) = hub.execute("SELECT count(*) FROM clash WHERE dev = ?", (dev,)).fetchone()
-    (refused,) = hub.execute("SELECT count(*) FROM event WHERE dev = ? AND refused IS NOT NULL", (dev,)).fetchone()
+    (refused,) = hub.execute(
+        "SELECT count(*) FROM event WHERE dev = ? AND refused IS NOT NULL", (dev,)
+    ).fetchone()
     return {
         "state": status.get("state"),
         "status_s": row[1] if row else None,
@@ -34,7 +36,8 @@ def device(hub: Any, dev: str) -> dict[str, Any]:
 def orders(hub: Any, *, site: str | None, order: str | None, after: str) -> dict[str, Any]:
     """A page of the order lines, by cti after ``after``. With ``order`` a page may be empty and not the last."""
     rows = hub.execute(
-        "SELECT cti, line FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?", (bytes.fromhex(after), ORDERS_PAGE + 1)
+        "SELECT cti, line FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?",
+        (bytes.fromhex(after), ORDERS_PAGE + 1),
     ).fetchall()
     page = [(bytes(cti), json.loads(line)) for cti, line in rows[:ORDERS_PAGE]]
     listed = [
@@ -70,10 +73,18 @@ def exceptions(hub: Any, *, dev: str | None) -> dict[str, Any]:
         (MOST_CASES,),
     )
     cases += [
-        {"at_s": at_s, "dev": of, "kind": "upload_refused", "cti": _cti(body), "detail": f"event {seq}, {kind}: {why}"}
+        {
+            "at_s": at_s,
+            "dev": of,
+            "kind": "upload_refused",
+            "cti": _cti(body),
+            "detail": f"event {seq}, {kind}: {why}",
+        }
         for at_s, of, seq, kind, why, body in refused
     ]
-    clashes = hub.execute("SELECT received_s, dev, seq FROM clash ORDER BY received_s DESC LIMIT ?", (MOST_CASES,))
+    clashes = hub.execute(
+        "SELECT received_s, dev, seq FROM clash ORDER BY received_s DESC LIMIT ?", (MOST_CASES,)
+    )
     cases += [
         {
             "at_s": at_s,
@@ -93,7 +104,15 @@ def exceptions(hub: Any, *, dev: str | None) -> dict[str, Any]:
         body = json.loads(text)
         if body.get("exception") and dev in (None, of):
             detail = f"compartment {body.get('compartment')}: {body.get('state')}"
-            cases.append({"at_s": at_s, "dev": of, "kind": body["exception"], "cti": _cti(text), "detail": detail})
+            cases.append(
+                {
+                    "at_s": at_s,
+                    "dev": of,
+                    "kind": body["exception"],
+                    "cti": _cti(text),
+                    "detail": detail,
+                }
+            )
     cases = [case for case in cases if dev in (None, case["dev"])]
     return {"exceptions": sorted(cases, key=lambda case: -case["at_s"])[:MOST_CASES]}
 

@@ -38,7 +38,13 @@ class Office:
     """One hub's. ``now_s`` is Unix time; ``keys`` the trust list that the hub passes on."""
 
     def __init__(
-        self, config: HubConfig, store: FleetStore, *, keys: Callable[[], Keyring], now_s: Callable[[], int], log: Any
+        self,
+        config: HubConfig,
+        store: FleetStore,
+        *,
+        keys: Callable[[], Keyring],
+        now_s: Callable[[], int],
+        log: Any,
     ) -> None:
         self._config = config
         self._store = store
@@ -58,7 +64,9 @@ class Office:
         """Keep what a device says of its settings. Raises FleetStoreError."""
         report = decode_report(payload, dev=dev)
         if isinstance(report, Malformed):
-            self._log.warning("message_refused", reason=str(report.fault), dev=dev, detail=report.detail)
+            self._log.warning(
+                "message_refused", reason=str(report.fault), dev=dev, detail=report.detail
+            )
             return
         with self._store.transaction() as connection:
             connection.execute(
@@ -67,7 +75,8 @@ class Office:
             )
             if report.blocked:
                 confirmed = connection.execute(
-                    "UPDATE revoked SET stage = ? WHERE dev = ? AND stage <> ?", (CONFIRMED, dev, CUT)
+                    "UPDATE revoked SET stage = ? WHERE dev = ? AND stage <> ?",
+                    (CONFIRMED, dev, CUT),
                 )
                 if confirmed.rowcount:
                     self._log.info("revocation_confirmed", dev=dev)
@@ -77,13 +86,19 @@ class Office:
         """Answer ops. ``hub`` is a view of the hub's own store. Raises FleetStoreError."""
         request = decode_fleet_request(payload)
         if isinstance(request, Malformed):
-            self._log.warning("message_refused", reason=str(request.fault), dev=OPS, detail=request.detail)
+            self._log.warning(
+                "message_refused", reason=str(request.fault), dev=OPS, detail=request.detail
+            )
             return
         try:
             result = self._answer(hub, request)
             self._answers.append(FleetResponse(id=request.id, ok=True, result=result))
         except (RequestError, KeyError, TypeError, ValueError, sqlite3.Error, OSError) as error:
-            words = str(error) if isinstance(error, RequestError) else f"the request is not complete: {error!r}"
+            words = (
+                str(error)
+                if isinstance(error, RequestError)
+                else f"the request is not complete: {error!r}"
+            )
             self._answers.append(FleetResponse(id=request.id, ok=False, error=words))
 
     def site_of(self, dev: str) -> str | None:
@@ -107,7 +122,9 @@ class Office:
         if version != self._data_version:  # the desk has enrolled somebody
             self._data_version = version
             self._due = dict.fromkeys([*self._due, *self._everybody()])
-        while self._answers and session.publish(self._topic(OPS, Down.RESPONSE), _encoded(self._answers[0])):
+        while self._answers and session.publish(
+            self._topic(OPS, Down.RESPONSE), _encoded(self._answers[0])
+        ):
             del self._answers[0]
         for dev in list(self._due):
             payload = self._bundle(dev)
@@ -134,7 +151,10 @@ class Office:
             revoked = connection.execute("SELECT raw FROM revoked WHERE dev = ?", (dev,)).fetchone()
             if revoked is not None:
                 return cbor.encode([revoked[0]])
-            documents = [settings_offers.newest(connection, key, dev) for key in self._keys_of(connection, dev)]
+            documents = [
+                settings_offers.newest(connection, key, dev)
+                for key in self._keys_of(connection, dev)
+            ]
         raws = [raw for raw in documents if raw is not None]
         return cbor.encode(raws) if raws else None
 
@@ -166,7 +186,9 @@ class Office:
             case Ask.WITHDRAW:
                 return self._withdraw(str(args["key"]), int(args["rev"]))
             case Ask.ORDERS:
-                return queries.orders(hub, site=args.get("site"), order=args.get("order"), after=args.get("after", ""))
+                return queries.orders(
+                    hub, site=args.get("site"), order=args.get("order"), after=args.get("after", "")
+                )
             case Ask.EXCEPTIONS:
                 return queries.exceptions(hub, dev=args.get("dev"))
             case Ask.REVIEWS | Ask.REVIEW | Ask.OPERATORS:
@@ -193,20 +215,30 @@ class Office:
 
     def _device(self, connection: sqlite3.Connection, hub: Any, dev: str) -> dict[str, Any]:
         site, groups = self._place(connection, dev)
-        report = connection.execute("SELECT report, received_s FROM report WHERE dev = ?", (dev,)).fetchone()
-        revoked = connection.execute("SELECT reason, at_s, stage FROM revoked WHERE dev = ?", (dev,)).fetchone()
-        enrolled = connection.execute("SELECT serial, enrolled_s FROM device WHERE dev = ?", (dev,)).fetchone()
+        report = connection.execute(
+            "SELECT report, received_s FROM report WHERE dev = ?", (dev,)
+        ).fetchone()
+        revoked = connection.execute(
+            "SELECT reason, at_s, stage FROM revoked WHERE dev = ?", (dev,)
+        ).fetchone()
+        enrolled = connection.execute(
+            "SELECT serial, enrolled_s FROM device WHERE dev = ?", (dev,)
+        ).fetchone()
         theft = connection.execute(
             "SELECT count(*) FROM trace WHERE dev = ? AND what = 'code_reused'", (dev,)
         ).fetchone()
-        expires = connection.execute("SELECT max(expires_at_s) FROM certificate WHERE dev = ?", (dev,)).fetchone()
+        expires = connection.execute(
+            "SELECT max(expires_at_s) FROM certificate WHERE dev = ?", (dev,)
+        ).fetchone()
         return {
             "dev": dev,
             "site": site,
             "groups": groups,
             "report": json.loads(report[0]) if report else None,
             "report_s": report[1] if report else None,
-            "revoked": dict(zip(("reason", "at_s", "stage"), revoked, strict=True)) if revoked else None,
+            "revoked": dict(zip(("reason", "at_s", "stage"), revoked, strict=True))
+            if revoked
+            else None,
             "serial": enrolled[0] if enrolled else None,
             "enrolled_s": enrolled[1] if enrolled else None,
             "code_reused": theft[0],
@@ -227,7 +259,9 @@ class Office:
         if isinstance(document, SettingsRefusal):
             raise RequestError(f"the hub does not believe this document: {document}")
         if document.tenant != self._config.tenant:
-            raise RequestError(f"the document is for tenant {document.tenant}, this hub's is {self._config.tenant}")
+            raise RequestError(
+                f"the document is for tenant {document.tenant}, this hub's is {self._config.tenant}"
+            )
         listed = None if devices is None else [str(dev) for dev in devices]
         with self._store.transaction() as connection:
             settings_offers.offer(connection, document, raw, listed, now_s=self._now_s())
@@ -249,7 +283,9 @@ class Office:
         if not isinstance(code, EnrolmentCode):
             raise RequestError(f"the hub does not believe this code: {code}")
         if code.tenant != self._config.tenant:
-            raise RequestError(f"the code is for tenant {code.tenant}, this hub's is {self._config.tenant}")
+            raise RequestError(
+                f"the code is for tenant {code.tenant}, this hub's is {self._config.tenant}"
+            )
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open' AND id <> ?",
@@ -281,7 +317,8 @@ class Office:
     def _cancel(self, identity: str) -> dict[str, Any]:
         with self._store.transaction() as connection:
             done = connection.execute(
-                "UPDATE enrolment SET state = 'cancelled' WHERE id = ? AND state = 'open'", (identity,)
+                "UPDATE enrolment SET state = 'cancelled' WHERE id = ? AND state = 'open'",
+                (identity,),
             )
         if not done.rowcount:
             raise RequestError(f"there is no open code {identity}: see edge-fleet enrol --list")
@@ -308,7 +345,8 @@ class Office:
                 (order.device, raw, order.reason, self._now_s(), stage),
             )
             connection.execute(
-                "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open'", (order.device,)
+                "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open'",
+                (order.device,),
             )
         self._due[order.device] = None
         self._log.warning("device_revoked", dev=order.device, reason=order.reason, at_once=at_once)

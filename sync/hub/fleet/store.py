@@ -137,12 +137,16 @@ def open_fleet_store(folder: Path) -> FleetStore:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _make_file(folder)
-        connection = sqlite3.connect(folder / FILE, isolation_level=None, timeout=5.0, check_same_thread=False)
+        connection = sqlite3.connect(
+            folder / FILE, isolation_level=None, timeout=5.0, check_same_thread=False
+        )
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
     except (OSError, sqlite3.Error) as error:
-        raise FleetStoreError(f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights") from error
+        raise FleetStoreError(
+            f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
+        ) from error
     return FleetStore(connection)
 
 
@@ -153,7 +157,9 @@ def _make_file(folder: Path) -> None:
     """
     rights = 0o660 if folder.stat().st_mode & 0o020 else 0o600
     try:
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, rights)
+        descriptor = os.open(
+            folder / FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, rights
+        )
     except FileExistsError:
         return
     try:

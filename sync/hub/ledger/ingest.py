@@ -61,7 +61,8 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
         refused += _insert_bad(connection, batch, bad, now_s)
     if batch.conflicts_through:
         connection.execute(
-            "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0", (batch.dev, batch.conflicts_through)
+            "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0",
+            (batch.dev, batch.conflicts_through),
         )
     acked_through = _advance(connection, batch.dev, batch.epoch)
     ack = acknowledgement(
@@ -73,7 +74,9 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
         reused=reused,
     )
     numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
-    ack = ack.model_copy(update={"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag})
+    ack = ack.model_copy(
+        update={"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag}
+    )
     return Taken(ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev}))
 
 
@@ -92,7 +95,9 @@ def acknowledgement(
         " WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ? ORDER BY seq LIMIT 1000",
         (codec.WITHHELD, dev, epoch, settled_through),
     )
-    rejected = [Refused(seq=seq, reason=reason, id=identity) for seq, reason, identity in rows.fetchall()]
+    rejected = [
+        Refused(seq=seq, reason=reason, id=identity) for seq, reason, identity in rows.fetchall()
+    ]
     conflicts = connection.execute(
         "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
         (dev, MOST_CONFLICTS),
@@ -113,7 +118,9 @@ def acknowledgement(
 def latest_epoch(connection: Connection, dev: str) -> tuple[str, int] | None:
     """The epoch that ``dev`` last sent events in, and how far it is acknowledged."""
     streams: dict[str, int] = dict(
-        connection.execute("SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)).fetchall()
+        connection.execute(
+            "SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)
+        ).fetchall()
     )
     said = _said_epoch(connection, dev)
     epoch = said if said in streams else next(iter(streams), None)
@@ -126,10 +133,13 @@ def note_status(connection: Connection, status: Status, now_s: int) -> bool:
     A new store begins a new epoch, and a device never goes back to an old one.
     """
     known = _said_epoch(connection, status.dev)
-    seen = connection.execute("SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (status.dev, status.epoch))
+    seen = connection.execute(
+        "SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (status.dev, status.epoch)
+    )
     two = known is not None and known != status.epoch and seen.fetchone() is not None
     connection.execute(
-        "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (status.dev, status.epoch, now_s)
+        "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (status.dev, status.epoch, now_s),
     )
     connection.execute(
         "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
@@ -144,11 +154,24 @@ def _said_epoch(connection: Connection, dev: str) -> str | None:
     return None if row is None else str(json.loads(row[0])["epoch"])
 
 
-def _insert(connection: Connection, batch: Batch, event: Event, refused: str | None, now_s: int) -> bool:
+def _insert(
+    connection: Connection, batch: Batch, event: Event, refused: str | None, now_s: int
+) -> bool:
     body = _to_json(event.body)
     changed = connection.execute(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (batch.dev, batch.epoch, event.seq, event.id, event.type, event.ts, event.ts_trust, body, now_s, refused),
+        (
+            batch.dev,
+            batch.epoch,
+            event.seq,
+            event.id,
+            event.type,
+            event.ts,
+            event.ts_trust,
+            body,
+            now_s,
+            refused,
+        ),
     )
     return changed.rowcount == 1
 
@@ -163,7 +186,8 @@ def _insert_bad(connection: Connection, batch: Batch, bad: BadEvent, now_s: int)
 
 def _is_same(connection: Connection, batch: Batch, event: Event) -> bool:
     (identity,) = connection.execute(
-        "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?", (batch.dev, batch.epoch, event.seq)
+        "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?",
+        (batch.dev, batch.epoch, event.seq),
     ).fetchone()
     return bool(identity == event.id)
 
@@ -176,7 +200,9 @@ def _keep_clash(connection: Connection, batch: Batch, event: Event, now_s: int) 
 
 
 def _advance(connection: Connection, dev: str, epoch: str) -> int:
-    known = connection.execute("SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)).fetchone()
+    known = connection.execute(
+        "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
+    ).fetchone()
     start = through = int(known[0]) if known else 0
     while numbers := _following(connection, dev, epoch, through):
         through = numbers[-1]
@@ -204,4 +230,8 @@ def _refusal(event: Event, effect: redemptions.Effect | None) -> str | None:
     if event.type == codec.WITHHELD:
         reason = event.body.get("reason")
         return reason if isinstance(reason, str) and codec.is_word(reason) else codec.WITHHELD
-    return BODY_INVALID if effect is None and event.type in (redemptions.REDEEMED, redemptions.REVERSED) else None
+    return (
+        BODY_INVALID
+        if effect is None and event.type in (redemptions.REDEEMED, redemptions.REVERSED)
+        else None
+    )

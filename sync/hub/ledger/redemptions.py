@@ -13,7 +13,10 @@ from sync.hub.store.sqlite import Connection
 from sync.wire import codec
 from sync.wire.codec import Batch, Event
 
-REDEEMED, REVERSED = "redeemed", "reversed"  # event types that change what is left of an entitlement
+REDEEMED, REVERSED = (
+    "redeemed",
+    "reversed",
+)  # event types that change what is left of an entitlement
 TOLD_BEFORE = "told_before"  # the same redemption is here under another number: it counts once
 
 
@@ -44,7 +47,9 @@ def effect_of(event: Event) -> Effect | None:
 
 def is_first(connection: Connection, effect: Effect) -> bool:
     """Whether nothing was honoured of the entitlement before: most redemptions are first, and soon done with."""
-    known = connection.execute("SELECT 1 FROM redemption WHERE cti = ? LIMIT 1", (effect.cti,)).fetchone()
+    known = connection.execute(
+        "SELECT 1 FROM redemption WHERE cti = ? LIMIT 1", (effect.cti,)
+    ).fetchone()
     return known is None
 
 
@@ -63,11 +68,16 @@ def told_before(connection: Connection, batch: Batch, event: Event, effect: Effe
     )
     retries = event.body.get(RETRIES)
     mine = {event.id, retries if isinstance(retries, str) else event.id, identity(event)}
-    told = any(mine & {ident, json.loads(body).get(RETRIES), first} for ident, body, first in rows.fetchall())
+    told = any(
+        mine & {ident, json.loads(body).get(RETRIES), first}
+        for ident, body, first in rows.fetchall()
+    )
     return TOLD_BEFORE if told else None
 
 
-def apply(connection: Connection, batch: Batch, event: Event, effect: Effect, now_s: int, *, first: bool) -> set[str]:
+def apply(
+    connection: Connection, batch: Batch, event: Event, effect: Effect, now_s: int, *, first: bool
+) -> set[str]:
     """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one.
 
     ``first`` as ``is_first`` said before: then there is no other, however much was honoured.
@@ -83,8 +93,12 @@ def apply(connection: Connection, batch: Batch, event: Event, effect: Effect, no
             identity(event),
         ),
     )  # fmt: skip
-    if isinstance(claim := event.body.get("claim"), str):  # the leave that it rests on; any other is held on
-        connection.execute("DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (effect.cti, batch.dev, claim))
+    if isinstance(
+        claim := event.body.get("claim"), str
+    ):  # the leave that it rests on; any other is held on
+        connection.execute(
+            "DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (effect.cti, batch.dev, claim)
+        )
     if first or not _overspent(connection, effect.cti):
         return set()
     other = connection.execute(
@@ -132,7 +146,8 @@ def units_left(connection: Connection, cti: bytes) -> int | None:
 def used(connection: Connection, cti: bytes, *, but: str = "") -> tuple[int, int]:
     """Units and minor units of money that devices other than ``but`` have honoured and not taken back."""
     row = connection.execute(
-        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?2", (cti, but)
+        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?2",
+        (cti, but),
     ).fetchone()
     return int(row[0]), int(row[1])
 
@@ -157,4 +172,6 @@ def _conflict(
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= codec.MAX_SEQ
+    return (
+        isinstance(value, int) and not isinstance(value, bool) and least <= value <= codec.MAX_SEQ
+    )

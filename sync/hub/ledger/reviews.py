@@ -20,7 +20,9 @@ from sync.wire.review_decision import NOT_BELIEVED, Decision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
 PAGE: Final = 200  # redemptions in one answer, decisions in one page for a device
-_WITHOUT_EFFECT: Final = frozenset({Reviewed.NOT_FOUND.value, Reviewed.SAME_PERSON.value, NOT_BELIEVED})
+_WITHOUT_EFFECT: Final = frozenset(
+    {Reviewed.NOT_FOUND.value, Reviewed.SAME_PERSON.value, NOT_BELIEVED}
+)
 _ITS_REDEMPTION: Final = "r.cti = w.cti AND r.dev = w.dev AND r.epoch = w.epoch AND r.seq = w.seq"
 
 
@@ -38,7 +40,12 @@ def note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
 
 def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
     cti, use_no = event.body.get("cti"), event.body.get("use")
-    if not isinstance(cti, str) or not codec.is_cti(cti) or type(use_no) is not int or not 1 <= use_no <= codec.MAX_SEQ:
+    if (
+        not isinstance(cti, str)
+        or not codec.is_cti(cti)
+        or type(use_no) is not int
+        or not 1 <= use_no <= codec.MAX_SEQ
+    ):
         return
     place = (bytes.fromhex(cti), dev, use_no)
     if event.type == "redeemed":
@@ -47,7 +54,9 @@ def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
             (*place, epoch, event.seq),
         )
     elif event.type == "review":
-        said = tuple(str(event.body.get(name) or "")[:400] for name in ("state", "operator", "reason"))
+        said = tuple(
+            str(event.body.get(name) or "")[:400] for name in ("state", "operator", "reason")
+        )
         connection.execute(
             "INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*place, about(epoch, event), epoch, event.ts, *said),
@@ -84,7 +93,9 @@ def decide(connection: Connection, decision: Decision, *, by: str, raw: bytes, n
         (decision.device, decision.epoch, decision.seq),
     ).fetchone()
     if row is None or bytes(row[1]) != decision.cti:
-        raise DecisionError("no redemption waits for a second person under that: see edge-fleet reviews list --all")
+        raise DecisionError(
+            "no redemption waits for a second person under that: see edge-fleet reviews list --all"
+        )
     no, _, approve, decided_by, arrived, refused, body = row
     if approve == decision.approve and decided_by == by:
         return
@@ -102,7 +113,9 @@ def decide(connection: Connection, decision: Decision, *, by: str, raw: bytes, n
         raise DecisionError("somebody else has decided just now: see edge-fleet reviews list --all")
 
 
-def listed(connection: Connection, *, dev: str | None, ident: str | None, every: bool, after: int) -> dict[str, Any]:
+def listed(
+    connection: Connection, *, dev: str | None, ident: str | None, every: bool, after: int
+) -> dict[str, Any]:
     """A page of redemptions that wait for a second person, by number after ``after``; with ``every`` decided ones, too.
 
     ``ident`` is the id of one redemption's event.
@@ -117,10 +130,15 @@ def listed(connection: Connection, *, dev: str | None, ident: str | None, every:
         " ORDER BY w.no LIMIT ?5",
         (after, dev or "", ident or "", int(every), PAGE),
     ).fetchall()
-    return {"reviews": [_shown(row) for row in rows], "next": rows[-1][0] if len(rows) == PAGE else None}
+    return {
+        "reviews": [_shown(row) for row in rows],
+        "next": rows[-1][0] if len(rows) == PAGE else None,
+    }
 
 
-def undelivered(connection: Connection, dev: str | None = None) -> dict[str, list[tuple[int, bytes]]]:
+def undelivered(
+    connection: Connection, dev: str | None = None
+) -> dict[str, list[tuple[int, bytes]]]:
     """Decisions as they were signed that their device has not said it knows, with their numbers, by device."""
     rows = connection.execute(
         "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND arrived = 0 AND (?1 = '' OR dev = ?1)"
@@ -134,7 +152,24 @@ def undelivered(connection: Connection, dev: str | None = None) -> dict[str, lis
 
 
 def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
-    (_, dev, epoch, seq, approve, decided_by, reason, decided_s, refused, ident, ts, text, state, by, why, at_s) = row
+    (
+        _,
+        dev,
+        epoch,
+        seq,
+        approve,
+        decided_by,
+        reason,
+        decided_s,
+        refused,
+        ident,
+        ts,
+        text,
+        state,
+        by,
+        why,
+        at_s,
+    ) = row
     body = json.loads(text)
     names = ("cti", "order", "use", "kind", "units", "amount_minor", "currency", "risks")
     if state is None:

@@ -33,7 +33,9 @@ class OrderLine(BaseModel):
     kind: Literal["write_off", "pickup"]
     home_site: Name
     home_device: Name | None = None
-    status: Literal["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"] = "ready"
+    status: Literal["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"] = (
+        "ready"
+    )
     quantity: Annotated[int, Field(ge=1, lt=2**31)] = 1
     amount_minor: Annotated[int, Field(ge=0, le=codec.MAX_SEQ)] | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
@@ -86,13 +88,18 @@ def put(connection: Connection, lines: Iterable[OrderLine], now_us: int) -> int:
 
 def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
     cti, text = bytes.fromhex(line.cti), line.model_dump_json()
-    before = connection.execute("SELECT site, line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
+    before = connection.execute(
+        "SELECT site, line FROM entitlement WHERE cti = ?", (cti,)
+    ).fetchone()
     if before is not None and before == (line.home_site, text):
         return False
     if before is not None:
         _leave(connection, cti, *before, now_us=now_us, moved=before[0] != line.home_site)
     revision = _next_revision(
-        connection, line.home_site, now_us, order_feed.row_digest(order_feed.row_of(line.entitlement()))
+        connection,
+        line.home_site,
+        now_us,
+        order_feed.row_digest(order_feed.row_of(line.entitlement())),
     )
     connection.execute(
         "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (cti)"
@@ -104,12 +111,15 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
     return True
 
 
-def _leave(connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool) -> None:
+def _leave(
+    connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
+) -> None:
     """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
     old = order_feed.row_digest(_row(text))
     if not moved:
         connection.execute(
-            "UPDATE feed SET digest = ? WHERE site = ?", (order_feed.xor(_digest(connection, site), old), site)
+            "UPDATE feed SET digest = ? WHERE site = ?",
+            (order_feed.xor(_digest(connection, site), old), site),
         )
         return
     revision = _next_revision(connection, site, now_us, old)
@@ -120,11 +130,15 @@ def _leave(connection: Connection, cti: bytes, site: str, text: str, *, now_us: 
 
 
 def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes) -> int:
-    connection.execute("INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, order_feed.EMPTY_DIGEST))
+    connection.execute(
+        "INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, order_feed.EMPTY_DIGEST)
+    )
     (newest,) = connection.execute("SELECT max(head) FROM feed").fetchone()
     revision = max(now_us, int(newest) + 1)
     total = order_feed.xor(_digest(connection, site), digest)
-    connection.execute("UPDATE feed SET head = ?, digest = ? WHERE site = ?", (revision, total, site))
+    connection.execute(
+        "UPDATE feed SET head = ?, digest = ? WHERE site = ?", (revision, total, site)
+    )
     return revision
 
 
@@ -143,10 +157,13 @@ def page_for(
 ) -> Snapshot | Delta:
     """The page that answers ``request``, in the caller's transaction."""
     connection.execute(
-        "INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (site, now_us, order_feed.EMPTY_DIGEST)
+        "INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (site, now_us, order_feed.EMPTY_DIGEST),
     )
     (head,) = connection.execute("SELECT head FROM feed WHERE site = ?", (site,)).fetchone()
-    if request.have > head:  # the hub was restored from a backup: begin again above what the device has
+    if (
+        request.have > head
+    ):  # the hub was restored from a backup: begin again above what the device has
         head = max(now_us, head + 1)
         connection.execute("UPDATE feed SET head = ? WHERE site = ?", (head, site))
         return snapshot_page(connection, site, _begin_snapshot(connection, site, head), 0, now_s)
@@ -176,14 +193,17 @@ def pages_for(
 
 def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Delta:
     """What changed after ``after``, at most a page of it."""
-    head, digest = connection.execute("SELECT head, digest FROM feed WHERE site = ?", (site,)).fetchone()
+    head, digest = connection.execute(
+        "SELECT head, digest FROM feed WHERE site = ?", (site,)
+    ).fetchone()
     rows = connection.execute(
         "SELECT revision, line FROM entitlement WHERE site = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3",
         (site, after, order_feed.PAGE_ROWS),
     ).fetchall()
     through = rows[-1][0] if len(rows) == order_feed.PAGE_ROWS else head
     removed = connection.execute(
-        "SELECT cti FROM departed WHERE site = ? AND revision > ? AND revision <= ?", (site, after, through)
+        "SELECT cti FROM departed WHERE site = ? AND revision > ? AND revision <= ?",
+        (site, after, through),
     ).fetchall()
     return Delta(
         site=site,
@@ -197,7 +217,9 @@ def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Del
     )
 
 
-def snapshot_page(connection: Connection, site: str, revision: int, page: int, now_s: int) -> Snapshot:
+def snapshot_page(
+    connection: Connection, site: str, revision: int, page: int, now_s: int
+) -> Snapshot:
     """Page ``page`` of a snapshot that was begun. Rows that came later are left to the delta after it."""
     bounds = connection.execute(
         "SELECT first_cti FROM snapshot_page WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
@@ -225,7 +247,9 @@ def _row(line: str) -> Row:
 
 
 def _has_snapshot(connection: Connection, site: str, revision: int) -> bool:
-    found = connection.execute("SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision))
+    found = connection.execute(
+        "SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
+    )
     return found.fetchone() is not None
 
 
@@ -234,9 +258,12 @@ def _begin_snapshot(connection: Connection, site: str, head: int) -> int:
     if _has_snapshot(connection, site, head):
         return head
     ctis = connection.execute("SELECT cti FROM entitlement WHERE site = ? ORDER BY cti", (site,))
-    firsts = [cti for number, (cti,) in enumerate(ctis) if number % order_feed.PAGE_ROWS == 0] or [b""]
+    firsts = [cti for number, (cti,) in enumerate(ctis) if number % order_feed.PAGE_ROWS == 0] or [
+        b""
+    ]
     connection.executemany(
-        "INSERT INTO snapshot_page VALUES (?, ?, ?, ?)", [(site, head, page, cti) for page, cti in enumerate(firsts)]
+        "INSERT INTO snapshot_page VALUES (?, ?, ?, ?)",
+        [(site, head, page, cti) for page, cti in enumerate(firsts)],
     )
     connection.execute(
         "DELETE FROM snapshot_page WHERE site = ?1 AND revision NOT IN"

@@ -20,7 +20,12 @@ from sync.hub.fleet.store import FleetStore
 from sync.hub.pki.certificate_authority import Authority, revocation_list
 from sync.wire.topics import FLEET, Down, Up, site_group
 
-ORDERED, QUARANTINED, CONFIRMED, CUT = "ordered", "quarantined", "confirmed", "cut"  # the stages of a revocation
+ORDERED, QUARANTINED, CONFIRMED, CUT = (
+    "ordered",
+    "quarantined",
+    "confirmed",
+    "cut",
+)  # the stages of a revocation
 _HEARS, _ANSWERS = Down.CONFIG, Up.CONFIG
 
 
@@ -40,14 +45,19 @@ def acl_lines(tenant: str, sites: dict[str, str], revoked: dict[str, str]) -> st
             denied += [f"dn/{channel}" for channel in Down if channel is not _HEARS]
             lines += [f"topic deny v1/{tenant}/{dev}/{topic}\n" for topic in denied]
         else:
-            lines += [f"topic read v1/{tenant}/{group}/dn/#\n" for group in (site_group(sites[dev]), FLEET)]
+            lines += [
+                f"topic read v1/{tenant}/{group}/dn/#\n"
+                for group in (site_group(sites[dev]), FLEET)
+            ]
     return "".join(lines)
 
 
 class Access:
     """Keeps the broker's files as the fleet's store says. Only the desk has one."""
 
-    def __init__(self, config: HubConfig, broker: HubBroker, authority: Authority, store: FleetStore) -> None:
+    def __init__(
+        self, config: HubConfig, broker: HubBroker, authority: Authority, store: FleetStore
+    ) -> None:
         self._config = config
         self._broker = broker
         self._authority = authority
@@ -58,12 +68,16 @@ class Access:
         with self._store.transaction() as connection:
             self._bar(connection, now_s)
             revoked = dict(connection.execute("SELECT dev, stage FROM revoked").fetchall())
-            serials = [int(serial, 16) for (serial,) in connection.execute("SELECT serial FROM barred ORDER BY serial")]
+            serials = [
+                int(serial, 16)
+                for (serial,) in connection.execute("SELECT serial FROM barred ORDER BY serial")
+            ]
             sites = {device.id: device.site for device in self._config.device}
             sites |= dict(connection.execute("SELECT dev, site FROM device").fetchall())
         base = Path(self._broker.acl_base_file).read_text(encoding="utf-8")
         changed = replace_file(
-            Path(self._broker.acl_file), (base + acl_lines(self._config.tenant, sites, revoked)).encode()
+            Path(self._broker.acl_file),
+            (base + acl_lines(self._config.tenant, sites, revoked)).encode(),
         )
         if self._listed() != set(serials):
             crl = revocation_list(self._authority, serials, now_s=now_s)
@@ -72,20 +86,26 @@ class Access:
         if changed:
             self.tell_broker()
         with self._store.transaction() as connection:  # only now it is so
-            connection.execute("UPDATE revoked SET stage = ? WHERE stage = ?", (QUARANTINED, ORDERED))
+            connection.execute(
+                "UPDATE revoked SET stage = ? WHERE stage = ?", (QUARANTINED, ORDERED)
+            )
             connection.execute("UPDATE revoked SET stage = ? WHERE stage = ?", (CUT, CONFIRMED))
         return changed
 
     def _bar(self, connection: sqlite3.Connection, now_s: int) -> None:
         """Every certificate of a device that is to be cut off goes onto the list."""
-        cut = connection.execute("SELECT dev FROM revoked WHERE stage IN (?, ?)", (CONFIRMED, CUT)).fetchall()
+        cut = connection.execute(
+            "SELECT dev FROM revoked WHERE stage IN (?, ?)", (CONFIRMED, CUT)
+        ).fetchall()
         for (dev,) in cut:
             given = "SELECT serial FROM certificate WHERE dev = ?1 UNION SELECT serial FROM succession WHERE name = ?1"
             known = [serial for (serial,) in connection.execute(given, (dev,))]
             with suppress(OSError, ValueError):  # one that was made with the site
                 pem = (Path(self._broker.crl_file).parent / f"{dev}.pem").read_bytes()
                 known.append(f"{x509.load_pem_x509_certificate(pem).serial_number:x}")
-            connection.executemany("INSERT OR IGNORE INTO barred VALUES (?, ?)", [(serial, now_s) for serial in known])
+            connection.executemany(
+                "INSERT OR IGNORE INTO barred VALUES (?, ?)", [(serial, now_s) for serial in known]
+            )
 
     def _listed(self) -> set[int]:
         with suppress(OSError, ValueError):

@@ -45,7 +45,9 @@ def new_authority(name: str, *, now_s: int, days: int = 3650) -> Authority:
     builder = _builder(subject, subject, key.public_key(), now_s, days)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_usage(sign_certificates=True), critical=True)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+    )
     return Authority(builder.sign(key, hashes.SHA256()), key)
 
 
@@ -53,31 +55,47 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
     """Read an authority. Raises ValueError when the two do not belong together."""
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     key = serialization.load_pem_private_key(key_pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    if (
+        not isinstance(key, ec.EllipticCurvePrivateKey)
+        or key.public_key() != certificate.public_key()
+    ):
         raise ValueError("the authority's key does not belong to its certificate")
     return Authority(certificate, key)
 
 
 def authority_pem(authority: Authority) -> Credential:
     """The authority as PEM, to be kept."""
-    return Credential(authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key))
+    return Credential(
+        authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key)
+    )
 
 
-def issue_client(authority: Authority, name: str, *, now_s: int, days: float = END_DAYS) -> Credential:
+def issue_client(
+    authority: Authority, name: str, *, now_s: int, days: float = END_DAYS
+) -> Credential:
     """A certificate for a device or a hub, with a key of its own. ``name`` becomes the broker's user."""
     return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
 
 
 def issue_for(
-    authority: Authority, name: str, public_key: ec.EllipticCurvePublicKey, *, now_s: int, days: float
+    authority: Authority,
+    name: str,
+    public_key: ec.EllipticCurvePublicKey,
+    *,
+    now_s: int,
+    days: float,
 ) -> x509.Certificate:
     """A certificate for a device that keeps its key to itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, authority.certificate.subject, public_key, now_s, days)
-    return _end(builder, authority, ExtendedKeyUsageOID.CLIENT_AUTH).sign(authority.key, hashes.SHA256())
+    return _end(builder, authority, ExtendedKeyUsageOID.CLIENT_AUTH).sign(
+        authority.key, hashes.SHA256()
+    )
 
 
-def revocation_list(authority: Authority, serials: list[int], *, now_s: int, days: int = 3650) -> bytes:
+def revocation_list(
+    authority: Authority, serials: list[int], *, now_s: int, days: int = 3650
+) -> bytes:
     """The certificates that nobody is to believe any longer, PEM. Long-lived: an expired list would bar everybody."""
     now = datetime.fromtimestamp(now_s, UTC)
     builder = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
@@ -88,9 +106,13 @@ def revocation_list(authority: Authority, serials: list[int], *, now_s: int, day
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def issue_server(authority: Authority, hosts: list[str], *, now_s: int, days: float = END_DAYS) -> Credential:
+def issue_server(
+    authority: Authority, hosts: list[str], *, now_s: int, days: float = END_DAYS
+) -> Credential:
     """A certificate for a broker that is reached under ``hosts``: names or addresses."""
-    return _issue(authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days)
+    return _issue(
+        authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days
+    )
 
 
 def reissue(
@@ -122,14 +144,22 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _issue(
-    authority: Authority, name: str, hosts: list[str], purpose: x509.ObjectIdentifier, *, now_s: int, days: float
+    authority: Authority,
+    name: str,
+    hosts: list[str],
+    purpose: x509.ObjectIdentifier,
+    *,
+    now_s: int,
+    days: float,
 ) -> Credential:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, authority.certificate.subject, key.public_key(), now_s, days)
     builder = _end(builder, authority, purpose)
     if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
+        )
     certificate = builder.sign(authority.key, hashes.SHA256())
     return Credential(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
 
@@ -138,7 +168,9 @@ def _end(
     builder: x509.CertificateBuilder, authority: Authority, purpose: x509.ObjectIdentifier
 ) -> x509.CertificateBuilder:
     """What a certificate that ends a chain says of itself."""
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(
+        x509.BasicConstraints(ca=False, path_length=None), critical=True
+    )
     builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())

@@ -22,11 +22,19 @@ SERVERS = ("broker", "desk")
 
 def own_certificates(folder: Path) -> dict[str, Path]:
     """The folder's own, by name: servers, and those whose names no device can have."""
-    return {path.stem: path for path in sorted(folder.glob("*.pem")) if path.stem in SERVERS or path.stem[0] == "_"}
+    return {
+        path.stem: path
+        for path in sorted(folder.glob("*.pem"))
+        if path.stem in SERVERS or path.stem[0] == "_"
+    }
 
 
 def successor_of(
-    connection: sqlite3.Connection, certificate: x509.Certificate, authority: Authority, *, now_s: int
+    connection: sqlite3.Connection,
+    certificate: x509.Certificate,
+    authority: Authority,
+    *,
+    now_s: int,
 ) -> x509.Certificate | None:
     """Its successor, in the caller's transaction; None for one that is not due, or is no longer believed.
 
@@ -51,14 +59,18 @@ def name_of(certificate: x509.Certificate) -> str:
     return str(names[0].value) if names else ""
 
 
-def renew_folder(folder: Path, connection: sqlite3.Connection, authority: Authority, *, now_s: int) -> list[str]:
+def renew_folder(
+    folder: Path, connection: sqlite3.Connection, authority: Authority, *, now_s: int
+) -> list[str]:
     """Replace what is due, in the caller's transaction; its names.
 
     Raises OSError, and ValueError for a certificate of another authority.
     """
     renewed = []
     for name, path in own_certificates(folder).items():
-        new = successor_of(connection, x509.load_pem_x509_certificate(path.read_bytes()), authority, now_s=now_s)
+        new = successor_of(
+            connection, x509.load_pem_x509_certificate(path.read_bytes()), authority, now_s=now_s
+        )
         if new is not None:
             write_durably(path, new.public_bytes(Encoding.PEM), mode=0o644)
             renewed.append(name)

@@ -55,7 +55,9 @@ class Hub:
         self._config = config
         self._store = store
         self._session = session
-        self._orders = OrderPush(feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s)
+        self._orders = OrderPush(
+            feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s
+        )
         self._published = published
         self._now_us = now_us
         self._monotonic = monotonic
@@ -107,9 +109,17 @@ class Hub:
             "link": self._link,
             "connections": self._session.connections,
             "leads": self.leads,
-            "events": {"fresh": events["events"], "repeated": events["repeated"], "refused": events["refused"]},
-            "refused_messages": {name: count for name, count in self.counts.items() if name not in events},
-            "oldest_unanswered_s": 0.0 if self._unsent_since_s is None else self._monotonic() - self._unsent_since_s,
+            "events": {
+                "fresh": events["events"],
+                "repeated": events["repeated"],
+                "refused": events["refused"],
+            },
+            "refused_messages": {
+                name: count for name, count in self.counts.items() if name not in events
+            },
+            "oldest_unanswered_s": 0.0
+            if self._unsent_since_s is None
+            else self._monotonic() - self._unsent_since_s,
             "feeds": dict(self._said_s),
         }
 
@@ -121,7 +131,9 @@ class Hub:
         if self._office is not None:
             self._office.forget()
         command = codec.encode(codec.Command(dev=FLEET))
-        self._session.publish(self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S)
+        self._session.publish(
+            self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S
+        )
 
     def _lead(self) -> bool:
         """True when this hub of several speaks to groups and hears what devices say of themselves."""
@@ -173,7 +185,9 @@ class Hub:
         self.counts.update(events=taken.fresh, repeated=taken.repeated, refused=taken.refused)
         if taken.refused:
             self._log.warning(
-                "events_refused", dev=dev, refused=[item.model_dump() for item in taken.ack.rejected[:10]]
+                "events_refused",
+                dev=dev,
+                refused=[item.model_dump() for item in taken.ack.rejected[:10]],
             )
         self._answer(dev, taken.ack)
         claims.over(connection, batch, acked_through=taken.ack.acked_through)
@@ -183,7 +197,9 @@ class Hub:
                 epoch, through = stream
                 self._answer(
                     other,
-                    ingest.acknowledgement(connection, other, epoch, acked_through=through, settled_through=through),
+                    ingest.acknowledgement(
+                        connection, other, epoch, acked_through=through, settled_through=through
+                    ),
                 )
 
     def _request(self, connection: Any, dev: str, request: OrdersRequest | ClaimRequest) -> None:
@@ -191,7 +207,11 @@ class Hub:
         match request:
             case OrdersRequest():
                 if site is None:
-                    self._count("device_without_site", dev, "name the device and its site in the hub's configuration")
+                    self._count(
+                        "device_without_site",
+                        dev,
+                        "name the device and its site in the hub's configuration",
+                    )
                     return
                 for page in order_lines.pages_for(
                     connection, site, request, now_s=self._now_s(), now_us=self._now_us()
@@ -217,28 +237,50 @@ class Hub:
             return  # the site's authority answers, or nobody
         ruling = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
         answer = claims.response(
-            request, ruling, site=site, authority=HUB, signer=self._claim_signer, now_s=self._now_s()
+            request,
+            ruling,
+            site=site,
+            authority=HUB,
+            signer=self._claim_signer,
+            now_s=self._now_s(),
         )
         self._queue(request.dev, Down.RESPONSE, codec.encode(answer))
 
     def _lease(self, connection: Any, authority: HubAuthority, payload: bytes) -> None:
         request = decode_lease_request(payload)
-        if isinstance(request, Malformed) or request.site != authority.site or self._claim_signer is None:
-            self._count("lease_request", authority.id, "not of its site, or there is no claim.pem to sign with")
+        if (
+            isinstance(request, Malformed)
+            or request.site != authority.site
+            or self._claim_signer is None
+        ):
+            self._count(
+                "lease_request",
+                authority.id,
+                "not of its site, or there is no claim.pem to sign with",
+            )
             return
         given = site_leases.grant(
             connection, request, holder=authority.id, lease_s=authority.lease_s, now_s=self._now_s()
         )
         if isinstance(given, Lease):
-            given = replace(given, streams=tuple(item for item in given.streams if self._site(item[0]) == given.site))
-        self._queue(authority.id, Down.RESPONSE, codec.encode(site_leases.answer(request, given, self._claim_signer)))
+            given = replace(
+                given,
+                streams=tuple(item for item in given.streams if self._site(item[0]) == given.site),
+            )
+        self._queue(
+            authority.id,
+            Down.RESPONSE,
+            codec.encode(site_leases.answer(request, given, self._claim_signer)),
+        )
 
     def _site(self, dev: str) -> str | None:
         return self._site_of.get(dev) if self._office is None else self._office.site_of(dev)
 
     def _status(self, connection: Any, dev: str, status: Status) -> None:
         if ingest.note_status(connection, status, self._now_s()):
-            self._count("two_devices_with_one_identity", dev, "revoke the certificate and enrol both again")
+            self._count(
+                "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
+            )
         if status.state == "online" and self._rules(connection, self._site(dev)):
             self._queue(dev, Down.COMMAND, codec.encode(codec.Command(dev=dev, type="here")))
 
@@ -289,7 +331,9 @@ class Hub:
         self.counts[str(reason)] += 1
         count = self.counts[str(reason)]
         if count == 10 ** (len(str(count)) - 1):
-            self._log.warning("message_refused", reason=str(reason), dev=dev, detail=detail, count=count)
+            self._log.warning(
+                "message_refused", reason=str(reason), dev=dev, detail=detail, count=count
+            )
 
     def _topic(self, node: str, channel: Down) -> str:
         return str(Topic(self._config.tenant, node, channel))

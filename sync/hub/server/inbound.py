@@ -33,7 +33,9 @@ def read(arrival: Arrival, *, tenant: str) -> Incoming:
     return Incoming(arrival, topic, _message(topic, arrival.payload))
 
 
-def concerning(incoming: Iterable[Incoming], site_of: Callable[[str], str | None]) -> frozenset[str]:
+def concerning(
+    incoming: Iterable[Incoming], site_of: Callable[[str], str | None]
+) -> frozenset[str]:
     """The names of all that these messages read or change in the store."""
     return frozenset(name for item in incoming for name in _names(item, site_of))
 
@@ -54,7 +56,9 @@ def _names(incoming: Incoming, site_of: Callable[[str], str | None]) -> Iterable
     match incoming.message:
         case Batch() as batch:
             yield batch.dev
-            yield from (cti for event in batch.events if isinstance(cti := event.body.get("cti"), str))
+            yield from (
+                cti for event in batch.events if isinstance(cti := event.body.get("cti"), str)
+            )
         case ClaimRequest() as request:
             yield from (request.dev, request.cti)
         case OrdersRequest() as request:

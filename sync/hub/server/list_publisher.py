@@ -53,7 +53,9 @@ class Published:
                 continue
             self._missing.discard(place)
             self._seen[place] = marks
-            found.append((node, channel, cbor.encode(contents) if channel is Down.REVOKED else contents[0]))
+            found.append(
+                (node, channel, cbor.encode(contents) if channel is Down.REVOKED else contents[0])
+            )
         return found
 
 

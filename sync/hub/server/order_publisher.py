@@ -56,7 +56,9 @@ class OrderPush:
             self._beat_due_s = monotonic_s + self._heartbeat_s
         return pages
 
-    def _of_site(self, connection: Any, site: str, after: int, head: int, *, beat: bool) -> Iterator[Delta]:
+    def _of_site(
+        self, connection: Any, site: str, after: int, head: int, *, beat: bool
+    ) -> Iterator[Delta]:
         pages = 0
         while after < head and pages < MOST_PAGES_PUSHED:
             page = order_lines.delta_page(connection, site, after, self._now_s())

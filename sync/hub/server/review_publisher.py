@@ -20,7 +20,9 @@ Page = tuple[str, bytes]  # a device, and what to say to it
 class ReviewPages:
     """What is due to be said. ``now_s`` is Unix time; ``site_of`` is None for a device that takes part no more."""
 
-    def __init__(self, signer: Signer, *, site_of: Callable[[str], str | None], now_s: Callable[[], int]) -> None:
+    def __init__(
+        self, signer: Signer, *, site_of: Callable[[str], str | None], now_s: Callable[[], int]
+    ) -> None:
         self._signer = signer
         self._site_of = site_of
         self._now_s = now_s
@@ -59,4 +61,7 @@ class ReviewPages:
             return []
         cuts = [tuple(rows[at : at + reviews.PAGE]) for at in range(0, len(rows), reviews.PAGE)]
         pages = [ReviewPage(site=site, issued_at_s=self._now_s(), rows=cut) for cut in cuts]
-        return [(dev, sign_document(review_payload(page), Purpose.ORDER_FEED, self._signer)) for page in pages]
+        return [
+            (dev, sign_document(review_payload(page), Purpose.ORDER_FEED, self._signer))
+            for page in pages
+        ]

@@ -35,7 +35,9 @@ from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 RENEW_S: Final = 60.0
 ASK_AGAIN_S: Final = 3.0
 EXPIRES_S: Final = 60
-HAND_OVER_S: Final = 10.0  # leave that the platform gave just before its lease is used or over by then, and told
+HAND_OVER_S: Final = (
+    10.0  # leave that the platform gave just before its lease is used or over by then, and told
+)
 
 
 class SiteAuthority:
@@ -83,7 +85,11 @@ class SiteAuthority:
     @property
     def answers(self) -> bool:
         """Whether claims are ruled on now."""
-        leased = self._term > 0 and self._now().unix_s < self._until_s and self._monotonic() >= self._answers_from_s
+        leased = (
+            self._term > 0
+            and self._now().unix_s < self._until_s
+            and self._monotonic() >= self._answers_from_s
+        )
         return leased and not self._missing and not self._unheard
 
     def step(self, timeout_s: float = 0.1) -> None:
@@ -172,10 +178,15 @@ class SiteAuthority:
         document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
         if isinstance(document, Document) and not self._is_platforms(document.kid):
-            self._log.warning("message_refused", reason=Fault.WRONG_SITE, detail="a site's key gives no lease")
+            self._log.warning(
+                "message_refused", reason=Fault.WRONG_SITE, detail="a site's key gives no lease"
+            )
         elif not isinstance(lease, Lease):
             self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)
-        elif (lease.site, lease.holder) == (self._site, self._name) and lease.until_s >= self._until_s:
+        elif (lease.site, lease.holder) == (
+            self._site,
+            self._name,
+        ) and lease.until_s >= self._until_s:
             self._adopt(connection, lease)
 
     def _is_platforms(self, kid: bytes) -> bool:
@@ -186,12 +197,24 @@ class SiteAuthority:
     def _adopt(self, connection: Connection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:
             self._missing, self._after = True, b""
-        if lease.term != self._term or self._now().unix_s >= self._until_s:  # until now the platform has answered
+        if (
+            lease.term != self._term or self._now().unix_s >= self._until_s
+        ):  # until now the platform has answered
             self._answers_from_s = self._monotonic() + HAND_OVER_S
         for use in lease.uses:
             connection.execute(
                 "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (use.cti, use.dev, use.use_no, use.epoch, use.seq, use.units, use.amount_minor, use.ts, use.ident),
+                (
+                    use.cti,
+                    use.dev,
+                    use.use_no,
+                    use.epoch,
+                    use.seq,
+                    use.units,
+                    use.amount_minor,
+                    use.ts,
+                    use.ident,
+                ),
             )
         for dev, epoch, through in lease.streams:
             connection.execute(
@@ -221,14 +244,21 @@ class SiteAuthority:
         self._ask_due_s = self._monotonic() + ASK_AGAIN_S
         self._catching_up = self._missing or bool(self._unheard)
         request = LeaseRequest(
-            id=self._ident(), site=self._site, term=self._term, catch_up=self._catching_up, after=self._after.hex()
+            id=self._ident(),
+            site=self._site,
+            term=self._term,
+            catch_up=self._catching_up,
+            after=self._after.hex(),
         )
-        self._session.publish(str(Topic(self._tenant, self._name, Up.REQUEST)), codec.encode(request), expires_s=5)
+        self._session.publish(
+            str(Topic(self._tenant, self._name, Up.REQUEST)), codec.encode(request), expires_s=5
+        )
 
     def _kept(self) -> tuple[int, int]:
         with self._store.read() as connection:
             row = connection.execute(
-                "SELECT term, until_s FROM lease WHERE site = ? AND holder = ?", (self._site, self._name)
+                "SELECT term, until_s FROM lease WHERE site = ? AND holder = ?",
+                (self._site, self._name),
             ).fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
@@ -239,7 +269,9 @@ class SiteAuthority:
     def _command(self, kind: str) -> None:
         node = site_group(self._site)
         command = codec.Command(dev=node, type="here" if kind == "here" else "resend")
-        self._session.publish(str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S)
+        self._session.publish(
+            str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S
+        )
 
     def _publish(self, node: str, channel: Down, payload: bytes) -> None:
         self._session.publish(str(Topic(self._tenant, node, channel)), payload, expires_s=5)
@@ -257,7 +289,10 @@ class SiteAuthority:
         elif self._now().unix_s >= self._until_s:
             self._tell("lease_over", f"term {self._term}")
         else:
-            self._tell("catching_up" if self._missing or self._unheard else "taking_over", f"term {self._term}")
+            self._tell(
+                "catching_up" if self._missing or self._unheard else "taking_over",
+                f"term {self._term}",
+            )
 
     def _tell(self, state: str, detail: str) -> None:
         """A line for each change of state."""

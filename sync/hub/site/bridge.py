@@ -26,13 +26,17 @@ class _Way:
     source: Session
     target: Session
     waiting: deque[Arrival] = field(default_factory=deque)
-    reached: int = 0  # the connection of the target that the source's retained messages were last asked for
+    reached: int = (
+        0  # the connection of the target that the source's retained messages were last asked for
+    )
 
 
 class Bridge:
     """Joins the session with the site's broker to that with the platform's. ``step`` is the whole of it."""
 
-    def __init__(self, here: Session, platform: Session, *, tenant: str, site: str, log: Any) -> None:
+    def __init__(
+        self, here: Session, platform: Session, *, tenant: str, site: str, log: Any
+    ) -> None:
         """``log``: a structlog logger."""
         self._here = here
         self._platform = platform
@@ -43,7 +47,11 @@ class Bridge:
 
     def step(self, timeout_s: float = 0.1) -> None:
         """One turn. Nothing that comes over the network makes it raise."""
-        sockets = [number for session in (self._here, self._platform) if (number := session.fileno()) is not None]
+        sockets = [
+            number
+            for session in (self._here, self._platform)
+            if (number := session.fileno()) is not None
+        ]
         select.select([number for number in sockets if number >= 0], [], [], timeout_s)
         for way in self._ways:
             self._carry(way)

@@ -31,7 +31,9 @@ class BridgeConfig(BaseModel):
 
 
 @click.command()
-@click.option("--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML.")
+@click.option(
+    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML."
+)
 def bridge(config_file: Path) -> None:
     """Carry messages between a site's broker and the platform's until SIGTERM.
 
@@ -42,7 +44,9 @@ def bridge(config_file: Path) -> None:
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-bridge", site=config.site)
     here = Session(config.here.endpoint(folder), up_filters(config.tenant), uniform=random.uniform)
-    platform = Session(config.platform.endpoint(folder), down_filters(config.tenant), uniform=random.uniform)
+    platform = Session(
+        config.platform.endpoint(folder), down_filters(config.tenant), uniform=random.uniform
+    )
     joined = Bridge(here, platform, tenant=config.tenant, site=config.site, log=logger)
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -63,21 +63,39 @@ class SiteLists:
 
     def refresh(self) -> list[str]:
         """Ask, write what has changed, and have the broker read it; the changed files. Raises DeskError, OSError."""
-        mine = {path.stem: path for path in sorted(self._folder.glob("*.pem")) if path.with_suffix(".key").exists()}
-        answer = self._ask({"certificates": {name: path.read_text(encoding="ascii") for name, path in mine.items()}})
+        mine = {
+            path.stem: path
+            for path in sorted(self._folder.glob("*.pem"))
+            if path.with_suffix(".key").exists()
+        }
+        answer = self._ask(
+            {
+                "certificates": {
+                    name: path.read_text(encoding="ascii") for name, path in mine.items()
+                }
+            }
+        )
         try:
             wanted = self._wanted(answer, mine)
         except (KeyError, TypeError, ValueError) as error:
             raise DeskError(f"an answer that cannot be read: {error!r}") from None
-        changed = [path.name for path, (content, mode) in wanted.items() if replace_file(path, content, mode=mode)]
+        changed = [
+            path.name
+            for path, (content, mode) in wanted.items()
+            if replace_file(path, content, mode=mode)
+        ]
         if changed:
             tell_broker(self._folder / self._broker.pid_file)
         return changed
 
-    def _wanted(self, answer: dict[str, Any], mine: dict[str, Path]) -> dict[Path, tuple[bytes, int]]:
+    def _wanted(
+        self, answer: dict[str, Any], mine: dict[str, Path]
+    ) -> dict[Path, tuple[bytes, int]]:
         """What each file is to hold, and its mode."""
         base = (self._folder / self._broker.acl_base_file).read_text(encoding="utf-8")
-        revoked = {dev: str(stage) for dev, stage in _map(answer, "revoked").items() if dev in self._sites}
+        revoked = {
+            dev: str(stage) for dev, stage in _map(answer, "revoked").items() if dev in self._sites
+        }
         crl = str(answer["crl"]).encode()
         x509.load_pem_x509_crl(crl)
         wanted = {
@@ -98,9 +116,13 @@ class SiteLists:
     def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
         context = ssl.create_default_context(cafile=str(self._folder / self._mqtt.ca_file))
         context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(self._folder / self._mqtt.cert_file, self._folder / self._mqtt.key_file)
+        context.load_cert_chain(
+            self._folder / self._mqtt.cert_file, self._folder / self._mqtt.key_file
+        )
         where = f"{self._desk.host}:{self._desk.port}"
-        line = http.client.HTTPSConnection(self._desk.host, self._desk.port, timeout=PATIENCE_S, context=context)
+        line = http.client.HTTPSConnection(
+            self._desk.host, self._desk.port, timeout=PATIENCE_S, context=context
+        )
         try:
             line.request("POST", "/v1/site", json.dumps(body), {"Content-Type": "application/json"})
             response = line.getresponse()
@@ -117,7 +139,9 @@ class SiteLists:
         """A line for each change of state."""
         if state != self._state:
             self._state = state
-            (self._log.info if state == "current" else self._log.warning)("site_lists", state=state, detail=detail)
+            (self._log.info if state == "current" else self._log.warning)(
+                "site_lists", state=state, detail=detail
+            )
 
 
 def _map(answer: dict[str, Any], name: str) -> dict[str, Any]:

@@ -32,7 +32,9 @@ from sync.hub.site.provisioning import SiteBroker, make_site_broker
 from sync.hub.store.sqlite import HubStore, HubStoreError, open_hub_store
 from sync.mqtt.session import Session
 
-_CONFIG = click.option("--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML.")
+_CONFIG = click.option(
+    "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML."
+)
 
 
 class AuthorityConfig(BaseModel):
@@ -48,7 +50,9 @@ class AuthorityConfig(BaseModel):
     claim_key_file: str
     mqtt: HubMqtt
     devices: tuple[Name, ...] = ()  # who may speak at the site's broker
-    broker: HubBroker | None = None  # with these two, its lists and certificates are kept up to date
+    broker: HubBroker | None = (
+        None  # with these two, its lists and certificates are kept up to date
+    )
     desk: PlatformDesk | None = None
 
 
@@ -126,7 +130,9 @@ def release(config_file: Path, site: str) -> None:
     """
     with _platform_store(config_file).transaction() as connection:
         released = site_leases.release(connection, site)
-    click.echo(f"The lease of {site} is over." if released else f"No lease of {site} is out.", err=True)
+    click.echo(
+        f"The lease of {site} is over." if released else f"No lease of {site} is out.", err=True
+    )
 
 
 @authority.command("release-claim")
@@ -148,17 +154,32 @@ def release_claim(config_file: Path, cti: str) -> None:
 
 @authority.command("site")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--platform", required=True, type=click.Path(path_type=Path), help="The platform's folder.")
+@click.option(
+    "--platform", required=True, type=click.Path(path_type=Path), help="The platform's folder."
+)
 @click.option("--platform-host", default="127.0.0.1", show_default=True)
 @click.option("--platform-port", default=8883, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--desk-port", type=click.IntRange(1, 65535), help="Of the platform's desk.  [default: its port + 1]")
+@click.option(
+    "--desk-port",
+    type=click.IntRange(1, 65535),
+    help="Of the platform's desk.  [default: its port + 1]",
+)
 @click.option("--site", required=True)
-@click.option("--device", "devices", multiple=True, required=True, metavar="ID", help="A device of the site.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Under which devices reach the site's broker.")
+@click.option(
+    "--device", "devices", multiple=True, required=True, metavar="ID", help="A device of the site."
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Under which devices reach the site's broker.",
+)
 @click.option("--address", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--user", default="mosquitto", show_default=True)
-@click.option("--claim-key", required=True, type=click.Path(path_type=Path), help="That the trust list names.")
+@click.option(
+    "--claim-key", required=True, type=click.Path(path_type=Path), help="That the trust list names."
+)
 @click.option("--roots", required=True, type=click.Path(path_type=Path))
 def site_command(
     *,
@@ -188,7 +209,9 @@ def site_command(
         files = make_site_broker(folder, at, SiteFiles(platform.absolute()), now_s=int(time.time()))
     except (OSError, ValueError, SiteError) as error:
         raise click.ClickException(str(error)) from None
-    made = ", ".join(str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml"))
+    made = ", ".join(
+        str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml")
+    )
     click.echo(f"{made} are made. Add to the hub's configuration:")
     click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{site}"')
 

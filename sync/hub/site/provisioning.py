@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sync.hub.pki.broker_access import acl_lines
-from sync.hub.pki.certificate_authority import Credential, issue_client, issue_server, load_authority, write_private
+from sync.hub.pki.certificate_authority import (
+    Credential,
+    issue_client,
+    issue_server,
+    load_authority,
+    write_private,
+)
 from sync.hub.provisioning import SiteFiles, template
 from sync.wire.topics import FLEET, site_group
 
@@ -88,7 +94,10 @@ def _write(files: SiteFiles, name: str, credential: Credential) -> None:
 
 def _authority_acl(at: SiteBroker) -> str:
     """At the site's broker the authority hears its devices, and answers them."""
-    lines = [f"\n# The site's authority.\nuser {at.authority}\n", f"topic read v1/{at.tenant}/+/up/#\n"]
+    lines = [
+        f"\n# The site's authority.\nuser {at.authority}\n",
+        f"topic read v1/{at.tenant}/+/up/#\n",
+    ]
     lines.append(f"topic read v1/{at.tenant}/{FLEET}/dn/#\n")
     lines.append(f"topic write v1/{at.tenant}/{site_group(at.site)}/dn/cmd\n")
     lines += [f"topic write v1/{at.tenant}/{device}/dn/res\n" for device in at.devices]
@@ -97,7 +106,10 @@ def _authority_acl(at: SiteBroker) -> str:
 
 def _bridge_acl(at: SiteBroker) -> str:
     """At the site's broker the bridge hears the site, and says what the platform's ACL let it hear."""
-    lines = [f"\n# The line to the platform.\nuser {at.bridge}\n", f"topic read v1/{at.tenant}/+/up/#\n"]
+    lines = [
+        f"\n# The line to the platform.\nuser {at.bridge}\n",
+        f"topic read v1/{at.tenant}/+/up/#\n",
+    ]
     return "".join([*lines, f"topic write v1/{at.tenant}/+/dn/#\n"])
 
 
@@ -105,7 +117,10 @@ def _join(platform: SiteFiles, at: SiteBroker) -> None:
     """At the platform's broker the bridge speaks and hears for its site's devices, and for nobody else."""
     lines = [f"\n# The bridge of {at.site}.\nuser {at.bridge}\n"]
     for name in (*at.devices, at.authority):
-        lines += [f"topic write v1/{at.tenant}/{name}/up/#\n", f"topic read v1/{at.tenant}/{name}/dn/#\n"]
+        lines += [
+            f"topic write v1/{at.tenant}/{name}/up/#\n",
+            f"topic read v1/{at.tenant}/{name}/dn/#\n",
+        ]
     lines += [f"topic read v1/{at.tenant}/{group}/dn/#\n" for group in (site_group(at.site), FLEET)]
     for name in ("acl.base", "acl"):
         path = platform.folder / name

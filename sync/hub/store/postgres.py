@@ -21,7 +21,9 @@ from sync.hub.store_opening import upgrade
 if TYPE_CHECKING:
     import psycopg
 
-STRIPES: Final = 1024  # names share this many locks: a transaction of ten thousand names takes no more
+STRIPES: Final = (
+    1024  # names share this many locks: a transaction of ten thousand names takes no more
+)
 _LOCKS: Final = 0x45444745  # ours among the advisory locks of the database
 _LEAD, _SCHEMA_LOCK, _CONFLICTS = STRIPES, STRIPES + 1, STRIPES + 2
 CONNECT_TIMEOUT_S: Final = 10
@@ -30,7 +32,9 @@ CONNECT_TIMEOUT_S: Final = 10
 class PostgresHubStore:
     """``HubStore`` in a database. A connection that is lost ends the process, which is started again."""
 
-    def __init__(self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]
+    ) -> None:
         self._connection = connection
         self._dialect = _Dialect(connection)
         self._broken = broken
@@ -46,7 +50,9 @@ class PostgresHubStore:
             self._connection.execute("COMMIT")
         except self._broken as error:
             self._undo()
-            raise HubStoreError(f"the hub's database cannot be used: {str(error).strip()}") from error
+            raise HubStoreError(
+                f"the hub's database cannot be used: {str(error).strip()}"
+            ) from error
         except BaseException:
             self._undo()
             raise
@@ -58,7 +64,9 @@ class PostgresHubStore:
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield self._dialect
         except self._broken as error:
-            raise HubStoreError(f"the hub's database cannot be read: {str(error).strip()}") from error
+            raise HubStoreError(
+                f"the hub's database cannot be read: {str(error).strip()}"
+            ) from error
         finally:
             self._undo()
 
@@ -80,16 +88,23 @@ class PostgresHubStore:
         try:
             row = self._connection.execute(cast("Any", sql)).fetchone()
         except self._broken as error:
-            raise HubStoreError(f"the hub's database cannot be used: {str(error).strip()}") from error
+            raise HubStoreError(
+                f"the hub's database cannot be used: {str(error).strip()}"
+            ) from error
         assert row is not None
         return row[0]
 
     def _lock(self, concerning: Concerns) -> None:
         """Wait for our turn. Whoever is to write conflicts is alone in that, after all other locks (``_Dialect``)."""
-        stripes = list(range(STRIPES)) if concerning is EVERYTHING else sorted({_stripe(name) for name in concerning})
+        stripes = (
+            list(range(STRIPES))
+            if concerning is EVERYTHING
+            else sorted({_stripe(name) for name in concerning})
+        )
         if stripes:
             self._connection.execute(
-                "SELECT pg_advisory_xact_lock(%s, stripe) FROM unnest(%s::int[]) AS stripe", (_LOCKS, stripes)
+                "SELECT pg_advisory_xact_lock(%s, stripe) FROM unnest(%s::int[]) AS stripe",
+                (_LOCKS, stripes),
             )
 
     def _undo(self) -> None:
@@ -111,7 +126,11 @@ class _Dialect:
         if sql.startswith("INSERT INTO conflict"):
             self._connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_CONFLICTS})")
         statement, numbered = translate(sql)
-        given = {f"p{place}": value for place, value in enumerate(values, 1)} if numbered else tuple(values)
+        given = (
+            {f"p{place}": value for place, value in enumerate(values, 1)}
+            if numbered
+            else tuple(values)
+        )
         return cast("Rows", self._connection.execute(cast("Any", statement), given))
 
     def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> object:
@@ -139,9 +158,9 @@ def open_postgres(url: str) -> PostgresHubStore:
             upgrade(_Dialect(connection), columns=partial(_columns, connection), words=words)
     except psycopg.Error as error:
         why = str(error).strip()
-        raise HubStoreError(f"the hub's database cannot be opened: {why}; check database in the configuration") from (
-            None
-        )
+        raise HubStoreError(
+            f"the hub's database cannot be opened: {why}; check database in the configuration"
+        ) from (None)
     return PostgresHubStore(connection, broken)
 
 
@@ -152,7 +171,9 @@ def schema() -> str:
 
 def words(sql: str) -> str:
     """What makes or changes a table, in PostgreSQL's words: texts compare byte by byte, as they do in SQLite."""
-    text = sql.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+    text = sql.replace(
+        "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
+    )
     text = re.sub(r"\) STRICT(, WITHOUT ROWID)?;", ");", text)
     text = re.sub(r"\bINTEGER\b", "BIGINT", text)
     text = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', text)

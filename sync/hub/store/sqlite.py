@@ -152,7 +152,9 @@ def open_hub_store(folder: Path, database: str | None = None) -> HubStore:
         connection.executescript(SCHEMA)
         _upgrade(connection)
     except (OSError, sqlite3.Error) as error:
-        raise HubStoreError(f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights") from error
+        raise HubStoreError(
+            f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
+        ) from error
     return SqliteHubStore(connection, folder / LEAD_FILE)
 
 
@@ -161,7 +163,12 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
     connection.execute("BEGIN IMMEDIATE")
     try:
-        upgrade(connection, columns=lambda table: [row[1] for row in connection.execute(f"PRAGMA table_info({table})")])
+        upgrade(
+            connection,
+            columns=lambda table: [
+                row[1] for row in connection.execute(f"PRAGMA table_info({table})")
+            ],
+        )
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -14,7 +14,9 @@ from sync.mqtt.session import Endpoint, Session
 from tests.support.broker import MOSQUITTO, until
 from tests.support.fleet_environment import Platform, Scan
 
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+pytestmark = pytest.mark.skipif(
+    MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto"
+)
 NOW = Instant(unix_s=0)
 PUSHED = 'layer = "site"\nname = "shop-1"\nprobation_s = 1\n[content.decode]\nbudget_ms = 47.0\n'
 
@@ -58,7 +60,9 @@ def test_it_gets_its_configuration(platform, device):
     assert difference["changes"] == [{"path": "decode.budget_ms", "before": 60.0, "after": 47.0}]
 
 
-def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(platform, device, code, tmp_path):
+def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(
+    platform, device, code, tmp_path
+):
     with pytest.raises(EnrolmentError) as raised:
         enrol(code, tmp_path, keys=None, now=NOW)
     assert raised.value.reason == "code_reused"
@@ -75,7 +79,9 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(platfor
         pytest.param(["status"], {"dev", "site", "ills"}, id="status"),
     ],
 )
-def test_what_ops_look_at_is_json_and_nothing_else_when_they_say_so(platform, device, command, keys):
+def test_what_ops_look_at_is_json_and_nothing_else_when_they_say_so(
+    platform, device, command, keys
+):
     lines = platform.json(*command, code=None)
     assert lines or command == ["exceptions"]
     assert all(keys <= line.keys() for line in lines)
@@ -91,9 +97,22 @@ def test_people_get_a_table_with_a_head_and_a_word_when_there_is_nothing(platfor
 
 
 def test_the_device_itself_shows_what_it_runs_on(platform, device):
-    command = [program("edge-scanner"), "config", "show", "--profile", str(platform.fresh), "--data", str(device.data)]
-    shown = json.loads(subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout)
-    assert (shown["profile"]["device"]["id"], shown["profile"]["decode"]["budget_ms"]) == ("locker-1", 47.0)
+    command = [
+        program("edge-scanner"),
+        "config",
+        "show",
+        "--profile",
+        str(platform.fresh),
+        "--data",
+        str(device.data),
+    ]
+    shown = json.loads(
+        subprocess.run([*command, "--json"], check=True, capture_output=True, text=True).stdout
+    )
+    assert (shown["profile"]["device"]["id"], shown["profile"]["decode"]["budget_ms"]) == (
+        "locker-1",
+        47.0,
+    )
     assert shown["settings"]["state"] == "committed"
 
 
@@ -103,15 +122,23 @@ def test_put_out_it_stops_wipes_what_it_knows_and_keeps_what_it_had_not_told(pla
     assert device.show(platform.town.codes["glare"], "scan")["reason"] == "accepted"
     before = json.loads((device.data / "identity" / "identity.json").read_text())["profile"]["mqtt"]
     (line,) = platform.json("revoke", "locker-1", "--reason", "sold", "--yes", "--wait", "2")
-    assert line["stage"] == "quarantined", "away, it can do no harm at the broker, but it has not heard"
+    assert line["stage"] == "quarantined", (
+        "away, it can do no harm at the broker, but it has not heard"
+    )
     device.connect()
-    until(lambda: platform.device()["revoked"]["stage"] == "cut", what="it has heard, and is cut off")
+    until(
+        lambda: platform.device()["revoked"]["stage"] == "cut", what="it has heard, and is cut off"
+    )
     assert device.show(platform.town.codes["risky"], "scan")["reason"] == "blocked_device"
     assert device.health()["problems"]["blocked_device"] == "sold"
     assert _people(device) == 0
     (sealed,) = (device.data / "recovery").glob("*.sealed")
-    assert b"V-100" not in b"".join(path.read_bytes() for path in device.data.rglob("*") if path.is_file())
-    recovered = platform.fleet("recover", str(sealed), "--keys", str(platform.folder / "keys")).stdout
+    assert b"V-100" not in b"".join(
+        path.read_bytes() for path in device.data.rglob("*") if path.is_file()
+    )
+    recovered = platform.fleet(
+        "recover", str(sealed), "--keys", str(platform.folder / "keys")
+    ).stdout
     assert [json.loads(line)["body"]["order"] for line in recovered.splitlines()] == ["V-1003"]
     assert not _connects(platform, before), "the broker does not even let it in"
 
@@ -119,7 +146,10 @@ def test_put_out_it_stops_wipes_what_it_knows_and_keeps_what_it_had_not_told(pla
 def test_it_is_taken_back_by_a_new_code(platform, device):
     (line,) = platform.json("enrol", "--device", "locker-1", "--site", "shop-1")
     assert device.show(line["code"], "enrolment")["enrolled"] is True
-    until(lambda: platform.device()["revoked"] is None and platform.device()["state"] == "online", what="it is back")
+    until(
+        lambda: platform.device()["revoked"] is None and platform.device()["state"] == "online",
+        what="it is back",
+    )
     until(lambda: "blocked_device" not in device.health()["problems"], what="it is not blocked")
     again = device.show(platform.town.codes["voucher"], "scan")
     assert again["reason"] == "already_redeemed", "once is once, whatever happened in between"
@@ -130,19 +160,28 @@ def test_a_certificate_that_is_due_is_renewed_by_the_device_itself(tmp_path):
     """A desk that gives certificates for half an hour: each is due as soon as it is there; once a minute is enough."""
     made = Platform(tmp_path)
     config = made.town.files.hub_config
-    config.write_text(config.read_text().replace("ca_key_file", "certificate_days = 0.02\nca_key_file"))
+    config.write_text(
+        config.read_text().replace("ca_key_file", "certificate_days = 0.02\nca_key_file")
+    )
     with made, Scan(tmp_path, made.fresh, "device") as device:
         (line,) = made.json("enrol", "--device", "locker-1", "--site", "shop-1")
         assert device.show(line["code"], "enrolment")["enrolled"] is True
         until(lambda: device.sync.said("certificate_renewed"), 30, "it has a new certificate")
         renewed = device.sync.lines.index(device.sync.said("certificate_renewed")[0])
-        until(lambda: any(line.get("state") == "connected" for line in device.sync.lines[renewed:]), 30, "it connects")
+        until(
+            lambda: any(line.get("state") == "connected" for line in device.sync.lines[renewed:]),
+            30,
+            "it connects",
+        )
         assert len(list((device.data / "identity").glob("device-*.pem"))) == 1
 
 
 def _people(device: Scan) -> int:
     connection = sqlite3.connect(device.data / "store.db")
-    counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("entitlement", "journal")]
+    counts = [
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("entitlement", "journal")
+    ]
     counts += [connection.execute("SELECT count(*) FROM ledger WHERE order_id <> ''").fetchone()[0]]
     counts += [connection.execute("SELECT count(*) FROM outbox WHERE body <> '{}'").fetchone()[0]]
     connection.close()

@@ -23,9 +23,13 @@ from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.platform_processes import BIN
 from tests.support.platform_processes import Platform as Site
 
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+pytestmark = pytest.mark.skipif(
+    MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto"
+)
 NAMES = [f"kiosk-{number:02}" for number in range(1, 12)]
-LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+LOG = structlog.wrap_logger(
+    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
+)
 BROKEN_MS = 13.0  # a decode budget that kiosk-03's scanner does not survive
 
 
@@ -71,7 +75,9 @@ class Played:
             return
         if not self._greeted:
             status = Status(dev=self.name, state="online", epoch="a")
-            self._greeted = self.session.publish(f"v1/main/{self.name}/up/status", encode(status), retain=True)
+            self._greeted = self.session.publish(
+                f"v1/main/{self.name}/up/status", encode(status), retain=True
+            )
         self._play_scanner()
         self.desk.step(connected=True, now=self._now(), monotonic_s=time.monotonic())
         news = self.desk.report()
@@ -85,7 +91,9 @@ class Played:
             budget_ms = plan.patches[-1].get("decode", {}).get("budget_ms")
             if self.name == "kiosk-03" and budget_ms == BROKEN_MS:
                 blamed = self.folder.blamed()
-                self.folder.change(lambda now: states.roll_back(now, "the scanner died on it", blamed))
+                self.folder.change(
+                    lambda now: states.roll_back(now, "the scanner died on it", blamed)
+                )
                 return
             self.folder.change(lambda now: states.apply(now, ()))
         elif state.phase is Phase.APPLYING:
@@ -108,7 +116,11 @@ class Fleet:
         self.devices = {name: Played(self.site, name) for name in NAMES}
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
-        until(lambda: all(device["report"] for device in self.lines("status")), 60, "every device has reported")
+        until(
+            lambda: all(device["report"] for device in self.lines("status")),
+            60,
+            "every device has reported",
+        )
         return self
 
     def __exit__(self, *_):
@@ -137,7 +149,9 @@ class Fleet:
 
     def push(self, budget_ms: float, *more: str, code: int = 0) -> list[dict]:
         file = self.site.folder / "push.toml"
-        file.write_text(f'layer = "fleet"\nprobation_s = 1\n[content.decode]\nbudget_ms = {budget_ms}\n')
+        file.write_text(
+            f'layer = "fleet"\nprobation_s = 1\n[content.decode]\nbudget_ms = {budget_ms}\n'
+        )
         return self.lines("push", str(file), "--yes", *more, code=code)
 
     def budgets(self) -> dict[str, float]:
@@ -198,7 +212,10 @@ def test_the_ops_identity_can_say_nothing_to_a_device(fleet):
     until(lambda: session.step(0.05) is not None and session.connected, what="it connects")
     for topic in ("kiosk-01/dn/cfg", "_all/dn/trust", "kiosk-01/up/cfg"):
         assert session.publish(f"v1/main/{topic}", b"x")
-    until(lambda: session.step(0.05) is not None and session.refused_publishes == 3, what="the broker refuses")
+    until(
+        lambda: session.step(0.05) is not None and session.refused_publishes == 3,
+        what="the broker refuses",
+    )
     session.close()
 
 
@@ -220,10 +237,17 @@ def test_every_end_has_its_code_and_no_traceback(fleet, command, code):
 
 @pytest.mark.slow
 def test_a_broker_that_is_not_there_is_said_in_words(fleet, tmp_path):
-    text = fleet.site.broker.files.fleet_config.read_text().replace(f"port = {fleet.site.broker.site.port}", "port = 1")
+    text = fleet.site.broker.files.fleet_config.read_text().replace(
+        f"port = {fleet.site.broker.site.port}", "port = 1"
+    )
     (fleet.site.broker.files.folder / "wrong.toml").write_text(text)
     process = Process(
-        [str(BIN / "edge-fleet"), "status", "--fleet", str(fleet.site.broker.files.folder / "wrong.toml")],
+        [
+            str(BIN / "edge-fleet"),
+            "status",
+            "--fleet",
+            str(fleet.site.broker.files.folder / "wrong.toml"),
+        ],
         tmp_path / "out",
     ).start()
     assert process.child.wait(40) == 1

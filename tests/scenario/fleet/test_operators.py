@@ -14,7 +14,9 @@ from edge.documents.pin_hash import hash_pin
 from tests.support.broker import MOSQUITTO, until
 from tests.support.fleet_environment import Platform, Scan
 
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+pytestmark = pytest.mark.skipif(
+    MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto"
+)
 PIN = "602214"
 
 
@@ -27,7 +29,9 @@ def platform(tmp_path_factory):
 @pytest.fixture
 def device(platform):
     with Scan(platform.folder, platform.town.profile, "device") as device:
-        until(lambda: device.sync.said("orders_snapshot_complete"), what="it has its lists and orders")
+        until(
+            lambda: device.sync.said("orders_snapshot_complete"), what="it has its lists and orders"
+        )
         yield device
 
 
@@ -52,7 +56,12 @@ def badge(platform, name):
 
 def run(command, *words, exit_code=0, **options):
     done = subprocess.run(
-        [program(command), *words], check=False, capture_output=True, text=True, start_new_session=True, **options
+        [program(command), *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        **options,
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == exit_code, (done.stdout, done.stderr)
@@ -71,7 +80,9 @@ def at(device, platform, *words, **options):
 
 def told(platform, kind):
     config = str(platform.town.files.hub_config)
-    rows = run("edge-hub", "ledger", "--config", config, "--json", "--dev", DEVICE).stdout.splitlines()
+    rows = run(
+        "edge-hub", "ledger", "--config", config, "--json", "--dev", DEVICE
+    ).stdout.splitlines()
     return [row["body"] for row in map(json.loads, rows) if row["type"] == kind]
 
 
@@ -88,11 +99,17 @@ def test_a_pushed_list_a_badge_and_its_pin_open_a_session_and_what_is_done_in_it
     signed = at(device, platform, "operator", "sign-in", input=f"{PIN}\n")
     assert signed.stdout.startswith("sue (supervisor) is signed in")
     assert device.show(voucher, "scan")["reason"] == "accepted"
-    (row,) = [json.loads(line) for line in at(device, platform, "ledger", "--json").stdout.splitlines()]
+    (row,) = [
+        json.loads(line) for line in at(device, platform, "ledger", "--json").stdout.splitlines()
+    ]
     at(device, platform, "reverse", str(row["id"]), "--reason", "wrong person")
     until(lambda: told(platform, "reversed"), what="the hub has the reversal")
     (honoured,), (reversed_,) = told(platform, "redeemed"), told(platform, "reversed")
-    assert (honoured["operator"], reversed_["operator"], reversed_["reason"]) == ("sue", "sue", "wrong person")
+    assert (honoured["operator"], reversed_["operator"], reversed_["reason"]) == (
+        "sue",
+        "sue",
+        "wrong person",
+    )
     assert [(body["operator"], body["what"]) for body in told(platform, "operator")] == [
         ("sue", "pin_wrong"), ("sue", "signed_in")
     ]  # fmt: skip

@@ -42,7 +42,10 @@ def kiosk(platform):
 def fleet(platform, *command, exit_code=0):
     where = ["--fleet", str(platform.broker.files.fleet_config)]
     done = subprocess.run(
-        [str(BIN / "edge-fleet"), "reviews", *command, *where], check=False, capture_output=True, text=True
+        [str(BIN / "edge-fleet"), "reviews", *command, *where],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert "Traceback" not in done.stderr
     assert done.returncode == exit_code, done.stderr
@@ -50,7 +53,9 @@ def fleet(platform, *command, exit_code=0):
 
 
 def listed(platform, *options):
-    return [json.loads(line) for line in fleet(platform, "list", "--json", *options).stdout.splitlines()]
+    return [
+        json.loads(line) for line in fleet(platform, "list", "--json", *options).stdout.splitlines()
+    ]
 
 
 def key(platform, name):
@@ -81,16 +86,28 @@ def state_of(platform, order):
 
 
 def review_of(kiosk, order):
-    return next(review for review in reviews.reviews(kiosk.store, only_pending=False) if review.order_id == order)
+    return next(
+        review
+        for review in reviews.reviews(kiosk.store, only_pending=False)
+        if review.order_id == order
+    )
 
 
-def test_what_ann_scanned_zoe_approves_at_the_platform_and_the_device_makes_it_final(platform, kiosk):
+def test_what_ann_scanned_zoe_approves_at_the_platform_and_the_device_makes_it_final(
+    platform, kiosk
+):
     kiosk.sync.start()
     _, waiting = honoured_by_ann(platform, kiosk, "R-1")
     assert (waiting["state"], waiting["scanned_by"], waiting["dev"]) == ("waiting", "ann", DEVICE)
-    fleet(platform, "approve", waiting["id"], *key(platform, "zoe"), "--reason", "seen on the camera")
+    fleet(
+        platform, "approve", waiting["id"], *key(platform, "zoe"), "--reason", "seen on the camera"
+    )
     review = review_of(kiosk, "R-1")
-    assert (review.state, review.decided_by, review.reason) == ("approved", "platform:zoe", "seen on the camera")
+    assert (review.state, review.decided_by, review.reason) == (
+        "approved",
+        "platform:zoe",
+        "seen on the camera",
+    )
     kiosk.settled()
     (done,) = [review for review in listed(platform, "--all") if review["order"] == "R-1"]
     assert (done["state"], done["decided_by"]) == ("approved", "platform:zoe")
@@ -103,7 +120,15 @@ def test_an_offline_device_hears_of_a_rejection_when_it_is_back_and_takes_it_bac
     claims, waiting = honoured_by_ann(platform, kiosk, "R-2")
     kiosk.sync.kill()
     said = fleet(
-        platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "stolen card", "--wait", "0", "--json"
+        platform,
+        "reject",
+        waiting["id"],
+        *key(platform, "zoe"),
+        "--reason",
+        "stolen card",
+        "--wait",
+        "0",
+        "--json",
     )
     assert json.loads(said.stdout)["state"] == "on_its_way"
     platform.hub.kill()  # what was decided is on disk
@@ -115,8 +140,16 @@ def test_an_offline_device_hears_of_a_rejection_when_it_is_back_and_takes_it_bac
     assert (row.verdict, row.reason, row.operator) == ("reversed", "stolen card", "platform:zoe")
     assert redeemer(kiosk.store).redeem(claims, now()).honoured, "the code is good again"
     kiosk.settled()
-    until(lambda: next(r for r in listed(platform, "--all") if r["order"] == "R-2")["state"] == "rejected")
-    told = [(kind, body.get("reason")) for _, _, _, kind, body in platform.ledger(DEVICE) if body.get("order") == "R-2"]
+    until(
+        lambda: (
+            next(r for r in listed(platform, "--all") if r["order"] == "R-2")["state"] == "rejected"
+        )
+    )
+    told = [
+        (kind, body.get("reason"))
+        for _, _, _, kind, body in platform.ledger(DEVICE)
+        if body.get("order") == "R-2"
+    ]
     assert ("reversed", "stolen card") in told
     assert ("review", "stolen card") in told
 
@@ -127,30 +160,48 @@ def test_an_orders_story_tells_what_the_platform_decided(platform, kiosk):
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "wrong person")
     kiosk.settled()
     told = story_of(kiosk.store, "R-3")
-    lines = [(line.what, line.fields.get("reason"), line.fields.get("decided_by")) for line in told.lines]
+    lines = [
+        (line.what, line.fields.get("reason"), line.fields.get("decided_by")) for line in told.lines
+    ]
     assert ("review", "wrong person", "platform:zoe") in lines
-    assert [line.fields["type"] for line in told.lines if line.what == "event"] == ["redeemed", "review", "reversed"]
+    assert [line.fields["type"] for line in told.lines if line.what == "event"] == [
+        "redeemed",
+        "review",
+        "reversed",
+    ]
     assert told.settled
 
 
-def test_nobody_decides_on_their_own_scan_without_a_listed_key_without_a_reason_or_twice(platform, kiosk, tmp_path):
+def test_nobody_decides_on_their_own_scan_without_a_listed_key_without_a_reason_or_twice(
+    platform, kiosk, tmp_path
+):
     kiosk.sync.start()
     _, waiting = honoured_by_ann(platform, kiosk, "R-4")
     own = fleet(platform, "approve", waiting["id"], *key(platform, "ann"), exit_code=1)
     assert "ann scanned it: another person must decide" in own.stderr
     stranger = ["--key", str(platform.keys.path / "configuration.pem")]
-    assert "may not sign review" in fleet(platform, "approve", waiting["id"], *stranger, exit_code=1).stderr
+    assert (
+        "may not sign review"
+        in fleet(platform, "approve", waiting["id"], *stranger, exit_code=1).stderr
+    )
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), exit_code=2)
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", " ", exit_code=2)
-    assert "edge-fleet reviews list" in fleet(platform, "approve", "none", *key(platform, "zoe"), exit_code=1).stderr
+    assert (
+        "edge-fleet reviews list"
+        in fleet(platform, "approve", "none", *key(platform, "zoe"), exit_code=1).stderr
+    )
     assert review_of(kiosk, "R-4").state == "pending"
     fleet(platform, "approve", waiting["id"], *key(platform, "zoe"))
-    twice = fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "no", exit_code=1)
+    twice = fleet(
+        platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "no", exit_code=1
+    )
     assert "decided already" in twice.stderr
     assert review_of(kiosk, "R-4").state == "approved"
 
 
-def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_asked_for(platform, kiosk):
+def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_asked_for(
+    platform, kiosk
+):
     """Bob approves at the device while zoe's rejection is on its way."""
     kiosk.sync.start()
     _, waiting = honoured_by_ann(platform, kiosk, "R-5")
@@ -177,7 +228,9 @@ def test_a_decision_about_what_the_device_has_no_more_ends_by_name(platform, kio
     kiosk.redeem(body=lost)
     kiosk.settled()
     (waiting,) = [review for review in listed(platform) if review["order"] == "R-6"]
-    said = fleet(platform, "approve", waiting["id"], *key(platform, "zoe"), "--wait", "60", exit_code=1)
+    said = fleet(
+        platform, "approve", waiting["id"], *key(platform, "zoe"), "--wait", "60", exit_code=1
+    )
     assert "R-6 is not approved" in said.stderr
     assert "has no such redemption any more" in said.stderr
     assert state_of(platform, "R-6") == "not_found"

@@ -19,7 +19,14 @@ DEVICES = {"kiosk-1": "shop-1", "probe-1": "shop-1", "probe-2": "shop-1"}
 CTI = "00112233445566778899aabbccddeeff"
 HONOURED = {"cti": CTI, "order": "A-1", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted_pending_review",
             "kid": "6b657931"}  # fmt: skip
-REVIEWED = {"cti": CTI, "order": "A-1", "use": 1, "state": "approved", "reason": "", "operator": "platform:zoe"}
+REVIEWED = {
+    "cti": CTI,
+    "order": "A-1",
+    "use": 1,
+    "state": "approved",
+    "reason": "",
+    "operator": "platform:zoe",
+}
 QUICK = Backoff(floor_s=0.02, cap_s=0.1)
 
 
@@ -35,15 +42,26 @@ def platform(tmp_path_factory):
 
 def check(platform: Platform, kind: str, device: str, identity: str, *options: str):
     files = platform.broker.files
-    facts = {"device": device, "port": platform.broker.site.port, "ca": files.ca, "cert": files.certificate(identity)}
+    facts = {
+        "device": device,
+        "port": platform.broker.site.port,
+        "ca": files.ca,
+        "cert": files.certificate(identity),
+    }
     named = [
-        word for name, value in {**facts, "key": files.key(identity)}.items() for word in (f"--{name}", str(value))
+        word
+        for name, value in {**facts, "key": files.key(identity)}.items()
+        for word in (f"--{name}", str(value))
     ]
     command = [str(BIN / "edge-fleet"), "conformance", kind, *named, "--json", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert "Traceback" not in done.stderr, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
-    return done.returncode, {each["check"]: each["fault"] for each in found if not each["ok"]}, len(found)
+    return (
+        done.returncode,
+        {each["check"]: each["fault"] for each in found if not each["ok"]},
+        len(found),
+    )
 
 
 def test_our_hub_keeps_to_the_protocol(platform):
@@ -65,12 +83,16 @@ def claiming(platform):
 
 def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_out(platform):
     """It takes any batch without events for the word that its grant is over: the error that honours twice."""
-    session = Session(platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK)
+    session = Session(
+        platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
+    )
     holders = set()
 
     def careless(arrival):
         dev, channel = parse_topic(arrival.topic).node, parse_topic(arrival.topic).channel
-        if channel is Up.EVENTS and isinstance(batch := codec.decode_batch(arrival.payload, dev=dev), codec.Batch):
+        if channel is Up.EVENTS and isinstance(
+            batch := codec.decode_batch(arrival.payload, dev=dev), codec.Batch
+        ):
             holders.discard(dev)
             ack = codec.Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
             session.publish(str(Topic("main", dev, Down.ACK)), codec.encode(ack))
@@ -107,8 +129,17 @@ def test_how_claims_are_held_is_checked_with_two_devices_or_not_at_all(platform)
         "--ca",
         files.ca,
     ]
-    command += ["--cert", files.certificate("probe-1"), "--key", files.key("probe-1"), "--cti", "00" * 16]
-    done = subprocess.run([str(word) for word in command], check=False, capture_output=True, text=True)
+    command += [
+        "--cert",
+        files.certificate("probe-1"),
+        "--key",
+        files.key("probe-1"),
+        "--cti",
+        "00" * 16,
+    ]
+    done = subprocess.run(
+        [str(word) for word in command], check=False, capture_output=True, text=True
+    )
     assert (done.returncode, "given together" in done.stderr) == (2, True)
 
 
@@ -151,7 +182,9 @@ def playing(session: Session, hear):
 
 def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platform):
     """It answers each batch with its last number: the error that loses events."""
-    session = Session(platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK)
+    session = Session(
+        platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
+    )
 
     def careless(arrival):
         topic = parse_topic(arrival.topic)
@@ -168,11 +201,16 @@ def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platfor
     try:
         with playing(session, careless):
             until(lambda: session.connected)
-            code, faults, _ = check(platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--answer", "0.5")
+            code, faults, _ = check(
+                platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--answer", "0.5"
+            )
     finally:
         platform.hub.start()
     assert code == 1
-    assert "acked_through is 7, not 3" in faults["Acknowledges to the first gap, and beyond it when it is filled"]
+    assert (
+        "acked_through is 7, not 3"
+        in faults["Acknowledges to the first gap, and beyond it when it is filled"]
+    )
     assert "Refuses another event under a number that is taken" in faults
     assert "Acknowledges a batch once it is durable, and names its numbers" not in faults
 
@@ -180,7 +218,9 @@ def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platfor
 @pytest.mark.slow
 def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
     """It takes the broker's word for the platform's: the error that loses redemptions."""
-    session = Session(platform.broker.endpoint("probe-2"), ["v1/main/probe-2/dn/#"], uniform=min, backoff=QUICK)
+    session = Session(
+        platform.broker.endpoint("probe-2"), ["v1/main/probe-2/dn/#"], uniform=min, backoff=QUICK
+    )
     event = codec.Event(seq=1, id="x", ts=1, ts_trust="trusted", type="redeemed", body={})
     told = []
 
@@ -189,7 +229,11 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
 
     def careless(arrival):
         if parse_topic(arrival.topic).channel is Down.COMMAND:
-            say(Up.STATUS, codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")), retain=True)
+            say(
+                Up.STATUS,
+                codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")),
+                retain=True,
+            )
             events = [] if told else [codec.encode_event(event)]
             say(Up.EVENTS, codec.encode_batch("probe-2", "e", len(told), 0, events))
             told.extend(events)
@@ -198,8 +242,14 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
     try:
         with playing(session, careless):
             until(lambda: session.connected)
-            say(Up.STATUS, codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")), retain=True)
-            code, faults, _ = check(platform, "device", "probe-2", "_hub", "--answer", "0.5", "--first", "2")
+            say(
+                Up.STATUS,
+                codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")),
+                retain=True,
+            )
+            code, faults, _ = check(
+                platform, "device", "probe-2", "_hub", "--answer", "0.5", "--first", "2"
+            )
     finally:
         platform.hub.start()
     assert code == 1

@@ -17,7 +17,9 @@ from tests.unit.pickup.test_pickups import Locker
 
 # The order's state when it is cancelled, and what a scan just before the cancellation says.
 CANCELLATIONS = [
-    pytest.param(OrderStatus.AWAITING_PAYMENT, Verdict.NOT_PAID, id="before the customer's approval"),
+    pytest.param(
+        OrderStatus.AWAITING_PAYMENT, Verdict.NOT_PAID, id="before the customer's approval"
+    ),
     pytest.param(OrderStatus.PAID, Verdict.NOT_READY, id="before the warehouse's approval"),
     pytest.param(OrderStatus.READY, Verdict.ACCEPTED, id="packed, and not shipped"),
 ]
@@ -47,7 +49,9 @@ def test_after_a_cancellation_nothing_is_honoured(store, status, before, kind):
 
 
 @pytest.mark.parametrize(("status", "before"), CANCELLATIONS)
-def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_honoured(store, status, before):
+def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_honoured(
+    store, status, before
+):
     claims = code(quantity=2)
     deliver(store, order(claims, status=status))
     assert redeemer(store).redeem(claims, NOON).reason is before
@@ -61,7 +65,9 @@ def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_ho
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_between(store, seed):
+def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_between(
+    store, seed
+):
     """Two threads and two connections: either it is refused, or it was honoured and a person is told."""
     codes = [code() for _ in range(20)]
     deliver(store, *(order(claims) for claims in codes))
@@ -88,7 +94,9 @@ def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_
         assert outcomes[claims.cti] in (Verdict.ACCEPTED, Verdict.ORDER_CANCELLED)
         honoured = outcomes[claims.cti] is Verdict.ACCEPTED
         assert (len(standing_uses(store, claims)) == 1) is honoured
-        assert (claims.cti in raised) is honoured, "what was honoured and then cancelled is told to a person"
+        assert (claims.cti in raised) is honoured, (
+            "what was honoured and then cancelled is told to a person"
+        )
     assert_ledger_and_outbox_agree(store)
 
 
@@ -96,7 +104,9 @@ def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_
 def test_a_cancellation_at_any_step_of_a_walk_opens_no_further_door(store, after_tick):
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims, compartments=("A", "B")))
-    pickups = Pickups(store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom)
+    pickups = Pickups(
+        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+    )
     outcome = redeemer(store).redeem(claims, NOON)
     pulses_then = None
     for tick in range(8):
@@ -111,4 +121,6 @@ def test_a_cancellation_at_any_step_of_a_walk_opens_no_further_door(store, after
                 locker.open[compartment] = False
     assert len(locker.pulses) == pulses_then
     assert redeemer(store).redeem(claims, at(20)).reason is Verdict.ORDER_CANCELLED
-    assert bool(standing_uses(store, claims)) is bool(pulses_then), "only what was opened stays redeemed"
+    assert bool(standing_uses(store, claims)) is bool(pulses_then), (
+        "only what was opened stays redeemed"
+    )

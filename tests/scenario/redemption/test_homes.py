@@ -32,7 +32,13 @@ class Authority:
     """Whoever has authority over this site's codes, at the other end of edge-sync. Silent when ``result`` is None."""
 
     def __init__(self, store, result, delay_s=0.0, **said):
-        self.store, self.result, self.delay_s, self.said, self.asked = store, result, delay_s, said, []
+        self.store, self.result, self.delay_s, self.said, self.asked = (
+            store,
+            result,
+            delay_s,
+            said,
+            [],
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve)
 
@@ -44,7 +50,9 @@ class Authority:
                 self.asked.append(asked.id)
                 if self.result is not None:
                     time.sleep(self.delay_s)
-                    given = claiming.Answer(id=asked.id, result=self.result, authority="the hub", **self.said)
+                    given = claiming.Answer(
+                        id=asked.id, result=self.result, authority="the hub", **self.said
+                    )
                     claiming.answer(self.store, given, time.monotonic_ns())
 
     def __enter__(self):
@@ -84,7 +92,9 @@ def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
     ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
     ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
 ])  # fmt: skip
-def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(store, home, policy, expected, risks):
+def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(
+    store, home, policy, expected, risks
+):
     outcome = scan(store, at_home(store, home), policy)
     assert outcome.reason is expected
     (event,) = outbox.pending(store)
@@ -98,7 +108,9 @@ def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(store, hom
     ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
     ("not in the cache", STRICT, True, Verdict.ACCEPTED),
 ])  # fmt: skip
-def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_risk(store, home, policy, asked, expected):
+def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_risk(
+    store, home, policy, asked, expected
+):
     claims = at_home(store, home, amount_minor=10**6)  # far above any floor limit
     with Authority(store, ClaimResult.GRANTED) as authority:
         outcome = scan(store, claims, policy)
@@ -117,7 +129,9 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
     (ClaimResult.UNKNOWN, Verdict.WRONG_SITE),
 ])  # fmt: skip
 @pytest.mark.parametrize("home", ["this site", "not in the cache"])
-def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(store, home, answer, expected):
+def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(
+    store, home, answer, expected
+):
     with Authority(store, answer):
         assert scan(store, at_home(store, home)).reason is expected
 
@@ -126,7 +140,10 @@ def test_uses_elsewhere_count(store):
     claims = code(quantity=3)
     deliver(store, order(claims, home_device=None))
     with Authority(store, ClaimResult.GRANTED, used=2):
-        assert [scan(store, claims).reason for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED]
+        assert [scan(store, claims).reason for _ in range(2)] == [
+            Verdict.ACCEPTED,
+            Verdict.ALREADY_REDEEMED,
+        ]
 
 
 @pytest.mark.parametrize("late", ["no answer", "a late answer"])
@@ -149,7 +166,10 @@ def test_leave_is_for_one_redemption(store):
     claims = code(quantity=2)
     deliver(store, order(claims, home_device=None))
     with Authority(store, ClaimResult.GRANTED) as authority:
-        assert [scan(store, claims, STRICT).reason for _ in range(2)] == [Verdict.ACCEPTED, Verdict.ACCEPTED]
+        assert [scan(store, claims, STRICT).reason for _ in range(2)] == [
+            Verdict.ACCEPTED,
+            Verdict.ACCEPTED,
+        ]
     assert len(set(authority.asked)) == 2
     with store.read() as connection:
         assert connection.execute("SELECT DISTINCT spent FROM claim").fetchall() == [(1,)]
@@ -158,7 +178,10 @@ def test_leave_is_for_one_redemption(store):
 
 def test_a_parcel_nobody_here_knows_is_not_asked_for_because_its_door_is_not_known(store):
     with Authority(store, ClaimResult.GRANTED) as authority:
-        assert scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason is Verdict.NEEDS_ONLINE
+        assert (
+            scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason
+            is Verdict.NEEDS_ONLINE
+        )
     assert authority.asked == []
 
 
@@ -181,6 +204,8 @@ def test_each_floor_limit_stops_at_its_edge(store):
     outbox.settle(store, epoch=epoch, through_seq=last)
     assert spend(1) is Verdict.ACCEPTED
     assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "the fourth of the day"
-    assert spend(1, seconds=86_401) is Verdict.OVER_FLOOR_LIMIT, "and too long since the platform was heard"
+    assert spend(1, seconds=86_401) is Verdict.OVER_FLOOR_LIMIT, (
+        "and too long since the platform was heard"
+    )
     deliver(store, now=at(86_401))
     assert spend(1, seconds=86_401) is Verdict.ACCEPTED

@@ -26,7 +26,9 @@ def table(heading):
     return [[re.findall(r"`(\w+)`", cell) for cell in line.strip("|").split("|")] for line in lines]
 
 
-STEPS = [(state[0], event[0], there[0], raised) for state, event, there, raised, _ in table("in state")]
+STEPS = [
+    (state[0], event[0], there[0], raised) for state, event, there, raised, _ in table("in state")
+]
 AFTER = [
     (state[0], contact, found, raised)
     for state, *cells in table("cut in state")
@@ -36,7 +38,10 @@ AFTER = [
 
 def test_every_step_of_the_page_is_the_programs_and_every_step_of_the_program_is_on_the_page():
     said = {(state, event): (there, raised) for state, event, there, raised in STEPS}
-    said |= {(state, CUTS[CONTACTS.index(contact)]): (found, raised) for state, contact, found, raised in AFTER}
+    said |= {
+        (state, CUTS[CONTACTS.index(contact)]): (found, raised)
+        for state, contact, found, raised in AFTER
+    }
     assert said == {
         pair: (there.state, [there.raises] if there.raises else []) for pair, there in TABLE.items()
     }  # enums compare as their words
@@ -58,7 +63,9 @@ class Locker:
             die()
 
     def is_open(self, compartment):
-        return {"": False, "open": True, "blind": None}[self.door.read_text() if self.door.exists() else ""]
+        return {"": False, "open": True, "blind": None}[
+            self.door.read_text() if self.door.exists() else ""
+        ]
 
     def close(self):
         pass
@@ -94,7 +101,9 @@ def walk_until(folder, state, claims):
 
 
 @pytest.mark.parametrize(("state", "contact", "found", "raised"), AFTER)
-def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(tmp_path, state, contact, found, raised):
+def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(
+    tmp_path, state, contact, found, raised
+):
     claims = code(kind=Kind.PICKUP)
     store = open_at(tmp_path)
     deliver(store, order(claims))
@@ -108,7 +117,9 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(tmp_p
     locker = Locker(tmp_path)
     locker.door.write_text({False: "", True: "open", None: "blind"}[contact])
     before, store = locker.pulses, open_at(tmp_path)
-    assert [intent.state for intent in lock_intents.live(store)] == [state], "it was killed where the test says"
+    assert [intent.state for intent in lock_intents.live(store)] == [state], (
+        "it was killed where the test says"
+    )
     pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
     pickups.recover(0.0, at(5))
     (use,) = [row for row in ledger.rows(store) if row.use_no]
@@ -117,9 +128,15 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(tmp_p
     assert locker.pulses == before, "a start tells no lock"
     again = redeemer(store).redeem(claims, at(6))
     if found == DoorState.RELEASED:
-        assert (again.reason, again.ledger_id != use.id) == (Verdict.ACCEPTED, True), "the code is good again"
+        assert (again.reason, again.ledger_id != use.id) == (Verdict.ACCEPTED, True), (
+            "the code is good again"
+        )
     elif found == DoorState.OPENED:
-        assert (again.reason, again.intents) == (Verdict.ACCEPTED, ()), "under way: nothing is pulsed"
+        assert (again.reason, again.intents) == (Verdict.ACCEPTED, ()), (
+            "under way: nothing is pulsed"
+        )
     else:
-        assert (again.reason, again.decision.reopening) == (Verdict.ACCEPTED, True), "within the grace it opens again"
+        assert (again.reason, again.decision.reopening) == (Verdict.ACCEPTED, True), (
+            "within the grace it opens again"
+        )
     store.close()

@@ -55,7 +55,9 @@ def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
     assert seen == [(Signal.GO, 1), (Signal.GO, 2)]
 
 
-def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes_without_rules_go_on(town):
+def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes_without_rules_go_on(
+    town,
+):
     with town.profile.open("a") as profile:
         profile.write('\n[policy]\ntimezone = "Atlantis/Poseidonis"\n')
     with open_kiosk(town) as kiosk:
@@ -168,9 +170,15 @@ def test_the_log_says_what_happened_to_a_code_and_nothing_about_the_person(town)
 
 def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(town):
     with open_kiosk(town) as kiosk:
-        for garbage in (np.zeros((0, 0), np.uint8), np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), bool)):
+        for garbage in (
+            np.zeros((0, 0), np.uint8),
+            np.zeros((4, 4, 3), np.uint8),
+            np.zeros((4, 4), bool),
+        ):
             kiosk.scene.show_frame(garbage)
-            kiosk.wait(lambda: "no grey picture" in kiosk.daemon.supervisor.problems.get("camera", ""))
+            kiosk.wait(
+                lambda: "no grey picture" in kiosk.daemon.supervisor.problems.get("camera", "")
+            )
             kiosk.scene.clear()
             kiosk.wait(lambda: "camera" not in kiosk.daemon.supervisor.problems)
         assert kiosk.scan("voucher")["reason"] == "accepted"

@@ -32,7 +32,9 @@ def changed(town, before, after):
                                  pytest.param(glare_on_a_label, 5.0, id="glare on a label")]
 )  # fmt: skip
 def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
-    light = scene(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=px_per_module, **FRAME)
+    light = scene(
+        town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=px_per_module, **FRAME
+    )
     with open_kiosk(town) as kiosk:
         kiosk.scene.show_light(light)
         kiosk.wait(lambda: kiosk.scans, timeout_s=20)
@@ -41,7 +43,9 @@ def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
 
 def test_with_the_bracket_turned_off_the_camera_is_left_alone(town):
     changed(town, "[camera]\n", "[camera]\nbracket = false\n")
-    light = phone_in_the_dark(town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=2.6, **FRAME)
+    light = phone_in_the_dark(
+        town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=2.6, **FRAME
+    )
     with open_kiosk(town) as kiosk:
         kiosk.scene.show_light(light)
         time.sleep(2.5)
@@ -62,7 +66,9 @@ def test_a_presence_sensor_or_a_trigger_wakes_the_decoder(town, section, monkeyp
         kiosk.wait(lambda: woken)
 
 
-def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_until_it_is_gone(town):
+def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_until_it_is_gone(
+    town,
+):
     def hint():
         return read_health(town.data / "health.json").get("hint")
 

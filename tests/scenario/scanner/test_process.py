@@ -34,9 +34,21 @@ class Scanner:
     """The simulated scanner's process, told what to see over its standard input."""
 
     def __init__(self, town, **environment):
-        command = [sys.executable, "-m", "hardware_sim.run.scanner", "--profile", town.profile, "--data", town.data]
+        command = [
+            sys.executable,
+            "-m",
+            "hardware_sim.run.scanner",
+            "--profile",
+            town.profile,
+            "--data",
+            town.data,
+        ]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
         )
 
     def tell(self, **command):
@@ -72,12 +84,20 @@ def start():
 def test_a_folder_with_one_picture_is_scanned_and_it_ends(town, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    cv2.imwrite(str(pictures / "0.png"), render(town.codes["voucher"], CLEAN, rng=np.random.default_rng(1)))
+    cv2.imwrite(
+        str(pictures / "0.png"), render(town.codes["voucher"], CLEAN, rng=np.random.default_rng(1))
+    )
     town.profile.write_text(town.profile.read_text().replace('path = "."', f'path = "{pictures}"'))
     command = [program("edge-scanner"), "run", "--profile", town.profile, "--data", town.data]
-    done = subprocess.run(command, check=False, env=MOCK_PINS, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, check=False, env=MOCK_PINS, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
-    assert [line["signal"] for line in map(json.loads, done.stdout.splitlines()) if line["event"] == "scan"]
+    assert [
+        line["signal"]
+        for line in map(json.loads, done.stdout.splitlines())
+        if line["event"] == "scan"
+    ]
 
 
 def test_it_stops_cleanly_when_asked_to(town, start):
@@ -97,7 +117,14 @@ def test_it_tells_the_service_manager_that_it_is_ready_alive_and_stopping(town, 
         manager.bind(address)
         manager.settimeout(10)
         environment = {**os.environ, "NOTIFY_SOCKET": address, "GPIOZERO_PIN_FACTORY": "mock"}
-        command = [program("edge-scanner"), "run", "--profile", str(profile), "--data", str(town.data)]
+        command = [
+            program("edge-scanner"),
+            "run",
+            "--profile",
+            str(profile),
+            "--data",
+            str(town.data),
+        ]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
             told = [manager.recv(1000).decode() for _ in range(3)]
@@ -137,7 +164,9 @@ def test_power_cuts_at_any_moment_lose_nothing_and_honour_nothing_twice(town, st
     finally:
         store.close()
     assert len(uses) == len({cti for cti, _ in uses})
-    assert sorted((row["cti"], row["use"]) for row in map(_body, told)) == sorted((c.hex(), use) for c, use in uses)
+    assert sorted((row["cti"], row["use"]) for row in map(_body, told)) == sorted(
+        (c.hex(), use) for c, use in uses
+    )
 
 
 def _body(body):
@@ -148,7 +177,10 @@ def _body(body):
     ("content", "complaint"),
     [
         ("nonsense =", "not TOML"),
-        ("[device]\nid = 'k'\nsite = 's'\nkind = 'toaster'\n[trust]\nroots_file = 'r'", "device.kind"),
+        (
+            "[device]\nid = 'k'\nsite = 's'\nkind = 'toaster'\n[trust]\nroots_file = 'r'",
+            "device.kind",
+        ),
         ("[camera]\nwidth_px = 3", "camera.width_px"),
         (None, "cannot be read"),
     ],
@@ -157,27 +189,38 @@ def test_a_wrong_profile_is_named_with_its_path_and_no_traceback(tmp_path, conte
     file = tmp_path / "profile.toml"
     if content is not None:
         file.write_text(content)
-    for arguments in (["config", "check", str(file)], ["run", "--profile", str(file), "--data", str(tmp_path)]):
-        done = subprocess.run([program("edge-scanner"), *arguments], capture_output=True, text=True, check=False)
+    for arguments in (
+        ["config", "check", str(file)],
+        ["run", "--profile", str(file), "--data", str(tmp_path)],
+    ):
+        done = subprocess.run(
+            [program("edge-scanner"), *arguments], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 1
         assert complaint in done.stderr
         assert "Traceback" not in done.stderr
 
 
-def test_a_profile_made_wrong_after_it_worked_is_a_named_problem_and_the_device_scans_on(town, start):
+def test_a_profile_made_wrong_after_it_worked_is_a_named_problem_and_the_device_scans_on(
+    town, start
+):
     start(town).line("started")
     town.profile.write_text("nonsense =")
     scanner = start(town)
     assert "not TOML" in scanner.line("profile_invalid")["detail"]
     scanner.line("started")
     until_s = time.monotonic() + 20
-    while "profile_invalid" not in (problems := json.loads((town.data / "health.json").read_text())["problems"]):
+    while "profile_invalid" not in (
+        problems := json.loads((town.data / "health.json").read_text())["problems"]
+    ):
         assert time.monotonic() < until_s, problems
         time.sleep(0.1)
 
 
 def test_a_good_profile_passes_the_check(town):
-    done = subprocess.run([program("edge-scanner"), "config", "check", str(town.profile)], check=False)
+    done = subprocess.run(
+        [program("edge-scanner"), "config", "check", str(town.profile)], check=False
+    )
     assert done.returncode == 0
 
 
@@ -191,4 +234,7 @@ def test_help_of_every_command_has_an_example(command):
 
 def test_every_command_is_listed():
     listed = CliRunner().invoke(cli, ["--help"]).output
-    assert all(f"  {command}" in listed for command in ["run", "decode", "verify", "ledger", "doctor", "demo"])
+    assert all(
+        f"  {command}" in listed
+        for command in ["run", "decode", "verify", "ledger", "doctor", "demo"]
+    )

@@ -37,11 +37,11 @@ def engine(town, tmp_path):
 @pytest.fixture
 def boards(town, tmp_path):
     def onto_a_board(text):
-        text = re.sub(r"lock_pin = \d+\ndoor_pin = (\d+)\n", lambda found: f"lock_number = {found[1]}\n", text)
-        text = text.replace("lock_number = 19", "lock_number = 9")
-        board = (
-            f'driver = "board"\ndoor_open_timeout_s = 1\npulse_ms = 150\n[locker.board]\nport = "{tmp_path / "line"}"\n'
+        text = re.sub(
+            r"lock_pin = \d+\ndoor_pin = (\d+)\n", lambda found: f"lock_number = {found[1]}\n", text
         )
+        text = text.replace("lock_number = 19", "lock_number = 9")
+        board = f'driver = "board"\ndoor_open_timeout_s = 1\npulse_ms = 150\n[locker.board]\nport = "{tmp_path / "line"}"\n'
         return text.replace("pulse_ms = 150\ngrace_s = 0\n", "grace_s = 0\n" + board)
 
     profile = rewire(town, onto_a_board)
@@ -101,7 +101,9 @@ def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(town, 
         assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
 
 
-def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(town, engine):
+def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(
+    town, engine
+):
     with open_kiosk(town) as kiosk:
         problems = lambda: kiosk.daemon.supervisor.problems  # noqa: E731
         time.sleep(0.3)

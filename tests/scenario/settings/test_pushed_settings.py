@@ -11,7 +11,9 @@ from edge.token.keys import signer
 from tests.support.broker import MOSQUITTO, until
 from tests.support.settings_environment import Field
 
-pytestmark = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+pytestmark = pytest.mark.skipif(
+    MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto"
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,9 @@ def refusals(field) -> list[tuple[str, str]]:
 
 
 def test_settings_are_committed_after_their_probation_and_reported(field):
-    report = until(lambda: (said := field.report())["state"] == "committed" and said, what="the report says so")
+    report = until(
+        lambda: (said := field.report())["state"] == "committed" and said, what="the report says so"
+    )
     assert report["desired_rev"] == report["applied_rev"] == 11
     assert report["applied"] == {"fleet": 11}
     assert report["hash"] == field.state.good
@@ -46,12 +50,16 @@ def test_settings_are_committed_after_their_probation_and_reported(field):
 
 def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
     """A code is before the camera for a moment: before, in and after the change from one daemon to the next."""
-    frames = until(lambda: field.health()["camera"]["frames"] > 60 and field.health()["camera"]["frames"])
+    frames = until(
+        lambda: field.health()["camera"]["frames"] > 60 and field.health()["camera"]["frames"]
+    )
     for number, delay_s in enumerate((0.0, 0.2, 0.4, 0.6)):
         scans, shifts = len(field.scanner.said("scan")), len(field.scanner.said("settings"))
         field.publish(field.document({"decode": {"budget_ms": 51.0 + number}}))
         time.sleep(delay_s)
-        field.scanner.tell(show=field.town.codes["voucher" if number % 2 else "glare"], condition="clean")
+        field.scanner.tell(
+            show=field.town.codes["voucher" if number % 2 else "glare"], condition="clean"
+        )
         time.sleep(1.5)
         field.scanner.tell(clear=True)
         field.becomes("committed", rev=field.rev)
@@ -59,7 +67,9 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         assert len(field.scanner.said("scan")) == scans + 1, "one verdict for one showing"
     reasons = [scan["reason"] for scan in field.scanner.said("scan")]
     assert reasons == ["accepted", "accepted", "already_redeemed", "already_redeemed"]
-    assert field.health()["camera"]["frames"] > frames + 60, "the camera ran all the time: its count did not begin anew"
+    assert field.health()["camera"]["frames"] > frames + 60, (
+        "the camera ran all the time: its count did not begin anew"
+    )
 
 
 def damaged(raw: bytes) -> bytes:
@@ -76,12 +86,16 @@ def damaged(raw: bytes) -> bytes:
             id="bad signature",
         ),
         pytest.param(
-            lambda field: field.document({"decode": {}}, signer=signer(Ed25519PrivateKey.generate())),
+            lambda field: field.document(
+                {"decode": {}}, signer=signer(Ed25519PrivateKey.generate())
+            ),
             None,  # a key that may come with the next trust list: it waits, and is not told of
             id="signed by a stranger",
         ),
         pytest.param(lambda field: field.first, "settings_rollback", id="replayed"),
-        pytest.param(lambda field: field.document({"decode": {}}, rev=1), "settings_rollback", id="older"),
+        pytest.param(
+            lambda field: field.document({"decode": {}}, rev=1), "settings_rollback", id="older"
+        ),
         pytest.param(
             lambda field: field.document({"decode": {"budget_ms": 9.0}}, rev=field.rev),
             "settings_equivocation",
@@ -93,9 +107,15 @@ def damaged(raw: bytes) -> bytes:
             id="wrong audience",
         ),
         pytest.param(
-            lambda field: field.document({}, smallest_agent="99"), "settings_agent_too_old", id="later software"
+            lambda field: field.document({}, smallest_agent="99"),
+            "settings_agent_too_old",
+            id="later software",
         ),
-        pytest.param(lambda field: field.document({}, expires_at_s=1), "settings_expired", id="after its window"),
+        pytest.param(
+            lambda field: field.document({}, expires_at_s=1),
+            "settings_expired",
+            id="after its window",
+        ),
     ],
 )
 def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, code):
@@ -103,7 +123,10 @@ def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, co
     raw = forged(field)
     field.publish(raw)
     if code is not None:
-        until(lambda: (digest_of(raw), code) in refusals(field), what=lambda: f"{code}; it is {refusals(field)}")
+        until(
+            lambda: (digest_of(raw), code) in refusals(field),
+            what=lambda: f"{code}; it is {refusals(field)}",
+        )
     unchanged(field, before)
     field.rev = rev
 
@@ -114,15 +137,23 @@ def test_a_document_that_is_not_to_be_believed_changes_nothing(field, forged, co
         pytest.param({"decode": {"budget": 1}}, "decode.budget", id="unknown key"),
         pytest.param({"indicators": {"amber_pin": 17}}, "", id="pins that clash"),
         pytest.param({"device": {"site": "shop-2"}}, "device", id="another identity"),
-        pytest.param({"camera": {"width_px": 4096, "height_px": 2160}}, "camera", id="a mode the camera does not have"),
+        pytest.param(
+            {"camera": {"width_px": 4096, "height_px": 2160}},
+            "camera",
+            id="a mode the camera does not have",
+        ),
     ],
 )
-def test_settings_that_cannot_work_are_refused_by_the_path_and_what_was_good_stays(field, content, path):
+def test_settings_that_cannot_work_are_refused_by_the_path_and_what_was_good_stays(
+    field, content, path
+):
     good = field.state.good
     field.publish(field.document(content))
     field.becomes("refused", rev=field.rev)
     assert field.state.good == good
-    report = until(lambda: (said := field.report())["state"] == "refused" and said, what="the report says so")
+    report = until(
+        lambda: (said := field.report())["state"] == "refused" and said, what="the report says so"
+    )
     assert path in [error["path"] for error in report["errors"]]
     assert (report["desired_rev"], report["hash"]) == (field.rev, good)
     until(lambda: field.runs_on(good), what="the scanner runs on what was good")
@@ -148,7 +179,9 @@ def test_the_next_good_settings_are_taken_after_bad_ones(field):
     until(lambda: field.report()["applied_rev"] == field.rev, what="it is reported")
 
 
-def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_and_nothing_loops(field):
+def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_and_nothing_loops(
+    field,
+):
     good = field.state.good
     (field.town.data / "settings" / f"{good}.json").write_bytes(b"zeros")
     shifts, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
@@ -158,7 +191,9 @@ def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_an
     until(lambda: field.runs_on(good), what="the scanner runs on what was good")
     time.sleep(2.0)
     hashes = [said["hash"] for said in field.scanner.said("settings")[shifts:]]
-    assert hashes in ([None, good], [good]), "as shipped, unless edge-sync was quicker, and then on what was good"
+    assert hashes in ([None, good], [good]), (
+        "as shipped, unless edge-sync was quicker, and then on what was good"
+    )
     assert len(field.sync.said("started")) == syncs + 1
 
 
@@ -168,7 +203,9 @@ def test_a_broker_that_cannot_be_reached_is_tried_first_and_never_adopted(field)
     field.becomes("refused", rev=field.rev, timeout_s=40)
     assert field.state.wrong[0].path == "mqtt.host"
     assert field.state.good == good
-    until(lambda: field.report()["state"] == "refused", 40, "it is back at the old broker and says so")
+    until(
+        lambda: field.report()["state"] == "refused", 40, "it is back at the old broker and says so"
+    )
 
 
 @pytest.mark.slow

@@ -14,7 +14,12 @@ import pytest
 from hardware_sim.faults.mqtt_proxy import Proxy
 from hardware_sim.world.free_ports import free_port
 
-from sync.hub.pki.certificate_authority import issue_client, load_authority, new_authority, write_private
+from sync.hub.pki.certificate_authority import (
+    issue_client,
+    load_authority,
+    new_authority,
+    write_private,
+)
 from sync.hub.provisioning import make_site
 from sync.mqtt.connection import Connection
 from sync.mqtt.session import Arrival, Endpoint, Link, Session, Will
@@ -45,7 +50,9 @@ def middle(low: float, high: float) -> float:
 
 @contextmanager
 def client(broker: Broker, name: str, *filters: str, **changes):
-    session = Session(endpoint(broker, name, **changes), list(filters) or ["v1/x"], uniform=middle, backoff=QUICK)
+    session = Session(
+        endpoint(broker, name, **changes), list(filters) or ["v1/x"], uniform=middle, backoff=QUICK
+    )
     try:
         yield session
     finally:
@@ -99,7 +106,10 @@ def topics(arrivals) -> list[str]:
 def test_a_device_reads_only_what_is_said_to_it_its_site_and_the_fleet(broker):
     heard = ["v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", "v1/main/_all/dn/trust"]
     others = ["v1/main/kiosk-2/dn/ack", "v1/main/site-shop-2/dn/ord", "v1/other/kiosk-1/dn/ack"]
-    with client(broker, "kiosk-1", "#", "v1/+/+/dn/#", "$SYS/#") as device, client(broker, "_hub") as hub:
+    with (
+        client(broker, "kiosk-1", "#", "v1/+/+/dn/#", "$SYS/#") as device,
+        client(broker, "_hub") as hub,
+    ):
         connected(device)
         connected(hub)
         for topic in (*others, *heard):
@@ -125,14 +135,21 @@ def test_a_device_writes_only_as_itself_and_only_upwards(broker):
         answered(device)
         assert device.refused_publishes == len(others)  # and it is told so
         assert hub.publish("v1/main/kiosk-2/dn/cmd", b"the last")
-        assert topics(heard_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == ["v1/main/kiosk-2/dn/cmd"]
+        assert topics(heard_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == [
+            "v1/main/kiosk-2/dn/cmd"
+        ]
 
 
 def test_a_device_cannot_push_another_off_by_taking_its_name(broker):
-    with client(broker, "kiosk-1") as first, client(broker, "kiosk-2", client_id="kiosk-1") as second:
+    with (
+        client(broker, "kiosk-1") as first,
+        client(broker, "kiosk-2", client_id="kiosk-1") as second,
+    ):
         connected(first)
         connected(second)
-        assert first.publish("v1/main/kiosk-1/up/tel", b"x") and second.publish("v1/main/kiosk-2/up/tel", b"x")
+        assert first.publish("v1/main/kiosk-1/up/tel", b"x") and second.publish(
+            "v1/main/kiosk-2/up/tel", b"x"
+        )
         answered(first, second)
         assert first.connected and second.connected
         assert first.connections == 1
@@ -152,7 +169,9 @@ def test_a_device_pushed_off_by_its_double_waits_longer_each_time(broker):
 
 
 def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path):
-    stranger = issue_client(new_authority("stranger", now_s=int(time.time())), "kiosk-1", now_s=int(time.time()))
+    stranger = issue_client(
+        new_authority("stranger", now_s=int(time.time())), "kiosk-1", now_s=int(time.time())
+    )
     (tmp_path / "c.pem").write_bytes(stranger.certificate_pem)
     write_private(tmp_path / "k.pem", stranger.key_pem)
     files = {"cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "k.pem")}
@@ -208,9 +227,14 @@ def test_an_unreachable_broker_is_named_and_tried_again(broker):
 def test_the_broker_speaks_tls_1_3_alone(broker):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(str(broker.files.ca))
-    context.load_cert_chain(str(broker.files.certificate("kiosk-1")), str(broker.files.key("kiosk-1")))
+    context.load_cert_chain(
+        str(broker.files.certificate("kiosk-1")), str(broker.files.key("kiosk-1"))
+    )
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with socket.create_connection(("127.0.0.1", broker.site.port)) as plain, pytest.raises(ssl.SSLError):
+    with (
+        socket.create_connection(("127.0.0.1", broker.site.port)) as plain,
+        pytest.raises(ssl.SSLError),
+    ):
         context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
@@ -221,7 +245,9 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
         connected(device)
         assert hub.publish("v1/main/_all/dn/trust", b"list", retain=True)
         answered(hub)
-        until(lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"])  # and not acknowledged
+        until(
+            lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"]
+        )  # and not acknowledged
         device.give_up(Link.LOST)
         again = heard_through("v1/main/_all/dn/trust", device)  # it comes with the connection
         assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
@@ -257,7 +283,9 @@ def test_the_will_says_that_a_device_is_gone(broker):
         connected(hub)
         connected(device)
         device.give_up(Link.LOST)  # closes without a goodbye
-        assert b"offline" in [arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)]
+        assert b"offline" in [
+            arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)
+        ]
 
 
 def test_a_packet_that_paho_cannot_read_ends_the_connection_and_not_the_loop(broker, monkeypatch):
@@ -281,11 +309,18 @@ def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
     command = [str(edge_hub), "site", str(folder), "--device", "kiosk-1=shop-1"]
     assert subprocess.run(command, check=False, capture_output=True, text=True).returncode == 0
     first = (folder / "kiosk-1.key").read_bytes()
-    assert subprocess.run([*command, "--device", "kiosk-2=shop-1"], check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(
+            [*command, "--device", "kiosk-2=shop-1"], check=False, capture_output=True
+        ).returncode
+        == 0
+    )
     assert (folder / "kiosk-1.key").read_bytes() == first
     assert (folder / "kiosk-1.key").stat().st_mode & 0o777 == 0o600
     assert "user kiosk-2" in (folder / "acl").read_text()
-    bad = subprocess.run([*command[:3], "--device", "site-x=shop-1"], check=False, capture_output=True, text=True)
+    bad = subprocess.run(
+        [*command[:3], "--device", "site-x=shop-1"], check=False, capture_output=True, text=True
+    )
     assert bad.returncode == 1
     assert "Traceback" not in bad.stderr
 
@@ -305,18 +340,24 @@ def hanging_names(monkeypatch):
     answers.set()
 
 
-def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, hanging_names, monkeypatch):
+def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(
+    broker, hanging_names, monkeypatch
+):
     """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
     asked, answers = hanging_names
     monkeypatch.setattr("sync.mqtt.session.CONNECT_TIMEOUT_S", 0.5)
     with client(broker, "kiosk-1") as device:
-        steps_until(lambda: device.link is Link.UNREACHABLE, device)  # the loop goes round while nothing is answered
+        steps_until(
+            lambda: device.link is Link.UNREACHABLE, device
+        )  # the loop goes round while nothing is answered
         assert asked == ["127.0.0.1"]
         answers.set()
         connected(device)
 
 
-def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, hanging_names, monkeypatch):
+def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(
+    broker, hanging_names, monkeypatch
+):
     asked, answers = hanging_names
     with client(broker, "kiosk-1") as device:
         steps_until(lambda: asked, device)
@@ -324,7 +365,10 @@ def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(broker, hang
         monkeypatch.undo()
         connected(device)
         answers.set()
-        until(lambda: "attempt" not in [thread.name for thread in threading.enumerate()], what="the late one is over")
+        until(
+            lambda: "attempt" not in [thread.name for thread in threading.enumerate()],
+            what="the late one is over",
+        )
         assert device.publish("v1/main/kiosk-1/up/tel", b"x")
         answered(device)
         assert device.connections == 2
@@ -336,7 +380,9 @@ def broken(self, *arguments):
 
 
 @pytest.mark.parametrize("callback", ["_on_message", "_on_publish", "_on_subscribe"])
-def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(broker, monkeypatch, callback):
+def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(
+    broker, monkeypatch, callback
+):
     """In paho's own thread it would end the loop, while ``is_connected()`` stays true and publishing "succeeds"."""
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
         connected(hub)

@@ -43,12 +43,18 @@ def ask(device: Device, cti: bytes, *, deadline_s: float = authorisations.DEADLI
         due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
     )
     started_s = time.monotonic()
-    answer = authorisations.claim(device.store, asked, Instant(unix_s=int(time.time())), authorisations.Patience())
+    answer = authorisations.claim(
+        device.store, asked, Instant(unix_s=int(time.time())), authorisations.Patience()
+    )
     return answer, time.monotonic() - started_s
 
 
 def online(device: Device) -> None:
-    until(lambda: is_online(device.data), 40, lambda: f"{device.name} hears the hub; {device.sync.text[-1500:]}")
+    until(
+        lambda: is_online(device.data),
+        40,
+        lambda: f"{device.name} hears the hub; {device.sync.text[-1500:]}",
+    )
 
 
 def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
@@ -57,7 +63,8 @@ def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
         online(device)
     with ThreadPoolExecutor(2) as pool:
         answers = [
-            future.result()[0] for future in [pool.submit(ask, device, cti, deadline_s=10) for device in devices]
+            future.result()[0]
+            for future in [pool.submit(ask, device, cti, deadline_s=10) for device in devices]
         ]
     assert sorted(answer.result for answer in answers) == [ClaimResult.GRANTED, ClaimResult.HELD]
     assert {answer.authority for answer in answers} == {"_hub"}

@@ -62,7 +62,9 @@ def proxied(platform: Platform, device: Device, *, mqtt: bool = False):
     )
     with Proxy(port, identity=identity if mqtt else None) as proxy:
         text = device.profile.read_text()
-        device.profile.write_text(text.replace(f"port = {port}", f"port = {proxy.port}\nkeepalive_s = 5"))
+        device.profile.write_text(
+            text.replace(f"port = {port}", f"port = {proxy.port}\nkeepalive_s = 5")
+        )
         with device.sync:
             yield proxy
         device.profile.write_text(text)
@@ -74,8 +76,14 @@ def link(device: Device) -> str:
 
 def named(device: Device, *states: str) -> None:
     """The state is in the health file, for whoever looks, and in the metrics."""
-    until(lambda: link(device) in states, what=lambda: f"{states}; {device.health()} {device.sync.text[-1500:]}")
-    until(lambda: any(device.metric("edge_sync_link", state) == 1 for state in states), what=lambda: str(states))
+    until(
+        lambda: link(device) in states,
+        what=lambda: f"{states}; {device.health()} {device.sync.text[-1500:]}",
+    )
+    until(
+        lambda: any(device.metric("edge_sync_link", state) == 1 for state in states),
+        what=lambda: str(states),
+    )
 
 
 def assert_equal(platform: Platform, device: Device) -> None:
@@ -136,7 +144,9 @@ def test_a_slow_line_is_named_and_loses_and_doubles_nothing(platform):
 def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(platform):
     device = platform.devices["kiosk-4"]
     ctis = [os.urandom(16) for _ in range(700)]
-    lines = [{"cti": cti.hex(), "order_id": "A", "kind": "pickup", "home_site": "shop-1"} for cti in ctis]
+    lines = [
+        {"cti": cti.hex(), "order_id": "A", "kind": "pickup", "home_site": "shop-1"} for cti in ctis
+    ]
     with proxied(platform, device, mqtt=True) as proxy:
         proxy.weather = Weather(double=0.4, reorder=0.4)
         platform.import_orders(*lines)
@@ -144,14 +154,20 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
             device.redeem()
             if number % 30 == 0:
                 platform.import_orders(dict(lines[number], status="cancelled"))
-        until(lambda: device.redeem() and platform.metric("edge_hub_events_total", "repeated"), what="one came again")
+        until(
+            lambda: device.redeem() and platform.metric("edge_hub_events_total", "repeated"),
+            what="one came again",
+        )
         device.settled()
         want = {cti: number % 30 == 0 and number < 150 for number, cti in enumerate(ctis)}
         until(lambda: feed(device) == want, what=lambda: f"the feed is whole; {device.health()}")
         proxy.weather = CLEAR
         assert_equal(platform, device)
         assert not order_cache.feed_state(device.store).doubted
-        until(lambda: device.metric("edge_sync_documents_total", "already_here"), what="the device counts it")
+        until(
+            lambda: device.metric("edge_sync_documents_total", "already_here"),
+            what="the device counts it",
+        )
 
 
 def feed(device: Device) -> dict[bytes, bool]:
@@ -169,7 +185,10 @@ def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_p
     command = [sys.executable, str(CRASHING_HUB), step, "3", "run", "--config", platform.config]
     crashing = Process(command, tmp_path / "hub.log").start()
     with device.sync:
-        until(lambda: device.redeem() and crashing.child.poll() is not None, what=lambda: f"it died; {crashing.text}")
+        until(
+            lambda: device.redeem() and crashing.child.poll() is not None,
+            what=lambda: f"it died; {crashing.text}",
+        )
         assert crashing.child.returncode == 9, crashing.text
         device.redeem()
         named(device, "hub_silent")
@@ -185,7 +204,10 @@ def test_a_hub_restored_from_an_older_backup_is_told_again_what_it_lost(platform
         for _ in range(5):
             device.redeem()
         device.settled()
-        with sqlite3.connect(hub_db) as live, sqlite3.connect(hub_db.with_suffix(".backup")) as copy:
+        with (
+            sqlite3.connect(hub_db) as live,
+            sqlite3.connect(hub_db.with_suffix(".backup")) as copy,
+        ):
             live.backup(copy)
         for _ in range(7):
             device.redeem()
@@ -195,7 +217,9 @@ def test_a_hub_restored_from_an_older_backup_is_told_again_what_it_lost(platform
             Path(f"{hub_db}{suffix}").unlink(missing_ok=True)
         hub_db.with_suffix(".backup").rename(hub_db)
         platform.hub.start()
-        until(lambda: len(platform.ledger(device.name)) == 12, what=lambda: device.sync.text[-1500:])
+        until(
+            lambda: len(platform.ledger(device.name)) == 12, what=lambda: device.sync.text[-1500:]
+        )
         assert_equal(platform, device)
     assert "platform_lost_events" in device.sync.text
 
@@ -243,8 +267,12 @@ def test_a_full_disk_at_the_device_is_named_and_takes_nothing_with_it(platform):
     named(device, "connected")
     device.settled()
     with full(device.data):
-        platform.publish(platform.trust_file, platform.keys.trust_list(int(time.time())))  # and that is to be kept
-        until(lambda: "store_unavailable" in device.sync.text, what=lambda: device.sync.text[-1500:])
+        platform.publish(
+            platform.trust_file, platform.keys.trust_list(int(time.time()))
+        )  # and that is to be kept
+        until(
+            lambda: "store_unavailable" in device.sync.text, what=lambda: device.sync.text[-1500:]
+        )
     the_unit_starts_it_again(device.sync)
     device.redeem()
     assert_equal(platform, device)
@@ -263,7 +291,9 @@ def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restar
     with device.sync:
         named(device, "certificate_refused")
         assert "expired" in device.health()["detail"]
-        for path, content in zip((files.key(device.name), files.certificate(device.name)), good[::-1], strict=True):
+        for path, content in zip(
+            (files.key(device.name), files.certificate(device.name)), good[::-1], strict=True
+        ):
             path.with_suffix(".new").write_bytes(content)
             path.with_suffix(".new").replace(path)
         named(device, "connected")
@@ -280,7 +310,9 @@ def shifted_clock(tmp_path_factory):
     source = folder / "shift.c"
     source.write_text(_SHIFT_C)
     library = folder / "shift.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"], check=True
+    )
     return library
 
 
@@ -311,7 +343,9 @@ int gettimeofday(struct timeval *tv, void *tz) {
 
 
 @pytest.mark.parametrize("years", [-40, 10])
-def test_a_clock_that_is_years_off_is_named_and_the_device_still_syncs(platform, shifted_clock, years):
+def test_a_clock_that_is_years_off_is_named_and_the_device_still_syncs(
+    platform, shifted_clock, years
+):
     """By such a clock no certificate is valid: only what is proved to be over counts against the broker."""
     device = platform.devices["kiosk-9"]
     device.redeem()
@@ -324,7 +358,10 @@ def test_a_clock_that_is_years_off_is_named_and_the_device_still_syncs(platform,
             assert_equal(platform, device)
             until(lambda: "clock_wrong" in device.health()["problems"], what=device.health)
             assert device.health()["clock"] == "floor_only"
-            until(lambda: device.metric("edge_sync_problem", "clock_wrong"), what="the metrics name it")
+            until(
+                lambda: device.metric("edge_sync_problem", "clock_wrong"),
+                what="the metrics name it",
+            )
             assert device.sync.text.count('"clock_wrong"') == 1, "a line in the log"
     finally:
         device.sync.command = honest
@@ -343,12 +380,17 @@ def test_two_devices_with_one_identity_are_named_and_both_keep_all_they_wrote(pl
     second.data.mkdir()
     with first.store.read() as connection, sqlite3.connect(second.data / "store.db") as copy:
         connection.backup(copy)
-    second.sync = Process([*first.sync.command[:-1], str(second.data)], platform.folder / "kiosk-6-copy.log")
+    second.sync = Process(
+        [*first.sync.command[:-1], str(second.data)], platform.folder / "kiosk-6-copy.log"
+    )
     for device in (first, second):
         for _ in range(5):
             device.redeem()
     with first.sync, second.sync:
-        until(lambda: not first.pending() and not second.pending(), what=lambda: second.sync.text[-2500:])
+        until(
+            lambda: not first.pending() and not second.pending(),
+            what=lambda: second.sync.text[-2500:],
+        )
         until(lambda: "two_devices_with_one_identity" in platform.hub.text, what="the hub names it")
         counted = "edge_hub_refused_messages_total", "two_devices_with_one_identity"
         until(lambda: platform.metric(*counted), what="the hub's metrics name it")
@@ -368,7 +410,13 @@ def away_for_a_month(device: Device, events: int) -> None:
         place = outbox.next_place(connection)
         for number in range(events - 1):
             now = Instant(unix_s=start_s + number * 30 * 86_400 // events)
-            body = {"cti": os.urandom(16).hex(), "order": "A-1", "use": 1, "units": 1, "kind": "write_off"}
+            body = {
+                "cti": os.urandom(16).hex(),
+                "order": "A-1",
+                "use": 1,
+                "units": 1,
+                "kind": "write_off",
+            }
             outbox.append_at(
                 connection, replace_seq(place, number), type="redeemed", body=body, now=now,
                 id=uuid7(now.unix_s * 1000, os.urandom(10)),

@@ -105,14 +105,19 @@ def test_orders_come_as_a_snapshot_and_then_as_changes(platform):
     platform.import_orders(*[order(cti) for cti in ctis])
     with device.sync:
         until(lambda: order_cache.count(device.store) == 1203, what="the snapshot in three pages")
-        platform.import_orders(order(ctis[0], status="cancelled"), order(ctis[1], home_site="shop-2"))
-        until(lambda: order_cache.find(device.store, ctis[1]) is None, what="a row that left the site")
+        platform.import_orders(
+            order(ctis[0], status="cancelled"), order(ctis[1], home_site="shop-2")
+        )
+        until(
+            lambda: order_cache.find(device.store, ctis[1]) is None, what="a row that left the site"
+        )
         assert order_cache.find(device.store, ctis[0]).status == "cancelled"
         assert order_cache.count(device.store) == 1202
     platform.import_orders(order(ctis[2], status="refunded"))  # while the device is away
     with device.sync:
         until(
-            lambda: order_cache.find(device.store, ctis[2]).status == "refunded", what="what changed while it was away"
+            lambda: order_cache.find(device.store, ctis[2]).status == "refunded",
+            what="what changed while it was away",
         )
     assert abs(order_cache.feed_state(device.store).heard_s - time.time()) < 60
 
@@ -147,7 +152,9 @@ def test_one_voucher_honoured_at_two_devices_comes_back_to_both(platform):
     with first.sync, second.sync:
         for device in (first, second):
             until(
-                lambda d=device: "platform_conflict" in [case.kind for case in exception_cases.cases(d.store)],
+                lambda d=device: (
+                    "platform_conflict" in [case.kind for case in exception_cases.cases(d.store)]
+                ),
                 what="told",
             )
 
@@ -170,9 +177,13 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
         old = Snapshot(site="shop-1", issued_at_s=now_s, revision=1, page=0, last=True, rows=row)
         feed_key = keys.signer(Purpose.ORDER_FEED)
         good = sign_document(page_payload(delta), Purpose.ORDER_FEED, feed_key)
-        other_site = page_payload(Snapshot(site="shop-2", issued_at_s=now_s, revision=1, page=0, last=True, rows=()))
+        other_site = page_payload(
+            Snapshot(site="shop-2", issued_at_s=now_s, revision=1, page=0, last=True, rows=())
+        )
         trust = keys.trust_list(1)
-        forged_trust = sign_trust_list(_trust(keys, version=99), stranger.signer("root"), stranger.roots())
+        forged_trust = sign_trust_list(
+            _trust(keys, version=99), stranger.signer("root"), stranger.roots()
+        )
         attacks = {
             "document_key_unknown": (Down.ORDERS, sign_document(page_payload(delta), Purpose.ORDER_FEED,
                                                                 stranger.signer(Purpose.ORDER_FEED))),
@@ -188,14 +199,26 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
             "not_cbor": (Down.REVOKED, b"\xff"),
         }  # fmt: skip
         before = _known(device)
-        attacker = Session(endpoint(platform.broker, "_hub", client_id="x"), ["v1/x"], uniform=middle, backoff=QUICK)
+        attacker = Session(
+            endpoint(platform.broker, "_hub", client_id="x"),
+            ["v1/x"],
+            uniform=middle,
+            backoff=QUICK,
+        )
         platform.hub.kill()
         connected(attacker)
-        for channel, payload in [(Down.TRUST, forged_trust), (Down.REVOKED, cbor.encode([trust])), *attacks.values()]:
+        for channel, payload in [
+            (Down.TRUST, forged_trust),
+            (Down.REVOKED, cbor.encode([trust])),
+            *attacks.values(),
+        ]:
             assert attacker.publish(str(Topic("main", "kiosk-1", channel)), payload)
         answered(attacker)
         attacker.close()
-        until(lambda: set(attacks) <= set(device.health().get("refused_messages", {})), what=device.health)
+        until(
+            lambda: set(attacks) <= set(device.health().get("refused_messages", {})),
+            what=device.health,
+        )
         assert _known(device) == before
         assert order_cache.find(device.store, cti) is None
         platform.hub.start()
@@ -208,7 +231,9 @@ def _trust(keys, version):
     from edge.token.trust_list import open_trust_list
     from edge.values.instant import Instant
 
-    trust = open_trust_list(keys.trust_list(version), roots=keys.roots(), now=Instant(unix_s=int(time.time())))
+    trust = open_trust_list(
+        keys.trust_list(version), roots=keys.roots(), now=Instant(unix_s=int(time.time()))
+    )
     assert trust.version == version
     return trust
 
@@ -219,14 +244,27 @@ def _known(device) -> tuple:
 
 
 def test_the_hub_counts_what_is_wrong_and_goes_on(platform):
-    attacker = Session(endpoint(platform.broker, "kiosk-1"), ["v1/x"], uniform=middle, backoff=QUICK)
+    attacker = Session(
+        endpoint(platform.broker, "kiosk-1"), ["v1/x"], uniform=middle, backoff=QUICK
+    )
     connected(attacker)
     for channel in ("evt", "req", "status"):
-        for payload in (b"", b"\xff", b"{}", b"[]", b'{"v":2}', b'{"v":1,"dev":"kiosk-2"}', b"[" * 50_000):
+        for payload in (
+            b"",
+            b"\xff",
+            b"{}",
+            b"[]",
+            b'{"v":2}',
+            b'{"v":1,"dev":"kiosk-2"}',
+            b"[" * 50_000,
+        ):
             assert attacker.publish(f"v1/main/kiosk-1/up/{channel}", payload)
     answered(attacker)
     attacker.close()
-    until(lambda: '"wrong_shape"' in platform.hub.text and '"not_json"' in platform.hub.text, what="named in the log")
+    until(
+        lambda: '"wrong_shape"' in platform.hub.text and '"not_json"' in platform.hub.text,
+        what="named in the log",
+    )
     device = platform.devices["kiosk-1"]
     device.redeem()
     with device.sync:
@@ -253,13 +291,19 @@ def test_the_log_has_a_line_for_a_change_of_state_and_none_for_a_retry(platform)
         before = [(len(links(process)), process.text.count("\n")) for process, _ in ends]
         platform.broker.kill()
         for process, connections in ends:
-            until(lambda of=process: links(of)[-1] == "broker_unreachable", what=lambda of=process: of.text[-900:])
+            until(
+                lambda of=process: links(of)[-1] == "broker_unreachable",
+                what=lambda of=process: of.text[-900:],
+            )
             tried, lines = connections(), process.text.count("\n")
             until(lambda of=connections, n=tried: of() >= n + 5, what="it tries again and again")
             assert process.text.count("\n") == lines
         platform.broker.start()
         for (process, _), (states, lines) in zip(ends, before, strict=True):
-            until(lambda of=process: links(of)[-1] == "connected", what=lambda of=process: of.text[-900:])
+            until(
+                lambda of=process: links(of)[-1] == "connected",
+                what=lambda of=process: of.text[-900:],
+            )
             assert links(process)[states:] in (
                 ["connection_lost", "broker_unreachable", "connected"], ["broker_unreachable", "connected"],
             )  # fmt: skip
@@ -277,7 +321,9 @@ def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platfo
         device.redeem()
         until(lambda: links(device.sync)[-1] == "hub_silent", what=lambda: device.sync.text[-900:])
         sent, lines = platform.spy.heard["device.up.evt"], device.sync.text.count("\n")
-        until(lambda: platform.spy.heard["device.up.evt"] >= sent + 3, what="it sends again and again")
+        until(
+            lambda: platform.spy.heard["device.up.evt"] >= sent + 3, what="it sends again and again"
+        )
         assert device.sync.text.count("\n") == lines
         platform.hub.start()
         device.settled()
@@ -292,12 +338,36 @@ def test_the_commands_say_what_is_wrong_without_a_traceback(platform, tmp_path):
     )
     for command, word in [
         (["edge-hub", "run", "--config", "/nowhere.toml"], "/nowhere.toml"),
-        (["edge-hub", "orders", "import", "--config", platform.config, str(tmp_path / "bad.jsonl")], "line 1"),
+        (
+            [
+                "edge-hub",
+                "orders",
+                "import",
+                "--config",
+                platform.config,
+                str(tmp_path / "bad.jsonl"),
+            ],
+            "line 1",
+        ),
         (["edge-sync", "run", "--profile", "/nowhere.toml"], "cannot be read"),
-        (["edge-sync", "run", "--profile", str(tmp_path / "no-mqtt.toml"), "--data", str(tmp_path)], "[mqtt]"),
+        (
+            [
+                "edge-sync",
+                "run",
+                "--profile",
+                str(tmp_path / "no-mqtt.toml"),
+                "--data",
+                str(tmp_path),
+            ],
+            "[mqtt]",
+        ),
     ]:
         done = subprocess.run(
-            [str(BIN / command[0]), *command[1:]], check=False, capture_output=True, text=True, timeout=30
+            [str(BIN / command[0]), *command[1:]],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
         assert done.returncode == 1, command
         assert word in done.stderr

@@ -29,7 +29,10 @@ def platform(request, tmp_path_factory):
         with Platform(folder, DEVICES, hubs=HUBS) as running:
             yield running
         return
-    with running_postgres() as server, Platform(folder, DEVICES, hubs=HUBS, database=server.database()) as running:
+    with (
+        running_postgres() as server,
+        Platform(folder, DEVICES, hubs=HUBS, database=server.database()) as running,
+    ):
         yield running
 
 
@@ -39,7 +42,13 @@ def store_of(platform: Platform) -> HubStore:
 
 
 def order(cti: bytes, **changes) -> dict:
-    return {"cti": cti.hex(), "order_id": "A-1", "kind": "write_off", "home_site": "shop-1", **changes}
+    return {
+        "cti": cti.hex(),
+        "order_id": "A-1",
+        "kind": "write_off",
+        "home_site": "shop-1",
+        **changes,
+    }
 
 
 def outcome(store: HubStore) -> dict[str, list]:
@@ -54,14 +63,18 @@ def outcome(store: HubStore) -> dict[str, list]:
         return {name: connection.execute(sql).fetchall() for name, sql in questions.items()}
 
 
-def told_to_one_hub(folder: Path, devices: list[Device], sold: list[dict], platform: Platform) -> HubStore:
+def told_to_one_hub(
+    folder: Path, devices: list[Device], sold: list[dict], platform: Platform
+) -> HubStore:
     """What one hub comes to that hears each device whole, one after another."""
     one = open_hub_store(folder)
     with one.transaction() as connection:
         put(connection, [OrderLine(**line) for line in sold], time.time_ns() // 1000)
     for device in devices:
         for epoch, seq, identity, kind, body in device.ledger():
-            event = codec.Event(seq=seq, id=identity, ts=1, ts_trust="trusted", type=kind, body=body)
+            event = codec.Event(
+                seq=seq, id=identity, ts=1, ts_trust="trusted", type=kind, body=body
+            )
             with one.transaction() as connection:
                 ingest.take(connection, codec.Batch(device.name, epoch, 0, 0, (event,)), 1)
     return one
@@ -76,7 +89,9 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
     for device in devices:
         device.sync.start()
     for number, cti in enumerate(vouchers):
-        for device in chance.sample(devices, 2 if number % 3 == 0 else 1):  # every third is honoured at two devices
+        for device in chance.sample(
+            devices, 2 if number % 3 == 0 else 1
+        ):  # every third is honoured at two devices
             device.redeem(cti)
         chance.choice(devices).redeem()
         if number % 10 == 5:
@@ -92,10 +107,14 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
     for device in devices:
         assert platform.ledger(device.name) == device.ledger()
     with one.read() as connection:
-        assert connection.execute("SELECT count(*) FROM conflict").fetchone() == (2 * len(vouchers[::3]),)
+        assert connection.execute("SELECT count(*) FROM conflict").fetchone() == (
+            2 * len(vouchers[::3]),
+        )
     for device in devices:  # and whoever honoured one of those is told
         with one.read() as connection:
-            found = connection.execute("SELECT count(DISTINCT cti) FROM conflict WHERE dev = ?", (device.name,))
+            found = connection.execute(
+                "SELECT count(DISTINCT cti) FROM conflict WHERE dev = ?", (device.name,)
+            )
             (expected,) = found.fetchone()
         until(
             lambda d=device, n=expected: kinds(d).count("platform_conflict") == n,
@@ -139,7 +158,11 @@ def test_when_the_hub_that_speaks_to_groups_dies_another_does(platform):
             leader.kill()
             cti = os.urandom(16)
             platform.import_orders(order(cti))
-            until(lambda cti=cti: order_cache.find(device.store, cti), 15, "another hub tells of the new order")
+            until(
+                lambda cti=cti: order_cache.find(device.store, cti),
+                15,
+                "another hub tells of the new order",
+            )
             starts = leader.text.count('"started"')
             leader.start()
             until(lambda of=leader, n=starts: of.text.count('"started"') > n, what="it is back")

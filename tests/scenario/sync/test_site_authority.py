@@ -43,21 +43,32 @@ class Shop:
         self.files = make_site_broker(folder, at, platform.broker.files, now_s=int(time.time()))
         for device in self.devices:
             text = device.profile.read_text()
-            device.profile.write_text(text.replace(f"port = {platform.broker.site.port}", f"port = {at.port}"))
-        self.broker = Process([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+            device.profile.write_text(
+                text.replace(f"port = {platform.broker.site.port}", f"port = {at.port}")
+            )
+        self.broker = Process(
+            [MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log"
+        )
         self.authority = self._process("run", "authority")
         self.bridge = self._process("bridge", "bridge")
 
     def _process(self, command: str, name: str) -> Process:
         folder = self.files.folder
-        words = [*program("edge-hub"), "authority", command, "--config", str(folder / f"{name}.toml")]
+        words = [
+            *program("edge-hub"),
+            "authority",
+            command,
+            "--config",
+            str(folder / f"{name}.toml"),
+        ]
         return Process(words, folder / f"{name}.log")
 
     def start_authority(self):
         started = self.authority.text.count('"event": "started"')
         self.authority.start()
         until(
-            lambda: self.authority.text.count('"event": "started"') > started, what=lambda: self.authority.text[-500:]
+            lambda: self.authority.text.count('"event": "started"') > started,
+            what=lambda: self.authority.text[-500:],
         )
 
     def answers(self) -> bool:
@@ -101,11 +112,17 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
-    platform = Platform(folder / "platform", DEVICES) if (folder / "platform").mkdir() is None else None
-    claim_key = platform.keys.folder.add_holder(SITES, "shop-1")  # which the trust list then names for shop-1 alone
+    platform = (
+        Platform(folder / "platform", DEVICES) if (folder / "platform").mkdir() is None else None
+    )
+    claim_key = platform.keys.folder.add_holder(
+        SITES, "shop-1"
+    )  # which the trust list then names for shop-1 alone
     platform.publish(platform.trust_file, platform.keys.trust_list(2))
     config = Path(platform.config)
-    config.write_text(config.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\nlease_s = 600\n')
+    config.write_text(
+        config.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\nlease_s = 600\n'
+    )
     with Proxy(platform.broker.site.port) as line:
         made = Shop(folder / "site", platform, line, claim_key)
         with platform, made.broker, made.bridge, made.authority:
@@ -136,7 +153,10 @@ def test_with_the_line_up_the_sites_authority_answers_and_the_platform_does_not(
     assert claimed(second, cti).result is ClaimResult.HELD
     first.redeem(cti)
     first.settled()
-    until(lambda: claimed(second, cti).result is ClaimResult.SPENT, what="the authority heard of it, too")
+    until(
+        lambda: claimed(second, cti).result is ClaimResult.SPENT,
+        what="the authority heard of it, too",
+    )
 
 
 def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop):
@@ -148,7 +168,10 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
         assert claimed(taker, cti).result is ClaimResult.GRANTED
         assert claimed(other, cti).result is ClaimResult.HELD
         taker.redeem(cti)
-        until(lambda o=other, c=cti: claimed(o, c).result is ClaimResult.SPENT, what="the authority heard of it")
+        until(
+            lambda o=other, c=cti: claimed(o, c).result is ClaimResult.SPENT,
+            what="the authority heard of it",
+        )
     assert first.pending() + second.pending() == 3, "the platform has not acknowledged anything"
     shop.mend()
     assert shop.honoured(*ctis) == [1, 1, 1]
@@ -186,7 +209,9 @@ def test_an_authority_that_died_is_not_waited_for_and_goes_on_from_its_store(sho
     until(lambda: not is_online(second.data), what="nobody is asked any more")
     assert ask(second, used)[1] < DEADLINE_S
     shop.start_authority()
-    assert claimed(second, used).result is ClaimResult.SPENT, "told while it was dead, and told again"
+    assert claimed(second, used).result is ClaimResult.SPENT, (
+        "told while it was dead, and told again"
+    )
     assert claimed(second, held).result is ClaimResult.HELD, "its store remembers the leave it gave"
     shop.mend()
 
@@ -199,7 +224,10 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     first.settled()  # by the platform; nobody will tell the authority again
     shop.start_authority()
     until(shop.answers, what=lambda: shop.authority.text[-3000:])
-    until(lambda: claimed(second, cti).result is ClaimResult.SPENT, what=lambda: shop.authority.text[-2000:])
+    until(
+        lambda: claimed(second, cti).result is ClaimResult.SPENT,
+        what=lambda: shop.authority.text[-2000:],
+    )
 
 
 def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_says_so(shop):
@@ -234,12 +262,20 @@ def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
     )  # fmt: skip
     shop.bridge.kill()  # or it and this one would push each other off
     session = Session(bridge, ["v1/main/+/dn/#"], uniform=middle, backoff=QUICK)
-    hub = Session(endpoint(shop.platform.broker, "_hub", client_id="x"), ["v1/x"], uniform=middle, backoff=QUICK)
+    hub = Session(
+        endpoint(shop.platform.broker, "_hub", client_id="x"),
+        ["v1/x"],
+        uniform=middle,
+        backoff=QUICK,
+    )
     shop.platform.hub.kill()
     try:
         connected(session)
         connected(hub)
-        others, mine = ("v1/main/kiosk-3/dn/cmd", "v1/main/site-shop-2/dn/cmd"), "v1/main/kiosk-1/dn/cmd"
+        others, mine = (
+            ("v1/main/kiosk-3/dn/cmd", "v1/main/site-shop-2/dn/cmd"),
+            "v1/main/kiosk-1/dn/cmd",
+        )
         for topic in (*others, mine):
             assert hub.publish(topic, COMMAND)
         heard = heard_through(mine, hub, session)

@@ -39,7 +39,9 @@ class Shop:
 
     def __init__(self, folder: Path, platform: Platform):
         hub_file = platform.town.files.hub_config
-        hub_file.write_text(hub_file.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\n')
+        hub_file.write_text(
+            hub_file.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\n'
+        )
         hub = load_hub_config(hub_file)
         keys = platform.folder / "keys"
         self.at = SiteBroker(
@@ -50,7 +52,9 @@ class Shop:
         self.files = make_site_broker(folder, self.at, platform.town.files, now_s=int(time.time()))
         config = folder / "authority.toml"
         config.write_text(config.read_text().replace("[desk]", "[desk]\nevery_s = 1.0"))
-        self.broker = Process([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
+        self.broker = Process(
+            [MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log"
+        )
         command = [program("edge-hub"), "authority", "run", "--config", str(config)]
         self.authority = Process(command, folder / "authority.log")
 
@@ -60,7 +64,9 @@ def says(port: int, files: SiteFiles, name: str, ca: Path) -> str:
     context = ssl.create_default_context(cafile=ca)
     context.load_cert_chain(files.certificate(name), files.key(name))
     try:
-        with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 5), server_hostname="localhost") as line:
+        with context.wrap_socket(
+            socket.create_connection(("127.0.0.1", port), 5), server_hostname="localhost"
+        ) as line:
             line.settimeout(0.7)
             line.recv(1)
     except TimeoutError:
@@ -98,15 +104,26 @@ def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_e
     platform, shop, made_s = field
     hub = load_hub_config(platform.town.files.hub_config)
     for port in (hub.mqtt.port, hub.enrolment.port, shop.at.port):
-        until(lambda port=port: end_s(port) > time.time() + 800 * DAY_S, 15, f"a longer one is shown at {port}")
-    for files, names in ((platform.town.files, ("_hub", "_fleet")), (shop.files, (shop.at.bridge,))):
+        until(
+            lambda port=port: end_s(port) > time.time() + 800 * DAY_S,
+            15,
+            f"a longer one is shown at {port}",
+        )
+    for files, names in (
+        (platform.town.files, ("_hub", "_fleet")),
+        (shop.files, (shop.at.bridge,)),
+    ):
         for name in names:
             certificate = x509.load_pem_x509_certificate(files.certificate(name).read_bytes())
             assert certificate.not_valid_after_utc.timestamp() > time.time() + 800 * DAY_S, name
-    assert certificate_mode(platform.town.files.certificate("_hub")) == 0o644, "the hub is another user"
+    assert certificate_mode(platform.town.files.certificate("_hub")) == 0o644, (
+        "the hub is another user"
+    )
     time.sleep(max(0.0, made_s + SHORT_S + 1 - time.time()))
     for port in (hub.mqtt.port, shop.at.port):
-        assert says(port, platform.town.files, DEVICE, platform.town.files.ca) == "", "after the former one's end"
+        assert says(port, platform.town.files, DEVICE, platform.town.files.ca) == "", (
+            "after the former one's end"
+        )
     assert platform.json("status", code=None), "ops' own certificate was renewed as well"
 
 
@@ -119,7 +136,13 @@ def test_a_device_that_is_revoked_is_cut_off_at_its_sites_broker_as_well(field):
     here = (shop.at.port, platform.town.files, DEVICE, platform.town.files.ca)
     assert says(*here) == ""
     platform.fleet("revoke", DEVICE, "--reason", "stolen", "--now", "--yes", "--wait", "10")
-    until(lambda: "revoked" in says(*here), 20, lambda: f"the shop refuses it; {shop.authority.text[-1500:]}")
+    until(
+        lambda: "revoked" in says(*here),
+        20,
+        lambda: f"the shop refuses it; {shop.authority.text[-1500:]}",
+    )
     acl = (shop.files.folder / "acl").read_text()
     assert f"user {DEVICE}\ntopic deny #" in acl
-    assert says(shop.at.port, shop.files, shop.at.authority, platform.town.files.ca) == "", "nobody else is"
+    assert says(shop.at.port, shop.files, shop.at.authority, platform.town.files.ca) == "", (
+        "nobody else is"
+    )

@@ -22,7 +22,9 @@ def platform(tmp_path):
         yield running
 
 
-def test_a_snapshot_whose_hub_line_and_device_die_at_random_pages_goes_on_from_where_it_was(platform):
+def test_a_snapshot_whose_hub_line_and_device_die_at_random_pages_goes_on_from_where_it_was(
+    platform,
+):
     device, chance = platform.devices["kiosk-1"], random.Random(11)
     ctis = {os.urandom(16) for _ in range(PAGES * PAGE_ROWS)}
     line = {"order_id": "A", "kind": "pickup", "home_site": "shop-1"}
@@ -33,12 +35,18 @@ def test_a_snapshot_whose_hub_line_and_device_die_at_random_pages_goes_on_from_w
     with proxied(platform, device) as proxy:
         proxy.weather = SLOW
         for page, fault in zip(at, faults, strict=True):
-            until(lambda page=page: order_cache.feed_state(device.store).next_page >= page, 40, what=f"page {page}")
+            until(
+                lambda page=page: order_cache.feed_state(device.store).next_page >= page,
+                40,
+                what=f"page {page}",
+            )
             break_it(fault, platform, device, proxy)
             seen.append(order_cache.feed_state(device.store))
         until(lambda: order_cache.feed_state(device.store).revision, 60, what="all of it")
     assert {state.revision for state in seen} == {0}  # each broke it off
-    assert len({state.snapshot_revision for state in seen}) == 1  # and it was one and the same snapshot all the way
+    assert (
+        len({state.snapshot_revision for state in seen}) == 1
+    )  # and it was one and the same snapshot all the way
     assert [state.next_page for state in seen] == sorted(state.next_page for state in seen)
     assert {row.cti for row in every(device.store)} == ctis
     with platform.hub_store() as store, store.read() as connection:
@@ -56,7 +64,10 @@ def break_it(fault, platform, device, proxy):
             device.sync.start()
         case "line":
             proxy.weather = CUT
-            until(lambda: device.health().get("link") in ("connection_lost", "broker_unreachable"), what="the cut")
+            until(
+                lambda: device.health().get("link") in ("connection_lost", "broker_unreachable"),
+                what="the cut",
+            )
             proxy.weather = SLOW
 
 

@@ -32,7 +32,11 @@ S = 1_000_000_000
 
 def trusted(key, purpose, audiences=None):
     return TrustedKey(
-        key=key.public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1, audiences=audiences
+        key=key.public,
+        purposes=frozenset({purpose}),
+        not_before_s=0,
+        expires_at_s=2**33 - 1,
+        audiences=audiences,
     )
 
 
@@ -72,7 +76,9 @@ GIVEN = ClaimAnswer(
 def response(answer=GIVEN, *, key=KEY, purpose=Purpose.CLAIM, spoil=False):
     raw = bytearray(sign_document(answer_payload(answer), purpose, key))
     raw[-1] ^= spoil
-    return Response(dev="kiosk-1", id=answer.id, result=answer.result, signed=b64encode(raw).decode())
+    return Response(
+        dev="kiosk-1", id=answer.id, result=answer.result, signed=b64encode(raw).decode()
+    )
 
 
 def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk):
@@ -112,7 +118,9 @@ def test_an_unsigned_answer_changes_nothing(store, desk):
     desk.due(S)
     plain = Response(dev="kiosk-1", id="r1", result=ClaimResult.GRANTED, until=2**32)
     for signed in ("", "not base64!"):
-        assert isinstance(desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), Refusal)
+        assert isinstance(
+            desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), Refusal
+        )
     assert authorisations.answer_of(store, "r1") is None
 
 
@@ -127,7 +135,9 @@ def test_an_answer_cannot_be_played_again(store, desk):
 
 
 def test_a_key_of_another_sites_authority_does_not_answer_here(store):
-    desk = ClaimDesk(store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1")
+    desk = ClaimDesk(
+        store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1"
+    )
     desk.heard()
     asked(store)
     desk.due(S)
@@ -147,8 +157,14 @@ def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
     desk.due(S)
     desk.take(response(), NOW, 2 * S)
     with store.read() as connection:
-        assert authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1) is not None
-        assert authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS) is None
+        assert (
+            authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1)
+            is not None
+        )
+        assert (
+            authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS)
+            is None
+        )
 
 
 def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, desk):
@@ -174,7 +190,10 @@ def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(s
 
 def test_the_scanner_waits_no_longer_than_its_deadline_and_not_at_all_when_nobody_answers(store):
     ask = Ask(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
-    assert authorisations.claim(store, ask, NOW, Patience(), sleep=lambda _: pytest.fail("waited")) is None
+    assert (
+        authorisations.claim(store, ask, NOW, Patience(), sleep=lambda _: pytest.fail("waited"))
+        is None
+    )
     assert authorisations.unanswered(store, 0) == []  # nor was anything written
 
 
@@ -182,7 +201,13 @@ class Waiting:
     """A scanner that claims, on a clock of the test's own; ``answered_after_s`` says whether edge-sync answers."""
 
     def __init__(self, store):
-        self.store, self.patience, self.now_ns, self.no, self.answered_after_s = store, Patience(), 100 * S, 0, None
+        self.store, self.patience, self.now_ns, self.no, self.answered_after_s = (
+            store,
+            Patience(),
+            100 * S,
+            0,
+            None,
+        )
         self.other_process = open_for_work(store.path.parent)
 
     def waits_s(self):
@@ -191,12 +216,19 @@ class Waiting:
 
         def sleep(seconds):
             self.now_ns += int(seconds * S)
-            if self.answered_after_s is not None and self.now_ns - began_ns >= self.answered_after_s * S:
-                authorisations.answer(self.other_process, Answer(id=identity, result=ClaimResult.GRANTED), self.now_ns)
+            if (
+                self.answered_after_s is not None
+                and self.now_ns - began_ns >= self.answered_after_s * S
+            ):
+                authorisations.answer(
+                    self.other_process, Answer(id=identity, result=ClaimResult.GRANTED), self.now_ns
+                )
 
         due_ns = began_ns + int(authorisations.DEADLINE_S * S)
         ask = Ask(id=identity, cti=CTI, due_ns=due_ns)
-        found = authorisations.claim(self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep)
+        found = authorisations.claim(
+            self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep
+        )
         assert (found is not None) is (self.answered_after_s is not None)
         return (self.now_ns - began_ns) / S
 

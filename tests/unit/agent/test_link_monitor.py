@@ -12,7 +12,9 @@ from sync.mqtt.endpoint import Link
 class World:
     def __init__(self):
         self.answers, self.time_s, self.lines = Answers(), 100.0, []
-        self.session = SimpleNamespace(connected=True, link=Link.CONNECTED, detail="", give_up=self._give_up)
+        self.session = SimpleNamespace(
+            connected=True, link=Link.CONNECTED, detail="", give_up=self._give_up
+        )
         self.given_up = 0
         log = SimpleNamespace(info=self._line, warning=self._line)
         self.contact = Contact(self.session, self.answers, log)

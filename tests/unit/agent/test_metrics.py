@@ -30,7 +30,11 @@ HUB = {
 def read(path, metrics) -> dict:
     write_metrics(path, metrics)
     families = text_string_to_metric_families(path.read_text())
-    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def test_a_device_tells_what_waits_what_it_knows_and_how_it_is_connected(tmp_path):
@@ -52,7 +56,9 @@ def test_where_nothing_waits_the_age_is_zero_and_what_was_never_heard_has_none(t
     told = read(tmp_path / "a.prom", device_metrics(idle, now_s=NOW_S))
     assert told[("edge_sync_oldest_unacknowledged_seconds",)] == 0
     assert not [
-        name for name, *_ in told if name in ("edge_sync_feed_age_seconds", "edge_sync_last_acknowledgement_seconds")
+        name
+        for name, *_ in told
+        if name in ("edge_sync_feed_age_seconds", "edge_sync_last_acknowledgement_seconds")
     ]
 
 
@@ -61,7 +67,10 @@ RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.4}
 
 def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
     health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
-    told = read(tmp_path / "a.prom", [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(rungs_of(health))])
+    told = read(
+        tmp_path / "a.prom",
+        [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(rungs_of(health))],
+    )
     assert told[("edge_decoder_tries_total", "zxing")] == 40
     assert told[("edge_decoder_reads_total", "gamma-0.5")] == 0
     assert told[("edge_decoder_faults_total", "lost")] == 1
@@ -75,7 +84,9 @@ def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
         pytest.param({}, id="the scanner never ran"),
         pytest.param({"decoder": None}, id="no figures"),
         pytest.param({"decoder": [1]}, id="something else"),
-        pytest.param({"decoder": {'a"} 1\n': RUNG, "Ä": RUNG, "x" * 41: RUNG}}, id="names that are none"),
+        pytest.param(
+            {"decoder": {'a"} 1\n': RUNG, "Ä": RUNG, "x" * 41: RUNG}}, id="names that are none"
+        ),
         pytest.param({"decoder": {"zxing": 3}}, id="no counts"),
         pytest.param({"decoder": {"zxing": {**RUNG, "tries": "many"}}}, id="a word for a number"),
         pytest.param({"decoder": {"zxing": {**RUNG, "reads": -1}}}, id="less than nothing"),
@@ -100,9 +111,13 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
     decoder.decode(np.zeros((50, 50), np.uint8))
     counts = {name: asdict(count) for name, count in decoder.counts.items()}
     write_health(tmp_path / "health.json", {"decoder": counts})
-    told = read(tmp_path / "a.prom", decoder_metrics(rungs_of(read_health(tmp_path / "health.json"))))
+    told = read(
+        tmp_path / "a.prom", decoder_metrics(rungs_of(read_health(tmp_path / "health.json")))
+    )
     assert told[("edge_decoder_tries_total", "zxing")] == 1
-    assert {label for _, label in told} == {name for name, count in decoder.counts.items() if count.tries}
+    assert {label for _, label in told} == {
+        name for name, count in decoder.counts.items() if count.tries
+    }
 
 
 def test_edge_sync_writes_both_into_one_file(tmp_path):

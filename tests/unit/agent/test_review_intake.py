@@ -37,12 +37,19 @@ def desk(tmp_path, keys):
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     put = documents.put(
-        store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
+        store,
+        name=documents.TRUST_LIST,
+        version=1,
+        issued_at_s=now.unix_s,
+        raw=keys.trust_list(1),
+        now=now,
     )
     assert put is Put.STORED
     anchors = Anchors(store, keys.roots())
     assert anchors.refresh(now) == {}
-    downlink = Downlink(store, keys.roots(), anchors, device=DEVICE, site=SITE, vouch=lambda _: None)
+    downlink = Downlink(
+        store, keys.roots(), anchors, device=DEVICE, site=SITE, vouch=lambda _: None
+    )
     claims = code(not_before_s=now.unix_s - 60, expires_at_s=now.unix_s + 3600)
     deliver(store, order(claims, review=True), now=now)
     sign_in(store, "ann", Role.OPERATOR, now=now)
@@ -96,7 +103,9 @@ def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
 
 
 def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(desk, keys):
-    assert outbox.reject(desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now)
+    assert outbox.reject(
+        desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now
+    )
     sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
     (case,) = exception_cases.cases(desk.store)
     assert staff(desk.store).send_again(case.id, desk.now).done is Done.DONE
@@ -125,7 +134,9 @@ def test_who_scanned_it_does_not_decide_through_the_platform_either(desk, keys):
 
 
 @pytest.mark.parametrize("other", [{"seq": 99}, {"cti": bytes(16)}, {"epoch": "f" * 16}])
-def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_platform_hears_so_once(desk, keys, other):
+def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_platform_hears_so_once(
+    desk, keys, other
+):
     raw = decided(desk, keys, **other)
     for _ in range(3):
         assert take(desk, page(desk, keys, rows=(raw,))).reason == "not_found"
@@ -146,18 +157,30 @@ def test_the_key_of_the_order_feed_alone_decides_nothing(desk, keys):
     forged = good[:-1] + bytes([good[-1] ^ 1])
     assert take(desk, page(desk, keys, rows=(forged,))).reason == "document_signature_invalid"
     assert state(desk) == ("pending", None)
-    assert answers(desk) == [("not_believed", decision_name(raw)), ("not_believed", decision_name(forged))]
+    assert answers(desk) == [
+        ("not_believed", decision_name(raw)),
+        ("not_believed", decision_name(forged)),
+    ]
 
 
 def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(desk, keys):
-    assert take(desk, page(desk, keys, rows=(b"junk", decided(desk, keys)))).reason == "document_malformed"
+    assert (
+        take(desk, page(desk, keys, rows=(b"junk", decided(desk, keys)))).reason
+        == "document_malformed"
+    )
     assert state(desk) == ("approved", "platform:zoe")
 
 
-def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_that_first_told_it(desk, keys):
+def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_that_first_told_it(
+    desk, keys
+):
     first = outbox.pending(desk.store)[-1].id
     take(desk, page(desk, keys, approve=False, reason="stolen card"))
-    ended = {event.type: event.body["redeemed"] for event in outbox.pending(desk.store) if "redeemed" in event.body}
+    ended = {
+        event.type: event.body["redeemed"]
+        for event in outbox.pending(desk.store)
+        if "redeemed" in event.body
+    }
     assert ended == {"review": first, "reversed": first}
 
 

@@ -24,7 +24,14 @@ TRIED = Rung(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
 class Broker:
     """A connection that is always there and keeps what was published."""
 
-    connected, connections, room, link, detail, refused_publishes = True, 1, True, Link.CONNECTED, "", 0
+    connected, connections, room, link, detail, refused_publishes = (
+        True,
+        1,
+        True,
+        Link.CONNECTED,
+        "",
+        0,
+    )
 
     def __init__(self):
         self.said = []
@@ -71,9 +78,12 @@ def test_a_connected_device_tells_every_hour_what_its_decoder_has_counted(device
 def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
     hub = open_hub_store(tmp_path)
     with hub.transaction() as connection:
-        ingest.note_status(connection, Status(dev="kiosk-1", state="online", epoch="a", rungs=(TRIED,)), NOW_S)
+        ingest.note_status(
+            connection, Status(dev="kiosk-1", state="online", epoch="a", rungs=(TRIED,)), NOW_S
+        )
         connection.execute(
-            "INSERT INTO status VALUES ('kiosk-2', ?, ?)", ('{"state": "online", "epoch": "a"}', NOW_S)
+            "INSERT INTO status VALUES ('kiosk-2', ?, ?)",
+            ('{"state": "online", "epoch": "a"}', NOW_S),
         )  # said by an older device
     with hub.read() as connection:
         assert queries.device(connection, "kiosk-1")["rungs"] == [TRIED.model_dump()]
@@ -84,7 +94,13 @@ def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
 
 def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
     longest = tuple(
-        Rung(rung=f"{number:02}".rjust(24, "x"), tries=10**9, reads=10**9, faults=10**6, busy_ms=10**10)
+        Rung(
+            rung=f"{number:02}".rjust(24, "x"),
+            tries=10**9,
+            reads=10**9,
+            faults=10**6,
+            busy_ms=10**10,
+        )
         for number in range(codec.MOST_RUNGS)
     )
     status = Status(dev="kiosk-1", state="online", epoch="a", rungs=longest)

@@ -12,9 +12,7 @@ from edge.devices.null_devices import NoIndicator, NoLocker
 from tests.support.paths import FIRMWARE
 
 HEAD = '[device]\nid = "d"\nsite = "s"\nkind = "locker"\n[trust]\nroots_file = "r"\n'
-BOARD = (
-    '[locker]\ndriver = "board"\n[locker.board]\nport = "/nowhere/line"\n[locker.compartments.A1]\nlock_number = 1\n'
-)
+BOARD = '[locker]\ndriver = "board"\n[locker.board]\nport = "/nowhere/line"\n[locker.compartments.A1]\nlock_number = 1\n'
 PROFILES = sorted((FIRMWARE / "profiles").glob("*.toml"))
 
 
@@ -31,7 +29,9 @@ def test_every_shipped_profile_can_be_built(path):
     try:
         assert parts.problems == {}
         assert parts.lock.compartments() == set(profile.locker.compartments)
-        assert {engine.name for engine in parts.engines} == profile.engines.model_dump(exclude_none=True).keys()
+        assert {engine.name for engine in parts.engines} == profile.engines.model_dump(
+            exclude_none=True
+        ).keys()
         assert (parts.trigger is None) == (profile.trigger is None)
     finally:
         parts.close()
@@ -96,7 +96,11 @@ def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
     [
         pytest.param(
             '[locker]\ndriver = "board"\n[locker.compartments.A1]\nlock_pin = 4\n',
-            {"locker.compartments.A1.lock_number", "locker.compartments.A1.lock_pin", "locker.board"},
+            {
+                "locker.compartments.A1.lock_number",
+                "locker.compartments.A1.lock_pin",
+                "locker.board",
+            },
             id="pins with a board, and no board",
         ),
         pytest.param(
@@ -111,16 +115,28 @@ def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
         ),
         pytest.param(
             BOARD.replace('driver = "board"', ""),
-            {"locker.board", "locker.compartments.A1.lock_pin", "locker.compartments.A1.lock_number"},
+            {
+                "locker.board",
+                "locker.compartments.A1.lock_pin",
+                "locker.compartments.A1.lock_number",
+            },
             id="a board without driver",
         ),
         pytest.param(
-            BOARD + '[engines.serial]\nport = "/nowhere/line"\n', {"engines.serial.port"}, id="an engine on its line"
+            BOARD + '[engines.serial]\nport = "/nowhere/line"\n',
+            {"engines.serial.port"},
+            id="an engine on its line",
         ),
         pytest.param(
-            "[trigger]\npin = 4\n[presence]\npin = 4\n", {""}, id="a trigger and a presence sensor on one pin"
+            "[trigger]\npin = 4\n[presence]\npin = 4\n",
+            {""},
+            id="a trigger and a presence sensor on one pin",
         ),
-        pytest.param('[engines.hid]\ndevice = "/dev/x"\nlayout = "xx"\n', {"engines.hid.layout"}, id="no such layout"),
+        pytest.param(
+            '[engines.hid]\ndevice = "/dev/x"\nlayout = "xx"\n',
+            {"engines.hid.layout"},
+            id="no such layout",
+        ),
         pytest.param(
             BOARD.replace("lock_number = 1", "lock_number = 17"),
             {"locker.compartments.A1.lock_number"},

@@ -34,7 +34,9 @@ LEAVE_S = DEADLINE_S + USE_WITHIN_NS / 1e9
 class Trusting:
     """Anchors with one key, for claims."""
 
-    key = TrustedKey(key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1)
+    key = TrustedKey(
+        key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1
+    )
     trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(key,))
 
 
@@ -65,7 +67,9 @@ class Shop(World):
 
     def tick(self, name="kiosk-1"):
         desk = self.desks[name]
-        for _ in range(2):  # a request that ran out makes the hub doubtful; it says at once that it is here
+        for _ in range(
+            2
+        ):  # a request that ran out makes the hub doubtful; it says at once that it is here
             desk.heard()
             self.up += [(name, codec.encode(request)) for request in desk.due(self.now_ns)]
         if desk.over(self.now_ns):
@@ -78,7 +82,9 @@ class Shop(World):
         with self.hub.transaction() as connection:
             if isinstance(request, codec.ClaimRequest):
                 ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
-                answer = claims.response(request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s)
+                answer = claims.response(
+                    request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s
+                )
                 self.down.append((name, codec.encode(answer)))
                 return
             batch = codec.decode_batch(payload, dev=name)
@@ -102,16 +108,29 @@ class Shop(World):
         with self.stores[name].transaction() as connection:
             grant = claiming.granted_in(connection, CTI, self.now_ns)
             mine = self.uses(connection)
-            if grant is None or grant.id != self.asked.get(name) or mine + grant.used + 1 > self.sold:
+            if (
+                grant is None
+                or grant.id != self.asked.get(name)
+                or mine + grant.used + 1 > self.sold
+            ):
                 return False
             claiming.spend(connection, grant)
-            body = {"cti": CTI.hex(), "use": mine + 1, "units": 1 if told else "one", "claim": grant.id}
-            outbox.append(connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10)))
+            body = {
+                "cti": CTI.hex(),
+                "use": mine + 1,
+                "units": 1 if told else "one",
+                "claim": grant.id,
+            }
+            outbox.append(
+                connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10))
+            )
         self.uplinks[name].committed()
         return True
 
     def uses(self, connection):
-        return connection.execute("SELECT count(*) FROM outbox WHERE type = 'redeemed'").fetchone()[0]
+        return connection.execute("SELECT count(*) FROM outbox WHERE type = 'redeemed'").fetchone()[
+            0
+        ]
 
     def honoured(self):
         total = 0
@@ -144,7 +163,11 @@ class Shop(World):
 
     def claim_on_its_way(self, name):
         """Where in ``up`` the newest claim of ``name`` is."""
-        claims = [place for place, (dev, payload) in enumerate(self.up) if dev == name and b'"claim"' in payload]
+        claims = [
+            place
+            for place, (dev, payload) in enumerate(self.up)
+            if dev == name and b'"claim"' in payload
+        ]
         return claims[-1]
 
     def late(self, name):
@@ -167,7 +190,9 @@ def test_one_claim_at_a_time(shop):
     assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
 
 
-def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_holder_has_said_so(shop):
+def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_holder_has_said_so(
+    shop,
+):
     shop.answer_to("kiosk-1")
     shop.wait(LEAVE_S - 0.1)
     assert shop.answer_to("kiosk-2") is ClaimResult.HELD
@@ -234,7 +259,9 @@ def test_an_older_device_that_names_no_claim_frees_nothing(shop):
     epoch = outbox.current_epoch(shop.stores["kiosk-1"])[0]
     shop.up.append(("kiosk-1", codec.encode(request)))
     shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [])))
-    shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=codec.MAX_SEQ)))
+    shop.up.append(
+        ("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=codec.MAX_SEQ))
+    )
     shop.carry()
     assert shop.answer_to("kiosk-2") is ClaimResult.HELD
 
@@ -270,7 +297,9 @@ def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
     shop = Shop(tmp_path, sold=2)
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
-    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED  # the second leave comes before the first use is told
+    assert (
+        shop.answer_to("kiosk-1") is ClaimResult.GRANTED
+    )  # the second leave comes before the first use is told
     with shop.hub.transaction() as connection:
         assert connection.execute("SELECT id FROM held").fetchall() == [(shop.asked["kiosk-1"],)]
     assert shop.answer_to("kiosk-2") is ClaimResult.HELD
@@ -303,7 +332,11 @@ def refused(shop, body):
         grant = claiming.granted_in(connection, CTI, shop.now_ns)
         claiming.spend(connection, grant)
         outbox.append(
-            connection, type="redeemed", body={"claim": grant.id, "cti": CTI.hex(), **body}, now=NOW, id="first"
+            connection,
+            type="redeemed",
+            body={"claim": grant.id, "cti": CTI.hex(), **body},
+            now=NOW,
+            id="first",
         )
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)
@@ -318,7 +351,9 @@ def refused(shop, body):
 TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself withholds it
 
 
-@pytest.mark.parametrize("body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"])
+@pytest.mark.parametrize(
+    "body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"]
+)
 def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
     """The platform has no redemption of it, so that its leave is all that says that the code is used."""
     store, _ = refused(shop, body)
@@ -369,7 +404,9 @@ def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
             " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?)",
             (CTI, epoch_no, seq),
         )
-        ledger.write_reversal(connection, 1, reason="by mistake", now=NOW, operator="ann", event_id="back")
+        ledger.write_reversal(
+            connection, 1, reason="by mistake", now=NOW, operator="ann", event_id="back"
+        )
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)
     shop.uplinks["kiosk-1"].connected(shop.time_s)
@@ -399,7 +436,9 @@ def test_a_claim_is_granted_only_for_what_may_be_honoured(shop, line, result):
 def test_claims_are_numbered_as_they_are_asked_whatever_the_clock_does(shop):
     store = shop.stores["kiosk-1"]
     for unix_ms in (9000, 1000, 5000):
-        claiming.ask(store, Ask(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9), NOW)
+        claiming.ask(
+            store, Ask(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9), NOW
+        )
     assert [asked.no for asked in claiming.unanswered(store, shop.now_ns)] == [1, 2, 3]
 
 
@@ -462,7 +501,9 @@ def any_order(shop, taken):
 
 @settings(max_examples=100, deadline=None)
 @given(steps, st.integers(1, 3))
-def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(memory_folder, taken, sold):
+def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(
+    memory_folder, taken, sold
+):
     any_order(Shop(memory_folder(), sold=sold), taken)
 
 
@@ -470,5 +511,7 @@ def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(memo
 @pytest.mark.timeout(900)
 @settings(max_examples=3000, deadline=None)
 @given(steps, st.integers(1, 3))
-def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does_at_length(memory_folder, taken, sold):
+def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does_at_length(
+    memory_folder, taken, sold
+):
     any_order(Shop(memory_folder(), sold=sold), taken)

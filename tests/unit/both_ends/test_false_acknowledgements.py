@@ -77,16 +77,22 @@ def test_an_epoch_that_was_left_is_asked_after_too(world):
     world.event(cti=os.urandom(16))
     falsely(world, intercepted(world))
     epoch = outbox.current_epoch(world.stores["kiosk-1"])[0]
-    leave_epoch(world.stores["kiosk-1"], epoch, why="restored: a test", now=NOW, random_bytes=os.urandom)
+    leave_epoch(
+        world.stores["kiosk-1"], epoch, why="restored: a test", now=NOW, random_bytes=os.urandom
+    )
     world.event(cti=os.urandom(16))
     reconnect(world)
     assert at_the_platform(world) == [("redeemed", None)] * 2
 
 
-def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_person_retries_it(world):
+def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_person_retries_it(
+    world,
+):
     world.event()
     falsely(world, intercepted(world), rejected=[Refused(seq=1, reason="body_invalid")])
-    assert [case.kind for case in exception_cases.cases(world.stores["kiosk-1"])] == ["upload_refused"]
+    assert [case.kind for case in exception_cases.cases(world.stores["kiosk-1"])] == [
+        "upload_refused"
+    ]
     retry(world)
     assert at_the_platform(world) == [("withheld", "refused_before"), ("redeemed", None)]
 
@@ -103,12 +109,17 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
     world.down.append(("kiosk-1", codec.encode(ack)))
     world.hear()
     reconnect(world)
-    assert sorted(at_the_platform(world), key=str) == [("redeemed", "told_before"), ("redeemed", None)]
+    assert sorted(at_the_platform(world), key=str) == [
+        ("redeemed", "told_before"),
+        ("redeemed", None),
+    ]
     with world.hub.read() as connection:
         assert redemptions.used(connection, CTI) == (1, 0)
 
 
-def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_platform_has_it(world):
+def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_platform_has_it(
+    world,
+):
     world.event()
     world.tick()
     said = codec.decode_batch(world.up[0][1], dev="kiosk-1")
@@ -134,7 +145,9 @@ def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(
 def test_a_false_conflict_is_a_case_and_undoes_nothing(world):
     world.event()
     said = intercepted(world)
-    conflict = Conflict(no=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s)
+    conflict = Conflict(
+        no=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s
+    )
     falsely(world, said, conflicts=[conflict])
     reconnect(world)
     assert at_the_platform(world) == [("redeemed", None)]

@@ -32,7 +32,9 @@ MB = 2**20
 class Trusting:
     """Anchors with the feed's key."""
 
-    feed_key = TrustedKey(key=KEY.public, purposes=frozenset({Purpose.ORDER_FEED}), not_before_s=0, expires_at_s=2**33)
+    feed_key = TrustedKey(
+        key=KEY.public, purposes=frozenset({Purpose.ORDER_FEED}), not_before_s=0, expires_at_s=2**33
+    )
     trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(feed_key,))
 
 
@@ -41,7 +43,9 @@ class World:
 
     def __init__(self, folder, rows):
         self.hub = open_hub_store(folder / "hub")
-        self.store = open_store(folder / "dev", device_id="k", now_s=NOW.unix_s, random_bytes=os.urandom).store
+        self.store = open_store(
+            folder / "dev", device_id="k", now_s=NOW.unix_s, random_bytes=os.urandom
+        ).store
         self.time_s = 0.0
         self.pages: deque[bytes] = deque()
         self.now_us = 1
@@ -53,14 +57,21 @@ class World:
         self.now_us += 1_000_000
         with self.hub.transaction() as connection:
             return order_lines.put(
-                connection, (order_lines.OrderLine(**{**fixed, **line}) for line in lines), self.now_us
+                connection,
+                (order_lines.OrderLine(**{**fixed, **line}) for line in lines),
+                self.now_us,
             )
 
     def restart(self):
         """The device's process is new: nothing but its store is left."""
         self.pages.clear()
         self.downlink = Downlink(
-            self.store, Roots(version=0, keys=()), Trusting(), device="k", site="shop-1", vouch=lambda _: None
+            self.store,
+            Roots(version=0, keys=()),
+            Trusting(),
+            device="k",
+            site="shop-1",
+            vouch=lambda _: None,
         )
         self.downlink.connected(self.time_s)
 
@@ -69,8 +80,12 @@ class World:
         self.time_s += 0.1
         if (request := self.downlink.due(self.time_s, ident="r")) is not None:
             with self.hub.transaction() as connection:
-                for page in order_lines.pages_for(connection, "shop-1", request, now_s=NOW.unix_s, now_us=self.now_us):
-                    self.pages.append(sign_document(order_feed.page_payload(page), Purpose.ORDER_FEED, KEY))
+                for page in order_lines.pages_for(
+                    connection, "shop-1", request, now_s=NOW.unix_s, now_us=self.now_us
+                ):
+                    self.pages.append(
+                        sign_document(order_feed.page_payload(page), Purpose.ORDER_FEED, KEY)
+                    )
         if self.pages:
             return self.downlink.orders_page(self.pages.popleft(), NOW, self.time_s)
         return None
@@ -91,8 +106,15 @@ class World:
 
     def assert_equal(self):
         with self.hub.read() as connection:
-            theirs = {cti for (cti,) in connection.execute("SELECT cti FROM entitlement WHERE site = 'shop-1'")}
-            (digest,) = connection.execute("SELECT digest FROM feed WHERE site = 'shop-1'").fetchone()
+            theirs = {
+                cti
+                for (cti,) in connection.execute(
+                    "SELECT cti FROM entitlement WHERE site = 'shop-1'"
+                )
+            }
+            (digest,) = connection.execute(
+                "SELECT digest FROM feed WHERE site = 'shop-1'"
+            ).fetchone()
         with self.store.read() as connection:
             mine = {cti for (cti,) in connection.execute("SELECT cti FROM entitlement")}
         assert mine == theirs
@@ -134,7 +156,9 @@ def test_orders_that_change_while_the_snapshot_is_on_its_way_are_right_in_the_en
 
     def changes(world):
         if world.now_us < 20_000_000:
-            world.sell([{"cti": chance.choice(ctis), "status": "cancelled"}, {"cti": os.urandom(16).hex()}])
+            world.sell(
+                [{"cti": chance.choice(ctis), "status": "cancelled"}, {"cti": os.urandom(16).hex()}]
+            )
             world.sell([{"cti": chance.choice(ctis), "home_site": "shop-2"}])
 
     world.load(turns=5_000, each=changes)
@@ -176,15 +200,20 @@ def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):
 def page_of_new_orders(number, *, last):
     line = {"order_id": "A-1", "kind": "pickup", "home_site": "shop-1"}
     rows = tuple(
-        order_feed.row_of(order_lines.OrderLine(cti=os.urandom(16).hex(), **line).entitlement()) for _ in range(50)
+        order_feed.row_of(order_lines.OrderLine(cti=os.urandom(16).hex(), **line).entitlement())
+        for _ in range(50)
     )
-    page = order_feed.Snapshot(site="shop-1", issued_at_s=NOW.unix_s, revision=10**9, page=number, last=last, rows=rows)
+    page = order_feed.Snapshot(
+        site="shop-1", issued_at_s=NOW.unix_s, revision=10**9, page=number, last=last, rows=rows
+    )
     return sign_document(order_feed.page_payload(page), Purpose.ORDER_FEED, KEY)
 
 
 def memory() -> int:
     """Of this process, resident, bytes (proc(5))."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf(
+        "SC_PAGE_SIZE"
+    )
 
 
 @pytest.mark.parametrize(("rows", "growth_mb"), [

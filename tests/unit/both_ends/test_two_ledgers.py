@@ -34,7 +34,9 @@ class World:
         self.time_s = 0.0
         self.stores, self.uplinks, self.up, self.down = {}, {}, [], []
         for name in names:
-            opened = open_store(folder / name, device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom)
+            opened = open_store(
+                folder / name, device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom
+            )
             self.stores[name] = opened.store
             self.restart(name)
 
@@ -45,7 +47,9 @@ class World:
     def event(self, name="kiosk-1", *, type="redeemed", body=None, cti=CTI, use=1):
         whole = {"cti": cti.hex(), "use": use, "units": 1} if body is None else body
         with self.stores[name].transaction() as connection:
-            seq = outbox.append(connection, type=type, body=whole, now=NOW, id=uuid7(1, os.urandom(10)))
+            seq = outbox.append(
+                connection, type=type, body=whole, now=NOW, id=uuid7(1, os.urandom(10))
+            )
         self.uplinks[name].committed()
         return seq
 
@@ -83,8 +87,13 @@ class World:
 
     def assert_equal(self, name="kiosk-1"):
         with self.stores[name].read() as connection:
-            mine = connection.execute("SELECT seq, id, type, body FROM outbox ORDER BY epoch_no, seq").fetchall()
-        theirs = [(row["seq"], row["id"], row["type"], row["body"]) for row in listing.rows(self.hub, dev=name)]
+            mine = connection.execute(
+                "SELECT seq, id, type, body FROM outbox ORDER BY epoch_no, seq"
+            ).fetchall()
+        theirs = [
+            (row["seq"], row["id"], row["type"], row["body"])
+            for row in listing.rows(self.hub, dev=name)
+        ]
         assert [(seq, ident, kind, json.loads(body)) for seq, ident, kind, body in mine] == theirs
         assert outbox.backlog(self.stores[name]).pending == 0
 
@@ -135,7 +144,9 @@ def world(tmp_path):
 
 def test_what_is_still_on_its_way_over_a_slow_line_is_not_sent_again(tmp_path):
     world = World(tmp_path)
-    world.uplinks["kiosk-1"] = Uplink(world.stores["kiosk-1"], "kiosk-1", window=600, random_bytes=os.urandom)
+    world.uplinks["kiosk-1"] = Uplink(
+        world.stores["kiosk-1"], "kiosk-1", window=600, random_bytes=os.urandom
+    )
     for _ in range(600):
         world.event(cti=os.urandom(16))
     world.tick()
@@ -193,7 +204,9 @@ def test_a_refused_events_placeholder_is_no_second_identity(world):
     world.tick()
     taken = world.ingest()
     (refused,) = taken.ack.rejected
-    outbox.reject(world.stores["kiosk-1"], epoch=taken.ack.epoch, seq=1, reason=refused.reason, now=NOW)
+    outbox.reject(
+        world.stores["kiosk-1"], epoch=taken.ack.epoch, seq=1, reason=refused.reason, now=NOW
+    )
     world.down.clear()
     world.restart("kiosk-1")
     world.tick()
@@ -255,7 +268,9 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
         world.event(cti=os.urandom(16), body=body)
     world.calm(3)
     world.hub = open_hub_store(world.folder / "restored")
-    world.uplinks["kiosk-1"].connected(world.time_s)  # the hub is back: each device asks where it is
+    world.uplinks["kiosk-1"].connected(
+        world.time_s
+    )  # the hub is back: each device asks where it is
     world.tick()
     world.ingest()
     assert world.hear() is Heard.REWOUND
@@ -277,7 +292,9 @@ def test_a_device_whose_old_store_was_put_back_goes_on_under_a_new_epoch(world):
     for _ in range(3):
         world.event(cti=os.urandom(16))
     world.calm(2)
-    opened = open_store(world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom)
+    opened = open_store(
+        world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom
+    )
     world.stores["kiosk-1"] = opened.store
     world.restart("kiosk-1")
     world.tick()
@@ -307,7 +324,9 @@ def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(w
     for _ in range(3):
         world.event(cti=os.urandom(16))
     world.calm(2)
-    opened = open_store(world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom)
+    opened = open_store(
+        world.folder / "old", device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom
+    )
     world.stores["kiosk-1"] = opened.store
     world.restart("kiosk-1")
     for _ in range(5):
@@ -317,9 +336,13 @@ def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(w
         rows = connection.execute("SELECT id, seq, rejected FROM outbox ORDER BY seq").fetchall()
     moved = [identity for identity, _, rejected in rows if rejected == "sequence_reused"]
     assert len(moved) == 3
-    assert sorted(identity for identity, _, rejected in rows if rejected is None) == sorted({row[0] for row in rows})
+    assert sorted(identity for identity, _, rejected in rows if rejected is None) == sorted(
+        {row[0] for row in rows}
+    )
     held = [row["id"] for row in listing.rows(world.hub) if row["refused"] is None]
-    assert sorted(held) == sorted({*held, *(row[0] for row in rows)}), "each once, in one epoch or the other"
+    assert sorted(held) == sorted({*held, *(row[0] for row in rows)}), (
+        "each once, in one epoch or the other"
+    )
     (case,) = exception_cases.cases(opened.store)
     assert "another device has its identity" in case.cause
     assert outbox.backlog(opened.store).pending == 0
@@ -341,7 +364,14 @@ def test_an_old_acknowledgement_that_comes_late_takes_nothing_back(world):
 def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(world):
     world.event()
     world.calm(2)
-    clone = Event(seq=1, id="another", ts=5, ts_trust="trusted", type="redeemed", body={"cti": "00" * 16, "use": 1})
+    clone = Event(
+        seq=1,
+        id="another",
+        ts=5,
+        ts_trust="trusted",
+        type="redeemed",
+        body={"cti": "00" * 16, "use": 1},
+    )
     batch = codec.Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
     with world.hub.transaction() as connection:
         taken = ingest.take(connection, batch, NOW.unix_s)
@@ -363,7 +393,13 @@ def test_two_devices_with_one_name_are_found_by_their_epochs(world, epochs, two)
 
 
 def order(quantity=1, **changes):
-    line = {"cti": CTI.hex(), "order_id": "A", "kind": "write_off", "home_site": "shop-1", "quantity": quantity}
+    line = {
+        "cti": CTI.hex(),
+        "order_id": "A",
+        "kind": "write_off",
+        "home_site": "shop-1",
+        "quantity": quantity,
+    }
     return order_lines.OrderLine(**{**line, **changes})
 
 
@@ -373,13 +409,19 @@ def sell(world, *lines):
 
 
 def conflicts(world, name):
-    return [case for case in exception_cases.cases(world.stores[name]) if case.kind == "platform_conflict"]
+    return [
+        case
+        for case in exception_cases.cases(world.stores[name])
+        if case.kind == "platform_conflict"
+    ]
 
 
 def tell(world, name):
     with world.hub.transaction() as connection:
         epoch, through = ingest.latest_epoch(connection, name)
-        ack = ingest.acknowledgement(connection, name, epoch, acked_through=through, settled_through=through)
+        ack = ingest.acknowledgement(
+            connection, name, epoch, acked_through=through, settled_through=through
+        )
     world.down.append((name, codec.encode(ack)))
 
 
@@ -411,7 +453,9 @@ def test_a_conflict_is_told_until_the_device_has_it(world):
     world.uplinks["kiosk-1"].connected(world.time_s)
     world.calm(1)
     with world.hub.read() as connection:
-        assert connection.execute("SELECT count(*) FROM conflict WHERE told = 0 AND dev = 'kiosk-1'").fetchone() == (0,)
+        assert connection.execute(
+            "SELECT count(*) FROM conflict WHERE told = 0 AND dev = 'kiosk-1'"
+        ).fetchone() == (0,)
 
 
 def test_a_use_that_was_taken_back_is_no_conflict(world):
@@ -445,7 +489,9 @@ def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(w
 
 @pytest.mark.parametrize("heard", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
 @pytest.mark.parametrize("taken", [[0, 1, 2], [2, 1, 0], [1, 2, 0]], ids=str)
-def test_batches_that_several_hubs_answer_in_any_order_settle_without_being_sent_again(world, taken, heard):
+def test_batches_that_several_hubs_answer_in_any_order_settle_without_being_sent_again(
+    world, taken, heard
+):
     for _ in range(3):
         world.event(cti=os.urandom(16))
         world.tick()
@@ -469,7 +515,9 @@ def copied(world, name="kiosk-1"):
         copy = sqlite3.connect(world.folder / "copy" / "store.db")
         connection.backup(copy)
         copy.close()
-    store = open_store(world.folder / "copy", device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom).store
+    store = open_store(
+        world.folder / "copy", device_id=name, now_s=NOW.unix_s, random_bytes=os.urandom
+    ).store
     return store, Uplink(store, name, window=5, random_bytes=os.urandom)
 
 
@@ -483,7 +531,9 @@ def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(
         for use in range(4 + number):
             with ours.transaction() as connection:
                 body = {"cti": os.urandom(16).hex(), "use": use + 1, "units": 1}
-                outbox.append(connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10)))
+                outbox.append(
+                    connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10))
+                )
         link.connected(0.0)
     for turn in range(30):
         for _, link in pairs[:: 1 if turn % 2 else -1]:

@@ -13,7 +13,12 @@ from edge.capture.image_folder import PictureFolder
 from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 QUICK = Patience(
-    stall_s=0.15, first_frame_s=0.3, replace_after_s=0.5, open_s=0.6, first_pause_s=0.02, longest_pause_s=0.1
+    stall_s=0.15,
+    first_frame_s=0.3,
+    replace_after_s=0.5,
+    open_s=0.6,
+    first_pause_s=0.02,
+    longest_pause_s=0.1,
 )
 PICTURE = np.zeros((8, 8), np.uint8)
 
@@ -109,7 +114,9 @@ def test_a_read_that_never_returns_is_replaced_by_a_fresh_reader():
         assert becomes(worker, CaptureState.STALLED) < 1
         becomes(worker, CaptureState.STREAMING)
         assert (len(cameras), worker.status().hanging) == (2, 1)
-        assert not cameras[0].closed  # its own thread closes it, none other: drivers crash otherwise
+        assert not cameras[
+            0
+        ].closed  # its own thread closes it, none other: drivers crash otherwise
         hang.set()
         while worker.status().hanging:
             time.sleep(0.01)
@@ -122,7 +129,13 @@ class Exposable:
     """A camera that notes how it is told to expose, by which thread; it breaks down when ``breaks`` is set."""
 
     def __init__(self, told, breaks, refuses=False):
-        self.told, self.breaks, self.refuses, self.number, self.exposure = told, breaks, refuses, -1, None
+        self.told, self.breaks, self.refuses, self.number, self.exposure = (
+            told,
+            breaks,
+            refuses,
+            -1,
+            None,
+        )
 
     def expose(self, wanted):
         self.told.append((wanted, threading.current_thread().name))
@@ -136,7 +149,12 @@ class Exposable:
             raise CameraError("gone")
         self.number += 1
         time.sleep(0.005)
-        return Frame(grey=PICTURE, number=self.number, captured_ns=time.monotonic_ns(), exposure=self.exposure)
+        return Frame(
+            grey=PICTURE,
+            number=self.number,
+            captured_ns=time.monotonic_ns(),
+            exposure=self.exposure,
+        )
 
     def close(self):
         pass
@@ -169,7 +187,9 @@ def test_the_reader_tells_the_camera_how_to_expose_once_and_a_camera_opened_agai
 
 def test_a_camera_that_refuses_an_exposure_goes_on_as_it_is():
     told = []
-    with CaptureWorker(lambda: Exposable(told, threading.Event(), refuses=True), patience=QUICK) as worker:
+    with CaptureWorker(
+        lambda: Exposable(told, threading.Event(), refuses=True), patience=QUICK
+    ) as worker:
         worker.take(1)
         worker.expose(Exposure(8000, 2))
         for _ in range(20):
@@ -219,7 +239,9 @@ def test_a_device_that_hangs_for_ever_does_not_cost_a_thread_a_second():
         def close(self):
             pass
 
-    patience = Patience(stall_s=0.02, first_frame_s=0.02, replace_after_s=0.03, open_s=0.03, first_pause_s=0.01)
+    patience = Patience(
+        stall_s=0.02, first_frame_s=0.02, replace_after_s=0.03, open_s=0.03, first_pause_s=0.01
+    )
     with CaptureWorker(Dead, patience=patience) as worker:
         time.sleep(0.6)
         assert worker.status().hanging == 3

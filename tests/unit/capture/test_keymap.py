@@ -65,7 +65,11 @@ def test_keys_whose_release_was_missed_are_let_go():
 
 SYMBOLS = Path("/usr/share/X11/xkb/symbols")
 ROWS = {"E": range(2, 14), "D": range(16, 28), "C": range(30, 41), "B": range(44, 54)}
-PLACES = {f"A{row}{number:02}": code for row, codes in ROWS.items() for number, code in enumerate(codes, 1)}
+PLACES = {
+    f"A{row}{number:02}": code
+    for row, codes in ROWS.items()
+    for number, code in enumerate(codes, 1)
+}
 PLACES |= {"TLDE": 41, "BKSL": 43, "LSGT": 86}
 NAMES = {
     "exclam": "!", "at": "@", "numbersign": "#", "dollar": "$", "percent": "%", "asciicircum": "^", "ampersand": "&",
@@ -84,7 +88,11 @@ def xkb(name):
     """The two lower levels of a layout: (place, "" or "shift") to a character."""
     file, _, section = name.partition("(")
     text = (SYMBOLS / file).read_text(encoding="utf-8")
-    body = re.search(rf'xkb_symbols "{section.rstrip(")") or "basic"}"\s*\{{(.*?)^\}};', text, re.DOTALL | re.MULTILINE)
+    body = re.search(
+        rf'xkb_symbols "{section.rstrip(")") or "basic"}"\s*\{{(.*?)^\}};',
+        text,
+        re.DOTALL | re.MULTILINE,
+    )
     found = {}
     for line in body[1].split(";"):
         if include := re.search(r'include "((?:latin|us)[^"]*)"', line):
@@ -96,7 +104,9 @@ def xkb(name):
     return found
 
 
-@pytest.mark.skipif(not SYMBOLS.is_dir(), reason="xkeyboard-config is not installed (apt install xkb-data)")
+@pytest.mark.skipif(
+    not SYMBOLS.is_dir(), reason="xkeyboard-config is not installed (apt install xkb-data)"
+)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_tables_are_those_of_xkeyboard_config(layout):
     theirs, ours = xkb(layout), characters(layout)

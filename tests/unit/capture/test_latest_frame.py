@@ -85,7 +85,9 @@ def test_a_patient_writer_loses_nothing():
 def test_a_patient_writer_can_give_up():
     slot, given_up = LatestFrame(), threading.Event()
     slot.put(frame(0))
-    writer = threading.Thread(target=slot.put_when_taken, args=(frame(1),), kwargs={"given_up": given_up.is_set})
+    writer = threading.Thread(
+        target=slot.put_when_taken, args=(frame(1),), kwargs={"given_up": given_up.is_set}
+    )
     writer.start()
     given_up.set()
     writer.join(5)

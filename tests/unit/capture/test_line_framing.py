@@ -19,7 +19,11 @@ from edge.capture.line_framing import LONGEST, Lines
         pytest.param(b" A\r", [b" A"], id="a space is content"),
         pytest.param("fünf\r".encode(), ["fünf".encode()], id="any text"),
         pytest.param(b"x" * LONGEST + b"\r", [b"x" * LONGEST], id="the longest"),
-        pytest.param(b"x" * (LONGEST + 1) + b"\rES1:ABC\r", [b"ES1:ABC"], id="one byte too long, and the next"),
+        pytest.param(
+            b"x" * (LONGEST + 1) + b"\rES1:ABC\r",
+            [b"ES1:ABC"],
+            id="one byte too long, and the next",
+        ),
         pytest.param(b"ES1:ABC", [], id="no end yet"),
     ],
 )
@@ -47,5 +51,7 @@ def test_a_code_that_comes_in_pieces_is_one():
 def test_whatever_is_sent_codes_are_bounded_and_nothing_piles_up(pieces):
     lines = Lines()
     codes = [code for piece in pieces for code in lines.feed(piece, 0.0)]
-    assert all(0 < len(code) <= LONGEST and b"\r" not in code and b"\n" not in code for code in codes)
+    assert all(
+        0 < len(code) <= LONGEST and b"\r" not in code and b"\n" not in code for code in codes
+    )
     assert len(lines._partial) <= LONGEST

@@ -30,8 +30,14 @@ def yuyv(grey, padding=0):
         pytest.param("YUYV", yuyv(PICTURE).reshape(HEIGHT, WIDTH, 2), id="YUYV, shaped"),
         pytest.param("YUYV", yuyv(PICTURE, padding=32).reshape(1, -1), id="YUYV with padded rows"),
         pytest.param("GREY", PICTURE.reshape(1, -1), id="grey"),
-        pytest.param("NV12", np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1), id="NV12"),
-        pytest.param("YU12", np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1), id="planar YUV 4:2:0"),
+        pytest.param(
+            "NV12", np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1), id="NV12"
+        ),
+        pytest.param(
+            "YU12",
+            np.vstack([PICTURE, PICTURE[: HEIGHT // 2]]).reshape(1, -1),
+            id="planar YUV 4:2:0",
+        ),
         pytest.param("\0\0\0\0", np.dstack([PICTURE] * 3), id="BGR, converted by OpenCV"),
     ],
 )
@@ -63,7 +69,9 @@ class Device:
         self.offers, self.frames, self.properties, self.released = offers, list(frames), {}, False
         self.lacks = lacks  # (property, value) that the driver refuses
         self.properties[cv2.CAP_PROP_FOURCC] = fourcc(next(iter(offers)))
-        unknown = {name for name in vars(Device) if not name.startswith("_")} - set(dir(cv2.VideoCapture))
+        unknown = {name for name in vars(Device) if not name.startswith("_")} - set(
+            dir(cv2.VideoCapture)
+        )
         assert not unknown, "a method that cv2.VideoCapture does not have"
 
     def isOpened(self):  # noqa: N802 - OpenCV's name
@@ -79,7 +87,9 @@ class Device:
 
     def get(self, prop):
         if prop == cv2.CAP_PROP_FPS:
-            best = {fourcc(name): rate for name, rate in self.offers.items()}[self.properties[cv2.CAP_PROP_FOURCC]]
+            best = {fourcc(name): rate for name, rate in self.offers.items()}[
+                self.properties[cv2.CAP_PROP_FOURCC]
+            ]
             return min(best, self.properties[prop])
         return self.properties.get(prop, -1)  # as OpenCV does for what a device does not have
 
@@ -110,7 +120,9 @@ def opened(monkeypatch, device, **changes):
     ("offers", "chosen"),
     [
         pytest.param({"YUYV": 30, "MJPG": 30}, "YUYV", id="raw luminance where it is fast enough"),
-        pytest.param({"YUYV": 10, "MJPG": 30}, "MJPG", id="JPEG where USB is too slow for raw frames"),
+        pytest.param(
+            {"YUYV": 10, "MJPG": 30}, "MJPG", id="JPEG where USB is too slow for raw frames"
+        ),
         pytest.param({"GREY": 60, "MJPG": 30}, "GREY", id="a grey sensor"),
         pytest.param({"MJPG": 15}, "MJPG", id="what there is"),
     ],
@@ -154,7 +166,9 @@ def test_a_camera_is_given_back_to_the_automatic_that_it_has(monkeypatch, found,
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back
 
 
-def test_a_camera_without_aperture_priority_that_a_crash_left_by_hand_is_given_back_too(monkeypatch):
+def test_a_camera_without_aperture_priority_that_a_crash_left_by_hand_is_given_back_too(
+    monkeypatch,
+):
     device = Device({"YUYV": 30}, [], lacks=[(cv2.CAP_PROP_AUTO_EXPOSURE, 3)])
     device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] = 1
     opened(monkeypatch, device, exposure_us=None)
@@ -172,7 +186,10 @@ def test_a_fixed_exposure_is_what_it_goes_back_to(monkeypatch):
     camera = opened(monkeypatch, device)
     camera.expose(Exposure(2000, 1.0))
     camera.expose(None)
-    assert (device.properties[cv2.CAP_PROP_AUTO_EXPOSURE], device.properties[cv2.CAP_PROP_EXPOSURE]) == (1, 50)
+    assert (
+        device.properties[cv2.CAP_PROP_AUTO_EXPOSURE],
+        device.properties[cv2.CAP_PROP_EXPOSURE],
+    ) == (1, 50)
 
 
 def test_a_camera_that_does_not_tell_its_exposure_says_so(monkeypatch):

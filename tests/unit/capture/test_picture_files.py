@@ -36,7 +36,9 @@ def test_a_file_beyond_any_picture_is_refused_unread(tmp_path, monkeypatch):
 
 
 def test_floats_that_are_no_numbers_are_paper(tmp_path):
-    cv2.imwrite(str(tmp_path / "f.tiff"), np.array([[np.nan, 0.0], [0.5, np.inf]], dtype=np.float32))
+    cv2.imwrite(
+        str(tmp_path / "f.tiff"), np.array([[np.nan, 0.0], [0.5, np.inf]], dtype=np.float32)
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         grey = load(tmp_path / "f.tiff")
@@ -44,7 +46,10 @@ def test_floats_that_are_no_numbers_are_paper(tmp_path):
 
 
 def test_ctrl_c_ends_decode_with_a_word(tmp_path):
-    cv2.imwrite(str(tmp_path / "a.png"), np.random.default_rng(1).integers(0, 255, (1500, 1500), dtype=np.uint8))
+    cv2.imwrite(
+        str(tmp_path / "a.png"),
+        np.random.default_rng(1).integers(0, 255, (1500, 1500), dtype=np.uint8),
+    )
     program = Path(sys.executable).with_name("edge-scanner")
     command = [program, "decode", "--deep", *([tmp_path / "a.png"] * 500)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

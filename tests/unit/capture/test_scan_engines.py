@@ -17,7 +17,9 @@ from edge.config import HidEngine as HidSection
 from edge.config import SerialEngine as SerialSection
 from edge.ports import NO_QUAD, EngineError, Symbol
 
-evdev = pytest.importorskip("evdev", reason="evdev is not installed: it is needed for engines that type")
+evdev = pytest.importorskip(
+    "evdev", reason="evdev is not installed: it is needed for engines that type"
+)
 InputEvent, UInput, ecodes = evdev.InputEvent, evdev.UInput, evdev.ecodes
 
 SHIFT, ENTER = 42, 28
@@ -26,7 +28,9 @@ CODE = "ES1:6BF%/R8 $*+-."
 
 def keys(text, layout="us"):
     """The (code, value) key events of an engine that types ``text``; "\\n" is Enter."""
-    places = {char: place for place, char in reversed(characters(layout).items())} | {"\n": (ENTER, "")}
+    places = {char: place for place, char in reversed(characters(layout).items())} | {
+        "\n": (ENTER, "")
+    }
     for char in text:
         code, level = places[char]
         shift = [SHIFT] if level == "shift" else []
@@ -87,7 +91,9 @@ def keyboard():
 
 
 def hid(keyboard, layout="us"):
-    return HidEngine(HidSection(device="/dev/input/by-id/engine", layout=layout), open_device=keyboard.open)
+    return HidEngine(
+        HidSection(device="/dev/input/by-id/engine", layout=layout), open_device=keyboard.open
+    )
 
 
 def test_what_an_engine_types_is_a_code_when_enter_comes(keyboard):
@@ -157,7 +163,9 @@ def test_a_virtual_device_of_the_kernel_is_read_and_grabbed_and_its_loss_is_name
         device.write(ecodes.EV_KEY, code, value)
         device.syn()
     assert engine.read(2.0).content == CODE.encode()
-    assert not select.select([watcher.fd], [], [], 0.1)[0], "another program sees what the engine types"
+    assert not select.select([watcher.fd], [], [], 0.1)[0], (
+        "another program sees what the engine types"
+    )
     device.close()
     with pytest.raises(EngineError, match="unplugged"):
         engine.read(2.0)

@@ -98,7 +98,10 @@ def test_a_trigger_that_cannot_be_read_scans_always():
         pytest.param(Trigger(pin=27), "drive_low", "drive_high", id="a trigger button"),
         pytest.param(Presence(pin=27), "drive_high", "drive_low", id="a presence sensor"),
         pytest.param(
-            Presence(pin=27, active_high=False), "drive_low", "drive_high", id="a sensor that pulls to ground"
+            Presence(pin=27, active_high=False),
+            "drive_low",
+            "drive_high",
+            id="a sensor that pulls to ground",
         ),
     ],
 )

@@ -41,7 +41,14 @@ def device(tmp_path, keys):
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
-    documents.put(store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now)
+    documents.put(
+        store,
+        name=documents.TRUST_LIST,
+        version=1,
+        issued_at_s=now.unix_s,
+        raw=keys.trust_list(1),
+        now=now,
+    )
     claims = code(not_before_s=now.unix_s - 60, expires_at_s=now.unix_s + 3600)
     deliver(store, order(claims), now=now)
     assert redeemer(store).redeem(claims, now).honoured
@@ -86,7 +93,9 @@ def reset(device, file, exit_code=0):
 
 def tear_a_page_of_the_ledger(file):
     with closing(sqlite3.connect(file)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ledger'").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ledger'"
+        ).fetchone()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with file.open("r+b") as raw:
         raw.seek((page - 1) * 4096)
@@ -94,7 +103,9 @@ def tear_a_page_of_the_ledger(file):
 
 
 def floor(device):
-    return json.loads(run(edge_scanner, "clock", "--data", device.folder, "--json").output)["floor_s"]
+    return json.loads(run(edge_scanner, "clock", "--data", device.folder, "--json").output)[
+        "floor_s"
+    ]
 
 
 def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(device, keys):
@@ -105,15 +116,23 @@ def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(d
     again = open_at(device.folder, now_s=before)
     assert WallClock(time_floor_s(again)).now().unix_s <= time.time()
     told = outbox.pending(again)[-1]
-    assert (told.type, told.body["floor_was"], told.body["reason"]) == ("clock", IN_2100, "set by hand")
+    assert (told.type, told.body["floor_was"], told.body["reason"]) == (
+        "clock",
+        IN_2100,
+        "set by hand",
+    )
     assert told.body["floor"] == floor(device)
     assert told.at.unix_s < IN_2100
     lines = [line for line in story_of(again, "A-1").lines if line.what == "clock"]
-    assert [(line.fields["floor_was_s"], line.fields["reason"]) for line in lines] == [(IN_2100, "set by hand")]
+    assert [(line.fields["floor_was_s"], line.fields["reason"]) for line in lines] == [
+        (IN_2100, "set by hand")
+    ]
     again.close()
 
 
-def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_starts_anew(device, keys):
+def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_starts_anew(
+    device, keys
+):
     reset(device, ordered(device, keys))
     with pytest.raises(StoreUnavailableError) as stopped:
         raise_time_floor(device.store, IN_2100 + 60)
@@ -138,7 +157,10 @@ def test_an_order_that_is_played_back_does_nothing(device, keys, wrong):
 
 
 def test_an_order_for_a_later_floor_than_the_devices_does_nothing(device, keys):
-    assert "does not hold" in reset(device, ordered(device, keys, floor=IN_2100 + 60), exit_code=1).output
+    assert (
+        "does not hold"
+        in reset(device, ordered(device, keys, floor=IN_2100 + 60), exit_code=1).output
+    )
     assert floor(device) == IN_2100
 
 
@@ -151,7 +173,12 @@ def test_that_an_order_was_taken_outlives_the_store(device, keys):
     opened = open_store(device.folder, device_id=DEVICE, now_s=now.unix_s, random_bytes=os.urandom)
     assert opened.state is StoreState.QUARANTINED
     documents.put(
-        opened.store, name=documents.TRUST_LIST, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
+        opened.store,
+        name=documents.TRUST_LIST,
+        version=1,
+        issued_at_s=now.unix_s,
+        raw=keys.trust_list(1),
+        now=now,
     )
     raise_time_floor(opened.store, IN_2100)
     opened.store.close()
@@ -162,12 +189,16 @@ def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
     with device.store.transaction() as connection:
         connection.execute("UPDATE feed SET heard_s = ?", (IN_2100,))
         connection.execute("INSERT INTO pin_attempt VALUES ('ann', 5, ?)", (IN_2100 + 60,))
-        connection.execute("INSERT INTO badge_shown VALUES (1, 'ann', x'00', ?, ?)", (IN_2100 + 99, IN_2100))
+        connection.execute(
+            "INSERT INTO badge_shown VALUES (1, 'ann', x'00', ?, ?)", (IN_2100 + 99, IN_2100)
+        )
     reset(device, ordered(device, keys))
     again = open_at(device.folder, now_s=int(time.time()))
     with again.read() as connection:
         assert connection.execute("SELECT heard_s FROM feed").fetchone()[0] <= time.time()
-        failures, locked_until_s = connection.execute("SELECT failures, locked_until_s FROM pin_attempt").fetchone()
+        failures, locked_until_s = connection.execute(
+            "SELECT failures, locked_until_s FROM pin_attempt"
+        ).fetchone()
         assert failures == 5
         assert locked_until_s <= time.time() + 86_400
         assert connection.execute("SELECT count(*) FROM badge_shown").fetchone() == (0,)
@@ -175,15 +206,22 @@ def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
 
 
 def test_an_order_for_another_device_is_not_taken(device, keys):
-    assert "is for kiosk-9" in reset(device, ordered(device, keys, name="kiosk-9"), exit_code=1).output
+    assert (
+        "is for kiosk-9" in reset(device, ordered(device, keys, name="kiosk-9"), exit_code=1).output
+    )
     assert floor(device) == IN_2100
 
 
 def test_an_order_for_a_device_of_the_same_name_of_another_tenant_is_not_taken(device, keys):
     file = ordered(device, keys, "--tenant", "other")
-    assert f"is for {DEVICE} of other, this is {DEVICE} of main" in reset(device, file, exit_code=1).output
+    assert (
+        f"is for {DEVICE} of other, this is {DEVICE} of main"
+        in reset(device, file, exit_code=1).output
+    )
     assert floor(device) == IN_2100
-    device.profile.write_text(device.profile.read_text().replace("[device]", '[device]\ntenant = "other"'))
+    device.profile.write_text(
+        device.profile.read_text().replace("[device]", '[device]\ntenant = "other"')
+    )
     reset(device, file)
     assert floor(device) < IN_2100
 
@@ -219,7 +257,17 @@ def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_tim
 
 
 def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
-    words = ("clock-reset", DEVICE, "--keys", keys.path, "-o", tmp_path / "x", "--reason", "x", "--floor")
+    words = (
+        "clock-reset",
+        DEVICE,
+        "--keys",
+        keys.path,
+        "-o",
+        tmp_path / "x",
+        "--reason",
+        "x",
+        "--floor",
+    )
     assert "is past already" in run(edge_fleet, *words, 1000, exit_code=2).output
     (tmp_path / "roots.cbor").write_bytes(Roots(version=1, keys=()).to_bytes())
     assert "is not believed" in reset(device, ordered(device, keys), exit_code=1).output

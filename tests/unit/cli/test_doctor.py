@@ -26,7 +26,9 @@ def run(*arguments: object, **environment: str):
     return CliRunner(env=environment).invoke(doctor, ["--timeout-s", "0.2", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("profile", [*PROFILES.glob("*.toml"), Path("/nowhere"), Path("/dev/null"), Path("/")], ids=str)
+@pytest.mark.parametrize(
+    "profile", [*PROFILES.glob("*.toml"), Path("/nowhere"), Path("/dev/null"), Path("/")], ids=str
+)
 def test_it_never_shows_a_traceback(tmp_path, profile):
     for data in (tmp_path, tmp_path / "none", Path("/dev/null"), Path("/proc/1/fd")):
         outcome = run("--profile", profile, "--data", data)
@@ -64,7 +66,10 @@ def test_a_failure_is_exit_1_and_a_device_without_one_is_exit_0(tmp_path):
 
 
 def test_a_sound_device_is_exit_0(tmp_path, fleet_device):
-    assert run("--profile", fleet_device, "--data", tmp_path, GPIOZERO_PIN_FACTORY="mock").exit_code == 0
+    assert (
+        run("--profile", fleet_device, "--data", tmp_path, GPIOZERO_PIN_FACTORY="mock").exit_code
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,12 @@ def test_a_sound_device_is_exit_0(tmp_path, fleet_device):
 )
 def test_it_speaks_the_systems_language(tmp_path, environment, word):
     cleared = {"LC_ALL": "", "LC_MESSAGES": ""}
-    assert word in run("--profile", PROFILES / "kiosk.toml", "--data", tmp_path, **cleared, **environment).stdout
+    assert (
+        word
+        in run(
+            "--profile", PROFILES / "kiosk.toml", "--data", tmp_path, **cleared, **environment
+        ).stdout
+    )
 
 
 @pytest.fixture
@@ -86,7 +96,12 @@ def fleet_device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=now_s, random_bytes=os.urandom).store
     raw = sign_trust_list(trust, root, roots)
     documents.put(
-        store, name=documents.TRUST_LIST, version=1, issued_at_s=now_s - 60, raw=raw, now=Instant(unix_s=now_s)
+        store,
+        name=documents.TRUST_LIST,
+        version=1,
+        issued_at_s=now_s - 60,
+        raw=raw,
+        now=Instant(unix_s=now_s),
     )
     store.close()
     write_health(tmp_path / "health.json", {"state": "scanning", "problems": {}})

@@ -28,7 +28,9 @@ def device(tmp_path):
         redeemer(store).redeem(claims, NOON)
     with store.transaction() as connection:
         for cause in ("open", "settled"):
-            exception_cases.raise_case(connection, ExceptionKind.DISPUTE, cause=cause, tried="nothing", now=NOON)
+            exception_cases.raise_case(
+                connection, ExceptionKind.DISPUTE, cause=cause, tried="nothing", now=NOON
+            )
         connection.execute("UPDATE exception SET settled_s = 1 WHERE cause = 'settled'")
     yield tmp_path
     store.close()
@@ -78,7 +80,10 @@ def test_the_outbox_shows_what_waits_and_says_how_much_and_how_old(device):
     ],
 )  # fmt: skip
 def test_what_waits_is_said_in_a_sentence(pending, rejected, oldest_s, said):
-    assert listings.waiting(Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s), 1000) == said
+    assert (
+        listings.waiting(Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s), 1000)
+        == said
+    )
 
 
 def test_exceptions_can_be_only_the_open_ones(device):
@@ -87,7 +92,10 @@ def test_exceptions_can_be_only_the_open_ones(device):
 
 
 def test_the_outbox_shows_what_waits(device):
-    assert [(row["seq"], row["type"]) for row in lines(listings.outbox, device)] == [(1, "redeemed"), (2, "refused")]
+    assert [(row["seq"], row["type"]) for row in lines(listings.outbox, device)] == [
+        (1, "redeemed"),
+        (2, "refused"),
+    ]
     assert len(lines(listings.outbox, device, "--limit", 1)) == 1
 
 
@@ -141,10 +149,16 @@ def test_a_store_without_our_tables_is_named_for_what_it_is(tmp_path, command, t
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [
-        pytest.param(listings.outbox, ("--limit", "99999999999999999999"), id="a number beyond all measure"),
+        pytest.param(
+            listings.outbox, ("--limit", "99999999999999999999"), id="a number beyond all measure"
+        ),
         pytest.param(listings.orders, ("--order", "\udcff"), id="a byte that is no text"),
         pytest.param(story, ("\udcff",), id="a story of what is no text"),
-        pytest.param(exceptions_cli.exceptions, ("dispute", "1", "--cause", "\udcff"), id="a note of what is no text"),
+        pytest.param(
+            exceptions_cli.exceptions,
+            ("dispute", "1", "--cause", "\udcff"),
+            id="a note of what is no text",
+        ),
     ],
 )
 def test_an_argument_that_no_store_can_hold_is_refused_as_such(device, command, arguments):
@@ -156,7 +170,11 @@ def test_an_argument_that_no_store_can_hold_is_refused_as_such(device, command, 
 
 def test_looking_changes_nothing(device):
     def content():
-        return {path.name: path.read_bytes() for path in device.iterdir() if not path.name.endswith("-shm")}
+        return {
+            path.name: path.read_bytes()
+            for path in device.iterdir()
+            if not path.name.endswith("-shm")
+        }
 
     before = content()
     for command in COMMANDS:

@@ -54,7 +54,16 @@ def fleet(tmp_path_factory):
 
 def build(folder, name, *options, people="people.json", site="site-1", exit_code=0):
     where = ("--people", folder / people, "-o", folder / name, "--site", site)
-    return run(edge_fleet, "operators", "build", "--keys", folder / "keys", *where, *options, exit_code=exit_code)
+    return run(
+        edge_fleet,
+        "operators",
+        "build",
+        "--keys",
+        folder / "keys",
+        *where,
+        *options,
+        exit_code=exit_code,
+    )
 
 
 def issued(folder, kind, order, site="site-1"):
@@ -87,7 +96,9 @@ def operator(*arguments, exit_code=0, **options):
 
 
 def sign_in(fleet, name, pin, exit_code=0):
-    return operator("sign-in", "--badge", (fleet / name).read_text(), input=f"{pin}\n", exit_code=exit_code)
+    return operator(
+        "sign-in", "--badge", (fleet / name).read_text(), input=f"{pin}\n", exit_code=exit_code
+    )
 
 
 def test_a_day_at_the_desk(fleet, device):
@@ -113,7 +124,9 @@ def test_a_day_at_the_desk(fleet, device):
 def test_a_new_list_without_somebody_ends_their_session(fleet, device):
     operator("load", fleet / "operators.cbor")
     sign_in(fleet, "anna", ANNA)
-    people = [item for item in json.loads((fleet / "people.json").read_text()) if item["id"] != "anna"]
+    people = [
+        item for item in json.loads((fleet / "people.json").read_text()) if item["id"] != "anna"
+    ]
     (fleet / "fewer.json").write_text(json.dumps(people))
     time.sleep(1.1)  # a list's version is the second in which it was built
     build(fleet, "fewer.cbor", people="fewer.json")
@@ -130,13 +143,18 @@ def test_only_a_signed_list_for_this_site_is_taken(fleet, device):
     forged = bytearray((fleet / "operators.cbor").read_bytes())
     forged[-1] ^= 1
     (device / "forged.cbor").write_bytes(forged)
-    assert "document_signature_invalid" in operator("load", device / "forged.cbor", exit_code=1).stderr
+    assert (
+        "document_signature_invalid" in operator("load", device / "forged.cbor", exit_code=1).stderr
+    )
     assert "document_key_unknown" in operator("load", fleet / "trust.cbor", exit_code=1).stderr
 
 
 def test_a_code_that_is_no_badge_and_a_badge_for_another_site_are_refused(fleet, device):
     operator("load", fleet / "operators.cbor")
-    parcel, elsewhere = issued(fleet, "pickup", "anna"), issued(fleet, "operator", "anna", site="site-9")
+    parcel, elsewhere = (
+        issued(fleet, "pickup", "anna"),
+        issued(fleet, "operator", "anna", site="site-9"),
+    )
     assert "no badge" in operator("sign-in", "--badge", parcel, exit_code=1).stderr
     assert "audience" in operator("sign-in", "--badge", elsewhere, exit_code=1).stderr
     assert "prefix_unknown" in operator("sign-in", "--badge", "anna", exit_code=1).stderr
@@ -149,32 +167,46 @@ def test_the_badge_that_the_scanner_saw_waits_for_its_pin_even_with_an_unsure_cl
 
     profile = load_profile(tomllib.loads((device / "profile.toml").read_text()))
     now = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
-    store = open_store(device / "data", device_id="kiosk-1", now_s=now.unix_s, random_bytes=bytes).store
+    store = open_store(
+        device / "data", device_id="kiosk-1", now_s=now.unix_s, random_bytes=bytes
+    ).store
     anchors = Anchors(store, load_roots(fleet / "trust.cbor.roots"))
     assert anchors.refresh(now) == {}
-    scanner = Redeemer(store, place=place_of(profile), policy=profile.policy, grace_s=0, random_bytes=bytes)
+    scanner = Redeemer(
+        store, place=place_of(profile), policy=profile.policy, grace_s=0, random_bytes=bytes
+    )
     gate = Gate(scanner, anchors, audiences=audiences_of(profile), policy=verify_policy_of(profile),
                 desk=desk_of(profile, store, bytes))  # fmt: skip
     seen = gate.judge((fleet / "anna").read_bytes(), now)
     assert seen.reason is SignIn.PIN_NEEDED, seen.detail
     operator("sign-in", input=f"{ANNA}\n")
     assert operator("who").stdout.startswith("anna")
-    assert gate.judge((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason is SignIn.SIGNED_OUT
+    assert (
+        gate.judge((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason
+        is SignIn.SIGNED_OUT
+    )
     operator("who", exit_code=1)
     store.close()
 
 
 def test_a_list_that_comes_over_the_network_is_believed_by_its_signature_alone(fleet, device):
     now = Instant(unix_s=int(time.time()))
-    store = open_store(device / "data", device_id="kiosk-1", now_s=now.unix_s, random_bytes=bytes).store
+    store = open_store(
+        device / "data", device_id="kiosk-1", now_s=now.unix_s, random_bytes=bytes
+    ).store
     roots = load_roots(fleet / "trust.cbor.roots")
     anchors = Anchors(store, roots)
     anchors.refresh(now)
-    downlink = Downlink(store, roots, anchors, device="kiosk-1", site="site-1", vouch=lambda unix_s: None)
+    downlink = Downlink(
+        store, roots, anchors, device="kiosk-1", site="site-1", vouch=lambda unix_s: None
+    )
     raw = (fleet / "operators.cbor").read_bytes()
     assert downlink.operator_list(raw, now) is Kept.OPERATORS
     assert downlink.operator_list(raw, now) is Kept.SAME
-    assert downlink.operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason == "document_signature_invalid"
+    assert (
+        downlink.operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason
+        == "document_signature_invalid"
+    )
     sign_in(fleet, "anna", ANNA)
     store.close()
 
@@ -185,7 +217,10 @@ def test_the_list_is_for_devices_alone_and_holds_no_pin(fleet):
     roots = load_roots(fleet / "trust.cbor.roots")
     now = Instant(unix_s=int(time.time()))
     trust = open_trust_list((fleet / "trust.cbor").read_bytes(), roots=roots, now=now)
-    assert [item.id for item in open_operator_list(raw, keys=trust, now=now).entries] == ["anna", "sven"]
+    assert [item.id for item in open_operator_list(raw, keys=trust, now=now).entries] == [
+        "anna",
+        "sven",
+    ]
     assert ANNA.encode() not in raw
 
 
@@ -199,18 +234,25 @@ def test_the_list_is_for_devices_alone_and_holds_no_pin(fleet):
     (json.dumps([{"id": "ann ", "role": "operator", "pin_hash": "x"}]), "begins or ends with a blank"),
     (json.dumps([{"id": name, "role": "operator", "pin_hash": "x"} for name in ("ann", "Ann")]), "ann: named twice"),
 ])  # fmt: skip
-def test_a_people_file_that_will_not_do_is_refused_with_what_is_wrong(fleet, tmp_path, people, message):
+def test_a_people_file_that_will_not_do_is_refused_with_what_is_wrong(
+    fleet, tmp_path, people, message
+):
     (tmp_path / "people.json").write_text(people)
     assert message in build(fleet, "x.cbor", people=tmp_path / "people.json", exit_code=1).stderr
     assert not (fleet / "x.cbor").exists()
 
 
 def test_a_pin_that_is_too_easy_is_not_hashed():
-    assert "choose another" in run(edge_fleet, "operators", "hash-pin", input="123456\n123456\n", exit_code=1).stderr
+    assert (
+        "choose another"
+        in run(edge_fleet, "operators", "hash-pin", input="123456\n123456\n", exit_code=1).stderr
+    )
 
 
 def test_without_a_store_or_roots_the_command_says_what_to_do(tmp_path, fleet):
     refused = operator("who", "--data", tmp_path, exit_code=1)
     assert "no store in" in refused.stderr
-    refused = operator("sign-out", "--data", tmp_path, "--profile", tmp_path / "none.toml", exit_code=1)
+    refused = operator(
+        "sign-out", "--data", tmp_path, "--profile", tmp_path / "none.toml", exit_code=1
+    )
     assert "cannot be read" in refused.stderr

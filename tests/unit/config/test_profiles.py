@@ -13,8 +13,17 @@ from edge.config.json_schema import profile_schema, profile_schema_text
 from tests.support.paths import FIRMWARE
 
 PROFILES = sorted((FIRMWARE / "profiles").glob("*.toml"))
-PULLED_DOWN_AT_RESET = range(9, 28)  # BCM2835 ARM Peripherals, 6.2: GPIO 0 to 8 pull up, 9 to 27 down
-RESERVED = {0: "HAT EEPROM", 1: "HAT EEPROM", 2: "I2C clock", 3: "I2C clock", 14: "console", 15: "console"}
+PULLED_DOWN_AT_RESET = range(
+    9, 28
+)  # BCM2835 ARM Peripherals, 6.2: GPIO 0 to 8 pull up, 9 to 27 down
+RESERVED = {
+    0: "HAT EEPROM",
+    1: "HAT EEPROM",
+    2: "I2C clock",
+    3: "I2C clock",
+    14: "console",
+    15: "console",
+}
 
 each_profile = pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 
@@ -55,7 +64,9 @@ def test_the_boot_fragment_prepares_the_lockers_own_pins():
     lines = re.findall(r"^gpio=([\d,]+)=(\S+)$", fragment, flags=re.MULTILINE)
     state = {int(pin): how for pins, how in lines for pin in pins.split(",")}
     doors = profile.locker.compartments.values()
-    lamps = profile.indicators.model_dump(include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"}).values()
+    lamps = profile.indicators.model_dump(
+        include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"}
+    ).values()
     assert state == (
         {door.lock_pin: "op,dl" for door in doors}
         | dict.fromkeys(lamps, "op,dl")

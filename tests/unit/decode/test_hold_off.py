@@ -61,7 +61,9 @@ def test_between_two_scans_of_a_code_lie_frames_without_it_for_the_hold_off(fram
         for content in contents:
             absent_since[content] = None
         for content in set(absent_since) - contents:
-            absent_since[content] = now_s if absent_since[content] is None else absent_since[content]
+            absent_since[content] = (
+                now_s if absent_since[content] is None else absent_since[content]
+            )
 
 
 def test_memory_is_bounded_by_forgetting_what_was_longest_out_of_view():

@@ -41,7 +41,10 @@ def rung(name, clock, cost_ms, *found, called=None):
 
 def test_rungs_are_climbed_in_order_until_one_reads():
     clock, called = Clock(), []
-    rungs = [rung(name, clock, 1, *found, called=called) for name, found in (("a", ()), ("b", (symbol(),)), ("c", ()))]
+    rungs = [
+        rung(name, clock, 1, *found, called=called)
+        for name, found in (("a", ()), ("b", (symbol(),)), ("c", ()))
+    ]
     assert Ladder(rungs, clock_ms=clock).decode(GREY) == (symbol(),)
     assert called == ["a", "b"]
 
@@ -67,8 +70,16 @@ def test_each_rung_counts_its_tries_reads_and_time():
     ladder = Ladder([rung("a", clock, 3), rung("b", clock, 5, symbol())], clock_ms=clock)
     for _ in range(4):
         ladder.decode(GREY)
-    assert (ladder.counts["a"].tries, ladder.counts["a"].reads, ladder.counts["a"].busy_ms) == (4, 0, 12.0)
-    assert (ladder.counts["b"].tries, ladder.counts["b"].reads, ladder.counts["b"].busy_ms) == (4, 4, 20.0)
+    assert (ladder.counts["a"].tries, ladder.counts["a"].reads, ladder.counts["a"].busy_ms) == (
+        4,
+        0,
+        12.0,
+    )
+    assert (ladder.counts["b"].tries, ladder.counts["b"].reads, ladder.counts["b"].busy_ms) == (
+        4,
+        4,
+        20.0,
+    )
 
 
 def test_a_rung_that_raises_costs_itself_alone():
@@ -111,7 +122,10 @@ ALONE = [
 @pytest.mark.parametrize("each", ALONE)
 def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
     seen = [
-        (quad, found) for px in (3, 8) for grey, quad in [drawn("HELLO", px=px)] for found in each.read(Scene(grey))
+        (quad, found)
+        for px in (3, 8)
+        for grey, quad in [drawn("HELLO", px=px)]
+        for found in each.read(Scene(grey))
     ]
     assert seen, "neither small nor large"
     for quad, found in seen:
@@ -128,7 +142,11 @@ def test_a_place_noted_twice_is_looked_at_once():
     scene, place = Scene(GREY), Located(((10, 10), (110, 10), (110, 110), (10, 110)), 2)
     nudged = Located(tuple((x + 1, y) for x, y in place.quad), 2)
     scene.note([place, nudged, Located(place.quad, 3)])
-    assert [scene.next_waiting(), scene.next_waiting(), scene.next_waiting()] == [place, Located(place.quad, 3), None]
+    assert [scene.next_waiting(), scene.next_waiting(), scene.next_waiting()] == [
+        place,
+        Located(place.quad, 3),
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,9 @@ class Clock:
 
 def frames(grey, count):
     """The same view with a flicker, as a camera that somebody stands before gives it."""
-    return [np.clip(grey.astype(int) + 20 * (at % 2), 0, 255).astype(np.uint8) for at in range(count)]
+    return [
+        np.clip(grey.astype(int) + 20 * (at % 2), 0, 255).astype(np.uint8) for at in range(count)
+    ]
 
 
 def test_every_frame_gets_the_first_rung_and_one_other_in_turn():
@@ -108,7 +110,9 @@ def test_while_nothing_moves_one_frame_in_five_is_looked_at_and_a_change_wakes_a
 
 def test_slow_daylight_is_stillness_and_a_hand_is_not():
     still, grey = Stillness(wake_ms=1000), np.full((90, 160), 100, np.uint8)
-    assert [still.is_still(grey + int(at // 20), 33.0 * at) for at in range(200)][60:] == [True] * 140
+    assert [still.is_still(grey + int(at // 20), 33.0 * at) for at in range(200)][60:] == [
+        True
+    ] * 140
     hand = grey.copy()
     hand[40:60, 70:90] = 160
     assert still.is_still(hand, 6700.0) is False

@@ -28,7 +28,9 @@ TEXTS = [
 
 def truth(name):
     folder, file = name.split("/")
-    return json.loads((shared_data("qr-photos", folder) / "truth.json").read_text(encoding="utf-8"))[file]
+    return json.loads(
+        (shared_data("qr-photos", folder) / "truth.json").read_text(encoding="utf-8")
+    )[file]
 
 
 @pytest.mark.parametrize("name", READ_BY_US_ALONE)
@@ -47,7 +49,9 @@ def test_a_text_is_read_rightly(name):
 
 
 def test_nothing_is_read_where_there_is_no_qr_code():
-    folders = [shared_data("qr-photos", name) for name in ("neg-falsepos-1", "neg-other-symbologies")]
+    folders = [
+        shared_data("qr-photos", name) for name in ("neg-falsepos-1", "neg-other-symbologies")
+    ]
     ladder = Ladder(DEEP)
     files = [file for folder in folders for file in sorted(folder.glob("*.png"))[::12]]
     assert len(files) > 30
@@ -58,7 +62,9 @@ def test_nothing_is_read_where_there_is_no_qr_code():
 
 @pytest.mark.slow
 def test_nothing_is_read_in_any_negative():
-    folders = [shared_data("qr-photos", name) for name in ("neg-falsepos-1", "neg-other-symbologies")]
+    folders = [
+        shared_data("qr-photos", name) for name in ("neg-falsepos-1", "neg-other-symbologies")
+    ]
     ladder = Ladder(DEEP)
     for file in (file for folder in folders for file in sorted(folder.glob("*.png"))):
         assert ladder.decode(picture_files.load(file)) == (), file.name

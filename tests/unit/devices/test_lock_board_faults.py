@@ -25,7 +25,10 @@ def build(tmp_path):
         section = {"driver": "board", "board": board, "compartments": doors, "pulse_ms": PULSE_MS}
         profile = Locker.model_validate(section)
         boards = SimLockBoards(
-            tmp_path / "line", profile.board_places(), pulse_s=PULSE_MS / 1000, closed_is_one=closed_is_one
+            tmp_path / "line",
+            profile.board_places(),
+            pulse_s=PULSE_MS / 1000,
+            closed_is_one=closed_is_one,
         )
         if not plugged:
             boards.port.unplug()
@@ -138,7 +141,9 @@ def test_it_closes_while_the_line_is_dead(build):
         here.locker.pulse("A1")
 
 
-def test_a_door_that_was_shut_while_its_board_was_silent_is_counted_and_the_silence_itself_is_not(build):
+def test_a_door_that_was_shut_while_its_board_was_silent_is_counted_and_the_silence_itself_is_not(
+    build,
+):
     here = build()
     here.locker.pulse("A1")
     assert becomes(True, lambda: here.locker.is_open("A1"))

@@ -47,12 +47,24 @@ HEALTHY = Vitals(
     pins=PinsFact(chips=("gpiochip0",), usable=True, library=True, factory=None),
     store=StoreFact(exists=True, device_id="kiosk-1", time_floor_s=NOW_S - 60),
     clock=ClockFact(now_s=NOW_S, synchronised=True, has_rtc=True),
-    keys=KeysFact(roots=1, keys=2, version=7, issued_at_s=NOW_S - DAY_S, expires_at_s=NOW_S + 30 * DAY_S),
+    keys=KeysFact(
+        roots=1, keys=2, version=7, issued_at_s=NOW_S - DAY_S, expires_at_s=NOW_S + 30 * DAY_S
+    ),
     certificate=CertificateFact(
-        subject="kiosk-1", not_before_s=NOW_S - DAY_S, not_after_s=NOW_S + 90 * DAY_S, key_fits=True, key_mode=0o640
+        subject="kiosk-1",
+        not_before_s=NOW_S - DAY_S,
+        not_after_s=NOW_S + 90 * DAY_S,
+        key_fits=True,
+        key_mode=0o640,
     ),
     broker=BrokerFact(address="broker:8883", contact=Contact.REACHED, detail="TLSv1.3"),
-    disk=DiskFact(folder="/var", free_bytes=8 * GIB, total_bytes=16 * GIB, free_inodes_share=0.9, read_only=False),
+    disk=DiskFact(
+        folder="/var",
+        free_bytes=8 * GIB,
+        total_bytes=16 * GIB,
+        free_inodes_share=0.9,
+        read_only=False,
+    ),
     board=BoardFact(model="Raspberry Pi 5", temperature_c=51.0, throttled=0),
 )
 
@@ -148,7 +160,9 @@ def test_what_a_person_should_see_to_is_a_warning(part, vitals):
     pytest.param(False, False, State.FAILURE, id="not there"),
 ])  # fmt: skip
 def test_a_lock_board_or_engine_that_cannot_be_used_is_a_failure(present, usable, state):
-    node = NodeFact(part="lock board", node="/dev/ttyUSB0", present=present, usable=usable, group="dialout")
+    node = NodeFact(
+        part="lock board", node="/dev/ttyUSB0", present=present, usable=usable, group="dialout"
+    )
     assert state_of(replace(HEALTHY, nodes=(node,)), "lock board") is state
 
 
@@ -164,7 +178,19 @@ def test_a_broken_profile_does_not_hide_the_rest():
     assert {"profile", "scanner", "store", "clock", "disk", "temperature", "power"} <= parts
 
 
-FACTS = ("daemon", "camera", "pins", "nodes", "store", "clock", "keys", "certificate", "broker", "disk", "board")
+FACTS = (
+    "daemon",
+    "camera",
+    "pins",
+    "nodes",
+    "store",
+    "clock",
+    "keys",
+    "certificate",
+    "broker",
+    "disk",
+    "board",
+)
 
 
 @given(lost=st.sets(st.sampled_from(FACTS)), why=st.text(max_size=20), denied=st.booleans())

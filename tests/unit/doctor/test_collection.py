@@ -18,7 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from edge.config import Camera, Mqtt
 from edge.doctor.broker_probe import read_certificate, try_broker
-from edge.doctor.collection import collect, read_camera, read_daemon, read_keys, read_pins, read_store
+from edge.doctor.collection import (
+    collect,
+    read_camera,
+    read_daemon,
+    read_keys,
+    read_pins,
+    read_store,
+)
 from edge.doctor.facts import Contact, NotEnrolled, Unknown
 from edge.doctor.finding import State
 from edge.doctor.machine_checks import judge_board
@@ -44,14 +51,18 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self._certify(self.name, self.key.public_key(), ca=True, until=NOW + DAY)
-        self.file = self._write(f"{name}.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
+        self.file = self._write(
+            f"{name}.pem", self.certificate.public_bytes(serialization.Encoding.PEM)
+        )
 
     def issue(self, name: str, until: dt.datetime = NOW + DAY) -> tuple[Path, Path]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._certify(subject, key.public_key(), ca=False, until=until)
         pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
         return (
             self._write(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
@@ -102,7 +113,13 @@ def broker(authority: Authority, name: str = "broker"):
 
 def mqtt_for(authority: Authority, certificate: tuple[Path, Path], port: int = 8883) -> Mqtt:
     cert, key = certificate
-    return Mqtt(host="localhost", port=port, ca_file=str(authority.file), cert_file=str(cert), key_file=str(key))
+    return Mqtt(
+        host="localhost",
+        port=port,
+        ca_file=str(authority.file),
+        cert_file=str(cert),
+        key_file=str(key),
+    )
 
 
 @pytest.fixture
@@ -143,9 +160,13 @@ def test_nobody_listening_is_no_route(fleet):
     assert try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2).contact is Contact.NO_ROUTE
 
 
-def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(tmp_path, fleet):
+def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(
+    tmp_path, fleet
+):
     mqtt = mqtt_for(fleet, (tmp_path / "none.pem", tmp_path / "none.key"))
-    assert read_certificate(mqtt) == NotEnrolled((str(tmp_path / "none.pem"), str(tmp_path / "none.key")))
+    assert read_certificate(mqtt) == NotEnrolled(
+        (str(tmp_path / "none.pem"), str(tmp_path / "none.key"))
+    )
     assert try_broker(mqtt, 2).contact is Contact.NOT_TRIED
 
 
@@ -188,11 +209,17 @@ def test_heat_and_power_come_from_the_kernel(tmp_path):
     put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
     put(tmp_path, "proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.5\0")
     fact = read_board(tmp_path)
-    assert (fact.temperature_c, fact.throttled, fact.model) == (51.54, 0x50005, "Raspberry Pi 4 Model B Rev 1.5")
+    assert (fact.temperature_c, fact.throttled, fact.model) == (
+        51.54,
+        0x50005,
+        "Raspberry Pi 4 Model B Rev 1.5",
+    )
 
 
 @pytest.mark.parametrize(("alarm", "flags"), [("0\n", 0), ("1\n", 1)])
-def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_then_not_read(tmp_path, alarm, flags):
+def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_then_not_read(
+    tmp_path, alarm, flags
+):
     put(tmp_path, "sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
     put(tmp_path, "sys/class/hwmon/hwmon1/name", "rpi_volt\n")
     put(tmp_path, "sys/class/hwmon/hwmon1/in0_lcrit_alarm", alarm)
@@ -200,7 +227,9 @@ def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_t
     assert read_board(tmp_path).throttled == flags
 
 
-@pytest.mark.parametrize(("answer", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)])
+@pytest.mark.parametrize(
+    ("answer", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)]
+)
 def test_the_firmware_itself_is_asked_first_where_it_may_be_since_it_tells_of_the_past_too(
     tmp_path, monkeypatch, answer, flags
 ):
@@ -248,7 +277,9 @@ def test_the_scanners_own_words_are_read_with_their_age(tmp_path):
 
 def test_a_store_is_looked_at_and_not_changed(tmp_path):
     assert not read_store(tmp_path / "none").exists
-    opened = open_store(tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom, floor_s=7)
+    opened = open_store(
+        tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom, floor_s=7
+    )
     opened.store.close()
     before = (tmp_path / "store.db").read_bytes()
     fact = read_store(tmp_path)
@@ -260,7 +291,9 @@ def test_keys_in_a_store_that_cannot_be_looked_into_are_not_said_to_be_missing(t
     """To connect the network would not help."""
     root = signer(Ed25519PrivateKey.generate()).public
     (tmp_path / "roots.cbor").write_bytes(Roots(1, (root,)).to_bytes())
-    assert read_keys(tmp_path / "roots.cbor", tmp_path, 0).problems, "without a store there is no list"
+    assert read_keys(tmp_path / "roots.cbor", tmp_path, 0).problems, (
+        "without a store there is no list"
+    )
     (tmp_path / "store.db").write_bytes(b"")
     assert isinstance(read_keys(tmp_path / "roots.cbor", tmp_path, 0), Unknown)
 
@@ -306,7 +339,9 @@ def test_a_damaged_identity_and_settings_that_cannot_be_used_are_named(tmp_path)
     profile = tmp_path / "profile.toml"
     profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
     put(tmp_path, "data/identity/identity.json", "{")
-    SettingsFolder(tmp_path / "data").change(lambda _: PushedState(phase=Phase.COMMITTED, good="0" * 64))
+    SettingsFolder(tmp_path / "data").change(
+        lambda _: PushedState(phase=Phase.COMMITTED, good="0" * 64)
+    )
     vitals = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
     assert "not JSON" in vitals.damage
     assert "push them again" in vitals.settings

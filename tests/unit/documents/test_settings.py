@@ -40,7 +40,9 @@ TRUST = TrustList(
 )
 ME = Me(tenant="main", device="kiosk-1", site="shop-1", groups=("kiosks",), agent_version="0.9.2")
 NOW = Instant(unix_s=1_000)
-DOCUMENT = SettingsDocument(tenant="main", layer=Layer.FLEET, name="", rev=3, content={"decode": {"budget_ms": 40.5}})
+DOCUMENT = SettingsDocument(
+    tenant="main", layer=Layer.FLEET, name="", rev=3, content={"decode": {"budget_ms": 40.5}}
+)
 SHIPPED = {
     "device": {"id": "kiosk-1", "site": "shop-1", "kind": "kiosk"},
     "indicators": {"green_pin": 17},
@@ -61,13 +63,31 @@ def test_a_signed_document_for_this_device_is_taken_whole():
     ("change", "fault"),
     [
         pytest.param({"tenant": "other"}, SettingsFault.WRONG_AUDIENCE, id="another tenant's"),
-        pytest.param({"layer": Layer.SITE, "name": "shop-2"}, SettingsFault.WRONG_AUDIENCE, id="another site's"),
-        pytest.param({"layer": Layer.DEVICE, "name": "kiosk-2"}, SettingsFault.WRONG_AUDIENCE, id="another device's"),
-        pytest.param({"layer": Layer.GROUP, "name": "lockers"}, SettingsFault.WRONG_AUDIENCE, id="another group's"),
+        pytest.param(
+            {"layer": Layer.SITE, "name": "shop-2"},
+            SettingsFault.WRONG_AUDIENCE,
+            id="another site's",
+        ),
+        pytest.param(
+            {"layer": Layer.DEVICE, "name": "kiosk-2"},
+            SettingsFault.WRONG_AUDIENCE,
+            id="another device's",
+        ),
+        pytest.param(
+            {"layer": Layer.GROUP, "name": "lockers"},
+            SettingsFault.WRONG_AUDIENCE,
+            id="another group's",
+        ),
         pytest.param({"schema_version": 2}, SettingsFault.SCHEMA_UNKNOWN, id="a schema to come"),
-        pytest.param({"smallest_agent": "0.10"}, SettingsFault.AGENT_TOO_OLD, id="0.10 is newer than 0.9.2"),
-        pytest.param({"not_before_s": 1_001}, SettingsFault.TOO_EARLY, id="a second before its window"),
-        pytest.param({"expires_at_s": 1_000}, SettingsFault.EXPIRED, id="the second its window closes"),
+        pytest.param(
+            {"smallest_agent": "0.10"}, SettingsFault.AGENT_TOO_OLD, id="0.10 is newer than 0.9.2"
+        ),
+        pytest.param(
+            {"not_before_s": 1_001}, SettingsFault.TOO_EARLY, id="a second before its window"
+        ),
+        pytest.param(
+            {"expires_at_s": 1_000}, SettingsFault.EXPIRED, id="the second its window closes"
+        ),
         pytest.param({"rev": 0}, DocumentFault.CONTENT, id="no revision"),
         pytest.param({"name": "all"}, DocumentFault.CONTENT, id="a fleet with a name"),
         pytest.param({"smallest_agent": "new"}, DocumentFault.CONTENT, id="a version that is none"),
@@ -86,13 +106,15 @@ def test_a_document_that_is_not_for_here_and_now_says_why(change, fault):
         pytest.param({"layer": Layer.GROUP, "name": "kiosks"}, id="its group's"),
         pytest.param({"layer": Layer.DEVICE, "name": "kiosk-1"}, id="its own"),
         pytest.param({"smallest_agent": "0.9.2"}, id="just new enough"),
-        pytest.param({"not_before_s": 1_000, "expires_at_s": 1_001}, id="the one second of its window"),
+        pytest.param(
+            {"not_before_s": 1_000, "expires_at_s": 1_001}, id="the one second of its window"
+        ),
     ],
 )
 def test_a_document_that_is_for_here_and_now_is_taken(change):
-    assert opened(sign_settings(dataclasses.replace(DOCUMENT, **change), OPS)) == dataclasses.replace(
-        DOCUMENT, **change
-    )
+    assert opened(
+        sign_settings(dataclasses.replace(DOCUMENT, **change), OPS)
+    ) == dataclasses.replace(DOCUMENT, **change)
 
 
 def test_nothing_that_a_stranger_signed_is_read():
@@ -117,7 +139,14 @@ def test_what_was_signed_for_another_purpose_is_no_settings_document():
 
 @pytest.mark.parametrize(
     "payload",
-    [{}, {1: "main"}, [], 7, {**dict.fromkeys(range(1, 11), 1)}, {**dict.fromkeys(range(1, 11), ""), 10: "[]"}],
+    [
+        {},
+        {1: "main"},
+        [],
+        7,
+        {**dict.fromkeys(range(1, 11), 1)},
+        {**dict.fromkeys(range(1, 11), ""), 10: "[]"},
+    ],
     ids=str,
 )
 def test_a_signed_document_of_any_other_shape_is_refused(payload):
@@ -151,9 +180,15 @@ def test_layers_merge_as_json_merge_patches(base, patch, merged):
 
 
 def test_the_narrower_layer_has_the_last_word_and_a_whole_layer_replaces_the_one_before_it():
-    fleet = dataclasses.replace(DOCUMENT, content={"decode": {"budget_ms": 40.0, "hold_off_s": 2.0}})
+    fleet = dataclasses.replace(
+        DOCUMENT, content={"decode": {"budget_ms": 40.0, "hold_off_s": 2.0}}
+    )
     site = SettingsDocument(
-        tenant="main", layer=Layer.SITE, name="shop-1", rev=9, content={"decode": {"budget_ms": 55.0}}
+        tenant="main",
+        layer=Layer.SITE,
+        name="shop-1",
+        rev=9,
+        content={"decode": {"budget_ms": 55.0}},
     )
     profile = effective(SHIPPED, make_plan([layer_of(site, "s"), layer_of(fleet, "f")]).patches)
     assert isinstance(profile, Profile)

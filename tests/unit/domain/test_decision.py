@@ -32,7 +32,9 @@ def decided(claims=None, standing=None, **said):
 
 
 def standing_of(claims, *, order_said=None, **said):
-    return Standing(**{"entitlement": order(claims, **(order_said or {})), "heard_s": HEARD, **said})
+    return Standing(
+        **{"entitlement": order(claims, **(order_said or {})), "heard_s": HEARD, **said}
+    )
 
 
 def used(units=1, amount_minor=None, at_s=NOON.unix_s - 60):
@@ -52,8 +54,12 @@ def test_a_good_code_at_home_in_its_time_is_accepted():
 @pytest.mark.parametrize("who_says", ["the code", "the order"])
 def test_a_code_is_honoured_only_in_its_window(now, expected, who_says):
     window = {"not_before_s": 100, "expires_at_s": 200}
-    claims = code(**(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9}))
-    standing = standing_of(claims, order_said=window if who_says == "the order" else {}, heard_s=100)
+    claims = code(
+        **(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9})
+    )
+    standing = standing_of(
+        claims, order_said=window if who_says == "the order" else {}, heard_s=100
+    )
     assert verdict(claims, standing, now=Instant(unix_s=now)) is expected
 
 
@@ -86,7 +92,10 @@ def test_an_order_homed_elsewhere_is_refused(home):
 
 def test_a_parcel_in_another_locker_is_refused_here():
     claims = code(kind=Kind.PICKUP)
-    assert verdict(claims, standing_of(claims, order_said={"compartments": ("Z",)})) is Verdict.WRONG_SITE
+    assert (
+        verdict(claims, standing_of(claims, order_said={"compartments": ("Z",)}))
+        is Verdict.WRONG_SITE
+    )
 
 
 def test_a_device_serves_only_its_kinds():
@@ -97,13 +106,17 @@ def test_a_device_serves_only_its_kinds():
 
 def test_a_code_and_an_order_of_different_kinds_are_refused():
     claims = code()
-    assert verdict(claims, standing_of(claims, order_said={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
+    assert (
+        verdict(claims, standing_of(claims, order_said={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
+    )
 
 
 def test_what_the_platform_took_back_is_refused():
     claims = code()
     assert verdict(claims, standing_of(claims, revoked=True)) is Verdict.REVOKED
-    assert verdict(claims, standing_of(claims, campaign_withdrawn=True)) is Verdict.CAMPAIGN_WITHDRAWN
+    assert (
+        verdict(claims, standing_of(claims, campaign_withdrawn=True)) is Verdict.CAMPAIGN_WITHDRAWN
+    )
 
 
 def test_a_used_code_is_refused_with_when_and_where():
@@ -155,7 +168,9 @@ def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
 UNKNOWN = Standing(entitlement=None, heard_s=HEARD)
 
 
-@pytest.mark.parametrize(("policy", "expected"), [(Policy(), Verdict.NEEDS_ONLINE), (RISKY, Verdict.ACCEPTED)])
+@pytest.mark.parametrize(
+    ("policy", "expected"), [(Policy(), Verdict.NEEDS_ONLINE), (RISKY, Verdict.ACCEPTED)]
+)
 def test_a_code_that_is_not_cached_is_a_matter_of_policy(policy, expected):
     assert verdict(code(), UNKNOWN, policy=policy) is expected
 
@@ -163,7 +178,9 @@ def test_a_code_that_is_not_cached_is_a_matter_of_policy(policy, expected):
 def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     claims = code()
     shared = standing_of(claims, order_said={"home_device": None})
-    assert verdict(claims, shared, policy=Policy(offline_site_home="refuse")) is Verdict.NEEDS_ONLINE
+    assert (
+        verdict(claims, shared, policy=Policy(offline_site_home="refuse")) is Verdict.NEEDS_ONLINE
+    )
     assert decided(claims, shared, policy=RISKY).risks == (Risk.SITE_HOME,)
 
 
@@ -202,7 +219,10 @@ def test_orders_not_heard_of_for_long_are_flagged():
 
 def test_a_flagged_or_large_order_waits_for_a_second_person():
     claims = code(amount_minor=500)
-    assert verdict(claims, standing_of(claims, order_said={"review": True})) is Verdict.ACCEPTED_PENDING_REVIEW
+    assert (
+        verdict(claims, standing_of(claims, order_said={"review": True}))
+        is Verdict.ACCEPTED_PENDING_REVIEW
+    )
     assert verdict(claims, policy=Policy(review_above_minor=499)) is Verdict.ACCEPTED_PENDING_REVIEW
     assert verdict(claims, policy=Policy(review_above_minor=500)) is Verdict.ACCEPTED
 
@@ -247,12 +267,17 @@ def picked_up(*doors):
 
 def test_a_pickup_names_its_doors_in_order():
     claims = code(kind=Kind.PICKUP)
-    assert decided(claims, standing_of(claims, order_said={"compartments": ("B", "A")})).doors == ("B", "A")
+    assert decided(claims, standing_of(claims, order_said={"compartments": ("B", "A")})).doors == (
+        "B",
+        "A",
+    )
 
 
 def test_a_parcel_in_no_compartment_is_not_ready():
     claims = code(kind=Kind.PICKUP)
-    assert verdict(claims, standing_of(claims, order_said={"compartments": ()})) is Verdict.NOT_READY
+    assert (
+        verdict(claims, standing_of(claims, order_said={"compartments": ()})) is Verdict.NOT_READY
+    )
 
 
 @pytest.mark.parametrize("emptied", [True, None])
@@ -279,7 +304,10 @@ def test_while_a_door_is_under_way_the_same_code_says_so_and_promises_no_other()
 
 
 def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
-    found = decided(*picked_up(door("A", live=True, emptied=False, ended_s=None), door("B", emptied=False)), grace_s=0)
+    found = decided(
+        *picked_up(door("A", live=True, emptied=False, ended_s=None), door("B", emptied=False)),
+        grace_s=0,
+    )
     assert (found.verdict, found.doors) == (Verdict.ACCEPTED, ("B",))
 
 
@@ -310,8 +338,14 @@ ORDER = [
     (Verdict.ALREADY_REDEEMED, lambda c: c.__setitem__("uses", ())),
     (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("asked", 1)),
     (Verdict.OVER_FLOOR_LIMIT, lambda c: c.__setitem__("home_device", "kiosk-1")),
-    (Verdict.OPERATOR_REQUIRED, lambda c: c.__setitem__("operator", Operator("tom", Role.TECHNICIAN))),
-    (Verdict.OPERATOR_FORBIDDEN, lambda c: c.__setitem__("operator", Operator("anna", Role.OPERATOR))),
+    (
+        Verdict.OPERATOR_REQUIRED,
+        lambda c: c.__setitem__("operator", Operator("tom", Role.TECHNICIAN)),
+    ),
+    (
+        Verdict.OPERATOR_FORBIDDEN,
+        lambda c: c.__setitem__("operator", Operator("anna", Role.OPERATOR)),
+    ),
     (Verdict.BLOCKED_DEVICE, lambda c: c.__setitem__("blocked", None)),
 ]
 
@@ -330,7 +364,9 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
 
 
 def judged(case):
-    claims = code(**{name: case[name] for name in ("audience", "kind", "not_before_s", "expires_at_s")})
+    claims = code(
+        **{name: case[name] for name in ("audience", "kind", "not_before_s", "expires_at_s")}
+    )
     said = {name: case[name] for name in ("status", "home_device", "rules")}
     entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
@@ -352,15 +388,22 @@ claims_of_any_sort = st.builds(
     kind=st.sampled_from(Kind), quantity=whole, amount_minor=maybe, currency=st.none() | names, flags=whole,
     status_index=maybe, dynamic_mode=maybe, holder_key=st.none() | st.binary(max_size=4),
 )  # fmt: skip
-WITH_RULES = ['[{"id": "a", "logic": {"<": [{"var": "uses.today"}, 2]}}]', '[{"id": "a", "logic": {"var": "now"}}]']
+WITH_RULES = [
+    '[{"id": "a", "logic": {"<": [{"var": "uses.today"}, 2]}}]',
+    '[{"id": "a", "logic": {"var": "now"}}]',
+]
 entitlements = st.builds(
     order, st.builds(code, kind=st.sampled_from(Kind)), home_site=names, home_device=st.none() | names,
     status=st.sampled_from(OrderStatus), quantity=whole, amount_minor=maybe, not_before_s=whole, expires_at_s=whole,
     review=st.booleans(), compartments=doors_named, campaign=st.none() | names,
     rules=st.none() | st.text(max_size=5) | st.sampled_from(WITH_RULES),
 )  # fmt: skip
-uses_made = st.builds(Use, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole)
-doors_seen = st.builds(Door, compartment=names, live=st.booleans(), emptied=st.none() | st.booleans(), ended_s=maybe)
+uses_made = st.builds(
+    Use, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole
+)
+doors_seen = st.builds(
+    Door, compartment=names, live=st.booleans(), emptied=st.none() | st.booleans(), ended_s=maybe
+)
 standings = st.builds(
     Standing, entitlement=st.none() | entitlements,
     uses=st.lists(uses_made, max_size=3).map(tuple), doors=st.lists(doors_seen, max_size=3).map(tuple),
@@ -371,13 +414,25 @@ standings = st.builds(
 policies = st.sampled_from(
     [Policy(), RISKY, STAFFED, Policy(review_above_minor=0, floor=FloorLimits(uses_a_day=10**6))]
 )
-places = st.sampled_from([PLACE, Place(device_id="kiosk-1", site_id="site-1"), Place(device_id="", site_id="")])
+places = st.sampled_from(
+    [PLACE, Place(device_id="kiosk-1", site_id="site-1"), Place(device_id="", site_id="")]
+)
 operators = st.none() | st.builds(Operator, names, st.sampled_from(Role))
 askings = st.builds(Asked, units=whole, amount_minor=maybe)
 
 
 @settings(max_examples=150, deadline=None)
-@given(claims_of_any_sort, standings, places, policies, moments, askings, st.integers(0, 10**6), operators, maybe)
+@given(
+    claims_of_any_sort,
+    standings,
+    places,
+    policies,
+    moments,
+    askings,
+    st.integers(0, 10**6),
+    operators,
+    maybe,
+)
 def test_it_never_raises_and_replays_to_the_same_verdict(
     claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s
 ):

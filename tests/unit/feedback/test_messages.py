@@ -14,7 +14,10 @@ from edge.ports import Signal
 from edge.token.rejection import Rejection
 from tests.support.paths import DOCS
 
-REASONS = [pytest.param(reason, id=f"{type(reason).__name__}-{reason}") for reason in chain(Rejection, Verdict, SignIn)]
+REASONS = [
+    pytest.param(reason, id=f"{type(reason).__name__}-{reason}")
+    for reason in chain(Rejection, Verdict, SignIn)
+]
 PAGE = DOCS / "reason-codes.md"
 
 
@@ -38,7 +41,10 @@ def test_words_exist_for_no_other_code():
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_documentation_lists_the_code_with_its_words_and_lamp(reason):
     words = words_for(reason)
-    assert f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |" in PAGE.read_text(encoding="utf-8")
+    assert (
+        f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |"
+        in PAGE.read_text(encoding="utf-8")
+    )
 
 
 @pytest.mark.parametrize("hint", Hint)

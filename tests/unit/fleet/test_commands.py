@@ -37,7 +37,15 @@ def run(command, *arguments, exit_code=0, **options):
 def fleet(tmp_path):
     """A folder with keys and a trust list."""
     run(edge_fleet, "keys", "init", tmp_path / "keys")
-    run(edge_fleet, "trust-list", "build", "--keys", tmp_path / "keys", "-o", tmp_path / "trust.cbor")
+    run(
+        edge_fleet,
+        "trust-list",
+        "build",
+        "--keys",
+        tmp_path / "keys",
+        "-o",
+        tmp_path / "trust.cbor",
+    )
     return tmp_path
 
 
@@ -48,7 +56,13 @@ def issue(fleet, *options, exit_code=0):
 
 def verify(fleet, *arguments, exit_code=0, **options):
     result = run(
-        edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", *arguments, exit_code=exit_code, **options
+        edge_scanner,
+        "verify",
+        "--trust-list",
+        fleet / "trust.cbor",
+        *arguments,
+        exit_code=exit_code,
+        **options,
     )
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -57,7 +71,9 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
     keys = fleet / "keys"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o700
     secret = {
-        path.name: stat.S_IMODE(path.stat().st_mode) for path in keys.iterdir() if path.suffix in (".pem", ".key")
+        path.name: stat.S_IMODE(path.stat().st_mode)
+        for path in keys.iterdir()
+        if path.suffix in (".pem", ".key")
     }
     assert secret == dict.fromkeys(
         (
@@ -77,7 +93,9 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
 
 def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
     roots = read_roots((fleet / "trust.cbor.roots").read_bytes())
-    trust = open_trust_list((fleet / "trust.cbor").read_bytes(), roots=roots, now=Instant(unix_s=int(time.time())))
+    trust = open_trust_list(
+        (fleet / "trust.cbor").read_bytes(), roots=roots, now=Instant(unix_s=int(time.time()))
+    )
     assert {purpose for key in trust.keys for purpose in key.purposes} == set(Purpose) - {
         Purpose.ROOT,
         Purpose.TRUST_LIST,
@@ -108,9 +126,19 @@ def test_each_trust_list_has_a_higher_version(fleet):
 @pytest.mark.parametrize("alg", ["Ed25519", "ESP256"])
 def test_an_issued_token_verifies(tmp_path, alg):
     run(edge_fleet, "keys", "init", tmp_path / "keys", "--issuer-alg", alg)
-    run(edge_fleet, "trust-list", "build", "--keys", tmp_path / "keys", "-o", tmp_path / "trust.cbor")
+    run(
+        edge_fleet,
+        "trust-list",
+        "build",
+        "--keys",
+        tmp_path / "keys",
+        "-o",
+        tmp_path / "trust.cbor",
+    )
     what = ("--kind", "write_off", "--site", "shop-1", "--order", "A-1001", "--quantity", 3)
-    lines = issue(tmp_path, *what, "--amount-minor", 2599, "--currency", "EUR", "--count", 2, "--json")
+    lines = issue(
+        tmp_path, *what, "--amount-minor", 2599, "--currency", "EUR", "--count", 2, "--json"
+    )
     assert len({line["cti"] for line in lines}) == 2
     results = verify(tmp_path, "--site", "shop-1", "--json", *(line["token"] for line in lines))
     assert [result["result"] for result in results] == ["ok", "ok"]
@@ -133,7 +161,9 @@ def test_verify_says_why_a_token_is_refused_and_exits_1(fleet):
         verify(fleet, *good, text)[0],
         {"result": "signature_invalid", "claims": None},
     ]
-    assert verify(fleet, *good, "https://example.com", exit_code=1) == [{"result": "prefix_unknown", "claims": None}]
+    assert verify(fleet, *good, "https://example.com", exit_code=1) == [
+        {"result": "prefix_unknown", "claims": None}
+    ]
 
 
 def test_verify_reads_one_token_a_line_and_no_space_is_lost(fleet):
@@ -148,7 +178,13 @@ def test_verify_holds_the_list_against_its_roots(fleet, tmp_path_factory):
     (line,) = issue(fleet, *PICKUP)
     other = tmp_path_factory.mktemp("other")
     run(edge_fleet, "keys", "init", other / "keys")
-    with_other_roots = ("--trust-list", fleet / "trust.cbor", "--root", other / "keys/roots.cbor", line["token"])
+    with_other_roots = (
+        "--trust-list",
+        fleet / "trust.cbor",
+        "--root",
+        other / "keys/roots.cbor",
+        line["token"],
+    )
     result = run(edge_scanner, "verify", *with_other_roots, exit_code=2)
     assert "not a trust list of these roots" in result.stderr
     assert result.stdout == ""
@@ -171,7 +207,9 @@ def test_verify_asks_the_status_list_it_is_given(fleet):
             size=100,
             revoked=revoked,
         )
-        (fleet / "status.cbor").write_bytes(sign_status_list(listed, folder.signer(Purpose.STATUS_LIST)))
+        (fleet / "status.cbor").write_bytes(
+            sign_status_list(listed, folder.signer(Purpose.STATUS_LIST))
+        )
         options = ("--status-list", fleet / "status.cbor", line["token"])
         assert verify(fleet, *options, exit_code=bool(revoked))[0]["result"] == expected
     assert verify(fleet, line["token"])[0]["result"] == "ok"
@@ -188,10 +226,14 @@ def test_a_dynamic_code_verifies_with_the_group_key(fleet):
 
 def test_pictures_are_read_back_before_they_are_kept(fleet):
     lines = issue(fleet, *PICKUP, "--count", 3, "--qr-dir", fleet / "codes")
-    assert {path.name for path in (fleet / "codes").iterdir()} == {f"{line['cti']}.png" for line in lines}
+    assert {path.name for path in (fleet / "codes").iterdir()} == {
+        f"{line['cti']}.png" for line in lines
+    }
     for line in lines:
         grey = cv2.imread(line["qr"], cv2.IMREAD_GRAYSCALE)
-        (symbol,) = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)  # in noise, bars are found, too
+        (symbol,) = zxingcpp.read_barcodes(
+            grey, formats=zxingcpp.BarcodeFormat.QRCode
+        )  # in noise, bars are found, too
         assert symbol.text == line["token"]
         assert symbol.ec_level == "M"
         assert grey.shape[0] <= 8 * (53 + 8)  # version 9 and its quiet zone
@@ -233,7 +275,9 @@ def test_wrong_usage_is_explained_and_exits_2(fleet, options, message):
     ],
 )
 def test_what_no_device_would_believe_is_explained_and_exits_1(fleet, options, message):
-    assert message in run(edge_fleet, "issue", "--keys", fleet / "keys", *options, exit_code=1).stderr
+    assert (
+        message in run(edge_fleet, "issue", "--keys", fleet / "keys", *options, exit_code=1).stderr
+    )
 
 
 def test_an_expiry_in_the_past_makes_an_expired_token(fleet):
@@ -242,25 +286,43 @@ def test_an_expiry_in_the_past_makes_an_expired_token(fleet):
 
 
 def test_missing_and_broken_files_are_explained(fleet):
-    assert "Make them first" in run(edge_fleet, "issue", "--keys", fleet, *PICKUP, exit_code=1).stderr
+    assert (
+        "Make them first" in run(edge_fleet, "issue", "--keys", fleet, *PICKUP, exit_code=1).stderr
+    )
     (fleet / "keys/token.pem").write_text("not a key")
-    assert "not a usable private key" in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    assert (
+        "not a usable private key"
+        in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    )
     (fleet / "keys/token.pem").unlink()
-    assert "Restore the key" in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    assert (
+        "Restore the key"
+        in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    )
     (fleet / "keys/fleet.json").write_text("{")
-    assert "Restore it" in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    assert (
+        "Restore it"
+        in run(edge_fleet, "issue", "--keys", fleet / "keys", *PICKUP, exit_code=1).stderr
+    )
     (fleet / "trust.cbor").write_bytes(b"junk")
     assert (
-        "not a trust list" in run(edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", "x", exit_code=2).stderr
+        "not a trust list"
+        in run(
+            edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", "x", exit_code=2
+        ).stderr
     )
     run(edge_scanner, "verify", "--trust-list", fleet / "absent", "x", exit_code=2)
     run(edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", exit_code=2)
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(fleet):
-    command = f"{sys.executable} -c 'from sync.fleet.cli import main; main()' issue --keys {fleet}/keys"
+    command = (
+        f"{sys.executable} -c 'from sync.fleet.cli import main; main()' issue --keys {fleet}/keys"
+    )
     pipe = f"{command} {' '.join(PICKUP)} --count 2000 | head -1"
-    done = subprocess.run(["bash", "-c", pipe], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", pipe], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stderr == ""
     assert json.loads(done.stdout)["token"].startswith("ES1:")
 
@@ -275,7 +337,8 @@ def test_a_folder_that_cannot_be_written_is_explained(fleet):
 
 
 @pytest.mark.parametrize(
-    "command", [(), ("keys",), ("keys", "init"), ("trust-list",), ("trust-list", "build"), ("issue",)]
+    "command",
+    [(), ("keys",), ("keys", "init"), ("trust-list",), ("trust-list", "build"), ("issue",)],
 )
 def test_every_command_shows_an_example(command):
     assert "Example: edge-fleet" in run(edge_fleet, *command, "--help").output
@@ -297,7 +360,9 @@ def test_a_reviewers_key_counts_with_the_next_trust_list_under_the_persons_name(
     run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", out)
     roots = read_roots((fleet / "trust.cbor.roots").read_bytes())
     trust = open_trust_list(out.read_bytes(), roots=roots, now=Instant(unix_s=int(time.time())))
-    assert [sorted(key.issuers) for key in trust.keys if Purpose.REVIEW in key.purposes] == [["zoe"]]
+    assert [sorted(key.issuers) for key in trust.keys if Purpose.REVIEW in key.purposes] == [
+        ["zoe"]
+    ]
     (keys / "reviewers" / "zoe.pub").unlink()
     run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", out)
     trust = open_trust_list(out.read_bytes(), roots=roots, now=Instant(unix_s=int(time.time())))

@@ -26,7 +26,11 @@ def leaves(command: click.Command, path: Path = ()) -> Iterator[tuple[Path, clic
 
 
 EVERY = dict(leaves(edge_fleet))
-AT_A_BROKER = {path for path, command in EVERY.items() if {"fleet_file", "host"} & {one.name for one in command.params}}
+AT_A_BROKER = {
+    path
+    for path, command in EVERY.items()
+    if {"fleet_file", "host"} & {one.name for one in command.params}
+}
 OFFLINE = sorted(set(EVERY) - AT_A_BROKER)
 RUNS = {  # how each command that needs no broker is run, and how many objects it prints
     ("keys", "init"): (["new-keys"], 1),
@@ -34,10 +38,19 @@ RUNS = {  # how each command that needs no broker is run, and how many objects i
     ("keys", "site"): (["keys", "shop-1"], 1),
     ("keys", "complete"): (["keys"], 1),
     ("trust-list", "build"): (["--keys", "keys", "-o", "trust.cbor"], 1),
-    ("issue",): (["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"], 3),
+    ("issue",): (
+        ["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"],
+        3,
+    ),
     ("operators", "hash-pin"): ([], 1),
-    ("operators", "build"): (["--keys", "keys", "--site", "s", "--people", "people.json", "-o", "list.cbor"], 1),
-    ("clock-reset",): (["k", "--floor", "4102444800", "--reason", "x", "--keys", "keys", "-o", "k.clock"], 1),
+    ("operators", "build"): (
+        ["--keys", "keys", "--site", "s", "--people", "people.json", "-o", "list.cbor"],
+        1,
+    ),
+    ("clock-reset",): (
+        ["k", "--floor", "4102444800", "--reason", "x", "--keys", "keys", "-o", "k.clock"],
+        1,
+    ),
     ("recover",): (["events.sealed", "--keys", "keys"], 2),
 }
 
@@ -73,7 +86,9 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", OFFLINE, ids=" ".join)
 def test_a_command_that_needs_no_broker_prints_json_and_nothing_else(folder, path):
     arguments, count = RUNS[path]
-    result = CliRunner().invoke(edge_fleet, [*path, *arguments, "--json"], input="7391462\n7391462\n")
+    result = CliRunner().invoke(
+        edge_fleet, [*path, *arguments, "--json"], input="7391462\n7391462\n"
+    )
     assert result.exit_code == 0, result.output
     printed = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(printed) == count

@@ -19,7 +19,15 @@ def keys(tmp_path):
 
 
 def build(keys, *options):
-    command = ["trust-list", "build", "--keys", str(keys), "-o", str(keys.parent / "trust.cbor"), *options]
+    command = [
+        "trust-list",
+        "build",
+        "--keys",
+        str(keys),
+        "-o",
+        str(keys.parent / "trust.cbor"),
+        *options,
+    ]
     return CliRunner().invoke(cli, command)
 
 
@@ -41,7 +49,13 @@ def test_an_option_that_no_device_would_take_is_wrong_usage(keys, options):
 
 @pytest.mark.parametrize(
     "change",
-    [{"issuer": 5}, {"issuer": ""}, {"not_before_s": "0"}, {"expires_at_s": 10**30}, {"trust_list_version": None}],
+    [
+        {"issuer": 5},
+        {"issuer": ""},
+        {"not_before_s": "0"},
+        {"expires_at_s": 10**30},
+        {"trust_list_version": None},
+    ],
     ids=str,
 )
 def test_a_damaged_fleet_file_is_named_and_nothing_is_written(keys, change):
@@ -56,15 +70,30 @@ def test_a_damaged_fleet_file_is_named_and_nothing_is_written(keys, change):
 
 
 def test_a_narrow_list_is_one_that_a_device_opens(keys):
-    assert build(keys, "--audience", "shop-1", "--largest-amount-minor", str(2**53 - 1)).exit_code == 0
+    assert (
+        build(keys, "--audience", "shop-1", "--largest-amount-minor", str(2**53 - 1)).exit_code == 0
+    )
     raw = (keys.parent / "trust.cbor").read_bytes()
-    opened = open_trust_list(raw, roots=KeyFolder(keys).roots(), now=Instant(unix_s=int(time.time())))
+    opened = open_trust_list(
+        raw, roots=KeyFolder(keys).roots(), now=Instant(unix_s=int(time.time()))
+    )
     assert isinstance(opened, TrustList)
 
 
 @pytest.mark.parametrize("currency", ["cny", "CN", "CNYY", "C1Y", ""])
 def test_a_currency_that_is_none_is_wrong_usage(keys, currency):
-    options = ["--kind", "pickup", "--site", "s", "--order", "o", "--amount-minor", "1", "--currency", currency]
+    options = [
+        "--kind",
+        "pickup",
+        "--site",
+        "s",
+        "--order",
+        "o",
+        "--amount-minor",
+        "1",
+        "--currency",
+        currency,
+    ]
     outcome = CliRunner().invoke(cli, ["issue", "--keys", str(keys), *options])
     assert outcome.exit_code == 2, outcome.output
     assert "ISO 4217" in outcome.output

@@ -45,10 +45,19 @@ class Kiosk:
 
     def __init__(self, keys, site="shop-1"):
         folder = Path(tempfile.mkdtemp(dir=keys.parent))
-        self.store = open_store(folder, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=bytes).store
+        self.store = open_store(
+            folder, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=bytes
+        ).store
         raw = (keys.parent / "trust.cbor").read_bytes()
         version = KeyFolder(keys).fleet().trust_list_version
-        documents.put(self.store, name=documents.TRUST_LIST, version=version, issued_at_s=NOW.unix_s, raw=raw, now=NOW)
+        documents.put(
+            self.store,
+            name=documents.TRUST_LIST,
+            version=version,
+            issued_at_s=NOW.unix_s,
+            raw=raw,
+            now=NOW,
+        )
         anchors = Anchors(self.store, load_roots(keys.parent / "trust.cbor.roots"))
         anchors.refresh(NOW)
         self.site, self.desk = site, ClaimDesk(self.store, anchors, device="kiosk-1", site=site)
@@ -63,7 +72,9 @@ class Kiosk:
             authority=f"hub-{self.site}", issued_at_s=NOW.unix_s,
         )  # fmt: skip
         signed = b64encode(sign_document(answer_payload(answer), Purpose.CLAIM, signer)).decode()
-        return self.desk.take(Response(dev="kiosk-1", id="r1", result=answer.result, signed=signed), NOW, 1)
+        return self.desk.take(
+            Response(dev="kiosk-1", id="r1", result=answer.result, signed=signed), NOW, 1
+        )
 
 
 def test_a_device_believes_an_answer_that_its_sites_own_key_signed(keys):
@@ -85,7 +96,9 @@ def test_it_believes_none_by_a_key_that_is_not_in_the_list(keys):
 
 def test_the_key_of_one_site_answers_nowhere_else(keys):
     build(keys)
-    assert Kiosk(keys, "shop-2").hears(KeyFolder(keys).signer("sites/shop-1")).reason == "wrong_site"
+    assert (
+        Kiosk(keys, "shop-2").hears(KeyFolder(keys).signer("sites/shop-1")).reason == "wrong_site"
+    )
 
 
 def test_every_later_list_names_it_until_its_public_half_is_taken_away(keys):
@@ -103,13 +116,18 @@ def test_its_private_half_is_for_the_owner_alone_and_never_overwritten(keys):
     path = keys / "sites/shop-1.pem"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_bytes()
-    assert "shop-1 has a key already" in run(edge_fleet, "keys", "site", keys, "shop-1", exit_code=1).output
+    assert (
+        "shop-1 has a key already"
+        in run(edge_fleet, "keys", "site", keys, "shop-1", exit_code=1).output
+    )
     assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["../shop", "", "-x", "a" * 41, "s hop"])
 def test_what_is_no_name_of_a_site_is_refused(keys, name):
-    assert "letters, digits" in run(edge_fleet, "keys", "site", keys, "--", name, exit_code=2).output
+    assert (
+        "letters, digits" in run(edge_fleet, "keys", "site", keys, "--", name, exit_code=2).output
+    )
 
 
 def test_a_public_key_that_is_none_is_named(keys):
@@ -138,4 +156,7 @@ def test_a_key_that_every_version_had_is_not_made_anew(keys):
     (keys / "token.pem").unlink()
     run(edge_fleet, "keys", "complete", keys)
     out = ("-o", keys.parent / "trust.cbor")
-    assert "from your backup" in run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
+    assert (
+        "from your backup"
+        in run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
+    )

@@ -48,13 +48,20 @@ def town(used, tmp_path):
 
 
 def opened(town):
-    return open_store(town.data, device_id="locker-1", now_s=int(time.time()), random_bytes=os.urandom).store
+    return open_store(
+        town.data, device_id="locker-1", now_s=int(time.time()), random_bytes=os.urandom
+    ).store
 
 
 def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
     with closing(connect(town.data / "store.db", read_only=True)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    assert tables - set(KEPT) - WIPED == set(), "a new table: name it in edge.governance.decommission"
+        tables = {
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+    assert tables - set(KEPT) - WIPED == set(), (
+        "a new table: name it in edge.governance.decommission"
+    )
 
 
 def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_sealed_file(town):
@@ -63,10 +70,15 @@ def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_s
     sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
     store.close()
     disk = {path: path.read_bytes() for path in town.data.rglob("*") if path.is_file()}
-    assert [path.name for path, content in disk.items() if b"V-100" in content or b"P-100" in content] == []
+    assert [
+        path.name for path, content in disk.items() if b"V-100" in content or b"P-100" in content
+    ] == []
     events = [json.loads(line) for line in unseal(sealed.read_bytes(), KEY).splitlines()]
     assert [event["id"] for event in events] == told
-    assert {event["body"]["order"] for event in events if event["type"] == "redeemed"} == {"V-1002", "V-1003"}
+    assert {event["body"]["order"] for event in events if event["type"] == "redeemed"} == {
+        "V-1002",
+        "V-1003",
+    }
 
 
 def test_doing_it_again_loses_nothing(town):
@@ -81,7 +93,8 @@ def test_a_cut_before_the_wiping_still_seals_everything(town, monkeypatch):
     store = opened(town)
     told = len(outbox.pending(store))
     monkeypatch.setattr(
-        "edge.governance.decommission.seal", lambda *_: (_ for _ in ()).throw(OSError("the card is full"))
+        "edge.governance.decommission.seal",
+        lambda *_: (_ for _ in ()).throw(OSError("the card is full")),
     )
     with pytest.raises(OSError, match="full"):
         leave(store, town.data, ORDER, order_digest="0" * 64)

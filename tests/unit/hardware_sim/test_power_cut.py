@@ -27,7 +27,9 @@ def test_a_power_cut_runs_no_handler(tmp_path):
 
 
 def test_a_program_that_is_asked_to_end_may_do_so_in_order():
-    with Machine([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]) as machine:
+    with Machine(
+        [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
+    ) as machine:
         machine.wait_for_line("up")
         assert machine.switch_off() != 0
         assert not machine.running

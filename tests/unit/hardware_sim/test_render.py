@@ -25,7 +25,9 @@ def rng(seed=0):
 
 
 def read(grey):
-    codes = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCodeModel2, try_invert=False)
+    codes = zxingcpp.read_barcodes(
+        grey, formats=zxingcpp.BarcodeFormat.QRCodeModel2, try_invert=False
+    )
     return [code.bytes for code in codes]
 
 

@@ -28,4 +28,6 @@ def test_what_is_wrong_is_named_with_its_path(tmp_path, change, path):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     (error,) = load_hub_config(tmp_path / "none.toml")
-    assert str(error).startswith("configuration: cannot be read: "), "the command adds the file's name"
+    assert str(error).startswith("configuration: cannot be read: "), (
+        "the command adds the file's name"
+    )

@@ -70,10 +70,16 @@ class Enrolled:
         profile = {
             "device": {"id": "kiosk-7", "tenant": "main", "site": "shop-1", "groups": []},
             "trust": {"roots_file": str(folder / "roots.cbor")},
-            "mqtt": {"host": "b", "port": 8883, **{key: str(folder / name) for key, name in files.items()}},
+            "mqtt": {
+                "host": "b",
+                "port": 8883,
+                **{key: str(folder / name) for key, name in files.items()},
+            },
         }
         identity = Identity(profile=profile, desk={"host": "d", "port": 8443}, enrolled_s=1)
-        write_identity(self.data, identity, {"roots.cbor": b"roots", "device-1.pem": certificate("kiosk-7")})
+        write_identity(
+            self.data, identity, {"roots.cbor": b"roots", "device-1.pem": certificate("kiosk-7")}
+        )
         assert self.open("kiosk-7").state is StoreState.NEW
 
     @property
@@ -81,15 +87,22 @@ class Enrolled:
         return self.data / "identity" / "identity.json"
 
     def open(self, name: str):
-        opened = open_store(self.data, device_id=name, now_s=int(time.time()), random_bytes=os.urandom)
+        opened = open_store(
+            self.data, device_id=name, now_s=int(time.time()), random_bytes=os.urandom
+        )
         opened.store.close()
         return opened
 
 
 def certificate(name: str) -> bytes:
-    key, subject = Ed25519PrivateKey.generate(), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    key, subject = (
+        Ed25519PrivateKey.generate(),
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]),
+    )
     now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + timedelta(days=1))
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), 1, now, now + timedelta(days=1)
+    )
     return builder.sign(key, None).public_bytes(Encoding.PEM)
 
 
@@ -152,7 +165,11 @@ def test_pushed_settings_hold_but_for_the_broker(device):
     assert load_running(device.file, device.data).profile.mqtt.keepalive_s == 20
     device.identity.write_bytes(b"")
     running = load_running(device.file, device.data)
-    assert (running.digest, running.problem, running.profile.decode.budget_ms) == (plan.digest, "", 40.0)
+    assert (running.digest, running.problem, running.profile.decode.budget_ms) == (
+        plan.digest,
+        "",
+        40.0,
+    )
 
 
 def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_under_another(device):
@@ -185,7 +202,9 @@ def test_mending_the_file_mends_the_device(device):
     assert json.loads(whole)["profile"]["device"]["id"] == "kiosk-7"
 
 
-LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+LOG = structlog.wrap_logger(
+    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
+)
 
 
 def scan(device, during=lambda clock: None) -> list[tuple]:
@@ -209,7 +228,9 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
     def open_daemon(profile, parts, hold_off):
         problems: dict[str, str] = {}
         supervisor = SimpleNamespace(finished="", wants_restart=False, problems=problems)
-        supervisor.note_problem = lambda name, detail: problems.update({name: detail} if detail else {})
+        supervisor.note_problem = lambda name, detail: problems.update(
+            {name: detail} if detail else {}
+        )
         gate = SimpleNamespace(judge=lambda content, now: SimpleNamespace(reason=Verdict.ACCEPTED))
         daemon = SimpleNamespace(
             errand=None, admit=None, gate=gate, hold_off=HoldOff(1.0), serving=False, supervisor=supervisor,
@@ -218,9 +239,13 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
         daemon.run = lambda _stop: run(daemon)
         yield daemon
 
-    capture = SimpleNamespace(start=lambda: None, close=lambda: None, take=lambda timeout_s: None, status=lambda: None)
+    capture = SimpleNamespace(
+        start=lambda: None, close=lambda: None, take=lambda timeout_s: None, status=lambda: None
+    )
     parts = Parts(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
-    Shifts(file=device.file, data=device.data, equip=lambda profile: parts, open=open_daemon, log=LOG).run(stop)
+    Shifts(
+        file=device.file, data=device.data, equip=lambda profile: parts, open=open_daemon, log=LOG
+    ).run(stop)
     return seen
 
 
@@ -234,7 +259,9 @@ def test_it_scans_and_refuses_from_the_first_code_on_and_says_why(device):
 def test_mended_it_goes_on_without_a_restart(device):
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"{")
-    damaged, mended = scan(device, during=lambda now_s: device.identity.write_bytes(whole) if now_s == 2.0 else None)
+    damaged, mended = scan(
+        device, during=lambda now_s: device.identity.write_bytes(whole) if now_s == 2.0 else None
+    )
     assert damaged[1] is Verdict.BLOCKED_DEVICE
     assert mended == ("kiosk-7", Verdict.ACCEPTED, "")
 
@@ -248,6 +275,8 @@ def test_sync_waits_to_be_mended_and_believes_only_its_own_fleet(device, tmp_pat
     store.close()
     device.identity.write_bytes(b"{")
     assert believed(device.data, keys.folder.roots()).version == 3
-    assert believed(device.data, "no roots").keys == (), "and a device without roots believes nobody"
+    assert believed(device.data, "no roots").keys == (), (
+        "and a device without roots believes nobody"
+    )
     assert believed(device.data, Roots(version=0, keys=())).keys == ()
     assert wait_for_identity(device.data, [], LOG, keys=None, mended=lambda: True)

@@ -69,7 +69,9 @@ def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_
     assert [(row.verdict, row.reverses, row.operator) for row in rows] == [
         ("accepted", None, None), ("reversed", use, "ann")
     ]  # fmt: skip
-    assert told(store, "reversed")[0].items() >= {"reason": "wrong person", "operator": "ann"}.items()
+    assert (
+        told(store, "reversed")[0].items() >= {"reason": "wrong person", "operator": "ann"}.items()
+    )
     assert redeemer(store).redeem(claims, at(61)).reason is Verdict.ACCEPTED
 
 
@@ -89,7 +91,9 @@ def test_a_redemption_is_taken_back_only_by_right(store, role, expected):
 
 
 @pytest.mark.parametrize(("after_s", "expected"), [(100, Done.DONE), (101, Done.TOO_LATE)])
-def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under(store, after_s, expected):
+def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under(
+    store, after_s, expected
+):
     _, use = honoured(store, policy=Policy(reversal_window_s=100))
     sign_in(store)
     assert staff(store).reverse(use, "why", at(after_s)).done is expected
@@ -126,13 +130,19 @@ def test_a_second_person_approves_and_it_is_final(store):
     (review,) = reviews.reviews(store, only_pending=False)
     assert (review.operator, review.state, review.decided_by) == ("ann", "approved", "bob")
     assert ledger.count(store) == 1
-    assert told(store, "review")[0].items() >= {"state": "approved", "operator": "bob", "use": 1}.items()
+    assert (
+        told(store, "review")[0].items()
+        >= {"state": "approved", "operator": "bob", "use": 1}.items()
+    )
 
 
 def test_a_second_person_rejects_and_it_is_taken_back_with_the_reason(store):
     claims, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
-    assert staff(store).review(use, approve=False, reason="not the customer", now=at(5)).done is Done.DONE
+    assert (
+        staff(store).review(use, approve=False, reason="not the customer", now=at(5)).done
+        is Done.DONE
+    )
     row = ledger.rows(store)[-1]
     assert (row.reverses, row.reason, row.operator) == (use, "not the customer", "bob")
     assert [body["state"] for body in told(store, "review")] == ["rejected"]
@@ -142,7 +152,9 @@ def test_a_second_person_rejects_and_it_is_taken_back_with_the_reason(store):
 def test_who_scanned_never_decides(store):
     _, use = flagged(store)
     for approve in (True, False):
-        assert staff(store).review(use, approve=approve, reason="", now=at(5)).done is Done.SAME_PERSON
+        assert (
+            staff(store).review(use, approve=approve, reason="", now=at(5)).done is Done.SAME_PERSON
+        )
     assert [review.state for review in reviews.reviews(store)] == ["pending"]
     assert ledger.count(store) == 1
 
@@ -158,7 +170,9 @@ def test_who_scanned_does_not_decide_under_another_form_of_the_name(store, form)
 def test_only_a_reviewer_decides(store, role):
     _, use = flagged(store)
     sign_in(store, "bob", role)
-    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.OPERATOR_FORBIDDEN
+    assert (
+        staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.OPERATOR_FORBIDDEN
+    )
 
 
 def test_a_review_is_decided_once_and_not_after_a_reversal(store):
@@ -187,7 +201,11 @@ def test_a_flagged_parcels_door_opens_only_after_the_approval(store):
     sign_in(store, "bob", Role.REVIEWER)
     staff(store).review(first.ledger_id, approve=True, reason="", now=at(2))
     opened = redeemer(store).redeem(claims, at(3))
-    assert (opened.reason, len(opened.intents), opened.ledger_id) == (Verdict.ACCEPTED, 1, first.ledger_id)
+    assert (opened.reason, len(opened.intents), opened.ledger_id) == (
+        Verdict.ACCEPTED,
+        1,
+        first.ledger_id,
+    )
     assert ledger.count(store) == 1
 
 
@@ -198,7 +216,9 @@ def test_an_approved_parcel_whose_door_did_not_open_needs_no_second_approval(sto
     use = redeemer(store).redeem(claims, at(0)).ledger_id
     sign_in(store, "bob", Role.REVIEWER)
     staff(store).review(use, approve=True, reason="", now=at(1))
-    pickups = Pickups(store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom)
+    pickups = Pickups(
+        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+    )
     locker.opens_by_itself = False
     pickups.begin(redeemer(store).redeem(claims, at(2)).intents, 0.0, at(2))
     pickups.tick(11.0, at(13))
@@ -248,7 +268,9 @@ def door_not_opened(store, opens=False):
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims))
     locker.opens_by_itself, locker.open["A"] = False, None
-    pickups = Pickups(store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom)
+    pickups = Pickups(
+        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+    )
     pickups.begin(redeemer(store, grace_s=0).redeem(claims, NOON).intents, 0.0, NOON)
     pickups.tick(11.0, at(11))
     (case,) = exception_cases.cases(store)
@@ -259,11 +281,17 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
     claims, case = door_not_opened(store)
     assert redeemer(store, grace_s=0).redeem(claims, at(12)).reason is Verdict.ALREADY_REDEEMED
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).done is Done.DONE
+    assert (
+        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).done
+        is Done.DONE
+    )
     (settled,) = exception_cases.cases(store)
     said = (settled.settled_by, settled.settlement, settled.note)
     assert said == ("ann", "not_collected", "greased the bolt")
-    assert told(store, "exception")[0].items() >= {"state": "settled", "operator": "ann", "case": case.id}.items()
+    assert (
+        told(store, "exception")[0].items()
+        >= {"state": "settled", "operator": "ann", "case": case.id}.items()
+    )
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ACCEPTED
 
 
@@ -278,7 +306,9 @@ def test_a_parcel_that_was_found_gone_stays_redeemed(store):
 
 def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store):
     with store.transaction() as connection:
-        case = exception_cases.raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=NOON)
+        case = exception_cases.raise_case(
+            connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=NOON
+        )
     sign_in(store, role=Role.REVIEWER)
     assert staff(store).settle(case, Settlement.FIXED, "", NOON).done is Done.OPERATOR_FORBIDDEN
     sign_in(store)
@@ -290,13 +320,20 @@ def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store)
 def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(store):
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims))
-    pickups = Pickups(store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom)
+    pickups = Pickups(
+        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+    )
     pickups.begin(redeemer(store).redeem(claims, NOON).intents, 0.0, NOON)
     pickups.tick(1.0, at(1))
     pickups.tick(100.0, at(100))
     (case,) = exception_cases.cases(store)
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.COLLECTED, "shut by hand, contact broken", at(101)).done is Done.DONE
+    assert (
+        staff(store)
+        .settle(case.id, Settlement.COLLECTED, "shut by hand, contact broken", at(101))
+        .done
+        is Done.DONE
+    )
     locker.open["A"] = False
     assert pickups.tick(102.0, at(102)) == []
     assert [row.state for row in lock_intents.of_ledger(store, case.ledger_id)] == ["collected"]
@@ -309,7 +346,9 @@ def test_a_dispute_names_the_redemption_and_who_raised_it(store):
     (case,) = exception_cases.cases(store)
     assert (case.kind, case.ledger_id, case.tried) == ("dispute", use, "raised by ann")
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).done is Done.DONE, "no window here"
+    assert staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).done is Done.DONE, (
+        "no window here"
+    )
     assert [row.verdict for row in ledger.rows(store)] == ["accepted", "reversed"]
 
 
@@ -330,7 +369,10 @@ def test_without_a_session_the_command_line_says_what_to_do(store, console):
     _, use = honoured(store)
     result = console("reverse", str(use), "--reason", "x")
     assert result.exit_code == 1
-    assert result.stderr == "edge-scanner: operator_required: nobody is signed in: scan a badge, then enter its PIN\n"
+    assert (
+        result.stderr
+        == "edge-scanner: operator_required: nobody is signed in: scan a badge, then enter its PIN\n"
+    )
 
 
 def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console):
@@ -338,17 +380,26 @@ def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console
     sign_in(store, "bob", Role.REVIEWER)
     runner, data = CliRunner(), ["--data", str(store.path.parent)]
     listed = runner.invoke(cli, ["review", "list", *data, "--json"])
-    assert json.loads(listed.stdout).items() >= {"ledger_id": use, "scanned_by": "ann", "state": "pending"}.items()
+    assert (
+        json.loads(listed.stdout).items()
+        >= {"ledger_id": use, "scanned_by": "ann", "state": "pending"}.items()
+    )
     assert runner.invoke(cli, ["review", "approve", *data, str(use)]).exit_code == 0
     sign_in(store, "sue")
     assert console("reverse", str(use), "--reason", "x").exit_code == 0
-    assert runner.invoke(cli, ["exceptions", *data, "raise", str(use), "--cause", "x"]).exit_code == 0
-    settled = runner.invoke(cli, ["exceptions", *data, "settle", "1", "--how", "fixed", "--note", "n"])
+    assert (
+        runner.invoke(cli, ["exceptions", *data, "raise", str(use), "--cause", "x"]).exit_code == 0
+    )
+    settled = runner.invoke(
+        cli, ["exceptions", *data, "settle", "1", "--how", "fixed", "--note", "n"]
+    )
     assert settled.exit_code == 0, settled.output
     assert runner.invoke(cli, ["exceptions", *data, "--open"]).stdout == ""
     assert console("ask", "--amount", "12.50").exit_code == 0
     with store.read() as connection:
-        assert connection.execute("SELECT operator, amount_minor FROM asked").fetchall() == [("sue", 1250)]
+        assert connection.execute("SELECT operator, amount_minor FROM asked").fetchall() == [
+            ("sue", 1250)
+        ]
 
 
 @pytest.mark.parametrize("amount", ["12.505", "-1", "0", "nan", "much"])
@@ -364,8 +415,18 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     result = console("story", claims.order_id, "--json")
     story = json.loads(result.stdout)
     assert (story["device"], story["settled"]) == ("kiosk-1", False)
-    assert {line["what"] for line in story["story"]} == {"order", "scan", "ledger", "door", "exception", "event"}
-    assert [line["reason"] for line in story["story"] if line["what"] == "scan"] == ["accepted", "wrong_site"]
+    assert {line["what"] for line in story["story"]} == {
+        "order",
+        "scan",
+        "ledger",
+        "door",
+        "exception",
+        "event",
+    }
+    assert [line["reason"] for line in story["story"] if line["what"] == "scan"] == [
+        "accepted",
+        "wrong_site",
+    ]
     sign_in(store)
     staff(store).settle(case.id, Settlement.COLLECTED, "", at(30))
     epoch, last = outbox.current_epoch(store)

@@ -93,7 +93,9 @@ def test_a_badge_waits_only_so_long_for_its_pin(desk, after_s):
 def test_the_pin_is_needed_each_time(desk):
     show(desk, badge_code())
     assert desk.sign_in(PIN, register(), NOON).reason is SignIn.SIGNED_IN
-    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN, "a badge shown serves for one session"
+    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN, (
+        "a badge shown serves for one session"
+    )
     desk.sign_out(NOON)
     assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN
 
@@ -119,7 +121,10 @@ def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
     claims = badge_code()
     order_cache.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
     assert show(desk, claims) is SignIn.OPERATOR_UNKNOWN
-    assert desk.sign_in(PIN, register(), NOON, badge=Badge.of(claims)).reason is SignIn.OPERATOR_UNKNOWN
+    assert (
+        desk.sign_in(PIN, register(), NOON, badge=Badge.of(claims)).reason
+        is SignIn.OPERATOR_UNKNOWN
+    )
 
 
 # Wrong PINs
@@ -153,7 +158,9 @@ def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path
 
 def break_the_page_of_wrong_pins(folder):
     with closing(sqlite3.connect(folder / FILE)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'pin_attempt'").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'pin_attempt'"
+        ).fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with (folder / FILE).open("r+b") as file:
@@ -161,7 +168,9 @@ def break_the_page_of_wrong_pins(folder):
         file.write(b"\xff" * size)
 
 
-def test_with_the_wrong_pins_unreadable_nobody_signs_in_and_the_next_start_puts_the_store_aside(desk, tmp_path):
+def test_with_the_wrong_pins_unreadable_nobody_signs_in_and_the_next_start_puts_the_store_aside(
+    desk, tmp_path
+):
     sign_in(desk, pin="111112")
     desk.store.close()
     running = dataclasses.replace(desk, store=Store(tmp_path / FILE))
@@ -194,7 +203,9 @@ def test_a_store_that_is_put_aside_gives_nobody_new_tries_at_a_pin(desk, tmp_pat
         sign_in(desk, pin="111112")
     for _ in range(3):
         sign_in(desk, "sven", "111112")
-    put_aside = f"INSERT INTO {schema.TABLE} (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+    put_aside = (
+        f"INSERT INTO {schema.TABLE} (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+    )
     desk.store.connection().execute(put_aside)
     desk.store.close()
     opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
@@ -243,8 +254,12 @@ def test_a_supervisor_unlocks_others_and_never_themselves(desk):
 # The session
 
 
-@pytest.mark.parametrize(("after_s", "open_still"), [(0, True), (899, True), (900, False), (-1, False)])
-def test_a_session_ends_when_nothing_is_done_and_when_the_clock_goes_back(desk, after_s, open_still):
+@pytest.mark.parametrize(
+    ("after_s", "open_still"), [(0, True), (899, True), (900, False), (-1, False)]
+)
+def test_a_session_ends_when_nothing_is_done_and_when_the_clock_goes_back(
+    desk, after_s, open_still
+):
     sign_in(desk)
     assert (signed_in(desk, at(after_s)) == "anna") is open_still
 
@@ -305,8 +320,13 @@ def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store
     sign_in(desk, pin="111112")
     sign_in(desk)
     desk.sign_out(at(5))
-    events = [(row.type, row.body["operator"], row.body["what"]) for row in outbox.pending(store, limit=10)]
-    assert events == [("operator", "anna", what) for what in ("pin_wrong", "signed_in", "signed_out")]
+    events = [
+        (row.type, row.body["operator"], row.body["what"])
+        for row in outbox.pending(store, limit=10)
+    ]
+    assert events == [
+        ("operator", "anna", what) for what in ("pin_wrong", "signed_in", "signed_out")
+    ]
     with store.read() as connection:
         assert connection.execute("SELECT count(*) FROM operator_log").fetchone() == (3,)
     assert PIN not in str(events)

@@ -49,7 +49,9 @@ class Bay:
 
     def start(self):
         self.store = open_at(self.folder)
-        self.pickups = Pickups(self.store, self.locker, self.locker, times=TIMES, random_bytes=os.urandom)
+        self.pickups = Pickups(
+            self.store, self.locker, self.locker, times=TIMES, random_bytes=os.urandom
+        )
         self.news += self.pickups.recover(self.seconds, self.now)
 
     def cut_power(self):
@@ -175,7 +177,12 @@ def test_a_contact_that_stops_answering_leaves_the_outcome_unknown(bay):
 
 def test_a_compartment_without_a_contact_is_taken_as_collected(bay):
     bay.pickups = Pickups(
-        bay.store, bay.locker, bay.locker, times=TIMES, random_bytes=os.urandom, with_contact=frozenset()
+        bay.store,
+        bay.locker,
+        bay.locker,
+        times=TIMES,
+        random_bytes=os.urandom,
+        with_contact=frozenset(),
     )
     bay.locker.open["A"], bay.locker.opens_by_itself = None, False
     bay.scan(parcel(bay))
@@ -197,7 +204,9 @@ def test_within_the_grace_the_same_code_reopens_its_door_and_that_is_recorded(ba
     assert ledger.count(bay.store) == 1, "one redemption"
     assert "reopened" in [row.type for row in outbox.pending(bay.store)]
     bay.wait(28)
-    assert bay.scan(claims) is Verdict.ALREADY_REDEEMED, "60 s after the end of the first opening, not of the last"
+    assert bay.scan(claims) is Verdict.ALREADY_REDEEMED, (
+        "60 s after the end of the first opening, not of the last"
+    )
 
 
 def test_reopening_a_door_that_then_stays_shut_takes_nothing_back(bay):
@@ -244,7 +253,9 @@ def test_a_courier_goes_on_with_the_doors_that_are_left(bay):
     assert bay.scan(claims) is Verdict.ALREADY_REDEEMED
 
 
-def test_a_courier_who_left_a_door_open_goes_on_by_scanning_again_and_the_open_door_stays_watched(bay):
+def test_a_courier_who_left_a_door_open_goes_on_by_scanning_again_and_the_open_door_stays_watched(
+    bay,
+):
     claims = parcel(bay, "A", "B", "C")
     bay.scan(claims)
     bay.wait()
@@ -276,7 +287,9 @@ def test_the_same_code_while_its_door_waits_says_so_and_pulses_nothing(bay):
     assert ledger.count(bay.store) == 1
 
 
-def test_a_contact_that_says_open_before_the_lock_is_told_is_raised_at_once_and_a_stuck_one_ends_unknown(bay):
+def test_a_contact_that_says_open_before_the_lock_is_told_is_raised_at_once_and_a_stuck_one_ends_unknown(
+    bay,
+):
     bay.locker.open["A"] = True
     bay.scan(parcel(bay, "A", "B"))
     assert bay.cases() == ["sensor_fault"]
@@ -363,7 +376,9 @@ def test_after_a_cut_the_contact_tells_and_no_lock_is_told(bay, state, contact, 
     claims = parcel(bay)
     outcome = redeemer(bay.store).redeem(claims, bay.now)
     with bay.store.transaction() as connection:
-        lock_intents.move(connection, outcome.intents[0], state=state, detail="", now=bay.now, ended=False)
+        lock_intents.move(
+            connection, outcome.intents[0], state=state, detail="", now=bay.now, ended=False
+        )
     bay.locker.open["A"] = contact
     bay.cut_power()
     bay.wait()

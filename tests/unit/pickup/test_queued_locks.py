@@ -76,7 +76,9 @@ def test_a_tick_returns_while_the_lock_is_being_pulsed_and_the_disk_says_so(bay)
 def test_a_cut_during_the_pulse_leaves_pulsing_and_the_next_start_does_not_pulse(bay):
     lock, store, pickups, ids = bay
     pickups.begin(ids, 0.0, at(0))
-    again = Pickups(store, lock, lock, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom)
+    again = Pickups(
+        store, lock, lock, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+    )
     (news,) = again.recover(0.0, at(0))
     assert news.state == "unknown"
     time.sleep(0.05)

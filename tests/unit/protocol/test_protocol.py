@@ -59,7 +59,9 @@ def test_every_model_of_the_wire_is_published():
         model
         for module in (codec, settings_report, fleet_requests, site_lease)
         for model in vars(module).values()
-        if isinstance(model, type) and issubclass(model, codec.BaseModel) and "v" in model.model_fields
+        if isinstance(model, type)
+        and issubclass(model, codec.BaseModel)
+        and "v" in model.model_fields
     }
     assert written - set(MODELS) <= {codec.Addressed}
 
@@ -67,8 +69,13 @@ def test_every_model_of_the_wire_is_published():
 def test_every_channel_is_named_by_its_topics():
     for channel in CHANNELS:
         assert channel_of(topic(channel)) is channel
-    said = {channel.address.rsplit("/", 2)[1] + "/" + channel.address.rsplit("/", 2)[2] for channel in CHANNELS}
-    every = {f"up/{name}" for name in Up if name is not Up.TELEMETRY} | {f"dn/{name}" for name in Down}
+    said = {
+        channel.address.rsplit("/", 2)[1] + "/" + channel.address.rsplit("/", 2)[2]
+        for channel in CHANNELS
+    }
+    every = {f"up/{name}" for name in Up if name is not Up.TELEMETRY} | {
+        f"dn/{name}" for name in Down
+    }
     assert said == every  # nothing is said on tel
 
 
@@ -82,8 +89,12 @@ def test_an_example_is_taken_by_the_code(channel, message, example):
     assert not isinstance(_read(message.name, example), Malformed)
 
 
-@pytest.mark.parametrize(("channel", "message", "example"), [p for p in SHOWN if p.values[1].form is Form.JSON])
-def test_an_example_without_one_of_its_fields_is_refused_by_both_or_by_none(channel, message, example):
+@pytest.mark.parametrize(
+    ("channel", "message", "example"), [p for p in SHOWN if p.values[1].form is Form.JSON]
+)
+def test_an_example_without_one_of_its_fields_is_refused_by_both_or_by_none(
+    channel, message, example
+):
     whole = json.loads(example.payload)
     for field in whole:
         cut = json.dumps({key: value for key, value in whole.items() if key != field}).encode()
@@ -95,7 +106,9 @@ def test_an_example_without_one_of_its_fields_is_refused_by_both_or_by_none(chan
 @given(st.data())
 def test_the_schema_and_the_code_take_the_same(data):
     """A field of an example is changed to something else: what the schema allows is taken, and nothing else is."""
-    _, message, example = data.draw(st.sampled_from([p.values for p in SHOWN if p.values[1].form is Form.JSON]))
+    _, message, example = data.draw(
+        st.sampled_from([p.values for p in SHOWN if p.values[1].form is Form.JSON])
+    )
     whole = json.loads(example.payload)
     field = data.draw(st.sampled_from(sorted(whole)))
     if field == "events":  # read item by item: see the tests of wire
@@ -106,7 +119,9 @@ def test_the_schema_and_the_code_take_the_same(data):
     faulty = _faults(message.name, changed)
     if isinstance(read, Malformed):
         assert faulty or read.fault is Fault.WRONG_DEVICE, (field, whole[field])
-    elif message.name not in LENIENT and whole[field] is not True:  # true is 1, to the reader of a version
+    elif (
+        message.name not in LENIENT and whole[field] is not True
+    ):  # true is 1, to the reader of a version
         assert not faulty, (field, whole[field])
 
 
@@ -184,10 +199,14 @@ def test_the_lease_in_the_example_of_an_answer_is_read():
 
 def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it():
     asked = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
-    (signed,) = [b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"]
+    (signed,) = [
+        b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"
+    ]
     decision, by = open_decision(signed, examples.trust(), now=NOW)
     assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
-    assert list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+    assert (
+        list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+    )
 
 
 def test_every_event_that_a_device_tells_has_a_worked_example():
@@ -201,7 +220,10 @@ def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
     answer = read_answer(opened.payload)
     assert isinstance(answer, ClaimAnswer)
-    assert list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+    assert (
+        list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED)))
+        == []
+    )
 
 
 def test_the_document_names_the_form_of_asyncapi_that_it_is_in():

@@ -38,7 +38,9 @@ def field(tmp_path, keys):
     })  # fmt: skip
     assert isinstance(profile, Profile), profile
     trust = documents.TRUST_LIST
-    documents.put(store, name=trust, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now)
+    documents.put(
+        store, name=trust, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
+    )
     kid = keys.signer(Purpose.TOKEN).public.kid
     status = {"name": documents.status_list(kid), "issued_at_s": now.unix_s, "now": now}
     documents.put(store, version=1, raw=keys.status_list(1), **status)
@@ -51,7 +53,9 @@ def field(tmp_path, keys):
         deliver(store, order(claims, status=OrderStatus.PAID), now=now)
         assert redeemer(store).redeem(claims, now).reason is Verdict.NOT_READY
         with store.transaction() as connection:
-            case = raise_case(connection, ExceptionKind.DATA_ERROR, cause="x", tried="y", now=now, cti=claims.cti)
+            case = raise_case(
+                connection, ExceptionKind.DATA_ERROR, cause="x", tried="y", now=now, cti=claims.cti
+            )
         return claims, case
 
     def revoke():
@@ -70,7 +74,12 @@ def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
     assert field.retry.write_off(case, field.now).done is Done.DONE
     (row,) = ledger.rows(field.store)
     (settled,) = exception_cases.cases(field.store)
-    assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (claims.cti, "ann", "retried", "ann")
+    assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (
+        claims.cti,
+        "ann",
+        "retried",
+        "ann",
+    )
     assert field.retry.write_off(case, field.now).done is Done.ALREADY
 
 
@@ -88,7 +97,14 @@ def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(fi
     _, case = field.refused(Kind.PICKUP)
     assert field.retry.write_off(case, field.now).done is Done.NOT_THIS_KIND
     with field.store.transaction() as connection:
-        bare = raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now, cti=bytes(16))
+        bare = raise_case(
+            connection,
+            ExceptionKind.SYSTEM_FAULT,
+            cause="x",
+            tried="y",
+            now=field.now,
+            cti=bytes(16),
+        )
     assert field.retry.write_off(bare, field.now).done is Done.NOT_FOUND
 
 
@@ -107,19 +123,31 @@ def refused_upload(field, reason="body_invalid"):
     deliver(field.store, order(claims), now=field.now)
     assert redeemer(field.store).redeem(claims, field.now).honoured
     event = outbox.pending(field.store)[-1]
-    assert outbox.reject(field.store, epoch=event.epoch, seq=event.seq, reason=reason, now=field.now)
+    assert outbox.reject(
+        field.store, epoch=event.epoch, seq=event.seq, reason=reason, now=field.now
+    )
     return event, exception_cases.cases(field.store)[-1]
 
 
-def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_ledger_is_not_touched(field):
+def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_ledger_is_not_touched(
+    field,
+):
     refused, case = refused_upload(field)
     before = ledger.rows(field.store)
     assert field.retry.case(case.id, field.now).done is Done.DONE
     again, told = outbox.pending(field.store)
-    assert (again.type, again.at, again.body) == (refused.type, refused.at, {**refused.body, "retries": refused.id})
+    assert (again.type, again.at, again.body) == (
+        refused.type,
+        refused.at,
+        {**refused.body, "retries": refused.id},
+    )
     assert again.seq > refused.seq
     assert again.id != refused.id
-    assert (told.type, told.body["settlement"], told.body["operator"]) == ("exception", "retried", "ann")
+    assert (told.type, told.body["settlement"], told.body["operator"]) == (
+        "exception",
+        "retried",
+        "ann",
+    )
     assert ledger.rows(field.store) == before
     assert outbox.backlog(field.store).rejected == 1, "the refused one is kept"
     assert field.retry.case(case.id, field.now).done is Done.ALREADY
@@ -129,12 +157,20 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
     first, case = refused_upload(field)
     field.retry.case(case.id, field.now)
     again = outbox.pending(field.store)[0]
-    assert outbox.reject(field.store, epoch=again.epoch, seq=again.seq, reason="body_invalid", now=field.now)
+    assert outbox.reject(
+        field.store, epoch=again.epoch, seq=again.seq, reason="body_invalid", now=field.now
+    )
     (second,) = exception_cases.cases(field.store, only_open=True)
-    assert (second.cti, second.order_id, second.ledger_id) == (case.cti, case.order_id, case.ledger_id)
+    assert (second.cti, second.order_id, second.ledger_id) == (
+        case.cti,
+        case.order_id,
+        case.ledger_id,
+    )
     assert field.retry.case(second.id, field.now).done is Done.DONE
     last = outbox.pending(field.store)[-2].body
-    assert (last["retries"], last["redeemed"]) == (again.id, first.id), "whatever names the first is about this"
+    assert (last["retries"], last["redeemed"]) == (again.id, first.id), (
+        "whatever names the first is about this"
+    )
 
 
 def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
@@ -146,23 +182,38 @@ def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
 
 
 @pytest.mark.parametrize("kind", list(ExceptionKind), ids=lambda kind: kind.value)
-def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_not_honoured_twice(field, kind):
-    claims = code(quantity=3, not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600)
+def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_not_honoured_twice(
+    field, kind
+):
+    claims = code(
+        quantity=3, not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600
+    )
     deliver(field.store, order(claims), now=field.now)
     use = redeemer(field.store).redeem(claims, field.now).ledger_id
     with field.store.transaction() as connection:
         case = raise_case(
-            connection, kind, cause="x", tried="y", now=field.now, cti=claims.cti, compartment="A", ledger_id=use
+            connection,
+            kind,
+            cause="x",
+            tried="y",
+            now=field.now,
+            cti=claims.cti,
+            compartment="A",
+            ledger_id=use,
         )
     answer = field.retry.case(case, field.now)
-    assert answer.done is (Done.NOT_FOUND if kind is ExceptionKind.UPLOAD_REFUSED else Done.NOT_THIS_KIND)
+    assert answer.done is (
+        Done.NOT_FOUND if kind is ExceptionKind.UPLOAD_REFUSED else Done.NOT_THIS_KIND
+    )
     assert "settle" in answer.detail
     assert ledger.count(field.store) == 1
 
 
 def test_a_case_without_a_code_says_how_to_settle_it(field):
     with field.store.transaction() as connection:
-        case = raise_case(connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now)
+        case = raise_case(
+            connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now
+        )
     assert "settle as fixed" in field.retry.case(case, field.now).detail
 
 
@@ -177,5 +228,7 @@ def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_ha
     assert [(event["refused"], event["retries"]) for event in events[:2]] == [
         ("body_invalid", None), (None, refused.id)
     ]  # fmt: skip
-    assert [line.fields["settlement"] for line in told.lines if line.what == "exception"] == ["retried"]
+    assert [line.fields["settlement"] for line in told.lines if line.what == "exception"] == [
+        "retried"
+    ]
     assert told.settled

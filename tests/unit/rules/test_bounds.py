@@ -73,16 +73,25 @@ def test_depth_is_bounded():
     assert evaluate(nested(33), {}).cause is Cause.TOO_DEEP
     assert evaluate(nested(5000), {}).cause is Cause.TOO_DEEP
     assert evaluate(nested(200), {}, limits=Limits(depth=10**9)) is True
-    assert evaluate(nested(90_000), {}, limits=Limits(depth=10**9, steps=10**9)).cause is Cause.TOO_DEEP
+    assert (
+        evaluate(nested(90_000), {}, limits=Limits(depth=10**9, steps=10**9)).cause
+        is Cause.TOO_DEEP
+    )
     assert validate(nested(90_000))[0].message == "more than 32 levels"
 
 
 TEN = list(range(10))
-GROWING = {"reduce": [TEN * 10, {"cat": [{"var": "accumulator"}, {"var": "accumulator"}]}, "x" * 16]}
+GROWING = {
+    "reduce": [TEN * 10, {"cat": [{"var": "accumulator"}, {"var": "accumulator"}]}, "x" * 16]
+}
 BOMBS = {
-    "loops in loops": {"map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, 1]}]}]}]}]},
+    "loops in loops": {
+        "map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, {"map": [TEN, 1]}]}]}]}]
+    },
     "a text that doubles": GROWING,
-    "a list that doubles": {"reduce": [TEN * 10, {"merge": [{"var": "accumulator"}, {"var": "accumulator"}]}, [1]]},
+    "a list that doubles": {
+        "reduce": [TEN * 10, {"merge": [{"var": "accumulator"}, {"var": "accumulator"}]}, [1]]
+    },
     "a long search": {"map": [TEN * 90, {"in": ["y", {"var": "x"}]}]},
 }
 
@@ -114,7 +123,10 @@ def test_rules_share_their_steps():
 def issues():
     for path in sorted(shared_data("vectors", "certlogic", "validation-testSuite").glob("*.json")):
         for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
-            yield case["certLogicExpression"], [(issue["expr"], issue["message"]) for issue in case["issues"]]
+            yield (
+                case["certLogicExpression"],
+                [(issue["expr"], issue["message"]) for issue in case["issues"]],
+            )
 
 
 def test_every_case_of_certlogics_validation_suite_holds():
@@ -123,7 +135,8 @@ def test_every_case_of_certlogics_validation_suite_holds():
     wrong = [
         (logic, expected, found)
         for logic, expected in cases
-        if (found := [(issue.part, issue.message) for issue in validate(logic, Dialect.CERT_LOGIC)]) != expected
+        if (found := [(issue.part, issue.message) for issue in validate(logic, Dialect.CERT_LOGIC)])
+        != expected
     ]
     assert wrong == []
 

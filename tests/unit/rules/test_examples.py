@@ -32,7 +32,9 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     entitlement = order(claims, rules=rules)
     standing = Standing(entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s)
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
-    found = decide(claims, standing, place=PLACE, policy=policy, now=now, utc_offset_s=offset_s, **said)
+    found = decide(
+        claims, standing, place=PLACE, policy=policy, now=now, utc_offset_s=offset_s, **said
+    )
     facts = Facts(claims, standing, now, Asked(), said.get("operator"), offset_s)
     assert replay(dump_facts(facts), dump_policy(PLACE, policy, said.get("grace_s", 0))) == found
     return found
@@ -70,7 +72,10 @@ def test_opening_hours_are_the_sites_own(at_s, offset_s, expected):
 
 def test_a_voucher_for_a_product_is_honoured_where_it_is_sold():
     assert judged(text("product")).verdict is Verdict.RULE_FAILED
-    assert judged(text("product"), policy=Policy(products=("tea", "espresso"))).verdict is Verdict.ACCEPTED
+    assert (
+        judged(text("product"), policy=Policy(products=("tea", "espresso"))).verdict
+        is Verdict.ACCEPTED
+    )
     assert judged(text("product"), policy=Policy(products=("tea",))).verdict is Verdict.RULE_FAILED
 
 
@@ -154,7 +159,9 @@ def test_no_rules_are_met():
 
 
 def test_where_the_sites_time_zone_is_not_known_no_rule_is_met():
-    found = judged(text("uses-a-day"), utc_offset_s=None, policy=Policy(timezone="Atlantis/Poseidonis"))
+    found = judged(
+        text("uses-a-day"), utc_offset_s=None, policy=Policy(timezone="Atlantis/Poseidonis")
+    )
     assert found.detail == "rule uses-a-day: no_local_time: Atlantis/Poseidonis"
 
 
@@ -164,14 +171,20 @@ def test_where_the_sites_time_zone_is_not_known_no_rule_is_met():
 ])  # fmt: skip
 def test_a_profile_with_a_rule_that_cannot_work_is_refused_with_its_path(logic, message):
     device = {"id": "kiosk-1", "site": "site-1", "kind": "kiosk"}
-    profile = {"device": device, "trust": {"roots_file": "/r"}, "policy": {"rules": [{"id": "a", "logic": logic}]}}
+    profile = {
+        "device": device,
+        "trust": {"roots_file": "/r"},
+        "policy": {"rules": [{"id": "a", "logic": logic}]},
+    }
     (error,) = load_profile(profile)
     assert str(error).startswith(message)
 
 
 def paths(data, above=""):
     for name, value in data.items():
-        yield from paths(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
+        yield from (
+            paths(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}"]
+        )
 
 
 def test_the_documentation_has_a_row_for_everything_that_a_rule_sees():

@@ -20,7 +20,9 @@ def certlogic_assertions():
 
 
 def test_every_case_of_json_logics_suite_holds():
-    cases = [case for case in shared_json("vectors", "jsonlogic", "tests.json") if isinstance(case, list)]
+    cases = [
+        case for case in shared_json("vectors", "jsonlogic", "tests.json") if isinstance(case, list)
+    ]
     assert len(cases) == 275
     wrong = [
         (logic, data, expected, found)

@@ -18,7 +18,9 @@ from edge.settings.state_machine import Phase, State
 from edge.token.trust_list import TrustList
 from sync.agent.settings.applier import Facts, SettingsDesk
 
-LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+LOG = structlog.wrap_logger(
+    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
+)
 PROFILE = """
 [device]
 id = "kiosk-1"
@@ -49,7 +51,9 @@ class Device:
         self.settings = SettingsFolder(folder)
         content = {"decode": {"budget_ms": -1.0}} if why == "refused by this software" else {}
         self.plan = plan_of(content)
-        self.settings.change(lambda _: State(phase=Phase.COMMITTED, good=self.plan.digest, desired=1, applied=1))
+        self.settings.change(
+            lambda _: State(phase=Phase.COMMITTED, good=self.plan.digest, desired=1, applied=1)
+        )
         self.settings.keep_plan(self.plan)
         if why == "damaged":
             path = self.data / "settings" / f"{self.plan.digest}.json"

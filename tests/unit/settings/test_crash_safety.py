@@ -35,7 +35,12 @@ from edge.values.instant import Instant
 from sync.agent.settings.applier import Facts, SettingsDesk
 
 OPS = signer(Ed25519PrivateKey.generate())
-KEY = TrustedKey(key=OPS.public, purposes=frozenset({Purpose.CONFIGURATION}), not_before_s=0, expires_at_s=2**33 - 1)
+KEY = TrustedKey(
+    key=OPS.public,
+    purposes=frozenset({Purpose.CONFIGURATION}),
+    not_before_s=0,
+    expires_at_s=2**33 - 1,
+)
 TRUST = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(KEY,))
 NOW = Instant(unix_s=1_000)
 PROFILE = """
@@ -50,7 +55,9 @@ budget_ms = 60.0
 [trust]
 roots_file = "roots.cbor"
 """
-LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+LOG = structlog.wrap_logger(
+    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
+)
 
 
 class Device:
@@ -91,8 +98,17 @@ class Device:
                 assert not desk.wants_restart
                 daemon.errand(daemon)
                 state = self.settings.state()
-                done = state.phase in (Phase.COMMITTED, Phase.REFUSED, Phase.ROLLED_BACK, Phase.SHIPPED)
-                if done and state.choice == load_running(self.file, self.data).digest and clock["s"] > 3:
+                done = state.phase in (
+                    Phase.COMMITTED,
+                    Phase.REFUSED,
+                    Phase.ROLLED_BACK,
+                    Phase.SHIPPED,
+                )
+                if (
+                    done
+                    and state.choice == load_running(self.file, self.data).digest
+                    and clock["s"] > 3
+                ):
                     stop.set()
                     return
                 assert clock["s"] < 100, state
@@ -107,7 +123,10 @@ class Device:
                 serving=False,
                 clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
                 supervisor=SimpleNamespace(
-                    finished="", wants_restart=False, problems={}, note_problem=lambda name, detail: None
+                    finished="",
+                    wants_restart=False,
+                    problems={},
+                    note_problem=lambda name, detail: None,
                 ),
                 gate=None,
                 admit=None,
@@ -116,7 +135,13 @@ class Device:
             daemon.run = lambda _stop: run(daemon, profile)
             yield daemon
 
-        Shifts(file=self.file, data=self.data, equip=lambda profile: _parts(), open=open_daemon, log=LOG).run(stop)
+        Shifts(
+            file=self.file,
+            data=self.data,
+            equip=lambda profile: _parts(),
+            open=open_daemon,
+            log=LOG,
+        ).run(stop)
 
     def budget_ms(self) -> float:
         return load_running(self.file, self.data).profile.decode.budget_ms
@@ -140,9 +165,18 @@ def _parts() -> Parts:
     return Parts(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
 
 
-def document(rev: int, budget_ms: float, *, layer: Layer = Layer.FLEET, name: str = "", **more) -> bytes:
+def document(
+    rev: int, budget_ms: float, *, layer: Layer = Layer.FLEET, name: str = "", **more
+) -> bytes:
     content = more or {"decode": {"budget_ms": budget_ms}}
-    fields = {"tenant": "main", "layer": layer, "name": name, "rev": rev, "content": content, "probation_s": 1}
+    fields = {
+        "tenant": "main",
+        "layer": layer,
+        "name": name,
+        "rev": rev,
+        "content": content,
+        "probation_s": 1,
+    }
     return sign_settings(SettingsDocument(**fields), OPS)
 
 
@@ -183,7 +217,9 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
         pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
     ],
 )
-def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all_the_same(tmp_path, before):
+def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all_the_same(
+    tmp_path, before
+):
     at = 0
     died = True
     while died:
@@ -224,7 +260,9 @@ def test_a_kill_at_any_step_of_going_back_still_goes_back(tmp_path, before):
         state = device.settings.state()
         assert state.phase is Phase.ROLLED_BACK
         device.live(document(2, 13.0))
-        assert device.settings.state() == state, "the retained document comes again and changes nothing"
+        assert device.settings.state() == state, (
+            "the retained document comes again and changes nothing"
+        )
 
 
 def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_third(tmp_path):
@@ -234,15 +272,21 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
     def crash() -> None:
         pid = os.fork()
         if pid == 0:
-            Shifts(file=device.file, data=device.data, equip=lambda profile: os._exit(6), open=None, log=LOG).run(
-                threading.Event()
-            )
+            Shifts(
+                file=device.file,
+                data=device.data,
+                equip=lambda profile: os._exit(6),
+                open=None,
+                log=LOG,
+            ).run(threading.Event())
         os.waitpid(pid, 0)
 
     desk = device.desk()
     desk.take(cbor.encode([document(2, 40.0)]), NOW)
     desk.step(connected=True, now=NOW, monotonic_s=1.0)
-    device.settings.change(lambda state: states.apply(state, ()))  # and there the first process died
+    device.settings.change(
+        lambda state: states.apply(state, ())
+    )  # and there the first process died
     crash()
     assert device.settings.state().phase is Phase.APPLYING
     crash()
@@ -262,7 +306,10 @@ def test_a_damaged_plan_starts_the_device_as_shipped_and_says_so(tmp_path):
 
 def test_a_damaged_plan_is_made_again_from_the_documents_and_what_was_good_comes_back(tmp_path):
     device = Device(tmp_path)
-    device.live(document(1, 50.0), document(2, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
+    device.live(
+        document(1, 50.0),
+        document(2, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}),
+    )
     before = device.settings.state()
     (tmp_path / "settings" / f"{before.good}.json").write_bytes(b"zeros")
     assert device.budget_ms() == 60.0
@@ -319,7 +366,9 @@ def test_the_same_content_is_tried_again_only_under_a_new_revision(tmp_path):
     assert device.budget_ms() == 13.0
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\xff" * 99, cbor.encode({}), cbor.encode([7]), cbor.encode([b"x"] * 99)])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\xff" * 99, cbor.encode({}), cbor.encode([7]), cbor.encode([b"x"] * 99)]
+)
 def test_garbage_on_the_topic_changes_nothing(tmp_path, garbage):
     device = Device(tmp_path)
     desk = device.desk()
@@ -362,12 +411,18 @@ def test_of_several_new_layers_only_the_bad_one_is_left_out(tmp_path):
     for _ in range(4):
         device.live()
     profile = load_running(device.file, device.data).profile
-    assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (60.0, 1.5, 4.0)
+    assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (
+        60.0,
+        1.5,
+        4.0,
+    )
 
 
 def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
     device = Device(tmp_path)
-    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    device.file.write_text(
+        PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n'
+    )
     tried = []
     desk = device.desk()
     desk._try_link = lambda mqtt: tried.append(mqtt.host)
@@ -380,7 +435,9 @@ def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
 
 def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
     device = Device(tmp_path)
-    device.file.write_text(PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n')
+    device.file.write_text(
+        PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n'
+    )
     desk = device.desk()
     desk._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
     desk.take(cbor.encode([document(1, 40.0)]), NOW)

@@ -57,7 +57,9 @@ def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, cont
     assert running.profile == parse_profile(GOOD)
     assert running.invalid.startswith(f"{file}: ")
     assert "mend it, then restart" in running.invalid
-    assert shipped(file, file.parent / "data")["device"]["id"] == "kiosk-1", "pushed settings are laid over the same"
+    assert shipped(file, file.parent / "data")["device"]["id"] == "kiosk-1", (
+        "pushed settings are laid over the same"
+    )
 
 
 @each_wrong
@@ -90,7 +92,9 @@ def test_what_cannot_be_used_is_not_kept(file, content):
 def test_an_identity_still_names_the_device(file):
     identity = file.parent / "data" / "identity" / "identity.json"
     identity.parent.mkdir()
-    identity.write_text('{"profile": {"device": {"id": "kiosk-9", "site": "shop-9"}, "trust": {"roots_file": "r"}}}')
+    identity.write_text(
+        '{"profile": {"device": {"id": "kiosk-9", "site": "shop-9"}, "trust": {"roots_file": "r"}}}'
+    )
     file.write_text("nonsense =")
     running = load_running(file, file.parent / "data")
     assert isinstance(running, Running)

@@ -16,7 +16,9 @@ def store(tmp_path):
 
 
 def put(store, version, raw=b"signed", name=documents.TRUST_LIST, issued_at_s=1000):
-    return documents.put(store, name=name, version=version, issued_at_s=issued_at_s, raw=raw, now=NOON)
+    return documents.put(
+        store, name=name, version=version, issued_at_s=issued_at_s, raw=raw, now=NOON
+    )
 
 
 def test_a_newer_document_takes_the_place_of_an_older(store):
@@ -45,7 +47,9 @@ def test_the_same_version_with_other_content_is_an_alarm(store):
 def test_documents_of_different_names_do_not_meet(store):
     put(store, 5)
     assert put(store, 1, name=documents.status_list(b"kid1")) is Put.STORED
-    assert [found.name for found in documents.under(store, "status_list/")] == ["status_list/6b696431"]
+    assert [found.name for found in documents.under(store, "status_list/")] == [
+        "status_list/6b696431"
+    ]
 
 
 def test_a_documents_issue_time_raises_the_time_floor_and_never_lowers_it(store):

@@ -43,7 +43,9 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
     revision, page, loaded = 0, None, set()
     try:
         for what, content, removed in taken:
-            fresh = {name: n for name, n in content.items() if name not in loaded or what == "delta"}
+            fresh = {
+                name: n for name, n in content.items() if name not in loaded or what == "delta"
+            }
             sent = [row_of(order(CTIS[name], quantity=n)) for name, n in fresh.items()]
             state = order_cache.feed_state(store)
             if what == "begin" or (what in ("page", "end") and page is None):
@@ -51,7 +53,13 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                 sent = [row_of(order(CTIS[name], quantity=n)) for name, n in content.items()]
             if what in ("begin", "page", "end"):
                 applied = order_cache.apply_snapshot_page(
-                    store, sent, site=SITE, revision=revision, page=page, last=what == "end", now=NOON
+                    store,
+                    sent,
+                    site=SITE,
+                    revision=revision,
+                    page=page,
+                    last=what == "end",
+                    now=NOON,
                 )
                 loaded |= {row[1] for row in sent}
                 page = None if applied is not order_cache.Applied.APPLIED else page + 1
@@ -59,7 +67,13 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                 revision += 1
                 ctis = [CTIS[name].cti for name in removed]
                 order_cache.apply_delta(
-                    store, sent, site=SITE, removed=ctis, from_revision=state.revision, to_revision=revision, now=NOON
+                    store,
+                    sent,
+                    site=SITE,
+                    removed=ctis,
+                    from_revision=state.revision,
+                    to_revision=revision,
+                    now=NOON,
                 )
             else:
                 order_cache.sweep(store)
@@ -83,7 +97,9 @@ def test_a_delta_that_names_a_code_twice_leaves_the_digest_of_what_is_there(stor
     order_cache.apply_snapshot_page(store, here, site=SITE, revision=1, page=0, last=True, now=NOON)
     content = [row_of(order(CTIS[name], quantity=n)) for n, name in enumerate(sent, 2)]
     gone = [CTIS[name].cti for name in removed]
-    order_cache.apply_delta(store, content, site=SITE, removed=gone, from_revision=1, to_revision=2, now=NOON)
+    order_cache.apply_delta(
+        store, content, site=SITE, removed=gone, from_revision=1, to_revision=2, now=NOON
+    )
     assert kept(store) == digest_of(store)
 
 
@@ -96,12 +112,16 @@ def store(tmp_path):
 
 def test_a_difference_is_remembered_until_a_snapshot_has_mended_it(store):
     row = row_of(order(code()))
-    order_cache.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
+    order_cache.apply_snapshot_page(
+        store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
+    )
     assert order_cache.matches(store, row_digest(row))
     with store.transaction() as connection:  # as a bug, or a disk, might
         connection.execute("UPDATE feed SET digest = ?", (EMPTY_DIGEST,))
     assert not order_cache.matches(store, row_digest(row))
     assert order_cache.feed_state(store).doubted
-    order_cache.apply_snapshot_page(store, [row], site=SITE, revision=1, page=0, last=True, now=NOON)
+    order_cache.apply_snapshot_page(
+        store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
+    )
     assert not order_cache.feed_state(store).doubted
     assert order_cache.matches(store, row_digest(row))

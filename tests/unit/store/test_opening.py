@@ -15,7 +15,9 @@ from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
-FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+FROM_THE_FUTURE = (
+    f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
+)
 
 
 def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
@@ -41,7 +43,8 @@ def test_a_first_start_makes_a_store_with_an_epoch_of_its_own(tmp_path):
 def test_every_connection_is_durable_and_checks_its_references(tmp_path):
     connection = open_at(tmp_path).connection()
     asked = [
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")
+        connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys")
     ]
     assert asked == ["wal", 2, 1]  # 2 is FULL
 
@@ -73,7 +76,9 @@ def of_another_program(path):
 
 
 @pytest.mark.parametrize("breaking", [nonsense, emptied, a_folder, of_another_program])
-def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_starts_degraded(used, breaking):
+def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_starts_degraded(
+    used, breaking
+):
     folder, _ = used
     breaking(folder / FILE)
     opened = reopen(folder)
@@ -88,7 +93,9 @@ def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_
 def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):
     folder, _ = used
     with sqlite3.connect(folder / FILE) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'ledger'").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ledger'"
+        ).fetchone()
     with (folder / FILE).open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(b"\x00" * 4096)
@@ -98,7 +105,9 @@ def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):
 def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
     folder, _ = used
     with sqlite3.connect(folder / FILE) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'entitlement'").fetchone()
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'entitlement'"
+        ).fetchone()
     with (folder / FILE).open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
@@ -323,7 +332,13 @@ def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside
     folder, _ = used
     with sqlite3.connect(folder / FILE, isolation_level=None) as other:
         other.execute("BEGIN EXCLUSIVE")
-        opened = open_store(folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, busy_timeout_s=0.05)
+        opened = open_store(
+            folder,
+            device_id=DEVICE,
+            now_s=NOON.unix_s,
+            random_bytes=os.urandom,
+            busy_timeout_s=0.05,
+        )
         assert opened.state is StoreState.UNAVAILABLE
         other.execute("ROLLBACK")
     assert reopen(folder).state is StoreState.READY
@@ -333,25 +348,35 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatc
     open_at(tmp_path).close()
     broken = (
         *schema.STEPS,
-        ("0999_broken", "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n"),
+        (
+            "0999_broken",
+            "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n",
+        ),
     )
     with monkeypatch.context() as patch:
         patch.setattr(schema, "STEPS", broken)
         connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError):
             schema.migrate(connection)
-        assert connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone() is None
+        assert (
+            connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone()
+            is None
+        )
     assert reopen(tmp_path).state is StoreState.READY
 
 
-def test_the_time_floor_of_a_store_that_was_put_aside_is_kept_and_not_made_up_from_its_redemptions(used):
+def test_the_time_floor_of_a_store_that_was_put_aside_is_kept_and_not_made_up_from_its_redemptions(
+    used,
+):
     folder, _ = used
     store = open_at(folder)
     with store.transaction() as connection:
         connection.execute("UPDATE device SET time_floor_s = 700")
         connection.execute(FROM_THE_FUTURE)
     store.close()
-    opened = open_store(folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, floor_s=500)
+    opened = open_store(
+        folder, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom, floor_s=500
+    )
     assert opened.state is StoreState.QUARANTINED
     assert opened.store.connection().execute("SELECT time_floor_s FROM device").fetchone() == (700,)
 

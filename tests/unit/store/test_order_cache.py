@@ -19,7 +19,9 @@ def store(tmp_path):
 
 def page(store, *entitlements, revision=1, number=0, last=True):
     rows = [row_of(each) for each in entitlements]
-    return order_cache.apply_snapshot_page(store, rows, site=SITE, revision=revision, page=number, last=last, now=NOON)
+    return order_cache.apply_snapshot_page(
+        store, rows, site=SITE, revision=revision, page=number, last=last, now=NOON
+    )
 
 
 def delta(store, *entitlements, removed=(), frm, to):
@@ -36,7 +38,15 @@ def some(*names):
 
 
 def test_an_entitlement_comes_back_as_it_was_sent(store):
-    sent = order(code(), not_before_s=5, review=True, compartments=("A", "B"), subject="s", campaign="c", rules="[]")
+    sent = order(
+        code(),
+        not_before_s=5,
+        review=True,
+        compartments=("A", "B"),
+        subject="s",
+        campaign="c",
+        rules="[]",
+    )
     page(store, sent, revision=9)
     assert order_cache.find(store, sent.cti) == type(sent)(
         **{**{f: getattr(sent, f) for f in sent.__slots__}, "revision": 9}

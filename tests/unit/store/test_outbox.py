@@ -18,7 +18,10 @@ def store(tmp_path):
 
 def write(store, *names):
     with store.transaction() as connection:
-        return [outbox.append(connection, type="note", body={"name": name}, now=NOON, id=name) for name in names]
+        return [
+            outbox.append(connection, type="note", body={"name": name}, now=NOON, id=name)
+            for name in names
+        ]
 
 
 def waiting(store, **asked):
@@ -126,8 +129,15 @@ def test_the_backlog_says_how_long_the_oldest_has_waited(store):
 
 
 @settings(max_examples=25, deadline=None)
-@given(acts=st.lists(st.one_of(st.just("write"), st.just("fail"), st.integers(0, 8), st.just("reopen")), max_size=20))
-def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unsettled_is_forgotten(tmp_path_factory, acts):
+@given(
+    acts=st.lists(
+        st.one_of(st.just("write"), st.just("fail"), st.integers(0, 8), st.just("reopen")),
+        max_size=20,
+    )
+)
+def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unsettled_is_forgotten(
+    tmp_path_factory, acts
+):
     folder = tmp_path_factory.mktemp("outbox")
     store, written, settled = open_at(folder), 0, 0
     for act in acts:

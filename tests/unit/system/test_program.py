@@ -21,18 +21,30 @@ def fleet(tmp_path_factory):
     """A trust list, and a store with a device's name."""
     folder = tmp_path_factory.mktemp("fleet")
     keys = str(folder / "keys")
-    for command in (["keys", "init", keys], ["trust-list", "build", "--keys", keys, "-o", str(folder / "trust.cbor")]):
+    for command in (
+        ["keys", "init", keys],
+        ["trust-list", "build", "--keys", keys, "-o", str(folder / "trust.cbor")],
+    ):
         assert CliRunner().invoke(edge_fleet, command).exit_code == 0
-    open_store(folder / "data", device_id="k", now_s=int(time.time()), random_bytes=os.urandom).store.close()
+    open_store(
+        folder / "data", device_id="k", now_s=int(time.time()), random_bytes=os.urandom
+    ).store.close()
     return folder
 
 
 def shell(fleet: Path, line: str) -> subprocess.CompletedProcess[str]:
     """Run ``line`` in a shell; V stands for verify with the fleet's list."""
-    line = line.replace("V ", f"edge-scanner verify --trust-list {fleet}/trust.cbor ").replace("FLEET", str(fleet))
+    line = line.replace("V ", f"edge-scanner verify --trust-list {fleet}/trust.cbor ").replace(
+        "FLEET", str(fleet)
+    )
     path = {"PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
     done = subprocess.run(
-        ["sh", "-c", line], capture_output=True, text=True, timeout=60, env=os.environ | path, check=False
+        ["sh", "-c", line],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | path,
+        check=False,
     )
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr, done.stderr
     return done
@@ -78,4 +90,7 @@ def test_a_reader_that_has_enough_hears_no_complaint(fleet):
 def test_a_hub_without_its_configuration_is_told_which_file(fleet):
     done = shell(fleet, "edge-hub run --config FLEET/absent.toml")
     assert done.returncode == 1
-    assert f"{fleet}/absent.toml: configuration: cannot be read: No such file or directory" in done.stderr
+    assert (
+        f"{fleet}/absent.toml: configuration: cannot be read: No such file or directory"
+        in done.stderr
+    )

@@ -15,7 +15,10 @@ class World:
     def __init__(self, wall, synchronised=False):
         self.wall, self.synchronised, self.monotonic = wall, synchronised, 50.0
         self.clock = WallClock(
-            FLOOR, synchronised=lambda: self.synchronised, wall_s=lambda: self.wall, monotonic_s=lambda: self.monotonic
+            FLOOR,
+            synchronised=lambda: self.synchronised,
+            wall_s=lambda: self.wall,
+            monotonic_s=lambda: self.monotonic,
         )
 
     def pass_time(self, seconds):
@@ -47,7 +50,9 @@ def test_a_step_back_of_a_second_or_two_is_ordinary():
 
 def test_a_clock_that_nobody_vouches_for_is_the_best_guess_within_a_year():
     assert World(FLOOR + 3600).tells() == (3600, ClockTrust.FLOOR_ONLY)
-    assert World(FLOOR + 10 * YEAR).tells() == (0, ClockTrust.FLOOR_ONLY), "ten years off would expire everything"
+    assert World(FLOOR + 10 * YEAR).tells() == (0, ClockTrust.FLOOR_ONLY), (
+        "ten years off would expire everything"
+    )
 
 
 def test_an_unvouched_clock_never_raises_the_floor():
@@ -99,7 +104,11 @@ def test_a_verified_document_raises_the_floor():
     assert world.tells() == (50, ClockTrust.FLOOR_ONLY)
 
 
-@given(st.lists(st.tuples(st.integers(-(2**31), 2**33), st.booleans(), st.integers(0, 1000)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.integers(-(2**31), 2**33), st.booleans(), st.integers(0, 1000)), max_size=20
+    )
+)
 def test_it_never_tells_a_time_before_what_is_proved_and_that_never_falls(turns):
     world, floor = World(FLOOR), FLOOR
     for wall, synchronised, passed in turns:
@@ -117,12 +126,16 @@ def test_it_never_tells_a_time_before_what_is_proved_and_that_never_falls(turns)
         pytest.param(FLOOR - 3, False, 0, id="within the slack"),
         pytest.param(FLOOR - 40 * YEAR, False, -40 * YEAR, id="forty years before"),
         pytest.param(FLOOR - 40 * YEAR, True, -40 * YEAR, id="forty years before, whoever set it"),
-        pytest.param(FLOOR + 10 * YEAR, False, 10 * YEAR, id="ten years ahead, and nobody vouches for it"),
+        pytest.param(
+            FLOOR + 10 * YEAR, False, 10 * YEAR, id="ten years ahead, and nobody vouches for it"
+        ),
         pytest.param(FLOOR + 10 * YEAR, True, 0, id="ten years later, says the network"),
     ],
 )
 def test_a_clock_that_tells_what_cannot_be_is_astray(wall_s, synchronised, astray_s):
-    clock = WallClock(FLOOR, synchronised=lambda: synchronised, wall_s=lambda: wall_s, monotonic_s=lambda: 0.0)
+    clock = WallClock(
+        FLOOR, synchronised=lambda: synchronised, wall_s=lambda: wall_s, monotonic_s=lambda: 0.0
+    )
     assert clock.astray_s() == astray_s
 
 

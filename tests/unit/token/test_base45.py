@@ -11,7 +11,10 @@ ALPHABET_TEXTS = st.lists(st.sampled_from(base45.ALPHABET), max_size=200).map(by
 
 def cases(name, kind):
     for case in shared_json("vectors", "base45", name)[kind]:
-        yield case["base45"].encode(), bytes.fromhex(case["hex"]) if "hex" in case else case.get("text", "").encode()
+        yield (
+            case["base45"].encode(),
+            bytes.fromhex(case["hex"]) if "hex" in case else case.get("text", "").encode(),
+        )
 
 
 @pytest.mark.parametrize("name", ["rfc9285.json", "python-base45.json"])

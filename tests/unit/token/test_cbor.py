@@ -11,7 +11,9 @@ from edge.token.rejection import Refused, Rejection
 KEYS = st.integers(-(2**64), 2**64 - 1) | st.text(max_size=6) | st.binary(max_size=6)
 LEAVES = st.booleans() | KEYS
 ITEMS = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=12
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=12,
 )
 
 
@@ -50,7 +52,9 @@ def test_every_mutant_of_a_good_encoding_is_refused_or_canonical(item, data):
 
 def test_keys_sort_by_their_bytes_and_not_by_length_first():
     item = {-1: 0, 100: 0, "z": 0, 10: 0}
-    assert cbor.encode(item).hex() == "a40a00186400200061" + b"z".hex() + "00"  # RFC 8949 section 4.2.1's example order
+    assert (
+        cbor.encode(item).hex() == "a40a00186400200061" + b"z".hex() + "00"
+    )  # RFC 8949 section 4.2.1's example order
     assert cbor2.dumps(item, canonical=True) != cbor.encode(item)  # RFC 7049's order, length first
 
 
@@ -124,7 +128,9 @@ def test_header_maps_of_the_core_may_be_in_any_order_but_hold_no_key_twice():
     assert reason("a3020001000200", lenient) == "cbor_key_order_or_duplicate"
 
 
-@pytest.mark.parametrize("item", [1.0, {1.5: 0}, {True: 0}, {(): 0}, 2**64, {1}, object()], ids=repr)
+@pytest.mark.parametrize(
+    "item", [1.0, {1.5: 0}, {True: 0}, {(): 0}, 2**64, {1}, object()], ids=repr
+)
 def test_what_could_not_be_read_is_not_written(item):
     with pytest.raises(TypeError):
         cbor.encode(item)

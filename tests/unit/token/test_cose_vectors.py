@@ -49,7 +49,9 @@ def test_the_working_groups_examples_hold_or_fail_as_they_say(name):
     else:
         assert "fail" not in case
         plain = case["input"].get("plaintext")
-        expected = bytes.fromhex(case["input"]["plaintext_hex"]) if plain is None else plain.encode()
+        expected = (
+            bytes.fromhex(case["input"]["plaintext_hex"]) if plain is None else plain.encode()
+        )
         assert cose.verify(message, key, cose.VECTORS, external_aad=external) == expected
 
 
@@ -73,7 +75,8 @@ def test_no_example_of_a_sign1_is_left_out():
     found = {
         str(path.relative_to(folder).with_suffix(""))
         for path in folder.rglob("*.json")
-        if "sign0" in shared_json("vectors", "cose-wg-examples", str(path.relative_to(folder)))["input"]
+        if "sign0"
+        in shared_json("vectors", "cose-wg-examples", str(path.relative_to(folder)))["input"]
     }
     assert found <= set(WG)
 
@@ -94,14 +97,21 @@ def test_gluecoses_messages_verify_and_what_is_signed_is_theirs(name):
         assert cose.verify(message, key, cose.VECTORS, external_aad=external)
         return
     sign = case["sign1::sign"]
-    message, external = bytes.fromhex(sign["expectedOutput"]["cborHex"]), bytes.fromhex(sign.get("external") or "")
+    message, external = (
+        bytes.fromhex(sign["expectedOutput"]["cborHex"]),
+        bytes.fromhex(sign.get("external") or ""),
+    )
     payload = bytes.fromhex(sign["payload"])
     detached = payload if sign.get("detached") else None
-    assert cose.verify(message, key, cose.VECTORS, external_aad=external, detached=detached) == payload
+    assert (
+        cose.verify(message, key, cose.VECTORS, external_aad=external, detached=detached) == payload
+    )
     protected = bytes.fromhex(sign["protectedHeaders"]["cborHex"])
     to_sign = cose.signed_bytes(cose.signed_prefix(protected, external), payload)
     assert to_sign == bytes.fromhex(sign["tbsHex"]["cborHex"])
-    if case["alg"] == "EdDSA" and case["key"]["crv"] == "Ed25519":  # deterministic, so ours must be theirs
+    if (
+        case["alg"] == "EdDSA" and case["key"]["crv"] == "Ed25519"
+    ):  # deterministic, so ours must be theirs
         signature = vector_keys.ed25519_private(case["key"]).sign(to_sign)
         assert signature == cose.parse(message, cose.VECTORS).signature
 
@@ -119,12 +129,21 @@ def test_gluecoses_messages_fail_when_anything_signed_is_changed(name, wrong):
     else:
         encoded = encoded[:-1] + bytes((encoded[-1] ^ 1,))
     with pytest.raises(Refused) as refused:
-        cose.verify(encoded, vector_keys.public(case["key"]), cose.VECTORS, external_aad=external, detached=detached)
+        cose.verify(
+            encoded,
+            vector_keys.public(case["key"]),
+            cose.VECTORS,
+            external_aad=external,
+            detached=detached,
+        )
     assert refused.value.reason == "signature_invalid"
 
 
 def test_a_payload_is_in_the_message_or_apart_and_never_both_or_neither():
-    key, message = vector_keys.public(wg_case("CWT/A_3")[0]["input"]["sign0"]["key"]), wg_case("CWT/A_3")[2]
+    key, message = (
+        vector_keys.public(wg_case("CWT/A_3")[0]["input"]["sign0"]["key"]),
+        wg_case("CWT/A_3")[2],
+    )
     with pytest.raises(Refused, match="cose_structure"):
         cose.verify(message, key, cose.VECTORS, detached=b"another payload")
     detached = message[:7] + b"\xf6" + message[-66:]
@@ -158,7 +177,9 @@ DGC = {
     "DE": ("1", "2", "3", "4"),
     "common": (*(f"CO{n}" for n in (1, 2, 3, *range(5, 24), 28)), "CBO2", "Z1", "Z2"),
 }
-DGC_CASES = [f"{country}/2DCode/raw/{name}.json" for country, names in DGC.items() for name in names]
+DGC_CASES = [
+    f"{country}/2DCode/raw/{name}.json" for country, names in DGC.items() for name in names
+]
 DGC_WRONG = {"CO5", "CO22", "CO23", "CBO2"}  # signature wrong, or the kid that counts names no key
 
 
@@ -200,6 +221,8 @@ def test_the_strict_profile_refuses_eu_certificates(path):
 
 def test_the_strict_profile_refuses_an_eu_header_for_what_it_is():
     _, _, message = dgc_case("common/2DCode/raw/CO3.json")
-    headers = cose.parse(message, cose.STRICT).protected  # {4: kid, 1: alg}: legal COSE, not deterministic
+    headers = cose.parse(
+        message, cose.STRICT
+    ).protected  # {4: kid, 1: alg}: legal COSE, not deterministic
     short = b"\xd2\x84" + cbor.encode(headers) + b"\xa0" + cbor.encode(b"") + cbor.encode(bytes(64))
     assert reason(wrap(short)) == "cbor_key_order_or_duplicate"

@@ -10,7 +10,9 @@ GROUP_KEY = bytes(range(32))
 POLICY = VerifyPolicy(group_keys={ISSUER.public.kid: GROUP_KEY})
 KEY = derive_key(GROUP_KEY, GRANT.cti)
 STEP_START_S = NOW_S // 15 * 15
-HOLDERS = pytest.mark.parametrize("holder", [ed25519("holder"), p256("holder")], ids=["Ed25519", "P-256"])
+HOLDERS = pytest.mark.parametrize(
+    "holder", [ed25519("holder"), p256("holder")], ids=["Ed25519", "P-256"]
+)
 
 
 def code(key=KEY, unix_s=STEP_START_S) -> bytes:
@@ -62,7 +64,10 @@ def test_every_flipped_bit_of_a_tail_is_refused():
     for position in range(80):
         tail = bytearray(base45.decode(good[-15:]))
         tail[position // 8] ^= 1 << position % 8
-        assert shown(good[:-15] + base45.encode(bytes(tail))) in {"dynamic_stale", "dynamic_invalid"}
+        assert shown(good[:-15] + base45.encode(bytes(tail))) in {
+            "dynamic_stale",
+            "dynamic_invalid",
+        }
 
 
 def test_a_tail_that_is_not_base45_is_refused():
@@ -85,7 +90,9 @@ def test_the_group_key_does_not_show_in_the_policys_text():
 
 @HOLDERS
 def test_a_holders_proof_is_believed_while_it_is_fresh(holder):
-    text = append_proof(token(dynamic_mode=2, holder=holder.public).decode(), GRANT.cti, holder, STEP_START_S).encode()
+    text = append_proof(
+        token(dynamic_mode=2, holder=holder.public).decode(), GRANT.cti, holder, STEP_START_S
+    ).encode()
     assert len(text) <= LONGEST_TEXT
     assert shown(text) == "accepted"
     assert shown(text, STEP_START_S + 45) == "dynamic_stale"

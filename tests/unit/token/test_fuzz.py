@@ -8,11 +8,19 @@ REASONS_A_STRANGER_MEETS = {
     "prefix_unknown", "base45_invalid", "cbor_truncated", "cbor_trailing", "cose_structure", "unprotected_not_empty",
     "key_unknown", "alg_mismatch", "signature_invalid",
 }  # fmt: skip
-REASONS_AN_ISSUER_MEETS = {"cbor_type", "cbor_key_order_or_duplicate", "claim_missing", "claim_type", "claim_range"}
+REASONS_AN_ISSUER_MEETS = {
+    "cbor_type",
+    "cbor_key_order_or_duplicate",
+    "claim_missing",
+    "claim_type",
+    "claim_range",
+}
 
 
 def fuzz(turns, seed):
-    outcomes = token_mutations.run(turns, seed)  # raises for a believed mutant and for anything raised
+    outcomes = token_mutations.run(
+        turns, seed
+    )  # raises for a believed mutant and for anything raised
     met = {world: set() for world in ("stranger", "careless_issuer")}
     for outcome in outcomes:
         world, _, reason = outcome.partition(": ")

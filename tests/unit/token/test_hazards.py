@@ -6,7 +6,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from edge.token import base45, cbor
 from edge.token.claims import Claims
-from tests.support.token_factory import ISSUER, ISSUER_P256, NOW_S, payload, reason, scan, sign_raw, token, wrap
+from tests.support.token_factory import (
+    ISSUER,
+    ISSUER_P256,
+    NOW_S,
+    payload,
+    reason,
+    scan,
+    sign_raw,
+    token,
+    wrap,
+)
 
 ENTITLEMENT = -65537
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
@@ -113,7 +123,9 @@ def test_a_malleable_signature_makes_another_text_but_not_another_identity():
 
 def test_a_der_signature_is_refused():
     message = base45.decode(token(ISSUER_P256)[4:])
-    der = encode_dss_signature(int.from_bytes(message[-64:-32], "big"), int.from_bytes(message[-32:], "big"))
+    der = encode_dss_signature(
+        int.from_bytes(message[-64:-32], "big"), int.from_bytes(message[-32:], "big")
+    )
     assert reason(wrap(message[:-66] + cbor.encode(der))) == "signature_invalid"
 
 
@@ -129,7 +141,10 @@ def test_a_signature_has_one_length_so_that_no_zero_can_be_slipped_in():
 @pytest.mark.parametrize("s", [0, P256_ORDER])
 def test_psychic_signatures_are_refused(r, s):
     message = base45.decode(token(ISSUER_P256)[4:])
-    assert reason(wrap(message[:-64] + r.to_bytes(32, "big") + s.to_bytes(32, "big"))) == "signature_invalid"
+    assert (
+        reason(wrap(message[:-64] + r.to_bytes(32, "big") + s.to_bytes(32, "big")))
+        == "signature_invalid"
+    )
 
 
 def test_one_keys_signature_is_not_anothers():
@@ -176,7 +191,10 @@ def test_a_missing_claim_is_refused(label):
         ({"c-65537": []}, "claim_type"),
         ({"c8": {}}, "claim_missing"),
         ({"c8": 1}, "claim_type"),
-        ({"c8": {1: {1: 1, -1: 6, -2: (1).to_bytes(32, "little")}}}, "claim_range"),  # the identity key as holder
+        (
+            {"c8": {1: {1: 1, -1: 6, -2: (1).to_bytes(32, "little")}}},
+            "claim_range",
+        ),  # the identity key as holder
         ({"c8": {1: {1: 4, -1: b"secret"}}}, "claim_range"),
         ({"c8": {1: []}}, "claim_range"),
         ({"e1": 7}, "claim_type"),

@@ -19,7 +19,9 @@ from tests.support.token_factory import (
     trusted,
 )
 
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=10)
+NAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=10
+)
 GRANTS = st.builds(
     Grant,
     cti=st.binary(min_size=16, max_size=16),
@@ -35,7 +37,10 @@ GRANTS = st.builds(
     issued_at_s=st.none() | st.integers(0, NOW_S),
 )
 AMOUNTS = st.just({}) | st.fixed_dictionaries(
-    {"amount_minor": st.integers(0, 2**53 - 1), "currency": st.from_regex(r"[A-Z]{3}", fullmatch=True)}
+    {
+        "amount_minor": st.integers(0, 2**53 - 1),
+        "currency": st.from_regex(r"[A-Z]{3}", fullmatch=True),
+    }
 )
 
 
@@ -66,11 +71,21 @@ def test_what_is_issued_is_believed_and_says_what_was_granted(grant, amount, key
         ({"dynamic_mode": 2}, "cnf is missing"),
         ({"status_index": 2**27}, "status index is outside"),
         (
-            {"order_id": "a" * 40, "audience": "b" * 40, "issuer": "c" * 40, "holder": p256("holder").public},
+            {
+                "order_id": "a" * 40,
+                "audience": "b" * 40,
+                "issuer": "c" * 40,
+                "holder": p256("holder").public,
+            },
             "shorten",
         ),
         (  # fits by itself, but not with its tail
-            {"order_id": "a" * 40, "audience": "b" * 40, "dynamic_mode": 2, "holder": p256("holder").public},
+            {
+                "order_id": "a" * 40,
+                "audience": "b" * 40,
+                "dynamic_mode": 2,
+                "holder": p256("holder").public,
+            },
             "shorten",
         ),
         ({"order_id": 1.5}, "no place in our CBOR"),

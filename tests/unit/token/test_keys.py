@@ -44,7 +44,9 @@ def test_the_kid_is_the_start_of_the_thumbprint_of_rfc_9679():
 
 def test_the_identity_key_would_verify_anything_and_is_refused():
     forged = IDENTITY + bytes(32)  # R is the identity, S is 0: the equation holds for every message
-    Ed25519PublicKey.from_public_bytes(IDENTITY).verify(forged, b"whatever the attacker likes")  # no error
+    Ed25519PublicKey.from_public_bytes(IDENTITY).verify(
+        forged, b"whatever the attacker likes"
+    )  # no error
     assert "small order" in refusal({1: 1, -1: 6, -2: IDENTITY})
 
 

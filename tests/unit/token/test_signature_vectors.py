@@ -19,7 +19,9 @@ def disagreements(name, key_of, algorithm):
     """Return the cases whose signature does not hold as the vectors say, and how many there were."""
     total, wrong = 0, []
     for public, test in wycheproof(name):
-        holds = checker(algorithm, key_of(public))(bytes.fromhex(test["sig"]), bytes.fromhex(test["msg"]))
+        holds = checker(algorithm, key_of(public))(
+            bytes.fromhex(test["sig"]), bytes.fromhex(test["msg"])
+        )
         total += 1
         if holds != (test["result"] == "valid"):
             wrong.append((test["tcId"], test["comment"]))
@@ -37,7 +39,9 @@ def test_every_wycheproof_ed25519_signature_holds_or_fails_as_it_says(algorithm)
 @pytest.mark.parametrize("algorithm", [Algorithm.ESP256, Algorithm.ES256])
 def test_every_wycheproof_p256_signature_in_coses_form_holds_or_fails_as_it_says(algorithm):
     def key_of(public):
-        return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(public["uncompressed"]))
+        return ec.EllipticCurvePublicKey.from_encoded_point(
+            ec.SECP256R1(), bytes.fromhex(public["uncompressed"])
+        )
 
     assert disagreements("ecdsa_secp256r1_sha256_p1363_test.json", key_of, algorithm) == (262, [])
 

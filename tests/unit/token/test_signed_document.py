@@ -2,8 +2,25 @@ import pytest
 
 from edge.token import cbor, cose
 from edge.token.purpose import Purpose
-from edge.token.signed_document import Document, DocumentFault, DocumentRefusal, open_document, sign_document
-from tests.support.token_factory import FLOOR, ISSUER, NOW, NOW_S, ROOT, ROOTS, ed25519, p256, trust_list, trusted
+from edge.token.signed_document import (
+    Document,
+    DocumentFault,
+    DocumentRefusal,
+    open_document,
+    sign_document,
+)
+from tests.support.token_factory import (
+    FLOOR,
+    ISSUER,
+    NOW,
+    NOW_S,
+    ROOT,
+    ROOTS,
+    ed25519,
+    p256,
+    trust_list,
+    trusted,
+)
 
 FEED = ed25519("order feed")
 CONFIG = p256("configuration")
@@ -30,7 +47,9 @@ def fault(data, purpose=Purpose.ORDER_FEED, keys=TRUST, now=NOW) -> DocumentFaul
 @pytest.mark.parametrize("purpose", DOCUMENTS)
 def test_a_document_opens_for_its_purpose(purpose):
     data = sign_document(PAYLOAD, purpose, SIGNERS[purpose])
-    assert open_document(data, purpose, TRUST, now=NOW) == Document(PAYLOAD, SIGNERS[purpose].public.kid)
+    assert open_document(data, purpose, TRUST, now=NOW) == Document(
+        PAYLOAD, SIGNERS[purpose].public.kid
+    )
 
 
 @pytest.mark.parametrize("made_for", list(Purpose))
@@ -38,7 +57,9 @@ def test_a_document_opens_for_its_purpose(purpose):
 def test_a_signature_for_one_purpose_never_holds_for_another(made_for, used_as):
     """Even with a key that may sign both: the domain is under the signature."""
     key = trusted(FEED, Purpose.ORDER_FEED, purposes=frozenset(Purpose))
-    opened = open_document(sign_document(PAYLOAD, made_for, FEED), used_as, trust_list(key), now=NOW)
+    opened = open_document(
+        sign_document(PAYLOAD, made_for, FEED), used_as, trust_list(key), now=NOW
+    )
     if made_for is used_as:
         assert isinstance(opened, Document)
     else:
@@ -58,7 +79,10 @@ def test_the_domains_are_all_different_and_none_begins_another():
 
 
 def test_a_stranger_signs_nothing():
-    assert fault(sign_document(PAYLOAD, Purpose.ORDER_FEED, ed25519("stranger"))) is DocumentFault.KEY_UNKNOWN
+    assert (
+        fault(sign_document(PAYLOAD, Purpose.ORDER_FEED, ed25519("stranger")))
+        is DocumentFault.KEY_UNKNOWN
+    )
 
 
 def test_a_document_outside_its_keys_window_is_refused():
@@ -67,8 +91,12 @@ def test_a_document_outside_its_keys_window_is_refused():
     data = sign_document(PAYLOAD, Purpose.ORDER_FEED, FEED)
     assert fault(data, keys=late) is DocumentFault.KEY_WINDOW
     assert fault(data, keys=over) is DocumentFault.KEY_WINDOW
-    assert fault(data, keys=over, now=FLOOR) is DocumentFault.KEY_WINDOW  # a floor proves that it is over
-    assert isinstance(open_document(data, Purpose.ORDER_FEED, late, now=FLOOR), Document)  # not that it is not yet
+    assert (
+        fault(data, keys=over, now=FLOOR) is DocumentFault.KEY_WINDOW
+    )  # a floor proves that it is over
+    assert isinstance(
+        open_document(data, Purpose.ORDER_FEED, late, now=FLOOR), Document
+    )  # not that it is not yet
 
 
 def test_every_flipped_bit_of_a_document_is_refused():
@@ -88,16 +116,22 @@ def test_every_shortened_document_and_every_tail_is_refused():
 
 def test_the_algorithm_of_a_document_is_its_keys_and_not_the_headers():
     data = sign_document(PAYLOAD, Purpose.ORDER_FEED, FEED)
-    old_name = cbor.encode({1: -8, 4: FEED.public.kid})  # EdDSA: the same signatures under a deprecated name
+    old_name = cbor.encode(
+        {1: -8, 4: FEED.public.kid}
+    )  # EdDSA: the same signatures under a deprecated name
     prefix = cose.signed_prefix(old_name, Purpose.ORDER_FEED.external_aad)
     signature = FEED.sign(cose.signed_bytes(prefix, cbor.encode(PAYLOAD)))
-    renamed = b"\xd2\x84" + b"".join(map(cbor.encode, (old_name, {}, cbor.encode(PAYLOAD), signature)))
+    renamed = b"\xd2\x84" + b"".join(
+        map(cbor.encode, (old_name, {}, cbor.encode(PAYLOAD), signature))
+    )
     assert isinstance(open_document(data, Purpose.ORDER_FEED, TRUST, now=NOW), Document)
     assert fault(renamed) is DocumentFault.ALG_MISMATCH
 
 
 def test_a_signed_payload_that_is_not_deterministic_cbor_is_refused():
-    data = cose.sign(bytes.fromhex("a202000100"), FEED, external_aad=Purpose.ORDER_FEED.external_aad)
+    data = cose.sign(
+        bytes.fromhex("a202000100"), FEED, external_aad=Purpose.ORDER_FEED.external_aad
+    )
     assert fault(data) is DocumentFault.CONTENT
 
 

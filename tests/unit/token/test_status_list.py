@@ -17,7 +17,18 @@ from edge.token.status_list import (
     status_list,
 )
 from edge.token.verification import VerifyPolicy
-from tests.support.token_factory import DAY_S, FLOOR, ISSUER, NOW, NOW_S, STATUS, TRUST, reason, scan, token
+from tests.support.token_factory import (
+    DAY_S,
+    FLOOR,
+    ISSUER,
+    NOW,
+    NOW_S,
+    STATUS,
+    TRUST,
+    reason,
+    scan,
+    token,
+)
 
 KID = ISSUER.public.kid
 FACTS = {"kid": KID, "issued_at_s": NOW_S - DAY_S, "expires_at_s": NOW_S + DAY_S}
@@ -56,8 +67,12 @@ def test_exactly_the_revoked_are_revoked(revoked):
 @given(INDICES, INDICES, INDICES)
 def test_a_delta_brings_one_version_to_the_next(before, revoked, restored):
     restored -= revoked
-    opened = open_status_delta(sign_status_delta(delta(revoked, restored), STATUS), keys=TRUST, now=NOW)
-    assert apply_delta(statuses(before), opened) == statuses((before | revoked) - restored, version=4)
+    opened = open_status_delta(
+        sign_status_delta(delta(revoked, restored), STATUS), keys=TRUST, now=NOW
+    )
+    assert apply_delta(statuses(before), opened) == statuses(
+        (before | revoked) - restored, version=4
+    )
 
 
 def test_a_delta_that_leaves_out_a_version_or_goes_back_is_refused():
@@ -70,18 +85,28 @@ def test_a_delta_that_leaves_out_a_version_or_goes_back_is_refused():
 
 def test_a_rolled_back_status_list_cannot_revive_a_token():
     data = sign_status_list(statuses(), STATUS)
-    assert fault(open_status_list(data, keys=TRUST, now=NOW, highest_version=4)) is DocumentFault.ROLLBACK
+    assert (
+        fault(open_status_list(data, keys=TRUST, now=NOW, highest_version=4))
+        is DocumentFault.ROLLBACK
+    )
 
 
 def test_only_the_status_key_revokes():
     assert (
-        fault(open_status_list(sign_status_list(statuses(), ISSUER), keys=TRUST, now=NOW)) is DocumentFault.KEY_PURPOSE
+        fault(open_status_list(sign_status_list(statuses(), ISSUER), keys=TRUST, now=NOW))
+        is DocumentFault.KEY_PURPOSE
     )
 
 
 def test_a_delta_is_no_snapshot_and_a_snapshot_no_delta():
-    assert fault(open_status_list(sign_status_delta(delta(), STATUS), keys=TRUST, now=NOW)) is DocumentFault.CONTENT
-    assert fault(open_status_delta(sign_status_list(statuses(), STATUS), keys=TRUST, now=NOW)) is DocumentFault.CONTENT
+    assert (
+        fault(open_status_list(sign_status_delta(delta(), STATUS), keys=TRUST, now=NOW))
+        is DocumentFault.CONTENT
+    )
+    assert (
+        fault(open_status_delta(sign_status_list(statuses(), STATUS), keys=TRUST, now=NOW))
+        is DocumentFault.CONTENT
+    )
 
 
 @pytest.mark.parametrize(
@@ -96,9 +121,9 @@ def test_a_delta_is_no_snapshot_and_a_snapshot_no_delta():
 )
 def test_a_list_that_does_not_inflate_to_its_end_is_refused(lst):
     payload = {4: NOW_S + 1, 6: NOW_S, 65533: {"bits": 1, "lst": lst}, -65538: KID, -65539: 1}
-    assert fault(open_status_list(sign_document(payload, Purpose.STATUS_LIST, STATUS), keys=TRUST, now=NOW)) is (
-        DocumentFault.CONTENT
-    )
+    assert fault(
+        open_status_list(sign_document(payload, Purpose.STATUS_LIST, STATUS), keys=TRUST, now=NOW)
+    ) is (DocumentFault.CONTENT)
 
 
 def test_a_revoked_token_is_refused_and_its_neighbours_are_not():
@@ -106,14 +131,18 @@ def test_a_revoked_token_is_refused_and_its_neighbours_are_not():
     assert reason(token(status_index=42), status=status) == "revoked"
     assert reason(token(status_index=41), status=status) == "accepted"
     assert reason(token(status_index=43), status=status) == "accepted"
-    assert scan(token(status_index=42), status=status).claims.order_id == "A-1001"  # the journal can name it
+    assert (
+        scan(token(status_index=42), status=status).claims.order_id == "A-1001"
+    )  # the journal can name it
 
 
 def test_a_token_is_refused_when_its_status_cannot_be_known():
     indexed = token(status_index=42)
     assert reason(indexed, status={}) == "status_stale"
     assert reason(indexed, status={}, policy=VerifyPolicy(status_required=False)) == "accepted"
-    assert reason(indexed, status={KID: statuses(size=40)}) == "status_stale"  # the list does not reach that far
+    assert (
+        reason(indexed, status={KID: statuses(size=40)}) == "status_stale"
+    )  # the list does not reach that far
     assert reason(indexed, status={b"else": statuses()}) == "status_stale"
     assert reason(token(), status={}) == "accepted"  # this one cannot be revoked by list
 
@@ -123,7 +152,9 @@ def test_a_frozen_status_list_ends_by_its_expiry_and_by_its_age():
     assert reason(indexed, status={KID: statuses(expires_at_s=NOW_S)}) == "status_stale"
     assert reason(indexed, status={KID: statuses(expires_at_s=NOW_S)}, now=FLOOR) == "status_stale"
     assert reason(indexed, status={KID: statuses(issued_at_s=NOW_S - 7 * DAY_S)}) == "accepted"
-    assert reason(indexed, status={KID: statuses(issued_at_s=NOW_S - 7 * DAY_S - 1)}) == "status_stale"
+    assert (
+        reason(indexed, status={KID: statuses(issued_at_s=NOW_S - 7 * DAY_S - 1)}) == "status_stale"
+    )
 
 
 def test_a_million_tokens_with_one_percent_revoked_fit_into_what_the_design_says():

@@ -47,15 +47,26 @@ def signed(payload_changes, key_changes=None):
         6: ["platform"],
         8: [1],
     }
-    payload = {1: 1, 2: NOW_S - 1, 3: NOW_S + 1, 4: [entry | (key_changes or {})], 5: ROOTS.to_item()} | payload_changes
+    payload = {
+        1: 1,
+        2: NOW_S - 1,
+        3: NOW_S + 1,
+        4: [entry | (key_changes or {})],
+        5: ROOTS.to_item(),
+    } | payload_changes
     return sign_document(
-        {label: value for label, value in payload.items() if value is not ...}, Purpose.TRUST_LIST, ROOT
+        {label: value for label, value in payload.items() if value is not ...},
+        Purpose.TRUST_LIST,
+        ROOT,
     )
 
 
 def test_a_trust_list_comes_back_as_it_was_signed():
     key = trusted(
-        ISSUER, audiences=frozenset({"shop-1", "shop-2"}), kinds=frozenset({Kind.PICKUP}), largest_amount_minor=5000
+        ISSUER,
+        audiences=frozenset({"shop-1", "shop-2"}),
+        kinds=frozenset({Kind.PICKUP}),
+        largest_amount_minor=5000,
     )
     trust = trust_list(key, trusted(ISSUER_P256), trusted(ed25519("feed"), Purpose.ORDER_FEED))
     assert open_list(sign_trust_list(trust, ROOT, ROOTS)) == trust
@@ -81,14 +92,19 @@ def test_a_frozen_trust_list_ends_by_its_expiry_and_by_its_age():
     assert reason(token(), trust=now_expired) == "trust_list_stale"
     assert reason(token(), trust=now_expired, now=FLOOR) == "trust_list_stale"
     assert reason(token(), trust=trust_list(issued_at_s=NOW_S - 30 * DAY_S)) == "accepted"
-    assert reason(token(), trust=trust_list(issued_at_s=NOW_S - 30 * DAY_S - 1)) == "trust_list_stale"
+    assert (
+        reason(token(), trust=trust_list(issued_at_s=NOW_S - 30 * DAY_S - 1)) == "trust_list_stale"
+    )
 
 
 def test_two_keys_with_one_kid_make_no_trust_list():
     with pytest.raises(ValueError, match="share a kid"):
         trust_list(trusted(ISSUER), trusted(ISSUER, Purpose.ORDER_FEED))
     entry = {1: {1: 1, -1: 6, -2: ISSUER.public.cose_key[-32:]}, 2: "token", 3: -19, 4: 0, 5: NOW_S}
-    assert fault(open_list(signed({4: [entry, entry | {2: "order_feed"}]}))) is DocumentFault.KID_COLLISION
+    assert (
+        fault(open_list(signed({4: [entry, entry | {2: "order_feed"}]})))
+        is DocumentFault.KID_COLLISION
+    )
 
 
 def test_a_small_order_key_is_refused_though_a_root_signed_for_it():
@@ -147,16 +163,29 @@ def test_a_root_rotation_is_signed_by_old_and_new():
     data = sign_trust_list(TRUST, NEW_ROOT, NEW_ROOTS)
     assert fault(open_list(data)) is DocumentFault.KEY_UNKNOWN
     assert open_list(data, roots=NEW_ROOTS) == TRUST
-    assert fault(open_list(sign_trust_list(TRUST, ROOT, ROOTS), roots=NEW_ROOTS)) is DocumentFault.KEY_UNKNOWN
+    assert (
+        fault(open_list(sign_trust_list(TRUST, ROOT, ROOTS), roots=NEW_ROOTS))
+        is DocumentFault.KEY_UNKNOWN
+    )
 
 
 @pytest.mark.parametrize(
     ("roots", "old", "new", "expected"),
     [
-        pytest.param(NEW_ROOTS, ed25519("thief"), NEW_ROOT, DocumentFault.KEY_UNKNOWN, id="old root did not sign"),
+        pytest.param(
+            NEW_ROOTS,
+            ed25519("thief"),
+            NEW_ROOT,
+            DocumentFault.KEY_UNKNOWN,
+            id="old root did not sign",
+        ),
         pytest.param(NEW_ROOTS, ROOT, ROOT, DocumentFault.KEY_UNKNOWN, id="new root did not sign"),
-        pytest.param(Roots(1, NEW_ROOTS.keys), ROOT, NEW_ROOT, DocumentFault.ROLLBACK, id="the same version"),
-        pytest.param(Roots(3, NEW_ROOTS.keys), ROOT, NEW_ROOT, DocumentFault.GAP, id="a version left out"),
+        pytest.param(
+            Roots(1, NEW_ROOTS.keys), ROOT, NEW_ROOT, DocumentFault.ROLLBACK, id="the same version"
+        ),
+        pytest.param(
+            Roots(3, NEW_ROOTS.keys), ROOT, NEW_ROOT, DocumentFault.GAP, id="a version left out"
+        ),
     ],
 )
 def test_any_other_rotation_is_refused(roots, old, new, expected):
@@ -166,7 +195,10 @@ def test_any_other_rotation_is_refused(roots, old, new, expected):
 def test_a_rotation_with_one_signature_is_refused():
     once = sign_document(NEW_ROOTS.to_item(), Purpose.ROOT, ROOT)
     assert fault(open_rotation(once, roots=ROOTS, now=NOW)) is DocumentFault.CONTENT
-    assert fault(open_rotation(sign_document(b"", Purpose.ROOT, ROOT), roots=ROOTS, now=NOW)) is DocumentFault.CONTENT
+    assert (
+        fault(open_rotation(sign_document(b"", Purpose.ROOT, ROOT), roots=ROOTS, now=NOW))
+        is DocumentFault.CONTENT
+    )
 
 
 def test_a_roots_file_comes_back_and_a_broken_one_is_refused():

@@ -37,7 +37,13 @@ GOOD_HEADER = {1: -19, 4: ISSUER.public.kid}
 @KEYS
 def test_a_good_token_gives_its_claims(key):
     grant = replace(
-        GRANT, kind=Kind.WRITE_OFF, quantity=3, amount_minor=2599, currency="EUR", flags=5, issued_at_s=NOW_S - 60
+        GRANT,
+        kind=Kind.WRITE_OFF,
+        quantity=3,
+        amount_minor=2599,
+        currency="EUR",
+        flags=5,
+        issued_at_s=NOW_S - 60,
     )
     assert scan(issue_token(grant, key).encode()) == Claims(
         cti=bytes(range(16)),
@@ -103,7 +109,13 @@ def test_text_that_is_no_token_is_refused_by_name(text, expected):
 
 def message(protected=None, unprotected=b"\xa0", body=b"\x41x", signature=None, head=b"\xd2\x84"):
     protected = cbor.encode(cbor.encode(GOOD_HEADER)) if protected is None else protected
-    return wrap(head + protected + unprotected + body + (cbor.encode(bytes(64)) if signature is None else signature))
+    return wrap(
+        head
+        + protected
+        + unprotected
+        + body
+        + (cbor.encode(bytes(64)) if signature is None else signature)
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,20 +129,38 @@ def message(protected=None, unprotected=b"\xa0", body=b"\x41x", signature=None, 
         pytest.param(message(head=b"\xd2\x85"), "cose_structure", id="an array of five"),
         pytest.param(message(head=b"\xd2\x9f"), "cbor_indefinite", id="an array without a size"),
         pytest.param(message(head=b"\xd2\xa4"), "cose_structure", id="a map"),
-        pytest.param(message(protected=b"\xa0"), "cose_structure", id="a protected header as a map"),
+        pytest.param(
+            message(protected=b"\xa0"), "cose_structure", id="a protected header as a map"
+        ),
         pytest.param(message(protected=b"\x40"), "cbor_truncated", id="an empty protected header"),
-        pytest.param(message(protected=b"\x41\xa0"), "header_set", id="a protected header of nothing"),
-        pytest.param(message(protected=b"\x41\x80"), "cose_structure", id="a protected header as an array"),
+        pytest.param(
+            message(protected=b"\x41\xa0"), "header_set", id="a protected header of nothing"
+        ),
+        pytest.param(
+            message(protected=b"\x41\x80"), "cose_structure", id="a protected header as an array"
+        ),
         pytest.param(message(body=b"\xf6"), "cose_structure", id="a detached payload"),
         pytest.param(message(body=b"\x61x"), "cose_structure", id="a text as payload"),
         pytest.param(message(signature=b"\xf6"), "cose_structure", id="no signature"),
         pytest.param(message(signature=b"\x40"), "signature_invalid", id="an empty signature"),
-        pytest.param(message(signature=b"\x58\x3f" + bytes(63)), "signature_invalid", id="a short signature"),
-        pytest.param(message(signature=b"\x58\x41" + bytes(65)), "signature_invalid", id="a long signature"),
-        pytest.param(message(body=b"\x58\xf0" + bytes(240)), "signature_invalid", id="a payload of 240 bytes"),
-        pytest.param(message(body=b"\x58\xf1" + bytes(241)), "too_long", id="a payload of 241 bytes"),
-        pytest.param(message(unprotected=b"\xa1\x04\x41\x00"), "unprotected_not_empty", id="a kid outside"),
-        pytest.param(message(unprotected=b"\xa1\x01\x32"), "unprotected_not_empty", id="an alg outside"),
+        pytest.param(
+            message(signature=b"\x58\x3f" + bytes(63)), "signature_invalid", id="a short signature"
+        ),
+        pytest.param(
+            message(signature=b"\x58\x41" + bytes(65)), "signature_invalid", id="a long signature"
+        ),
+        pytest.param(
+            message(body=b"\x58\xf0" + bytes(240)), "signature_invalid", id="a payload of 240 bytes"
+        ),
+        pytest.param(
+            message(body=b"\x58\xf1" + bytes(241)), "too_long", id="a payload of 241 bytes"
+        ),
+        pytest.param(
+            message(unprotected=b"\xa1\x04\x41\x00"), "unprotected_not_empty", id="a kid outside"
+        ),
+        pytest.param(
+            message(unprotected=b"\xa1\x01\x32"), "unprotected_not_empty", id="an alg outside"
+        ),
         pytest.param(message(unprotected=b"\x80"), "cose_structure", id="an array outside"),
         pytest.param(message(unprotected=b"\xf6"), "cbor_type", id="null outside"),
     ],
@@ -145,7 +175,9 @@ def test_what_is_no_strict_cose_sign1_is_refused_by_name(text, expected):
         pytest.param({1: -19}, "header_set", id="no kid"),
         pytest.param({4: ISSUER.public.kid}, "header_set", id="no alg"),
         pytest.param({**GOOD_HEADER, 2: [1]}, "header_set", id="crit"),
-        pytest.param({**GOOD_HEADER, 2: [-70_000], -70_000: 0}, "header_set", id="crit that nobody knows"),
+        pytest.param(
+            {**GOOD_HEADER, 2: [-70_000], -70_000: 0}, "header_set", id="crit that nobody knows"
+        ),
         pytest.param({**GOOD_HEADER, 3: 0}, "header_set", id="a content type"),
         pytest.param({1: "EdDSA", 4: ISSUER.public.kid}, "header_set", id="alg as text"),
         pytest.param({1: True, 4: ISSUER.public.kid}, "header_set", id="alg as bool"),
@@ -153,10 +185,14 @@ def test_what_is_no_strict_cose_sign1_is_refused_by_name(text, expected):
         pytest.param({1: -19, 4: b"else"}, "key_unknown", id="a kid that nobody has"),
         pytest.param({1: -19, 4: ISSUER.public.kid[:3]}, "key_unknown", id="a short kid"),
         pytest.param({1: -19, 4: ISSUER.public.kid + b"\x00"}, "key_unknown", id="a long kid"),
-        pytest.param({1: -8, 4: ISSUER.public.kid}, "alg_mismatch", id="EdDSA, the deprecated name"),
+        pytest.param(
+            {1: -8, 4: ISSUER.public.kid}, "alg_mismatch", id="EdDSA, the deprecated name"
+        ),
         pytest.param({1: -9, 4: ISSUER.public.kid}, "alg_mismatch", id="another key's algorithm"),
         pytest.param({1: -7, 4: ISSUER.public.kid}, "alg_mismatch", id="ES256"),
-        pytest.param({1: 5, 4: ISSUER.public.kid}, "alg_mismatch", id="HMAC with the public key as secret"),
+        pytest.param(
+            {1: 5, 4: ISSUER.public.kid}, "alg_mismatch", id="HMAC with the public key as secret"
+        ),
         pytest.param({1: 0, 4: ISSUER.public.kid}, "alg_mismatch", id="alg 0"),
     ],
 )
@@ -168,11 +204,27 @@ def test_a_header_is_exactly_the_alg_and_kid_of_a_trusted_key(header, expected):
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        pytest.param("a20444" + ISSUER.public.kid.hex() + "0132", "cbor_key_order_or_duplicate", id="out of order"),
-        pytest.param("a301320132 0444" + ISSUER.public.kid.hex(), "cbor_key_order_or_duplicate", id="alg twice"),
-        pytest.param("a2013812" + "0444" + ISSUER.public.kid.hex(), "cbor_not_shortest", id="alg in two bytes"),
-        pytest.param("bf01320444" + ISSUER.public.kid.hex() + "ff", "cbor_indefinite", id="no size"),
-        pytest.param("a201320444" + ISSUER.public.kid.hex() + "00", "cbor_trailing", id="a byte after"),
+        pytest.param(
+            "a20444" + ISSUER.public.kid.hex() + "0132",
+            "cbor_key_order_or_duplicate",
+            id="out of order",
+        ),
+        pytest.param(
+            "a301320132 0444" + ISSUER.public.kid.hex(),
+            "cbor_key_order_or_duplicate",
+            id="alg twice",
+        ),
+        pytest.param(
+            "a2013812" + "0444" + ISSUER.public.kid.hex(),
+            "cbor_not_shortest",
+            id="alg in two bytes",
+        ),
+        pytest.param(
+            "bf01320444" + ISSUER.public.kid.hex() + "ff", "cbor_indefinite", id="no size"
+        ),
+        pytest.param(
+            "a201320444" + ISSUER.public.kid.hex() + "00", "cbor_trailing", id="a byte after"
+        ),
     ],
 )
 def test_a_header_has_one_spelling(header, expected):
@@ -184,24 +236,36 @@ def test_a_header_has_one_spelling(header, expected):
 
 def test_a_key_outside_its_window_signs_nothing():
     assert reason(token(), trust=trust_list(trusted(ISSUER, not_before_s=NOW_S))) == "accepted"
-    assert reason(token(), trust=trust_list(trusted(ISSUER, not_before_s=NOW_S + 1))) == "key_window"
+    assert (
+        reason(token(), trust=trust_list(trusted(ISSUER, not_before_s=NOW_S + 1))) == "key_window"
+    )
     assert reason(token(), trust=trust_list(trusted(ISSUER, expires_at_s=NOW_S + 1))) == "accepted"
     assert reason(token(), trust=trust_list(trusted(ISSUER, expires_at_s=NOW_S))) == "key_window"
-    assert reason(token(), trust=trust_list(trusted(ISSUER, expires_at_s=NOW_S)), now=FLOOR) == "key_window"
+    assert (
+        reason(token(), trust=trust_list(trusted(ISSUER, expires_at_s=NOW_S)), now=FLOOR)
+        == "key_window"
+    )
 
 
 def test_a_document_key_signs_no_token():
     assert reason(token(STATUS)) == "key_scope"
-    generous = trusted(STATUS, Purpose.STATUS_LIST, issuers=frozenset({"platform"}), kinds=frozenset(Kind))
+    generous = trusted(
+        STATUS, Purpose.STATUS_LIST, issuers=frozenset({"platform"}), kinds=frozenset(Kind)
+    )
     assert reason(token(STATUS), trust=trust_list(generous)) == "key_scope"
     assert reason(token(ed25519("stranger"))) == "key_unknown"
 
 
-@pytest.mark.parametrize("purpose", [purpose for purpose in Purpose if purpose is not Purpose.TOKEN])
+@pytest.mark.parametrize(
+    "purpose", [purpose for purpose in Purpose if purpose is not Purpose.TOKEN]
+)
 def test_a_signature_made_for_a_document_is_none_for_a_token(purpose):
     stolen = cose.sign(cbor.encode(payload()), ISSUER, external_aad=purpose.external_aad)
     assert reason(wrap(stolen)) == "signature_invalid"
-    assert reason(wrap(cose.sign(cbor.encode(payload()), ISSUER, external_aad=b""))) == "signature_invalid"
+    assert (
+        reason(wrap(cose.sign(cbor.encode(payload()), ISSUER, external_aad=b"")))
+        == "signature_invalid"
+    )
 
 
 @KEYS
@@ -225,7 +289,9 @@ def test_nothing_of_an_unsigned_payload_is_believed_or_told():
     assert isinstance(outcome, Refusal)
     assert (outcome.reason, outcome.claims) == (Rejection.SIGNATURE_INVALID, None)
     expired = base45.decode(token(not_before_s=1, expires_at_s=2)[4:]).replace(b"A-1001", b"A-1002")
-    assert reason(wrap(expired)) == "signature_invalid"  # not "expired": the payload has not been read
+    assert (
+        reason(wrap(expired)) == "signature_invalid"
+    )  # not "expired": the payload has not been read
 
 
 # --- scope ------------------------------------------------------------------------------------------------------------
@@ -321,7 +387,9 @@ def test_of_several_faults_the_first_in_order_is_the_reason():
     stale = trust_list(trusted(ISSUER, issuers=frozenset({"other"})), expires_at_s=1)
     kind_refused = trust_list(trusted(ISSUER, kinds=frozenset()), expires_at_s=1)
     mended = trust_list(trusted(ISSUER), expires_at_s=1)
-    text = token(status_index=1, not_before_s=NOW_S - 9 * DAY_S, expires_at_s=NOW_S - DAY_S, dynamic_mode=1)
+    text = token(
+        status_index=1, not_before_s=NOW_S - 9 * DAY_S, expires_at_s=NOW_S - DAY_S, dynamic_mode=1
+    )
     elsewhere = frozenset({"elsewhere"})
     seen = [
         reason(text + b"0" * 600, trust=kind_refused, audiences=elsewhere),
@@ -330,7 +398,9 @@ def test_of_several_faults_the_first_in_order_is_the_reason():
         reason(text[:-3], trust=kind_refused, audiences=elsewhere),
         reason(text, trust=trust_list(trusted(STATUS)), audiences=elsewhere),
         reason(text, trust=trust_list(trusted(ISSUER, expires_at_s=2)), audiences=elsewhere),
-        reason(wrap(base45.decode(text[4:])[:-1] + b"\x00"), trust=kind_refused, audiences=elsewhere),
+        reason(
+            wrap(base45.decode(text[4:])[:-1] + b"\x00"), trust=kind_refused, audiences=elsewhere
+        ),
         reason(text, trust=kind_refused, audiences=elsewhere),
         reason(text, trust=stale, audiences=elsewhere),
         reason(text, trust=mended, audiences=elsewhere),

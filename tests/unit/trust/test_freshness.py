@@ -15,12 +15,16 @@ from edge.values.instant import Instant
 DAY_S = 86_400
 KEY = signer(Ed25519PrivateKey.generate())
 ISSUED_S = 1_800_000_000
-POLICY = Policy(trust_list_max_age_s=10 * DAY_S, status_list_max_age_s=DAY_S, orders_max_age_s=2 * DAY_S)
+POLICY = Policy(
+    trust_list_max_age_s=10 * DAY_S, status_list_max_age_s=DAY_S, orders_max_age_s=2 * DAY_S
+)
 TRUST = TrustList(
     version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 100 * DAY_S,
     keys=(TrustedKey(key=KEY.public, purposes=frozenset({Purpose.TOKEN}), not_before_s=0, expires_at_s=2**33 - 1),),
 )  # fmt: skip
-STATUS = StatusList(kid=b"kid1", version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 100 * DAY_S, bits=b"")
+STATUS = StatusList(
+    kid=b"kid1", version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 100 * DAY_S, bits=b""
+)
 
 
 @pytest.mark.parametrize(("days", "names"), [
@@ -35,9 +39,13 @@ def test_each_limit_that_is_passed_is_named(days, names):
 
 
 def test_a_list_that_expired_is_stale_however_young():
-    status = StatusList(kid=b"kid1", version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 60, bits=b"")
+    status = StatusList(
+        kid=b"kid1", version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 60, bits=b""
+    )
     now = Instant(unix_s=ISSUED_S + 60)
-    assert set(staleness(TRUST, {b"kid1": status}, None, policy=POLICY, now=now)) == {"status_stale"}
+    assert set(staleness(TRUST, {b"kid1": status}, None, policy=POLICY, now=now)) == {
+        "status_stale"
+    }
 
 
 def test_what_never_came_is_missing_and_not_stale():

@@ -20,17 +20,32 @@ from sync.wire.codec import (
     Refused,
     Status,
 )
-from sync.wire.topics import Down, Topic, Up, device_filters, is_device_name, parse_topic, site_group
+from sync.wire.topics import (
+    Down,
+    Topic,
+    Up,
+    device_filters,
+    is_device_name,
+    parse_topic,
+    site_group,
+)
 
 DECODERS = (codec.decode_batch, codec.decode_ack, codec.decode_request, codec.decode_response, codec.decode_status,
             codec.decode_command)  # fmt: skip
 names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4)
+    ),
     max_leaves=10,
 )
-bodies = st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=6)
+bodies = st.dictionaries(
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8), json_values, max_size=6
+)
 events = st.builds(
     Event,
     seq=st.integers(1, codec.MAX_SEQ),
@@ -43,17 +58,32 @@ events = st.builds(
 
 
 def event(seq=1, **changes) -> dict:
-    whole = {"seq": seq, "id": f"id-{seq}", "ts": 1, "ts_trust": "trusted", "type": "redeemed", "body": {}}
+    whole = {
+        "seq": seq,
+        "id": f"id-{seq}",
+        "ts": 1,
+        "ts_trust": "trusted",
+        "type": "redeemed",
+        "body": {},
+    }
     return {**whole, **changes}
 
 
 def batch(*items, **changes) -> bytes:
-    return json.dumps({"v": 1, "dev": "kiosk-1", "epoch": "e", "events": list(items), **changes}).encode()
+    return json.dumps(
+        {"v": 1, "dev": "kiosk-1", "epoch": "e", "events": list(items), **changes}
+    ).encode()
 
 
-@given(names, st.lists(events, max_size=5, unique_by=lambda item: item.seq), st.integers(0, codec.MAX_SEQ))
+@given(
+    names,
+    st.lists(events, max_size=5, unique_by=lambda item: item.seq),
+    st.integers(0, codec.MAX_SEQ),
+)
 def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
-    payload = codec.encode_batch(dev, "ab12", settled, 7, [codec.encode_event(item) for item in sent])
+    payload = codec.encode_batch(
+        dev, "ab12", settled, 7, [codec.encode_event(item) for item in sent]
+    )
     read = codec.decode_batch(payload, dev=dev)
     assert read == Batch(dev, "ab12", settled, 7, tuple(sorted(sent, key=lambda item: item.seq)))
 
@@ -67,7 +97,9 @@ def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
 ], ids=lambda message: type(message).__name__)  # fmt: skip
 def test_a_message_is_read_as_it_was_written(message):
     readers = {Ack: codec.decode_ack, Status: codec.decode_status, Command: codec.decode_command}
-    assert readers.get(type(message), codec.decode_request)(codec.encode(message), dev="k") == message
+    assert (
+        readers.get(type(message), codec.decode_request)(codec.encode(message), dev="k") == message
+    )
 
 
 @pytest.mark.parametrize("decode", DECODERS)
@@ -117,7 +149,9 @@ def test_a_number_that_json_does_not_have_makes_the_event_bad_and_not_the_batch(
 
 
 def test_unknown_keys_are_ignored_so_that_a_device_and_a_hub_may_differ_in_age():
-    assert isinstance(codec.decode_batch(batch(event(1, colour="blue"), news=1), dev="kiosk-1"), Batch)
+    assert isinstance(
+        codec.decode_batch(batch(event(1, colour="blue"), news=1), dev="kiosk-1"), Batch
+    )
 
 
 def test_an_event_too_large_for_the_wire_is_named():
@@ -131,7 +165,14 @@ def test_an_event_that_json_cannot_hold_is_named():
 
 def test_a_redemption_costs_few_bytes():
     """A metered link carries about 350 bytes for one redemption with its envelope."""
-    body = {"cti": "00" * 16, "order": "A-1000", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted"}
+    body = {
+        "cti": "00" * 16,
+        "order": "A-1000",
+        "kind": "write_off",
+        "use": 1,
+        "units": 1,
+        "verdict": "accepted",
+    }
     encoded = codec.encode_event(Event(**event(1, id="0" * 36, ts=1_800_000_000, body=body)))
     assert len(codec.encode_batch("kiosk-1", "0" * 16, 0, 0, [encoded])) < 350
 

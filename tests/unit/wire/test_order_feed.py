@@ -60,7 +60,9 @@ def test_a_page_is_read_as_it_was_written(page):
 def test_a_page_with_any_field_exchanged_is_named_or_read_and_never_raises(page, data):
     payload = page_payload(page)
     label = data.draw(st.sampled_from(sorted(payload)))
-    payload[label] = data.draw(st.none() | st.booleans() | st.integers() | st.binary() | texts | st.just([[1]]))
+    payload[label] = data.draw(
+        st.none() | st.booleans() | st.integers() | st.binary() | texts | st.just([[1]])
+    )
     assert isinstance(read_page(payload, site="shop-1"), Snapshot | Delta | Malformed)
 
 
@@ -87,7 +89,9 @@ def test_a_page_for_another_site_is_refused():
 
 def line(number: int, **changes) -> order_lines.OrderLine:
     cti = f"{number:032x}"
-    return order_lines.OrderLine(**{"cti": cti, "order_id": "A", "kind": "pickup", "home_site": "shop-1", **changes})
+    return order_lines.OrderLine(
+        **{"cti": cti, "order_id": "A", "kind": "pickup", "home_site": "shop-1", **changes}
+    )
 
 
 class Cache:
@@ -121,7 +125,11 @@ class Cache:
 
 
 changes = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from(["ready", "cancelled"]), st.sampled_from(["shop-1", "shop-2"])),
+    st.tuples(
+        st.integers(0, 12),
+        st.sampled_from(["ready", "cancelled"]),
+        st.sampled_from(["shop-1", "shop-2"]),
+    ),
     min_size=1,
     max_size=4,
 )
@@ -139,11 +147,21 @@ def test_a_feed_cut_and_changed_anywhere_ends_in_what_the_hub_has(memory_folder,
             now_us += 1
             with store.transaction() as connection:
                 if step == "page":
-                    cache.apply(order_lines.page_for(connection, "shop-1", cache.request(), now_s=1, now_us=now_us))
+                    cache.apply(
+                        order_lines.page_for(
+                            connection, "shop-1", cache.request(), now_s=1, now_us=now_us
+                        )
+                    )
                 else:
-                    order_lines.put(connection, [line(n, status=s, home_site=site) for n, s, site in step], now_us)
+                    order_lines.put(
+                        connection,
+                        [line(n, status=s, home_site=site) for n, s, site in step],
+                        now_us,
+                    )
         with store.read() as connection:
-            held = connection.execute("SELECT cti, line FROM entitlement WHERE site = 'shop-1'").fetchall()
+            held = connection.execute(
+                "SELECT cti, line FROM entitlement WHERE site = 'shop-1'"
+            ).fetchall()
             digest = order_lines.delta_page(connection, "shop-1", cache.revision, 1).digest
     finally:
         order_feed.PAGE_ROWS = before
@@ -177,7 +195,9 @@ def test_a_line_that_changes_nothing_makes_no_revision(tmp_path):
 
 def test_a_snapshot_of_no_orders_is_one_empty_last_page(tmp_path):
     with open_hub_store(tmp_path).transaction() as connection:
-        page = order_lines.page_for(connection, "shop-1", OrdersRequest(dev="k", id="1", have=0), now_s=1, now_us=50)
+        page = order_lines.page_for(
+            connection, "shop-1", OrdersRequest(dev="k", id="1", have=0), now_s=1, now_us=50
+        )
     assert (page.rows, page.last, page.page) == ((), True, 0)
     assert page.revision > 0
 

@@ -13,8 +13,26 @@ from sync.wire.order_feed_cbor import decode_page
 from sync.wire.order_feed_columns import rows_size
 from tests.unit.wire.test_order_feed import deltas, rows, snapshots
 
-ROW = [bytes(range(16)), "A-1", 1, None, "ready", 7, 1250, "EUR", 0, 99, False, ["A1"], None, None, None]
-PAGE = page_payload(Snapshot(site="shop-1", issued_at_s=1, revision=9, page=0, last=True, rows=(ROW, [*ROW])))
+ROW = [
+    bytes(range(16)),
+    "A-1",
+    1,
+    None,
+    "ready",
+    7,
+    1250,
+    "EUR",
+    0,
+    99,
+    False,
+    ["A1"],
+    None,
+    None,
+    None,
+]
+PAGE = page_payload(
+    Snapshot(site="shop-1", issued_at_s=1, revision=9, page=0, last=True, rows=(ROW, [*ROW]))
+)
 DATA = cbor.encode(PAGE)
 LIMITS = cbor.DOCUMENT_LIMITS
 
@@ -88,7 +106,9 @@ def test_an_array_without_a_length_that_is_no_longer_for_it_is_refused():
 
 def test_a_text_that_refers_to_another_is_refused_even_where_wide_heads_make_up_for_its_length():
     row = [*ROW[:12], "x" * 15, "x" * 15, None]
-    encoded = cbor2.dumps(row).replace(b"\x07\x19\x04\xe2", b"\x1b" + bytes(7) + b"\x07\x1a\x00\x00\x04\xe2")
+    encoded = cbor2.dumps(row).replace(
+        b"\x07\x19\x04\xe2", b"\x1b" + bytes(7) + b"\x07\x1a\x00\x00\x04\xe2"
+    )
     text = b"\x6f" + b"x" * 15
     referring = encoded.replace(text + text, text + b"\xd8\x19\x04")
     data = cbor.encode({**PAGE, 4: [row]}).replace(cbor2.dumps(row), b"\xd9\x01\x00" + referring)

@@ -15,7 +15,12 @@ from sync.mqtt.session import Endpoint
 @pytest.fixture
 def endpoint(tmp_path):
     listed = SiteDocuments(order_feed_key=tmp_path / "feed.pem", trust_list=tmp_path / "trust.cose")
-    site = Site(port=free_port(), desk_port=free_port(), devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
+    site = Site(
+        port=free_port(),
+        desk_port=free_port(),
+        devices={"kiosk-1": "shop-1"},
+        user=getpass.getuser(),
+    )
     files = make_site(tmp_path / "site", site, listed, now_s=1_800_000_000)
     return Endpoint(
         host="127.0.0.1", port=free_port(), client_id="kiosk-1", ca_file=str(files.ca),
@@ -28,4 +33,6 @@ def test_a_broker_that_never_answers_is_given_up_when_the_time_of_a_trial_is_ove
     with socket.create_server(("127.0.0.1", endpoint.port)):
         why = try_broker(endpoint, ["v1/main/kiosk-1/dn/#"], monotonic=lambda: next(ticks))
     assert why
-    assert next(ticks) == 4.0 * (TRIAL_S // 4 + 2), "it looked until the time was over, and not once more"
+    assert next(ticks) == 4.0 * (TRIAL_S // 4 + 2), (
+        "it looked until the time was over, and not once more"
+    )

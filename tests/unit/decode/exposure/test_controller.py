@@ -20,7 +20,11 @@ FRAME_S = 1 / 30
 
 def looked_at(light, *, bracket, frames=60):
     """Which frame was read, None for none; and what the camera was told."""
-    scene, metering, decoder = Scene(width_px=640, height_px=480), Metering(), LiveDecoder(budget_ms=1000)
+    scene, metering, decoder = (
+        Scene(width_px=640, height_px=480),
+        Metering(),
+        LiveDecoder(budget_ms=1000),
+    )
     scene.show_light(light)
     camera, told = SimCamera(scene, frame_rate_hz=1000), []
     for number in range(frames):
@@ -30,7 +34,9 @@ def looked_at(light, *, bracket, frames=60):
             assert [symbol.text for symbol in symbols] == [TOKEN]
             return number, told
         if bracket:
-            asked = metering.after(frame, read=False, unread=decoder.unread, hint=decoder.hint, now_s=number * FRAME_S)
+            asked = metering.after(
+                frame, read=False, unread=decoder.unread, hint=decoder.hint, now_s=number * FRAME_S
+            )
             told.append(asked)
             camera.expose(asked)
     return None, told
@@ -56,7 +62,9 @@ class Camera:
             grey = np.full((100, 100), level, np.uint8)
             frame = Frame(grey=grey, number=0, captured_ns=0, exposure=self.exposure)
             self.now_s += FRAME_S
-            told.append(self.metering.after(frame, read=read, unread=unread, hint=hint, now_s=self.now_s))
+            told.append(
+                self.metering.after(frame, read=read, unread=unread, hint=hint, now_s=self.now_s)
+            )
             self.exposure = told[-1] or NOW
         return told
 
@@ -121,5 +129,8 @@ def test_glare_is_answered_with_more_and_with_less_light():
 def test_a_camera_that_cannot_be_told_is_never_asked():
     metering = Metering()
     frame = Frame(grey=np.zeros((100, 100), np.uint8), number=0, captured_ns=0)
-    told = [metering.after(frame, read=False, unread=PLACE, hint=Hint.TOO_DARK, now_s=at / 30) for at in range(60)]
+    told = [
+        metering.after(frame, read=False, unread=PLACE, hint=Hint.TOO_DARK, now_s=at / 30)
+        for at in range(60)
+    ]
     assert set(told) == {None}

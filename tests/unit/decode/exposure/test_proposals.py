@@ -32,7 +32,9 @@ def test_a_screen_burnt_out_in_the_dark_is_found_where_it_is():
     assert max(abs(left - 100), abs(top - 100), abs(right - 200), abs(bottom - 200)) <= 8
 
 
-@pytest.mark.parametrize("shown", [scene(120, 255), scene(10, 200), scene(10, 10), np.zeros((3, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "shown", [scene(120, 255), scene(10, 200), scene(10, 10), np.zeros((3, 3), np.uint8)]
+)
 def test_a_bright_room_or_a_screen_that_shows_something_is_not_burnt_out(shown):
     assert burnt_place(shown) is None
 

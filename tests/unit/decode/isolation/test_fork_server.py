@@ -77,7 +77,9 @@ def test_what_the_nursery_is_told_to_load_is_there_before_its_first_child_and_ga
 
 
 def test_a_loop_does_not_wait_for_a_nursery_that_still_loads(tmp_path, monkeypatch):
-    (tmp_path / "slow_card.py").write_text(f"import os\nwhile not os.path.exists({str(tmp_path / 'loaded')!r}): pass")
+    (tmp_path / "slow_card.py").write_text(
+        f"import os\nwhile not os.path.exists({str(tmp_path / 'loaded')!r}): pass"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     grey, _ = drawn("HELLO")
     with Nursery(["slow_card"]) as made:
@@ -165,7 +167,9 @@ def told(pipe):
 
 
 def handlers(pipe):
-    pipe.send([signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)])
+    pipe.send(
+        [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)]
+    )
 
 
 def answer_to(work, nursery):

@@ -34,7 +34,10 @@ def test_noise_is_never_mended():
     rng = np.random.default_rng(2)
     for version in (1, 2, 3, 4, 7, 9):
         size = layout(version).size
-        assert all(mend(rng.normal(0, 0.7, (size, size)).astype(np.float32), version) is None for _ in range(150))
+        assert all(
+            mend(rng.normal(0, 0.7, (size, size)).astype(np.float32), version) is None
+            for _ in range(150)
+        )
 
 
 def test_a_mended_block_with_too_little_left_to_prove_it_is_refused():

@@ -43,4 +43,6 @@ def test_of_two_codes_side_by_side_no_mixture_is_located():
     places = locate(local_threshold(np.minimum(one, two), 0.2))
     assert {place.version for place in places if place.version == 1} == {1}
     for place in places:
-        assert min(np.abs(np.subtract(place.quad, true)).max() for true in (quad, other)) < 60, place
+        assert min(np.abs(np.subtract(place.quad, true)).max() for true in (quad, other)) < 60, (
+            place
+        )

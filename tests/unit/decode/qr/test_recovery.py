@@ -14,12 +14,20 @@ from tests.support.drawn_codes import TOKEN, bent, drawn, noisy
 def test_a_code_at_known_corners_is_read():
     grey, quad = drawn("HELLO")
     symbol = recovery.study(grey, Located(quad, 1)).symbol
-    assert (symbol.content, symbol.text, symbol.decoder, symbol.quad) == (b"HELLO", "HELLO", "relook", quad)
+    assert (symbol.content, symbol.text, symbol.decoder, symbol.quad) == (
+        b"HELLO",
+        "HELLO",
+        "relook",
+        quad,
+    )
 
 
 def test_corners_may_be_a_third_of_a_module_off():
     grey, quad = drawn(TOKEN, px=4)
-    off = tuple((x + dx, y + dy) for (x, y), (dx, dy) in zip(quad, ((1, -1), (-1, 1), (1.3, 1), (-1, -1)), strict=True))
+    off = tuple(
+        (x + dx, y + dy)
+        for (x, y), (dx, dy) in zip(quad, ((1, -1), (-1, 1), (1.3, 1), (-1, -1)), strict=True)
+    )
     assert recovery.study(grey, Located(off, 9)).symbol.text == TOKEN
 
 
@@ -41,14 +49,17 @@ def test_blur_of_half_a_module_is_filtered_out():
 
 def test_where_there_is_no_code_nothing_is_read_and_nothing_kept():
     found = recovery.study(
-        noisy(np.full((480, 640), 128, np.uint8), 40), Located(((80, 60), (240, 60), (240, 220), (80, 220)), 2)
+        noisy(np.full((480, 640), 128, np.uint8), 40),
+        Located(((80, 60), (240, 60), (240, 220), (80, 220)), 2),
     )
     assert found == recovery.Study(None, None)
 
 
 def test_a_code_taken_for_another_version_is_not_misread():
     grey, quad = drawn("HELLO", px=6)
-    assert all(recovery.study(grey, Located(quad, version)).symbol is None for version in range(2, 9))
+    assert all(
+        recovery.study(grey, Located(quad, version)).symbol is None for version in range(2, 9)
+    )
 
 
 def test_without_time_the_look_ends_at_once():

@@ -20,7 +20,9 @@ def codeword(version, level):
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_twice_the_errors_plus_the_erasures_may_be_as_many_as_the_checks(data):
-    word, checks = codeword(*data.draw(st.sampled_from([(1, "H"), (3, "M"), (5, "L"), (9, "M"), (20, "Q")])))
+    word, checks = codeword(
+        *data.draw(st.sampled_from([(1, "H"), (3, "M"), (5, "L"), (9, "M"), (20, "Q")]))
+    )
     erased = data.draw(st.integers(0, checks))
     errors = data.draw(st.integers(0, (checks - erased) // 2))
     places = data.draw(st.permutations(range(len(word))))[: erased + errors]
@@ -36,7 +38,9 @@ def test_twice_the_errors_plus_the_erasures_may_be_as_many_as_the_checks(data):
 @given(st.data())
 def test_what_comes_back_is_always_a_codeword(data):
     checks = data.draw(st.integers(2, 30))
-    word = np.array(data.draw(st.lists(st.integers(0, 255), min_size=checks + 1, max_size=150)), np.uint8)
+    word = np.array(
+        data.draw(st.lists(st.integers(0, 255), min_size=checks + 1, max_size=150)), np.uint8
+    )
     erasures = data.draw(st.lists(st.integers(0, len(word) - 1), max_size=checks, unique=True))
     mended = correct(word, checks, erasures)
     assert mended is None or not any(syndromes(mended, checks))

@@ -5,7 +5,15 @@ import pytest
 import segno
 
 from edge.decode.qr.reed_solomon import syndromes
-from edge.decode.qr.symbol_layout import LEVELS, UNKNOWN, blocks, format_cells, format_words, layout, mask
+from edge.decode.qr.symbol_layout import (
+    LEVELS,
+    UNKNOWN,
+    blocks,
+    format_cells,
+    format_words,
+    layout,
+    mask,
+)
 
 
 @pytest.mark.parametrize("version", range(1, 41))
@@ -13,7 +21,9 @@ def test_every_version_has_its_patterns_masks_and_blocks_where_the_standard_says
     plan = layout(version)
     for number, level in enumerate("LMQH"):
         pattern = (version + number) % 8
-        code = segno.make("A1", version=version, error=level.lower(), boost_error=False, mask=pattern)
+        code = segno.make(
+            "A1", version=version, error=level.lower(), boost_error=False, mask=pattern
+        )
         modules = np.array([list(row) for row in code.matrix], np.uint8)
         fixed = plan.known != UNKNOWN
         assert (modules[fixed] == plan.known[fixed]).all()

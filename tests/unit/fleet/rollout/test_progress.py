@@ -19,7 +19,9 @@ REFUSES = Preview((), (ConfigError("camera.width_px", "too wide"),))
 
 
 def tell(told: Told) -> None:
-    told.difference("fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"])
+    told.difference(
+        "fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"]
+    )
     told.wave(WAVE)
     told.device("kiosk-1", Outcome.ON_TRIAL, "probation")
     told.device("kiosk-1", Outcome.COMMITTED, "")
@@ -42,19 +44,33 @@ def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference
         "kiosk-1: on trial, probation",
         "kiosk-1: committed",
     ]
-    assert err.splitlines()[-1] == "Done: rev 7 is committed on 1 device and waits for 2 devices to come back."
+    assert (
+        err.splitlines()[-1]
+        == "Done: rev 7 is committed on 1 device and waits for 2 devices to come back."
+    )
 
 
 def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
     tell(Told(as_json=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["event"] for line in lines] == [*["difference"] * 3, "wave", "device", "device", "stopped", "done"]
+    assert [line["event"] for line in lines] == [
+        *["difference"] * 3,
+        "wave",
+        "device",
+        "device",
+        "stopped",
+        "done",
+    ]
     assert lines[2]["errors"] == ["camera.width_px: too wide"]
 
 
 @pytest.mark.parametrize(
     ("committed", "away", "words"),
-    [(0, 1, "waits for 1 device to come back"), (2, 0, "is committed on 2 devices"), (0, 0, "committed on 0 devices")],
+    [
+        (0, 1, "waits for 1 device to come back"),
+        (2, 0, "is committed on 2 devices"),
+        (0, 0, "committed on 0 devices"),
+    ],
 )
 def test_the_last_line_says_what_is_still_to_come(capsys, committed, away, words):
     Told(as_json=False).done(7, committed, away)

@@ -22,10 +22,18 @@ DEVICE = {
 
 
 def report(**fields) -> ConfigReport:
-    return ConfigReport(dev="kiosk-1", site="shop-1", kind="kiosk", shipped=SHIPPED, **{"state": "shipped", **fields})
+    return ConfigReport(
+        dev="kiosk-1",
+        site="shop-1",
+        kind="kiosk",
+        shipped=SHIPPED,
+        **{"state": "shipped", **fields},
+    )
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (2, [1, 1]), (11, [1, 2, 8]), (200, [1, 20, 179])], ids=str)
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (2, [1, 1]), (11, [1, 2, 8]), (200, [1, 20, 179])], ids=str
+)
 def test_one_goes_first_then_a_tenth_then_all(count, sizes):
     parts = waves(NAMES[:count])
     assert [len(part.devices) for part in parts] == sizes
@@ -40,16 +48,30 @@ def test_ops_may_say_who_goes_first():
     ("said", "became"),
     [
         pytest.param(None, Outcome.WAITING, id="nothing yet"),
-        pytest.param(report(desired={KEY: 6}, applied={KEY: 6}), Outcome.WAITING, id="still the one before"),
-        pytest.param(report(desired={KEY: 7}, state="probation"), Outcome.ON_TRIAL, id="on probation"),
-        pytest.param(report(desired={KEY: 7}, applied={KEY: 7}, state="committed"), Outcome.COMMITTED, id="committed"),
         pytest.param(
-            report(desired={KEY: 7}, state="rolled_back", errors=[ReportedError(path="", message="died")]),
+            report(desired={KEY: 6}, applied={KEY: 6}), Outcome.WAITING, id="still the one before"
+        ),
+        pytest.param(
+            report(desired={KEY: 7}, state="probation"), Outcome.ON_TRIAL, id="on probation"
+        ),
+        pytest.param(
+            report(desired={KEY: 7}, applied={KEY: 7}, state="committed"),
+            Outcome.COMMITTED,
+            id="committed",
+        ),
+        pytest.param(
+            report(
+                desired={KEY: 7},
+                state="rolled_back",
+                errors=[ReportedError(path="", message="died")],
+            ),
             Outcome.FAILED,
             id="went back",
         ),
         pytest.param(
-            report(refused=[ReportedRefusal(hash=DIGEST, code="settings_agent_too_old", detail="")]),
+            report(
+                refused=[ReportedRefusal(hash=DIGEST, code="settings_agent_too_old", detail="")]
+            ),
             Outcome.FAILED,
             id="refused the document",
         ),
@@ -68,7 +90,9 @@ def test_a_rollout_stops_when_too_many_fail(name, size, bad, stopped):
     wave = next(part for part in waves(NAMES) if part.name == name)
     wave = Wave(name, wave.devices[:size], int(size * 0.02) if name == "all" else 0)
     for failure in (Outcome.FAILED, Outcome.SILENT):
-        outcomes = dict.fromkeys(wave.devices, Outcome.COMMITTED) | dict.fromkeys(wave.devices[:bad], failure)
+        outcomes = dict.fromkeys(wave.devices, Outcome.COMMITTED) | dict.fromkeys(
+            wave.devices[:bad], failure
+        )
         assert stops(wave, outcomes) is stopped
 
 
@@ -80,7 +104,10 @@ def test_the_difference_is_against_what_the_device_runs():
     running = document({"decode": {"hold_off_s": 4.0, "budget_ms": 40.0}}, rev=8)
     new = document({"decode": {"hold_off_s": 5.0}})
     changes = preview(report(applied={"fleet": 8}), new, {("fleet", 8): running}).changes
-    assert [str(change) for change in changes] == ["decode.budget_ms: 40.0 -> 60.0", "decode.hold_off_s: 4.0 -> 5.0"]
+    assert [str(change) for change in changes] == [
+        "decode.budget_ms: 40.0 -> 60.0",
+        "decode.hold_off_s: 4.0 -> 5.0",
+    ]
 
 
 def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
@@ -97,10 +124,17 @@ def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
         ({"clashes": 1}, "two devices"),
         ({"report": report(state="rolled_back").model_dump()}, "rolled_back"),
         (
-            {"report": report(state="committed", errors=[ReportedError(path="a", message="x")]).model_dump()},
+            {
+                "report": report(
+                    state="committed", errors=[ReportedError(path="a", message="x")]
+                ).model_dump()
+            },
             "runs as shipped: a x",
         ),
-        ({"report": report(certificate_expires_s=1_000 + 3 * 86_400).model_dump()}, "expires in 3 days"),
+        (
+            {"report": report(certificate_expires_s=1_000 + 3 * 86_400).model_dump()},
+            "expires in 3 days",
+        ),
         ({"report": report(certificate_expires_s=999).model_dump()}, "has expired"),
         ({"revoked": {"stage": "quarantined", "reason": "stolen", "at_s": 1}}, "revoked"),
         ({"conflicts": 2}, "2 cases"),

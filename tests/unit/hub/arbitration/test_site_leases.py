@@ -34,7 +34,11 @@ ROOTS = Roots(1, (ROOT.public,))
 
 def listed(key, audiences):
     return TrustedKey(
-        key=key.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1, audiences=audiences
+        key=key.public,
+        purposes=frozenset({Purpose.CLAIM}),
+        not_before_s=0,
+        expires_at_s=2**33 - 1,
+        audiences=audiences,
     )
 
 
@@ -62,7 +66,10 @@ class Site:
     """A platform's store, and the authority of shop-1, each with a clock that the test holds."""
 
     def __init__(self, folder):
-        self.platform, self.own = open_hub_store(folder / "platform"), open_hub_store(folder / "shop")
+        self.platform, self.own = (
+            open_hub_store(folder / "platform"),
+            open_hub_store(folder / "shop"),
+        )
         self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
         self.authority = SiteAuthority(
             self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", claim_signer=KEY,
@@ -81,11 +88,15 @@ class Site:
         """The authority asks, the platform answers, until nothing is left to be told; then time goes by."""
         self.monotonic_s += RENEW_S
         self.authority.step()
-        while requests := [payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")]:
+        while requests := [
+            payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")
+        ]:
             self.post.published.clear()
             request = decode_lease_request(requests[-1])
             with self.platform.transaction() as connection:
-                given = site_leases.grant(connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s)
+                given = site_leases.grant(
+                    connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s
+                )
             self.arrive("hub-shop-1/dn/res", codec.encode(site_leases.answer(request, given, key)))
         self.monotonic_s += hand_over_s
         return self
@@ -95,10 +106,18 @@ class Site:
         self.asked += 1
         self.post.published.clear()
         request = codec.ClaimRequest(
-            dev="kiosk-1", id=f"r{self.asked}", cti=CTI, quantity=1, sold=1, epoch="e", no=self.asked
+            dev="kiosk-1",
+            id=f"r{self.asked}",
+            cti=CTI,
+            quantity=1,
+            sold=1,
+            epoch="e",
+            no=self.asked,
         )
         self.arrive("kiosk-1/up/req", codec.encode(request))
-        said = [payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")]
+        said = [
+            payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")
+        ]
         return codec.decode_response(said[0], dev="kiosk-1").result if said else None
 
     def platform_is_silent(self):
@@ -123,13 +142,20 @@ def test_a_lease_is_answered_under_until_the_second_it_ends(site):
 
 
 def test_the_platform_speaks_again_a_margin_after_the_end_and_not_before(site):
-    for after_s, silent in ((0, True), (LEASE_S, True), (LEASE_S + MARGIN_S - 1, True), (LEASE_S + MARGIN_S, False)):
+    for after_s, silent in (
+        (0, True),
+        (LEASE_S, True),
+        (LEASE_S + MARGIN_S - 1, True),
+        (LEASE_S + MARGIN_S, False),
+    ):
         site.now_s = NOW_S + after_s
         assert site.platform_is_silent() is silent
 
 
 @pytest.mark.parametrize("slow_s", [0, MARGIN_S - 1, -86_400])
-def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_the_margin(site, slow_s):
+def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_the_margin(
+    site, slow_s
+):
     for at_s in range(NOW_S, NOW_S + LEASE_S + 2 * MARGIN_S, 7):
         site.now_s = at_s
         silent = site.platform_is_silent()
@@ -146,9 +172,11 @@ def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_o
     site.monotonic_s += 0.2
     site.post.published.clear()
     site.authority.step()
-    assert [b"here" in payload for topic, payload in site.post.published if topic.endswith("site-shop-1/dn/cmd")] == [
-        True
-    ]
+    assert [
+        b"here" in payload
+        for topic, payload in site.post.published
+        if topic.endswith("site-shop-1/dn/cmd")
+    ] == [True]
     assert site.site_answers() is ClaimResult.GRANTED
 
 
@@ -177,7 +205,9 @@ def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_
     def asks(now_s):
         request = LeaseRequest(id="r", site="shop-1")
         with site.platform.transaction() as connection:
-            return site_leases.grant(connection, request, holder="hub-new", lease_s=LEASE_S, now_s=now_s)
+            return site_leases.grant(
+                connection, request, holder="hub-new", lease_s=LEASE_S, now_s=now_s
+            )
 
     assert "hub-shop-1 holds term 1" in asks(NOW_S + LEASE_S + MARGIN_S - 1)
     assert asks(NOW_S + LEASE_S + MARGIN_S).term == 2
@@ -202,7 +232,9 @@ def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
 
 def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores_reversal(tmp_path):
     """A device told the platform of a use; a reversal by a store that it had before comes over the shop's broker."""
-    line = order_lines.OrderLine(cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1", quantity=2)
+    line = order_lines.OrderLine(
+        cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1", quantity=2
+    )
     use = {"cti": CTI, "use": 1, "units": 1}
     site = Site(tmp_path)
     with site.platform.transaction() as connection:

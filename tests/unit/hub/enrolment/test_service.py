@@ -46,12 +46,20 @@ from tests.support.broker import Process, until
 from tests.support.platform_processes import BIN, Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
-PROFILE = '[device]\nid = "new"\nsite = "none"\nkind = "kiosk"\n\n[trust]\nroots_file = "none.cbor"\n'
-LOG = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()])
+PROFILE = (
+    '[device]\nid = "new"\nsite = "none"\nkind = "kiosk"\n\n[trust]\nroots_file = "none.cbor"\n'
+)
+LOG = structlog.wrap_logger(
+    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
+)
 
 
-@pytest.mark.parametrize(("folder_mode", "file_mode"), [(0o2770, 0o660), (0o700, 0o600), (0o755, 0o600)])
-def test_the_fleets_store_is_shared_with_a_group_only_where_its_folder_is(tmp_path, folder_mode, file_mode):
+@pytest.mark.parametrize(
+    ("folder_mode", "file_mode"), [(0o2770, 0o660), (0o700, 0o600), (0o755, 0o600)]
+)
+def test_the_fleets_store_is_shared_with_a_group_only_where_its_folder_is(
+    tmp_path, folder_mode, file_mode
+):
     folder = tmp_path / "hub"
     folder.mkdir()
     folder.chmod(folder_mode)
@@ -72,8 +80,15 @@ class Platform:
     def __init__(self, folder: Path):
         self.keys: KeyFolder = Keys(folder / "keys").folder
         (folder / "trust.cose").write_bytes(Keys.trust_list(self._with(folder), 1))
-        site = Site(port=free_port(), desk_port=free_port(), devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
-        listed = SiteDocuments(order_feed_key=folder / "keys" / "order_feed.pem", trust_list=folder / "trust.cose")
+        site = Site(
+            port=free_port(),
+            desk_port=free_port(),
+            devices={"kiosk-1": "shop-1"},
+            user=getpass.getuser(),
+        )
+        listed = SiteDocuments(
+            order_feed_key=folder / "keys" / "order_feed.pem", trust_list=folder / "trust.cose"
+        )
         self.files = make_site(folder / "site", site, listed, now_s=NOW.unix_s)
         config = load_hub_config(self.files.hub_config)
         self.store = open_fleet_store(folder / "hub")
@@ -82,7 +97,16 @@ class Platform:
         trusted = ListedKeys(folder / "trust.cose")
         authority = load_authority(self.files.ca.read_bytes(), self.files.key("ca").read_bytes())
         self.access = Access(config, config.broker, authority, self.store)
-        self.desk = Desk(config, config.enrolment, self.store, authority, self.access, trusted, lambda: self.now_s, LOG)
+        self.desk = Desk(
+            config,
+            config.enrolment,
+            self.store,
+            authority,
+            self.access,
+            trusted,
+            lambda: self.now_s,
+            LOG,
+        )
         self.office = Office(config, self.store, keys=trusted, now_s=lambda: self.now_s, log=LOG)
         self.server = DeskServer(self.desk, config.mqtt.ca_file)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
@@ -153,16 +177,23 @@ def test_a_code_makes_a_device_of_the_fleet(platform, device, tmp_path):
     who = running.profile.device
     assert (who.id, who.site, who.groups, who.kind) == ("kiosk-7", "shop-1", ("kiosks",), "kiosk")
     store = open_for_reading(device)
-    assert documents.newest(store, documents.TRUST_LIST) is not None, "it can verify codes before it meets a broker"
+    assert documents.newest(store, documents.TRUST_LIST) is not None, (
+        "it can verify codes before it meets a broker"
+    )
     store.close()
     certificate = x509.load_pem_x509_certificate(Path(running.profile.mqtt.cert_file).read_bytes())
     assert certificate.subject.rfc4514_string() == "CN=kiosk-7"
     assert oct(Path(running.profile.mqtt.key_file).stat().st_mode)[-3:] == "600"
-    assert "user kiosk-7\ntopic read v1/main/site-shop-1/dn/#" in (platform.files.folder / "acl").read_text()
+    assert (
+        "user kiosk-7\ntopic read v1/main/site-shop-1/dn/#"
+        in (platform.files.folder / "acl").read_text()
+    )
 
 
 def test_a_board_without_a_clock_enrols_too(platform, device):
-    assert enrol(platform.code(), device, keys=None, now=Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY))
+    assert enrol(
+        platform.code(), device, keys=None, now=Instant(unix_s=0, trust=ClockTrust.FLOOR_ONLY)
+    )
 
 
 def test_a_code_is_used_once_and_the_second_device_leaves_a_trace(platform, device, tmp_path):
@@ -177,7 +208,9 @@ def test_the_thief_who_was_first_shows_in_the_state_of_the_fleet(platform, devic
     enrol(code, tmp_path / "thief", keys=None, now=NOW)
     assert refused(code, device) == "code_reused"
     with platform.store.read() as connection:
-        assert connection.execute("SELECT count(*) FROM trace WHERE dev = 'kiosk-7'").fetchone() == (1,)
+        assert connection.execute(
+            "SELECT count(*) FROM trace WHERE dev = 'kiosk-7'"
+        ).fetchone() == (1,)
 
 
 def test_an_answer_that_was_lost_is_given_again_to_the_same_device(platform, device):
@@ -202,10 +235,14 @@ def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platfor
     [
         pytest.param(lambda p: p.code(given_out=False), "code_unknown", id="never given out"),
         pytest.param(
-            lambda p: p.code(given_out=False, expires_at_s=NOW.unix_s - 1), "code_expired", id="expired a second ago"
+            lambda p: p.code(given_out=False, expires_at_s=NOW.unix_s - 1),
+            "code_expired",
+            id="expired a second ago",
         ),
         pytest.param(
-            lambda p: p.code(given_out=False, signed_by=signer(ec.generate_private_key(ec.SECP256R1()))),
+            lambda p: p.code(
+                given_out=False, signed_by=signer(ec.generate_private_key(ec.SECP256R1()))
+            ),
             "code_not_believed",
             id="signed by a stranger",
         ),
@@ -215,12 +252,18 @@ def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platfor
             id="signed with a key for something else",
         ),
         pytest.param(
-            lambda p: p.code(given_out=False, tenant="other"), "code_of_another_tenant", id="another tenant's"
+            lambda p: p.code(given_out=False, tenant="other"),
+            "code_of_another_tenant",
+            id="another tenant's",
         ),
-        pytest.param(lambda p: p.code(serial="1000abcd"), "code_for_another_board", id="for another board"),
+        pytest.param(
+            lambda p: p.code(serial="1000abcd"), "code_for_another_board", id="for another board"
+        ),
     ],
 )
-def test_a_code_that_is_worth_nothing_gets_nothing_and_leaves_a_trace(platform, device, make, reason):
+def test_a_code_that_is_worth_nothing_gets_nothing_and_leaves_a_trace(
+    platform, device, make, reason
+):
     assert refused(make(platform), device) == reason
     assert platform.traces() == [reason]
 
@@ -271,7 +314,9 @@ def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, 
         other.server.server_close()
 
 
-def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_fleet_alone(platform, device, tmp_path):
+def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_fleet_alone(
+    platform, device, tmp_path
+):
     enrol(platform.code(), device, keys=None, now=NOW)
     (device / "identity" / "identity.json").write_bytes(b"{")
     for path in device.glob("store.db*"):
@@ -288,7 +333,9 @@ def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_
     assert enrol(platform.code(), device, keys=knows, now=NOW).device == "kiosk-7"
 
 
-def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not_spent(platform, device):
+def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not_spent(
+    platform, device
+):
     identity = enrol(platform.code(), device, keys=None, now=NOW)
     honour(device)
     code = platform.code(device="kiosk-8")
@@ -299,15 +346,26 @@ def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not
     assert read_identity(device) == identity
     for path in list(device.glob("store.db*")):
         path.rename(path.with_name(f"kept-{path.name}"))
-    assert enrol(code, device, keys=platform.desk.keys(), now=NOW).device == "kiosk-8", "as the message says"
+    assert enrol(code, device, keys=platform.desk.keys(), now=NOW).device == "kiosk-8", (
+        "as the message says"
+    )
 
 
-def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_mends_it(platform, device, tmp_path):
+def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_mends_it(
+    platform, device, tmp_path
+):
     enrol(platform.code(), device, keys=None, now=NOW)
     honour(device)
     identity = device / "identity" / "identity.json"
     identity.write_text(identity.read_text().replace('"id": "kiosk-7"', '"id": "kiosk-8"'))
-    command = ["edge-sync", "run", "--profile", str(tmp_path / "profile.toml"), "--data", str(device)]
+    command = [
+        "edge-sync",
+        "run",
+        "--profile",
+        str(tmp_path / "profile.toml"),
+        "--data",
+        str(device),
+    ]
     with Process([str(BIN / command[0]), *command[1:]], tmp_path / "sync.log") as sync:
         until(lambda: '"store_unavailable"' in sync.text, what=lambda: sync.text)
         assert "the store is of device kiosk-7, this is kiosk-8: start with" in sync.text
@@ -339,8 +397,13 @@ def test_a_certificate_is_exchanged_for_one_with_another_key(platform, device):
 
 def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device):
     identity = enrol(platform.code(), device, keys=None, now=NOW)
-    certificate = x509.load_pem_x509_certificate(Path(identity.profile["mqtt"]["cert_file"]).read_bytes())
-    start_s, end_s = (int(at.timestamp()) for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc))
+    certificate = x509.load_pem_x509_certificate(
+        Path(identity.profile["mqtt"]["cert_file"]).read_bytes()
+    )
+    start_s, end_s = (
+        int(at.timestamp())
+        for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    )
     third = (end_s - start_s) // 3
     assert not renewal_due(certificate, end_s - third - 1)
     assert renewal_due(certificate, end_s - third)
@@ -348,7 +411,11 @@ def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device
 
 def test_a_revoked_device_may_only_hear_of_it_and_answer():
     lines = acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "ordered"})
-    denied = {line.removeprefix("topic deny v1/main/kiosk-1/") for line in lines.splitlines() if "deny" in line}
+    denied = {
+        line.removeprefix("topic deny v1/main/kiosk-1/")
+        for line in lines.splitlines()
+        if "deny" in line
+    }
     assert {"up/evt", "up/req", "up/status", "dn/ord", "dn/ack", "dn/trust"} < denied
     everything = {f"up/{channel}" for channel in Up} | {f"dn/{channel}" for channel in Down}
     assert everything - denied == {"up/cfg", "dn/cfg"}, "a channel to come is denied too"
@@ -356,7 +423,10 @@ def test_a_revoked_device_may_only_hear_of_it_and_answer():
 
 
 def test_a_device_that_has_answered_may_do_nothing_at_all():
-    assert acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "confirmed"}) == "\nuser kiosk-1\ntopic deny #\n"
+    assert (
+        acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "confirmed"})
+        == "\nuser kiosk-1\ntopic deny #\n"
+    )
 
 
 def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platform):
@@ -367,8 +437,12 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
     assert refusal.fault == "document_expired"
 
 
-@pytest.mark.parametrize("before", [True, False], ids=["before it is on disk", "after it is on disk"])
-def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(platform, device, tmp_path, before):
+@pytest.mark.parametrize(
+    "before", [True, False], ids=["before it is on disk", "after it is on disk"]
+)
+def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(
+    platform, device, tmp_path, before
+):
     at, died = 0, True
     while died:
         at += 1

@@ -10,7 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sync.hub.config import HubAuthority, HubBroker, HubDevice, HubMqtt, PlatformDesk
 from sync.hub.enrolment.service import Refusal
-from sync.hub.pki.certificate_authority import issue_client, issue_server, load_authority, new_authority, reissue
+from sync.hub.pki.certificate_authority import (
+    issue_client,
+    issue_server,
+    load_authority,
+    new_authority,
+    reissue,
+)
 from sync.hub.site.broker_lists import DeskError, SiteLists
 from sync.hub.site.provisioning import SiteBroker, make_site_broker
 from tests.unit.hub.enrolment.test_service import Platform
@@ -65,13 +71,19 @@ def test_another_authoritys_certificate_has_no_successor():
 def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
     authority = platform.desk.authority
     for name in ("kiosk-1", "_hub"):
-        platform.files.certificate(name).write_bytes(issue_client(authority, name, **SHORT).certificate_pem)
+        platform.files.certificate(name).write_bytes(
+            issue_client(authority, name, **SHORT).certificate_pem
+        )
     before = platform.files.certificate("kiosk-1").read_bytes()
     platform.files.certificate("_late").write_bytes(
         issue_client(authority, "_late", now_s=NOW_S - 2 * DAY_S, days=1).certificate_pem
     )
-    assert platform.desk.renew_own() == ["_hub", "_late"], "also one that ended while nobody was there"
-    assert platform.files.certificate("kiosk-1").read_bytes() == before, "its number is what would be barred"
+    assert platform.desk.renew_own() == ["_hub", "_late"], (
+        "also one that ended while nobody was there"
+    )
+    assert platform.files.certificate("kiosk-1").read_bytes() == before, (
+        "its number is what would be barred"
+    )
     assert platform.desk.renew_own() == []
 
 
@@ -101,7 +113,13 @@ def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
 def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
     """It renews its own, with a new key; and one that was put out has none at all."""
     authority = platform.desk.authority
-    enrolled, issued, configured, gone, host = ("kiosk-4", "kiosk-5", "kiosk-1", "kiosk-6", "kiosk-4")
+    enrolled, issued, configured, gone, host = (
+        "kiosk-4",
+        "kiosk-5",
+        "kiosk-1",
+        "kiosk-6",
+        "kiosk-4",
+    )
     with platform.store.transaction() as connection:
         connection.execute("INSERT INTO device VALUES (?, 'shop-1', '[]', '', 0)", (enrolled,))
         connection.execute("INSERT INTO certificate VALUES ('1', ?, 0, 0)", (issued,))
@@ -110,10 +128,13 @@ def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
         update={"device": (HubDevice(id=configured, site="shop-1"),)}
     )
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
-    due = {name: loaded(issue_client(authority, name, **SHORT)) for name in (enrolled, issued, configured, gone)}
-    assert ask(platform, peer, **due, host=loaded(issue_server(authority, [host], **SHORT)))["certificates"].keys() == {
-        "host"
+    due = {
+        name: loaded(issue_client(authority, name, **SHORT))
+        for name in (enrolled, issued, configured, gone)
     }
+    assert ask(platform, peer, **due, host=loaded(issue_server(authority, [host], **SHORT)))[
+        "certificates"
+    ].keys() == {"host"}
 
 
 def test_an_ended_certificate_and_the_authoritys_own_have_no_successor(platform):
@@ -126,7 +147,9 @@ def test_an_ended_certificate_and_the_authoritys_own_have_no_successor(platform)
 
 def test_a_revoked_authority_is_barred_under_every_number_that_it_ever_had(platform):
     peer = loaded(issue_client(platform.desk.authority, AUTHORITY, **SHORT))
-    successor = x509.load_pem_x509_certificate(ask(platform, peer, own=peer)["certificates"]["own"].encode())
+    successor = x509.load_pem_x509_certificate(
+        ask(platform, peer, own=peer)["certificates"]["own"].encode()
+    )
     put_out(platform, AUTHORITY)
     listed = x509.load_pem_x509_crl(platform.files.revocations.read_bytes())
     assert {item.serial_number for item in listed} == {peer.serial_number, successor.serial_number}
@@ -136,7 +159,9 @@ def test_a_revoked_authority_is_barred_under_every_number_that_it_ever_had(platf
 
 @pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
 def test_whoever_is_no_authority_of_a_site_is_told_nothing(platform, name):
-    authority = load_authority(platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes())
+    authority = load_authority(
+        platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
+    )
     with pytest.raises(Refusal, match="not_an_authority"):
         ask(platform, loaded(issue_client(authority, name, now_s=NOW_S)))
     assert platform.traces()[-1] == "not_an_authority"
@@ -172,7 +197,9 @@ def shop(platform, tmp_path):
 
 def put_out(platform, dev):
     with platform.store.transaction() as connection:
-        connection.execute("INSERT INTO revoked VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed"))
+        connection.execute(
+            "INSERT INTO revoked VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed")
+        )
     platform.access.refresh(NOW_S)
 
 
@@ -193,36 +220,50 @@ def test_another_shops_devices_do_not_come_into_a_shops_list(platform, shop):
     assert "kiosk-9" not in (files.folder / "acl").read_text()
 
 
-def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_missed(platform, shop):
+def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_missed(
+    platform, shop
+):
     files, lists = shop
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     platform.server.shutdown()
     platform.server.server_close()
     with pytest.raises(DeskError, match=str(platform.config.enrolment.port)):
         lists.refresh()
-    assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()
+    } == before
 
 
 @pytest.mark.parametrize("change", [
     {"revoked": ["kiosk-1"]}, {"revoked": None}, {"certificates": []}, {"certificates": "none"}, {"crl": 1},
     {"certificates": {"no-such-file": "-"}},
 ])  # fmt: skip
-def test_an_answer_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):
+def test_an_answer_of_another_shape_is_named_and_asked_for_again(
+    platform, shop, monkeypatch, change
+):
     files, lists = shop
     answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     monkeypatch.setattr("sync.hub.enrolment.service.news", lambda *_, **__: answer | change)
     with pytest.raises(DeskError, match="an answer that cannot be read"):
         lists.refresh()
-    assert {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()} == before
+    assert {
+        path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()
+    } == before
     monkeypatch.undo()
     assert lists.refresh() == []
 
 
 def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, shop, monkeypatch):
     files, lists = shop
-    other = issue_client(platform.desk.authority, "_bridge-shop-1", now_s=NOW_S).certificate_pem.decode()
-    answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {"_bridge-shop-1": other}}
+    other = issue_client(
+        platform.desk.authority, "_bridge-shop-1", now_s=NOW_S
+    ).certificate_pem.decode()
+    answer = {
+        "crl": files.revocations.read_text(),
+        "revoked": {},
+        "certificates": {"_bridge-shop-1": other},
+    }
     monkeypatch.setattr("sync.hub.enrolment.service.news", lambda *_, **__: answer)
     before = files.certificate("_bridge-shop-1").read_bytes()
     with pytest.raises(DeskError, match="not the successor"):

@@ -21,7 +21,9 @@ from tests.unit.hub.store.test_stores import NOW_S, opened, postgres  # noqa: F4
 
 CTI = bytes(15) + b"\x09"
 DEV = "kiosk-1"
-FEED, ZOE = (signer(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
+FEED, ZOE = (
+    signer(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2)
+)
 
 
 def listed(key, purpose, *issuers):
@@ -81,13 +83,21 @@ def pages(store, **said):
 def told(raw):
     now = Instant(unix_s=NOW_S)
     document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=now)
-    made = [open_decision(row, TRUST, now=now) for row in read_review_page(document.payload, site="shop-1").rows]
+    made = [
+        open_decision(row, TRUST, now=now)
+        for row in read_review_page(document.payload, site="shop-1").rows
+    ]
     return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
 
 
 def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):  # noqa: F811
     store = opened()
-    take(store, honoured(), honoured(2, use=2), event(3, "redeemed", units=1, verdict="accepted", use=3))
+    take(
+        store,
+        honoured(),
+        honoured(2, use=2),
+        event(3, "redeemed", units=1, verdict="accepted", use=3),
+    )
     assert states(store) == [("waiting", None)] * 2
     decide(store, approve=False, reason="stolen")
     take(store, said(4, use=2))
@@ -112,7 +122,9 @@ def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa
     decide(store, approve=False, reason="stolen card")
     decide(store, approve=False, reason="stolen card")  # asked again, because the answer was lost
     with store.read() as connection:
-        row = connection.execute("SELECT approve, decided_by, reason, decided_s, raw FROM review").fetchone()
+        row = connection.execute(
+            "SELECT approve, decided_by, reason, decided_s, raw FROM review"
+        ).fetchone()
     signed = sign_decision(decision(approve=False, reason="stolen card"), ZOE)
     assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, signed)
 
@@ -157,7 +169,9 @@ def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_
     assert desk.due(store, 9 * REPEAT_S) == []
 
 
-def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(opened):  # noqa: F811
+def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(
+    opened,  # noqa: F811
+):
     store = opened()
     take(store, honoured())
     decide(store)
@@ -182,11 +196,19 @@ def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_
     raw = sign_decision(decision(approve=False, reason="stolen"), ZOE)
     read, by = open_decision(raw, TRUST, now=now)
     assert (read, by) == (decision(approve=False, reason="stolen"), "zoe")
-    assert "may not sign review" in str(open_decision(sign_decision(decision(), FEED), TRUST, now=now))
-    assert "a rejection has a reason" in str(open_decision(sign_decision(decision(approve=False), ZOE), TRUST, now=now))
-    assert str(open_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith("document_signature_invalid")
+    assert "may not sign review" in str(
+        open_decision(sign_decision(decision(), FEED), TRUST, now=now)
+    )
+    assert "a rejection has a reason" in str(
+        open_decision(sign_decision(decision(approve=False), ZOE), TRUST, now=now)
+    )
+    assert str(open_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith(
+        "document_signature_invalid"
+    )
     assert str(open_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
-    nobody = TrustList(version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),))
+    nobody = TrustList(
+        version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),)
+    )
     assert "whose key" in str(open_decision(raw, nobody, now=now))
 
 
@@ -217,11 +239,20 @@ def honoured_anew(store, **said):
     take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
 
 
-@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
-def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(opened, named):  # noqa: F811
+@pytest.mark.parametrize(
+    "named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"]
+)
+def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(
+    opened,  # noqa: F811
+    named,
+):
     store = opened()
     named = {"ts": NOW_S + 3600, **named}  # the new store's clock is slow
-    told = (honoured(), event(2, "review", state="rejected", operator="rob", **named), event(3, "reversed", **named))
+    told = (
+        honoured(),
+        event(2, "review", state="rejected", operator="rob", **named),
+        event(3, "reversed", **named),
+    )
     take(store, *told)
     assert used(store)[0] == 0
     honoured_anew(store)
@@ -244,7 +275,9 @@ def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened
     assert used(store)[0] == 1
 
 
-@pytest.mark.parametrize("named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"])
+@pytest.mark.parametrize(
+    "named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"]
+)
 def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened, named):  # noqa: F811
     store = opened()
     take(store, honoured())
@@ -258,9 +291,13 @@ def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened
     assert (used(store)[0], states(store)) == (0, [("rejected", "rob")])
 
 
-def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(opened):  # noqa: F811
+def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(
+    opened,  # noqa: F811
+):
     store = opened()
-    take(store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retries="id-1"))  # refused
+    take(
+        store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retries="id-1")
+    )  # refused
     take(store, event(3, "redeemed", id="late", units=1, retries="id-2", redeemed="id-1"))
     assert used(store)[0] == 1
     again = take(store, event(4, "redeemed", units=1, retries="late", redeemed="id-1"))
@@ -293,7 +330,10 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
 
 
 @pytest.mark.parametrize("reason", ["same_person", "not_believed"])
-def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(opened, reason):  # noqa: F811
+def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(
+    opened,  # noqa: F811
+    reason,
+):
     store = opened()
     take(store, honoured())
     decide(store, reason="one")

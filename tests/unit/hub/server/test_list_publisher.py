@@ -27,7 +27,11 @@ KEYS = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(OPS_KEY
 
 def signed(site, version=1):
     listed = OperatorList(
-        audience=site, version=version, issued_at_s=NOW.unix_s, expires_at_s=NOW.unix_s + 60, entries=()
+        audience=site,
+        version=version,
+        issued_at_s=NOW.unix_s,
+        expires_at_s=NOW.unix_s + 60,
+        entries=(),
     )
     return sign_operator_list(listed, OPS)
 
@@ -39,7 +43,9 @@ def documents(folder):
         order_feed_key_file="",
         trust_list_file=str(folder / "trust"),
         status_list_files=(str(folder / "status"),),
-        operators=tuple(HubOperators(site=f"shop-{n}", file=str(folder / f"staff-{n}")) for n in (1, 2)),
+        operators=tuple(
+            HubOperators(site=f"shop-{n}", file=str(folder / f"staff-{n}")) for n in (1, 2)
+        ),
     )
 
 
@@ -60,23 +66,31 @@ def test_a_list_that_was_replaced_is_published_again_and_one_that_is_gone_stays_
     (tmp_path / "new").write_bytes(b"other people")
     (tmp_path / "new").replace(tmp_path / "staff-2")
     (tmp_path / "staff-1").unlink()
-    assert published.changed(structlog.get_logger()) == [("site-shop-2", Down.OPERATORS, b"other people")]
+    assert published.changed(structlog.get_logger()) == [
+        ("site-shop-2", Down.OPERATORS, b"other people")
+    ]
 
 
 def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
     published = Published(documents(tmp_path), tmp_path / "operators")
     published.changed(structlog.get_logger())
     keep_pushed_list(tmp_path / "operators", signed("shop-3"), KEYS, named=(), now=NOW)
-    assert published.changed(structlog.get_logger()) == [("site-shop-3", Down.OPERATORS, signed("shop-3"))]
+    assert published.changed(structlog.get_logger()) == [
+        ("site-shop-3", Down.OPERATORS, signed("shop-3"))
+    ]
     keep_pushed_list(tmp_path / "operators", signed("shop-3", version=2), KEYS, named=(), now=NOW)
-    assert published.changed(structlog.get_logger()) == [("site-shop-3", Down.OPERATORS, signed("shop-3", version=2))]
+    assert published.changed(structlog.get_logger()) == [
+        ("site-shop-3", Down.OPERATORS, signed("shop-3", version=2))
+    ]
 
 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
         pytest.param(lambda: signed("shop-3", version=1), "a newer list", id="an older one"),
-        pytest.param(lambda: signed("shop-1"), "hub.toml names a file", id="of a site whose file is named"),
+        pytest.param(
+            lambda: signed("shop-1"), "hub.toml names a file", id="of a site whose file is named"
+        ),
         pytest.param(lambda: signed("../shop"), "is no site", id="of what is no site"),
         pytest.param(lambda: signed("shop-3")[:-1] + b"?", "does not believe", id="altered"),
         pytest.param(lambda: b"", "does not believe", id="nothing"),

@@ -3,7 +3,16 @@
 import pytest
 
 from sync.hub.store.postgres import words
-from tests.unit.hub.ledger.test_reviews import CTI, event, honoured, honoured_anew, said, states, take, used
+from tests.unit.hub.ledger.test_reviews import (
+    CTI,
+    event,
+    honoured,
+    honoured_anew,
+    said,
+    states,
+    take,
+    used,
+)
 from tests.unit.hub.store.test_stores import opened, postgres, sell  # noqa: F401 - fixtures
 
 OLDER = (
@@ -21,7 +30,9 @@ def made_older(store, review="DROP TABLE review"):
     """As a version left it that knew no reviews, and a reversal only by device, code and number."""
     with store.transaction() as connection:
         for statement in (*OLDER, review):
-            connection.execute(words(statement) if "sqlite3" not in type(connection).__module__ else statement)
+            connection.execute(
+                words(statement) if "sqlite3" not in type(connection).__module__ else statement
+            )
 
 
 @pytest.mark.parametrize("review", ["DROP TABLE review", "ALTER TABLE review DROP COLUMN refused"])
@@ -30,7 +41,11 @@ def test_what_an_older_hub_confused_is_told_apart_and_what_waited_is_listed(open
     sell(store, CTI, quantity=3)
     take(store, honoured(), said(), event(3, "reversed"))
     take(store, event(4, "redeemed", units=1, verdict="accepted", use=2), honoured(5, use=3))
-    take(store, event(6, "redeemed", units=0, use=4), event(7, "redeemed", units=1, use=4, retries="id-6"))
+    take(
+        store,
+        event(6, "redeemed", units=0, use=4),
+        event(7, "redeemed", units=1, use=4, retries="id-6"),
+    )
     honoured_anew(store)
     before = (used(store), states(store))
     assert before == ((4, 0), [("approved", "rob"), ("waiting", None), ("waiting", None)])
@@ -38,7 +53,11 @@ def test_what_an_older_hub_confused_is_told_apart_and_what_waited_is_listed(open
     again = opened()
     assert (used(again), states(again)) == before
     assert (used(opened()), states(opened())) == before, "once"
-    take(again, event(8, "reversed", use=4, redeemed="id-6"), event(9, "review", state="rejected", use=3))
+    take(
+        again,
+        event(8, "reversed", use=4, redeemed="id-6"),
+        event(9, "review", state="rejected", use=3),
+    )
     assert used(again) == (3, 0)
     assert states(again)[1][0] == "rejected"
 
@@ -61,7 +80,9 @@ def test_the_columns_are_the_same_whichever_way_a_store_came_to_be(opened):  # n
     def columns(of):
         with of.read() as connection:
             return {
-                table: [part[0] for part in connection.execute(f"SELECT * FROM {table}").description]
+                table: [
+                    part[0] for part in connection.execute(f"SELECT * FROM {table}").description
+                ]
                 for table in ("redemption", "reversal", "review", "reviewed")
             }
 

@@ -32,7 +32,9 @@ def postgres():
 @pytest.fixture(params=["file", "postgres"])
 def opened(request, tmp_path):
     """Open the same store as often as one likes, as several hub processes do."""
-    database = request.getfixturevalue("postgres").database() if request.param == "postgres" else None
+    database = (
+        request.getfixturevalue("postgres").database() if request.param == "postgres" else None
+    )
     stores = []
 
     def again():
@@ -48,7 +50,9 @@ def opened(request, tmp_path):
 
 def redeemed(seq: int, cti: bytes = CTI, use: int = 1, id: str = "") -> Event:
     body = {"cti": cti.hex(), "use": use, "units": 1, "amount_minor": None}
-    return Event(seq=seq, id=id or f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="redeemed", body=body)
+    return Event(
+        seq=seq, id=id or f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="redeemed", body=body
+    )
 
 
 def batch(*events: Event, dev: str = "kiosk-1", settled: int = 0, conflicts: int = 0) -> Batch:
@@ -62,7 +66,9 @@ def take(store, *batches: Batch):
 
 def sell(store, *ctis: bytes, **changes) -> None:
     lines = [
-        order_lines.OrderLine(cti=cti.hex(), order_id="A-1", kind="write_off", home_site="shop-1", **changes)
+        order_lines.OrderLine(
+            cti=cti.hex(), order_id="A-1", kind="write_off", home_site="shop-1", **changes
+        )
         for cti in ctis
     ]
     with store.transaction() as connection:
@@ -72,7 +78,9 @@ def sell(store, *ctis: bytes, **changes) -> None:
 def page(store, have: int = 0, snapshot: int = 0, number: int = 0):
     request = OrdersRequest(dev="kiosk-1", id="r", have=have, snapshot=snapshot, page=number)
     with store.transaction() as connection:
-        return order_lines.page_for(connection, "shop-1", request, now_s=NOW_S, now_us=NOW_S * 1_000_000)
+        return order_lines.page_for(
+            connection, "shop-1", request, now_s=NOW_S, now_us=NOW_S * 1_000_000
+        )
 
 
 def test_a_batch_has_one_effect_however_often_it_comes(opened):
@@ -118,7 +126,9 @@ def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(
     sell(store, CTI)
 
     def claim(dev, no):
-        request = ClaimRequest(dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", no=no)
+        request = ClaimRequest(
+            dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", no=no
+        )
         with store.transaction() as connection:
             return claims.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
 
@@ -161,7 +171,9 @@ def test_an_order_that_moves_to_another_site_leaves_the_first(opened):
     had = page(store).revision
     sell(store, CTI)  # the same again changes nothing
     assert page(store, have=had).to_revision == had
-    moved = order_lines.OrderLine(cti=CTI.hex(), order_id="A-1", kind="write_off", home_site="shop-2")
+    moved = order_lines.OrderLine(
+        cti=CTI.hex(), order_id="A-1", kind="write_off", home_site="shop-2"
+    )
     with store.transaction() as connection:
         order_lines.put(connection, [moved], NOW_S * 1_000_000)
     assert page(store, have=had).removed == (CTI,)
@@ -172,7 +184,9 @@ def test_what_a_device_said_of_itself_is_kept_and_its_double_is_found(opened):
 
     def says(epoch):
         with store.transaction() as connection:
-            return ingest.note_status(connection, Status(dev="kiosk-1", state="online", epoch=epoch), NOW_S)
+            return ingest.note_status(
+                connection, Status(dev="kiosk-1", state="online", epoch=epoch), NOW_S
+            )
 
     assert [says("a"), says("a"), says("b"), says("a")] == [False, False, False, True]
     take(store, batch(redeemed(1)))
@@ -241,7 +255,9 @@ def test_transactions_that_share_many_names_do_not_wait_in_a_circle(opened):
         store.close()
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(hub, (names, names[::-1], names[7:400])))  # a circle is found by the database, and raised here
+        list(
+            pool.map(hub, (names, names[::-1], names[7:400]))
+        )  # a circle is found by the database, and raised here
 
 
 def test_a_database_that_is_not_there_is_said_so(tmp_path):
@@ -254,7 +270,9 @@ def test_a_connection_that_is_lost_is_a_store_that_cannot_be_used(postgres, tmp_
     url = postgres.database()
     store, other = open_hub_store(tmp_path, url), open_hub_store(tmp_path, url)
     with other.transaction() as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        )
     with pytest.raises(HubStoreError), store.transaction() as connection:
         ingest.take(connection, batch(redeemed(1)), NOW_S)
     with pytest.raises(HubStoreError):

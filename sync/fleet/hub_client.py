@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -22,18 +22,26 @@ CONNECT_S: Final = 15.0
 UNREACHABLE_S: Final = 4.0  # a broker that is just starting gets a second try
 ANSWER_S: Final = 15.0
 ASK_AGAIN_S: Final = 3.0
-_MENDS: Final = {Link.IDENTITY_TAKEN}  # another edge-fleet runs: ours comes back when it has ended
+_MENDS: Final = {
+    Link.IDENTITY_TAKEN
+}  # another edge-fleet runs, with the same identity: they take turns
 
 
 class Conversation:
     """One connection with the ops identity. Raises ClickException for whatever the world does."""
 
-    def __init__(self, place: Place, *, hear: tuple[Up, ...] = ()) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        hear: tuple[Up, ...] = (),
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         self._place = place
         self._heard: list[Arrival] = []
         filters = [str(Topic(place.tenant, OPS, Down.RESPONSE))]
         filters += [f"v1/{place.tenant}/+/up/{channel}" for channel in hear]
-        self._session = Session(place.endpoint, filters, uniform=random.uniform)
+        self._session = Session(place.endpoint, filters, uniform=uniform, shares_identity=True)
 
     def connect(self) -> None:
         """Connect, or say why not."""

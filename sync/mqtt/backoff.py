@@ -7,6 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
+
+LONGEST_AT_ONCE: Final = (
+    7  # doublings after a hopeless failure: 1 s to 120 s at the default floor and cap
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,27 +20,26 @@ class Backoff:
 
     floor_s: float = 1.0
     cap_s: float = 120.0
-    attempt: int = 0
+    failures: int = 0  # since a success
+    doublings: int = 0  # of the range; more than ``failures`` after a hopeless one
 
     def failed(self, *, hopeless: bool = False) -> Backoff:
         """After one more failure; ``hopeless`` (an authentication failure) goes to the longest delays at once."""
-        return replace(self, attempt=max(self.attempt + 1, 7 if hopeless else 0))
+        doublings = max(self.doublings + 1, LONGEST_AT_ONCE if hopeless else 0)
+        return replace(self, failures=self.failures + 1, doublings=doublings)
 
     def succeeded(self) -> Backoff:
         """After a success that proved itself."""
-        return replace(self, attempt=0)
+        return replace(self, failures=0, doublings=0)
 
     def delay_s(self, uniform: Callable[[float, float], float]) -> float:
         """Seconds to wait before the next attempt: uniform from ``floor_s`` to the doubled range, never over the cap.
 
-        >>> Backoff(attempt=3).delay_s(lambda low, high: high)
+        >>> Backoff(doublings=3).delay_s(lambda low, high: high)
         8.0
-        >>> Backoff(attempt=30).delay_s(lambda low, high: high)
+        >>> Backoff(doublings=30).delay_s(lambda low, high: high)
         120.0
         """
-        if self.attempt == 0:
+        if self.doublings == 0:
             return 0.0
-        return uniform(
-            self.floor_s,
-            min(self.cap_s, max(self.floor_s * 2.0 ** min(self.attempt, 30), self.floor_s)),
-        )
+        return uniform(self.floor_s, min(self.cap_s, self.floor_s * 2.0 ** min(self.doublings, 30)))

@@ -46,8 +46,13 @@ class Session:
         monotonic: Callable[[], float] = time.monotonic,
         backoff: Backoff | None = None,
         now: Callable[[], Instant] = system_clock,
+        shares_identity: bool = False,
     ) -> None:
-        """``now``: by which the broker's certificate is judged (sync.mqtt.tls)."""
+        """Connect with the first ``step``.
+
+        ``now`` is the time by which the broker's certificate is judged (sync.mqtt.tls). With ``shares_identity`` several
+        programs use this identity in turn: to be pushed off by another of them is no reason to wait long.
+        """
         self._endpoint = endpoint
         self._filters = filters
         self.will = will  # sent with the next connection
@@ -55,6 +60,7 @@ class Session:
         self._monotonic = monotonic
         self._backoff = backoff or Backoff()
         self._now = now
+        self._shares_identity = shares_identity
         self._connection: Connection | None = None
         self._dialling: tuple[Connection, Attempt] | None = None
         self._wanted: Connection | None = None  # the one that is being made
@@ -81,7 +87,7 @@ class Session:
     @property
     def failures(self) -> int:
         """How often the connection failed since one lasted."""
-        return self._backoff.attempt
+        return self._backoff.failures
 
     @property
     def refused_publishes(self) -> int:
@@ -249,7 +255,8 @@ class Session:
             self._connection.drop()
             self._retire(self._connection)
         self.link, self._lost_detail = link, detail
-        self._backoff = self._backoff.failed(hopeless=link.hopeless)
+        in_turn = link is Link.IDENTITY_TAKEN and self._shares_identity
+        self._backoff = self._backoff.failed(hopeless=link.hopeless and not in_turn)
         self._next_try_s = self._monotonic() + self._backoff.delay_s(self._uniform)
 
     def _retire(self, connection: Connection) -> None:

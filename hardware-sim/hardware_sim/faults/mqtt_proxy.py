@@ -5,7 +5,8 @@
         proxy.weather = CLEAR
 
 With ``Identity`` it ends TLS on both sides, as a broker that cannot be trusted would, and sees MQTT packets:
-``double`` and ``reorder`` are the chances of a PUBLISH to be sent twice and to be sent late.
+``double`` and ``reorder`` are the chances of a PUBLISH to be sent twice and to be sent late. ``names_takeover``
+chooses how a broker ends a connection: Mosquitto 2.0.11 closes it, 2.0.21 sends DISCONNECT first.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from pathlib import Path
 from typing import Final
 
 _PUBLISH: Final = 3  # MQTT 5 section 2.1.2
+_DISCONNECT: Final = 14
+_TAKEN_OVER: Final = bytes(
+    (_DISCONNECT << 4, 1, 142)
+)  # DISCONNECT, session taken over: MQTT 5 section 3.14.2.1
 _LATE_S: Final = 0.4
 
 
@@ -33,6 +38,9 @@ class Weather:
     bytes_per_s: float | None = None  # each way and connection
     double: float = 0.0
     reorder: float = 0.0
+    names_takeover: bool | None = (
+        None  # whether DISCONNECT comes before the broker closes; None: as the broker does
+    )
 
 
 CLEAR: Final = Weather()
@@ -145,13 +153,20 @@ class Proxy:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
     ) -> None:
+        ended = False  # the broker has sent DISCONNECT
         with suppress(OSError, asyncio.IncompleteReadError):
             while data := await (reader.read(4096) if self._identity is None else _packet(reader)):
                 if up:
                     self.bytes_up += len(data)
                 else:
                     self.bytes_down += len(data)
-                await self._pass(data, writer)
+                    ended = self._identity is not None and data[0] >> 4 == _DISCONNECT
+                if not (ended and self._weather.names_takeover is False):
+                    await self._pass(data, writer)
+        if self._weather.names_takeover and not up and not ended:
+            with suppress(OSError):
+                writer.write(_TAKEN_OVER)
+                await writer.drain()
 
     async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
         weather = self._weather

@@ -15,16 +15,16 @@ def test_the_first_attempt_does_not_wait():
     assert Backoff().delay_s(random.uniform) == 0.0
 
 
-@pytest.mark.parametrize("attempt", [1, 3, 7, 50])
-def test_a_delay_is_never_below_one_second_nor_above_two_minutes(attempt):
-    found = delays(Backoff(attempt=attempt), 500)
+@pytest.mark.parametrize("doublings", [1, 3, 7, 50])
+def test_a_delay_is_never_below_one_second_nor_above_two_minutes(doublings):
+    found = delays(Backoff(doublings=doublings), 500)
     assert min(found) >= 1.0
-    assert max(found) <= min(2.0**attempt, 120.0)
+    assert max(found) <= min(2.0**doublings, 120.0)
 
 
 def test_a_fleet_does_not_come_back_at_once():
     """Full jitter: 1,000 devices that lost the broker together are spread over the whole range."""
-    found = delays(Backoff(attempt=5), 1000)
+    found = delays(Backoff(doublings=5), 1000)
     a_second = [sum(second <= delay < second + 1 for delay in found) for second in range(1, 32)]
     assert max(a_second) < 80
     assert min(a_second) > 5
@@ -35,7 +35,12 @@ def test_what_trying_again_cannot_help_is_tried_rarely():
 
 
 def test_a_success_begins_again():
-    assert Backoff(attempt=9).succeeded().attempt == 0
+    assert Backoff().failed().failed(hopeless=True).succeeded() == Backoff()
+
+
+def test_failures_are_counted_one_by_one_whatever_they_do_to_the_delay():
+    assert Backoff().failed(hopeless=True).failures == 1
+    assert Backoff().failed().failed(hopeless=True).failed().failures == 3
 
 
 def test_every_state_that_somebody_must_mend_is_hopeless():

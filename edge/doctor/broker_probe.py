@@ -72,6 +72,7 @@ def try_broker(mqtt: Mqtt, timeout_s: float) -> BrokerFact:
 def _context(mqtt: Mqtt) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=mqtt.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280; Python's default from 3.13
     context.load_cert_chain(mqtt.cert_file, mqtt.key_file)
     return context
 

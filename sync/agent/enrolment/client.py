@@ -36,6 +36,7 @@ from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.trust.anchors import NO_TRUST
 from edge.values.instant import Instant
+from sync.mqtt.tls import client_context
 
 PATIENCE_S: Final = 10.0  # with a desk that does not answer
 LARGEST_ANSWER: Final = 4 * 2**20  # bytes
@@ -80,8 +81,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
 def renew(data: Path, identity: Identity) -> Identity:
     """Exchange the certificate for one with a new key; on disk when this returns. Raises EnrolmentError, OSError."""
     mqtt = identity.profile["mqtt"]
-    context = ssl.create_default_context(cafile=mqtt["ca_file"])
-    context.load_cert_chain(mqtt["cert_file"], mqtt["key_file"])
+    context = client_context(mqtt["ca_file"], mqtt["cert_file"], mqtt["key_file"])
     key = ec.generate_private_key(ec.SECP256R1())
     answer = _ask(
         identity.desk["host"],

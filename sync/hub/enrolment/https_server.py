@@ -28,6 +28,7 @@ class DeskServer(ThreadingHTTPServer):
     def __init__(self, desk: Desk, ca_file: str) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
         context.load_cert_chain(desk.section.cert_file, desk.section.key_file)
         context.load_verify_locations(ca_file)
         context.verify_mode = ssl.CERT_OPTIONAL  # who enrols has none; who renews shows it

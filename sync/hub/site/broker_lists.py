@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +16,7 @@ from cryptography import x509
 
 from sync.hub.config import HubBroker, HubMqtt, PlatformDesk
 from sync.hub.pki.broker_access import acl_lines, replace_file, tell_broker
+from sync.mqtt.tls import client_context
 
 PATIENCE_S: Final = 10.0  # with a desk that does not answer
 LARGEST_ANSWER: Final = 4 * 2**20  # bytes
@@ -114,11 +114,8 @@ class SiteLists:
         return wanted
 
     def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
-        context = ssl.create_default_context(cafile=str(self._folder / self._mqtt.ca_file))
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        context.load_cert_chain(
-            self._folder / self._mqtt.cert_file, self._folder / self._mqtt.key_file
-        )
+        files = (self._mqtt.ca_file, self._mqtt.cert_file, self._mqtt.key_file)
+        context = client_context(*(str(self._folder / name) for name in files))
         where = f"{self._desk.host}:{self._desk.port}"
         line = http.client.HTTPSConnection(
             self._desk.host, self._desk.port, timeout=PATIENCE_S, context=context

@@ -1,20 +1,16 @@
 """Facts are found out from real parts: a tree like a Pi's /sys, a real store, real certificates and a TLS server."""
 
-import datetime as dt
 import os
 import ssl
 import stat
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from edge.config import Camera, Mqtt
 from edge.doctor.broker_probe import read_certificate, try_broker
@@ -37,47 +33,45 @@ from edge.store.database.opening import open_store
 from edge.system.health import write_health
 from edge.token.keys import signer
 from edge.token.roots import Roots
+from sync.hub.pki.certificate_authority import (
+    Credential,
+    authority_pem,
+    issue_client,
+    issue_server,
+    new_authority,
+)
+from tests.support.certificates import without_authority_key_identifier
 from tests.support.paths import FIRMWARE
 
-NOW = dt.datetime.now(dt.UTC)
-DAY = dt.timedelta(days=1)
+NOW_S = int(time.time())
+DAY_S = 86_400
 
 
-class Authority:
-    """A certificate authority that writes PEM files."""
+class Fleet:
+    """A fleet's certificate authority, which writes PEM files."""
 
     def __init__(self, folder: Path, name: str):
         self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._certify(self.name, self.key.public_key(), ca=True, until=NOW + DAY)
-        self.file = self._write(
-            f"{name}.pem", self.certificate.public_bytes(serialization.Encoding.PEM)
+        self.authority = new_authority(name, now_s=NOW_S)
+        self.ca_file = self._write(f"{name}.pem", authority_pem(self.authority).certificate_pem)
+
+    def device(self, name: str, *, days: float = 1) -> tuple[Path, Path]:
+        """A device's certificate and key."""
+        return self._files(name, issue_client(self.authority, name, now_s=NOW_S, days=days))
+
+    def server(self, *, strictly_valid: bool = True) -> tuple[Path, Path]:
+        """The certificate and key of a broker at localhost."""
+        issued = issue_server(self.authority, ["localhost"], now_s=NOW_S, days=1)
+        return self._files(
+            "broker",
+            issued if strictly_valid else without_authority_key_identifier(self.authority, issued),
         )
 
-    def issue(self, name: str, until: dt.datetime = NOW + DAY) -> tuple[Path, Path]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._certify(subject, key.public_key(), ca=False, until=until)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+    def _files(self, name: str, credential: Credential) -> tuple[Path, Path]:
         return (
-            self._write(f"{name}.pem", certificate.public_bytes(serialization.Encoding.PEM)),
-            self._write(f"{name}.key", pem),
+            self._write(f"{name}.pem", credential.certificate_pem),
+            self._write(f"{name}.key", credential.key_pem),
         )
-
-    def _certify(self, subject, key, *, ca, until):
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject).issuer_name(self.name).public_key(key).serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 30 * DAY).not_valid_after(until)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        )  # fmt: skip
-        return builder.sign(self.key, hashes.SHA256())
 
     def _write(self, name: str, pem: bytes) -> Path:
         path = self.folder / name
@@ -87,13 +81,13 @@ class Authority:
 
 
 @contextmanager
-def broker(authority: Authority, name: str = "broker"):
-    """A TLS 1.3 server that wants a client certificate of ``authority``; yields its port."""
+def broker(fleet: Fleet, *, strictly_valid: bool = True):
+    """A TLS 1.3 server that wants a client certificate of ``fleet``; yields its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(*authority.issue(name))
+    context.load_cert_chain(*fleet.server(strictly_valid=strictly_valid))
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(authority.file)
+    context.load_verify_locations(fleet.ca_file)
 
     def serve(listener):
         try:
@@ -111,12 +105,12 @@ def broker(authority: Authority, name: str = "broker"):
         thread.join(5)
 
 
-def mqtt_for(authority: Authority, certificate: tuple[Path, Path], port: int = 8883) -> Mqtt:
+def mqtt_for(fleet: Fleet, certificate: tuple[Path, Path], port: int = 8883) -> Mqtt:
     cert, key = certificate
     return Mqtt(
         host="localhost",
         port=port,
-        ca_file=str(authority.file),
+        ca_file=str(fleet.ca_file),
         cert_file=str(cert),
         key_file=str(key),
     )
@@ -124,7 +118,7 @@ def mqtt_for(authority: Authority, certificate: tuple[Path, Path], port: int = 8
 
 @pytest.fixture
 def fleet(tmp_path):
-    return Authority(tmp_path, "fleet")
+    return Fleet(tmp_path, "fleet")
 
 
 def put(root: Path, path: str, text: str = "") -> None:
@@ -135,20 +129,28 @@ def put(root: Path, path: str, text: str = "") -> None:
 
 def test_a_broker_of_the_fleet_is_reached_with_tls_1_3(fleet):
     with broker(fleet) as port:
-        fact = try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2)
+        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
     assert (fact.contact, fact.detail) == (Contact.REACHED, "TLSv1.3")
 
 
 def test_a_broker_of_a_stranger_is_not_trusted(fleet, tmp_path):
     (tmp_path / "other").mkdir()
-    with broker(Authority(tmp_path / "other", "stranger")) as port:
-        fact = try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2)
+    with broker(Fleet(tmp_path / "other", "stranger")) as port:
+        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
     assert fact.contact is Contact.NOT_TRUSTED
+
+
+def test_a_broker_whose_certificate_is_not_strictly_valid_is_not_trusted(fleet):
+    """By RFC 5280; on either release, whatever Python's default is there."""
+    with broker(fleet, strictly_valid=False) as port:
+        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
+    assert fact.contact is Contact.NOT_TRUSTED
+    assert "Authority Key Identifier" in fact.detail
 
 
 def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet, tmp_path):
     (tmp_path / "other").mkdir()
-    stolen = Authority(tmp_path / "other", "stranger").issue("device")
+    stolen = Fleet(tmp_path / "other", "stranger").device("device")
     with broker(fleet) as port:
         fact = try_broker(mqtt_for(fleet, stolen, port), 2)
     assert fact.contact is Contact.NOT_WELCOME
@@ -157,7 +159,7 @@ def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet
 def test_nobody_listening_is_no_route(fleet):
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert try_broker(mqtt_for(fleet, fleet.issue("device"), port), 2).contact is Contact.NO_ROUTE
+    assert try_broker(mqtt_for(fleet, fleet.device("device"), port), 2).contact is Contact.NO_ROUTE
 
 
 def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(
@@ -171,11 +173,11 @@ def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not
 
 
 def test_a_certificate_is_held_against_its_key(fleet):
-    cert, key = fleet.issue("device", until=NOW + 2 * DAY)
+    cert, key = fleet.device("device", days=2)
     fact = read_certificate(mqtt_for(fleet, (cert, key)))
     assert (fact.subject, fact.key_fits, fact.key_mode) == ("device", True, 0o600)
-    assert fact.not_after_s == int((NOW + 2 * DAY).timestamp())
-    _, other = fleet.issue("other")
+    assert fact.not_after_s == NOW_S + 2 * DAY_S
+    _, other = fleet.device("other")
     assert not read_certificate(mqtt_for(fleet, (cert, other))).key_fits
 
 

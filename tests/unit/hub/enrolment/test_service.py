@@ -39,10 +39,11 @@ from sync.hub.fleet.opening import ListedKeys
 from sync.hub.fleet.service import Office
 from sync.hub.fleet.store import open_fleet_store
 from sync.hub.pki.broker_access import Access, acl_lines
-from sync.hub.pki.certificate_authority import load_authority
+from sync.hub.pki.certificate_authority import Credential, load_authority
 from sync.hub.provisioning import Site, SiteDocuments, make_site
 from sync.wire.topics import Down, Up
 from tests.support.broker import Process, until
+from tests.support.certificates import without_authority_key_identifier
 from tests.support.platform_processes import BIN, Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
@@ -393,6 +394,26 @@ def test_a_certificate_is_exchanged_for_one_with_another_key(platform, device):
     assert read_identity(device) == after
     assert not Path(before.profile["mqtt"]["key_file"]).exists(), "the old key is gone"
     assert renew(device, after).profile != after.profile
+
+
+def test_a_client_certificate_that_is_not_strictly_valid_is_refused_before_a_word_is_said(
+    platform, device
+):
+    """By RFC 5280; on either release, whatever Python's default is there."""
+    identity = enrol(platform.code(), device, keys=None, now=NOW)
+    mqtt = identity.profile["mqtt"]
+    authority = load_authority(
+        platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
+    )
+    valid = Credential(Path(mqtt["cert_file"]).read_bytes(), Path(mqtt["key_file"]).read_bytes())
+    Path(mqtt["cert_file"]).write_bytes(
+        without_authority_key_identifier(authority, valid).certificate_pem
+    )
+    with pytest.raises(EnrolmentError) as raised:
+        renew(device, identity)
+    assert raised.value.reason == "desk_unreachable"
+    Path(mqtt["cert_file"]).write_bytes(valid.certificate_pem)
+    assert renew(device, identity)
 
 
 def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device):

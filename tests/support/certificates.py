@@ -1,0 +1,25 @@
+"""Certificates that the product's own authority never issues."""
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sync.hub.pki.certificate_authority import Authority, Credential
+
+
+def without_authority_key_identifier(authority: Authority, credential: Credential) -> Credential:
+    """The same certificate, as an authority would issue it that leaves the identifier out."""
+    certificate = x509.load_pem_x509_certificate(credential.certificate_pem)
+    builder = x509.CertificateBuilder(
+        issuer_name=certificate.issuer,
+        subject_name=certificate.subject,
+        public_key=certificate.public_key(),
+        serial_number=certificate.serial_number,
+        not_valid_before=certificate.not_valid_before_utc,
+        not_valid_after=certificate.not_valid_after_utc,
+    )
+    for extension in certificate.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            builder = builder.add_extension(extension.value, critical=extension.critical)
+    signed = builder.sign(authority.key, hashes.SHA256())
+    return Credential(signed.public_bytes(Encoding.PEM), credential.key_pem)

@@ -1,4 +1,4 @@
-/* The pickup saga (edge/pickup/door_states.py, edge/pickup/pickups.py, docs/pickup.md) under every interleaving of the daemon, the doors,
+/* The pickup saga (edge/pickup/door_states.py, edge/pickup/pickups.py, docs/explanation/pickup.md) under every interleaving of the daemon, the doors,
  * the platform and power cuts. One courier's code with two doors.
  *
  * On disk: what survives a cut. In memory: what does not. Each `atomic` that writes the disk is one transaction.

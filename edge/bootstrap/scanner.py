@@ -44,7 +44,9 @@ from edge.system.wall_clock import WallClock, synchronised_by_systemd
 from edge.token.roots import Roots
 from edge.trust.anchors import Anchors, load_roots
 
-RELEASED_S: Final = 1_735_689_600  # 2025-01-01: no clock is believed to be earlier (TOKEN, "Time")
+RELEASED_S: Final = (
+    1_735_689_600  # 2025-01-01: no clock is believed to be earlier (docs/explanation/time.md)
+)
 _STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
 _DECODING_CORES: Final = 2 if (os.cpu_count() or 1) > 2 else 1  # one is the loop's
 _DECODER_START_S: Final = 8.0  # below the next

@@ -26,7 +26,7 @@ def rules() -> None:
     "--data",
     "data_file",
     type=_FILE,
-    help="Try them on this JSON document of a scan (docs/redemption.md).",
+    help="Try them on this JSON document of a scan (docs/reference/rules.md).",
 )
 def check(file: Path, data_file: Path | None) -> None:
     """Say what is wrong with the rules in FILE, each with its id; with --data also which is not met. Exit 1 then.

@@ -23,7 +23,7 @@ class FloorLimits(Section):
 
 
 class SiteRule(Section):
-    """A condition on every code of these kinds, beside those that come with its order (docs/redemption.md, "Rules")."""
+    """A condition on every code of these kinds, beside those that come with its order (docs/reference/rules.md)."""
 
     id: Name
     kinds: tuple[Literal["write_off", "pickup"], ...] = ("write_off", "pickup")

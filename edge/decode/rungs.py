@@ -1,6 +1,6 @@
 """The rungs: each a name and one small function from a scene to the codes it reads. To add one, add it here.
 
-Their order and the choice of transforms are measured, see docs/decoder.md.
+Their order and the choice of transforms are measured, see docs/explanation/decoder.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every fact the verdict rests on is an argument: no clock, no database, no log.
 A journalled scan therefore replays to the same verdict on any machine.
-The first rule that fails gives the verdict, most fundamental first (REDEMPTION, "Verdicts").
+The first rule that fails gives the verdict, most fundamental first (docs/reference/verdicts.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether this device may honour a code: homes, claims and floor limits (REDEMPTION's table)."""
+"""Whether this device may honour a code: homes, claims and floor limits (docs/explanation/floor-limits.md)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answer(case: Case) -> Decision | None:
 
 
 def authority(case: Case) -> Decision | None:
-    """Whether this device may honour it: homes, claims and floor limits (REDEMPTION's table)."""
+    """Whether this device may honour it: homes, claims and floor limits (docs/explanation/floor-limits.md)."""
     order, policy = case.entitlement, case.policy
     if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
         return no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")

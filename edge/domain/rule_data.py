@@ -1,4 +1,4 @@
-"""The data that a rule sees: the facts of one scan as a JSON document. docs/redemption.md has the table.
+"""The data that a rule sees: the facts of one scan as a JSON document. docs/reference/rules.md has the table.
 
 Every value comes from what is journalled, so that a scan replays to the same verdict.
 """

@@ -1,4 +1,4 @@
-"""The verdicts of the decision, in the order in which they are tested (REDEMPTION)."""
+"""The verdicts of the decision, in the order in which they are tested (docs/reference/verdicts.md)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
     reserved --PULSE--> pulsing --PULSED--> pulsed --DOOR_OPEN--> opened --DOOR_CLOSED--> collected
 
 A door that never opens is released; one whose outcome nobody saw is unknown, and is not pulsed
-again unless a person scans again (law 5). The same table in words is docs/pickup.md, which the tests hold to this one.
+again unless a person scans again (law 5). The page
+docs/explanation/pickup.md has the same table in words; the tests compare them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cases that a person must settle (REDEMPTION, "Exceptions")."""
+"""Cases that a person must settle (docs/how-to/settle-exceptions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wall clock, held to a floor, with how far it can be believed (TOKEN, "Time").
+"""The wall clock, held to a floor, with how far it can be believed (docs/explanation/time.md).
 
 The floor is the latest moment that is proved to be past: the build, or a verified document's issue time.
 From there it moves on with the monotonic clock. It proves "expired" and "already started", never "not yet expired".

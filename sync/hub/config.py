@@ -98,7 +98,7 @@ class HubDevice(_Section):
 
 
 class HubAuthority(_Section):
-    """A site's own authority, which answers claims there while it holds the lease (docs/sync.md)."""
+    """A site's own authority, which answers claims there while it holds the lease (docs/explanation/site-authority.md)."""
 
     id: Name
     site: Name

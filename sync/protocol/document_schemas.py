@@ -65,7 +65,7 @@ def _map(
 _ROW_FIELDS: Final[list[Schema]] = [
     _described(_octets(16), "cti, the identity of the entitlement"),
     _described(_TEXT, "order"),
-    _described({"enum": [1, 2, 3]}, "kind: 1 write-off, 2 pickup (see docs/token.md)"),
+    _described({"enum": [1, 2, 3]}, "kind: 1 write-off, 2 pickup (see docs/reference/token.md)"),
     _described(_MAYBE_TEXT, "home device; null: any of the site may ask for leave"),
     _described(
         {"enum": ["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"]},
@@ -135,7 +135,7 @@ DELTA: Final = _map(
 )
 REVIEWS: Final = _map(
     "ReviewPage",
-    "What people at the platform decided on redemptions that wait for a second person (docs/redemption.md). It is said"
+    "What people at the platform decided on redemptions that wait for a second person (docs/explanation/reviews.md). It is said"
     " again until the device's `review` or `review_refused` event is here. A device takes each decision once,"
     " by the signature of the person who made it, and never from who scanned.",
     {
@@ -167,7 +167,7 @@ DECISION: Final = _map(
 )
 TRUST_LIST: Final = _map(
     "TrustList",
-    "The keys that a device trusts, signed by a root. The layout of a key is in docs/token.md.",
+    "The keys that a device trusts, signed by a root. The layout of a key is in docs/reference/token.md.",
     {
         "1": _described(_VERSION, "version"),
         "2": _described(_SECONDS, "issued at"),
@@ -210,7 +210,7 @@ STATUS_LIST: Final = _map(
 )
 OPERATOR_LIST: Final = _map(
     "OperatorList",
-    "Who may sign in at a site's devices, in which role, with which PIN (docs/redemption.md).",
+    "Who may sign in at a site's devices, in which role, with which PIN (docs/reference/operators.md).",
     {
         "1": _described(_VERSION, "version"),
         "2": _described(_SECONDS, "issued at"),
@@ -240,7 +240,7 @@ OPERATOR_LIST: Final = _map(
 )
 SETTINGS: Final = _map(
     "Settings",
-    "One layer of a device's settings (docs/operations.md).",
+    "One layer of a device's settings (docs/explanation/settings.md).",
     {
         "1": _described(_TEXT, "tenant"),
         "2": _described({"enum": ["fleet", "group", "site", "device"]}, "layer"),

@@ -1,4 +1,4 @@
-"""Homes, claims and floor limits, line by line of the table in docs/redemption.md, with an authority that answers."""
+"""Homes, grants and floor limits, line by line of the table in docs/explanation/floor-limits.md."""
 
 import threading
 import time

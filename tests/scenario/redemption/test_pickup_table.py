@@ -1,4 +1,4 @@
-"""docs/pickup.md is the specification: its tables are the program's, and a killed process comes back as they say."""
+"""docs/explanation/pickup.md is the specification: its tables are the program's, and a killed process comes back as they say."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from edge.token.claims import Kind
 from tests.support.paths import DOCS
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
-PAGE = (DOCS / "pickup.md").read_text(encoding="utf-8")
+PAGE = (DOCS / "explanation" / "pickup.md").read_text(encoding="utf-8")
 TIMES = DoorTimes(open_s=10, close_s=90)
 CONTACTS = (False, True, None)  # the columns of the second table
 CUTS = (Event.CUT_CLOSED, Event.CUT_OPEN, Event.CUT_BLIND)

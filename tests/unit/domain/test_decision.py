@@ -1,4 +1,4 @@
-"""What the decision says, rule by rule, and which rule comes first (REDEMPTION, "Verdicts")."""
+"""What the decision says, rule by rule, and which rule comes first (docs/reference/verdicts.md)."""
 
 import dataclasses
 

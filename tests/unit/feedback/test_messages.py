@@ -18,7 +18,7 @@ REASONS = [
     pytest.param(reason, id=f"{type(reason).__name__}-{reason}")
     for reason in chain(Rejection, Verdict, SignIn)
 ]
-PAGE = DOCS / "reason-codes.md"
+PAGE = DOCS / "reference" / "reason-codes.md"
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -193,7 +193,7 @@ def test_the_documentation_has_a_row_for_everything_that_a_rule_sees():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("edge.domain.decision.first_failure", lambda rules, data: seen.append(data))
         judged(rule, operator=Operator("anna", Role.OPERATOR))
-    documented = (DOCS / "redemption.md").read_text(encoding="utf-8")
+    documented = (DOCS / "reference" / "rules.md").read_text(encoding="utf-8")
     missing = [path for path in paths(seen[0]) if f"`{path}`" not in documented]
     assert missing == []
     assert seen[0]["now"]["iso"] == "2027-01-11T12:00:00+00:00"

@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench prove deb wheels install try-deb setup system clean
+.PHONY: help demo test check format docs bench prove deb wheels release install try-deb setup system clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -22,6 +22,14 @@ check: setup  ## linters, types, architecture
 	$(VENV)/bin/mypy
 	$(PY) -m pytest tests/architecture/test_arrows.py
 
+format: setup  ## format the code and sort its imports
+	$(VENV)/bin/ruff check --select I --fix .
+	$(VENV)/bin/ruff format .
+
+docs: setup $(VENV)/.with-docs  ## the documentation site in build/docs/html; a broken link, anchor or diagram fails
+	$(PY) -m sphinx -q -W --keep-going -j auto -d build/docs/doctrees -b html docs build/docs/html $(ARGS)
+	@echo "build/docs/html/index.html"
+
 bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)
 
@@ -36,6 +44,10 @@ deb:  ## a Debian package of this commit in build/deb (RELEASE=trixie ARCH=arm64
 wheels:  ## is each library a wheel for each release and architecture, and pinned? (ARGS='--arch arm64')
 	@.ci/system-packages python3-venv
 	packaging/check-wheels $(ARGS)
+
+release: setup $(VENV)/.with-release  ## wheel, sdist, packages, bill of materials, checksums in build/release (ARGS=--rehearse: no tag)
+	@.ci/system-packages git
+	PYTHON=$(PY) packaging/make-release $(ARGS)
 
 install:  ## on this machine: running, enabled services (ARGS='--profile locker-gpio')
 	sudo ./install $(ARGS)
@@ -52,6 +64,11 @@ $(STAMP): pyproject.toml
 	$(PY) -m pip install -q --upgrade pip
 	$(PY) -m pip install -q -e '.[dev]'
 	$(PY) -m pip install -q --no-deps picamera2
+	touch $@
+
+# What few targets need is installed by them alone: the extras of pyproject.toml.
+$(VENV)/.with-%: $(STAMP)
+	$(PY) -m pip install -q -e '.[$*]'
 	touch $@
 
 system:

@@ -32,7 +32,8 @@ from sync.hub.server.hub import Hub
 from sync.hub.server.list_publisher import Published
 from sync.hub.site.bridge_cli import bridge
 from sync.hub.site.cli import authority
-from sync.hub.store.sqlite import HubStore, HubStoreError, open_hub_store
+from sync.hub.store.interface import HubStore, HubStoreError
+from sync.hub.store.opening import open_hub_store
 from sync.metrics import hub_metrics, write_metrics
 from sync.mqtt.session import Session
 from sync.wire.topics import hub_filters

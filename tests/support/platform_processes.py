@@ -26,7 +26,8 @@ from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
 from sync.hub.orders.order_lines import parse_line, put
 from sync.hub.provisioning import SiteDocuments
-from sync.hub.store.sqlite import HubStore, open_hub_store
+from sync.hub.store.interface import HubStore
+from sync.hub.store.opening import open_hub_store
 from sync.metrics import DEVICE_FILE
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.session import Session

@@ -19,7 +19,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemptions import used
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
 from sync.wire.codec import Batch, ClaimRequest, Response
 

@@ -13,7 +13,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemption_identity import STANDS
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire.site_lease import USES_CTIS, Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
 
 MARGIN_S: Final = 120  # by which the holder's clock may be slow

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync.hub.ledger import redemptions, reviews
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire import codec
 from sync.wire.codec import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
@@ -142,7 +142,8 @@ def note_status(connection: Connection, status: Status, now_s: int) -> bool:
         (status.dev, status.epoch, now_s),
     )
     connection.execute(
-        "INSERT INTO status VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET status = ?2, received_s = ?3",
+        "INSERT INTO status VALUES (?, ?, ?) ON CONFLICT (dev)"
+        " DO UPDATE SET status = excluded.status, received_s = excluded.received_s",
         (status.dev, status.model_dump_json(), now_s),
     )
     return two

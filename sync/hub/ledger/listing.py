@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sync.hub.store.sqlite import HubStore
+from sync.hub.store.interface import HubStore
 
 _COLUMNS = ("dev", "epoch", "seq", "id", "type", "ts", "ts_trust", "body", "received_s", "refused")
 

@@ -9,7 +9,7 @@ from typing import TypeGuard
 from edge.store.outbox import RETRIES
 from edge.token.claims import Kind
 from sync.hub.ledger.redemption_identity import STANDS, about, identity
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire import codec
 from sync.wire.codec import Batch, Event
 
@@ -102,13 +102,14 @@ def apply(
     if first or not _overspent(connection, effect.cti):
         return set()
     other = connection.execute(
-        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ?2 AND epoch = ?3 AND seq = ?4)"
-        " ORDER BY dev = ?2, ts DESC LIMIT 1",  # rather another device's, the newest
-        (effect.cti, batch.dev, batch.epoch, event.seq),
+        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ? AND epoch = ? AND seq = ?)"
+        " ORDER BY dev = ?, ts DESC LIMIT 1",  # rather another device's, the newest
+        (effect.cti, batch.dev, batch.epoch, event.seq, batch.dev),
     ).fetchone()
     if other is None:
         return set()  # one redemption of more than was sold: nobody else is concerned
     mine = (batch.dev, batch.epoch, event.seq, event.ts)
+    connection.lock_conflict_numbers()
     _conflict(connection, effect.cti, mine, other, now_s)
     _conflict(connection, effect.cti, other, mine, now_s)
     return {other[0]}
@@ -124,7 +125,7 @@ def note_reversal(connection: Connection, dev: str, epoch: str, event: Event) ->
         )
 
 
-_STANDING = f"FROM redemption r WHERE cti = ?1 AND {STANDS}"
+_STANDING = f"FROM redemption r WHERE cti = ? AND {STANDS}"
 
 
 def units_left(connection: Connection, cti: bytes) -> int | None:
@@ -146,7 +147,7 @@ def units_left(connection: Connection, cti: bytes) -> int | None:
 def used(connection: Connection, cti: bytes, *, but: str = "") -> tuple[int, int]:
     """Units and minor units of money that devices other than ``but`` have honoured and not taken back."""
     row = connection.execute(
-        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?2",
+        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?",
         (cti, but),
     ).fetchone()
     return int(row[0]), int(row[1])

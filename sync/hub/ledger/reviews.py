@@ -13,7 +13,7 @@ from typing import Any, Final
 from edge.store.reviews import Reviewed
 from edge.values.person_name import same_person
 from sync.hub.ledger.redemption_identity import IS_ABOUT, about
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire import codec
 from sync.wire.codec import Event
 from sync.wire.review_decision import NOT_BELIEVED, Decision, decision_name
@@ -77,8 +77,8 @@ def _refused(connection: Connection, dev: str, body: dict[str, Any]) -> None:
         if decision_name(raw) == body.get("decision"):
             gone = word == Reviewed.NOT_FOUND
             connection.execute(
-                "UPDATE review SET refused = ?1, arrived = ?2, approve = CASE ?2 WHEN 1 THEN approve END WHERE no = ?3",
-                (word, int(gone), no),
+                "UPDATE review SET refused = ?, arrived = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
+                (word, int(gone), int(gone), no),
             )
 
 
@@ -125,9 +125,9 @@ def listed(
         " e.id, e.ts, e.body, v.state, v.by_whom, v.reason, v.ts FROM review w"
         " JOIN event e ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq"
         f" JOIN redemption r ON {_ITS_REDEMPTION} LEFT JOIN reviewed v ON {IS_ABOUT}"
-        " WHERE w.no > ?1 AND (?2 = '' OR w.dev = ?2) AND (?3 = '' OR e.id = ?3)"
-        " AND (?4 = 1 OR w.approve IS NULL AND w.arrived = 0)"
-        " ORDER BY w.no LIMIT ?5",
+        " WHERE w.no > ? AND ? IN ('', w.dev) AND ? IN ('', e.id)"  # no device and no event has an empty name
+        " AND (? = 1 OR w.approve IS NULL AND w.arrived = 0)"
+        " ORDER BY w.no LIMIT ?",
         (after, dev or "", ident or "", int(every), PAGE),
     ).fetchall()
     return {
@@ -141,7 +141,7 @@ def undelivered(
 ) -> dict[str, list[tuple[int, bytes]]]:
     """Decisions as they were signed that their device has not said it knows, with their numbers, by device."""
     rows = connection.execute(
-        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND arrived = 0 AND (?1 = '' OR dev = ?1)"
+        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND arrived = 0 AND ? IN ('', dev)"
         " ORDER BY no",
         (dev or "",),
     )

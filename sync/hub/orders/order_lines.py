@@ -15,7 +15,7 @@ from edge.config import Name
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import Row
 from edge.token.claims import Kind
-from sync.hub.store.sqlite import Connection
+from sync.hub.store.interface import Connection
 from sync.wire import codec, order_feed
 from sync.wire.order_feed import Delta, Snapshot
 
@@ -102,10 +102,10 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
         order_feed.row_digest(order_feed.row_of(line.entitlement())),
     )
     connection.execute(
-        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT (cti)"
+        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cti)"
         " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
         " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
-        (cti, line.home_site, revision, text),
+        (cti, line.home_site, revision, revision, text),
     )
     connection.execute("DELETE FROM departed WHERE cti = ? AND site = ?", (cti, line.home_site))
     return True
@@ -197,7 +197,7 @@ def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Del
         "SELECT head, digest FROM feed WHERE site = ?", (site,)
     ).fetchone()
     rows = connection.execute(
-        "SELECT revision, line FROM entitlement WHERE site = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3",
+        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ? ORDER BY revision LIMIT ?",
         (site, after, order_feed.PAGE_ROWS),
     ).fetchall()
     through = rows[-1][0] if len(rows) == order_feed.PAGE_ROWS else head
@@ -228,7 +228,7 @@ def snapshot_page(
     first = bounds[0][0] if bounds else _PAST_ALL
     end = bounds[1][0] if len(bounds) > 1 else None
     rows = connection.execute(
-        "SELECT line FROM entitlement WHERE site = ?1 AND created <= ?2 AND cti >= ?3 AND cti < ?4 ORDER BY cti",
+        "SELECT line FROM entitlement WHERE site = ? AND created <= ? AND cti >= ? AND cti < ? ORDER BY cti",
         (site, revision, first, _PAST_ALL if end is None else end),
     )
     return Snapshot(
@@ -266,8 +266,8 @@ def _begin_snapshot(connection: Connection, site: str, head: int) -> int:
         [(site, head, page, cti) for page, cti in enumerate(firsts)],
     )
     connection.execute(
-        "DELETE FROM snapshot_page WHERE site = ?1 AND revision NOT IN"
-        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ?1 ORDER BY revision DESC LIMIT 8)",
-        (site,),
+        "DELETE FROM snapshot_page WHERE site = ? AND revision NOT IN"
+        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ? ORDER BY revision DESC LIMIT 8)",
+        (site, site),
     )
     return head

@@ -21,7 +21,7 @@ from sync.hub.server.inbound import Incoming, concerning, read
 from sync.hub.server.list_publisher import Published
 from sync.hub.server.order_publisher import OrderPush
 from sync.hub.server.review_publisher import ReviewPages
-from sync.hub.store.sqlite import HubStore
+from sync.hub.store.interface import HubStore
 from sync.mqtt.session import Link, Session
 from sync.wire import codec
 from sync.wire.codec import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status

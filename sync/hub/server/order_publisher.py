@@ -9,7 +9,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.orders import order_lines
-from sync.hub.store.sqlite import HubStore
+from sync.hub.store.interface import HubStore
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import site_group
 

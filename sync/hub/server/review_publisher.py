@@ -9,7 +9,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger import reviews
-from sync.hub.store.sqlite import Connection, HubStore
+from sync.hub.store.interface import Connection, HubStore
 from sync.wire.review_page import ReviewPage, review_payload
 
 LOOK_EVERY_S: Final = 1.0

@@ -25,7 +25,7 @@ from edge.values.instant import Instant
 from sync.hub.arbitration import claims
 from sync.hub.arbitration.claims import Sold
 from sync.hub.ledger import ingest
-from sync.hub.store.sqlite import Connection, HubStore
+from sync.hub.store.interface import Connection, HubStore
 from sync.mqtt.session import Arrival, Link, Session
 from sync.wire import codec
 from sync.wire.codec import Batch, ClaimRequest, Fault, Malformed, Status
@@ -218,8 +218,9 @@ class SiteAuthority:
             )
         for dev, epoch, through in lease.streams:
             connection.execute(
-                "INSERT INTO stream (dev, epoch, acked_through) VALUES (?1, ?2, ?3) ON CONFLICT (dev, epoch)"
-                " DO UPDATE SET acked_through = max(stream.acked_through, excluded.acked_through)",
+                "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?) ON CONFLICT (dev, epoch)"
+                " DO UPDATE SET acked_through = excluded.acked_through"
+                " WHERE excluded.acked_through > stream.acked_through",
                 (dev, epoch, through),
             )
         connection.execute(

@@ -29,7 +29,8 @@ from sync.hub.provisioning import SiteError, SiteFiles
 from sync.hub.site.authority import SiteAuthority, authority_filters
 from sync.hub.site.broker_lists import SiteLists
 from sync.hub.site.provisioning import SiteBroker, make_site_broker
-from sync.hub.store.sqlite import HubStore, HubStoreError, open_hub_store
+from sync.hub.store.interface import HubStore, HubStoreError
+from sync.hub.store.opening import open_hub_store
 from sync.mqtt.session import Session
 
 _CONFIG = click.option(

@@ -7,16 +7,14 @@ a circle. Those that concern nothing in common run side by side.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from zlib import crc32
 
-from sync.hub.store.schema import SCHEMA
-from sync.hub.store.sqlite import EVERYTHING, Concerns, Connection, HubStoreError, Rows, Value
-from sync.hub.store_opening import upgrade
+from sync.hub.store.interface import EVERYTHING, Concerns, Connection, HubStoreError, Rows, Value
+from sync.hub.store.migration import migrate, steps
 
 if TYPE_CHECKING:
     import psycopg
@@ -36,7 +34,7 @@ class PostgresHubStore:
         self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]
     ) -> None:
         self._connection = connection
-        self._dialect = _Dialect(connection)
+        self._portable = _Connection(connection)
         self._broken = broken
         self._leads = False
 
@@ -46,7 +44,7 @@ class PostgresHubStore:
         try:
             self._connection.execute("BEGIN")
             self._lock(concerning)
-            yield self._dialect
+            yield self._portable
             self._connection.execute("COMMIT")
         except self._broken as error:
             self._undo()
@@ -62,7 +60,7 @@ class PostgresHubStore:
         """REPEATABLE READ: one snapshot."""
         try:
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            yield self._dialect
+            yield self._portable
         except self._broken as error:
             raise HubStoreError(
                 f"the hub's database cannot be read: {str(error).strip()}"
@@ -95,7 +93,7 @@ class PostgresHubStore:
         return row[0]
 
     def _lock(self, concerning: Concerns) -> None:
-        """Wait for our turn. Whoever is to write conflicts is alone in that, after all other locks (``_Dialect``)."""
+        """Wait for our turn."""
         stripes = (
             list(range(STRIPES))
             if concerning is EVERYTHING
@@ -115,31 +113,26 @@ class PostgresHubStore:
                 return  # the server undoes what a broken connection left
 
 
-class _Dialect:
-    """Says to PostgreSQL what was said for SQLite."""
+class _Connection:
+    """``Connection`` over psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
 
     def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
-        """One statement. A conflict gets its number when no lower one can still appear: devices count them."""
-        if sql.startswith("INSERT INTO conflict"):
-            self._connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_CONFLICTS})")
-        statement, numbered = translate(sql)
-        given = (
-            {f"p{place}": value for place, value in enumerate(values, 1)}
-            if numbered
-            else tuple(values)
-        )
-        return cast("Rows", self._connection.execute(cast("Any", statement), given))
+        """Run one statement."""
+        if not values:
+            return cast("Rows", self._connection.execute(cast("Any", sql)))
+        return cast("Rows", self._connection.execute(cast("Any", for_psycopg(sql)), tuple(values)))
 
-    def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> object:
-        """The same statement for each of ``values``, which are not numbered."""
-        statement, numbered = translate(sql)
-        assert not numbered
+    def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> None:
+        """Run the same statement for each of ``values``."""
         with self._connection.cursor() as cursor:
-            cursor.executemany(cast("Any", statement), list(values))
-        return None
+            cursor.executemany(cast("Any", for_psycopg(sql)), list(values))
+
+    def lock_conflict_numbers(self) -> None:
+        """Take a lock that every other lock precedes: nobody waits in a circle."""
+        self._connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_CONFLICTS})")
 
 
 def open_postgres(url: str) -> PostgresHubStore:
@@ -154,8 +147,7 @@ def open_postgres(url: str) -> PostgresHubStore:
         with connection.transaction():
             connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA_LOCK})")
             connection.execute("SET LOCAL client_min_messages = warning")
-            connection.execute(cast("Any", schema()))
-            upgrade(_Dialect(connection), columns=partial(_columns, connection), words=words)
+            migrate(_Connection(connection), steps("postgres"))
     except psycopg.Error as error:
         why = str(error).strip()
         raise HubStoreError(
@@ -164,40 +156,16 @@ def open_postgres(url: str) -> PostgresHubStore:
     return PostgresHubStore(connection, broken)
 
 
-def schema() -> str:
-    """The tables in PostgreSQL's words."""
-    return words(SCHEMA)
-
-
-def words(sql: str) -> str:
-    """What makes or changes a table, in PostgreSQL's words: texts compare byte by byte, as they do in SQLite."""
-    text = sql.replace(
-        "INTEGER PRIMARY KEY AUTOINCREMENT", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
-    )
-    text = re.sub(r"\) STRICT(, WITHOUT ROWID)?;", ");", text)
-    text = re.sub(r"\bINTEGER\b", "BIGINT", text)
-    text = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', text)
-    return re.sub(r"\bBLOB\b", "BYTEA", text)
-
-
-def _columns(connection: psycopg.Connection[Any], table: str) -> list[str]:
-    found = connection.execute(
-        "SELECT column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = %s",
-        (table,),
-    )
-    return [name for (name,) in found]
-
-
 @lru_cache(maxsize=500)
-def translate(sql: str) -> tuple[str, bool]:
-    """``?`` to ``%s``, or ``?1`` to ``%(p1)s``; True for the numbered kind.
+def for_psycopg(sql: str) -> str:
+    """Write a portable statement with values as psycopg has it: ``%s`` for ``?``, and ``%%`` for ``%``.
 
-    >>> translate("SELECT 1 WHERE a = ?1 AND b % 2 = ?2")
-    ('SELECT 1 WHERE a = %(p1)s AND b %% 2 = %(p2)s', True)
+    The only difference between the two databases' statements. It holds because a ``?`` is always a value.
+
+    >>> for_psycopg("SELECT 1 WHERE a = ? AND b % 2 = ?")
+    'SELECT 1 WHERE a = %s AND b %% 2 = %s'
     """
-    numbered = re.search(r"\?\d", sql) is not None
-    sql = sql.replace("%", "%%")
-    return re.sub(r"\?(\d*)", (lambda hole: f"%(p{hole[1]})s") if numbered else "%s", sql), numbered
+    return sql.replace("%", "%%").replace("?", "%s")
 
 
 def _stripe(name: str) -> int:

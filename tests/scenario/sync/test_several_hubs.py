@@ -12,7 +12,8 @@ from edge.store import exception_cases, order_cache
 from sync.hub.config import load_hub_config
 from sync.hub.ledger import ingest
 from sync.hub.orders.order_lines import OrderLine, put
-from sync.hub.store.sqlite import HubStore, open_hub_store
+from sync.hub.store.interface import HubStore
+from sync.hub.store.opening import open_hub_store
 from sync.wire import codec
 from tests.support.broker import until
 from tests.support.platform_processes import Device, Platform

@@ -12,7 +12,7 @@ from sync.agent.agent import STATUS_EVERY_S, Agent
 from sync.agent.response_timer import Answers
 from sync.hub.fleet import queries
 from sync.hub.ledger import ingest
-from sync.hub.store.sqlite import open_hub_store
+from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Link
 from sync.wire import codec
 from sync.wire.codec import Rung, Status

@@ -21,7 +21,7 @@ from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.downlink import DIGEST_WRONG, Downlink, Refusal
 from sync.hub.orders import order_lines
-from sync.hub.store.sqlite import open_hub_store
+from sync.hub.store.opening import open_hub_store
 from sync.wire import order_feed
 
 NOW = Instant(unix_s=1_800_000_000)

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,8 @@ from edge.values.uuid7 import uuid7
 from sync.agent.uplink import RESEND_S, SLOW_LINE, Heard, Uplink
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
-from sync.hub.store.sqlite import FILE, open_hub_store
+from sync.hub.store.opening import open_hub_store
+from sync.hub.store.sqlite import FILE
 from sync.wire import codec
 from sync.wire.codec import Event, Status
 
@@ -260,10 +262,11 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
         world.event(cti=os.urandom(16))
     world.calm(3)
     (world.folder / "restored").mkdir()
-    with world.hub.read() as connection:
-        backup = sqlite3.connect(world.folder / "restored" / FILE)
-        connection.backup(backup)
-        backup.close()
+    with (
+        closing(sqlite3.connect(world.folder / "hub" / FILE)) as live,
+        closing(sqlite3.connect(world.folder / "restored" / FILE)) as backup,
+    ):
+        live.backup(backup)
     for body in (None, None, {"cti": "refused before the loss"}, None):
         world.event(cti=os.urandom(16), body=body)
     world.calm(3)

@@ -10,7 +10,7 @@ from edge.domain.order_row import Row, row_of
 from edge.token import cbor
 from edge.token.claims import Kind
 from sync.hub.orders import order_lines
-from sync.hub.store.sqlite import open_hub_store
+from sync.hub.store.opening import open_hub_store
 from sync.wire import codec, order_feed
 from sync.wire.codec import Fault, Malformed, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page, row_digest, xor

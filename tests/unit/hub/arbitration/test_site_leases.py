@@ -19,7 +19,7 @@ from sync.hub.ledger import ingest, redemptions
 from sync.hub.orders import order_lines
 from sync.hub.site.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.site.cli import authority as command
-from sync.hub.store.sqlite import open_hub_store
+from sync.hub.store.opening import open_hub_store
 from sync.mqtt.session import Arrival, Link
 from sync.wire import codec
 from sync.wire.codec import Batch, Event

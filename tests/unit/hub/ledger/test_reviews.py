@@ -17,8 +17,8 @@ from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPages
 from sync.wire.codec import Batch, Event
 from sync.wire.review_decision import Decision, decision_name, open_decision, sign_decision
 from sync.wire.review_page import read_review_page
-from tests.unit.hub.store.test_stores import NOW_S, opened, postgres  # noqa: F401 - fixtures
 
+NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x09"
 DEV = "kiosk-1"
 FEED, ZOE = (
@@ -90,7 +90,7 @@ def told(raw):
     return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
 
 
-def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):  # noqa: F811
+def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):
     store = opened()
     take(
         store,
@@ -107,7 +107,7 @@ def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(o
     assert states(store)[0] == ("rejected", "rob")
 
 
-def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened):  # noqa: F811
+def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened):
     store = opened()
     take(store, said())
     take(store, honoured())
@@ -116,7 +116,7 @@ def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened)
         decide(store)
 
 
-def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa: F811
+def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):
     store = opened()
     take(store, honoured())
     decide(store, approve=False, reason="stolen card")
@@ -140,7 +140,7 @@ def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):  # noqa
         pytest.param("rob", {"device": "kiosk-9"}, "no redemption waits", id="another device"),
     ],
 )
-def test_who_may_not_decide_is_told_why(opened, by, changes, words):  # noqa: F811
+def test_who_may_not_decide_is_told_why(opened, by, changes, words):
     store = opened()
     take(store, honoured())
     if "decided" in words:
@@ -149,7 +149,7 @@ def test_who_may_not_decide_is_told_why(opened, by, changes, words):  # noqa: F8
         decide(store, by=by, **changes)
 
 
-def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):  # noqa: F811
+def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):
     store = opened()
     take(store, honoured(), honoured(2, use=2))
     desk = pages(store)
@@ -170,7 +170,7 @@ def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_
 
 
 def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(
-    opened,  # noqa: F811
+    opened,
 ):
     store = opened()
     take(store, honoured())
@@ -182,7 +182,7 @@ def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes
         assert pages(store, site_of=lambda _: None).asked(connection, DEV) == []
 
 
-def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):  # noqa: F811
+def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):
     store = opened()
     uses = range(1, reviews.PAGE + 2)
     take(store, *(honoured(use, use) for use in uses))
@@ -212,7 +212,7 @@ def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_
     assert "whose key" in str(open_decision(raw, nobody, now=now))
 
 
-def test_an_odd_event_about_reviews_changes_nothing(opened):  # noqa: F811
+def test_an_odd_event_about_reviews_changes_nothing(opened):
     store = opened()
     odd = [
         event(1, "review", cti="zz"),
@@ -243,7 +243,7 @@ def honoured_anew(store, **said):
     "named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"]
 )
 def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(
-    opened,  # noqa: F811
+    opened,
     named,
 ):
     store = opened()
@@ -267,7 +267,7 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
     assert used(store)[0] == 0
 
 
-def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened):  # noqa: F811
+def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened):
     store = opened()
     refused = event(1, "redeemed", units=0)
     take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redeemed=refused.id))
@@ -278,7 +278,7 @@ def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened
 @pytest.mark.parametrize(
     "named", [{"redeemed": "id-1"}, {}], ids=["a device that names it", "an older device"]
 )
-def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened, named):  # noqa: F811
+def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened, named):
     store = opened()
     take(store, honoured())
     later = {"ts": NOW_S + 90, **named}
@@ -292,7 +292,7 @@ def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened
 
 
 def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(
-    opened,  # noqa: F811
+    opened,
 ):
     store = opened()
     take(
@@ -315,7 +315,7 @@ def refused(store, seq, word, **changes):
                       body={"decision": name, "reason": word}))  # fmt: skip
 
 
-def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(opened):  # noqa: F811
+def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(opened):
     store = opened()
     take(store, honoured())
     decide(store)
@@ -331,7 +331,7 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
 
 @pytest.mark.parametrize("reason", ["same_person", "not_believed"])
 def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(
-    opened,  # noqa: F811
+    opened,
     reason,
 ):
     store = opened()

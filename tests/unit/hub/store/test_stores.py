@@ -12,40 +12,14 @@ from edge.domain.authorisation import ClaimResult
 from sync.hub.arbitration import claims
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
-from sync.hub.store.postgres import STRIPES, schema, translate
-from sync.hub.store.schema import SCHEMA
-from sync.hub.store.sqlite import HubStoreError, open_hub_store
-from sync.wire import codec, order_feed
+from sync.hub.store.interface import HubStoreError
+from sync.hub.store.opening import open_hub_store
+from sync.hub.store.postgres import STRIPES
+from sync.wire import order_feed
 from sync.wire.codec import Batch, ClaimRequest, Event, OrdersRequest, Status
-from tests.support.postgres import running_postgres
 
 NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x07"
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(params=["file", "postgres"])
-def opened(request, tmp_path):
-    """Open the same store as often as one likes, as several hub processes do."""
-    database = (
-        request.getfixturevalue("postgres").database() if request.param == "postgres" else None
-    )
-    stores = []
-
-    def again():
-        store = open_hub_store(tmp_path, database)
-        if threading.current_thread() is threading.main_thread():
-            stores.append(store)
-        return store
-
-    yield again
-    for store in stores:
-        store.close()
 
 
 def redeemed(seq: int, cti: bytes = CTI, use: int = 1, id: str = "") -> Event:
@@ -280,10 +254,20 @@ def test_a_connection_that_is_lost_is_a_store_that_cannot_be_used(postgres, tmp_
     other.close()
 
 
-def test_postgresql_is_told_the_same_tables():
-    text = schema()
-    assert "STRICT" not in text
-    assert "BLOB" not in text
-    assert text.count("CREATE TABLE") == SCHEMA.count("CREATE TABLE") > 10
-    assert translate("a ? b") == ("a %s b", False)
-    assert codec.MAX_SEQ < 2**63  # a BIGINT
+def test_a_conflict_waits_for_its_number_while_another_transaction_numbers_one(postgres, tmp_path):
+    """A device acknowledges conflicts up to a number: a lower one that is committed later would be lost."""
+    url = postgres.database()
+    first, second = open_hub_store(tmp_path, url), open_hub_store(tmp_path, url)
+    sell(first, CTI)
+    take(first, batch(redeemed(1), dev="kiosk-1"))
+    with first.transaction(frozenset({"kiosk-3"})) as numbering:
+        numbering.lock_conflict_numbers()
+        with (
+            pytest.raises(HubStoreError, match="lock timeout"),
+            second.transaction(frozenset({"kiosk-2", CTI.hex()})) as connection,
+        ):
+            connection.execute("SET LOCAL lock_timeout = 100")
+            ingest.take(connection, batch(redeemed(1), dev="kiosk-2"), NOW_S)
+    assert take(second, batch(redeemed(1), dev="kiosk-2")).ack.conflicts
+    first.close()
+    second.close()

@@ -1,49 +1,12 @@
-"""The tables of the hub's store, in SQLite's words. ``sync.hub.store.postgres`` says the same in PostgreSQL's.
-
-UNIQUE (dev, epoch, seq) is the whole of "nothing twice": a batch may come any number of times.
-"""
-
-from __future__ import annotations
-
-# Made anew by ``sync.hub.store_opening`` in a store of an older version.
-REVERSAL = """
-CREATE TABLE IF NOT EXISTS reversal (        -- and took back; it may come before what it names
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  about TEXT NOT NULL,                       -- the redemption's ident; from an older device, which names none, epoch
-  epoch TEXT NOT NULL,
-  seq INTEGER NOT NULL,
-  ts INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
-) STRICT, WITHOUT ROWID;
-"""
-REVIEWED = """
-CREATE TABLE IF NOT EXISTS reviewed (        -- what a device said of a review; it may come before what it names
-  cti BLOB NOT NULL,
-  dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  about TEXT NOT NULL,                       -- as in reversal
-  epoch TEXT NOT NULL,
-  ts INTEGER NOT NULL,
-  state TEXT NOT NULL,                       -- approved | rejected | void
-  by_whom TEXT NOT NULL,
-  reason TEXT NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
-) STRICT, WITHOUT ROWID;
-"""
-SCHEMA = f"""{REVERSAL}{REVIEWED}
-CREATE TABLE IF NOT EXISTS device (
-  id TEXT PRIMARY KEY,
-  site TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS stream (          -- one numbering of events
+-- The tables of the hub's store. UNIQUE (dev, epoch, seq) is the whole of "nothing twice": a batch may come
+-- any number of times. 0001_tables.postgres.sql has the same tables; a test compares the two.
+CREATE TABLE stream (          -- one numbering of events
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
   acked_through INTEGER NOT NULL DEFAULT 0,  -- every seq up to this one is in event
   PRIMARY KEY (dev, epoch)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS event (
+CREATE TABLE event (
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
   seq INTEGER NOT NULL,
@@ -56,8 +19,8 @@ CREATE TABLE IF NOT EXISTS event (
   refused TEXT,                              -- why it has no effect; it is kept all the same
   PRIMARY KEY (dev, epoch, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
-CREATE TABLE IF NOT EXISTS clash (           -- another event under a number that is taken: two devices, one identity
+CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
+CREATE TABLE clash (           -- another event under a number that is taken: two devices, one identity
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
   seq INTEGER NOT NULL,
@@ -66,7 +29,7 @@ CREATE TABLE IF NOT EXISTS clash (           -- another event under a number tha
   received_s INTEGER NOT NULL,
   PRIMARY KEY (dev, epoch, seq, id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS redemption (      -- what devices honoured
+CREATE TABLE redemption (      -- what devices honoured
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
   use_no INTEGER NOT NULL,                   -- the number of it in the device's store; a new store begins with 1
@@ -78,7 +41,29 @@ CREATE TABLE IF NOT EXISTS redemption (      -- what devices honoured
   ident TEXT NOT NULL DEFAULT '',            -- id of the event that first told it; empty: not known
   PRIMARY KEY (cti, dev, epoch, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS review (          -- honoured, and waits for a second person; what the platform's decided
+CREATE TABLE reversal (        -- and took back; it may come before what it names
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,
+  about TEXT NOT NULL,                       -- the redemption's ident; from an older device, which names none, epoch
+  epoch TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  ts INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reviewed (        -- what a device said of a review; it may come before what it names
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  use_no INTEGER NOT NULL,
+  about TEXT NOT NULL,                       -- as in reversal
+  epoch TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  state TEXT NOT NULL,                       -- approved | rejected | void
+  by_whom TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE review (          -- honoured, and waits for a second person; what the platform's decided
   no INTEGER PRIMARY KEY AUTOINCREMENT,
   dev TEXT NOT NULL,
   cti BLOB NOT NULL,
@@ -94,9 +79,9 @@ CREATE TABLE IF NOT EXISTS review (          -- honoured, and waits for a second
   refused TEXT,                              -- why the device did not take the last decision
   UNIQUE (dev, epoch, seq)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS review_of ON review (dev, cti, use_no);
-CREATE INDEX IF NOT EXISTS review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
-CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerned
+CREATE INDEX review_of ON review (dev, cti, use_no);
+CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
+CREATE TABLE conflict (        -- one row for each device concerned
   no INTEGER PRIMARY KEY AUTOINCREMENT,
   dev TEXT NOT NULL,
   cti BLOB NOT NULL,
@@ -110,35 +95,35 @@ CREATE TABLE IF NOT EXISTS conflict (        -- one row for each device concerne
   told INTEGER NOT NULL DEFAULT 0,           -- the device has said that it knows
   UNIQUE (dev, epoch, seq, other_dev, other_epoch, other_seq)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS conflict_untold ON conflict (dev, no) WHERE told = 0;
-CREATE TABLE IF NOT EXISTS feed (            -- the order feed of a site
+CREATE INDEX conflict_untold ON conflict (dev, no) WHERE told = 0;
+CREATE TABLE feed (            -- the order feed of a site
   site TEXT PRIMARY KEY,
   head INTEGER NOT NULL,                     -- its newest revision
   digest BLOB NOT NULL                       -- over all its rows (sync.wire.order_feed)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS entitlement (
+CREATE TABLE entitlement (
   cti BLOB PRIMARY KEY,
   site TEXT NOT NULL,
   revision INTEGER NOT NULL,                 -- of its last change
   created INTEGER NOT NULL,                  -- the revision with which it came to its site
   line TEXT NOT NULL                         -- JSON, as imported
 ) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX IF NOT EXISTS entitlement_feed ON entitlement (site, revision);
-CREATE INDEX IF NOT EXISTS entitlement_page ON entitlement (site, cti);
-CREATE TABLE IF NOT EXISTS departed (        -- rows that a site had and has no longer
+CREATE UNIQUE INDEX entitlement_feed ON entitlement (site, revision);
+CREATE INDEX entitlement_page ON entitlement (site, cti);
+CREATE TABLE departed (        -- rows that a site had and has no longer
   site TEXT NOT NULL,
   cti BLOB NOT NULL,
   revision INTEGER NOT NULL,
   PRIMARY KEY (site, cti)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS snapshot_page (   -- where each page of a snapshot begins
+CREATE TABLE snapshot_page (   -- where each page of a snapshot begins
   site TEXT NOT NULL,
   revision INTEGER NOT NULL,
   page INTEGER NOT NULL,
   first_cti BLOB NOT NULL,
   PRIMARY KEY (site, revision, page)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS held (            -- leave given to a device, of which nothing was heard since
+CREATE TABLE held (            -- leave given to a device, of which nothing was heard since
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
   id TEXT NOT NULL,                          -- of the claim; its redemption names it
@@ -147,22 +132,21 @@ CREATE TABLE IF NOT EXISTS held (            -- leave given to a device, of whic
   no INTEGER NOT NULL,                       -- of the claim in that store; 0: it named none
   PRIMARY KEY (cti, dev, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS held_by ON held (dev, epoch, no);
-CREATE TABLE IF NOT EXISTS lease (           -- who has authority over a site's entitlements in the platform's place
+CREATE INDEX held_by ON held (dev, epoch, no);
+CREATE TABLE lease (           -- who has authority over a site's entitlements in the platform's place
   site TEXT PRIMARY KEY,
   holder TEXT NOT NULL,
   term INTEGER NOT NULL,                     -- grows with each lease that is no renewal
   until_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS identity (        -- the epochs in which a device has said that it is there
+CREATE TABLE identity (        -- the epochs in which a device has said that it is there
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
   first_s INTEGER NOT NULL,
   PRIMARY KEY (dev, epoch)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS status (          -- what each device last said of itself
+CREATE TABLE status (          -- what each device last said of itself
   dev TEXT PRIMARY KEY,
   status TEXT NOT NULL,                      -- JSON
   received_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"""

@@ -1,0 +1,76 @@
+"""What every store of a hub offers: a file, or a database that several hub processes share.
+
+A statement means the same to SQLite and to PostgreSQL: a value is ``?`` in the order of the values, a row that
+may exist already is met by ``ON CONFLICT``, and no statement with values holds a ``?`` for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol
+
+EVERYTHING: Final = None  # a transaction that concerns all there is
+
+Concerns = frozenset[str] | None
+Value = str | int | bytes | None
+
+
+class HubStoreError(Exception):
+    """The store cannot be used; the message says why and what to do."""
+
+
+class Rows(Protocol):
+    """What a statement returned."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """Run SQL in one transaction."""
+
+    def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
+        """Run one statement."""
+
+    def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> None:
+        """Run one statement for each of ``values``."""
+
+    def lock_conflict_numbers(self) -> None:
+        """Wait until no other transaction numbers conflicts, and keep them from it until this one ends.
+
+        Call it before a row is added to ``conflict``. A device acknowledges conflicts up to a number, so
+        no lower number may appear after a higher one was committed.
+        """
+
+
+class HubStore(Protocol):
+    """One connection. Every change happens in ``transaction`` and is on disk when it ends."""
+
+    def transaction(self, concerning: Concerns = EVERYTHING) -> AbstractContextManager[Connection]:
+        """Commit when the block ends, undo when it raises. Raises HubStoreError.
+
+        No other transaction that concerns any of the same names (of devices, sites, entitlements) runs at the
+        same time: what is read in it stays true until it ends.
+        """
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Open one consistent view."""
+
+    def data_version(self) -> int:
+        """Return a number that changes when another process has changed a feed."""
+
+    def lead(self) -> bool:
+        """Return True when this process is the one of all hubs that speaks to groups; it stays so until it ends."""
+
+    def close(self) -> None:
+        """Close the connection, and free the lead for another process."""

@@ -1,0 +1,67 @@
+"""Bring the hub's tables up to this program's, step by step.
+
+A step is a pair of files in ``migrations``, one for each database, and is never edited once it is released:
+a new pair repairs it. The table ``migration`` names the steps that a store has.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final, Literal
+
+from sync.hub.store.interface import Connection, HubStoreError
+
+Database = Literal["sqlite", "postgres"]
+
+NAMES: Final = ("0001_tables",)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step's name, and its SQL for the database at hand."""
+
+    name: str
+    script: str
+
+
+def steps(database: Database) -> tuple[Step, ...]:
+    """Return all steps, in their order."""
+    folder = files("sync.hub.store") / "migrations"
+    return tuple(Step(name, (folder / f"{name}.{database}.sql").read_text()) for name in NAMES)
+
+
+def migrate(connection: Connection, todo: Sequence[Step]) -> None:
+    """Run those of ``todo`` that the store lacks, in the caller's transaction.
+
+    Raises HubStoreError for a store that a newer program wrote. No other process may migrate meanwhile.
+    """
+    connection.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
+    done = {name for (name,) in connection.execute("SELECT name FROM migration").fetchall()}
+    if strangers := sorted(done - {step.name for step in todo}):
+        raise HubStoreError(
+            f"the hub's store was written by a newer program ({', '.join(strangers)}): install that or a newer one"
+        )
+    for step in todo:
+        if step.name in done:
+            continue
+        for statement in statements(step.script):
+            connection.execute(statement)
+        connection.execute("INSERT INTO migration (name) VALUES (?)", (step.name,))
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split ``script`` into its statements; ``executescript`` would commit the transaction.
+
+    >>> list(statements("CREATE TABLE a (b TEXT);  -- one\\nCREATE TABLE c (d TEXT);\\n"))
+    ['CREATE TABLE a (b TEXT);  -- one', 'CREATE TABLE c (d TEXT);']
+    """
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement.strip()
+            statement = ""
+    assert not statement.strip(), "a statement ends with a semicolon at the end of a line"

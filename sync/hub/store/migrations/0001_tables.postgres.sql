@@ -1,0 +1,152 @@
+-- The tables of 0001_tables.sqlite.sql, which says what each is for. Texts compare byte by byte (COLLATE "C"),
+-- as they do in SQLite.
+CREATE TABLE stream (
+  dev TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  acked_through BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (dev, epoch)
+);
+CREATE TABLE event (
+  dev TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  type TEXT COLLATE "C" NOT NULL,
+  ts BIGINT NOT NULL,
+  ts_trust TEXT COLLATE "C" NOT NULL,
+  body TEXT COLLATE "C" NOT NULL,
+  received_s BIGINT NOT NULL,
+  refused TEXT COLLATE "C",
+  PRIMARY KEY (dev, epoch, seq)
+);
+CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
+CREATE TABLE clash (
+  dev TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  event TEXT COLLATE "C" NOT NULL,
+  received_s BIGINT NOT NULL,
+  PRIMARY KEY (dev, epoch, seq, id)
+);
+CREATE TABLE redemption (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  use_no BIGINT NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  units BIGINT NOT NULL,
+  amount_minor BIGINT,
+  ts BIGINT NOT NULL,
+  ident TEXT COLLATE "C" NOT NULL DEFAULT '',
+  PRIMARY KEY (cti, dev, epoch, seq)
+);
+CREATE TABLE reversal (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  use_no BIGINT NOT NULL,
+  about TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  ts BIGINT NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+);
+CREATE TABLE reviewed (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  use_no BIGINT NOT NULL,
+  about TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  ts BIGINT NOT NULL,
+  state TEXT COLLATE "C" NOT NULL,
+  by_whom TEXT COLLATE "C" NOT NULL,
+  reason TEXT COLLATE "C" NOT NULL,
+  PRIMARY KEY (cti, dev, use_no, about)
+);
+CREATE TABLE review (
+  no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  dev TEXT COLLATE "C" NOT NULL,
+  cti BYTEA NOT NULL,
+  use_no BIGINT NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  approve BIGINT,
+  decided_by TEXT COLLATE "C",
+  reason TEXT COLLATE "C",
+  decided_s BIGINT,
+  raw BYTEA,
+  arrived BIGINT NOT NULL DEFAULT 0,
+  refused TEXT COLLATE "C",
+  UNIQUE (dev, epoch, seq)
+);
+CREATE INDEX review_of ON review (dev, cti, use_no);
+CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
+CREATE TABLE conflict (
+  no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  dev TEXT COLLATE "C" NOT NULL,
+  cti BYTEA NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  other_dev TEXT COLLATE "C" NOT NULL,
+  other_epoch TEXT COLLATE "C" NOT NULL,
+  other_seq BIGINT NOT NULL,
+  other_ts BIGINT NOT NULL,
+  found_s BIGINT NOT NULL,
+  told BIGINT NOT NULL DEFAULT 0,
+  UNIQUE (dev, epoch, seq, other_dev, other_epoch, other_seq)
+);
+CREATE INDEX conflict_untold ON conflict (dev, no) WHERE told = 0;
+CREATE TABLE feed (
+  site TEXT COLLATE "C" PRIMARY KEY,
+  head BIGINT NOT NULL,
+  digest BYTEA NOT NULL
+);
+CREATE TABLE entitlement (
+  cti BYTEA PRIMARY KEY,
+  site TEXT COLLATE "C" NOT NULL,
+  revision BIGINT NOT NULL,
+  created BIGINT NOT NULL,
+  line TEXT COLLATE "C" NOT NULL
+);
+CREATE UNIQUE INDEX entitlement_feed ON entitlement (site, revision);
+CREATE INDEX entitlement_page ON entitlement (site, cti);
+CREATE TABLE departed (
+  site TEXT COLLATE "C" NOT NULL,
+  cti BYTEA NOT NULL,
+  revision BIGINT NOT NULL,
+  PRIMARY KEY (site, cti)
+);
+CREATE TABLE snapshot_page (
+  site TEXT COLLATE "C" NOT NULL,
+  revision BIGINT NOT NULL,
+  page BIGINT NOT NULL,
+  first_cti BYTEA NOT NULL,
+  PRIMARY KEY (site, revision, page)
+);
+CREATE TABLE held (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  id TEXT COLLATE "C" NOT NULL,
+  quantity BIGINT NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  no BIGINT NOT NULL,
+  PRIMARY KEY (cti, dev, id)
+);
+CREATE INDEX held_by ON held (dev, epoch, no);
+CREATE TABLE lease (
+  site TEXT COLLATE "C" PRIMARY KEY,
+  holder TEXT COLLATE "C" NOT NULL,
+  term BIGINT NOT NULL,
+  until_s BIGINT NOT NULL
+);
+CREATE TABLE identity (
+  dev TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  first_s BIGINT NOT NULL,
+  PRIMARY KEY (dev, epoch)
+);
+CREATE TABLE status (
+  dev TEXT COLLATE "C" PRIMARY KEY,
+  status TEXT COLLATE "C" NOT NULL,
+  received_s BIGINT NOT NULL
+);

@@ -139,7 +139,7 @@ def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_
     release, numpy
 ):
     assert requirements().pinned(PACKAGING / f"constraints-{release}.txt")["numpy"] == numpy
-    assert numpy in (ROOT / "docs" / "adr" / "0030-numpy-is-the-systems.md").read_text(
+    assert numpy in (ROOT / "docs" / "adr" / "0030-numpy-from-the-system.md").read_text(
         encoding="utf-8"
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from edge.pickup import door_states
 from tests.support import figures
-from tests.support.paths import ROOT
+from tests.support.paths import DOCS, ROOT
 from tests.support.prose import too_long
 
 NOT_OURS = {"build", "node_modules", "shared"}
@@ -36,7 +36,7 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.id != "SECURITY.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     lost = []
@@ -45,6 +45,17 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page):
         if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
             lost.append(f"{target}#{anchor}")
     assert lost == []
+
+
+KINDS = ("tutorial", "how-to", "reference", "explanation")
+
+
+def test_a_page_is_in_the_folder_of_its_kind_and_on_the_index():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    loose = {path.name for path in DOCS.glob("*.md")}
+    assert loose <= {"README.md", "architecture.md", "index.md"}
+    listed = [path.relative_to(DOCS) for kind in KINDS for path in (DOCS / kind).glob("*.md")]
+    assert [str(path) for path in listed if f"({path})" not in index] == []
 
 
 def test_the_state_diagram_of_a_door_is_the_programs():

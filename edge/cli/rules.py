@@ -17,7 +17,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def rules() -> None:
-    """Check and try rules: JSON Logic and CertLogic."""
+    """Check and try rules in JSON Logic."""
 
 
 @rules.command()
@@ -46,7 +46,7 @@ def _problems(parsed: tuple[Rule, ...], data_file: Path | None) -> list[str]:
     problems = [
         f"rule {rule.id}: {issue.message} in {json.dumps(issue.part, ensure_ascii=False):.80}"
         for rule in parsed
-        for issue in validate(rule.logic, rule.dialect)
+        for issue in validate(rule.logic)
     ]
     if data_file is not None and not problems:
         failure = first_failure(parsed, _document(data_file))

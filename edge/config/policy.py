@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from edge.config.section import Name, Section, refuse
-from edge.rules.evaluation import Dialect
 from edge.rules.fault import Fault
 from edge.rules.rule import LONGEST_TEXT, MOST_RULES, parse_logic
 from edge.rules.validation import validate
@@ -27,7 +26,6 @@ class SiteRule(Section):
 
     id: Name
     kinds: tuple[Literal["write_off", "pickup"], ...] = ("write_off", "pickup")
-    dialect: Literal["jsonlogic", "certlogic"] = "jsonlogic"
     logic: str = Field(max_length=LONGEST_TEXT)  # an expression, as JSON text
 
     @model_validator(mode="after")
@@ -35,7 +33,7 @@ class SiteRule(Section):
         logic = parse_logic(self.logic)
         if isinstance(logic, Fault):
             refuse([("logic", logic.detail)])
-        refuse([("logic", issue.message) for issue in validate(logic, Dialect(self.dialect))])
+        refuse([("logic", issue.message) for issue in validate(logic)])
         return self
 
 

@@ -19,7 +19,6 @@ from edge.domain.roles import Operator
 from edge.domain.rule_data import document
 from edge.domain.standing import Asked, Place, Standing
 from edge.domain.verdict import Verdict
-from edge.rules.evaluation import Dialect
 from edge.rules.fault import Cause, Fault
 from edge.rules.rule import Failure, Rule, first_failure, parse_logic, parse_rules
 from edge.token.claims import Claims, Kind
@@ -137,10 +136,7 @@ def _conditions(case: Case) -> Decision | None:
     text = case.entitlement.rules if case.entitlement is not None else None
     if not here and text is None:
         return None
-    rules = [
-        Rule(id=rule.id, logic=parse_logic(rule.logic), dialect=Dialect(rule.dialect))
-        for rule in here
-    ]
+    rules = [Rule(id=rule.id, logic=parse_logic(rule.logic)) for rule in here]
     own = () if text is None else parse_rules(text)
     if isinstance(own, Failure):
         return no(Verdict.RULE_FAILED, str(own))

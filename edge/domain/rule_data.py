@@ -11,8 +11,8 @@ from edge.config import Policy
 from edge.domain.entitlement import Entitlement
 from edge.domain.roles import Operator
 from edge.domain.standing import Asked, Place, Standing
-from edge.rules.datetimes import civil_from_days
 from edge.token.claims import Claims
+from edge.values.civil_date import civil_from_days
 from edge.values.instant import Instant
 
 _DAY_S: Final = 86_400

@@ -1,1 +1,1 @@
-"""Rules of an entitlement or of the configuration: JSON Logic and CertLogic, offline, pure and bounded."""
+"""Rules of an entitlement or of the configuration: JSON Logic, offline, pure and bounded."""

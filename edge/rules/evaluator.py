@@ -1,4 +1,4 @@
-"""The walk over an expression, the same for both dialects: literals, lists, and one operator an object."""
+"""The walk over an expression: literals, lists, and one operator an object."""
 
 from __future__ import annotations
 
@@ -16,26 +16,19 @@ Operators = Mapping[str, Operator]
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """One evaluation under way. ``strict``: CertLogic, where null, fractions and odd objects are no expressions."""
+    """One evaluation under way."""
 
     operators: Operators
-    truthy: Callable[[Value], bool]
     meter: Meter
-    strict: bool
 
     def value(self, logic: Value, data: Value, depth: int) -> Value:
         """Return the value of ``logic``. Raises Stop."""
         self.meter.enter(depth)
         if type(logic) is list:
             return [self.value(item, data, depth + 1) for item in logic]
-        if type(logic) is dict:
-            if len(logic) == 1:
-                ((name, arguments),) = logic.items()
-                return self._apply(name, arguments, data, depth)
-            if self.strict:
-                raise Stop(Cause.MALFORMED, "an object has one key, the operator")
-        elif self.strict and (logic is None or (type(logic) is float and not logic.is_integer())):
-            raise Stop(Cause.MALFORMED, "null and fractions are no expressions")
+        if type(logic) is dict and len(logic) == 1:
+            ((name, arguments),) = logic.items()
+            return self._apply(name, arguments, data, depth)
         return logic
 
     def values(self, arguments: list[Value], data: Value, depth: int) -> list[Value]:
@@ -54,8 +47,4 @@ class Evaluator:
         operator = self.operators.get(name)
         if operator is None:
             raise Stop(Cause.UNKNOWN_OPERATOR, f"{name!s:.40}")
-        if type(arguments) is not list:
-            if self.strict and name != "var":
-                raise Stop(Cause.MALFORMED, f"{name} takes its arguments in a list")
-            arguments = [arguments]
-        return operator(self, arguments, data, depth)
+        return operator(self, arguments if type(arguments) is list else [arguments], data, depth)

@@ -62,7 +62,7 @@ def _lacking(run: Evaluator, paths: list[Value], data: Value) -> list[Value]:
 
 def _if(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
     for at in range(0, len(arguments) - 1, 2):
-        if run.truthy(run.value(arguments[at], data, depth + 1)):
+        if is_truthy(run.value(arguments[at], data, depth + 1)):
             return run.value(arguments[at + 1], data, depth + 1)
     return run.value(arguments[-1], data, depth + 1) if len(arguments) % 2 else None
 
@@ -81,17 +81,17 @@ def _first(
     value = None
     for argument in arguments:
         value = run.value(argument, data, depth + 1)
-        if run.truthy(value) is until:
+        if is_truthy(value) is until:
             break
     return value
 
 
 def _not(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
-    return not run.truthy(_one(run, arguments, data, depth))
+    return not is_truthy(_one(run, arguments, data, depth))
 
 
 def _double_not(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
-    return run.truthy(_one(run, arguments, data, depth))
+    return is_truthy(_one(run, arguments, data, depth))
 
 
 def _comparing(same: Callable[[Value, Value], bool], *, negated: bool = False) -> Operator:
@@ -199,17 +199,17 @@ def _map(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Val
 
 def _filter(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
     items, logic = _items(run, arguments, data, depth)
-    return [item for item in items if run.truthy(run.value(logic, item, depth + 1))]
+    return [item for item in items if is_truthy(run.value(logic, item, depth + 1))]
 
 
 def _all(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
     items, logic = _items(run, arguments, data, depth)
-    return bool(items) and all(run.truthy(run.value(logic, item, depth + 1)) for item in items)
+    return bool(items) and all(is_truthy(run.value(logic, item, depth + 1)) for item in items)
 
 
 def _some(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
     items, logic = _items(run, arguments, data, depth)
-    return any(run.truthy(run.value(logic, item, depth + 1)) for item in items)
+    return any(is_truthy(run.value(logic, item, depth + 1)) for item in items)
 
 
 def _none(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from edge.rules.fault import Cause, Meter, Stop
 
-Value = Any  # what JSON holds, and inside CertLogic an ``edge.rules.datetimes.Moment``
+Value = Any  # what JSON holds
 
 LARGEST: Final = 2**53  # a whole number beyond this is not kept exactly by every JSON reader
 _NUMERAL: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)?\s*", re.ASCII)

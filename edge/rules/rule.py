@@ -1,4 +1,4 @@
-"""A rule as the order feed and the configuration carry it: ``[{"id": ..., "logic": ..., "dialect": ...}]`` in JSON."""
+"""A rule as the order feed and the configuration carry it: ``[{"id": ..., "logic": ...}]`` in JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from edge.rules.evaluation import DEFAULT, Dialect, evaluate_on
+from edge.rules.evaluation import DEFAULT, evaluate_on
 from edge.rules.fault import Cause, Fault, Limits, Meter
 from edge.rules.json_values import Value
 
 LONGEST_TEXT: Final = 16_384  # characters
 MOST_RULES: Final = 16
 LONGEST_ID: Final = 40
-_KEYS: Final = frozenset({"id", "logic", "dialect"})
+_KEYS: Final = frozenset({"id", "logic"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,6 @@ class Rule:
 
     id: str
     logic: Value
-    dialect: Dialect = Dialect.JSON_LOGIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def first_failure(rules: Iterable[Rule], data: Value, limits: Limits = DEFAULT) 
     """Return the first of ``rules`` that is not met on ``data``. ``limits`` bounds them together. Never raises."""
     meter = Meter(limits)
     for rule in rules:
-        value = evaluate_on(meter, rule.logic, data, rule.dialect)
+        value = evaluate_on(meter, rule.logic, data)
         if value is True:
             continue
         if not isinstance(value, Fault):
@@ -80,16 +79,14 @@ def first_failure(rules: Iterable[Rule], data: Value, limits: Limits = DEFAULT) 
 
 
 def _rule(item: Any) -> Rule | Failure:
-    if type(item) is not dict or "logic" not in item or not item.keys() <= _KEYS:
-        return Failure("", Fault(Cause.MALFORMED, "a rule has an id, logic, and maybe a dialect"))
-    name, dialect = item.get("id"), item.get("dialect", Dialect.JSON_LOGIC.value)
+    if type(item) is not dict or item.keys() != _KEYS:
+        return Failure("", Fault(Cause.MALFORMED, "a rule has an id and logic, and nothing else"))
+    name = item["id"]
     if type(name) is not str or not 1 <= len(name) <= LONGEST_ID or not name.isprintable():
         return Failure(
             "", Fault(Cause.MALFORMED, f"a rule's id is a text of 1 to {LONGEST_ID} characters")
         )
-    if dialect not in list(Dialect):
-        return Failure(name, Fault(Cause.MALFORMED, f"its dialect is none of {', '.join(Dialect)}"))
-    return Rule(id=name, logic=item["logic"], dialect=Dialect(dialect))
+    return Rule(id=name, logic=item["logic"])
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

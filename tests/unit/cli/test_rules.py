@@ -25,7 +25,7 @@ def test_the_examples_are_good(path):
 @pytest.mark.parametrize(("text", "message"), [
     ("[", "rules: malformed: not JSON"),
     ('[{"id": "a", "logic": {"and": [{"launch": 1}]}}]', 'rule a: unrecognised operator: "launch" in {"launch": 1}'),
-    ('[{"id": "a", "dialect": "certlogic", "logic": {"var": 1}}]', "rule a: not of the form"),
+    ('[{"id": "a", "dialect": "jsonlogic", "logic": true}]', "an id and logic, and nothing else"),
 ])  # fmt: skip
 def test_what_is_wrong_is_told_with_the_rules_id(tmp_path, text, message):
     (tmp_path / "rules.json").write_text(text)

@@ -40,9 +40,8 @@ from benchmarks.measurement import Measurement
 from benchmarks.store import bare_commits, disk
 from edge.bootstrap import build_parts, build_scanner
 from edge.config import Profile, parse_profile
-from edge.decode.hint import Hint
 from edge.feedback.result_display import Panel
-from edge.ports import Decoder, Frame, Signal, Symbol
+from edge.ports import Decoder, Frame, Hint, Signal, Symbol
 from edge.scanner.daemon import Daemon
 from edge.store.database.opening import open_store
 from edge.values.instant import Instant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
@@ -195,3 +195,13 @@ class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary start; never jumps."""
         ...
+
+
+class Hint(StrEnum):
+    """What is wrong with the view of a code."""
+
+    TOO_FAR = "too_far"
+    TOO_DARK = "too_dark"
+    GLARE = "glare"
+    BLURRED = "blurred"
+    CUT_OFF = "cut_off"

@@ -3,76 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from edge import ports
-from edge.capture.camera_worker import CaptureStatus, CaptureWorker, Patience
+from edge.capture.camera_worker import CaptureWorker, Patience
 from edge.capture.scan_engine import EngineWorker
 from edge.config import Camera, Engines, Presence, Profile, Trigger
 from edge.devices.gpio_trigger import GpioTrigger, TriggerUnavailableError
 from edge.devices.lock_board import LockBoards
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.devices.pin_factory import PinsUnavailableError, open_pin_factory
-from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, LockError
+from edge.ports import DoorSensor, Indicator, Lock, LockError
+from edge.scanner.hardware import Parts
 
 OpenCamera = Callable[[], ports.Camera]
-
-
-class Capturing(Protocol):
-    """Where frames come from: a ``CaptureWorker``, or one that is lent by who keeps it running."""
-
-    def start(self) -> None:
-        """Begin to capture."""
-        ...
-
-    def take(self, timeout_s: float) -> Frame | None:
-        """The newest frame, or None when none came in time."""
-        ...
-
-    def expose(self, wanted: Exposure | None) -> None:
-        """Have the frames to come exposed like this, where the camera can; None: as the profile says."""
-        ...
-
-    def status(self) -> CaptureStatus:
-        """How the camera is."""
-        ...
-
-    def close(self) -> None:
-        """Stop. Safe to call twice."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The hardware of a device. ``problems`` names what the profile asks for and the device lacks."""
-
-    capture: Capturing
-    indicator: Indicator
-    lock: Lock
-    doors: DoorSensor
-    engines: tuple[EngineWorker, ...] = ()
-    trigger: GpioTrigger | None = None
-    presence: GpioTrigger | None = None
-    problems: dict[str, str] = field(default_factory=dict)
-
-    def problems_now(self) -> dict[str, str]:
-        """What is wrong at this moment with parts that come and go: scan engines, lock boards."""
-        engines = {
-            f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem
-        }
-        return engines | (self.lock.problems if isinstance(self.lock, LockBoards) else {})
-
-    def close(self) -> None:
-        """Release everything, locks first."""
-        self.lock.close()
-        self.doors.close()
-        for part in (*self.engines, self.trigger, self.presence):
-            if part is not None:
-                part.close()
-        self.capture.close()
-        self.indicator.close()
 
 
 def build_parts(

@@ -12,7 +12,6 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap.hardware import Parts
 from edge.capture.triggered_frames import PresenceFrames, TriggeredFrames, Waker
 from edge.config import Profile
 from edge.decode.exposure.controller import Metering
@@ -28,9 +27,11 @@ from edge.operators.sign_in import desk_of
 from edge.pickup.lock_actuator import Actuator, InTurn
 from edge.pickup.pickups import DoorTimes, Pickups
 from edge.ports import Frame
+from edge.redemption.policy import audiences_of, verify_policy_of
 from edge.redemption.redeemer import Redeemer
-from edge.redemption.scan_handler import Gate, audiences_of, verify_policy_of
+from edge.redemption.scan_handler import Gate
 from edge.scanner.daemon import Daemon, Frames
+from edge.scanner.hardware import Parts
 from edge.scanner.supervisor import Supervisor
 from edge.store.authorisations import DEADLINE_S
 from edge.store.database.opening import Opened, StoreState, open_store

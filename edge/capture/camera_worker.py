@@ -23,34 +23,10 @@ from math import inf
 import numpy as np
 
 from edge.capture.latest_frame import LatestFrame
+from edge.capture.status import CaptureState, CaptureStatus
 from edge.ports import Camera, CameraEnded, CameraError, Exposes, Exposure, Frame
 
 _MOST_HANGING = 3  # abandoned readers at a time; beyond, only a restart of the process helps
-
-
-class CaptureState(StrEnum):
-    """How the camera is."""
-
-    STARTING = "starting"  # being opened for the first time
-    STREAMING = "streaming"  # frames arrive
-    STALLED = "stalled"  # open, but no frame in time
-    LOST = "lost"  # unplugged or refused; being opened again
-    ENDED = "ended"  # a finite source is done, or the worker was closed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureStatus:
-    """The camera at a glance, for health, ``doctor`` and the lamps."""
-
-    state: CaptureState
-    detail: str  # for people: what is wrong and what to do; empty while streaming
-    frames: int  # handed over by the camera
-    dropped: int  # never taken by the decode loop, because a newer one came
-    openings: int  # successful ones
-    stalls: int
-    losses: int
-    hanging: int  # abandoned readers that have not come back
-    notes: tuple[str, ...] = ()  # what the camera cannot do or could not read, though frames come
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

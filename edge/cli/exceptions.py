@@ -8,7 +8,7 @@ import click
 
 from edge.cli.listings import show_exceptions
 from edge.cli.store_options import act, as_text, data_option, profile_option
-from edge.store.exception_cases import Settlement
+from edge.domain.exception_case import Settlement
 
 _BY_HAND = [how.value for how in Settlement if how is not Settlement.RETRIED]
 

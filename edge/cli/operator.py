@@ -20,7 +20,7 @@ from edge.documents.operator_list import OperatorList
 from edge.operators.known_lists import keep_operator_list, read_register
 from edge.operators.sign_in import Badge, Desk, desk_of
 from edge.operators.sign_in_result import SignIn
-from edge.redemption.scan_handler import audiences_of, verify_policy_of
+from edge.redemption.policy import audiences_of, verify_policy_of
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import FILE, Store, StoreUnavailableError
 from edge.store.documents import Put

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.hint import Hint
 from edge.decode.qr.finder_patterns import Finder
 from edge.decode.qr.quad import array, box, side_px
 from edge.decode.qr.zxing import Located
+from edge.ports import Hint
 
 _FAR_PX = 2.0  # pixels a module; fewer are read only when everything else is perfect
 _DARK = 70  # the white of the code, in grey levels

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.diagnosis import hint_for, hint_for_parts
-from edge.decode.hint import Hint
 from edge.decode.ladder import Ladder
 from edge.decode.motion import Stillness
 from edge.decode.qr import zxing
@@ -25,7 +24,7 @@ from edge.decode.qr.frame_fusion import Fusion
 from edge.decode.qr.quad import Quad, box, scaled, side_px
 from edge.decode.rungs import LIVE, RUNGS, Rung, closer
 from edge.decode.scene import Scene, sharpened
-from edge.ports import Symbol
+from edge.ports import Hint, Symbol
 
 _TRACK_MS = 1200.0  # how long a place stays worth a look of its own
 _STILL_SHARE = 5  # while nothing moves, one frame in so many is looked at

@@ -8,8 +8,6 @@ from typing import Any, NamedTuple
 
 from edge.config import Policy
 from edge.domain.authorisation import ClaimResult
-from edge.domain.decision import decide
-from edge.domain.decision_input import Decision
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.roles import Operator, Role
 from edge.domain.standing import Asked, Claimed, Door, Exposure, Place, Standing, Use
@@ -112,30 +110,6 @@ def dump_policy(place: Place, policy: Policy, grace_s: float) -> str:
     }
     document = {"place": where, "policy": policy.model_dump(mode="json"), "grace_s": grace_s}
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def replay(facts: str, policy: str) -> Decision:
-    """Decide a journalled scan again, from the two texts its row names."""
-    under, given = json.loads(policy), load_facts(facts)
-    where = under["place"]
-    place = Place(
-        device_id=where["device_id"],
-        site_id=where["site_id"],
-        groups=frozenset(where["groups"]),
-        kinds=frozenset(Kind(kind) for kind in where["kinds"]),
-        compartments=frozenset(where["compartments"]),
-    )
-    return decide(
-        given.claims,
-        given.standing,
-        place=place,
-        policy=Policy.model_validate(under["policy"]),
-        now=given.now,
-        asked=given.asked,
-        grace_s=under["grace_s"],
-        operator=given.operator,
-        utc_offset_s=given.utc_offset_s,
-    )
 
 
 def _claims(document: dict[str, Any]) -> Claims:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from edge.settings.folder import write_durably
+from edge.system.durable_file import write_durably
 
 FOLDER: Final = "enrolment"  # in the data folder
 _CODE, _OUTCOME = "code", "outcome.json"

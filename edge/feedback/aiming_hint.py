@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.decode.hint import Hint
+from edge.ports import Hint
 
 _STEADY_S = 0.6  # shorter than a person's patience, longer than a hand takes to bring the phone
 

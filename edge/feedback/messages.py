@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.decode.hint import Hint
 from edge.domain.verdict import Verdict as V
 from edge.feedback.signals import Reason
 from edge.operators.sign_in_result import SignIn as S
+from edge.ports import Hint
 from edge.token.rejection import Rejection as R
 
 

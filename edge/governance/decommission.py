@@ -7,23 +7,17 @@ what a store needs so that once stays once: the identities of redeemed codes, wi
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from edge.documents.revocation_order import RevocationOrder
+from edge.encryption.sealed_box import seal
 from edge.identity.identity import BLOCKED
-from edge.settings.folder import write_durably
 from edge.store.database.store import Store
+from edge.system.durable_file import write_durably
 
 FOLDER: Final = "recovery"  # in the data folder
-_MAGIC: Final = b"ESR1"
 _WIPED: Final = "revoked"  # why an event will not be sent
 
 _UNSENT: Final = """
@@ -74,34 +68,6 @@ def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str
     _forget_pages(store)
     _forget_files(data, store)
     return sealed
-
-
-def seal(content: bytes, recovery_key: bytes) -> bytes:
-    """Encrypt to an X25519 key: ``ESR1``, ephemeral key, nonce, ChaCha20-Poly1305 under HKDF-SHA256 (RFC 5869)."""
-    ephemeral = X25519PrivateKey.generate()
-    public = ephemeral.public_key().public_bytes_raw()
-    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recovery_key))
-    nonce = os.urandom(12)
-    cipher = ChaCha20Poly1305(_derived(shared, public, recovery_key))
-    return _MAGIC + public + nonce + cipher.encrypt(nonce, content, _MAGIC)
-
-
-def unseal(sealed: bytes, private: X25519PrivateKey) -> bytes:
-    """What ``seal`` was given. Raises ValueError when it was sealed to another key, or is damaged."""
-    if sealed[:4] != _MAGIC or len(sealed) < 4 + 32 + 12 + 16:
-        raise ValueError("not a sealed file")
-    public, nonce, cipher = sealed[4:36], sealed[36:48], sealed[48:]
-    shared = private.exchange(X25519PublicKey.from_public_bytes(public))
-    key = _derived(shared, public, private.public_key().public_bytes_raw())
-    try:
-        return ChaCha20Poly1305(key).decrypt(nonce, cipher, _MAGIC)
-    except Exception as error:  # cryptography's InvalidTag has no useful message
-        raise ValueError("sealed to another recovery key, or damaged") from error
-
-
-def _derived(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:
-    info = b"edge-scanner/1/recovery" + ephemeral + recipient
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(shared)
 
 
 def _unsent(store: Store) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.config import load_profile
-from edge.settings.effective import Tree, merge
+from edge.config.merge_patch import Tree, merge
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.identity.damage import IDENTITY
-from edge.settings.folder import write_durably
+from edge.system.durable_file import write_durably
 
 BLOCKED: Final = "blocked"  # in the data folder: why this device may do nothing
 UNENROLLED: Final = "unenrolled"  # the store of a device that is nobody yet

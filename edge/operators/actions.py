@@ -13,18 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.config import Policy
+from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.roles import Act, may
 from edge.domain.standing import Asked
 from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store
-from edge.store.exception_cases import (
-    ExceptionCase,
-    ExceptionKind,
-    Settlement,
-    find_case,
-    raise_case,
-    settle_case,
-)
+from edge.store.exception_cases import find_case, raise_case, settle_case
 from edge.store.reviews import Reviewed
 from edge.store.sessions import Session, session_in, touch
 from edge.values.instant import Instant

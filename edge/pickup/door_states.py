@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.store.exception_cases import ExceptionKind
+from edge.domain.exception_case import ExceptionKind
 
 
 class DoorState(StrEnum):

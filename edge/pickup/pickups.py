@@ -10,12 +10,13 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge.domain.exception_case import ExceptionKind
 from edge.pickup.door_states import DoorState, Event, Step, step
 from edge.pickup.lock_actuator import Actuator, AtOnce
 from edge.ports import CountsOpenings, DoorSensor, Lock
 from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store, StoreUnavailableError
-from edge.store.exception_cases import ExceptionKind, raise_case
+from edge.store.exception_cases import raise_case
 from edge.store.lock_intents import Intent
 from edge.store.standing import why_not_any_more
 from edge.values.instant import Instant

@@ -23,14 +23,13 @@ from edge.domain.verdict import Verdict
 from edge.operators.sign_in_result import SignIn
 from edge.store import authorisations as claiming
 from edge.store import ledger, scan_journal
-from edge.store.authorisations import Answer, Ask
-from edge.store.claimed import claimed_in, typed_for
+from edge.store.authorisations import Answer, Ask, claimed_in
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import is_online
 from edge.store.outbox import OutboxPlace, append
 from edge.store.scan_journal import Entry
 from edge.store.sessions import Session, session_in, touch
-from edge.store.standing import read_standing
+from edge.store.standing import read_standing, typed_for
 from edge.system.time_zone import utc_offset_of
 from edge.token.claims import Claims, Kind, Refusal
 from edge.token.rejection import Rejection

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from edge.config import Profile
 from edge.domain.decision_facts import load_facts
+from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.standing import place_of
 from edge.operators.actions import Answer, Done, Staff
+from edge.redemption.policy import verify_policy_of
 from edge.redemption.redeemer import Redeemer, Redemption
-from edge.redemption.scan_handler import verify_policy_of
-from edge.store.exception_cases import ExceptionCase, ExceptionKind, Settlement
 from edge.token.claims import Claims, Kind
 from edge.token.verification import check_again
 from edge.trust.anchors import Anchors, load_roots

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-from edge.config import Profile
 from edge.domain.verdict import Verdict
 from edge.operators.sign_in import Badge, Desk
 from edge.redemption.redeemer import Redeemer, Redemption
@@ -74,20 +73,4 @@ def _show(desk: Desk, claims: Claims, now: Instant, decode_ms: float | None) -> 
         return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=str(error), claims=claims)
     return Redemption(
         reason=shown.reason, detail=shown.detail, claims=claims, journal_id=journal_id
-    )
-
-
-def audiences_of(profile: Profile) -> frozenset[str]:
-    """What a token's ``aud`` may name to be meant for this device: its site, and its groups."""
-    return frozenset({profile.device.site, *profile.device.groups})
-
-
-def verify_policy_of(profile: Profile) -> VerifyPolicy:
-    """How much the profile lets this device believe."""
-    unsure = frozenset(Kind[kind.upper()] for kind in profile.policy.floor_only_kinds)
-    return VerifyPolicy(
-        issuers=frozenset(profile.trust.issuers),
-        floor_only_kinds=unsure | {Kind.OPERATOR},  # behind a badge stands its PIN
-        trust_list_max_age_s=profile.policy.trust_list_max_age_s,
-        status_list_max_age_s=profile.policy.status_list_max_age_s,
     )

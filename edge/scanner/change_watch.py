@@ -10,7 +10,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from edge.bootstrap import Capturing
-from edge.capture.camera_worker import CaptureState
+from edge.capture.status import CaptureState
 from edge.enrolment.code_intake import Admission
 from edge.enrolment.handover import Post
 from edge.identity.damage import IDENTITY, identity_damage

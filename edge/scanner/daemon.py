@@ -10,17 +10,16 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from edge.capture.scan_engine import Scanned
-from edge.decode.hint import Hint
 from edge.decode.hold_off import HoldOff
+from edge.domain.exception_case import ExceptionKind
 from edge.feedback.aiming_hint import Aim
 from edge.feedback.result_display import Panel
 from edge.feedback.signals import signal_for
 from edge.pickup.pickups import DoorNews, Pickups
-from edge.ports import Clock, Decoder, Frame, Signal, Symbol
+from edge.ports import Clock, Decoder, Frame, Hint, Signal, Symbol
 from edge.redemption.redeemer import Redemption
 from edge.scanner.supervisor import Supervisor
 from edge.store.database.store import StoreUnavailableError
-from edge.store.exception_cases import ExceptionKind
 from edge.values.instant import Instant
 
 FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes

@@ -18,7 +18,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from edge.bootstrap import Capturing, Parts
-from edge.capture.camera_worker import CaptureState, CaptureStatus
+from edge.capture.status import CaptureState, CaptureStatus
 from edge.config import ConfigError, Profile
 from edge.decode.hold_off import HoldOff
 from edge.identity.identity import UNENROLLED

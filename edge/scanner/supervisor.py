@@ -9,11 +9,10 @@ from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.capture.camera_worker import CaptureState, CaptureStatus
+from edge.capture.status import CaptureState, CaptureStatus
 from edge.config import Policy
-from edge.decode.hint import Hint
 from edge.domain.verdict import Verdict
-from edge.ports import Signal
+from edge.ports import Hint, Signal
 from edge.redemption.redeemer import Redemption
 from edge.store import scan_journal
 from edge.store.database.store import Store, StoreUnavailableError

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config import ConfigError, Profile, load_profile, parse_toml
+from edge.config.merge_patch import Tree, merge
 from edge.identity.damage import identity_damage, read_patch, remembered
-from edge.settings.effective import Tree, effective, merge
+from edge.settings.effective import effective
 from edge.settings.folder import SettingsFolder
 from edge.settings.last_good import keep_last_good, last_good
 

@@ -7,9 +7,10 @@ never pushed: a document that names them is refused, whoever signed it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from edge.config import ConfigError, Profile, load_profile
+from edge.config.merge_patch import Tree, merge_all
 
 ALL: Final = frozenset({"*"})
 PUSHABLE: Final[Mapping[str, frozenset[str]]] = {
@@ -27,33 +28,6 @@ LINK: Final = ("host", "port", "keepalive_s")  # of mqtt: what can cut the devic
 _PULLED_UP_END: Final = (
     9  # GPIO 0 to 8 are pulled up from power-on, 9 to 27 down (BCM2835 ARM Peripherals, table 6-31)
 )
-
-Tree = dict[str, Any]
-
-
-def merge(base: Any, patch: Any) -> Any:
-    """Return ``base`` changed by ``patch``: RFC 7386, JSON Merge Patch. Null removes; arrays are replaced.
-
-    >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": 3}})
-    {'a': {'c': 2, 'd': 3}}
-    """
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(base) if isinstance(base, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge(merged.get(key), value)
-    return merged
-
-
-def merge_all(base: Tree, patches: Iterable[Tree]) -> Tree:
-    """Apply ``patches`` in order."""
-    merged: Tree = base
-    for patch in patches:
-        merged = merge(merged, patch)
-    return merged
 
 
 def pushable_part(tree: Tree) -> Tree:

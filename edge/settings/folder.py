@@ -12,12 +12,12 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from edge.settings.plan import Plan, blamed, read_plan
 from edge.settings.state_machine import State, from_item
+from edge.system.durable_file import write_durably
 
 FOLDER: Final = "settings"  # in the data folder
 _STATE, _LOCK, _DOCUMENTS = "state.json", "lock", "documents"
@@ -108,29 +108,3 @@ class SettingsFolder:
         path = self._folder / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_durably(path, content)
-
-
-def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Replace ``path`` whole: temporary file, fsync, rename, fsync of the folder. Raises OSError.
-
-    ``mode`` is what the file gets, whatever the process's umask: who else is to read it must be able to.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def digest_of(raw: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return sha256(raw).hexdigest()

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from edge.config import ConfigError, parse_toml
-from edge.settings.effective import Tree
-from edge.settings.folder import write_durably
+from edge.config.merge_patch import Tree
+from edge.system.durable_file import write_durably
 
 LAST_GOOD: Final = "profile.last-good.toml"  # in the data folder
 

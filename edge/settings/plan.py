@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
+from edge.config.merge_patch import Tree
 from edge.documents.settings import Layer, SettingsDocument
-from edge.settings.effective import Tree
 
 _ORDER = [str(layer) for layer in Layer]
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.domain.authorisation import ClaimResult
+from edge.domain.standing import Claimed
 from edge.store.database.store import Store
 from edge.store.online_flag import is_online
 from edge.values.instant import Instant
@@ -260,3 +261,20 @@ def _mark(connection: sqlite3.Connection, epoch_no: int, seq: int, was: int, spe
 def boot_id() -> str:
     """The run of the machine. Monotonic clocks count within it."""
     return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def claimed_in(
+    connection: sqlite3.Connection, cti: bytes, answer: Answer, now_ns: int
+) -> tuple[Claimed | None, Grant | None]:
+    """The answer to a claim, and what is to be spent of it. Leave that came late, or was used before, is none."""
+    said = Claimed(
+        result=answer.result,
+        id=answer.id,
+        used=answer.used,
+        used_minor=answer.used_minor,
+        authority=answer.authority,
+    )
+    if answer.result is not ClaimResult.GRANTED:
+        return said, None
+    grant = granted_in(connection, cti, now_ns)
+    return (said, grant) if grant is not None and grant.id == answer.id else (None, None)

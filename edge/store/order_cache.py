@@ -17,8 +17,8 @@ from operator import xor
 
 from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_numbers, row_of
-from edge.store.cancellations import raise_cancelled
 from edge.store.database.store import Store
+from edge.store.exception_cases import raise_cancelled
 from edge.store.order_table import COLUMNS, entitlement_of, upsert
 from edge.values.instant import Instant
 

@@ -35,7 +35,7 @@ class Entry(NamedTuple):  # quicker to make than a frozen dataclass, on the way 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JournalRow:
-    """A scan, as it is read. ``facts`` and ``policy`` are the texts that ``edge.domain.decision_facts.replay`` takes."""
+    """A scan, as it is read. ``facts`` and ``policy`` are the texts that ``edge.domain.replay.replay`` takes."""
 
     id: int
     at: Instant

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from edge.domain.entitlement import Entitlement, OrderStatus
-from edge.domain.standing import Claimed, Door, Exposure, Standing, Use
+from edge.domain.standing import Asked, Claimed, Door, Exposure, Standing, Use
 from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
 from edge.store.sessions import SESSION_COLUMNS, Session, session_of
@@ -155,3 +155,10 @@ def _exposure(connection: sqlite3.Connection, now: Instant) -> Exposure:
     (today,) = connection.execute(_USES_TODAY, (now.unix_s - _DAY_S,)).fetchone()
     (amount_minor,) = connection.execute(_NOT_ACKNOWLEDGED).fetchone()
     return Exposure(uses_today=today, amount_minor=amount_minor)
+
+
+def typed_for(pending: PendingAsk, operator: str | None, now: Instant) -> Asked | None:
+    """What was typed for this scan, if whoever typed it is still signed in and it is not too old."""
+    if pending.operator != operator or now.unix_s >= pending.until_s:
+        return None
+    return Asked(units=pending.units, amount_minor=pending.amount_minor)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from edge.store import authorisations, conflicts, outbox
+from edge.store import authorisations, exception_cases, outbox
 from edge.store.database.store import Store
 from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
 from edge.store.outbox import OutboxRow, Settled
@@ -158,7 +158,7 @@ class Uplink:
         fresh = []
         for item in ack.conflicts:
             self._conflicts_through = max(self._conflicts_through, item.no)
-            if conflicts.record_conflict(
+            if exception_cases.record_conflict(
                 self._store, no=item.no, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
                 now=now,
             ):  # fmt: skip

@@ -22,8 +22,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from edge.domain.decision_facts import replay
 from edge.domain.entitlement import OrderStatus
+from edge.domain.exception_case import Settlement
+from edge.domain.replay import replay
 from edge.domain.roles import Role
 from edge.domain.standing import Asked
 from edge.domain.verdict import Verdict
@@ -32,7 +33,6 @@ from edge.pickup.pickups import DoorTimes, Pickups
 from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, reviews, scan_journal
 from edge.store.database.store import FILE, connect
-from edge.store.exception_cases import Settlement
 from edge.token.claims import Kind
 from tests.scenario.test_laws import assert_ledger_and_outbox_agree
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer

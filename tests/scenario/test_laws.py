@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.domain.exception_case import ExceptionKind
 from edge.domain.verdict import Verdict
 from edge.feedback.messages import WORDS
 from edge.operators.sign_in_result import SignIn
 from edge.pickup.pickups import DoorTimes, Pickups
 from edge.store import ledger, lock_intents, outbox, scan_journal
 from edge.store.database.store import FILE, connect
-from edge.store.exception_cases import ExceptionKind
 from edge.token.claims import Kind, Refusal
 from edge.token.rejection import Rejection
 from edge.values.instant import ClockTrust

@@ -15,7 +15,8 @@ from hardware_sim.run.process_stack import program
 from hardware_sim.world.sample_platform import DEVICE, SITE, found
 
 from edge.documents.settings import Layer, SettingsDocument, sign_settings
-from edge.settings.folder import SettingsFolder, digest_of
+from edge.settings.folder import SettingsFolder
+from edge.system.durable_file import digest_of
 from edge.token import cbor
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant

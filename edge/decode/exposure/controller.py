@@ -12,8 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.decode.exposure.proposals import Limits, bracket, burnt_place, propose
-from edge.decode.hint import Hint
-from edge.ports import Exposure, Frame, Quad
+from edge.ports import Exposure, Frame, Hint, Quad
 
 _LIGHT: Final = {Hint.GLARE, Hint.TOO_DARK}
 _FRAMES: Final = 2  # seen unread in so many, a code is no smudge of one frame

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount, monotonic_ms
-from edge.decode.hint import Hint
 from edge.decode.isolation.fork_server import Nursery
 from edge.decode.isolation.worker import Wall, Walled
-from edge.ports import Quad, Symbol
+from edge.ports import Hint, Quad, Symbol
 
 _HANG_MS = 1500.0  # beyond any budget
 _LOOK_EVERY_S = 0.005

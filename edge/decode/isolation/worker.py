@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount
-from edge.decode.hint import Hint
 from edge.decode.isolation.fork_server import Nursery, Work
-from edge.ports import Quad, Symbol
+from edge.ports import Hint, Quad, Symbol
 
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess

@@ -25,12 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from edge.documents.enrolment_code import EnrolmentCode, look_into, message_of, open_code, pin_of
 from edge.identity.damage import IDENTITY, ROOTS
 from edge.identity.identity import BLOCKED, Identity, read_identity, write_identity
-from edge.settings.folder import write_durably
 from edge.store import documents, ledger
 from edge.store.database.opening import open_for_reading, open_store
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import StoreUnavailableError
 from edge.store.outbox import backlog
+from edge.system.durable_file import write_durably
 from edge.token.roots import Roots, read_roots
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.token.trust_list import TrustList, open_trust_list

@@ -10,8 +10,8 @@ from edge.documents.revocation_order import RevocationOrder, open_order
 from edge.documents.settings import Me
 from edge.governance.decommission import leave
 from edge.identity.identity import read_identity, why_blocked
-from edge.settings.folder import digest_of
 from edge.store.database.store import Store
+from edge.system.durable_file import digest_of
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
 

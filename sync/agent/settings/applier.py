@@ -11,12 +11,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.config import Mqtt, Profile
+from edge.config.merge_patch import Tree, merge_all
 from edge.documents.settings import Me, reread_settings
 from edge.settings import state_machine as states
-from edge.settings.effective import LINK, Tree, effective, merge_all, pushable_part
-from edge.settings.folder import SettingsFolder, digest_of
+from edge.settings.effective import LINK, effective, pushable_part
+from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer, blamed, layer_of, next_plan
 from edge.settings.state_machine import MOST_TRIALS, Phase, State, Wrong, settled
+from edge.system.durable_file import digest_of
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
 from sync.agent.enrolment.revocation import Leaver

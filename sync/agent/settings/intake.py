@@ -19,8 +19,9 @@ from edge.documents.settings import (
     reread_settings,
 )
 from edge.settings import state_machine as states
-from edge.settings.folder import SettingsFolder, digest_of
+from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import MOST_TRIALS, Phase, State, Wrong, resting, settled
+from edge.system.durable_file import digest_of
 from edge.token import cbor
 from edge.token.rejection import Refused
 from edge.token.signed_document import DocumentFault, Keyring

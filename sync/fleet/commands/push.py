@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from edge.documents.settings import Layer, SettingsDocument, reread_settings, sign_settings
-from edge.settings.folder import digest_of
+from edge.system.durable_file import digest_of
 from edge.token.purpose import Purpose
 from sync.fleet.fleet_file import at_fleet, load_place
 from sync.fleet.hub_client import Conversation, conversation, every_device

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge.documents.revocation_order import RevocationOrder, sign_order
-from edge.governance.decommission import unseal
+from edge.encryption.sealed_box import unseal
 from edge.token.purpose import Purpose
 from sync.fleet.fleet_file import at_fleet, load_place
 from sync.fleet.hub_client import Conversation, conversation, every_device

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.config import ConfigError, Profile
+from edge.config.merge_patch import Tree, merge, merge_all
 from edge.documents.settings import SettingsDocument
-from edge.settings.effective import Tree, effective, merge, merge_all, pushable_part
+from edge.settings.effective import effective, pushable_part
 from edge.settings.plan import layer_of, make_plan
 from sync.wire.settings_report import ConfigReport
 

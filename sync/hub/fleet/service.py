@@ -15,7 +15,7 @@ from typing import Any, Final
 from edge.documents.enrolment_code import EnrolmentCode, message_of, open_code
 from edge.documents.revocation_order import RevocationOrder, open_order
 from edge.documents.settings import Layer, SettingsRefusal, read_settings
-from edge.settings.folder import digest_of
+from edge.system.durable_file import digest_of
 from edge.token import cbor
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from edge.documents.settings import SettingsDocument
-from edge.settings.folder import digest_of
+from edge.system.durable_file import digest_of
 
 KEPT: Final = 64  # documents of a layer
 ROLLING, CURRENT, WITHDRAWN = "rolling", "current", "withdrawn"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from edge.settings.folder import write_durably
+from edge.system.durable_file import write_durably
 from sync.hub.config import HubBroker, HubConfig
 from sync.hub.fleet.store import FleetStore
 from sync.hub.pki.certificate_authority import Authority, revocation_list

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from edge.settings.folder import write_durably
+from edge.system.durable_file import write_durably
 from sync.agent.enrolment.renewal import renewal_due
 from sync.hub.pki.certificate_authority import Authority, reissue
 

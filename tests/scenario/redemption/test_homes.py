@@ -7,7 +7,7 @@ import pytest
 
 from edge.config import FloorLimits, Policy
 from edge.domain.authorisation import ClaimResult
-from edge.domain.decision_facts import replay
+from edge.domain.replay import replay
 from edge.domain.verdict import Verdict
 from edge.store import authorisations as claiming
 from edge.store import outbox, scan_journal

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.documents.settings import Layer
-from edge.settings.folder import digest_of
+from edge.system.durable_file import digest_of
 from edge.token.keys import signer
 from tests.support.broker import MOSQUITTO, until
 from tests.support.settings_environment import Field

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.domain import exception_case
 from edge.store import exception_cases, outbox
-from edge.store.conflicts import record_conflict
 from edge.store.database.opening import open_store
 from edge.store.epochs import send_again
+from edge.store.exception_cases import record_conflict
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.agent.uplink import RESEND_S, SLOW_LINE, Heard, Uplink
@@ -234,7 +235,7 @@ def test_a_refused_event_is_set_aside_and_does_not_block_those_behind_it(world):
     store = world.stores["kiosk-1"]
     assert outbox.backlog(store).rejected == 1
     (case,) = exception_cases.cases(store)
-    assert case.kind is exception_cases.ExceptionKind.UPLOAD_REFUSED
+    assert case.kind is exception_case.ExceptionKind.UPLOAD_REFUSED
     assert "body_invalid" in case.cause
 
 

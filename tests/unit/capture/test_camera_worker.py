@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hardware_sim.vision.camera import Scene, SimCamera
 
-from edge.capture.camera_worker import CaptureState, CaptureWorker, Patience
+from edge.capture.camera_worker import CaptureWorker, Patience
 from edge.capture.image_folder import PictureFolder
+from edge.capture.status import CaptureState
 from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 QUICK = Patience(

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from edge.cli import exceptions as exceptions_cli
 from edge.cli import listings
 from edge.cli.story import story
+from edge.domain.exception_case import ExceptionKind
 from edge.store import exception_cases
-from edge.store.exception_cases import ExceptionKind
 from edge.store.outbox import Backlog
 from tests.support.sample_shop import NOON, code, deliver, open_at, order, redeemer
 

@@ -13,8 +13,9 @@ from edge.documents.operator_list import open_operator_list
 from edge.domain.standing import place_of
 from edge.operators.sign_in import desk_of
 from edge.operators.sign_in_result import SignIn
+from edge.redemption.policy import audiences_of, verify_policy_of
 from edge.redemption.redeemer import Redeemer
-from edge.redemption.scan_handler import Gate, audiences_of, verify_policy_of
+from edge.redemption.scan_handler import Gate
 from edge.store import documents
 from edge.store.database.opening import open_store
 from edge.token.trust_list import open_trust_list

@@ -6,13 +6,13 @@ from hardware_sim.vision.render import draw, empty
 from hardware_sim.vision.view_condition import Condition
 
 from edge.decode.diagnosis import hint_for
-from edge.decode.hint import Hint
 from edge.decode.live import LiveDecoder
 from edge.decode.motion import Stillness
 from edge.decode.qr.frame_fusion import Fusion
 from edge.decode.qr.recovery import study
 from edge.decode.qr.zxing import Located
 from edge.decode.rungs import LIVE, Rung
+from edge.ports import Hint
 from tests.support.drawn_codes import TOKEN, drawn, matrix, noisy
 
 

@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.config import Profile
+from edge.config.merge_patch import merge
 from edge.documents.settings import (
     Layer,
     Me,
@@ -15,7 +16,7 @@ from edge.documents.settings import (
     open_settings,
     sign_settings,
 )
-from edge.settings.effective import effective, forbidden, merge
+from edge.settings.effective import effective, forbidden
 from edge.settings.plan import layer_of, make_plan, read_plan
 from edge.token.keys import signer
 from edge.token.purpose import Purpose

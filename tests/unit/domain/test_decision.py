@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from edge.config import FloorLimits, Policy
 from edge.domain.decision import decide
-from edge.domain.decision_facts import Facts, dump_facts, dump_policy, load_facts, replay
+from edge.domain.decision_facts import Facts, dump_facts, dump_policy, load_facts
 from edge.domain.decision_input import Decision, Risk
 from edge.domain.entitlement import OrderStatus
+from edge.domain.replay import replay
 from edge.domain.roles import Operator, Role
 from edge.domain.standing import Asked, Door, Exposure, Place, Standing, Use
 from edge.domain.verdict import Verdict

@@ -1,7 +1,7 @@
 """Advice is given once a code has stood unread for a moment."""
 
-from edge.decode.hint import Hint
 from edge.feedback.aiming_hint import Aim
+from edge.ports import Hint
 
 
 def test_a_code_that_is_only_passing_gets_no_advice():

@@ -5,12 +5,11 @@ from itertools import chain
 
 import pytest
 
-from edge.decode.hint import Hint
 from edge.domain.verdict import Verdict
 from edge.feedback.messages import HINTS, WORDS, words_for
 from edge.feedback.signals import signal_for
 from edge.operators.sign_in_result import SignIn
-from edge.ports import Signal
+from edge.ports import Hint, Signal
 from edge.token.rejection import Rejection
 from tests.support.paths import DOCS
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge.documents.pin_hash import hash_pin
-from edge.governance.decommission import seal
+from edge.encryption.sealed_box import seal
 from sync.fleet.cli import cli as edge_fleet
 
 Path = tuple[str, ...]

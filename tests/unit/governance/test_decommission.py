@@ -13,7 +13,8 @@ from hardware_sim.run.in_process_scanner import open_kiosk, provision
 from hardware_sim.world.sample_platform import found
 
 from edge.documents.revocation_order import RevocationOrder
-from edge.governance.decommission import KEPT, WIPED, leave, seal, unseal
+from edge.encryption.sealed_box import seal, unseal
+from edge.governance.decommission import KEPT, WIPED, leave
 from edge.store import outbox
 from edge.store.database.opening import open_store
 from edge.store.database.store import connect

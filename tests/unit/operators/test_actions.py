@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 from edge.cli import cli
 from edge.config import Policy
+from edge.domain.exception_case import ExceptionKind, Settlement
 from edge.domain.roles import Role
 from edge.domain.standing import Asked
 from edge.domain.verdict import Verdict
 from edge.operators.actions import Done, Staff
 from edge.pickup.pickups import DoorTimes, Pickups
 from edge.store import exception_cases, ledger, lock_intents, outbox, reviews
-from edge.store.exception_cases import ExceptionKind, Settlement
 from edge.store.sessions import Session, end_session, open_session
 from edge.token.claims import Kind
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer

@@ -7,13 +7,14 @@ import pytest
 
 from edge.config import Profile, load_profile
 from edge.domain.entitlement import OrderStatus
+from edge.domain.exception_case import ExceptionKind
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
 from edge.operators.actions import Done
 from edge.redemption.order_history import story_of
 from edge.redemption.retry import Retry
 from edge.store import documents, exception_cases, ledger, outbox
-from edge.store.exception_cases import ExceptionKind, raise_case
+from edge.store.exception_cases import raise_case
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant

@@ -4,7 +4,8 @@ import pytest
 
 from edge.config import Policy, load_profile
 from edge.domain.decision import decide
-from edge.domain.decision_facts import Facts, dump_facts, dump_policy, replay
+from edge.domain.decision_facts import Facts, dump_facts, dump_policy
+from edge.domain.replay import replay
 from edge.domain.roles import Operator, Role
 from edge.domain.standing import Asked, Door, Standing, Use
 from edge.domain.verdict import Verdict

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from edge.capture.camera_worker import CaptureState
+from edge.capture.status import CaptureState
 from edge.decode.hold_off import HoldOff
 from edge.documents.settings import Me
 from edge.scanner.change_watch import Watch

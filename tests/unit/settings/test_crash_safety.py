@@ -16,16 +16,16 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.bootstrap import Parts
-from edge.capture.camera_worker import CaptureState
+from edge.capture.status import CaptureState
 from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.documents.settings import Layer, Me, SettingsDocument, sign_settings
 from edge.scanner.lifecycle import Shifts
-from edge.settings import folder as folders
 from edge.settings import state_machine as states
 from edge.settings.active_profile import load_running, shipped
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import Phase
+from edge.system import durable_file
 from edge.token import cbor
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
@@ -185,7 +185,7 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
     pid = os.fork()
     if pid == 0:
         count = 0
-        write = folders.write_durably
+        write = durable_file.write_durably
 
         def dying(path, content, **more):
             nonlocal count
@@ -196,7 +196,7 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
             if count == at:
                 os._exit(9)
 
-        folders.write_durably = dying
+        durable_file.write_durably = dying
         try:
             device.live(raw)
         except BaseException:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.domain import exception_case
 from edge.store import exception_cases, outbox
 from edge.store.outbox import Settled
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
@@ -80,7 +81,7 @@ def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
     assert waiting(store) == [2, 3]
     assert outbox.backlog(store).rejected == 1
     (case,) = exception_cases.cases(store)
-    assert case.kind is exception_cases.ExceptionKind.UPLOAD_REFUSED
+    assert case.kind is exception_case.ExceptionKind.UPLOAD_REFUSED
     assert "unknown order" in case.cause
 
 

@@ -8,9 +8,8 @@ from hardware_sim.vision.camera import Scene, SimCamera
 from hardware_sim.vision.lighting_scenes import glare_on_a_label, phone_in_the_dark
 
 from edge.decode.exposure.controller import Metering
-from edge.decode.hint import Hint
 from edge.decode.live import LiveDecoder
-from edge.ports import Exposure, Frame
+from edge.ports import Exposure, Frame, Hint
 from tests.support.drawn_codes import TOKEN
 
 NOW = Exposure(4000, 1.0)

@@ -19,10 +19,10 @@ from edge.documents.enrolment_code import EnrolmentCode, open_code, pin_of, sign
 from edge.enrolment.handover import Post
 from edge.identity import identity as identities
 from edge.identity.identity import read_identity
-from edge.settings import folder as folders
 from edge.settings.active_profile import load_running
 from edge.store import documents, outbox
 from edge.store.database.opening import open_for_reading, open_for_work
+from edge.system import durable_file
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.trust.anchors import load_roots
@@ -481,7 +481,7 @@ def _dies(code: str, data: Path, *, at: int, before: bool) -> bool:
     pid = os.fork()
     if pid == 0:
         count = 0
-        write = folders.write_durably
+        write = durable_file.write_durably
 
         def dying(path, content, **more):
             nonlocal count

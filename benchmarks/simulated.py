@@ -23,7 +23,7 @@ from pydantic import JsonValue
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import Session
 from sync.wire import codec
-from sync.wire.codec import Ack, Event
+from sync.wire.messages import Ack, Event
 from sync.wire.topics import Down, Topic, Up
 
 RESEND_S = 5.0

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from edge.values.instant import ClockTrust
 from sync.mqtt.endpoint import Link
-from sync.wire.codec import Rung
+from sync.wire.messages import Rung
 
 DEVICE_FILE: Final = "edge-sync.prom"
 

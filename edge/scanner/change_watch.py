@@ -9,7 +9,6 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import Capturing
 from edge.capture.status import CaptureState
 from edge.enrolment.code_intake import Admission
 from edge.enrolment.handover import Post
@@ -18,6 +17,7 @@ from edge.identity.identity import why_blocked
 from edge.ports import Signal
 from edge.redemption.blocked_handler import BlockedGate
 from edge.scanner.daemon import Daemon
+from edge.scanner.hardware import Capturing
 from edge.settings import state_machine as states
 from edge.settings.active_profile import Running
 from edge.settings.folder import SettingsFolder

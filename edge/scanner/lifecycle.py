@@ -17,7 +17,6 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import Capturing, Parts
 from edge.capture.status import CaptureState, CaptureStatus
 from edge.config import ConfigError, Profile
 from edge.decode.hold_off import HoldOff
@@ -25,6 +24,7 @@ from edge.identity.identity import UNENROLLED
 from edge.ports import Exposure, Frame
 from edge.scanner.change_watch import EQUIPMENT, WHO, Watch
 from edge.scanner.daemon import Daemon
+from edge.scanner.hardware import Capturing, Parts
 from edge.settings import state_machine as states
 from edge.settings.active_profile import Running, keep_good, load_running
 from edge.settings.folder import SettingsFolder

@@ -20,9 +20,10 @@ from sync.agent.downlink import Downlink, Kept, Outcome, Refusal
 from sync.agent.link_monitor import Contact
 from sync.agent.settings.applier import SettingsDesk
 from sync.agent.uplink import Heard, Uplink
-from sync.mqtt.session import Arrival, Link, Session
+from sync.mqtt.endpoint import Arrival, Link
+from sync.mqtt.session import Session
 from sync.wire import codec
-from sync.wire.codec import Fault, Malformed, Status
+from sync.wire.messages import Fault, Malformed, Rung, Status
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 MISSED_S: Final = (
@@ -52,7 +53,7 @@ class Agent:
         claims: ClaimDesk | None = None,
         presence: Presence | None = None,
         stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
-        rungs: Callable[[], tuple[codec.Rung, ...]] = tuple,
+        rungs: Callable[[], tuple[Rung, ...]] = tuple,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._tenant = tenant

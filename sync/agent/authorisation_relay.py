@@ -22,7 +22,7 @@ from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.downlink import Refusal
 from sync.wire.claim_answer import ClaimAnswer, read_answer
-from sync.wire.codec import ClaimRequest, Fault, Malformed, Response
+from sync.wire.messages import ClaimRequest, Fault, Malformed, Response
 
 ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
 

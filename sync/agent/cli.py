@@ -40,8 +40,9 @@ from sync.agent.settings.applier import SettingsDesk
 from sync.agent.settings.assembly import count_start, count_stop, endpoint_of, make_desk
 from sync.agent.uplink import Uplink
 from sync.metrics import DEVICE_FILE, decoder_metrics, device_metrics, write_metrics
-from sync.mqtt.session import Session, Will
-from sync.wire.codec import Rung
+from sync.mqtt.endpoint import Will
+from sync.mqtt.session import Session
+from sync.wire.messages import Rung
 from sync.wire.topics import device_filters
 
 HEALTH_FILE = "sync-health.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sync.wire.codec import MOST_RUNGS, Rung
+from sync.wire.messages import MOST_RUNGS, Rung
 
 
 def rungs_of(health: Mapping[str, Any]) -> tuple[Rung, ...]:

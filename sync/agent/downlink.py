@@ -28,7 +28,7 @@ from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.review_intake import take_decision
-from sync.wire.codec import Fault, Malformed, OrdersRequest
+from sync.wire.messages import Fault, Malformed, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sync.agent.response_timer import Answers
-from sync.mqtt.session import Link, Session
+from sync.mqtt.endpoint import Link
+from sync.mqtt.session import Session
 
 SLOW_S: Final = 3.0  # an answer that takes this long: the line or the hub is slow
 SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent

@@ -19,7 +19,7 @@ from edge.store.outbox import OutboxRow, Settled
 from edge.values.instant import Instant
 from sync.agent.response_timer import Answers
 from sync.wire import codec
-from sync.wire.codec import Ack, Event, Fault, Malformed, Refused
+from sync.wire.messages import Ack, Event, Fault, Malformed, Refused
 
 RESEND_S: Final = (
     5.0  # without an acknowledgement for this long, send again; doubled each time up to

@@ -21,7 +21,8 @@ from sync.conformance.device_checks import DeviceCheck
 from sync.conformance.hub_checks import HubCheck
 from sync.conformance.hub_claim_checks import Claimant, ClaimCheck
 from sync.conformance.peer import Finding, Line, LineError
-from sync.mqtt.session import Endpoint, Session
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
 from sync.wire import codec
 from sync.wire.topics import HUB, Up, device_filters
 

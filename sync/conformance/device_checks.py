@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from sync.conformance.peer import Finding, Line
-from sync.mqtt.session import Arrival
+from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec
-from sync.wire.codec import Ack, Batch, ClaimRequest, Malformed, OrdersRequest, Status
+from sync.wire.messages import Ack, Batch, ClaimRequest, Command, Malformed, OrdersRequest, Status
 from sync.wire.topics import Down, Topic, Up
 
 _NOBODY = "somebody-else"
@@ -182,7 +182,7 @@ class DeviceCheck:
         self, wanted: Callable[[Batch], Batch | None], timeout_s: float | None = None
     ) -> Batch | None:
         self.line.quiet()
-        self._say(Down.COMMAND, codec.encode(codec.Command(dev=self.device)))
+        self._say(Down.COMMAND, codec.encode(Command(dev=self.device)))
 
         def heard(arrival: Arrival) -> Batch | None:
             batch = self._batch_in(arrival)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from edge.domain.authorisation import ClaimResult
+from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
 from edge.token import cbor, cose
 from edge.token.purpose import Purpose
 from edge.token.rejection import Refused
@@ -17,12 +18,12 @@ from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
 from sync.conformance.hub_review_checks import reviews_fault
 from sync.conformance.peer import Finding, Line
-from sync.mqtt.session import Arrival
+from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import ExceptionBody, ReviewBody
 from sync.wire import codec
 from sync.wire.claim_answer import read_answer
-from sync.wire.codec import Ack, ClaimRequest, Event, Malformed, OrdersRequest, Response
-from sync.wire.order_feed import EMPTY_DIGEST, Delta, Snapshot, read_page, row_digest, xor
+from sync.wire.messages import Ack, ClaimRequest, Event, Malformed, OrdersRequest, Response
+from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.review_page import is_review_page
 from sync.wire.topics import FLEET, Down, Topic, Up
 

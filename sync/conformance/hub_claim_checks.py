@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from edge.domain.authorisation import ClaimResult
 from sync.conformance.peer import Finding, Line
-from sync.mqtt.session import Arrival
+from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.codec import Ack, ClaimRequest, Response
+from sync.wire.messages import Ack, ClaimRequest, Response
 from sync.wire.topics import Down, Topic, Up
 
 _GRANTED, _HELD = ClaimResult.GRANTED, ClaimResult.HELD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.token import cbor
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
-from sync.wire.codec import Malformed
+from sync.wire.messages import Malformed
 from sync.wire.review_decision import open_decision
 from sync.wire.review_page import is_review_page, read_review_page
 

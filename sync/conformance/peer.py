@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sync.mqtt.session import Arrival, Session
+from sync.mqtt.endpoint import Arrival
+from sync.mqtt.session import Session
 
 T = TypeVar("T")
 CONNECT_S = 10.0

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
-from sync.mqtt.session import Endpoint
+from sync.mqtt.endpoint import Endpoint
 from sync.wire.topics import OPS
 
 

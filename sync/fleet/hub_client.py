@@ -13,9 +13,10 @@ import click
 
 from edge.values.uuid7 import uuid7
 from sync.fleet.fleet_file import Place
-from sync.mqtt.session import Arrival, Link, Session
-from sync.wire.codec import Malformed
+from sync.mqtt.endpoint import Arrival, Link
+from sync.mqtt.session import Session
 from sync.wire.fleet_requests import Ask, FleetRequest, decode_fleet_response
+from sync.wire.messages import Malformed
 from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
 
 CONNECT_S: Final = 15.0

@@ -21,8 +21,6 @@ from sync.mqtt.connection import CONNECT_TIMEOUT_S, Connection
 from sync.mqtt.endpoint import Arrival, Endpoint, Link, Will, file_marks, which_file
 from sync.mqtt.tls import CertificateOverError, check_window, tls_context
 
-__all__ = ["Arrival", "Endpoint", "Link", "Session", "Will"]
-
 # A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
 # two devices with one identity would push each other off for ever.
 PROVEN_S: Final = 30.0

@@ -13,7 +13,17 @@ from pydantic.json_schema import models_json_schema
 
 from sync.protocol import document_schemas
 from sync.protocol.event_bodies import BODIES
-from sync.wire import codec, fleet_requests, settings_report, site_lease
+from sync.wire import fleet_requests, settings_report, site_lease
+from sync.wire.messages import (
+    Ack,
+    BatchHeader,
+    ClaimRequest,
+    Command,
+    Event,
+    OrdersRequest,
+    Response,
+    Status,
+)
 from sync.wire.topics import FLEET, OPS, VERSION, Down, Up, parse_topic
 
 SCHEMAS_AT: Final = "#/components/schemas/"
@@ -71,13 +81,13 @@ BATCH: Final = Message(
     " An item that is not an event is refused by its number; those beside it are taken.",
     schema={"$ref": SCHEMAS_AT + _BATCH},
 )
-ORDERS_REQUEST: Final = _told(codec.OrdersRequest)
-CLAIM_REQUEST: Final = _told(codec.ClaimRequest)
-STATUS: Final = _told(codec.Status)
+ORDERS_REQUEST: Final = _told(OrdersRequest)
+CLAIM_REQUEST: Final = _told(ClaimRequest)
+STATUS: Final = _told(Status)
 REPORT: Final = _told(settings_report.ConfigReport)
-ACK: Final = _told(codec.Ack)
-RESPONSE: Final = _told(codec.Response)
-COMMAND: Final = _told(codec.Command)
+ACK: Final = _told(Ack)
+RESPONSE: Final = _told(Response)
+COMMAND: Final = _told(Command)
 LEASE_REQUEST: Final = _told(site_lease.LeaseRequest)
 LEASE_ANSWER: Final = _told(site_lease.LeaseAnswer)
 FLEET_REQUEST: Final = _told(fleet_requests.FleetRequest)
@@ -178,15 +188,15 @@ def _channels() -> Iterator[Channel]:
 
 CHANNELS: Final[tuple[Channel, ...]] = tuple(_channels())
 MODELS: Final[tuple[type[BaseModel], ...]] = (
-    codec.BatchHeader,  # what the hub reads a batch with
-    codec.Event,
-    codec.OrdersRequest,
-    codec.ClaimRequest,
-    codec.Status,
+    BatchHeader,  # what the hub reads a batch with
+    Event,
+    OrdersRequest,
+    ClaimRequest,
+    Status,
     settings_report.ConfigReport,
-    codec.Ack,
-    codec.Response,
-    codec.Command,
+    Ack,
+    Response,
+    Command,
     site_lease.LeaseRequest,
     site_lease.LeaseAnswer,
     fleet_requests.FleetRequest,
@@ -212,7 +222,7 @@ def schemas() -> dict[str, Any]:
     }
     found[_BATCH] = {**found[_BATCH], "title": _BATCH}
     found[_BATCH]["properties"]["events"]["items"] = {"$ref": SCHEMAS_AT + "Event"}
-    for request in (codec.OrdersRequest, codec.ClaimRequest):  # told apart by their type
+    for request in (OrdersRequest, ClaimRequest):  # told apart by their type
         found[request.__name__]["required"].append("type")
     found["OrdersPage"] = document_schemas.ORDERS
     found["TrustList"] = document_schemas.TRUST_LIST

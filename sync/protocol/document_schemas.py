@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from edge.token import cbor, cose
 from edge.token.cbor import Item
-from sync.wire.codec import MAX_SEQ
+from sync.wire.messages import MAX_SEQ
 from sync.wire.review_page import LONGEST_ROW
 
 Schema = dict[str, Any]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sync.wire.codec import Count, Cti, Ident, Seq, Word
+from sync.wire.messages import Count, Cti, Ident, Seq, Word
 
 Text = Annotated[str, Field(max_length=400)]
 

@@ -17,6 +17,7 @@ from edge.documents.operator_list import OperatorEntry, OperatorList, sign_opera
 from edge.documents.settings import Layer, SettingsDocument, sign_settings
 from edge.domain.authorisation import ClaimResult
 from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.order_row import EMPTY_DIGEST, row_digest, row_of
 from edge.domain.roles import Role
 from edge.token import cbor
 from edge.token.claims import Kind
@@ -42,7 +43,19 @@ from sync.protocol.event_bodies import (
 from sync.wire import codec
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
 from sync.wire.fleet_requests import Ask, FleetRequest, FleetResponse
-from sync.wire.order_feed import EMPTY_DIGEST, Delta, Snapshot, page_payload, row_digest, row_of
+from sync.wire.messages import (
+    Ack,
+    ClaimRequest,
+    Command,
+    Conflict,
+    Event,
+    OrdersRequest,
+    Refused,
+    Response,
+    Rung,
+    Status,
+)
+from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.review_decision import Decision, decision_name, sign_decision
 from sync.wire.review_page import ReviewPage, review_payload
 from sync.wire.settings_report import ConfigReport, ReportedError
@@ -112,7 +125,7 @@ def _said(title: str, message: BaseModel) -> Example:
 
 
 def _event(seq: int, kind: str, body: BaseModel) -> bytes:
-    event = codec.Event(
+    event = Event(
         seq=seq,
         id=_ID.format(seq),
         ts=NOW_S + seq,
@@ -194,17 +207,17 @@ def _up() -> dict[str, list[Example]]:
             ),
         ],
         "OrdersRequest": [
-            _said("Everything", codec.OrdersRequest(dev=DEV, id=_ID.format(1), have=0)),
-            _said("What is new", codec.OrdersRequest(dev=DEV, id=_ID.format(2), have=REVISION)),
+            _said("Everything", OrdersRequest(dev=DEV, id=_ID.format(1), have=0)),
+            _said("What is new", OrdersRequest(dev=DEV, id=_ID.format(2), have=REVISION)),
             _said(
                 "The next page of a snapshot",
-                codec.OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
+                OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
             ),
         ],
         "ClaimRequest": [
             _said(
                 "Leave to honour it here",
-                codec.ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
+                ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
             )
         ],
         "LeaseRequest": [
@@ -216,12 +229,12 @@ def _up() -> dict[str, list[Example]]:
         "Status": [
             _said(
                 "Here",
-                codec.Status(
+                Status(
                     dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION,
-                    rungs=(codec.Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
+                    rungs=(Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
                 ),
             ),
-            _said("Gone (the will)", codec.Status(dev=DEV, state="offline", epoch=EPOCH)),
+            _said("Gone (the will)", Status(dev=DEV, state="offline", epoch=EPOCH)),
         ],
         "ConfigReport": [
             _said(
@@ -236,10 +249,8 @@ def _up() -> dict[str, list[Example]]:
 
 
 def _down() -> dict[str, list[Example]]:
-    ack = codec.Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
-    conflict = codec.Conflict(
-        no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S
-    )
+    ack = Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
+    conflict = Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
     answer = ClaimAnswer(
         device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=ClaimResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
@@ -250,20 +261,20 @@ def _down() -> dict[str, list[Example]]:
             _said("All of the batch is durable", ack),
             _said(
                 "44 is refused, and 42 was honoured elsewhere too",
-                codec.Ack(
+                Ack(
                     dev=DEV, epoch=EPOCH, acked_through=45, first=43, last=45, settled_through=42,
-                    rejected=[codec.Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
+                    rejected=[Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
                 ),
             ),
             _said(
                 "The platform was restored and has only 30: send again from 31",
-                codec.Ack(dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41),
+                Ack(dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41),
             ),
         ],
         "Response": [
             _said(
                 "Granted",
-                codec.Response(
+                Response(
                     dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, signed=b64encode(signed).decode()
                 ),
             )
@@ -273,8 +284,8 @@ def _down() -> dict[str, list[Example]]:
             _said("Not now", LeaseAnswer(id=_ID.format(6), refused="hub-shop-1 holds term 1")),
         ],
         "Command": [
-            _said("Send what is not acknowledged", codec.Command(dev="_all")),
-            _said("I answer claims", codec.Command(dev=DEV, type="here")),
+            _said("Send what is not acknowledged", Command(dev="_all")),
+            _said("I answer claims", Command(dev=DEV, type="here")),
         ],
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ from sync.protocol.channels import (
 )
 from sync.protocol.event_bodies import BODIES
 from sync.protocol.examples import Example, examples, shown
-from sync.wire import codec
+from sync.wire.messages import Conflict, Refused, Rung
 
 MARK: Final = "<!-- From here on written by `python -m sync.protocol`. -->"
 _FORMS: Final = {
@@ -197,7 +197,7 @@ def _value(schema: dict[str, Any]) -> str:
 
 def _words_of(name: str) -> dict[str, str]:
     """What the code says beside each field of a model, which is why it stands there."""
-    every: tuple[type[BaseModel], ...] = (*MODELS, codec.Refused, codec.Conflict, codec.Rung)
+    every: tuple[type[BaseModel], ...] = (*MODELS, Refused, Conflict, Rung)
     models = {model.__name__: model for model in every}
     model = MODELS[0] if name == "EventBatch" else models.get(name)
     if model is None:

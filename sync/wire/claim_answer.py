@@ -15,7 +15,7 @@ from typing import Final
 
 from edge.domain.authorisation import ClaimResult
 from edge.token.cbor import Item
-from sync.wire.codec import MAX_SEQ, Fault, Malformed
+from sync.wire.messages import MAX_SEQ, Fault, Malformed
 
 _DEVICE, _ID, _CTI, _RESULT, _QUANTITY, _SITE, _AUTHORITY, _ISSUED_AT, _USED, _USED_MINOR = range(
     1, 11

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sync.wire.codec import MAX_MESSAGE_BYTES, Fault, Ident, Malformed
+from sync.wire.codec import MAX_MESSAGE_BYTES
+from sync.wire.messages import Fault, Ident, Malformed
 
 
 class Ask(StrEnum):

@@ -17,24 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
+from edge.domain.order_row import Row
 from edge.token.cbor import Item
-from sync.wire.codec import MAX_SEQ, Fault, Malformed
+from sync.wire.messages import MAX_SEQ, Fault, Malformed
 from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
 from sync.wire.order_feed_columns import TIME_END, rows_size
-
-__all__ = [
-    "EMPTY_DIGEST",
-    "PAGE_ROWS",
-    "Delta",
-    "Snapshot",
-    "page_payload",
-    "read_page",
-    "row_digest",
-    "row_of",
-    "xor",
-]
 
 PAGE_ROWS: Final = 500
 _SNAPSHOT, _DELTA = 1, 2

@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.domain.entitlement import OrderStatus
 from edge.token.cbor import Item
-from sync.wire.codec import MAX_SEQ
+from sync.wire.messages import MAX_SEQ
 
 TIME_END: Final = 2**33  # Unix seconds
 _END: Final = MAX_SEQ + 1

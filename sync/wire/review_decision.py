@@ -22,7 +22,7 @@ from edge.token.signed_document import (
     sign_document,
 )
 from edge.values.instant import Instant
-from sync.wire.codec import MAX_SEQ
+from sync.wire.messages import MAX_SEQ
 
 LONGEST_REASON: Final = 400
 NOT_BELIEVED: Final = "not_believed"  # a device's word: it could not verify a decision

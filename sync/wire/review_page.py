@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.token.cbor import Item
-from sync.wire.codec import Fault, Malformed
+from sync.wire.messages import Fault, Malformed
 
 KIND: Final = 3
 _KIND, _SITE, _ISSUED_AT, _ROWS = 1, 2, 3, 4

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sync.wire.codec import MAX_MESSAGE_BYTES, Fault, Malformed, Name
+from sync.wire.codec import MAX_MESSAGE_BYTES
+from sync.wire.messages import Fault, Malformed, Name
 
 Rev = Annotated[int, Field(ge=0, lt=2**53)]
 Revs = Annotated[dict[str, Rev], Field(max_length=64)]

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.token.cbor import Item
-from sync.wire.codec import Count, Fault, Ident, Malformed, Name
+from sync.wire.messages import Count, Fault, Ident, Malformed, Name
 
 USES_CTIS: Final = 200  # entitlements a page
 _SITE, _HOLDER, _TERM, _UNTIL, _USES, _STREAMS, _NEXT = range(20, 27)

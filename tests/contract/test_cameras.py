@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from hardware_sim.vision.camera import Scene, SimCamera
-from hardware_sim.vision.render import CLEAN, render
+from hardware_sim.vision.render import render
+from hardware_sim.vision.view_condition import CLEAN
 
 from edge.capture.image_folder import PictureFolder
 from edge.capture.opencv import VideoFile

@@ -21,7 +21,8 @@ from edge.token import cbor
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant
 from sync.fleet.key_folder import KeyFolder
-from sync.mqtt.session import Endpoint, Session
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
 from tests.support.broker import MOSQUITTO, Process, until
 
 

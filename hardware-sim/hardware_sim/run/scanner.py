@@ -22,12 +22,13 @@ from typing import Any
 import click
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import OpenCamera, Parts, build_parts, build_scanner, camera_opener
+from edge.bootstrap import OpenCamera, build_parts, build_scanner, camera_opener
 from edge.capture.picture_files import load
 from edge.cli.profile_options import read_running
 from edge.config import Camera, Profile
 from edge.decode.isolation.fork_server import Nursery
 from edge.ports import CameraError
+from edge.scanner.hardware import Parts
 from edge.scanner.lifecycle import Shifts
 from edge.system import log
 from hardware_sim.parts.doors import Doors, Failure

@@ -20,7 +20,8 @@ from edge.store.database.store import Store
 from edge.token.signed_document import Keyring
 from sync.agent.enrolment.revocation import Leaver
 from sync.agent.settings.applier import Facts, SettingsDesk
-from sync.mqtt.session import Endpoint, Session
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
 from sync.wire.topics import device_filters
 
 TRIAL_S: Final = 10.0  # for a broker to answer with other settings

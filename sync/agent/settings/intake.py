@@ -27,7 +27,7 @@ from edge.token.rejection import Refused
 from edge.token.signed_document import DocumentFault, Keyring
 from edge.values.instant import Instant
 from sync.agent.enrolment.revocation import Leaver
-from sync.wire.codec import Fault
+from sync.wire.messages import Fault
 
 MOST_DOCUMENTS: Final = 16  # in one message
 RETRY_S: Final = 5.0  # documents that wait for a key or for their time are looked at again

@@ -15,10 +15,10 @@ from sync.fleet.device_table import HEAD, drawn, ills, is_sick, row, sickness
 from sync.fleet.fleet_file import at_fleet, load_place
 from sync.fleet.hub_client import conversation, every_device
 from sync.fleet.options import counted
-from sync.mqtt.session import Arrival
+from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.codec import Batch, Status
 from sync.wire.fleet_requests import Ask
+from sync.wire.messages import Batch, Event, Status
 from sync.wire.settings_report import ConfigReport, decode_report
 from sync.wire.topics import Topic, Up
 
@@ -174,7 +174,7 @@ def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
             return []
 
 
-def _event(dev: str, event: codec.Event) -> dict[str, Any]:
+def _event(dev: str, event: Event) -> dict[str, Any]:
     names = ("order", "verdict", "reason", "compartment", "state")
     told_of: dict[str, Any] = {name: event.body[name] for name in names if name in event.body}
     return {"dev": dev, "what": event.type, "seq": event.seq, "ts": event.ts, **told_of}

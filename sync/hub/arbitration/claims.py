@@ -21,7 +21,7 @@ from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemptions import used
 from sync.hub.store.interface import Connection
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
-from sync.wire.codec import Batch, ClaimRequest, Response
+from sync.wire.messages import Batch, ClaimRequest, Response
 
 _HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 

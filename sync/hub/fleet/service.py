@@ -26,8 +26,8 @@ from sync.hub.fleet.settings_offers import RequestError
 from sync.hub.fleet.store import FleetStore
 from sync.hub.pki.broker_access import CONFIRMED, CUT, ORDERED
 from sync.mqtt.session import Session
-from sync.wire.codec import Malformed
 from sync.wire.fleet_requests import Ask, FleetRequest, FleetResponse, decode_fleet_request
+from sync.wire.messages import Malformed
 from sync.wire.settings_report import ConfigReport, decode_report
 from sync.wire.topics import OPS, Down, Topic
 

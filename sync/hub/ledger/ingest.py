@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sync.hub.ledger import redemptions, reviews
 from sync.hub.store.interface import Connection
 from sync.wire import codec
-from sync.wire.codec import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
+from sync.wire.messages import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
 
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
 BODY_INVALID = "body_invalid"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.store.outbox import FIRST, RETRIES
-from sync.wire.codec import Event
+from sync.wire.messages import Event
 
 _LONGEST: Final = 40
 

@@ -11,7 +11,7 @@ from edge.token.claims import Kind
 from sync.hub.ledger.redemption_identity import STANDS, about, identity
 from sync.hub.store.interface import Connection
 from sync.wire import codec
-from sync.wire.codec import Batch, Event
+from sync.wire.messages import MAX_SEQ, Batch, Event
 
 REDEEMED, REVERSED = (
     "redeemed",
@@ -173,6 +173,4 @@ def _conflict(
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:
-    return (
-        isinstance(value, int) and not isinstance(value, bool) and least <= value <= codec.MAX_SEQ
-    )
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_SEQ

@@ -15,7 +15,7 @@ from edge.values.person_name import same_person
 from sync.hub.ledger.redemption_identity import IS_ABOUT, about
 from sync.hub.store.interface import Connection
 from sync.wire import codec
-from sync.wire.codec import Event
+from sync.wire.messages import MAX_SEQ, Event
 from sync.wire.review_decision import NOT_BELIEVED, Decision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
@@ -44,7 +44,7 @@ def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
         not isinstance(cti, str)
         or not codec.is_cti(cti)
         or type(use_no) is not int
-        or not 1 <= use_no <= codec.MAX_SEQ
+        or not 1 <= use_no <= MAX_SEQ
     ):
         return
     place = (bytes.fromhex(cti), dev, use_no)

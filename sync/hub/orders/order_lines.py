@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import Name
 from edge.domain.entitlement import Entitlement, OrderStatus
-from edge.domain.order_row import Row
+from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.claims import Kind
 from sync.hub.store.interface import Connection
-from sync.wire import codec, order_feed
+from sync.wire import order_feed
+from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
 from sync.wire.order_feed import Delta, Snapshot
 
 _PAST_ALL = b"\xff" * 17  # greater than any cti
@@ -28,7 +29,7 @@ class OrderLine(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    cti: codec.Cti
+    cti: Cti
     order_id: Text
     kind: Literal["write_off", "pickup"]
     home_site: Name
@@ -37,10 +38,10 @@ class OrderLine(BaseModel):
         "ready"
     )
     quantity: Annotated[int, Field(ge=1, lt=2**31)] = 1
-    amount_minor: Annotated[int, Field(ge=0, le=codec.MAX_SEQ)] | None = None
+    amount_minor: Annotated[int, Field(ge=0, le=MAX_SEQ)] | None = None
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    not_before_s: codec.Seconds = 0
-    expires_at_s: codec.Seconds = 2**33 - 1
+    not_before_s: Seconds = 0
+    expires_at_s: Seconds = 2**33 - 1
     review: bool = False
     compartments: Annotated[list[Text], Field(max_length=64)] = []
     subject: Text | None = None
@@ -99,7 +100,7 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
         connection,
         line.home_site,
         now_us,
-        order_feed.row_digest(order_feed.row_of(line.entitlement())),
+        row_digest(row_of(line.entitlement())),
     )
     connection.execute(
         "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cti)"
@@ -115,11 +116,11 @@ def _leave(
     connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
 ) -> None:
     """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
-    old = order_feed.row_digest(_row(text))
+    old = row_digest(_row(text))
     if not moved:
         connection.execute(
             "UPDATE feed SET digest = ? WHERE site = ?",
-            (order_feed.xor(_digest(connection, site), old), site),
+            (xor(_digest(connection, site), old), site),
         )
         return
     revision = _next_revision(connection, site, now_us, old)
@@ -131,11 +132,11 @@ def _leave(
 
 def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes) -> int:
     connection.execute(
-        "INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, order_feed.EMPTY_DIGEST)
+        "INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, EMPTY_DIGEST)
     )
     (newest,) = connection.execute("SELECT max(head) FROM feed").fetchone()
     revision = max(now_us, int(newest) + 1)
-    total = order_feed.xor(_digest(connection, site), digest)
+    total = xor(_digest(connection, site), digest)
     connection.execute(
         "UPDATE feed SET head = ?, digest = ? WHERE site = ?", (revision, total, site)
     )
@@ -144,7 +145,7 @@ def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes
 
 def _digest(connection: Connection, site: str) -> bytes:
     row = connection.execute("SELECT digest FROM feed WHERE site = ?", (site,)).fetchone()
-    return bytes(row[0]) if row else order_feed.EMPTY_DIGEST
+    return bytes(row[0]) if row else EMPTY_DIGEST
 
 
 def heads(connection: Connection) -> dict[str, int]:
@@ -153,12 +154,12 @@ def heads(connection: Connection) -> dict[str, int]:
 
 
 def page_for(
-    connection: Connection, site: str, request: codec.OrdersRequest, *, now_s: int, now_us: int
+    connection: Connection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Snapshot | Delta:
     """The page that answers ``request``, in the caller's transaction."""
     connection.execute(
         "INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (site, now_us, order_feed.EMPTY_DIGEST),
+        (site, now_us, EMPTY_DIGEST),
     )
     (head,) = connection.execute("SELECT head FROM feed WHERE site = ?", (site,)).fetchone()
     if (
@@ -175,7 +176,7 @@ def page_for(
 
 
 def pages_for(
-    connection: Connection, site: str, request: codec.OrdersRequest, *, now_s: int, now_us: int
+    connection: Connection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Iterator[Snapshot | Delta]:
     """The page that answers ``request`` and those after it, as many as it wants and there are."""
     page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
@@ -243,7 +244,7 @@ def snapshot_page(
 
 def _row(line: str) -> Row:
     """A kept line as the feed carries it."""
-    return order_feed.row_of(OrderLine.model_validate_json(line).entitlement())
+    return row_of(OrderLine.model_validate_json(line).entitlement())
 
 
 def _has_snapshot(connection: Connection, site: str, revision: int) -> bool:

@@ -22,9 +22,19 @@ from sync.hub.server.list_publisher import Published
 from sync.hub.server.order_publisher import OrderPush
 from sync.hub.server.review_publisher import ReviewPages
 from sync.hub.store.interface import HubStore
-from sync.mqtt.session import Link, Session
+from sync.mqtt.endpoint import Link
+from sync.mqtt.session import Session
 from sync.wire import codec
-from sync.wire.codec import Ack, Batch, ClaimRequest, Fault, Malformed, OrdersRequest, Status
+from sync.wire.messages import (
+    Ack,
+    Batch,
+    ClaimRequest,
+    Command,
+    Fault,
+    Malformed,
+    OrdersRequest,
+    Status,
+)
 from sync.wire.site_lease import Lease, decode_lease_request
 from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
 
@@ -130,7 +140,7 @@ class Hub:
         self._files_due_s = 0.0
         if self._office is not None:
             self._office.forget()
-        command = codec.encode(codec.Command(dev=FLEET))
+        command = codec.encode(Command(dev=FLEET))
         self._session.publish(
             self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S
         )
@@ -282,7 +292,7 @@ class Hub:
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )
         if status.state == "online" and self._rules(connection, self._site(dev)):
-            self._queue(dev, Down.COMMAND, codec.encode(codec.Command(dev=dev, type="here")))
+            self._queue(dev, Down.COMMAND, codec.encode(Command(dev=dev, type="here")))
 
     def _rules(self, connection: Any, site: str | None) -> bool:
         """Whether the platform itself answers claims of ``site`` now."""

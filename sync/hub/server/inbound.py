@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sync.mqtt.session import Arrival
+from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.codec import Batch, ClaimRequest, Malformed, OrdersRequest, Status
+from sync.wire.messages import Batch, ClaimRequest, Malformed, OrdersRequest, Status
 from sync.wire.topics import Topic, Up, parse_topic
 
 Message = Batch | OrdersRequest | ClaimRequest | Status | Malformed

@@ -26,9 +26,10 @@ from sync.hub.arbitration import claims
 from sync.hub.arbitration.claims import Sold
 from sync.hub.ledger import ingest
 from sync.hub.store.interface import Connection, HubStore
-from sync.mqtt.session import Arrival, Link, Session
+from sync.mqtt.endpoint import Arrival, Link
+from sync.mqtt.session import Session
 from sync.wire import codec
-from sync.wire.codec import Batch, ClaimRequest, Fault, Malformed, Status
+from sync.wire.messages import Batch, ClaimRequest, Command, Fault, Malformed, Status
 from sync.wire.site_lease import Lease, LeaseRequest, decode_lease_answer, read_lease
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
@@ -269,7 +270,7 @@ class SiteAuthority:
 
     def _command(self, kind: str) -> None:
         node = site_group(self._site)
-        command = codec.Command(dev=node, type="here" if kind == "here" else "resend")
+        command = Command(dev=node, type="here" if kind == "here" else "resend")
         self._session.publish(
             str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S
         )

@@ -12,8 +12,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sync.mqtt.session import Arrival, Link, Session
+from sync.mqtt.endpoint import Arrival, Link
+from sync.mqtt.session import Session
 from sync.wire import codec
+from sync.wire.messages import Command
 from sync.wire.topics import VERSION, Down, Topic, site_group
 
 RESEND_EXPIRES_S: Final = 60
@@ -72,7 +74,7 @@ class Bridge:
             way.source.acknowledge(way.waiting.popleft())
 
     def _resend(self) -> None:
-        command = codec.encode(codec.Command(dev=self._site.node, type="resend"))
+        command = codec.encode(Command(dev=self._site.node, type="resend"))
         self._here.publish(str(self._site), command, expires_s=RESEND_EXPIRES_S)
 
     def _watch(self, side: str, session: Session) -> None:

@@ -10,7 +10,8 @@ from hardware_sim.run.process_stack import program
 
 from edge.values.instant import Instant
 from sync.agent.enrolment.client import EnrolmentError, enrol
-from sync.mqtt.session import Endpoint, Session
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
 from tests.support.broker import MOSQUITTO, until
 from tests.support.fleet_environment import Platform, Scan
 

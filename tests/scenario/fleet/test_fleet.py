@@ -17,8 +17,10 @@ from edge.token.roots import claimed_roots
 from edge.token.trust_list import open_trust_list
 from edge.values.instant import Instant
 from sync.agent.settings.applier import Facts, SettingsDesk
-from sync.mqtt.session import Endpoint, Session
-from sync.wire.codec import Status, encode
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
+from sync.wire.codec import encode
+from sync.wire.messages import Status
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.platform_processes import BIN
 from tests.support.platform_processes import Platform as Site

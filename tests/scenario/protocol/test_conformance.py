@@ -11,6 +11,7 @@ from edge.domain.authorisation import ClaimResult
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.session import Session
 from sync.wire import codec
+from sync.wire.messages import Ack, Batch, ClaimRequest, Event, Response, Status
 from sync.wire.topics import Down, Topic, Up, hub_filters, parse_topic
 from tests.support.broker import until
 from tests.support.platform_processes import BIN, Platform
@@ -91,16 +92,16 @@ def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_o
     def careless(arrival):
         dev, channel = parse_topic(arrival.topic).node, parse_topic(arrival.topic).channel
         if channel is Up.EVENTS and isinstance(
-            batch := codec.decode_batch(arrival.payload, dev=dev), codec.Batch
+            batch := codec.decode_batch(arrival.payload, dev=dev), Batch
         ):
             holders.discard(dev)
-            ack = codec.Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
+            ack = Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
             session.publish(str(Topic("main", dev, Down.ACK)), codec.encode(ack))
         request = codec.decode_request(arrival.payload, dev=dev)
-        if channel is Up.REQUEST and isinstance(request, codec.ClaimRequest):
+        if channel is Up.REQUEST and isinstance(request, ClaimRequest):
             result = ClaimResult.HELD if holders - {dev} else ClaimResult.GRANTED
             holders.update({dev} if result is ClaimResult.GRANTED else ())
-            response = codec.Response(dev=dev, id=request.id, result=result)
+            response = Response(dev=dev, id=request.id, result=result)
             session.publish(str(Topic("main", dev, Down.RESPONSE)), codec.encode(response))
 
     platform.hub.stop()
@@ -191,9 +192,9 @@ def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platfor
         if topic.channel is not Up.EVENTS:
             return
         batch = codec.decode_batch(arrival.payload, dev=topic.node)
-        if isinstance(batch, codec.Batch) and batch.events:
+        if isinstance(batch, Batch) and batch.events:
             last = batch.events[-1].seq
-            ack = codec.Ack(dev=topic.node, epoch=batch.epoch, acked_through=last, first=batch.events[0].seq, last=last,
+            ack = Ack(dev=topic.node, epoch=batch.epoch, acked_through=last, first=batch.events[0].seq, last=last,
                            tag=batch.tag)  # fmt: skip
             session.publish(str(Topic("main", topic.node, Down.ACK)), codec.encode(ack))
 
@@ -221,7 +222,7 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
     session = Session(
         platform.broker.endpoint("probe-2"), ["v1/main/probe-2/dn/#"], uniform=min, backoff=QUICK
     )
-    event = codec.Event(seq=1, id="x", ts=1, ts_trust="trusted", type="redeemed", body={})
+    event = Event(seq=1, id="x", ts=1, ts_trust="trusted", type="redeemed", body={})
     told = []
 
     def say(channel, payload, **how):
@@ -231,7 +232,7 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
         if parse_topic(arrival.topic).channel is Down.COMMAND:
             say(
                 Up.STATUS,
-                codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")),
+                codec.encode(Status(dev="probe-2", state="online", epoch="e")),
                 retain=True,
             )
             events = [] if told else [codec.encode_event(event)]
@@ -244,7 +245,7 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
             until(lambda: session.connected)
             say(
                 Up.STATUS,
-                codec.encode(codec.Status(dev="probe-2", state="online", epoch="e")),
+                codec.encode(Status(dev="probe-2", state="online", epoch="e")),
                 retain=True,
             )
             code, faults, _ = check(

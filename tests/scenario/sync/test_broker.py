@@ -25,7 +25,8 @@ from sync.hub.pki.certificate_authority import (
 )
 from sync.hub.provisioning import make_site
 from sync.mqtt.connection import Connection
-from sync.mqtt.session import Arrival, Endpoint, Link, Session, Will
+from sync.mqtt.endpoint import Arrival, Endpoint, Link, Will
+from sync.mqtt.session import Session
 from sync.wire.fleet_requests import Ask
 from sync.wire.topics import OPS
 from tests.support.broker import CEILING_S, Broker, until

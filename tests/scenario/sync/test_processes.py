@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from edge.domain.order_row import row_of
 from edge.store import documents, exception_cases, order_cache
 from edge.token import cbor
 from edge.token.purpose import Purpose
@@ -16,7 +17,7 @@ from edge.token.signed_document import sign_document
 from edge.token.trust_list import sign_trust_list
 from sync.fleet.key_folder import create
 from sync.mqtt.session import Session
-from sync.wire.order_feed import Delta, Snapshot, page_payload, row_of
+from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import Down, Topic
 from tests.scenario.sync.test_broker import answered, connected, endpoint, middle
 from tests.support.broker import until

@@ -14,7 +14,7 @@ from sync.hub.ledger import ingest
 from sync.hub.orders.order_lines import OrderLine, put
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
-from sync.wire import codec
+from sync.wire.messages import Batch, Event
 from tests.support.broker import until
 from tests.support.platform_processes import Device, Platform
 from tests.support.postgres import running_postgres
@@ -73,11 +73,9 @@ def told_to_one_hub(
         put(connection, [OrderLine(**line) for line in sold], time.time_ns() // 1000)
     for device in devices:
         for epoch, seq, identity, kind, body in device.ledger():
-            event = codec.Event(
-                seq=seq, id=identity, ts=1, ts_trust="trusted", type=kind, body=body
-            )
+            event = Event(seq=seq, id=identity, ts=1, ts_trust="trusted", type=kind, body=body)
             with one.transaction() as connection:
-                ingest.take(connection, codec.Batch(device.name, epoch, 0, 0, (event,)), 1)
+                ingest.take(connection, Batch(device.name, epoch, 0, 0, (event,)), 1)
     return one
 
 

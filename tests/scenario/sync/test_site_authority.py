@@ -15,7 +15,8 @@ from edge.store.authorisations import DEADLINE_S
 from edge.store.online_flag import is_online
 from sync.fleet.key_folder import SITES
 from sync.hub.site.provisioning import SiteBroker, make_site_broker
-from sync.mqtt.session import Endpoint, Session
+from sync.mqtt.endpoint import Endpoint
+from sync.mqtt.session import Session
 from tests.scenario.sync.test_broker import answered, connected, endpoint, heard_through, middle
 from tests.scenario.sync.test_claims import ask
 from tests.support.broker import MOSQUITTO, Process, until

@@ -21,7 +21,7 @@ from edge.values.instant import Instant
 from sync.agent.authorisation_relay import ASK_AFTER_S, ClaimDesk
 from sync.agent.downlink import Refusal
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
-from sync.wire.codec import Response
+from sync.wire.messages import Response
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(range(16))

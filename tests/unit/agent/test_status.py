@@ -15,7 +15,7 @@ from sync.hub.ledger import ingest
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Link
 from sync.wire import codec
-from sync.wire.codec import Rung, Status
+from sync.wire.messages import MOST_RUNGS, Rung, Status
 
 NOW_S = 1_800_000_000
 TRIED = Rung(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
@@ -101,7 +101,7 @@ def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
             faults=10**6,
             busy_ms=10**10,
         )
-        for number in range(codec.MOST_RUNGS)
+        for number in range(MOST_RUNGS)
     )
     status = Status(dev="kiosk-1", state="online", epoch="a", rungs=longest)
     assert 50 * len(codec.encode(status)) < codec.MAX_MESSAGE_BYTES

@@ -25,6 +25,7 @@ from sync.agent.authorisation_relay import ClaimDesk
 from sync.hub.arbitration import claims
 from sync.hub.ledger import ingest
 from sync.wire import codec
+from sync.wire.messages import MAX_SEQ, ClaimRequest, Response
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
@@ -80,7 +81,7 @@ class Shop(World):
         name, payload = self.up.pop(at)
         request = codec.decode_request(payload, dev=name)
         with self.hub.transaction() as connection:
-            if isinstance(request, codec.ClaimRequest):
+            if isinstance(request, ClaimRequest):
                 ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
                 answer = claims.response(
                     request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s
@@ -95,7 +96,7 @@ class Shop(World):
     def hear(self, at=0):
         name, payload = self.down.pop(at)
         response = codec.decode_response(payload, dev=name)
-        if isinstance(response, codec.Response):
+        if isinstance(response, Response):
             self.desks[name].take(response, NOW, self.now_ns)
         else:
             self.uplinks[name].heard(codec.decode_ack(payload, dev=name), NOW, self.time_s)
@@ -255,12 +256,12 @@ def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(sh
 
 
 def test_an_older_device_that_names_no_claim_frees_nothing(shop):
-    request = codec.ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
+    request = ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
     epoch = outbox.current_epoch(shop.stores["kiosk-1"])[0]
     shop.up.append(("kiosk-1", codec.encode(request)))
     shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [])))
     shop.up.append(
-        ("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=codec.MAX_SEQ))
+        ("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=MAX_SEQ))
     )
     shop.carry()
     assert shop.answer_to("kiosk-2") is ClaimResult.HELD

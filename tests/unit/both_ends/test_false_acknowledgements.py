@@ -13,7 +13,7 @@ from edge.store.epochs import leave_epoch
 from sync.agent.uplink import Heard
 from sync.hub.ledger import ingest, listing, redemptions
 from sync.wire import codec
-from sync.wire.codec import Ack, Conflict, Refused
+from sync.wire.messages import Ack, Conflict, Refused
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.domain.order_row import row_of
 from edge.store import order_cache as cache
 from edge.store.database.opening import open_store
 from edge.token.keys import signer
@@ -200,7 +201,7 @@ def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):
 def page_of_new_orders(number, *, last):
     line = {"order_id": "A-1", "kind": "pickup", "home_site": "shop-1"}
     rows = tuple(
-        order_feed.row_of(order_lines.OrderLine(cti=os.urandom(16).hex(), **line).entitlement())
+        row_of(order_lines.OrderLine(cti=os.urandom(16).hex(), **line).entitlement())
         for _ in range(50)
     )
     page = order_feed.Snapshot(

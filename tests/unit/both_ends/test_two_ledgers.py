@@ -22,7 +22,7 @@ from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.sqlite import FILE
 from sync.wire import codec
-from sync.wire.codec import Event, Status
+from sync.wire.messages import Batch, Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(15) + b"\x01"
@@ -66,7 +66,7 @@ class World:
     def ingest(self, at=0):
         name, payload = self.up.pop(at)
         batch = codec.decode_batch(payload, dev=name)
-        assert isinstance(batch, codec.Batch), batch
+        assert isinstance(batch, Batch), batch
         with self.hub.transaction() as connection:
             taken = ingest.take(connection, batch, NOW.unix_s)
         self.down.append((name, codec.encode(taken.ack)))
@@ -376,7 +376,7 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
         type="redeemed",
         body={"cti": "00" * 16, "use": 1},
     )
-    batch = codec.Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
+    batch = Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
     with world.hub.transaction() as connection:
         taken = ingest.take(connection, batch, NOW.unix_s)
         kept = connection.execute("SELECT id, event FROM clash").fetchall()

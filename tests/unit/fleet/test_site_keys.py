@@ -21,7 +21,7 @@ from sync.agent.downlink import Refusal
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
-from sync.wire.codec import Response
+from sync.wire.messages import Response
 from tests.unit.fleet.test_commands import run
 
 NOW = Instant(unix_s=int(time.time()))

@@ -3,19 +3,9 @@
 import numpy as np
 import pytest
 import zxingcpp
-from hardware_sim.vision.render import (
-    CLEAN,
-    READABLE,
-    TILTED,
-    UNREADABLE,
-    Condition,
-    draw,
-    empty,
-    modules,
-    render,
-    render_many,
-)
+from hardware_sim.vision.render import draw, empty, modules, render, render_many
 from hardware_sim.vision.video_clip import clip
+from hardware_sim.vision.view_condition import CLEAN, READABLE, TILTED, UNREADABLE, Condition
 
 TOKEN = "ES1:" + "A1B2C3%*" * 27  # as long as a real token, and of its alphabet
 

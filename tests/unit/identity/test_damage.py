@@ -15,11 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.bootstrap import Parts, build_scanner
+from edge.bootstrap import build_scanner
 from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.domain.verdict import Verdict
 from edge.identity.identity import Identity, write_identity
+from edge.scanner.hardware import Parts
 from edge.scanner.lifecycle import Shifts
 from edge.settings.active_profile import load_running
 from edge.settings.folder import SettingsFolder

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.session import Link
+from sync.mqtt.endpoint import Link
 
 
 def delays(backoff: Backoff, count: int) -> list[float]:

@@ -23,7 +23,7 @@ from sync.protocol.channels import CHANNELS, MODELS, Form, channel_of, messages
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec, fleet_requests, settings_report, site_lease
 from sync.wire.claim_answer import ClaimAnswer, read_answer
-from sync.wire.codec import Fault, Malformed
+from sync.wire.messages import Addressed, Fault, Malformed
 from sync.wire.order_feed import read_page
 from sync.wire.review_decision import open_decision
 from sync.wire.review_page import is_review_page, read_review_page
@@ -63,7 +63,7 @@ def test_every_model_of_the_wire_is_published():
         and issubclass(model, codec.BaseModel)
         and "v" in model.model_fields
     }
-    assert written - set(MODELS) <= {codec.Addressed}
+    assert written - set(MODELS) <= {Addressed}
 
 
 def test_every_channel_is_named_by_its_topics():

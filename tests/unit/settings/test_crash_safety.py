@@ -15,11 +15,11 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.bootstrap import Parts
 from edge.capture.status import CaptureState
 from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.documents.settings import Layer, Me, SettingsDocument, sign_settings
+from edge.scanner.hardware import Parts
 from edge.scanner.lifecycle import Shifts
 from edge.settings import state_machine as states
 from edge.settings.active_profile import load_running, shipped

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.wire import codec
-from sync.wire.codec import (
+from sync.wire.messages import (
+    MAX_SEQ,
     Ack,
     BadEvent,
     Batch,
@@ -48,7 +49,7 @@ bodies = st.dictionaries(
 )
 events = st.builds(
     Event,
-    seq=st.integers(1, codec.MAX_SEQ),
+    seq=st.integers(1, MAX_SEQ),
     id=st.uuids().map(str),
     ts=st.integers(0, 2**33 - 1),
     ts_trust=st.sampled_from(["trusted", "floor_only"]),
@@ -78,7 +79,7 @@ def batch(*items, **changes) -> bytes:
 @given(
     names,
     st.lists(events, max_size=5, unique_by=lambda item: item.seq),
-    st.integers(0, codec.MAX_SEQ),
+    st.integers(0, MAX_SEQ),
 )
 def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
     payload = codec.encode_batch(

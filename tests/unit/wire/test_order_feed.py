@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain.entitlement import Entitlement, OrderStatus
-from edge.domain.order_row import Row, row_of
+from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token import cbor
 from edge.token.claims import Kind
 from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
 from sync.wire import codec, order_feed
-from sync.wire.codec import Fault, Malformed, OrdersRequest
-from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page, row_digest, xor
+from sync.wire.messages import Fault, Malformed, OrdersRequest
+from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import Decoded
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -167,7 +167,7 @@ def test_a_feed_cut_and_changed_anywhere_ends_in_what_the_hub_has(memory_folder,
         order_feed.PAGE_ROWS = before
         store.close()
     assert cache.rows.keys() == {cti for cti, _ in held}
-    total = order_feed.EMPTY_DIGEST
+    total = EMPTY_DIGEST
     for row in cache.rows.values():
         total = xor(total, row_digest(row))
     assert total == digest

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from edge.domain.order_row import row_numbers
 from edge.token import cbor
 from edge.token.rejection import Refused
-from sync.wire.order_feed import Delta, Malformed, Snapshot, page_payload, read_page
+from sync.wire.messages import Malformed
+from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
 from sync.wire.order_feed_columns import rows_size
 from tests.unit.wire.test_order_feed import deltas, rows, snapshots

@@ -9,7 +9,7 @@ from hardware_sim.world.free_ports import free_port
 
 from sync.agent.settings.assembly import TRIAL_S, try_broker
 from sync.hub.provisioning import Site, SiteDocuments, make_site
-from sync.mqtt.session import Endpoint
+from sync.mqtt.endpoint import Endpoint
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from edge.decode.exposure.proposals import Exposure, Limits, bracket, burnt_place, propose
+from edge.decode.exposure.proposals import Limits, bracket, burnt_place, propose
 from edge.decode.qr.quad import box
+from edge.ports import Exposure
 
 LIMITS = Limits()
 NOW = Exposure(4000, 1.0)

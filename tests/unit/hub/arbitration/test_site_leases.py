@@ -20,9 +20,9 @@ from sync.hub.orders import order_lines
 from sync.hub.site.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.site.cli import authority as command
 from sync.hub.store.opening import open_hub_store
-from sync.mqtt.session import Arrival, Link
+from sync.mqtt.endpoint import Arrival, Link
 from sync.wire import codec
-from sync.wire.codec import Batch, Event
+from sync.wire.messages import Batch, ClaimRequest, Event
 from sync.wire.site_lease import LeaseRequest, decode_lease_request
 
 NOW_S = 1_800_000_000
@@ -105,7 +105,7 @@ class Site:
         """What the site's authority says to a claim, or None."""
         self.asked += 1
         self.post.published.clear()
-        request = codec.ClaimRequest(
+        request = ClaimRequest(
             dev="kiosk-1",
             id=f"r{self.asked}",
             cti=CTI,
@@ -224,7 +224,7 @@ def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
 
 def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
     site.now_s = NOW_S + LEASE_S + MARGIN_S
-    request = codec.ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1)
+    request = ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1)
     with site.platform.transaction() as connection:
         ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
     assert ruling.result is ClaimResult.UNKNOWN

@@ -14,7 +14,7 @@ from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.ledger import ingest, redemptions, reviews
 from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPages
-from sync.wire.codec import Batch, Event
+from sync.wire.messages import Batch, Event
 from sync.wire.review_decision import Decision, decision_name, open_decision, sign_decision
 from sync.wire.review_page import read_review_page
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from edge.domain.authorisation import ClaimResult
+from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
 from sync.hub.arbitration import claims
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
@@ -16,7 +17,7 @@ from sync.hub.store.interface import HubStoreError
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.postgres import STRIPES
 from sync.wire import order_feed
-from sync.wire.codec import Batch, ClaimRequest, Event, OrdersRequest, Status
+from sync.wire.messages import Batch, ClaimRequest, Event, OrdersRequest, Status
 
 NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x07"
@@ -133,9 +134,9 @@ def test_a_snapshot_and_what_came_after_it_make_the_feed(opened):
     assert (first.last, last.last) == (False, True)
     delta = page(store, have=first.revision)
     assert [row[0] for row in delta.rows] == [CTI]
-    digest = order_feed.EMPTY_DIGEST
+    digest = EMPTY_DIGEST
     for row in first.rows + last.rows + delta.rows:
-        digest = order_feed.xor(digest, order_feed.row_digest(row))
+        digest = xor(digest, row_digest(row))
     assert delta.digest == digest
 
 

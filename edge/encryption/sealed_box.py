@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -10,15 +9,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+RANDOM_BYTES: Final = 32 + 12  # that one box takes: an ephemeral private key and a nonce
 _MAGIC: Final = b"ESR1"
 
 
-def seal(content: bytes, recovery_key: bytes) -> bytes:
-    """Encrypt to an X25519 key: ``ESR1``, ephemeral key, nonce, ChaCha20-Poly1305 under HKDF-SHA256 (RFC 5869)."""
-    ephemeral = X25519PrivateKey.generate()
+def seal(content: bytes, recovery_key: bytes, *, random: bytes) -> bytes:
+    """Encrypt to an X25519 key: ``ESR1``, ephemeral key, nonce, ChaCha20-Poly1305 under HKDF-SHA256 (RFC 5869).
+
+    ``random``: ``RANDOM_BYTES`` from the system's generator, fresh for each box.
+    """
+    ephemeral = X25519PrivateKey.from_private_bytes(random[:32])
+    nonce = random[32:RANDOM_BYTES]
     public = ephemeral.public_key().public_bytes_raw()
     shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(recovery_key))
-    nonce = os.urandom(12)
     cipher = ChaCha20Poly1305(_derived(shared, public, recovery_key))
     return _MAGIC + public + nonce + cipher.encrypt(nonce, content, _MAGIC)
 

@@ -7,12 +7,13 @@ what a store needs so that once stays once: the identities of redeemed codes, wi
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from edge.documents.revocation_order import RevocationOrder
-from edge.encryption.sealed_box import seal
+from edge.encryption.sealed_box import RANDOM_BYTES, seal
 from edge.identity.identity import BLOCKED
 from edge.store.database.store import Store
 from edge.system.durable_file import write_durably
@@ -50,7 +51,8 @@ def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str
     sealed = data / FOLDER / f"{order_digest[:32]}.sealed"
     if not sealed.exists():
         sealed.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durably(sealed, seal(_unsent(store), order.recovery_key))
+        random = os.urandom(RANDOM_BYTES)
+        write_durably(sealed, seal(_unsent(store), order.recovery_key, random=random))
     store.connection().execute("PRAGMA secure_delete = ON")
     with store.transaction() as connection:
         connection.execute(

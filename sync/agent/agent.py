@@ -16,8 +16,9 @@ from edge.store.database.store import Store
 from edge.store.online_flag import Presence
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import ClaimDesk
-from sync.agent.downlink import Downlink, Kept, Outcome, Refusal
+from sync.agent.downlink import Downlink
 from sync.agent.link_monitor import Contact
+from sync.agent.outcomes import Kept, Outcome, Refusal
 from sync.agent.settings.applier import SettingsDesk
 from sync.agent.uplink import Heard, Uplink
 from sync.mqtt.endpoint import Arrival, Link

@@ -20,7 +20,7 @@ from edge.token.purpose import Purpose
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
-from sync.agent.downlink import Refusal
+from sync.agent.outcomes import Refusal
 from sync.wire.claim_answer import ClaimAnswer, read_answer
 from sync.wire.messages import ClaimRequest, Fault, Malformed, Response
 

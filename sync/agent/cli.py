@@ -36,10 +36,11 @@ from sync.agent.authorisation_relay import ClaimDesk
 from sync.agent.decoder_counters import rungs_of
 from sync.agent.downlink import Downlink
 from sync.agent.enrolment.runner import IdentityDesk, believed, wait_for_identity
+from sync.agent.metrics import DEVICE_FILE, decoder_metrics, device_metrics
 from sync.agent.settings.applier import SettingsDesk
 from sync.agent.settings.assembly import count_start, count_stop, endpoint_of, make_desk
 from sync.agent.uplink import Uplink
-from sync.metrics import DEVICE_FILE, decoder_metrics, device_metrics, write_metrics
+from sync.metrics import write_metrics
 from sync.mqtt.endpoint import Will
 from sync.mqtt.session import Session
 from sync.wire.messages import Rung

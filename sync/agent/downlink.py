@@ -7,8 +7,7 @@ seen, or for another site changes nothing; what became of it is named and counte
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final, assert_never
 
 from edge.documents.operator_list import OperatorList
@@ -27,6 +26,7 @@ from edge.token.status_list import open_status_list
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
+from sync.agent.outcomes import Kept, Outcome, Refusal
 from sync.agent.review_intake import take_decision
 from sync.wire.messages import Fault, Malformed, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, read_page
@@ -39,30 +39,6 @@ REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there
 MOST_STATUS_LISTS: Final = 64
 PAGES: Final = 8  # asked for at a time: the way there and back is paid once for so many
 DIGEST_WRONG: Final = "orders_digest_wrong"
-
-
-class Kept(StrEnum):
-    """What became of a document that was believed."""
-
-    TRUST_LIST = "trust_list_stored"
-    STATUS_LIST = "status_list_stored"
-    OPERATORS = "operator_list_stored"
-    ORDERS = "orders_applied"
-    ORDERS_COMPLETE = "orders_snapshot_complete"
-    SAME = "already_here"
-    REVIEWS = "reviews_taken"
-    ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
-
-    reason: str
-    detail: str
-
-
-Outcome = Kept | Refusal
 
 
 class Downlink:

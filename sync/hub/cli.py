@@ -30,11 +30,12 @@ from sync.hub.orders import order_lines
 from sync.hub.provisioning import Site, SiteDocuments, SiteError, make_site
 from sync.hub.server.hub import Hub
 from sync.hub.server.list_publisher import Published
+from sync.hub.server.metrics import hub_metrics
 from sync.hub.site.bridge_cli import bridge
 from sync.hub.site.cli import authority
 from sync.hub.store.interface import HubStore, HubStoreError
 from sync.hub.store.opening import open_hub_store
-from sync.metrics import hub_metrics, write_metrics
+from sync.metrics import write_metrics
 from sync.mqtt.session import Session
 from sync.wire.topics import hub_filters
 

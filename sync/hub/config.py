@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
@@ -190,3 +191,11 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
             ),
         }
     )
+
+
+def configured(path: Path, model: type[C]) -> C:
+    """Read a configuration. Raises ClickException, which says everything that is wrong with it."""
+    config = read_config(path, model)
+    if isinstance(config, list):
+        raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
+    return config

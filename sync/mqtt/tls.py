@@ -12,6 +12,8 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
+from cryptography import x509
+
 from edge.values.instant import ClockTrust, Instant
 from sync.mqtt.endpoint import Endpoint
 
@@ -54,3 +56,12 @@ def check_window(sock: object, now: Instant) -> None:
     not_after = certificate.get("notAfter")
     if isinstance(not_after, str) and ssl.cert_time_to_seconds(not_after) <= now.unix_s:
         raise CertificateOverError(f"the broker's certificate has expired: {not_after}")
+
+
+def renewal_due(certificate: x509.Certificate, now_s: int) -> bool:
+    """Whether less than a third of the certificate's time is left."""
+    start_s, end_s = (
+        int(at.timestamp())
+        for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+    )
+    return now_s >= end_s - (end_s - start_s) // 3

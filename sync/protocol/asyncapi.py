@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sync.hub.server.hub import COMMAND_EXPIRES_S
 from sync.protocol.channels import CHANNELS, Channel, Form, Message, messages, schemas
 from sync.protocol.examples import examples, shown
+from sync.wire.messages import COMMAND_EXPIRES_S
 from sync.wire.topics import NAME
 
 _PARAMETERS: Final = {

@@ -13,6 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sync.wire.codec import MAX_MESSAGE_BYTES
 from sync.wire.messages import Fault, Ident, Malformed
 
+ORDERED, QUARANTINED, CONFIRMED, CUT = (
+    "ordered",
+    "quarantined",
+    "confirmed",
+    "cut",
+)  # the stages of a revocation
+
 
 class Ask(StrEnum):
     """What is asked."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -16,6 +16,7 @@ from edge.domain.authorisation import ClaimResult
 from sync.wire.topics import NAME
 
 MOST_RUNGS = 32  # of a decoder, in a status
+COMMAND_EXPIRES_S: Final = 60  # a command that has waited this long at the broker is of no use
 MAX_SEQ = 2**53 - 1  # the largest integer every JSON reader keeps exact
 
 Name = Annotated[str, Field(pattern=rf"^{NAME}$")]

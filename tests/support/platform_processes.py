@@ -20,6 +20,7 @@ from edge.token.status_list import StatusList, sign_status_list, status_list
 from edge.token.trust_list import TrustList, sign_trust_list
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
+from sync.agent.metrics import DEVICE_FILE
 from sync.fleet.commands.trust_list import listed_keys
 from sync.fleet.key_folder import ROOT, Fleet, KeyFolder, create
 from sync.hub.config import HubConfig, load_hub_config
@@ -28,7 +29,6 @@ from sync.hub.orders.order_lines import parse_line, put
 from sync.hub.provisioning import SiteDocuments
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
-from sync.metrics import DEVICE_FILE
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.session import Session
 from tests.support.broker import SPY, Broker, Process, until

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from edge.store.database.migration import NewerSchemaError, is_current, lacks_tables, migrate
 from edge.store.database.salvage import Remains, carry_over, read_remains
-from edge.store.database.schema import NewerSchemaError, is_current, lacks_tables, migrate
 from edge.store.database.store import (
     BUSY_TIMEOUT_S,
     FILE,

@@ -1,4 +1,4 @@
-"""The store's tables, as migrations that each happen whole or not at all.
+"""The store's tables, as steps that ``edge.store.database.migration`` applies.
 
 Nouns: ``ledger`` is permanent and only ever appended to. ``outbox`` holds what the
 platform is told. ``entitlement`` is a cache of the platform's orders and never
@@ -7,18 +7,6 @@ touch a redemption. ``intent`` is what a lock was told, and what came of it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-from edge.store.database.schema_desk import DESK
-from edge.store.database.schema_sync import CLAIMS, SYNC
-
-if TYPE_CHECKING:
-    import sqlite3
-
-SET = "edge-scanner"
-TABLE = "_sqlite_migrations"  # sqlite-utils' own name for it
 
 _DEVICE = """
 CREATE TABLE epoch (                       -- a numbering of events; a new store begins a new one
@@ -217,84 +205,59 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
 ) STRICT;
 """
 
+_SYNC = """
+CREATE TABLE claim (                       -- leave asked for, to honour what is not homed on this device
+  id TEXT PRIMARY KEY,                     -- UUIDv7; the answer carries it, signed
+  cti BLOB NOT NULL CHECK (length(cti) = 16),
+  units INTEGER NOT NULL,
+  sold INTEGER NOT NULL,                   -- units that were sold, as this device knows; 0: not in its cache
+  sold_minor INTEGER,                      -- of a voucher that is used in parts
+  asked_s INTEGER NOT NULL,
+  boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
+  due_ns INTEGER NOT NULL,                 -- monotonic; an answer after this is too late
+  result TEXT,                             -- edge.domain.authorisation.ClaimResult; null: no answer yet
+  used INTEGER,                            -- units that others have used
+  used_minor INTEGER,
+  authority TEXT,                          -- who answered
+  answered_ns INTEGER,
+  spent INTEGER NOT NULL DEFAULT 0         -- 1: a redemption rests on it
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claim_of ON claim (cti);
+CREATE INDEX claim_open ON claim (id) WHERE result IS NULL;
+ALTER TABLE feed ADD COLUMN digest BLOB;   -- over the valid rows (edge.domain.order_row); null: not known
+ALTER TABLE feed ADD COLUMN snapshot_digest BLOB;
+ALTER TABLE feed ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;  -- 1: the digest was not the platform's: load again
+CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';  -- sent again in a later epoch
+"""
+
+_ASKED = """
+CREATE TABLE asked (                       -- how much the next voucher is to be used for; typed, then scanned
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  operator TEXT NOT NULL,                  -- who typed it; it holds only while this person is signed in
+  units INTEGER NOT NULL CHECK (units >= 1),
+  amount_minor INTEGER CHECK (amount_minor >= 1),
+  until_s INTEGER NOT NULL
+) STRICT;
+ALTER TABLE journal ADD COLUMN content BLOB;  -- of a code that was not believed: the first half of its SHA-256
+"""
+
+_CLAIMS = """
+ALTER TABLE device ADD COLUMN claims INTEGER NOT NULL DEFAULT 0;  -- the number of the last claim; never falls
+ALTER TABLE claim ADD COLUMN no INTEGER NOT NULL DEFAULT 0;  -- its number, in the order they were asked; 0: an old one
+CREATE INDEX claim_no ON claim (no);
+"""
+
 # Only ever appended to. A released migration is never edited: a new one mends it.
 STEPS = (
     ("0001_device", _DEVICE),
     ("0002_orders", _ORDERS),
     ("0003_ledger", _LEDGER),
     ("0004_operators", _OPERATORS),
-    ("0005_sync", SYNC),
-    ("0006_desk", DESK),
-    ("0007_claims", CLAIMS),
+    ("0005_sync", _SYNC),
+    ("0006_desk", _ASKED),
+    ("0007_claims", _CLAIMS),
     (
         "0008_clock",
         "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0",
     ),  # edge.store.time_floor
 )
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to this program's, in one transaction. ``connection`` is in autocommit.
-
-    Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
-    """
-    if is_current(connection):
-        return  # without the import below: the usual start is a quick one
-    from sqlite_utils import Database
-    from sqlite_utils.migrations import Migrations
-
-    migrations = Migrations(SET)
-    for name, script in STEPS:
-        migrations(name=name)(_running(script))
-    database = Database(connection, execute_plugins=False)
-    connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
-    try:
-        if strangers := {item.name for item in migrations.applied(database)} - {
-            name for name, _ in STEPS
-        }:
-            raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
-        migrations.apply(database)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def is_current(connection: sqlite3.Connection) -> bool:
-    """Whether the schema is this program's."""
-    return _applied(connection) == [name for name, _ in STEPS]
-
-
-def lacks_tables(connection: sqlite3.Connection) -> bool:
-    """Whether an older program wrote it, or none of ours, so that what is asked for may not be there."""
-    return not {name for name, _ in STEPS} <= set(_applied(connection))
-
-
-class NewerSchemaError(Exception):
-    """The store has migrations that this program does not know."""
-
-
-def _applied(connection: sqlite3.Connection) -> list[str]:
-    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    if connection.execute(table, (TABLE,)).fetchone() is None:
-        return []
-    rows = connection.execute(
-        f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id",  # noqa: S608 - a constant
-        (SET,),
-    )
-    return [name for (name,) in rows]
-
-
-def _running(script: str) -> Callable[[Any], None]:
-    def run(database: Any) -> None:
-        for statement in _statements(script):
-            database.conn.execute(statement)
-
-    return run
-
-
-def _statements(script: str) -> list[str]:
-    """Split at the semicolons that end a line; ``executescript`` would commit the transaction."""
-    bare = "\n".join(line.split("--")[0].rstrip() for line in script.splitlines())
-    return [statement for statement in bare.split(";\n") if statement.strip()]

@@ -12,17 +12,9 @@ from cryptography import x509
 from edge.identity.damage import IDENTITY
 from edge.identity.identity import BLOCKED, read_identity
 from sync.agent.enrolment.client import EnrolmentError, renew
+from sync.mqtt.tls import renewal_due
 
 AGAIN_S: Final = 60  # between two certificates
-
-
-def renewal_due(certificate: x509.Certificate, now_s: int) -> bool:
-    """Whether less than a third of the certificate's time is left."""
-    start_s, end_s = (
-        int(at.timestamp())
-        for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-    )
-    return now_s >= end_s - (end_s - start_s) // 3
 
 
 class Renewal:

@@ -20,8 +20,7 @@ from sync.fleet.fleet_file import at_fleet, load_place
 from sync.fleet.hub_client import Conversation, conversation, every_device
 from sync.fleet.key_folder import KeyFolderError, replace_file
 from sync.fleet.options import counted
-from sync.hub.pki.broker_access import CUT, QUARANTINED
-from sync.wire.fleet_requests import Ask
+from sync.wire.fleet_requests import CUT, QUARANTINED, Ask
 
 RECOVERY_FILE = "recovery.pem"
 _LOOK_EVERY_S = 0.5

@@ -15,8 +15,8 @@ from edge.system.systemd import notify
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.enrolment.https_server import DeskServer
 from sync.hub.enrolment.service import Desk
-from sync.hub.fleet.opening import ListedKeys
 from sync.hub.fleet.store import FleetStore, FleetStoreError, open_fleet_store
+from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import Access
 from sync.hub.pki.certificate_authority import Authority, load_authority
 

@@ -26,8 +26,8 @@ from edge.documents.enrolment_code import EnrolmentCode, look_into, message_of, 
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
 from sync.hub.enrolment.site_updates import news
-from sync.hub.fleet.opening import ListedKeys
 from sync.hub.fleet.store import FleetStore, trace
+from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import Access
 from sync.hub.pki.certificate_authority import Authority, issue_for
 from sync.hub.pki.certificate_renewal import renew_folder

@@ -21,12 +21,19 @@ from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig
 from sync.hub.fleet import queries, settings_offers
+from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.people_requests import People
-from sync.hub.fleet.settings_offers import RequestError
 from sync.hub.fleet.store import FleetStore
-from sync.hub.pki.broker_access import CONFIRMED, CUT, ORDERED
 from sync.mqtt.session import Session
-from sync.wire.fleet_requests import Ask, FleetRequest, FleetResponse, decode_fleet_request
+from sync.wire.fleet_requests import (
+    CONFIRMED,
+    CUT,
+    ORDERED,
+    Ask,
+    FleetRequest,
+    FleetResponse,
+    decode_fleet_request,
+)
 from sync.wire.messages import Malformed
 from sync.wire.settings_report import ConfigReport, decode_report
 from sync.wire.topics import OPS, Down, Topic

@@ -9,13 +9,10 @@ from typing import Any, Final
 
 from edge.documents.settings import SettingsDocument
 from edge.system.durable_file import digest_of
+from sync.hub.fleet.errors import RequestError
 
 KEPT: Final = 64  # documents of a layer
 ROLLING, CURRENT, WITHDRAWN = "rolling", "current", "withdrawn"
-
-
-class RequestError(Exception):
-    """A request that cannot be answered; the message goes to ops."""
 
 
 def newest(connection: sqlite3.Connection, key: str, dev: str) -> bytes | None:

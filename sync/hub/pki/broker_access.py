@@ -18,14 +18,9 @@ from edge.system.durable_file import write_durably
 from sync.hub.config import HubBroker, HubConfig
 from sync.hub.fleet.store import FleetStore
 from sync.hub.pki.certificate_authority import Authority, revocation_list
+from sync.wire.fleet_requests import CONFIRMED, CUT, ORDERED, QUARANTINED
 from sync.wire.topics import FLEET, Down, Up, site_group
 
-ORDERED, QUARANTINED, CONFIRMED, CUT = (
-    "ordered",
-    "quarantined",
-    "confirmed",
-    "cut",
-)  # the stages of a revocation
 _HEARS, _ANSWERS = Down.CONFIG, Up.CONFIG
 
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from edge.system.durable_file import write_durably
-from sync.agent.enrolment.renewal import renewal_due
 from sync.hub.pki.certificate_authority import Authority, reissue
+from sync.mqtt.tls import renewal_due
 
 SERVERS = ("broker", "desk")
 

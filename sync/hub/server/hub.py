@@ -26,6 +26,7 @@ from sync.mqtt.endpoint import Link
 from sync.mqtt.session import Session
 from sync.wire import codec
 from sync.wire.messages import (
+    COMMAND_EXPIRES_S,
     Ack,
     Batch,
     ClaimRequest,
@@ -38,7 +39,6 @@ from sync.wire.messages import (
 from sync.wire.site_lease import Lease, decode_lease_request
 from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
 
-COMMAND_EXPIRES_S: Final = 60
 FILES_EVERY_S: Final = 1.0
 LEAD_EVERY_S: Final = 1.0  # how often a hub that does not speak to groups asks whether it is to
 

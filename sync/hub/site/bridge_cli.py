@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from edge.config import Name
 from edge.system import log
 from edge.system.systemd import notify
-from sync.hub.command import configured
-from sync.hub.config import HubMqtt
+from sync.hub.config import HubMqtt, configured
 from sync.hub.site.bridge import Bridge, down_filters, up_filters
 from sync.mqtt.session import Session
 

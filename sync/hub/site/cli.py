@@ -23,8 +23,7 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.trust.anchors import load_roots
 from edge.values.uuid7 import uuid7
 from sync.hub.arbitration import claims, site_leases
-from sync.hub.command import configured
-from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, load_hub_config
+from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, configured, load_hub_config
 from sync.hub.provisioning import SiteError, SiteFiles
 from sync.hub.site.authority import SiteAuthority, authority_filters
 from sync.hub.site.broker_lists import SiteLists

@@ -19,7 +19,7 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import ASK_AFTER_S, ClaimDesk
-from sync.agent.downlink import Refusal
+from sync.agent.outcomes import Refusal
 from sync.wire.claim_answer import ClaimAnswer, answer_payload
 from sync.wire.messages import Response
 

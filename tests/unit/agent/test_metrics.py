@@ -11,7 +11,9 @@ from edge.decode.live import LiveDecoder
 from edge.system.health import read_health, write_health
 from sync.agent.cli import _tell
 from sync.agent.decoder_counters import rungs_of
-from sync.metrics import decoder_metrics, device_metrics, hub_metrics, write_metrics
+from sync.agent.metrics import decoder_metrics, device_metrics
+from sync.hub.server.metrics import hub_metrics
+from sync.metrics import write_metrics
 from sync.mqtt.endpoint import Link
 
 NOW_S = 1_800_000_000

@@ -14,7 +14,8 @@ from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
-from sync.agent.downlink import Downlink, Kept
+from sync.agent.downlink import Downlink
+from sync.agent.outcomes import Kept
 from sync.fleet.key_folder import REVIEWERS, load_signer
 from sync.wire.review_decision import Decision, decision_name, sign_decision
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload

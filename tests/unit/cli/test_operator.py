@@ -21,7 +21,8 @@ from edge.store.database.opening import open_store
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import ClockTrust, Instant
-from sync.agent.downlink import Downlink, Kept
+from sync.agent.downlink import Downlink
+from sync.agent.outcomes import Kept
 from sync.fleet.cli import cli as edge_fleet
 
 ANNA, SVEN = "602214", "299792"

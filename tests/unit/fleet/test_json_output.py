@@ -1,6 +1,7 @@
 """Every command of edge-fleet has --json, and prints only JSON with it. New commands are found by themselves."""
 
 import json
+import os
 from collections.abc import Iterator
 
 import click
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge.documents.pin_hash import hash_pin
-from edge.encryption.sealed_box import seal
+from edge.encryption.sealed_box import RANDOM_BYTES, seal
 from sync.fleet.cli import cli as edge_fleet
 
 Path = tuple[str, ...]
@@ -79,7 +80,8 @@ def folder(tmp_path, monkeypatch):
     )
     (tmp_path / "keys" / "recovery.pem").write_bytes(pem)
     events = b'{"seq": 1}\n{"seq": 2}\n'
-    (tmp_path / "events.sealed").write_bytes(seal(events, recovery.public_key().public_bytes_raw()))
+    sealed = seal(events, recovery.public_key().public_bytes_raw(), random=os.urandom(RANDOM_BYTES))
+    (tmp_path / "events.sealed").write_bytes(sealed)
     return tmp_path
 
 

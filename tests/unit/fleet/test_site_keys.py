@@ -17,7 +17,7 @@ from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import ClaimDesk
-from sync.agent.downlink import Refusal
+from sync.agent.outcomes import Refusal
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
 from sync.wire.claim_answer import ClaimAnswer, answer_payload

@@ -13,7 +13,7 @@ from hardware_sim.run.in_process_scanner import open_kiosk, provision
 from hardware_sim.world.sample_platform import found
 
 from edge.documents.revocation_order import RevocationOrder
-from edge.encryption.sealed_box import seal, unseal
+from edge.encryption.sealed_box import RANDOM_BYTES, seal, unseal
 from edge.governance.decommission import KEPT, WIPED, leave
 from edge.store import outbox
 from edge.store.database.opening import open_store
@@ -95,7 +95,7 @@ def test_a_cut_before_the_wiping_still_seals_everything(town, monkeypatch):
     told = len(outbox.pending(store))
     monkeypatch.setattr(
         "edge.governance.decommission.seal",
-        lambda *_: (_ for _ in ()).throw(OSError("the card is full")),
+        lambda *_, **__: (_ for _ in ()).throw(OSError("the card is full")),
     )
     with pytest.raises(OSError, match="full"):
         leave(store, town.data, ORDER, order_digest="0" * 64)
@@ -118,7 +118,7 @@ def test_a_code_that_was_used_is_used_after_the_device_is_taken_back(town):
 
 
 def test_only_the_recovery_key_opens_what_was_sealed():
-    sealed = seal(b"an event", ORDER.recovery_key)
+    sealed = seal(b"an event", ORDER.recovery_key, random=os.urandom(RANDOM_BYTES))
     assert unseal(sealed, KEY) == b"an event"
     for wrong in (sealed[:-1], sealed[:-1] + bytes([sealed[-1] ^ 1]), b"", b"ESR1"):
         with pytest.raises(ValueError, match="sealed"):

@@ -18,7 +18,7 @@ from edge.operators.sign_in import SHOWN_S, Badge, Desk
 from edge.operators.sign_in_result import SignIn
 from edge.redemption.scan_handler import _show as show_to_gate
 from edge.store import ledger, order_cache, outbox, pin_attempts, scan_journal
-from edge.store.database import schema
+from edge.store.database.migration import SET, TABLE
 from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, SUSPECT, Store, StoreUnavailableError
 from edge.store.sessions import current_session, session_in
@@ -203,9 +203,7 @@ def test_a_store_that_is_put_aside_gives_nobody_new_tries_at_a_pin(desk, tmp_pat
         sign_in(desk, pin="111112")
     for _ in range(3):
         sign_in(desk, "sven", "111112")
-    put_aside = (
-        f"INSERT INTO {schema.TABLE} (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
-    )
+    put_aside = f"INSERT INTO {TABLE} (migration_set, name) VALUES ('{SET}', '9999_future')"
     desk.store.connection().execute(put_aside)
     desk.store.close()
     opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)

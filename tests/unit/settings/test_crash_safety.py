@@ -21,11 +21,11 @@ from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.documents.settings import Layer, Me, SettingsDocument, sign_settings
 from edge.scanner.hardware import Parts
 from edge.scanner.lifecycle import Shifts
+from edge.settings import folder as settings_folder
 from edge.settings import state_machine as states
 from edge.settings.active_profile import load_running, shipped
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import Phase
-from edge.system import durable_file
 from edge.token import cbor
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
@@ -185,7 +185,7 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
     pid = os.fork()
     if pid == 0:
         count = 0
-        write = durable_file.write_durably
+        write = settings_folder.write_durably
 
         def dying(path, content, **more):
             nonlocal count
@@ -196,7 +196,7 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
             if count == at:
                 os._exit(9)
 
-        durable_file.write_durably = dying
+        settings_folder.write_durably = dying
         try:
             device.live(raw)
         except BaseException:

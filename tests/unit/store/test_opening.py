@@ -10,14 +10,12 @@ import pytest
 
 from edge.domain.verdict import Verdict
 from edge.store import exception_cases, ledger, outbox, reviews
-from edge.store.database import opening, schema
+from edge.store.database import migration, opening
 from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
-FROM_THE_FUTURE = (
-    f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{schema.SET}', '9999_future')"
-)
+FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{migration.SET}', '9999_future')"
 
 
 def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
@@ -347,17 +345,17 @@ def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside
 def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatch):
     open_at(tmp_path).close()
     broken = (
-        *schema.STEPS,
+        *migration.STEPS,
         (
             "0999_broken",
             "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n",
         ),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "STEPS", broken)
+        patch.setattr(migration, "STEPS", broken)
         connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
         with pytest.raises(sqlite3.OperationalError):
-            schema.migrate(connection)
+            migration.migrate(connection)
         assert (
             connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone()
             is None

@@ -29,18 +29,18 @@ from edge.trust.anchors import load_roots
 from edge.values.instant import ClockTrust, Instant
 from sync.agent.enrolment import client
 from sync.agent.enrolment.client import EnrolmentError, enrol, renew
-from sync.agent.enrolment.renewal import renewal_due
 from sync.agent.enrolment.runner import believed
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.config import load_hub_config
 from sync.hub.enrolment.https_server import DeskServer
 from sync.hub.enrolment.service import Desk
-from sync.hub.fleet.opening import ListedKeys
 from sync.hub.fleet.service import Office
 from sync.hub.fleet.store import open_fleet_store
+from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import Access, acl_lines
 from sync.hub.pki.certificate_authority import Credential, load_authority
 from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.mqtt.tls import renewal_due
 from sync.wire.topics import Down, Up
 from tests.support.broker import Process, until
 from tests.support.certificates import without_authority_key_identifier

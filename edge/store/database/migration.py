@@ -1,0 +1,81 @@
+"""Bring a store's schema up to this program's: each step happens whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from edge.store.database.schema import STEPS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+SET = "edge-scanner"
+TABLE = "_sqlite_migrations"  # sqlite-utils' own name for it
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to this program's, in one transaction. ``connection`` is in autocommit.
+
+    Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
+    """
+    if is_current(connection):
+        return  # without the import below: the usual start is a quick one
+    from sqlite_utils import Database
+    from sqlite_utils.migrations import Migrations
+
+    migrations = Migrations(SET)
+    for name, script in STEPS:
+        migrations(name=name)(_running(script))
+    database = Database(connection, execute_plugins=False)
+    connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
+    try:
+        if strangers := {item.name for item in migrations.applied(database)} - {
+            name for name, _ in STEPS
+        }:
+            raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
+        migrations.apply(database)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def is_current(connection: sqlite3.Connection) -> bool:
+    """Whether the schema is this program's."""
+    return _applied(connection) == [name for name, _ in STEPS]
+
+
+def lacks_tables(connection: sqlite3.Connection) -> bool:
+    """Whether an older program wrote it, or none of ours, so that what is asked for may not be there."""
+    return not {name for name, _ in STEPS} <= set(_applied(connection))
+
+
+class NewerSchemaError(Exception):
+    """The store has migrations that this program does not know."""
+
+
+def _applied(connection: sqlite3.Connection) -> list[str]:
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(table, (TABLE,)).fetchone() is None:
+        return []
+    rows = connection.execute(
+        f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id",  # noqa: S608 - a constant
+        (SET,),
+    )
+    return [name for (name,) in rows]
+
+
+def _running(script: str) -> Callable[[Any], None]:
+    def run(database: Any) -> None:
+        for statement in _statements(script):
+            database.conn.execute(statement)
+
+    return run
+
+
+def _statements(script: str) -> list[str]:
+    """Split at the semicolons that end a line; ``executescript`` would commit the transaction."""
+    bare = "\n".join(line.split("--")[0].rstrip() for line in script.splitlines())
+    return [statement for statement in bare.split(";\n") if statement.strip()]

@@ -1,0 +1,85 @@
+"""The figures of edge-sync, and of the scanner's decoder, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from edge.values.instant import ClockTrust
+from sync.metrics import counter, gauge, labelled, link_metric
+from sync.wire.messages import Rung
+
+DEVICE_FILE: Final = "edge-sync.prom"
+
+
+def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
+    """From ``Agent.report()``. Ages are 0 where nothing waits, and absent where nothing was ever heard."""
+    oldest_s = report["oldest_pending_s"]
+    found = [
+        link_metric("edge_sync", report["link"]),
+        counter("edge_sync_connections", "Connections begun, the first among them.", report["connections"]),
+        gauge("edge_sync_unacknowledged_events", "Events that the platform has not acknowledged.", report["pending"]),
+        gauge(
+            "edge_sync_oldest_unacknowledged_seconds",
+            "Age of the oldest event that the platform has not acknowledged.",
+            0 if oldest_s is None else max(0, now_s - oldest_s),
+        ),
+        gauge("edge_sync_rejected_events", "Events that the platform refused.", report["rejected"]),
+        counter("edge_sync_refused_publishes", "Publishes that the broker refused.", report["refused_publishes"]),
+        labelled(
+            CounterMetricFamily, "edge_sync_refused_messages", "Messages that changed nothing.", "reason",
+            report["refused_messages"],
+        ),
+        labelled(
+            CounterMetricFamily, "edge_sync_documents", "Signed documents that came, by what became of them.",
+            "outcome", report["documents"],
+        ),
+        gauge("edge_sync_clock_trusted", "1 when the system's clock was set from the network.",
+               int(report["clock"] == ClockTrust.TRUSTED)),
+        labelled(
+            GaugeMetricFamily, "edge_sync_feed_age_seconds", "Age of what is known from each feed.", "feed",
+            {name: max(0, now_s - at_s) for name, at_s in report["feeds"].items()},
+        ),
+        labelled(
+            GaugeMetricFamily, "edge_sync_problem", "Problems that stand.", "problem",
+            dict.fromkeys(report["problems"], 1),
+        ),
+    ]  # fmt: skip
+    if report["last_ack_age_s"] is not None:
+        age_s = report["last_ack_age_s"]
+        found.append(
+            gauge(
+                "edge_sync_last_acknowledgement_seconds", "Age of the last acknowledgement.", age_s
+            )
+        )
+    return found
+
+
+def decoder_metrics(rungs: Iterable[Rung]) -> list[Metric]:
+    """What each rung of the scanner's decoder has cost and earned; ``lost``: what it cost to contain it."""
+    figures = {rung.rung: rung for rung in rungs}
+    found = (
+        (
+            "tries",
+            "Pictures on which a rung of the decoder was tried.",
+            {n: r.tries for n, r in figures.items()},
+        ),
+        ("reads", "Tries that read a code.", {n: r.reads for n, r in figures.items()}),
+        (
+            "faults",
+            "Tries that raised, crashed or hung.",
+            {n: r.faults for n, r in figures.items()},
+        ),
+        (
+            "busy_seconds",
+            "Time that the tries took.",
+            {n: r.busy_ms / 1000 for n, r in figures.items()},
+        ),
+    )
+    return [
+        labelled(CounterMetricFamily, f"edge_decoder_{name}", words, "rung", values)
+        for name, words, values in found
+        if values
+    ]

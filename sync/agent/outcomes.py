@@ -1,0 +1,30 @@
+"""What became of a document that came down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kept(StrEnum):
+    """What became of a document that was believed."""
+
+    TRUST_LIST = "trust_list_stored"
+    STATUS_LIST = "status_list_stored"
+    OPERATORS = "operator_list_stored"
+    ORDERS = "orders_applied"
+    ORDERS_COMPLETE = "orders_snapshot_complete"
+    SAME = "already_here"
+    REVIEWS = "reviews_taken"
+    ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
+
+    reason: str
+    detail: str
+
+
+Outcome = Kept | Refusal

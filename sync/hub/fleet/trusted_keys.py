@@ -1,0 +1,51 @@
+"""The keys that the hub believes: those of the trust list that it passes on."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from edge.token.roots import Roots, claimed_roots
+from edge.token.signed_document import DocumentRefusal
+from edge.token.trust_list import TrustList, open_trust_list
+from edge.trust.anchors import NO_TRUST
+from edge.values.instant import Instant
+
+
+class ListedKeys:
+    """The keys of the trust list in a file that ops put there; read again when it was replaced.
+
+    Whoever can write the file decides what the *hub* believes, and nothing of what a device does: that knows its roots.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._mark: tuple[int, int] | None = None
+        self._list = NO_TRUST
+        self._roots: Roots | None = None
+
+    def __call__(self) -> TrustList:
+        """The list as it is now; an empty one when there is none."""
+        try:
+            status = self._file.stat()
+            mark = (status.st_ino, status.st_mtime_ns)
+            if mark != self._mark:
+                self._read(self._file.read_bytes())
+                self._mark = mark
+        except OSError:
+            pass
+        return self._list
+
+    @property
+    def roots(self) -> Roots | None:
+        """The roots that the list names."""
+        self()
+        return self._roots
+
+    def _read(self, raw: bytes) -> None:
+        roots = claimed_roots(raw)
+        if isinstance(roots, DocumentRefusal):
+            return
+        trust = open_trust_list(raw, roots=roots, now=Instant(unix_s=int(time.time())))
+        if isinstance(trust, TrustList):
+            self._list, self._roots = trust, roots

@@ -45,11 +45,6 @@ class Scene:
         """The picture with each pixel the mean of nine, so that sensor noise makes no contours."""
         return np.asarray(cv2.blur(self.grey, (3, 3)), dtype=np.uint8)
 
-    @cached_property
-    def sharp(self) -> Grey:
-        """The picture with its finest detail raised: small modules stand apart again."""
-        return sharpened(self.grey, 1.0, 2.0)
-
     def busiest(self, width_px: int, height_px: int) -> tuple[int, int]:
         """The left and top of the window of that size which has the most fine detail."""
         detail = cv2.absdiff(self.grey, self.smooth)

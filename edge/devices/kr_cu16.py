@@ -25,7 +25,6 @@ ETX: Final = 0x03
 STATE: Final = 0x30
 OPEN: Final = 0x31
 STATE_REPLY: Final = 0x35
-LOCKS: Final = 16
 _REPLY_BYTES: Final = 9
 
 

@@ -43,13 +43,6 @@ def live(store: Store) -> list[Intent]:
         ]
 
 
-def of_ledger(store: Store, ledger_id: int) -> list[Intent]:
-    """Every door of one use, oldest first."""
-    with store.read() as connection:
-        rows = connection.execute(f"{_SELECT} WHERE i.ledger_id = ? ORDER BY i.id", (ledger_id,))
-        return [_intent(row) for row in rows]
-
-
 def of_ids(store: Store, ids: tuple[int, ...]) -> list[Intent]:
     """The named rows, in their order."""
     with store.read() as connection:

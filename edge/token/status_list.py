@@ -1,8 +1,7 @@
 """The status list: which tokens of a key are revoked (IETF Token Status List, 1 bit a token).
 
-A snapshot names every revoked index; a delta carries a list from one version to the next.
-Both are signed documents. Bit ``i`` is bit ``i % 8`` of byte ``i // 8``, least significant
-first (draft-ietf-oauth-status-list, section 4.1); 0 is valid, 1 is revoked.
+It is a signed document and always whole. Bit ``i`` is bit ``i % 8`` of byte ``i // 8``, least
+significant first (draft-ietf-oauth-status-list, section 4.1); 0 is valid, 1 is revoked.
 """
 
 from __future__ import annotations
@@ -28,10 +27,8 @@ from edge.values.instant import Instant
 
 _VERSION_END: Final = 2**53
 _EXP, _IAT, _STATUS_LIST = 4, 6, 65533  # CWT claims; 65533 is status_list
-_KID, _VERSION, _FROM, _REVOKED, _RESTORED = -65538, -65539, -65540, -65541, -65542
-_COMMON: Final = frozenset({_EXP, _IAT, _KID, _VERSION})
-_SNAPSHOT: Final = _COMMON | {_STATUS_LIST}
-_DELTA: Final = _COMMON | {_FROM, _REVOKED, _RESTORED}
+_KID, _VERSION = -65538, -65539
+_LABELS: Final = frozenset({_EXP, _IAT, _STATUS_LIST, _KID, _VERSION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +54,6 @@ class StatusList:
         return max_age_s is not None and now.unix_s - self.issued_at_s > max_age_s
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatusDelta:
-    """What changed between two versions of a status list."""
-
-    kid: bytes
-    from_version: int
-    version: int
-    issued_at_s: int
-    expires_at_s: int
-    revoked: frozenset[int]
-    restored: frozenset[int]
-
-
 def status_list(
     *,
     kid: bytes,
@@ -80,39 +64,41 @@ def status_list(
     revoked: Iterable[int],
 ) -> StatusList:
     """Return a list of ``size`` tokens of which those in ``revoked`` are. Raises ValueError for an index beyond."""
-    bits = _changed(bytes((size + 7) // 8), revoked, ())
+    bits = bytearray((size + 7) // 8)
+    for index in revoked:
+        if not 0 <= index < 8 * len(bits):
+            raise ValueError(f"status index {index} is beyond the list")
+        bits[index // 8] |= 1 << (index % 8)
     return StatusList(
-        kid=kid, version=version, issued_at_s=issued_at_s, expires_at_s=expires_at_s, bits=bits
+        kid=kid,
+        version=version,
+        issued_at_s=issued_at_s,
+        expires_at_s=expires_at_s,
+        bits=bytes(bits),
     )
 
 
 def sign_status_list(status: StatusList, signer: Signer) -> bytes:
-    """Return the snapshot as a signed document."""
-    lst = zlib.compress(status.bits, 9)
-    payload = {**_common(status), _STATUS_LIST: {"bits": 1, "lst": lst}}
-    return sign_document(payload, Purpose.STATUS_LIST, signer)
-
-
-def sign_status_delta(delta: StatusDelta, signer: Signer) -> bytes:
-    """Return the delta as a signed document."""
-    changes = {
-        _FROM: delta.from_version,
-        _REVOKED: sorted(delta.revoked),
-        _RESTORED: sorted(delta.restored),
+    """Return the list as a signed document."""
+    payload: dict[int, cbor.Item] = {
+        _IAT: status.issued_at_s,
+        _EXP: status.expires_at_s,
+        _KID: status.kid,
+        _VERSION: status.version,
+        _STATUS_LIST: {"bits": 1, "lst": zlib.compress(status.bits, 9)},
     }
-    return sign_document({**_common(delta), **changes}, Purpose.STATUS_LIST, signer)
+    return sign_document(payload, Purpose.STATUS_LIST, signer)
 
 
 def open_status_list(
     data: bytes, *, keys: Keyring, now: Instant, highest_version: int = 0
 ) -> StatusList | DocumentRefusal:
-    """Return the snapshot in ``data``, no older than ``highest_version``. An expired one is opened all the same."""
-    opened = _open(data, keys, now, _SNAPSHOT)
-    if isinstance(opened, DocumentRefusal):
-        return opened
+    """Return the list in ``data``, no older than ``highest_version``. An expired one is opened all the same."""
+    document = open_document(data, Purpose.STATUS_LIST, keys, now=now)
+    if isinstance(document, DocumentRefusal):
+        return document
     try:
-        bits = _inflated(fields.required(opened, _STATUS_LIST, "status list"))
-        status = StatusList(**_read_common(opened), bits=bits)
+        status = _read(fields.mapping(document.payload, "status list", _LABELS))
     except Refused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
     if status.version < highest_version:
@@ -121,87 +107,18 @@ def open_status_list(
     return status
 
 
-def open_status_delta(data: bytes, *, keys: Keyring, now: Instant) -> StatusDelta | DocumentRefusal:
-    """Return the delta in ``data``."""
-    opened = _open(data, keys, now, _DELTA)
-    if isinstance(opened, DocumentRefusal):
-        return opened
-    try:
-        return StatusDelta(
-            **_read_common(opened),
-            from_version=fields.integer(opened, _FROM, "from", 0, _VERSION_END),
-            revoked=fields.integers(opened, _REVOKED, "revoked", 0, STATUS_INDEX_END),
-            restored=fields.integers(opened, _RESTORED, "restored", 0, STATUS_INDEX_END),
-        )
-    except Refused as refused:
-        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
-
-
-def apply_delta(status: StatusList, delta: StatusDelta) -> StatusList | DocumentRefusal:
-    """Return ``status`` brought to the version of ``delta``; a gap or a rollback when it does not follow on."""
-    if delta.kid != status.kid or delta.from_version > status.version:
-        detail = f"a delta from {delta.from_version} does not follow on {status.version}: ask for a snapshot"
-        return DocumentRefusal(DocumentFault.GAP, detail)
-    if delta.from_version < status.version or delta.version <= status.version:
-        return DocumentRefusal(
-            DocumentFault.ROLLBACK, f"a delta to {delta.version}, but {status.version} is here"
-        )
-    try:
-        bits = _changed(status.bits, delta.revoked, delta.restored)
-    except ValueError as beyond:
-        return DocumentRefusal(DocumentFault.CONTENT, str(beyond))
-    return StatusList(
-        kid=status.kid,
-        version=delta.version,
-        issued_at_s=delta.issued_at_s,
-        expires_at_s=delta.expires_at_s,
-        bits=bits,
-    )
-
-
-def _changed(bits: bytes, revoked: Iterable[int], restored: Iterable[int]) -> bytes:
-    changed = bytearray(bits)
-    for indices, mask in ((revoked, 1), (restored, 0)):
-        for index in indices:
-            if not 0 <= index < 8 * len(changed):
-                raise ValueError(f"status index {index} is beyond the list")
-            bit = 1 << (index % 8)
-            changed[index // 8] = changed[index // 8] | bit if mask else changed[index // 8] & ~bit
-    return bytes(changed)
-
-
-def _common(status: StatusList | StatusDelta) -> dict[int, cbor.Item]:
-    return {
-        _IAT: status.issued_at_s,
-        _EXP: status.expires_at_s,
-        _KID: status.kid,
-        _VERSION: status.version,
-    }
-
-
-def _open(
-    data: bytes, keys: Keyring, now: Instant, labels: frozenset[int]
-) -> dict[cbor.Item, cbor.Item] | DocumentRefusal:
-    document = open_document(data, Purpose.STATUS_LIST, keys, now=now)
-    if isinstance(document, DocumentRefusal):
-        return document
-    try:
-        return fields.mapping(document.payload, "status list", labels)
-    except Refused as refused:
-        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
-
-
-def _read_common(opened: dict[cbor.Item, cbor.Item]) -> dict[str, cbor.Item]:
-    kid = fields.octets(opened, _KID, "kid")
+def _read(payload: dict[cbor.Item, cbor.Item]) -> StatusList:
+    kid = fields.octets(payload, _KID, "kid")
     if len(kid) != KID_LENGTH:
         raise Refused(Rejection.CLAIM_RANGE, f"kid is not {KID_LENGTH} bytes")
-    issued_at_s = fields.integer(opened, _IAT, "iat", 0, fields.TIME_END)
-    return {
-        "kid": kid,
-        "version": fields.integer(opened, _VERSION, "version", 1, _VERSION_END),
-        "issued_at_s": issued_at_s,
-        "expires_at_s": fields.integer(opened, _EXP, "exp", issued_at_s + 1, fields.TIME_END),
-    }
+    issued_at_s = fields.integer(payload, _IAT, "iat", 0, fields.TIME_END)
+    return StatusList(
+        kid=kid,
+        version=fields.integer(payload, _VERSION, "version", 1, _VERSION_END),
+        issued_at_s=issued_at_s,
+        expires_at_s=fields.integer(payload, _EXP, "exp", issued_at_s + 1, fields.TIME_END),
+        bits=_inflated(fields.required(payload, _STATUS_LIST, "status list")),
+    )
 
 
 def _inflated(item: cbor.Item) -> bytes:

@@ -251,7 +251,6 @@ class Connection:
                 message.qos,
                 message.retain,
                 self.number,
-                getattr(properties, "ResponseTopic", None),
                 getattr(properties, "CorrelationData", None),
                 getattr(properties, "MessageExpiryInterval", None),
             )

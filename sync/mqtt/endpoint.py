@@ -74,7 +74,6 @@ class Arrival:
     qos: int
     retained: bool
     connection: int  # which connection brought it: a later one cannot acknowledge it
-    response_topic: str | None = None
     correlation: bytes | None = None
     expires_s: int | None = None  # what is left of its message expiry
 

@@ -24,7 +24,7 @@ from sync.wire.messages import (
     Response,
     Status,
 )
-from sync.wire.topics import FLEET, OPS, VERSION, Down, Up, parse_topic
+from sync.wire.topics import FLEET, OPS, VERSION, Down, Up
 
 SCHEMAS_AT: Final = "#/components/schemas/"
 _BATCH: Final = "EventBatch"
@@ -239,23 +239,3 @@ def schemas() -> dict[str, Any]:
     }
     found["SettingsList"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "Settings"}}
     return dict(sorted(json.loads(json.dumps(found)).items()))
-
-
-def channel_of(topic: str) -> Channel | None:
-    """The channel that a topic belongs to; None for one on which nothing is said."""
-    parsed = parse_topic(topic)
-    if parsed is None:
-        return None
-    levels = topic.split("/")
-    node = levels[2]
-    kind = (
-        "fleet"
-        if node == FLEET
-        else "ops"
-        if node == OPS
-        else "site"
-        if node.startswith("site-")
-        else "device"
-    )
-    name = f"{kind}.{levels[3]}.{levels[4]}"
-    return next((channel for channel in CHANNELS if channel.name == name), None)

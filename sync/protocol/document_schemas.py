@@ -188,24 +188,11 @@ STATUS_LIST: Final = _map(
         "6": _described(_SECONDS, "issued at"),
         "-65538": _described(_octets(4), "kid of the issuer key"),
         "-65539": _described(_VERSION, "version"),
-    },
-    {
         "65533": _map(
             "StatusListBits",
             "All of it.",
             {"bits": {"const": 1}, "lst": _described(_octets(), "zlib, a bit a token")},
         ),
-        "-65540": {"type": "integer", "minimum": 0, "description": "a delta: from this version"},
-        "-65541": {
-            "type": "array",
-            "items": {"type": "integer"},
-            "description": "a delta: revoked since",
-        },
-        "-65542": {
-            "type": "array",
-            "items": {"type": "integer"},
-            "description": "a delta: restored since",
-        },
     },
 )
 OPERATOR_LIST: Final = _map(

@@ -221,8 +221,6 @@ class Status(Addressed):
     last_seq: Count = 0
     settled_through: Count = 0
     orders_revision: Count = 0
-    trust_version: Count = 0
-    software: Annotated[str, Field(max_length=40)] = ""
     rungs: Annotated[
         tuple[Rung, ...], Field(max_length=MOST_RUNGS)
     ] = ()  # of the decoder, an hour old at most

@@ -27,7 +27,6 @@ class Up(StrEnum):
     REQUEST = "req"
     CONFIG = "cfg"  # retained
     STATUS = "status"  # retained
-    TELEMETRY = "tel"
 
 
 class Down(StrEnum):

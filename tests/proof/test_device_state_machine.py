@@ -35,6 +35,7 @@ from edge.store import exception_cases, ledger, lock_intents, reviews, scan_jour
 from edge.store.database.store import FILE, connect
 from edge.token.claims import Kind
 from tests.scenario.test_laws import assert_ledger_and_outbox_agree
+from tests.support.door_intents import intents_of
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 from tests.support.shop_model import GRACE_S, Code, Door, Use
 from tests.unit.operators.test_actions import sign_in, sign_out
@@ -339,7 +340,7 @@ class Device(RuleBasedStateMachine):
 
     def doors_of(self, use):
         doors = {}
-        for intent in lock_intents.of_ledger(self.store, use.ledger_id):
+        for intent in intents_of(self.store, use.ledger_id):
             door = doors.setdefault(intent.compartment, Door())
             door.states.append(intent.state)
             door.ends_s.append(intent.ended_s)
@@ -390,9 +391,7 @@ class Device(RuleBasedStateMachine):
     def law_5_every_pulse_had_its_own_intent_a_good_order_and_a_persons_scan(self):
         assert self.world.unwitnessed == []
         rows = [
-            intent
-            for row in ledger.rows(self.store)
-            for intent in lock_intents.of_ledger(self.store, row.id)
+            intent for row in ledger.rows(self.store) for intent in intents_of(self.store, row.id)
         ]
         for name in "ABC":
             pulsed = [

@@ -20,11 +20,12 @@ from edge.domain.verdict import Verdict
 from edge.feedback.messages import WORDS
 from edge.operators.sign_in_result import SignIn
 from edge.pickup.pickups import DoorTimes, Pickups
-from edge.store import ledger, lock_intents, outbox, scan_journal
+from edge.store import ledger, outbox, scan_journal
 from edge.store.database.store import FILE, connect
 from edge.token.claims import Kind, Refusal
 from edge.token.rejection import Rejection
 from edge.values.instant import ClockTrust
+from tests.support.door_intents import intents_of
 from tests.support.paths import ROOT
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
@@ -411,7 +412,7 @@ def assert_sound_after_a_start(folder, claims, *, door_is_open):
 
 
 def live_and_ended(store):
-    return [row for use in ledger.rows(store) for row in lock_intents.of_ledger(store, use.id)]
+    return [row for use in ledger.rows(store) for row in intents_of(store, use.id)]
 
 
 # Law 8: every refusal has one reason code

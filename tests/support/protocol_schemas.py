@@ -8,9 +8,9 @@ from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
-from sync.protocol.channels import Channel, Form, channel_of
+from sync.protocol.channels import CHANNELS, Channel, Form
 from sync.protocol.examples import shown
-from sync.wire.topics import VERSION
+from sync.wire.topics import FLEET, OPS, VERSION, parse_topic
 from tests.support.paths import DOCS
 
 PUBLISHED = DOCS / "protocol" / "asyncapi.json"
@@ -27,6 +27,26 @@ def validator(name: str) -> Draft7Validator:
     whole = Resource(contents=document(), specification=DRAFT7)
     registry = Registry().with_resource("urn:protocol", whole)
     return Draft7Validator({"$ref": f"urn:protocol#/components/{name}"}, registry=registry)
+
+
+def channel_of(topic: str) -> Channel | None:
+    """Return the channel that a topic belongs to; None for one that the protocol does not have."""
+    parsed = parse_topic(topic)
+    if parsed is None:
+        return None
+    levels = topic.split("/")
+    node = levels[2]
+    kind = (
+        "fleet"
+        if node == FLEET
+        else "ops"
+        if node == OPS
+        else "site"
+        if node.startswith("site-")
+        else "device"
+    )
+    name = f"{kind}.{levels[3]}.{levels[4]}"
+    return next((channel for channel in CHANNELS if channel.name == name), None)
 
 
 def faults(topic: str, payload: bytes) -> list[str]:

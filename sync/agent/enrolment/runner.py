@@ -44,7 +44,6 @@ class IdentityDesk:
         self._log = log
         self._renewal = Renewal(data, now_s=lambda: now().unix_s, log=log)
         self._due_s = 0.0
-        self._tried = ""
 
     def step(self, monotonic_s: float) -> bool:
         """True when this device is somebody else than before, or has another certificate."""

@@ -11,6 +11,7 @@ from edge.pickup.door_states import TABLE, DoorState, Event
 from edge.pickup.pickups import DoorTimes, Pickups
 from edge.store import exception_cases, ledger, lock_intents
 from edge.token.claims import Kind
+from tests.support.door_intents import intents_of
 from tests.support.paths import DOCS
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
@@ -123,7 +124,7 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(
     pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
     pickups.recover(0.0, at(5))
     (use,) = [row for row in ledger.rows(store) if row.use_no]
-    assert [intent.state for intent in lock_intents.of_ledger(store, use.id)] == [found]
+    assert [intent.state for intent in intents_of(store, use.id)] == [found]
     assert [case.kind for case in exception_cases.cases(store)] == raised
     assert locker.pulses == before, "a start tells no lock"
     again = redeemer(store).redeem(claims, at(6))

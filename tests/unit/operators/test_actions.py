@@ -14,9 +14,10 @@ from edge.domain.standing import Asked
 from edge.domain.verdict import Verdict
 from edge.operators.actions import Done, Staff
 from edge.pickup.pickups import DoorTimes, Pickups
-from edge.store import exception_cases, ledger, lock_intents, outbox, reviews
+from edge.store import exception_cases, ledger, outbox, reviews
 from edge.store.sessions import Session, end_session, open_session
 from edge.token.claims import Kind
+from tests.support.door_intents import intents_of
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 from tests.unit.pickup.test_pickups import Locker
 
@@ -299,7 +300,7 @@ def test_a_parcel_that_was_found_gone_stays_redeemed(store):
     claims, case = door_not_opened(store)
     sign_in(store)
     assert staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).done is Done.DONE
-    assert [row.state for row in lock_intents.of_ledger(store, case.ledger_id)] == ["collected"]
+    assert [row.state for row in intents_of(store, case.ledger_id)] == ["collected"]
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ALREADY_REDEEMED
     assert staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).done is Done.ALREADY
 
@@ -336,7 +337,7 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
     )
     locker.open["A"] = False
     assert pickups.tick(102.0, at(102)) == []
-    assert [row.state for row in lock_intents.of_ledger(store, case.ledger_id)] == ["collected"]
+    assert [row.state for row in intents_of(store, case.ledger_id)] == ["collected"]
 
 
 def test_a_dispute_names_the_redemption_and_who_raised_it(store):

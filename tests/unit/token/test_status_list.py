@@ -7,15 +7,7 @@ from hypothesis import strategies as st
 
 from edge.token.purpose import Purpose
 from edge.token.signed_document import DocumentFault, DocumentRefusal, sign_document
-from edge.token.status_list import (
-    StatusDelta,
-    apply_delta,
-    open_status_delta,
-    open_status_list,
-    sign_status_delta,
-    sign_status_list,
-    status_list,
-)
+from edge.token.status_list import open_status_list, sign_status_list, status_list
 from edge.token.verification import VerifyPolicy
 from tests.support.token_factory import (
     DAY_S,
@@ -39,11 +31,6 @@ def statuses(revoked=(), version=3, size=1000, **changes):
     return status_list(**{**FACTS, "version": version, "size": size, "revoked": revoked, **changes})
 
 
-def delta(revoked=(), restored=(), start=3, end=4, **changes):
-    facts = {**FACTS, "from_version": start, "version": end, **changes}
-    return StatusDelta(**facts, revoked=frozenset(revoked), restored=frozenset(restored))
-
-
 def fault(outcome) -> DocumentFault:
     assert isinstance(outcome, DocumentRefusal), outcome
     return outcome.fault
@@ -64,25 +51,6 @@ def test_exactly_the_revoked_are_revoked(revoked):
     assert {index for index in range(1000) if listed.is_revoked(index)} == revoked
 
 
-@given(INDICES, INDICES, INDICES)
-def test_a_delta_brings_one_version_to_the_next(before, revoked, restored):
-    restored -= revoked
-    opened = open_status_delta(
-        sign_status_delta(delta(revoked, restored), STATUS), keys=TRUST, now=NOW
-    )
-    assert apply_delta(statuses(before), opened) == statuses(
-        (before | revoked) - restored, version=4
-    )
-
-
-def test_a_delta_that_leaves_out_a_version_or_goes_back_is_refused():
-    assert fault(apply_delta(statuses(version=2), delta())) is DocumentFault.GAP
-    assert fault(apply_delta(statuses(version=4), delta())) is DocumentFault.ROLLBACK
-    assert fault(apply_delta(statuses(), delta(end=3))) is DocumentFault.ROLLBACK
-    assert fault(apply_delta(statuses(), delta(kid=b"else"))) is DocumentFault.GAP
-    assert fault(apply_delta(statuses(), delta([1000]))) is DocumentFault.CONTENT
-
-
 def test_a_rolled_back_status_list_cannot_revive_a_token():
     data = sign_status_list(statuses(), STATUS)
     assert (
@@ -98,15 +66,15 @@ def test_only_the_status_key_revokes():
     )
 
 
-def test_a_delta_is_no_snapshot_and_a_snapshot_no_delta():
-    assert (
-        fault(open_status_list(sign_status_delta(delta(), STATUS), keys=TRUST, now=NOW))
-        is DocumentFault.CONTENT
-    )
-    assert (
-        fault(open_status_delta(sign_status_list(statuses(), STATUS), keys=TRUST, now=NOW))
-        is DocumentFault.CONTENT
-    )
+def test_an_index_beyond_the_list_is_not_revoked_silently():
+    with pytest.raises(ValueError, match="status index 1000 is beyond the list"):
+        statuses([1000])
+
+
+def test_a_list_without_its_bits_is_refused():
+    payload = {4: NOW_S + 1, 6: NOW_S, -65538: KID, -65539: 1}
+    signed = sign_document(payload, Purpose.STATUS_LIST, STATUS)
+    assert fault(open_status_list(signed, keys=TRUST, now=NOW)) is DocumentFault.CONTENT
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The enrolment desk: what it gives to whom, and what leaves a trace. Over real TLS on a loopback port."""
 
 import getpass
+import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -17,17 +20,14 @@ from hardware_sim.world.free_ports import free_port
 from edge.config import Profile
 from edge.documents.enrolment_code import EnrolmentCode, open_code, pin_of, sign_code
 from edge.enrolment.handover import Post
-from edge.identity import identity as identities
 from edge.identity.identity import read_identity
 from edge.settings.active_profile import load_running
 from edge.store import documents, outbox
 from edge.store.database.opening import open_for_reading, open_for_work
-from edge.system import durable_file
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.trust.anchors import load_roots
 from edge.values.instant import ClockTrust, Instant
-from sync.agent.enrolment import client
 from sync.agent.enrolment.client import EnrolmentError, enrol, renew
 from sync.agent.enrolment.runner import believed
 from sync.fleet.key_folder import KeyFolder
@@ -44,6 +44,7 @@ from sync.mqtt.tls import renewal_due
 from sync.wire.topics import Down, Up
 from tests.support.broker import Process, until
 from tests.support.certificates import without_authority_key_identifier
+from tests.support.paths import ROOT
 from tests.support.platform_processes import BIN, Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
@@ -458,46 +459,43 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
     assert refusal.fault == "document_expired"
 
 
+@pytest.fixture(scope="module")
+def dies():
+    """Return whether enrolling dies at its ``at``-th write; False when it came to the end without."""
+    command = [sys.executable, "-m", "tests.support.dying_enrolment"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+
+        def enrolling(code: str, data: Path, *, at: int, before: bool) -> bool:
+            task = {
+                "code": code,
+                "data": str(data),
+                "now_s": NOW.unix_s,
+                "at": at,
+                "before": before,
+            }
+            print(json.dumps(task), file=process.stdin)
+            exit_code = int(process.stdout.readline())
+            assert exit_code in (0, 9)
+            return exit_code == 9
+
+        yield enrolling
+
+
 @pytest.mark.parametrize(
     "before", [True, False], ids=["before it is on disk", "after it is on disk"]
 )
 def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(
-    platform, device, tmp_path, before
+    platform, device, dies, tmp_path, before
 ):
     at, died = 0, True
     while died:
         at += 1
         data, code = tmp_path / f"cut-{at}", platform.code()
-        died = _dies(code, data, at=at, before=before)
+        died = dies(code, data, at=at, before=before)
         identity = enrol(code, data, keys=None, now=NOW)
         assert read_identity(data) == identity
         assert Path(identity.profile["mqtt"]["key_file"]).exists()
     assert at > 4
     assert platform.traces() == [], "the same device may ask again"
-
-
-def _dies(code: str, data: Path, *, at: int, before: bool) -> bool:
-    """Enrol in a child that dies at its ``at``-th write. False when it came to the end without."""
-    pid = os.fork()
-    if pid == 0:
-        count = 0
-        write = durable_file.write_durably
-
-        def dying(path, content, **more):
-            nonlocal count
-            count += 1
-            if count == at and before:
-                os._exit(9)
-            write(path, content, **more)
-            if count == at:
-                os._exit(9)
-
-        client.write_durably = identities.write_durably = dying
-        try:
-            enrol(code, data, keys=None, now=NOW)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert exit_code in (0, 9)
-    return exit_code == 9

@@ -47,6 +47,17 @@ def test_a_link_leads_to_a_file_and_to_a_heading_in_it(page):
     assert lost == []
 
 
+OURS = re.compile(
+    r"`((?:edge|sync|tests|docs|firmware-config|systemd|packaging|benchmarks|hardware-sim)/[\w./-]*)`"
+)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.id != "CHANGELOG.md"])
+def test_a_file_that_a_page_names_is_here(page):
+    named = OURS.findall(page.read_text(encoding="utf-8"))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 KINDS = ("tutorial", "how-to", "reference", "explanation")
 
 

@@ -169,8 +169,7 @@ _OVER_THROUGH: Final = """
         SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL
       ) THEN 0 ELSE coalesce((
         SELECT min(no) - 1 FROM claim
-        WHERE no > 0 AND (
-          spent = ? OR spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?)
+        WHERE spent = ? OR spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?
       ), claims) END
     FROM device
 """

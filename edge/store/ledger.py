@@ -9,7 +9,7 @@ from edge.domain.decision_input import Decision
 from edge.domain.verdict import Verdict
 from edge.store import authorisations
 from edge.store.database.store import Store
-from edge.store.outbox import OutboxPlace, append_at, first_told, next_place
+from edge.store.outbox import FIRST, OutboxPlace, append_at, next_place
 from edge.token.claims import Claims
 from edge.values.instant import ClockTrust, Instant
 
@@ -20,7 +20,7 @@ _COLUMNS = (
 )
 _INSERT = (
     "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency, verdict, reason, at_s,"
-    " trust, operator, risk, epoch_no, seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " trust, operator, risk, epoch_no, seq, event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -80,6 +80,7 @@ def write_use(
     row = (
         claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
         claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, *place,
+        event_id,
     )  # fmt: skip
     ledger_id = connection.execute(_INSERT, row).lastrowid
     assert ledger_id is not None
@@ -100,13 +101,13 @@ def write_reversal(
 ) -> int | None:
     """Take a use back, with its event, in the caller's transaction; None when it was taken back before."""
     found = connection.execute(
-        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency, epoch_no, seq FROM ledger l"
+        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency, event_id, epoch_no, seq FROM ledger l"
         " WHERE id = ? AND use_no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
         (ledger_id,),
     ).fetchone()
     if found is None:
         return None
-    cti, use_no, order_id, kind, units, amount_minor, currency, *place_of_use = found
+    cti, use_no, order_id, kind, units, amount_minor, currency, redemption, *place_of_use = found
     authorisations.told(connection, *place_of_use)
     body = {
         "cti": cti.hex(),
@@ -114,13 +115,13 @@ def write_reversal(
         "use": use_no,
         "reason": reason,
         "operator": operator,
+        FIRST: redemption,
     }
-    body |= first_told(connection, ledger_id)
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
     row = (
         cti, None, ledger_id, order_id, kind, units, amount_minor, currency, REVERSED, reason, now.unix_s,
-        now.trust.value, operator, None, *place,
+        now.trust.value, operator, None, *place, event_id,
     )  # fmt: skip
     return connection.execute(_INSERT, row).lastrowid
 

@@ -210,15 +210,6 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
     return append(connection, type=refused.type, body=body, now=refused.at, id=id)
 
 
-def first_told(connection: sqlite3.Connection, ledger_id: int) -> dict[str, str]:
-    """What an event says to name the redemption in this row of the ledger. Empty when its event was lost."""
-    row = connection.execute(
-        "SELECT o.id FROM outbox o JOIN ledger l ON o.epoch_no = l.epoch_no AND o.seq = l.seq WHERE l.id = ?",
-        (ledger_id,),
-    ).fetchone()
-    return {} if row is None else {FIRST: row[0]}
-
-
 def _cause(epoch: str, seq: int, reason: str) -> str:
     return f"event {seq} of {epoch}: {reason}"
 

@@ -19,7 +19,7 @@ from edge.values.uuid7 import uuid7
 
 _SELECT = (
     "SELECT r.ledger_id, l.cti, l.order_id, l.use_no, l.kind, l.units, l.amount_minor, l.currency, l.operator,"
-    " r.opened_s, r.state, r.decided_s, r.decided_by, r.reason FROM review r JOIN ledger l ON l.id = r.ledger_id"
+    " r.opened_s, r.state, r.decided_s, r.decided_by, r.reason, l.event_id FROM review r JOIN ledger l ON l.id = r.ledger_id"
 )
 
 REFUSED = "review_refused"  # the event's type
@@ -67,6 +67,7 @@ class Review:
     decided_s: int | None
     decided_by: str | None
     reason: str | None
+    event_id: str  # by which the platform knows the redemption
 
 
 def reviews(store: Store, *, only_pending: bool = True) -> list[Review]:
@@ -203,16 +204,16 @@ def _write(
         "state": state.value,
         "reason": reason,
         "operator": by,
-        **outbox.first_told(connection, review.ledger_id),
+        outbox.FIRST: review.event_id,
     }
     outbox.append(connection, type="review", body=body, now=now, id=event_id)
 
 
 def _review(row: tuple) -> Review:  # type: ignore[type-arg]
     (ledger_id, cti, order_id, use_no, kind, units, amount_minor, currency, operator, opened_s, state, decided_s,
-     decided_by, reason) = row  # fmt: skip
+     decided_by, reason, event_id) = row  # fmt: skip
     return Review(
         ledger_id=ledger_id, cti=cti, order_id=order_id, use_no=use_no, kind=kind, units=units,
         amount_minor=amount_minor, currency=currency, operator=operator, opened_s=opened_s, state=ReviewState(state),
-        decided_s=decided_s, decided_by=decided_by, reason=reason,
+        decided_s=decided_s, decided_by=decided_by, reason=reason, event_id=event_id,
     )  # fmt: skip

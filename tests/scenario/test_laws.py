@@ -289,7 +289,7 @@ def test_the_database_itself_refuses_a_second_row_for_the_same_use(tmp_path):
     store, claims = open_at(tmp_path), code()
     deliver(store, order(claims))
     redeemer(store).redeem(claims, NOON)
-    columns = "cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq"
+    columns = "cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id"
     with pytest.raises(sqlite3.IntegrityError), store.transaction() as connection:
         connection.execute(f"INSERT INTO ledger ({columns}) SELECT {columns} FROM ledger")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.store.database.schema import STEPS
@@ -14,24 +14,24 @@ SET = "edge-scanner"
 TABLE = "_sqlite_migrations"  # sqlite-utils' own name for it
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = STEPS) -> None:
     """Bring the schema up to this program's, in one transaction. ``connection`` is in autocommit.
 
     Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
     """
-    if is_current(connection):
+    if is_current(connection, steps):
         return  # without the import below: the usual start is a quick one
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
     migrations = Migrations(SET)
-    for name, script in STEPS:
+    for name, script in steps:
         migrations(name=name)(_running(script))
     database = Database(connection, execute_plugins=False)
     connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
     try:
         if strangers := {item.name for item in migrations.applied(database)} - {
-            name for name, _ in STEPS
+            name for name, _ in steps
         }:
             raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
         migrations.apply(database)
@@ -42,9 +42,9 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise
 
 
-def is_current(connection: sqlite3.Connection) -> bool:
-    """Whether the schema is this program's."""
-    return _applied(connection) == [name for name, _ in STEPS]
+def is_current(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = STEPS) -> bool:
+    """Return whether the schema is this program's."""
+    return _applied(connection) == [name for name, _ in steps]
 
 
 def lacks_tables(connection: sqlite3.Connection) -> bool:

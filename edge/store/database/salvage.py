@@ -19,7 +19,7 @@ _COLUMNS = {
     "epoch": ("no", "epoch", "began_s", "why", "settled_through"),
     "outbox": ("epoch_no", "seq", "id", "type", "body", "at_s", "trust", "rejected", "rejected_s"),
     "ledger": ("id", "cti", "use_no", "reverses", "order_id", "kind", "units", "amount_minor", "currency", "verdict",
-               "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq"),
+               "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq", "event_id"),
     "review": ("ledger_id", "state", "opened_s", "decided_s", "decided_by", "reason"),
     "pin_attempt": ("operator_id", "failures", "locked_until_s"),
 }  # fmt: skip
@@ -48,9 +48,7 @@ def read_remains(path: Path) -> Remains:
                 for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
                     rows.append(row)
         floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
-        order_s = int(
-            old.execute("SELECT floor_order_s FROM device").fetchone()[0]
-        )  # last: an older store has none
+        order_s = int(old.execute("SELECT floor_order_s FROM device").fetchone()[0])
     return Remains(rows_of, floor_s, order_s)
 
 

@@ -1,4 +1,4 @@
-"""The store's tables, as steps that ``edge.store.database.migration`` applies.
+"""The store's tables, and the steps by which ``edge.store.database.migration`` makes them.
 
 Nouns: ``ledger`` is permanent and only ever appended to. ``outbox`` holds what the
 platform is told. ``entitlement`` is a cache of the platform's orders and never
@@ -8,7 +8,9 @@ touch a redemption. ``intent`` is what a lock was told, and what came of it.
 
 from __future__ import annotations
 
-_DEVICE = """
+from typing import Final
+
+TABLES = """
 CREATE TABLE epoch (                       -- a numbering of events; a new store begins a new one
   no INTEGER PRIMARY KEY,
   epoch TEXT NOT NULL UNIQUE,              -- 16 hexadecimal digits, random
@@ -21,7 +23,9 @@ CREATE TABLE device (
   device_id TEXT NOT NULL,
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
   time_floor_s INTEGER NOT NULL,           -- it is at least this late
-  blocked TEXT                             -- why the platform blocked this device, or null
+  blocked TEXT,                            -- why the platform blocked this device, or null
+  claims INTEGER NOT NULL DEFAULT 0,       -- the number of the last claim; never falls
+  floor_order_s INTEGER NOT NULL DEFAULT 0  -- when the last order to lower the floor was signed; edge.store.time_floor
 ) STRICT;
 CREATE TABLE outbox (
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
@@ -35,6 +39,7 @@ CREATE TABLE outbox (
   rejected_s INTEGER,
   PRIMARY KEY (epoch_no, seq)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';  -- sent again in a later epoch
 CREATE TABLE document (                    -- the newest signed document of each name
   name TEXT PRIMARY KEY,                   -- trust_list | status_list/<kid> | config/<layer> ...
   version INTEGER NOT NULL,                -- the highest ever seen; never falls
@@ -42,9 +47,6 @@ CREATE TABLE document (                    -- the newest signed document of each
   received_s INTEGER NOT NULL,
   raw BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-"""
-
-_ORDERS = """
 CREATE TABLE feed (                        -- how far the order feed has come
   one INTEGER PRIMARY KEY CHECK (one = 1),
   revision INTEGER NOT NULL DEFAULT 0,
@@ -53,7 +55,10 @@ CREATE TABLE feed (                        -- how far the order feed has come
   snapshot_revision INTEGER,               -- of a snapshot that is half loaded, else null
   snapshot_generation INTEGER NOT NULL DEFAULT 0,
   snapshot_pages INTEGER NOT NULL DEFAULT 0,  -- pages of it applied so far
-  swept_through BLOB                       -- stale rows up to this cti are gone; null: nothing to sweep
+  swept_through BLOB,                      -- stale rows up to this cti are gone; null: nothing to sweep
+  digest BLOB,                             -- over the valid rows (edge.domain.order_row); null: not known
+  snapshot_digest BLOB,
+  doubted INTEGER NOT NULL DEFAULT 0       -- 1: the digest was not the platform's: load again
 ) STRICT;
 CREATE TABLE entitlement (
   cti BLOB PRIMARY KEY CHECK (length(cti) = 16),
@@ -81,10 +86,6 @@ CREATE TABLE withdrawal (                  -- what the platform took back, outsi
   since_s INTEGER NOT NULL,
   PRIMARY KEY (what, name)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO feed (one) VALUES (1);
-"""
-
-_LEDGER = """
 CREATE TABLE ledger (
   id INTEGER PRIMARY KEY,
   cti BLOB NOT NULL CHECK (length(cti) = 16),
@@ -102,7 +103,8 @@ CREATE TABLE ledger (
   operator TEXT,
   risk TEXT,                               -- offline risks taken, space separated; null: none
   epoch_no INTEGER NOT NULL,
-  seq INTEGER NOT NULL,                    -- the event that told it
+  seq INTEGER NOT NULL,                    -- the event that first told it
+  event_id TEXT NOT NULL,                  -- its UUIDv7, by which the platform knows the redemption
   UNIQUE (cti, use_no),
   CHECK ((use_no IS NULL) = (reverses IS NOT NULL))
 ) STRICT;
@@ -151,7 +153,8 @@ CREATE TABLE journal (                     -- every scan, refused ones too
   total_ms REAL,                           -- frame to lamp, once shown
   shown TEXT,                              -- the signal, once shown
   policy_no INTEGER REFERENCES policy (no),
-  facts TEXT                               -- JSON: what the verdict rests on, to replay it
+  facts TEXT,                              -- JSON: what the verdict rests on, to replay it
+  content BLOB                             -- of a code that was not believed: the first half of its SHA-256
 ) STRICT;
 CREATE TABLE exception (                   -- a case that a person must settle
   id INTEGER PRIMARY KEY,
@@ -169,9 +172,6 @@ CREATE TABLE exception (                   -- a case that a person must settle
   note TEXT
 ) STRICT;
 CREATE INDEX exception_open ON exception (id) WHERE settled_s IS NULL;
-"""
-
-_OPERATORS = """
 CREATE TABLE session (                     -- who is signed in at this device; edge.store.sessions
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator_id TEXT NOT NULL,
@@ -203,9 +203,6 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
   what TEXT NOT NULL,                      -- edge.operators.sign_in.SignIn, or unlocked
   detail TEXT NOT NULL DEFAULT ''
 ) STRICT;
-"""
-
-_SYNC = """
 CREATE TABLE claim (                       -- leave asked for, to honour what is not homed on this device
   id TEXT PRIMARY KEY,                     -- UUIDv7; the answer carries it, signed
   cti BLOB NOT NULL CHECK (length(cti) = 16),
@@ -220,17 +217,11 @@ CREATE TABLE claim (                       -- leave asked for, to honour what is
   used_minor INTEGER,
   authority TEXT,                          -- who answered
   answered_ns INTEGER,
-  spent INTEGER NOT NULL DEFAULT 0         -- 1: a redemption rests on it
+  spent INTEGER NOT NULL DEFAULT 0,        -- 1: a redemption rests on it
+  no INTEGER NOT NULL UNIQUE CHECK (no >= 1)  -- its number, in the order they were asked
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claim_of ON claim (cti);
 CREATE INDEX claim_open ON claim (id) WHERE result IS NULL;
-ALTER TABLE feed ADD COLUMN digest BLOB;   -- over the valid rows (edge.domain.order_row); null: not known
-ALTER TABLE feed ADD COLUMN snapshot_digest BLOB;
-ALTER TABLE feed ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;  -- 1: the digest was not the platform's: load again
-CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';  -- sent again in a later epoch
-"""
-
-_ASKED = """
 CREATE TABLE asked (                       -- how much the next voucher is to be used for; typed, then scanned
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator TEXT NOT NULL,                  -- who typed it; it holds only while this person is signed in
@@ -238,26 +229,8 @@ CREATE TABLE asked (                       -- how much the next voucher is to be
   amount_minor INTEGER CHECK (amount_minor >= 1),
   until_s INTEGER NOT NULL
 ) STRICT;
-ALTER TABLE journal ADD COLUMN content BLOB;  -- of a code that was not believed: the first half of its SHA-256
+INSERT INTO feed (one) VALUES (1);
 """
 
-_CLAIMS = """
-ALTER TABLE device ADD COLUMN claims INTEGER NOT NULL DEFAULT 0;  -- the number of the last claim; never falls
-ALTER TABLE claim ADD COLUMN no INTEGER NOT NULL DEFAULT 0;  -- its number, in the order they were asked; 0: an old one
-CREATE INDEX claim_no ON claim (no);
-"""
-
-# Only ever appended to. A released migration is never edited: a new one mends it.
-STEPS = (
-    ("0001_device", _DEVICE),
-    ("0002_orders", _ORDERS),
-    ("0003_ledger", _LEDGER),
-    ("0004_operators", _OPERATORS),
-    ("0005_sync", _SYNC),
-    ("0006_desk", _ASKED),
-    ("0007_claims", _CLAIMS),
-    (
-        "0008_clock",
-        "ALTER TABLE device ADD COLUMN floor_order_s INTEGER NOT NULL DEFAULT 0",
-    ),  # edge.store.time_floor
-)
+# Only ever appended to. A released step is never edited: a new one repairs it.
+STEPS: Final[tuple[tuple[str, str], ...]] = (("0001_tables", TABLES),)

@@ -401,8 +401,8 @@ def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
     with store.transaction() as connection:
         (epoch_no, seq) = connection.execute("SELECT epoch_no, seq FROM outbox").fetchone()
         connection.execute(
-            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq)"
-            " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?)",
+            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id)"
+            " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?, 'id-1')",
             (CTI, epoch_no, seq),
         )
         ledger.write_reversal(

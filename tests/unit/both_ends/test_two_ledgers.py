@@ -563,8 +563,8 @@ def test_a_conflict_about_an_event_that_was_sent_again_names_its_redemption(worl
     with store.transaction() as connection:
         identity = connection.execute("SELECT id FROM outbox").fetchone()[0]
         connection.execute(
-            "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq)"
-            " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1 FROM device", (CTI,)
+            "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id)"
+            " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1, ? FROM device", (CTI, identity)
         )  # fmt: skip
     assert send_again(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
     assert send_again(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1

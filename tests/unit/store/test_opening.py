@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -342,7 +343,18 @@ def test_a_store_locked_by_another_for_too_long_is_unavailable_and_not_put_aside
     assert reopen(folder).state is StoreState.READY
 
 
-def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatch):
+def test_a_later_step_changes_the_tables_and_keeps_the_rows(used):
+    folder, _ = used
+    later = ("9999_later", "ALTER TABLE ledger ADD COLUMN later INTEGER NOT NULL DEFAULT 7;\n")
+    with closing(sqlite3.connect(folder / FILE, isolation_level=None)) as connection:
+        for _ in range(2):
+            migration.migrate(connection, (*migration.STEPS, later))
+        assert connection.execute("SELECT use_no, later FROM ledger").fetchall() == [(1, 7)]
+        with pytest.raises(migration.NewerSchemaError, match="9999_later"):
+            migration.migrate(connection)
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path):
     open_at(tmp_path).close()
     broken = (
         *migration.STEPS,
@@ -351,11 +363,9 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path, monkeypatc
             "CREATE TABLE extra (x INTEGER) STRICT;\nINSERT INTO nowhere VALUES (1);\n",
         ),
     )
-    with monkeypatch.context() as patch:
-        patch.setattr(migration, "STEPS", broken)
-        connection = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError):
-            migration.migrate(connection)
+            migration.migrate(connection, broken)
         assert (
             connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'extra'").fetchone()
             is None

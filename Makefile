@@ -27,6 +27,7 @@ format: setup  ## format the code and sort its imports
 	$(VENV)/bin/ruff format .
 
 docs: setup $(VENV)/.with-docs  ## the documentation site in build/docs/html; a broken link, anchor or diagram fails
+	rm -rf build/docs docs/api
 	$(PY) -m sphinx -q -W --keep-going -j auto -d build/docs/doctrees -b html docs build/docs/html $(ARGS)
 	@echo "build/docs/html/index.html"
 

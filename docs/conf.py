@@ -35,7 +35,7 @@ apidoc_modules = [
     for folder in ("edge", "sync", "hardware-sim/hardware_sim")
 ]
 apidoc_module_first = True
-exclude_patterns = ["api/*/modules.rst"]  # a second menu of the same pages
+exclude_patterns = ["README.md", "api/*/modules.rst"]  # shown by index; a second menu
 autodoc_default_options = {"members": True, "undoc-members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -51,8 +51,9 @@ html_title = f"Edge scanner {release}"
 html_copy_source = False
 html_show_sourcelink = False
 
-# Pages at the root of the repository, where Git hosts look for them, and the page of the site that shows each.
-ROOT_PAGES = {
+# Files that the repository keeps elsewhere, and the page of the site that shows each.
+SHOWN_AS = {
+    DOCS / "README.md": "index",
     ROOT / "CHANGELOG.md": "project/changelog",
     ROOT / "CONTRIBUTING.md": "project/contributing",
     ROOT / "SECURITY.md": "project/security",
@@ -77,16 +78,16 @@ def with_site_links(page: str, text: str) -> str:
 
     A link out of the documentation leads to the page that shows the file, or downloads the file.
     """
-    origin = next((path for path, shown_as in ROOT_PAGES.items() if shown_as == page), None)
+    origin = next((path for path, shown_as in SHOWN_AS.items() if shown_as == page), None)
     if origin is not None:
-        text = origin.read_text(encoding="utf-8")
+        text = origin.read_text(encoding="utf-8") + "\n" + text
     folder = (origin or DOCS / page).parent
 
     def target(link: re.Match[str]) -> str:
         path, anchor = (folder / link[1]).resolve(), link[2] or ""
         if path.is_dir():
             path /= "README.md"
-        shown_as = DOCS / f"{ROOT_PAGES[path]}.md" if path in ROOT_PAGES else path
+        shown_as = DOCS / f"{SHOWN_AS[path]}.md" if path in SHOWN_AS else path
         relative = os.path.relpath(shown_as, (DOCS / page).parent)
         return relative + anchor if shown_as.is_relative_to(DOCS) else f"path:{relative}"
 

@@ -20,7 +20,7 @@ check: setup  ## linters, types, architecture
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(PY) -m pytest tests/architecture/test_arrows.py
+	$(PY) -m pytest tests/architecture
 
 format: setup  ## format the code and sort its imports
 	$(VENV)/bin/ruff check --select I --fix .

@@ -185,6 +185,28 @@ class CountsOpenings(Protocol):
         ...
 
 
+@runtime_checkable
+class ReportsProblems(Protocol):
+    """What a ``Lock`` may do besides: name what is wrong now with parts that come and go."""
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong, by the name of the problem."""
+        ...
+
+
+class Switch(Protocol):
+    """Something that a person turns on: a trigger button, or a presence sensor."""
+
+    def is_pressed(self) -> bool:
+        """Return whether it is on now. One that cannot be read counts as on."""
+        ...
+
+    def close(self) -> None:
+        """Release. Safe to call twice."""
+        ...
+
+
 class Clock(Protocol):
     """Wall time with its trust, and a monotonic count for intervals."""
 

@@ -1,9 +1,7 @@
-"""``edge-scanner``: the command line of the device.
+"""``edge-scanner``: the command line of the device."""
 
-A command's module is imported only when that command runs, so that ``--help``
-and small commands start at once. Commands that live outside ``edge/`` join
-through the entry-point group ``edge_scanner.commands``.
-"""
+# A command's module is imported only when that command runs, so that ``--help`` and small commands start at once.
+# Commands that live outside ``edge/`` join through the entry-point group ``edge_scanner.commands``.
 
 from __future__ import annotations
 

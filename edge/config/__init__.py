@@ -1,7 +1,4 @@
-"""The one model for configuration, shipped as a profile or pushed by ops.
-
-Pure: text or a mapping in, a ``Profile`` or a list of errors with their paths out.
-"""
+"""The one model for configuration, shipped as a profile or pushed by ops: pure, a ``Profile`` or a list of errors out."""
 
 from edge.config.locker import Locker
 from edge.config.peripherals import (

@@ -1,1 +1,1 @@
-"""Encryption of what leaves the device or lies on it; knows no other room."""
+"""Encryption of what leaves the device or lies on it: pure, with keys and randomness as arguments."""

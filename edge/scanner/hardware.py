@@ -7,9 +7,7 @@ from typing import Protocol
 
 from edge.capture.scan_engine import EngineWorker
 from edge.capture.status import CaptureStatus
-from edge.devices.gpio_trigger import GpioTrigger
-from edge.devices.lock_board import LockBoards
-from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock
+from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, ReportsProblems, Switch
 
 
 class Capturing(Protocol):
@@ -45,8 +43,8 @@ class Parts:
     lock: Lock
     doors: DoorSensor
     engines: tuple[EngineWorker, ...] = ()
-    trigger: GpioTrigger | None = None
-    presence: GpioTrigger | None = None
+    trigger: Switch | None = None
+    presence: Switch | None = None
     problems: dict[str, str] = field(default_factory=dict)
 
     def problems_now(self) -> dict[str, str]:
@@ -54,7 +52,7 @@ class Parts:
         engines = {
             f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem
         }
-        return engines | (self.lock.problems if isinstance(self.lock, LockBoards) else {})
+        return engines | (self.lock.problems if isinstance(self.lock, ReportsProblems) else {})
 
     def close(self) -> None:
         """Release everything, locks first."""

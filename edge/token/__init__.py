@@ -1,8 +1,7 @@
-"""Signed codes: bytes and keys in, claims or a refusal out. Pure.
+"""Signed codes, pure: bytes and keys in, claims or a refusal out."""
 
-From the bottom up: ``base45``, ``cbor`` and ``fields`` read; ``algorithm`` and ``keys`` verify;
-``cose`` is the generic COSE_Sign1, and what stands on it is the strict profile. ``document``
-opens what the platform signs, each ``purpose`` with its own key; ``roots`` sign the ``trust``
-list, which names the keys that sign ``status`` lists, the other documents and tokens.
-``verify.open_token`` opens a token, ``dynamic`` its tail against screenshots, ``issue`` makes one.
-"""
+# From the bottom up: ``base45``, ``cbor`` and ``fields`` read; ``algorithm`` and ``keys`` verify; ``cose`` is the
+# generic COSE_Sign1, and what stands on it is the strict profile. ``signed_document`` opens what the platform signs,
+# each ``purpose`` with its own key; ``roots`` sign the ``trust_list``, which names the keys that sign the
+# ``status_list``, the other documents and tokens. ``verification.open_token`` opens a token, ``dynamic_code`` its tail
+# against screenshots, ``issuing`` makes one.

@@ -1,1 +1,1 @@
-"""Pure value types that every room shares: instants, UUIDv7, person names. Imports no other room."""
+"""Pure value types that every room shares: instants, UUIDv7, person names."""

@@ -1,1 +1,1 @@
-"""MQTT 5 connections: TLS, sessions, back-off. Its module `connection` alone imports paho."""
+"""MQTT 5 connections: TLS, sessions, back-off, and the only import of paho."""

@@ -161,12 +161,12 @@ class DeviceCheck:
         return f"it now says that it has {max(changed)}" if changed else ""
 
     def _claims(self) -> str:
-        """Numbers its claims, and names in a batch those that are over only when it has nothing to tell."""
+        """Sends requests that can be read, and names in a batch the claims that are over only when it has nothing to tell."""
         told: dict[str, int] = {}  # by epoch, the highest number of an event
         for arrival in self.line.heard:
-            claim, batch = self._claim_request(arrival), self._batch_in(arrival)
-            if claim is not None and not (claim.no and claim.epoch):
-                return f"claim {claim.id} has no number, or no epoch"
+            request, batch = self._request(arrival), self._batch_in(arrival)
+            if isinstance(request, Malformed):
+                return f"a request cannot be read: {request.detail}"
             if batch is None:
                 continue
             told[batch.epoch] = max(
@@ -227,16 +227,13 @@ class DeviceCheck:
         return None if isinstance(status, Malformed) else status
 
     def _orders_request(self, arrival: Arrival) -> OrdersRequest | None:
-        if arrival.topic != self._topic(Up.REQUEST):
-            return None
-        request = codec.decode_request(arrival.payload, dev=self.device)
+        request = self._request(arrival)
         return request if isinstance(request, OrdersRequest) else None
 
-    def _claim_request(self, arrival: Arrival) -> ClaimRequest | None:
+    def _request(self, arrival: Arrival) -> OrdersRequest | ClaimRequest | Malformed | None:
         if arrival.topic != self._topic(Up.REQUEST):
             return None
-        request = codec.decode_request(arrival.payload, dev=self.device)
-        return request if isinstance(request, ClaimRequest) else None
+        return codec.decode_request(arrival.payload, dev=self.device)
 
     @property
     def _asked(self) -> list[OrdersRequest]:

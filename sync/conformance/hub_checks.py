@@ -223,7 +223,12 @@ class HubCheck:
     def _claim(self) -> str:
         """Answers a claim on what it does not know, and signs the answer."""
         request = ClaimRequest(
-            dev=self.device, id=self.ident(), cti=self.ident().replace("-", ""), quantity=1
+            dev=self.device,
+            id=self.ident(),
+            cti=self.ident().replace("-", ""),
+            quantity=1,
+            epoch=self.epoch,
+            no=1,
         )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
         response = self.line.hear(lambda arrival: self._response(arrival, request), self.answer_s)

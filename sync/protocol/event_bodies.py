@@ -52,7 +52,7 @@ class ReversedBody(_Body):
     cti: Cti
     order: Text
     use: Seq
-    redeemed: Ident | None = None  # id of the event that first told the redemption
+    redeemed: Ident  # id of the event that first told the redemption
     reason: Text
     operator: Text | None = None
 
@@ -89,7 +89,7 @@ class ReviewBody(_Body):
     cti: Cti
     order: Text
     use: Seq
-    redeemed: Ident | None = None  # id of the event that first told the redemption
+    redeemed: Ident  # id of the event that first told the redemption
     state: Literal["approved", "rejected", "void"]
     reason: Text
     operator: Text | None = None  # who decided; ``platform:NAME`` for a person at the platform

@@ -291,7 +291,7 @@ def _down() -> dict[str, list[Example]]:
 
 
 def _lease() -> bytes:
-    use = Use(bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42)
+    use = Use(bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42, _ID.format(42))
     lease = Lease(
         site=SITE,
         holder="hub-shop-1",

@@ -182,8 +182,8 @@ class ClaimRequest(Addressed):
     id: Ident
     cti: Cti
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
-    epoch: Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{0,40}$")] = ""
-    no: Count = 0  # 0, of an older device: nothing that it says frees what it is granted
+    epoch: Epoch
+    no: Seq
     sold: Count = 0
     sold_minor: Count | None = None
     wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer

@@ -61,7 +61,7 @@ class Use:
     units: int
     amount_minor: int | None
     ts: int
-    ident: str = ""  # id of the event that first told it; empty from an older platform
+    id: str  # of the event that first reported it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ def lease_payload(lease: Lease) -> Item:
         _TERM: lease.term,
         _UNTIL: lease.until_s,
         _USES: [
-            [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.ident]
+            [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.id]
             for u in lease.uses
         ],
         _STREAMS: [list(stream) for stream in lease.streams],
@@ -136,11 +136,11 @@ def _decode(model: type[M], payload: bytes) -> M | Malformed:
 
 
 def _use(item: Item) -> Use:
-    cti, dev, use_no, epoch, seq, units, amount, ts, *ident = item
+    cti, dev, use_no, epoch, seq, units, amount, ts, event_id = item
     minor = None if amount is None else _number(amount)
     return Use(
         _octets(cti), _text(dev), _number(use_no), _text(epoch), _number(seq), _number(units), minor, _number(ts),
-        *map(_text, ident),
+        _text(event_id),
     )  # fmt: skip
 
 

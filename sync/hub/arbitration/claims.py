@@ -98,7 +98,7 @@ def over(connection: Connection, batch: Batch, *, acked_through: int) -> None:
     """
     if batch.settled_through <= acked_through:
         connection.execute(
-            "DELETE FROM held WHERE dev = ? AND epoch = ? AND no BETWEEN 1 AND ?",
+            "DELETE FROM held WHERE dev = ? AND epoch = ? AND no <= ?",
             (batch.dev, batch.epoch, batch.claims_through),
         )
 

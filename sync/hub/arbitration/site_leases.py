@@ -92,7 +92,7 @@ def _with_uses(connection: Connection, lease: Lease, after: bytes) -> Lease:
 
 def _uses(connection: Connection, cti: bytes) -> list[Use]:
     rows = connection.execute(
-        "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, ident FROM redemption r"  # noqa: S608 - a constant
+        "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption r"  # noqa: S608 - a constant
         f" WHERE cti = ? AND {STANDS}",
         (cti,),
     )

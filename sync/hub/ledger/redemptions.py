@@ -22,27 +22,34 @@ TOLD_BEFORE = "told_before"  # the same redemption is here under another number:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an event does to an entitlement. ``units`` is None for a reversal, which names a use."""
+    """What an event does to an entitlement. ``units`` is None for a reversal; ``redemption`` says of which."""
 
     cti: bytes
     use_no: int
     units: int | None
     amount_minor: int | None
+    redemption: str
 
 
 def effect_of(event: Event) -> Effect | None:
     """What ``event`` does to an entitlement; None for nothing, or for what cannot be read."""
     cti, use_no = event.body.get("cti"), event.body.get("use")
     units, amount_minor = event.body.get("units"), event.body.get("amount_minor")
+    redemption: str | None = identity(event)
     if event.type == REVERSED:
-        units, amount_minor = None, None
+        units, amount_minor, redemption = None, None, about(event)
     elif event.type != REDEEMED or not _whole(units, 1):
         return None
-    if not isinstance(cti, str) or not codec.is_cti(cti) or not _whole(use_no, 1):
+    if (
+        redemption is None
+        or not isinstance(cti, str)
+        or not codec.is_cti(cti)
+        or not _whole(use_no, 1)
+    ):
         return None
     if amount_minor is not None and not _whole(amount_minor, 0):
         return None
-    return Effect(bytes.fromhex(cti), use_no, units, amount_minor)
+    return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption)
 
 
 def is_first(connection: Connection, effect: Effect) -> bool:
@@ -61,13 +68,13 @@ def told_before(connection: Connection, batch: Batch, event: Event, effect: Effe
     if effect.units is None:
         return None
     rows = connection.execute(
-        "SELECT e.id, e.body, r.ident FROM redemption r"
+        "SELECT e.id, e.body, r.id FROM redemption r"
         " JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
         " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
         (effect.cti, batch.dev, batch.epoch, event.seq),
     )
     retries = event.body.get(RETRIES)
-    mine = {event.id, retries if isinstance(retries, str) else event.id, identity(event)}
+    mine = {event.id, retries if isinstance(retries, str) else event.id, effect.redemption}
     told = any(
         mine & {ident, json.loads(body).get(RETRIES), first}
         for ident, body, first in rows.fetchall()
@@ -83,14 +90,16 @@ def apply(
     ``first`` as ``is_first`` said before: then there is no other, however much was honoured.
     """
     if effect.units is None:
-        note_reversal(connection, batch.dev, batch.epoch, event)
+        connection.execute(
+            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (effect.cti, batch.dev, effect.redemption, batch.epoch, event.seq),
+        )
         return set()
     connection.execute(
-        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (cti, dev, epoch, seq) DO UPDATE SET ident = excluded.ident",  # known from a lease
+        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # known from a lease
         (
             effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
-            identity(event),
+            effect.redemption,
         ),
     )  # fmt: skip
     if isinstance(
@@ -113,16 +122,6 @@ def apply(
     _conflict(connection, effect.cti, mine, other, now_s)
     _conflict(connection, effect.cti, other, mine, now_s)
     return {other[0]}
-
-
-def note_reversal(connection: Connection, dev: str, epoch: str, event: Event) -> None:
-    """Keep that ``dev`` took a use back."""
-    effect = effect_of(event)
-    if effect is not None:
-        connection.execute(
-            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (effect.cti, dev, effect.use_no, about(epoch, event), epoch, event.seq, event.ts),
-        )
 
 
 _STANDING = f"FROM redemption r WHERE cti = ? AND {STANDS}"

@@ -15,7 +15,7 @@ from edge.values.person_name import same_person
 from sync.hub.ledger.redemption_identity import IS_ABOUT, about
 from sync.hub.store.interface import Connection
 from sync.wire import codec
-from sync.wire.messages import MAX_SEQ, Event
+from sync.wire.messages import Event
 from sync.wire.review_decision import NOT_BELIEVED, Decision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
@@ -39,30 +39,25 @@ def note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
 
 
 def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
-    cti, use_no = event.body.get("cti"), event.body.get("use")
-    if (
-        not isinstance(cti, str)
-        or not codec.is_cti(cti)
-        or type(use_no) is not int
-        or not 1 <= use_no <= MAX_SEQ
-    ):
+    cti = event.body.get("cti")
+    if not isinstance(cti, str) or not codec.is_cti(cti):
         return
-    place = (bytes.fromhex(cti), dev, use_no)
+    place = (bytes.fromhex(cti), dev)
     if event.type == "redeemed":
         connection.execute(
-            "INSERT INTO review (cti, dev, use_no, epoch, seq) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO review (cti, dev, epoch, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*place, epoch, event.seq),
         )
-    elif event.type == "review":
+    elif (redemption := about(event)) is not None:
         said = tuple(
             str(event.body.get(name) or "")[:400] for name in ("state", "operator", "reason")
         )
         connection.execute(
-            "INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (*place, about(epoch, event), epoch, event.ts, *said),
+            "INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (*place, redemption, event.ts, *said),
         )
     connection.execute(
-        "UPDATE review AS w SET arrived = 1 WHERE cti = ? AND dev = ? AND use_no = ? AND EXISTS"  # noqa: S608 - constants
+        "UPDATE review AS w SET arrived = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
         f" (SELECT 1 FROM redemption r JOIN reviewed v ON {IS_ABOUT} WHERE {_ITS_REDEMPTION})",
         place,
     )

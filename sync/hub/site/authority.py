@@ -214,7 +214,7 @@ class SiteAuthority:
                     use.units,
                     use.amount_minor,
                     use.ts,
-                    use.ident,
+                    use.id,
                 ),
             )
         for dev, epoch, through in lease.streams:

@@ -25,7 +25,7 @@ from sync.agent.authorisation_relay import ClaimDesk
 from sync.hub.arbitration import claims
 from sync.hub.ledger import ingest
 from sync.wire import codec
-from sync.wire.messages import MAX_SEQ, ClaimRequest, Response
+from sync.wire.messages import ClaimRequest, Response
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
@@ -253,18 +253,6 @@ def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(sh
     shop.carry()
     shop.tick("kiosk-1")
     assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 1
-
-
-def test_an_older_device_that_names_no_claim_frees_nothing(shop):
-    request = ClaimRequest(dev="kiosk-1", id="1", cti=CTI.hex(), quantity=1)
-    epoch = outbox.current_epoch(shop.stores["kiosk-1"])[0]
-    shop.up.append(("kiosk-1", codec.encode(request)))
-    shop.up.append(("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [])))
-    shop.up.append(
-        ("kiosk-1", codec.encode_batch("kiosk-1", epoch, 0, 0, [], claims_through=MAX_SEQ))
-    )
-    shop.carry()
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
 
 
 def test_a_store_says_nothing_of_the_claims_of_the_one_before_it(shop):

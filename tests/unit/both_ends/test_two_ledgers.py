@@ -465,7 +465,10 @@ def test_a_conflict_is_told_until_the_device_has_it(world):
 def test_a_use_that_was_taken_back_is_no_conflict(world):
     sell(world, order())
     world.event("kiosk-1")
-    world.event("kiosk-1", type="reversed", body={"cti": CTI.hex(), "use": 1})
+    with world.stores["kiosk-1"].read() as connection:
+        (first,) = connection.execute("SELECT id FROM outbox").fetchone()
+    back = {"cti": CTI.hex(), "use": 1, "redeemed": first}
+    world.event("kiosk-1", type="reversed", body=back)
     world.calm(2)
     world.event("kiosk-2")
     world.calm(2)

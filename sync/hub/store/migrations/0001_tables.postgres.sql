@@ -38,36 +38,31 @@ CREATE TABLE redemption (
   units BIGINT NOT NULL,
   amount_minor BIGINT,
   ts BIGINT NOT NULL,
-  ident TEXT COLLATE "C" NOT NULL DEFAULT '',
+  id TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (cti, dev, epoch, seq)
 );
 CREATE TABLE reversal (
   cti BYTEA NOT NULL,
   dev TEXT COLLATE "C" NOT NULL,
-  use_no BIGINT NOT NULL,
-  about TEXT COLLATE "C" NOT NULL,
+  redemption_id TEXT COLLATE "C" NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
   seq BIGINT NOT NULL,
-  ts BIGINT NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
+  PRIMARY KEY (cti, dev, redemption_id)
 );
 CREATE TABLE reviewed (
   cti BYTEA NOT NULL,
   dev TEXT COLLATE "C" NOT NULL,
-  use_no BIGINT NOT NULL,
-  about TEXT COLLATE "C" NOT NULL,
-  epoch TEXT COLLATE "C" NOT NULL,
+  redemption_id TEXT COLLATE "C" NOT NULL,
   ts BIGINT NOT NULL,
   state TEXT COLLATE "C" NOT NULL,
   by_whom TEXT COLLATE "C" NOT NULL,
   reason TEXT COLLATE "C" NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
+  PRIMARY KEY (cti, dev, redemption_id)
 );
 CREATE TABLE review (
   no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   dev TEXT COLLATE "C" NOT NULL,
   cti BYTEA NOT NULL,
-  use_no BIGINT NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
   seq BIGINT NOT NULL,
   approve BIGINT,
@@ -79,7 +74,7 @@ CREATE TABLE review (
   refused TEXT COLLATE "C",
   UNIQUE (dev, epoch, seq)
 );
-CREATE INDEX review_of ON review (dev, cti, use_no);
+CREATE INDEX review_of ON review (dev, cti);
 CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
 CREATE TABLE conflict (
   no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

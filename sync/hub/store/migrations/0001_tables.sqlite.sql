@@ -38,36 +38,31 @@ CREATE TABLE redemption (      -- what devices honoured
   units INTEGER NOT NULL,
   amount_minor INTEGER,
   ts INTEGER NOT NULL,
-  ident TEXT NOT NULL DEFAULT '',            -- id of the event that first told it; empty: not known
+  id TEXT NOT NULL,                          -- of the event that first reported it
   PRIMARY KEY (cti, dev, epoch, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE reversal (        -- and took back; it may come before what it names
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  about TEXT NOT NULL,                       -- the redemption's ident; from an older device, which names none, epoch
-  epoch TEXT NOT NULL,
+  redemption_id TEXT NOT NULL,
+  epoch TEXT NOT NULL,                       -- of the event that reversed it
   seq INTEGER NOT NULL,
-  ts INTEGER NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
+  PRIMARY KEY (cti, dev, redemption_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE reviewed (        -- what a device said of a review; it may come before what it names
   cti BLOB NOT NULL,
   dev TEXT NOT NULL,
-  use_no INTEGER NOT NULL,
-  about TEXT NOT NULL,                       -- as in reversal
-  epoch TEXT NOT NULL,
+  redemption_id TEXT NOT NULL,
   ts INTEGER NOT NULL,
   state TEXT NOT NULL,                       -- approved | rejected | void
   by_whom TEXT NOT NULL,
   reason TEXT NOT NULL,
-  PRIMARY KEY (cti, dev, use_no, about)
+  PRIMARY KEY (cti, dev, redemption_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE review (          -- honoured, and waits for a second person; what the platform's decided
   no INTEGER PRIMARY KEY AUTOINCREMENT,
   dev TEXT NOT NULL,
   cti BLOB NOT NULL,
-  use_no INTEGER NOT NULL,
   epoch TEXT NOT NULL,                       -- of the event that told the redemption
   seq INTEGER NOT NULL,
   approve INTEGER,                           -- null: nobody at the platform has decided
@@ -79,7 +74,7 @@ CREATE TABLE review (          -- honoured, and waits for a second person; what 
   refused TEXT,                              -- why the device did not take the last decision
   UNIQUE (dev, epoch, seq)
 ) STRICT;
-CREATE INDEX review_of ON review (dev, cti, use_no);
+CREATE INDEX review_of ON review (dev, cti);
 CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
 CREATE TABLE conflict (        -- one row for each device concerned
   no INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -129,7 +124,7 @@ CREATE TABLE held (            -- leave given to a device, of which nothing was 
   id TEXT NOT NULL,                          -- of the claim; its redemption names it
   quantity INTEGER NOT NULL,
   epoch TEXT NOT NULL,                       -- of the device's store
-  no INTEGER NOT NULL,                       -- of the claim in that store; 0: it named none
+  no INTEGER NOT NULL,                       -- of the claim in that store
   PRIMARY KEY (cti, dev, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_by ON held (dev, epoch, no);

@@ -224,7 +224,7 @@ def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
 
 def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
     site.now_s = NOW_S + LEASE_S + MARGIN_S
-    request = ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1)
+    request = ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1, epoch="e", no=1)
     with site.platform.transaction() as connection:
         ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
     assert ruling.result is ClaimResult.UNKNOWN

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from benchmarks.decode_pictures import Case
 from edge.decode.rungs import DEEP, Rung, closer, patient
-from edge.decode.scene import Scene
+from edge.decode.scene import FrameAnalysis
 
 FOLDS = 5
 
@@ -66,7 +66,7 @@ def _greedy(rows: Table, budget_ms: float) -> Iterator[str]:
 
 def _tries(rung: Rung, case: Case) -> Iterator[tuple[str, Trial]]:
     """The rung alone, and the rung with a patient look at what it leaves."""
-    scene = Scene(case.grey)
+    scene = FrameAnalysis(case.grey)
     began_s = time.process_time()
     symbols = rung.read(scene) or closer(scene)
     for name in (rung.name, f"{rung.name} patient"):

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.decode_peers import REFERENCE, Grey, peers
 from benchmarks.decode_pictures import blanks, clips, photographs
 from benchmarks.measurement import Measurement, cpu_ms
-from edge.decode.isolation.decoder import ContainedDecoder
+from edge.decode.isolation.decoder import IsolatedDecoder
 from edge.decode.live import LiveDecoder
 from edge.decode.qr import zxing
 
@@ -111,7 +111,7 @@ def _cores(name: str, films: Sequence[tuple[str | None, list[Grey]]]) -> Iterato
     read, looked, spent_s = ({1: 0.0, 2: 0.0} for _ in range(3))
     for number, (text, frames) in enumerate(films):
         for cores in (1, 2) if number % 2 else (2, 1):
-            decoder = ContainedDecoder(cores=cores)
+            decoder = IsolatedDecoder(cores=cores)
             try:
                 _wait_for(decoder, cores, frames[0].shape)
                 was_read, ms, seen = _watched(decoder, text, frames)
@@ -144,7 +144,7 @@ def _cores(name: str, films: Sequence[tuple[str | None, list[Grey]]]) -> Iterato
     )
 
 
-def _wait_for(decoder: ContainedDecoder, cores: int, shape: tuple[int, ...]) -> None:
+def _wait_for(decoder: IsolatedDecoder, cores: int, shape: tuple[int, ...]) -> None:
     """Until its processes have started: each has counted a rung that only it has."""
     wanted = {"zxing", "closer-adaptive"} if cores == 2 else {"zxing"}
     while not wanted <= decoder.counts.keys():
@@ -153,7 +153,7 @@ def _wait_for(decoder: ContainedDecoder, cores: int, shape: tuple[int, ...]) -> 
 
 
 def _watched(
-    decoder: ContainedDecoder, text: str | None, frames: Sequence[Grey]
+    decoder: IsolatedDecoder, text: str | None, frames: Sequence[Grey]
 ) -> tuple[bool, float, int]:
     """Whether a film was read, when (ms), and how many of its frames were looked at: always the newest."""
     began_s, last, seen = time.perf_counter(), -1, 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from hardware_sim.vision.render import empty, render
 from hardware_sim.vision.video_clip import clip
-from hardware_sim.vision.view_condition import Condition
+from hardware_sim.vision.view_condition import ViewCondition
 from numpy.typing import NDArray
 
 from benchmarks.decode_peers import Reads
@@ -22,19 +22,19 @@ Grey = NDArray[np.uint8]
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 
 CONDITIONS = {
-    "clean": Condition(),
-    "soft": Condition(defocus_px=0.7, noise=4),
-    "blurred": Condition(defocus_px=1.1, noise=4),
-    "very blurred": Condition(defocus_px=1.6, noise=3),
-    "tilted": Condition(tilt_deg=30, pan_deg=-15, rotation_deg=25, noise=4, defocus_px=0.6),
-    "noisy": Condition(noise=25, contrast=0.7, defocus_px=0.5),
-    "dark": Condition(brightness=-80, contrast=0.3, noise=6, defocus_px=0.7),
-    "phone": Condition(
+    "clean": ViewCondition(),
+    "soft": ViewCondition(defocus_px=0.7, noise=4),
+    "blurred": ViewCondition(defocus_px=1.1, noise=4),
+    "very blurred": ViewCondition(defocus_px=1.6, noise=3),
+    "tilted": ViewCondition(tilt_deg=30, pan_deg=-15, rotation_deg=25, noise=4, defocus_px=0.6),
+    "noisy": ViewCondition(noise=25, contrast=0.7, defocus_px=0.5),
+    "dark": ViewCondition(brightness=-80, contrast=0.3, noise=6, defocus_px=0.7),
+    "phone": ViewCondition(
         screen=True, rotation_deg=6, tilt_deg=10, pan_deg=8, noise=6, defocus_px=0.8, background=70
     ),
-    "smeared": Condition(motion_px=4, motion_angle_deg=25, noise=4, defocus_px=0.5),
-    "glare": Condition(glare=0.95, glare_size=0.16, noise=4, defocus_px=0.6),
-    "hard": Condition(
+    "smeared": ViewCondition(motion_px=4, motion_angle_deg=25, noise=4, defocus_px=0.5),
+    "glare": ViewCondition(glare=0.95, glare_size=0.16, noise=4, defocus_px=0.6),
+    "hard": ViewCondition(
         screen=True, tilt_deg=20, pan_deg=12, rotation_deg=10, defocus_px=0.9, motion_px=2, noise=9, contrast=0.6,
         jpeg_quality=55, vignetting=0.3, glare=0.5, glare_size=0.12,
     ),
@@ -102,7 +102,7 @@ def clips(count: int) -> Iterator[tuple[str, list[Grey]]]:
         ease = 1 - 0.75 * seed / max(
             1, count - 1
         )  # from 1, easy, to 0.25, which no decoder here reads in any frame
-        held = Condition(
+        held = ViewCondition(
             screen=True, px_per_module=2.2 + 1.6 * ease, tilt_deg=8 + 18 * (1 - ease), pan_deg=10, rotation_deg=8,
             defocus_px=0.5 + 0.9 * (1 - ease), motion_px=3 * (1 - ease), noise=4 + 8 * (1 - ease), background=70,
             contrast=0.9 - 0.35 * (1 - ease), banding=0.3 * (1 - ease), glare=0.8 * (1 - ease), glare_size=0.12,
@@ -115,7 +115,7 @@ def blanks(count: int) -> list[Grey]:
     """Return frames without a code, from a plain wall to a busy shop, each with its own noise."""
     made = []
     for seed in range(count):
-        condition = Condition(
+        condition = ViewCondition(
             clutter=seed / max(1, count - 1), noise=2 + 4 * (seed % 3), vignetting=0.2
         )
         made.append(empty(condition, rng=np.random.default_rng([9, seed])))

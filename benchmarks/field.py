@@ -20,7 +20,7 @@ from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
-from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
 
 BIN = Path(sys.executable).parent
@@ -86,13 +86,13 @@ class Field:
         trust_list = folder / "trust-list.cose"
         trust_list.write_bytes(trust_list_of(self.keys, fleet, now_s))
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
-        documents = SiteDocuments(
+        documents = PlatformDocuments(
             order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list
         )
-        self.site = Site(
+        self.site = PlatformSpec(
             port=free_port(), devices=devices, user=getpass.getuser(), hubs=hubs, database=database
         )
-        self.files = make_site(folder / "site", self.site, documents, now_s=now_s)
+        self.files = provision(folder / "site", self.site, documents, now_s=now_s)
         self.broker = Program(
             [mosquitto, "-c", str(self.files.broker_config)], folder / "mosquitto.log"
         )

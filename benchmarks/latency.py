@@ -30,17 +30,17 @@ import structlog
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.mock_pins import wired_factory
 from hardware_sim.run.in_process_scanner import provision
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.render import render
 from hardware_sim.vision.view_condition import CLEAN
-from hardware_sim.world.sample_platform import Town, found_with_vouchers
+from hardware_sim.world.sample_platform import SamplePlatform, provision_vouchers
 from numpy.typing import NDArray
 
 from benchmarks.measurement import Measurement
 from benchmarks.store import bare_commits, disk
-from edge.bootstrap import build_parts, build_scanner
+from edge.bootstrap import build_hardware, build_scanner
 from edge.config import Profile, parse_profile
-from edge.feedback.result_display import Panel
+from edge.feedback.result_display import ResultDisplay
 from edge.ports import Decoder, Frame, Hint, Signal, Symbol
 from edge.scanner.daemon import Daemon
 from edge.store.database.opening import open_store
@@ -117,7 +117,7 @@ class _TimedConnection(sqlite3.Connection):
 
 def _latencies(folder: Path) -> Iterator[Measurement]:
     now_s = int(time.time())
-    town = found_with_vouchers(folder / "town", SCANS, now_s=now_s)
+    town = provision_vouchers(folder / "town", SCANS, now_s=now_s)
     provision(town, now=Instant(unix_s=now_s))
     model = open_store(
         folder / "model", device_id="bench", now_s=now_s, random_bytes=os.urandom
@@ -174,12 +174,12 @@ def _summary(
 class _scanner:  # noqa: N801 - a context manager
     """The daemon of ``town`` with stamps for lamp and frames; nothing of it sleeps."""
 
-    def __init__(self, town: Town) -> None:
+    def __init__(self, town: SamplePlatform) -> None:
         profile = parse_profile(town.profile.read_text(encoding="utf-8"))
         assert isinstance(profile, Profile)
-        scene = Scene(width_px=160, height_px=120)
+        scene = CameraScene(width_px=160, height_px=120)
         factory = wired_factory(profile.locker, Doors(profile.locker.compartments))
-        parts = build_parts(
+        parts = build_hardware(
             profile, pin_factory=factory, open_camera=lambda: SimCamera(scene, frame_rate_hz=5)
         )
         silent = structlog.wrap_logger(None, processors=[_drop])
@@ -191,7 +191,11 @@ class _scanner:  # noqa: N801 - a context manager
         daemon = self._built.__enter__()
         self._until_it_reads(daemon.decoder)
         stamps = _Stamps(daemon.decoder)
-        daemon.frames, daemon.decoder, daemon.panel = stamps, stamps, Panel(stamps, hold_s=3600)
+        daemon.frames, daemon.decoder, daemon.panel = (
+            stamps,
+            stamps,
+            ResultDisplay(stamps, hold_s=3600),
+        )
         return daemon, stamps
 
     @staticmethod
@@ -217,7 +221,7 @@ def _footprint() -> Iterator[Measurement]:
     """The scanner with all its processes against one that only imports the same libraries, taking turns."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
         now_s = int(time.time())
-        town = found_with_vouchers(Path(name), 10, now_s=now_s)
+        town = provision_vouchers(Path(name), 10, now_s=now_s)
         provision(town, now=Instant(unix_s=now_s))
         _show_without_end(town)
         pairs = [(_start_scanner(town), _start_imports()) for _ in range(STARTS)]
@@ -234,7 +238,7 @@ def _footprint() -> Iterator[Measurement]:
     yield Measurement("latency.start_to_first_read", read_s, "s", "bare imports", read_s / bare_s)
 
 
-def _show_without_end(town: Town) -> None:
+def _show_without_end(town: SamplePlatform) -> None:
     """A voucher before the camera for as long as anybody measures."""
     pictures = town.profile.parent / "pictures"
     pictures.mkdir()
@@ -247,7 +251,7 @@ def _show_without_end(town: Town) -> None:
     town.profile.write_text(text.replace('path = "."', f'path = "{pictures}"'), encoding="utf-8")
 
 
-def _start_scanner(town: Town) -> tuple[float, float, float]:
+def _start_scanner(town: SamplePlatform) -> tuple[float, float, float]:
     """Seconds until the daemon says that it started and until it judged a code that it read; MiB some frames later."""
     command = [
         str(Path(sys.executable).with_name("edge-scanner")),

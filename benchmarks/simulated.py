@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import Ack, Event
 from sync.wire.topics import Down, Topic, Up
@@ -41,7 +41,7 @@ class Device:
 
     name: str
     tenant: str
-    session: Session
+    session: MqttSession
     epoch: str
     seq: int = 0
     settled: int = 0
@@ -184,7 +184,7 @@ def _device(endpoint: Endpoint, tenant: str) -> Device:
     filters = [f"v1/{tenant}/{endpoint.client_id}/dn/#"]
     epoch = f"{random.getrandbits(128):032x}"
     return Device(
-        endpoint.client_id, tenant, Session(endpoint, filters, uniform=random.uniform), epoch
+        endpoint.client_id, tenant, MqttSession(endpoint, filters, uniform=random.uniform), epoch
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.measurement import Measurement
 from edge.config import Policy
-from edge.domain.standing import Place
+from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store.database.opening import open_store
 from edge.store.database.store import Store, connect
@@ -64,7 +64,7 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
     """Redeem the cached codes one after another, spread over the whole cache."""
     redeemer = Redeemer(
         store,
-        place=Place(device_id="bench", site_id="site"),
+        place=DevicePlace(device_id="bench", site_id="site"),
         policy=Policy(),
         grace_s=0,
         random_bytes=os.urandom,

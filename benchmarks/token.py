@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from benchmarks.measurement import Measurement
 from edge.token import base45, cose
 from edge.token.claims import Claims, Kind
-from edge.token.issuing import Grant, issue_token
+from edge.token.issuing import TokenRequest, issue_token
 from edge.token.keys import PrivateKey, Signer, signer
 from edge.token.purpose import Purpose
 from edge.token.status_list import StatusList, status_list
@@ -105,7 +105,7 @@ def _ratio(ours_ns: list[int], peer_ns: list[int]) -> float:
 
 
 def _token(issuer: Signer, number: int) -> bytes:
-    grant = Grant(
+    grant = TokenRequest(
         cti=hashlib.sha256(b"%d" % number).digest()[:16],
         issuer="platform",
         audience="shop-17",

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sync.mqtt.endpoint import Link
+from sync.mqtt.endpoint import LinkState
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -38,9 +38,9 @@ class _Ready(Collector):
         return self._metrics
 
 
-def link_metric(prefix: str, link: Link | None) -> Metric:
+def link_metric(prefix: str, link: LinkState | None) -> Metric:
     """Return the state of a connection, one sample for each state: 1 for the current one."""
-    states = {state.value: int(state is link) for state in Link}
+    states = {state.value: int(state is link) for state in LinkState}
     return labelled(
         GaugeMetricFamily,
         f"{prefix}_link",

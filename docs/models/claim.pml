@@ -1,4 +1,4 @@
-/* The claim protocol (edge/store/authorisations.py, sync/agent/authorisation_relay.py, sync/hub/arbitration/claims.py): two devices of a site, one unit,
+/* The claim protocol (edge/store/authorisations.py, sync/agent/authorisation_relay.py, sync/hub/arbitration/grants.py): two devices of a site, one unit,
  * one hub. Messages are lost, doubled, late and in any order; devices lose their power; no clock is compared with
  * another's.
  *

@@ -15,7 +15,7 @@ from edge.config import ConfigError, Profile, parse_profile
 from edge.devices.gpio_lock import GpioLock
 from edge.devices.pin_factory import PinsUnavailableError, open_pin_factory
 from edge.ports import LockError
-from edge.settings.active_profile import Running, load_running
+from edge.settings.active_profile import ActiveProfile, load_active_profile
 
 
 def release(profile: Profile, *, pin_factory: Any) -> int:
@@ -47,18 +47,18 @@ def main(path: Path, data: Path | None) -> None:
 
     Example: python -m edge.bootstrap.release_locks --profile /etc/edge-scanner/profile.toml
     """
-    running = load_running(path, data) if data is not None else None
+    running = load_active_profile(path, data) if data is not None else None
     try:
         profile = parse_profile(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         profile = [ConfigError("", f"cannot be read: {error}")]
-    if isinstance(profile, list) and isinstance(running, Running):
+    if isinstance(profile, list) and isinstance(running, ActiveProfile):
         profile = running.profile  # what the scanner ran on, too
     if not isinstance(profile, Profile):
         raise click.ClickException(f"{path}: " + "; ".join(str(error) for error in profile))
     pushed = (
         [running.profile]
-        if isinstance(running, Running) and running.profile.locker != profile.locker
+        if isinstance(running, ActiveProfile) and running.profile.locker != profile.locker
         else []
     )
     on_pins = [

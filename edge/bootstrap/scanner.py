@@ -14,27 +14,27 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.capture.triggered_frames import PresenceFrames, TriggeredFrames, Waker
 from edge.config import Profile
-from edge.decode.exposure.controller import Metering
-from edge.decode.exposure.proposals import Limits
+from edge.decode.exposure.controller import ExposureController
+from edge.decode.exposure.proposals import ExposureLimits
 from edge.decode.hold_off import HoldOff
-from edge.decode.isolation.decoder import ContainedDecoder
-from edge.decode.isolation.fork_server import Nursery
-from edge.domain.standing import place_of
-from edge.feedback.result_display import Panel
-from edge.identity.damage import is_nameless
+from edge.decode.isolation.decoder import IsolatedDecoder
+from edge.decode.isolation.fork_server import ForkServer
+from edge.domain.redemption_state import place_of
+from edge.feedback.result_display import ResultDisplay
+from edge.identity.damage import identity_is_unknown
 from edge.identity.identity import UNENROLLED
-from edge.operators.sign_in import desk_of
-from edge.pickup.lock_actuator import Actuator, InTurn
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.operators.sign_in import sign_in_service
+from edge.pickup.lock_actuator import LockActuator, QueuedActuator
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import Frame
-from edge.redemption.policy import audiences_of, verify_policy_of
 from edge.redemption.redeemer import Redeemer
-from edge.redemption.scan_handler import Gate
-from edge.scanner.daemon import Daemon, Frames
-from edge.scanner.hardware import Parts
+from edge.redemption.scan_handler import VerifyingHandler
+from edge.redemption.verification_policy import audiences_of, verify_policy_of
+from edge.scanner.daemon import Daemon, FrameSource
+from edge.scanner.hardware import Hardware
 from edge.scanner.supervisor import Supervisor
 from edge.store.authorisations import DEADLINE_S
-from edge.store.database.opening import Opened, StoreState, open_store
+from edge.store.database.opening import OpenedStore, StoreState, open_store
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.time_floor import time_floor_s
@@ -58,17 +58,17 @@ _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 def build_scanner(
     profile: Profile,
     data: Path,
-    parts: Parts,
+    parts: Hardware,
     *,
     log: FilteringBoundLogger,
     synchronised: Callable[[], bool] = synchronised_by_systemd,
     hold_off: HoldOff | None = None,
-    nursery: Nursery | None = None,
+    fork_server: ForkServer | None = None,
 ) -> Iterator[Daemon]:
     """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
 
     ``synchronised`` says whether the wall clock was set from a source of time since the boot;
-    ``hold_off`` goes on where a daemon before this one was; ``nursery`` forks the decoder's processes.
+    ``hold_off`` goes on where a daemon before this one was; ``fork_server`` forks the decoder's processes.
     Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
     """
     hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
@@ -82,9 +82,9 @@ def build_scanner(
         store = opened.store
         clock = WallClock(_floor_s(store), synchronised=synchronised)
         anchors = _anchors(profile, store, clock, health)
-        decoder = _decoder(profile, nursery)
+        decoder = _decoder(profile, fork_server)
         releases.callback(decoder.close)
-        actuator = InTurn(parts.lock)
+        actuator = QueuedActuator(parts.lock)
         releases.callback(actuator.close)
         releases.callback(
             parts.lock.close
@@ -114,7 +114,7 @@ def build_scanner(
             hold_off=hold_off,
             gate=_gate(profile, store, anchors, opened.detail),
             pickups=pickups,
-            panel=Panel(parts.indicator, profile.indicators.hold_s),
+            panel=ResultDisplay(parts.indicator, profile.indicators.hold_s),
             clock=clock,
             supervisor=supervisor,
             log=log,
@@ -123,11 +123,13 @@ def build_scanner(
 
 
 def _meter(
-    profile: Profile, decoder: ContainedDecoder, parts: Parts
+    profile: Profile, decoder: IsolatedDecoder, parts: Hardware
 ) -> Callable[[Frame, bool], None]:
     """Have the camera expose for a code that is seen and not read."""
     frame_us = 1e6 / profile.camera.frame_rate_hz
-    metering = Metering(Limits(longest_us=min(Limits().longest_us, frame_us)))
+    metering = ExposureController(
+        ExposureLimits(longest_us=min(ExposureLimits().longest_us, frame_us))
+    )
 
     def after(frame: Frame, read: bool) -> None:
         now_s = time.monotonic()
@@ -138,9 +140,11 @@ def _meter(
     return after
 
 
-def _frames(profile: Profile, parts: Parts, hold_off: HoldOff, wake: Callable[[], None]) -> Frames:
+def _frames(
+    profile: Profile, parts: Hardware, hold_off: HoldOff, wake: Callable[[], None]
+) -> FrameSource:
     """The frames to decode. What was in view when the trigger was let go counts anew when it is pressed again."""
-    frames: Frames = parts.capture
+    frames: FrameSource = parts.capture
     if parts.presence is not None:
         frames = PresenceFrames(frames, Waker(parts.presence.is_pressed, wake))
     if parts.trigger is None or profile.trigger is None:
@@ -153,13 +157,13 @@ def _frames(profile: Profile, parts: Parts, hold_off: HoldOff, wake: Callable[[]
     )
 
 
-def _decoder(profile: Profile, nursery: Nursery | None) -> ContainedDecoder:
+def _decoder(profile: Profile, fork_server: ForkServer | None) -> IsolatedDecoder:
     """A camera's next frame is as good as one that came while the decoder started; a file's frames come once."""
     once = profile.camera.source in ("video", "images")
-    return ContainedDecoder(
+    return IsolatedDecoder(
         budget_ms=profile.decode.budget_ms,
         cores=_DECODING_CORES,
-        nursery=nursery,
+        fork_server=fork_server,
         patience_s=_DECODER_START_S if once else 0.0,
     )
 
@@ -167,10 +171,10 @@ def _decoder(profile: Profile, nursery: Nursery | None) -> ContainedDecoder:
 def _store_folder(profile: Profile, data: Path) -> Path:
     """A device that is nobody yet, or cannot tell who it is, keeps no store under a name that it will not have."""
     enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
-    return data if enrolled and not is_nameless(data) else data / UNENROLLED
+    return data if enrolled and not identity_is_unknown(data) else data / UNENROLLED
 
 
-def _opened(profile: Profile, data: Path, health: Health, releases: ExitStack) -> Opened:
+def _opened(profile: Profile, data: Path, health: Health, releases: ExitStack) -> OpenedStore:
     opened = _open(profile, _store_folder(profile, data))
     if opened.state not in (StoreState.READY, StoreState.NEW):
         health.set_problem(opened.state.value, opened.detail)
@@ -179,7 +183,7 @@ def _opened(profile: Profile, data: Path, health: Health, releases: ExitStack) -
     return opened
 
 
-def _open(profile: Profile, data: Path) -> Opened:
+def _open(profile: Profile, data: Path) -> OpenedStore:
     return open_store(
         data,
         device_id=profile.device.id,
@@ -219,7 +223,9 @@ def _anchors(
     return anchors
 
 
-def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail: str) -> Gate:
+def _gate(
+    profile: Profile, store: Store | None, anchors: Anchors | None, detail: str
+) -> VerifyingHandler:
     redeemer = Redeemer(
         store,
         place=place_of(profile),
@@ -229,17 +235,17 @@ def _gate(profile: Profile, store: Store | None, anchors: Anchors | None, detail
         unavailable=detail,
         claim_within_s=None if profile.mqtt is None else DEADLINE_S,
     )
-    return Gate(
+    return VerifyingHandler(
         redeemer,
         anchors,
         audiences=audiences_of(profile),
         policy=verify_policy_of(profile),
-        desk=None if store is None else desk_of(profile, store, secrets.token_bytes),
+        desk=None if store is None else sign_in_service(profile, store, secrets.token_bytes),
     )
 
 
 def _pickups(
-    profile: Profile, store: Store | None, *, parts: Parts, actuator: Actuator
+    profile: Profile, store: Store | None, *, parts: Hardware, actuator: LockActuator
 ) -> Pickups | None:
     if store is None:
         return None
@@ -248,7 +254,7 @@ def _pickups(
         store,
         parts.lock,
         parts.doors,
-        times=DoorTimes(
+        times=DoorTimings(
             open_s=section.door_open_timeout_s,
             close_s=section.door_close_timeout_s,
             steady_s=_STEADY_S,

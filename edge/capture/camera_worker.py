@@ -22,15 +22,15 @@ from math import inf
 
 import numpy as np
 
+from edge.capture.capture_status import CaptureState, CaptureStatus
 from edge.capture.latest_frame import LatestFrame
-from edge.capture.status import CaptureState, CaptureStatus
 from edge.ports import Camera, CameraEnded, CameraError, Exposes, Exposure, Frame
 
 _MOST_HANGING = 3  # abandoned readers at a time; beyond, only a restart of the process helps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class CaptureTimings:
     """How long the worker waits for what, in seconds."""
 
     stall_s: float = 0.8  # no frame: stalled
@@ -80,7 +80,7 @@ class CaptureWorker:
         self,
         open_camera: Callable[[], Camera],
         *,
-        patience: Patience | None = None,
+        patience: CaptureTimings | None = None,
         every_frame: bool = False,
     ) -> None:
         """``open_camera`` opens the device anew at each call, or raises CameraError.
@@ -88,7 +88,7 @@ class CaptureWorker:
         ``every_frame``: wait for each frame to be taken instead of dropping it (files and folders).
         """
         self._open_camera = open_camera
-        self._patience = patience or Patience()
+        self._patience = patience or CaptureTimings()
         self._every_frame = every_frame
         self._slot = LatestFrame()
         self._closing = threading.Event()

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from edge.capture.keymap import ENTER, Keyboard
-from edge.capture.line_framing import Lines
-from edge.config import HidEngine as Section
+from edge.capture.line_framing import LineFramer
+from edge.config import HidEngineSection as Section
 from edge.ports import NO_QUAD, EngineError, Symbol
 
 _EV_SYN, _EV_KEY, _SYN_DROPPED, _UP, _DOWN = 0, 1, 3, 0, 1  # linux/input-event-codes.h
@@ -30,7 +30,7 @@ class HidEngine:
         """Open and grab ``section.device``. Raises EngineError. ``open_device``: evdev.InputDevice or its like."""
         self._name = f"scan engine {section.device}"
         self._keyboard = Keyboard(section.layout)
-        self._lines = Lines()
+        self._lines = LineFramer()
         self._codes: deque[bytes] = deque()
         self._device: Any = None
         try:

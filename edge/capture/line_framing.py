@@ -9,7 +9,7 @@ _GAP_S: Final = 0.5  # a code is sent in one go: what a pause cut off is no begi
 _CONTROL: Final = bytes((*range(0x20), 0x7F))
 
 
-class Lines:
+class LineFramer:
     """Collects bytes until CR or LF.
 
     Thrown away: empty codes, control bytes around a code (NUL at power-up, an STX prefix), codes beyond

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import Camera as CameraSection
+from edge.config import CameraSection
 from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 Grey = NDArray[np.uint8]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.config import Camera as CameraSection
+from edge.config import CameraSection
 from edge.ports import CameraError, Exposure, Frame
 
 _EXPOSURE = {"ExposureTime", "AnalogueGain"}

@@ -23,7 +23,7 @@ _MOST: Final = 8  # codes waiting; beyond, the oldest is thrown away
 
 
 @dataclass(frozen=True, slots=True)
-class Scanned:
+class EngineScan:
     """A code from an engine, and when it was whole: ``read_ns`` of the monotonic clock."""
 
     symbol: Symbol
@@ -42,7 +42,7 @@ class EngineWorker:
         self._problem = ""
         self._open_source = open_source
         self._fresh_ns = fresh_s * 1e9
-        self._waiting: deque[Scanned] = deque()
+        self._waiting: deque[EngineScan] = deque()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
@@ -56,7 +56,7 @@ class EngineWorker:
         """Begin to listen. Returns at once."""
         self._thread.start()
 
-    def take(self) -> list[Scanned]:
+    def take(self) -> list[EngineScan]:
         """Take all codes that are still fresh, oldest first. Returns at once."""
         with self._lock:
             waiting, self._waiting = self._waiting, deque()
@@ -88,7 +88,7 @@ class EngineWorker:
             while not self._closing.is_set():
                 symbol = source.read(_READ_S)
                 if symbol is not None:
-                    self._keep(Scanned(symbol, time.monotonic_ns()))
+                    self._keep(EngineScan(symbol, time.monotonic_ns()))
         except EngineError as error:
             self._problem = str(error)
         except Exception as error:  # noqa: BLE001 - a driver may raise anything; the scanner must outlive it
@@ -99,7 +99,7 @@ class EngineWorker:
                     source.close()
         return source is not None
 
-    def _keep(self, scanned: Scanned) -> None:
+    def _keep(self, scanned: EngineScan) -> None:
         with self._lock:
             self._waiting.append(scanned)
             if len(self._waiting) > _MOST:

@@ -7,8 +7,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
-from edge.capture.line_framing import Lines
-from edge.config import SerialEngine as Section
+from edge.capture.line_framing import LineFramer
+from edge.config import SerialEngineSection as Section
 from edge.ports import NO_QUAD, EngineError, Symbol
 
 
@@ -20,7 +20,7 @@ class SerialEngine:
         import serial
 
         self._name = f"scan engine {section.port}"
-        self._lines = Lines()
+        self._lines = LineFramer()
         self._codes: deque[bytes] = deque()
         self._line: Any = None
         try:

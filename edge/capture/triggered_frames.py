@@ -12,7 +12,7 @@ _LOOK_EVERY_S: Final = 0.01
 _WAKE_EVERY_S: Final = 1.0
 
 
-class Frames(Protocol):
+class FrameSource(Protocol):
     """Where the newest frame is taken."""
 
     def take(self, timeout_s: float) -> Frame | None:
@@ -25,7 +25,7 @@ class TriggeredFrames:
 
     def __init__(
         self,
-        frames: Frames,
+        frames: FrameSource,
         is_pressed: Callable[[], bool],
         *,
         scan_s: float,
@@ -86,7 +86,7 @@ class Waker:
 class PresenceFrames:
     """Hands on every frame; before each it looks whether somebody is there."""
 
-    def __init__(self, frames: Frames, waker: Waker) -> None:
+    def __init__(self, frames: FrameSource, waker: Waker) -> None:
         self._frames = frames
         self._waker = waker
 

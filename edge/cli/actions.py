@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from edge.cli.store_options import act, as_text, data_option
-from edge.domain.standing import Asked
+from edge.domain.redemption_state import RequestedUse
 from edge.store import reviews
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
@@ -128,5 +128,7 @@ def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | N
     said = [value for value in (units, amount, amount_minor) if value is not None]
     if len(said) != 1:
         raise click.UsageError("say one of --units, --amount and --amount-minor")
-    asked = Asked(units=units or 1, amount_minor=amount if amount is not None else amount_minor)
+    asked = RequestedUse(
+        units=units or 1, amount_minor=amount if amount is not None else amount_minor
+    )
     act(data, lambda staff, now: staff.ask(asked, now))

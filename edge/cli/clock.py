@@ -14,10 +14,10 @@ from typing import NoReturn
 import click
 
 from edge.cli.store_options import data_option, now_of, profile_option
-from edge.documents.clock_reset_order import FloorOrder, open_floor_order
+from edge.documents.clock_reset_order import ClockResetOrder, open_clock_reset_order
 from edge.store.database.opening import open_for_reading, open_for_work
 from edge.store.database.store import Store, StoreUnavailableError
-from edge.store.time_floor import Lowering, lower_time_floor, time_floor_s
+from edge.store.time_floor import ResetResult, lower_time_floor, time_floor_s
 
 
 @click.group(invoke_without_command=True)
@@ -87,18 +87,18 @@ def reset(data: Path, file: Path, profile: Path) -> None:
         )
     except (StoreUnavailableError, OSError) as error:
         _stop(str(error))
-    if done is Lowering.EARLIER:
+    if done is ResetResult.EARLIER:
         _stop(
             f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock"
         )
-    if done is Lowering.TAKEN:
+    if done is ResetResult.TAKEN:
         _stop(
             f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset"
         )
     click.echo(f"the floor is {_date(order.issued_at_s)} now")
 
 
-def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
+def _believed(store: Store, file: Path, profile: Path) -> ClockResetOrder:
     from edge.cli.profile_options import read_profile
     from edge.token.signed_document import DocumentRefusal
     from edge.trust.anchors import Anchors, load_roots
@@ -109,7 +109,7 @@ def _believed(store: Store, file: Path, profile: Path) -> FloorOrder:
         _stop(roots)
     anchors = Anchors(store, roots)
     anchors.refresh(now_of(store))
-    order = open_floor_order(file.read_bytes(), anchors.trust)
+    order = open_clock_reset_order(file.read_bytes(), anchors.trust)
     if isinstance(order, DocumentRefusal):
         _stop(f"{file} is not believed ({order}): have it made with edge-fleet clock-reset")
     with store.read() as connection:

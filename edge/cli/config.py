@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from edge.cli.profile_options import read_profile
-from edge.settings.active_profile import Running, load_running
+from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.settings.folder import SettingsFolder
 
 
@@ -55,8 +55,8 @@ def show(file: Path, data: Path, as_json: bool) -> None:
 
     Example: edge-scanner config show --profile /etc/edge-scanner/profile.toml
     """
-    running = load_running(file, data)
-    if not isinstance(running, Running):
+    running = load_active_profile(file, data)
+    if not isinstance(running, ActiveProfile):
         raise click.ClickException("; ".join(f"{file}: {error}" for error in running))
     state = SettingsFolder(data).state()
     settings = {

@@ -13,15 +13,15 @@ import click
 
 from edge.doctor.checks import examine
 from edge.doctor.collection import collect
-from edge.doctor.finding import Finding, State, worst
-from edge.feedback.messages import Words
+from edge.doctor.finding import Finding, FindingState, worst
+from edge.feedback.result_messages import ResultMessage
 
 _MARKS = {
-    State.OK: ("ok", "green"),
-    State.WARNING: ("warning", "yellow"),
-    State.FAILURE: ("FAILURE", "red"),
+    FindingState.OK: ("ok", "green"),
+    FindingState.WARNING: ("warning", "yellow"),
+    FindingState.FAILURE: ("FAILURE", "red"),
 }
-_MARKS_ZH = {State.OK: "正常", State.WARNING: "注意", State.FAILURE: "故障"}
+_MARKS_ZH = {FindingState.OK: "正常", FindingState.WARNING: "注意", FindingState.FAILURE: "故障"}
 
 
 @click.command()
@@ -66,7 +66,7 @@ def doctor(
         click.echo(json.dumps(_report(findings), ensure_ascii=False))
     else:
         _show(findings, lang or _system_language())
-    sys.exit(1 if worst(findings) is State.FAILURE else 0)
+    sys.exit(1 if worst(findings) is FindingState.FAILURE else 0)
 
 
 def _report(findings: list[Finding]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _entry(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _both(words: Words) -> dict[str, str]:
+def _both(words: ResultMessage) -> dict[str, str]:
     return {"zh": words.zh, "en": words.en}
 
 

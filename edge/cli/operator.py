@@ -17,17 +17,17 @@ import click
 from edge.cli.profile_options import read_profile
 from edge.config import Profile
 from edge.documents.operator_list import OperatorList
-from edge.operators.known_lists import keep_operator_list, read_register
-from edge.operators.sign_in import Badge, Desk, desk_of
-from edge.operators.sign_in_result import SignIn
-from edge.redemption.policy import audiences_of, verify_policy_of
+from edge.operators.known_lists import read_operator_directory, store_operator_list
+from edge.operators.sign_in import ShownBadge, SignInService, sign_in_service
+from edge.operators.sign_in_result import SignInResult
+from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import FILE, Store, StoreUnavailableError
-from edge.store.documents import Put
-from edge.store.sessions import Session, current_session
+from edge.store.documents import StoreResult
+from edge.store.sessions import OperatorSession, current_session
 from edge.store.time_floor import time_floor_s
 from edge.system.wall_clock import WallClock
-from edge.token.claims import Kind, Refusal
+from edge.token.claims import Kind, TokenRefusal
 from edge.token.verification import open_token
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import Instant
@@ -67,8 +67,8 @@ class _Here:
         return self.clock.now()
 
     @property
-    def desk(self) -> Desk:
-        return desk_of(self.profile, self.store, secrets.token_bytes)
+    def desk(self) -> SignInService:
+        return sign_in_service(self.profile, self.store, secrets.token_bytes)
 
     @property
     def audiences(self) -> frozenset[str]:
@@ -101,7 +101,7 @@ def sign_in(file: Path, data: Path, badge: str | None) -> None:
             None if badge is None else _badge(here, sys.stdin.readline() if badge == "-" else badge)
         )
         pin = click.prompt("PIN", hide_input=True, err=True)
-        register = read_register(here.store, here.anchors.trust, here.audiences, here.now)
+        register = read_operator_directory(here.store, here.anchors.trust, here.audiences, here.now)
         outcome = here.desk.sign_in(pin, register, here.now, badge=shown)
     if outcome.session is None:
         _refuse(outcome.reason, outcome.detail)
@@ -172,7 +172,7 @@ def load(file: Path, data: Path, list_file: Path) -> None:
     Example: edge-scanner operator load operators.cbor
     """
     with _device(file, data) as here:
-        kept = keep_operator_list(
+        kept = store_operator_list(
             here.store,
             list_file.read_bytes(),
             keys=here.anchors.trust,
@@ -181,7 +181,7 @@ def load(file: Path, data: Path, list_file: Path) -> None:
         )
     if isinstance(kept, OperatorList):
         click.echo(f"{len(kept.entries)} operators of {kept.audience}, version {kept.version}")
-    elif kept is Put.SAME:
+    elif kept is StoreResult.SAME:
         click.echo("this list is here already")
     else:
         _stop(f"{list_file} is not taken ({kept}): build it anew with edge-fleet operators build")
@@ -207,7 +207,7 @@ def _device(file: Path, data: Path) -> Iterator[_Here]:
         _stop(str(error))
 
 
-def _badge(here: _Here, text: str) -> Badge:
+def _badge(here: _Here, text: str) -> ShownBadge:
     """The badge whose code was given, once it is believed."""
     opened = open_token(
         os.fsencode(text.strip("\r\n")),
@@ -217,17 +217,17 @@ def _badge(here: _Here, text: str) -> Badge:
         audiences=here.audiences,
         policy=verify_policy_of(here.profile),
     )
-    if isinstance(opened, Refusal):
+    if isinstance(opened, TokenRefusal):
         _stop(f"{opened.reason}: {opened.detail}")
     if opened.kind is not Kind.OPERATOR:
         _stop(f"this is a {opened.kind.code} code, no badge")
-    return Badge.of(opened)
+    return ShownBadge.of(opened)
 
 
-def _refuse(reason: SignIn, detail: str) -> NoReturn:
-    from edge.feedback.messages import words_for  # with it comes what the lamps need
+def _refuse(reason: SignInResult, detail: str) -> NoReturn:
+    from edge.feedback.result_messages import message_for  # with it comes what the lamps need
 
-    _stop(f"{reason}: {words_for(reason).en}{f' ({detail})' if detail else ''}")
+    _stop(f"{reason}: {message_for(reason).en}{f' ({detail})' if detail else ''}")
 
 
 def _stop(message: str) -> NoReturn:
@@ -235,11 +235,11 @@ def _stop(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def _line(session: Session) -> str:
+def _line(session: OperatorSession) -> str:
     return f"{session.operator_id} ({session.role}) is signed in until {session.expires_s}"
 
 
-def _plain(session: Session) -> dict[str, object]:
+def _plain(session: OperatorSession) -> dict[str, object]:
     return {
         "operator": session.operator_id,
         "role": session.role.value,

@@ -29,12 +29,12 @@ def read_profile(file: Path) -> Profile:
 def read_running(file: Path, data: Path) -> Profile:
     """Return what the device is to run on. Prints every error and exits 1 when it cannot run at all."""
     from edge.settings.active_profile import (
-        Running,
-        load_running,
+        ActiveProfile,
+        load_active_profile,
     )  # not for commands that have no device
 
-    running = load_running(file, data)
-    if isinstance(running, Running):
+    running = load_active_profile(file, data)
+    if isinstance(running, ActiveProfile):
         return running.profile
     raise _stopped(file, running)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edge.rules.rule import Failure, Rule, first_failure, parse_rules
+from edge.rules.rule import Rule, RuleFailure, first_failure, parse_rules
 from edge.rules.validation import validate
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -34,7 +34,7 @@ def check(file: Path, data_file: Path | None) -> None:
     Example: edge-scanner rules check opening-hours.json
     """
     parsed = parse_rules(_text(file))
-    problems = [str(parsed)] if isinstance(parsed, Failure) else _problems(parsed, data_file)
+    problems = [str(parsed)] if isinstance(parsed, RuleFailure) else _problems(parsed, data_file)
     for problem in problems:
         click.echo(f"{file}: {problem}", err=True)
     if problems:

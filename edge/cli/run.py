@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edge.decode.isolation.fork_server import Nursery
+    from edge.decode.isolation.fork_server import ForkServer
 
 _DECODING = (
     "edge.decode.isolation.decoder",
@@ -48,37 +48,39 @@ def run(file: Path, data: Path) -> None:
     gc.disable()  # what is loaded stays: there is nothing to collect before all is
     import cv2  # noqa: F401 - both processes need it, so it is loaded before there are two
 
-    from edge.decode.isolation.fork_server import Nursery
+    from edge.decode.isolation.fork_server import ForkServer
     from edge.system.systemd import notify
 
-    with Nursery(_DECODING) as nursery:  # before there are threads, a camera, pins and a store
-        again = _scan(file, data, nursery, stop)
+    with ForkServer(
+        _DECODING
+    ) as fork_server:  # before there are threads, a camera, pins and a store
+        again = _scan(file, data, fork_server, stop)
     notify("STOPPING=1")
     sys.exit(_TEMPORARY_FAILURE if again else 0)
 
 
-def _scan(file: Path, data: Path, nursery: Nursery, stop: threading.Event) -> bool:
+def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event) -> bool:
     """Scan until told to stop. True: a new process is needed."""
-    from edge.bootstrap import build_parts, build_scanner
+    from edge.bootstrap import build_hardware, build_scanner
     from edge.cli.profile_options import read_running
-    from edge.scanner.lifecycle import ConfigurationError, Shifts
+    from edge.scanner.lifecycle import ConfigurationError, ScannerLifecycle
     from edge.system import log
 
     gc.freeze()
     gc.enable()
     profile = read_running(file, data)
     logger = log.configure(device=profile.device.id)
-    shifts = Shifts(
+    shifts = ScannerLifecycle(
         file=file,
         data=data,
-        equip=build_parts,
+        equip=build_hardware,
         open=lambda profile, parts, hold_off: build_scanner(
             profile,
             data,
             parts,
             log=logger.bind(device=profile.device.id),
             hold_off=hold_off,
-            nursery=nursery,
+            fork_server=fork_server,
         ),
         log=logger,
     )

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import click
 
-from edge.operators.actions import Answer, Done, Staff
+from edge.operators.actions import ActionOutcome, ActionResult, OperatorActions
 from edge.store.database.opening import open_for_work
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.time_floor import time_floor_s
@@ -48,15 +48,15 @@ def now_of(store: Store) -> Instant:
     return WallClock(time_floor_s(store)).now()
 
 
-def act(data: Path, work: Callable[[Staff, Instant], Answer]) -> None:
+def act(data: Path, work: Callable[[OperatorActions, Instant], ActionOutcome]) -> None:
     """Do ``work`` in the store of ``data`` in the name of who is signed in; exit 1 when the answer is no."""
     try:
         with closing(open_for_work(data)) as store:
-            answer = work(Staff(store, random_bytes=secrets.token_bytes), now_of(store))
+            answer = work(OperatorActions(store, random_bytes=secrets.token_bytes), now_of(store))
     except StoreUnavailableError as error:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
-    if answer.done is not Done.DONE:
+    if answer.done is not ActionResult.DONE:
         click.echo(f"edge-scanner: {answer.done}: {answer.detail}", err=True)
         sys.exit(1)
     click.echo(answer.detail)

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from edge.cli.store_options import as_text, data_option
-from edge.redemption.order_history import Line, Story, story_of
+from edge.redemption.order_history import HistoryEntry, OrderHistory, order_history
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
 
@@ -28,7 +28,7 @@ def story(data: Path, order: str, as_json: bool) -> None:
     """
     try:
         with closing(open_for_reading(data)) as store:
-            told = story_of(store, order)
+            told = order_history(store, order)
     except StoreUnavailableError as error:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
@@ -43,17 +43,17 @@ def story(data: Path, order: str, as_json: bool) -> None:
     )
 
 
-def _document(told: Story) -> dict[str, Any]:
+def _document(told: OrderHistory) -> dict[str, Any]:
     lines = [{"at_s": line.at_s, "what": line.what, **line.fields} for line in told.lines]
     return {"device": told.device, "order": told.order, "settled": told.settled, "story": lines}
 
 
-def _words(told: Story) -> list[str]:
+def _words(told: OrderHistory) -> list[str]:
     end = "settled: the platform has all of it" if told.settled else "not settled: something waits"
     return [f"order {told.order} on {told.device}", *(_line(line) for line in told.lines), end]
 
 
-def _line(line: Line) -> str:
+def _line(line: HistoryEntry) -> str:
     when = (
         "now"
         if line.at_s is None

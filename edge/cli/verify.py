@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from edge.token.claims import Claims, Kind, Refusal
+from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.fields import TIME_END
 from edge.token.roots import Roots, claimed_roots, read_roots
 from edge.token.signed_document import DocumentRefusal
@@ -105,7 +105,7 @@ def verify(
         outcome = open_token(
             text, trust=trust, status=status, now=now, audiences=audiences, policy=policy
         )
-        refused |= isinstance(outcome, Refusal)
+        refused |= isinstance(outcome, TokenRefusal)
         click.echo(_json_line(outcome) if machine else _human_line(outcome))
     sys.exit(1 if refused else 0)
 
@@ -180,9 +180,9 @@ def _content(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror}.") from None
 
 
-def _json_line(outcome: Claims | Refusal) -> str:
-    claims = outcome.claims if isinstance(outcome, Refusal) else outcome
-    result = outcome.reason.value if isinstance(outcome, Refusal) else "ok"
+def _json_line(outcome: Claims | TokenRefusal) -> str:
+    claims = outcome.claims if isinstance(outcome, TokenRefusal) else outcome
+    result = outcome.reason.value if isinstance(outcome, TokenRefusal) else "ok"
     return json.dumps(
         {"result": result, "claims": None if claims is None else _plain(claims)}, ensure_ascii=False
     )
@@ -197,8 +197,8 @@ def _plain(claims: Claims) -> dict[str, Any]:
     return plain | {"kind": Kind(claims.kind).code}
 
 
-def _human_line(outcome: Claims | Refusal) -> str:
-    if isinstance(outcome, Refusal):
+def _human_line(outcome: Claims | TokenRefusal) -> str:
+    if isinstance(outcome, TokenRefusal):
         return f"{outcome.reason}  ({outcome.detail})"
     amount = (
         ""

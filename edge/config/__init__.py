@@ -1,35 +1,35 @@
 """The one model for configuration, shipped as a profile or pushed by ops: pure, a ``Profile`` or a list of errors out."""
 
-from edge.config.locker import Locker
+from edge.config.locker import LockerSection
 from edge.config.peripherals import (
-    Camera,
-    Engines,
-    HidEngine,
+    CameraSection,
+    EnginesSection,
+    HidEngineSection,
     Indicators,
     Presence,
-    SerialEngine,
+    SerialEngineSection,
     Trigger,
 )
 from edge.config.policy import FloorLimits, Policy
-from edge.config.profile import Device, Mqtt, Profile, load_profile, parse_profile
+from edge.config.profile import DeviceSection, MqttSection, Profile, load_profile, parse_profile
 from edge.config.section import Name
 from edge.config.toml import ConfigError, parse_toml
 
 __all__ = [
-    "Camera",
+    "CameraSection",
     "ConfigError",
-    "Device",
-    "Engines",
+    "DeviceSection",
+    "EnginesSection",
     "FloorLimits",
-    "HidEngine",
+    "HidEngineSection",
     "Indicators",
-    "Locker",
-    "Mqtt",
+    "LockerSection",
+    "MqttSection",
     "Name",
     "Policy",
     "Presence",
     "Profile",
-    "SerialEngine",
+    "SerialEngineSection",
     "Trigger",
     "load_profile",
     "parse_profile",

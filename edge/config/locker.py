@@ -28,7 +28,7 @@ class Compartment(Section):
         return self.door_pin is not None or self.lock_number is not None
 
 
-class LockBoard(Section):
+class LockBoardSection(Section):
     """Lock boards on an RS-485 line (the KR-CU16 protocol, docs/adr/0050). They time the pulse themselves."""
 
     port: Node
@@ -39,11 +39,11 @@ class LockBoard(Section):
     )
 
 
-class Locker(Section):
+class LockerSection(Section):
     """Locks by compartment name. ``board``: pulse_ms is the unlock time that the boards are set to."""
 
     driver: Literal["gpio", "board"] = "gpio"
-    board: LockBoard | None = None
+    board: LockBoardSection | None = None
     compartments: dict[Name, Compartment] = Field({})
     active_high: bool = True
     pulse_ms: int = Field(400, ge=20, le=5000)
@@ -52,7 +52,7 @@ class Locker(Section):
     grace_s: float = Field(120.0, ge=0, le=3600)  # the same code may reopen its door
 
     @model_validator(mode="after")
-    def _wired_as_driven(self) -> Locker:
+    def _wired_as_driven(self) -> LockerSection:
         """Every door is wired to what drives it, and to nothing else."""
         own, other = (("lock_pin",), ("lock_number", "board_address"))
         if self.driver == "board":

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from edge.config.section import Baud, Node, Pin, Section
 
 
-class Camera(Section):
+class CameraSection(Section):
     """Where frames come from. Autofocus and gain apply to picamera2, exposure to it and to V4L2."""
 
     source: Literal["picamera2", "v4l2", "video", "images"] = "picamera2"
@@ -26,7 +26,7 @@ class Camera(Section):
     stall_s: float = Field(0.8, gt=0, le=10)  # no frame for this long: the camera is lost
 
     @model_validator(mode="after")
-    def _consistent(self) -> Camera:
+    def _consistent(self) -> CameraSection:
         if self.source in ("video", "images") and not self.path:
             raise ValueError(f'source "{self.source}" needs path')
         if self.autofocus == "manual" and self.lens_position_dioptre is None:
@@ -36,7 +36,7 @@ class Camera(Section):
         return self
 
 
-class Decode(Section):
+class DecodeSection(Section):
     """The decode loop's budget and when a code in view counts again."""
 
     budget_ms: float = Field(60.0, gt=0, le=2000)
@@ -60,25 +60,25 @@ class Indicators(Section):
         return {name: pin for name, pin in named.items() if pin is not None}
 
 
-class HidEngine(Section):
+class HidEngineSection(Section):
     """A scan engine that types like a keyboard and ends each code with Enter."""
 
     device: Node  # an input event node; /dev/input/by-id/...-event-kbd stays the same over restarts
     layout: Literal["us", "gb", "de", "fr"] = "us"  # the keyboard country that the engine is set to
 
 
-class SerialEngine(Section):
+class SerialEngineSection(Section):
     """A scan engine on a serial line (USB CDC or UART) that ends each code with CR, LF or both."""
 
     port: Node
     baud: Baud = 9600
 
 
-class Engines(Section):
+class EnginesSection(Section):
     """Scan engines: further sources of codes beside the camera."""
 
-    hid: HidEngine | None = None
-    serial: SerialEngine | None = None
+    hid: HidEngineSection | None = None
+    serial: SerialEngineSection | None = None
 
 
 class Trigger(Section):

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from edge.config.section import Name, Section, refuse
-from edge.rules.fault import Fault
+from edge.rules.fault import RuleFault
 from edge.rules.rule import LONGEST_TEXT, MOST_RULES, parse_logic
 from edge.rules.validation import validate
 
@@ -31,7 +31,7 @@ class SiteRule(Section):
     @model_validator(mode="after")
     def _can_be_evaluated(self) -> SiteRule:
         logic = parse_logic(self.logic)
-        if isinstance(logic, Fault):
+        if isinstance(logic, RuleFault):
             refuse([("logic", logic.detail)])
         refuse([("logic", issue.message) for issue in validate(logic)])
         return self

@@ -7,14 +7,21 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from edge.config.locker import Locker
-from edge.config.peripherals import Camera, Decode, Engines, Indicators, Presence, Trigger
+from edge.config.locker import LockerSection
+from edge.config.peripherals import (
+    CameraSection,
+    DecodeSection,
+    EnginesSection,
+    Indicators,
+    Presence,
+    Trigger,
+)
 from edge.config.policy import Policy
 from edge.config.section import FAULTS, Name, Section, refuse
 from edge.config.toml import ConfigError, parse_toml
 
 
-class Device(Section):
+class DeviceSection(Section):
     """Who this device is. The platform assigns all of it."""
 
     id: Name
@@ -24,7 +31,7 @@ class Device(Section):
     kind: Literal["kiosk", "locker", "handheld"]
 
 
-class Mqtt(Section):
+class MqttSection(Section):
     """The broker. Always TLS 1.3 with a certificate a device."""
 
     host: str
@@ -36,7 +43,7 @@ class Mqtt(Section):
     window: int = Field(256, ge=1, le=1000)  # events in flight without an acknowledgement
 
 
-class Trust(Section):
+class TrustSection(Section):
     """The anchors: root keys that sign trust lists."""
 
     roots_file: str
@@ -47,17 +54,17 @@ class Profile(Section):
     """A device profile, whole."""
 
     schema_version: Literal[1] = 1
-    device: Device
-    camera: Camera = Camera()
-    decode: Decode = Decode()
+    device: DeviceSection
+    camera: CameraSection = CameraSection()
+    decode: DecodeSection = DecodeSection()
     indicators: Indicators = Indicators()
-    locker: Locker = Locker()
-    engines: Engines = Engines()
+    locker: LockerSection = LockerSection()
+    engines: EnginesSection = EnginesSection()
     trigger: Trigger | None = None
     presence: Presence | None = None
     policy: Policy = Policy()
-    trust: Trust
-    mqtt: Mqtt | None = None
+    trust: TrustSection
+    mqtt: MqttSection | None = None
 
     @model_validator(mode="after")
     def _pins_are_distinct(self) -> Profile:

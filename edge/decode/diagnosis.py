@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.qr.finder_patterns import Finder
+from edge.decode.qr.finder_patterns import FinderPattern
 from edge.decode.qr.quad import array, box, side_px
-from edge.decode.qr.zxing import Located
+from edge.decode.qr.zxing import LocatedSymbol
 from edge.ports import Hint
 
 _FAR_PX = 2.0  # pixels a module; fewer are read only when everything else is perfect
@@ -21,7 +21,7 @@ _BURNT_SHARE = 0.02  # of the code, in patches of white that no code has
 _SOFT_MODULES = 0.8  # width of an edge, in modules
 
 
-def hint_for(grey: NDArray[np.uint8], place: Located) -> Hint | None:
+def hint_for(grey: NDArray[np.uint8], place: LocatedSymbol) -> Hint | None:
     """Return why the code located at ``place`` in ``grey`` (height, width) is hard, most certain first."""
     height, width = grey.shape
     left, top, right, bottom = box(place.quad)
@@ -46,7 +46,7 @@ def hint_for(grey: NDArray[np.uint8], place: Located) -> Hint | None:
     return Hint.BLURRED if _edge_px(crop, white - black) > _SOFT_MODULES * module_px else None
 
 
-def hint_for_parts(grey: NDArray[np.uint8], parts: list[Finder]) -> Hint | None:
+def hint_for_parts(grey: NDArray[np.uint8], parts: list[FinderPattern]) -> Hint | None:
     """Return CUT_OFF when lone finder patterns belong to something finely patterned that leaves the picture."""
     if not 1 <= len(parts) <= 2:
         return None
@@ -62,7 +62,7 @@ def hint_for_parts(grey: NDArray[np.uint8], parts: list[Finder]) -> Hint | None:
     return Hint.CUT_OFF if label and bool(np.any(border == label)) else None
 
 
-def _burnt_share(crop: NDArray[np.uint8], place: Located, module_px: float) -> float:
+def _burnt_share(crop: NDArray[np.uint8], place: LocatedSymbol, module_px: float) -> float:
     """The share of the code that is white over five modules both ways, burnt out."""
     side = max(3, int(5 * module_px))
     burnt = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.rungs import RUNGS, Rung
-from edge.decode.scene import Scene
+from edge.decode.scene import FrameAnalysis
 from edge.ports import Symbol
 
 
@@ -32,7 +32,7 @@ class Ladder:
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
         """Return the codes the first successful rung reads in ``grey`` (height, width)."""
         deadline_ms = self._clock_ms() + self._budget_ms
-        scene = Scene(grey, has_time=lambda: self._clock_ms() < deadline_ms)
+        scene = FrameAnalysis(grey, has_time=lambda: self._clock_ms() < deadline_ms)
         for rung in self._rungs:
             if symbols := self.climb(rung, scene):
                 return symbols
@@ -40,7 +40,7 @@ class Ladder:
                 break
         return ()
 
-    def climb(self, rung: Rung, scene: Scene) -> tuple[Symbol, ...]:
+    def climb(self, rung: Rung, scene: FrameAnalysis) -> tuple[Symbol, ...]:
         """Try one rung and count it. A rung that raises has read nothing."""
         count, started_ms = self.counts[rung.name], self._clock_ms()
         try:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from edge.decode.counters import RungCount, monotonic_ms
 from edge.decode.diagnosis import hint_for, hint_for_parts
 from edge.decode.ladder import Ladder
-from edge.decode.motion import Stillness
+from edge.decode.motion import MotionDetector
 from edge.decode.qr import zxing
-from edge.decode.qr.frame_fusion import Fusion
+from edge.decode.qr.frame_fusion import FrameFusion
 from edge.decode.qr.quad import Quad, box, scaled, side_px
 from edge.decode.rungs import LIVE, RUNGS, Rung, closer
-from edge.decode.scene import Scene, sharpened
+from edge.decode.scene import FrameAnalysis, sharpened
 from edge.ports import Hint, Symbol
 
 _TRACK_MS = 1200.0  # how long a place stays worth a look of its own
@@ -52,8 +52,8 @@ class LiveDecoder:
         self._budget_ms = budget_ms
         self._clock_ms = clock_ms
         self._track: tuple[Quad, float] | None = None  # a place, and until when it counts
-        self._fusion = Fusion()
-        self._stillness = Stillness()
+        self._fusion = FrameFusion()
+        self._stillness = MotionDetector()
         self._frames = 0
         self._unread = 0  # frames with a code in view and none read
         self._seen_ms = -_TRACK_MS  # when a code was last in view
@@ -68,7 +68,7 @@ class LiveDecoder:
         self._frames += 1
         if self._stillness.is_still(grey, now_ms) and self._frames % _STILL_SHARE:
             return ()
-        scene = Scene(grey, has_time=lambda: self._clock_ms() - now_ms < self._budget_ms)
+        scene = FrameAnalysis(grey, has_time=lambda: self._clock_ms() - now_ms < self._budget_ms)
         symbols = self._climb(scene)
         if symbols:
             self._remember(symbols[0].quad, now_ms)
@@ -90,7 +90,7 @@ class LiveDecoder:
     def close(self) -> None:
         """Release what decoding holds. Safe to call twice."""
 
-    def _climb(self, scene: Scene) -> tuple[Symbol, ...]:
+    def _climb(self, scene: FrameAnalysis) -> tuple[Symbol, ...]:
         climb = self._ladder.climb
         symbols = climb(self._first, scene)
         if not symbols and self._track and self._clock_ms() < self._track[1] and scene.has_time():
@@ -103,7 +103,7 @@ class LiveDecoder:
             symbols = climb(self._fused, scene)
         return symbols
 
-    def _look_again(self, scene: Scene) -> tuple[Symbol, ...]:
+    def _look_again(self, scene: FrameAnalysis) -> tuple[Symbol, ...]:
         """zxing-cpp on the place of the track alone, at twice the size, sharpened."""
         assert self._track is not None
         margin = 0.25 * side_px(self._track[0])
@@ -121,7 +121,7 @@ class LiveDecoder:
             replace(symbol, quad=scaled(symbol.quad, 0.5, left, top)) for symbol in sighting.read
         )
 
-    def _fuse(self, scene: Scene) -> tuple[Symbol, ...]:
+    def _fuse(self, scene: FrameAnalysis) -> tuple[Symbol, ...]:
         """What this frame shows of a code, added to what the frames before have shown."""
         for place, modules in scene.studied:
             if (symbol := self._fusion.add(place, modules, self._clock_ms())) is not None:
@@ -132,7 +132,7 @@ class LiveDecoder:
         self._track = quad, now_ms + _TRACK_MS
         self._stillness.wake(now_ms)
 
-    def _explain(self, scene: Scene, now_ms: float) -> None:
+    def _explain(self, scene: FrameAnalysis, now_ms: float) -> None:
         """Follow a code that is seen and not read, and say why it is not, once it has been seen for a while."""
         self.unread = None
         if scene.studied:
@@ -159,7 +159,7 @@ class DeepDecoder:
     def __init__(self, *, budget_ms: float, clock_ms: Callable[[], float] = monotonic_ms) -> None:
         """``budget_ms``: no rung starts later into a frame."""
         self._ladder = Ladder(RUNGS[2:], budget_ms=budget_ms, clock_ms=clock_ms)
-        self._stillness = Stillness()
+        self._stillness = MotionDetector()
         self._clock_ms = clock_ms
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:

@@ -10,7 +10,7 @@ _CHANGED = 12.0  # grey levels of a patch; sensor noise of a patch is well below
 _WIDTH = 64  # patches across
 
 
-class Stillness:
+class MotionDetector:
     """Compares each frame with the ones before. Pure: time is an argument, memory is one small picture."""
 
     def __init__(self, *, wake_ms: float = 4000.0) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from edge.decode.qr import finder_patterns, recovery, zbar, zxing
 from edge.decode.qr.quad import scaled
-from edge.decode.qr.zxing import Binarizer, Located
-from edge.decode.scene import Grey, Scene, local_threshold, sharpened
+from edge.decode.qr.zxing import Binarizer, LocatedSymbol
+from edge.decode.scene import FrameAnalysis, Grey, local_threshold, sharpened
 from edge.ports import Symbol
 
 Read = tuple[Symbol, ...]
@@ -25,62 +25,64 @@ class Rung:
     """One way to read a scene. ``read`` may note on the scene what later rungs can use."""
 
     name: str
-    read: Callable[[Scene], Read]
+    read: Callable[[FrameAnalysis], Read]
 
 
-def plain(scene: Scene) -> Read:
+def plain(scene: FrameAnalysis) -> Read:
     """zxing-cpp on the frame as it is."""
     return _look(scene, scene.grey)
 
 
-def closer(scene: Scene) -> Read:
+def closer(scene: FrameAnalysis) -> Read:
     """A closer look at what was located and not read (see ``relook``)."""
     while (place := scene.next_waiting()) is not None:
-        found = recovery.study(scene.grey, place, has_time=scene.has_time)
+        found = recovery.recover(scene.grey, place, has_time=scene.has_time)
         if found.symbol is not None:
             return (found.symbol,)
         scene.keep(place, found.modules)
     return ()
 
 
-def patient(scene: Scene) -> Read:
+def patient(scene: FrameAnalysis) -> Read:
     """A last look, with slower bending of the mesh, at what a closer look took for a code and could not read."""
     for place, _ in scene.take_studied():
-        found = recovery.study(scene.grey, place, stages=recovery.PATIENT, has_time=scene.has_time)
+        found = recovery.recover(
+            scene.grey, place, stages=recovery.PATIENT, has_time=scene.has_time
+        )
         if found.symbol is not None:
             return (found.symbol,)
     return ()
 
 
-def global_threshold(scene: Scene) -> Read:
+def global_threshold(scene: FrameAnalysis) -> Read:
     """zxing-cpp with one threshold for all rows: deep shadow with an even code."""
     return _look(scene, scene.grey, binarizer=Binarizer.GLOBAL)
 
 
-def adaptive(of: str, window: float) -> Callable[[Scene], Read]:
-    """zxing-cpp on black and white against a local mean: uneven light, glare. ``of``: see ``Scene.binary``."""
+def adaptive(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
+    """zxing-cpp on black and white against a local mean: uneven light, glare. ``of``: see ``FrameAnalysis.binary``."""
     return lambda scene: _look(
         scene, scene.binary(of, window), scale=_SCALES[of], binarizer=Binarizer.FIXED
     )
 
 
-def gamma(exponent: float) -> Callable[[Scene], Read]:
+def gamma(exponent: float) -> Callable[[FrameAnalysis], Read]:
     """zxing-cpp on a picture with its highlights (exponent above 1) or its shadows spread out."""
     table = np.asarray(255 * (np.arange(256) / 255) ** exponent, dtype=np.uint8)
     return lambda scene: _look(scene, _grey(cv2.LUT(scene.grey, table)))
 
 
-def inverted(scene: Scene) -> Read:
+def inverted(scene: FrameAnalysis) -> Read:
     """zxing-cpp on the negative: light codes on a dark ground, as some phones show in dark mode."""
     return _look(scene, _grey(255 - scene.grey))
 
 
-def zbar_half(scene: Scene) -> Read:
+def zbar_half(scene: FrameAnalysis) -> Read:
     """zbar on a black and white half-size frame: damage that zxing-cpp does not forgive."""
     return _at(0.5, zbar.read(scene.binary("half", 0.2)))
 
 
-def contours(of: str, window: float) -> Callable[[Scene], Read]:
+def contours(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
     """A closer look where nested contours make a code: slanted, creased, bent codes."""
     return lambda scene: _closer_at(
         scene,
@@ -89,7 +91,7 @@ def contours(of: str, window: float) -> Callable[[Scene], Read]:
     )
 
 
-def two_finders(of: str, window: float) -> Callable[[Scene], Read]:
+def two_finders(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
     """A closer look where two finder patterns make a code whose third is hidden, burnt out or torn."""
     return lambda scene: _closer_at(
         scene,
@@ -98,27 +100,27 @@ def two_finders(of: str, window: float) -> Callable[[Scene], Read]:
     )
 
 
-def sharpen(sigma_px: float, amount: float) -> Callable[[Scene], Read]:
+def sharpen(sigma_px: float, amount: float) -> Callable[[FrameAnalysis], Read]:
     """zxing-cpp on a sharpened picture: soft focus, modules of two pixels and less."""
     return lambda scene: _look(scene, sharpened(scene.grey, sigma_px, amount))
 
 
-def equalised_sharp(scene: Scene) -> Read:
+def equalised_sharp(scene: FrameAnalysis) -> Read:
     """zxing-cpp on coarsely equalised, sharpened contrast: small and faint."""
     return _look(scene, sharpened(_contrast(scene.grey, 4.0, 4), 2.0, 2.0))
 
 
-def doubled_sharp(scene: Scene) -> Read:
+def doubled_sharp(scene: FrameAnalysis) -> Read:
     """zxing-cpp at twice the size, sharpened."""
     return _look(scene, sharpened(_double(scene.grey), 2.5, 3.0), scale=2.0)
 
 
-def equalised_double_sharp(scene: Scene) -> Read:
+def equalised_double_sharp(scene: FrameAnalysis) -> Read:
     """The same on locally equalised contrast."""
     return _look(scene, sharpened(_double(_contrast(scene.grey, 3.0, 8)), 2.5, 2.0), scale=2.0)
 
 
-def busiest_double(scene: Scene) -> Read:
+def busiest_double(scene: FrameAnalysis) -> Read:
     """zxing-cpp on the window of finest detail alone, equalised, at twice the size, sharpened: small codes."""
     x, y = scene.busiest(*_WINDOW_PX)
     window = scene.grey[y : y + _WINDOW_PX[1], x : x + _WINDOW_PX[0]]
@@ -127,7 +129,7 @@ def busiest_double(scene: Scene) -> Read:
     return tuple(replace(symbol, quad=scaled(symbol.quad, 0.5, x, y)) for symbol in sighting.read)
 
 
-def adaptive_double_sharp(scene: Scene) -> Read:
+def adaptive_double_sharp(scene: FrameAnalysis) -> Read:
     """Black and white at twice the size, sharpened; and a closer look at its nested contours."""
     grey = sharpened(_double(scene.grey), 2.5, 2.0)
     binary = local_threshold(grey, 0.03)
@@ -135,7 +137,7 @@ def adaptive_double_sharp(scene: Scene) -> Read:
     return read or _closer_at(scene, finder_patterns.locate(binary), 2.0)
 
 
-def zbar_full(scene: Scene) -> Read:
+def zbar_full(scene: FrameAnalysis) -> Read:
     """zbar on the frame as it is."""
     return zbar.read(scene.grey)
 
@@ -196,7 +198,7 @@ _SCALES = {"half": 0.5, "smooth": 1.0, "sharp": 1.0}
 
 
 def _look(
-    scene: Scene, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL
+    scene: FrameAnalysis, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL
 ) -> Read:
     """zxing-cpp on ``grey``, which is the scene times ``scale``; what it cannot read is noted."""
     sighting = zxing.look(grey, binarizer=binarizer)
@@ -204,7 +206,7 @@ def _look(
     return _at(scale, sighting.read)
 
 
-def _closer_at(scene: Scene, places: Iterable[Located], scale: float) -> Read:
+def _closer_at(scene: FrameAnalysis, places: Iterable[LocatedSymbol], scale: float) -> Read:
     """A closer look at places of a picture that is the scene times ``scale``."""
     scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in places)
     return closer(scene)

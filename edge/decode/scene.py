@@ -9,27 +9,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode.qr.finder_patterns import Finder, finders
+from edge.decode.qr.finder_patterns import FinderPattern, finders
 from edge.decode.qr.quad import is_plausible, side_px
-from edge.decode.qr.zxing import Located
+from edge.decode.qr.zxing import LocatedSymbol
 
 Grey = NDArray[np.uint8]
 
 _BIAS = 5  # grey levels below the mean that still count as white, so that an even wall is white
 
 
-class Scene:
+class FrameAnalysis:
     """One grey picture, its shared reductions (made once, when first asked for) and the places worth a closer look."""
 
     def __init__(self, grey: Grey, *, has_time: Callable[[], bool] = lambda: True) -> None:
         """``has_time``: asked by long rungs between their steps; once false, they end with what they have."""
         self.grey = grey  # (height, width)
         self.has_time = has_time
-        self.located: list[Located] = []  # codes seen and not read, in the order they were noted
+        self.located: list[
+            LocatedSymbol
+        ] = []  # codes seen and not read, in the order they were noted
         self.studied: list[
-            tuple[Located, NDArray[np.float32]]
+            tuple[LocatedSymbol, NDArray[np.float32]]
         ] = []  # soft modules of codes looked at in vain
-        self._waiting: list[Located] = []
+        self._waiting: list[LocatedSymbol] = []
         self.binary = lru_cache(maxsize=4)(self._binary)
         self.finders = lru_cache(maxsize=2)(self._finders)
 
@@ -44,6 +46,11 @@ class Scene:
     def smooth(self) -> Grey:
         """The picture with each pixel the mean of nine, so that sensor noise makes no contours."""
         return np.asarray(cv2.blur(self.grey, (3, 3)), dtype=np.uint8)
+
+    @cached_property
+    def sharp(self) -> Grey:
+        """The picture with its finest detail raised: small modules stand apart again."""
+        return sharpened(self.grey, 1.0, 2.0)
 
     def busiest(self, width_px: int, height_px: int) -> tuple[int, int]:
         """The left and top of the window of that size which has the most fine detail."""
@@ -66,11 +73,11 @@ class Scene:
         grey: Grey = getattr(self, of)
         return local_threshold(grey, window)
 
-    def _finders(self, of: str, window: float) -> list[Finder]:
+    def _finders(self, of: str, window: float) -> list[FinderPattern]:
         """The finder patterns of that black and white picture, in its pixels."""
         return finders(self.binary(of, window))
 
-    def note(self, places: Iterable[Located]) -> None:
+    def note(self, places: Iterable[LocatedSymbol]) -> None:
         """Remember where a code was seen and not read. What is all but noted already is not noted again."""
         for place in places:
             if is_plausible(place.quad) and not any(
@@ -79,17 +86,17 @@ class Scene:
                 self.located.append(place)
                 self._waiting.append(place)
 
-    def keep(self, place: Located, modules: NDArray[np.float32] | None) -> None:
+    def keep(self, place: LocatedSymbol, modules: NDArray[np.float32] | None) -> None:
         """Remember the soft modules of a code that could not be read, where there are any."""
         if modules is not None:
             self.studied.append((place, modules))
 
-    def take_studied(self) -> list[tuple[Located, NDArray[np.float32]]]:
+    def take_studied(self) -> list[tuple[LocatedSymbol, NDArray[np.float32]]]:
         """Return what was kept since the last call."""
         taken, self.studied = self.studied, []
         return taken
 
-    def next_waiting(self) -> Located | None:
+    def next_waiting(self) -> LocatedSymbol | None:
         """Return a noted place that nobody has asked for yet; None when there is none or no time for it."""
         return self._waiting.pop(0) if self._waiting and self.has_time() else None
 
@@ -113,7 +120,7 @@ def sharpened(grey: Grey, sigma_px: float, amount: float) -> Grey:
     return np.asarray(cv2.addWeighted(grey, 1 + amount, blurred, -amount, 0), dtype=np.uint8)
 
 
-def _is_same(one: Located, two: Located) -> bool:
+def _is_same(one: LocatedSymbol, two: LocatedSymbol) -> bool:
     near_px = side_px(one.quad) / (17 + 4 * one.version)  # a module: a mesh settles alike on both
     return one.version == two.version and bool(
         np.abs(np.subtract(one.quad, two.quad)).max() < near_px

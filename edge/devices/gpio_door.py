@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from edge.config import Locker
+from edge.config import LockerSection
 
 OPEN_AT_LEAST_S: Final = (
     0.05  # shorter is a bounce, or the lock's own coil on the wire, and not a door
@@ -23,7 +23,7 @@ class GpioDoorSensor:
 
     def __init__(
         self,
-        section: Locker,
+        section: LockerSection,
         *,
         pin_factory: Any,
         monotonic_s: Callable[[], float] = time.monotonic,

@@ -8,7 +8,7 @@ from itertools import chain, cycle
 from typing import Any
 
 from edge.config import Indicators
-from edge.devices.signal_patterns import Part, Step, pattern_for, stand_in
+from edge.devices.signal_patterns import IndicatorPart, PatternStep, pattern_for, stand_in
 from edge.ports import Signal
 
 
@@ -19,22 +19,22 @@ class GpioIndicator:
         """Take the pins, all off. A part whose pin cannot be had is left out and named in ``problems``."""
         self.problems: dict[str, str] = {}  # part to what is wrong
         pins = {
-            Part.GREEN: section.green_pin, Part.AMBER: section.amber_pin, Part.RED: section.red_pin,
-            Part.BUZZER: section.buzzer_pin,
+            IndicatorPart.GREEN: section.green_pin, IndicatorPart.AMBER: section.amber_pin, IndicatorPart.RED: section.red_pin,
+            IndicatorPart.BUZZER: section.buzzer_pin,
         }  # fmt: skip
-        self._outputs: dict[Part, Any] = {}
+        self._outputs: dict[IndicatorPart, Any] = {}
         for part, pin in pins.items():
             if pin is not None:
                 self._take(part, pin, active_high=section.active_high, pin_factory=pin_factory)
         self._changed = threading.Condition()
-        self._steps: Iterator[Step] = iter(())
+        self._steps: Iterator[PatternStep] = iter(())
         self._next_after_s: float | None = None  # None: the step stays
         self._showings = 0
         self._closed = False
         self._player = threading.Thread(target=self._play, name="indicator", daemon=True)
         self._player.start()
 
-    def _take(self, part: Part, pin: int, *, active_high: bool, pin_factory: Any) -> None:
+    def _take(self, part: IndicatorPart, pin: int, *, active_high: bool, pin_factory: Any) -> None:
         from gpiozero import DigitalOutputDevice
 
         try:

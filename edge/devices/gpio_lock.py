@@ -16,7 +16,7 @@ import threading
 from contextlib import ExitStack, suppress
 from typing import Any
 
-from edge.config import Locker
+from edge.config import LockerSection
 from edge.ports import LockError
 
 _GUARD_AFTER = 1.25  # of the pulse length: the timer that ends a pulse whose thread does not
@@ -25,7 +25,7 @@ _GUARD_AFTER = 1.25  # of the pulse length: the timer that ends a pulse whose th
 class GpioLock:
     """Implements ``Lock``: one relay a compartment, one compartment at a time."""
 
-    def __init__(self, section: Locker, *, pin_factory: Any) -> None:
+    def __init__(self, section: LockerSection, *, pin_factory: Any) -> None:
         """Take the pins, all inactive. Raises LockError; no pin is kept then."""
         from gpiozero import DigitalOutputDevice
 

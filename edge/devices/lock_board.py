@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from edge.config import Locker
+from edge.config import LockerSection
 from edge.devices import kr_cu16
 from edge.devices.serial_line import LineLostError, SerialLine
 from edge.ports import LockError
@@ -48,7 +48,7 @@ class LockBoards:
     A board that is away is a named problem, and is found when it is back.
     """
 
-    def __init__(self, section: Locker) -> None:
+    def __init__(self, section: LockerSection) -> None:
         """``section``: one with driver "board". Returns at once; nothing need be plugged in."""
         if section.board is None:
             raise ValueError('a locker with driver "board" has a section locker.board')

@@ -14,7 +14,7 @@ from typing import assert_never
 from edge.ports import Signal
 
 
-class Part(Enum):
+class IndicatorPart(Enum):
     """A lamp or the buzzer."""
 
     GREEN = "green"
@@ -24,10 +24,10 @@ class Part(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PatternStep:
     """Which parts are on, and for how long; None: until the next signal."""
 
-    parts: frozenset[Part]
+    parts: frozenset[IndicatorPart]
     lasts_s: float | None
 
 
@@ -35,17 +35,22 @@ class Step:
 class Pattern:
     """Steps played once, then steps played over and over."""
 
-    once: tuple[Step, ...]
-    then: tuple[Step, ...]
+    once: tuple[PatternStep, ...]
+    then: tuple[PatternStep, ...]
 
 
-def _step(lasts_s: float | None, *parts: Part) -> Step:
-    return Step(frozenset(parts), lasts_s)
+def _step(lasts_s: float | None, *parts: IndicatorPart) -> PatternStep:
+    return PatternStep(frozenset(parts), lasts_s)
 
 
 def pattern_for(signal: Signal) -> Pattern:
     """Return how ``signal`` is shown. A signal without a pattern fails type checking."""
-    green, amber, red, buzzer = Part.GREEN, Part.AMBER, Part.RED, Part.BUZZER
+    green, amber, red, buzzer = (
+        IndicatorPart.GREEN,
+        IndicatorPart.AMBER,
+        IndicatorPart.RED,
+        IndicatorPart.BUZZER,
+    )
     match signal:
         case Signal.GO:
             return Pattern((_step(0.5, green, buzzer),), (_step(None, green),))
@@ -69,7 +74,7 @@ def pattern_for(signal: Signal) -> Pattern:
             assert_never(signal)
 
 
-def stand_in(part: Part, present: frozenset[Part]) -> Part | None:
+def stand_in(part: IndicatorPart, present: frozenset[IndicatorPart]) -> IndicatorPart | None:
     """Return which part plays for ``part`` on a device that has only ``present``; None: nothing does.
 
     Amber and red stand in for each other, their rhythms tell them apart. Green never stands in:
@@ -77,5 +82,7 @@ def stand_in(part: Part, present: frozenset[Part]) -> Part | None:
     """
     if part in present:
         return part
-    other = {Part.AMBER: Part.RED, Part.RED: Part.AMBER}.get(part)
+    other = {IndicatorPart.AMBER: IndicatorPart.RED, IndicatorPart.RED: IndicatorPart.AMBER}.get(
+        part
+    )
     return other if other in present else None

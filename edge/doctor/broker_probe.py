@@ -11,20 +11,20 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from edge.config import Mqtt
-from edge.doctor.facts import BrokerFact, CertificateFact, Contact, NotEnrolled
+from edge.config import MqttSection
+from edge.doctor.facts import BrokerFact, CertificateFact, LastContact, NotEnrolled
 
 _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def missing_files(mqtt: Mqtt) -> tuple[str, ...]:
+def missing_files(mqtt: MqttSection) -> tuple[str, ...]:
     """The certificate files of the profile that are not there: the device is not enrolled."""
     return tuple(
         file for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if not Path(file).exists()
     )
 
 
-def read_certificate(mqtt: Mqtt) -> CertificateFact | NotEnrolled:
+def read_certificate(mqtt: MqttSection) -> CertificateFact | NotEnrolled:
     """The certificate and whether its private key belongs to it."""
     missing = missing_files(mqtt)
     if missing:
@@ -42,34 +42,34 @@ def read_certificate(mqtt: Mqtt) -> CertificateFact | NotEnrolled:
     )
 
 
-def try_broker(mqtt: Mqtt, timeout_s: float) -> BrokerFact:
+def try_broker(mqtt: MqttSection, timeout_s: float) -> BrokerFact:
     """Connect, agree on TLS 1.3 with the device's certificate, and hang up."""
     address = f"{mqtt.host}:{mqtt.port}"
     if missing_files(mqtt):
         return BrokerFact(
-            address=address, contact=Contact.NOT_TRIED, detail="no certificate to show"
+            address=address, contact=LastContact.NOT_TRIED, detail="no certificate to show"
         )
     try:
         context = _context(mqtt)
     except (OSError, ssl.SSLError) as error:
         return BrokerFact(
-            address=address, contact=Contact.NOT_WELCOME, detail=f"certificate files: {error}"
+            address=address, contact=LastContact.NOT_WELCOME, detail=f"certificate files: {error}"
         )
     try:
         plain = socket.create_connection((mqtt.host, mqtt.port), timeout=timeout_s)
     except socket.gaierror as error:
         return BrokerFact(
-            address=address, contact=Contact.NO_NAME, detail=error.strerror or str(error)
+            address=address, contact=LastContact.NO_NAME, detail=error.strerror or str(error)
         )
     except OSError as error:
         return BrokerFact(
-            address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error)
+            address=address, contact=LastContact.NO_ROUTE, detail=error.strerror or str(error)
         )
     with plain:
         return _try_tls(context, plain, mqtt.host, address)
 
 
-def _context(mqtt: Mqtt) -> ssl.SSLContext:
+def _context(mqtt: MqttSection) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=mqtt.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_STRICT  # RFC 5280; Python's default from 3.13
@@ -86,15 +86,17 @@ def _try_tls(context: ssl.SSLContext, plain: socket.socket, host: str, address: 
             with contextlib.suppress(TimeoutError):
                 secure.recv(1)
             return BrokerFact(
-                address=address, contact=Contact.REACHED, detail=secure.version() or "TLS"
+                address=address, contact=LastContact.REACHED, detail=secure.version() or "TLS"
             )
     except ssl.SSLCertVerificationError as error:
-        return BrokerFact(address=address, contact=Contact.NOT_TRUSTED, detail=error.verify_message)
+        return BrokerFact(
+            address=address, contact=LastContact.NOT_TRUSTED, detail=error.verify_message
+        )
     except ssl.SSLError as error:
         return BrokerFact(
-            address=address, contact=Contact.NOT_WELCOME, detail=error.reason or str(error)
+            address=address, contact=LastContact.NOT_WELCOME, detail=error.reason or str(error)
         )
     except OSError as error:
         return BrokerFact(
-            address=address, contact=Contact.NO_ROUTE, detail=error.strerror or str(error)
+            address=address, contact=LastContact.NO_ROUTE, detail=error.strerror or str(error)
         )

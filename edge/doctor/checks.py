@@ -1,6 +1,6 @@
 """Judge a device's vital signs: each part ok, warning or failure, and what to do.
 
-Pure: ``Vitals`` in, findings out; no vitals raise. A dead network is a warning at most (law 7).
+Pure: ``DeviceFacts`` in, findings out; no vitals raise. A dead network is a warning at most (law 7).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from edge.doctor.device_checks import (
     judge_store,
     judge_zone,
 )
-from edge.doctor.facts import ClockFact, StoreFact, Vitals
+from edge.doctor.facts import ClockFact, DeviceFacts, StoreFact
 from edge.doctor.finding import Finding, ok
 from edge.doctor.machine_checks import judge_board, judge_disk
 from edge.doctor.trust_checks import judge_broker, judge_certificate, judge_clock, judge_keys
 
 
-def examine(vitals: Vitals) -> list[Finding]:
+def examine(vitals: DeviceFacts) -> list[Finding]:
     """Judge every part that this device has, in the order in which a person would look."""
     findings = [
         judge_profile(vitals.profile),
@@ -44,7 +44,7 @@ def examine(vitals: Vitals) -> list[Finding]:
     ]
 
 
-def _configured_parts(vitals: Vitals, profile: Profile) -> list[Finding]:
+def _configured_parts(vitals: DeviceFacts, profile: Profile) -> list[Finding]:
     now_s = _now_s(vitals)
     findings = [
         judge_camera(vitals.camera, profile.camera),
@@ -66,5 +66,5 @@ def _configured_parts(vitals: Vitals, profile: Profile) -> list[Finding]:
     return [*findings, judge_certificate(vitals.certificate, now_s), judge_broker(vitals.broker)]
 
 
-def _now_s(vitals: Vitals) -> int:
+def _now_s(vitals: DeviceFacts) -> int:
     return vitals.clock.now_s if isinstance(vitals.clock, ClockFact) else 0

@@ -14,21 +14,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
 
-from edge.config import Camera, Mqtt, Profile, parse_profile
+from edge.config import CameraSection, MqttSection, Profile, parse_profile
 from edge.doctor.broker_probe import read_certificate, try_broker
 from edge.doctor.facts import (
     CameraFact,
     ClockFact,
-    Daemon,
+    DaemonFact,
+    DeviceFacts,
     KeysFact,
     NodeFact,
     PinsFact,
     StoreFact,
     Unknown,
-    Vitals,
 )
 from edge.doctor.machine_probe import read_board, read_disk
-from edge.settings.active_profile import Running, load_running
+from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store import documents
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import FILE, StoreUnavailableError
@@ -52,19 +52,19 @@ _CHECKED: Final = (
 
 def collect(
     profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s: float = 5.0
-) -> Vitals:
+) -> DeviceFacts:
     """Return what can be found out about the device of ``profile_file`` and ``data``. Takes up to ``timeout_s`` more.
 
     ``root`` is where /dev, /proc and /sys are looked for.
     """
     profile = read_profile_file(profile_file, data)
-    running = _guarded(lambda: load_running(profile_file, data))
+    running = _guarded(lambda: load_active_profile(profile_file, data))
     clock = _guarded(lambda: read_clock(root))
     now_s = clock.now_s if isinstance(clock, ClockFact) else 0
     common = {
         "profile": profile,
-        "damage": running.damage if isinstance(running, Running) else "",
-        "settings": running.problem if isinstance(running, Running) else "",
+        "damage": running.damage if isinstance(running, ActiveProfile) else "",
+        "settings": running.problem if isinstance(running, ActiveProfile) else "",
         "daemon": _guarded(lambda: read_daemon(data / "health.json", time.time())),
         "store": _guarded(lambda: read_store(data)),
         "clock": clock,
@@ -72,8 +72,8 @@ def collect(
         "board": _guarded(lambda: read_board(root)),
     }
     if not isinstance(profile, Profile):
-        return Vitals(**common)  # type: ignore[arg-type]  # each value has its field's type
-    return Vitals(
+        return DeviceFacts(**common)  # type: ignore[arg-type]  # each value has its field's type
+    return DeviceFacts(
         **common,  # type: ignore[arg-type]
         camera=_guarded(lambda: read_camera(profile.camera, root)),
         pins=_guarded(lambda: read_pins(root)) if _uses_pins(profile) else None,
@@ -94,7 +94,7 @@ def _guarded(read: Callable[[], Fact]) -> Fact | Unknown:
         )
 
 
-def _of(mqtt: Mqtt | None, read: Callable[[Mqtt], Fact]) -> Fact | Unknown | None:
+def _of(mqtt: MqttSection | None, read: Callable[[MqttSection], Fact]) -> Fact | Unknown | None:
     return None if mqtt is None else _guarded(lambda: read(mqtt))
 
 
@@ -115,11 +115,11 @@ def read_profile_file(file: Path, data: Path) -> Profile | list[str]:
         return [f"{file} is not UTF-8 text"]
     if isinstance(outcome, list):
         return [str(error) for error in outcome]
-    running = load_running(file, data)
-    return running.profile if isinstance(running, Running) else outcome
+    running = load_active_profile(file, data)
+    return running.profile if isinstance(running, ActiveProfile) else outcome
 
 
-def read_daemon(health_file: Path, now_s: float) -> Daemon | None:
+def read_daemon(health_file: Path, now_s: float) -> DaemonFact | None:
     """What the scanner last said; None when it never ran here."""
     try:
         text = health_file.read_text(encoding="utf-8")
@@ -128,14 +128,14 @@ def read_daemon(health_file: Path, now_s: float) -> Daemon | None:
         return None
     report = json.loads(text)
     problems = report.get("problems") or {}
-    return Daemon(
+    return DaemonFact(
         age_s=age_s,
         state=str(report.get("state")),
         problems={str(k): str(v) for k, v in problems.items()},
     )
 
 
-def read_camera(section: Camera, root: Path) -> CameraFact:
+def read_camera(section: CameraSection, root: Path) -> CameraFact:
     """Whether the source is there, from sysfs and the file system."""
     match section.source:
         case "picamera2":
@@ -154,7 +154,7 @@ def read_camera(section: Camera, root: Path) -> CameraFact:
             )
 
 
-def _read_csi(section: Camera, root: Path) -> CameraFact:
+def _read_csi(section: CameraSection, root: Path) -> CameraFact:
     names = (
         file.read_text().strip().removesuffix("_wide")
         for file in sorted(root.glob("sys/bus/i2c/devices/*/name"))

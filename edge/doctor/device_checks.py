@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.config import Camera, Device, Profile
-from edge.doctor.facts import CameraFact, Daemon, NodeFact, PinsFact, StoreFact, Unknown
-from edge.doctor.finding import Finding, failure, not_told, ok, warning
+from edge.config import CameraSection, DeviceSection, Profile
+from edge.doctor.facts import CameraFact, DaemonFact, NodeFact, PinsFact, StoreFact, Unknown
+from edge.doctor.finding import Finding, failure, ok, unknown_fact, warning
 
 _HEALTH_STALE_S: Final = 30.0  # the scanner writes its health about once a second
 _DAY_S: Final = 86_400
@@ -56,10 +56,10 @@ def judge_settings(problem: str) -> list[Finding]:
     return [warning("settings", found, todo)] if problem else []
 
 
-def judge_daemon(daemon: Daemon | Unknown | None) -> Finding:
+def judge_daemon(daemon: DaemonFact | Unknown | None) -> Finding:
     """The scanner itself, by its own health file."""
     if isinstance(daemon, Unknown):
-        return not_told("scanner", daemon)
+        return unknown_fact("scanner", daemon)
     if daemon is None or daemon.age_s > _HEALTH_STALE_S:
         return failure(
             "scanner",
@@ -82,10 +82,10 @@ def judge_daemon(daemon: Daemon | Unknown | None) -> Finding:
     return ok("scanner", "运行正常", f"runs: {daemon.state}")
 
 
-def judge_camera(camera: CameraFact | Unknown | None, section: Camera) -> Finding:
+def judge_camera(camera: CameraFact | Unknown | None, section: CameraSection) -> Finding:
     """The source of frames."""
     if not isinstance(camera, CameraFact):
-        return not_told("camera", camera)
+        return unknown_fact("camera", camera)
     if not camera.library:
         return failure(
             "camera",
@@ -121,7 +121,7 @@ def judge_pins(pins: PinsFact | Unknown | None) -> Finding:
     if pins is None:
         return ok("pins", "配置中没有使用引脚", "the profile uses none")
     if isinstance(pins, Unknown):
-        return not_told("pins", pins)
+        return unknown_fact("pins", pins)
     if pins.factory == "mock":
         return warning(
             "pins",
@@ -161,7 +161,7 @@ def judge_pins(pins: PinsFact | Unknown | None) -> Finding:
 def judge_nodes(nodes: tuple[NodeFact, ...] | Unknown) -> list[Finding]:
     """Lock boards and scan engines: that what the profile names is plugged in and may be used."""
     if isinstance(nodes, Unknown):
-        return [not_told("nodes", nodes)]
+        return [unknown_fact("nodes", nodes)]
     return [_judge_node(node) for node in nodes]
 
 
@@ -206,10 +206,10 @@ def judge_zone(problem: str | None, name: str) -> list[Finding]:
     ]
 
 
-def judge_store(store: StoreFact | Unknown, device: Device | None, now_s: int) -> Finding:
+def judge_store(store: StoreFact | Unknown, device: DeviceSection | None, now_s: int) -> Finding:
     """The store: its soundness first, then what waits in it."""
     if isinstance(store, Unknown):
-        return not_told("store", store)
+        return unknown_fact("store", store)
     if not store.exists:
         return warning(
             "store",

@@ -24,7 +24,7 @@ class NotEnrolled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Daemon:
+class DaemonFact:
     """What the scanner last said of itself, in its health file."""
 
     age_s: float  # since the file was written
@@ -110,7 +110,7 @@ class CertificateFact:
     key_mode: int  # permission bits of the key's file
 
 
-class Contact(StrEnum):
+class LastContact(StrEnum):
     """How far a connection to the broker came."""
 
     NOT_TRIED = "not_tried"  # the device has no certificate
@@ -126,7 +126,7 @@ class BrokerFact:
     """One attempt to reach the broker."""
 
     address: str  # host:port
-    contact: Contact
+    contact: LastContact
     detail: str = ""
 
 
@@ -151,13 +151,13 @@ class BoardFact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vitals:
+class DeviceFacts:
     """Everything that was found out. ``profile`` is a list of what is wrong where it cannot be used."""
 
     profile: Profile | list[str]
     damage: str = ""  # what is wrong with the identity's file
     settings: str = ""  # why the chosen settings cannot be used
-    daemon: Daemon | Unknown | None = None  # None: the scanner has not run here
+    daemon: DaemonFact | Unknown | None = None  # None: the scanner has not run here
     camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
     pins: PinsFact | Unknown | None = None
     nodes: tuple[NodeFact, ...] | Unknown = ()

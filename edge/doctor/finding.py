@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.doctor.facts import Unknown
-from edge.feedback.messages import Words
+from edge.feedback.result_messages import ResultMessage
 
 
-class State(StrEnum):
+class FindingState(StrEnum):
     """How a part is."""
 
     OK = "ok"
@@ -23,37 +23,40 @@ class Finding:
     """One part's state, what was found, and what to do (None when nothing is)."""
 
     part: str
-    state: State
-    found: Words
-    todo: Words | None = None
+    state: FindingState
+    found: ResultMessage
+    todo: ResultMessage | None = None
 
 
 def ok(part: str, zh: str, en: str) -> Finding:
     """Nothing to do."""
-    return Finding(part, State.OK, Words(zh, en))
+    return Finding(part, FindingState.OK, ResultMessage(zh, en))
 
 
 def warning(part: str, found: tuple[str, str], todo: tuple[str, str]) -> Finding:
     """Something to see to; each pair is Chinese, English."""
-    return Finding(part, State.WARNING, Words(*found), Words(*todo))
+    return Finding(part, FindingState.WARNING, ResultMessage(*found), ResultMessage(*todo))
 
 
 def failure(part: str, found: tuple[str, str], todo: tuple[str, str]) -> Finding:
     """Something that stops the device; each pair is Chinese, English."""
-    return Finding(part, State.FAILURE, Words(*found), Words(*todo))
+    return Finding(part, FindingState.FAILURE, ResultMessage(*found), ResultMessage(*todo))
 
 
-def worst(findings: Iterable[Finding]) -> State:
+def worst(findings: Iterable[Finding]) -> FindingState:
     """The state of the device as a whole.
 
     >>> worst([ok("disk", "好", "good")]).value
     'ok'
     """
     states = {finding.state for finding in findings}
-    return next((state for state in (State.FAILURE, State.WARNING) if state in states), State.OK)
+    return next(
+        (state for state in (FindingState.FAILURE, FindingState.WARNING) if state in states),
+        FindingState.OK,
+    )
 
 
-def not_told(part: str, fact: Unknown | None) -> Finding:
+def unknown_fact(part: str, fact: Unknown | None) -> Finding:
     """The finding for a fact that could not be had."""
     why = fact.why if fact else "not looked at"
     as_root = ("以 root 身份再运行一次", "run the doctor again as root")

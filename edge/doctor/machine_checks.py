@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.doctor.facts import BoardFact, DiskFact, Unknown
-from edge.doctor.finding import Finding, failure, not_told, ok, warning
+from edge.doctor.finding import Finding, failure, ok, unknown_fact, warning
 
 _MIB: Final = 1024 * 1024
 _DISK_LOW: Final = 200 * _MIB
@@ -23,7 +23,7 @@ _WAS_SLOWED: Final = 0x2_0000 | 0x4_0000 | 0x8_0000
 def judge_disk(disk: DiskFact | Unknown) -> Finding:
     """Room for the store."""
     if isinstance(disk, Unknown):
-        return not_told("disk", disk)
+        return unknown_fact("disk", disk)
     free = f"{disk.free_bytes // _MIB} MiB"
     if disk.read_only:
         return failure(
@@ -52,7 +52,7 @@ def judge_disk(disk: DiskFact | Unknown) -> Finding:
 def judge_board(board: BoardFact | Unknown) -> list[Finding]:
     """Heat and power."""
     if isinstance(board, Unknown):
-        return [not_told("temperature", board), not_told("power", board)]
+        return [unknown_fact("temperature", board), unknown_fact("power", board)]
     return [judge_temperature(board.temperature_c), judge_power(board.throttled)]
 
 

@@ -10,12 +10,12 @@ from edge.doctor.facts import (
     BrokerFact,
     CertificateFact,
     ClockFact,
-    Contact,
     KeysFact,
+    LastContact,
     NotEnrolled,
     Unknown,
 )
-from edge.doctor.finding import Finding, failure, not_told, ok, warning
+from edge.doctor.finding import Finding, failure, ok, unknown_fact, warning
 
 _CERTIFICATE_SOON_S: Final = 14 * 86_400
 
@@ -23,7 +23,7 @@ _CERTIFICATE_SOON_S: Final = 14 * 86_400
 def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
     """The wall clock against the floor that is proved."""
     if isinstance(clock, Unknown):
-        return not_told("clock", clock)
+        return unknown_fact("clock", clock)
     told = _date(clock.now_s)
     if clock.now_s < floor_s:
         return warning(
@@ -57,7 +57,7 @@ def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
 def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> Finding:
     """Roots and trust list."""
     if not isinstance(keys, KeysFact):
-        return not_told("keys", keys)
+        return unknown_fact("keys", keys)
     if keys.roots == 0:
         detail = "; ".join(keys.problems)
         return failure(
@@ -109,7 +109,7 @@ def judge_certificate(
             ),
         )
     if not isinstance(certificate, CertificateFact):
-        return not_told("certificate", certificate)
+        return unknown_fact("certificate", certificate)
     renew = ("由运维重新签发（edge-fleet enrol）", "have it issued again: edge-fleet enrol")
     until = _date(certificate.not_after_s)
     if not certificate.key_fits:
@@ -144,34 +144,34 @@ def judge_certificate(
 def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
     """One attempt to reach the broker. Offline is no failure: scans go on."""
     if not isinstance(broker, BrokerFact):
-        return not_told("broker", broker)
+        return unknown_fact("broker", broker)
     found = (f"{broker.address}：{broker.detail}", f"{broker.address}: {broker.detail}")
     match broker.contact:
-        case Contact.REACHED:
+        case LastContact.REACHED:
             return ok(
                 "broker", f"{broker.address}，{broker.detail}", f"{broker.address}, {broker.detail}"
             )
-        case Contact.NOT_TRIED:
+        case LastContact.NOT_TRIED:
             return warning("broker", found, ("先看证书一项", "see to the certificate first"))
-        case Contact.NO_NAME:
+        case LastContact.NO_NAME:
             todo = (
                 "检查网络、DNS 与 mqtt.host；离线仍可核销",
                 "check the network, DNS and mqtt.host; scans go on offline",
             )
             return warning("broker", found, todo)
-        case Contact.NO_ROUTE:
+        case LastContact.NO_ROUTE:
             todo = (
                 "检查网络、防火墙与端口；离线仍可核销",
                 "check the network, the firewall and the port; scans go on offline",
             )
             return warning("broker", found, todo)
-        case Contact.NOT_TRUSTED:
+        case LastContact.NOT_TRUSTED:
             todo = (
                 "核对 mqtt.ca_file 与 mqtt.host；若无误，可能有人冒充服务器",
                 "compare mqtt.ca_file and mqtt.host with the fleet's; if right, somebody may pose as the broker",
             )
             return failure("broker", found, todo)
-        case Contact.NOT_WELCOME:
+        case LastContact.NOT_WELCOME:
             todo = (
                 "核对设备证书；本设备可能已被撤销，联系运维",
                 "check this device's certificate; it may be revoked: call operations",

@@ -13,7 +13,7 @@ from typing import Final
 from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -32,7 +32,7 @@ _NO_TIME: Final = Instant(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FloorOrder:
+class ClockResetOrder:
     """``device`` is to hold its clock to ``issued_at_s`` from now on, instead of to a floor of ``wrong_s`` or later."""
 
     tenant: str  # two tenants may have a device of one name, and one key folder
@@ -42,7 +42,7 @@ class FloorOrder:
     issued_at_s: int
 
 
-def sign_floor_order(order: FloorOrder, signer: Signer) -> bytes:
+def sign_clock_reset_order(order: ClockResetOrder, signer: Signer) -> bytes:
     """Return ``order`` signed."""
     payload: dict[int, cbor.Item] = {
         _KIND: FLOOR_KIND,
@@ -55,14 +55,14 @@ def sign_floor_order(order: FloorOrder, signer: Signer) -> bytes:
     return sign_document(payload, Purpose.ENROLMENT, signer)
 
 
-def open_floor_order(data: bytes, keys: Keyring) -> FloorOrder | DocumentRefusal:
+def open_clock_reset_order(data: bytes, keys: Keyring) -> ClockResetOrder | DocumentRefusal:
     """Return the order in ``data`` once its signature holds, by a key that was good when it was signed."""
     document = open_document(data, Purpose.ENROLMENT, keys, now=_NO_TIME)
     if isinstance(document, DocumentRefusal):
         return document
     try:
         order = _read(fields.mapping(document.payload, "order", _LABELS))
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
     key = keys.find(document.kid)
     if key is None or not key.in_window(Instant(unix_s=order.issued_at_s)):
@@ -72,11 +72,11 @@ def open_floor_order(data: bytes, keys: Keyring) -> FloorOrder | DocumentRefusal
     return order
 
 
-def _read(signed: dict[cbor.Item, cbor.Item]) -> FloorOrder:
+def _read(signed: dict[cbor.Item, cbor.Item]) -> ClockResetOrder:
     if fields.integer(signed, _KIND, "kind", 0, 256) != FLOOR_KIND:
         raise ValueError("not an order about the time floor")
     issued_at_s = fields.integer(signed, _ISSUED_AT, "issued at", 0, fields.TIME_END)
-    return FloorOrder(
+    return ClockResetOrder(
         tenant=fields.text(signed, _TENANT, "tenant"),
         device=fields.text(signed, _DEVICE, "device"),
         wrong_s=fields.integer(signed, _WRONG, "wrong floor", issued_at_s + 1, fields.TIME_END),

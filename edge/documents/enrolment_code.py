@@ -14,7 +14,7 @@ from typing import Final
 from edge.token import base45, cbor, cose, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -56,7 +56,7 @@ def pin_of(content: bytes) -> bytes:
     return sha256(content).digest()[:PIN_LENGTH]
 
 
-def sign_code(code: EnrolmentCode, signer: Signer) -> str:
+def sign_enrolment_code(code: EnrolmentCode, signer: Signer) -> str:
     """Return the text to put into a QR code."""
     payload: dict[int, cbor.Item] = {
         _KIND: CODE_KIND,
@@ -83,28 +83,30 @@ def message_of(text: str) -> bytes | None:
         return None
     try:
         return base45.decode(text.removeprefix(PREFIX).encode("ascii"))
-    except (Refused, ValueError):
+    except (InputRefused, ValueError):
         return None
 
 
-def look_into(message: bytes) -> EnrolmentCode | None:
+def peek(message: bytes) -> EnrolmentCode | None:
     """What ``message`` says, **unverified**: for a device that has no roots yet, and for naming a trace."""
     try:
         return _read(
             cbor.decode(cose.parse(message, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS)
         )
-    except (Refused, ValueError):
+    except (InputRefused, ValueError):
         return None
 
 
-def open_code(message: bytes, keys: Keyring, *, now: Instant) -> EnrolmentCode | DocumentRefusal:
+def open_enrolment_code(
+    message: bytes, keys: Keyring, *, now: Instant
+) -> EnrolmentCode | DocumentRefusal:
     """Return the code once its signature holds and it has not expired."""
     document = open_document(message, Purpose.ENROLMENT, keys, now=now)
     if isinstance(document, DocumentRefusal):
         return document
     try:
         code = _read(document.payload)
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
     if now.unix_s >= code.expires_at_s:
         return DocumentRefusal(

@@ -14,7 +14,7 @@ from edge.domain.roles import Role
 from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -94,7 +94,7 @@ def open_operator_list(
         return document
     try:
         return _read(document.payload)
-    except Refused as refused:
+    except InputRefused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
 
 
@@ -104,7 +104,7 @@ def _read(payload: cbor.Item) -> OperatorList:
     items = fields.array(listed, _ENTRIES, "entries")
     entries = tuple(_entry(item) for item in items[: MOST_ENTRIES + 1])
     if len(items) > MOST_ENTRIES or len({entry.id for entry in entries}) != len(entries):
-        raise Refused(
+        raise InputRefused(
             Rejection.CLAIM_RANGE, f"more than {MOST_ENTRIES} entries, or an operator twice"
         )
     return OperatorList(
@@ -122,9 +122,9 @@ def _entry(item: cbor.Item) -> OperatorEntry:
     entry = fields.mapping(item, "operator", _ENTRY_LABELS)
     role, pin_hash = fields.text(entry, _ROLE, "role"), fields.text(entry, _PIN_HASH, "PIN hash")
     if role not in list(Role):
-        raise Refused(Rejection.CLAIM_RANGE, f"role {role!r:.40} is not known")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"role {role!r:.40} is not known")
     if fault := hash_fault(pin_hash):
-        raise Refused(Rejection.CLAIM_RANGE, f"PIN hash: {fault}")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"PIN hash: {fault}")
     not_before_s = fields.integer(entry, _NOT_BEFORE, "start", 0, fields.TIME_END)
     return OperatorEntry(
         id=fields.text(entry, _ID, "operator"),

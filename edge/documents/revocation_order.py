@@ -8,7 +8,7 @@ from typing import Final
 from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -34,7 +34,7 @@ class RevocationOrder:
     recovery_key: bytes  # X25519 public key, 32 bytes: whom the unsent events are sealed to
 
 
-def sign_order(order: RevocationOrder, signer: Signer) -> bytes:
+def sign_revocation_order(order: RevocationOrder, signer: Signer) -> bytes:
     """Return ``order`` signed."""
     payload: dict[int, cbor.Item] = {
         _KIND: ORDER_KIND,
@@ -47,7 +47,9 @@ def sign_order(order: RevocationOrder, signer: Signer) -> bytes:
     return sign_document(payload, Purpose.ENROLMENT, signer)
 
 
-def open_order(data: bytes, keys: Keyring, *, now: Instant) -> RevocationOrder | DocumentRefusal:
+def open_revocation_order(
+    data: bytes, keys: Keyring, *, now: Instant
+) -> RevocationOrder | DocumentRefusal:
     """Return the order in ``data`` once its signature holds. Whom it is for, the caller compares."""
     document = open_document(data, Purpose.ENROLMENT, keys, now=now)
     if isinstance(document, DocumentRefusal):
@@ -66,5 +68,5 @@ def open_order(data: bytes, keys: Keyring, *, now: Instant) -> RevocationOrder |
             issued_at_s=fields.integer(signed, _ISSUED_AT, "issued at", 0, fields.TIME_END),
             recovery_key=recovery,
         )
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))

@@ -17,7 +17,7 @@ from typing import Any, Final
 from edge.token import cbor, cose, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -38,7 +38,7 @@ _TENANT, _LAYER, _NAME, _REV, _SCHEMA, _AGENT, _NOT_BEFORE, _EXPIRES, _PROBATION
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
-class Layer(StrEnum):
+class SettingsLayer(StrEnum):
     """Whom a document is for. Merged in this order: the narrower has the last word."""
 
     FLEET = "fleet"
@@ -74,7 +74,7 @@ class SettingsRefusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Me:
+class DeviceScope:
     """Who reads: what a document's audience is held against."""
 
     tenant: str
@@ -86,13 +86,13 @@ class Me:
     @property
     def keys(self) -> frozenset[str]:
         """The layers that are for this device."""
-        groups = (f"{Layer.GROUP}/{group}" for group in self.groups)
+        groups = (f"{SettingsLayer.GROUP}/{group}" for group in self.groups)
         return frozenset(
             {
-                str(Layer.FLEET),
+                str(SettingsLayer.FLEET),
                 *groups,
-                f"{Layer.SITE}/{self.site}",
-                f"{Layer.DEVICE}/{self.device}",
+                f"{SettingsLayer.SITE}/{self.site}",
+                f"{SettingsLayer.DEVICE}/{self.device}",
             }
         )
 
@@ -106,7 +106,7 @@ class SettingsDocument:
     """One layer. ``name`` is the group's, site's or device's; empty for the fleet."""
 
     tenant: str
-    layer: Layer
+    layer: SettingsLayer
     name: str
     rev: int  # grows with each document of a layer; never falls
     content: dict[str, Any]  # a JSON merge patch (RFC 7386) over the layers before it
@@ -153,13 +153,13 @@ def read_settings(
         return SettingsRefusal(document.fault, document.detail)
     try:
         return _read(document.payload)
-    except (Refused, ValueError, RecursionError) as wrong:
+    except (InputRefused, ValueError, RecursionError) as wrong:
         return SettingsRefusal(DocumentFault.CONTENT, str(wrong))
 
 
 def reread_settings(data: bytes) -> SettingsDocument | None:
     """Return a document whose signature was verified before it was kept here; None when its file is damaged."""
-    with suppress(Refused, ValueError, RecursionError):
+    with suppress(InputRefused, ValueError, RecursionError):
         return _read(
             cbor.decode(cose.parse(data, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS)
         )
@@ -167,7 +167,7 @@ def reread_settings(data: bytes) -> SettingsDocument | None:
 
 
 def open_settings(
-    data: bytes, keys: Keyring, *, now: Instant, me: Me
+    data: bytes, keys: Keyring, *, now: Instant, me: DeviceScope
 ) -> SettingsDocument | SettingsRefusal:
     """As ``read_settings``, and it is for this device, this software and this time."""
     document = read_settings(data, keys, now=now)
@@ -192,9 +192,9 @@ def open_settings(
 
 def _read(payload: cbor.Item) -> SettingsDocument:
     signed = fields.mapping(payload, "settings", _LABELS)
-    layer = Layer(fields.text(signed, _LAYER, "layer"))
+    layer = SettingsLayer(fields.text(signed, _LAYER, "layer"))
     name = signed.get(_NAME)
-    if type(name) is not str or bool(name) == (layer is Layer.FLEET):
+    if type(name) is not str or bool(name) == (layer is SettingsLayer.FLEET):
         raise ValueError("a layer has a name, the fleet has none")
     if not _VERSION.match(agent := fields.text(signed, _AGENT, "agent version")):
         raise ValueError("the smallest agent version is not a version")

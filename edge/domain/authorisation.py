@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class ClaimResult(StrEnum):
+class AuthorisationResult(StrEnum):
     """What the authority of an entitlement's home says to a device that asks for leave to honour it."""
 
     GRANTED = "granted"

@@ -11,28 +11,28 @@ from collections.abc import Callable
 from typing import assert_never
 
 from edge.config import Policy
-from edge.domain.decision_input import Case, Decision, case_of, no, operator_fault
+from edge.domain.decision_input import Decision, DecisionInput, build_input, operator_fault, refusal
 from edge.domain.entitlement import OrderStatus
-from edge.domain.offline_authority import answer, authority, may_ask, risks
-from edge.domain.pickup_continuation import under_way
+from edge.domain.offline_authority import authorisation_of, authority_of, may_ask, risks
+from edge.domain.pickup_continuation import continue_pickup
+from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
 from edge.domain.roles import Operator
-from edge.domain.rule_data import document
-from edge.domain.standing import Asked, Place, Standing
+from edge.domain.rule_data import rule_data
 from edge.domain.verdict import Verdict
-from edge.rules.fault import Cause, Fault
-from edge.rules.rule import Failure, Rule, first_failure, parse_logic, parse_rules
+from edge.rules.fault import RuleFault, RuleFaultCause
+from edge.rules.rule import Rule, RuleFailure, first_failure, parse_logic, parse_rules
 from edge.token.claims import Claims, Kind
 from edge.values.instant import Instant
 
 
 def decide(
     claims: Claims,
-    standing: Standing,
+    standing: RedemptionState,
     *,
-    place: Place,
+    place: DevicePlace,
     policy: Policy,
     now: Instant,
-    asked: Asked = Asked(),  # noqa: B008 - immutable
+    asked: RequestedUse = RequestedUse(),  # noqa: B008 - immutable
     grace_s: float = 0,
     operator: Operator | None = None,
     utc_offset_s: int | None = 0,
@@ -42,7 +42,7 @@ def decide(
     ``grace_s``: how long a pickup's door may be reopened. ``operator``: who is signed in.
     ``utc_offset_s``: how far the site's clocks are ahead of UTC, for rules; None where that is not known.
     """
-    case = case_of(claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s)
+    case = build_input(claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s)
     for rule in _RULES:
         failure = rule(case)
         if failure is not None:
@@ -50,50 +50,50 @@ def decide(
     return _accept(case)
 
 
-def _site(case: Case) -> Decision | None:
+def _site(case: DecisionInput) -> Decision | None:
     here = case.place
     if case.claims.audience != here.site_id and case.claims.audience not in here.groups:
-        return no(Verdict.WRONG_SITE, f"the code is for {case.claims.audience}")
+        return refusal(Verdict.WRONG_SITE, f"the code is for {case.claims.audience}")
     order = case.entitlement
     if order is None:
         return None
     if order.home_device not in (None, here.device_id):
-        return no(Verdict.WRONG_SITE, f"homed on device {order.home_device}")
+        return refusal(Verdict.WRONG_SITE, f"homed on device {order.home_device}")
     if order.home_device is None and order.home_site != here.site_id:
-        return no(Verdict.WRONG_SITE, f"homed on site {order.home_site}")
+        return refusal(Verdict.WRONG_SITE, f"homed on site {order.home_site}")
     if case.claims.kind is not Kind.PICKUP:
         return None
     strangers = [name for name in order.compartments if name not in here.compartments]
     return (
-        no(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
+        refusal(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
         if strangers
         else None
     )
 
 
-def _kind(case: Case) -> Decision | None:
+def _kind(case: DecisionInput) -> Decision | None:
     kind = case.claims.kind
     if kind not in case.place.kinds:
-        return no(Verdict.WRONG_KIND, f"this device does not serve {kind.code}")
+        return refusal(Verdict.WRONG_KIND, f"this device does not serve {kind.code}")
     if case.entitlement is not None and case.entitlement.kind is not kind:
-        return no(
+        return refusal(
             Verdict.WRONG_KIND, f"the code says {kind.code}, the order {case.entitlement.kind.code}"
         )
     return None
 
 
-def _withdrawn(case: Case) -> Decision | None:
+def _withdrawn(case: DecisionInput) -> Decision | None:
     if case.standing.revoked:
-        return no(Verdict.REVOKED, "the platform revoked this code")
+        return refusal(Verdict.REVOKED, "the platform revoked this code")
     if case.standing.campaign_withdrawn:
-        return no(
+        return refusal(
             Verdict.CAMPAIGN_WITHDRAWN,
             f"campaign {case.entitlement.campaign if case.entitlement else ''}",
         )
     return None
 
 
-def _status(case: Case) -> Decision | None:
+def _status(case: DecisionInput) -> Decision | None:
     order = case.entitlement
     if order is None:
         return None
@@ -104,33 +104,33 @@ def _status(case: Case) -> Decision | None:
                 and case.place.compartments
                 and not order.compartments
             ):
-                return no(Verdict.NOT_READY, "the parcel is in no compartment yet")
+                return refusal(Verdict.NOT_READY, "the parcel is in no compartment yet")
             return None
         case OrderStatus.CANCELLED:
-            return no(Verdict.ORDER_CANCELLED, "the order was cancelled")
+            return refusal(Verdict.ORDER_CANCELLED, "the order was cancelled")
         case OrderStatus.REFUNDED:
-            return no(Verdict.ORDER_REFUNDED, "the order was refunded")
+            return refusal(Verdict.ORDER_REFUNDED, "the order was refunded")
         case OrderStatus.AWAITING_PAYMENT:
-            return no(Verdict.NOT_PAID, "the order is not paid in full")
+            return refusal(Verdict.NOT_PAID, "the order is not paid in full")
         case OrderStatus.PAID:
-            return no(Verdict.NOT_READY, "the order is paid and not yet ready")
+            return refusal(Verdict.NOT_READY, "the order is paid and not yet ready")
         case _:
             assert_never(order.status)
 
 
-def _window(case: Case) -> Decision | None:
+def _window(case: DecisionInput) -> Decision | None:
     opens_s, closes_s = case.claims.not_before_s, case.claims.expires_at_s
     if case.entitlement is not None:
         opens_s = max(opens_s, case.entitlement.not_before_s)
         closes_s = min(closes_s, case.entitlement.expires_at_s)
     if case.now.unix_s < opens_s:
-        return no(Verdict.TOO_EARLY, f"opens at {opens_s}")
+        return refusal(Verdict.TOO_EARLY, f"opens at {opens_s}")
     if case.now.unix_s >= closes_s:
-        return no(Verdict.EXPIRED, f"expired at {closes_s}")
+        return refusal(Verdict.EXPIRED, f"expired at {closes_s}")
     return None
 
 
-def _conditions(case: Case) -> Decision | None:
+def _conditions(case: DecisionInput) -> Decision | None:
     """The rules of this device's policy, then those that came with the order. What cannot be read is not met."""
     here = [rule for rule in case.policy.rules if case.claims.kind.code in rule.kinds]
     text = case.entitlement.rules if case.entitlement is not None else None
@@ -138,42 +138,62 @@ def _conditions(case: Case) -> Decision | None:
         return None
     rules = [Rule(id=rule.id, logic=parse_logic(rule.logic)) for rule in here]
     own = () if text is None else parse_rules(text)
-    if isinstance(own, Failure):
-        return no(Verdict.RULE_FAILED, str(own))
+    if isinstance(own, RuleFailure):
+        return refusal(Verdict.RULE_FAILED, str(own))
     rules += own
     if not rules:
         return None
     if case.utc_offset_s is None:
-        return no(
+        return refusal(
             Verdict.RULE_FAILED,
-            str(Failure(rules[0].id, Fault(Cause.NO_LOCAL_TIME, case.policy.timezone))),
+            str(
+                RuleFailure(
+                    rules[0].id, RuleFault(RuleFaultCause.NO_LOCAL_TIME, case.policy.timezone)
+                )
+            ),
         )
-    failure = first_failure(rules, document(case, case.utc_offset_s))
-    return None if failure is None else no(Verdict.RULE_FAILED, str(failure))
+    failure = first_failure(rules, rule_data(case, case.utc_offset_s))
+    return None if failure is None else refusal(Verdict.RULE_FAILED, str(failure))
 
 
-def _left(case: Case) -> Decision | None:
+def _left(case: DecisionInput) -> Decision | None:
     if case.left <= 0 and case.standing.uses:
         last = case.standing.uses[-1]
         where = f"at {last.at_s} on {case.place.device_id}"
         where += ", waits for a second person" if last.review == "pending" else ""
         return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
     if not 1 <= case.wanted <= case.left:
-        return no(Verdict.QUANTITY_EXCEEDED, f"{case.wanted} asked, {max(case.left, 0)} left")
+        return refusal(Verdict.QUANTITY_EXCEEDED, f"{case.wanted} asked, {max(case.left, 0)} left")
     return None
 
 
-def _blocked(case: Case) -> Decision | None:
+def _blocked(case: DecisionInput) -> Decision | None:
     return (
-        None if case.standing.blocked is None else no(Verdict.BLOCKED_DEVICE, case.standing.blocked)
+        None
+        if case.standing.blocked is None
+        else refusal(Verdict.BLOCKED_DEVICE, case.standing.blocked)
     )
 
 
-_RULES: tuple[Callable[[Case], Decision | None], ...] = (_site, _kind, _withdrawn, _status, _window)
-_RULES += (under_way, _conditions, _left, answer, authority, operator_fault, _blocked)
+_RULES: tuple[Callable[[DecisionInput], Decision | None], ...] = (
+    _site,
+    _kind,
+    _withdrawn,
+    _status,
+    _window,
+)
+_RULES += (
+    continue_pickup,
+    _conditions,
+    _left,
+    authorisation_of,
+    authority_of,
+    operator_fault,
+    _blocked,
+)
 
 
-def _accept(case: Case) -> Decision:
+def _accept(case: DecisionInput) -> Decision:
     order, limit = case.entitlement, case.policy.review_above_minor
     review = (order is not None and order.review) or (
         limit is not None and (case.value_minor or 0) > limit

@@ -7,10 +7,18 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from edge.config import Policy
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import Entitlement, OrderStatus
+from edge.domain.redemption_state import (
+    CompartmentState,
+    DevicePlace,
+    LocalRedemption,
+    OfflineExposure,
+    OnlineAuthorisation,
+    RedemptionState,
+    RequestedUse,
+)
 from edge.domain.roles import Operator, Role
-from edge.domain.standing import Asked, Claimed, Door, Exposure, Place, Standing, Use
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
 
@@ -39,18 +47,18 @@ _write = json.JSONEncoder(
 ).encode
 
 
-class Facts(NamedTuple):
+class DecisionFacts(NamedTuple):
     """Everything ``decide`` was given but the place and the policy, which few scans change."""
 
     claims: Claims
-    standing: Standing
+    standing: RedemptionState
     now: Instant
-    asked: Asked
+    asked: RequestedUse
     operator: Operator | None = None  # who was signed in
     utc_offset_s: int | None = 0  # of the site's clocks; None: not known
 
 
-def dump_facts(facts: Facts) -> str:
+def dump_facts(facts: DecisionFacts) -> str:
     """Write ``facts`` as compact JSON: values in the order above, bytes as hexadecimal digits."""
     standing, order = facts.standing, facts.standing.entitlement
     return _write([
@@ -68,38 +76,40 @@ def dump_facts(facts: Facts) -> str:
     ])  # fmt: skip
 
 
-def load_facts(text: str) -> Facts:
+def load_facts(text: str) -> DecisionFacts:
     """Read what ``dump_facts`` wrote."""
     claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = (
         json.loads(text)
     )
     latest: list[Any] = [*later, *(None, 0, None)[len(later) :]]  # what an older text does not have
     operator, utc_offset_s, claimed = latest
-    standing = Standing(
+    standing = RedemptionState(
         entitlement=None
         if order is None
         else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
-        uses=tuple(Use(**dict(zip(_USE, use, strict=False))) for use in uses),
+        uses=tuple(LocalRedemption(**dict(zip(_USE, use, strict=False))) for use in uses),
         doors=tuple(
-            Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
+            CompartmentState(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
             for name, live, emptied, ended_s in doors
         ),
-        exposure=Exposure(uses_today=exposure[0], amount_minor=exposure[1]),
+        exposure=OfflineExposure(uses_today=exposure[0], amount_minor=exposure[1]),
         claimed=claimed
-        and Claimed(result=ClaimResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))),
+        and OnlineAuthorisation(
+            result=AuthorisationResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))
+        ),
         **dict(zip(_STANDING, known, strict=False)),
     )
-    return Facts(
+    return DecisionFacts(
         claims=_claims(dict(zip(_CLAIMS, claims, strict=False))),
         standing=standing,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
-        asked=Asked(units=units, amount_minor=amount_minor),
+        asked=RequestedUse(units=units, amount_minor=amount_minor),
         operator=None if operator is None else Operator(operator[0], Role(operator[1])),
         utc_offset_s=utc_offset_s,
     )
 
 
-def dump_policy(place: Place, policy: Policy, grace_s: float) -> str:
+def dump_policy(place: DevicePlace, policy: Policy, grace_s: float) -> str:
     """Write the place and the policy as canonical JSON: equal ones give equal text."""
     where = {
         "device_id": place.device_id,

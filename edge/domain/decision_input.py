@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from edge.config import Policy
 from edge.domain.entitlement import Entitlement
-from edge.domain.roles import Act, Operator, may
-from edge.domain.standing import Asked, Place, Standing, Use
+from edge.domain.redemption_state import DevicePlace, LocalRedemption, RedemptionState, RequestedUse
+from edge.domain.roles import Operator, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
 from edge.token.claims import Claims, Kind
 from edge.values.instant import Instant
@@ -33,26 +33,26 @@ class Decision:
     units: int = 0
     amount_minor: int | None = None
     doors: tuple[str, ...] = ()  # compartments to open, in this order
-    continues: Use | None = None  # a pickup under way: no new use, only its doors
+    continues: LocalRedemption | None = None  # a pickup under way: no new use, only its doors
     reopening: bool = False  # those doors were opened before
     risks: tuple[Risk, ...] = ()
-    prior: Use | None = None  # with ALREADY_REDEEMED: when
+    prior: LocalRedemption | None = None  # with ALREADY_REDEEMED: when
     claim: str | None = None  # the claim that it rests on
     ask_home: bool = (
         False  # whoever has authority over it could say more: worth a claim while online
     )
 
 
-class Case(NamedTuple):
+class DecisionInput(NamedTuple):
     """The facts, and the sums that several rules need, done once: this is on the way of every scan."""
 
     claims: Claims
-    standing: Standing
+    standing: RedemptionState
     entitlement: Entitlement | None
-    place: Place
+    place: DevicePlace
     policy: Policy
     now: Instant
-    asked: Asked
+    asked: RequestedUse
     grace_s: float
     operator: Operator | None
     utc_offset_s: int | None
@@ -62,17 +62,17 @@ class Case(NamedTuple):
     value_minor: int | None  # what this redemption is worth
 
 
-def case_of(  # noqa: PLR0917 - positional for speed
+def build_input(  # noqa: PLR0917 - positional for speed
     claims: Claims,
-    standing: Standing,
-    place: Place,
+    standing: RedemptionState,
+    place: DevicePlace,
     policy: Policy,
     now: Instant,
-    asked: Asked,
+    asked: RequestedUse,
     grace_s: float,
     operator: Operator | None,
     utc_offset_s: int | None,
-) -> Case:
+) -> DecisionInput:
     """Do the sums. Never more than was signed, and less where the platform now says less."""
     order = standing.entitlement
     units, minor = claims.quantity, claims.amount_minor
@@ -91,7 +91,7 @@ def case_of(  # noqa: PLR0917 - positional for speed
         left -= 0 if standing.claimed is None else standing.claimed.used
         wanted = asked.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
-    return Case(
+    return DecisionInput(
         claims,
         standing,
         order,
@@ -109,12 +109,12 @@ def case_of(  # noqa: PLR0917 - positional for speed
     )
 
 
-def no(verdict: Verdict, detail: str) -> Decision:
+def refusal(verdict: Verdict, detail: str) -> Decision:
     """A refusal, with its reason in words for the log."""
     return Decision(verdict=verdict, detail=detail)
 
 
-def operator_fault(case: Case) -> Decision | None:
+def operator_fault(case: DecisionInput) -> Decision | None:
     """Whoever is signed in must have the right; and for some kinds somebody must be."""
     if case.operator is None:
         required = case.policy.operator_required_kinds
@@ -122,8 +122,8 @@ def operator_fault(case: Case) -> Decision | None:
             return None
         kind = case.claims.kind.code
         if kind in required:
-            return no(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
+            return refusal(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
         return None
-    if not may(case.operator.role, Act.REDEEM):
-        return no(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")
+    if not is_permitted(case.operator.role, StaffAction.REDEEM):
+        return refusal(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")
     return None

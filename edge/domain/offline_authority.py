@@ -4,38 +4,40 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from edge.domain.authorisation import ClaimResult
-from edge.domain.decision_input import Case, Decision, Risk, no
+from edge.domain.authorisation import AuthorisationResult
+from edge.domain.decision_input import Decision, DecisionInput, Risk, refusal
 from edge.domain.verdict import Verdict
 from edge.token.claims import Kind
 from edge.values.instant import ClockTrust
 
 
-def answer(case: Case) -> Decision | None:
+def authorisation_of(case: DecisionInput) -> Decision | None:
     """What the authority of its home said, where it was asked."""
     claimed = case.standing.claimed
     if claimed is None:
         return None
     match claimed.result:
-        case ClaimResult.GRANTED:
+        case AuthorisationResult.GRANTED:
             return None
-        case ClaimResult.SPENT:
-            return no(Verdict.ALREADY_REDEEMED, f"elsewhere, says {claimed.authority}")
-        case ClaimResult.HELD:
-            return no(Verdict.NEEDS_ONLINE, "another device is honouring it now: try again shortly")
-        case ClaimResult.NOT_READY:
-            return no(Verdict.NOT_READY, f"says {claimed.authority}")
-        case ClaimResult.UNKNOWN:
-            return no(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
+        case AuthorisationResult.SPENT:
+            return refusal(Verdict.ALREADY_REDEEMED, f"elsewhere, says {claimed.authority}")
+        case AuthorisationResult.HELD:
+            return refusal(
+                Verdict.NEEDS_ONLINE, "another device is honouring it now: try again shortly"
+            )
+        case AuthorisationResult.NOT_READY:
+            return refusal(Verdict.NOT_READY, f"says {claimed.authority}")
+        case AuthorisationResult.UNKNOWN:
+            return refusal(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
         case _:
             assert_never(claimed.result)
 
 
-def authority(case: Case) -> Decision | None:
+def authority_of(case: DecisionInput) -> Decision | None:
     """Whether this device may honour it: homes, claims and floor limits (docs/explanation/floor-limits.md)."""
     order, policy = case.entitlement, case.policy
     if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
-        return no(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
+        return refusal(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
     if may_ask(case):
         if order is None and policy.offline_unknown == "refuse":
             return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
@@ -54,13 +56,13 @@ def _ask_home(verdict: Verdict, detail: str) -> Decision:
     return Decision(verdict=verdict, detail=detail, ask_home=True)
 
 
-def may_ask(case: Case) -> bool:
+def may_ask(case: DecisionInput) -> bool:
     """Whether another device may have authority over it, and has not been asked."""
     order = case.entitlement
     return (order is None or order.home_device is None) and case.standing.claimed is None
 
 
-def _floor_applies(case: Case) -> bool:
+def _floor_applies(case: DecisionInput) -> bool:
     unsure_when = (
         case.now.trust is ClockTrust.FLOOR_ONLY
         and case.claims.kind.code not in case.policy.floor_only_kinds
@@ -68,7 +70,7 @@ def _floor_applies(case: Case) -> bool:
     return unsure_when or may_ask(case)
 
 
-def _over_floor(case: Case) -> str | None:
+def _over_floor(case: DecisionInput) -> str | None:
     """Which floor limit this redemption would break, or None (EMV's floor limits for offline cards)."""
     floor, standing, value = case.policy.floor, case.standing, case.value_minor or 0
     if value > floor.amount_minor:
@@ -82,7 +84,7 @@ def _over_floor(case: Case) -> str | None:
     return None
 
 
-def risks(case: Case) -> tuple[Risk, ...]:
+def risks(case: DecisionInput) -> tuple[Risk, ...]:
     """What is not certain where this case is honoured."""
     order, heard_s = case.entitlement, case.standing.heard_s
     asked = case.standing.claimed is not None

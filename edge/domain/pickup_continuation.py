@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from edge.domain.decision_input import Case, Decision, operator_fault
-from edge.domain.standing import Use
+from edge.domain.decision_input import Decision, DecisionInput, operator_fault
+from edge.domain.redemption_state import LocalRedemption
 from edge.domain.verdict import Verdict
 from edge.token.claims import Kind
 
 
-def under_way(case: Case) -> Decision | None:
+def continue_pickup(case: DecisionInput) -> Decision | None:
     """A use that is written already: its doors go on, or wait for a second person, or open again within the grace."""
     standing, use = case.standing, case.standing.uses[-1] if case.standing.uses else None
     if case.claims.kind is not Kind.PICKUP or use is None or standing.blocked is not None:
@@ -26,7 +26,7 @@ def under_way(case: Case) -> Decision | None:
     return going_on and (operator_fault(case) or going_on)
 
 
-def _next_doors(case: Case, use: Use) -> Decision | None:
+def _next_doors(case: DecisionInput, use: LocalRedemption) -> Decision | None:
     doors = case.standing.doors
     left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
     if left:
@@ -39,7 +39,7 @@ def _next_doors(case: Case, use: Use) -> Decision | None:
 
 
 def _goes_on(
-    use: Use,
+    use: LocalRedemption,
     detail: str,
     doors: tuple[str, ...] = (),
     *,
@@ -49,5 +49,5 @@ def _goes_on(
     return Decision(verdict=verdict, detail=detail, doors=doors, continues=use, reopening=reopening)
 
 
-def _within_grace(ended_s: int | None, case: Case) -> bool:
+def _within_grace(ended_s: int | None, case: DecisionInput) -> bool:
     return ended_s is not None and 0 <= case.now.unix_s - ended_s < case.grace_s

@@ -8,7 +8,7 @@ from edge.config import Policy
 from edge.domain.decision import decide
 from edge.domain.decision_facts import load_facts
 from edge.domain.decision_input import Decision
-from edge.domain.standing import Place
+from edge.domain.redemption_state import DevicePlace
 from edge.token.claims import Kind
 
 
@@ -16,7 +16,7 @@ def replay(facts: str, policy: str) -> Decision:
     """Decide a journalled scan again, from the two texts its row names."""
     under, given = json.loads(policy), load_facts(facts)
     where = under["place"]
-    place = Place(
+    place = DevicePlace(
         device_id=where["device_id"],
         site_id=where["site_id"],
         groups=frozenset(where["groups"]),

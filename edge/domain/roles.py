@@ -16,7 +16,7 @@ class Role(StrEnum):
     TECHNICIAN = "technician"
 
 
-class Act(StrEnum):
+class StaffAction(StrEnum):
     """What a role guards. Looking at the store is guarded by the file's own rights, not here."""
 
     REDEEM = "redeem"  # scan, write off, hand over
@@ -29,10 +29,12 @@ class Act(StrEnum):
 
 MAY: Final = MappingProxyType(
     {
-        Role.OPERATOR: frozenset({Act.REDEEM}),
-        Role.REVIEWER: frozenset({Act.REDEEM, Act.REVIEW}),
-        Role.SUPERVISOR: frozenset({Act.REDEEM, Act.REVERSE, Act.SETTLE, Act.UNLOCK}),
-        Role.TECHNICIAN: frozenset({Act.DIAGNOSE}),
+        Role.OPERATOR: frozenset({StaffAction.REDEEM}),
+        Role.REVIEWER: frozenset({StaffAction.REDEEM, StaffAction.REVIEW}),
+        Role.SUPERVISOR: frozenset(
+            {StaffAction.REDEEM, StaffAction.REVERSE, StaffAction.SETTLE, StaffAction.UNLOCK}
+        ),
+        Role.TECHNICIAN: frozenset({StaffAction.DIAGNOSE}),
     }
 )
 
@@ -44,7 +46,7 @@ class Operator(NamedTuple):
     role: Role
 
 
-def may(role: Role, act: Act) -> bool:
+def is_permitted(role: Role, act: StaffAction) -> bool:
     """Whether ``role`` may do ``act``.
 
     >>> may(Role.TECHNICIAN, Act.REDEEM)

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from edge.config import Policy
 from edge.domain.entitlement import Entitlement
+from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
 from edge.domain.roles import Operator
-from edge.domain.standing import Asked, Place, Standing
 from edge.token.claims import Claims
 from edge.values.civil_date import civil_from_days
 from edge.values.instant import Instant
@@ -18,7 +18,7 @@ from edge.values.instant import Instant
 _DAY_S: Final = 86_400
 
 
-class Scan(Protocol):
+class ScanContext(Protocol):
     """What ``decide`` was given, and the sums it did."""
 
     @property
@@ -27,12 +27,12 @@ class Scan(Protocol):
         ...
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> RedemptionState:
         """What the store knows."""
         ...
 
     @property
-    def place(self) -> Place:
+    def place(self) -> DevicePlace:
         """This device."""
         ...
 
@@ -47,7 +47,7 @@ class Scan(Protocol):
         ...
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> RequestedUse:
         """What the person wants."""
         ...
 
@@ -62,7 +62,7 @@ class Scan(Protocol):
         ...
 
 
-def document(scan: Scan, utc_offset_s: int) -> dict[str, Any]:
+def rule_data(scan: ScanContext, utc_offset_s: int) -> dict[str, Any]:
     """Return the data of a scan at a site whose clocks are ``utc_offset_s`` ahead of UTC."""
     claims, order, operator = scan.claims, scan.standing.entitlement, scan.operator
     return {
@@ -124,7 +124,7 @@ def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
     return said
 
 
-def _uses(standing: Standing, now: Instant, utc_offset_s: int) -> dict[str, Any]:
+def _uses(standing: RedemptionState, now: Instant, utc_offset_s: int) -> dict[str, Any]:
     """How this code was used on this device, reversals taken off."""
     today = (now.unix_s + utc_offset_s) // _DAY_S
     last = max((use.at_s for use in standing.uses), default=None)

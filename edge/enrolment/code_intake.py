@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from edge.documents.enrolment_code import PREFIX, look_into, message_of
-from edge.enrolment.handover import EnrolmentOutcome, Post
+from edge.documents.enrolment_code import PREFIX, message_of, peek
+from edge.enrolment.handover import EnrolmentMailbox, EnrolmentOutcome
 
 
-class Admission:
+class CodeIntake:
     """The scanner's half. It judges nothing: it has no network, and what a code is worth the desk says."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: EnrolmentMailbox) -> None:
         self._post = post
         self._shown: str | None = None  # the code whose outcome is awaited
 
@@ -19,7 +19,7 @@ class Admission:
             return None
         text = content.decode("ascii", errors="replace")
         message = message_of(text)
-        code = look_into(message) if message else None
+        code = peek(message) if message else None
         if code is None:
             return None
         self._post.drop(text)

@@ -25,7 +25,7 @@ class EnrolmentOutcome:
     detail: str
 
 
-class Post:
+class EnrolmentMailbox:
     """The scanner drops a code; sync takes it, and leaves what came of it."""
 
     def __init__(self, data: Path) -> None:

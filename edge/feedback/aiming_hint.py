@@ -7,7 +7,7 @@ from edge.ports import Hint
 _STEADY_S = 0.6  # shorter than a person's patience, longer than a hand takes to bring the phone
 
 
-class Aim:
+class AimingHint:
     """Takes a decoder's hint with every frame; time comes in, in monotonic seconds."""
 
     def __init__(self) -> None:

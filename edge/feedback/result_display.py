@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.ports import Indicator, Signal
 
 
-class Panel:
+class ResultDisplay:
     """Shows one signal at a time on an ``Indicator``. Time comes in with every call, in monotonic seconds."""
 
     def __init__(self, indicator: Indicator, hold_s: float) -> None:

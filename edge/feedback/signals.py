@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import assert_never
 
 from edge.domain.verdict import Verdict
-from edge.operators.sign_in_result import SignIn
+from edge.operators.sign_in_result import SignInResult
 from edge.ports import Signal
 from edge.token.rejection import Rejection
 
-Reason = Verdict | Rejection | SignIn
+Reason = Verdict | Rejection | SignInResult
 
 
 def signal_for(reason: Reason) -> Signal:
     """Return what to show for ``reason``: go, stop, "ask or come back", or "the device needs help"."""
     if isinstance(reason, Rejection):
         return _signal_for_rejection(reason)
-    if isinstance(reason, SignIn):
+    if isinstance(reason, SignInResult):
         return _signal_for_sign_in(reason)
     return _signal_for_verdict(reason)
 
@@ -69,13 +69,22 @@ def _signal_for_rejection(rejection: Rejection) -> Signal:
             return Signal.STOP
 
 
-def _signal_for_sign_in(outcome: SignIn) -> Signal:
+def _signal_for_sign_in(outcome: SignInResult) -> Signal:
     match outcome:
-        case SignIn.PIN_NEEDED | SignIn.SIGNED_IN | SignIn.SIGNED_OUT | SignIn.BADGE_NOT_SHOWN:
+        case (
+            SignInResult.PIN_NEEDED
+            | SignInResult.SIGNED_IN
+            | SignInResult.SIGNED_OUT
+            | SignInResult.BADGE_NOT_SHOWN
+        ):
             return Signal.WAIT
-        case SignIn.OPERATOR_UNKNOWN | SignIn.OPERATOR_LOCKED_OUT | SignIn.PIN_WRONG:
+        case (
+            SignInResult.OPERATOR_UNKNOWN
+            | SignInResult.OPERATOR_LOCKED_OUT
+            | SignInResult.PIN_WRONG
+        ):
             return Signal.STOP
-        case SignIn.OPERATOR_LIST_MISSING | SignIn.OPERATOR_LIST_STALE:
+        case SignInResult.OPERATOR_LIST_MISSING | SignInResult.OPERATOR_LIST_STALE:
             return Signal.FAULT
         case _:
             assert_never(outcome)

@@ -43,7 +43,7 @@ WIPED: Final = frozenset(
 )  # fmt: skip
 
 
-def leave(store: Store, data: Path, order: RevocationOrder, *, order_digest: str) -> Path:
+def decommission(store: Store, data: Path, order: RevocationOrder, *, order_digest: str) -> Path:
     """Carry out ``order``, whose signature held. Returns the sealed file. Raises StoreUnavailableError, OSError."""
     with store.transaction() as connection:
         connection.execute("UPDATE device SET blocked = ?", (order.reason,))

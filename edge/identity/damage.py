@@ -28,12 +28,12 @@ def identity_damage(data: Path) -> str:
     patch = read_patch(data)
     if not isinstance(patch, str):
         return ""
-    return patch if remembered_name(data) else f"{patch}; {_NAMELESS}"
+    return patch if name_from_remains(data) else f"{patch}; {_NAMELESS}"
 
 
-def is_nameless(data: Path) -> bool:
+def identity_is_unknown(data: Path) -> bool:
     """Whether this device has an identity, but nothing that tells its name."""
-    return isinstance(read_patch(data), str) and remembered_name(data) is None
+    return isinstance(read_patch(data), str) and name_from_remains(data) is None
 
 
 def read_patch(data: Path) -> Tree | str:
@@ -60,9 +60,9 @@ def read_patch(data: Path) -> Tree | str:
     return patch
 
 
-def remembered(tree: Tree, data: Path) -> Tree:
+def profile_from_remains(tree: Tree, data: Path) -> Tree:
     """The shipped profile ``tree`` under the name and the anchors that the device had, and without a broker."""
-    name = remembered_name(data)
+    name = name_from_remains(data)
     device = {} if name is None else {"id": name}
     merged: Tree = merge(
         tree, {"device": device, "trust": {"roots_file": str((data / IDENTITY).with_name(ROOTS))}}
@@ -70,7 +70,7 @@ def remembered(tree: Tree, data: Path) -> Tree:
     return {section: keys for section, keys in merged.items() if section != "mqtt"}
 
 
-def remembered_name(data: Path) -> str | None:
+def name_from_remains(data: Path) -> str | None:
     """The name of a device whose identity cannot be read, by its store, or else by its certificate."""
     return _name_in_store(data) or _name_in_certificate(data)
 

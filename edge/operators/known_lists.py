@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.documents.operator_list import OperatorEntry, OperatorList, open_operator_list
-from edge.operators.sign_in_result import SignIn
+from edge.operators.sign_in_result import SignInResult
 from edge.store import documents
 from edge.store.database.store import Store
-from edge.store.documents import Put
+from edge.store.documents import StoreResult
 from edge.store.sessions import end_session, session_in
 from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
@@ -18,40 +18,42 @@ _PREFIX: Final = "operators/"
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class OperatorDirectory:
     """The lists that hold at this device."""
 
     lists: tuple[OperatorList, ...]
 
-    def find(self, operator_id: str, now: Instant) -> OperatorEntry | SignIn:
+    def find(self, operator_id: str, now: Instant) -> OperatorEntry | SignInResult:
         """Who may sign in under this name now, or why nobody may."""
         if not self.lists:
-            return SignIn.OPERATOR_LIST_MISSING
+            return SignInResult.OPERATOR_LIST_MISSING
         fresh = [listed for listed in self.lists if now.unix_s < listed.expires_at_s]
         if not fresh:
-            return SignIn.OPERATOR_LIST_STALE
+            return SignInResult.OPERATOR_LIST_STALE
         for listed in fresh:
             entry = listed.find(operator_id)
             if entry is not None and entry.in_window(now):
                 return entry
-        return SignIn.OPERATOR_UNKNOWN
+        return SignInResult.OPERATOR_UNKNOWN
 
 
-def read_register(store: Store, keys: Keyring, audiences: frozenset[str], now: Instant) -> Register:
+def read_operator_directory(
+    store: Store, keys: Keyring, audiences: frozenset[str], now: Instant
+) -> OperatorDirectory:
     """The lists of this device's site and groups. Raises StoreUnavailableError."""
     opened = (
         open_operator_list(kept.raw, keys=keys, now=now) for kept in documents.under(store, _PREFIX)
     )
-    return Register(
+    return OperatorDirectory(
         tuple(
             item for item in opened if isinstance(item, OperatorList) and item.audience in audiences
         )
     )
 
 
-def keep_operator_list(
+def store_operator_list(
     store: Store, raw: bytes, *, keys: Keyring, audiences: frozenset[str], now: Instant
-) -> OperatorList | DocumentRefusal | Put:
+) -> OperatorList | DocumentRefusal | StoreResult:
     """Keep a list that is believed and for this device. Ends the session that it no longer supports.
 
     Returns the list when it is new, why it is not taken, or that it is here already or older than one that was seen.
@@ -69,13 +71,13 @@ def keep_operator_list(
     put = documents.put(
         store, name=name, version=listed.version, issued_at_s=issued_s, raw=raw, now=now
     )
-    if put is not Put.STORED:
+    if put is not StoreResult.STORED:
         return put
-    register = read_register(store, keys, audiences, now)
+    register = read_operator_directory(store, keys, audiences, now)
     with store.transaction() as connection:
         session = session_in(connection, now)
         if session is not None:
             entry = register.find(session.operator_id, now)
-            if isinstance(entry, SignIn) or entry.role is not session.role:
+            if isinstance(entry, SignInResult) or entry.role is not session.role:
                 end_session(connection)
     return listed

@@ -10,13 +10,13 @@ from typing import Final
 from edge.config import Profile
 from edge.documents.operator_list import OperatorEntry
 from edge.documents.pin_hash import pin_matches
-from edge.domain.roles import Act, may
-from edge.operators.known_lists import Register
-from edge.operators.sign_in_result import SignIn
+from edge.domain.roles import StaffAction, is_permitted
+from edge.operators.known_lists import OperatorDirectory
+from edge.operators.sign_in_result import SignInResult
 from edge.store.database.store import Store
 from edge.store.outbox import append
 from edge.store.pin_attempts import count_attempt, forgive, locked_for_s
-from edge.store.sessions import Session, end_session, open_session, session_in
+from edge.store.sessions import OperatorSession, end_session, open_session, session_in
 from edge.token.claims import Claims
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
@@ -28,17 +28,17 @@ RandomBytes = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class SignInOutcome:
     """What came of it. ``detail`` is for the person and the log."""
 
-    reason: SignIn
+    reason: SignInResult
     operator_id: str | None = None
     detail: str = ""
-    session: Session | None = None  # with SIGNED_IN
+    session: OperatorSession | None = None  # with SIGNED_IN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Badge:
+class ShownBadge:
     """A badge that was believed: by ``open_token``, as of kind operator."""
 
     operator_id: str
@@ -46,13 +46,13 @@ class Badge:
     expires_at_s: int
 
     @classmethod
-    def of(cls, claims: Claims) -> Badge:
+    def of(cls, claims: Claims) -> ShownBadge:
         """The badge that these claims are."""
         return cls(operator_id=claims.order_id, cti=claims.cti, expires_at_s=claims.expires_at_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class SignInService:
     """Where people sign in at this device. ``session_s`` and ``idle_s``: how long a session lasts."""
 
     store: Store
@@ -60,11 +60,15 @@ class Desk:
     idle_s: int
     random_bytes: RandomBytes
 
-    def show(self, connection: sqlite3.Connection, badge: Badge, now: Instant) -> Outcome:
+    def show(
+        self, connection: sqlite3.Connection, badge: ShownBadge, now: Instant
+    ) -> SignInOutcome:
         """A badge was shown, in the caller's transaction: it ends its own session, or waits for its PIN."""
         if _withdrawn(connection, badge):
-            return Outcome(
-                reason=SignIn.OPERATOR_UNKNOWN, operator_id=badge.operator_id, detail=_WITHDRAWN
+            return SignInOutcome(
+                reason=SignInResult.OPERATOR_UNKNOWN,
+                operator_id=badge.operator_id,
+                detail=_WITHDRAWN,
             )
         session = session_in(connection, now)
         if session is not None and session.operator_id == badge.operator_id:
@@ -76,11 +80,16 @@ class Desk:
             "INSERT OR REPLACE INTO badge_shown (one, operator_id, badge, expires_s, at_s) VALUES (1, ?, ?, ?, ?)",
             (badge.operator_id, badge.cti, badge.expires_at_s, now.unix_s),
         )
-        return Outcome(reason=SignIn.PIN_NEEDED, operator_id=badge.operator_id)
+        return SignInOutcome(reason=SignInResult.PIN_NEEDED, operator_id=badge.operator_id)
 
     def sign_in(
-        self, pin: str, register: Register, now: Instant, *, badge: Badge | None = None
-    ) -> Outcome:
+        self,
+        pin: str,
+        register: OperatorDirectory,
+        now: Instant,
+        *,
+        badge: ShownBadge | None = None,
+    ) -> SignInOutcome:
         """Open a session for ``badge``, or for the one that was last shown, when ``pin`` is its operator's.
 
         The try is on disk before the PIN is checked. Raises StoreUnavailableError.
@@ -88,16 +97,16 @@ class Desk:
         with self.store.transaction() as connection:
             badge = badge or _last_shown(connection, now)
             if badge is None:
-                return Outcome(
-                    reason=SignIn.BADGE_NOT_SHOWN,
+                return SignInOutcome(
+                    reason=SignInResult.BADGE_NOT_SHOWN,
                     detail=f"show it, then sign in within {SHOWN_S} s",
                 )
             entry = register.find(badge.operator_id, now)
             if _withdrawn(connection, badge):
-                entry = SignIn.OPERATOR_UNKNOWN
-            if isinstance(entry, SignIn):
+                entry = SignInResult.OPERATOR_UNKNOWN
+            if isinstance(entry, SignInResult):
                 return self._tell(
-                    connection, Outcome(reason=entry, operator_id=badge.operator_id), now
+                    connection, SignInOutcome(reason=entry, operator_id=badge.operator_id), now
                 )
             locked_s = locked_for_s(connection, badge.operator_id, now)
             if locked_s:
@@ -111,7 +120,7 @@ class Desk:
                 else self._reject(connection, badge, failures, now)
             )
 
-    def sign_out(self, now: Instant) -> Outcome | None:
+    def sign_out(self, now: Instant) -> SignInOutcome | None:
         """End the session, if there is one. Raises StoreUnavailableError."""
         with self.store.transaction() as connection:
             session = session_in(connection, now)
@@ -129,7 +138,10 @@ class Desk:
             session = session_in(connection, now)
             if session is None:
                 return "nobody is signed in: a supervisor must be"
-            if not may(session.role, Act.UNLOCK) or session.operator_id == operator_id:
+            if (
+                not is_permitted(session.role, StaffAction.UNLOCK)
+                or session.operator_id == operator_id
+            ):
                 return f"{session.operator_id} ({session.role}) may not unlock {operator_id}: another supervisor must"
             if not forgive(connection, operator_id):
                 return f"{operator_id} has no wrong PINs: check the name"
@@ -137,24 +149,27 @@ class Desk:
             return None
 
     def _admit(
-        self, connection: sqlite3.Connection, badge: Badge, entry: OperatorEntry, now: Instant
-    ) -> Outcome:
+        self, connection: sqlite3.Connection, badge: ShownBadge, entry: OperatorEntry, now: Instant
+    ) -> SignInOutcome:
         forgive(connection, badge.operator_id)
         connection.execute("DELETE FROM badge_shown")
         ends_s = min(now.unix_s + self.session_s, badge.expires_at_s, entry.expires_at_s)
-        session = Session(
+        session = OperatorSession(
             operator_id=entry.id, role=entry.role, badge=badge.cti, opened_s=now.unix_s, expires_s=ends_s,
             acted_s=now.unix_s, idle_s=self.idle_s,
         )  # fmt: skip
         open_session(connection, session)
-        done = Outcome(
-            reason=SignIn.SIGNED_IN, operator_id=entry.id, detail=entry.role.value, session=session
+        done = SignInOutcome(
+            reason=SignInResult.SIGNED_IN,
+            operator_id=entry.id,
+            detail=entry.role.value,
+            session=session,
         )
         return self._tell(connection, done, now)
 
     def _reject(
-        self, connection: sqlite3.Connection, badge: Badge, failures: int, now: Instant
-    ) -> Outcome:
+        self, connection: sqlite3.Connection, badge: ShownBadge, failures: int, now: Instant
+    ) -> SignInOutcome:
         locked_s = locked_for_s(connection, badge.operator_id, now)
         if locked_s:
             connection.execute("DELETE FROM badge_shown")
@@ -162,22 +177,28 @@ class Desk:
         detail = f"{failures} wrong in a row"
         return self._tell(
             connection,
-            Outcome(reason=SignIn.PIN_WRONG, operator_id=badge.operator_id, detail=detail),
+            SignInOutcome(
+                reason=SignInResult.PIN_WRONG, operator_id=badge.operator_id, detail=detail
+            ),
             now,
         )
 
     def _end(
-        self, connection: sqlite3.Connection, session: Session, now: Instant, why: str
-    ) -> Outcome:
+        self, connection: sqlite3.Connection, session: OperatorSession, now: Instant, why: str
+    ) -> SignInOutcome:
         end_session(connection)
         connection.execute("DELETE FROM badge_shown")
         return self._tell(
             connection,
-            Outcome(reason=SignIn.SIGNED_OUT, operator_id=session.operator_id, detail=why),
+            SignInOutcome(
+                reason=SignInResult.SIGNED_OUT, operator_id=session.operator_id, detail=why
+            ),
             now,
         )
 
-    def _tell(self, connection: sqlite3.Connection, outcome: Outcome, now: Instant) -> Outcome:
+    def _tell(
+        self, connection: sqlite3.Connection, outcome: SignInOutcome, now: Instant
+    ) -> SignInOutcome:
         assert outcome.operator_id is not None  # only what concerns somebody is told
         self._record(connection, outcome.operator_id, outcome.reason.value, outcome.detail, now)
         return outcome
@@ -199,10 +220,10 @@ class Desk:
         )
 
 
-def desk_of(profile: Profile, store: Store, random_bytes: RandomBytes) -> Desk:
+def sign_in_service(profile: Profile, store: Store, random_bytes: RandomBytes) -> SignInService:
     """The desk of the device of ``profile``."""
     policy = profile.policy
-    return Desk(
+    return SignInService(
         store=store,
         session_s=policy.operator_session_s,
         idle_s=policy.operator_idle_s,
@@ -210,21 +231,23 @@ def desk_of(profile: Profile, store: Store, random_bytes: RandomBytes) -> Desk:
     )
 
 
-def _locked(operator_id: str, locked_s: int) -> Outcome:
+def _locked(operator_id: str, locked_s: int) -> SignInOutcome:
     detail = f"for {-(-locked_s // 60)} more minutes, or until a supervisor unlocks"
-    return Outcome(reason=SignIn.OPERATOR_LOCKED_OUT, operator_id=operator_id, detail=detail)
+    return SignInOutcome(
+        reason=SignInResult.OPERATOR_LOCKED_OUT, operator_id=operator_id, detail=detail
+    )
 
 
-def _withdrawn(connection: sqlite3.Connection, badge: Badge) -> bool:
+def _withdrawn(connection: sqlite3.Connection, badge: ShownBadge) -> bool:
     """Whether the platform took this badge back, beside the status list that ``open_token`` asks."""
     found = "SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?"
     return connection.execute(found, (badge.cti.hex(),)).fetchone() is not None
 
 
-def _last_shown(connection: sqlite3.Connection, now: Instant) -> Badge | None:
+def _last_shown(connection: sqlite3.Connection, now: Instant) -> ShownBadge | None:
     row = connection.execute(
         "SELECT operator_id, badge, expires_s, at_s FROM badge_shown"
     ).fetchone()
     if row is None or not 0 <= now.unix_s - row[3] < SHOWN_S or now.unix_s >= row[2]:
         return None
-    return Badge(operator_id=row[0], cti=row[1], expires_at_s=row[2])
+    return ShownBadge(operator_id=row[0], cti=row[1], expires_at_s=row[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class SignIn(StrEnum):
+class SignInResult(StrEnum):
     """Outcomes around a session, in the order in which they are tested."""
 
     BADGE_NOT_SHOWN = "badge_not_shown"  # or too long ago

@@ -32,7 +32,7 @@ class DoorState(StrEnum):
         return self in (DoorState.COLLECTED, DoorState.RELEASED, DoorState.UNKNOWN)
 
 
-class Event(StrEnum):
+class DoorEvent(StrEnum):
     """What happens to a door."""
 
     PULSE = "pulse"  # the lock is about to be told
@@ -57,7 +57,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DoorStep:
     """Where an event leads, and the exception it raises, if any."""
 
     state: DoorState
@@ -65,52 +65,60 @@ class Step:
     detail: str = ""
 
 
-_S, _E, _X = DoorState, Event, ExceptionKind
+_S, _E, _X = DoorState, DoorEvent, ExceptionKind
 
-TABLE: dict[tuple[DoorState, Event], Step] = {
-    (_S.RESERVED, _E.PULSE): Step(_S.PULSING),
-    (_S.RESERVED, _E.PULSE_OPEN): Step(
+TABLE: dict[tuple[DoorState, DoorEvent], DoorStep] = {
+    (_S.RESERVED, _E.PULSE): DoorStep(_S.PULSING),
+    (_S.RESERVED, _E.PULSE_OPEN): DoorStep(
         _S.PULSING, _X.SENSOR_FAULT, "open before the lock was told"
     ),
-    (_S.RESERVED, _E.WITHDRAWN): Step(
+    (_S.RESERVED, _E.WITHDRAWN): DoorStep(
         _S.RELEASED, _X.BUSINESS_RULE, "taken back before the door was opened"
     ),
-    (_S.RESERVED, _E.TOO_LATE): Step(
+    (_S.RESERVED, _E.TOO_LATE): DoorStep(
         _S.RELEASED, _X.SYSTEM_FAULT, "the lock could not be told in time"
     ),
-    (_S.RESERVED, _E.CUT_CLOSED): Step(_S.RELEASED, None, "cut before the lock was told"),
-    (_S.RESERVED, _E.CUT_OPEN): Step(
+    (_S.RESERVED, _E.CUT_CLOSED): DoorStep(_S.RELEASED, None, "cut before the lock was told"),
+    (_S.RESERVED, _E.CUT_OPEN): DoorStep(
         _S.UNKNOWN, _X.SENSOR_FAULT, "open, though the lock was not told"
     ),
-    (_S.RESERVED, _E.CUT_BLIND): Step(_S.RELEASED, None, "cut before the lock was told"),
-    (_S.PULSING, _E.PULSED): Step(_S.PULSED),
-    (_S.PULSING, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
-    (_S.PULSING, _E.CUT_OPEN): Step(_S.OPENED, None, "found open after a cut"),
-    (_S.PULSING, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"),
-    (_S.PULSED, _E.DOOR_OPEN): Step(_S.OPENED),
-    (_S.PULSED, _E.OPEN_TIMEOUT): Step(_S.RELEASED, _X.DOOR_NOT_OPENED, "the door did not open"),
-    (_S.PULSED, _E.BLIND_TIMEOUT): Step(
+    (_S.RESERVED, _E.CUT_BLIND): DoorStep(_S.RELEASED, None, "cut before the lock was told"),
+    (_S.PULSING, _E.PULSED): DoorStep(_S.PULSED),
+    (_S.PULSING, _E.CUT_CLOSED): DoorStep(
+        _S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"
+    ),
+    (_S.PULSING, _E.CUT_OPEN): DoorStep(_S.OPENED, None, "found open after a cut"),
+    (_S.PULSING, _E.CUT_BLIND): DoorStep(
+        _S.UNKNOWN, _X.SYSTEM_FAULT, "cut while the lock was told"
+    ),
+    (_S.PULSED, _E.DOOR_OPEN): DoorStep(_S.OPENED),
+    (_S.PULSED, _E.OPEN_TIMEOUT): DoorStep(
+        _S.RELEASED, _X.DOOR_NOT_OPENED, "the door did not open"
+    ),
+    (_S.PULSED, _E.BLIND_TIMEOUT): DoorStep(
         _S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"
     ),
-    (_S.PULSED, _E.NO_CONTACT_TIMEOUT): Step(
+    (_S.PULSED, _E.NO_CONTACT_TIMEOUT): DoorStep(
         _S.COLLECTED, None, "no door contact: taken as collected"
     ),
-    (_S.PULSED, _E.CUT_CLOSED): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
-    (_S.PULSED, _E.CUT_OPEN): Step(_S.OPENED, None, "found open after a cut"),
-    (_S.PULSED, _E.CUT_BLIND): Step(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
-    (_S.OPENED, _E.DOOR_CLOSED): Step(_S.COLLECTED),
-    (_S.OPENED, _E.CLOSE_TIMEOUT): Step(_S.OPENED, _X.DOOR_LEFT_OPEN, "the door was left open"),
-    (_S.OPENED, _E.NEVER_CHANGED): Step(
+    (_S.PULSED, _E.CUT_CLOSED): DoorStep(
+        _S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"
+    ),
+    (_S.PULSED, _E.CUT_OPEN): DoorStep(_S.OPENED, None, "found open after a cut"),
+    (_S.PULSED, _E.CUT_BLIND): DoorStep(_S.UNKNOWN, _X.SYSTEM_FAULT, "cut after the lock was told"),
+    (_S.OPENED, _E.DOOR_CLOSED): DoorStep(_S.COLLECTED),
+    (_S.OPENED, _E.CLOSE_TIMEOUT): DoorStep(_S.OPENED, _X.DOOR_LEFT_OPEN, "the door was left open"),
+    (_S.OPENED, _E.NEVER_CHANGED): DoorStep(
         _S.UNKNOWN, None, "the contact never said anything but open"
     ),
-    (_S.OPENED, _E.CUT_CLOSED): Step(_S.COLLECTED, None, "found closed after a cut"),
-    (_S.OPENED, _E.CUT_OPEN): Step(_S.OPENED, None, "still open after a cut"),
-    (_S.OPENED, _E.CUT_BLIND): Step(
+    (_S.OPENED, _E.CUT_CLOSED): DoorStep(_S.COLLECTED, None, "found closed after a cut"),
+    (_S.OPENED, _E.CUT_OPEN): DoorStep(_S.OPENED, None, "still open after a cut"),
+    (_S.OPENED, _E.CUT_BLIND): DoorStep(
         _S.UNKNOWN, _X.SENSOR_FAULT, "the door contact does not answer"
     ),
 }
 
 
-def step(state: DoorState, event: Event) -> Step:
+def next_step(state: DoorState, event: DoorEvent) -> DoorStep:
     """Where ``event`` leads from ``state``. An event that means nothing there changes nothing."""
-    return TABLE.get((state, event)) or Step(state)
+    return TABLE.get((state, event)) or DoorStep(state)

@@ -13,7 +13,7 @@ from typing import Protocol
 from edge.ports import Lock, LockError
 
 
-class Actuator(Protocol):
+class LockActuator(Protocol):
     """Tells locks."""
 
     def tell(self, key: int, compartment: str) -> None:
@@ -25,8 +25,8 @@ class Actuator(Protocol):
         ...
 
 
-class AtOnce:
-    """Implements ``Actuator``: ``tell`` returns when the pulse is over."""
+class ImmediateActuator:
+    """Implements ``LockActuator``: ``tell`` returns when the pulse is over."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
@@ -41,8 +41,8 @@ class AtOnce:
         return self._outcomes.pop(key, None)
 
 
-class InTurn:
-    """Implements ``Actuator``: pulses in a thread, one after the other, in the order in which they were asked for."""
+class QueuedActuator:
+    """Implements ``LockActuator``: pulses in a thread, one after the other, in the order in which they were asked for."""
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock

@@ -11,20 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.domain.exception_case import ExceptionKind
-from edge.pickup.door_states import DoorState, Event, Step, step
-from edge.pickup.lock_actuator import Actuator, AtOnce
+from edge.pickup.door_states import DoorEvent, DoorState, DoorStep, next_step
+from edge.pickup.lock_actuator import ImmediateActuator, LockActuator
 from edge.ports import CountsOpenings, DoorSensor, Lock
 from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.exception_cases import raise_case
 from edge.store.lock_intents import Intent
-from edge.store.standing import why_not_any_more
+from edge.store.redemption_reads import restoration_fault
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorTimes:
+class DoorTimings:
     """How long a door may take. Seconds."""
 
     open_s: float  # from the pulse until it is seen open
@@ -33,7 +33,7 @@ class DoorTimes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DoorNews:
+class DoorChange:
     """What became of a door, for the lamps, the log and the screen."""
 
     compartment: str
@@ -71,17 +71,17 @@ class Pickups:
         lock: Lock,
         sensor: DoorSensor,
         *,
-        times: DoorTimes,
+        times: DoorTimings,
         random_bytes: Callable[[int], bytes],
         with_contact: frozenset[str] | None = None,
-        actuator: Actuator | None = None,
+        actuator: LockActuator | None = None,
     ) -> None:
         """``with_contact``: compartments that have a door contact; None for all of the lock's.
 
         ``actuator`` tells ``lock``; None: at once, and a tick then takes as long as a pulse.
         """
         self._store = store
-        self._actuator = AtOnce(lock) if actuator is None else actuator
+        self._actuator = ImmediateActuator(lock) if actuator is None else actuator
         self._sensor = sensor
         self._times = times
         self._random_bytes = random_bytes
@@ -91,7 +91,7 @@ class Pickups:
             _Door
         ] = []  # doors that somebody left open: watched, and nobody waits for them
 
-    def recover(self, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def recover(self, monotonic_s: float, now: Instant) -> list[DoorChange]:
         """After a start: learn what a crash or power cut left, from the contacts alone. Never pulses.
 
         Raises StoreUnavailableError; calling again goes on where it stopped.
@@ -102,11 +102,15 @@ class Pickups:
         for intent in lock_intents.live(self._store):
             door = self._add(intent, monotonic_s)
             contact = self._sensor.is_open(intent.compartment)
-            event = {True: Event.CUT_OPEN, False: Event.CUT_CLOSED, None: Event.CUT_BLIND}[contact]
+            event = {
+                True: DoorEvent.CUT_OPEN,
+                False: DoorEvent.CUT_CLOSED,
+                None: DoorEvent.CUT_BLIND,
+            }[contact]
             news += self._happen(door, event, monotonic_s, now)
         return news
 
-    def begin(self, ids: tuple[int, ...], monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def begin(self, ids: tuple[int, ...], monotonic_s: float, now: Instant) -> list[DoorChange]:
         """Walk the doors of a redemption that is on disk (``Redemption.intents``); the first is pulsed at once."""
         try:
             for intent in lock_intents.of_ids(self._store, ids):
@@ -115,9 +119,9 @@ class Pickups:
             return []  # nothing was told to a lock; the next start releases what is reserved
         return self.tick(monotonic_s, now)
 
-    def tick(self, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def tick(self, monotonic_s: float, now: Instant) -> list[DoorChange]:
         """Look at every door under way and take what steps are due. Never raises for a disk or a lock."""
-        news: list[DoorNews] = []
+        news: list[DoorChange] = []
         for door in [doors[0] for doors in self._walks.values()] + self._ajar:
             try:
                 news += self._advance(door, monotonic_s, now)
@@ -135,7 +139,7 @@ class Pickups:
         self._walks.setdefault(intent.ledger_id, []).append(door)
         return door
 
-    def _advance(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def _advance(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         if door.state is DoorState.RESERVED:
             return self._pulse(door, monotonic_s, now)
         if door.state is DoorState.PULSING:
@@ -143,20 +147,20 @@ class Pickups:
         event = self._event(door, self._sensor.is_open(door.intent.compartment), monotonic_s)
         return [] if event is None else self._happen(door, event, monotonic_s, now)
 
-    def _pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def _pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         if monotonic_s - door.since_s > self._times.open_s:
-            return self._happen(door, Event.TOO_LATE, monotonic_s, now)
+            return self._happen(door, DoorEvent.TOO_LATE, monotonic_s, now)
         door.suspect = self._sensor.is_open(door.intent.compartment) is True
         door.openings = self._openings(door)
         news = self._happen(
-            door, Event.PULSE_OPEN if door.suspect else Event.PULSE, monotonic_s, now
+            door, DoorEvent.PULSE_OPEN if door.suspect else DoorEvent.PULSE, monotonic_s, now
         )
         if door.state is not DoorState.PULSING:
             return news
         self._actuator.tell(door.intent.id, door.intent.compartment)
         return news + self._told(door, monotonic_s, now)
 
-    def _told(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorNews]:
+    def _told(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         """Record that the lock was told once that is so; also when the disk failed to take it before."""
         if not door.told:
             outcome = self._actuator.outcome(door.intent.id)
@@ -166,7 +170,7 @@ class Pickups:
                 )
                 return []
             door.told, door.fault = True, outcome
-        return self._happen(door, Event.PULSED, monotonic_s, now)
+        return self._happen(door, DoorEvent.PULSED, monotonic_s, now)
 
     def _openings(self, door: _Door) -> int:
         return (
@@ -175,7 +179,7 @@ class Pickups:
             else 0
         )
 
-    def _event(self, door: _Door, is_open: bool | None, monotonic_s: float) -> Event | None:
+    def _event(self, door: _Door, is_open: bool | None, monotonic_s: float) -> DoorEvent | None:
         """What the contact and the time say about a door whose lock was told."""
         waited_s = monotonic_s - door.since_s
         if door.state is DoorState.PULSED:
@@ -185,41 +189,41 @@ class Pickups:
         elif door.closed_s is None:
             door.closed_s = monotonic_s
         if door.closed_s is not None and monotonic_s - door.closed_s >= self._times.steady_s:
-            return Event.DOOR_CLOSED
+            return DoorEvent.DOOR_CLOSED
         if waited_s <= self._times.close_s or door.warned:
             return None
-        return Event.NEVER_CHANGED if door.suspect and is_open else Event.CLOSE_TIMEOUT
+        return DoorEvent.NEVER_CHANGED if door.suspect and is_open else DoorEvent.CLOSE_TIMEOUT
 
-    def _opening(self, door: _Door, is_open: bool | None, waited_s: float) -> Event | None:
+    def _opening(self, door: _Door, is_open: bool | None, waited_s: float) -> DoorEvent | None:
         if is_open or door.seen_open or self._openings(door) > door.openings:
-            return Event.DOOR_OPEN
+            return DoorEvent.DOOR_OPEN
         if waited_s <= self._times.open_s:
             return None
         if is_open is False:
-            return Event.OPEN_TIMEOUT
+            return DoorEvent.OPEN_TIMEOUT
         bare = door.intent.compartment not in self._with_contact and not door.fault
-        return Event.NO_CONTACT_TIMEOUT if bare else Event.BLIND_TIMEOUT
+        return DoorEvent.NO_CONTACT_TIMEOUT if bare else DoorEvent.BLIND_TIMEOUT
 
     def _happen(
-        self, door: _Door, event: Event, monotonic_s: float, now: Instant
-    ) -> list[DoorNews]:
+        self, door: _Door, event: DoorEvent, monotonic_s: float, now: Instant
+    ) -> list[DoorChange]:
         """Put a step on disk, then let it be so. Raises StoreUnavailableError, and then it is not so."""
         doors = self._walks.get(door.intent.ledger_id, [])
         after = doors[doors.index(door) + 1 :] if door in doors else []
         with self._store.transaction() as connection:
             why = (
-                why_not_any_more(connection, door.intent.cti)
-                if event in (Event.PULSE, Event.PULSE_OPEN)
+                restoration_fault(connection, door.intent.cti)
+                if event in (DoorEvent.PULSE, DoorEvent.PULSE_OPEN)
                 else None
             )
-            there = step(door.state, Event.WITHDRAWN if why else event)
+            there = next_step(door.state, DoorEvent.WITHDRAWN if why else event)
             detail = ", ".join(part for part in (there.detail, why, door.fault) if part)
             left_open = there.raises is ExceptionKind.DOOR_LEFT_OPEN
             given_up = after if there.state is DoorState.RELEASED or left_open else []
             recorded = self._record(connection, door, there, detail, now)
             if not recorded:
                 there, given_up = (
-                    Step(DoorState.UNKNOWN),
+                    DoorStep(DoorState.UNKNOWN),
                     [],
                 )  # its case was settled by hand meanwhile
             for other in given_up:  # nobody is there: the rest of the walk waits for another scan
@@ -241,11 +245,16 @@ class Pickups:
         if not recorded:
             return []
         left = tuple(other.intent.compartment for other in after)
-        return [DoorNews(compartment=door.intent.compartment, state=there.state, detail=detail, raised=there.raises,
+        return [DoorChange(compartment=door.intent.compartment, state=there.state, detail=detail, raised=there.raises,
                          left=left, taken_back=taken_back)]  # fmt: skip
 
     def _record(
-        self, connection: sqlite3.Connection, door: _Door, there: Step, detail: str, now: Instant
+        self,
+        connection: sqlite3.Connection,
+        door: _Door,
+        there: DoorStep,
+        detail: str,
+        now: Instant,
     ) -> bool:
         """Write a step with what it raises and tells. False: the intent was ended by somebody else."""
         intent = door.intent
@@ -282,7 +291,7 @@ class Pickups:
         return True
 
     def _take_back(
-        self, connection: sqlite3.Connection, door: _Door, there: Step, now: Instant
+        self, connection: sqlite3.Connection, door: _Door, there: DoorStep, now: Instant
     ) -> bool:
         if not lock_intents.nothing_left_the_locker(connection, door.intent.ledger_id):
             return False

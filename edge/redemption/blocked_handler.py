@@ -7,7 +7,7 @@ from edge.redemption.redeemer import Redemption
 from edge.values.instant import Instant
 
 
-class BlockedGate:
+class BlockedHandler:
     """Stands in for ``Gate``. What was wiped is not to be gathered again, so not even a refusal is journalled."""
 
     def __init__(self, why: str) -> None:

@@ -67,7 +67,7 @@ _ORDER_COLUMNS = ("cti", "kind", "status", "home_site", "home_device", "quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class HistoryEntry:
     """One thing that happened, or with ``what`` "order" one that is cached now. ``at_s``: Unix seconds."""
 
     at_s: int | None
@@ -76,20 +76,20 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class OrderHistory:
     """Everything about one order. ``settled``: the platform has every event of it, and no case of it is open."""
 
     device: str
     order: str
-    lines: tuple[Line, ...]
+    lines: tuple[HistoryEntry, ...]
     settled: bool
 
 
-def story_of(store: Store, order: str) -> Story:
+def order_history(store: Store, order: str) -> OrderHistory:
     """Read the story of ``order`` in one consistent view. Raises StoreUnavailableError."""
     with store.read() as connection:
         (device,) = connection.execute("SELECT device_id FROM device").fetchone()
-        cached = [Line(at_s=None, what="order", fields=_named(_ORDER_COLUMNS, row))
+        cached = [HistoryEntry(at_s=None, what="order", fields=_named(_ORDER_COLUMNS, row))
                   for row in connection.execute(_ORDER, (order,))]  # fmt: skip
         happened = [line for chapter in _CHAPTERS for line in _lines(connection, order, *chapter)]
         if happened:  # by which clock is part of the story
@@ -97,10 +97,10 @@ def story_of(store: Store, order: str) -> Story:
     happened.sort(key=lambda line: line.at_s or 0)  # stable: within a second as the chapters go
     again = _sent_again(happened)
     settled = all(_is_settled(line, again) for line in happened)
-    return Story(device=device, order=order, lines=(*cached, *happened), settled=settled)
+    return OrderHistory(device=device, order=order, lines=(*cached, *happened), settled=settled)
 
 
-def _sent_again(lines: list[Line]) -> frozenset[str]:
+def _sent_again(lines: list[HistoryEntry]) -> frozenset[str]:
     """The ids of refused events whose place another has taken, under its own id or the same."""
     events = [line.fields for line in lines if line.what == "event"]
     kept = {str(event["id"]) for event in events if event["refused"] is None}
@@ -109,9 +109,9 @@ def _sent_again(lines: list[Line]) -> frozenset[str]:
 
 def _lines(
     connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]
-) -> list[Line]:
+) -> list[HistoryEntry]:
     return [
-        Line(at_s=at_s, what=what, fields=_named(columns, tuple(row)))
+        HistoryEntry(at_s=at_s, what=what, fields=_named(columns, tuple(row)))
         for at_s, *row in connection.execute(f"{query} ORDER BY 1, 2", (order,))
     ]
 
@@ -129,7 +129,7 @@ def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     return named
 
 
-def _is_settled(line: Line, again: frozenset[str]) -> bool:
+def _is_settled(line: HistoryEntry, again: frozenset[str]) -> bool:
     match line.what:
         case "event":
             refused = line.fields["refused"] is not None and line.fields["id"] not in again

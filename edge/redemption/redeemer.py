@@ -16,22 +16,22 @@ from typing import NamedTuple
 
 from edge.config import Policy
 from edge.domain.decision import decide
-from edge.domain.decision_facts import Facts, dump_policy
+from edge.domain.decision_facts import DecisionFacts, dump_policy
 from edge.domain.decision_input import Decision
-from edge.domain.standing import Asked, Place, Standing
+from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
 from edge.domain.verdict import Verdict
-from edge.operators.sign_in_result import SignIn
+from edge.operators.sign_in_result import SignInResult
 from edge.store import authorisations as claiming
 from edge.store import ledger, scan_journal
-from edge.store.authorisations import Answer, Ask, claimed_in
+from edge.store.authorisations import AuthorisationReply, AuthorisationRequest, claimed_in
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import is_online
 from edge.store.outbox import OutboxPlace, append
-from edge.store.scan_journal import Entry
-from edge.store.sessions import Session, session_in, touch
-from edge.store.standing import read_standing, typed_for
+from edge.store.redemption_reads import read_redemption_state, typed_for
+from edge.store.scan_journal import JournalEntry
+from edge.store.sessions import OperatorSession, session_in, touch
 from edge.system.time_zone import utc_offset_of
-from edge.token.claims import Claims, Kind, Refusal
+from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.rejection import Rejection
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
@@ -41,7 +41,7 @@ from edge.values.uuid7 import uuid7
 class Redemption:
     """What came of a scan. ``ledger_id`` and ``intents`` are set only when it was honoured."""
 
-    reason: Verdict | Rejection | SignIn
+    reason: Verdict | Rejection | SignInResult
     detail: str
     claims: Claims | None
     decision: Decision | None = None
@@ -62,7 +62,7 @@ class Redeemer:
         self,
         store: Store | None,
         *,
-        place: Place,
+        place: DevicePlace,
         policy: Policy,
         grace_s: float,
         random_bytes: Callable[[int], bytes],
@@ -78,7 +78,7 @@ class Redeemer:
         self._random_bytes = random_bytes
         self._unavailable = unavailable
         self._claim_within_s = claim_within_s
-        self._patience = claiming.Patience()
+        self._patience = claiming.WaitMemory()
         self._monotonic_ns = monotonic_ns
         self._utc_offset = utc_offset_of(policy.timezone)
         self._document = dump_policy(place, policy, grace_s)
@@ -90,7 +90,7 @@ class Redeemer:
         claims: Claims,
         now: Instant,
         *,
-        asked: Asked = Asked(),  # noqa: B008 - immutable
+        asked: RequestedUse = RequestedUse(),  # noqa: B008 - immutable
         decode_ms: float | None = None,
     ) -> Redemption:
         """Honour or refuse ``claims``, whose signature held, in the name of who is signed in. On disk when done."""
@@ -99,8 +99,8 @@ class Redeemer:
         try:
             may_ask = self._claim_within_s is not None
             redemption = self._attempt(self._store, claims, now, asked, decode_ms, may_ask=may_ask)
-            if isinstance(redemption, Ask):
-                answer = claiming.claim(
+            if isinstance(redemption, AuthorisationRequest):
+                answer = claiming.request_and_wait(
                     self._store, redemption, now, self._patience, monotonic_ns=self._monotonic_ns
                 )
                 redemption = self._attempt(
@@ -116,12 +116,12 @@ class Redeemer:
         store: Store,
         claims: Claims,
         now: Instant,
-        asked: Asked,
+        asked: RequestedUse,
         decode_ms: float | None,
         *,
         may_ask: bool = False,
-        answer: Answer | None = None,
-    ) -> Redemption | Ask:
+        answer: AuthorisationReply | None = None,
+    ) -> Redemption | AuthorisationRequest:
         """Decide and write in one transaction; or write nothing and return what the authority is to be asked."""
         with store.transaction() as connection:
             scan = _Scan(claims, now, asked, None, decode_ms)
@@ -132,7 +132,7 @@ class Redeemer:
 
     def refuse(
         self,
-        refusal: Refusal,
+        refusal: TokenRefusal,
         now: Instant,
         *,
         decode_ms: float | None = None,
@@ -149,7 +149,7 @@ class Redeemer:
         try:
             with self._store.transaction() as connection:
                 session = session_in(connection, now)
-                entry = Entry(
+                entry = JournalEntry(
                     reason=reason,
                     detail=refusal.detail,
                     now=now,
@@ -161,7 +161,10 @@ class Redeemer:
                 )
                 if claims is not None:
                     self._tell_refusal(
-                        connection, _Scan(claims, now, Asked(), session), reason, refusal.detail
+                        connection,
+                        _Scan(claims, now, RequestedUse(), session),
+                        reason,
+                        refusal.detail,
                     )
                 return replace(refused, journal_id=scan_journal.write(connection, entry))
         except (StoreUnavailableError, sqlite3.Error):
@@ -174,15 +177,17 @@ class Redeemer:
         policy_no: int,
         *,
         may_ask: bool,
-        answer: Answer | None,
-    ) -> Redemption | Ask:
+        answer: AuthorisationReply | None,
+    ) -> Redemption | AuthorisationRequest:
         claims = scan.claims
         claimed, grant = (
             (None, None)
             if answer is None
             else claimed_in(connection, claims.cti, answer, self._monotonic_ns())
         )
-        standing, place, pending, session = read_standing(connection, claims.cti, scan.now, claimed)
+        standing, place, pending, session = read_redemption_state(
+            connection, claims.cti, scan.now, claimed
+        )
         operator = None
         if session is not None:
             touch(connection, session, scan.now)
@@ -214,7 +219,7 @@ class Redeemer:
             intents = self._reserve(connection, scan, decision, ledger_id)
         else:
             self._tell_refusal(connection, scan, decision.verdict.value, decision.detail)
-        entry = Entry(
+        entry = JournalEntry(
             reason=decision.verdict.value,
             detail=decision.detail,
             now=scan.now,
@@ -224,7 +229,7 @@ class Redeemer:
             ledger_id=ledger_id,
             decode_ms=scan.decode_ms,
             policy_no=policy_no,
-            facts=Facts(claims, standing, scan.now, scan.asked, operator, utc_offset_s),
+            facts=DecisionFacts(claims, standing, scan.now, scan.asked, operator, utc_offset_s),
         )
         return Redemption(
             reason=decision.verdict,
@@ -236,11 +241,11 @@ class Redeemer:
             intents=intents,
         )
 
-    def _question(self, scan: _Scan, standing: Standing) -> Ask:
+    def _question(self, scan: _Scan, standing: RedemptionState) -> AuthorisationRequest:
         """What whoever has authority over a code is asked: leave to honour it here, now."""
         order, claims = standing.entitlement, scan.claims
         within_ns = int((self._claim_within_s or 0) * 1e9)
-        return Ask(
+        return AuthorisationRequest(
             id=self._event_id(scan.now),
             cti=claims.cti,
             units=scan.asked.units,
@@ -253,7 +258,7 @@ class Redeemer:
         self,
         connection: sqlite3.Connection,
         scan: _Scan,
-        standing: Standing,
+        standing: RedemptionState,
         place: OutboxPlace,
         decision: Decision,
     ) -> int:
@@ -321,8 +326,8 @@ class Redeemer:
 class _Scan(NamedTuple):
     claims: Claims
     now: Instant
-    asked: Asked
-    session: Session | None
+    asked: RequestedUse
+    session: OperatorSession | None
     decode_ms: float | None = None
 
     @property

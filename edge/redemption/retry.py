@@ -13,10 +13,10 @@ from pathlib import Path
 from edge.config import Profile
 from edge.domain.decision_facts import load_facts
 from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
-from edge.domain.standing import place_of
-from edge.operators.actions import Answer, Done, Staff
-from edge.redemption.policy import verify_policy_of
+from edge.domain.redemption_state import place_of
+from edge.operators.actions import ActionOutcome, ActionResult, OperatorActions
 from edge.redemption.redeemer import Redeemer, Redemption
+from edge.redemption.verification_policy import verify_policy_of
 from edge.token.claims import Claims, Kind
 from edge.token.verification import check_again
 from edge.trust.anchors import Anchors, load_roots
@@ -26,20 +26,22 @@ from edge.values.instant import Instant
 class Retry:
     """Retries for whoever is signed in. ``profile`` gives the device's own, which only a write-off needs."""
 
-    def __init__(self, staff: Staff, profile: Callable[[], Profile]) -> None:
+    def __init__(self, staff: OperatorActions, profile: Callable[[], Profile]) -> None:
         self._staff = staff
         self._read_profile = profile
 
-    def case(self, case_id: int, now: Instant) -> Answer:
+    def case(self, case_id: int, now: Instant) -> ActionOutcome:
         """Retry whatever case ``case_id`` is about, and settle it when that is done. Raises StoreUnavailableError."""
         case = self._staff.open_case(case_id, now)
-        if isinstance(case, Answer):
+        if isinstance(case, ActionOutcome):
             return case
         if case.kind is ExceptionKind.UPLOAD_REFUSED:
             return self._staff.send_again(case_id, now)
         instead = self._instead(case)
         return (
-            self.write_off(case_id, now) if instead is None else Answer(Done.NOT_THIS_KIND, instead)
+            self.write_off(case_id, now)
+            if instead is None
+            else ActionOutcome(ActionResult.NOT_THIS_KIND, instead)
         )
 
     def _instead(self, case: ExceptionCase) -> str | None:
@@ -67,16 +69,16 @@ class Retry:
             query = "SELECT EXISTS (SELECT 1 FROM ledger WHERE reverses = ?)"
             return bool(connection.execute(query, (ledger_id,)).fetchone()[0])
 
-    def write_off(self, case_id: int, now: Instant) -> Answer:
+    def write_off(self, case_id: int, now: Instant) -> ActionOutcome:
         """Redeem what case ``case_id`` is about, and settle it when that is honoured. Raises StoreUnavailableError.
 
         Cut between the two, the write-off stands and the case stays open for a person to settle.
         """
         case = self._staff.open_case(case_id, now)
-        if isinstance(case, Answer):
+        if isinstance(case, ActionOutcome):
             return case
         claims = self._claims(case)
-        if isinstance(claims, Answer):
+        if isinstance(claims, ActionOutcome):
             return claims
         profile = self._read_profile()
         stale = self._no_longer_believed(claims, profile, now)
@@ -84,44 +86,51 @@ class Retry:
             return stale
         outcome = self._redeemer(profile).redeem(claims, now)
         if not outcome.honoured:
-            return Answer(
-                Done.STILL_REFUSED,
+            return ActionOutcome(
+                ActionResult.STILL_REFUSED,
                 f"{outcome.reason.value}: {outcome.detail or 'see the words for it'}",
             )
         return self._settle(case_id, outcome, now)
 
-    def _settle(self, case_id: int, outcome: Redemption, now: Instant) -> Answer:
+    def _settle(self, case_id: int, outcome: Redemption, now: Instant) -> ActionOutcome:
         settled = self._staff.settle(
             case_id, Settlement.RETRIED, f"honoured as {outcome.ledger_id}", now
         )
-        if settled.done is not Done.DONE:
-            return Answer(
+        if settled.done is not ActionResult.DONE:
+            return ActionOutcome(
                 settled.done,
                 f"honoured as {outcome.ledger_id}, and the case is open: {settled.detail}",
             )
-        return Answer(Done.DONE, f"honoured as {outcome.ledger_id}: case {case_id} is settled")
+        return ActionOutcome(
+            ActionResult.DONE, f"honoured as {outcome.ledger_id}: case {case_id} is settled"
+        )
 
-    def _claims(self, case: ExceptionCase) -> Claims | Answer:
+    def _claims(self, case: ExceptionCase) -> Claims | ActionOutcome:
         if case.cti is None:
-            return Answer(Done.NOT_THIS_KIND, "the case names no code: settle it by hand")
+            return ActionOutcome(
+                ActionResult.NOT_THIS_KIND, "the case names no code: settle it by hand"
+            )
         with self._staff.store.read() as connection:
             facts = _latest_facts(connection, case.cti)
         if facts is None:
-            return Answer(
-                Done.NOT_FOUND, "no scan of this code was ever decided here: have it scanned"
+            return ActionOutcome(
+                ActionResult.NOT_FOUND,
+                "no scan of this code was ever decided here: have it scanned",
             )
         claims = load_facts(facts).claims
         if claims.kind is not Kind.WRITE_OFF:
-            return Answer(
-                Done.NOT_THIS_KIND,
+            return ActionOutcome(
+                ActionResult.NOT_THIS_KIND,
                 "a parcel is retried at its door: settle as not_collected, scan again",
             )
         return claims
 
-    def _no_longer_believed(self, claims: Claims, profile: Profile, now: Instant) -> Answer | None:
+    def _no_longer_believed(
+        self, claims: Claims, profile: Profile, now: Instant
+    ) -> ActionOutcome | None:
         roots = load_roots(Path(profile.trust.roots_file))
         if isinstance(roots, str):
-            return Answer(Done.STILL_REFUSED, roots)
+            return ActionOutcome(ActionResult.STILL_REFUSED, roots)
         anchors = Anchors(self._staff.store, roots)
         anchors.refresh(now)
         policy = verify_policy_of(profile)
@@ -131,7 +140,9 @@ class Retry:
         return (
             None
             if refusal is None
-            else Answer(Done.STILL_REFUSED, f"{refusal.reason.value}: {refusal.detail}")
+            else ActionOutcome(
+                ActionResult.STILL_REFUSED, f"{refusal.reason.value}: {refusal.detail}"
+            )
         )
 
     def _redeemer(self, profile: Profile) -> Redeemer:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import sqlite3
 
 from edge.domain.verdict import Verdict
-from edge.operators.sign_in import Badge, Desk
+from edge.operators.sign_in import ShownBadge, SignInService
 from edge.redemption.redeemer import Redeemer, Redemption
 from edge.store import scan_journal
 from edge.store.database.store import StoreUnavailableError
-from edge.store.scan_journal import Entry
-from edge.token.claims import Claims, Kind, Refusal
+from edge.store.scan_journal import JournalEntry
+from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.verification import VerifyPolicy, open_token
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 
 
-class Gate:
+class VerifyingHandler:
     """Judges codes for one device.
 
     ``anchors`` None: there is no store, and nothing can be believed or honoured.
@@ -30,7 +30,7 @@ class Gate:
         *,
         audiences: frozenset[str],
         policy: VerifyPolicy,
-        desk: Desk | None = None,
+        desk: SignInService | None = None,
     ) -> None:
         self._redeemer = redeemer
         self._anchors = anchors
@@ -52,19 +52,19 @@ class Gate:
             audiences=self._audiences,
             policy=self._policy,
         )
-        if isinstance(opened, Refusal):
+        if isinstance(opened, TokenRefusal):
             return self._redeemer.refuse(opened, now, decode_ms=decode_ms, content=content)
         if opened.kind is Kind.OPERATOR and self._desk is not None:
             return _show(self._desk, opened, now, decode_ms)
         return self._redeemer.redeem(opened, now, decode_ms=decode_ms)
 
 
-def _show(desk: Desk, claims: Claims, now: Instant, decode_ms: float | None) -> Redemption:
+def _show(desk: SignInService, claims: Claims, now: Instant, decode_ms: float | None) -> Redemption:
     """A badge was scanned: nothing opens by it. On disk, with its line in the journal, when this returns."""
     try:
         with desk.store.transaction() as connection:
-            shown = desk.show(connection, Badge.of(claims), now)
-            entry = Entry(
+            shown = desk.show(connection, ShownBadge.of(claims), now)
+            entry = JournalEntry(
                 reason=shown.reason.value, detail=shown.detail, now=now, cti=claims.cti, operator=claims.order_id,
                 decode_ms=decode_ms,
             )  # fmt: skip

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from edge.rules.evaluator import Evaluator
-from edge.rules.fault import Cause, Fault, Limits, Meter, Stop
+from edge.rules.fault import (
+    EvaluationLimits,
+    EvaluationMeter,
+    EvaluationStopped,
+    RuleFault,
+    RuleFaultCause,
+)
 from edge.rules.json_logic import OPERATORS
 from edge.rules.json_values import Value
 
-DEFAULT: Final = Limits()
+DEFAULT: Final = EvaluationLimits()
 
 
-def evaluate(logic: Value, data: Value, *, limits: Limits = DEFAULT) -> Value | Fault:
+def evaluate(logic: Value, data: Value, *, limits: EvaluationLimits = DEFAULT) -> Value | RuleFault:
     """Return the value of ``logic`` on ``data``, or why it has none. Never raises, for anything that JSON holds.
 
     >>> evaluate({"<": [{"var": "hour"}, 18]}, {"hour": 9})
@@ -20,14 +26,14 @@ def evaluate(logic: Value, data: Value, *, limits: Limits = DEFAULT) -> Value | 
     >>> str(evaluate({"launch": []}, {}))
     'unknown_operator: launch'
     """
-    return evaluate_on(Meter(limits), logic, data)
+    return evaluate_on(EvaluationMeter(limits), logic, data)
 
 
-def evaluate_on(meter: Meter, logic: Value, data: Value) -> Value | Fault:
+def evaluate_on(meter: EvaluationMeter, logic: Value, data: Value) -> Value | RuleFault:
     """Evaluate as ``evaluate`` does, on a meter that others share."""
     try:
         return Evaluator(OPERATORS, meter).value(logic, data, 0)
-    except Stop as stop:
+    except EvaluationStopped as stop:
         return stop.fault
     except RecursionError:  # a depth limit set higher than this machine's stack
-        return Fault(Cause.TOO_DEEP)
+        return RuleFault(RuleFaultCause.TOO_DEEP)

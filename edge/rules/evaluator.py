@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from edge.rules.fault import Cause, Meter, Stop
+from edge.rules.fault import EvaluationMeter, EvaluationStopped, RuleFaultCause
 from edge.rules.json_values import Value
 
 Operator = Callable[
@@ -19,7 +19,7 @@ class Evaluator:
     """One evaluation under way."""
 
     operators: Operators
-    meter: Meter
+    meter: EvaluationMeter
 
     def value(self, logic: Value, data: Value, depth: int) -> Value:
         """Return the value of ``logic``. Raises Stop."""
@@ -40,11 +40,13 @@ class Evaluator:
     ) -> list[Value]:
         """As ``values``, of ``least`` to ``most`` arguments."""
         if not least <= len(arguments) <= most:
-            raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not {least} to {most}")
+            raise EvaluationStopped(
+                RuleFaultCause.ARGUMENTS, f"{len(arguments)} arguments, not {least} to {most}"
+            )
         return self.values(arguments, data, depth)
 
     def _apply(self, name: Value, arguments: Value, data: Value, depth: int) -> Value:
         operator = self.operators.get(name)
         if operator is None:
-            raise Stop(Cause.UNKNOWN_OPERATOR, f"{name!s:.40}")
+            raise EvaluationStopped(RuleFaultCause.UNKNOWN_OPERATOR, f"{name!s:.40}")
         return operator(self, arguments if type(arguments) is list else [arguments], data, depth)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Cause(StrEnum):
+class RuleFaultCause(StrEnum):
     """One word a cause, in the detail of ``rule_failed``."""
 
     NOT_MET = "not_met"  # it says no
@@ -22,38 +22,38 @@ class Cause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RuleFault:
     """An expression without a value."""
 
-    cause: Cause
+    cause: RuleFaultCause
     detail: str = ""  # in English, for whoever writes rules; no data of the order
 
     def __str__(self) -> str:
         return f"{self.cause}: {self.detail}" if self.detail else self.cause.value
 
 
-class Stop(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
-    """Ends an evaluation. ``evaluate`` turns it into a ``Fault``."""
+class EvaluationStopped(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
+    """Ends an evaluation. ``evaluate`` turns it into a ``RuleFault``."""
 
-    def __init__(self, cause: Cause, detail: str = "") -> None:
+    def __init__(self, cause: RuleFaultCause, detail: str = "") -> None:
         super().__init__(cause, detail)
-        self.fault = Fault(cause, detail)
+        self.fault = RuleFault(cause, detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class EvaluationLimits:
     """What an evaluation may cost. A step is a node evaluated, an element or 16 characters handled."""
 
     steps: int = 10_000
     depth: int = 32
 
 
-class Meter:
+class EvaluationMeter:
     """Counts what an evaluation costs."""
 
     __slots__ = ("_depth", "_steps")
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: EvaluationLimits) -> None:
         self._steps = limits.steps
         self._depth = limits.depth
 
@@ -61,10 +61,10 @@ class Meter:
         """Take ``steps`` off what is left. Raises Stop when there is not enough, before the work is done."""
         self._steps -= steps
         if self._steps < 0:
-            raise Stop(Cause.TOO_MANY_STEPS)
+            raise EvaluationStopped(RuleFaultCause.TOO_MANY_STEPS)
 
     def enter(self, depth: int) -> None:
         """A node at ``depth`` is evaluated."""
         if depth > self._depth:
-            raise Stop(Cause.TOO_DEEP, f"more than {self._depth} levels")
+            raise EvaluationStopped(RuleFaultCause.TOO_DEEP, f"more than {self._depth} levels")
         self.spend(1)

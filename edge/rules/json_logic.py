@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from edge.rules.evaluator import Evaluator, Operator
-from edge.rules.fault import Cause, Stop
+from edge.rules.fault import EvaluationStopped, RuleFaultCause
 from edge.rules.json_values import (
     Value,
     finite,
@@ -157,7 +157,7 @@ def _two_numbers(
         needed_number(value) for value in run.some(arguments, data, depth, 2, 2)
     )
     if denominator == 0:
-        raise Stop(Cause.NUMBER_RANGE, "division by zero")
+        raise EvaluationStopped(RuleFaultCause.NUMBER_RANGE, "division by zero")
     return numerator, denominator
 
 
@@ -222,7 +222,7 @@ def _reduce(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> 
     elif len(arguments) == 2:
         accumulator = None
     else:
-        raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not 2 to 3")
+        raise EvaluationStopped(RuleFaultCause.ARGUMENTS, f"{len(arguments)} arguments, not 2 to 3")
     items, logic = _items(run, arguments[:2], data, depth)
     for item in items:
         accumulator = run.value(logic, {"current": item, "accumulator": accumulator}, depth + 1)
@@ -234,7 +234,7 @@ def _items(
 ) -> tuple[list[Value], Value]:
     """The list that the first argument gives, empty where it gives none, and the logic for each item."""
     if len(arguments) != 2:
-        raise Stop(Cause.ARGUMENTS, f"{len(arguments)} arguments, not 2")
+        raise EvaluationStopped(RuleFaultCause.ARGUMENTS, f"{len(arguments)} arguments, not 2")
     listed = run.value(arguments[0], data, depth + 1)
     return (listed if type(listed) is list else []), arguments[1]
 
@@ -283,7 +283,7 @@ def _spend_texts(run: Evaluator, *values: Value) -> None:
 
 def _listed(value: Value) -> list[Value]:
     if type(value) is not list:
-        raise Stop(Cause.ARGUMENTS, "not a list")
+        raise EvaluationStopped(RuleFaultCause.ARGUMENTS, "not a list")
     return value
 
 

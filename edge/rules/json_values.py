@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any, Final
 
-from edge.rules.fault import Cause, Meter, Stop
+from edge.rules.fault import EvaluationMeter, EvaluationStopped, RuleFaultCause
 
 Value = Any  # what JSON holds
 
@@ -25,11 +25,11 @@ def finite(value: int | float) -> int | float:
     """Return ``value``, whole where it can be. Raises Stop beyond the range."""
     if type(value) is float:
         if not math.isfinite(value):
-            raise Stop(Cause.NUMBER_RANGE, "not a finite number")
+            raise EvaluationStopped(RuleFaultCause.NUMBER_RANGE, "not a finite number")
         if value.is_integer():
             value = int(value)
     if abs(value) > LARGEST:
-        raise Stop(Cause.NUMBER_RANGE, "beyond 2**53")
+        raise EvaluationStopped(RuleFaultCause.NUMBER_RANGE, "beyond 2**53")
     return value
 
 
@@ -66,11 +66,11 @@ def needed_number(value: Value) -> int | float:
     """As ``to_number``. Raises Stop where there is none."""
     number = to_number(value)
     if number is None:
-        raise Stop(Cause.ARGUMENTS, "not a number")
+        raise EvaluationStopped(RuleFaultCause.ARGUMENTS, "not a number")
     return number
 
 
-def to_text(value: Value, meter: Meter) -> str:
+def to_text(value: Value, meter: EvaluationMeter) -> str:
     """Return ``value`` as text (ToString); only what holds no other value has one."""
     if value is None:
         return "null"
@@ -81,7 +81,7 @@ def to_text(value: Value, meter: Meter) -> str:
         return value
     if is_number(value):
         return str(finite(value))
-    raise Stop(Cause.ARGUMENTS, "a list or an object is not a text")
+    raise EvaluationStopped(RuleFaultCause.ARGUMENTS, "a list or an object is not a text")
 
 
 def loosely_equal(left: Value, right: Value) -> bool:
@@ -115,7 +115,7 @@ def less(left: Value, right: Value, *, or_equal: bool) -> bool:
     return one <= other if or_equal else one < other
 
 
-def look_up(data: Value, path: Value, meter: Meter) -> tuple[bool, Value]:
+def look_up(data: Value, path: Value, meter: EvaluationMeter) -> tuple[bool, Value]:
     """Follow a dotted path into ``data``: whether something is there, and what."""
     if path is None or path == "":
         return True, data

@@ -9,19 +9,19 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.capture.status import CaptureState
-from edge.enrolment.code_intake import Admission
-from edge.enrolment.handover import Post
+from edge.capture.capture_status import CaptureState
+from edge.enrolment.code_intake import CodeIntake
+from edge.enrolment.handover import EnrolmentMailbox
 from edge.identity.damage import IDENTITY, identity_damage
 from edge.identity.identity import why_blocked
 from edge.ports import Signal
-from edge.redemption.blocked_handler import BlockedGate
+from edge.redemption.blocked_handler import BlockedHandler
 from edge.scanner.daemon import Daemon
-from edge.scanner.hardware import Capturing
+from edge.scanner.hardware import CaptureSource
 from edge.settings import state_machine as states
-from edge.settings.active_profile import Running
+from edge.settings.active_profile import ActiveProfile
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import Phase, State, patience_s
+from edge.settings.state_machine import SettingsPhase, SettingsState, patience_s
 
 WHO: Final = "scanner"
 LOOK_EVERY_S: Final = 0.25
@@ -44,15 +44,15 @@ def _mark(path: Path) -> tuple[int, int] | None:
     return None
 
 
-class Watch:
+class ChangeWatch:
     """Done between turns: looks for settings to change to, and judges those on probation."""
 
     def __init__(
-        self, data: Path, running: Running, capture: Capturing, log: FilteringBoundLogger
+        self, data: Path, running: ActiveProfile, capture: CaptureSource, log: FilteringBoundLogger
     ) -> None:
         self._data = data
         self._folder = SettingsFolder(data)
-        self._admission = Admission(Post(data))
+        self._admission = CodeIntake(EnrolmentMailbox(data))
         self._identity = _mark(data / IDENTITY)
         self._running = running
         self._capture = capture
@@ -80,14 +80,14 @@ class Watch:
         self._began_s = now_s if self._began_s is None else self._began_s
         self.look_after_identity(daemon)
         state = self._folder.state()
-        if state.phase is Phase.PROBATION and state.candidate == self._running.digest:
+        if state.phase is SettingsPhase.PROBATION and state.candidate == self._running.digest:
             with suppress(
                 OSError
             ):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
         other = self._freed or _mark(self._data / IDENTITY) != self._identity
         restored = self._lost and self._folder.plan(state.choice) is not None
-        if state.phase is Phase.STAGED or state.choice != self._heeded or other or restored:
+        if state.phase is SettingsPhase.STAGED or state.choice != self._heeded or other or restored:
             self._change_when_idle(daemon, now_s)
         else:
             self._wanted_since_s = None
@@ -109,9 +109,9 @@ class Watch:
         daemon.supervisor.note_problem("profile_invalid", self._running.invalid or None)
         daemon.supervisor.note_problem("settings_unusable", self._running.problem or None)
         why = blocked or damage
-        if why is not None and not isinstance(daemon.gate, BlockedGate):
-            daemon.gate = BlockedGate(why)
-        self._freed = why is None and isinstance(daemon.gate, BlockedGate)
+        if why is not None and not isinstance(daemon.gate, BlockedHandler):
+            daemon.gate = BlockedHandler(why)
+        self._freed = why is None and isinstance(daemon.gate, BlockedHandler)
         outcome = self._admission.outcome()
         if outcome is not None:
             daemon.panel.result(
@@ -129,7 +129,7 @@ class Watch:
             self.wants_change = True
             daemon.supervisor.finished = "other settings"
 
-    def _judge(self, daemon: Daemon, state: State, now_s: float) -> None:
+    def _judge(self, daemon: Daemon, state: SettingsState, now_s: float) -> None:
         plan = self._folder.plan(state.candidate)
         probation_s = plan.probation_s if plan else 1
         why = self._unhealthy(daemon, state)
@@ -150,12 +150,12 @@ class Watch:
             )
             self._log.error("settings_rolled_back", hash=state.candidate, detail=why)
 
-    def _keep(self, judged: State, step: Callable[[State], State]) -> None:
+    def _keep(self, judged: SettingsState, step: Callable[[SettingsState], SettingsState]) -> None:
         with self._folder.locked() as state:
-            if state.phase is Phase.PROBATION and state.candidate == judged.candidate:
+            if state.phase is SettingsPhase.PROBATION and state.candidate == judged.candidate:
                 self._folder.keep(step(state))
 
-    def _unhealthy(self, daemon: Daemon, state: State) -> str:
+    def _unhealthy(self, daemon: Daemon, state: SettingsState) -> str:
         problems = daemon.supervisor.problems
         new = [
             name for name in problems if name.startswith(EQUIPMENT) and name not in state.baseline

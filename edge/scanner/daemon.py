@@ -9,13 +9,13 @@ from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.capture.scan_engine import Scanned
+from edge.capture.scan_engine import EngineScan
 from edge.decode.hold_off import HoldOff
 from edge.domain.exception_case import ExceptionKind
-from edge.feedback.aiming_hint import Aim
-from edge.feedback.result_display import Panel
+from edge.feedback.aiming_hint import AimingHint
+from edge.feedback.result_display import ResultDisplay
 from edge.feedback.signals import signal_for
-from edge.pickup.pickups import DoorNews, Pickups
+from edge.pickup.pickups import DoorChange, Pickups
 from edge.ports import Clock, Decoder, Frame, Hint, Signal, Symbol
 from edge.redemption.redeemer import Redemption
 from edge.scanner.supervisor import Supervisor
@@ -34,7 +34,7 @@ class LiveDecoding(Decoder, Protocol):
         ...
 
 
-class Frames(Protocol):
+class FrameSource(Protocol):
     """Where the newest frame is taken."""
 
     def take(self, timeout_s: float) -> Frame | None:
@@ -42,15 +42,15 @@ class Frames(Protocol):
         ...
 
 
-class Codes(Protocol):
+class CodeFeed(Protocol):
     """A scan engine: a source of codes beside the camera."""
 
-    def take(self) -> list[Scanned]:
+    def take(self) -> list[EngineScan]:
         """Its codes since the last call, oldest first, none of them old."""
         ...
 
 
-class Judge(Protocol):
+class ScanHandler(Protocol):
     """What a code comes to: a ``Gate``."""
 
     def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
@@ -62,16 +62,16 @@ class Judge(Protocol):
 class Daemon:
     """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
 
-    frames: Frames
+    frames: FrameSource
     decoder: LiveDecoding
     hold_off: HoldOff
-    gate: Judge
+    gate: ScanHandler
     pickups: Pickups | None
-    panel: Panel
+    panel: ResultDisplay
     clock: Clock
     supervisor: Supervisor
     log: FilteringBoundLogger
-    engines: tuple[Codes, ...] = ()
+    engines: tuple[CodeFeed, ...] = ()
     errand: Callable[[Daemon], None] | None = (
         None  # done between turns; may set ``supervisor.finished``
     )
@@ -81,7 +81,7 @@ class Daemon:
     meter: Callable[[Frame, bool], None] | None = (
         None  # after each frame, and whether it was read: how to expose
     )
-    aim: Aim = field(default_factory=Aim)
+    aim: AimingHint = field(default_factory=AimingHint)
     recovered: bool = False  # the doors that a crash or power cut left are accounted for
 
     def run(self, stop: threading.Event) -> None:
@@ -123,7 +123,7 @@ class Daemon:
         for symbol in self.hold_off.fresh(symbols, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)
 
-    def _hear(self, scanned: Scanned) -> None:
+    def _hear(self, scanned: EngineScan) -> None:
         now_s = self.clock.monotonic_s()
         fresh = self.hold_off.fresh([scanned.symbol], now_s)
         self.hold_off.fresh((), now_s)  # an engine tells a code once: it is out of view again
@@ -157,7 +157,7 @@ class Daemon:
             self.recovered = True
         self._tell_doors(pickups.tick(self.clock.monotonic_s(), self.clock.now()))
 
-    def _tell_doors(self, news: list[DoorNews]) -> None:
+    def _tell_doors(self, news: list[DoorChange]) -> None:
         for item in news:
             if item.raised is not None:
                 taken_back = (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from edge.capture.capture_status import CaptureStatus
 from edge.capture.scan_engine import EngineWorker
-from edge.capture.status import CaptureStatus
 from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, ReportsProblems, Switch
 
 
-class Capturing(Protocol):
+class CaptureSource(Protocol):
     """Where frames come from: a ``CaptureWorker``, or one that is lent by who keeps it running."""
 
     def start(self) -> None:
@@ -35,10 +35,10 @@ class Capturing(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Hardware:
     """The hardware of a device. ``problems`` names what the profile asks for and the device lacks."""
 
-    capture: Capturing
+    capture: CaptureSource
     indicator: Indicator
     lock: Lock
     doors: DoorSensor

@@ -17,29 +17,29 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.capture.status import CaptureState, CaptureStatus
+from edge.capture.capture_status import CaptureState, CaptureStatus
 from edge.config import ConfigError, Profile
 from edge.decode.hold_off import HoldOff
 from edge.identity.identity import UNENROLLED
 from edge.ports import Exposure, Frame
-from edge.scanner.change_watch import EQUIPMENT, WHO, Watch
+from edge.scanner.change_watch import EQUIPMENT, WHO, ChangeWatch
 from edge.scanner.daemon import Daemon
-from edge.scanner.hardware import Capturing, Parts
+from edge.scanner.hardware import CaptureSource, Hardware
 from edge.settings import state_machine as states
-from edge.settings.active_profile import Running, keep_good, load_running
+from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import Phase, State, Wrong
+from edge.settings.state_machine import SettingsPhase, SettingsProblem, SettingsState
 
 FIRST_FRAME_S: Final = 8.0  # a camera that gives none within this does not know the mode
 
-Equip = Callable[[Profile], Parts]
-Open = Callable[[Profile, Parts, HoldOff | None], AbstractContextManager[Daemon]]
+Equip = Callable[[Profile], Hardware]
+Open = Callable[[Profile, Hardware, HoldOff | None], AbstractContextManager[Daemon]]
 
 
-class Lent:
+class BorrowedCapture:
     """A capture that the shifts keep running: a daemon can neither start nor end it."""
 
-    def __init__(self, owner: Capturing) -> None:
+    def __init__(self, owner: CaptureSource) -> None:
         self._owner = owner
 
     def start(self) -> None:
@@ -62,7 +62,7 @@ class Lent:
 
 
 @dataclass(slots=True)
-class Shifts:
+class ScannerLifecycle:
     """One scanner process. ``file`` is the shipped profile, ``data`` the device's folder."""
 
     file: Path
@@ -71,7 +71,7 @@ class Shifts:
     open: Open
     log: FilteringBoundLogger
     _folder: SettingsFolder = field(init=False)
-    _capture: Capturing | None = field(init=False, default=None)
+    _capture: CaptureSource | None = field(init=False, default=None)
     _camera: object = field(init=False, default=None)  # what the capture was made for
     _camera_is_new: bool = field(init=False, default=True)
     _hold_off: HoldOff | None = field(init=False, default=None)
@@ -98,7 +98,9 @@ class Shifts:
             if stop.is_set():
                 self._change(lambda state: states.stop(state, WHO))
 
-    def _shift(self, running: Running, stop: threading.Event) -> tuple[Running, bool, bool]:
+    def _shift(
+        self, running: ActiveProfile, stop: threading.Event
+    ) -> tuple[ActiveProfile, bool, bool]:
         """One daemon's time. Returns what to run on next, whether a new process is needed, and whether to go on."""
         began_s = time.monotonic()
         if Path(running.profile.trust.roots_file).exists():
@@ -109,7 +111,7 @@ class Shifts:
         try:
             running, parts = self._equipped(running)
             with self.open(running.profile, parts, self._carried(running.profile)) as daemon:
-                watch = Watch(self.data, running, parts.capture, self.log)
+                watch = ChangeWatch(self.data, running, parts.capture, self.log)
                 daemon.errand = watch
                 daemon.admit = watch.admit
                 watch.look_after_identity(daemon)
@@ -148,13 +150,13 @@ class Shifts:
             return
         blamed = self._folder.blamed()
         self._change(lambda state: states.start(state, WHO, blamed))
-        if self._folder.state().phase is Phase.ROLLED_BACK:
+        if self._folder.state().phase is SettingsPhase.ROLLED_BACK:
             self.log.error(
                 "settings_rolled_back", hash=before.candidate, detail="the process died on them"
             )
 
-    def _load(self) -> Running:
-        running = load_running(self.file, self.data)
+    def _load(self) -> ActiveProfile:
+        running = load_active_profile(self.file, self.data)
         if isinstance(running, list):
             raise ConfigurationError(running)
         if running.invalid:
@@ -178,17 +180,19 @@ class Shifts:
         """On disk before anything is changed: a process that dies from here on is counted."""
         baseline = [name for name in problems if name.startswith(EQUIPMENT)]
         self._change(
-            lambda state: states.apply(state, baseline) if state.phase is Phase.STAGED else state
+            lambda state: (
+                states.apply(state, baseline) if state.phase is SettingsPhase.STAGED else state
+            )
         )
 
-    def _enter_probation(self, running: Running) -> None:
-        def entered(state: State) -> State:
-            applying = state.phase is Phase.APPLYING and state.candidate == running.digest
-            return replace(state, phase=Phase.PROBATION) if applying else state
+    def _enter_probation(self, running: ActiveProfile) -> None:
+        def entered(state: SettingsState) -> SettingsState:
+            applying = state.phase is SettingsPhase.APPLYING and state.candidate == running.digest
+            return replace(state, phase=SettingsPhase.PROBATION) if applying else state
 
         self._change(entered)
 
-    def _change(self, step: Callable[[State], State]) -> None:
+    def _change(self, step: Callable[[SettingsState], SettingsState]) -> None:
         """Put a new state on disk. A disk that does not take it leaves the device as it is."""
         try:
             self._folder.change(step)
@@ -197,11 +201,11 @@ class Shifts:
 
     # Parts
 
-    def _equipped(self, running: Running) -> tuple[Running, Parts]:
+    def _equipped(self, running: ActiveProfile) -> tuple[ActiveProfile, Hardware]:
         """The parts for ``running``; where a candidate's do not come, those for what was good before."""
         parts = self._parts(running)
         state = self._folder.state()
-        if state.phase is not Phase.APPLYING or state.candidate != running.digest:
+        if state.phase is not SettingsPhase.APPLYING or state.candidate != running.digest:
             return running, parts
         if not (wrong := self._missing(parts, state, running.profile)):
             return running, parts
@@ -216,7 +220,7 @@ class Shifts:
         before = self._load()
         return before, self._parts(before)
 
-    def _parts(self, running: Running) -> Parts:
+    def _parts(self, running: ActiveProfile) -> Hardware:
         parts = self.equip(running.profile)
         self._camera_is_new = self._capture is None or self._camera != running.profile.camera
         if self._camera_is_new or self._capture is None:
@@ -224,34 +228,38 @@ class Shifts:
                 self._capture.close()
             self._capture, self._camera = parts.capture, running.profile.camera
             self._capture.start()
-        return replace(parts, capture=Lent(self._capture))
+        return replace(parts, capture=BorrowedCapture(self._capture))
 
-    def _missing(self, parts: Parts, state: State, profile: Profile) -> list[Wrong]:
+    def _missing(
+        self, parts: Hardware, state: SettingsState, profile: Profile
+    ) -> list[SettingsProblem]:
         """The dry run: what the candidate's pins and camera mode lack that was there before."""
         new = {
             name: detail for name, detail in parts.problems.items() if name not in state.baseline
         }
-        wrong = [Wrong(_path_of(name), detail) for name, detail in new.items()]
+        wrong = [SettingsProblem(_path_of(name), detail) for name, detail in new.items()]
         if self._camera_is_new and "camera" not in state.baseline:
             wrong += self._camera_wrong(profile)
         return wrong
 
-    def _camera_wrong(self, profile: Profile) -> list[Wrong]:
+    def _camera_wrong(self, profile: Profile) -> list[SettingsProblem]:
         assert self._capture is not None
         frame, deadline_s = None, time.monotonic() + FIRST_FRAME_S
         while frame is None and time.monotonic() < deadline_s:
             status = self._capture.status()
             if status.state in (CaptureState.LOST, CaptureState.ENDED) and status.frames == 0:
-                return [Wrong("camera", f"the camera does not run so: {status.detail}")]
+                return [SettingsProblem("camera", f"the camera does not run so: {status.detail}")]
             frame = self._capture.take(0.1)
         if frame is None:
-            return [Wrong("camera", f"no frame within {FIRST_FRAME_S:.0f} s")]
+            return [SettingsProblem("camera", f"no frame within {FIRST_FRAME_S:.0f} s")]
         height, width = frame.grey.shape
         if (width, height) != (
             profile.camera.width_px,
             profile.camera.height_px,
         ) and profile.camera.source in _SIZED:
-            return [Wrong("camera.width_px", f"the camera gives {width} x {height} instead")]
+            return [
+                SettingsProblem("camera.width_px", f"the camera gives {width} x {height} instead")
+            ]
         return []
 
     def _carried(self, profile: Profile) -> HoldOff | None:

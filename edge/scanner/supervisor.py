@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from edge.capture.status import CaptureState, CaptureStatus
+from edge.capture.capture_status import CaptureState, CaptureStatus
 from edge.config import Policy
 from edge.domain.verdict import Verdict
 from edge.ports import Hint, Signal
@@ -30,7 +30,7 @@ _JOURNAL_KEEPS: Final = 200_000  # scans that honoured nothing; all others stay
 _CAMERA_FAULTS: Final = {CaptureState.STALLED, CaptureState.LOST}
 
 
-class Capture(Protocol):
+class CaptureStatusSource(Protocol):
     """What is asked of the capture worker."""
 
     def status(self) -> CaptureStatus:
@@ -38,7 +38,7 @@ class Capture(Protocol):
         ...
 
 
-class Metrics(Protocol):
+class DecoderCountersSource(Protocol):
     """What is asked of a decoder that counts."""
 
     @property
@@ -55,8 +55,8 @@ class Supervisor:
         *,
         health: Health,
         health_file: Path,
-        capture: Capture,
-        decoder: Metrics,
+        capture: CaptureStatusSource,
+        decoder: DecoderCountersSource,
         store: Store | None,
         anchors: Anchors | None,
         clock: WallClock,

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from edge.config import ConfigError, Profile, load_profile, parse_toml
 from edge.config.merge_patch import Tree, merge
-from edge.identity.damage import identity_damage, read_patch, remembered
+from edge.identity.damage import identity_damage, profile_from_remains, read_patch
 from edge.settings.effective import effective
 from edge.settings.folder import SettingsFolder
 from edge.settings.last_good import keep_last_good, last_good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class ActiveProfile:
     """``digest``: the plan in ``profile``; None: as shipped. ``problem``: why it is not the one that was chosen.
 
     ``damage``: what is wrong with the identity of this device, which is to honour nothing until it is mended.
@@ -36,7 +36,7 @@ def shipped(file: Path, data: Path) -> Tree | list[ConfigError]:
     return _base(file, data)[0]
 
 
-def load_running(file: Path, data: Path) -> Running | list[ConfigError]:
+def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigError]:
     """What to run on. A plan that cannot be used is left out: the device starts as shipped, and says why."""
     base, invalid = _base(file, data)
     if isinstance(base, list):
@@ -52,12 +52,14 @@ def load_running(file: Path, data: Path) -> Running | list[ConfigError]:
         patches = [_without_broker(patch) for patch in plan.patches] if damage else plan.patches
         profile = effective(base, patches)
         if isinstance(profile, Profile):
-            return Running(profile=profile, digest=digest, damage=damage, invalid=invalid)
+            return ActiveProfile(profile=profile, digest=digest, damage=damage, invalid=invalid)
         problem = "; ".join(str(error) for error in profile)
     profile = load_profile(base)
     if isinstance(profile, list):
         return profile
-    return Running(profile=profile, digest=None, problem=problem, damage=damage, invalid=invalid)
+    return ActiveProfile(
+        profile=profile, digest=None, problem=problem, damage=damage, invalid=invalid
+    )
 
 
 def keep_good(file: Path, data: Path) -> None:
@@ -86,7 +88,7 @@ def _base(file: Path, data: Path) -> tuple[Tree | list[ConfigError], str]:
 def _identified(tree: Tree, data: Path) -> Tree:
     patch = read_patch(data)
     if isinstance(patch, str):
-        return remembered(tree, data)
+        return profile_from_remains(tree, data)
     merged: Tree = merge(tree, patch)
     return merged
 

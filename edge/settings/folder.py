@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.settings.plan import Plan, blamed, read_plan
-from edge.settings.state_machine import State, from_item
+from edge.settings.state_machine import SettingsState, from_item
 from edge.system.durable_file import write_durably
 
 FOLDER: Final = "settings"  # in the data folder
@@ -29,9 +29,9 @@ class SettingsFolder:
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
         self._read_mark: tuple[int, int] | None = None
-        self._read_state = State()
+        self._read_state = SettingsState()
 
-    def state(self) -> State:
+    def state(self) -> SettingsState:
         """The state as it is now. A file that cannot be read is as none: the device is as shipped."""
         path = self._folder / _STATE
         try:
@@ -41,13 +41,13 @@ class SettingsFolder:
                 self._read_state = from_item(json.loads(path.read_bytes()))
                 self._read_mark = mark
         except FileNotFoundError:
-            return State()
+            return SettingsState()
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            return State()
+            return SettingsState()
         return self._read_state
 
     @contextmanager
-    def locked(self) -> Iterator[State]:
+    def locked(self) -> Iterator[SettingsState]:
         """Hold the lock and yield the state that nobody else can change meanwhile."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,14 +57,14 @@ class SettingsFolder:
         finally:
             os.close(descriptor)
 
-    def change(self, step: Callable[[State], State]) -> State:
+    def change(self, step: Callable[[SettingsState], SettingsState]) -> SettingsState:
         """Put on disk what ``step`` makes of the state; return it. Nothing is written when nothing changes."""
         with self.locked() as state:
             if (changed := step(state)) != state:
                 self.keep(changed)
             return changed
 
-    def keep(self, state: State) -> None:
+    def keep(self, state: SettingsState) -> None:
         """Put ``state`` on disk. The caller holds the lock."""
         self._write(_STATE, json.dumps(state.to_item()).encode())
 

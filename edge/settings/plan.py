@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Any
 
 from edge.config.merge_patch import Tree
-from edge.documents.settings import Layer, SettingsDocument
+from edge.documents.settings import SettingsDocument, SettingsLayer
 
-_ORDER = [str(layer) for layer in Layer]
+_ORDER = [str(layer) for layer in SettingsLayer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ MOST_DENIED: Final = 64
 PROVERS: Final = frozenset({"scanner", "sync"})
 
 
-class Phase(StrEnum):
+class SettingsPhase(StrEnum):
     """The step that is being taken, or the last word on the candidate."""
 
     SHIPPED = "shipped"  # nothing was ever pushed
@@ -35,16 +35,16 @@ class Phase(StrEnum):
     @property
     def settled(self) -> bool:
         """Whether a new candidate may be begun: nothing runs on this one that could still be taken back."""
-        return self not in (Phase.APPLYING, Phase.PROBATION)
+        return self not in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
 
     @property
     def on_trial(self) -> bool:
         """Whether the device runs on the candidate, to find out whether it is any good."""
-        return self in (Phase.APPLYING, Phase.PROBATION)
+        return self in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class SettingsProblem:
     """One thing wrong with a candidate: ``path`` of the setting, or empty, and what to do."""
 
     path: str
@@ -52,10 +52,10 @@ class Wrong:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class SettingsState:
     """The whole of it. Hashes are those of plans (edge.settings.plan); ``good`` None: as shipped."""
 
-    phase: Phase = Phase.SHIPPED
+    phase: SettingsPhase = SettingsPhase.SHIPPED
     candidate: str | None = None
     good: str | None = None
     denied: tuple[str, ...] = ()  # plans and documents that failed: never tried again
@@ -64,7 +64,7 @@ class State:
     starts: tuple[str, ...] = ()  # who has started on the candidate, as often as it did
     baseline: tuple[str, ...] = ()  # problems that stood before the candidate: not its fault
     proven: tuple[str, ...] = ()  # who has found the device healthy on the candidate
-    wrong: tuple[Wrong, ...] = ()
+    wrong: tuple[SettingsProblem, ...] = ()
     seen: dict[str, tuple[int, str]] | None = (
         None  # layer key -> (highest rev, SHA-256 of its document)
     )
@@ -85,47 +85,58 @@ class State:
         return asdict(self)
 
 
-def from_item(item: Any) -> State:
+def from_item(item: Any) -> SettingsState:
     """Read what ``to_item`` gave. Raises ValueError, TypeError or KeyError for anything else."""
     if not isinstance(item, dict) or not isinstance(item.get("seen") or {}, dict):
         raise TypeError("not a state")
-    wrong = tuple(Wrong(str(each["path"]), str(each["message"])) for each in item.get("wrong", ()))
+    wrong = tuple(
+        SettingsProblem(str(each["path"]), str(each["message"])) for each in item.get("wrong", ())
+    )
     seen = {
         str(key): (int(rev), str(digest)) for key, (rev, digest) in (item.get("seen") or {}).items()
     }
-    known = {**item, "phase": Phase(item["phase"]), "wrong": wrong, "seen": seen}
+    known = {**item, "phase": SettingsPhase(item["phase"]), "wrong": wrong, "seen": seen}
     known |= {
         name: tuple(item.get(name, ())) for name in ("denied", "starts", "baseline", "proven")
     }
-    return State(**known)
+    return SettingsState(**known)
 
 
-def begin(state: State, phase: Phase, *, working: str = "") -> State:
+def begin(state: SettingsState, phase: SettingsPhase, *, working: str = "") -> SettingsState:
     """Enter ``phase``; entering the same one for the same thing again counts a trial."""
     again = state.phase is phase and state.working == working
     return replace(state, phase=phase, working=working, trials=state.trials + 1 if again else 1)
 
 
-def settled(state: State) -> State:
+def settled(state: SettingsState) -> SettingsState:
     """The last settled state: what the reading or the trying of a candidate interrupted."""
-    if state.phase in (Phase.RECEIVED, Phase.VERIFIED, Phase.VALIDATED, Phase.TRYING_LINK):
-        phase = Phase.STAGED if state.candidate else resting(state)
+    if state.phase in (
+        SettingsPhase.RECEIVED,
+        SettingsPhase.VERIFIED,
+        SettingsPhase.VALIDATED,
+        SettingsPhase.TRYING_LINK,
+    ):
+        phase = SettingsPhase.STAGED if state.candidate else resting(state)
         return replace(state, phase=phase, working="", trials=0)
     return state
 
 
-def resting(state: State) -> Phase:
+def resting(state: SettingsState) -> SettingsPhase:
     """The phase of a device that has no candidate."""
-    return Phase.COMMITTED if state.good else Phase.SHIPPED
+    return SettingsPhase.COMMITTED if state.good else SettingsPhase.SHIPPED
 
 
 def refuse(
-    state: State, wrong: Iterable[Wrong], *, denied: Iterable[str] = (), desired: int | None = None
-) -> State:
+    state: SettingsState,
+    wrong: Iterable[SettingsProblem],
+    *,
+    denied: Iterable[str] = (),
+    desired: int | None = None,
+) -> SettingsState:
     """A candidate is not taken; what is good stays. ``denied``: what is never to be tried again."""
     return replace(
         state,
-        phase=Phase.REFUSED,
+        phase=SettingsPhase.REFUSED,
         candidate=None,
         denied=_deny(state, denied),
         trials=0,
@@ -137,24 +148,24 @@ def refuse(
     )
 
 
-def stage(state: State, digest: str, desired: int) -> State:
+def stage(state: SettingsState, digest: str, desired: int) -> SettingsState:
     """The candidate's plan is on disk."""
     cleared = replace(state, trials=0, working="", starts=(), proven=(), wrong=())
-    return replace(cleared, phase=Phase.STAGED, candidate=digest, desired=desired)
+    return replace(cleared, phase=SettingsPhase.STAGED, candidate=digest, desired=desired)
 
 
-def apply(state: State, baseline: Iterable[str]) -> State:
+def apply(state: SettingsState, baseline: Iterable[str]) -> SettingsState:
     """The scanner takes the candidate up; ``baseline`` are the problems that stand without it."""
     return replace(
         state,
-        phase=Phase.APPLYING,
+        phase=SettingsPhase.APPLYING,
         starts=("scanner",),
         proven=(),
         baseline=tuple(sorted(baseline)),
     )
 
 
-def start(state: State, who: str, denied: Iterable[str] = ()) -> State:
+def start(state: SettingsState, who: str, denied: Iterable[str] = ()) -> SettingsState:
     """``who`` starts while a candidate is on trial. Started too often without having proved it, it rolls back."""
     if not state.phase.on_trial or who in state.proven:
         return state
@@ -163,7 +174,7 @@ def start(state: State, who: str, denied: Iterable[str] = ()) -> State:
     return replace(state, starts=(*state.starts, who))
 
 
-def stop(state: State, who: str) -> State:
+def stop(state: SettingsState, who: str) -> SettingsState:
     """``who`` was asked to end, in good order: that start does not count."""
     if who not in state.starts:
         return state
@@ -172,24 +183,27 @@ def stop(state: State, who: str) -> State:
     return replace(state, starts=tuple(starts))
 
 
-def roll_back(state: State, why: str, denied: Iterable[str] = ()) -> State:
+def roll_back(state: SettingsState, why: str, denied: Iterable[str] = ()) -> SettingsState:
     """What was good comes back, and the candidate, and what else is ``denied``, never again."""
-    wrong = (*state.wrong, Wrong("", why))
+    wrong = (*state.wrong, SettingsProblem("", why))
     named = [state.candidate] if state.candidate else []
     cleared = replace(state, candidate=None, trials=0, starts=(), proven=())
     return replace(
-        cleared, phase=Phase.ROLLED_BACK, denied=_deny(state, [*named, *denied]), wrong=wrong
+        cleared,
+        phase=SettingsPhase.ROLLED_BACK,
+        denied=_deny(state, [*named, *denied]),
+        wrong=wrong,
     )
 
 
-def prove(state: State, who: str) -> State:
+def prove(state: SettingsState, who: str) -> SettingsState:
     """``who`` found the device healthy on the candidate for the time of its probation; both of them commit it."""
     proven = tuple(sorted({*state.proven, who}))
-    if state.phase is not Phase.PROBATION or not set(proven) >= PROVERS:
+    if state.phase is not SettingsPhase.PROBATION or not set(proven) >= PROVERS:
         return replace(state, proven=proven)
     return replace(
         state,
-        phase=Phase.COMMITTED,
+        phase=SettingsPhase.COMMITTED,
         good=state.candidate,
         candidate=None,
         trials=0,
@@ -200,7 +214,7 @@ def prove(state: State, who: str) -> State:
     )
 
 
-def _deny(state: State, denied: Iterable[str]) -> tuple[str, ...]:
+def _deny(state: SettingsState, denied: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*state.denied, *denied]))[-MOST_DENIED:]
 
 

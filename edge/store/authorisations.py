@@ -6,7 +6,7 @@ transaction rests on it (``granted_in``, ``spend``). The scanner asks only while
 says that somebody answers, and never waits beyond the deadline: late or no answer means offline (law 7).
 
 Claims are numbered in the order they were asked, whatever the clock does. When the platform hears that those up to a
-number are over (``over_through``), it gives their leave to others. It does not hear that of one whose redemption it
+number are over (``released_through``), it gives their leave to others. It does not hear that of one whose redemption it
 refused: it knows of no use then.
 """
 
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.domain.authorisation import ClaimResult
-from edge.domain.standing import Claimed
+from edge.domain.authorisation import AuthorisationResult
+from edge.domain.redemption_state import OnlineAuthorisation
 from edge.store.database.store import Store
 from edge.store.online_flag import is_online
 from edge.values.instant import Instant
@@ -42,7 +42,7 @@ _BOOT_ID = Path(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class AuthorisationRequest:
     """What is asked. ``sold`` and ``sold_minor`` are what this device's own signed cache says of it."""
 
     id: str  # UUIDv7
@@ -55,11 +55,11 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class AuthorisationReply:
     """What came back, its signature checked. ``used``: by other devices than this."""
 
     id: str
-    result: ClaimResult
+    result: AuthorisationResult
     used: int = 0
     used_minor: int = 0
     authority: str = ""
@@ -77,21 +77,21 @@ class Grant:
 
 
 @dataclass(slots=True)
-class Patience:
+class WaitMemory:
     """What a scanner remembers from one request to the next: the one that it waited for in vain."""
 
     unanswered: str | None = None
 
 
-def claim(
+def request_and_wait(
     store: Store,
-    ask_for: Ask,
+    ask_for: AuthorisationRequest,
     now: Instant,
-    patience: Patience,
+    patience: WaitMemory,
     *,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
     sleep: Callable[[float], None] = time.sleep,
-) -> Answer | None:
+) -> AuthorisationReply | None:
     """Ask and wait for the answer until ``ask_for.due_ns``. None at once while nobody answers, or when it is late.
 
     Whoever left the request before unanswered, and still says to be there, hangs: it is asked, so that its answer
@@ -118,7 +118,7 @@ def claim(
     return None
 
 
-def ask(store: Store, asked: Ask, now: Instant) -> None:
+def ask(store: Store, asked: AuthorisationRequest, now: Instant) -> None:
     """Write the request under the next number. Old ones are forgotten. Raises StoreUnavailableError."""
     with store.transaction() as connection:
         connection.execute("UPDATE device SET claims = claims + 1")
@@ -142,7 +142,7 @@ def ask(store: Store, asked: Ask, now: Instant) -> None:
         )
 
 
-def unanswered(store: Store, now_ns: int) -> list[Ask]:
+def unanswered(store: Store, now_ns: int) -> list[AuthorisationRequest]:
     """The requests whose time is not over, oldest first."""
     with store.read() as connection:
         rows = connection.execute(
@@ -151,7 +151,7 @@ def unanswered(store: Store, now_ns: int) -> list[Ask]:
             (boot_id(), now_ns),
         ).fetchall()
     return [
-        Ask(
+        AuthorisationRequest(
             id=row[0],
             cti=row[1],
             units=row[2],
@@ -175,7 +175,7 @@ _OVER_THROUGH: Final = """
 """
 
 
-def over_through(store: Store, now_ns: int) -> int:
+def released_through(store: Store, now_ns: int) -> int:
     """Every claim up to this number is over: its leave can no longer be used, and the platform has all that came of it.
 
     0, which says nothing, while an event waits for the platform, and on a device that is blocked. It stays before a
@@ -190,7 +190,7 @@ def over_through(store: Store, now_ns: int) -> int:
     return int(number)
 
 
-def answer(store: Store, given: Answer, now_ns: int) -> bool:
+def answer(store: Store, given: AuthorisationReply, now_ns: int) -> bool:
     """Write the answer. True when it came in time: a late one is kept to be looked at and grants nothing."""
     with store.transaction() as connection:
         connection.execute(
@@ -204,7 +204,7 @@ def answer(store: Store, given: Answer, now_ns: int) -> bool:
     return bool(row and row[0])
 
 
-def answer_of(store: Store, identity: str) -> Answer | None:
+def answer_of(store: Store, identity: str) -> AuthorisationReply | None:
     """The answer to a request, or None while there is none."""
     with store.read() as connection:
         row = connection.execute(
@@ -213,8 +213,12 @@ def answer_of(store: Store, identity: str) -> Answer | None:
         ).fetchone()
     if row is None:
         return None
-    return Answer(
-        id=identity, result=ClaimResult(row[0]), used=row[1], used_minor=row[2], authority=row[3]
+    return AuthorisationReply(
+        id=identity,
+        result=AuthorisationResult(row[0]),
+        used=row[1],
+        used_minor=row[2],
+        authority=row[3],
     )
 
 
@@ -237,12 +241,12 @@ def spend(connection: sqlite3.Connection, grant: Grant) -> None:
     connection.execute("UPDATE claim SET spent = ? WHERE id = ?", (_SPENT, grant.id))
 
 
-def untold(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
+def mark_unreported(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
     """The event of a redemption was refused, in the caller's transaction: the platform does not know of the use."""
     _mark(connection, epoch_no, seq, _SPENT, _UNTOLD)
 
 
-def told(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
+def mark_reported(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
     """What that event told is told again, or was taken back, in the caller's transaction."""
     _mark(connection, epoch_no, seq, _UNTOLD, _SPENT)
 
@@ -263,17 +267,17 @@ def boot_id() -> str:
 
 
 def claimed_in(
-    connection: sqlite3.Connection, cti: bytes, answer: Answer, now_ns: int
-) -> tuple[Claimed | None, Grant | None]:
+    connection: sqlite3.Connection, cti: bytes, answer: AuthorisationReply, now_ns: int
+) -> tuple[OnlineAuthorisation | None, Grant | None]:
     """The answer to a claim, and what is to be spent of it. Leave that came late, or was used before, is none."""
-    said = Claimed(
+    said = OnlineAuthorisation(
         result=answer.result,
         id=answer.id,
         used=answer.used,
         used_minor=answer.used_minor,
         authority=answer.authority,
     )
-    if answer.result is not ClaimResult.GRANTED:
+    if answer.result is not AuthorisationResult.GRANTED:
         return said, None
     grant = granted_in(connection, cti, now_ns)
     return (said, grant) if grant is not None and grant.id == answer.id else (None, None)

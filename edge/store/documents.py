@@ -21,7 +21,7 @@ def status_list(kid: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class StoredDocument:
     """A kept document. ``raw`` is the whole signed object."""
 
     name: str
@@ -31,7 +31,7 @@ class Document:
     raw: bytes
 
 
-class Put(StrEnum):
+class StoreResult(StrEnum):
     """What became of an offered document."""
 
     STORED = "stored"
@@ -44,12 +44,12 @@ class Put(StrEnum):
     @property
     def refused(self) -> bool:
         """True when the offered document was not taken, and is not what is kept."""
-        return self in (Put.ROLLBACK, Put.EQUIVOCATION)
+        return self in (StoreResult.ROLLBACK, StoreResult.EQUIVOCATION)
 
 
 def put(
     store: Store, *, name: str, version: int, issued_at_s: int, raw: bytes, now: Instant
-) -> Put:
+) -> StoreResult:
     """Keep ``raw``, which the caller has verified, if its version rises. On disk when this returns STORED."""
     with store.transaction() as connection:
         kept = connection.execute(
@@ -57,8 +57,8 @@ def put(
         ).fetchone()
         if kept is not None and version <= kept[0]:
             if version < kept[0]:
-                return Put.ROLLBACK
-            return Put.SAME if raw == kept[1] else Put.EQUIVOCATION
+                return StoreResult.ROLLBACK
+            return StoreResult.SAME if raw == kept[1] else StoreResult.EQUIVOCATION
         connection.execute(
             "INSERT INTO document (name, version, issued_at_s, received_s, raw) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT (name) DO UPDATE SET version = excluded.version, issued_at_s = excluded.issued_at_s,"
@@ -66,16 +66,16 @@ def put(
             (name, version, issued_at_s, now.unix_s, raw),
         )
         connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (issued_at_s,))
-        return Put.STORED
+        return StoreResult.STORED
 
 
-def newest(store: Store, name: str) -> Document | None:
+def newest(store: Store, name: str) -> StoredDocument | None:
     """The document of that name, or None."""
     found = under(store, name, exact=True)
     return found[0] if found else None
 
 
-def under(store: Store, prefix: str, *, exact: bool = False) -> list[Document]:
+def under(store: Store, prefix: str, *, exact: bool = False) -> list[StoredDocument]:
     """Every document whose name begins with ``prefix``, by name: ``under(store, "status_list/")``."""
     test = "name = ?" if exact else "substr(name, 1, length(?1)) = ?1"
     with store.read() as connection:
@@ -84,6 +84,6 @@ def under(store: Store, prefix: str, *, exact: bool = False) -> list[Document]:
             (prefix,),
         ).fetchall()
     return [
-        Document(name=n, version=v, issued_at_s=i, received_s=r, raw=raw)
+        StoredDocument(name=n, version=v, issued_at_s=i, received_s=r, raw=raw)
         for n, v, i, r, raw in rows
     ]

@@ -15,7 +15,7 @@ from edge.store.database.store import Store
 from edge.values.instant import Instant
 
 
-def leave_epoch(
+def end_epoch(
     store: Store, epoch: str, *, why: str, now: Instant, random_bytes: RandomBytes
 ) -> bool:
     """Begin a new epoch if ``epoch`` is the one that events are written in; False, and nothing changed, otherwise.

@@ -108,7 +108,7 @@ def write_reversal(
     if found is None:
         return None
     cti, use_no, order_id, kind, units, amount_minor, currency, redemption, *place_of_use = found
-    authorisations.told(connection, *place_of_use)
+    authorisations.mark_reported(connection, *place_of_use)
     body = {
         "cti": cti.hex(),
         "order": order_id,

@@ -14,7 +14,7 @@ from types import TracebackType
 FILE = "sync.online"
 
 
-class Presence:
+class OnlineFlag:
     """Held by edge-sync alone, one a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +37,7 @@ class Presence:
         """Free the lock."""
         os.close(self._descriptor)
 
-    def __enter__(self) -> Presence:
+    def __enter__(self) -> OnlineFlag:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -25,7 +25,7 @@ from edge.values.instant import Instant
 _SWEEP_ROWS = 500
 
 
-class Applied(StrEnum):
+class PageResult(StrEnum):
     """What became of a page of the feed."""
 
     APPLIED = "applied"
@@ -56,7 +56,7 @@ def apply_snapshot_page(
     last: bool,
     now: Instant,
     digests: Mapping[bytes, int] | None = None,
-) -> Applied:
+) -> PageResult:
     """Apply page ``page`` (from 0) of a site's snapshot at ``revision``, in one transaction. Keep pages small (500).
 
     ``digests``: ``row_numbers(rows)``, from who has them already.
@@ -73,13 +73,13 @@ def apply_snapshot_page(
             "UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s)
         )
         if not last:
-            return Applied.APPLIED
+            return PageResult.APPLIED
         connection.execute(
             "UPDATE feed SET revision = ?, generation = snapshot_generation, snapshot_revision = NULL,"
             " snapshot_pages = 0, swept_through = x'', digest = snapshot_digest, doubted = 0",
             (revision,),
         )
-        return Applied.COMPLETE
+        return PageResult.COMPLETE
 
 
 def apply_delta(
@@ -92,16 +92,16 @@ def apply_delta(
     to_revision: int,
     now: Instant,
     digests: Mapping[bytes, int] | None = None,
-) -> Applied:
+) -> PageResult:
     """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction. ``digests`` as a snapshot's."""
     with store.transaction() as connection:
         revision, generation = connection.execute(
             "SELECT revision, generation FROM feed"
         ).fetchone()
         if to_revision <= revision:
-            return Applied.ALREADY
+            return PageResult.ALREADY
         if from_revision != revision or revision == 0:
-            return Applied.GAP
+            return PageResult.GAP
         new = {**(digests or row_numbers(rows)), **dict.fromkeys(removed, 0)}
         _digest_changes(connection, new, to_revision=to_revision)
         upsert(
@@ -116,7 +116,7 @@ def apply_delta(
         gone = ((cti, to_revision) for cti in removed)
         connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
         connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))
-        return Applied.APPLIED
+        return PageResult.APPLIED
 
 
 def matches(store: Store, digest: bytes) -> bool:
@@ -213,19 +213,21 @@ def sweep(store: Store) -> bool:
         return more
 
 
-def _snapshot_refusal(connection: sqlite3.Connection, revision: int, page: int) -> Applied | None:
+def _snapshot_refusal(
+    connection: sqlite3.Connection, revision: int, page: int
+) -> PageResult | None:
     """None when ``page`` is the next to apply; begins a new generation for the first page of a new snapshot."""
     here, loading, pages = connection.execute(
         "SELECT revision, snapshot_revision, snapshot_pages FROM feed"
     ).fetchone()
     if revision < here or (revision == here and loading != revision and page > 0):
-        return Applied.STALE
+        return PageResult.STALE
     if loading == revision and page < pages:
-        return Applied.ALREADY
+        return PageResult.ALREADY
     if loading == revision and page == pages:
         return None
     if page > 0:
-        return Applied.GAP
+        return PageResult.GAP
     connection.execute(
         "UPDATE feed SET snapshot_revision = ?, snapshot_pages = 0, snapshot_digest = ?,"
         " snapshot_generation = max(generation, snapshot_generation) + 1",

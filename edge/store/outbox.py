@@ -41,7 +41,7 @@ class Backlog:
     oldest_s: int | None  # Unix seconds of the oldest event that waits
 
 
-class Settled(StrEnum):
+class SettleResult(StrEnum):
     """What became of an acknowledgement."""
 
     SETTLED = "settled"
@@ -119,21 +119,21 @@ def pending(store: Store, *, after_seq: int = 0, limit: int = 64) -> list[Outbox
     return []
 
 
-def settle(store: Store, *, epoch: str, through_seq: int) -> Settled:
+def settle(store: Store, *, epoch: str, through_seq: int) -> SettleResult:
     """The platform has every event of ``epoch`` up to ``through_seq``."""
     with store.transaction() as connection:
         found = _epoch(connection, epoch)
         if found is None:
-            return Settled.UNKNOWN_EPOCH
+            return SettleResult.UNKNOWN_EPOCH
         number, settled_through, newest = found
         if through_seq > newest:
-            return Settled.AHEAD
+            return SettleResult.AHEAD
         if through_seq <= settled_through:
-            return Settled.ALREADY
+            return SettleResult.ALREADY
         connection.execute(
             "UPDATE epoch SET settled_through = ? WHERE no = ?", (through_seq, number)
         )
-        return Settled.SETTLED
+        return SettleResult.SETTLED
 
 
 def rewind(store: Store, *, epoch: str, to_seq: int) -> bool:
@@ -162,7 +162,7 @@ def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id:
         )
         if changed.rowcount == 0:
             return False
-        authorisations.untold(connection, found[0], seq)
+        authorisations.mark_unreported(connection, found[0], seq)
         cti, order, ledger_id = _about(connection, found[0], seq)
         connection.execute(
             "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
@@ -203,7 +203,7 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
 
     It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
     """
-    authorisations.told(connection, *refused.place)
+    authorisations.mark_reported(connection, *refused.place)
     body = {**refused.body, RETRIES: refused.id}
     if refused.type == "redeemed" and RETRIES in refused.body:
         body.setdefault(FIRST, refused.body[RETRIES])

@@ -40,7 +40,7 @@ class ReviewState(StrEnum):
     VOID = "void"
 
 
-class Reviewed(StrEnum):
+class ReviewResult(StrEnum):
     """What came of a decision."""
 
     DONE = "done"
@@ -98,22 +98,22 @@ def conclude(
     reason: str,
     now: Instant,
     event_ids: tuple[str, str],
-) -> Reviewed:
+) -> ReviewResult:
     """Approve or reject, with the events, in the caller's transaction. ``by`` is who decides."""
     review = find_review(connection, ledger_id)
     if review is None:
-        return Reviewed.NOT_FOUND
+        return ReviewResult.NOT_FOUND
     if review.state is not ReviewState.PENDING:
-        return Reviewed.ALREADY
+        return ReviewResult.ALREADY
     if same_person(review.operator, by):
-        return Reviewed.SAME_PERSON
+        return ReviewResult.SAME_PERSON
     state = ReviewState.APPROVED if approve else ReviewState.REJECTED
     _write(connection, review, state, by=by, reason=reason, now=now, event_id=event_ids[0])
     if not approve:
         write_reversal(
             connection, ledger_id, reason=reason, now=now, operator=by, event_id=event_ids[1]
         )
-    return Reviewed.DONE
+    return ReviewResult.DONE
 
 
 def conclude_for_platform(
@@ -127,7 +127,7 @@ def conclude_for_platform(
     reason: str,
     now: Instant,
     random_bytes: Callable[[int], bytes],
-) -> Reviewed:
+) -> ReviewResult:
     """A person at the platform decided on the redemption that event ``seq`` of ``epoch`` told.
 
     The caller has verified the platform's signature (law 4). Raises StoreUnavailableError.
@@ -135,9 +135,9 @@ def conclude_for_platform(
     with store.transaction() as connection:
         row = connection.execute(_TOLD_BY, (epoch, seq, cti)).fetchone()
         if row is None:
-            return Reviewed.NOT_FOUND
+            return ReviewResult.NOT_FOUND
         if same_person(row[1], by):
-            return Reviewed.SAME_PERSON
+            return ReviewResult.SAME_PERSON
         ids = (
             uuid7(now.unix_s * 1000, random_bytes(10)),
             uuid7(now.unix_s * 1000, random_bytes(10)),
@@ -153,7 +153,7 @@ def conclude_for_platform(
         )
 
 
-def tell_refused(
+def report_refused(
     store: Store, *, decision: str, reason: str, now: Instant, random_bytes: Callable[[int], bytes]
 ) -> None:
     """Tell the platform, once, that its ``decision`` has no effect here and why. Raises StoreUnavailableError."""

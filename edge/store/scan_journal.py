@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edge.domain.decision_facts import Facts, dump_facts
+from edge.domain.decision_facts import DecisionFacts, dump_facts
 from edge.store.database.store import Store
 from edge.values.instant import ClockTrust, Instant
 
@@ -17,7 +17,7 @@ _INSERT = (
 _PRUNE_ROWS = 500
 
 
-class Entry(NamedTuple):  # quicker to make than a frozen dataclass, on the way of every scan
+class JournalEntry(NamedTuple):  # quicker to make than a frozen dataclass, on the way of every scan
     """A scan, as it is written. ``facts`` only where a decision was reached."""
 
     reason: str
@@ -29,7 +29,7 @@ class Entry(NamedTuple):  # quicker to make than a frozen dataclass, on the way 
     ledger_id: int | None = None
     decode_ms: float | None = None
     policy_no: int | None = None
-    facts: Facts | None = None
+    facts: DecisionFacts | None = None
     content: bytes | None = None  # a digest of what was read, where it was not believed
 
 
@@ -62,7 +62,7 @@ def policy_number(connection: sqlite3.Connection, document: str) -> int:
     )
 
 
-def write(connection: sqlite3.Connection, entry: Entry) -> int:
+def write(connection: sqlite3.Connection, entry: JournalEntry) -> int:
     """Write a scan in the caller's transaction; return its id."""
     row = (
         entry.now.unix_s, entry.now.trust.value, entry.reason, entry.detail, entry.cti, entry.order_id, entry.operator,

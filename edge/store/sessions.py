@@ -24,7 +24,7 @@ _TOUCH_S = 20  # an act this soon after the last is not written again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class OperatorSession:
     """Somebody who showed a badge and knew its PIN."""
 
     operator_id: str
@@ -50,7 +50,7 @@ def boot_id() -> str:
         return ""
 
 
-def current_session(store: Store, now: Instant) -> Session | None:
+def current_session(store: Store, now: Instant) -> OperatorSession | None:
     """Who is signed in now, or None. Raises StoreUnavailableError."""
     with store.read() as connection:
         return session_in(connection, now)
@@ -58,17 +58,19 @@ def current_session(store: Store, now: Instant) -> Session | None:
 
 def session_in(
     connection: sqlite3.Connection, now: Instant, *, boot: str | None = None
-) -> Session | None:
+) -> OperatorSession | None:
     """As ``current_session``, within the caller's transaction. One row by key: it is on the way of every scan."""
     row = connection.execute(f"SELECT {SESSION_COLUMNS} FROM session").fetchone()  # noqa: S608 - constants
     return None if row is None else session_of(row, now, boot=boot)
 
 
-def session_of(row: tuple[Any, ...], now: Instant, *, boot: str | None = None) -> Session | None:
+def session_of(
+    row: tuple[Any, ...], now: Instant, *, boot: str | None = None
+) -> OperatorSession | None:
     """The session that a row of ``SESSION_COLUMNS`` is, if it is open now."""
     if row[7] != (boot_id() if boot is None else boot):
         return None
-    session = Session(
+    session = OperatorSession(
         operator_id=row[0], role=Role(row[1]), badge=row[2], opened_s=row[3], expires_s=row[4], acted_s=row[5],
         idle_s=row[6],
     )  # fmt: skip
@@ -76,7 +78,7 @@ def session_of(row: tuple[Any, ...], now: Instant, *, boot: str | None = None) -
     return session if session.opened_s <= now.unix_s < lasts_until_s else None
 
 
-def touch(connection: sqlite3.Connection, session: Session, now: Instant) -> None:
+def touch(connection: sqlite3.Connection, session: OperatorSession, now: Instant) -> None:
     """Tell that the session is in use, in the caller's transaction."""
     if now.unix_s - session.acted_s >= _TOUCH_S:
         connection.execute(
@@ -86,7 +88,7 @@ def touch(connection: sqlite3.Connection, session: Session, now: Instant) -> Non
 
 
 def open_session(
-    connection: sqlite3.Connection, session: Session, *, boot: str | None = None
+    connection: sqlite3.Connection, session: OperatorSession, *, boot: str | None = None
 ) -> None:
     """Put ``session`` in the place of any other, in the caller's transaction."""
     connection.execute(

@@ -29,7 +29,7 @@ def raise_time_floor(store: Store, unix_s: int) -> None:
         connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (unix_s,))
 
 
-class Lowering(Enum):
+class ResetResult(Enum):
     """What came of an order to give up a floor."""
 
     DONE = "done"
@@ -39,7 +39,7 @@ class Lowering(Enum):
 
 def lower_time_floor(
     folder: Path, *, wrong_s: int, floor_s: int, reason: str, now: Instant, event_id: str
-) -> Lowering:
+) -> ResetResult:
     """Give up a floor of ``wrong_s`` or later for ``floor_s``, when the order was signed, and tell the platform.
 
     The caller has verified who says so. An order is taken once, and none that was signed before it afterwards. What
@@ -66,16 +66,16 @@ def lower_time_floor(
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
         body = {"floor_was": before_s, "floor": floor_s, "reason": reason}
         outbox.append(connection, type="clock", body=body, now=now, id=event_id)
-    return Lowering.DONE
+    return ResetResult.DONE
 
 
-def _refused(connection: sqlite3.Connection, wrong_s: int, floor_s: int) -> Lowering | None:
+def _refused(connection: sqlite3.Connection, wrong_s: int, floor_s: int) -> ResetResult | None:
     before_s, taken_s = connection.execute(
         "SELECT time_floor_s, floor_order_s FROM device"
     ).fetchone()
     if floor_s <= taken_s:
-        return Lowering.TAKEN
-    return Lowering.EARLIER if before_s < wrong_s else None
+        return ResetResult.TAKEN
+    return ResetResult.EARLIER if before_s < wrong_s else None
 
 
 def probe(store: Store) -> None:

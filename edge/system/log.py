@@ -10,7 +10,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 
-class _Enduring:
+class _UnbreakableStream:
     """A stream for log lines that outlives its reader: a full disk or a closed pipe loses lines, never a scan."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -37,7 +37,7 @@ def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _Enduring(stream))),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, _UnbreakableStream(stream))),
         cache_logger_on_first_use=True,
     )
     logger: FilteringBoundLogger = structlog.get_logger().bind(**bound)

@@ -1,7 +1,7 @@
 """Deterministic CBOR (RFC 8949 section 4.2.1), strict: one value has one encoding.
 
 The reader accepts integers, byte and text strings, arrays, maps and booleans (null where
-``Limits`` says so); everything else and every second spelling is refused by name. cbor2
+``CborLimits`` says so); everything else and every second spelling is refused by name. cbor2
 accepts most of those spellings, hence a reader of our own. Writing is cbor2's work, after
 the keys are put in order: its own canonical mode sorts by length first (RFC 7049).
 """
@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 
 import cbor2
 
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 
 Item = Any  # int, bytes, str, bool, None, list[Item] or dict[int | bytes | str, Item]
 
@@ -24,7 +24,7 @@ _TRUNCATED: Final = "the data end inside an item"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CborLimits:
     """How large an item may be, and what is lenient."""
 
     depth: int  # nested arrays and maps
@@ -34,11 +34,11 @@ class Limits:
     any_order: bool = False  # map keys in any order; a duplicate is refused all the same
 
 
-TOKEN_LIMITS: Final = Limits(depth=3, entries=16, text=40)
-DOCUMENT_LIMITS: Final = Limits(depth=12, entries=1_000_000, text=1_000_000, null=True)
+TOKEN_LIMITS: Final = CborLimits(depth=3, entries=16, text=40)
+DOCUMENT_LIMITS: Final = CborLimits(depth=12, entries=1_000_000, text=1_000_000, null=True)
 
 
-def decode(data: bytes, limits: Limits) -> Item:
+def decode(data: bytes, limits: CborLimits) -> Item:
     """Return the one item that ``data`` holds. Raises Refused with one of the ``cbor_*`` reasons or ``too_long``.
 
     >>> decode(bytes.fromhex("a201020304"), TOKEN_LIMITS)
@@ -46,22 +46,22 @@ def decode(data: bytes, limits: Limits) -> Item:
     """
     item, end = read(data, 0, limits)
     if end != len(data):
-        raise Refused(Rejection.CBOR_TRAILING, f"{len(data) - end} bytes after the item")
+        raise InputRefused(Rejection.CBOR_TRAILING, f"{len(data) - end} bytes after the item")
     return item
 
 
-def read(data: bytes, at: int, limits: Limits) -> tuple[Item, int]:
+def read(data: bytes, at: int, limits: CborLimits) -> tuple[Item, int]:
     """Return the item that starts at ``at`` and where it ends."""
     try:
         return _item(data, at, limits.depth, limits)
     except IndexError:
-        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED) from None
+        raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED) from None
 
 
 def head(data: bytes, at: int) -> tuple[int, int, int]:
     """Return an item's major type, its argument, and where its content starts. Not for major type 7."""
     if at >= len(data):
-        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+        raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
     first = data[at]
     info = first & 0x1F
     if info < 24:
@@ -70,10 +70,12 @@ def head(data: bytes, at: int) -> tuple[int, int, int]:
         _refuse_info(info)
     end = at + 1 + (1 << (info - 24))
     if end > len(data):
-        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+        raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
     argument = int.from_bytes(data[at + 1 : end], "big")
     if argument < _SMALLEST[info]:
-        raise Refused(Rejection.CBOR_NOT_SHORTEST, "a number or length is not in its shortest form")
+        raise InputRefused(
+            Rejection.CBOR_NOT_SHORTEST, "a number or length is not in its shortest form"
+        )
     return first >> 5, argument, end
 
 
@@ -87,11 +89,11 @@ _SMALLEST: Final = {
 
 def _refuse_info(info: int) -> NoReturn:
     if info == 31:
-        raise Refused(Rejection.CBOR_INDEFINITE, "an item has no definite length")
-    raise Refused(Rejection.CBOR_TYPE, f"additional information {info} is reserved")
+        raise InputRefused(Rejection.CBOR_INDEFINITE, "an item has no definite length")
+    raise InputRefused(Rejection.CBOR_TYPE, f"additional information {info} is reserved")
 
 
-def _item(data: bytes, at: int, depth: int, limits: Limits) -> tuple[Item, int]:
+def _item(data: bytes, at: int, depth: int, limits: CborLimits) -> tuple[Item, int]:
     first = data[at]
     if first < 24:  # the commonest items by far: small labels and values
         return first, at + 1
@@ -106,22 +108,24 @@ def _item(data: bytes, at: int, depth: int, limits: Limits) -> tuple[Item, int]:
         return _text(data, at, argument, limits), at + argument
     if major == BYTES:
         if at + argument > len(data):
-            raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+            raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
         return data[at : at + argument], at + argument
     if major == UNSIGNED:
         return argument, at
     if major == NEGATIVE:
         return -1 - argument, at
     if major == TAG:
-        raise Refused(Rejection.CBOR_TYPE, f"tag {argument} is not allowed here")
+        raise InputRefused(Rejection.CBOR_TYPE, f"tag {argument} is not allowed here")
     if not depth:
-        raise Refused(Rejection.CBOR_DEPTH, "arrays and maps are nested too deeply")
+        raise InputRefused(Rejection.CBOR_DEPTH, "arrays and maps are nested too deeply")
     if argument > limits.entries:
-        raise Refused(Rejection.TOO_LONG, f"an array or map has more than {limits.entries} entries")
+        raise InputRefused(
+            Rejection.TOO_LONG, f"an array or map has more than {limits.entries} entries"
+        )
     return (_map if major == MAP else _array)(data, at, argument, depth - 1, limits)
 
 
-def _array(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[Item, int]:
+def _array(data: bytes, at: int, count: int, depth: int, limits: CborLimits) -> tuple[Item, int]:
     items = []
     for _ in range(count):
         item, at = _item(data, at, depth, limits)
@@ -129,7 +133,7 @@ def _array(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tupl
     return items, at
 
 
-def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[Item, int]:
+def _map(data: bytes, at: int, count: int, depth: int, limits: CborLimits) -> tuple[Item, int]:
     entries: dict[Item, Item] = {}
     previous = b""
     key: Item
@@ -141,7 +145,7 @@ def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[
             key, at = _key(data, at, limits)
         encoded = data[start:at]
         if key in entries if limits.any_order else encoded <= previous:
-            raise Refused(
+            raise InputRefused(
                 Rejection.CBOR_KEY_ORDER_OR_DUPLICATE,
                 f"map key {key!r:.50} is out of order or repeated",
             )
@@ -153,31 +157,33 @@ def _map(data: bytes, at: int, count: int, depth: int, limits: Limits) -> tuple[
     return entries, at
 
 
-def _key(data: bytes, at: int, limits: Limits) -> tuple[int | bytes | str, int]:
+def _key(data: bytes, at: int, limits: CborLimits) -> tuple[int | bytes | str, int]:
     if data[at] >= 0x80:  # arrays and maps cannot be looked up; True would be the same key as 1
-        raise Refused(Rejection.CBOR_TYPE, "a map key is neither an integer nor a string")
+        raise InputRefused(Rejection.CBOR_TYPE, "a map key is neither an integer nor a string")
     return _item(data, at, 0, limits)
 
 
-def _text(data: bytes, at: int, length: int, limits: Limits) -> str:
+def _text(data: bytes, at: int, length: int, limits: CborLimits) -> str:
     if length > limits.text:
-        raise Refused(Rejection.TOO_LONG, f"a text is longer than {limits.text} bytes")
+        raise InputRefused(Rejection.TOO_LONG, f"a text is longer than {limits.text} bytes")
     if at + length > len(data):
-        raise Refused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
+        raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
     try:
         return data[at : at + length].decode()
     except UnicodeDecodeError:
-        raise Refused(Rejection.CBOR_UTF8, "a text is not UTF-8") from None
+        raise InputRefused(Rejection.CBOR_UTF8, "a text is not UTF-8") from None
 
 
-def _simple(first: int, limits: Limits) -> bool | None:
+def _simple(first: int, limits: CborLimits) -> bool | None:
     if first == 0xF4 or first == 0xF5:  # noqa: PLR1714 - as above
         return first == 0xF5
     if first == 0xF6 and limits.null:
         return None
     if first == 0xFF:
-        raise Refused(Rejection.CBOR_INDEFINITE, "a break outside an item of indefinite length")
-    raise Refused(
+        raise InputRefused(
+            Rejection.CBOR_INDEFINITE, "a break outside an item of indefinite length"
+        )
+    raise InputRefused(
         Rejection.CBOR_TYPE, f"floats, null and other simple values are not allowed (0x{first:02x})"
     )
 

@@ -44,7 +44,7 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class TokenRefusal:
     """A code that was not believed, with what a person may be told.
 
     ``claims`` is set only when the signature held and a later check failed

@@ -11,7 +11,7 @@ from typing import Final
 from edge.token import cbor, fields
 from edge.token.claims import Claims, Kind
 from edge.token.keys import UnfitKeyError, from_cose_key
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 
 LARGEST_PAYLOAD: Final = 240  # bytes
 CTI_LENGTH: Final = 16
@@ -40,7 +40,7 @@ def read_claims(payload: bytes, kid: bytes) -> Claims:
     expires_at_s = fields.integer(claims, EXP, "exp", 0, fields.TIME_END)
     issued_at_s = fields.integer(claims, IAT, "iat", 0, fields.TIME_END) if IAT in claims else None
     if expires_at_s <= not_before_s or (issued_at_s is not None and expires_at_s <= issued_at_s):
-        raise Refused(Rejection.CLAIM_RANGE, "exp is not after nbf and iat")
+        raise InputRefused(Rejection.CLAIM_RANGE, "exp is not after nbf and iat")
     amount_minor, currency = _amount(entitlement)
     dynamic_mode, holder_key = _dynamic(entitlement, claims)
     return Claims(
@@ -100,7 +100,7 @@ def _present(entries: dict[int, cbor.Item]) -> dict[int, cbor.Item]:
 def _cti(claims: dict[cbor.Item, cbor.Item]) -> bytes:
     cti = fields.octets(claims, CTI, "cti")
     if len(cti) != CTI_LENGTH:
-        raise Refused(Rejection.CLAIM_RANGE, f"cti is not {CTI_LENGTH} bytes")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"cti is not {CTI_LENGTH} bytes")
     return cti
 
 
@@ -118,7 +118,9 @@ def _amount(entitlement: dict[cbor.Item, cbor.Item]) -> tuple[int | None, str | 
     )
     currency = fields.text(entitlement, CURRENCY, "currency, which an amount needs")
     if len(currency) != 3 or not (currency.isascii() and currency.isalpha() and currency.isupper()):
-        raise Refused(Rejection.CLAIM_RANGE, "currency is not three capital letters (ISO 4217)")
+        raise InputRefused(
+            Rejection.CLAIM_RANGE, "currency is not three capital letters (ISO 4217)"
+        )
     return amount_minor, currency
 
 
@@ -133,7 +135,7 @@ def _dynamic(
     if CNF in claims:
         return mode, _holder_key(claims[CNF])
     if mode == DYNAMIC_HOLDER:
-        raise Refused(
+        raise InputRefused(
             Rejection.CLAIM_MISSING, "cnf is missing: dynamic mode 2 needs the holder's key"
         )
     return mode, None
@@ -144,4 +146,4 @@ def _holder_key(value: cbor.Item) -> bytes:
     try:
         return from_cose_key(fields.required(confirmation, _COSE_KEY, "COSE_Key")).cose_key
     except UnfitKeyError as unfit:
-        raise Refused(Rejection.CLAIM_RANGE, f"cnf: {unfit}") from None
+        raise InputRefused(Rejection.CLAIM_RANGE, f"cnf: {unfit}") from None

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from edge.token import algorithm, cbor
 from edge.token.algorithm import Algorithm, RawKey
 from edge.token.keys import Signer
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 
 TAG: Final = 18
 CWT_TAG: Final = 61  # RFC 8392 section 6
@@ -23,20 +23,20 @@ _USUAL_HEAD, _USUAL_MIDDLE, _USUAL_TAIL = b"\xd2\x84\x49", b"\xa0\x58", b"\x58\x
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Sign1Policy:
     """What a COSE_Sign1 must be before its signature is looked at."""
 
     algorithms: frozenset[Algorithm]
-    limits: cbor.Limits  # of both header maps
+    limits: cbor.CborLimits  # of both header maps
     tags_optional: bool = False  # without tag 18, or within a CWT's tag 61
     unprotected_allowed: bool = False  # even the algorithm may stand there
     detached_allowed: bool = False
 
 
-STRICT: Final = Policy(algorithms=algorithm.STRICT, limits=cbor.TOKEN_LIMITS)
-VECTORS: Final = Policy(
+STRICT: Final = Sign1Policy(algorithms=algorithm.STRICT, limits=cbor.TOKEN_LIMITS)
+VECTORS: Final = Sign1Policy(
     algorithms=algorithm.CORE,
-    limits=cbor.Limits(depth=4, entries=16, text=255, any_order=True),
+    limits=cbor.CborLimits(depth=4, entries=16, text=255, any_order=True),
     tags_optional=True,
     unprotected_allowed=True,
     detached_allowed=True,
@@ -52,7 +52,7 @@ class Sign1(NamedTuple):
     signature: bytes
 
 
-def parse(message: bytes, policy: Policy) -> Sign1:
+def parse(message: bytes, policy: Sign1Policy) -> Sign1:
     """Take ``message`` apart. Raises Refused: ``cbor_*``, ``cose_structure`` or ``unprotected_not_empty``."""
     if (
         message[:3] == _USUAL_HEAD
@@ -73,11 +73,13 @@ def parse(message: bytes, policy: Policy) -> Sign1:
         payload, at = _byte_string(message, at, "payload")
     signature, at = _byte_string(message, at, "signature")
     if at != len(message):
-        raise Refused(Rejection.CBOR_TRAILING, f"{len(message) - at} bytes after the COSE_Sign1")
+        raise InputRefused(
+            Rejection.CBOR_TRAILING, f"{len(message) - at} bytes after the COSE_Sign1"
+        )
     return Sign1(protected, unprotected, payload, signature)
 
 
-def _open_array(message: bytes, policy: Policy) -> int:
+def _open_array(message: bytes, policy: Sign1Policy) -> int:
     if message[:2] == b"\xd2\x84":
         return 2
     major, argument, at = cbor.head(message, 0)
@@ -86,40 +88,42 @@ def _open_array(message: bytes, policy: Policy) -> int:
     if (major, argument) == (cbor.TAG, TAG):
         major, argument, at = cbor.head(message, at)
     elif not policy.tags_optional:
-        raise Refused(Rejection.COSE_STRUCTURE, "not a tagged COSE_Sign1 (tag 18)")
+        raise InputRefused(Rejection.COSE_STRUCTURE, "not a tagged COSE_Sign1 (tag 18)")
     if (major, argument) != (cbor.ARRAY, 4):
-        raise Refused(Rejection.COSE_STRUCTURE, "a COSE_Sign1 is an array of four")
+        raise InputRefused(Rejection.COSE_STRUCTURE, "a COSE_Sign1 is an array of four")
     return at
 
 
 def _byte_string(message: bytes, at: int, name: str) -> tuple[bytes, int]:
     major, length, at = cbor.head(message, at)
     if major != cbor.BYTES:
-        raise Refused(Rejection.COSE_STRUCTURE, f"the {name} is not a byte string")
+        raise InputRefused(Rejection.COSE_STRUCTURE, f"the {name} is not a byte string")
     end = at + length
     if end > len(message):
-        raise Refused(Rejection.CBOR_TRUNCATED, f"the data end inside the {name}")
+        raise InputRefused(Rejection.CBOR_TRUNCATED, f"the data end inside the {name}")
     return message[at:end], end
 
 
-def _unprotected(message: bytes, at: int, policy: Policy) -> tuple[dict[cbor.Item, cbor.Item], int]:
+def _unprotected(
+    message: bytes, at: int, policy: Sign1Policy
+) -> tuple[dict[cbor.Item, cbor.Item], int]:
     if message[at : at + 1] == b"\xa0":
         return {}, at + 1
     headers, at = cbor.read(message, at, policy.limits)
     if not isinstance(headers, dict):
-        raise Refused(Rejection.COSE_STRUCTURE, "the unprotected header is not a map")
+        raise InputRefused(Rejection.COSE_STRUCTURE, "the unprotected header is not a map")
     if not policy.unprotected_allowed:
-        raise Refused(Rejection.UNPROTECTED_NOT_EMPTY, "the unprotected header must be empty")
+        raise InputRefused(Rejection.UNPROTECTED_NOT_EMPTY, "the unprotected header must be empty")
     return headers, at
 
 
-def protected_headers(message: Sign1, policy: Policy) -> dict[cbor.Item, cbor.Item]:
+def protected_headers(message: Sign1, policy: Sign1Policy) -> dict[cbor.Item, cbor.Item]:
     """Return the protected header map; an empty string stands for an empty map. Raises Refused."""
     if not message.protected and policy.unprotected_allowed:
         return {}
     headers = cbor.decode(message.protected, policy.limits)
     if not isinstance(headers, dict):
-        raise Refused(Rejection.COSE_STRUCTURE, "the protected header is not a map")
+        raise InputRefused(Rejection.COSE_STRUCTURE, "the protected header is not a map")
     return headers
 
 
@@ -141,7 +145,7 @@ def signed_bytes(prefix: bytes, payload: bytes) -> bytes:
 def verify(
     message: bytes,
     key: RawKey,
-    policy: Policy,
+    policy: Sign1Policy,
     *,
     external_aad: bytes = b"",
     detached: bytes | None = None,
@@ -154,27 +158,27 @@ def verify(
     parts = parse(message, policy)
     headers = protected_headers(parts, policy)
     if CRIT in headers or CRIT in parts.unprotected:
-        raise Refused(Rejection.HEADER_SET, "a critical header that nothing here understands")
+        raise InputRefused(Rejection.HEADER_SET, "a critical header that nothing here understands")
     chosen = _algorithm(headers.get(ALG, parts.unprotected.get(ALG)), policy)
     if not algorithm.fits(chosen, key):
-        raise Refused(Rejection.ALG_MISMATCH, f"{chosen.name} does not fit the key")
+        raise InputRefused(Rejection.ALG_MISMATCH, f"{chosen.name} does not fit the key")
     payload = _one_payload(parts.payload, detached)
     protected = parts.protected if headers else b""  # an empty map counts as an empty string
     to_verify = signed_bytes(signed_prefix(protected, external_aad), payload)
     if not algorithm.checker(chosen, key)(parts.signature, to_verify):
-        raise Refused(Rejection.SIGNATURE_INVALID, "the signature does not hold")
+        raise InputRefused(Rejection.SIGNATURE_INVALID, "the signature does not hold")
     return payload
 
 
-def _algorithm(number: cbor.Item, policy: Policy) -> Algorithm:
+def _algorithm(number: cbor.Item, policy: Sign1Policy) -> Algorithm:
     if type(number) is int and number in policy.algorithms:
         return Algorithm(number)
-    raise Refused(Rejection.ALG_MISMATCH, f"algorithm {number!r:.40} is not accepted")
+    raise InputRefused(Rejection.ALG_MISMATCH, f"algorithm {number!r:.40} is not accepted")
 
 
 def _one_payload(attached: bytes | None, detached: bytes | None) -> bytes:
     if (attached is None) == (detached is None):
-        raise Refused(
+        raise InputRefused(
             Rejection.COSE_STRUCTURE, "the payload must be either in the message or given apart"
         )
     payload = attached if detached is None else detached

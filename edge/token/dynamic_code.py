@@ -15,7 +15,7 @@ from edge.token import base45, cbor
 from edge.token.claims import Claims
 from edge.token.claims_set import DYNAMIC_HMAC, DYNAMIC_HOLDER
 from edge.token.keys import Signer, from_cose_key
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 from edge.values.instant import ClockTrust, Instant
 
 STEP_S: Final = 15
@@ -32,7 +32,7 @@ TAIL_CHARACTERS: Final = {  # by mode; bytes / 2 * 3, for both lengths are even
 }
 
 
-class Framed(NamedTuple):
+class FramedCode(NamedTuple):
     """A code's text taken apart."""
 
     mode: int | None  # which tail the prefix announces
@@ -40,18 +40,18 @@ class Framed(NamedTuple):
     tail: bytes  # Base45; empty without a mode
 
 
-def split(text: bytes) -> Framed:
+def split(text: bytes) -> FramedCode:
     """Take a code's text apart by its prefix. Raises Refused ``prefix_unknown`` or ``dynamic_missing``."""
     prefix = text[:4]
     if prefix not in _MODES:
-        raise Refused(Rejection.PREFIX_UNKNOWN, "not one of our codes")
+        raise InputRefused(Rejection.PREFIX_UNKNOWN, "not one of our codes")
     mode = _MODES[prefix]
     if mode is None:
-        return Framed(None, text[4:], b"")
+        return FramedCode(None, text[4:], b"")
     end = len(text) - TAIL_CHARACTERS[mode]
     if end <= 4:
-        raise Refused(Rejection.DYNAMIC_MISSING, "the code is shorter than its tail")
-    return Framed(mode, text[4:end], text[end:])
+        raise InputRefused(Rejection.DYNAMIC_MISSING, "the code is shorter than its tail")
+    return FramedCode(mode, text[4:end], text[end:])
 
 
 def derive_key(group_key: bytes, cti: bytes) -> bytes:
@@ -71,23 +71,23 @@ def append_proof(token: str, cti: bytes, holder: Signer, unix_s: int) -> str:
     return _with_tail(token, DYNAMIC_HOLDER, step + holder.sign(_proof_message(cti, step)))
 
 
-def check(claims: Claims, framed: Framed, now: Instant, group_key: bytes | None) -> None:
+def check(claims: Claims, framed: FramedCode, now: Instant, group_key: bytes | None) -> None:
     """Raise Refused unless ``framed`` has the tail that ``claims`` demand, fresh by a trusted clock."""
     if framed.mode != claims.dynamic_mode:
         reason = (
             Rejection.DYNAMIC_INVALID if claims.dynamic_mode is None else Rejection.DYNAMIC_MISSING
         )
-        raise Refused(
+        raise InputRefused(
             reason, f"the token's dynamic mode is {claims.dynamic_mode}, the code's {framed.mode}"
         )
     if claims.dynamic_mode is None:
         return
     if now.trust is not ClockTrust.TRUSTED:
-        raise Refused(Rejection.TIME_UNTRUSTED, "a dynamic code needs a trusted clock")
+        raise InputRefused(Rejection.TIME_UNTRUSTED, "a dynamic code needs a trusted clock")
     tail = _decoded(framed.tail)
     step, proof = tail[:_STEP_LENGTH], tail[_STEP_LENGTH:]
     if abs(int.from_bytes(step, "big") - now.unix_s // STEP_S) > STEPS_EITHER_WAY:
-        raise Refused(
+        raise InputRefused(
             Rejection.DYNAMIC_STALE,
             "the code is not of this half minute: a screenshot, or a wrong clock",
         )
@@ -99,25 +99,25 @@ def check(claims: Claims, framed: Framed, now: Instant, group_key: bytes | None)
 
 def _check_hmac(claims: Claims, step: bytes, tag: bytes, group_key: bytes | None) -> None:
     if group_key is None:
-        raise Refused(
+        raise InputRefused(
             Rejection.DYNAMIC_INVALID, "this device has no group key for the token's issuer"
         )
     if not hmac.compare_digest(tag, _tag(derive_key(group_key, claims.cti), step)):
-        raise Refused(Rejection.DYNAMIC_INVALID, "the tail is not the token's")
+        raise InputRefused(Rejection.DYNAMIC_INVALID, "the tail is not the token's")
 
 
 def _check_holder(claims: Claims, step: bytes, signature: bytes) -> None:
     assert claims.holder_key is not None  # the profile demands it of mode 2
     holder = from_cose_key(cbor.decode(claims.holder_key, cbor.TOKEN_LIMITS))
     if not holder.verifies(signature, _proof_message(claims.cti, step)):
-        raise Refused(Rejection.HOLDER_PROOF, "the proof is not the holder's")
+        raise InputRefused(Rejection.HOLDER_PROOF, "the proof is not the holder's")
 
 
 def _decoded(tail: bytes) -> bytes:
     try:
         return base45.decode(tail)
     except base45.Base45Error as error:
-        raise Refused(Rejection.DYNAMIC_INVALID, f"tail: {error}") from None
+        raise InputRefused(Rejection.DYNAMIC_INVALID, f"tail: {error}") from None
 
 
 def _step_bytes(unix_s: int) -> bytes:

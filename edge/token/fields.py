@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.token.cbor import Item
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 
 TIME_END: Final = 2**33  # times are Unix seconds, 0 <= t < 2**33
 
@@ -13,7 +13,7 @@ TIME_END: Final = 2**33  # times are Unix seconds, 0 <= t < 2**33
 def required(fields: dict[Item, Item], label: int | str, name: str) -> Item:
     """Return the field. Raises Refused ``claim_missing``."""
     if label not in fields:
-        raise Refused(Rejection.CLAIM_MISSING, f"{name} is missing")
+        raise InputRefused(Rejection.CLAIM_MISSING, f"{name} is missing")
     return fields[label]
 
 
@@ -22,9 +22,9 @@ def integer(fields: dict[Item, Item], label: int | str, name: str, least: int, e
     value = fields.get(label)
     if type(value) is not int:
         required(fields, label, name)
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} is not an integer")
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not an integer")
     if not least <= value < end:
-        raise Refused(Rejection.CLAIM_RANGE, f"{name} is outside {least}..{end - 1}")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"{name} is outside {least}..{end - 1}")
     return value
 
 
@@ -33,9 +33,9 @@ def text(fields: dict[Item, Item], label: int | str, name: str) -> str:
     value = fields.get(label)
     if type(value) is not str:
         required(fields, label, name)
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} is not a text")
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a text")
     if not value or not value.isprintable():
-        raise Refused(Rejection.CLAIM_RANGE, f"{name} is empty or not printable")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"{name} is empty or not printable")
     return value
 
 
@@ -44,7 +44,7 @@ def octets(fields: dict[Item, Item], label: int | str, name: str) -> bytes:
     value = fields.get(label)
     if type(value) is not bytes:
         required(fields, label, name)
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} is not a byte string")
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a byte string")
     return value
 
 
@@ -53,7 +53,7 @@ def array(fields: dict[Item, Item], label: int | str, name: str) -> list[Item]:
     value = fields.get(label)
     if type(value) is not list:
         required(fields, label, name)
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} is not an array")
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not an array")
     return value
 
 
@@ -72,10 +72,10 @@ def integers(
 def mapping(value: Item, name: str, labels: frozenset[int] | frozenset[str]) -> dict[Item, Item]:
     """Return ``value`` if it is a map that has none but ``labels``. Raises Refused."""
     if type(value) is not dict:
-        raise Refused(Rejection.CLAIM_TYPE, f"{name} is not a map")
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a map")
     if not value.keys() <= labels:
         strangers = sorted(repr(key)[:20] for key in value.keys() - labels)
-        raise Refused(
+        raise InputRefused(
             Rejection.CLAIM_TYPE, f"{name} holds unknown keys: {', '.join(strangers):.80}"
         )
     return value

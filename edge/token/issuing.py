@@ -10,7 +10,7 @@ from edge.token.claims_set import LARGEST_PAYLOAD, read_claims, write_claims
 from edge.token.dynamic_code import TAIL_CHARACTERS
 from edge.token.keys import PublicKey, Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.verification import LONGEST_LIFETIME_S, LONGEST_TEXT
 
 
@@ -19,7 +19,7 @@ class IssueError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class TokenRequest:
     """What a token is to assert."""
 
     cti: bytes  # 16 random bytes
@@ -39,12 +39,12 @@ class Grant:
     issued_at_s: int | None = None
 
 
-def issue_token(grant: Grant, signer: Signer) -> str:
+def issue_token(grant: TokenRequest, signer: Signer) -> str:
     """Return the ``ES1:`` text of ``grant``, signed. Raises IssueError for what the profile would refuse."""
     try:
         payload = write_claims(_claims(grant, signer))
         read_claims(payload, signer.public.kid)
-    except (Refused, TypeError) as refused:
+    except (InputRefused, TypeError) as refused:
         raise IssueError(str(refused)) from None
     if grant.expires_at_s - grant.not_before_s > LONGEST_LIFETIME_S[grant.kind]:
         days = LONGEST_LIFETIME_S[grant.kind] // 86_400
@@ -61,7 +61,7 @@ def issue_token(grant: Grant, signer: Signer) -> str:
     return text
 
 
-def _claims(grant: Grant, signer: Signer) -> Claims:
+def _claims(grant: TokenRequest, signer: Signer) -> Claims:
     return Claims(
         cti=grant.cti,
         kid=signer.public.kid,

@@ -44,7 +44,7 @@ class Rejection(StrEnum):
     HOLDER_PROOF = "holder_proof"
 
 
-class Refused(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
+class InputRefused(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
     """Input that is not what it must be. ``open_token`` and ``open_document`` turn it into a value."""
 
     def __init__(self, reason: Rejection, detail: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from edge.token import cbor, cose, fields
 from edge.token.keys import PublicKey, Signer, UnfitKeyError, from_cose_key, to_cose_key
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import DocumentFault, DocumentRefusal, open_document, sign_document
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
@@ -51,7 +51,7 @@ def read_roots(data: bytes) -> Roots | DocumentRefusal:
     """Return the roots of a roots file."""
     try:
         return _read(cbor.decode(data, cbor.DOCUMENT_LIMITS))
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return _refusal(wrong)
 
 
@@ -63,7 +63,7 @@ def claimed_roots(trust_list: bytes) -> Roots | DocumentRefusal:
     try:
         listed = _unverified_payload(trust_list)
         return _read(listed.get(IN_TRUST_LIST) if isinstance(listed, dict) else None)
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return _refusal(wrong)
 
 
@@ -86,7 +86,7 @@ def open_rotation(data: bytes, *, roots: Roots, now: Instant) -> Roots | Documen
         successor = _read(
             _unverified_payload(outer.payload)
         )  # believed once one of its own keys has signed it
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return _refusal(wrong)
     inner = open_document(outer.payload, Purpose.ROOT, successor, now=now)
     if isinstance(inner, DocumentRefusal):
@@ -112,8 +112,8 @@ def _read(item: cbor.Item) -> Roots:
     return Roots(version, tuple(from_cose_key(key) for key in fields.array(listed, _KEYS, "keys")))
 
 
-def _refusal(wrong: Refused | ValueError) -> DocumentRefusal:
-    if isinstance(wrong, Refused):
+def _refusal(wrong: InputRefused | ValueError) -> DocumentRefusal:
+    if isinstance(wrong, InputRefused):
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
     fault = (
         DocumentFault.UNFIT_KEY if isinstance(wrong, UnfitKeyError) else DocumentFault.KID_COLLISION

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from edge.token import cbor, cose
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 
@@ -49,7 +49,7 @@ class DocumentRefusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class SignedDocument:
     """A document whose signature held, for its purpose."""
 
     payload: cbor.Item
@@ -75,15 +75,15 @@ def open_document(
     keys: Keyring,
     *,
     now: Instant,
-    decode: Callable[[bytes, cbor.Limits], cbor.Item] = cbor.decode,
-) -> Document | DocumentRefusal:
+    decode: Callable[[bytes, cbor.CborLimits], cbor.Item] = cbor.decode,
+) -> SignedDocument | DocumentRefusal:
     """Return the payload of ``data`` once its signature for ``purpose`` by a key of ``keys`` holds now."""
     if len(data) > LARGEST:
         return DocumentRefusal(DocumentFault.MALFORMED, f"larger than {LARGEST} bytes")
     try:
         parts = cose.parse(data, cose.STRICT)
         headers = cose.protected_headers(parts, cose.STRICT)
-    except Refused as refused:
+    except InputRefused as refused:
         return DocumentRefusal(DocumentFault.MALFORMED, str(refused))
     kid = headers.get(cose.KID)
     key = keys.find(kid) if type(kid) is bytes else None
@@ -100,8 +100,8 @@ def open_document(
             DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}"
         )
     try:
-        return Document(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
-    except Refused as refused:
+        return SignedDocument(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
+    except InputRefused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
 
 

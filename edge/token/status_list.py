@@ -15,7 +15,7 @@ from edge.token import cbor, fields
 from edge.token.claims_set import STATUS_INDEX_END
 from edge.token.keys import KID_LENGTH, Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -99,7 +99,7 @@ def open_status_list(
         return document
     try:
         status = _read(fields.mapping(document.payload, "status list", _LABELS))
-    except Refused as refused:
+    except InputRefused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
     if status.version < highest_version:
         detail = f"version {status.version} is older than {highest_version}, which was seen before"
@@ -110,7 +110,7 @@ def open_status_list(
 def _read(payload: dict[cbor.Item, cbor.Item]) -> StatusList:
     kid = fields.octets(payload, _KID, "kid")
     if len(kid) != KID_LENGTH:
-        raise Refused(Rejection.CLAIM_RANGE, f"kid is not {KID_LENGTH} bytes")
+        raise InputRefused(Rejection.CLAIM_RANGE, f"kid is not {KID_LENGTH} bytes")
     issued_at_s = fields.integer(payload, _IAT, "iat", 0, fields.TIME_END)
     return StatusList(
         kid=kid,
@@ -128,7 +128,7 @@ def _inflated(item: cbor.Item) -> bytes:
     try:
         bits = inflater.decompress(fields.octets(status, "lst", "lst"), STATUS_INDEX_END // 8)
     except zlib.error as error:
-        raise Refused(Rejection.CLAIM_RANGE, f"lst: {error}") from None
+        raise InputRefused(Rejection.CLAIM_RANGE, f"lst: {error}") from None
     if not inflater.eof or inflater.unused_data:
-        raise Refused(Rejection.CLAIM_RANGE, "lst is cut short, too long, or followed by more")
+        raise InputRefused(Rejection.CLAIM_RANGE, "lst is cut short, too long, or followed by more")
     return bits

@@ -9,7 +9,7 @@ from edge.token import cbor, fields
 from edge.token.claims import Kind
 from edge.token.keys import Signer, UnfitKeyError, from_cose_key, to_cose_key
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 from edge.token.roots import IN_TRUST_LIST, Roots
 from edge.token.signed_document import DocumentFault, DocumentRefusal, open_document, sign_document
 from edge.token.trusted_key import TrustedKey
@@ -88,7 +88,7 @@ def open_trust_list(
         return document
     try:
         trust = _read_list(document.payload)
-    except Refused as refused:
+    except InputRefused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
     except UnfitKeyError as unfit:
         return DocumentRefusal(DocumentFault.UNFIT_KEY, str(unfit))
@@ -153,7 +153,7 @@ def _read_entry(item: cbor.Item) -> TrustedKey:
     entry = fields.mapping(item, "key entry", _ENTRY_LABELS)
     key = from_cose_key(fields.required(entry, _KEY, "key"))
     if fields.integer(entry, _ALG, "alg", -(2**16), 2**16) != key.algorithm:
-        raise Refused(
+        raise InputRefused(
             Rejection.ALG_MISMATCH, f"key {key.kid.hex()} is not of the algorithm of its entry"
         )
     not_before_s = fields.integer(entry, _NOT_BEFORE, "start", 0, fields.TIME_END)
@@ -180,7 +180,7 @@ def _read_entry(item: cbor.Item) -> TrustedKey:
 
 def _purpose(word: str) -> Purpose:
     if word not in set(Purpose) - _BY_ROOT:
-        raise Refused(
+        raise InputRefused(
             Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {word!r:.40}"
         )
     return Purpose(word)

@@ -1,4 +1,4 @@
-"""Open a token: text in, ``Claims`` or a ``Refusal`` out, the checks in one fixed order.
+"""Open a token: text in, ``Claims`` or a ``TokenRefusal`` out, the checks in one fixed order.
 
 Length, prefix, base45, COSE structure, headers, key, signature, payload, claims, scope,
 audience, time, lists, status, dynamic code. Nothing from the payload is believed before
@@ -13,10 +13,10 @@ from types import MappingProxyType
 from typing import Final
 
 from edge.token import base45, cose, dynamic_code
-from edge.token.claims import Claims, Kind, Refusal
+from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.claims_set import LARGEST_PAYLOAD, read_claims
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused, Rejection
+from edge.token.rejection import InputRefused, Rejection
 from edge.token.status_list import StatusList
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
@@ -56,7 +56,7 @@ def open_token(
     now: Instant,
     audiences: frozenset[str] | None,
     policy: VerifyPolicy,
-) -> Claims | Refusal:
+) -> Claims | TokenRefusal:
     """Return what the code ``text`` asserts, or why it is not believed. Never raises for any ``text``.
 
     ``text`` is bytes as decoded, unstripped (TypeError for a str: it could have lost bytes).
@@ -72,12 +72,12 @@ def open_token(
         claims = read_claims(_signed_payload(message, key), key.kid)
         _check_bounds(claims, key, policy)
         if audiences is not None and claims.audience not in audiences:
-            raise Refused(Rejection.AUDIENCE, "the token is for another site or device group")
+            raise InputRefused(Rejection.AUDIENCE, "the token is for another site or device group")
         _check_time(claims, now, policy)
         _check_lists(claims, trust, status, now, policy)
         dynamic_code.check(claims, framed, now, policy.group_keys.get(claims.kid))
-    except Refused as refused:
-        return Refusal(reason=refused.reason, detail=refused.detail, claims=claims)
+    except InputRefused as refused:
+        return TokenRefusal(reason=refused.reason, detail=refused.detail, claims=claims)
     return claims
 
 
@@ -88,28 +88,30 @@ def check_again(
     status: Mapping[bytes, StatusList],
     now: Instant,
     policy: VerifyPolicy,
-) -> Refusal | None:
+) -> TokenRefusal | None:
     """Whether claims that were believed before are still good now, by today's time and lists. None: they are."""
     try:
         key = trust.find(claims.kid)
         if key is None or not key.in_window(now):
-            raise Refused(Rejection.KEY_UNKNOWN, f"key {claims.kid.hex()} is no longer trusted")
+            raise InputRefused(
+                Rejection.KEY_UNKNOWN, f"key {claims.kid.hex()} is no longer trusted"
+            )
         _check_bounds(claims, key, policy)
         _check_time(claims, now, policy)
         _check_lists(claims, trust, status, now, policy)
-    except Refused as refused:
-        return Refusal(reason=refused.reason, detail=refused.detail, claims=claims)
+    except InputRefused as refused:
+        return TokenRefusal(reason=refused.reason, detail=refused.detail, claims=claims)
     return None
 
 
-def _unwrap(text: bytes) -> tuple[dynamic_code.Framed, cose.Sign1]:
+def _unwrap(text: bytes) -> tuple[dynamic_code.FramedCode, cose.Sign1]:
     if len(text) > LONGEST_TEXT:
-        raise Refused(Rejection.TOO_LONG, f"the code has more than {LONGEST_TEXT} characters")
+        raise InputRefused(Rejection.TOO_LONG, f"the code has more than {LONGEST_TEXT} characters")
     framed = dynamic_code.split(text)
     try:
         message = base45.decode(framed.token)
     except base45.Base45Error as error:
-        raise Refused(Rejection.BASE45_INVALID, str(error)) from None
+        raise InputRefused(Rejection.BASE45_INVALID, str(error)) from None
     return framed, cose.parse(message, cose.STRICT)
 
 
@@ -118,30 +120,34 @@ def _find_key(message: cose.Sign1, trust: TrustList, now: Instant) -> TrustedKey
     if key is None:
         raise _header_fault(message, trust)
     if Purpose.TOKEN not in key.purposes:
-        raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign tokens")
+        raise InputRefused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign tokens")
     if not key.in_window(now):
-        raise Refused(Rejection.KEY_WINDOW, f"key {key.kid.hex()} is outside its window")
+        raise InputRefused(Rejection.KEY_WINDOW, f"key {key.kid.hex()} is outside its window")
     return key
 
 
-def _header_fault(message: cose.Sign1, trust: TrustList) -> Refused:
+def _header_fault(message: cose.Sign1, trust: TrustList) -> InputRefused:
     """Say why a protected header is none of the trust list's."""
     headers = cose.protected_headers(message, cose.STRICT)
     kid, alg = headers.get(cose.KID), headers.get(cose.ALG)
     if headers.keys() != {cose.ALG, cose.KID} or type(kid) is not bytes or type(alg) is not int:
-        return Refused(Rejection.HEADER_SET, "the protected header is not exactly an alg and a kid")
+        return InputRefused(
+            Rejection.HEADER_SET, "the protected header is not exactly an alg and a kid"
+        )
     if trust.find(kid) is None:
-        return Refused(Rejection.KEY_UNKNOWN, f"no trusted key has kid {kid.hex():.40}")
-    return Refused(Rejection.ALG_MISMATCH, f"key {kid.hex()} does not sign with algorithm {alg}")
+        return InputRefused(Rejection.KEY_UNKNOWN, f"no trusted key has kid {kid.hex():.40}")
+    return InputRefused(
+        Rejection.ALG_MISMATCH, f"key {kid.hex()} does not sign with algorithm {alg}"
+    )
 
 
 def _signed_payload(message: cose.Sign1, key: TrustedKey) -> bytes:
     payload = message.payload
     assert payload is not None  # the strict policy allows no detached payload
     if len(payload) > LARGEST_PAYLOAD:
-        raise Refused(Rejection.TOO_LONG, f"the payload has more than {LARGEST_PAYLOAD} bytes")
+        raise InputRefused(Rejection.TOO_LONG, f"the payload has more than {LARGEST_PAYLOAD} bytes")
     if not key.key.verifies(message.signature, cose.signed_bytes(key.token_prefix, payload)):
-        raise Refused(Rejection.SIGNATURE_INVALID, f"not signed by key {key.kid.hex()}")
+        raise InputRefused(Rejection.SIGNATURE_INVALID, f"not signed by key {key.kid.hex()}")
     return payload
 
 
@@ -149,30 +155,34 @@ def _check_bounds(claims: Claims, key: TrustedKey, policy: VerifyPolicy) -> None
     """What this issuer may say, and for how long."""
     longest_s = policy.longest_lifetime_s.get(claims.kind, LONGEST_LIFETIME_S[claims.kind])
     if claims.expires_at_s - claims.not_before_s > longest_s:
-        raise Refused(Rejection.CLAIM_RANGE, f"a {claims.kind.code} token cannot live that long")
+        raise InputRefused(
+            Rejection.CLAIM_RANGE, f"a {claims.kind.code} token cannot live that long"
+        )
     if claims.kind not in key.kinds:
-        raise Refused(
+        raise InputRefused(
             Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign {claims.kind.code} tokens"
         )
     if key.audiences is not None and claims.audience not in key.audiences:
-        raise Refused(Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign for this audience")
+        raise InputRefused(
+            Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign for this audience"
+        )
     largest = key.largest_amount_minor
     if largest is not None and claims.amount_minor is not None and claims.amount_minor > largest:
-        raise Refused(
+        raise InputRefused(
             Rejection.KEY_SCOPE, f"key {key.kid.hex()} does not sign amounts above {largest}"
         )
     if claims.issuer not in key.issuers or (policy.issuers and claims.issuer not in policy.issuers):
-        raise Refused(Rejection.ISSUER, f"key {key.kid.hex()} does not speak for this issuer")
+        raise InputRefused(Rejection.ISSUER, f"key {key.kid.hex()} does not speak for this issuer")
 
 
 def _check_time(claims: Claims, now: Instant, policy: VerifyPolicy) -> None:
     """An untrusted clock tells the earliest it can be: it proves "expired", never the opposite."""
     if now.unix_s < claims.not_before_s and now.trust is ClockTrust.TRUSTED:
-        raise Refused(Rejection.NOT_YET_VALID, f"valid from {claims.not_before_s}")
+        raise InputRefused(Rejection.NOT_YET_VALID, f"valid from {claims.not_before_s}")
     if now.unix_s >= claims.expires_at_s:
-        raise Refused(Rejection.EXPIRED, f"expired at {claims.expires_at_s}")
+        raise InputRefused(Rejection.EXPIRED, f"expired at {claims.expires_at_s}")
     if now.trust is not ClockTrust.TRUSTED and claims.kind not in policy.floor_only_kinds:
-        raise Refused(Rejection.TIME_UNTRUSTED, f"a {claims.kind.code} needs a trusted clock")
+        raise InputRefused(Rejection.TIME_UNTRUSTED, f"a {claims.kind.code} needs a trusted clock")
 
 
 def _check_lists(
@@ -183,7 +193,7 @@ def _check_lists(
     policy: VerifyPolicy,
 ) -> None:
     if trust.is_stale(now, policy.trust_list_max_age_s):
-        raise Refused(
+        raise InputRefused(
             Rejection.TRUST_LIST_STALE,
             f"trust list {trust.version} is too old: this device must sync",
         )
@@ -192,19 +202,19 @@ def _check_lists(
     statuses = status.get(claims.kid)
     if statuses is None:
         if policy.status_required:
-            raise Refused(
+            raise InputRefused(
                 Rejection.STATUS_STALE, f"no status list of key {claims.kid.hex()} is here"
             )
         return
     if statuses.is_stale(now, policy.status_list_max_age_s):
-        raise Refused(
+        raise InputRefused(
             Rejection.STATUS_STALE,
             f"status list {statuses.version} is too old: this device must sync",
         )
     match statuses.is_revoked(claims.status_index):
         case None:
-            raise Refused(
+            raise InputRefused(
                 Rejection.STATUS_STALE, f"status list {statuses.version} does not reach this token"
             )
         case True:
-            raise Refused(Rejection.REVOKED, f"revoked by status list {statuses.version}")
+            raise InputRefused(Rejection.REVOKED, f"revoked by status list {statuses.version}")

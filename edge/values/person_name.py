@@ -14,7 +14,7 @@ def same_person(one: str | None, other: str | None) -> bool:
     >>> same_person("Jose\\u0301 ", "jos\\u00e9"), same_person("ann", "anna"), same_person(None, None)
     (True, False, False)
     """
-    return one is not None and other is not None and one_form(one) == one_form(other)
+    return one is not None and other is not None and normalised(one) == normalised(other)
 
 
 def name_fault(name: str) -> str | None:
@@ -30,7 +30,7 @@ def name_fault(name: str) -> str | None:
     return None
 
 
-def one_form(name: str) -> str:
+def normalised(name: str) -> str:
     """The form of a name to compare people by."""
     folded = unicodedata.normalize("NFKC", name).strip().casefold()
     return unicodedata.normalize("NFKC", folded)

@@ -13,18 +13,18 @@ from typing import Any, Final, Literal, assert_never
 
 from edge.store import documents, order_cache, outbox
 from edge.store.database.store import Store
-from edge.store.online_flag import Presence
+from edge.store.online_flag import OnlineFlag
 from edge.values.instant import Instant
-from sync.agent.authorisation_relay import ClaimDesk
+from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.downlink import Downlink
-from sync.agent.link_monitor import Contact
-from sync.agent.outcomes import Kept, Outcome, Refusal
-from sync.agent.settings.applier import SettingsDesk
-from sync.agent.uplink import Heard, Uplink
-from sync.mqtt.endpoint import Arrival, Link
-from sync.mqtt.session import Session
+from sync.agent.link_monitor import LinkMonitor
+from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
+from sync.agent.settings.applier import SettingsApplier
+from sync.agent.uplink import AckEffect, Uplink
+from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.messages import Fault, Malformed, Rung, Status
+from sync.wire.messages import Malformed, RungReport, Status, WireFault
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 MISSED_S: Final = (
@@ -43,18 +43,18 @@ class Agent:
         device: str,
         site: str,
         store: Store,
-        session: Session,
+        session: MqttSession,
         uplink: Uplink,
         downlink: Downlink,
         now: Callable[[], Instant],
         monotonic: Callable[[], float],
         ident: Callable[[], str],
         log: Any,  # a structlog logger
-        settings: SettingsDesk | None = None,
-        claims: ClaimDesk | None = None,
-        presence: Presence | None = None,
+        settings: SettingsApplier | None = None,
+        claims: AuthorisationRelay | None = None,
+        presence: OnlineFlag | None = None,
         stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
-        rungs: Callable[[], tuple[Rung, ...]] = tuple,
+        rungs: Callable[[], tuple[RungReport, ...]] = tuple,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._tenant = tenant
@@ -78,7 +78,7 @@ class Agent:
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
-        self._contact = Contact(session, uplink.answers, log)
+        self._contact = LinkMonitor(session, uplink.answers, log)
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
         self.documents: Counter[str] = Counter()  # believed, by what became of them
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
@@ -105,7 +105,7 @@ class Agent:
             self._uplink.probe()
 
     @property
-    def link(self) -> Link | None:
+    def link(self) -> LinkState | None:
         """The state of the connection, as last logged."""
         return self._contact.link
 
@@ -179,7 +179,7 @@ class Agent:
             self._topic(Up.STATUS), codec.encode(self._status("online")), retain=True
         )
 
-    def _claim(self, desk: ClaimDesk, monotonic_s: float) -> None:
+    def _claim(self, desk: AuthorisationRelay, monotonic_s: float) -> None:
         """Send the scanner's claims, and say whether it is worth while to make any."""
         if not self._session.connected:
             desk.connected(monotonic_s)
@@ -199,7 +199,7 @@ class Agent:
         if self._presence is not None:
             self._presence.tell(self._session.connected and desk.answered)
 
-    def _settle(self, settings: SettingsDesk, monotonic_s: float) -> None:
+    def _settle(self, settings: SettingsApplier, monotonic_s: float) -> None:
         settings.step(connected=self._session.connected, now=self._now(), monotonic_s=monotonic_s)
         news = settings.report() if self._session.room else None
         if news is not None and self._session.publish(self._topic(Up.CONFIG), news, retain=True):
@@ -219,7 +219,7 @@ class Agent:
     def _take(self, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
         if topic is None or topic.tenant != self._tenant or topic.node not in self._nodes:
-            self._count(Fault.TOPIC_UNKNOWN, "")
+            self._count(WireFault.TOPIC_UNKNOWN, "")
             return
         match topic.channel:
             case Down.ACK:
@@ -242,7 +242,7 @@ class Agent:
             case Down.CONFIG if self._settings is not None:
                 self._settings.take(arrival.payload, self._now())
             case _:
-                self._count(Fault.TOPIC_UNKNOWN, topic.channel)
+                self._count(WireFault.TOPIC_UNKNOWN, topic.channel)
 
     def _ack(self, payload: bytes) -> None:
         ack = codec.decode_ack(payload, dev=self._device)
@@ -263,7 +263,7 @@ class Agent:
             )
         if self._uplink.conflicts_now:
             self._log.warning("platform_conflict", conflicts=self._uplink.conflicts_now)
-        if heard in (Heard.REWOUND, Heard.AHEAD):
+        if heard in (AckEffect.REWOUND, AckEffect.AHEAD):
             self._log.error(heard, epoch=ack.epoch, acked_through=ack.acked_through)
 
     def _command(self, payload: bytes, node: str) -> None:
@@ -278,32 +278,32 @@ class Agent:
         elif self._claims is not None:
             self._claims.heard()
 
-    def _response(self, payload: bytes, desk: ClaimDesk) -> None:
+    def _response(self, payload: bytes, desk: AuthorisationRelay) -> None:
         response = codec.decode_response(payload, dev=self._device)
         if isinstance(response, Malformed):
             self._count(response.fault, response.detail)
             return
         taken = desk.take(response, self._now(), self._monotonic_ns())
-        if isinstance(taken, Refusal):
+        if isinstance(taken, DownlinkRefusal):
             self._count(taken.reason, taken.detail)
 
     def _note(self, outcome: Outcome) -> None:
-        if isinstance(outcome, Kept):
+        if isinstance(outcome, DocumentOutcome):
             self.documents[outcome.value] += 1
         match outcome:
-            case Refusal():
+            case DownlinkRefusal():
                 self._count(outcome.reason, outcome.detail)
                 self._uplink.committed()  # of a page of reviews, some may have had an effect; the rest are answered
             case (
-                Kept.TRUST_LIST
-                | Kept.STATUS_LIST
-                | Kept.OPERATORS
-                | Kept.ORDERS_COMPLETE
-                | Kept.REVIEWS
+                DocumentOutcome.TRUST_LIST
+                | DocumentOutcome.STATUS_LIST
+                | DocumentOutcome.OPERATORS
+                | DocumentOutcome.ORDERS_COMPLETE
+                | DocumentOutcome.REVIEWS
             ):
                 self._log.info(outcome)
                 self._uplink.committed()  # this process's own commit: what a review did is to be told
-            case Kept.ORDERS | Kept.SAME | Kept.ORDERS_GAP:
+            case DocumentOutcome.ORDERS | DocumentOutcome.SAME | DocumentOutcome.ORDERS_GAP:
                 pass
             case _:
                 assert_never(outcome)

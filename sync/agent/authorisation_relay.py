@@ -12,22 +12,22 @@ import binascii
 from base64 import b64decode
 from typing import Final
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations, outbox
-from edge.store.authorisations import Answer, Ask
+from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
 from edge.store.database.store import Store
 from edge.token.purpose import Purpose
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
-from sync.agent.outcomes import Refusal
-from sync.wire.claim_answer import ClaimAnswer, read_answer
-from sync.wire.messages import ClaimRequest, Fault, Malformed, Response
+from sync.agent.outcomes import DownlinkRefusal
+from sync.wire.grant_reply import GrantReply, read_answer
+from sync.wire.messages import GrantRequest, Malformed, Response, WireFault
 
 ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
 
 
-class ClaimDesk:
+class AuthorisationRelay:
     """Joins the store's claims to the wire."""
 
     def __init__(self, store: Store, anchors: Anchors, *, device: str, site: str) -> None:
@@ -35,7 +35,7 @@ class ClaimDesk:
         self._anchors = anchors
         self._device = device
         self._site = site
-        self._sent: dict[str, Ask] = {}
+        self._sent: dict[str, AuthorisationRequest] = {}
         self._heard = False
         self._ends_ns: dict[str, int] = {}  # when each claim that may have been granted is over
         self._ask_after_s = 0.0
@@ -59,7 +59,7 @@ class ClaimDesk:
         """A hub has just started: it may be the authority that was missed."""
         self._ask_after_s = 0.0
 
-    def due(self, now_ns: int) -> list[ClaimRequest]:
+    def due(self, now_ns: int) -> list[GrantRequest]:
         """What to send now. A request that ran out without an answer makes the authority doubtful."""
         for asked in [asked for asked in self._sent.values() if asked.due_ns <= now_ns]:
             del self._sent[asked.id]
@@ -92,18 +92,20 @@ class ClaimDesk:
         self._ask_after_s = monotonic_s + ASK_AFTER_S
         return True
 
-    def take(self, response: Response, now: Instant, now_ns: int) -> Answer | Refusal:
+    def take(
+        self, response: Response, now: Instant, now_ns: int
+    ) -> AuthorisationReply | DownlinkRefusal:
         """Believe a signed answer to a request of this device, and write it down. Raises StoreUnavailableError."""
         given = self._believed(response, now)
-        if isinstance(given, Refusal):
+        if isinstance(given, DownlinkRefusal):
             return given
         asked = self._sent.pop(given.id, None)
         if asked is None or asked.cti != given.cti or given.quantity < asked.units:
-            return Refusal(
+            return DownlinkRefusal(
                 "claim_not_asked", "an answer to nothing that waits for one, or to something else"
             )
         self._heard = True
-        answer = Answer(
+        answer = AuthorisationReply(
             id=given.id,
             result=given.result,
             used=given.used,
@@ -111,31 +113,33 @@ class ClaimDesk:
             authority=given.authority,
         )
         authorisations.answer(self._store, answer, now_ns)
-        if given.result is not ClaimResult.GRANTED:
+        if given.result is not AuthorisationResult.GRANTED:
             self._ends_ns.pop(given.id, None)
         return answer
 
-    def _believed(self, response: Response, now: Instant) -> ClaimAnswer | Refusal:
+    def _believed(self, response: Response, now: Instant) -> GrantReply | DownlinkRefusal:
         try:
             raw = b64decode(response.signed, validate=True)
         except (binascii.Error, ValueError):
-            return Refusal(Fault.WRONG_SHAPE, "signed: not base64")
+            return DownlinkRefusal(WireFault.WRONG_SHAPE, "signed: not base64")
         trust = self._anchors.trust
         document = open_document(raw, Purpose.CLAIM, trust, now=now)
         if isinstance(document, DocumentRefusal):
-            return Refusal(document.fault, document.detail)
+            return DownlinkRefusal(document.fault, document.detail)
         answer = read_answer(document.payload)
         if isinstance(answer, Malformed):
-            return Refusal(answer.fault, answer.detail)
+            return DownlinkRefusal(answer.fault, answer.detail)
         key = trust.find(document.kid)
         if answer.device != self._device or answer.site != self._site:
-            return Refusal(Fault.WRONG_DEVICE, "an answer to another device")
+            return DownlinkRefusal(WireFault.WRONG_DEVICE, "an answer to another device")
         if key is None or (key.audiences is not None and self._site not in key.audiences):
-            return Refusal(Fault.WRONG_SITE, "the key may not answer claims of this site")
+            return DownlinkRefusal(
+                WireFault.WRONG_SITE, "the key may not answer claims of this site"
+            )
         return answer
 
-    def _request(self, asked: Ask, epoch: str, now_ns: int) -> ClaimRequest:
-        return ClaimRequest(
+    def _request(self, asked: AuthorisationRequest, epoch: str, now_ns: int) -> GrantRequest:
+        return GrantRequest(
             dev=self._device,
             id=asked.id,
             cti=asked.cti.hex(),

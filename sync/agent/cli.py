@@ -16,10 +16,10 @@ import structlog
 
 from edge.config import Profile
 from edge.identity.damage import identity_damage
-from edge.settings.active_profile import Running, load_running
+from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store.database.opening import open_store
 from edge.store.database.store import Store, StoreUnavailableError
-from edge.store.online_flag import Presence
+from edge.store.online_flag import OnlineFlag
 from edge.store.order_cache import feed_state
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log
@@ -32,18 +32,18 @@ from edge.trust.anchors import Anchors, load_roots
 from edge.trust.freshness import staleness
 from edge.values.uuid7 import uuid7
 from sync.agent.agent import Agent
-from sync.agent.authorisation_relay import ClaimDesk
-from sync.agent.decoder_counters import rungs_of
+from sync.agent.authorisation_relay import AuthorisationRelay
+from sync.agent.decoder_counters import decoder_counters
+from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metrics
 from sync.agent.downlink import Downlink
-from sync.agent.enrolment.runner import IdentityDesk, believed, wait_for_identity
-from sync.agent.metrics import DEVICE_FILE, decoder_metrics, device_metrics
-from sync.agent.settings.applier import SettingsDesk
-from sync.agent.settings.assembly import count_start, count_stop, endpoint_of, make_desk
+from sync.agent.enrolment.runner import EnrolmentRunner, believed, wait_for_identity
+from sync.agent.settings.applier import SettingsApplier
+from sync.agent.settings.assembly import build_applier, count_start, count_stop, endpoint_of
 from sync.agent.uplink import Uplink
 from sync.metrics import write_metrics
 from sync.mqtt.endpoint import Will
-from sync.mqtt.session import Session
-from sync.wire.messages import Rung
+from sync.mqtt.session import MqttSession
+from sync.wire.messages import RungReport
 from sync.wire.topics import device_filters
 
 HEALTH_FILE = "sync-health.json"
@@ -179,12 +179,12 @@ def _tell(data: Path, agent: Agent) -> None:
     write_metrics(data / DEVICE_FILE, [*device_metrics(report, now_s=int(time.time())), *decoder])
 
 
-def _rungs(data: Path) -> tuple[Rung, ...]:
+def _rungs(data: Path) -> tuple[RungReport, ...]:
     """What the scanner's decoder has counted."""
-    return rungs_of(read_health(data / SCANNER_HEALTH_FILE))
+    return decoder_counters(read_health(data / SCANNER_HEALTH_FILE))
 
 
-def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]:
+def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, EnrolmentRunner]:
     device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
     assert mqtt is not None  # checked by the command
     clock = WallClock(time_floor_s(store))
@@ -197,8 +197,10 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
     anchors = Anchors(store, parts.roots)
     anchors.refresh(clock.now())
     filters = device_filters(device.tenant, device.id, device.site)
-    session = Session(endpoint_of(mqtt, device.id), filters, uniform=random.uniform, now=clock.now)
-    desk = make_desk(
+    session = MqttSession(
+        endpoint_of(mqtt, device.id), filters, uniform=random.uniform, now=clock.now
+    )
+    desk = build_applier(
         parts.profile_file,
         parts.data,
         parts.profile,
@@ -223,8 +225,8 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         log=parts.log,
         settings=desk,
-        claims=ClaimDesk(store, anchors, device=device.id, site=device.site),
-        presence=Presence(parts.data),
+        claims=AuthorisationRelay(store, anchors, device=device.id, site=device.site),
+        presence=OnlineFlag(parts.data),
         rungs=lambda: _rungs(parts.data),
         stale=lambda now: (
             staleness(
@@ -238,7 +240,7 @@ def _compose(parts: _Parts) -> tuple[Session, Agent, SettingsDesk, IdentityDesk]
         ),
     )
     session.will = Will(agent.status_topic, agent.farewell())
-    identity = IdentityDesk(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)
+    identity = EnrolmentRunner(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)
     return session, agent, desk, identity
 
 
@@ -255,8 +257,8 @@ def _astray(clock: WallClock) -> dict[str, str]:
     return {CLOCK_WRONG: f"the system's clock is {words}: connect the device to a time server"}
 
 
-def _running(path: Path, data: Path) -> Running:
-    running = load_running(path, data)
+def _running(path: Path, data: Path) -> ActiveProfile:
+    running = load_active_profile(path, data)
     if isinstance(running, list):
         raise click.ClickException("; ".join(f"{path}: {error}" for error in running))
     return running

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sync.wire.messages import MOST_RUNGS, Rung
+from sync.wire.messages import MOST_RUNGS, RungReport
 
 
-def rungs_of(health: Mapping[str, Any]) -> tuple[Rung, ...]:
+def decoder_counters(health: Mapping[str, Any]) -> tuple[RungReport, ...]:
     """Return the rungs that were tried, the busiest first; what is no figure of a rung is left out."""
     counts = health.get("decoder")
     found = [
@@ -22,12 +22,12 @@ def rungs_of(health: Mapping[str, Any]) -> tuple[Rung, ...]:
     return tuple(sorted(found, key=lambda rung: -rung.tries)[:MOST_RUNGS])
 
 
-def _rung(name: str, count: dict[str, Any]) -> Rung | None:
+def _rung(name: str, count: dict[str, Any]) -> RungReport | None:
     busy_ms = count.get("busy_ms")
     if not isinstance(busy_ms, int | float) or not isfinite(busy_ms):
         return None
     figures = {key: count.get(key) for key in ("tries", "reads", "faults")}
     try:
-        return Rung.model_validate({"rung": name, "busy_ms": round(busy_ms), **figures})
+        return RungReport.model_validate({"rung": name, "busy_ms": round(busy_ms), **figures})
     except ValidationError:
         return None

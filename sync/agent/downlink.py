@@ -11,24 +11,24 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from edge.documents.operator_list import OperatorList
-from edge.operators.known_lists import keep_operator_list
+from edge.operators.known_lists import store_operator_list
 from edge.store import documents, order_cache
 from edge.store.database.store import Store
-from edge.store.documents import Put
-from edge.store.order_cache import Applied
-from edge.store.reviews import Reviewed
+from edge.store.documents import StoreResult
+from edge.store.order_cache import PageResult
+from edge.store.reviews import ReviewResult
 from edge.token import cbor
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.token.status_list import open_status_list
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
-from sync.agent.outcomes import Kept, Outcome, Refusal
+from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.review_intake import take_decision
-from sync.wire.messages import Fault, Malformed, OrdersRequest
+from sync.wire.messages import Malformed, OrdersRequest, WireFault
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
@@ -93,7 +93,7 @@ class Downlink:
         """Take a trust list. Raises StoreUnavailableError."""
         trust = open_trust_list(raw, roots=self._roots, now=now)
         if isinstance(trust, DocumentRefusal):
-            return Refusal(trust.fault, trust.detail)
+            return DownlinkRefusal(trust.fault, trust.detail)
         self._vouch(trust.issued_at_s)
         put = documents.put(
             self._store,
@@ -103,40 +103,40 @@ class Downlink:
             raw=raw,
             now=now,
         )
-        if put is Put.STORED:
+        if put is StoreResult.STORED:
             self._anchors.refresh(now)
             self._ask_due_s, self._ask_s = 0.0, ASK_AGAIN_S
-        return _kept(put, Kept.TRUST_LIST)
+        return _kept(put, DocumentOutcome.TRUST_LIST)
 
     def status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
         """Take the status lists of every issuer key: a CBOR array of signed documents. Raises StoreUnavailableError."""
         try:
             items = cbor.decode(raw, cbor.DOCUMENT_LIMITS)
-        except Refused as refused:
-            return [Refusal(Fault.NOT_CBOR, str(refused))]
+        except InputRefused as refused:
+            return [DownlinkRefusal(WireFault.NOT_CBOR, str(refused))]
         if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
             return [
-                Refusal(
-                    Fault.WRONG_SHAPE,
+                DownlinkRefusal(
+                    WireFault.WRONG_SHAPE,
                     f"status lists come as an array of at most {MOST_STATUS_LISTS}",
                 )
             ]
         outcomes = [self._status_list(item, now) for item in items]
-        if Kept.STATUS_LIST in outcomes:
+        if DocumentOutcome.STATUS_LIST in outcomes:
             self._anchors.refresh(now)
         return outcomes
 
     def operator_list(self, raw: bytes, now: Instant) -> Outcome:
         """Take the list of who may sign in at this site. Raises StoreUnavailableError."""
-        kept = keep_operator_list(
+        kept = store_operator_list(
             self._store, raw, keys=self._anchors.trust, audiences=frozenset({self._site}), now=now
         )
         if isinstance(kept, OperatorList):
             self._vouch_within_list(kept.issued_at_s)
-            return Kept.OPERATORS
+            return DocumentOutcome.OPERATORS
         if isinstance(kept, DocumentRefusal):
-            return Refusal(kept.fault, kept.detail)
-        return _kept(kept, Kept.OPERATORS)
+            return DownlinkRefusal(kept.fault, kept.detail)
+        return _kept(kept, DocumentOutcome.OPERATORS)
 
     def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
         """Take a page of the order feed. Raises StoreUnavailableError."""
@@ -144,42 +144,46 @@ class Downlink:
             raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page
         )
         if isinstance(document, DocumentRefusal):
-            return Refusal(document.fault, document.detail)
+            return DownlinkRefusal(document.fault, document.detail)
         decoded: Decoded = document.payload
         if is_review_page(decoded.item):
             return self._reviews(decoded.item, now)
         page = read_page(decoded, site=self._site)
         if isinstance(page, Malformed):
-            return Refusal(page.fault, page.detail)
+            return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         applied = self._apply(
             page, replace(now, unix_s=page.issued_at_s)
         )  # held back on its way, it is no fresher
         match applied:
-            case Applied.APPLIED | Applied.COMPLETE | Applied.ALREADY:
+            case PageResult.APPLIED | PageResult.COMPLETE | PageResult.ALREADY:
                 if isinstance(page, Delta) and self._differs(page):
                     self._ask_due_s = monotonic_s
-                    return Refusal(
+                    return DownlinkRefusal(
                         DIGEST_WRONG,
                         "what is here is not what the platform has: loading all of it again",
                     )
                 self._answered(page, applied, monotonic_s)
-            case Applied.GAP:
+            case PageResult.GAP:
                 self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
-                return Kept.ORDERS_GAP
-            case Applied.STALE:
-                return Refusal("orders_rollback", "a page older than what is here")
+                return DocumentOutcome.ORDERS_GAP
+            case PageResult.STALE:
+                return DownlinkRefusal("orders_rollback", "a page older than what is here")
             case _:
                 assert_never(applied)
-        if applied is Applied.ALREADY:
-            return Kept.SAME
-        return Kept.ORDERS_COMPLETE if applied is Applied.COMPLETE else Kept.ORDERS
+        if applied is PageResult.ALREADY:
+            return DocumentOutcome.SAME
+        return (
+            DocumentOutcome.ORDERS_COMPLETE
+            if applied is PageResult.COMPLETE
+            else DocumentOutcome.ORDERS
+        )
 
     def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
         """What people at the platform decided. What is not of this device, or decided already, changes nothing."""
         page = read_review_page(payload, site=self._site)
         if isinstance(page, Malformed):
-            return Refusal(page.fault, page.detail)
+            return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         keys = self._anchors.trust
         outcomes = [
@@ -188,10 +192,10 @@ class Downlink:
         ]
         for outcome in outcomes:
             if isinstance(outcome, tuple):
-                return Refusal(*outcome)
-        return Kept.REVIEWS if Reviewed.DONE in outcomes else Kept.SAME
+                return DownlinkRefusal(*outcome)
+        return DocumentOutcome.REVIEWS if ReviewResult.DONE in outcomes else DocumentOutcome.SAME
 
-    def _apply(self, page: Snapshot | Delta, as_of: Instant) -> Applied:
+    def _apply(self, page: Snapshot | Delta, as_of: Instant) -> PageResult:
         if isinstance(page, Snapshot):
             return order_cache.apply_snapshot_page(
                 self._store, page.rows, site=page.site, revision=page.revision, page=page.page, last=page.last,
@@ -199,7 +203,7 @@ class Downlink:
             )  # fmt: skip
         if page.from_revision == page.to_revision == order_cache.feed_state(self._store).revision:
             order_cache.heard(self._store, as_of)
-            return Applied.ALREADY
+            return PageResult.ALREADY
         return order_cache.apply_delta(
             self._store,
             page.rows,
@@ -217,18 +221,18 @@ class Downlink:
             self._store
         ).revision == page.head and not order_cache.matches(self._store, page.digest)
 
-    def _answered(self, page: Snapshot | Delta, applied: Applied, monotonic_s: float) -> None:
+    def _answered(self, page: Snapshot | Delta, applied: PageResult, monotonic_s: float) -> None:
         """Ask for more when what was asked for has come; with nothing more to come, after a while."""
         state = order_cache.feed_state(self._store)
         loading = state.snapshot_revision is not None
-        if applied is Applied.ALREADY and loading:
+        if applied is PageResult.ALREADY and loading:
             return  # a page that came twice: the request stands
         self._ask_s = ASK_AGAIN_S
         self._expected -= 1
         more = loading or isinstance(page, Snapshot) or state.revision < page.head
         if not more:
             self._ask_due_s = monotonic_s + REFRESH_S
-        elif self._expected <= 0 or applied is Applied.COMPLETE:
+        elif self._expected <= 0 or applied is PageResult.COMPLETE:
             self._ask_due_s = monotonic_s
         else:
             self._ask_due_s = monotonic_s + ASK_AGAIN_S
@@ -240,10 +244,10 @@ class Downlink:
 
     def _status_list(self, raw: object, now: Instant) -> Outcome:
         if not isinstance(raw, bytes):
-            return Refusal(Fault.WRONG_SHAPE, "a status list is a byte string")
+            return DownlinkRefusal(WireFault.WRONG_SHAPE, "a status list is a byte string")
         status = open_status_list(raw, keys=self._anchors.trust, now=now)
         if isinstance(status, DocumentRefusal):
-            return Refusal(status.fault, status.detail)
+            return DownlinkRefusal(status.fault, status.detail)
         self._vouch_within_list(status.issued_at_s)
         put = documents.put(
             self._store,
@@ -253,19 +257,19 @@ class Downlink:
             raw=raw,
             now=now,
         )
-        return _kept(put, Kept.STATUS_LIST)
+        return _kept(put, DocumentOutcome.STATUS_LIST)
 
 
-def _kept(put: Put, stored: Kept) -> Outcome:
+def _kept(put: StoreResult, stored: DocumentOutcome) -> Outcome:
     match put:
-        case Put.STORED:
+        case StoreResult.STORED:
             return stored
-        case Put.SAME:
-            return Kept.SAME
-        case Put.ROLLBACK:
-            return Refusal("document_rollback", "older than what was seen before")
-        case Put.EQUIVOCATION:
-            return Refusal(
+        case StoreResult.SAME:
+            return DocumentOutcome.SAME
+        case StoreResult.ROLLBACK:
+            return DownlinkRefusal("document_rollback", "older than what was seen before")
+        case StoreResult.EQUIVOCATION:
+            return DownlinkRefusal(
                 "document_equivocation",
                 "the version that is here, with other content: a security alarm",
             )

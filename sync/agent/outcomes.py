@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kept(StrEnum):
+class DocumentOutcome(StrEnum):
     """What became of a document that was believed."""
 
     TRUST_LIST = "trust_list_stored"
@@ -20,11 +20,11 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class DownlinkRefusal:
     """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
 
     reason: str
     detail: str
 
 
-Outcome = Kept | Refusal
+Outcome = DocumentOutcome | DownlinkRefusal

@@ -6,7 +6,7 @@ Sending again changes nothing of it: silence is silence, however often one asks 
 from __future__ import annotations
 
 
-class Answers:
+class ResponseTimer:
     """What is awaited on one connection. Times are monotonic, seconds."""
 
     def __init__(self) -> None:

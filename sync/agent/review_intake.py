@@ -10,28 +10,28 @@ from typing import Final
 
 from edge.store import reviews
 from edge.store.database.store import Store
-from edge.store.reviews import Reviewed
+from edge.store.reviews import ReviewResult
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
-from sync.wire.review_decision import NOT_BELIEVED, decision_name, open_decision
+from sync.wire.review_decision import NOT_BELIEVED, decision_name, open_review_decision
 
 _WORDS: Final = {
-    Reviewed.NOT_FOUND: "no redemption of this store waits under that",
-    Reviewed.SAME_PERSON: "who scanned it does not decide",
+    ReviewResult.NOT_FOUND: "no redemption of this store waits under that",
+    ReviewResult.SAME_PERSON: "who scanned it does not decide",
 }
 
 
 def take_decision(
     store: Store, raw: bytes, *, keys: Keyring, device: str, now: Instant
-) -> Reviewed | tuple[str, str]:
+) -> ReviewResult | tuple[str, str]:
     """What came of a decision, or why it had no effect: a code and words. Raises StoreUnavailableError."""
-    opened = open_decision(raw, keys, now=now)
+    opened = open_review_decision(raw, keys, now=now)
     if isinstance(opened, DocumentRefusal):
         _answer(store, raw, NOT_BELIEVED, now)
         return opened.fault, opened.detail
     decision, by = opened
     if decision.device != device:
-        return Reviewed.ALREADY  # nothing to do here
+        return ReviewResult.ALREADY  # nothing to do here
     reviewed = reviews.conclude_for_platform(
         store, epoch=decision.epoch, seq=decision.seq, cti=decision.cti, approve=decision.approve, by=by,
         reason=decision.reason, now=now, random_bytes=secrets.token_bytes,
@@ -43,6 +43,6 @@ def take_decision(
 
 
 def _answer(store: Store, raw: bytes, reason: str, now: Instant) -> None:
-    reviews.tell_refused(
+    reviews.report_refused(
         store, decision=decision_name(raw), reason=reason, now=now, random_bytes=secrets.token_bytes
     )

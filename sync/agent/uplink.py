@@ -14,12 +14,12 @@ from typing import Final
 
 from edge.store import authorisations, exception_cases, outbox
 from edge.store.database.store import Store
-from edge.store.epochs import SEQUENCE_REUSED, leave_epoch, send_again
-from edge.store.outbox import OutboxRow, Settled
+from edge.store.epochs import SEQUENCE_REUSED, end_epoch, send_again
+from edge.store.outbox import OutboxRow, SettleResult
 from edge.values.instant import Instant
-from sync.agent.response_timer import Answers
+from sync.agent.response_timer import ResponseTimer
 from sync.wire import codec
-from sync.wire.messages import Ack, Event, Fault, Malformed, Refused
+from sync.wire.messages import Ack, Event, Malformed, RefusedItem, WireFault
 
 RESEND_S: Final = (
     5.0  # without an acknowledgement for this long, send again; doubled each time up to
@@ -33,7 +33,7 @@ PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
 Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
 
 
-class Heard(StrEnum):
+class AckEffect(StrEnum):
     """What an acknowledgement did."""
 
     SETTLED = "settled"
@@ -65,8 +65,8 @@ class Uplink:
         self._conflicts_through = 0
         self._resend_s = RESEND_S
         self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
-        self.answers = Answers()
-        self.refused_now: list[Refused] = []  # by the last acknowledgement, for the first time
+        self.answers = ResponseTimer()
+        self.refused_now: list[RefusedItem] = []  # by the last acknowledgement, for the first time
         self.conflicts_now: list[int] = []
         self._probe_due_s = 0.0
         self._ask_before = False  # where the platform is in the epochs before this one
@@ -110,11 +110,11 @@ class Uplink:
         ):
             self._probe(send, monotonic_s)
 
-    def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> Heard:
+    def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> AckEffect:
         """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
         if ack.tag not in ("", self._tag):
             return (
-                Heard.NOTHING_NEW
+                AckEffect.NOTHING_NEW
             )  # of another process under this identity, or of this one before it started
         self.refused_now = self._refused(ack, now)
         self.conflicts_now = self._conflicts(ack, now)
@@ -135,7 +135,7 @@ class Uplink:
         self._look = True
         return outcome
 
-    def _refused(self, ack: Ack, now: Instant) -> list[Refused]:
+    def _refused(self, ack: Ack, now: Instant) -> list[RefusedItem]:
         """Set aside what the platform will not have, and return what is new of it.
 
         What stands under a number that is taken goes up under another.
@@ -165,7 +165,7 @@ class Uplink:
                 fresh.append(item.no)
         return fresh
 
-    def _settle(self, ack: Ack, now: Instant) -> Heard:
+    def _settle(self, ack: Ack, now: Instant) -> AckEffect:
         """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
 
         an old copy of the store may have been put back, or another device may have our identity.
@@ -173,18 +173,18 @@ class Uplink:
         if ack.acked_through < ack.settled_through:
             outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
             self._forget()
-            return Heard.REWOUND
-        heard = Heard.NOTHING_NEW
+            return AckEffect.REWOUND
+        heard = AckEffect.NOTHING_NEW
         if (through := self._compared_through(ack)) is not None:
             settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
-            heard = Heard.SETTLED if settled is Settled.SETTLED else heard
+            heard = AckEffect.SETTLED if settled is SettleResult.SETTLED else heard
         epoch, newest = outbox.current_epoch(self._store)
         if (
             ack.epoch == epoch and ack.acked_through > newest
         ):  # its next numbers are taken: go on under new ones
             why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
-            leave_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
-            return Heard.AHEAD
+            end_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
+            return AckEffect.AHEAD
         return heard
 
     def _compared_through(self, ack: Ack) -> int | None:
@@ -265,7 +265,7 @@ class Uplink:
                 send(self._without_events(*before)) for before in outbox.epochs_before(self._store)
             )
         epoch, _ = outbox.current_epoch(self._store)
-        over = authorisations.over_through(self._store, int(monotonic_s * 1e9))
+        over = authorisations.released_through(self._store, int(monotonic_s * 1e9))
         if send(
             self._without_events(
                 epoch, outbox.settled_through(self._store, epoch), claims_through=over
@@ -333,7 +333,7 @@ def _encoded(row: OutboxRow) -> bytes | Malformed:
             body=row.body,
         )
     except ValueError as error:
-        return Malformed(Fault.WRONG_SHAPE, str(error))
+        return Malformed(WireFault.WRONG_SHAPE, str(error))
     return codec.encode_event(event)
 
 

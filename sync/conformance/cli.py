@@ -17,12 +17,12 @@ import click
 from edge.trust.anchors import load_roots
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.conformance.device_checks import DeviceCheck
-from sync.conformance.hub_checks import HubCheck
-from sync.conformance.hub_claim_checks import Claimant, ClaimCheck
-from sync.conformance.peer import Finding, Line, LineError
+from sync.conformance.against_device import DeviceCheck
+from sync.conformance.against_hub import HubCheck
+from sync.conformance.against_hub_grants import Claimant, GrantCheck
+from sync.conformance.peer import CheckResult, Peer, PeerError
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.topics import HUB, Up, device_filters
 
@@ -125,15 +125,15 @@ def hub(
     _report(line, findings, as_json=broker["as_json"])
 
 
-def _claims(first: Claimant, second: Claimant, cti: str) -> Iterator[Finding]:
+def _claims(first: Claimant, second: Claimant, cti: str) -> Iterator[CheckResult]:
     second.line.connect()
     try:
-        yield from ClaimCheck(first, second, cti).findings()
+        yield from GrantCheck(first, second, cti).findings()
     finally:
         second.line.close()
 
 
-def _claimant(line: Line, broker: dict[str, Any]) -> Claimant:
+def _claimant(line: Peer, broker: dict[str, Any]) -> Claimant:
     return Claimant(line, broker["tenant"], broker["device"], _ident(), _ident, broker["answer_s"])
 
 
@@ -161,15 +161,15 @@ def device_command(*, first_s: float, **broker: Any) -> None:
     _report(line, check.findings(), as_json=broker["as_json"])
 
 
-def _line(broker: dict[str, Any], client: str, filters: list[str]) -> Line:
+def _line(broker: dict[str, Any], client: str, filters: list[str]) -> Peer:
     endpoint = Endpoint(
         host=broker["host"], port=broker["port"], client_id=client, ca_file=str(broker["ca_file"]),
         cert_file=str(broker["cert_file"]), key_file=str(broker["key_file"]),
     )  # fmt: skip
-    return Line(Session(endpoint, filters, uniform=random.uniform))
+    return Peer(MqttSession(endpoint, filters, uniform=random.uniform))
 
 
-def _report(line: Line, findings: Iterator[Finding], *, as_json: bool) -> None:
+def _report(line: Peer, findings: Iterator[CheckResult], *, as_json: bool) -> None:
     held = True
     try:
         line.connect()
@@ -184,7 +184,7 @@ def _report(line: Line, findings: Iterator[Finding], *, as_json: bool) -> None:
                     f"{'ok' if finding.held else 'NO'}  {finding.title}"
                     + (f": {finding.fault}" * (not finding.held))
                 )
-    except LineError as error:
+    except PeerError as error:
         raise click.ClickException(str(error)) from None
     finally:
         line.close()

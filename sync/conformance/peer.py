@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sync.mqtt.endpoint import Arrival
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 
 T = TypeVar("T")
 CONNECT_S = 10.0
 
 
-class LineError(Exception):
+class PeerError(Exception):
     """The broker cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """One check: what was asked of the other end, and why it fell short; empty: it did not."""
 
     title: str
@@ -31,10 +31,10 @@ class Finding:
         return not self.fault
 
 
-class Line:
+class Peer:
     """A session, and what has come over it and was not looked at yet."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: MqttSession) -> None:
         self._session = session
         self._waiting: list[Arrival] = []
         self.heard: list[Arrival] = []  # all that was looked at or dropped
@@ -45,14 +45,14 @@ class Line:
         while not self._session.connected:
             self._waiting += self._session.step(0.05)
             if time.monotonic() > deadline or self._session.failures:
-                raise LineError(
+                raise PeerError(
                     f"no connection to the broker: {self._session.link} {self._session.detail}".strip()
                 )
 
     def say(self, topic: str, payload: bytes) -> None:
         """Publish. Raises LineError when the connection is gone."""
         if not self._session.publish(topic, payload):
-            raise LineError(
+            raise PeerError(
                 f"the connection to the broker is gone: {self._session.link} {self._session.detail}"
             )
 

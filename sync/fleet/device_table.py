@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edge.settings.state_machine import Phase
+from edge.settings.state_machine import SettingsPhase
 
 EXPIRES_SOON_S = 14 * 86_400
-_TRYING = (Phase.RECEIVED, Phase.VERIFIED, Phase.VALIDATED, Phase.TRYING_LINK, Phase.STAGED, Phase.APPLYING,
-           Phase.PROBATION)  # fmt: skip
+_TRYING = (
+    SettingsPhase.RECEIVED,
+    SettingsPhase.VERIFIED,
+    SettingsPhase.VALIDATED,
+    SettingsPhase.TRYING_LINK,
+    SettingsPhase.STAGED,
+    SettingsPhase.APPLYING,
+    SettingsPhase.PROBATION,
+)
 
 
-def ills(device: dict[str, Any], now_s: int) -> list[str]:
+def issues(device: dict[str, Any], now_s: int) -> list[str]:
     """What is wrong with a device, worst first; empty for a healthy one."""
     report = device["report"] or {}
     found = []
@@ -32,12 +39,12 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
         found.append("was never heard")
     elif device["state"] != "online":
         found.append("is away")
-    if report.get("state") in (Phase.REFUSED, Phase.ROLLED_BACK):
+    if report.get("state") in (SettingsPhase.REFUSED, SettingsPhase.ROLLED_BACK):
         errors = "; ".join(
             f"{error['path']} {error['message']}".strip() for error in report.get("errors", [])
         )
         found.append(f"settings {report['state']}: {errors}")
-    elif report.get("state") == Phase.COMMITTED and report.get("errors"):
+    elif report.get("state") == SettingsPhase.COMMITTED and report.get("errors"):
         errors = "; ".join(
             f"{error['path']} {error['message']}".strip() for error in report["errors"]
         )
@@ -52,19 +59,19 @@ def ills(device: dict[str, Any], now_s: int) -> list[str]:
     return found
 
 
-def sickness(device: dict[str, Any], now_s: int) -> tuple[int, str]:
+def severity(device: dict[str, Any], now_s: int) -> tuple[int, str]:
     """Sorts the sick to the top: revoked devices are dealt with, and come after those that need somebody."""
-    found = ills(device, now_s)
+    found = issues(device, now_s)
     grave = sum(
         2 if word.startswith(("its enrolment", "two devices", "security")) else 1 for word in found
     )
-    return (-grave if is_sick(device, now_s) else 0, device["dev"])
+    return (-grave if needs_attention(device, now_s) else 0, device["dev"])
 
 
-def is_sick(device: dict[str, Any], now_s: int) -> bool:
+def needs_attention(device: dict[str, Any], now_s: int) -> bool:
     """Whether somebody should do something: not about a device that was put out and is cut off."""
     dealt_with = bool(device["revoked"]) and device["revoked"]["stage"] == "cut"
-    return not dealt_with and bool(ills(device, now_s))
+    return not dealt_with and bool(issues(device, now_s))
 
 
 def row(device: dict[str, Any], now_s: int) -> list[str]:
@@ -72,7 +79,7 @@ def row(device: dict[str, Any], now_s: int) -> list[str]:
     report = device["report"] or {}
     unsent = (device["last_seq"] or 0) - (device["settled_through"] or 0)
     settings = report.get("state", "-")
-    if settings == Phase.COMMITTED:
+    if settings == SettingsPhase.COMMITTED:
         settings = f"rev {report['applied_rev']}"
     elif settings in _TRYING:
         settings = f"{settings} {report['desired_rev']}"
@@ -83,7 +90,7 @@ def row(device: dict[str, Any], now_s: int) -> list[str]:
         settings,
         str(max(unsent, 0)),
         report.get("software", "-"),
-        "; ".join(ills(device, now_s)) or "well",
+        "; ".join(issues(device, now_s)) or "well",
     ]
 
 

@@ -16,7 +16,7 @@ from sync.mqtt.endpoint import Endpoint
 from sync.wire.topics import OPS
 
 
-class _File(BaseModel):
+class _FleetFileSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: Name = "main"
@@ -29,7 +29,7 @@ class _File(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FleetFile:
     """``fleet.toml``, read. File names in it are relative to its folder."""
 
     tenant: str
@@ -49,13 +49,13 @@ class Place:
             raise click.ClickException(str(error)) from None
 
 
-def load_place(path: Path) -> Place:
+def load_fleet_file(path: Path) -> FleetFile:
     """Read ``fleet.toml``. Raises ClickException with what to do."""
     try:
         tree = parse_toml(path.read_bytes())
         if isinstance(tree, ConfigError):
             raise click.ClickException(f"{path} is {tree.message}")
-        file = _File.model_validate(tree)
+        file = _FleetFileSection.model_validate(tree)
     except OSError as error:
         raise click.ClickException(
             f"{path}: {error.strerror}; name the fleet's file with --fleet (edge-hub site writes one)"
@@ -74,10 +74,10 @@ def load_place(path: Path) -> Place:
         cert_file=str(folder / file.cert_file),
         key_file=str(folder / file.key_file),
     )
-    return Place(file.tenant, endpoint, folder / file.keys if file.keys else None)
+    return FleetFile(file.tenant, endpoint, folder / file.keys if file.keys else None)
 
 
-def at_fleet(command: Callable[..., Any]) -> Callable[..., Any]:
+def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that every command at the broker has: ``--fleet`` and ``--json``."""
     command = click.option(
         "--json", "as_json", is_flag=True, help="JSON on standard output, one object a line."

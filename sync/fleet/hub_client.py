@@ -12,10 +12,10 @@ from typing import Any, Final
 import click
 
 from edge.values.uuid7 import uuid7
-from sync.fleet.fleet_file import Place
-from sync.mqtt.endpoint import Arrival, Link
-from sync.mqtt.session import Session
-from sync.wire.fleet_requests import Ask, FleetRequest, decode_fleet_response
+from sync.fleet.fleet_file import FleetFile
+from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.session import MqttSession
+from sync.wire.fleet_requests import FleetQuestion, FleetRequest, decode_fleet_response
 from sync.wire.messages import Malformed
 from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
 
@@ -24,16 +24,16 @@ UNREACHABLE_S: Final = 4.0  # a broker that is just starting gets a second try
 ANSWER_S: Final = 15.0
 ASK_AGAIN_S: Final = 3.0
 _MENDS: Final = {
-    Link.IDENTITY_TAKEN
+    LinkState.IDENTITY_TAKEN
 }  # another edge-fleet runs, with the same identity: they take turns
 
 
-class Conversation:
+class HubClient:
     """One connection with the ops identity. Raises ClickException for whatever the world does."""
 
     def __init__(
         self,
-        place: Place,
+        place: FleetFile,
         *,
         hear: tuple[Up, ...] = (),
         uniform: Callable[[float, float], float] = random.uniform,
@@ -42,7 +42,7 @@ class Conversation:
         self._heard: list[Arrival] = []
         filters = [str(Topic(place.tenant, OPS, Down.RESPONSE))]
         filters += [f"v1/{place.tenant}/+/up/{channel}" for channel in hear]
-        self._session = Session(place.endpoint, filters, uniform=uniform, shares_identity=True)
+        self._session = MqttSession(place.endpoint, filters, uniform=uniform, shares_identity=True)
 
     def connect(self) -> None:
         """Connect, or say why not."""
@@ -51,7 +51,9 @@ class Conversation:
             self._heard += self._session.step(0.2)
             link, waited_s = self._session.link, time.monotonic() - began_s
             hopeless = link.hopeless and link not in _MENDS
-            if hopeless or waited_s > (UNREACHABLE_S if link is Link.UNREACHABLE else CONNECT_S):
+            if hopeless or waited_s > (
+                UNREACHABLE_S if link is LinkState.UNREACHABLE else CONNECT_S
+            ):
                 where = f"{self._place.endpoint.host}:{self._place.endpoint.port}"
                 words = (
                     f"{self._session.link}: {self._session.detail}"
@@ -60,7 +62,7 @@ class Conversation:
                 )
                 raise click.ClickException(f"the broker at {where} cannot be used: {words}")
 
-    def ask(self, ask: Ask, **args: Any) -> dict[str, Any]:
+    def ask(self, ask: FleetQuestion, **args: Any) -> dict[str, Any]:
         """Ask the hub and return its answer's result."""
         request = FleetRequest(
             id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), ask=ask, args=args
@@ -112,9 +114,9 @@ class Conversation:
 
 
 @contextmanager
-def conversation(place: Place, *, hear: tuple[Up, ...] = ()) -> Iterator[Conversation]:
+def hub_client(place: FleetFile, *, hear: tuple[Up, ...] = ()) -> Iterator[HubClient]:
     """Connect, and say goodbye at the end whatever happens."""
-    talk = Conversation(place, hear=hear)
+    talk = HubClient(place, hear=hear)
     talk.connect()
     try:
         yield talk
@@ -122,12 +124,12 @@ def conversation(place: Place, *, hear: tuple[Up, ...] = ()) -> Iterator[Convers
         talk.close()
 
 
-def every_device(talk: Conversation) -> list[dict[str, Any]]:
+def every_device(talk: HubClient) -> list[dict[str, Any]]:
     """What the hub knows of every device."""
     devices: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        page = talk.ask(Ask.DEVICES, after=after)
+        page = talk.ask(FleetQuestion.DEVICES, after=after)
         devices += page["devices"]
         after = page["next"]
     return devices

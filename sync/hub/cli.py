@@ -22,21 +22,21 @@ from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.token.purpose import Purpose
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.enrolment.cli import desk
-from sync.hub.fleet.opening import open_office
+from sync.hub.fleet.fleet_store import FleetStoreError
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
-from sync.hub.fleet.store import FleetStoreError
+from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
 from sync.hub.orders import order_lines
-from sync.hub.provisioning import Site, SiteDocuments, SiteError, make_site
+from sync.hub.provisioning import PlatformDocuments, PlatformSpec, ProvisioningError, provision
 from sync.hub.server.hub import Hub
-from sync.hub.server.list_publisher import Published
-from sync.hub.server.metrics import hub_metrics
+from sync.hub.server.hub_metrics import hub_metrics
+from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.site.bridge_cli import bridge
 from sync.hub.site.cli import authority
 from sync.hub.store.interface import HubStore, HubStoreError
 from sync.hub.store.opening import open_hub_store
 from sync.metrics import write_metrics
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire.topics import hub_filters
 
 METRICS_EVERY_S = 2.0
@@ -70,7 +70,7 @@ def run(config_file: Path) -> None:
     logger = structlog.get_logger().bind(process="edge-hub")
     store = _store(config)
     mqtt = config.mqtt
-    session = Session(
+    session = MqttSession(
         mqtt.endpoint(Path()), hub_filters(config.tenant, mqtt.share), uniform=random.uniform
     )
     hub = Hub(
@@ -78,11 +78,11 @@ def run(config_file: Path) -> None:
         store,
         session,
         feed_signer=_signer(config.documents.order_feed_key_file),
-        published=Published(config.documents, Path(config.data_dir) / PUSHED_LISTS),
+        published=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
         now_us=lambda: time.time_ns() // 1000,
         monotonic=time.monotonic,
         log=logger,
-        office=open_office(config, logger),
+        office=open_fleet_service(config, logger),
         claim_signer=_claim_signer(config),
     )
     stopping: list[int] = []
@@ -230,12 +230,12 @@ def site_command(
         raise click.UsageError("--device takes ID=SITE")
     documents = None
     if keys_dir is not None and trust_list is not None:
-        documents = SiteDocuments(
+        documents = PlatformDocuments(
             order_feed_key=keys_dir / "order_feed.pem",
             trust_list=trust_list,
             status_lists=status_lists,
         )
-    site = Site(
+    site = PlatformSpec(
         tenant=tenant,
         host=host,
         address=address,
@@ -246,8 +246,8 @@ def site_command(
         database=database,
     )
     try:
-        files = make_site(folder, site, documents, now_s=int(time.time()))
-    except SiteError as error:
+        files = provision(folder, site, documents, now_s=int(time.time()))
+    except ProvisioningError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
     if documents is None:

@@ -83,7 +83,7 @@ class HubEnrolment(_Section):
     certificate_days: float = Field(90, gt=0, le=825)
 
 
-class PlatformDesk(_Section):
+class PlatformService(_Section):
     """Where a site's authority finds the platform's desk, which tells it what its broker has to know."""
 
     host: str
@@ -193,7 +193,7 @@ def _anchored(config: HubConfig, folder: Path) -> HubConfig:
     )
 
 
-def configured(path: Path, model: type[C]) -> C:
+def read_config_or_exit(path: Path, model: type[C]) -> C:
     """Read a configuration. Raises ClickException, which says everything that is wrong with it."""
     config = read_config(path, model)
     if isinstance(config, list):

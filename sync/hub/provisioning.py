@@ -1,6 +1,6 @@
 """Make everything a broker, a hub and their devices need, in one folder: for a site, a test or a demonstration.
 
-``make_site`` writes the authority, a certificate each, the broker's configuration and ACL (from the
+``provision`` writes the authority, a certificate each, the broker's configuration and ACL (from the
 templates in ``firmware-config/mosquitto``), and the hub's configuration. What is there is kept: a second
 call with more devices adds their certificates and leaves the others alone.
 
@@ -19,13 +19,13 @@ from string import Template
 
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
-    Authority,
+    CertificateAuthority,
     Credential,
     authority_pem,
     issue_client,
     issue_server,
-    load_authority,
-    new_authority,
+    load_certificate_authority,
+    new_certificate_authority,
     revocation_list,
     write_private,
 )
@@ -40,12 +40,12 @@ TEMPLATES = (
 _TAKEN = ("ca", "broker", "desk")  # names of other certificates in the folder
 
 
-class SiteError(Exception):
+class ProvisioningError(Exception):
     """The folder cannot be made; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class PlatformSpec:
     """What to make."""
 
     tenant: str = "main"
@@ -67,7 +67,7 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SiteDocuments:
+class PlatformDocuments:
     """The hub's documents, by path: see ``sync.hub.config.HubDocuments``."""
 
     order_feed_key: Path
@@ -76,7 +76,7 @@ class SiteDocuments:
 
 
 @dataclass(frozen=True, slots=True)
-class SiteFiles:
+class PlatformFiles:
     """Where things are."""
 
     folder: Path
@@ -118,7 +118,7 @@ class SiteFiles:
         """Its private key."""
         return self.folder / f"{name}.key"
 
-    def mqtt_section(self, device: str, site: Site) -> str:
+    def mqtt_section(self, device: str, site: PlatformSpec) -> str:
         """The ``[mqtt]`` section of a device's profile, TOML."""
         return (
             f'[mqtt]\nhost = "{site.host}"\nport = {site.port}\nca_file = "{self.ca}"\n'
@@ -126,20 +126,20 @@ class SiteFiles:
         )
 
 
-def make_site(
-    folder: Path, site: Site, documents: SiteDocuments | None, *, now_s: int
-) -> SiteFiles:
+def provision(
+    folder: Path, site: PlatformSpec, documents: PlatformDocuments | None, *, now_s: int
+) -> PlatformFiles:
     """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
     for device in site.devices:
         if device in _TAKEN:
-            raise SiteError(
+            raise ProvisioningError(
                 f"{device!r} cannot name a device: its files would be those of the {device}"
             )
         if not is_device_name(device):
-            raise SiteError(
+            raise ProvisioningError(
                 f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'"
             )
-    files = SiteFiles(folder.absolute())
+    files = PlatformFiles(folder.absolute())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "broker-data").mkdir(mode=0o700, exist_ok=True)
@@ -161,26 +161,26 @@ def make_site(
                     _hub_toml(site, documents, name), encoding="utf-8"
                 )
     except OSError as error:
-        raise SiteError(f"{folder} cannot be written: {error}") from error
+        raise ProvisioningError(f"{folder} cannot be written: {error}") from error
     except ValueError as error:
-        raise SiteError(f"{folder}: {error}; use a new folder") from error
+        raise ProvisioningError(f"{folder}: {error}; use a new folder") from error
     return files
 
 
-def _authority(files: SiteFiles, now_s: int) -> Authority:
+def _authority(files: PlatformFiles, now_s: int) -> CertificateAuthority:
     if files.ca.exists():
-        return load_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
-    authority = new_authority("edge-scanner devices", now_s=now_s)
+        return load_certificate_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
+    authority = new_certificate_authority("edge-scanner devices", now_s=now_s)
     _write(files, "ca", authority_pem(authority))
     return authority
 
 
-def _write(files: SiteFiles, name: str, credential: Credential) -> None:
+def _write(files: PlatformFiles, name: str, credential: Credential) -> None:
     write_private(files.key(name), credential.key_pem)
     files.certificate(name).write_bytes(credential.certificate_pem)
 
 
-def _broker(files: SiteFiles, site: Site) -> None:
+def _broker(files: PlatformFiles, site: PlatformSpec) -> None:
     values = {
         "folder": str(files.folder),
         "address": site.address,
@@ -201,10 +201,10 @@ def template(name: str) -> Template:
     for folder in TEMPLATES:
         if (folder / name).exists():
             return Template((folder / name).read_text(encoding="utf-8"))
-    raise SiteError(f"the template {name} is in none of: {', '.join(map(str, TEMPLATES))}")
+    raise ProvisioningError(f"the template {name} is in none of: {', '.join(map(str, TEMPLATES))}")
 
 
-def _hub_toml(site: Site, documents: SiteDocuments, name: str) -> str:
+def _hub_toml(site: PlatformSpec, documents: PlatformDocuments, name: str) -> str:
     database = f'database = "{site.database}"\n' if site.database else ""
     share = f'identity = "{name}"\nshare = "hubs"\n' if site.hubs > 1 else ""
     status_lists = ", ".join(f'"{path.absolute()}"' for path in documents.status_lists)
@@ -242,7 +242,7 @@ ca_key_file = "ca.key"
 {devices}"""
 
 
-def _fleet_toml(site: Site, documents: SiteDocuments | None) -> str:
+def _fleet_toml(site: PlatformSpec, documents: PlatformDocuments | None) -> str:
     keys = f'keys = "{documents.order_feed_key.parent.absolute()}"\n' if documents else ""
     return f"""tenant = "{site.tenant}"
 host = "{site.host}"

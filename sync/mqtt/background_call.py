@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 
 
-class Attempt:
+class BackgroundCall:
     """Runs ``what`` once. An attempt that is abandoned is undone by ``undo`` when it succeeds after all."""
 
     def __init__(self, what: Callable[[], object], *, undo: Callable[[], object]) -> None:

@@ -24,14 +24,14 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, Link, Will
+from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, LinkState, Will
 
 CONNECT_TIMEOUT_S: Final = 5.0
 MOST_ARRIVALS: Final = 256  # waiting to be handed over
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
 
 
-class Connection:
+class MqttConnection:
     """A paho client that connects once. Single-threaded, but for ``dial``, which may block and is called beside it."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Connection:
         self.number = number
         self._in_flight: set[int] = set()
         self._window = endpoint.window
-        self._verdict: Link | None = None  # what the broker said about the connection
+        self._verdict: LinkState | None = None  # what the broker said about the connection
         self.ready = False  # the broker has accepted the connection and its subscriptions
         self.detail = ""
         self.refused_publishes = 0
@@ -87,13 +87,13 @@ class Connection:
         ):  # small messages would wait for each other: Nagle's delay, on each
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def turn(self, timeout_s: float) -> Link | None:
+    def turn(self, timeout_s: float) -> LinkState | None:
         """Read, write, ping; wait at most ``timeout_s``. None while the connection stands, else why it is over."""
         try:
             code = self._client.loop(timeout_s)
         except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet; none may end the loop
             self.detail = f"{type(error).__name__}: {error}"
-            return Link.PROTOCOL_ERROR
+            return LinkState.PROTOCOL_ERROR
         if self._verdict is not None:
             return self._verdict
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -101,9 +101,9 @@ class Connection:
         # With TLS 1.3 a refused client certificate shows only after the handshake, as an alert.
         refused = not self.ready and "alert" in self.detail.lower()
         self.detail = self.detail or mqtt.error_string(code)
-        return Link.CERTIFICATE_REFUSED if refused else Link.LOST
+        return LinkState.CERTIFICATE_REFUSED if refused else LinkState.LOST
 
-    def drain(self) -> Link | None:
+    def drain(self) -> LinkState | None:
         """paho reads about one packet a turn; take what is already here, up to a bound. As ``turn``."""
         seen = -1
         while seen < len(self._arrivals) < MOST_ARRIVALS:
@@ -192,7 +192,10 @@ class Connection:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._verdict, self.detail = CONNACK.get(reason.value, Link.PROTOCOL_ERROR), str(reason)
+            self._verdict, self.detail = (
+                CONNACK.get(reason.value, LinkState.PROTOCOL_ERROR),
+                str(reason),
+            )
             return
         allowed = getattr(
             properties, "ReceiveMaximum", 65535
@@ -209,7 +212,10 @@ class Connection:
         _properties: Any,
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._verdict, self.detail = Link.NOT_AUTHORISED, "the broker refused a subscription"
+            self._verdict, self.detail = (
+                LinkState.NOT_AUTHORISED,
+                "the broker refused a subscription",
+            )
             return
         self.ready = True
         self.detail = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 
-class Link(StrEnum):
+class LinkState(StrEnum):
     """The state of the connection. Logged when it changes, never on each retry."""
 
     CONNECTING = "connecting"
@@ -29,24 +29,24 @@ class Link(StrEnum):
     def hopeless(self) -> bool:
         """True when trying again soon cannot help: somebody must act."""
         return self in (
-            Link.BROKER_UNTRUSTED,
-            Link.CREDENTIALS_UNUSABLE,
-            Link.CERTIFICATE_REFUSED,
-            Link.NOT_AUTHORISED,
-            Link.IDENTITY_TAKEN,
+            LinkState.BROKER_UNTRUSTED,
+            LinkState.CREDENTIALS_UNUSABLE,
+            LinkState.CERTIFICATE_REFUSED,
+            LinkState.NOT_AUTHORISED,
+            LinkState.IDENTITY_TAKEN,
         )
 
 
 CONNACK: Final = {  # MQTT 5 section 3.2.2.2
-    134: Link.NOT_AUTHORISED,  # bad user name or password
-    135: Link.NOT_AUTHORISED,
-    136: Link.BROKER_BUSY,
-    137: Link.BROKER_BUSY,
-    138: Link.NOT_AUTHORISED,  # banned
-    140: Link.NOT_AUTHORISED,  # bad authentication method
-    142: Link.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
-    151: Link.BROKER_BUSY,
-    159: Link.BROKER_BUSY,
+    134: LinkState.NOT_AUTHORISED,  # bad user name or password
+    135: LinkState.NOT_AUTHORISED,
+    136: LinkState.BROKER_BUSY,
+    137: LinkState.BROKER_BUSY,
+    138: LinkState.NOT_AUTHORISED,  # banned
+    140: LinkState.NOT_AUTHORISED,  # bad authentication method
+    142: LinkState.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
+    151: LinkState.BROKER_BUSY,
+    159: LinkState.BROKER_BUSY,
 }
 
 
@@ -97,7 +97,7 @@ def which_file(endpoint: Endpoint, error: Exception) -> str:
     return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
 
 
-def file_marks(endpoint: Endpoint) -> tuple[tuple[int, int] | None, ...]:
+def file_versions(endpoint: Endpoint) -> tuple[tuple[int, int] | None, ...]:
     """What tells that the endpoint's files were replaced: inode and time of each, None for one that is missing."""
     return tuple(
         _mark(Path(name)) for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.values.instant import Instant
-from sync.mqtt.background_call import Attempt
+from sync.mqtt.background_call import BackgroundCall
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.connection import CONNECT_TIMEOUT_S, Connection
-from sync.mqtt.endpoint import Arrival, Endpoint, Link, Will, file_marks, which_file
+from sync.mqtt.connection import CONNECT_TIMEOUT_S, MqttConnection
+from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will, file_versions, which_file
 from sync.mqtt.tls import CertificateOverError, check_window, tls_context
 
 # A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
@@ -31,7 +31,7 @@ def system_clock() -> Instant:
     return Instant(unix_s=int(time.time()))
 
 
-class Session:
+class MqttSession:
     """One connection after another. Single-threaded: every method is called from the process's one loop."""
 
     def __init__(
@@ -59,16 +59,16 @@ class Session:
         self._backoff = backoff or Backoff()
         self._now = now
         self._shares_identity = shares_identity
-        self._connection: Connection | None = None
-        self._dialling: tuple[Connection, Attempt] | None = None
-        self._wanted: Connection | None = None  # the one that is being made
+        self._connection: MqttConnection | None = None
+        self._dialling: tuple[MqttConnection, BackgroundCall] | None = None
+        self._wanted: MqttConnection | None = None  # the one that is being made
         self._arrivals: deque[Arrival] = deque()
         self._lost_detail = ""
         self._refused_before = 0
         self._next_try_s = 0.0
-        self._files = file_marks(endpoint)
+        self._files = file_versions(endpoint)
         self._since_s = 0.0
-        self.link = Link.CONNECTING
+        self.link = LinkState.CONNECTING
         self.connections = 0
 
     @property
@@ -146,7 +146,7 @@ class Session:
         if self._connection is not None:
             self._connection.acknowledge(arrival)
 
-    def give_up(self, why: Link) -> None:
+    def give_up(self, why: LinkState) -> None:
         """Drop the connection because the other side does not answer; connect again after a delay."""
         self._lose(why, "no answer")
 
@@ -174,11 +174,11 @@ class Session:
         try:
             context = tls_context(self._endpoint, now)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            self._lose(Link.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
+            self._lose(LinkState.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
             return
         self.connections += 1
         self._arrivals.clear()
-        connection = Connection(
+        connection = MqttConnection(
             self._endpoint,
             self._filters,
             context,
@@ -188,7 +188,7 @@ class Session:
         )
         self._since_s = self._monotonic()
         self._wanted = connection
-        attempt = Attempt(
+        attempt = BackgroundCall(
             lambda: connection.dial(lambda sock: self._may_speak(connection, sock, now)),
             undo=connection.drop,
         )
@@ -197,10 +197,10 @@ class Session:
 
     def _credentials_changed(self) -> bool:
         """Whether somebody has put other files in place since the last try: then there is no reason to wait."""
-        seen, self._files = self._files, file_marks(self._endpoint)
+        seen, self._files = self._files, file_versions(self._endpoint)
         return seen != self._files
 
-    def _may_speak(self, connection: Connection, sock: object, now: Instant) -> None:
+    def _may_speak(self, connection: MqttConnection, sock: object, now: Instant) -> None:
         """After the handshake and before CONNECT, in the attempt's thread. Raises what ends the attempt.
 
         A connection that nobody waits for any more must not say who it is: the broker would drop the one that is used.
@@ -209,13 +209,15 @@ class Session:
             raise ConnectionAbortedError("given up")
         check_window(sock, now)
 
-    def _dialled(self, connection: Connection, attempt: Attempt, timeout_s: float) -> None:
+    def _dialled(
+        self, connection: MqttConnection, attempt: BackgroundCall, timeout_s: float
+    ) -> None:
         """Look after the attempt for at most ``timeout_s``; only one is ever under way."""
         if not attempt.wait(timeout_s):
             waited_s = self._monotonic() - self._since_s
-            if waited_s > CONNECT_TIMEOUT_S and self.link is not Link.UNREACHABLE:
+            if waited_s > CONNECT_TIMEOUT_S and self.link is not LinkState.UNREACHABLE:
                 self.link, self._lost_detail = (
-                    Link.UNREACHABLE,
+                    LinkState.UNREACHABLE,
                     "no answer yet from the name server or the broker",
                 )
             return
@@ -225,38 +227,40 @@ class Session:
                 self._connection = connection
                 self._since_s = self._monotonic()
             case ssl.SSLCertVerificationError() as error:
-                self._lose(Link.BROKER_UNTRUSTED, error.verify_message)
+                self._lose(LinkState.BROKER_UNTRUSTED, error.verify_message)
             case CertificateOverError() as error:
-                self._lose(Link.BROKER_UNTRUSTED, str(error))
+                self._lose(LinkState.BROKER_UNTRUSTED, str(error))
             case ssl.SSLError() as error:
                 self._lose(
-                    Link.CERTIFICATE_REFUSED if "ALERT" in str(error) else Link.PROTOCOL_ERROR,
+                    LinkState.CERTIFICATE_REFUSED
+                    if "ALERT" in str(error)
+                    else LinkState.PROTOCOL_ERROR,
                     str(error),
                 )
             case error:
-                self._lose(Link.UNREACHABLE, str(error) or type(error).__name__)
+                self._lose(LinkState.UNREACHABLE, str(error) or type(error).__name__)
 
-    def _turn(self, connection: Connection, timeout_s: float) -> None:
+    def _turn(self, connection: MqttConnection, timeout_s: float) -> None:
         over = connection.turn(timeout_s) or connection.drain()
         age_s = self._monotonic() - self._since_s
         if over is not None:
             self._lose(over, connection.detail)
         elif connection.ready:
-            self.link = Link.CONNECTED
+            self.link = LinkState.CONNECTED
             if age_s > PROVEN_S:
                 self._backoff = self._backoff.succeeded()
         elif age_s > CONNECT_TIMEOUT_S:
-            self._lose(Link.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
+            self._lose(LinkState.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
 
-    def _lose(self, link: Link, detail: str) -> None:
+    def _lose(self, link: LinkState, detail: str) -> None:
         if self._connection is not None:
             self._connection.drop()
             self._retire(self._connection)
         self.link, self._lost_detail = link, detail
-        in_turn = link is Link.IDENTITY_TAKEN and self._shares_identity
+        in_turn = link is LinkState.IDENTITY_TAKEN and self._shares_identity
         self._backoff = self._backoff.failed(hopeless=link.hopeless and not in_turn)
         self._next_try_s = self._monotonic() + self._backoff.delay_s(self._uniform)
 
-    def _retire(self, connection: Connection) -> None:
+    def _retire(self, connection: MqttConnection) -> None:
         self._refused_before += connection.refused_publishes
         self._connection = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sync.protocol.channels import CHANNELS, Channel, Form, Message, messages, schemas
+from sync.protocol.channels import CHANNELS, Channel, Form, MessageSpec, messages, schemas
 from sync.protocol.examples import examples, shown
 from sync.wire.messages import COMMAND_EXPIRES_S
 from sync.wire.topics import NAME
@@ -78,7 +78,7 @@ def _operation(channel: Channel) -> dict[str, Any]:
     }
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: MessageSpec) -> dict[str, Any]:
     return {
         "name": message.name,
         "summary": message.words,

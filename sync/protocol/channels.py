@@ -17,9 +17,9 @@ from sync.wire import fleet_requests, settings_report, site_lease
 from sync.wire.messages import (
     Ack,
     BatchHeader,
-    ClaimRequest,
     Command,
     Event,
+    GrantRequest,
     OrdersRequest,
     Response,
     Status,
@@ -40,7 +40,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class MessageSpec:
     """A message that is said on some channels. ``schema`` is a model's, or that of what is under the signature."""
 
     name: str
@@ -56,7 +56,7 @@ class Channel:
     name: str
     address: str
     words: str
-    messages: tuple[Message, ...]
+    messages: tuple[MessageSpec, ...]
     retained: bool = False
     expires: bool = False
 
@@ -66,57 +66,57 @@ class Channel:
         return self.address.split("/")[3] == "up"
 
 
-def _told(model: type[BaseModel], name: str | None = None) -> Message:
+def _told(model: type[BaseModel], name: str | None = None) -> MessageSpec:
     words = " ".join((model.__doc__ or "").replace("``", "`").split())
-    return Message(
+    return MessageSpec(
         name=name or model.__name__,
         words=words,
         schema={"$ref": SCHEMAS_AT + (name or model.__name__)},
     )
 
 
-BATCH: Final = Message(
+BATCH: Final = MessageSpec(
     name=_BATCH,
     words="Events of one device and epoch, in the order of their numbers. Without events it asks where the platform is."
     " An item that is not an event is refused by its number; those beside it are taken.",
     schema={"$ref": SCHEMAS_AT + _BATCH},
 )
 ORDERS_REQUEST: Final = _told(OrdersRequest)
-CLAIM_REQUEST: Final = _told(ClaimRequest)
+CLAIM_REQUEST: Final = _told(GrantRequest)
 STATUS: Final = _told(Status)
-REPORT: Final = _told(settings_report.ConfigReport)
+REPORT: Final = _told(settings_report.SettingsReport)
 ACK: Final = _told(Ack)
 RESPONSE: Final = _told(Response)
 COMMAND: Final = _told(Command)
 LEASE_REQUEST: Final = _told(site_lease.LeaseRequest)
-LEASE_ANSWER: Final = _told(site_lease.LeaseAnswer)
+LEASE_ANSWER: Final = _told(site_lease.LeaseReply)
 FLEET_REQUEST: Final = _told(fleet_requests.FleetRequest)
 FLEET_RESPONSE: Final = _told(fleet_requests.FleetResponse)
-ORDERS: Final = Message(
+ORDERS: Final = MessageSpec(
     name="OrdersPage",
     words="A page of a snapshot of the site's order feed, or a delta of it, or what people decided in reviews.",
     schema={"$ref": SCHEMAS_AT + "OrdersPage"},
     form=Form.SIGNED,
 )
-TRUST: Final = Message(
+TRUST: Final = MessageSpec(
     name="TrustList",
     words=document_schemas.TRUST_LIST["description"],
     schema={"$ref": SCHEMAS_AT + "TrustList"},
     form=Form.SIGNED,
 )
-REVOKED: Final = Message(
+REVOKED: Final = MessageSpec(
     name="StatusLists",
     words="The status lists of all issuer keys, each a signed document of its own.",
     schema={"$ref": SCHEMAS_AT + "StatusLists"},
     form=Form.SIGNED_LIST,
 )
-OPERATORS: Final = Message(
+OPERATORS: Final = MessageSpec(
     name="OperatorList",
     words=document_schemas.OPERATOR_LIST["description"],
     schema={"$ref": SCHEMAS_AT + "OperatorList"},
     form=Form.SIGNED,
 )
-SETTINGS: Final = Message(
+SETTINGS: Final = MessageSpec(
     name="SettingsList",
     words="The layers of settings that are for this device, each a signed document of its own.",
     schema={"$ref": SCHEMAS_AT + "SettingsList"},
@@ -191,21 +191,21 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     BatchHeader,  # what the hub reads a batch with
     Event,
     OrdersRequest,
-    ClaimRequest,
+    GrantRequest,
     Status,
-    settings_report.ConfigReport,
+    settings_report.SettingsReport,
     Ack,
     Response,
     Command,
     site_lease.LeaseRequest,
-    site_lease.LeaseAnswer,
+    site_lease.LeaseReply,
     fleet_requests.FleetRequest,
     fleet_requests.FleetResponse,
     *BODIES.values(),
 )
 
 
-def messages() -> tuple[Message, ...]:
+def messages() -> tuple[MessageSpec, ...]:
     """Each once, in the order of the channels."""
     return tuple(
         {message.name: message for channel in CHANNELS for message in channel.messages}.values()
@@ -222,7 +222,7 @@ def schemas() -> dict[str, Any]:
     }
     found[_BATCH] = {**found[_BATCH], "title": _BATCH}
     found[_BATCH]["properties"]["events"]["items"] = {"$ref": SCHEMAS_AT + "Event"}
-    for request in (OrdersRequest, ClaimRequest):  # told apart by their type
+    for request in (OrdersRequest, GrantRequest):  # told apart by their type
         found[request.__name__]["required"].append("type")
     found["OrdersPage"] = document_schemas.ORDERS
     found["TrustList"] = document_schemas.TRUST_LIST

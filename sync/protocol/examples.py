@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel
 
 from edge.documents.operator_list import OperatorEntry, OperatorList, sign_operator_list
-from edge.documents.settings import Layer, SettingsDocument, sign_settings
-from edge.domain.authorisation import ClaimResult
+from edge.documents.settings import SettingsDocument, SettingsLayer, sign_settings
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, row_of
 from edge.domain.roles import Role
@@ -41,25 +41,25 @@ from sync.protocol.event_bodies import (
     WithheldBody,
 )
 from sync.wire import codec
-from sync.wire.claim_answer import ClaimAnswer, answer_payload
-from sync.wire.fleet_requests import Ask, FleetRequest, FleetResponse
+from sync.wire.fleet_requests import FleetQuestion, FleetRequest, FleetResponse
+from sync.wire.grant_reply import GrantReply, answer_payload
 from sync.wire.messages import (
     Ack,
-    ClaimRequest,
     Command,
     Conflict,
     Event,
+    GrantRequest,
     OrdersRequest,
-    Refused,
+    RefusedItem,
     Response,
-    Rung,
+    RungReport,
     Status,
 )
 from sync.wire.order_feed import Delta, Snapshot, page_payload
-from sync.wire.review_decision import Decision, decision_name, sign_decision
+from sync.wire.review_decision import ReviewDecision, decision_name, sign_review_decision
 from sync.wire.review_page import ReviewPage, review_payload
-from sync.wire.settings_report import ConfigReport, ReportedError
-from sync.wire.site_lease import Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
+from sync.wire.settings_report import ReportedError, SettingsReport
+from sync.wire.site_lease import Lease, LeasedRedemption, LeaseReply, LeaseRequest, lease_payload
 
 DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
 NOW_S: Final = 1_800_000_000
@@ -214,10 +214,10 @@ def _up() -> dict[str, list[Example]]:
                 OrdersRequest(dev=DEV, id=_ID.format(3), have=0, snapshot=REVISION, page=1),
             ),
         ],
-        "ClaimRequest": [
+        "GrantRequest": [
             _said(
                 "Leave to honour it here",
-                ClaimRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
+                GrantRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
             )
         ],
         "LeaseRequest": [
@@ -231,15 +231,15 @@ def _up() -> dict[str, list[Example]]:
                 "Here",
                 Status(
                     dev=DEV, state="online", epoch=EPOCH, last_seq=42, settled_through=41, orders_revision=REVISION,
-                    rungs=(Rung(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
+                    rungs=(RungReport(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
                 ),
             ),
             _said("Gone (the will)", Status(dev=DEV, state="offline", epoch=EPOCH)),
         ],
-        "ConfigReport": [
+        "SettingsReport": [
             _said(
                 "Running on revision 12; 13 was refused",
-                ConfigReport(
+                SettingsReport(
                     dev=DEV, state="refused", desired_rev=13, applied_rev=12, hash="9f2c", site=SITE, kind="kiosk",
                     errors=[ReportedError(path="camera.width", message="Input should be a multiple of 2")],
                 ),
@@ -251,8 +251,8 @@ def _up() -> dict[str, list[Example]]:
 def _down() -> dict[str, list[Example]]:
     ack = Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
     conflict = Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
-    answer = ClaimAnswer(
-        device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=ClaimResult.GRANTED, quantity=1, site=SITE,
+    answer = GrantReply(
+        device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=AuthorisationResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
     )  # fmt: skip
     signed = sign_document(answer_payload(answer), Purpose.CLAIM, key(Purpose.CLAIM))
@@ -263,7 +263,7 @@ def _down() -> dict[str, list[Example]]:
                 "44 is refused, and 42 was honoured elsewhere too",
                 Ack(
                     dev=DEV, epoch=EPOCH, acked_through=45, first=43, last=45, settled_through=42,
-                    rejected=[Refused(seq=44, reason="body_invalid")], conflicts=[conflict],
+                    rejected=[RefusedItem(seq=44, reason="body_invalid")], conflicts=[conflict],
                 ),
             ),
             _said(
@@ -275,13 +275,13 @@ def _down() -> dict[str, list[Example]]:
             _said(
                 "Granted",
                 Response(
-                    dev=DEV, id=_ID.format(4), result=ClaimResult.GRANTED, signed=b64encode(signed).decode()
+                    dev=DEV, id=_ID.format(4), result=AuthorisationResult.GRANTED, signed=b64encode(signed).decode()
                 ),
             )
         ],
-        "LeaseAnswer": [
-            _said("For three days", LeaseAnswer(id=_ID.format(5), signed=b64encode(_lease()).decode())),
-            _said("Not now", LeaseAnswer(id=_ID.format(6), refused="hub-shop-1 holds term 1")),
+        "LeaseReply": [
+            _said("For three days", LeaseReply(id=_ID.format(5), signed=b64encode(_lease()).decode())),
+            _said("Not now", LeaseReply(id=_ID.format(6), refused="hub-shop-1 holds term 1")),
         ],
         "Command": [
             _said("Send what is not acknowledged", Command(dev="_all")),
@@ -291,7 +291,9 @@ def _down() -> dict[str, list[Example]]:
 
 
 def _lease() -> bytes:
-    use = Use(bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42, _ID.format(42))
+    use = LeasedRedemption(
+        bytes.fromhex(CTI), DEV, 1, EPOCH, 42, 1, 1250, NOW_S + 42, _ID.format(42)
+    )
     lease = Lease(
         site=SITE,
         holder="hub-shop-1",
@@ -345,7 +347,7 @@ def _signed() -> dict[str, list[Example]]:
         entries=(anna,),
     )
     settings = SettingsDocument(
-        tenant="main", layer=Layer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}}
+        tenant="main", layer=SettingsLayer.SITE, name=SITE, rev=12, content={"camera": {"fps": 15}}
     )
     return {
         "OrdersPage": [
@@ -383,21 +385,23 @@ def _decided() -> Example:
 
 
 def _decision() -> bytes:
-    decision = Decision(
+    decision = ReviewDecision(
         tenant="main", device=DEV, epoch=EPOCH, seq=46, cti=bytes.fromhex(CTI), approve=False, reason="stolen card",
         issued_at_s=NOW_S,
     )  # fmt: skip
-    return sign_decision(decision, key(Purpose.REVIEW))
+    return sign_review_decision(decision, key(Purpose.REVIEW))
 
 
 def _ops() -> dict[str, list[Example]]:
     signed = b64encode(_decision()).decode()
     return {
         "FleetRequest": [
-            _said("How are the devices?", FleetRequest(id=_ID.format(5), ask=Ask.DEVICES)),
+            _said(
+                "How are the devices?", FleetRequest(id=_ID.format(5), ask=FleetQuestion.DEVICES)
+            ),
             _said(
                 "Zoe rejects",
-                FleetRequest(id=_ID.format(7), ask=Ask.REVIEW, args={"decision": signed}),
+                FleetRequest(id=_ID.format(7), ask=FleetQuestion.REVIEW, args={"decision": signed}),
             ),
         ],
         "FleetResponse": [

@@ -16,13 +16,13 @@ from sync.protocol.channels import (
     SCHEMAS_AT,
     Channel,
     Form,
-    Message,
+    MessageSpec,
     messages,
     schemas,
 )
 from sync.protocol.event_bodies import BODIES
 from sync.protocol.examples import Example, examples, shown
-from sync.wire.messages import Conflict, Refused, Rung
+from sync.wire.messages import Conflict, RefusedItem, RungReport
 
 MARK: Final = "<!-- From here on written by `python -m sync.protocol`. -->"
 _FORMS: Final = {
@@ -107,7 +107,7 @@ def _topic_row(channel: Channel) -> str:
     return f"| `{channel.address}` | {who} | {'yes' if channel.retained else ''} | {said} |"
 
 
-def _message(message: Message, made: dict[str, Any]) -> Iterator[str]:
+def _message(message: MessageSpec, made: dict[str, Any]) -> Iterator[str]:
     at = ", ".join(f"`{channel.address}`" for channel in CHANNELS if message in channel.messages)
     yield from (
         f"### {message.name}",
@@ -123,7 +123,7 @@ def _message(message: Message, made: dict[str, Any]) -> Iterator[str]:
         yield from _example(example, message.form)
 
 
-def _parts(message: Message, made: dict[str, Any]) -> list[str]:
+def _parts(message: MessageSpec, made: dict[str, Any]) -> list[str]:
     """The schemas to show for a message: its own and those it is made of."""
     found: list[str] = []
     waiting: list[Any] = [message.schema]
@@ -197,7 +197,7 @@ def _value(schema: dict[str, Any]) -> str:
 
 def _words_of(name: str) -> dict[str, str]:
     """What the code says beside each field of a model, which is why it stands there."""
-    every: tuple[type[BaseModel], ...] = (*MODELS, Refused, Conflict, Rung)
+    every: tuple[type[BaseModel], ...] = (*MODELS, RefusedItem, Conflict, RungReport)
     models = {model.__name__: model for model in every}
     model = MODELS[0] if name == "EventBatch" else models.get(name)
     if model is None:

@@ -20,15 +20,15 @@ from sync.wire.messages import (
     BadEvent,
     Batch,
     BatchHeader,
-    ClaimRequest,
     Command,
     Event,
-    Fault,
+    GrantRequest,
     Malformed,
     OrdersRequest,
     Request,
     Response,
     Status,
+    WireFault,
 )
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -45,7 +45,7 @@ _to_json = json.JSONEncoder(
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 M = TypeVar("M", bound=Addressed)
-_REQUEST: TypeAdapter[OrdersRequest | ClaimRequest] = TypeAdapter(Request)
+_REQUEST: TypeAdapter[OrdersRequest | GrantRequest] = TypeAdapter(Request)
 
 
 def encode(message: BaseModel) -> bytes:
@@ -80,9 +80,9 @@ def encode_event(event: Event) -> bytes | Malformed:
     try:
         encoded = event.model_dump_json().encode()
     except ValueError:  # a lone surrogate, which no JSON reader takes
-        return Malformed(Fault.NOT_JSON, "the body cannot be written as JSON")
+        return Malformed(WireFault.NOT_JSON, "the body cannot be written as JSON")
     if len(encoded) > MAX_EVENT_BYTES:
-        return Malformed(Fault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}")
+        return Malformed(WireFault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}")
     return encoded
 
 
@@ -100,7 +100,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
         elif event is not None:
             bad.append(event)
         else:
-            return Malformed(Fault.WRONG_SHAPE, "events: an item without a usable seq")
+            return Malformed(WireFault.WRONG_SHAPE, "events: an item without a usable seq")
     events.sort(key=lambda event: event.seq)
     return Batch(
         header.dev,
@@ -166,7 +166,7 @@ def decode_command(payload: bytes, *, dev: str) -> Command | Malformed:
     return _decode(Command, payload, dev=dev)
 
 
-def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | ClaimRequest | Malformed:
+def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | GrantRequest | Malformed:
     """Read a request that came on the topic of ``dev``."""
     request = _parse(_REQUEST, payload)
     return request if isinstance(request, Malformed) else _from(request, dev)
@@ -187,19 +187,21 @@ T = TypeVar("T")
 
 def _parse(adapter: TypeAdapter[T], payload: bytes) -> T | Malformed:
     if len(payload) > MAX_MESSAGE_BYTES:
-        return Malformed(Fault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
+        return Malformed(WireFault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
     try:
         return adapter.validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"])[:80]
         if first["type"] == "json_invalid":
-            return Malformed(Fault.NOT_JSON, "the payload is not JSON")
-        fault = Fault.VERSION_UNKNOWN if path.rpartition(".")[2] == "v" else Fault.WRONG_SHAPE
+            return Malformed(WireFault.NOT_JSON, "the payload is not JSON")
+        fault = (
+            WireFault.VERSION_UNKNOWN if path.rpartition(".")[2] == "v" else WireFault.WRONG_SHAPE
+        )
         return Malformed(fault, f"{path}: {first['type']}")
 
 
 def _from(message: M, dev: str) -> M | Malformed:
     if message.dev != dev:
-        return Malformed(Fault.WRONG_DEVICE, "dev is not the device of the topic")
+        return Malformed(WireFault.WRONG_DEVICE, "dev is not the device of the topic")
     return message

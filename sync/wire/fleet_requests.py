@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.messages import Fault, Ident, Malformed
+from sync.wire.messages import Ident, Malformed, WireFault
 
 ORDERED, QUARANTINED, CONFIRMED, CUT = (
     "ordered",
@@ -21,7 +21,7 @@ ORDERED, QUARANTINED, CONFIRMED, CUT = (
 )  # the stages of a revocation
 
 
-class Ask(StrEnum):
+class FleetQuestion(StrEnum):
     """What is asked."""
 
     DEVICES = "devices"  # {after} -> {devices: [...], next}
@@ -49,7 +49,7 @@ class FleetRequest(_Model):
 
     v: Literal[1] = 1
     id: Ident
-    ask: Ask
+    ask: FleetQuestion
     args: dict[str, Any] = {}
 
 
@@ -78,12 +78,12 @@ M = TypeVar("M", bound=_Model)
 
 def _decode(model: type[M], payload: bytes) -> M | Malformed:
     if len(payload) > 4 * MAX_MESSAGE_BYTES:
-        return Malformed(Fault.TOO_LARGE, f"{len(payload)} bytes")
+        return Malformed(WireFault.TOO_LARGE, f"{len(payload)} bytes")
     try:
         return model.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return Malformed(
-            Fault.WRONG_SHAPE,
+            WireFault.WRONG_SHAPE,
             f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}",
         )

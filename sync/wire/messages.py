@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from sync.wire.topics import NAME
 
 MOST_RUNGS = 32  # of a decoder, in a status
@@ -31,7 +31,7 @@ Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 
 
-class Fault(StrEnum):
+class WireFault(StrEnum):
     """Why a message was not taken. Counted under this name, and it changes nothing."""
 
     TOPIC_UNKNOWN = "topic_unknown"
@@ -48,24 +48,24 @@ class Fault(StrEnum):
 class Malformed:
     """A message that was not taken."""
 
-    fault: Fault
+    fault: WireFault
     detail: str  # for the log; names the field, never quotes its content
 
 
-class Message(BaseModel):
+class WireModel(BaseModel):
     """What every part of a message has in common: unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
 
-class Addressed(Message):
+class Addressed(WireModel):
     """A message of or to a device, in this version of the protocol."""
 
     v: Literal[1] = 1
     dev: Name
 
 
-class Event(Message):
+class Event(WireModel):
     """One row of the outbox."""
 
     seq: Seq
@@ -114,7 +114,7 @@ class Batch:
     claims_through: int = 0
 
 
-class Refused(Message):
+class RefusedItem(WireModel):
     """An event that the platform will not take, ever. ``id`` is the event's, where it could be read."""
 
     seq: Seq
@@ -122,7 +122,7 @@ class Refused(Message):
     id: Annotated[str, Field(max_length=40)] = ""
 
 
-class Conflict(Message):
+class Conflict(WireModel):
     """The same entitlement honoured beyond its quantity: shown to every device concerned."""
 
     no: Seq  # the hub's number of the conflict
@@ -150,7 +150,7 @@ class Ack(Addressed):
         0  # as the device said; when that is more, the platform has lost events
     )
     tag: Tag = ""
-    rejected: list[Refused] = []
+    rejected: list[RefusedItem] = []
     conflicts: list[Conflict] = []
 
 
@@ -170,7 +170,7 @@ class OrdersRequest(Addressed):
     )
 
 
-class ClaimRequest(Addressed):
+class GrantRequest(Addressed):
     """Ask the authority of its home for leave to honour an entitlement that is not homed on this device.
 
     ``sold`` and ``sold_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
@@ -189,7 +189,7 @@ class ClaimRequest(Addressed):
     wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer
 
 
-Request = Annotated[OrdersRequest | ClaimRequest, Field(discriminator="type")]
+Request = Annotated[OrdersRequest | GrantRequest, Field(discriminator="type")]
 
 
 class Response(Addressed):
@@ -197,13 +197,13 @@ class Response(Addressed):
 
     id: Ident
     type: Literal["claim"] = "claim"
-    result: ClaimResult
+    result: AuthorisationResult
     signed: Annotated[str, Field(max_length=2000)] = (
-        ""  # base64 of a document (sync.wire.claim_answer)
+        ""  # base64 of a document (sync.wire.grant_reply)
     )
 
 
-class Rung(Message):
+class RungReport(WireModel):
     """What one step of a device's decoder has cost and earned since its scanner started."""
 
     rung: RungName  # its name; "lost" is what containing a crash or a hang has cost
@@ -222,7 +222,7 @@ class Status(Addressed):
     settled_through: Count = 0
     orders_revision: Count = 0
     rungs: Annotated[
-        tuple[Rung, ...], Field(max_length=MOST_RUNGS)
+        tuple[RungReport, ...], Field(max_length=MOST_RUNGS)
     ] = ()  # of the decoder, an hour old at most
 
 

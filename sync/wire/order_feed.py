@@ -19,7 +19,7 @@ from typing import Final
 
 from edge.domain.order_row import Row
 from edge.token.cbor import Item
-from sync.wire.messages import MAX_SEQ, Fault, Malformed
+from sync.wire.messages import MAX_SEQ, Malformed, WireFault
 from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
 from sync.wire.order_feed_columns import TIME_END, rows_size
@@ -91,9 +91,9 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
     try:
         page = _read(decoded.item, decoded)
     except ValueError as wrong:
-        return Malformed(Fault.WRONG_SHAPE, str(wrong))
+        return Malformed(WireFault.WRONG_SHAPE, str(wrong))
     if page.site != site:
-        return Malformed(Fault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
+        return Malformed(WireFault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
     return page
 
 

@@ -36,7 +36,7 @@ class Decoded:
     rows_checked: bool = False  # the rows are rows (``rows_size``)
 
 
-def decode_page(data: bytes, limits: cbor.Limits) -> Decoded:
+def decode_page(data: bytes, limits: cbor.CborLimits) -> Decoded:
     """Return the item of a signed page. Raises Refused, as ``cbor.decode``."""
     try:
         item = cbor2.loads(

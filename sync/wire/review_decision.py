@@ -13,7 +13,7 @@ from typing import Final
 from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import (
     DocumentFault,
     DocumentRefusal,
@@ -31,7 +31,7 @@ _LABELS: Final = frozenset(range(1, 9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class ReviewDecision:
     """About the redemption that a device told as event ``seq`` of ``epoch``."""
 
     tenant: str
@@ -44,7 +44,7 @@ class Decision:
     issued_at_s: int
 
 
-def sign_decision(decision: Decision, reviewer: Signer) -> bytes:
+def sign_review_decision(decision: ReviewDecision, reviewer: Signer) -> bytes:
     """Return ``decision`` signed by the reviewer."""
     payload: dict[int, cbor.Item] = {
         _TENANT: decision.tenant,
@@ -64,9 +64,9 @@ def decision_name(data: bytes) -> str:
     return sha256(data).hexdigest()[:32]
 
 
-def open_decision(
+def open_review_decision(
     data: bytes, keys: Keyring, *, now: Instant
-) -> tuple[Decision, str] | DocumentRefusal:
+) -> tuple[ReviewDecision, str] | DocumentRefusal:
     """Return the decision in ``data`` and who made it, once the signature of that person's key holds."""
     document = open_document(data, Purpose.REVIEW, keys, now=now)
     if isinstance(document, DocumentRefusal):
@@ -80,18 +80,18 @@ def open_decision(
     (by,) = key.issuers
     try:
         return _read(fields.mapping(document.payload, "decision", _LABELS)), by
-    except (Refused, ValueError) as wrong:
+    except (InputRefused, ValueError) as wrong:
         return DocumentRefusal(DocumentFault.CONTENT, str(wrong))
 
 
-def _read(signed: dict[cbor.Item, cbor.Item]) -> Decision:
+def _read(signed: dict[cbor.Item, cbor.Item]) -> ReviewDecision:
     approve, reason = signed.get(_APPROVE), signed.get(_REASON)
     cti = fields.octets(signed, _CTI, "cti")
     if type(approve) is not bool or type(reason) is not str or len(cti) != 16:
         raise ValueError("approve is a boolean, the reason a text, the cti 16 bytes")
     if len(reason) > LONGEST_REASON or not (approve or reason.strip()):
         raise ValueError(f"a rejection has a reason, of at most {LONGEST_REASON} characters")
-    return Decision(
+    return ReviewDecision(
         tenant=fields.text(signed, _TENANT, "tenant"),
         device=fields.text(signed, _DEVICE, "device"),
         epoch=fields.text(signed, _EPOCH, "epoch"),

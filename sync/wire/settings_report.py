@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.messages import Fault, Malformed, Name
+from sync.wire.messages import Malformed, Name, WireFault
 
 Rev = Annotated[int, Field(ge=0, lt=2**53)]
 Revs = Annotated[dict[str, Rev], Field(max_length=64)]
@@ -33,12 +33,12 @@ class ReportedRefusal(_Model):
     detail: Text
 
 
-class ConfigReport(_Model):
+class SettingsReport(_Model):
     """The state of a device's settings, and what they are laid over."""
 
     v: Literal[1] = 1
     dev: Name
-    state: Text  # edge.settings.state_machine.Phase
+    state: Text  # edge.settings.state_machine.SettingsPhase
     desired_rev: Rev = 0  # the highest rev that was received and believed
     applied_rev: Rev = 0  # the highest rev of what was committed
     desired: Revs = {}  # the same by layer
@@ -55,20 +55,20 @@ class ConfigReport(_Model):
     shipped: dict[str, Any] = {}  # the part of its profile that settings may change
 
 
-def decode_report(payload: bytes, *, dev: str) -> ConfigReport | Malformed:
+def decode_report(payload: bytes, *, dev: str) -> SettingsReport | Malformed:
     """Read a report that came on the topic of ``dev``."""
     if len(payload) > MAX_MESSAGE_BYTES:
-        return Malformed(Fault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
+        return Malformed(WireFault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
     try:
-        report = ConfigReport.model_validate_json(payload)
+        report = SettingsReport.model_validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return Malformed(
-            Fault.WRONG_SHAPE,
+            WireFault.WRONG_SHAPE,
             f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}",
         )
     return (
         report
         if report.dev == dev
-        else Malformed(Fault.WRONG_DEVICE, "dev is not the device of the topic")
+        else Malformed(WireFault.WRONG_DEVICE, "dev is not the device of the topic")
     )

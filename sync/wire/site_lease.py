@@ -1,6 +1,6 @@
 """How a site's authority comes by its authority: a lease from the platform, asked for and signed. Pure.
 
-The authority asks (``LeaseRequest``, JSON on its ``up/req``); the platform answers (``LeaseAnswer`` on ``dn/res``)
+The authority asks (``LeaseRequest``, JSON on its ``up/req``); the platform answers (``LeaseReply`` on ``dn/res``)
 with a signed document of purpose ``claim``. ``{20: site, 21: holder, 22: term, 23: until, 24: uses, 25: streams,
 26: next}``: with ``catch_up``, what devices honoured so far comes along, some entitlements at a time, and how far
 the platform had heard each device when the first of these pages was read.
@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.token.cbor import Item
-from sync.wire.messages import Count, Fault, Ident, Malformed, Name
+from sync.wire.messages import Count, Ident, Malformed, Name, WireFault
 
 USES_CTIS: Final = 200  # entitlements a page
 _SITE, _HOLDER, _TERM, _UNTIL, _USES, _STREAMS, _NEXT = range(20, 27)
@@ -39,7 +39,7 @@ class LeaseRequest(_Message):
     )
 
 
-class LeaseAnswer(_Message):
+class LeaseReply(_Message):
     """The platform's answer; ``signed`` is base64, and empty where the lease is refused."""
 
     v: Literal[1] = 1
@@ -50,7 +50,7 @@ class LeaseAnswer(_Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class LeasedRedemption:
     """A redemption that the platform knows of, as it stands."""
 
     cti: bytes
@@ -72,7 +72,7 @@ class Lease:
     holder: str
     term: int
     until_s: int
-    uses: tuple[Use, ...] = ()
+    uses: tuple[LeasedRedemption, ...] = ()
     streams: tuple[tuple[str, str, int], ...] = ()  # device, epoch, heard through
     next: bytes = b""  # where the next page of uses begins; empty: this was the last
 
@@ -96,7 +96,7 @@ def lease_payload(lease: Lease) -> Item:
 def read_lease(payload: Item) -> Lease | Malformed:
     """Read a lease whose signature held."""
     if not isinstance(payload, dict) or payload.keys() != _LABELS:
-        return Malformed(Fault.WRONG_SHAPE, "not a map of the labels of a lease")
+        return Malformed(WireFault.WRONG_SHAPE, "not a map of the labels of a lease")
     try:
         return Lease(
             site=_text(payload[_SITE]),
@@ -110,7 +110,7 @@ def read_lease(payload: Item) -> Lease | Malformed:
             next=_octets(payload[_NEXT]),
         )
     except (TypeError, ValueError) as error:
-        return Malformed(Fault.WRONG_SHAPE, str(error))
+        return Malformed(WireFault.WRONG_SHAPE, str(error))
 
 
 def decode_lease_request(payload: bytes) -> LeaseRequest | Malformed:
@@ -118,9 +118,9 @@ def decode_lease_request(payload: bytes) -> LeaseRequest | Malformed:
     return _decode(LeaseRequest, payload)
 
 
-def decode_lease_answer(payload: bytes) -> LeaseAnswer | Malformed:
+def decode_lease_answer(payload: bytes) -> LeaseReply | Malformed:
     """Read the platform's answer."""
-    return _decode(LeaseAnswer, payload)
+    return _decode(LeaseReply, payload)
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -131,14 +131,14 @@ def _decode(model: type[M], payload: bytes) -> M | Malformed:
         return TypeAdapter(model).validate_json(payload)
     except ValidationError as error:
         return Malformed(
-            Fault.WRONG_SHAPE, error.errors(include_input=False, include_url=False)[0]["type"]
+            WireFault.WRONG_SHAPE, error.errors(include_input=False, include_url=False)[0]["type"]
         )
 
 
-def _use(item: Item) -> Use:
+def _use(item: Item) -> LeasedRedemption:
     cti, dev, use_no, epoch, seq, units, amount, ts, event_id = item
     minor = None if amount is None else _number(amount)
-    return Use(
+    return LeasedRedemption(
         _octets(cti), _text(dev), _number(use_no), _text(epoch), _number(seq), _number(units), minor, _number(ts),
         _text(event_id),
     )  # fmt: skip

@@ -75,14 +75,14 @@ SQL_ELSEWHERE = {
     "edge.redemption.redeemer",
     "edge.redemption.retry",
     "sync.agent.enrolment.client",
-    "sync.hub.arbitration.claims",
+    "sync.hub.arbitration.grants",
     "sync.hub.arbitration.site_leases",
-    "sync.hub.enrolment.service",
+    "sync.hub.enrolment.enrolment_service",
     "sync.hub.enrolment.site_updates",
     "sync.hub.fleet.queries",
-    "sync.hub.fleet.service",
+    "sync.hub.fleet.fleet_service",
     "sync.hub.fleet.settings_offers",
-    "sync.hub.fleet.store",
+    "sync.hub.fleet.fleet_store",
     "sync.hub.ledger.ingest",
     "sync.hub.ledger.listing",
     "sync.hub.ledger.redemptions",
@@ -166,7 +166,7 @@ def test_the_adapters_are_those_that_a_device_has():
     """Each module of the two rooms that imports a hardware library, and each that bootstrap chooses between."""
     chosen = {
         one.target
-        for one in HOUSE.modules["edge.bootstrap.hardware"].imports
+        for one in HOUSE.modules["edge.bootstrap.hardware_assembly"].imports
         if one.target.startswith(("edge.capture.", "edge.devices."))
     }
     assert chosen - ADAPTERS == {

@@ -75,8 +75,8 @@ def test_the_state_diagram_of_a_door_is_the_programs():
 
 
 def test_a_step_that_the_program_adds_is_in_the_state_diagram(monkeypatch):
-    step = door_states.Step(door_states.DoorState.COLLECTED)
-    key = (door_states.DoorState.UNKNOWN, door_states.Event.DOOR_CLOSED)
+    step = door_states.DoorStep(door_states.DoorState.COLLECTED)
+    key = (door_states.DoorState.UNKNOWN, door_states.DoorEvent.DOOR_CLOSED)
     assert "unknown --> collected" not in figures.door_states()
     monkeypatch.setitem(door_states.TABLE, key, step)
     assert "    unknown --> collected: door_closed" in figures.door_states()

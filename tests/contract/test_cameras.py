@@ -5,14 +5,14 @@ import contextlib
 import cv2
 import numpy as np
 import pytest
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.render import render
 from hardware_sim.vision.view_condition import CLEAN
 
 from edge.capture.image_folder import PictureFolder
 from edge.capture.opencv import VideoFile
 from edge.capture.picamera import PiCamera
-from edge.config import Camera
+from edge.config import CameraSection
 from edge.ports import CameraEnded, CameraError
 from tests.support import picamera2_double
 
@@ -29,7 +29,7 @@ def picture():
 
 @contextlib.contextmanager
 def simulated(picture, folder):
-    scene = Scene(width_px=WIDTH, height_px=HEIGHT)
+    scene = CameraScene(width_px=WIDTH, height_px=HEIGHT)
     scene.show_frame(picture)
     yield lambda: SimCamera(scene, frame_rate_hz=200), 0
 
@@ -56,7 +56,7 @@ def picamera2(picture, folder):
     if picamera2_double.package() is None:
         pytest.skip("picamera2's source is not installed (make setup)")
     with picamera2_double.installed(picamera2_double.Sensor(picture)):
-        yield lambda: PiCamera(Camera(width_px=WIDTH, height_px=HEIGHT, stall_s=0.2)), 0
+        yield lambda: PiCamera(CameraSection(width_px=WIDTH, height_px=HEIGHT, stall_s=0.2)), 0
 
 
 @pytest.fixture(

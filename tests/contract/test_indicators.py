@@ -9,7 +9,7 @@ from hardware_sim.parts.indicator import SimIndicator
 
 from edge.config import Indicators
 from edge.devices.gpio_indicator import GpioIndicator
-from edge.devices.signal_patterns import Part, Pattern, pattern_for, stand_in
+from edge.devices.signal_patterns import IndicatorPart, Pattern, pattern_for, stand_in
 from edge.ports import Signal
 
 PINS = {"green_pin": 17, "amber_pin": 18, "red_pin": 19, "buzzer_pin": 20}
@@ -104,9 +104,11 @@ def test_a_device_without_lamps_shows_nothing_and_does_not_fail():
     indicator.close()
 
 
-def rhythm(pattern: Pattern, part: Part | None = None):
+def rhythm(pattern: Pattern, part: IndicatorPart | None = None):
     """On and off times of the lamps (or of one part), colours left out: what a colour-blind person sees."""
-    lamps = {Part.GREEN, Part.AMBER, Part.RED} if part is None else {part}
+    lamps = (
+        {IndicatorPart.GREEN, IndicatorPart.AMBER, IndicatorPart.RED} if part is None else {part}
+    )
     return tuple((bool(step.parts & lamps), step.lasts_s) for step in pattern.then)
 
 
@@ -118,7 +120,9 @@ def test_signals_differ_in_rhythm_and_not_only_in_colour():
 def test_results_differ_by_ear():
     results = (Signal.GO, Signal.STOP, Signal.WAIT)
     heard = {
-        tuple((Part.BUZZER in step.parts, step.lasts_s) for step in pattern_for(signal).once)
+        tuple(
+            (IndicatorPart.BUZZER in step.parts, step.lasts_s) for step in pattern_for(signal).once
+        )
         for signal in results
     }
     assert len(heard) == len(results)
@@ -129,7 +133,7 @@ def test_only_go_and_idle_ever_light_green():
         signal
         for signal in Signal
         if any(
-            Part.GREEN in step.parts
+            IndicatorPart.GREEN in step.parts
             for step in (*pattern_for(signal).once, *pattern_for(signal).then)
         )
     }
@@ -139,12 +143,12 @@ def test_only_go_and_idle_ever_light_green():
 @pytest.mark.parametrize(
     ("part", "present", "plays"),
     [
-        (Part.AMBER, {Part.AMBER, Part.RED}, Part.AMBER),
-        (Part.AMBER, {Part.GREEN, Part.RED}, Part.RED),
-        (Part.RED, {Part.GREEN, Part.AMBER}, Part.AMBER),
-        (Part.RED, {Part.GREEN}, None),
-        (Part.GREEN, {Part.AMBER, Part.RED}, None),
-        (Part.BUZZER, {Part.GREEN}, None),
+        (IndicatorPart.AMBER, {IndicatorPart.AMBER, IndicatorPart.RED}, IndicatorPart.AMBER),
+        (IndicatorPart.AMBER, {IndicatorPart.GREEN, IndicatorPart.RED}, IndicatorPart.RED),
+        (IndicatorPart.RED, {IndicatorPart.GREEN, IndicatorPart.AMBER}, IndicatorPart.AMBER),
+        (IndicatorPart.RED, {IndicatorPart.GREEN}, None),
+        (IndicatorPart.GREEN, {IndicatorPart.AMBER, IndicatorPart.RED}, None),
+        (IndicatorPart.BUZZER, {IndicatorPart.GREEN}, None),
     ],
 )
 def test_amber_and_red_stand_in_for_each_other_and_green_for_none(part, present, plays):

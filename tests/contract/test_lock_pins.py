@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from edge.config import Locker
+from edge.config import LockerSection
 from edge.devices import pin_factory
 from edge.devices.gpio_lock import GpioLock
 from edge.ports import LockError
@@ -19,7 +19,7 @@ DOORS = {"A1": {"lock_pin": 17}, "A2": {"lock_pin": 18}}
 
 
 def section(**changes):
-    return Locker.model_validate({"compartments": DOORS, "pulse_ms": 40, **changes})
+    return LockerSection.model_validate({"compartments": DOORS, "pulse_ms": 40, **changes})
 
 
 def history(factory, pin=17):
@@ -102,7 +102,8 @@ def test_a_relay_that_stays_energised_is_an_error_that_says_so(monkeypatch):
 def test_when_one_pin_cannot_be_had_none_is_kept():
     factory = MockFactory()
     taken = GpioLock(
-        Locker.model_validate({"compartments": {"B1": {"lock_pin": 18}}}), pin_factory=factory
+        LockerSection.model_validate({"compartments": {"B1": {"lock_pin": 18}}}),
+        pin_factory=factory,
     )
     with pytest.raises(LockError, match="A2 on pin 18") as caught:
         GpioLock(section(), pin_factory=factory)

@@ -9,12 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 from gpiozero.pins.mock import MockFactory
-from hardware_sim.parts.doors import Doors, Failure
+from hardware_sim.parts.doors import DoorFailure, Doors
 from hardware_sim.parts.lock_board import SimLockBoards
 from hardware_sim.parts.locker import SimLocker
 from hardware_sim.parts.mock_pins import wired_factory
 
-from edge.config import Locker
+from edge.config import LockerSection
 from edge.devices.gpio_door import GpioDoorSensor
 from edge.devices.gpio_lock import GpioLock
 from edge.devices.lock_board import LockBoards
@@ -29,7 +29,7 @@ def section(**changes):
         "A2": {"lock_pin": 18, "door_pin": 6, "door_open_high": False},
         "A3": {"lock_pin": 19, "door_pin": 12},
     }
-    return Locker.model_validate({"compartments": doors, "pulse_ms": PULSE_MS, **changes})
+    return LockerSection.model_validate({"compartments": doors, "pulse_ms": PULSE_MS, **changes})
 
 
 def on_gpio(_=None, doors=None, **changes):
@@ -63,7 +63,7 @@ def on_boards(folder, doors=None):
         "A3": {"lock_number": 1, "board_address": 3},
     }
     board = {"port": str(folder / "line"), "address": 2}
-    profile = Locker.model_validate(
+    profile = LockerSection.model_validate(
         {"driver": "board", "board": board, "compartments": numbers, "pulse_ms": PULSE_MS}
     )
     boards = SimLockBoards(
@@ -194,10 +194,10 @@ def test_closing_ends_a_pulse_and_no_pulse_starts_after_it(locker):
 @pytest.mark.parametrize(
     ("failure", "contact"),
     [
-        pytest.param(Failure.STUCK_CLOSED, False, id="a jammed door"),
-        pytest.param(Failure.NO_OPEN, False, id="a dead coil"),
-        pytest.param(Failure.SENSOR_STUCK_OPEN, True, id="a contact stuck open"),
-        pytest.param(Failure.SENSOR_STUCK_CLOSED, False, id="a contact stuck closed"),
+        pytest.param(DoorFailure.STUCK_CLOSED, False, id="a jammed door"),
+        pytest.param(DoorFailure.NO_OPEN, False, id="a dead coil"),
+        pytest.param(DoorFailure.SENSOR_STUCK_OPEN, True, id="a contact stuck open"),
+        pytest.param(DoorFailure.SENSOR_STUCK_CLOSED, False, id="a contact stuck closed"),
     ],
 )
 def test_a_broken_door_shows_in_its_contact_and_not_in_the_pulse(locker, failure, contact):
@@ -207,7 +207,7 @@ def test_a_broken_door_shows_in_its_contact_and_not_in_the_pulse(locker, failure
 
 
 def test_a_door_left_open_stays_open_until_it_is_mended(locker):
-    locker.doors.fail("A1", Failure.LEFT_OPEN)
+    locker.doors.fail("A1", DoorFailure.LEFT_OPEN)
     locker.lock.pulse("A1")
     locker.doors.close_door("A1")
     assert seen(locker, "A1", True)
@@ -238,7 +238,7 @@ def test_a_door_that_stood_open_at_the_start_is_counted_when_it_is_shut(build):
 
 
 def test_a_door_that_never_opened_is_not_counted(locker):
-    locker.doors.fail("A1", Failure.STUCK_CLOSED)
+    locker.doors.fail("A1", DoorFailure.STUCK_CLOSED)
     locker.lock.pulse("A1")
     locker.doors.close_door("A1")
     assert not counted(locker, "A1", 1, within_s=0.3)
@@ -257,28 +257,29 @@ def test_a_person_in_the_simulation_closes_the_door_in_time():
 
 def test_a_contact_that_cannot_be_read_is_neither_open_nor_closed_in_the_simulation():
     locker = SimLocker(("A1",))
-    locker.doors.fail("A1", Failure.SENSOR_NONE)
+    locker.doors.fail("A1", DoorFailure.SENSOR_NONE)
     assert locker.is_open("A1") is None
 
 
 def test_a_cut_wire_reads_as_an_open_door_never_as_a_closed_one():
     locker = on_gpio()
     locker.doors.fail(
-        "A1", Failure.SENSOR_NONE
+        "A1", DoorFailure.SENSOR_NONE
     )  # the wire to the contact is cut: only the pull-up is left
     assert locker.sensor.is_open("A1") is True
 
 
 def test_a_compartment_without_a_contact_has_no_state():
     sensor = GpioDoorSensor(
-        Locker.model_validate({"compartments": {"A1": {"lock_pin": 17}}}), pin_factory=MockFactory()
+        LockerSection.model_validate({"compartments": {"A1": {"lock_pin": 17}}}),
+        pin_factory=MockFactory(),
     )
     assert sensor.is_open("A1") is None
 
 
 def test_a_contact_whose_pin_is_taken_has_no_state_and_the_others_still_do():
     factory = MockFactory()
-    other = Locker.model_validate({"compartments": {"B1": {"lock_pin": 4, "door_pin": 5}}})
+    other = LockerSection.model_validate({"compartments": {"B1": {"lock_pin": 4, "door_pin": 5}}})
     taken = GpioDoorSensor(other, pin_factory=factory)
     sensor = GpioDoorSensor(section(), pin_factory=factory)
     assert sensor.is_open("A1") is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.capture.picamera import PiCamera, controls
-from edge.config import Camera
+from edge.config import CameraSection
 from edge.ports import CameraError, Exposure
 from tests.support import picamera2_double as double
 
@@ -27,7 +27,7 @@ def sensor():
 
 
 def section(**changes):
-    return Camera(**{"width_px": WIDTH, "height_px": HEIGHT, "stall_s": 0.1, **changes})
+    return CameraSection(**{"width_px": WIDTH, "height_px": HEIGHT, "stall_s": 0.1, **changes})
 
 
 def configured(sensor):

@@ -24,12 +24,12 @@ from hypothesis.stateful import (
 
 from edge.domain.entitlement import OrderStatus
 from edge.domain.exception_case import Settlement
+from edge.domain.redemption_state import RequestedUse
 from edge.domain.replay import replay
 from edge.domain.roles import Role
-from edge.domain.standing import Asked
 from edge.domain.verdict import Verdict
-from edge.operators.actions import Done, Staff
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.operators.actions import ActionResult, OperatorActions
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, reviews, scan_journal
 from edge.store.database.store import FILE, connect
@@ -40,7 +40,7 @@ from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, r
 from tests.support.shop_model import GRACE_S, Code, Door, Use
 from tests.unit.operators.test_actions import sign_in, sign_out
 
-TIMES = DoorTimes(open_s=10, close_s=90)
+TIMES = DoorTimings(open_s=10, close_s=90)
 MEMORY = Path("/dev/shm")
 PEOPLE = st.sampled_from(["ann", "bob"])
 
@@ -286,14 +286,14 @@ class Device(RuleBasedStateMachine):
         done = self.staff().reverse(use.ledger_id, "a test", self.now).done
         (row,) = [row for row in ledger.rows(self.store) if row.id == use.ledger_id]
         if role is not Role.SUPERVISOR:
-            assert done is Done.OPERATOR_FORBIDDEN
+            assert done is ActionResult.OPERATOR_FORBIDDEN
         elif self.now.unix_s - row.at.unix_s > 86_400:
-            assert done is Done.TOO_LATE
+            assert done is ActionResult.TOO_LATE
         elif moving:
-            assert done is Done.DOOR_UNDER_WAY
+            assert done is ActionResult.DOOR_UNDER_WAY
         else:
-            assert done is (Done.ALREADY if use.taken_back else Done.DONE)
-        use.taken_back |= done is Done.DONE
+            assert done is (ActionResult.ALREADY if use.taken_back else ActionResult.DONE)
+        use.taken_back |= done is ActionResult.DONE
 
     @precondition(lambda self: any(use.review for shown in self.sold for use in shown.uses))
     @rule(data=st.data(), who=PEOPLE, approve=st.booleans())
@@ -306,11 +306,11 @@ class Device(RuleBasedStateMachine):
             self.staff().review(use.ledger_id, approve=approve, reason="a test", now=self.now).done
         )
         if use.review != "pending" or use.taken_back:
-            assert done is Done.ALREADY
+            assert done is ActionResult.ALREADY
         elif use.by == who:
-            assert done is Done.SAME_PERSON
+            assert done is ActionResult.SAME_PERSON
         else:
-            assert done is Done.DONE
+            assert done is ActionResult.DONE
             use.review, use.taken_back = (
                 ("approved", use.taken_back) if approve else ("rejected", True)
             )
@@ -331,12 +331,12 @@ class Device(RuleBasedStateMachine):
     def type_how_many(self, amount):
         """What somebody typed and left is forgotten: whoever scans next is another person, or nobody."""
         sign_in(self.store, "zed", Role.OPERATOR, now=self.now)
-        assert self.staff().ask(Asked(units=amount), self.now).done is Done.DONE
+        assert self.staff().ask(RequestedUse(units=amount), self.now).done is ActionResult.DONE
 
     # What is known of it
 
     def staff(self):
-        return Staff(self.store, random_bytes=os.urandom)
+        return OperatorActions(self.store, random_bytes=os.urandom)
 
     def doors_of(self, use):
         doors = {}

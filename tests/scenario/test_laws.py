@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 from edge.domain.exception_case import ExceptionKind
 from edge.domain.verdict import Verdict
-from edge.feedback.messages import WORDS
-from edge.operators.sign_in_result import SignIn
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.feedback.result_messages import MESSAGES
+from edge.operators.sign_in_result import SignInResult
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import ledger, outbox, scan_journal
 from edge.store.database.store import FILE, connect
-from edge.token.claims import Kind, Refusal
+from edge.token.claims import Kind, TokenRefusal
 from edge.token.rejection import Rejection
 from edge.values.instant import ClockTrust
 from tests.support.door_intents import intents_of
 from tests.support.paths import ROOT
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
-TIMES = DoorTimes(open_s=10, close_s=90)
+TIMES = DoorTimings(open_s=10, close_s=90)
 
 
 def honoured(store, claims):
@@ -419,7 +419,7 @@ def live_and_ended(store):
 
 
 def test_no_two_reasons_share_a_code_and_each_has_its_words():
-    for reasons in (Verdict, Rejection, SignIn, ExceptionKind):
+    for reasons in (Verdict, Rejection, SignInResult, ExceptionKind):
         assert (
             len({reason.value for reason in reasons})
             == len(list(reasons))
@@ -427,11 +427,11 @@ def test_no_two_reasons_share_a_code_and_each_has_its_words():
         )
     shared = {reason.value for reason in Verdict} & {reason.value for reason in Rejection}
     assert shared == {"expired", "revoked"}, "one code each, whether the token or the order says so"
-    assert not {reason.value for reason in SignIn} & {
+    assert not {reason.value for reason in SignInResult} & {
         reason.value for reason in (*Verdict, *Rejection)
     }
-    assert {reason.value for reason in (*Verdict, *Rejection, *SignIn)} == {
-        reason.value for reason in WORDS
+    assert {reason.value for reason in (*Verdict, *Rejection, *SignInResult)} == {
+        reason.value for reason in MESSAGES
     }
 
 
@@ -442,7 +442,7 @@ def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tm
     reasons = [
         redeemer(store).redeem(claims, NOON).reason.value for claims in (early, foreign, unknown)
     ]
-    known = Refusal(reason=Rejection.STATUS_STALE, detail="", claims=early)
+    known = TokenRefusal(reason=Rejection.STATUS_STALE, detail="", claims=early)
     reasons.append(redeemer(store).refuse(known, NOON).reason.value)
     assert reasons == ["too_early", "wrong_site", "needs_online", "status_stale"]
     assert [row.reason for row in scan_journal.rows(store)] == reasons
@@ -451,7 +451,7 @@ def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tm
 
 def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
     store = open_at(tmp_path)
-    refusal = Refusal(reason=Rejection.SIGNATURE_INVALID, detail="no key fits", claims=None)
+    refusal = TokenRefusal(reason=Rejection.SIGNATURE_INVALID, detail="no key fits", claims=None)
     assert redeemer(store).refuse(refusal, NOON, decode_ms=3.5).journal_id
     (row,) = scan_journal.rows(store)
     assert (row.reason, row.detail, row.decode_ms) == ("signature_invalid", "no key fits", 3.5)

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 from hardware_sim.world.free_ports import free_port
 
-from sync.hub.pki.certificate_authority import issue_client, load_authority, write_private
-from sync.hub.provisioning import Site, SiteDocuments, SiteFiles, make_site
+from sync.hub.pki.certificate_authority import (
+    issue_client,
+    load_certificate_authority,
+    write_private,
+)
+from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
 
 SPY = "_spy"
@@ -73,18 +77,24 @@ class Broker(Process):
     """``Broker(folder, {"kiosk-1": "shop-1"})``: certificates and configuration are in ``files``."""
 
     def __init__(
-        self, folder: Path, devices: dict[str, str], documents: SiteDocuments | None = None, **site
+        self,
+        folder: Path,
+        devices: dict[str, str],
+        documents: PlatformDocuments | None = None,
+        **site,
     ):
         if MOSQUITTO is None:
             pytest.skip("mosquitto is not installed: apt-get install mosquitto")
-        self.site = Site(port=free_port(), devices=devices, user=getpass.getuser(), **site)
-        self.files: SiteFiles = make_site(folder, self.site, documents, now_s=int(time.time()))
+        self.site = PlatformSpec(port=free_port(), devices=devices, user=getpass.getuser(), **site)
+        self.files: PlatformFiles = provision(folder, self.site, documents, now_s=int(time.time()))
         self._admit_spy()
         super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
 
     def _admit_spy(self) -> None:
         """A client of the tests' own that hears everything (tests/support/protocol_schemas.py)."""
-        authority = load_authority(self.files.ca.read_bytes(), self.files.key("ca").read_bytes())
+        authority = load_certificate_authority(
+            self.files.ca.read_bytes(), self.files.key("ca").read_bytes()
+        )
         spy = issue_client(authority, SPY, now_s=int(time.time()))
         self.files.certificate(SPY).write_bytes(spy.certificate_pem)
         write_private(self.files.key(SPY), spy.key_pem)

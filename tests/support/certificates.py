@@ -4,10 +4,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.hub.pki.certificate_authority import Authority, Credential
+from sync.hub.pki.certificate_authority import CertificateAuthority, Credential
 
 
-def without_authority_key_identifier(authority: Authority, credential: Credential) -> Credential:
+def without_authority_key_identifier(
+    authority: CertificateAuthority, credential: Credential
+) -> Credential:
     """The same certificate, as an authority would issue it that leaves the identifier out."""
     certificate = x509.load_pem_x509_certificate(credential.certificate_pem)
     builder = x509.CertificateBuilder(

@@ -10,7 +10,7 @@ import sys
 import quick  # beside this file
 
 from sync.hub.ledger import ingest
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 
 step, after = sys.argv[1], int(sys.argv[2])
 calls = itertools.count(1)
@@ -45,11 +45,11 @@ match step:
     case "within the transaction":
         ingest.take = dies(ingest.take, "after")
     case "after the commit":
-        Session.acknowledge = dies(Session.acknowledge, "before")
+        MqttSession.acknowledge = dies(MqttSession.acknowledge, "before")
     case "before an acknowledgement is sent" | "after an acknowledgement was sent":
-        Session.publish = only_acknowledgements(Session.publish)
+        MqttSession.publish = only_acknowledgements(MqttSession.publish)
     case "after the broker was told":
-        Session.acknowledge = dies(Session.acknowledge, "after")
+        MqttSession.acknowledge = dies(MqttSession.acknowledge, "after")
     case _:
         sys.exit(f"no such step: {step}")
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 
 QUICK = Backoff(floor_s=0.05, cap_s=0.3)
 TELL_EVERY_S = 0.3
@@ -23,20 +23,20 @@ def program(name: str) -> list[str]:
 
 def main(name: str) -> None:
     """Run it."""
-    session = partial(Session, backoff=QUICK)
+    session = partial(MqttSession, backoff=QUICK)
     if name == "edge-sync":
         from sync.agent import cli, link_monitor, uplink
 
         link_monitor.SLOW_S, link_monitor.SILENT_S, uplink.RESEND_S = 0.5, 1.5, 1.0
         link_monitor.ASK_AGAIN_S = 1.0
-        cli.Session, cli.HEALTH_EVERY_S = session, TELL_EVERY_S
+        cli.MqttSession, cli.HEALTH_EVERY_S = session, TELL_EVERY_S
         cli.main()
     else:
         from sync.hub import cli
         from sync.hub.site import authority, bridge_cli
         from sync.hub.site import cli as site_cli
 
-        cli.Session = site_cli.Session = bridge_cli.Session = session
+        cli.MqttSession = site_cli.MqttSession = bridge_cli.MqttSession = session
         cli.METRICS_EVERY_S, authority.ASK_AGAIN_S, authority.HAND_OVER_S = TELL_EVERY_S, 0.5, 1.0
         cli.main()
 

@@ -24,7 +24,8 @@ class Scan:
         self.data = folder / name
         run = ["--profile", str(profile), "--data", str(self.data)]
         self.scanner = Unit(
-            [sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / f"{name}-scanner.log"
+            [sys.executable, "-m", "hardware_sim.run.simulated_scanner", *run],
+            folder / f"{name}-scanner.log",
         )
         self._sync = ([program("edge-sync"), "run", *run], folder / f"{name}-sync.log")
         self.sync = Unit(*self._sync)
@@ -63,7 +64,7 @@ class Scan:
 class Platform:
     def __init__(self, folder: Path):
         self.folder = folder
-        self.town = sample_platform.found(folder, now_s=int(time.time()))
+        self.town = sample_platform.provision_sample(folder, now_s=int(time.time()))
         files = self.town.files
         text = files.hub_config.read_text()
         head, _, rest = text.partition("[enrolment]")

@@ -20,17 +20,17 @@ from edge.token.status_list import StatusList, sign_status_list, status_list
 from edge.token.trust_list import TrustList, sign_trust_list
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.metrics import DEVICE_FILE
+from sync.agent.device_metrics import DEVICE_FILE
 from sync.fleet.commands.trust_list import listed_keys
 from sync.fleet.key_folder import ROOT, Fleet, KeyFolder, create
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
 from sync.hub.orders.order_lines import parse_line, put
-from sync.hub.provisioning import SiteDocuments
+from sync.hub.provisioning import PlatformDocuments
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from tests.support.broker import SPY, Broker, Process, until
 from tests.support.fast_timings import program
 from tests.support.protocol_schemas import Spy
@@ -184,7 +184,7 @@ class Platform:
         self.status_file = folder / "status-list.cose"
         self.publish(self.trust_file, self.keys.trust_list(1))
         self.publish(self.status_file, self.keys.status_list(1))
-        documents = SiteDocuments(
+        documents = PlatformDocuments(
             order_feed_key=self.keys.path / "order_feed.pem",
             trust_list=self.trust_file,
             status_lists=(self.status_file,),
@@ -236,7 +236,7 @@ class Platform:
 
     def __enter__(self):
         self.broker.start()
-        spied = Session(
+        spied = MqttSession(
             self.broker.endpoint(SPY),
             Spy.filters(),
             uniform=min,

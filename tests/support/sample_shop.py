@@ -6,7 +6,7 @@ import os
 from edge.config import FloorLimits, Policy
 from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import row_of
-from edge.domain.standing import Place
+from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store import order_cache
 from edge.store.database.opening import open_store
@@ -15,7 +15,7 @@ from edge.values.instant import ClockTrust, Instant
 
 SITE, DEVICE = "site-1", "kiosk-1"
 NOON = Instant(unix_s=1_800_000_000)
-PLACE = Place(
+PLACE = DevicePlace(
     device_id=DEVICE,
     site_id=SITE,
     groups=frozenset({"north"}),
@@ -71,12 +71,12 @@ def deliver(store, *entitlements, now=NOON):
         done = order_cache.apply_snapshot_page(
             store, sold, site=site, revision=1, page=0, last=True, now=now
         )
-        assert done is order_cache.Applied.COMPLETE
+        assert done is order_cache.PageResult.COMPLETE
         return
     step = {"from_revision": state.revision, "to_revision": state.revision + 1}
     assert (
         order_cache.apply_delta(store, sold, site=site, **step, now=now)
-        is order_cache.Applied.APPLIED
+        is order_cache.PageResult.APPLIED
     )
 
 

@@ -80,20 +80,22 @@ def decode():
     import cv2
     import numpy as np
 
-    from edge.decode.isolation.decoder import ContainedDecoder
-    from edge.decode.isolation.fork_server import Nursery
+    from edge.decode.isolation.decoder import IsolatedDecoder
+    from edge.decode.isolation.fork_server import ForkServer
 
     modules = cv2.QRCodeEncoder.create().encode("PROBE")
     grey = np.ascontiguousarray(
         np.kron(np.pad(modules, 8, constant_values=255), np.ones((8, 8), np.uint8))
     )
-    with Nursery() as nursery:
-        decoder = ContainedDecoder(budget_ms=500.0, cores=2, hang_ms=5000.0, nursery=nursery)
+    with ForkServer() as fork_server:
+        decoder = IsolatedDecoder(budget_ms=500.0, cores=2, hang_ms=5000.0, fork_server=fork_server)
         try:
             read_codes = read(decoder, grey)
-            os.kill(nursery.pid, 0)
-            forked = Path(f"/proc/{nursery.pid}/task/{nursery.pid}/children").read_text().split()
-            return read_codes if forked else "not by the nursery's process"
+            os.kill(fork_server.pid, 0)
+            forked = (
+                Path(f"/proc/{fork_server.pid}/task/{fork_server.pid}/children").read_text().split()
+            )
+            return read_codes if forked else "not by the fork_server's process"
         finally:
             decoder.close()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from hardware_sim.run.in_process_scanner import provision
 from hardware_sim.run.process_stack import program
-from hardware_sim.world.sample_platform import DEVICE, SITE, found
+from hardware_sim.world.sample_platform import DEVICE, SITE, provision_sample
 
-from edge.documents.settings import Layer, SettingsDocument, sign_settings
+from edge.documents.settings import SettingsDocument, SettingsLayer, sign_settings
 from edge.settings.folder import SettingsFolder
 from edge.system.durable_file import digest_of
 from edge.token import cbor
@@ -22,7 +22,7 @@ from edge.token.purpose import Purpose
 from edge.values.instant import Instant
 from sync.fleet.key_folder import KeyFolder
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from tests.support.broker import MOSQUITTO, Process, until
 
 
@@ -83,7 +83,7 @@ class Unit:
 
 class Field:
     def __init__(self, folder: Path):
-        self.town = found(folder, now_s=int(time.time()))
+        self.town = provision_sample(folder, now_s=int(time.time()))
         self.keys = KeyFolder(folder / "keys")
         provision(self.town, now=Instant(unix_s=int(time.time())))
         files = self.town.files
@@ -91,7 +91,8 @@ class Field:
         run = ["--profile", str(self.town.profile), "--data", str(self.town.data)]
         self.sync = Unit([program("edge-sync"), "run", *run], folder / "sync.log")
         self.scanner = Unit(
-            [sys.executable, "-m", "hardware_sim.run.scanner", *run], folder / "scanner.log"
+            [sys.executable, "-m", "hardware_sim.run.simulated_scanner", *run],
+            folder / "scanner.log",
         )
         self.settings = SettingsFolder(self.town.data)
         self.rev = 0
@@ -115,7 +116,7 @@ class Field:
         )
 
     def document(
-        self, content: dict, *, layer=Layer.FLEET, name="", rev=None, signer=None, **more
+        self, content: dict, *, layer=SettingsLayer.FLEET, name="", rev=None, signer=None, **more
     ) -> bytes:
         """A signed document, one rev up unless said otherwise."""
         if rev is None:
@@ -141,7 +142,7 @@ class Field:
             host="127.0.0.1", port=self.port, client_id="_hub",
             ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
         )  # fmt: skip
-        session = Session(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
+        session = MqttSession(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
         until(
             lambda: session.step(0.05) is not None and session.connected,
             what="the publisher connects",
@@ -162,7 +163,7 @@ class Field:
             host="127.0.0.1", port=self.port, client_id="_hub",
             ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
         )  # fmt: skip
-        session = Session(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
+        session = MqttSession(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
         arrivals: list = []
         until(lambda: arrivals.extend(session.step(0.05)) or arrivals, what="a report is retained")
         session.close()

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.token import base45, cbor, cose
-from edge.token.claims import Claims, Kind, Refusal
-from edge.token.issuing import Grant, issue_token
+from edge.token.claims import Claims, Kind, TokenRefusal
+from edge.token.issuing import TokenRequest, issue_token
 from edge.token.keys import Signer, signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -62,7 +62,7 @@ def trust_list(*keys: TrustedKey, **changes) -> TrustList:
 
 DEFAULT_KEYS = (trusted(ISSUER), trusted(ISSUER_P256), trusted(STATUS, Purpose.STATUS_LIST))
 TRUST = trust_list()
-GRANT = Grant(
+GRANT = TokenRequest(
     cti=bytes(range(16)),
     issuer="platform",
     audience="shop-1",
@@ -78,7 +78,7 @@ def token(key: Signer = ISSUER, **changes) -> bytes:
     return issue_token(replace(GRANT, **changes), key).encode()
 
 
-def scan(text: bytes, **changes) -> Claims | Refusal:
+def scan(text: bytes, **changes) -> Claims | TokenRefusal:
     """Open ``text`` as a device of shop-1 does now, but for ``changes``."""
     facts = {
         "trust": TRUST,
@@ -93,7 +93,7 @@ def scan(text: bytes, **changes) -> Claims | Refusal:
 def reason(text: bytes, **changes) -> str:
     """Return the reason for which ``text`` is refused, or "accepted"."""
     outcome = scan(text, **changes)
-    return outcome.reason.value if isinstance(outcome, Refusal) else "accepted"
+    return outcome.reason.value if isinstance(outcome, TokenRefusal) else "accepted"
 
 
 def payload() -> dict:

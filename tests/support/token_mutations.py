@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from edge.token import base45, cbor, cose
-from edge.token.claims import Refusal
+from edge.token.claims import TokenRefusal
 from edge.token.claims_set import read_claims, write_claims
 from tests.support.token_factory import ISSUER_P256, ed25519, scan, sign_raw, token, wrap
 
@@ -147,7 +147,7 @@ def check_stranger(text: bytes) -> str:
     outcome = scan(text)
     if text in TOKENS:
         return "as it was"
-    if isinstance(outcome, Refusal):
+    if isinstance(outcome, TokenRefusal):
         assert outcome.claims is None or outcome.claims.dynamic_mode, (
             f"claims of an unsigned token: {text!r}"
         )
@@ -159,7 +159,7 @@ def check_stranger(text: bytes) -> str:
 def check_issuer(text: bytes) -> str:
     """Return the reason or "accepted". Raises AssertionError for a believed payload that is not of the profile."""
     outcome = scan(text)
-    if isinstance(outcome, Refusal):
+    if isinstance(outcome, TokenRefusal):
         return outcome.reason.value
     assert read_claims(write_claims(outcome), outcome.kid) == outcome, (
         f"not of the profile: {text!r}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.decode.exposure.proposals import Limits, bracket, burnt_place, propose
+from edge.decode.exposure.proposals import ExposureLimits, bracket, burnt_place, propose
 from edge.ports import Exposure, Frame, Hint, Quad
 
 _LIGHT: Final = {Hint.GLARE, Hint.TOO_DARK}
@@ -27,11 +27,11 @@ _PAUSE_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 60.0
 
 
-class Metering:
+class ExposureController:
     """Takes every frame and what came of it; says how the next ones shall be exposed."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: ExposureLimits | None = None) -> None:
+        self._limits = limits or ExposureLimits()
         self._base: Exposure | None = None  # what the bracket is laid round
         self._place: Quad | None = None  # of the code, where it was seen last
         self._seen_s = float("-inf")

@@ -30,7 +30,7 @@ _BRACKET = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ExposureLimits:
     """What the camera can and motion allows."""
 
     longest_us: float = 8_000.0  # a hand moves a module in about this time
@@ -39,7 +39,7 @@ class Limits:
 
 
 def propose(
-    grey: NDArray[np.uint8], now: Exposure, limits: Limits, place: Quad | None = None
+    grey: NDArray[np.uint8], now: Exposure, limits: ExposureLimits, place: Quad | None = None
 ) -> Exposure:
     """Return how to expose the next frames, given ``grey`` (height, width) exposed as ``now``.
 
@@ -56,7 +56,7 @@ def propose(
     return _split(now.light * factor, limits)
 
 
-def bracket(settled: Exposure, limits: Limits, turn: int) -> Exposure:
+def bracket(settled: Exposure, limits: ExposureLimits, turn: int) -> Exposure:
     """Return the exposure of frame ``turn`` (0, 1, ...) while a code is seen and not read."""
     return _split(settled.light * _BRACKET[turn % len(_BRACKET)], limits)
 
@@ -73,7 +73,7 @@ def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
-def _split(light: float, limits: Limits) -> Exposure:
+def _split(light: float, limits: ExposureLimits) -> Exposure:
     """Time first, for it costs no noise, as far as motion allows; gain for the rest."""
     time_us = min(max(light, limits.shortest_us), limits.longest_us)
     return Exposure(time_us, min(max(light / time_us, 1.0), limits.highest_gain))

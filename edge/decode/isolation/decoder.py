@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount, monotonic_ms
-from edge.decode.isolation.fork_server import Nursery
-from edge.decode.isolation.worker import Wall, Walled
+from edge.decode.isolation.fork_server import ForkServer
+from edge.decode.isolation.worker import DecoderProcess, IsolatableDecoder
 from edge.ports import Hint, Quad, Symbol
 
 _HANG_MS = 1500.0  # beyond any budget
@@ -23,7 +23,7 @@ _LOOK_EVERY_S = 0.005
 _DEEP_FRAMES = 4.0  # the second core may take this many budgets for a frame
 
 
-class ContainedDecoder:
+class IsolatedDecoder:
     """A ``LiveDecoder`` and, with two cores, a ladder beside it. Not for use by two threads at once."""
 
     def __init__(
@@ -33,17 +33,17 @@ class ContainedDecoder:
         cores: int = 1,
         hang_ms: float = _HANG_MS,
         clock_ms: Callable[[], float] = monotonic_ms,
-        front: Callable[[], Walled] | None = None,
-        nursery: Nursery | None = None,
+        front: Callable[[], IsolatableDecoder] | None = None,
+        fork_server: ForkServer | None = None,
         patience_s: float = 0.0,
     ) -> None:
         """``hang_ms``: a frame that takes longer is lost. ``front`` makes the decoder, in its process.
 
-        ``nursery`` forks the processes, and is the caller's to close, afterwards. ``patience_s``: how long a frame
+        ``fork_server`` forks the processes, and is the caller's to close, afterwards. ``patience_s``: how long a frame
         waits for a process that starts; for frames that come once, such as those of a file.
         """
         hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
-        wall = partial(Wall, clock_ms=clock_ms, hang_ms=hang_ms, nursery=nursery)
+        wall = partial(DecoderProcess, clock_ms=clock_ms, hang_ms=hang_ms, fork_server=fork_server)
         self._front = wall(front or partial(_live, budget_ms=budget_ms))
         self._beside = (
             wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
@@ -104,14 +104,14 @@ class ContainedDecoder:
             self._beside.close()
 
 
-def _live(budget_ms: float) -> Walled:
+def _live(budget_ms: float) -> IsolatableDecoder:
     """Made in its process, which alone loads what reads codes."""
     from edge.decode.live import LiveDecoder
 
     return LiveDecoder(budget_ms=budget_ms)
 
 
-def _deep(budget_ms: float) -> Walled:
+def _deep(budget_ms: float) -> IsolatableDecoder:
     from edge.decode.live import DeepDecoder
 
     return DeepDecoder(budget_ms=budget_ms)

@@ -31,8 +31,8 @@ _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 Work = Callable[[Connection], None]
 
 
-class Forked:
-    """A process that the nursery forked, held by its pidfd: its number may be another's by now, this never is."""
+class ForkedProcess:
+    """A process that the fork server forked, held by its pidfd: its number may be another's by now, this never is."""
 
     def __init__(self, pidfd: int) -> None:
         self._pidfd: int | None = pidfd
@@ -50,7 +50,7 @@ class Forked:
         os.close(pidfd)
 
 
-class Nursery:
+class ForkServer:
     """The process, from the side of the one that asks. Not for use by two threads at once."""
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
@@ -69,15 +69,15 @@ class Nursery:
     def is_ready(self, wait_s: float = 0.0) -> bool:
         """Whether it has loaded what it was told to. Raises OSError when it is gone, and is of no use from then on."""
         if self._closed:
-            raise ConnectionResetError("the nursery is closed")
+            raise ConnectionResetError("the fork server is closed")
         if not self._ready and select.select([self._channel], [], [], wait_s)[0]:
             self._ready = self._channel.recv(1) == _LOADED
             if not self._ready:
                 self.close()
-                raise ConnectionResetError("the nursery ended while it loaded")
+                raise ConnectionResetError("the fork server ended while it loaded")
         return self._ready
 
-    def start(self, work: Work, pipe: Connection) -> Forked:
+    def start(self, work: Work, pipe: Connection) -> ForkedProcess:
         """Fork a process that does ``work`` on ``pipe`` and ends. ``work`` is pickled; the caller closes ``pipe``.
 
         Waits until it is ready. Raises OSError when it is gone or does not answer; it is of no use from then on.
@@ -87,11 +87,11 @@ class Nursery:
             socket.send_fds(self._channel, [pickle.dumps(work)], [pipe.fileno()])
             _, fds, _, _ = socket.recv_fds(self._channel, 1, 1)
             if not fds:
-                raise ConnectionResetError("the nursery forked nothing")
+                raise ConnectionResetError("the fork server forked nothing")
         except OSError:
             self.close()
             raise
-        return Forked(fds[0])
+        return ForkedProcess(fds[0])
 
     def close(self) -> None:
         """End it and all that it forked. Safe to call twice."""
@@ -113,13 +113,13 @@ class Nursery:
 
 
 def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
-    """The nursery: fork for each request, until the other side is gone."""
+    """The fork_server: fork for each request, until the other side is gone."""
     status = 1
     try:
         _forget_the_parent(channel.fileno())
         _load(preload)
         channel.send(_LOADED)
-        nursery = os.getpid()
+        fork_server = os.getpid()
         while True:
             request, fds, _, _ = socket.recv_fds(channel, _REQUEST_BYTES, 1)
             if not request:
@@ -127,7 +127,7 @@ def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
             child = os.fork()
             if child == 0:
                 channel.close()
-                _work(pickle.loads(request), fds[0], nursery)  # noqa: S301 - from our own process, which forked us
+                _work(pickle.loads(request), fds[0], fork_server)  # noqa: S301 - from our own process, which forked us
             os.close(fds[0])
             _tell(channel, child)
         status = 0
@@ -174,12 +174,12 @@ def _forget_the_parent(channel: int) -> None:
     os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _work(work: Work, pipe: int, nursery: int) -> NoReturn:
-    """What was forked: do the work and end, at the latest with the nursery, even in the middle of a hang."""
+def _work(work: Work, pipe: int, fork_server: int) -> NoReturn:
+    """What was forked: do the work and end, at the latest with the fork server, even in the middle of a hang."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == nursery:  # else it ended before it could be watched
+        if os.getppid() == fork_server:  # else it ended before it could be watched
             work(Connection(pipe))
             status = 0
     except Exception:  # noqa: BLE001 - the process ends here, and nothing above would print it

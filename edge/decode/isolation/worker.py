@@ -2,7 +2,7 @@
 
 A process that has not answered in time is killed, one that died is replaced; nothing waits for the new one.
 It is forked from a process that has the libraries loaded already, and so is ready within some tens of milliseconds:
-from a nursery, whose pages it shares, or where there is none from Python's own server, which loads them a second time.
+from a fork server, whose pages it shares, or where there is none from Python's own server, which loads them a second time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.counters import RungCount
-from edge.decode.isolation.fork_server import Nursery, Work
+from edge.decode.isolation.fork_server import ForkServer, Work
 from edge.ports import Hint, Quad, Symbol
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _RETIRE_S = 1.0
 
 
-class Walled(Protocol):
+class IsolatableDecoder(Protocol):
     """What can work behind a wall."""
 
     hint: Hint | None
@@ -51,7 +51,7 @@ class Walled(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DecodeReply:
     """What came of one frame."""
 
     symbols: tuple[Symbol, ...] = ()
@@ -59,20 +59,20 @@ class Answer:
     unread: Quad | None = None  # where a code was seen and not read
 
 
-class Wall:
+class DecoderProcess:
     """One decoder process and its replacements. At most one frame is behind it at a time."""
 
     def __init__(
         self,
-        make: Callable[[], Walled],
+        make: Callable[[], IsolatableDecoder],
         *,
         clock_ms: Callable[[], float],
         hang_ms: float,
-        nursery: Nursery | None = None,
+        fork_server: ForkServer | None = None,
     ) -> None:
         """``make`` is called in the process. ``hang_ms``: a frame that takes longer is lost, and its process."""
         self._make = make
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._clock_ms = clock_ms
         self._hang_ms = hang_ms
         self._worker: _Worker | None = None
@@ -94,7 +94,7 @@ class Wall:
         self._sent_ms = self._clock_ms()
         return True
 
-    def take(self, wait_ms: float | None = None) -> Answer | None:
+    def take(self, wait_ms: float | None = None) -> DecodeReply | None:
         """Return what came of the frame; None when there is none, or none yet. ``wait_ms`` None: until it is lost."""
         if self._worker is None or self._sent_ms is None:
             return None
@@ -105,7 +105,7 @@ class Wall:
             ):
                 answer, self._counts = self._worker.pipe.recv()
                 self._sent_ms = None
-                assert isinstance(answer, Answer)
+                assert isinstance(answer, DecodeReply)
                 return answer
         except (EOFError, OSError):
             self._lose()
@@ -140,7 +140,7 @@ class Wall:
         if self._worker is not None and len(self._worker.memory) < size:
             self.close()
         if self._worker is None:
-            if self._nursery_loads():
+            if self._fork_server_loads():
                 return None
             self._worker = self._start(size)
         worker = self._worker
@@ -152,12 +152,12 @@ class Wall:
             return None
         return worker if worker.ready else None
 
-    def _nursery_loads(self) -> bool:
-        """Whether there is a nursery that is not ready yet: nothing waits for it."""
+    def _fork_server_loads(self) -> bool:
+        """Whether there is a fork server that is not ready yet: nothing waits for it."""
         try:
-            return self._nursery is not None and not self._nursery.is_ready()
+            return self._fork_server is not None and not self._fork_server.is_ready()
         except OSError:
-            self._nursery = None
+            self._fork_server = None
             return False
 
     def _start(self, size: int) -> _Worker:
@@ -176,11 +176,11 @@ class Wall:
             theirs.close()
 
     def _forked(self, work: Work, pipe: Connection) -> _Process:
-        if self._nursery is not None:
+        if self._fork_server is not None:
             try:
-                return self._nursery.start(work, pipe)
+                return self._fork_server.start(work, pipe)
             except OSError:
-                self._nursery = None
+                self._fork_server = None
         return _served(work, pipe)
 
     def _lose(self) -> None:
@@ -207,7 +207,7 @@ class _Served:
 
 
 def _served(work: Work, pipe: Connection) -> _Served:
-    import multiprocessing  # where there is no nursery, and only there
+    import multiprocessing  # where there is no fork_server, and only there
 
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["edge.decode.isolation.decoder", "edge.decode.live"])
@@ -230,7 +230,7 @@ class _Worker:
         self.memory.close()
 
 
-def _serve(make: Callable[[], Walled], pipe: Connection) -> None:
+def _serve(make: Callable[[], IsolatableDecoder], pipe: Connection) -> None:
     """The process: a frame's shape comes in, its codes go out, until the pipe closes."""
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         memory = _received(pipe)
@@ -243,7 +243,7 @@ def _serve(make: Callable[[], Walled], pipe: Connection) -> None:
                 continue
             grey: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memory)
             symbols = tuple(decoder.decode(grey))
-            pipe.send((Answer(symbols, decoder.hint, decoder.unread), dict(decoder.counts)))
+            pipe.send((DecodeReply(symbols, decoder.hint, decoder.unread), dict(decoder.counts)))
 
 
 def _received(pipe: Connection) -> mmap.mmap:

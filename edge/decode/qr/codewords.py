@@ -29,14 +29,14 @@ _RUNNER_UP = 0.75  # a second format word is tried when it fits nearly as well a
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class RepairedMatrix:
     """A matrix every block of which is a codeword: (n, n), 1 is dark; and how sure that is."""
 
     modules: NDArray[np.uint8]
     evidence_bits: float  # a matrix of noise would pass with odds of one to two to this power
 
 
-def mend(soft: NDArray[np.float32], version: int) -> Mended | None:
+def repair(soft: NDArray[np.float32], version: int) -> RepairedMatrix | None:
     """Return the matrix that ``soft`` (n, n; positive is dark) shows, or None when it cannot be told."""
     for form in _formats(soft):
         if mended := _mend_as(soft, version, form):
@@ -53,7 +53,7 @@ def _formats(soft: NDArray[np.float32]) -> list[int]:
     return [int(form) for form in best if scores[form] >= _RUNNER_UP * scores[best[0]]]
 
 
-def _mend_as(soft: NDArray[np.float32], version: int, form: int) -> Mended | None:
+def _mend_as(soft: NDArray[np.float32], version: int, form: int) -> RepairedMatrix | None:
     plan = layout(version)
     cells = tuple(plan.bits)
     unmasked = np.where(mask(form & 7, plan.size)[cells], -soft[cells], soft[cells]).reshape(-1, 8)
@@ -69,7 +69,7 @@ def _mend_as(soft: NDArray[np.float32], version: int, form: int) -> Mended | Non
         evidence_bits += found[1]
     if evidence_bits < _EVIDENCE_BITS:
         return None
-    return Mended(_matrix(version, form, words), evidence_bits)
+    return RepairedMatrix(_matrix(version, form, words), evidence_bits)
 
 
 def _mend_block(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge.decode.qr.quad import as_quad
 from edge.decode.qr.symbol_layout import UNKNOWN, layout
-from edge.decode.qr.zxing import Located
+from edge.decode.qr.zxing import LocatedSymbol
 
 Points = NDArray[np.float64]
 Contour = NDArray[Any]
@@ -35,7 +35,7 @@ _SQUARE: Points = np.array(
 
 
 @dataclass(frozen=True, slots=True)
-class Finder:
+class FinderPattern:
     """One finder pattern in pixels."""
 
     centre: Points  # (2,)
@@ -43,7 +43,9 @@ class Finder:
     module_px: float
 
 
-def locate(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list[Located]:
+def locate(
+    binary: NDArray[np.uint8], parts: list[FinderPattern] | None = None
+) -> list[LocatedSymbol]:
     """Return where codes seem to be in a black and white picture (0 or 255), likeliest first.
 
     ``parts``: its finder patterns, where they are known already.
@@ -58,7 +60,9 @@ def locate(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list
     return [located for agreement, located in scored if agreement >= _LEAST_AGREEMENT]
 
 
-def locate_by_two(binary: NDArray[np.uint8], parts: list[Finder] | None = None) -> list[Located]:
+def locate_by_two(
+    binary: NDArray[np.uint8], parts: list[FinderPattern] | None = None
+) -> list[LocatedSymbol]:
     """Return where codes seem to be of which one finder pattern is hidden or destroyed, likeliest first."""
     found = sorted(
         finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px
@@ -71,7 +75,7 @@ def locate_by_two(binary: NDArray[np.uint8], parts: list[Finder] | None = None) 
     ]
 
 
-def finders(binary: NDArray[np.uint8]) -> list[Finder]:
+def finders(binary: NDArray[np.uint8]) -> list[FinderPattern]:
     """Return every dark square within a light square within a dark square, of about 3, 5 and 7 modules."""
     contours: Any  # OpenCV's stubs know too little of what it returns
     contours, tree = cv2.findContours(255 - binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
@@ -88,7 +92,7 @@ def finders(binary: NDArray[np.uint8]) -> list[Finder]:
     return [finder for finder in found if finder is not None]
 
 
-def _finder(core: Contour, hole: Contour, ring: Contour) -> Finder | None:
+def _finder(core: Contour, hole: Contour, ring: Contour) -> FinderPattern | None:
     inner, middle, outer = cv2.contourArea(core), cv2.contourArea(hole), cv2.contourArea(ring)
     if not (1.4 < middle / inner < 5.5 and 1.25 < outer / middle < 3.8 and outer < 12 * inner):
         return None  # ideally 25/9 and 49/25; blur and bled ink shift both
@@ -99,7 +103,7 @@ def _finder(core: Contour, hole: Contour, ring: Contour) -> Finder | None:
         > 0.13 * side
     ):
         return None
-    return Finder(centre, _four_corners(ring), side / 7)
+    return FinderPattern(centre, _four_corners(ring), side / 7)
 
 
 def _centroid(contour: Contour) -> Points:
@@ -132,13 +136,13 @@ class _Group:
     strain: float  # how far from a square, straight-on code
 
 
-def _corners_at(pivot: Finder, found: list[Finder]) -> list[_Group]:
+def _corners_at(pivot: FinderPattern, found: list[FinderPattern]) -> list[_Group]:
     others = [f for f in found if f is not pivot and 1 / 2.2 < f.module_px / pivot.module_px < 2.2]
     triples = (_triple(pivot, one, two) for one, two in combinations(others, 2))
     return [triple for triple in triples if triple is not None]
 
 
-def _triple(pivot: Finder, one: Finder, two: Finder) -> _Group | None:
+def _triple(pivot: FinderPattern, one: FinderPattern, two: FinderPattern) -> _Group | None:
     to_one, to_two = one.centre - pivot.centre, two.centre - pivot.centre
     if (
         to_one[0] * to_two[1] < to_one[1] * to_two[0]
@@ -177,7 +181,7 @@ def _in_order(corners: Points, across: Points, down: Points) -> Points:
     )
 
 
-def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, Located]]:
+def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, LocatedSymbol]]:
     """The two likeliest versions of a group, with how far their fixed patterns agree with the picture."""
     near = (group.spacing - 10) / 4
     guesses = []
@@ -189,7 +193,9 @@ def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, Loc
             cv2.perspectiveTransform(whole, matrix)[0] + 0.5
         )  # contours run through pixel centres
         if np.abs(quad).max() < 4 * max(binary.shape):
-            guesses.append((_agreement(binary, matrix, version), Located(as_quad(quad), version)))
+            guesses.append(
+                (_agreement(binary, matrix, version), LocatedSymbol(as_quad(quad), version))
+            )
     return sorted(guesses, key=lambda guess: -guess[0])[:2]
 
 
@@ -208,7 +214,7 @@ def _fit(group: _Group, size: int) -> Points:
     return np.vstack([affine, [0, 0, 1]])
 
 
-def _pairs(one: Finder, two: Finder) -> list[_Group]:
+def _pairs(one: FinderPattern, two: FinderPattern) -> list[_Group]:
     """The codes of which these two may be, in this order, top left and right, top left and bottom left, or neither."""
     apart = two.centre - one.centre
     distance = float(np.hypot(*apart))

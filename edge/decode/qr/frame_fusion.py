@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge.decode.qr.codewords import mend
+from edge.decode.qr.codewords import repair
 from edge.decode.qr.quad import centre, side_px
 from edge.decode.qr.recovery import transcribe
 from edge.decode.qr.soft_modules import Soft
-from edge.decode.qr.zxing import Located
+from edge.decode.qr.zxing import LocatedSymbol
 from edge.ports import Symbol
 
 _FORGET_MS = 1500.0
@@ -24,19 +24,19 @@ _SAME_CODE = 0.3  # correlation of two codes' modules; another code at the same 
 
 @dataclass(slots=True)
 class _Sum:
-    place: Located
+    place: LocatedSymbol
     modules: Soft
     frames: int
     seen_ms: float
 
 
 @dataclass(slots=True)
-class Fusion:
+class FrameFusion:
     """Sums of soft modules, one a code in view. Time is an argument; memory is bounded."""
 
     _sums: list[_Sum] = field(default_factory=list)
 
-    def add(self, place: Located, modules: Soft, now_ms: float) -> Symbol | None:
+    def add(self, place: LocatedSymbol, modules: Soft, now_ms: float) -> Symbol | None:
         """Add one frame's soft modules (n, n) of the code at ``place``; return the code once the sum tells it."""
         self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][
             -_MOST_CODES:
@@ -48,7 +48,7 @@ class Fusion:
                 known.frames += 1
                 known.place, known.seen_ms = place, now_ms
                 return transcribe(
-                    mend(known.modules / np.float32(known.frames), place.version), place.quad
+                    repair(known.modules / np.float32(known.frames), place.version), place.quad
                 )
         self._sums.append(_Sum(place, clipped, 1, now_ms))
         return None
@@ -58,7 +58,7 @@ class Fusion:
         self._sums.clear()
 
 
-def _is_same(known: _Sum, place: Located, modules: Soft) -> bool:
+def _is_same(known: _Sum, place: LocatedSymbol, modules: Soft) -> bool:
     if known.place.version != place.version:
         return False
     apart = np.hypot(*np.subtract(centre(known.place.quad), centre(place.quad)))

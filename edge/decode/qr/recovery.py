@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.qr import zxing
-from edge.decode.qr.codewords import Mended, mend
+from edge.decode.qr.codewords import RepairedMatrix, repair
 from edge.decode.qr.quad import Quad
-from edge.decode.qr.sampling_grid import Mesh
+from edge.decode.qr.sampling_grid import SamplingGrid
 from edge.decode.qr.soft_modules import STEP, Soft, centres, equalised, levelled, likeness
 from edge.decode.qr.symbol_layout import layout
 from edge.ports import Symbol
@@ -23,7 +23,7 @@ from edge.ports import Symbol
 NAME = "relook"
 _LEAST_LIKENESS = 0.55  # below it what was located is not a code of that version there: no read was ever below 0.6
 
-Stages = tuple[Callable[[Mesh], None], ...]
+Stages = tuple[Callable[[SamplingGrid], None], ...]
 QUICK: Stages = (
     lambda _: None,  # as located
     lambda mesh: mesh.settle(8.0, 3),  # a little off
@@ -38,23 +38,23 @@ PATIENT: Stages = (
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class RecoveryResult:
     """What a closer look came to: the code, or else its soft modules (n, n), which another frame may complete."""
 
     symbol: Symbol | None
     modules: Soft | None
 
 
-def study(
+def recover(
     grey: NDArray[np.uint8],
-    place: zxing.Located,
+    place: zxing.LocatedSymbol,
     *,
     stages: Stages = QUICK,
     has_time: Callable[[], bool] = lambda: True,
-) -> Study:
+) -> RecoveryResult:
     """Look closely at ``place`` in ``grey`` (height, width). ``has_time`` is asked between the steps."""
     plan = layout(place.version)
-    mesh = Mesh(grey, place.quad, plan.size)
+    mesh = SamplingGrid(grey, place.quad, plan.size)
     best: tuple[float, Soft] | None = None
     for bend in stages:
         bend(mesh)
@@ -63,18 +63,18 @@ def study(
         alike = likeness(plain, plan)
         if alike < _LEAST_LIKENESS or not has_time():
             break
-        symbol = transcribe(mend(plain, place.version), place.quad)
+        symbol = transcribe(repair(plain, place.version), place.quad)
         if symbol is None:
             filtered = equalised(soft, plan)
-            symbol = transcribe(mend(filtered, place.version), place.quad)
+            symbol = transcribe(repair(filtered, place.version), place.quad)
         if symbol is not None:
-            return Study(symbol, None)
+            return RecoveryResult(symbol, None)
         if best is None or alike > best[0]:
             best = alike, filtered
-    return Study(None, best[1] if best else None)
+    return RecoveryResult(None, best[1] if best else None)
 
 
-def transcribe(mended: Mended | None, quad: Quad) -> Symbol | None:
+def transcribe(mended: RepairedMatrix | None, quad: Quad) -> Symbol | None:
     """Return what a mended matrix says, None when there is no matrix or it is not a code after all."""
     if mended is None:
         return None

@@ -24,7 +24,7 @@ _STEP = 4  # picture samples a module while settling
 Field = NDArray[np.float32]
 
 
-class Mesh:
+class SamplingGrid:
     """Maps module coordinates (0 to ``size``, from the code's top left) to pixels of ``grey``."""
 
     def __init__(self, grey: NDArray[np.uint8], quad: Quad, size: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode.qr.sampling_grid import MARGIN
-from edge.decode.qr.symbol_layout import UNKNOWN, Layout
+from edge.decode.qr.symbol_layout import UNKNOWN, SymbolLayout
 
 Soft = NDArray[np.float32]
 
@@ -44,13 +44,13 @@ def centres(soft: Soft) -> Soft:
     return np.ascontiguousarray(inner[STEP // 2 :: STEP, STEP // 2 :: STEP])
 
 
-def likeness(modules: Soft, plan: Layout) -> float:
+def likeness(modules: Soft, plan: SymbolLayout) -> float:
     """Return how far modules (n, n) agree with the version's fixed patterns: 1 wholly, 0 by chance."""
     fixed = plan.known != UNKNOWN
     return float(np.mean(np.clip(modules[fixed], -1, 1) * (2 * plan.known[fixed] - 1)))
 
 
-def equalised(soft: Soft, plan: Layout, guess: Soft | None = None) -> Soft:
+def equalised(soft: Soft, plan: SymbolLayout, guess: Soft | None = None) -> Soft:
     """Return modules (n, n) freed from the smear of their neighbours, as an equaliser in a modem does.
 
     A linear filter over the samples round a module is fitted to the fixed patterns, whose values the standard
@@ -74,7 +74,7 @@ def equalised(soft: Soft, plan: Layout, guess: Soft | None = None) -> Soft:
     return np.asarray((seen @ (prior + change)).reshape(size, size), np.float32)
 
 
-def _training(plan: Layout, guess: Soft | None) -> tuple[Soft, Soft]:
+def _training(plan: SymbolLayout, guess: Soft | None) -> tuple[Soft, Soft]:
     known = plan.known.ravel()
     fixed = known != UNKNOWN
     if guess is None:

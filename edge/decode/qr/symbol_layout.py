@@ -35,7 +35,7 @@ _BLOCKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SymbolLayout:
     """One version's matrix. ``known`` holds the fixed patterns: 0, 1, or UNKNOWN for data and format."""
 
     version: int
@@ -45,7 +45,7 @@ class Layout:
 
 
 @cache
-def layout(version: int) -> Layout:
+def layout(version: int) -> SymbolLayout:
     """Return the layout of ``version``, 1 to 40."""
     size = 17 + 4 * version
     known = np.full((size, size), UNKNOWN, np.int8)
@@ -63,7 +63,7 @@ def layout(version: int) -> Layout:
         fields = np.array([word >> bit & 1 for bit in range(18)], np.int8).reshape(6, 3)
         known[:6, size - 11 : size - 8] = fields
         known[size - 11 : size - 8, :6] = fields.T
-    return Layout(version, size, known, _zigzag(known, size))
+    return SymbolLayout(version, size, known, _zigzag(known, size))
 
 
 def format_cells(size: int) -> NDArray[np.intp]:

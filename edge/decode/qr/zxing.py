@@ -30,7 +30,7 @@ class Binarizer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedSymbol:
     """Where a code seems to be: corners from its top left, clockwise as it reads, and its version, 1 to 40."""
 
     quad: Quad
@@ -38,11 +38,11 @@ class Located:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class DetectionResult:
     """What one pass of the decoder found: codes read, and places where a code was located and not read."""
 
     read: tuple[Symbol, ...]
-    unread: tuple[Located, ...]
+    unread: tuple[LocatedSymbol, ...]
 
 
 def look(
@@ -50,7 +50,7 @@ def look(
     *,
     binarizer: Binarizer = Binarizer.LOCAL,
     invert: bool = False,
-) -> Sighting:
+) -> DetectionResult:
     """Search ``grey`` (height, width)."""
     found = zxingcpp.read_barcodes(
         grey,
@@ -60,10 +60,10 @@ def look(
         text_mode=zxingcpp.TextMode.Plain,
         return_errors=True,
     )
-    return Sighting(
+    return DetectionResult(
         tuple(_symbol(code) for code in found if code.valid),
         tuple(
-            Located(_quad(code), version)
+            LocatedSymbol(_quad(code), version)
             for code in found
             if not code.valid and (version := _version(code))
         ),

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from edge.store.database.migration import NewerSchemaError, is_current, lacks_tables, migrate
-from edge.store.database.salvage import Remains, carry_over, read_remains
+from edge.store.database.salvage import SalvagedRows, carry_over, read_remains
 from edge.store.database.store import (
     BUSY_TIMEOUT_S,
     FILE,
@@ -52,7 +52,7 @@ class StoreState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class OpenedStore:
     """``store`` is None exactly when ``state`` is UNAVAILABLE. ``detail`` says why, and what to do."""
 
     store: Store | None
@@ -69,7 +69,7 @@ def open_store(
     random_bytes: RandomBytes,
     floor_s: int = 0,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
-) -> Opened:
+) -> OpenedStore:
     """Open or make ``folder/store.db``. Never raises for anything the disk may hold.
 
     ``floor_s`` is the build time, the least that the time floor may be. A store that is corrupt,
@@ -83,7 +83,7 @@ def open_store(
         with _alone(folder):
             return start.open()
     except (OSError, sqlite3.Error, StoreUnavailableError) as error:
-        return Opened(store=None, state=StoreState.UNAVAILABLE, detail=f"{folder}: {error}")
+        return OpenedStore(store=None, state=StoreState.UNAVAILABLE, detail=f"{folder}: {error}")
 
 
 def open_for_reading(folder: Path) -> Store:
@@ -141,24 +141,26 @@ class _Start:
     floor_s: int
     busy_timeout_s: float
 
-    def open(self) -> Opened:
+    def open(self) -> OpenedStore:
         if not self.path.exists() and not self._finish_interrupted():
             self._supersede()
-            self._make("new", Remains())
+            self._make("new", SalvagedRows())
             self._quarantine(
                 "remnant"
             )  # a -wal without its store would be replayed into the new one
             self._put_in_place()
-            return Opened(store=self._store(), state=StoreState.NEW, detail="a new store was made")
+            return OpenedStore(
+                store=self._store(), state=StoreState.NEW, detail="a new store was made"
+            )
         why = self._fault()
         if why is None:
-            return Opened(store=self._store(), state=StoreState.READY, detail="")
+            return OpenedStore(store=self._store(), state=StoreState.READY, detail="")
         self._supersede()
         kept = self._make(f"quarantined: {why.detail}", read_remains(self.path))
         aside = self._quarantine(why.name)
         self._put_in_place()
         detail = f"{why.detail}; its files are kept as {aside.name}*, {kept} redemptions were carried over"
-        return Opened(
+        return OpenedStore(
             store=self._store(), state=StoreState.QUARANTINED, detail=detail, quarantined=aside
         )
 
@@ -216,7 +218,7 @@ class _Start:
     def _making(self) -> Path:
         return self.path.with_name(f"{self.path.name}.new")
 
-    def _make(self, why: str, remains: Remains) -> int:
+    def _make(self, why: str, remains: SalvagedRows) -> int:
         """Make a whole store with a new epoch beside the old one; return the redemptions carried over."""
         for suffix in _SUFFIXES:
             self._making().with_name(self._making().name + suffix).unlink(missing_ok=True)

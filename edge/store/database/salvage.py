@@ -26,7 +26,7 @@ _COLUMNS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
+class SalvagedRows:
     """Rows by table, in the order of their keys, up to the damage; and of the time floor, 0 where it cannot be read."""
 
     rows: dict[str, list[Row]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Remains:
     floor_order_s: int = 0  # when the last order to lower it was signed
 
 
-def read_remains(path: Path) -> Remains:
+def read_remains(path: Path) -> SalvagedRows:
     """Read what can be read of the store at ``path``. Never raises for what the file holds."""
     rows_of: dict[str, list[Row]] = {}
     floor_s = order_s = 0
@@ -49,10 +49,10 @@ def read_remains(path: Path) -> Remains:
                     rows.append(row)
         floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
         order_s = int(old.execute("SELECT floor_order_s FROM device").fetchone()[0])
-    return Remains(rows_of, floor_s, order_s)
+    return SalvagedRows(rows_of, floor_s, order_s)
 
 
-def carry_over(connection: sqlite3.Connection, remains: Remains) -> int:
+def carry_over(connection: sqlite3.Connection, remains: SalvagedRows) -> int:
     """Write the remains into an empty store, in the caller's transaction; return the redemptions kept.
 
     A row that breaks the new store's rules is left behind: the file it came from is kept.

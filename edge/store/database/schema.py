@@ -212,7 +212,7 @@ CREATE TABLE claim (                       -- leave asked for, to honour what is
   asked_s INTEGER NOT NULL,
   boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
   due_ns INTEGER NOT NULL,                 -- monotonic; an answer after this is too late
-  result TEXT,                             -- edge.domain.authorisation.ClaimResult; null: no answer yet
+  result TEXT,                             -- edge.domain.authorisation.AuthorisationResult; null: no answer yet
   used INTEGER,                            -- units that others have used
   used_minor INTEGER,
   authority TEXT,                          -- who answered

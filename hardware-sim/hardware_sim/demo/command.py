@@ -16,13 +16,13 @@ import click
 
 from edge.capture import picture_files
 from edge.domain.verdict import Verdict
-from edge.feedback.messages import words_for
+from edge.feedback.result_messages import message_for
 from edge.feedback.signals import Reason
 from edge.ports import Signal
 from edge.token.rejection import Rejection
 from hardware_sim.demo import script
-from hardware_sim.demo.script import Showing
-from hardware_sim.run.process_stack import Stage, StageError, set_up
+from hardware_sim.demo.script import DemoStep
+from hardware_sim.run.process_stack import ProcessStack, ProcessStackError, set_up
 from hardware_sim.world import sample_platform
 from hardware_sim.world.ledger_comparison import Difference, compare
 
@@ -63,7 +63,7 @@ def demo(fast: bool, images: Path | None, camera: int | None) -> None:
     try:
         with _folder() as folder:
             sys.exit(0 if _Demo(folder, fast=fast, camera=camera).play(images) else 1)
-    except StageError as error:
+    except ProcessStackError as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -92,7 +92,9 @@ def _remove(folder: Path) -> None:
 
 class _Demo:
     def __init__(self, folder: Path, *, fast: bool, camera: int | None) -> None:
-        self._town = sample_platform.found(folder, now_s=int(time.time()), camera_index=camera)
+        self._town = sample_platform.provision_sample(
+            folder, now_s=int(time.time()), camera_index=camera
+        )
         self._pause_s = 0.0 if fast else 0.8
         self._camera = camera
         self._wrong: list[str] = []
@@ -122,15 +124,15 @@ class _Demo:
             click.secho(f"not as expected: {line}", fg="red")
         return agree and not self._wrong
 
-    def _first_orders(self, stage: Stage) -> int:
+    def _first_orders(self, stage: ProcessStack) -> int:
         sold = len(self._town.orders.read_text(encoding="utf-8").splitlines())
         for _ in range(100):
             if (count := stage.orders()) == sold:
                 return count
             time.sleep(0.1)
-        raise StageError("the orders did not arrive; see sync.log and hub.log")
+        raise ProcessStackError("the orders did not arrive; see sync.log and hub.log")
 
-    def _acts(self, stage: Stage) -> None:
+    def _acts(self, stage: ProcessStack) -> None:
         for showing in script.ONLINE:
             self._show(stage, showing)
         stage.wait_until("the acknowledgement of all this")
@@ -145,7 +147,7 @@ class _Demo:
         )
         stage.broker.start()
 
-    def _show(self, stage: Stage, showing: Showing) -> None:
+    def _show(self, stage: ProcessStack, showing: DemoStep) -> None:
         stage.scanner.tell(show=self._town.codes[showing.code], condition=showing.condition)
         scan = stage.scanner.wait_for("scan", _READ_S)
         stage.scanner.tell(clear=True)
@@ -161,7 +163,7 @@ class _Demo:
             self._watch_door(stage)
         time.sleep(max(_AWAY_S, self._pause_s))
 
-    def _watch_door(self, stage: Stage) -> None:
+    def _watch_door(self, stage: ProcessStack) -> None:
         for state in ("opened", "collected"):
             news = stage.scanner.wait_for("door", _READ_S, state=state)
             if news is None:
@@ -169,7 +171,7 @@ class _Demo:
                 return
             click.echo(f"      door {news['compartment']}: {state}")
 
-    def _pictures(self, stage: Stage, folder: Path) -> None:
+    def _pictures(self, stage: ProcessStack, folder: Path) -> None:
         paths = list(picture_files.find([folder]))
         _say(f"{len(paths)} pictures from {folder}", "真实照片")
         for path in paths:
@@ -187,7 +189,7 @@ class _Demo:
                 _print_scan(path.name, scan)
             time.sleep(_AWAY_S)
 
-    def _live(self, stage: Stage) -> None:
+    def _live(self, stage: ProcessStack) -> None:
         codes = self._town.data.parent / "codes"
         _write_codes(codes, self._town.codes)
         _say(f"show the codes in {codes} to camera {self._camera}; Ctrl-C ends", "请出示二维码")
@@ -197,7 +199,7 @@ class _Demo:
                 if scan := stage.scanner.wait_for("scan", 1.0):
                     _print_scan("", scan)
                 elif why := (stage.health().get("problems") or {}).get("camera"):
-                    raise StageError(f"no pictures from camera {self._camera}: {why}")
+                    raise ProcessStackError(f"no pictures from camera {self._camera}: {why}")
         except KeyboardInterrupt:
             click.echo("")
 
@@ -219,7 +221,7 @@ class _Demo:
         return not wrong
 
 
-def compare_stage(stage: Stage) -> tuple[list[dict[str, Any]], list[Difference]]:
+def compare_stage(stage: ProcessStack) -> tuple[list[dict[str, Any]], list[Difference]]:
     """The device's ledger rows, and how the hub's differ."""
     device = stage.ask("edge-scanner", "ledger", "--data", str(stage.town.data))
     hub = stage.ask("edge-hub", "ledger", "--config", str(stage.town.files.hub_config))
@@ -236,7 +238,7 @@ def _write_codes(folder: Path, codes: Any) -> None:
 
 def _print_scan(title: str, scan: dict[str, Any]) -> None:
     reason = _reason(scan["reason"])
-    words = words_for(reason)
+    words = message_for(reason)
     colour, lamp = _LAMPS[Signal(scan["signal"])]
     latency = f"decode {scan['decode_ms']:6.1f} ms  frame to lamp {scan['total_ms']:6.1f} ms"
     click.echo(

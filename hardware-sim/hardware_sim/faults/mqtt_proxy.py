@@ -4,7 +4,7 @@
         proxy.weather = HALF_OPEN         # from now on, whatever is under way
         proxy.weather = CLEAR
 
-With ``Identity`` it ends TLS on both sides, as a broker that cannot be trusted would, and sees MQTT packets:
+With ``ProxyIdentity`` it ends TLS on both sides, as a broker that cannot be trusted would, and sees MQTT packets:
 ``double`` and ``reorder`` are the chances of a PUBLISH to be sent twice and to be sent late. ``names_takeover``
 chooses how a broker ends a connection: Mosquitto 2.0.11 closes it, 2.0.21 sends DISCONNECT first.
 """
@@ -29,7 +29,7 @@ _LATE_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weather:
+class NetworkFault:
     """What becomes of bytes now."""
 
     cut: bool = False  # connections are closed and refused
@@ -43,13 +43,13 @@ class Weather:
     )
 
 
-CLEAR: Final = Weather()
-CUT: Final = Weather(cut=True)
-HALF_OPEN: Final = Weather(swallow=True)
+CLEAR: Final = NetworkFault()
+CUT: Final = NetworkFault(cut=True)
+HALF_OPEN: Final = NetworkFault(swallow=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class ProxyIdentity:
     """Certificates, PEM: as what the proxy listens, and as whom it goes on."""
 
     ca_file: Path
@@ -64,7 +64,7 @@ class Proxy:
         self,
         target: int,
         *,
-        identity: Identity | None = None,
+        identity: ProxyIdentity | None = None,
         seed: int = 1,
         host: str = "127.0.0.1",
     ) -> None:
@@ -86,12 +86,12 @@ class Proxy:
         self.connections = 0
 
     @property
-    def weather(self) -> Weather:
+    def weather(self) -> NetworkFault:
         """What becomes of bytes now."""
         return self._weather
 
     @weather.setter
-    def weather(self, weather: Weather) -> None:
+    def weather(self, weather: NetworkFault) -> None:
         asyncio.run_coroutine_threadsafe(self._change(weather), self._loop).result(5)
 
     def __enter__(self) -> Proxy:
@@ -118,7 +118,7 @@ class Proxy:
             late.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    async def _change(self, weather: Weather) -> None:
+    async def _change(self, weather: NetworkFault) -> None:
         self._weather = weather
         for link in list(
             self._links if weather.cut else self._poisoned if not weather.swallow else ()
@@ -213,13 +213,13 @@ async def _packet(reader: asyncio.StreamReader) -> bytes:
             return head + await reader.readexactly(length)
 
 
-def _server_context(identity: Identity) -> ssl.SSLContext:
+def _server_context(identity: ProxyIdentity) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*identity.server)
     return context
 
 
-def _client_context(identity: Identity) -> ssl.SSLContext:
+def _client_context(identity: ProxyIdentity) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(identity.ca_file))
     context.check_hostname = False
     context.load_cert_chain(*identity.client)

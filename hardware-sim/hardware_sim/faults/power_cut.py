@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 
-class Machine:
+class PoweredProcess:
     """A program that can be cut off. Its standard output is read line by line.
 
     A killed process leaves the page cache intact: this shows what survives a crash of
@@ -71,7 +71,7 @@ class Machine:
         self._process.terminate()
         return self._process.wait(timeout_s)
 
-    def __enter__(self) -> Machine:
+    def __enter__(self) -> PoweredProcess:
         return self
 
     def __exit__(self, *_: object) -> None:

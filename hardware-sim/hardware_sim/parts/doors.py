@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 
-class Failure(Enum):
+class DoorFailure(Enum):
     """What can be wrong with one door."""
 
     STUCK_CLOSED = "stuck_closed"  # the bolt is drawn, the door jams
@@ -33,7 +33,7 @@ class Doors:
         self._person_s = person_closes_after_s
         self._lock = threading.Lock()
         self._opened_at: dict[str, float | None] = dict.fromkeys(compartments)
-        self._failures: dict[str, set[Failure]] = {name: set() for name in self._opened_at}
+        self._failures: dict[str, set[DoorFailure]] = {name: set() for name in self._opened_at}
         self._said: dict[str, bool | None] = dict.fromkeys(self._opened_at, False)
         self.openings: list[str] = []  # each time a door sprang open
         self.watchers: list[
@@ -45,7 +45,7 @@ class Doors:
         """The compartments."""
         return frozenset(self._opened_at)
 
-    def fail(self, compartment: str, failure: Failure) -> None:
+    def fail(self, compartment: str, failure: DoorFailure) -> None:
         """Break something."""
         with self._changing(compartment):
             self._failures[compartment].add(failure)
@@ -58,7 +58,7 @@ class Doors:
     def energise(self, compartment: str) -> None:
         """Current flows through the lock's coil."""
         with self._changing(compartment):
-            jammed = self._failures[compartment] & {Failure.STUCK_CLOSED, Failure.NO_OPEN}
+            jammed = self._failures[compartment] & {DoorFailure.STUCK_CLOSED, DoorFailure.NO_OPEN}
             if not jammed and not self._stands_open(compartment):
                 self._opened_at[compartment] = time.monotonic()
                 self.openings.append(compartment)
@@ -66,7 +66,7 @@ class Doors:
     def close_door(self, compartment: str) -> None:
         """A person pushes the door shut, unless it was LEFT_OPEN."""
         with self._changing(compartment):
-            if Failure.LEFT_OPEN not in self._failures[compartment]:
+            if DoorFailure.LEFT_OPEN not in self._failures[compartment]:
                 self._opened_at[compartment] = None
 
     def stands_open(self, compartment: str) -> bool:
@@ -92,11 +92,11 @@ class Doors:
 
     def _contact(self, compartment: str) -> bool | None:
         failures = self._failures[compartment]
-        if Failure.SENSOR_NONE in failures:
+        if DoorFailure.SENSOR_NONE in failures:
             return None
-        if Failure.SENSOR_STUCK_OPEN in failures:
+        if DoorFailure.SENSOR_STUCK_OPEN in failures:
             return True
-        if Failure.SENSOR_STUCK_CLOSED in failures:
+        if DoorFailure.SENSOR_STUCK_CLOSED in failures:
             return False
         return self._stands_open(compartment)
 
@@ -104,7 +104,7 @@ class Doors:
         opened_at = self._opened_at[compartment]
         if opened_at is None:
             return False
-        left_open = Failure.LEFT_OPEN in self._failures[compartment]
+        left_open = DoorFailure.LEFT_OPEN in self._failures[compartment]
         if (
             self._person_s is not None
             and not left_open

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from edge.config import Locker
+from edge.config import LockerSection
 from hardware_sim.parts.doors import Doors
 
 
@@ -37,7 +37,7 @@ class WiredPin(MockPin):  # type: ignore[misc]  # gpiozero ships no types
             (self.drive_high if level else self.drive_low)()
 
 
-def wired_factory(section: Locker, doors: Doors) -> MockFactory:
+def wired_factory(section: LockerSection, doors: Doors) -> MockFactory:
     """Return a pin factory behind which ``doors`` hang on the pins that ``section`` names.
 
     A contact that cannot be read leaves its pin to the pull-up, as a cut wire does.

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import build_parts, build_scanner
+from edge.bootstrap import build_hardware, build_scanner
 from edge.config import Profile, parse_profile
 from edge.domain.order_row import row_of
 from edge.scanner.daemon import Daemon
@@ -26,14 +26,14 @@ from edge.store.order_cache import apply_snapshot_page
 from edge.values.instant import Instant
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.mock_pins import wired_factory
-from hardware_sim.vision.camera import Scene, SimCamera
-from hardware_sim.world.sample_platform import DEVICE, SITE, Town
+from hardware_sim.vision.camera import CameraScene, SimCamera
+from hardware_sim.world.sample_platform import DEVICE, SITE, SamplePlatform
 from sync.hub.orders.order_lines import OrderLine
 
 HOLD_OFF_S = 0.2  # scenarios are quick
 
 
-def provision(town: Town, *, now: Instant) -> None:
+def provision(town: SamplePlatform, *, now: Instant) -> None:
     """Put the town's lists and orders into the device's store, as edge-sync would."""
     opened = open_store(
         town.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes
@@ -55,11 +55,11 @@ def provision(town: Town, *, now: Instant) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Kiosk:
+class InProcessScanner:
     """A scanner at work in another thread, and the world before it."""
 
-    town: Town
-    scene: Scene
+    town: SamplePlatform
+    scene: CameraScene
     doors: Doors
     daemon: Daemon
     log: list[dict[str, Any]]  # every line, in order
@@ -98,16 +98,16 @@ class Kiosk:
 
 
 @contextmanager
-def open_kiosk(town: Town) -> Iterator[Kiosk]:
+def open_scanner(town: SamplePlatform) -> Iterator[InProcessScanner]:
     """Run a scanner over ``town.data`` until the block ends."""
     text = town.profile.read_text(encoding="utf-8").replace(
         "hold_off_s = 0.6", f"hold_off_s = {HOLD_OFF_S}"
     )
     profile = parse_profile(text)
     assert isinstance(profile, Profile), profile
-    scene, doors = Scene(), Doors(profile.locker.compartments, person_closes_after_s=0.3)
+    scene, doors = CameraScene(), Doors(profile.locker.compartments, person_closes_after_s=0.3)
     pins = wired_factory(profile.locker, doors)
-    parts = build_parts(
+    parts = build_hardware(
         profile,
         pin_factory=pins,
         open_camera=partial(SimCamera, scene, frame_rate_hz=profile.camera.frame_rate_hz),
@@ -120,7 +120,7 @@ def open_kiosk(town: Town) -> Iterator[Kiosk]:
         thread = threading.Thread(target=daemon.run, args=(stop,), name="scanner")
         thread.start()
         try:
-            yield Kiosk(town, scene, doors, daemon, log, pins)
+            yield InProcessScanner(town, scene, doors, daemon, log, pins)
         finally:
             stop.set()
             thread.join()
@@ -137,10 +137,10 @@ def _recorder(log: list[dict[str, Any]]) -> FilteringBoundLogger:
     return recorder
 
 
-def found_kiosk(folder: Path, *, now_s: int) -> Town:
+def provision_scanner(folder: Path, *, now_s: int) -> SamplePlatform:
     """Make a town whose device has its lists and orders already."""
-    from hardware_sim.world.sample_platform import found
+    from hardware_sim.world.sample_platform import provision_sample
 
-    town = found(folder, now_s=now_s)
+    town = provision_sample(folder, now_s=now_s)
     provision(town, now=Instant(unix_s=now_s))
     return town

@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from hardware_sim.world.sample_platform import Town
+from hardware_sim.world.sample_platform import SamplePlatform
 
 _PATIENCE_S: Final = 30.0
 _MOSQUITTO = ("mosquitto", "/usr/sbin/mosquitto")
 
 
-class StageError(Exception):
+class ProcessStackError(Exception):
     """A process did not start or did not do its part. The message says what to do."""
 
 
@@ -55,7 +55,7 @@ class Process:
         """Raise StageError when it has ended by itself."""
         if self._child is not None and self._child.poll() is not None:
             last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-            raise StageError(
+            raise ProcessStackError(
                 f"{self._name} ended with code {self._child.returncode}: {' / '.join(last)}"
             )
 
@@ -63,8 +63,14 @@ class Process:
 class Scanner:
     """The scanner process: commands in, log lines out."""
 
-    def __init__(self, town: Town, *, real_camera: bool) -> None:
-        command = [sys.executable, "-m", "hardware_sim.run.scanner", "--profile", str(town.profile)]
+    def __init__(self, town: SamplePlatform, *, real_camera: bool) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "hardware_sim.run.simulated_scanner",
+            "--profile",
+            str(town.profile),
+        ]
         command += ["--data", str(town.data), *(["--real-camera"] if real_camera else [])]
         with (town.data.parent / "scanner.log").open("ab") as log:
             self._child = subprocess.Popen(
@@ -79,7 +85,7 @@ class Scanner:
         threading.Thread(target=self._listen, name="scanner-log", daemon=True).start()
 
     def tell(self, **command: Any) -> None:
-        """Change the world before the scanner (see ``hardware_sim.run.scanner``)."""
+        """Change the world before the scanner (see ``hardware_sim.run.simulated_scanner``)."""
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(command) + "\n")
         self._child.stdin.flush()
@@ -93,7 +99,7 @@ class Scanner:
             with suppress(queue.Empty):
                 line = self._lines.get(timeout=left_s)
                 if line is None:
-                    raise StageError(
+                    raise ProcessStackError(
                         f"the scanner ended with code {self._child.wait()}; see scanner.log"
                     )
                 if line.get("event") == event and like.items() <= line.items():
@@ -117,10 +123,10 @@ class Scanner:
         self._lines.put(None)
 
 
-class Stage:
+class ProcessStack:
     """Everything running. Made by ``set_up``."""
 
-    def __init__(self, town: Town, *, real_camera: bool) -> None:
+    def __init__(self, town: SamplePlatform, *, real_camera: bool) -> None:
         self.town = town
         folder = town.data.parent
         hub = [program("edge-hub"), "run", "--config", str(town.files.hub_config)]
@@ -152,7 +158,7 @@ class Stage:
             encoding="utf-8",
         )
         if done.returncode != 0:
-            raise StageError(f"{' '.join(command)}: {done.stderr.strip()}")
+            raise ProcessStackError(f"{' '.join(command)}: {done.stderr.strip()}")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def wait_until(self, what: str, *, problem: str = "", waiting: int = 0) -> None:
@@ -167,7 +173,7 @@ class Stage:
             for process in (self.broker, self.hub, self.sync):
                 process.check()
             time.sleep(0.1)
-        raise StageError(
+        raise ProcessStackError(
             f"{what} did not happen within {_PATIENCE_S:.0f} s; see the logs in {self.town.data.parent}"
         )
 
@@ -193,7 +199,7 @@ class Stage:
 
 
 @contextmanager
-def set_up(town: Town, *, real_camera: bool) -> Iterator[Stage]:
+def set_up(town: SamplePlatform, *, real_camera: bool) -> Iterator[ProcessStack]:
     """Start everything; end it whatever happens. Raises StageError."""
     command = [
         program("edge-hub"),
@@ -205,8 +211,8 @@ def set_up(town: Town, *, real_camera: bool) -> Iterator[Stage]:
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        raise StageError(f"the orders could not be loaded: {done.stderr.strip()}")
-    stage = Stage(town, real_camera=real_camera)
+        raise ProcessStackError(f"the orders could not be loaded: {done.stderr.strip()}")
+    stage = ProcessStack(town, real_camera=real_camera)
     try:
         yield stage
     finally:
@@ -222,4 +228,4 @@ def _mosquitto() -> str:
     for name in _MOSQUITTO:
         if found := shutil.which(name):
             return found
-    raise StageError("there is no mosquitto here: sudo apt-get install mosquitto")
+    raise ProcessStackError("there is no mosquitto here: sudo apt-get install mosquitto")

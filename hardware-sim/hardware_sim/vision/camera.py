@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from edge.ports import CameraError, Exposure, Frame
 from hardware_sim.vision import image_sensor
 from hardware_sim.vision.render import draw, empty
-from hardware_sim.vision.view_condition import CLEAN, Condition
+from hardware_sim.vision.view_condition import CLEAN, ViewCondition
 
 _VARIANTS = (
     3  # pictures drawn of one scene, shown in turn: noise and trembling without drawing every frame
 )
 
 
-class Scene:
+class CameraScene:
     """What is before the lens, and how the camera does. Outlives the cameras that look at it."""
 
     def __init__(self, *, width_px: int = 1280, height_px: int = 720, seed: int = 0) -> None:
@@ -35,13 +35,13 @@ class Scene:
         self.most_owners = 0
 
     def show(
-        self, text: str | bytes, condition: Condition = CLEAN, *, variants: int = _VARIANTS
+        self, text: str | bytes, condition: ViewCondition = CLEAN, *, variants: int = _VARIANTS
     ) -> None:
         """Hold a code before the lens."""
         self.show_many([(text, condition)], variants=variants)
 
     def show_many(
-        self, codes: Iterable[tuple[str | bytes, Condition]], *, variants: int = _VARIANTS
+        self, codes: Iterable[tuple[str | bytes, ViewCondition]], *, variants: int = _VARIANTS
     ) -> None:
         """Hold several codes before the lens, side by side."""
         listed = list(codes)
@@ -125,10 +125,10 @@ class Scene:
 class SimCamera:
     """Implements ``Camera``: looks at ``scene`` at a steady frame rate."""
 
-    def __init__(self, scene: Scene, *, frame_rate_hz: float = 30.0) -> None:
+    def __init__(self, scene: CameraScene, *, frame_rate_hz: float = 30.0) -> None:
         """Open the camera. Raises CameraError when it is unplugged."""
         scene.enter()
-        self._scene: Scene | None = scene
+        self._scene: CameraScene | None = scene
         self._period_s = 1 / frame_rate_hz
         self._due_s = time.monotonic()
         self._number = -1

@@ -7,7 +7,7 @@ import numpy as np
 
 from hardware_sim.vision.image_sensor import Light
 from hardware_sim.vision.render import draw
-from hardware_sim.vision.view_condition import Condition
+from hardware_sim.vision.view_condition import ViewCondition
 
 _ROOM = 3.0  # grey levels at the nominal exposure
 _SCREEN = 30.0  # times as bright as paper
@@ -23,7 +23,7 @@ def phone_in_the_dark(
     px_per_module: float = 2.2,
 ) -> Light:
     """Return the light of a phone that shows ``text`` in a dark room."""
-    shown = Condition(
+    shown = ViewCondition(
         screen=True,
         px_per_module=px_per_module,
         clutter=0.1,
@@ -46,7 +46,7 @@ def glare_on_a_label(
     px_per_module: float = 5.0,
 ) -> Light:
     """Return the light of a label that shows ``text`` under a lamp's reflection, twice as bright as its paper."""
-    shown = Condition(px_per_module=px_per_module, background=90, defocus_px=0.6)
+    shown = ViewCondition(px_per_module=px_per_module, background=90, defocus_px=0.6)
     drawn = draw([(text, shown)], rng=rng, width_px=width_px, height_px=height_px)
     corners = np.asarray(drawn.quads[0])
     (x, y), side = corners.mean(axis=0), np.ptp(corners[:, 0])

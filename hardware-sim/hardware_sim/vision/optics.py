@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sim.vision.view_condition import Condition
+from hardware_sim.vision.view_condition import ViewCondition
 
 Light = NDArray[np.float32]
 Grey = NDArray[np.uint8]
@@ -20,7 +20,7 @@ Grey = NDArray[np.uint8]
 
 def see(
     light: Light,
-    condition: Condition,
+    condition: ViewCondition,
     centre: tuple[float, float],
     size_px: float,
     rng: np.random.Generator,
@@ -34,7 +34,7 @@ def see(
 
 def add_glare(
     light: Light,
-    condition: Condition,
+    condition: ViewCondition,
     centre: tuple[float, float],
     size_px: float,
     rng: np.random.Generator,
@@ -52,7 +52,7 @@ def add_glare(
     return burnt
 
 
-def blur(light: Light, condition: Condition) -> Light:
+def blur(light: Light, condition: ViewCondition) -> Light:
     """Defocus, then smear along the motion."""
     seen = light
     if condition.defocus_px > 0:
@@ -62,7 +62,7 @@ def blur(light: Light, condition: Condition) -> Light:
     return seen
 
 
-def _smear(condition: Condition) -> Light:
+def _smear(condition: ViewCondition) -> Light:
     side = 2 * math.ceil(condition.motion_px / 2) + 1
     angle = math.radians(condition.motion_angle_deg)
     reach = condition.motion_px / 2
@@ -75,7 +75,7 @@ def _smear(condition: Condition) -> Light:
     return smear
 
 
-def shade(light: Light, condition: Condition, rng: np.random.Generator) -> Light:
+def shade(light: Light, condition: ViewCondition, rng: np.random.Generator) -> Light:
     """Vignetting and the dark bands of a rolling exposure under flickering light."""
     height, width = light.shape
     seen = light
@@ -89,7 +89,7 @@ def shade(light: Light, condition: Condition, rng: np.random.Generator) -> Light
     return seen
 
 
-def expose(light: Light, condition: Condition, rng: np.random.Generator) -> Grey:
+def expose(light: Light, condition: ViewCondition, rng: np.random.Generator) -> Grey:
     """Contrast, brightness, gamma and sensor noise; then eight bits."""
     seen = (light - 127.5) * np.float32(condition.contrast) + np.float32(
         127.5 + condition.brightness
@@ -104,7 +104,7 @@ def expose(light: Light, condition: Condition, rng: np.random.Generator) -> Grey
     return grey
 
 
-def compress(grey: Grey, condition: Condition) -> Grey:
+def compress(grey: Grey, condition: ViewCondition) -> Grey:
     """What a JPEG of that quality leaves."""
     if condition.jpeg_quality is None:
         return grey

@@ -37,13 +37,36 @@ from hardware_sim.vision.view_condition import (
     TILTED,
     UNREADABLE,
     UPSIDE_DOWN,
-    Condition,
+    ViewCondition,
 )  # fmt: skip
 
 __all__ = [
-    "BANDED", "BLURRED", "CLEAN", "CUT_OFF", "DARK", "GLARE", "HARD", "HOPELESS", "LOW_LIGHT_JPEG", "NOISY",
-    "OVEREXPOSED", "PHONE_SCREEN", "PRESETS", "READABLE", "SMALL", "SMEARED", "TILTED", "UNREADABLE", "UPSIDE_DOWN",
-    "Condition", "Picture", "draw", "empty", "modules", "render", "render_many",
+    "BANDED",
+    "BLURRED",
+    "CLEAN",
+    "CUT_OFF",
+    "DARK",
+    "GLARE",
+    "HARD",
+    "HOPELESS",
+    "LOW_LIGHT_JPEG",
+    "NOISY",
+    "OVEREXPOSED",
+    "PHONE_SCREEN",
+    "PRESETS",
+    "READABLE",
+    "SMALL",
+    "SMEARED",
+    "TILTED",
+    "UNREADABLE",
+    "UPSIDE_DOWN",
+    "Picture",
+    "ViewCondition",
+    "draw",
+    "empty",
+    "modules",
+    "render",
+    "render_many",
 ]  # fmt: skip
 
 Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -72,7 +95,7 @@ class _Placed:
 
 def render(
     text: str | bytes,
-    condition: Condition,
+    condition: ViewCondition,
     *,
     rng: np.random.Generator,
     width_px: int = 1280,
@@ -87,7 +110,7 @@ def render(
 
 def render_many(
     texts: Sequence[str | bytes],
-    condition: Condition,
+    condition: ViewCondition,
     *,
     rng: np.random.Generator,
     width_px: int = 1280,
@@ -99,19 +122,23 @@ def render_many(
 
 
 def empty(
-    condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720
+    condition: ViewCondition,
+    *,
+    rng: np.random.Generator,
+    width_px: int = 1280,
+    height_px: int = 720,
 ) -> Grey:
     """Draw a frame without any code: what the camera sees while nobody is there."""
     return draw([], rng=rng, width_px=width_px, height_px=height_px, nothing=condition).grey
 
 
 def draw(
-    codes: Sequence[tuple[str | bytes, Condition]],
+    codes: Sequence[tuple[str | bytes, ViewCondition]],
     *,
     rng: np.random.Generator,
     width_px: int = 1280,
     height_px: int = 720,
-    nothing: Condition = CLEAN,
+    nothing: ViewCondition = CLEAN,
     behind: Light | None = None,
 ) -> Picture:
     """Draw codes, each in its own column, and tell where they are.
@@ -148,7 +175,7 @@ def modules(text: str | bytes) -> NDArray[np.uint8]:
 
 def _place(
     text: str | bytes,
-    condition: Condition,
+    condition: ViewCondition,
     column: tuple[int, int],
     rng: np.random.Generator,
     frame: tuple[int, int],
@@ -179,7 +206,7 @@ def _place(
 
 
 def _centre(
-    condition: Condition,
+    condition: ViewCondition,
     size_px: float,
     column: tuple[int, int],
     rng: np.random.Generator,
@@ -201,7 +228,7 @@ def _centre(
 
 
 def _projection(
-    condition: Condition, centre: tuple[float, float], width_px: int
+    condition: ViewCondition, centre: tuple[float, float], width_px: int
 ) -> NDArray[np.float64]:
     """The homography from a plane in front of a pinhole camera (pixels round its centre) to the frame."""
     tilt, pan, turn = (
@@ -234,7 +261,7 @@ def _label(code: NDArray[np.uint8], texels: int) -> tuple[Light, tuple[int, int]
 
 
 def _phone(
-    code: NDArray[np.uint8], texels: int, condition: Condition
+    code: NDArray[np.uint8], texels: int, condition: ViewCondition
 ) -> tuple[Light, tuple[int, int]]:
     """A phone that shows the code on a page with some lines of text; emits a little more than paper."""
     page, _ = _label(code, texels)
@@ -271,7 +298,11 @@ def _lay(light: Light, code: _Placed) -> Light:
 
 
 def backdrop(
-    condition: Condition, *, rng: np.random.Generator, width_px: int = 1280, height_px: int = 720
+    condition: ViewCondition,
+    *,
+    rng: np.random.Generator,
+    width_px: int = 1280,
+    height_px: int = 720,
 ) -> Light:
     """Draw what is behind the code: soft shapes and hard-edged things (shelves, labels, letters)."""
     coarse = rng.normal(condition.background, 35 * condition.clutter, (6, 10)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from hardware_sim.vision.optics import Grey
 from hardware_sim.vision.render import backdrop, draw
-from hardware_sim.vision.view_condition import PHONE_SCREEN, Condition
+from hardware_sim.vision.view_condition import PHONE_SCREEN, ViewCondition
 
 
 def clip(
@@ -18,7 +18,7 @@ def clip(
     *,
     rng: np.random.Generator,
     frames: int = 45,
-    condition: Condition = PHONE_SCREEN,
+    condition: ViewCondition = PHONE_SCREEN,
     width_px: int = 1280,
     height_px: int = 720,
 ) -> Iterator[Grey]:
@@ -35,7 +35,9 @@ def clip(
         ).grey
 
 
-def _moment(condition: Condition, time: float, hunt: float, rng: np.random.Generator) -> Condition:
+def _moment(
+    condition: ViewCondition, time: float, hunt: float, rng: np.random.Generator
+) -> ViewCondition:
     """The condition at ``time``, 0 at the first frame and 1 at the last."""
     to_go = max(0.0, 1 - time / 0.8)  # 1 far away, 0 arrived
     distance = to_go**2  # eases out, so the speed goes with to_go

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class ViewCondition:
     """How a code is shown and seen. The default is a clean print, straight on.
 
     Lengths are pixels of the frame, angles degrees, light in grey levels (0 to 255).
@@ -39,28 +39,30 @@ class Condition:
     jpeg_quality: int | None = None  # 1 to 100; None: never compressed
 
 
-CLEAN = Condition()
-SMALL = Condition(px_per_module=3.0, defocus_px=0.5, noise=2)
-TILTED = Condition(tilt_deg=35, pan_deg=-15, rotation_deg=20, noise=2)
-UPSIDE_DOWN = Condition(rotation_deg=180, noise=2)
-BLURRED = Condition(defocus_px=2.2, noise=2)
-SMEARED = Condition(motion_px=7, motion_angle_deg=20, noise=2)
-NOISY = Condition(noise=28, contrast=0.8)
-GLARE = Condition(glare=0.95, glare_size=0.16, noise=3, tilt_deg=10)
-PHONE_SCREEN = Condition(
+CLEAN = ViewCondition()
+SMALL = ViewCondition(px_per_module=3.0, defocus_px=0.5, noise=2)
+TILTED = ViewCondition(tilt_deg=35, pan_deg=-15, rotation_deg=20, noise=2)
+UPSIDE_DOWN = ViewCondition(rotation_deg=180, noise=2)
+BLURRED = ViewCondition(defocus_px=2.2, noise=2)
+SMEARED = ViewCondition(motion_px=7, motion_angle_deg=20, noise=2)
+NOISY = ViewCondition(noise=28, contrast=0.8)
+GLARE = ViewCondition(glare=0.95, glare_size=0.16, noise=3, tilt_deg=10)
+PHONE_SCREEN = ViewCondition(
     screen=True, rotation_deg=8, tilt_deg=12, pan_deg=10, noise=3, background=70
 )
-DARK = Condition(brightness=-85, contrast=0.35, noise=5, gamma=1.2, background=70)
-OVEREXPOSED = Condition(brightness=70, contrast=0.5, noise=3)
-BANDED = Condition(banding=0.55, noise=4, screen=True)
-LOW_LIGHT_JPEG = Condition(contrast=0.6, brightness=-30, noise=10, jpeg_quality=35, vignetting=0.4)
-HARD = Condition(
+DARK = ViewCondition(brightness=-85, contrast=0.35, noise=5, gamma=1.2, background=70)
+OVEREXPOSED = ViewCondition(brightness=70, contrast=0.5, noise=3)
+BANDED = ViewCondition(banding=0.55, noise=4, screen=True)
+LOW_LIGHT_JPEG = ViewCondition(
+    contrast=0.6, brightness=-30, noise=10, jpeg_quality=35, vignetting=0.4
+)
+HARD = ViewCondition(
     px_per_module=4.0, screen=True, tilt_deg=28, pan_deg=18, rotation_deg=12, defocus_px=1.0, motion_px=3.0,
     motion_angle_deg=40, noise=9, glare=0.6, glare_size=0.14, contrast=0.7, vignetting=0.4, banding=0.25,
     jpeg_quality=55, clutter=1.0, background=80,
 )  # fmt: skip
-CUT_OFF = Condition(cut_off=0.25)  # no decoder can read it
-HOPELESS = Condition(
+CUT_OFF = ViewCondition(cut_off=0.25)  # no decoder can read it
+HOPELESS = ViewCondition(
     px_per_module=2.0, defocus_px=3.0, noise=30, contrast=0.4
 )  # no decoder can read it
 

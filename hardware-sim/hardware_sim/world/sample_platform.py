@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.store import documents as names
 from edge.token import base45
 from edge.token.claims import Kind
-from edge.token.issuing import Grant, issue_token
+from edge.token.issuing import TokenRequest, issue_token
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.status_list import sign_status_list, status_list
@@ -23,7 +23,7 @@ from edge.token.trusted_key import TrustedKey
 from hardware_sim.world.free_ports import free_port
 from sync.fleet import key_folder
 from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, Fleet, KeyFolder
-from sync.hub.provisioning import Site, SiteDocuments, SiteFiles, make_site
+from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
 
 DEVICE, SITE = "locker-1", "shop-1"
 ISSUER = "platform"
@@ -74,10 +74,10 @@ roots_file = "{roots}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Town:
+class SamplePlatform:
     """Where everything is, and the codes that people will show, by name."""
 
-    files: SiteFiles
+    files: PlatformFiles
     profile: Path
     data: Path
     orders: Path  # for `edge-hub orders import`
@@ -88,16 +88,18 @@ class Town:
 Sold = tuple[dict[str, str], list[dict[str, object]]]  # codes by name, and the orders behind them
 
 
-def found(folder: Path, *, now_s: int, camera_index: int | None = None) -> Town:
+def provision_sample(
+    folder: Path, *, now_s: int, camera_index: int | None = None
+) -> SamplePlatform:
     """Make a town in ``folder``, which must be empty. ``camera_index``: use that V4L2 camera in the profile."""
     return _found(folder, _codes, now_s=now_s, camera_index=camera_index)
 
 
-def found_with_vouchers(folder: Path, count: int, *, now_s: int) -> Town:
+def provision_vouchers(folder: Path, count: int, *, now_s: int) -> SamplePlatform:
     """Make a town that sold ``count`` vouchers and nothing else."""
 
     def sell(keys: KeyFolder, now_s: int) -> Sold:
-        market = _Market(keys, now_s)
+        market = _Shop(keys, now_s)
         codes = {
             f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF)
             for number in range(count)
@@ -113,7 +115,7 @@ def _found(
     *,
     now_s: int,
     camera_index: int | None = None,
-) -> Town:
+) -> SamplePlatform:
     keys = key_folder.create(
         folder / "keys",
         Fleet(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
@@ -121,8 +123,8 @@ def _found(
         group_key=os.urandom(32),
     )
     documents = _documents(folder, keys, now_s)
-    site = Site(port=free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
-    files = make_site(folder / "site", site, documents, now_s=now_s)
+    site = PlatformSpec(port=free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
+    files = provision(folder / "site", site, documents, now_s=now_s)
     profile = folder / "profile.toml"
     text = _PROFILE.format(
         device=DEVICE,
@@ -137,7 +139,7 @@ def _found(
     (folder / "orders.jsonl").write_text(
         "".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8"
     )
-    return Town(
+    return SamplePlatform(
         files=files,
         profile=profile,
         data=folder / "data",
@@ -150,7 +152,7 @@ def _found(
     )
 
 
-def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:
+def _documents(folder: Path, keys: KeyFolder, now_s: int) -> PlatformDocuments:
     scope = {"issuers": frozenset({ISSUER}), "kinds": frozenset(Kind)}
     trust = TrustList(
         version=1,
@@ -178,14 +180,14 @@ def _documents(folder: Path, keys: KeyFolder, now_s: int) -> SiteDocuments:
         revoked={_REVOKED_INDEX},
     )
     status_file.write_bytes(sign_status_list(statuses, keys.signer(Purpose.STATUS_LIST)))
-    return SiteDocuments(
+    return PlatformDocuments(
         order_feed_key=folder / "keys" / f"{Purpose.ORDER_FEED}.pem",
         trust_list=trust_file,
         status_lists=(status_file,),
     )
 
 
-class _Market:
+class _Shop:
     """Where orders are sold: remembers them, and signs their codes."""
 
     def __init__(self, keys: KeyFolder, now_s: int) -> None:
@@ -193,9 +195,9 @@ class _Market:
         self.orders: list[dict[str, object]] = []
         self._now_s = now_s
 
-    def grant(self, order: str, kind: Kind) -> Grant:
+    def grant(self, order: str, kind: Kind) -> TokenRequest:
         """What a code of this order asserts."""
-        return Grant(
+        return TokenRequest(
             cti=os.urandom(16),
             issuer=ISSUER,
             audience=SITE,
@@ -231,7 +233,7 @@ class _Market:
 
 def _codes(keys: KeyFolder, now_s: int) -> Sold:
     """The codes of a busy day, and the orders behind those that the platform sold."""
-    market = _Market(keys, now_s)
+    market = _Shop(keys, now_s)
     issuer, sell = market.issuer, market.sell
     voucher = market.grant("X-2001", Kind.WRITE_OFF)
     expired = replace(voucher, not_before_s=now_s - 2 * _DAY_S, expires_at_s=now_s - _DAY_S)

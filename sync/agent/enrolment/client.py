@@ -22,7 +22,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.documents.enrolment_code import EnrolmentCode, look_into, message_of, open_code, pin_of
+from edge.documents.enrolment_code import (
+    EnrolmentCode,
+    message_of,
+    open_enrolment_code,
+    peek,
+    pin_of,
+)
 from edge.identity.damage import IDENTITY, ROOTS
 from edge.identity.identity import BLOCKED, Identity, read_identity, write_identity
 from edge.store import documents, ledger
@@ -57,7 +63,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
     ``keys``: what this device believes already; None for one that belongs to no fleet.
     """
     message = message_of(text)
-    code = look_into(message) if message else None
+    code = peek(message) if message else None
     if message is None or code is None:
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
     if keys is not None and (why := _not_of_my_fleet(data, code, message, keys, now)):
@@ -114,7 +120,7 @@ def _not_of_my_fleet(
 
     One that has lost its trust list goes by its roots: the desk must show the list that they signed, as at first.
     """
-    refusal = open_code(message, keys, now=now)
+    refusal = open_enrolment_code(message, keys, now=now)
     if not isinstance(refusal, DocumentRefusal):
         return ""
     with suppress(OSError):
@@ -232,7 +238,7 @@ def _believed(
     late = replace(
         late, unix_s=min(late.unix_s, code.expires_at_s - 1)
     )  # the desk has judged its time
-    if isinstance(refusal := open_code(message, trust, now=late), DocumentRefusal):
+    if isinstance(refusal := open_enrolment_code(message, trust, now=late), DocumentRefusal):
         raise EnrolmentError("code_not_believed", str(refusal))
     return roots, trust
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from edge.enrolment.handover import Post
+from edge.enrolment.handover import EnrolmentMailbox
 from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
 from edge.store.time_floor import time_floor_s
@@ -26,7 +26,7 @@ LOOK_EVERY_S: Final = 0.5
 AGAIN_S: Final = 15.0  # after the desk could not be reached
 
 
-class IdentityDesk:
+class EnrolmentRunner:
     """``keys`` is what the device believes; None while it belongs to no fleet. Monotonic seconds."""
 
     def __init__(
@@ -38,7 +38,7 @@ class IdentityDesk:
         log: Any,
     ) -> None:
         self._data = data
-        self._post = Post(data)
+        self._post = EnrolmentMailbox(data)
         self._keys = keys
         self._now = now
         self._log = log
@@ -93,7 +93,9 @@ def wait_for_identity(
     ``keys``: what a device believes that was enrolled once; ``mended``: whether it can tell again who it is.
     """
     clock = WallClock(0)
-    desk = IdentityDesk(data, keys=None if keys is None else lambda: keys, now=clock.now, log=log)
+    desk = EnrolmentRunner(
+        data, keys=None if keys is None else lambda: keys, now=clock.now, log=log
+    )
     notify("READY=1")
     while not stopping:
         notify("WATCHDOG=1")

@@ -10,27 +10,35 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge.config import Mqtt, Profile
+from edge.config import MqttSection, Profile
 from edge.config.merge_patch import Tree, merge_all
-from edge.documents.settings import Me, reread_settings
+from edge.documents.settings import DeviceScope, reread_settings
 from edge.settings import state_machine as states
 from edge.settings.effective import LINK, effective, pushable_part
 from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer, blamed, layer_of, next_plan
-from edge.settings.state_machine import MOST_TRIALS, Phase, State, Wrong, settled
+from edge.settings.state_machine import (
+    MOST_TRIALS,
+    SettingsPhase,
+    SettingsProblem,
+    SettingsState,
+    settled,
+)
 from edge.system.durable_file import digest_of
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
-from sync.agent.enrolment.revocation import Leaver
-from sync.agent.settings.intake import SettingsInbox
-from sync.agent.settings.probation import Trial
-from sync.wire.settings_report import ConfigReport, ReportedError, ReportedRefusal
+from sync.agent.enrolment.revocation import RevocationHandler
+from sync.agent.settings.intake import SettingsIntake
+from sync.agent.settings.probation import EndpointProbation
+from sync.wire.settings_report import ReportedError, ReportedRefusal, SettingsReport
 
-TryLink = Callable[[Mqtt], str | None]  # connect as these settings say; None, or why it did not go
+TryLink = Callable[
+    [MqttSection], str | None
+]  # connect as these settings say; None, or why it did not go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class SettingsReportFacts:
     """What the report says of the device beside its settings."""
 
     kind: str
@@ -38,7 +46,7 @@ class Facts:
     certificate_expires_s: int | None = None
 
 
-class SettingsDesk:
+class SettingsApplier:
     """One device's, in its sync process."""
 
     def __init__(
@@ -46,13 +54,13 @@ class SettingsDesk:
         folder: SettingsFolder,
         shipped: Tree,
         *,
-        me: Me,
-        facts: Facts,
+        me: DeviceScope,
+        facts: SettingsReportFacts,
         running: str | None,  # the plan that this process runs on
         keys: Callable[[], Keyring],
         try_link: TryLink,
         log: Any,  # a structlog logger
-        leaver: Leaver | None = None,
+        leaver: RevocationHandler | None = None,
     ) -> None:
         self._folder = folder
         self._shipped = shipped
@@ -61,12 +69,12 @@ class SettingsDesk:
         self._running = running
         self._try_link = try_link
         self._log = log
-        self._inbox = SettingsInbox(folder, me=me, keys=keys, log=log, leaver=leaver)
-        self._looked_at: State | None = None
+        self._inbox = SettingsIntake(folder, me=me, keys=keys, log=log, leaver=leaver)
+        self._looked_at: SettingsState | None = None
         self._dirty = True
-        self._trial = Trial()
+        self._trial = EndpointProbation()
         self._reported: bytes | None = None
-        self._written: tuple[State, int, str | None] | None = (
+        self._written: tuple[SettingsState, int, str | None] | None = (
             None  # what the last report was made of
         )
         self._report_now = b""
@@ -127,13 +135,15 @@ class SettingsDesk:
                 or plan.digest in (state.good, *state.denied)
             ):
                 return
-            if state.phase is Phase.STAGED and state.candidate == plan.digest:
+            if state.phase is SettingsPhase.STAGED and state.candidate == plan.digest:
                 return
             before = settled(state)
-            self._folder.keep(states.begin(state, Phase.VALIDATED, working=plan.digest))
+            self._folder.keep(states.begin(state, SettingsPhase.VALIDATED, working=plan.digest))
             profile = effective(self._shipped, plan.patches)
             if not isinstance(profile, Profile):
-                self._refuse(before, [Wrong(error.path, error.message) for error in profile], plan)
+                self._refuse(
+                    before, [SettingsProblem(error.path, error.message) for error in profile], plan
+                )
                 return
         if self._cuts_link(state, profile) and not connected:
             with self._folder.locked():
@@ -151,14 +161,14 @@ class SettingsDesk:
             self._folder.keep(states.stage(settled(now_state), plan.digest, plan.rev))
         self._log.info("settings_staged", rev=plan.rev, hash=plan.digest)
 
-    def _restore(self, plan: Plan, state: State) -> None:
+    def _restore(self, plan: Plan, state: SettingsState) -> None:
         """The file of what is good was damaged: the documents that it was made of are still here."""
         if plan.digest == state.good and self._folder.plan(state.good) is None:
             self._folder.keep_plan(plan)
             self._running = self._written = None  # this process began as shipped, and reports anew
             self._log.info("settings_restored", rev=plan.rev, hash=plan.digest)
 
-    def _plan(self, state: State) -> Plan:
+    def _plan(self, state: SettingsState) -> Plan:
         kept = self._folder.plan(state.good) or Plan(())
         good = Plan(tuple(layer for layer in kept.layers if layer.key in self._me.keys))
         return next_plan(good, self._newest(), self._me.groups, state.denied)
@@ -173,7 +183,7 @@ class SettingsDesk:
             if document and self._me.is_meant(document)
         ]
 
-    def _refuse(self, before: State, wrong: list[Wrong], plan: Plan) -> None:
+    def _refuse(self, before: SettingsState, wrong: list[SettingsProblem], plan: Plan) -> None:
         self._folder.keep(
             states.refuse(
                 before, wrong, denied=blamed(plan, self._folder.plan(before.good)), desired=plan.rev
@@ -185,22 +195,28 @@ class SettingsDesk:
             errors=[f"{each.path}: {each.message}" for each in wrong],
         )
 
-    def _try(self, state: State, plan: Plan, profile: Profile) -> Wrong | None:
+    def _try(self, state: SettingsState, plan: Plan, profile: Profile) -> SettingsProblem | None:
         """Settings that could cut the broker link are tried before anything else runs on them."""
         if profile.mqtt is None or not self._cuts_link(state, profile):
             return None
         with self._folder.locked() as now_state:
-            begun = states.begin(state, Phase.TRYING_LINK, working=plan.digest)
+            begun = states.begin(state, SettingsPhase.TRYING_LINK, working=plan.digest)
             if begun.trials > MOST_TRIALS:
-                return Wrong("mqtt", f"trying this broker ended the process {MOST_TRIALS} times")
+                return SettingsProblem(
+                    "mqtt", f"trying this broker ended the process {MOST_TRIALS} times"
+                )
             self._folder.keep(replace(begun, denied=now_state.denied, seen=now_state.seen))
         why = self._try_link(profile.mqtt)
-        return None if why is None else Wrong("mqtt.host", f"this broker cannot be used: {why}")
+        return (
+            None
+            if why is None
+            else SettingsProblem("mqtt.host", f"this broker cannot be used: {why}")
+        )
 
-    def _cuts_link(self, state: State, profile: Profile) -> bool:
+    def _cuts_link(self, state: SettingsState, profile: Profile) -> bool:
         return profile.mqtt is not None and _differs(profile.mqtt, self._mqtt_of(state.good))
 
-    def _mqtt_of(self, digest: str | None) -> Mqtt | None:
+    def _mqtt_of(self, digest: str | None) -> MqttSection | None:
         """The broker of a plan; of the shipped profile where the plan cannot be used, as load_running has it."""
         plan = self._folder.plan(digest)
         profile = effective(self._shipped, plan.patches if plan else ())
@@ -210,7 +226,7 @@ class SettingsDesk:
 
     # Probation
 
-    def _watch_trial(self, state: State, *, connected: bool, monotonic_s: float) -> None:
+    def _watch_trial(self, state: SettingsState, *, connected: bool, monotonic_s: float) -> None:
         plan = self._folder.plan(state.candidate)
         probation_s = plan.probation_s if plan else 1
         proved = self._trial.turn(
@@ -219,7 +235,7 @@ class SettingsDesk:
             probation_s=probation_s,
             now_s=monotonic_s,
         )
-        if proved and state.phase is Phase.PROBATION and "sync" not in state.proven:
+        if proved and state.phase is SettingsPhase.PROBATION and "sync" not in state.proven:
             with self._folder.locked() as now_state:
                 if now_state.candidate == state.candidate:
                     self._folder.keep(states.prove(now_state, "sync"))
@@ -236,25 +252,25 @@ class SettingsDesk:
 
     # Reporting
 
-    def _unusable(self, digest: str | None, plan: Plan | None) -> tuple[Wrong, ...]:
+    def _unusable(self, digest: str | None, plan: Plan | None) -> tuple[SettingsProblem, ...]:
         """Why the device runs as shipped although it has committed ``digest``."""
         if digest is None:
             return ()
         if plan is None:
-            return (Wrong("", "the settings' file is gone or damaged: push them again"),)
+            return (SettingsProblem("", "the settings' file is gone or damaged: push them again"),)
         profile = effective(self._shipped, plan.patches)
         return (
             ()
             if isinstance(profile, Profile)
-            else tuple(Wrong(each.path, each.message) for each in profile)
+            else tuple(SettingsProblem(each.path, each.message) for each in profile)
         )
 
-    def _report(self) -> ConfigReport:
+    def _report(self) -> SettingsReport:
         state = self._folder.state()
         good = self._folder.plan(state.good)
         wanted = Plan(tuple(self._newest()))
         wrong = state.wrong or self._unusable(state.good, good)
-        return ConfigReport(
+        return SettingsReport(
             dev=self._me.device,
             state=str(state.phase),
             desired_rev=wanted.rev,
@@ -279,5 +295,5 @@ class SettingsDesk:
         )
 
 
-def _differs(mqtt: Mqtt, running: Mqtt | None) -> bool:
+def _differs(mqtt: MqttSection, running: MqttSection | None) -> bool:
     return running is None or any(getattr(mqtt, name) != getattr(running, name) for name in LINK)

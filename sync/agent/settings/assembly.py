@@ -11,24 +11,24 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from edge.config import Mqtt, Profile
-from edge.documents.settings import Me
+from edge.config import MqttSection, Profile
+from edge.documents.settings import DeviceScope
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_running, shipped
+from edge.settings.active_profile import load_active_profile, shipped
 from edge.settings.folder import SettingsFolder
 from edge.store.database.store import Store
 from edge.token.signed_document import Keyring
-from sync.agent.enrolment.revocation import Leaver
-from sync.agent.settings.applier import Facts, SettingsDesk
+from sync.agent.enrolment.revocation import RevocationHandler
+from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire.topics import device_filters
 
 TRIAL_S: Final = 10.0  # for a broker to answer with other settings
 WHO: Final = "sync"
 
 
-def endpoint_of(mqtt: Mqtt, device: str) -> Endpoint:
+def endpoint_of(mqtt: MqttSection, device: str) -> Endpoint:
     """Where ``mqtt`` says to connect, as ``device``."""
     return Endpoint(
         host=mqtt.host,
@@ -41,39 +41,39 @@ def endpoint_of(mqtt: Mqtt, device: str) -> Endpoint:
     )
 
 
-def make_desk(
+def build_applier(
     profile_file: Path,
     data: Path,
     profile: Profile,
     *,
     store: Store,
     keys: Callable[[], Keyring],
-    session: Session,
+    session: MqttSession,
     monotonic: Callable[[], float],
     log: Any,
-) -> SettingsDesk:
+) -> SettingsApplier:
     """The desk of the device that ``profile`` names. ``session`` makes way for trials of other links."""
-    base, running = shipped(profile_file, data), load_running(profile_file, data)
+    base, running = shipped(profile_file, data), load_active_profile(profile_file, data)
     device = profile.device
 
-    def try_link(mqtt: Mqtt) -> str | None:
+    def try_link(mqtt: MqttSection) -> str | None:
         session.close()  # the broker knows one connection of a device: the other would push it off
         filters = device_filters(device.tenant, device.id, device.site)
         return try_broker(endpoint_of(mqtt, device.id), filters, monotonic=monotonic)
 
-    me = Me(
+    me = DeviceScope(
         tenant=device.tenant,
         device=device.id,
         site=device.site,
         groups=device.groups,
         agent_version=version("edge-scanner"),
     )
-    return SettingsDesk(
+    return SettingsApplier(
         SettingsFolder(data),
         base if isinstance(base, dict) else {},
         me=me,
-        leaver=Leaver(store, data, me=me, keys=keys, log=log),
-        facts=Facts(
+        leaver=RevocationHandler(store, data, me=me, keys=keys, log=log),
+        facts=SettingsReportFacts(
             kind=device.kind,
             software=version("edge-scanner"),
             certificate_expires_s=_expiry_s(Path(profile.mqtt.cert_file)) if profile.mqtt else None,
@@ -89,7 +89,7 @@ def try_broker(
     endpoint: Endpoint, filters: list[str], *, monotonic: Callable[[], float]
 ) -> str | None:
     """Connect and subscribe once, within ``TRIAL_S`` of ``monotonic``. None when the broker took both; else why not."""
-    session = Session(endpoint, filters, uniform=random.uniform)
+    session = MqttSession(endpoint, filters, uniform=random.uniform)
     deadline_s = monotonic() + TRIAL_S
     while monotonic() < deadline_s and not session.connected:
         session.step(0.2)

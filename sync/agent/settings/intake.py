@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from edge.documents.settings import (
-    Me,
+    DeviceScope,
     SettingsDocument,
     SettingsFault,
     SettingsRefusal,
@@ -20,14 +20,21 @@ from edge.documents.settings import (
 )
 from edge.settings import state_machine as states
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import MOST_TRIALS, Phase, State, Wrong, resting, settled
+from edge.settings.state_machine import (
+    MOST_TRIALS,
+    SettingsPhase,
+    SettingsProblem,
+    SettingsState,
+    resting,
+    settled,
+)
 from edge.system.durable_file import digest_of
 from edge.token import cbor
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.signed_document import DocumentFault, Keyring
 from edge.values.instant import Instant
-from sync.agent.enrolment.revocation import Leaver
-from sync.wire.messages import Fault
+from sync.agent.enrolment.revocation import RevocationHandler
+from sync.wire.messages import WireFault
 
 MOST_DOCUMENTS: Final = 16  # in one message
 RETRY_S: Final = 5.0  # documents that wait for a key or for their time are looked at again
@@ -38,17 +45,17 @@ _MAY_COME_RIGHT: Final = {
 }
 
 
-class SettingsInbox:
+class SettingsIntake:
     """One device's, in its sync process. ``leaver`` is asked first: an order to leave comes on the same topic."""
 
     def __init__(
         self,
         folder: SettingsFolder,
         *,
-        me: Me,
+        me: DeviceScope,
         keys: Callable[[], Keyring],
         log: Any,
-        leaver: Leaver | None,
+        leaver: RevocationHandler | None,
     ) -> None:
         self._folder = folder
         self._me = me
@@ -67,8 +74,10 @@ class SettingsInbox:
         """Take what came on a ``dn/cfg`` topic: a CBOR array of signed documents. Raises OSError for the disk."""
         try:
             items = cbor.decode(payload, cbor.DOCUMENT_LIMITS)
-        except Refused as refused:
-            self._log.warning("message_refused", reason=str(Fault.NOT_CBOR), detail=str(refused))
+        except InputRefused as refused:
+            self._log.warning(
+                "message_refused", reason=str(WireFault.NOT_CBOR), detail=str(refused)
+            )
             return
         if (
             not isinstance(items, list)
@@ -76,7 +85,7 @@ class SettingsInbox:
             or not all(type(item) is bytes for item in items)
         ):
             detail = f"settings come as an array of at most {MOST_DOCUMENTS} byte strings"
-            self._log.warning("message_refused", reason=str(Fault.WRONG_SHAPE), detail=detail)
+            self._log.warning("message_refused", reason=str(WireFault.WRONG_SHAPE), detail=detail)
             return
         for raw in items:
             self._offer(raw, now)
@@ -103,12 +112,14 @@ class SettingsInbox:
         if document is not None:
             self._log.info("settings_received", layer=document.key, rev=document.rev, hash=digest)
 
-    def _kept(self, raw: bytes, digest: str, state: State, now: Instant) -> SettingsDocument | None:
+    def _kept(
+        self, raw: bytes, digest: str, state: SettingsState, now: Instant
+    ) -> SettingsDocument | None:
         """Read ``raw`` and put it on disk; None when it is not taken. The caller holds the lock."""
         before = settled(state)
-        begun = states.begin(state, Phase.RECEIVED, working=digest)
+        begun = states.begin(state, SettingsPhase.RECEIVED, working=digest)
         if begun.trials > MOST_TRIALS:
-            wrong = Wrong(
+            wrong = SettingsProblem(
                 "", f"{SettingsFault.POISON}: reading it ended the process {MOST_TRIALS} times"
             )
             self._folder.keep(states.refuse(before, [wrong], denied=[digest]))
@@ -119,10 +130,10 @@ class SettingsInbox:
             self._folder.keep(before)
             self._note_refusal(outcome, digest, raw)
             return None
-        self._folder.keep(replace(begun, phase=Phase.VERIFIED))
+        self._folder.keep(replace(begun, phase=SettingsPhase.VERIFIED))
         self._folder.keep_document(outcome.key, raw)
         seen = {**(state.seen or {}), outcome.key: (outcome.rev, digest)}
-        phase = before.phase if before.phase is Phase.STAGED else resting(before)
+        phase = before.phase if before.phase is SettingsPhase.STAGED else resting(before)
         self._folder.keep(replace(before, phase=phase, wrong=(), seen=seen))
         self.has_news = True
         return outcome
@@ -173,5 +184,5 @@ class SettingsInbox:
         )
 
 
-def _is_seen(state: State, digest: str) -> bool:
+def _is_seen(state: SettingsState, digest: str) -> bool:
     return any(kept == digest for _, kept in (state.seen or {}).values())

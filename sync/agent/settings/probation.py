@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.settings.state_machine import patience_s
 
 
-class Trial:
+class EndpointProbation:
     """How long the present candidate has been healthy. Monotonic seconds."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge.documents.clock_reset_order import FloorOrder, sign_floor_order
+from edge.documents.clock_reset_order import ClockResetOrder, sign_clock_reset_order
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
@@ -67,13 +67,13 @@ def clock_reset(
         raise click.UsageError(
             "--floor is past already: such a floor holds nothing up. See edge-scanner clock there"
         )
-    order = FloorOrder(
+    order = ClockResetOrder(
         tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s
     )
     try:
         replace_file(
             output,
-            sign_floor_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)),
+            sign_clock_reset_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)),
             mode=0o644,
         )
     except KeyFolderError as error:

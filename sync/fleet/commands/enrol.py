@@ -13,14 +13,14 @@ import click
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.documents.enrolment_code import PIN_LENGTH, EnrolmentCode, pin_of, sign_code
+from edge.documents.enrolment_code import PIN_LENGTH, EnrolmentCode, pin_of, sign_enrolment_code
 from edge.token.purpose import Purpose
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import Conversation, conversation
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import tell
 from sync.fleet.qr_picture import QrError, write_qr
-from sync.wire.fleet_requests import Ask
+from sync.wire.fleet_requests import FleetQuestion
 from sync.wire.topics import is_device_name
 
 _LOOK_EVERY_S = 1.0
@@ -36,7 +36,7 @@ def _name(context: click.Context, parameter: click.Parameter, value: str | None)
 
 
 @click.command()
-@at_fleet
+@fleet_option
 @click.option("--device", metavar="ID", callback=_name, help="Who the device is to be.")
 @click.option("--site", metavar="ID", callback=_name, help="Where it stands.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="Its groups.")
@@ -85,19 +85,19 @@ def enrol(
 
     Example: edge-fleet enrol --device kiosk-7 --site shop-1
     """
-    place = load_place(fleet_file)
-    with conversation(place) as talk:
+    place = load_fleet_file(fleet_file)
+    with hub_client(place) as talk:
         if listed:
             _list(talk, as_json)
             return
         if cancel is not None:
-            talk.ask(Ask.CANCEL, id=cancel)
+            talk.ask(FleetQuestion.CANCEL, id=cancel)
             words = f"The code {cancel} is worth nothing now."
             tell({"event": "cancelled", "id": cancel}, words, as_json=as_json)
             return
         if device is None or site is None:
             raise click.UsageError("--device and --site say who the device is to be")
-        where = talk.ask(Ask.DESK)
+        where = talk.ask(FleetQuestion.DESK)
         keys = place.keys(keys_dir)
         code = EnrolmentCode(
             id=secrets.token_bytes(PIN_LENGTH),
@@ -113,7 +113,7 @@ def enrol(
             serial=serial,
         )
         text = _signed(code, keys)
-        talk.ask(Ask.ENROL, code=text)
+        talk.ask(FleetQuestion.ENROL, code=text)
         _show(code, text, png, as_json)
         if wait if wait is not None else sys.stderr.isatty():
             _wait(talk, code, as_json)
@@ -132,7 +132,7 @@ def _pin_of_roots(keys: KeyFolder) -> bytes:
 
 def _signed(code: EnrolmentCode, keys: KeyFolder) -> str:
     try:
-        return sign_code(code, keys.signer(Purpose.ENROLMENT))
+        return sign_enrolment_code(code, keys.signer(Purpose.ENROLMENT))
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
 
@@ -178,12 +178,12 @@ def _draw(text: str) -> None:
     segno.make_qr(text, mode="alphanumeric", error="l").terminal(out=sys.stdout, compact=True)
 
 
-def _wait(talk: Conversation, code: EnrolmentCode, as_json: bool) -> None:
+def _wait(talk: HubClient, code: EnrolmentCode, as_json: bool) -> None:
     """Follow the code to its end, and every attempt to misuse it."""
     click.echo("Waiting until it is used. Ctrl-C stops the waiting; the code stays good.", err=True)
     seen = 0
     while True:
-        state = talk.ask(Ask.ENROLMENTS)
+        state = talk.ask(FleetQuestion.ENROLMENTS)
         (mine,) = [item for item in state["enrolments"] if item["id"] == code.id.hex()]
         traces = [item for item in state["traces"] if item["code"] == code.id.hex()]
         for item in traces[: len(traces) - seen]:
@@ -219,8 +219,8 @@ def _say(as_json: bool, event: str, code: EnrolmentCode, words: str) -> None:
         )
 
 
-def _list(talk: Conversation, as_json: bool) -> None:
-    state = talk.ask(Ask.ENROLMENTS)
+def _list(talk: HubClient, as_json: bool) -> None:
+    state = talk.ask(FleetQuestion.ENROLMENTS)
     if not state["enrolments"] and not state["traces"]:
         click.echo("no code was given out yet", err=True)
     for item in state["enrolments"]:

@@ -21,7 +21,7 @@ from edge.token.claims_set import (
 )
 from edge.token.dynamic_code import derive_key
 from edge.token.fields import TIME_END
-from edge.token.issuing import Grant, IssueError, issue_token
+from edge.token.issuing import IssueError, TokenRequest, issue_token
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import short_text
@@ -189,7 +189,7 @@ def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: P
         for number in numbers:
             index = shared["status_index"]
             status_index = None if index is None else index + number
-            grant = Grant(
+            grant = TokenRequest(
                 **{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index}
             )
             token = issue_token(grant, signer)
@@ -199,7 +199,9 @@ def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: P
             click.echo(json.dumps(_line(token, grant, path, group_key), ensure_ascii=False))
 
 
-def _line(token: str, grant: Grant, path: Path | None, group_key: bytes | None) -> dict[str, Any]:
+def _line(
+    token: str, grant: TokenRequest, path: Path | None, group_key: bytes | None
+) -> dict[str, Any]:
     line: dict[str, Any] = {
         "token": token,
         "cti": grant.cti.hex(),

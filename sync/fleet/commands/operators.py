@@ -18,13 +18,13 @@ from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault
 from edge.domain.roles import Role
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
-from edge.values.person_name import name_fault, one_form
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import conversation
+from edge.values.person_name import name_fault, normalised
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
 from sync.fleet.options import counted, json_option, tell
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.fleet_requests import Ask
+from sync.wire.fleet_requests import FleetQuestion
 
 _DAY_S = 86_400
 _LARGEST = MAX_MESSAGE_BYTES * 3 // 4 - 1000  # as base64 in a request
@@ -147,7 +147,7 @@ def build(
 @click.argument(
     "file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
-@at_fleet
+@fleet_option
 def push(file: Path, fleet_file: Path, as_json: bool) -> None:
     """Give the list in FILE, from operators build, to the hub, which passes it on to the devices of its site.
 
@@ -158,8 +158,8 @@ def push(file: Path, fleet_file: Path, as_json: bool) -> None:
         raise click.ClickException(
             f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml"
         )
-    with conversation(load_place(fleet_file)) as talk:
-        told = talk.ask(Ask.OPERATORS, document=base64.b64encode(raw).decode())
+    with hub_client(load_fleet_file(fleet_file)) as talk:
+        told = talk.ask(FleetQuestion.OPERATORS, document=base64.b64encode(raw).decode())
     tell(
         told,
         f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list",
@@ -180,7 +180,7 @@ def _entries(file: Path) -> tuple[OperatorEntry, ...]:
         raise click.ClickException(f"{file} is not JSON: {error}") from None
     faults = [f"{person.id}: {fault}" for person in people if (fault := _fault(person))]
     counts = Counter(
-        one_form(person.id) for person in people
+        normalised(person.id) for person in people
     )  # two who could not be told apart when they review
     faults += [
         f"{name}: named twice, perhaps in another case or form"

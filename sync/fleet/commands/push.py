@@ -11,18 +11,18 @@ from typing import Any
 
 import click
 
-from edge.documents.settings import Layer, SettingsDocument, reread_settings, sign_settings
+from edge.documents.settings import SettingsDocument, SettingsLayer, reread_settings, sign_settings
 from edge.system.durable_file import digest_of
 from edge.token.purpose import Purpose
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import Conversation, conversation, every_device
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import HubClient, every_device, hub_client
 from sync.fleet.key_folder import KeyFolderError
 from sync.fleet.rollout.preview import Preview, preview
-from sync.fleet.rollout.progress import Told
+from sync.fleet.rollout.progress import RolloutReporter
 from sync.fleet.rollout.settings_file import read_settings_file
-from sync.fleet.rollout.waves import Outcome, Wave, deadline_s, outcome, stops, waves
-from sync.wire.fleet_requests import Ask
-from sync.wire.settings_report import ConfigReport, decode_report
+from sync.fleet.rollout.waves import DeviceOutcome, Wave, deadline_s, outcome, stops, waves
+from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.settings_report import SettingsReport, decode_report
 from sync.wire.topics import Up
 
 _DOCUMENTS = 10  # asked for at once
@@ -30,7 +30,7 @@ _DOCUMENTS = 10  # asked for at once
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@at_fleet
+@fleet_option
 @click.option(
     "--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys."
 )
@@ -69,17 +69,19 @@ def push(
     Example: edge-fleet push faster-decode.toml --fleet site/fleet.toml
     """
     settings = read_settings_file(file)
-    place = load_place(fleet_file)
+    place = load_fleet_file(fleet_file)
     keys = place.keys(keys_dir)
-    with conversation(place, hear=(Up.CONFIG, Up.STATUS)) as talk:
-        rev = max(int(time.time()), talk.ask(Ask.DOCUMENTS)["highest_rev"] + 1)
+    with hub_client(place, hear=(Up.CONFIG, Up.STATUS)) as talk:
+        rev = max(int(time.time()), talk.ask(FleetQuestion.DOCUMENTS)["highest_rev"] + 1)
         document = settings.document(place.tenant, rev)
         try:
             raw = sign_settings(document, keys.signer(Purpose.CONFIGURATION))
         except (KeyFolderError, ValueError) as error:
             raise click.ClickException(str(error)) from None
         patience_s = patience_s or deadline_s(document.probation_s)
-        rollout = _Rollout(talk, document, raw, patience_s=patience_s, told=Told(as_json=as_json))
+        rollout = _Rollout(
+            talk, document, raw, patience_s=patience_s, told=RolloutReporter(as_json=as_json)
+        )
         rollout.look()
         rollout.show()
         if dry_run:
@@ -98,16 +100,16 @@ def push(
 
 @dataclass(slots=True)
 class _Rollout:
-    talk: Conversation
+    talk: HubClient
     document: SettingsDocument
     raw: bytes
     patience_s: float
-    told: Told
-    reports: dict[str, ConfigReport] = field(default_factory=dict)
+    told: RolloutReporter
+    reports: dict[str, SettingsReport] = field(default_factory=dict)
     previews: dict[str, Preview] = field(default_factory=dict)
     online: list[str] = field(default_factory=list)
     away: list[str] = field(default_factory=list)
-    _said: dict[str, Outcome] = field(default_factory=dict)
+    _said: dict[str, DeviceOutcome] = field(default_factory=dict)
 
     def look(self) -> None:
         """Find the devices that the document is for, and what it would change on each."""
@@ -116,7 +118,7 @@ class _Rollout:
                 continue
             (self.online if device["state"] == "online" else self.away).append(device["dev"])
             if device["report"]:
-                self.reports[device["dev"]] = ConfigReport.model_validate(device["report"])
+                self.reports[device["dev"]] = SettingsReport.model_validate(device["report"])
         if not self.online and not self.away:
             raise click.ClickException(f"there is no device for {self.document.key}")
         known = self._running()
@@ -131,7 +133,7 @@ class _Rollout:
         )
         known = {}
         for start in range(0, len(wanted), _DOCUMENTS):
-            page = self.talk.ask(Ask.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
+            page = self.talk.ask(FleetQuestion.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
             for item in page["documents"]:
                 if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
                     known[(document.key, document.rev)] = document
@@ -139,13 +141,13 @@ class _Rollout:
 
     def _is_meant(self, device: dict[str, Any]) -> bool:
         match self.document.layer:
-            case Layer.FLEET:
+            case SettingsLayer.FLEET:
                 return True
-            case Layer.GROUP:
+            case SettingsLayer.GROUP:
                 return self.document.name in device["groups"]
-            case Layer.SITE:
+            case SettingsLayer.SITE:
                 return bool(self.document.name == device["site"])
-            case Layer.DEVICE:
+            case SettingsLayer.DEVICE:
                 return bool(self.document.name == device["dev"])
 
     @property
@@ -168,21 +170,25 @@ class _Rollout:
         for wave in waves(self.online, canaries):
             self.told.wave(wave)
             self.talk.ask(
-                Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=list(wave.devices)
+                FleetQuestion.OFFER,
+                document=base64.b64encode(self.raw).decode(),
+                devices=list(wave.devices),
             )
             outcomes = self._follow(wave)
             if stops(wave, outcomes):
                 self._stop(wave, outcomes)
                 return False
-        self.talk.ask(Ask.OFFER, document=base64.b64encode(self.raw).decode(), devices=None)
-        done = sum(result is Outcome.COMMITTED for result in self._said.values())
+        self.talk.ask(
+            FleetQuestion.OFFER, document=base64.b64encode(self.raw).decode(), devices=None
+        )
+        done = sum(result is DeviceOutcome.COMMITTED for result in self._said.values())
         self.told.done(self.document.rev, done, len(self.away))
         return True
 
-    def _follow(self, wave: Wave) -> dict[str, Outcome]:
+    def _follow(self, wave: Wave) -> dict[str, DeviceOutcome]:
         """Until every device of the wave has had its last word, too many have failed, or the time is up."""
         end_s = time.monotonic() + self.patience_s
-        outcomes = dict.fromkeys(wave.devices, Outcome.WAITING)
+        outcomes = dict.fromkeys(wave.devices, DeviceOutcome.WAITING)
         with self.told.progress(wave):
             while time.monotonic() < end_s and not stops(wave, outcomes):
                 over = sum(result.over for result in outcomes.values())
@@ -196,31 +202,36 @@ class _Rollout:
         late = time.monotonic() >= end_s
         for dev, result in outcomes.items():
             if late and not result.over:
-                outcomes[dev] = Outcome.SILENT
-                self._tell(dev, Outcome.SILENT, f"nothing for {self.patience_s:.0f} s")
+                outcomes[dev] = DeviceOutcome.SILENT
+                self._tell(dev, DeviceOutcome.SILENT, f"nothing for {self.patience_s:.0f} s")
         return outcomes
 
     def _hear(self) -> None:
         for topic, arrival in self.talk.hear(0.5):
             if topic.channel is Up.CONFIG:
                 report = decode_report(arrival.payload, dev=topic.node)
-                if isinstance(report, ConfigReport):
+                if isinstance(report, SettingsReport):
                     self.reports[topic.node] = report
 
-    def _outcome(self, dev: str) -> tuple[Outcome, str]:
+    def _outcome(self, dev: str) -> tuple[DeviceOutcome, str]:
         return outcome(
             self.reports.get(dev), self.document.key, self.document.rev, digest_of(self.raw)
         )
 
-    def _tell(self, dev: str, result: Outcome, why: str) -> None:
+    def _tell(self, dev: str, result: DeviceOutcome, why: str) -> None:
         if self._said.get(dev) is result:
             return
         self._said[dev] = result
-        if result is not Outcome.WAITING:
+        if result is not DeviceOutcome.WAITING:
             self.told.device(dev, result, why)
 
-    def _stop(self, wave: Wave, outcomes: dict[str, Outcome]) -> None:
-        self.talk.ask(Ask.WITHDRAW, key=self.document.key, rev=self.document.rev)
+    def _stop(self, wave: Wave, outcomes: dict[str, DeviceOutcome]) -> None:
+        self.talk.ask(FleetQuestion.WITHDRAW, key=self.document.key, rev=self.document.rev)
         self.told.stopped(
-            wave, [dev for dev in wave.devices if outcomes[dev] in (Outcome.FAILED, Outcome.SILENT)]
+            wave,
+            [
+                dev
+                for dev in wave.devices
+                if outcomes[dev] in (DeviceOutcome.FAILED, DeviceOutcome.SILENT)
+            ],
         )

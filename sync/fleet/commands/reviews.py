@@ -14,11 +14,11 @@ import click
 
 from edge.token.keys import Signer
 from sync.fleet.device_table import drawn
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import Conversation, conversation
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolderError, load_signer
-from sync.wire.fleet_requests import Ask
-from sync.wire.review_decision import LONGEST_REASON, Decision, sign_decision
+from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.review_decision import LONGEST_REASON, ReviewDecision, sign_review_decision
 
 _LOOK_EVERY_S: Final = 0.5
 _INSTEAD: Final = {  # why something else came of a decision, by the review's state
@@ -41,7 +41,7 @@ def reviews() -> None:
 
 
 @reviews.command("list")
-@at_fleet
+@fleet_option
 @click.option("--dev", metavar="ID", help="Only this device's.")
 @click.option("--all", "every", is_flag=True, help="Decided ones, too.")
 def list_command(fleet_file: Path, as_json: bool, dev: str | None, every: bool) -> None:
@@ -51,9 +51,9 @@ def list_command(fleet_file: Path, as_json: bool, dev: str | None, every: bool) 
     """
     found: list[dict[str, Any]] = []
     after: int | None = 0
-    with conversation(load_place(fleet_file)) as talk:
+    with hub_client(load_fleet_file(fleet_file)) as talk:
         while after is not None:
-            page = talk.ask(Ask.REVIEWS, dev=dev, every=every, after=after)
+            page = talk.ask(FleetQuestion.REVIEWS, dev=dev, every=every, after=after)
             found += page["reviews"]
             after = page["next"]
     if as_json:
@@ -74,7 +74,7 @@ def _decides(command: Callable[..., None]) -> Callable[..., None]:
         click.argument("ident", metavar="ID"),
     ):  # fmt: skip
         command = option(command)
-    return at_fleet(command)
+    return fleet_option(command)
 
 
 def _as_reason(_: click.Context, __: click.Parameter, value: str) -> str:
@@ -119,15 +119,18 @@ def _decide(
     fleet_file: Path,
     as_json: bool,
 ) -> None:
-    place = load_place(fleet_file)
+    place = load_fleet_file(fleet_file)
     reviewer = _signer(key_file)
-    with conversation(place) as talk:
+    with hub_client(place) as talk:
         review = _find(talk, ident)
-        decision = Decision(
+        decision = ReviewDecision(
             tenant=place.tenant, device=review["dev"], epoch=review["epoch"], seq=review["seq"],
             cti=bytes.fromhex(review["cti"]), approve=approve, reason=reason, issued_at_s=int(time.time()),
         )  # fmt: skip
-        talk.ask(Ask.REVIEW, decision=base64.b64encode(sign_decision(decision, reviewer)).decode())
+        talk.ask(
+            FleetQuestion.REVIEW,
+            decision=base64.b64encode(sign_review_decision(decision, reviewer)).decode(),
+        )
         end_s = time.monotonic() + wait_s
         review = _find(talk, ident)
         while review["state"] == "on_its_way" and time.monotonic() < end_s:
@@ -149,8 +152,8 @@ def _decide(
     click.echo(f"order {review['order']}: {asked} by {review['decided_by']}; {words}", err=True)
 
 
-def _find(talk: Conversation, ident: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = talk.ask(Ask.REVIEWS, id=ident, every=True)["reviews"]
+def _find(talk: HubClient, ident: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = talk.ask(FleetQuestion.REVIEWS, id=ident, every=True)["reviews"]
     if not ident or not found:
         raise click.ClickException(
             f"no redemption {ident} waits for a second person: see edge-fleet reviews list"

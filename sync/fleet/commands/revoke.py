@@ -13,14 +13,14 @@ import click
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge.documents.revocation_order import RevocationOrder, sign_order
+from edge.documents.revocation_order import RevocationOrder, sign_revocation_order
 from edge.encryption.sealed_box import unseal
 from edge.token.purpose import Purpose
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import Conversation, conversation, every_device
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import HubClient, every_device, hub_client
 from sync.fleet.key_folder import KeyFolderError, replace_file
 from sync.fleet.options import counted
-from sync.wire.fleet_requests import CUT, QUARANTINED, Ask
+from sync.wire.fleet_requests import CUT, QUARANTINED, FleetQuestion
 
 RECOVERY_FILE = "recovery.pem"
 _LOOK_EVERY_S = 0.5
@@ -28,7 +28,7 @@ _LOOK_EVERY_S = 0.5
 
 @click.command()
 @click.argument("device", metavar="DEVICE")
-@at_fleet
+@fleet_option
 @click.option(
     "--reason",
     default="revoked by operations",
@@ -73,11 +73,11 @@ def revoke(
     """
     if not reason.isprintable() or not 1 <= len(reason) <= 200:
         raise click.UsageError("--reason is 1 to 200 printable characters")
-    place = load_place(fleet_file)
+    place = load_fleet_file(fleet_file)
     folder = place.keys_dir if keys_dir is None else keys_dir
     keys = place.keys(keys_dir)
     assert folder is not None  # place.keys has said so
-    with conversation(place) as talk:
+    with hub_client(place) as talk:
         _ask(_found(talk, device), yes=yes)
         order = RevocationOrder(
             tenant=place.tenant,
@@ -87,10 +87,10 @@ def revoke(
             recovery_key=_recovery_key(folder).public_key().public_bytes_raw(),
         )
         try:
-            raw = sign_order(order, keys.signer(Purpose.ENROLMENT))
+            raw = sign_revocation_order(order, keys.signer(Purpose.ENROLMENT))
         except KeyFolderError as error:
             raise click.ClickException(str(error)) from None
-        talk.ask(Ask.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
+        talk.ask(FleetQuestion.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
         click.echo(
             f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.",
             err=True,
@@ -157,7 +157,7 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     click.echo(counted(len(content.splitlines()), "event"), err=True)
 
 
-def _follow(talk: Conversation, device: str, wait_s: float) -> str:
+def _follow(talk: HubClient, device: str, wait_s: float) -> str:
     """Until the broker bars the device, or the time is up. Returns the stage that was reached."""
     end_s = time.monotonic() + wait_s
     while True:
@@ -168,7 +168,7 @@ def _follow(talk: Conversation, device: str, wait_s: float) -> str:
         time.sleep(_LOOK_EVERY_S)
 
 
-def _found(talk: Conversation, device: str) -> dict[str, Any]:
+def _found(talk: HubClient, device: str) -> dict[str, Any]:
     for item in every_device(talk):
         if item["dev"] == device:
             return item

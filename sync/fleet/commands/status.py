@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import click
 
-from sync.fleet.device_table import HEAD, drawn, ills, is_sick, row, sickness
-from sync.fleet.fleet_file import at_fleet, load_place
-from sync.fleet.hub_client import conversation, every_device
+from sync.fleet.device_table import HEAD, drawn, issues, needs_attention, row, severity
+from sync.fleet.fleet_file import fleet_option, load_fleet_file
+from sync.fleet.hub_client import every_device, hub_client
 from sync.fleet.options import counted
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.fleet_requests import Ask
+from sync.wire.fleet_requests import FleetQuestion
 from sync.wire.messages import Batch, Event, Status
-from sync.wire.settings_report import ConfigReport, decode_report
+from sync.wire.settings_report import SettingsReport, decode_report
 from sync.wire.topics import Topic, Up
 
 _ORDERS: Final = {
@@ -33,7 +33,7 @@ _CASES: Final = {
 
 
 @click.command()
-@at_fleet
+@fleet_option
 @click.option(
     "--sick", "only_sick", is_flag=True, help="Only devices that something is wrong with."
 )
@@ -43,21 +43,21 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
 
     Example: edge-fleet status --sick
     """
-    with conversation(load_place(fleet_file)) as talk:
+    with hub_client(load_fleet_file(fleet_file)) as talk:
         devices = every_device(talk)
     now_s = int(time.time())
     listed = sorted(
         (device for device in devices if site in (None, device["site"])),
-        key=lambda one: sickness(one, now_s),
+        key=lambda one: severity(one, now_s),
     )
-    sick = [device for device in listed if is_sick(device, now_s)]
+    sick = [device for device in listed if needs_attention(device, now_s)]
     shown = sick if only_sick else listed
     if as_json:
         for device in shown:
-            click.echo(json.dumps({**device, "ills": ills(device, now_s)}, ensure_ascii=False))
+            click.echo(json.dumps({**device, "ills": issues(device, now_s)}, ensure_ascii=False))
     else:
         for number, line in enumerate(drawn([HEAD, *(row(device, now_s) for device in shown)])):
-            well = number == 0 or not is_sick(shown[number - 1], now_s)
+            well = number == 0 or not needs_attention(shown[number - 1], now_s)
             click.secho(line, fg=None if well else "red", bold=number == 0)
         how = f"{len(sick)} of them sick" if sick else "all well"
         click.echo(
@@ -69,7 +69,7 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
 
 
 @click.command()
-@at_fleet
+@fleet_option
 @click.option(
     "--for",
     "for_s",
@@ -84,7 +84,9 @@ def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
     """
     end_s = float("inf") if for_s is None else time.monotonic() + for_s
     try:
-        with conversation(load_place(fleet_file), hear=(Up.STATUS, Up.CONFIG, Up.EVENTS)) as talk:
+        with hub_client(
+            load_fleet_file(fleet_file), hear=(Up.STATUS, Up.CONFIG, Up.EVENTS)
+        ) as talk:
             click.echo("How devices are now, and then what they say. Ctrl-C ends.", err=True)
             while time.monotonic() < end_s:
                 for topic, arrival in talk.hear(min(0.5, max(0.0, end_s - time.monotonic()))):
@@ -95,7 +97,7 @@ def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
 
 
 @click.command()
-@at_fleet
+@fleet_option
 @click.option("--site", help="Only this site's.")
 @click.option("--order", help="Only this order's lines.")
 def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None) -> None:
@@ -105,9 +107,9 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
     """
     after: str | None = ""
     count = 0
-    with conversation(load_place(fleet_file)) as talk:
+    with hub_client(load_fleet_file(fleet_file)) as talk:
         while after is not None:
-            page = talk.ask(Ask.ORDERS, site=site, order=order, after=after)
+            page = talk.ask(FleetQuestion.ORDERS, site=site, order=order, after=after)
             for line in page["orders"]:
                 _row(line, as_json, _ORDERS, first=count == 0)
                 count += 1
@@ -117,15 +119,15 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
 
 
 @click.command()
-@at_fleet
+@fleet_option
 @click.option("--dev", metavar="ID", help="Only this device's.")
 def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     """List the cases that a person must look into, newest first. Exit 1 when there is one.
 
     Example: edge-fleet exceptions --dev locker-1
     """
-    with conversation(load_place(fleet_file)) as talk:
-        cases = talk.ask(Ask.EXCEPTIONS, dev=dev)["exceptions"]
+    with hub_client(load_fleet_file(fleet_file)) as talk:
+        cases = talk.ask(FleetQuestion.EXCEPTIONS, dev=dev)["exceptions"]
     for number, case in enumerate(cases):
         _row(
             case if as_json else {**case, "at_s": _clock(case["at_s"])},
@@ -151,7 +153,7 @@ def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
             )
         case Up.CONFIG:
             report = decode_report(arrival.payload, dev=dev)
-            if not isinstance(report, ConfigReport):
+            if not isinstance(report, SettingsReport):
                 return []
             line: dict[str, Any] = {
                 "dev": dev,

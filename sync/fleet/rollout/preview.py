@@ -11,7 +11,7 @@ from edge.config.merge_patch import Tree, merge, merge_all
 from edge.documents.settings import SettingsDocument
 from edge.settings.effective import effective, pushable_part
 from edge.settings.plan import layer_of, make_plan
-from sync.wire.settings_report import ConfigReport
+from sync.wire.settings_report import SettingsReport
 
 _MISSING = object()
 
@@ -37,7 +37,7 @@ class Preview:
 
 
 def preview(
-    report: ConfigReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]
+    report: SettingsReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]
 ) -> Preview:
     """Compare. ``known`` are the documents that devices may be running, by layer key and rev."""
     running = [known[item] for item in report.applied.items() if item in known]
@@ -58,17 +58,17 @@ def _settings(profile: Profile) -> Tree:
     return pushable_part(profile.model_dump(mode="json", exclude_none=True))
 
 
-def _patches(report: ConfigReport, documents: Iterable[SettingsDocument]) -> tuple[Tree, ...]:
+def _patches(report: SettingsReport, documents: Iterable[SettingsDocument]) -> tuple[Tree, ...]:
     return make_plan(
         (layer_of(document, "") for document in documents), tuple(report.groups)
     ).patches
 
 
-def _laid_over(report: ConfigReport, documents: Iterable[SettingsDocument]) -> Tree:
+def _laid_over(report: SettingsReport, documents: Iterable[SettingsDocument]) -> Tree:
     return merge_all(report.shipped, _patches(report, documents))
 
 
-def _whole(report: ConfigReport) -> Tree:
+def _whole(report: SettingsReport) -> Tree:
     """A profile that differs from the device's own only in what is not pushed, so that the model can judge it."""
     identity: Tree = {
         "device": {

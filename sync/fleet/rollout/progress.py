@@ -12,13 +12,17 @@ import click
 
 from sync.fleet.options import counted
 from sync.fleet.rollout.preview import Preview
-from sync.fleet.rollout.waves import Outcome, Wave
+from sync.fleet.rollout.waves import DeviceOutcome, Wave
 
-_COLOURS = {Outcome.COMMITTED: "green", Outcome.FAILED: "red", Outcome.SILENT: "red"}
+_COLOURS = {
+    DeviceOutcome.COMMITTED: "green",
+    DeviceOutcome.FAILED: "red",
+    DeviceOutcome.SILENT: "red",
+}
 _NAMED = 5  # devices that a line names
 
 
-class Told:
+class RolloutReporter:
     """One rollout's. People read standard error, programs standard output."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -59,7 +63,7 @@ class Told:
         if not self._line("wave", name=wave.name, devices=len(wave.devices)):
             self._say(f"Wave {wave.name}: {counted(len(wave.devices), 'device')}", "cyan")
 
-    def device(self, dev: str, outcome: Outcome, why: str) -> None:
+    def device(self, dev: str, outcome: DeviceOutcome, why: str) -> None:
         """A device has come further."""
         if not self._line("device", dev=dev, outcome=str(outcome), why=why):
             words = str(outcome).replace("_", " ") + (f", {why}" if why else "")

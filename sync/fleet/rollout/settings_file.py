@@ -19,7 +19,7 @@ import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.config import ConfigError, Name, parse_toml
-from edge.documents.settings import PROBATION_S, Layer, SettingsDocument
+from edge.documents.settings import PROBATION_S, SettingsDocument, SettingsLayer
 from edge.settings.effective import forbidden
 from edge.token.fields import TIME_END
 
@@ -29,7 +29,7 @@ class SettingsFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layer: Layer
+    layer: SettingsLayer
     name: Name | None = None
     probation_s: int = Field(PROBATION_S, ge=1, le=86_400)
     smallest_agent: str = Field("0", pattern=r"^\d+(\.\d+)*$")
@@ -39,7 +39,7 @@ class SettingsFile(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> SettingsFile:
-        if (self.name is None) != (self.layer is Layer.FLEET):
+        if (self.name is None) != (self.layer is SettingsLayer.FLEET):
             raise ValueError('layer "fleet" has no name; every other layer has one')
         if self.expires_at_s <= self.not_before_s:
             raise ValueError("expires_at_s is not after not_before_s")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-from edge.settings.state_machine import Phase, patience_s
-from sync.wire.settings_report import ConfigReport
+from edge.settings.state_machine import SettingsPhase, patience_s
+from sync.wire.settings_report import SettingsReport
 
 MARGIN_S = 45.0  # for the way there and back, and for a camera that is being served
 _TOLERATED = 0.02  # of a wave after the canary
 
 
-class Outcome(StrEnum):
+class DeviceOutcome(StrEnum):
     """What became of the document at one device."""
 
     WAITING = "waiting"
@@ -26,7 +26,7 @@ class Outcome(StrEnum):
     @property
     def over(self) -> bool:
         """Whether nothing more is to be expected."""
-        return self in (Outcome.COMMITTED, Outcome.FAILED, Outcome.SILENT)
+        return self in (DeviceOutcome.COMMITTED, DeviceOutcome.FAILED, DeviceOutcome.SILENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +55,28 @@ def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
     ]
 
 
-def outcome(report: ConfigReport | None, key: str, rev: int, digest: str) -> tuple[Outcome, str]:
+def outcome(
+    report: SettingsReport | None, key: str, rev: int, digest: str
+) -> tuple[DeviceOutcome, str]:
     """What ``report`` says of the document, and why. ``digest`` is the document's SHA-256."""
     if report is None:
-        return Outcome.WAITING, ""
+        return DeviceOutcome.WAITING, ""
     for refused in report.refused:
         if refused.hash == digest:
-            return Outcome.FAILED, f"{refused.code}: {refused.detail}"
+            return DeviceOutcome.FAILED, f"{refused.code}: {refused.detail}"
     if report.applied.get(key, 0) >= rev:
-        return Outcome.COMMITTED, ""
+        return DeviceOutcome.COMMITTED, ""
     if report.blocked:
-        return Outcome.FAILED, "the device is blocked"
+        return DeviceOutcome.FAILED, "the device is blocked"
     if report.desired.get(key, 0) < rev:
-        return Outcome.WAITING, ""
-    if report.state in (Phase.REFUSED, Phase.ROLLED_BACK):
+        return DeviceOutcome.WAITING, ""
+    if report.state in (SettingsPhase.REFUSED, SettingsPhase.ROLLED_BACK):
         words = "; ".join(
             f"{error.path}: {error.message}" if error.path else error.message
             for error in report.errors
         )
-        return Outcome.FAILED, f"{report.state}: {words}"
-    return Outcome.ON_TRIAL, report.state
+        return DeviceOutcome.FAILED, f"{report.state}: {words}"
+    return DeviceOutcome.ON_TRIAL, report.state
 
 
 def deadline_s(probation_s: float) -> float:
@@ -82,7 +84,10 @@ def deadline_s(probation_s: float) -> float:
     return patience_s(probation_s) + MARGIN_S
 
 
-def stops(wave: Wave, outcomes: Mapping[str, Outcome]) -> bool:
+def stops(wave: Wave, outcomes: Mapping[str, DeviceOutcome]) -> bool:
     """Whether too many have failed."""
-    bad = sum(outcomes.get(device) in (Outcome.FAILED, Outcome.SILENT) for device in wave.devices)
+    bad = sum(
+        outcomes.get(device) in (DeviceOutcome.FAILED, DeviceOutcome.SILENT)
+        for device in wave.devices
+    )
     return bad > wave.tolerated

@@ -13,20 +13,27 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemption_identity import STANDS
-from sync.hub.store.interface import Connection
-from sync.wire.site_lease import USES_CTIS, Lease, LeaseAnswer, LeaseRequest, Use, lease_payload
+from sync.hub.store.interface import HubConnection
+from sync.wire.site_lease import (
+    USES_CTIS,
+    Lease,
+    LeasedRedemption,
+    LeaseReply,
+    LeaseRequest,
+    lease_payload,
+)
 
 MARGIN_S: Final = 120  # by which the holder's clock may be slow
 
 
-def is_out(connection: Connection, site: str, now_s: int) -> bool:
+def is_out(connection: HubConnection, site: str, now_s: int) -> bool:
     """Whether somebody else has authority over ``site``."""
     row = connection.execute("SELECT until_s FROM lease WHERE site = ?", (site,)).fetchone()
     return row is not None and row[0] + MARGIN_S > now_s
 
 
 def grant(
-    connection: Connection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int
+    connection: HubConnection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int
 ) -> Lease | str:
     """Give or renew the lease in the caller's transaction; or say why not."""
     row = connection.execute(
@@ -50,7 +57,7 @@ def grant(
     )
 
 
-def release(connection: Connection, site: str) -> bool:
+def release(connection: HubConnection, site: str) -> bool:
     """A person takes the authority back: the next lease is of a new term. False when none was out."""
     return (
         connection.execute(
@@ -60,15 +67,15 @@ def release(connection: Connection, site: str) -> bool:
     )
 
 
-def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseAnswer:
+def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseReply:
     """The message that carries it."""
     if isinstance(given, str):
-        return LeaseAnswer(id=request.id, refused=given[:200])
+        return LeaseReply(id=request.id, refused=given[:200])
     signed = sign_document(lease_payload(given), Purpose.CLAIM, signer)
-    return LeaseAnswer(id=request.id, signed=b64encode(signed).decode())
+    return LeaseReply(id=request.id, signed=b64encode(signed).decode())
 
 
-def _with_uses(connection: Connection, lease: Lease, after: bytes) -> Lease:
+def _with_uses(connection: HubConnection, lease: Lease, after: bytes) -> Lease:
     ctis = connection.execute(
         "SELECT DISTINCT r.cti FROM redemption r JOIN entitlement e ON e.cti = r.cti"
         " WHERE e.site = ? AND r.cti > ? ORDER BY r.cti LIMIT ?",
@@ -90,10 +97,10 @@ def _with_uses(connection: Connection, lease: Lease, after: bytes) -> Lease:
     )
 
 
-def _uses(connection: Connection, cti: bytes) -> list[Use]:
+def _uses(connection: HubConnection, cti: bytes) -> list[LeasedRedemption]:
     rows = connection.execute(
         "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption r"  # noqa: S608 - a constant
         f" WHERE cti = ? AND {STANDS}",
         (cti,),
     )
-    return [Use(bytes(row[0]), *row[1:]) for row in rows.fetchall()]
+    return [LeasedRedemption(bytes(row[0]), *row[1:]) for row in rows.fetchall()]

@@ -13,12 +13,12 @@ import structlog
 from edge.system import log
 from edge.system.systemd import notify
 from sync.hub.config import HubConfig, load_hub_config
-from sync.hub.enrolment.https_server import DeskServer
-from sync.hub.enrolment.service import Desk
-from sync.hub.fleet.store import FleetStore, FleetStoreError, open_fleet_store
+from sync.hub.enrolment.enrolment_service import EnrolmentService
+from sync.hub.enrolment.https_server import EnrolmentServer
+from sync.hub.fleet.fleet_store import FleetStore, FleetStoreError, open_fleet_store
 from sync.hub.fleet.trusted_keys import ListedKeys
-from sync.hub.pki.broker_access import Access
-from sync.hub.pki.certificate_authority import Authority, load_authority
+from sync.hub.pki.broker_access import BrokerAccess
+from sync.hub.pki.certificate_authority import CertificateAuthority, load_certificate_authority
 
 LOOK_EVERY_S = 0.5  # at what the hub has written
 COMPARE_EVERY_S = 30.0  # with what somebody else may have written into the broker's files
@@ -52,13 +52,13 @@ def desk(config_file: Path) -> None:
         mine = open_fleet_store(Path(config.data_dir))
     except FleetStoreError as error:
         raise click.ClickException(str(error)) from None
-    access = Access(config, config.broker, authority, store) if config.broker else None
+    access = BrokerAccess(config, config.broker, authority, store) if config.broker else None
     keys = ListedKeys(Path(config.documents.trust_list_file))
-    what = Desk(
+    what = EnrolmentService(
         config, config.enrolment, store, authority, access, keys, lambda: int(time.time()), logger
     )
     try:
-        server = DeskServer(what, config.mqtt.ca_file)
+        server = EnrolmentServer(what, config.mqtt.ca_file)
     except OSError as error:
         where = f"{config.enrolment.address}:{config.enrolment.port}"
         raise click.ClickException(
@@ -76,7 +76,7 @@ def desk(config_file: Path) -> None:
 
 
 def _look_after(
-    server: DeskServer, access: Access | None, store: FleetStore, stopping: list[int]
+    server: EnrolmentServer, access: BrokerAccess | None, store: FleetStore, stopping: list[int]
 ) -> None:
     """Bring the broker's files up to what the fleet's store says whenever that has changed; renew what is to end."""
     what = server.desk
@@ -98,7 +98,7 @@ def _look_after(
         time.sleep(LOOK_EVERY_S)
 
 
-def _renew(server: DeskServer) -> None:
+def _renew(server: EnrolmentServer) -> None:
     try:
         if renewed := server.desk.renew_own():
             server.read_certificate()
@@ -107,11 +107,11 @@ def _renew(server: DeskServer) -> None:
         server.desk.log.error("certificates_not_renewed", detail=str(error))
 
 
-def _authority(config: HubConfig) -> Authority:
+def _authority(config: HubConfig) -> CertificateAuthority:
     assert config.enrolment is not None
     try:
         key = Path(config.enrolment.ca_key_file).read_bytes()
-        return load_authority(Path(config.mqtt.ca_file).read_bytes(), key)
+        return load_certificate_authority(Path(config.mqtt.ca_file).read_bytes(), key)
     except OSError as error:
         raise click.ClickException(
             f"{error.filename}: {error.strerror}; set enrolment.ca_key_file"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from sync.hub.enrolment.service import Desk, Refusal
+from sync.hub.enrolment.enrolment_service import EnrolmentRefusal, EnrolmentService
 
 LARGEST_BODY: Final = 16 * 1024  # bytes
 PATIENCE_S: Final = 10.0  # with a client that does not go on
@@ -19,13 +19,13 @@ MOST_CLIENTS: Final = 32
 REFUSED: Final = 403
 
 
-class DeskServer(ThreadingHTTPServer):
+class EnrolmentServer(ThreadingHTTPServer):
     """Carries the words, TLS 1.3. A client that does nothing holds up nobody else."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, desk: Desk, ca_file: str) -> None:
+    def __init__(self, desk: EnrolmentService, ca_file: str) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -69,7 +69,7 @@ class DeskServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: DeskServer
+    server: EnrolmentServer
     protocol_version = "HTTP/1.1"
     timeout = PATIENCE_S
 
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server.desk.answer(
                 self.path, body, peer=self._peer(), address=self.client_address[0]
             )
-        except Refusal as refusal:
+        except EnrolmentRefusal as refusal:
             self._say(REFUSED, {"error": refusal.reason, "detail": refusal.detail})
         else:
             self._say(200, answer)

@@ -10,14 +10,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sync.hub.pki.certificate_authority import Authority
-from sync.hub.pki.certificate_renewal import name_of, successor_of
+from sync.hub.pki.certificate_authority import CertificateAuthority
+from sync.hub.pki.certificate_renewal import name_of, renewed_certificate
 
 
-def news(
+def site_updates(
     connection: sqlite3.Connection,
     body: dict[str, Any],
-    authority: Authority,
+    authority: CertificateAuthority,
     crl_file: Path,
     *,
     devices: frozenset[str],
@@ -39,7 +39,7 @@ def news(
             certificate = x509.load_pem_x509_certificate(str(pem).encode())
             ended = now_s >= certificate.not_valid_after_utc.timestamp()
             if not ended and (_for_server(certificate) or name_of(certificate) not in devices):
-                new = successor_of(connection, certificate, authority, now_s=now_s)
+                new = renewed_certificate(connection, certificate, authority, now_s=now_s)
                 if new is not None:
                     successors[name] = new.public_bytes(Encoding.PEM).decode()
         except ValueError:

@@ -13,11 +13,11 @@ from sync.hub.config import HubConfig
 from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.operator_lists import FOLDER, keep_pushed_list
 from sync.hub.ledger import reviews
-from sync.wire.fleet_requests import Ask, FleetRequest
-from sync.wire.review_decision import open_decision
+from sync.wire.fleet_requests import FleetQuestion, FleetRequest
+from sync.wire.review_decision import open_review_decision
 
 
-class People:
+class PeopleRequests:
     """Answers REVIEWS, REVIEW and OPERATORS. What changes something was signed, and is verified here."""
 
     def __init__(
@@ -32,18 +32,18 @@ class People:
         """``hub`` is the hub's own store, in a transaction. Raises RequestError, and OSError."""
         args = request.args
         match request.ask:
-            case Ask.REVIEWS:
+            case FleetQuestion.REVIEWS:
                 every, after = bool(args.get("every")), int(args.get("after", 0))
                 return reviews.listed(
                     hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after
                 )
-            case Ask.REVIEW:
+            case FleetQuestion.REVIEW:
                 return self._decide(hub, base64.b64decode(args["decision"]))
             case _:
                 return self._operators(base64.b64decode(args["document"]))
 
     def _decide(self, hub: Any, raw: bytes) -> dict[str, Any]:
-        opened = open_decision(raw, self._keys(), now=self._now())
+        opened = open_review_decision(raw, self._keys(), now=self._now())
         if isinstance(opened, DocumentRefusal):
             raise RequestError(f"the hub does not believe this decision: {opened}")
         decision, by = opened

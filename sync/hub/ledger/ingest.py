@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sync.hub.ledger import redemptions, reviews
-from sync.hub.store.interface import Connection
+from sync.hub.store.interface import HubConnection
 from sync.wire import codec
-from sync.wire.messages import Ack, BadEvent, Batch, Conflict, Event, Refused, Status
+from sync.wire.messages import Ack, BadEvent, Batch, Conflict, Event, RefusedItem, Status
 
 SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
 BODY_INVALID = "body_invalid"
@@ -23,7 +23,7 @@ MOST_CONFLICTS = 50  # told in one acknowledgement
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class IngestResult:
     """What came of a batch."""
 
     ack: Ack
@@ -33,10 +33,10 @@ class Taken:
     also_tell: frozenset[str]  # other devices with a new conflict
 
 
-def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
+def take(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
     """Store ``batch`` in the caller's transaction and return the acknowledgement to send once it has committed."""
     fresh = repeated = 0
-    reused: list[Refused] = []
+    reused: list[RefusedItem] = []
     also_tell: set[str] = set()
     refused = 0
     for event in batch.events:
@@ -55,7 +55,7 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
         elif event.type == codec.WITHHELD or _is_same(connection, batch, event):
             repeated += 1
         else:
-            reused.append(Refused(seq=event.seq, reason=SEQUENCE_REUSED, id=event.id))
+            reused.append(RefusedItem(seq=event.seq, reason=SEQUENCE_REUSED, id=event.id))
             _keep_clash(connection, batch, event, now_s)
     for bad in batch.bad:
         refused += _insert_bad(connection, batch, bad, now_s)
@@ -77,17 +77,19 @@ def take(connection: Connection, batch: Batch, now_s: int) -> Taken:
     ack = ack.model_copy(
         update={"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag}
     )
-    return Taken(ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev}))
+    return IngestResult(
+        ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev})
+    )
 
 
 def acknowledgement(
-    connection: Connection,
+    connection: HubConnection,
     dev: str,
     epoch: str,
     *,
     acked_through: int,
     settled_through: int,
-    reused: Iterable[Refused] = (),
+    reused: Iterable[RefusedItem] = (),
 ) -> Ack:
     """What ``dev`` is to know. Every refusal that it has not settled yet is said again."""
     rows = connection.execute(
@@ -96,7 +98,8 @@ def acknowledgement(
         (codec.WITHHELD, dev, epoch, settled_through),
     )
     rejected = [
-        Refused(seq=seq, reason=reason, id=identity) for seq, reason, identity in rows.fetchall()
+        RefusedItem(seq=seq, reason=reason, id=identity)
+        for seq, reason, identity in rows.fetchall()
     ]
     conflicts = connection.execute(
         "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
@@ -115,7 +118,7 @@ def acknowledgement(
     )
 
 
-def latest_epoch(connection: Connection, dev: str) -> tuple[str, int] | None:
+def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:
     """The epoch that ``dev`` last sent events in, and how far it is acknowledged."""
     streams: dict[str, int] = dict(
         connection.execute(
@@ -127,7 +130,7 @@ def latest_epoch(connection: Connection, dev: str) -> tuple[str, int] | None:
     return None if epoch is None else (epoch, streams[epoch])
 
 
-def note_status(connection: Connection, status: Status, now_s: int) -> bool:
+def note_status(connection: HubConnection, status: Status, now_s: int) -> bool:
     """Keep what a device says of itself. True when its epoch is one that it had left: then there are two of it.
 
     A new store begins a new epoch, and a device never goes back to an old one.
@@ -149,14 +152,14 @@ def note_status(connection: Connection, status: Status, now_s: int) -> bool:
     return two
 
 
-def _said_epoch(connection: Connection, dev: str) -> str | None:
+def _said_epoch(connection: HubConnection, dev: str) -> str | None:
     """The epoch that ``dev`` last said it is in."""
     row = connection.execute("SELECT status FROM status WHERE dev = ?", (dev,)).fetchone()
     return None if row is None else str(json.loads(row[0])["epoch"])
 
 
 def _insert(
-    connection: Connection, batch: Batch, event: Event, refused: str | None, now_s: int
+    connection: HubConnection, batch: Batch, event: Event, refused: str | None, now_s: int
 ) -> bool:
     body = _to_json(event.body)
     changed = connection.execute(
@@ -177,7 +180,7 @@ def _insert(
     return changed.rowcount == 1
 
 
-def _insert_bad(connection: Connection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
+def _insert_bad(connection: HubConnection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
     changed = connection.execute(
         "INSERT INTO event VALUES (?, ?, ?, '', 'unreadable', 0, 'floor_only', ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, bad.seq, bad.raw, now_s, bad.reason),
@@ -185,7 +188,7 @@ def _insert_bad(connection: Connection, batch: Batch, bad: BadEvent, now_s: int)
     return changed.rowcount == 1
 
 
-def _is_same(connection: Connection, batch: Batch, event: Event) -> bool:
+def _is_same(connection: HubConnection, batch: Batch, event: Event) -> bool:
     (identity,) = connection.execute(
         "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?",
         (batch.dev, batch.epoch, event.seq),
@@ -193,14 +196,14 @@ def _is_same(connection: Connection, batch: Batch, event: Event) -> bool:
     return bool(identity == event.id)
 
 
-def _keep_clash(connection: Connection, batch: Batch, event: Event, now_s: int) -> None:
+def _keep_clash(connection: HubConnection, batch: Batch, event: Event, now_s: int) -> None:
     connection.execute(
         "INSERT INTO clash VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (batch.dev, batch.epoch, event.seq, event.id, event.model_dump_json(), now_s),
     )
 
 
-def _advance(connection: Connection, dev: str, epoch: str) -> int:
+def _advance(connection: HubConnection, dev: str, epoch: str) -> int:
     known = connection.execute(
         "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
     ).fetchone()
@@ -218,7 +221,7 @@ def _advance(connection: Connection, dev: str, epoch: str) -> int:
     return through
 
 
-def _following(connection: Connection, dev: str, epoch: str, through: int) -> list[int]:
+def _following(connection: HubConnection, dev: str, epoch: str, through: int) -> list[int]:
     """The numbers right after ``through``, without a gap, at most ``_NUMBERS`` of them."""
     later = connection.execute(
         "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",

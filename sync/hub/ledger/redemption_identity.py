@@ -23,7 +23,7 @@ def identity(event: Event) -> str:
     return _named(event, FIRST) or _named(event, RETRIES) or event.id
 
 
-def about(event: Event) -> str | None:
+def redemption_named_by(event: Event) -> str | None:
     """Return the id of the redemption that a reversal or a review's end is about; None where it names none."""
     return _named(event, FIRST)
 

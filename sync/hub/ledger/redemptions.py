@@ -8,8 +8,8 @@ from typing import TypeGuard
 
 from edge.store.outbox import RETRIES
 from edge.token.claims import Kind
-from sync.hub.ledger.redemption_identity import STANDS, about, identity
-from sync.hub.store.interface import Connection
+from sync.hub.ledger.redemption_identity import STANDS, identity, redemption_named_by
+from sync.hub.store.interface import HubConnection
 from sync.wire import codec
 from sync.wire.messages import MAX_SEQ, Batch, Event
 
@@ -37,7 +37,7 @@ def effect_of(event: Event) -> Effect | None:
     units, amount_minor = event.body.get("units"), event.body.get("amount_minor")
     redemption: str | None = identity(event)
     if event.type == REVERSED:
-        units, amount_minor, redemption = None, None, about(event)
+        units, amount_minor, redemption = None, None, redemption_named_by(event)
     elif event.type != REDEEMED or not _whole(units, 1):
         return None
     if (
@@ -52,7 +52,7 @@ def effect_of(event: Event) -> Effect | None:
     return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption)
 
 
-def is_first(connection: Connection, effect: Effect) -> bool:
+def is_first(connection: HubConnection, effect: Effect) -> bool:
     """Whether nothing was honoured of the entitlement before: most redemptions are first, and soon done with."""
     known = connection.execute(
         "SELECT 1 FROM redemption WHERE cti = ? LIMIT 1", (effect.cti,)
@@ -60,7 +60,9 @@ def is_first(connection: Connection, effect: Effect) -> bool:
     return known is None
 
 
-def told_before(connection: Connection, batch: Batch, event: Event, effect: Effect) -> str | None:
+def told_before(
+    connection: HubConnection, batch: Batch, event: Event, effect: Effect
+) -> str | None:
     """Whether this redemption is here under another number, or one that takes its place, or whose place it takes.
 
     Somebody told the device that we refused it there, and it sent it again.
@@ -83,7 +85,13 @@ def told_before(connection: Connection, batch: Batch, event: Event, effect: Effe
 
 
 def apply(
-    connection: Connection, batch: Batch, event: Event, effect: Effect, now_s: int, *, first: bool
+    connection: HubConnection,
+    batch: Batch,
+    event: Event,
+    effect: Effect,
+    now_s: int,
+    *,
+    first: bool,
 ) -> set[str]:
     """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one.
 
@@ -127,7 +135,7 @@ def apply(
 _STANDING = f"FROM redemption r WHERE cti = ? AND {STANDS}"
 
 
-def units_left(connection: Connection, cti: bytes) -> int | None:
+def units_left(connection: HubConnection, cti: bytes) -> int | None:
     """Uses not yet honoured (below zero: too often), or None for an entitlement that is not known.
 
     A voucher with a value and one use is honoured in parts: it has a use left while there is value left.
@@ -143,7 +151,7 @@ def units_left(connection: Connection, cti: bytes) -> int | None:
     return int(sold["quantity"] - units)
 
 
-def used(connection: Connection, cti: bytes, *, but: str = "") -> tuple[int, int]:
+def used(connection: HubConnection, cti: bytes, *, but: str = "") -> tuple[int, int]:
     """Units and minor units of money that devices other than ``but`` have honoured and not taken back."""
     row = connection.execute(
         f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?",
@@ -152,13 +160,13 @@ def used(connection: Connection, cti: bytes, *, but: str = "") -> tuple[int, int
     return int(row[0]), int(row[1])
 
 
-def _overspent(connection: Connection, cti: bytes) -> bool:
+def _overspent(connection: HubConnection, cti: bytes) -> bool:
     left = units_left(connection, cti)
     return left is not None and left < 0
 
 
 def _conflict(
-    connection: Connection,
+    connection: HubConnection,
     cti: bytes,
     mine: tuple[str, str, int, int],
     other: tuple[str, str, int, int],

@@ -10,18 +10,18 @@ import json
 from collections import defaultdict
 from typing import Any, Final
 
-from edge.store.reviews import Reviewed
+from edge.store.reviews import ReviewResult
 from edge.values.person_name import same_person
-from sync.hub.ledger.redemption_identity import IS_ABOUT, about
-from sync.hub.store.interface import Connection
+from sync.hub.ledger.redemption_identity import IS_ABOUT, redemption_named_by
+from sync.hub.store.interface import HubConnection
 from sync.wire import codec
 from sync.wire.messages import Event
-from sync.wire.review_decision import NOT_BELIEVED, Decision, decision_name
+from sync.wire.review_decision import NOT_BELIEVED, ReviewDecision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
 PAGE: Final = 200  # redemptions in one answer, decisions in one page for a device
 _WITHOUT_EFFECT: Final = frozenset(
-    {Reviewed.NOT_FOUND.value, Reviewed.SAME_PERSON.value, NOT_BELIEVED}
+    {ReviewResult.NOT_FOUND.value, ReviewResult.SAME_PERSON.value, NOT_BELIEVED}
 )
 _ITS_REDEMPTION: Final = "r.cti = w.cti AND r.dev = w.dev AND r.epoch = w.epoch AND r.seq = w.seq"
 
@@ -30,7 +30,7 @@ class DecisionError(Exception):
     """A decision that is not taken; the message goes to the reviewer."""
 
 
-def note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
+def note(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
     """Keep what a device tells of reviews: that one waits, is decided, or cannot be. In ingest's transaction."""
     if event.type == "review_refused":
         _refused(connection, dev, event.body)
@@ -38,7 +38,7 @@ def note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
         _note(connection, dev, epoch, event)
 
 
-def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
+def _note(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
     cti = event.body.get("cti")
     if not isinstance(cti, str) or not codec.is_cti(cti):
         return
@@ -48,7 +48,7 @@ def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
             "INSERT INTO review (cti, dev, epoch, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (*place, epoch, event.seq),
         )
-    elif (redemption := about(event)) is not None:
+    elif (redemption := redemption_named_by(event)) is not None:
         said = tuple(
             str(event.body.get(name) or "")[:400] for name in ("state", "operator", "reason")
         )
@@ -63,21 +63,23 @@ def _note(connection: Connection, dev: str, epoch: str, event: Event) -> None:
     )
 
 
-def _refused(connection: Connection, dev: str, body: dict[str, Any]) -> None:
+def _refused(connection: HubConnection, dev: str, body: dict[str, Any]) -> None:
     """A device cannot take a decision: it is said no more. One that another person may make anew waits again."""
     word = body.get("reason")
     if not isinstance(word, str) or word not in _WITHOUT_EFFECT:
         return
     for no, raw in undelivered(connection, dev).get(dev, []):
         if decision_name(raw) == body.get("decision"):
-            gone = word == Reviewed.NOT_FOUND
+            gone = word == ReviewResult.NOT_FOUND
             connection.execute(
                 "UPDATE review SET refused = ?, arrived = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
                 (word, int(gone), int(gone), no),
             )
 
 
-def decide(connection: Connection, decision: Decision, *, by: str, raw: bytes, now_s: int) -> None:
+def decide(
+    connection: HubConnection, decision: ReviewDecision, *, by: str, raw: bytes, now_s: int
+) -> None:
     """Keep what ``by`` decided, whose signature held, with that signature. Raises DecisionError.
 
     The same decision again changes nothing; another one after it is refused.
@@ -96,7 +98,7 @@ def decide(connection: Connection, decision: Decision, *, by: str, raw: bytes, n
         return
     if approve is not None or arrived:
         raise DecisionError("it is decided already: see edge-fleet reviews list --all")
-    told_so = refused == Reviewed.SAME_PERSON and same_person(decided_by, by)
+    told_so = refused == ReviewResult.SAME_PERSON and same_person(decided_by, by)
     if told_so or same_person(json.loads(body).get("operator"), by):
         raise DecisionError(f"{by} scanned it: another person must decide")
     done = connection.execute(
@@ -109,7 +111,7 @@ def decide(connection: Connection, decision: Decision, *, by: str, raw: bytes, n
 
 
 def listed(
-    connection: Connection, *, dev: str | None, ident: str | None, every: bool, after: int
+    connection: HubConnection, *, dev: str | None, ident: str | None, every: bool, after: int
 ) -> dict[str, Any]:
     """A page of redemptions that wait for a second person, by number after ``after``; with ``every`` decided ones, too.
 
@@ -132,7 +134,7 @@ def listed(
 
 
 def undelivered(
-    connection: Connection, dev: str | None = None
+    connection: HubConnection, dev: str | None = None
 ) -> dict[str, list[tuple[int, bytes]]]:
     """Decisions as they were signed that their device has not said it knows, with their numbers, by device."""
     rows = connection.execute(

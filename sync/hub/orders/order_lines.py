@@ -15,7 +15,7 @@ from edge.config import Name
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.claims import Kind
-from sync.hub.store.interface import Connection
+from sync.hub.store.interface import HubConnection
 from sync.wire import order_feed
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
 from sync.wire.order_feed import Delta, Snapshot
@@ -79,7 +79,7 @@ def parse_line(text: str) -> OrderLine | str:
         return f"{'.'.join(str(part) for part in first['loc']) or 'line'}: {first['msg']}"
 
 
-def put(connection: Connection, lines: Iterable[OrderLine], now_us: int) -> int:
+def put(connection: HubConnection, lines: Iterable[OrderLine], now_us: int) -> int:
     """Write ``lines`` in the caller's transaction and return how many changed something."""
     changed = 0
     for line in lines:
@@ -87,7 +87,7 @@ def put(connection: Connection, lines: Iterable[OrderLine], now_us: int) -> int:
     return changed
 
 
-def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
+def _put_one(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
     cti, text = bytes.fromhex(line.cti), line.model_dump_json()
     before = connection.execute(
         "SELECT site, line FROM entitlement WHERE cti = ?", (cti,)
@@ -113,7 +113,7 @@ def _put_one(connection: Connection, line: OrderLine, now_us: int) -> bool:
 
 
 def _leave(
-    connection: Connection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
+    connection: HubConnection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
 ) -> None:
     """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
     old = row_digest(_row(text))
@@ -130,7 +130,7 @@ def _leave(
     )
 
 
-def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes) -> int:
+def _next_revision(connection: HubConnection, site: str, now_us: int, digest: bytes) -> int:
     connection.execute(
         "INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, EMPTY_DIGEST)
     )
@@ -143,18 +143,18 @@ def _next_revision(connection: Connection, site: str, now_us: int, digest: bytes
     return revision
 
 
-def _digest(connection: Connection, site: str) -> bytes:
+def _digest(connection: HubConnection, site: str) -> bytes:
     row = connection.execute("SELECT digest FROM feed WHERE site = ?", (site,)).fetchone()
     return bytes(row[0]) if row else EMPTY_DIGEST
 
 
-def heads(connection: Connection) -> dict[str, int]:
+def heads(connection: HubConnection) -> dict[str, int]:
     """The newest revision of each site's feed."""
     return dict(connection.execute("SELECT site, head FROM feed").fetchall())
 
 
 def page_for(
-    connection: Connection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
+    connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Snapshot | Delta:
     """The page that answers ``request``, in the caller's transaction."""
     connection.execute(
@@ -176,7 +176,7 @@ def page_for(
 
 
 def pages_for(
-    connection: Connection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
+    connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Iterator[Snapshot | Delta]:
     """The page that answers ``request`` and those after it, as many as it wants and there are."""
     page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
@@ -192,7 +192,7 @@ def pages_for(
         yield page
 
 
-def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Delta:
+def delta_page(connection: HubConnection, site: str, after: int, now_s: int) -> Delta:
     """What changed after ``after``, at most a page of it."""
     head, digest = connection.execute(
         "SELECT head, digest FROM feed WHERE site = ?", (site,)
@@ -219,7 +219,7 @@ def delta_page(connection: Connection, site: str, after: int, now_s: int) -> Del
 
 
 def snapshot_page(
-    connection: Connection, site: str, revision: int, page: int, now_s: int
+    connection: HubConnection, site: str, revision: int, page: int, now_s: int
 ) -> Snapshot:
     """Page ``page`` of a snapshot that was begun. Rows that came later are left to the delta after it."""
     bounds = connection.execute(
@@ -247,14 +247,14 @@ def _row(line: str) -> Row:
     return row_of(OrderLine.model_validate_json(line).entitlement())
 
 
-def _has_snapshot(connection: Connection, site: str, revision: int) -> bool:
+def _has_snapshot(connection: HubConnection, site: str, revision: int) -> bool:
     found = connection.execute(
         "SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
     )
     return found.fetchone() is not None
 
 
-def _begin_snapshot(connection: Connection, site: str, head: int) -> int:
+def _begin_snapshot(connection: HubConnection, site: str, head: int) -> int:
     """Fix the bounds of the pages of a snapshot at ``head``, unless it has them; forget all but the newest few."""
     if _has_snapshot(connection, site, head):
         return head

@@ -16,8 +16,8 @@ from cryptography import x509
 
 from edge.system.durable_file import write_durably
 from sync.hub.config import HubBroker, HubConfig
-from sync.hub.fleet.store import FleetStore
-from sync.hub.pki.certificate_authority import Authority, revocation_list
+from sync.hub.fleet.fleet_store import FleetStore
+from sync.hub.pki.certificate_authority import CertificateAuthority, revocation_list
 from sync.wire.fleet_requests import CONFIRMED, CUT, ORDERED, QUARANTINED
 from sync.wire.topics import FLEET, Down, Up, site_group
 
@@ -47,11 +47,15 @@ def acl_lines(tenant: str, sites: dict[str, str], revoked: dict[str, str]) -> st
     return "".join(lines)
 
 
-class Access:
+class BrokerAccess:
     """Keeps the broker's files as the fleet's store says. Only the desk has one."""
 
     def __init__(
-        self, config: HubConfig, broker: HubBroker, authority: Authority, store: FleetStore
+        self,
+        config: HubConfig,
+        broker: HubBroker,
+        authority: CertificateAuthority,
+        store: FleetStore,
     ) -> None:
         self._config = config
         self._broker = broker

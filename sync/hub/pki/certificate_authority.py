@@ -23,7 +23,7 @@ SKEW = timedelta(days=1)  # a certificate is valid a little before it was made: 
 
 
 @dataclass(frozen=True, slots=True)
-class Authority:
+class CertificateAuthority:
     """A certificate authority that can issue."""
 
     certificate: x509.Certificate
@@ -38,7 +38,7 @@ class Credential:
     key_pem: bytes
 
 
-def new_authority(name: str, *, now_s: int, days: int = 3650) -> Authority:
+def new_certificate_authority(name: str, *, now_s: int, days: int = 3650) -> CertificateAuthority:
     """Make a self-signed authority that can sign certificates of ends, not of other authorities."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -48,10 +48,10 @@ def new_authority(name: str, *, now_s: int, days: int = 3650) -> Authority:
     builder = builder.add_extension(
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
     )
-    return Authority(builder.sign(key, hashes.SHA256()), key)
+    return CertificateAuthority(builder.sign(key, hashes.SHA256()), key)
 
 
-def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
+def load_certificate_authority(certificate_pem: bytes, key_pem: bytes) -> CertificateAuthority:
     """Read an authority. Raises ValueError when the two do not belong together."""
     certificate = x509.load_pem_x509_certificate(certificate_pem)
     key = serialization.load_pem_private_key(key_pem, password=None)
@@ -60,10 +60,10 @@ def load_authority(certificate_pem: bytes, key_pem: bytes) -> Authority:
         or key.public_key() != certificate.public_key()
     ):
         raise ValueError("the authority's key does not belong to its certificate")
-    return Authority(certificate, key)
+    return CertificateAuthority(certificate, key)
 
 
-def authority_pem(authority: Authority) -> Credential:
+def authority_pem(authority: CertificateAuthority) -> Credential:
     """The authority as PEM, to be kept."""
     return Credential(
         authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key)
@@ -71,14 +71,14 @@ def authority_pem(authority: Authority) -> Credential:
 
 
 def issue_client(
-    authority: Authority, name: str, *, now_s: int, days: float = END_DAYS
+    authority: CertificateAuthority, name: str, *, now_s: int, days: float = END_DAYS
 ) -> Credential:
     """A certificate for a device or a hub, with a key of its own. ``name`` becomes the broker's user."""
     return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
 
 
 def issue_for(
-    authority: Authority,
+    authority: CertificateAuthority,
     name: str,
     public_key: ec.EllipticCurvePublicKey,
     *,
@@ -94,7 +94,7 @@ def issue_for(
 
 
 def revocation_list(
-    authority: Authority, serials: list[int], *, now_s: int, days: int = 3650
+    authority: CertificateAuthority, serials: list[int], *, now_s: int, days: int = 3650
 ) -> bytes:
     """The certificates that nobody is to believe any longer, PEM. Long-lived: an expired list would bar everybody."""
     now = datetime.fromtimestamp(now_s, UTC)
@@ -107,7 +107,7 @@ def revocation_list(
 
 
 def issue_server(
-    authority: Authority, hosts: list[str], *, now_s: int, days: float = END_DAYS
+    authority: CertificateAuthority, hosts: list[str], *, now_s: int, days: float = END_DAYS
 ) -> Credential:
     """A certificate for a broker that is reached under ``hosts``: names or addresses."""
     return _issue(
@@ -116,7 +116,11 @@ def issue_server(
 
 
 def reissue(
-    authority: Authority, certificate: x509.Certificate, *, now_s: int, days: float = END_DAYS
+    authority: CertificateAuthority,
+    certificate: x509.Certificate,
+    *,
+    now_s: int,
+    days: float = END_DAYS,
 ) -> x509.Certificate:
     """A certificate's successor: the same name, purpose and key, and a later end. Nobody without the key can use it.
 
@@ -144,7 +148,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def _issue(
-    authority: Authority,
+    authority: CertificateAuthority,
     name: str,
     hosts: list[str],
     purpose: x509.ObjectIdentifier,
@@ -165,7 +169,9 @@ def _issue(
 
 
 def _end(
-    builder: x509.CertificateBuilder, authority: Authority, purpose: x509.ObjectIdentifier
+    builder: x509.CertificateBuilder,
+    authority: CertificateAuthority,
+    purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
     """What a certificate that ends a chain says of itself."""
     builder = builder.add_extension(

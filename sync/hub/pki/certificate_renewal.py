@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from edge.system.durable_file import write_durably
-from sync.hub.pki.certificate_authority import Authority, reissue
+from sync.hub.pki.certificate_authority import CertificateAuthority, reissue
 from sync.mqtt.tls import renewal_due
 
 SERVERS = ("broker", "desk")
@@ -29,10 +29,10 @@ def own_certificates(folder: Path) -> dict[str, Path]:
     }
 
 
-def successor_of(
+def renewed_certificate(
     connection: sqlite3.Connection,
     certificate: x509.Certificate,
-    authority: Authority,
+    authority: CertificateAuthority,
     *,
     now_s: int,
 ) -> x509.Certificate | None:
@@ -60,7 +60,7 @@ def name_of(certificate: x509.Certificate) -> str:
 
 
 def renew_folder(
-    folder: Path, connection: sqlite3.Connection, authority: Authority, *, now_s: int
+    folder: Path, connection: sqlite3.Connection, authority: CertificateAuthority, *, now_s: int
 ) -> list[str]:
     """Replace what is due, in the caller's transaction; its names.
 
@@ -68,7 +68,7 @@ def renew_folder(
     """
     renewed = []
     for name, path in own_certificates(folder).items():
-        new = successor_of(
+        new = renewed_certificate(
             connection, x509.load_pem_x509_certificate(path.read_bytes()), authority, now_s=now_s
         )
         if new is not None:

@@ -12,29 +12,29 @@ from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from edge.token.keys import Signer
-from sync.hub.arbitration import claims, site_leases
+from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import HubAuthority, HubConfig
-from sync.hub.fleet.service import Office
+from sync.hub.fleet.fleet_service import FleetService
 from sync.hub.ledger import ingest
 from sync.hub.orders import order_lines
-from sync.hub.server.inbound import Incoming, concerning, read
-from sync.hub.server.list_publisher import Published
-from sync.hub.server.order_publisher import OrderPush
-from sync.hub.server.review_publisher import ReviewPages
+from sync.hub.server.inbound import InboundMessage, concerning, read
+from sync.hub.server.list_publisher import ListPublisher
+from sync.hub.server.order_publisher import OrderPublisher
+from sync.hub.server.review_publisher import ReviewPublisher
 from sync.hub.store.interface import HubStore
-from sync.mqtt.endpoint import Link
-from sync.mqtt.session import Session
+from sync.mqtt.endpoint import LinkState
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import (
     COMMAND_EXPIRES_S,
     Ack,
     Batch,
-    ClaimRequest,
     Command,
-    Fault,
+    GrantRequest,
     Malformed,
     OrdersRequest,
     Status,
+    WireFault,
 )
 from sync.wire.site_lease import Lease, decode_lease_request
 from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
@@ -52,20 +52,20 @@ class Hub:
         self,
         config: HubConfig,
         store: HubStore,
-        session: Session,
+        session: MqttSession,
         *,
         feed_signer: Signer,
-        published: Published,
+        published: ListPublisher,
         now_us: Callable[[], int],
         monotonic: Callable[[], float],
         log: Any,  # a structlog logger
-        office: Office | None = None,
+        office: FleetService | None = None,
         claim_signer: Signer | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._session = session
-        self._orders = OrderPush(
+        self._orders = OrderPublisher(
             feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s
         )
         self._published = published
@@ -76,9 +76,9 @@ class Hub:
         self._claim_signer = claim_signer
         self._authorities = {authority.id: authority for authority in config.authority}
         self._site_of = {device.id: device.site for device in config.device}
-        self._reviews = ReviewPages(feed_signer, site_of=self._site, now_s=self._now_s)
+        self._reviews = ReviewPublisher(feed_signer, site_of=self._site, now_s=self._now_s)
         self._connection = 0
-        self._link: Link | None = None
+        self._link: LinkState | None = None
         self._outgoing: list[Outgoing] = []
         self._files_due_s = 0.0
         self._lead_due_s = 0.0
@@ -158,10 +158,10 @@ class Hub:
                 self._orders.begin()
         return self.leads
 
-    def _take(self, connection: Any, incoming: Incoming) -> None:
+    def _take(self, connection: Any, incoming: InboundMessage) -> None:
         topic, payload = incoming.topic, incoming.arrival.payload
         if topic is None:
-            self._count(Fault.TOPIC_UNKNOWN, "", "")
+            self._count(WireFault.TOPIC_UNKNOWN, "", "")
             return
         match topic.channel:
             case Up.STATUS | Up.CONFIG if not self._lead():
@@ -175,18 +175,18 @@ class Hub:
             case _:
                 self._message(connection, topic, incoming)
 
-    def _message(self, connection: Any, topic: Topic, incoming: Incoming) -> None:
+    def _message(self, connection: Any, topic: Topic, incoming: InboundMessage) -> None:
         match incoming.message:
             case Batch() as batch:
                 self._events(connection, topic.node, batch)
-            case OrdersRequest() | ClaimRequest() as request:
+            case OrdersRequest() | GrantRequest() as request:
                 self._request(connection, topic.node, request)
             case Status() as status:
                 self._status(connection, topic.node, status)
             case Malformed() as malformed:
                 self._count(malformed.fault, topic.node, malformed.detail)
             case None:
-                self._count(Fault.TOPIC_UNKNOWN, topic.node, topic.channel)
+                self._count(WireFault.TOPIC_UNKNOWN, topic.node, topic.channel)
             case _:
                 assert_never(incoming.message)
 
@@ -200,7 +200,7 @@ class Hub:
                 refused=[item.model_dump() for item in taken.ack.rejected[:10]],
             )
         self._answer(dev, taken.ack)
-        claims.over(connection, batch, acked_through=taken.ack.acked_through)
+        grants.over(connection, batch, acked_through=taken.ack.acked_through)
         for other in sorted(taken.also_tell):
             self._log.warning("double_redemption", dev=dev, other=other)
             if (stream := ingest.latest_epoch(connection, other)) is not None:
@@ -212,7 +212,7 @@ class Hub:
                     ),
                 )
 
-    def _request(self, connection: Any, dev: str, request: OrdersRequest | ClaimRequest) -> None:
+    def _request(self, connection: Any, dev: str, request: OrdersRequest | GrantRequest) -> None:
         site = self._site(dev)
         match request:
             case OrdersRequest():
@@ -229,12 +229,12 @@ class Hub:
                     self._queue(dev, Down.ORDERS, self._orders.signed(page))
                 for node, decided in self._reviews.asked(connection, dev):
                     self._queue(node, Down.ORDERS, decided)
-            case ClaimRequest():
+            case GrantRequest():
                 self._claim(connection, request, site)
             case _:
                 assert_never(request)
 
-    def _claim(self, connection: Any, request: ClaimRequest, site: str | None) -> None:
+    def _claim(self, connection: Any, request: GrantRequest, site: str | None) -> None:
         if self._claim_signer is None or site is None:
             missing = "device_without_site" if site is None else "claim_key_missing"
             self._count(
@@ -245,8 +245,8 @@ class Hub:
             return
         if site_leases.is_out(connection, site, self._now_s()):
             return  # the site's authority answers, or nobody
-        ruling = claims.arbitrate(connection, request, site=site, now_s=self._now_s())
-        answer = claims.response(
+        ruling = grants.arbitrate(connection, request, site=site, now_s=self._now_s())
+        answer = grants.response(
             request,
             ruling,
             site=site,

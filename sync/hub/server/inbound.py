@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.messages import Batch, ClaimRequest, Malformed, OrdersRequest, Status
+from sync.wire.messages import Batch, GrantRequest, Malformed, OrdersRequest, Status
 from sync.wire.topics import Topic, Up, parse_topic
 
-Message = Batch | OrdersRequest | ClaimRequest | Status | Malformed
+Message = Batch | OrdersRequest | GrantRequest | Status | Malformed
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class InboundMessage:
     """A message and where it came from. Neither for one that is not of this protocol or tenant.
 
     ``message`` is None on channels that are not read here.
@@ -25,16 +25,16 @@ class Incoming:
     message: Message | None = None
 
 
-def read(arrival: Arrival, *, tenant: str) -> Incoming:
+def read(arrival: Arrival, *, tenant: str) -> InboundMessage:
     """Take a message apart; nothing is believed yet but that the broker knows the sender."""
     topic = parse_topic(arrival.topic)
     if topic is None or topic.tenant != tenant:
-        return Incoming(arrival)
-    return Incoming(arrival, topic, _message(topic, arrival.payload))
+        return InboundMessage(arrival)
+    return InboundMessage(arrival, topic, _message(topic, arrival.payload))
 
 
 def concerning(
-    incoming: Iterable[Incoming], site_of: Callable[[str], str | None]
+    incoming: Iterable[InboundMessage], site_of: Callable[[str], str | None]
 ) -> frozenset[str]:
     """The names of all that these messages read or change in the store."""
     return frozenset(name for item in incoming for name in _names(item, site_of))
@@ -52,14 +52,14 @@ def _message(topic: Topic, payload: bytes) -> Message | None:
             return None
 
 
-def _names(incoming: Incoming, site_of: Callable[[str], str | None]) -> Iterable[str]:
+def _names(incoming: InboundMessage, site_of: Callable[[str], str | None]) -> Iterable[str]:
     match incoming.message:
         case Batch() as batch:
             yield batch.dev
             yield from (
                 cti for event in batch.events if isinstance(cti := event.body.get("cti"), str)
             )
-        case ClaimRequest() as request:
+        case GrantRequest() as request:
             yield from (request.dev, request.cti)
         case OrdersRequest() as request:
             yield f"site {site_of(request.dev)}"

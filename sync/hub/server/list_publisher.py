@@ -13,7 +13,7 @@ from sync.wire.topics import FLEET, Down, site_group
 Place = tuple[str, Down]  # a node and a channel
 
 
-class Published:
+class ListPublisher:
     """Watches the files of the trust list and the status lists. A file is read again when it was replaced."""
 
     def __init__(self, documents: HubDocuments, pushed: Path | None = None) -> None:

@@ -16,7 +16,7 @@ from sync.wire.topics import site_group
 MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
 
 
-class OrderPush:
+class OrderPublisher:
     """Looks for what changed since it looked last. Pages are signed documents."""
 
     def __init__(self, signer: Signer, *, heartbeat_s: float, now_s: Callable[[], int]) -> None:

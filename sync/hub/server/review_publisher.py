@@ -9,7 +9,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger import reviews
-from sync.hub.store.interface import Connection, HubStore
+from sync.hub.store.interface import HubConnection, HubStore
 from sync.wire.review_page import ReviewPage, review_payload
 
 LOOK_EVERY_S: Final = 1.0
@@ -17,7 +17,7 @@ REPEAT_S: Final = 60.0
 Page = tuple[str, bytes]  # a device, and what to say to it
 
 
-class ReviewPages:
+class ReviewPublisher:
     """What is due to be said. ``now_s`` is Unix time; ``site_of`` is None for a device that takes part no more."""
 
     def __init__(
@@ -34,7 +34,7 @@ class ReviewPages:
         self._again_s.clear()
         self._look_s = 0.0
 
-    def asked(self, connection: Connection, dev: str) -> list[Page]:
+    def asked(self, connection: HubConnection, dev: str) -> list[Page]:
         """What ``dev``, which has just come back, is to know."""
         decided = reviews.undelivered(connection, dev).get(dev, [])
         return self._pages(dev, [row for _, row in decided])

@@ -19,17 +19,17 @@ from typing import Any, Final
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
-from edge.token.signed_document import Document, DocumentRefusal, open_document
+from edge.token.signed_document import DocumentRefusal, SignedDocument, open_document
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
-from sync.hub.arbitration import claims
-from sync.hub.arbitration.claims import Sold
+from sync.hub.arbitration import grants
+from sync.hub.arbitration.grants import SoldQuantity
 from sync.hub.ledger import ingest
-from sync.hub.store.interface import Connection, HubStore
-from sync.mqtt.endpoint import Arrival, Link
-from sync.mqtt.session import Session
+from sync.hub.store.interface import HubConnection, HubStore
+from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.messages import Batch, ClaimRequest, Command, Fault, Malformed, Status
+from sync.wire.messages import Batch, Command, GrantRequest, Malformed, Status, WireFault
 from sync.wire.site_lease import Lease, LeaseRequest, decode_lease_answer, read_lease
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
@@ -47,7 +47,7 @@ class SiteAuthority:
     def __init__(
         self,
         store: HubStore,
-        session: Session,
+        session: MqttSession,
         roots: Roots,
         *,
         tenant: str,
@@ -80,7 +80,7 @@ class SiteAuthority:
         self._catching_up = False  # the last request asked for what was missed
         self._ask_due_s = 0.0
         self._state = ""
-        self._link: Link | None = None
+        self._link: LinkState | None = None
         self.counts: Counter[str] = Counter()
 
     @property
@@ -110,7 +110,7 @@ class SiteAuthority:
             self._ask()
         self._watch()
 
-    def _take(self, connection: Connection, arrival: Arrival) -> None:
+    def _take(self, connection: HubConnection, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
         if topic is None or topic.tenant != self._tenant:
             return
@@ -127,12 +127,12 @@ class SiteAuthority:
                     self._command("here")
             case Up.REQUEST:
                 request = codec.decode_request(arrival.payload, dev=topic.node)
-                if isinstance(request, ClaimRequest):
+                if isinstance(request, GrantRequest):
                     self._claim(connection, request)
             case _:
                 pass
 
-    def _heard(self, connection: Connection, batch: Batch | Malformed) -> None:
+    def _heard(self, connection: HubConnection, batch: Batch | Malformed) -> None:
         if isinstance(batch, Malformed):
             return
         taken = ingest.take(connection, batch, self._now().unix_s)
@@ -140,18 +140,18 @@ class SiteAuthority:
             if not self._missing:
                 self._missing, self._after, self._ask_due_s = True, b"", 0.0
             return
-        claims.over(connection, batch, acked_through=taken.ack.acked_through)
+        grants.over(connection, batch, acked_through=taken.ack.acked_through)
         if batch.dev in self._unheard:
             self._unheard.discard(batch.dev)
             if self.answers:
                 self._command("here")
 
-    def _claim(self, connection: Connection, request: ClaimRequest) -> None:
+    def _claim(self, connection: HubConnection, request: GrantRequest) -> None:
         if not self.answers or not request.sold:
             return  # nobody answers: the device's offline policy holds
         now_s = self._now().unix_s
-        ruling = claims.rule(connection, request, Sold(request.sold, request.sold_minor))
-        answer = claims.response(
+        ruling = grants.rule(connection, request, SoldQuantity(request.sold, request.sold_minor))
+        answer = grants.response(
             request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
         )
         self._publish(request.dev, Down.RESPONSE, codec.encode(answer))
@@ -165,7 +165,7 @@ class SiteAuthority:
         else:
             self._trust = trust
 
-    def _leased(self, connection: Connection, payload: bytes) -> None:
+    def _leased(self, connection: HubConnection, payload: bytes) -> None:
         answer = decode_lease_answer(payload)
         if isinstance(answer, Malformed) or self._trust is None:
             return
@@ -178,9 +178,9 @@ class SiteAuthority:
             return
         document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
-        if isinstance(document, Document) and not self._is_platforms(document.kid):
+        if isinstance(document, SignedDocument) and not self._is_platforms(document.kid):
             self._log.warning(
-                "message_refused", reason=Fault.WRONG_SITE, detail="a site's key gives no lease"
+                "message_refused", reason=WireFault.WRONG_SITE, detail="a site's key gives no lease"
             )
         elif not isinstance(lease, Lease):
             self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)
@@ -195,7 +195,7 @@ class SiteAuthority:
         key = None if self._trust is None else self._trust.find(kid)
         return key is not None and key.audiences is None
 
-    def _adopt(self, connection: Connection, lease: Lease) -> None:
+    def _adopt(self, connection: HubConnection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:
             self._missing, self._after = True, b""
         if (

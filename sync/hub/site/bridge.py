@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sync.mqtt.endpoint import Arrival, Link
-from sync.mqtt.session import Session
+from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import Command
 from sync.wire.topics import VERSION, Down, Topic, site_group
@@ -22,11 +22,11 @@ RESEND_EXPIRES_S: Final = 60
 
 
 @dataclass(slots=True)
-class _Way:
+class _Direction:
     """One direction. At most a window of messages waits: the broker sends no more until they are acknowledged."""
 
-    source: Session
-    target: Session
+    source: MqttSession
+    target: MqttSession
     waiting: deque[Arrival] = field(default_factory=deque)
     reached: int = (
         0  # the connection of the target that the source's retained messages were last asked for
@@ -37,15 +37,15 @@ class Bridge:
     """Joins the session with the site's broker to that with the platform's. ``step`` is the whole of it."""
 
     def __init__(
-        self, here: Session, platform: Session, *, tenant: str, site: str, log: Any
+        self, here: MqttSession, platform: MqttSession, *, tenant: str, site: str, log: Any
     ) -> None:
         """``log``: a structlog logger."""
         self._here = here
         self._platform = platform
-        self._ways = (_Way(here, platform), _Way(platform, here))
+        self._ways = (_Direction(here, platform), _Direction(platform, here))
         self._site = Topic(tenant, site_group(site), Down.COMMAND)
         self._log = log
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, LinkState] = {}
 
     def step(self, timeout_s: float = 0.1) -> None:
         """One turn. Nothing that comes over the network makes it raise."""
@@ -60,7 +60,7 @@ class Bridge:
         self._watch("site", self._here)
         self._watch("platform", self._platform)
 
-    def _carry(self, way: _Way) -> None:
+    def _carry(self, way: _Direction) -> None:
         way.waiting.extend(way.source.step(0.0))
         if way.target.connected and way.source.connected and way.reached != way.target.connections:
             way.reached = way.target.connections
@@ -77,14 +77,14 @@ class Bridge:
         command = codec.encode(Command(dev=self._site.node, type="resend"))
         self._here.publish(str(self._site), command, expires_s=RESEND_EXPIRES_S)
 
-    def _watch(self, side: str, session: Session) -> None:
+    def _watch(self, side: str, session: MqttSession) -> None:
         if self._links.get(side) is not session.link:
             self._links[side] = session.link
             note = self._log.warning if session.link.hopeless else self._log.info
             note("link", side=side, state=session.link, detail=session.detail)
 
 
-def _pass_on(message: Arrival, target: Session) -> bool:
+def _pass_on(message: Arrival, target: MqttSession) -> bool:
     return target.publish(
         message.topic,
         message.payload,

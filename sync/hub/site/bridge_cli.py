@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from edge.config import Name
 from edge.system import log
 from edge.system.systemd import notify
-from sync.hub.config import HubMqtt, configured
+from sync.hub.config import HubMqtt, read_config_or_exit
 from sync.hub.site.bridge import Bridge, down_filters, up_filters
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 
 
 class BridgeConfig(BaseModel):
@@ -38,12 +38,14 @@ def bridge(config_file: Path) -> None:
 
     Example: edge-hub authority bridge --config /etc/edge-hub/bridge.toml
     """
-    config = configured(config_file, BridgeConfig)
+    config = read_config_or_exit(config_file, BridgeConfig)
     folder = config_file.resolve().parent
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-bridge", site=config.site)
-    here = Session(config.here.endpoint(folder), up_filters(config.tenant), uniform=random.uniform)
-    platform = Session(
+    here = MqttSession(
+        config.here.endpoint(folder), up_filters(config.tenant), uniform=random.uniform
+    )
+    platform = MqttSession(
         config.platform.endpoint(folder), down_filters(config.tenant), uniform=random.uniform
     )
     joined = Bridge(here, platform, tenant=config.tenant, site=config.site, log=logger)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from sync.hub.config import HubBroker, HubMqtt, PlatformDesk
+from sync.hub.config import HubBroker, HubMqtt, PlatformService
 from sync.hub.pki.broker_access import acl_lines, replace_file, tell_broker
 from sync.mqtt.tls import client_context
 
@@ -22,7 +22,7 @@ PATIENCE_S: Final = 10.0  # with a desk that does not answer
 LARGEST_ANSWER: Final = 4 * 2**20  # bytes
 
 
-class DeskError(Exception):
+class SiteUpdatesError(Exception):
     """The desk did not answer, or said no."""
 
 
@@ -36,7 +36,7 @@ class SiteLists:
         site: str,
         devices: tuple[str, ...],
         broker: HubBroker,
-        desk: PlatformDesk,
+        desk: PlatformService,
         mqtt: HubMqtt,
         folder: Path,
         log: Any,  # a structlog logger
@@ -57,7 +57,7 @@ class SiteLists:
                 if changed := self.refresh():
                     self._log.info("site_lists_written", files=changed)
                 self._tell("current", "")
-            except (DeskError, OSError, ValueError) as error:
+            except (SiteUpdatesError, OSError, ValueError) as error:
                 self._tell("behind", str(error))
             time.sleep(self._desk.every_s)
 
@@ -78,7 +78,7 @@ class SiteLists:
         try:
             wanted = self._wanted(answer, mine)
         except (KeyError, TypeError, ValueError) as error:
-            raise DeskError(f"an answer that cannot be read: {error!r}") from None
+            raise SiteUpdatesError(f"an answer that cannot be read: {error!r}") from None
         changed = [
             path.name
             for path, (content, mode) in wanted.items()
@@ -125,11 +125,11 @@ class SiteLists:
             response = line.getresponse()
             answer = json.loads(response.read(LARGEST_ANSWER))
         except (OSError, http.client.HTTPException, RecursionError, ValueError) as error:
-            raise DeskError(f"the desk at {where} does not answer: {error}") from None
+            raise SiteUpdatesError(f"the desk at {where} does not answer: {error}") from None
         finally:
             line.close()
         if response.status != http.client.OK or not isinstance(answer, dict):
-            raise DeskError(f"the desk at {where} says no: {answer}")
+            raise SiteUpdatesError(f"the desk at {where} says no: {answer}")
         return answer
 
     def _tell(self, state: str, detail: str) -> None:

@@ -22,15 +22,22 @@ from edge.system.wall_clock import WallClock
 from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.trust.anchors import load_roots
 from edge.values.uuid7 import uuid7
-from sync.hub.arbitration import claims, site_leases
-from sync.hub.config import HubBroker, HubConfig, HubMqtt, PlatformDesk, configured, load_hub_config
-from sync.hub.provisioning import SiteError, SiteFiles
+from sync.hub.arbitration import grants, site_leases
+from sync.hub.config import (
+    HubBroker,
+    HubConfig,
+    HubMqtt,
+    PlatformService,
+    load_hub_config,
+    read_config_or_exit,
+)
+from sync.hub.provisioning import PlatformFiles, ProvisioningError
 from sync.hub.site.authority import SiteAuthority, authority_filters
 from sync.hub.site.broker_lists import SiteLists
-from sync.hub.site.provisioning import SiteBroker, make_site_broker
+from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.hub.store.interface import HubStore, HubStoreError
 from sync.hub.store.opening import open_hub_store
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 
 _CONFIG = click.option(
     "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML."
@@ -53,7 +60,7 @@ class AuthorityConfig(BaseModel):
     broker: HubBroker | None = (
         None  # with these two, its lists and certificates are kept up to date
     )
-    desk: PlatformDesk | None = None
+    desk: PlatformService | None = None
 
 
 @click.group()
@@ -71,7 +78,7 @@ def run(config_file: Path) -> None:
 
     Example: edge-hub authority run --config /etc/edge-hub/authority.toml
     """
-    config = configured(config_file, AuthorityConfig)
+    config = read_config_or_exit(config_file, AuthorityConfig)
     folder = config_file.resolve().parent
     roots = load_roots(folder / config.roots_file)
     if isinstance(roots, str):
@@ -82,7 +89,7 @@ def run(config_file: Path) -> None:
     clock = WallClock(0)
     site_authority = SiteAuthority(
         store,
-        Session(
+        MqttSession(
             config.mqtt.endpoint(folder),
             authority_filters(config.tenant, config.id),
             uniform=random.uniform,
@@ -148,7 +155,7 @@ def release_claim(config_file: Path, cti: str) -> None:
     except ValueError:
         raise click.UsageError("CTI is 32 hexadecimal digits") from None
     with _platform_store(config_file).transaction() as connection:
-        freed = claims.release(connection, raw)
+        freed = grants.release(connection, raw)
     click.echo(f"{freed} claims were freed.", err=True)
 
 
@@ -206,8 +213,10 @@ def site_command(
         desk_port=desk_port, user=user, claim_key=claim_key, roots=roots,
     )  # fmt: skip
     try:
-        files = make_site_broker(folder, at, SiteFiles(platform.absolute()), now_s=int(time.time()))
-    except (OSError, ValueError, SiteError) as error:
+        files = provision_site_broker(
+            folder, at, PlatformFiles(platform.absolute()), now_s=int(time.time())
+        )
+    except (OSError, ValueError, ProvisioningError) as error:
         raise click.ClickException(str(error)) from None
     made = ", ".join(
         str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml")

@@ -36,7 +36,7 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Any]: ...
 
 
-class Connection(Protocol):
+class HubConnection(Protocol):
     """Run SQL in one transaction."""
 
     def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
@@ -56,14 +56,16 @@ class Connection(Protocol):
 class HubStore(Protocol):
     """One connection. Every change happens in ``transaction`` and is on disk when it ends."""
 
-    def transaction(self, concerning: Concerns = EVERYTHING) -> AbstractContextManager[Connection]:
+    def transaction(
+        self, concerning: Concerns = EVERYTHING
+    ) -> AbstractContextManager[HubConnection]:
         """Commit when the block ends, undo when it raises. Raises HubStoreError.
 
         No other transaction that concerns any of the same names (of devices, sites, entitlements) runs at the
         same time: what is read in it stays true until it ends.
         """
 
-    def read(self) -> AbstractContextManager[Connection]:
+    def read(self) -> AbstractContextManager[HubConnection]:
         """Open one consistent view."""
 
     def data_version(self) -> int:

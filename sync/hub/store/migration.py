@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal
 
-from sync.hub.store.interface import Connection, HubStoreError
+from sync.hub.store.interface import HubConnection, HubStoreError
 
 Database = Literal["sqlite", "postgres"]
 
@@ -33,7 +33,7 @@ def steps(database: Database) -> tuple[Step, ...]:
     return tuple(Step(name, (folder / f"{name}.{database}.sql").read_text()) for name in NAMES)
 
 
-def migrate(connection: Connection, todo: Sequence[Step]) -> None:
+def migrate(connection: HubConnection, todo: Sequence[Step]) -> None:
     """Run those of ``todo`` that the store lacks, in the caller's transaction.
 
     Raises HubStoreError for a store that a newer program wrote. No other process may migrate meanwhile.

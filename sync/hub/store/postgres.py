@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from zlib import crc32
 
-from sync.hub.store.interface import EVERYTHING, Concerns, Connection, HubStoreError, Rows, Value
+from sync.hub.store.interface import EVERYTHING, Concerns, HubConnection, HubStoreError, Rows, Value
 from sync.hub.store.migration import migrate, steps
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PostgresHubStore:
         self._leads = False
 
     @contextmanager
-    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[Connection]:
+    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[HubConnection]:
         """READ COMMITTED, behind the locks of what it concerns."""
         try:
             self._connection.execute("BEGIN")
@@ -56,7 +56,7 @@ class PostgresHubStore:
             raise
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[HubConnection]:
         """REPEATABLE READ: one snapshot."""
         try:
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -114,7 +114,7 @@ class PostgresHubStore:
 
 
 class _Connection:
-    """``Connection`` over psycopg."""
+    """``HubConnection`` over psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection

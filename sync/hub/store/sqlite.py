@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sync.hub.store.interface import EVERYTHING, Concerns, Connection, HubStoreError, Value
+from sync.hub.store.interface import EVERYTHING, Concerns, HubConnection, HubStoreError, Value
 from sync.hub.store.migration import migrate, steps
 
 FILE = "hub.db"
@@ -26,7 +26,7 @@ class SqliteHubStore:
         self._lead: int | None = None
 
     @contextmanager
-    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[Connection]:
+    def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[HubConnection]:
         """Run BEGIN IMMEDIATE."""
         del concerning
         try:
@@ -41,7 +41,7 @@ class SqliteHubStore:
             raise
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[HubConnection]:
         """Run BEGIN, and undo it in the end."""
         self._connection.execute("BEGIN")
         try:
@@ -79,7 +79,7 @@ class SqliteHubStore:
 
 
 class _Connection:
-    """``Connection`` over sqlite3, which understands the statements as they are."""
+    """``HubConnection`` over sqlite3, which understands the statements as they are."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

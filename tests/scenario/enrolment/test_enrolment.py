@@ -11,7 +11,7 @@ from hardware_sim.run.process_stack import program
 from edge.values.instant import Instant
 from sync.agent.enrolment.client import EnrolmentError, enrol
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from tests.support.broker import MOSQUITTO, until
 from tests.support.fleet_environment import Platform, Scan
 
@@ -191,7 +191,7 @@ def _people(device: Scan) -> int:
 
 def _connects(platform: Platform, mqtt: dict) -> bool:
     endpoint = Endpoint(client_id="locker-1", **mqtt)
-    session = Session(endpoint, ["v1/main/locker-1/dn/#"], uniform=random.uniform)
+    session = MqttSession(endpoint, ["v1/main/locker-1/dn/#"], uniform=random.uniform)
     for _ in range(10):
         session.step(0.1)
     connected = session.connected

@@ -9,16 +9,16 @@ import pytest
 import structlog
 
 from edge.config import load_profile
-from edge.documents.settings import Me
+from edge.documents.settings import DeviceScope
 from edge.settings import state_machine as states
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import Phase
+from edge.settings.state_machine import SettingsPhase
 from edge.token.roots import claimed_roots
 from edge.token.trust_list import open_trust_list
 from edge.values.instant import Instant
-from sync.agent.settings.applier import Facts, SettingsDesk
+from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire.codec import encode
 from sync.wire.messages import Status
 from tests.support.broker import MOSQUITTO, Process, until
@@ -46,7 +46,7 @@ class Played:
         )  # fmt: skip
         self.name = name
         self.deaf = False
-        self.session = Session(endpoint, [f"v1/main/{name}/dn/cfg"], uniform=random.uniform)
+        self.session = MqttSession(endpoint, [f"v1/main/{name}/dn/cfg"], uniform=random.uniform)
         self.folder = SettingsFolder(site.folder / name)
         shipped = {
             "device": {"id": name, "site": "shop-1", "kind": "kiosk"},
@@ -56,11 +56,11 @@ class Played:
         assert not isinstance(load_profile(shipped), list)
         raw = site.trust_file.read_bytes()
         trust = open_trust_list(raw, roots=claimed_roots(raw), now=Instant(unix_s=int(time.time())))
-        self.desk = SettingsDesk(
+        self.desk = SettingsApplier(
             self.folder,
             shipped,
-            me=Me(tenant="main", device=name, site="shop-1", agent_version="1.0"),
-            facts=Facts(kind="kiosk", software="1.0"),
+            me=DeviceScope(tenant="main", device=name, site="shop-1", agent_version="1.0"),
+            facts=SettingsReportFacts(kind="kiosk", software="1.0"),
             running=None,
             keys=lambda: trust,
             try_link=lambda mqtt: None,
@@ -88,7 +88,7 @@ class Played:
 
     def _play_scanner(self) -> None:
         state = self.folder.state()
-        if state.phase is Phase.STAGED:
+        if state.phase is SettingsPhase.STAGED:
             plan = self.folder.plan(state.candidate)
             budget_ms = plan.patches[-1].get("decode", {}).get("budget_ms")
             if self.name == "kiosk-03" and budget_ms == BROKEN_MS:
@@ -98,9 +98,9 @@ class Played:
                 )
                 return
             self.folder.change(lambda now: states.apply(now, ()))
-        elif state.phase is Phase.APPLYING:
-            self.folder.change(lambda now: states.replace(now, phase=Phase.PROBATION))
-        elif state.phase is Phase.PROBATION:
+        elif state.phase is SettingsPhase.APPLYING:
+            self.folder.change(lambda now: states.replace(now, phase=SettingsPhase.PROBATION))
+        elif state.phase is SettingsPhase.PROBATION:
             self.folder.change(lambda now: states.prove(now, "scanner"))
 
     def _now(self) -> Instant:
@@ -210,7 +210,7 @@ def test_the_ops_identity_can_say_nothing_to_a_device(fleet):
         host="127.0.0.1", port=fleet.site.broker.site.port, client_id="_fleet", ca_file=str(files.ca),
         cert_file=str(files.certificate("_fleet")), key_file=str(files.key("_fleet")),
     )  # fmt: skip
-    session = Session(endpoint, ["v1/main/_fleet/dn/res"], uniform=random.uniform)
+    session = MqttSession(endpoint, ["v1/main/_fleet/dn/res"], uniform=random.uniform)
     until(lambda: session.step(0.05) is not None and session.connected, what="it connects")
     for topic in ("kiosk-01/dn/cfg", "_all/dn/trust", "kiosk-01/up/cfg"):
         assert session.publish(f"v1/main/{topic}", b"x")

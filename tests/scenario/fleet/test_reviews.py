@@ -10,8 +10,8 @@ import pytest
 
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import Done
-from edge.redemption.order_history import story_of
+from edge.operators.actions import ActionResult
+from edge.redemption.order_history import order_history
 from edge.store import ledger, reviews
 from edge.values.instant import Instant
 from sync.fleet.key_folder import REVIEWERS
@@ -73,7 +73,7 @@ def honoured_by_ann(platform, kiosk, order):
         {"cti": claims.cti.hex(), "order_id": order, "kind": "write_off", "home_site": SITE, "home_device": DEVICE,
          "review": True}
     )  # fmt: skip
-    until(lambda: story_of(kiosk.store, order).lines, what="the order has come")
+    until(lambda: order_history(kiosk.store, order).lines, what="the order has come")
     sign_in(kiosk.store, "ann", Role.OPERATOR, now=now())
     assert redeemer(kiosk.store).redeem(claims, now()).reason is Verdict.ACCEPTED_PENDING_REVIEW
     kiosk.settled()
@@ -159,7 +159,7 @@ def test_an_orders_story_tells_what_the_platform_decided(platform, kiosk):
     _, waiting = honoured_by_ann(platform, kiosk, "R-3")
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "wrong person")
     kiosk.settled()
-    told = story_of(kiosk.store, "R-3")
+    told = order_history(kiosk.store, "R-3")
     lines = [
         (line.what, line.fields.get("reason"), line.fields.get("decided_by")) for line in told.lines
     ]
@@ -208,7 +208,10 @@ def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_a
     kiosk.sync.kill()
     sign_in(kiosk.store, "bob", Role.REVIEWER, now=now())
     use = review_of(kiosk, "R-5").ledger_id
-    assert staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).done is Done.DONE
+    assert (
+        staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).done
+        is ActionResult.DONE
+    )
     with ThreadPoolExecutor() as pool:
         options = (*key(platform, "zoe"), "--reason", "stolen card", "--wait", "60", "--json")
         asked = pool.submit(fleet, platform, "reject", waiting["id"], *options, exit_code=1)

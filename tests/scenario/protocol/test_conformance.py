@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.messages import Ack, Batch, ClaimRequest, Event, Response, Status
+from sync.wire.messages import Ack, Batch, Event, GrantRequest, Response, Status
 from sync.wire.topics import Down, Topic, Up, hub_filters, parse_topic
 from tests.support.broker import until
 from tests.support.platform_processes import BIN, Platform
@@ -84,7 +84,7 @@ def claiming(platform):
 
 def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_out(platform):
     """It takes any batch without events for the word that its grant is over: the error that honours twice."""
-    session = Session(
+    session = MqttSession(
         platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
     )
     holders = set()
@@ -98,9 +98,9 @@ def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_o
             ack = Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
             session.publish(str(Topic("main", dev, Down.ACK)), codec.encode(ack))
         request = codec.decode_request(arrival.payload, dev=dev)
-        if channel is Up.REQUEST and isinstance(request, ClaimRequest):
-            result = ClaimResult.HELD if holders - {dev} else ClaimResult.GRANTED
-            holders.update({dev} if result is ClaimResult.GRANTED else ())
+        if channel is Up.REQUEST and isinstance(request, GrantRequest):
+            result = AuthorisationResult.HELD if holders - {dev} else AuthorisationResult.GRANTED
+            holders.update({dev} if result is AuthorisationResult.GRANTED else ())
             response = Response(dev=dev, id=request.id, result=result)
             session.publish(str(Topic("main", dev, Down.RESPONSE)), codec.encode(response))
 
@@ -161,7 +161,7 @@ def test_our_device_keeps_to_the_protocol(platform):
 
 
 @contextmanager
-def playing(session: Session, hear):
+def playing(session: MqttSession, hear):
     """Somebody's own end of the protocol, in a thread."""
     stop = threading.Event()
 
@@ -183,7 +183,7 @@ def playing(session: Session, hear):
 
 def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platform):
     """It answers each batch with its last number: the error that loses events."""
-    session = Session(
+    session = MqttSession(
         platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
     )
 
@@ -219,7 +219,7 @@ def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platfor
 @pytest.mark.slow
 def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
     """It takes the broker's word for the platform's: the error that loses redemptions."""
-    session = Session(
+    session = MqttSession(
         platform.broker.endpoint("probe-2"), ["v1/main/probe-2/dn/#"], uniform=min, backoff=QUICK
     )
     event = Event(seq=1, id="x", ts=1, ts_trust="trusted", type="redeemed", body={})

@@ -8,7 +8,7 @@ import pytest
 
 from edge.domain.entitlement import OrderStatus
 from edge.domain.verdict import Verdict
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger
 from edge.token.claims import Kind
 from tests.scenario.test_laws import assert_ledger_and_outbox_agree
@@ -105,7 +105,7 @@ def test_a_cancellation_at_any_step_of_a_walk_opens_no_further_door(store, after
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims, compartments=("A", "B")))
     pickups = Pickups(
-        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+        store, locker, locker, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
     outcome = redeemer(store).redeem(claims, NOON)
     pulses_then = None

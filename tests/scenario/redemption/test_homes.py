@@ -6,12 +6,12 @@ import time
 import pytest
 
 from edge.config import FloorLimits, Policy
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.replay import replay
 from edge.domain.verdict import Verdict
 from edge.store import authorisations as claiming
 from edge.store import outbox, scan_journal
-from edge.store.online_flag import Presence
+from edge.store.online_flag import OnlineFlag
 from edge.token.claims import Kind
 from tests.support.sample_shop import NOON, RISKY, at, code, deliver, open_at, order, redeemer
 
@@ -50,13 +50,13 @@ class Authority:
                 self.asked.append(asked.id)
                 if self.result is not None:
                     time.sleep(self.delay_s)
-                    given = claiming.Answer(
+                    given = claiming.AuthorisationReply(
                         id=asked.id, result=self.result, authority="the hub", **self.said
                     )
                     claiming.answer(self.store, given, time.monotonic_ns())
 
     def __enter__(self):
-        self._presence = Presence(self.store.path.parent)
+        self._presence = OnlineFlag(self.store.path.parent)
         self._presence.tell(True)
         self._thread.start()
         return self
@@ -112,7 +112,7 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
     store, home, policy, asked, expected
 ):
     claims = at_home(store, home, amount_minor=10**6)  # far above any floor limit
-    with Authority(store, ClaimResult.GRANTED) as authority:
+    with Authority(store, AuthorisationResult.GRANTED) as authority:
         outcome = scan(store, claims, policy)
     assert (outcome.reason, bool(authority.asked)) == (expected, asked)
     (event,) = outbox.pending(store)
@@ -123,10 +123,10 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
 
 
 @pytest.mark.parametrize(("answer", "expected"), [
-    (ClaimResult.SPENT, Verdict.ALREADY_REDEEMED),
-    (ClaimResult.HELD, Verdict.NEEDS_ONLINE),
-    (ClaimResult.NOT_READY, Verdict.NOT_READY),
-    (ClaimResult.UNKNOWN, Verdict.WRONG_SITE),
+    (AuthorisationResult.SPENT, Verdict.ALREADY_REDEEMED),
+    (AuthorisationResult.HELD, Verdict.NEEDS_ONLINE),
+    (AuthorisationResult.NOT_READY, Verdict.NOT_READY),
+    (AuthorisationResult.UNKNOWN, Verdict.WRONG_SITE),
 ])  # fmt: skip
 @pytest.mark.parametrize("home", ["this site", "not in the cache"])
 def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(
@@ -139,7 +139,7 @@ def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(
 def test_uses_elsewhere_count(store):
     claims = code(quantity=3)
     deliver(store, order(claims, home_device=None))
-    with Authority(store, ClaimResult.GRANTED, used=2):
+    with Authority(store, AuthorisationResult.GRANTED, used=2):
         assert [scan(store, claims).reason for _ in range(2)] == [
             Verdict.ACCEPTED,
             Verdict.ALREADY_REDEEMED,
@@ -149,7 +149,7 @@ def test_uses_elsewhere_count(store):
 @pytest.mark.parametrize("late", ["no answer", "a late answer"])
 def test_without_an_answer_in_time_it_is_offline_and_flagged(store, late):
     claims, began = at_home(store, "this site"), time.monotonic()
-    with Authority(store, None if late == "no answer" else ClaimResult.SPENT, delay_s=0.4):
+    with Authority(store, None if late == "no answer" else AuthorisationResult.SPENT, delay_s=0.4):
         outcome = scan(store, claims, within_s=0.2)
         assert time.monotonic() - began < 0.39
     assert outcome.reason is Verdict.ACCEPTED
@@ -165,7 +165,7 @@ def test_with_the_network_down_nobody_is_asked_and_nothing_waits(store):
 def test_leave_is_for_one_redemption(store):
     claims = code(quantity=2)
     deliver(store, order(claims, home_device=None))
-    with Authority(store, ClaimResult.GRANTED) as authority:
+    with Authority(store, AuthorisationResult.GRANTED) as authority:
         assert [scan(store, claims, STRICT).reason for _ in range(2)] == [
             Verdict.ACCEPTED,
             Verdict.ACCEPTED,
@@ -177,7 +177,7 @@ def test_leave_is_for_one_redemption(store):
 
 
 def test_a_parcel_nobody_here_knows_is_not_asked_for_because_its_door_is_not_known(store):
-    with Authority(store, ClaimResult.GRANTED) as authority:
+    with Authority(store, AuthorisationResult.GRANTED) as authority:
         assert (
             scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason
             is Verdict.NEEDS_ONLINE

@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from edge.domain.verdict import Verdict
-from edge.pickup.door_states import TABLE, DoorState, Event
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.pickup.door_states import TABLE, DoorEvent, DoorState
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger, lock_intents
 from edge.token.claims import Kind
 from tests.support.door_intents import intents_of
@@ -16,9 +16,9 @@ from tests.support.paths import DOCS
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 PAGE = (DOCS / "explanation" / "pickup.md").read_text(encoding="utf-8")
-TIMES = DoorTimes(open_s=10, close_s=90)
+TIMES = DoorTimings(open_s=10, close_s=90)
 CONTACTS = (False, True, None)  # the columns of the second table
-CUTS = (Event.CUT_CLOSED, Event.CUT_OPEN, Event.CUT_BLIND)
+CUTS = (DoorEvent.CUT_CLOSED, DoorEvent.CUT_OPEN, DoorEvent.CUT_BLIND)
 
 
 def table(heading):

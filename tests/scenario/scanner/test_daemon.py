@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 import pytest
-from hardware_sim.run.in_process_scanner import found_kiosk, open_kiosk
+from hardware_sim.run.in_process_scanner import open_scanner, provision_scanner
 from hardware_sim.vision.view_condition import CLEAN
-from hardware_sim.world.sample_platform import found
+from hardware_sim.world.sample_platform import provision_sample
 
 from edge.ports import Signal
 from edge.store import ledger
@@ -17,7 +17,7 @@ from edge.system import log
 
 @pytest.fixture
 def town(tmp_path):
-    return found_kiosk(tmp_path, now_s=int(time.time()))
+    return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
 def redemptions(town):
@@ -29,7 +29,7 @@ def redemptions(town):
 
 
 def test_a_voucher_is_written_off_once_however_long_it_is_held_up(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scene.show(town.codes["voucher"], CLEAN)
         kiosk.wait(lambda: kiosk.scans)
         time.sleep(0.5)  # ten frames
@@ -42,7 +42,7 @@ def test_a_voucher_is_written_off_once_however_long_it_is_held_up(town):
 
 def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
     seen = []
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         panel, show = kiosk.daemon.panel, kiosk.daemon.panel.result
 
         def result(signal, now_s):
@@ -60,7 +60,7 @@ def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes
 ):
     with town.profile.open("a") as profile:
         profile.write('\n[policy]\ntimezone = "Atlantis/Poseidonis"\n')
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         problem = kiosk.daemon.supervisor.problems["timezone_unknown"]
         assert "Atlantis/Poseidonis" in problem
         assert "policy.timezone" in problem
@@ -68,7 +68,7 @@ def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes
 
 
 def test_two_codes_in_a_frame_are_two_scans(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scene.show_many([(town.codes["voucher"], CLEAN), (town.codes["glare"], CLEAN)])
         kiosk.wait(lambda: len(kiosk.scans) == 2)
     assert {scan["reason"] for scan in kiosk.scans} == {"accepted"}
@@ -76,7 +76,7 @@ def test_two_codes_in_a_frame_are_two_scans(town):
 
 
 def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scan("pickup")
         kiosk.wait(lambda: any(line.get("state") == "collected" for line in kiosk.log))
         assert kiosk.doors.openings == ["A1"]
@@ -96,7 +96,7 @@ def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(town):
     ],
 )
 def test_what_is_refused_is_named_and_changes_nothing(town, code, reason):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         scan = kiosk.scan(code)
     assert scan["reason"] == reason
     assert scan["signal"] != Signal.GO.value
@@ -105,7 +105,7 @@ def test_what_is_refused_is_named_and_changes_nothing(town, code, reason):
 
 
 def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.wait(lambda: kiosk.daemon.supervisor.resting_signal is Signal.IDLE)
         kiosk.scene.unplug()
         kiosk.wait(lambda: "camera" in kiosk.daemon.supervisor.problems, 2.0)
@@ -117,17 +117,17 @@ def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(town):
 
 
 def test_a_device_whose_store_cannot_be_used_still_scans_and_says_why(tmp_path):
-    town = found(tmp_path, now_s=int(time.time()))
+    town = provision_sample(tmp_path, now_s=int(time.time()))
     town.data.write_text("a file where the folder should be", encoding="utf-8")
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "store_unavailable"
         assert kiosk.scans[0]["signal"] == "fault"
         assert "store_unavailable" in kiosk.daemon.supervisor.problems
 
 
 def test_a_device_that_never_heard_of_its_platform_still_scans_and_says_why(tmp_path):
-    town = found(tmp_path, now_s=int(time.time()))
-    with open_kiosk(town) as kiosk:
+    town = provision_sample(tmp_path, now_s=int(time.time()))
+    with open_scanner(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
         assert "no_trust_list" in kiosk.daemon.supervisor.problems
         kiosk.wait((town.data / "health.json").exists)
@@ -135,10 +135,10 @@ def test_a_device_that_never_heard_of_its_platform_still_scans_and_says_why(tmp_
 
 
 def test_a_corrupt_store_is_put_aside_and_the_device_goes_on(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scan("voucher")
     (town.data / "store.db").write_bytes(b"not a database" * 1000)
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         assert "quarantined" in kiosk.daemon.supervisor.problems
         assert kiosk.scan("glare")["reason"] == "key_unknown"  # its lists must come again
     assert [path.name for path in town.data.glob("store.db.*corrupt")]
@@ -150,8 +150,8 @@ def test_orders_and_lists_that_arrive_while_scanning_are_used(tmp_path):
     from edge.values.instant import Instant
 
     now_s = int(time.time())
-    town = found(tmp_path, now_s=now_s)
-    with open_kiosk(town) as kiosk:
+    town = provision_sample(tmp_path, now_s=now_s)
+    with open_scanner(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
         provision(town, now=Instant(unix_s=now_s))
         kiosk.wait(lambda: "no_trust_list" not in kiosk.daemon.supervisor.problems)
@@ -159,7 +159,7 @@ def test_orders_and_lists_that_arrive_while_scanning_are_used(tmp_path):
 
 
 def test_the_log_says_what_happened_to_a_code_and_nothing_about_the_person(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         scan = kiosk.scan("voucher")
     assert set(scan) == {
         "event", "level", "reason", "detail", "signal", "cti", "order", "kind", "ledger", "decoder", "decode_ms",
@@ -169,7 +169,7 @@ def test_the_log_says_what_happened_to_a_code_and_nothing_about_the_person(town)
 
 
 def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(town):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         for garbage in (
             np.zeros((0, 0), np.uint8),
             np.zeros((4, 4, 3), np.uint8),

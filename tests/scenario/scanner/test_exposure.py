@@ -5,11 +5,11 @@ import time
 import numpy as np
 import pytest
 from gpiozero.pins.mock import MockFactory
-from hardware_sim.run.in_process_scanner import found_kiosk, open_kiosk
+from hardware_sim.run.in_process_scanner import open_scanner, provision_scanner
 from hardware_sim.vision.lighting_scenes import glare_on_a_label, phone_in_the_dark
 from hardware_sim.vision.view_condition import CUT_OFF
 
-from edge.decode.isolation.decoder import ContainedDecoder
+from edge.decode.isolation.decoder import IsolatedDecoder
 from edge.ports import Signal
 from edge.system.health import read_health
 
@@ -18,7 +18,7 @@ FRAME = {"width_px": 1280, "height_px": 720}
 
 @pytest.fixture
 def town(tmp_path):
-    return found_kiosk(tmp_path, now_s=int(time.time()))
+    return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
 def changed(town, before, after):
@@ -35,7 +35,7 @@ def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
     light = scene(
         town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=px_per_module, **FRAME
     )
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scene.show_light(light)
         kiosk.wait(lambda: kiosk.scans, timeout_s=20)
         assert kiosk.scans[0]["reason"] == "accepted"
@@ -46,7 +46,7 @@ def test_with_the_bracket_turned_off_the_camera_is_left_alone(town):
     light = phone_in_the_dark(
         town.codes["voucher"], rng=np.random.default_rng(2), px_per_module=2.6, **FRAME
     )
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scene.show_light(light)
         time.sleep(2.5)
         assert kiosk.scans == []
@@ -55,11 +55,11 @@ def test_with_the_bracket_turned_off_the_camera_is_left_alone(town):
 @pytest.mark.parametrize("section", ["[presence]\npin = 26\n", "[trigger]\npin = 26\n"])
 def test_a_presence_sensor_or_a_trigger_wakes_the_decoder(town, section, monkeypatch):
     woken = []
-    monkeypatch.setattr(ContainedDecoder, "wake", lambda self: woken.append(time.monotonic()))
+    monkeypatch.setattr(IsolatedDecoder, "wake", lambda self: woken.append(time.monotonic()))
     factory = MockFactory()
     monkeypatch.setattr("hardware_sim.run.in_process_scanner.wired_factory", lambda *_: factory)
     changed(town, "[camera]\n", section + "[camera]\n")
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         time.sleep(0.3)
         assert woken == []
         (factory.pin(26).drive_high if "presence" in section else factory.pin(26).drive_low)()
@@ -72,7 +72,7 @@ def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_u
     def hint():
         return read_health(town.data / "health.json").get("hint")
 
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         shown = []
         show = kiosk.daemon.panel.rest
         kiosk.daemon.panel.rest = lambda signal, now_s: (shown.append(signal), show(signal, now_s))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hardware_sim.run.in_process_scanner import found_kiosk
+from hardware_sim.run.in_process_scanner import provision_scanner
 from hardware_sim.run.process_stack import program
 from hardware_sim.vision.render import render
 from hardware_sim.vision.view_condition import CLEAN
@@ -27,7 +27,7 @@ MOCK_PINS = {**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}
 
 @pytest.fixture
 def town(tmp_path):
-    return found_kiosk(tmp_path, now_s=int(time.time()))
+    return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
 class Scanner:
@@ -37,7 +37,7 @@ class Scanner:
         command = [
             sys.executable,
             "-m",
-            "hardware_sim.run.scanner",
+            "hardware_sim.run.simulated_scanner",
             "--profile",
             town.profile,
             "--data",

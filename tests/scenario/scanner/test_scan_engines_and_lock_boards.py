@@ -7,7 +7,7 @@ import pytest
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.lock_board import LineFault, SimLockBoards
 from hardware_sim.parts.serial_port import SimPort
-from hardware_sim.run.in_process_scanner import HOLD_OFF_S, found_kiosk, open_kiosk
+from hardware_sim.run.in_process_scanner import HOLD_OFF_S, open_scanner, provision_scanner
 from hardware_sim.vision.view_condition import CLEAN
 
 from edge.config import parse_profile
@@ -17,7 +17,7 @@ from edge.store.database.opening import open_for_reading
 
 @pytest.fixture
 def town(tmp_path):
-    return found_kiosk(tmp_path, now_s=int(time.time()))
+    return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
 def rewire(town, change):
@@ -72,7 +72,7 @@ def heard(kiosk, engine, code):
 
 
 def test_an_engines_code_is_honoured_once_as_a_frames_is(town, engine):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         time.sleep(0.3)  # until the engine is open
         scan = heard(kiosk, engine, "voucher")
         assert (scan["reason"], scan["decoder"], scan["decode_ms"]) == ("accepted", "serial", None)
@@ -84,7 +84,7 @@ def test_an_engines_code_is_honoured_once_as_a_frames_is(town, engine):
 
 
 def test_a_code_that_engine_and_camera_see_at_once_is_one_scan(town, engine):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         time.sleep(0.3)
         kiosk.scene.show(town.codes["voucher"], CLEAN)
         heard(kiosk, engine, "voucher")
@@ -94,7 +94,7 @@ def test_a_code_that_engine_and_camera_see_at_once_is_one_scan(town, engine):
 
 def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(town, engine):
     rewire(town, lambda text: text + "\n[trigger]\npin = 24\n")
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         time.sleep(0.3)
         assert heard(kiosk, engine, "voucher")["reason"] == "accepted"
         time.sleep(2 * HOLD_OFF_S)
@@ -104,7 +104,7 @@ def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(town, 
 def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(
     town, engine
 ):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         problems = lambda: kiosk.daemon.supervisor.problems  # noqa: E731
         time.sleep(0.3)
         engine.unplug()
@@ -116,7 +116,7 @@ def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camer
 
 
 def test_a_pickup_over_a_lock_board_opens_its_door_and_is_collected(town, boards):
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         assert kiosk.scan("pickup")["reason"] == "accepted"
         kiosk.wait(lambda: "collected" in states(kiosk))
     assert boards.orders == ["A1"]
@@ -125,7 +125,7 @@ def test_a_pickup_over_a_lock_board_opens_its_door_and_is_collected(town, boards
 
 def test_a_lock_board_without_power_is_a_problem_and_no_door_is_told_twice(town, boards):
     boards.faults.add(LineFault.SILENT)
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.wait(lambda: "lock_board_0" in kiosk.daemon.supervisor.problems)
         kiosk.scan("pickup")
         kiosk.wait(lambda: "unknown" in states(kiosk))
@@ -139,7 +139,7 @@ def test_a_lock_board_without_power_is_a_problem_and_no_door_is_told_twice(town,
 
 def test_a_code_before_the_lens_waits_for_the_trigger_and_each_press_is_a_scan(town):
     rewire(town, lambda text: text + "\n[trigger]\npin = 24\nscan_s = 0.3\n")
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         button = kiosk.pins.pin(24)
         kiosk.scene.show(town.codes["voucher"], CLEAN)
         time.sleep(0.5)

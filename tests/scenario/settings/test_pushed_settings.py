@@ -5,7 +5,7 @@ import time
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.documents.settings import Layer
+from edge.documents.settings import SettingsLayer
 from edge.system.durable_file import digest_of
 from edge.token.keys import signer
 from tests.support.broker import MOSQUITTO, until
@@ -102,7 +102,7 @@ def damaged(raw: bytes) -> bytes:
             id="this revision with other content",
         ),
         pytest.param(
-            lambda field: field.document({}, layer=Layer.DEVICE, name="locker-2"),
+            lambda field: field.document({}, layer=SettingsLayer.DEVICE, name="locker-2"),
             "settings_wrong_audience",
             id="wrong audience",
         ),

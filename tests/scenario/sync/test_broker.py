@@ -12,22 +12,22 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
-from hardware_sim.faults.mqtt_proxy import Identity, Proxy, Weather
+from hardware_sim.faults.mqtt_proxy import NetworkFault, Proxy, ProxyIdentity
 from hardware_sim.world.free_ports import free_port
 
-from sync.fleet.fleet_file import load_place
-from sync.fleet.hub_client import Conversation
+from sync.fleet.fleet_file import load_fleet_file
+from sync.fleet.hub_client import HubClient
 from sync.hub.pki.certificate_authority import (
     issue_client,
-    load_authority,
-    new_authority,
+    load_certificate_authority,
+    new_certificate_authority,
     write_private,
 )
-from sync.hub.provisioning import make_site
-from sync.mqtt.connection import Connection
-from sync.mqtt.endpoint import Arrival, Endpoint, Link, Will
-from sync.mqtt.session import Session
-from sync.wire.fleet_requests import Ask
+from sync.hub.provisioning import provision
+from sync.mqtt.connection import MqttConnection
+from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will
+from sync.mqtt.session import MqttSession
+from sync.wire.fleet_requests import FleetQuestion
 from sync.wire.topics import OPS
 from tests.support.broker import CEILING_S, Broker, until
 from tests.support.fast_timings import QUICK
@@ -63,7 +63,7 @@ def middle(low: float, high: float) -> float:
 
 @contextmanager
 def client(broker: Broker, name: str, *filters: str, **changes):
-    session = Session(
+    session = MqttSession(
         endpoint(broker, name, **changes), list(filters) or ["v1/x"], uniform=middle, backoff=QUICK
     )
     try:
@@ -72,7 +72,7 @@ def client(broker: Broker, name: str, *filters: str, **changes):
         session.close()
 
 
-def steps_until(condition, *sessions: Session) -> list[Arrival]:
+def steps_until(condition, *sessions: MqttSession) -> list[Arrival]:
     """Turn the sessions until ``condition()``; return what came."""
     arrivals: list[Arrival] = []
 
@@ -87,17 +87,17 @@ def steps_until(condition, *sessions: Session) -> list[Arrival]:
     return arrivals
 
 
-def connected(session: Session) -> Session:
+def connected(session: MqttSession) -> MqttSession:
     steps_until(lambda: session.connected, session)
     return session
 
 
-def answered(*sessions: Session) -> list[Arrival]:
+def answered(*sessions: MqttSession) -> list[Arrival]:
     """The broker has taken or refused all that the sessions said."""
     return steps_until(lambda: not any(session.unanswered for session in sessions), *sessions)
 
 
-def heard_through(topic: str, *sessions: Session) -> list[Arrival]:
+def heard_through(topic: str, *sessions: MqttSession) -> list[Arrival]:
     """All that comes until something on ``topic`` does. A broker passes on in the order in which it was told."""
     heard: list[Arrival] = []
 
@@ -172,19 +172,19 @@ def test_a_device_cannot_push_another_off_by_taking_its_name(broker):
 def ending(broker: Broker, name: str, *, names_takeover: bool):
     """The broker, reached as ``name``, with the one way or the other to push a client off; yields its port."""
     files = broker.files
-    identity = Identity(
+    identity = ProxyIdentity(
         ca_file=files.ca,
         server=(files.certificate("broker"), files.key("broker")),
         client=(files.certificate(name), files.key(name)),
     )
     with Proxy(broker.site.port, identity=identity) as proxy:
-        proxy.weather = Weather(names_takeover=names_takeover)
+        proxy.weather = NetworkFault(names_takeover=names_takeover)
         yield proxy.port
 
 
 @pytest.mark.parametrize(("names_takeover", "link"), [
-    pytest.param(False, Link.LOST, id="closed without a DISCONNECT"),
-    pytest.param(True, Link.IDENTITY_TAKEN, id="session taken over"),
+    pytest.param(False, LinkState.LOST, id="closed without a DISCONNECT"),
+    pytest.param(True, LinkState.IDENTITY_TAKEN, id="session taken over"),
 ])  # fmt: skip
 def test_a_device_pushed_off_by_its_double_takes_its_place_back_after_a_delay(
     broker, names_takeover, link
@@ -197,7 +197,7 @@ def test_a_device_pushed_off_by_its_double_takes_its_place_back_after_a_delay(
     ):
         connected(first)
         connected(second)
-        steps_until(lambda: first.link is not Link.CONNECTED, first)
+        steps_until(lambda: first.link is not LinkState.CONNECTED, first)
         assert first.link is link
         connected(first)
         steps_until(lambda: not second.connected, second)
@@ -210,48 +210,50 @@ def test_two_edge_fleet_commands_at_once_take_turns_with_the_one_identity(
     platform_with_hub, names_takeover
 ):
     """What is asked of the longest delay is 2 s here; for a device with a double it would be 2 minutes."""
-    place = load_place(platform_with_hub.broker.files.fleet_config)
+    place = load_fleet_file(platform_with_hub.broker.files.fleet_config)
     with ending(platform_with_hub.broker, OPS, names_takeover=names_takeover) as port:
         place = replace(place, endpoint=replace(place.endpoint, port=port))
-        watching, asking = (Conversation(place, uniform=max) for _ in range(2))
+        watching, asking = (HubClient(place, uniform=max) for _ in range(2))
         with closing(watching), closing(asking):
             watching.connect()
             asking.connect()
-            assert asking.ask(Ask.DEVICES, after="")["devices"] is not None
-            assert watching.ask(Ask.DEVICES, after="")["devices"] is not None
+            assert asking.ask(FleetQuestion.DEVICES, after="")["devices"] is not None
+            assert watching.ask(FleetQuestion.DEVICES, after="")["devices"] is not None
 
 
 def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path):
     stranger = issue_client(
-        new_authority("stranger", now_s=int(time.time())), "kiosk-1", now_s=int(time.time())
+        new_certificate_authority("stranger", now_s=int(time.time())),
+        "kiosk-1",
+        now_s=int(time.time()),
     )
     (tmp_path / "c.pem").write_bytes(stranger.certificate_pem)
     write_private(tmp_path / "k.pem", stranger.key_pem)
     files = {"cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "k.pem")}
     with client(broker, "kiosk-1", **files) as session:
-        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
+        steps_until(lambda: session.link is LinkState.CERTIFICATE_REFUSED, session)
 
 
 def test_an_expired_certificate_is_refused_by_name(broker, tmp_path):
     """The broker checks the clock; the device learns what is wrong with it."""
     long_ago = int(time.time()) - 400 * 86_400
-    files = make_site(tmp_path / "old", broker.site, None, now_s=long_ago)
+    files = provision(tmp_path / "old", broker.site, None, now_s=long_ago)
     ca = (broker.files.ca.read_bytes(), broker.files.key("ca").read_bytes())
-    old = issue_client(load_authority(*ca), "kiosk-1", now_s=long_ago, days=30)
+    old = issue_client(load_certificate_authority(*ca), "kiosk-1", now_s=long_ago, days=30)
     files.certificate("kiosk-1").write_bytes(old.certificate_pem)
     write_private(files.key("kiosk-1"), old.key_pem)
     paths = {"cert_file": str(files.certificate("kiosk-1")), "key_file": str(files.key("kiosk-1"))}
     with client(broker, "kiosk-1", **paths) as session:
-        steps_until(lambda: session.link is Link.CERTIFICATE_REFUSED, session)
+        steps_until(lambda: session.link is LinkState.CERTIFICATE_REFUSED, session)
         assert "expired" in session.detail
 
 
 def test_a_broker_that_another_authority_vouches_for_is_not_trusted(broker, tmp_path):
     (tmp_path / "ca.pem").write_bytes(
-        make_site(tmp_path / "other", broker.site, None, now_s=int(time.time())).ca.read_bytes()
+        provision(tmp_path / "other", broker.site, None, now_s=int(time.time())).ca.read_bytes()
     )
     with client(broker, "kiosk-1", ca_file=str(tmp_path / "ca.pem")) as session:
-        steps_until(lambda: session.link is Link.BROKER_UNTRUSTED, session)
+        steps_until(lambda: session.link is LinkState.BROKER_UNTRUSTED, session)
 
 
 def test_a_broker_under_another_name_is_not_trusted(broker):
@@ -260,21 +262,21 @@ def test_a_broker_under_another_name_is_not_trusted(broker):
         Proxy(broker.site.port, host="127.0.0.2") as proxy,
         client(broker, "kiosk-1", host="127.0.0.2", port=proxy.port) as session,
     ):
-        steps_until(lambda: session.link is Link.BROKER_UNTRUSTED, session)
+        steps_until(lambda: session.link is LinkState.BROKER_UNTRUSTED, session)
 
 
 @pytest.mark.parametrize("missing", ["ca_file", "cert_file", "key_file"])
 def test_credentials_that_are_missing_are_named_with_their_file(broker, missing):
     with client(broker, "kiosk-1", **{missing: "/nowhere/file.pem"}) as session:
         session.step(0.01)
-        assert session.link is Link.CREDENTIALS_UNUSABLE
+        assert session.link is LinkState.CREDENTIALS_UNUSABLE
         assert "/nowhere/file.pem" in session.detail
 
 
 def test_an_unreachable_broker_is_named_and_tried_again(broker):
     with client(broker, "kiosk-1", port=free_port()) as session:
         steps_until(lambda: session.connections >= 3, session)
-        assert session.link is Link.UNREACHABLE
+        assert session.link is LinkState.UNREACHABLE
 
 
 def test_the_broker_speaks_tls_1_3_alone(broker):
@@ -301,7 +303,7 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
         until(
             lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"]
         )  # and not acknowledged
-        device.give_up(Link.LOST)
+        device.give_up(LinkState.LOST)
         again = heard_through("v1/main/_all/dn/trust", device)  # it comes with the connection
         assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
         assert hub.publish("v1/main/_all/dn/trust", b"", retain=True)
@@ -314,7 +316,7 @@ def test_nothing_is_queued_while_there_is_no_connection(broker):
         connected(hub)
         assert not device.publish("v1/main/kiosk-1/up/evt", b"too early")
         connected(device)
-        device.give_up(Link.LOST)
+        device.give_up(LinkState.LOST)
         assert not device.publish("v1/main/kiosk-1/up/evt", b"too late")
         connected(device)
         assert device.publish("v1/main/kiosk-1/up/evt", b"now")
@@ -335,7 +337,7 @@ def test_the_will_says_that_a_device_is_gone(broker):
         device.will = Will("v1/main/kiosk-1/up/status", b"offline")
         connected(hub)
         connected(device)
-        device.give_up(Link.LOST)  # closes without a goodbye
+        device.give_up(LinkState.LOST)  # closes without a goodbye
         assert b"offline" in [
             arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)
         ]
@@ -351,7 +353,7 @@ def test_a_packet_that_paho_cannot_read_ends_the_connection_and_not_the_loop(bro
         with monkeypatch.context() as patch:
             patch.setattr(mqtt.Client, "loop", broken)
             device.step(0.01)
-        assert device.link is Link.PROTOCOL_ERROR
+        assert device.link is LinkState.PROTOCOL_ERROR
         assert "malformed properties" in device.detail
         connected(device)
 
@@ -401,7 +403,7 @@ def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(
     monkeypatch.setattr("sync.mqtt.session.CONNECT_TIMEOUT_S", 0.5)
     with client(broker, "kiosk-1") as device:
         steps_until(
-            lambda: device.link is Link.UNREACHABLE, device
+            lambda: device.link is LinkState.UNREACHABLE, device
         )  # the loop goes round while nothing is answered
         assert asked == ["127.0.0.1"]
         answers.set()
@@ -441,14 +443,14 @@ def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(
         connected(hub)
         connected(device)
         with monkeypatch.context() as patch:
-            patch.setattr(Connection, callback, broken)
-            device.give_up(Link.LOST)  # the next client has the broken callback
+            patch.setattr(MqttConnection, callback, broken)
+            device.give_up(LinkState.LOST)  # the next client has the broken callback
 
             def ended() -> bool:
                 if device.connected:
                     device.publish("v1/main/kiosk-1/up/tel", b"x")
                 hub.publish("v1/main/kiosk-1/dn/ack", b"x")
-                return device.link is Link.PROTOCOL_ERROR
+                return device.link is LinkState.PROTOCOL_ERROR
 
             steps_until(ended, device, hub)
             assert "in a callback" in device.detail
@@ -457,7 +459,7 @@ def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(
 
 def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
     """paho itself catches this one."""
-    monkeypatch.setattr(Connection, "_on_log", broken)
+    monkeypatch.setattr(MqttConnection, "_on_log", broken)
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
         connected(hub)
         connected(device)
@@ -497,7 +499,7 @@ def test_no_filter_shows_a_device_what_is_said_to_or_by_another(broker, filters)
     ):
         connected(device)
         connected(hub)
-        steps_until(lambda: other.connected or other.link is Link.NOT_AUTHORISED, other)
+        steps_until(lambda: other.connected or other.link is LinkState.NOT_AUTHORISED, other)
         assert device.publish("v1/main/kiosk-1/up/evt", b"mine")
         answered(device)
         for topic in ("v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", own):

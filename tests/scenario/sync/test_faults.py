@@ -10,12 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, HALF_OPEN, Identity, Proxy, Weather
+from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, HALF_OPEN, NetworkFault, Proxy, ProxyIdentity
 
 from edge.store import exception_cases, order_cache, outbox
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.hub.pki.certificate_authority import issue_client, load_authority, write_private
+from sync.hub.pki.certificate_authority import (
+    issue_client,
+    load_certificate_authority,
+    write_private,
+)
 from tests.support.broker import CEILING_S, Process, until
 from tests.support.paths import ROOT
 from tests.support.platform_processes import Device, Platform
@@ -55,7 +59,7 @@ def the_hub_is_there(platform):
 def proxied(platform: Platform, device: Device, *, mqtt: bool = False):
     """``device`` reaches its broker through a proxy."""
     files, port = platform.broker.files, platform.broker.site.port
-    identity = Identity(
+    identity = ProxyIdentity(
         ca_file=files.ca,
         server=(files.certificate("broker"), files.key("broker")),
         client=(files.certificate(device.name), files.key(device.name)),
@@ -129,7 +133,7 @@ def test_a_slow_line_is_named_and_loses_and_doubles_nothing(platform):
     device = platform.devices["kiosk-3"]
     with proxied(platform, device) as proxy:
         named(device, "connected")
-        for weather in (Weather(delay_s=0.3), Weather(bytes_per_s=6000)):
+        for weather in (NetworkFault(delay_s=0.3), NetworkFault(bytes_per_s=6000)):
             proxy.weather = weather
             for _ in range(40):
                 device.redeem()
@@ -148,7 +152,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         {"cti": cti.hex(), "order_id": "A", "kind": "pickup", "home_site": "shop-1"} for cti in ctis
     ]
     with proxied(platform, device, mqtt=True) as proxy:
-        proxy.weather = Weather(double=0.4, reorder=0.4)
+        proxy.weather = NetworkFault(double=0.4, reorder=0.4)
         platform.import_orders(*lines)
         for number in range(150):
             device.redeem()
@@ -283,7 +287,7 @@ def test_a_full_disk_at_the_device_is_named_and_takes_nothing_with_it(platform):
 def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restart(platform):
     device, files = platform.devices["kiosk-8"], platform.broker.files
     good = files.certificate(device.name).read_bytes(), files.key(device.name).read_bytes()
-    authority = load_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
+    authority = load_certificate_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
     old = issue_client(authority, device.name, now_s=int(time.time()) - 40 * 86_400, days=30)
     files.certificate(device.name).write_bytes(old.certificate_pem)
     write_private(files.key(device.name), old.key_pem)

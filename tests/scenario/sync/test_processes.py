@@ -16,7 +16,7 @@ from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.token.trust_list import sign_trust_list
 from sync.fleet.key_folder import create
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import Down, Topic
 from tests.scenario.sync.test_broker import answered, connected, endpoint, middle
@@ -200,7 +200,7 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
             "not_cbor": (Down.REVOKED, b"\xff"),
         }  # fmt: skip
         before = _known(device)
-        attacker = Session(
+        attacker = MqttSession(
             endpoint(platform.broker, "_hub", client_id="x"),
             ["v1/x"],
             uniform=middle,
@@ -245,7 +245,7 @@ def _known(device) -> tuple:
 
 
 def test_the_hub_counts_what_is_wrong_and_goes_on(platform):
-    attacker = Session(
+    attacker = MqttSession(
         endpoint(platform.broker, "kiosk-1"), ["v1/x"], uniform=middle, backoff=QUICK
     )
     connected(attacker)

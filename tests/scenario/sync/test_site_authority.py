@@ -9,16 +9,16 @@ import pytest
 from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, Proxy
 from hardware_sim.world.free_ports import free_port
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import order_cache
 from edge.store.authorisations import DEADLINE_S
 from edge.store.online_flag import is_online
 from sync.fleet.key_folder import SITES
-from sync.hub.site.provisioning import SiteBroker, make_site_broker
+from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.mqtt.endpoint import Endpoint
-from sync.mqtt.session import Session
+from sync.mqtt.session import MqttSession
 from tests.scenario.sync.test_broker import answered, connected, endpoint, heard_through, middle
-from tests.scenario.sync.test_claims import ask
+from tests.scenario.sync.test_grants import ask
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.fast_timings import QUICK, program
 from tests.support.platform_processes import Platform
@@ -41,7 +41,9 @@ class Shop:
             site="shop-1", devices=("kiosk-1", "kiosk-2"), port=free_port(), platform=("127.0.0.1", line.port),
             user=getpass.getuser(), claim_key=claim_key, roots=platform.folder / "roots.cbor",
         )  # fmt: skip
-        self.files = make_site_broker(folder, at, platform.broker.files, now_s=int(time.time()))
+        self.files = provision_site_broker(
+            folder, at, platform.broker.files, now_s=int(time.time())
+        )
         for device in self.devices:
             text = device.profile.read_text()
             device.profile.write_text(
@@ -150,12 +152,12 @@ def test_with_the_line_up_the_sites_authority_answers_and_the_platform_does_not(
     first, second = shop.devices
     cti = shop.sell()
     answer = claimed(first, cti)
-    assert (answer.result, answer.authority) == (ClaimResult.GRANTED, "hub-shop-1")
-    assert claimed(second, cti).result is ClaimResult.HELD
+    assert (answer.result, answer.authority) == (AuthorisationResult.GRANTED, "hub-shop-1")
+    assert claimed(second, cti).result is AuthorisationResult.HELD
     first.redeem(cti)
     first.settled()
     until(
-        lambda: claimed(second, cti).result is ClaimResult.SPENT,
+        lambda: claimed(second, cti).result is AuthorisationResult.SPENT,
         what="the authority heard of it, too",
     )
 
@@ -166,11 +168,11 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
     shop.cut()
     for number, cti in enumerate(ctis):
         taker, other = shop.devices[number % 2], shop.devices[1 - number % 2]
-        assert claimed(taker, cti).result is ClaimResult.GRANTED
-        assert claimed(other, cti).result is ClaimResult.HELD
+        assert claimed(taker, cti).result is AuthorisationResult.GRANTED
+        assert claimed(other, cti).result is AuthorisationResult.HELD
         taker.redeem(cti)
         until(
-            lambda o=other, c=cti: claimed(o, c).result is ClaimResult.SPENT,
+            lambda o=other, c=cti: claimed(o, c).result is AuthorisationResult.SPENT,
             what="the authority heard of it",
         )
     assert first.pending() + second.pending() == 3, "the platform has not acknowledged anything"
@@ -202,18 +204,20 @@ def test_an_authority_that_died_is_not_waited_for_and_goes_on_from_its_store(sho
     first, second = shop.devices
     used, held = shop.sell(), shop.sell()
     shop.cut()
-    assert claimed(first, used).result is ClaimResult.GRANTED
-    assert claimed(first, held).result is ClaimResult.GRANTED
+    assert claimed(first, used).result is AuthorisationResult.GRANTED
+    assert claimed(first, held).result is AuthorisationResult.GRANTED
     shop.authority.kill()
     first.redeem(used)
     assert ask(second, used)[0] is None  # waited for once, at most its deadline
     until(lambda: not is_online(second.data), what="nobody is asked any more")
     assert ask(second, used)[1] < DEADLINE_S
     shop.start_authority()
-    assert claimed(second, used).result is ClaimResult.SPENT, (
+    assert claimed(second, used).result is AuthorisationResult.SPENT, (
         "told while it was dead, and told again"
     )
-    assert claimed(second, held).result is ClaimResult.HELD, "its store remembers the leave it gave"
+    assert claimed(second, held).result is AuthorisationResult.HELD, (
+        "its store remembers the leave it gave"
+    )
     shop.mend()
 
 
@@ -226,7 +230,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     shop.start_authority()
     until(shop.answers, what=lambda: shop.authority.text[-3000:])
     until(
-        lambda: claimed(second, cti).result is ClaimResult.SPENT,
+        lambda: claimed(second, cti).result is AuthorisationResult.SPENT,
         what=lambda: shop.authority.text[-2000:],
     )
 
@@ -250,7 +254,7 @@ def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_s
     assert release.child.wait(60) == 0, release.text
     until(shop.answers, what=lambda: shop.authority.text[-3000:])
     assert "term 2" in shop.authority.text
-    assert claimed(shop.devices[0], spent).result is ClaimResult.SPENT
+    assert claimed(shop.devices[0], spent).result is AuthorisationResult.SPENT
 
 
 def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
@@ -262,8 +266,8 @@ def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
         cert_file=str(files.certificate(name)), key_file=str(files.key(name)),
     )  # fmt: skip
     shop.bridge.kill()  # or it and this one would push each other off
-    session = Session(bridge, ["v1/main/+/dn/#"], uniform=middle, backoff=QUICK)
-    hub = Session(
+    session = MqttSession(bridge, ["v1/main/+/dn/#"], uniform=middle, backoff=QUICK)
+    hub = MqttSession(
         endpoint(shop.platform.broker, "_hub", client_id="x"),
         ["v1/x"],
         uniform=middle,

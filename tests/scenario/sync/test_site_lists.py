@@ -14,9 +14,9 @@ from hardware_sim.run.process_stack import program
 from hardware_sim.world.free_ports import free_port
 
 from sync.hub.config import load_hub_config
-from sync.hub.pki.certificate_authority import load_authority, reissue
-from sync.hub.provisioning import SiteFiles
-from sync.hub.site.provisioning import SiteBroker, make_site_broker
+from sync.hub.pki.certificate_authority import load_certificate_authority, reissue
+from sync.hub.provisioning import PlatformFiles
+from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.fleet_environment import Platform
 
@@ -25,9 +25,11 @@ SHORT_S = 25  # what is left to a certificate that is about to end
 DAY_S = 86_400
 
 
-def shorten(files: SiteFiles, platform: SiteFiles, *names: str) -> None:
+def shorten(files: PlatformFiles, platform: PlatformFiles, *names: str) -> None:
     """As if two years had gone by: the certificates end in SHORT_S."""
-    authority = load_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())
+    authority = load_certificate_authority(
+        platform.ca.read_bytes(), platform.key("ca").read_bytes()
+    )
     for name in names:
         certificate = x509.load_pem_x509_certificate(files.certificate(name).read_bytes())
         ending = reissue(authority, certificate, now_s=int(time.time()), days=SHORT_S / DAY_S)
@@ -49,7 +51,9 @@ class Shop:
             desk_port=hub.enrolment.port, user=getpass.getuser(), claim_key=keys / "claim.pem",
             roots=platform.town.files.folder.parent / "keys" / "roots.cbor",
         )  # fmt: skip
-        self.files = make_site_broker(folder, self.at, platform.town.files, now_s=int(time.time()))
+        self.files = provision_site_broker(
+            folder, self.at, platform.town.files, now_s=int(time.time())
+        )
         config = folder / "authority.toml"
         config.write_text(config.read_text().replace("[desk]", "[desk]\nevery_s = 1.0"))
         self.broker = Process(
@@ -59,7 +63,7 @@ class Shop:
         self.authority = Process(command, folder / "authority.log")
 
 
-def says(port: int, files: SiteFiles, name: str, ca: Path) -> str:
+def says(port: int, files: PlatformFiles, name: str, ca: Path) -> str:
     """What a broker or a desk says to who comes with ``name``'s certificate: "" when it lets it in."""
     context = ssl.create_default_context(cafile=ca)
     context.load_cert_chain(files.certificate(name), files.key(name))

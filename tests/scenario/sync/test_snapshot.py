@@ -4,7 +4,7 @@ import os
 import random
 
 import pytest
-from hardware_sim.faults.mqtt_proxy import CUT, Weather
+from hardware_sim.faults.mqtt_proxy import CUT, NetworkFault
 
 from edge.store import order_cache
 from sync.wire.order_feed import PAGE_ROWS
@@ -12,7 +12,9 @@ from tests.scenario.sync.test_faults import proxied
 from tests.support.broker import until
 from tests.support.platform_processes import Platform
 
-SLOW = Weather(bytes_per_s=400_000)  # so that there is time to break something between two pages
+SLOW = NetworkFault(
+    bytes_per_s=400_000
+)  # so that there is time to break something between two pages
 PAGES = 24
 
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations
-from edge.store.authorisations import Answer, Ask, Patience
+from edge.store.authorisations import AuthorisationReply, AuthorisationRequest, WaitMemory
 from edge.store.database.opening import open_for_work, open_store
-from edge.store.online_flag import Presence
+from edge.store.online_flag import OnlineFlag
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.agent.authorisation_relay import ASK_AFTER_S, ClaimDesk
-from sync.agent.outcomes import Refusal
-from sync.wire.claim_answer import ClaimAnswer, answer_payload
+from sync.agent.authorisation_relay import ASK_AFTER_S, AuthorisationRelay
+from sync.agent.outcomes import DownlinkRefusal
+from sync.wire.grant_reply import GrantReply, answer_payload
 from sync.wire.messages import Response
 
 NOW = Instant(unix_s=1_800_000_000)
@@ -57,18 +57,20 @@ def store(tmp_path):
 
 @pytest.fixture
 def desk(store):
-    desk = ClaimDesk(store, Trusting(), device="kiosk-1", site="shop-1")
+    desk = AuthorisationRelay(store, Trusting(), device="kiosk-1", site="shop-1")
     desk.heard()
     return desk
 
 
 def asked(store, identity="r1", due_s=50.0):
-    authorisations.ask(store, Ask(id=identity, cti=CTI, sold=1, due_ns=int(due_s * S)), NOW)
+    authorisations.ask(
+        store, AuthorisationRequest(id=identity, cti=CTI, sold=1, due_ns=int(due_s * S)), NOW
+    )
     return identity
 
 
-GIVEN = ClaimAnswer(
-    device="kiosk-1", id="r1", cti=CTI, result=ClaimResult.GRANTED, quantity=1, site="shop-1", authority="_hub",
+GIVEN = GrantReply(
+    device="kiosk-1", id="r1", cti=CTI, result=AuthorisationResult.GRANTED, quantity=1, site="shop-1", authority="_hub",
     issued_at_s=NOW.unix_s,
 )  # fmt: skip
 
@@ -86,8 +88,8 @@ def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk
     (request,) = desk.due(S)
     assert (request.id, request.cti, request.sold, request.wait_ms) == ("r1", CTI.hex(), 1, 49_000)
     assert desk.due(S) == []
-    assert isinstance(desk.take(response(), NOW, 2 * S), Answer)
-    assert authorisations.answer_of(store, "r1").result is ClaimResult.GRANTED
+    assert isinstance(desk.take(response(), NOW, 2 * S), AuthorisationReply)
+    assert authorisations.answer_of(store, "r1").result is AuthorisationResult.GRANTED
     with store.read() as connection:
         assert authorisations.granted_in(connection, CTI, 3 * S).id == "r1"
 
@@ -107,7 +109,7 @@ def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, desk,
     asked(store)
     desk.due(S)
     taken = desk.take(response(**what), NOW, 2 * S)
-    assert isinstance(taken, Refusal)
+    assert isinstance(taken, DownlinkRefusal)
     assert taken.reason == reason
     assert authorisations.answer_of(store, "r1") is None
 
@@ -116,10 +118,10 @@ def test_an_unsigned_answer_changes_nothing(store, desk):
     """The plain fields are for whoever looks."""
     asked(store)
     desk.due(S)
-    plain = Response(dev="kiosk-1", id="r1", result=ClaimResult.GRANTED, until=2**32)
+    plain = Response(dev="kiosk-1", id="r1", result=AuthorisationResult.GRANTED, until=2**32)
     for signed in ("", "not base64!"):
         assert isinstance(
-            desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), Refusal
+            desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), DownlinkRefusal
         )
     assert authorisations.answer_of(store, "r1") is None
 
@@ -135,7 +137,7 @@ def test_an_answer_cannot_be_played_again(store, desk):
 
 
 def test_a_key_of_another_sites_authority_does_not_answer_here(store):
-    desk = ClaimDesk(
+    desk = AuthorisationRelay(
         store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1"
     )
     desk.heard()
@@ -189,9 +191,11 @@ def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(s
 
 
 def test_the_scanner_waits_no_longer_than_its_deadline_and_not_at_all_when_nobody_answers(store):
-    ask = Ask(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
+    ask = AuthorisationRequest(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
     assert (
-        authorisations.claim(store, ask, NOW, Patience(), sleep=lambda _: pytest.fail("waited"))
+        authorisations.request_and_wait(
+            store, ask, NOW, WaitMemory(), sleep=lambda _: pytest.fail("waited")
+        )
         is None
     )
     assert authorisations.unanswered(store, 0) == []  # nor was anything written
@@ -203,7 +207,7 @@ class Waiting:
     def __init__(self, store):
         self.store, self.patience, self.now_ns, self.no, self.answered_after_s = (
             store,
-            Patience(),
+            WaitMemory(),
             100 * S,
             0,
             None,
@@ -221,12 +225,14 @@ class Waiting:
                 and self.now_ns - began_ns >= self.answered_after_s * S
             ):
                 authorisations.answer(
-                    self.other_process, Answer(id=identity, result=ClaimResult.GRANTED), self.now_ns
+                    self.other_process,
+                    AuthorisationReply(id=identity, result=AuthorisationResult.GRANTED),
+                    self.now_ns,
                 )
 
         due_ns = began_ns + int(authorisations.DEADLINE_S * S)
-        ask = Ask(id=identity, cti=CTI, due_ns=due_ns)
-        found = authorisations.claim(
+        ask = AuthorisationRequest(id=identity, cti=CTI, due_ns=due_ns)
+        found = authorisations.request_and_wait(
             self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep
         )
         assert (found is not None) is (self.answered_after_s is not None)
@@ -234,7 +240,7 @@ class Waiting:
 
 
 def test_an_edge_sync_that_hangs_costs_one_scan_its_deadline_and_the_next_ones_a_glance(store):
-    with Presence(store.path.parent) as presence:
+    with OnlineFlag(store.path.parent) as presence:
         presence.tell(True)
         waiting = Waiting(store)
         assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)
@@ -242,13 +248,13 @@ def test_an_edge_sync_that_hangs_costs_one_scan_its_deadline_and_the_next_ones_a
 
 
 def test_an_edge_sync_that_hung_is_waited_for_again_once_it_answers(store):
-    with Presence(store.path.parent) as presence:
+    with OnlineFlag(store.path.parent) as presence:
         presence.tell(True)
         waiting = Waiting(store)
         waiting.waits_s()
         waiting.waits_s()
         authorisations.answer(
-            store, Answer(id="r2", result=ClaimResult.UNKNOWN), waiting.now_ns
+            store, AuthorisationReply(id="r2", result=AuthorisationResult.UNKNOWN), waiting.now_ns
         )  # late, and a sign of life
         waiting.answered_after_s = 1.0
         assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
@@ -256,7 +262,7 @@ def test_an_edge_sync_that_hung_is_waited_for_again_once_it_answers(store):
 
 
 def test_an_edge_sync_that_has_begun_anew_is_waited_for_again(store):
-    with Presence(store.path.parent) as presence:
+    with OnlineFlag(store.path.parent) as presence:
         presence.tell(True)
         waiting = Waiting(store)
         waiting.waits_s()

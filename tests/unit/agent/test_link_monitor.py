@@ -4,20 +4,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from sync.agent.link_monitor import ASK_AGAIN_S, DEAF_S, SILENT_S, SLOW_S, Contact
-from sync.agent.response_timer import Answers
-from sync.mqtt.endpoint import Link
+from sync.agent.link_monitor import ASK_AGAIN_S, DEAF_S, SILENT_S, SLOW_S, LinkMonitor
+from sync.agent.response_timer import ResponseTimer
+from sync.mqtt.endpoint import LinkState
 
 
 class World:
     def __init__(self):
-        self.answers, self.time_s, self.lines = Answers(), 100.0, []
+        self.answers, self.time_s, self.lines = ResponseTimer(), 100.0, []
         self.session = SimpleNamespace(
-            connected=True, link=Link.CONNECTED, detail="", give_up=self._give_up
+            connected=True, link=LinkState.CONNECTED, detail="", give_up=self._give_up
         )
         self.given_up = 0
         log = SimpleNamespace(info=self._line, warning=self._line)
-        self.contact = Contact(self.session, self.answers, log)
+        self.contact = LinkMonitor(self.session, self.answers, log)
 
     def _line(self, _event, *, state, detail):
         self.lines.append(state)
@@ -51,7 +51,7 @@ def test_a_quick_answer_changes_nothing(world):
         world.after(SLOW_S / 2)
         world.answered()
         world.after(60)
-    assert world.lines == [Link.CONNECTED]
+    assert world.lines == [LinkState.CONNECTED]
 
 
 def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
@@ -60,12 +60,12 @@ def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
         world.after(SLOW_S + 1)
         world.answered()
         world.after(60)
-    assert world.lines == [Link.CONNECTED, Link.SLOW]
+    assert world.lines == [LinkState.CONNECTED, LinkState.SLOW]
     world.asks()
     world.after(0.1)
     world.answered()
     world.after(0.1)
-    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.CONNECTED]
+    assert world.lines == [LinkState.CONNECTED, LinkState.SLOW, LinkState.CONNECTED]
 
 
 def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times(world):
@@ -95,7 +95,7 @@ def test_a_slow_line_is_not_forgotten_between_the_answers_to_one_window(world):
         world.answered(seq, more=True)
         world.asks(seq + 30)
         world.after(0.1)
-    assert world.lines == [Link.CONNECTED, Link.SLOW]
+    assert world.lines == [LinkState.CONNECTED, LinkState.SLOW]
 
 
 def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
@@ -105,20 +105,30 @@ def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
             world.asks()
         world.after(5)
         world.answers.connected()
-        world.session.connected, world.session.link = True, Link.CONNECTED
+        world.session.connected, world.session.link = True, LinkState.CONNECTED
         world.asks()
     assert world.given_up == 3
-    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.SILENT]
+    assert world.lines == [LinkState.CONNECTED, LinkState.SLOW, LinkState.SILENT]
     world.after(SILENT_S + 1)
     world.answered()
     world.after(0.1)
-    assert world.lines == [Link.CONNECTED, Link.SLOW, Link.SILENT, Link.CONNECTED]
+    assert world.lines == [
+        LinkState.CONNECTED,
+        LinkState.SLOW,
+        LinkState.SILENT,
+        LinkState.CONNECTED,
+    ]
     assert SLOW_S < SILENT_S < DEAF_S
 
 
 def test_a_lost_connection_is_named_by_the_session(world):
     world.session.connected = False
-    for link in (Link.LOST, Link.UNREACHABLE, Link.UNREACHABLE, Link.UNREACHABLE):
+    for link in (
+        LinkState.LOST,
+        LinkState.UNREACHABLE,
+        LinkState.UNREACHABLE,
+        LinkState.UNREACHABLE,
+    ):
         world.session.link = link
         world.after(1)
-    assert world.lines == [Link.CONNECTED, Link.LOST, Link.UNREACHABLE]
+    assert world.lines == [LinkState.CONNECTED, LinkState.LOST, LinkState.UNREACHABLE]

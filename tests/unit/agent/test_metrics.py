@@ -10,21 +10,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge.decode.live import LiveDecoder
 from edge.system.health import read_health, write_health
 from sync.agent.cli import _tell
-from sync.agent.decoder_counters import rungs_of
-from sync.agent.metrics import decoder_metrics, device_metrics
-from sync.hub.server.metrics import hub_metrics
+from sync.agent.decoder_counters import decoder_counters
+from sync.agent.device_metrics import decoder_metrics, device_metrics
+from sync.hub.server.hub_metrics import hub_metrics
 from sync.metrics import write_metrics
-from sync.mqtt.endpoint import Link
+from sync.mqtt.endpoint import LinkState
 
 NOW_S = 1_800_000_000
 DEVICE = {
-    "link": Link.CONNECTED, "connections": 3, "pending": 7, "oldest_pending_s": NOW_S - 90, "rejected": 1,
+    "link": LinkState.CONNECTED, "connections": 3, "pending": 7, "oldest_pending_s": NOW_S - 90, "rejected": 1,
     "refused_publishes": 0, "refused_messages": {"not_json": 4}, "feeds": {"orders": NOW_S - 60, "trust_list": NOW_S},
     "problems": {"status_stale": "older than it may be"}, "last_ack_age_s": 1.5, "clock": "floor_only",
     "documents": {"orders_gap": 2},
 }  # fmt: skip
 HUB = {
-    "link": Link.UNREACHABLE, "connections": 2, "leads": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
+    "link": LinkState.UNREACHABLE, "connections": 2, "leads": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
     "refused_messages": {}, "oldest_unanswered_s": 0.0, "feeds": {"_all/trust": NOW_S - 5},
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
     health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
     told = read(
         tmp_path / "a.prom",
-        [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(rungs_of(health))],
+        [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(decoder_counters(health))],
     )
     assert told[("edge_decoder_tries_total", "zxing")] == 40
     assert told[("edge_decoder_reads_total", "gamma-0.5")] == 0
@@ -97,13 +97,13 @@ def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
     ],
 )
 def test_a_health_file_without_figures_of_the_decoder_tells_nothing_of_it(health):
-    assert rungs_of(health) == ()
-    assert decoder_metrics(rungs_of(health)) == []
+    assert decoder_counters(health) == ()
+    assert decoder_metrics(decoder_counters(health)) == []
 
 
 def test_the_labels_are_bounded_and_the_busiest_rungs_stay():
     many = {f"rung-{number}": {**RUNG, "tries": number} for number in range(1, 1000)}
-    found = rungs_of({"decoder": many})
+    found = decoder_counters({"decoder": many})
     assert len(found) == 32
     assert found[0].rung == "rung-999"
 
@@ -114,7 +114,8 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
     counts = {name: asdict(count) for name, count in decoder.counts.items()}
     write_health(tmp_path / "health.json", {"decoder": counts})
     told = read(
-        tmp_path / "a.prom", decoder_metrics(rungs_of(read_health(tmp_path / "health.json")))
+        tmp_path / "a.prom",
+        decoder_metrics(decoder_counters(read_health(tmp_path / "health.json"))),
     )
     assert told[("edge_decoder_tries_total", "zxing")] == 1
     assert {label for _, label in told} == {

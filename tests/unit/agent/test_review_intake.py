@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from edge.domain.roles import Role
-from edge.operators.actions import Done
+from edge.operators.actions import ActionResult
 from edge.store import documents, exception_cases, ledger, outbox, reviews
-from edge.store.documents import Put
+from edge.store.documents import StoreResult
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.downlink import Downlink
-from sync.agent.outcomes import Kept
+from sync.agent.outcomes import DocumentOutcome
 from sync.fleet.key_folder import REVIEWERS, load_signer
-from sync.wire.review_decision import Decision, decision_name, sign_decision
+from sync.wire.review_decision import ReviewDecision, decision_name, sign_review_decision
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload
 from tests.support.platform_processes import Keys
 from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
@@ -45,7 +45,7 @@ def desk(tmp_path, keys):
         raw=keys.trust_list(1),
         now=now,
     )
-    assert put is Put.STORED
+    assert put is StoreResult.STORED
     anchors = Anchors(store, keys.roots())
     assert anchors.refresh(now) == {}
     downlink = Downlink(
@@ -64,7 +64,7 @@ def decided(desk, keys, *, by="zoe", key=None, **said):
     facts = {"tenant": "main", "device": DEVICE, "epoch": desk.use.epoch, "seq": desk.use.seq, "cti": desk.use.cti,
              "approve": True, "reason": "seen", "issued_at_s": desk.now.unix_s}  # fmt: skip
     key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
-    return sign_decision(Decision(**{**facts, **said}), key)
+    return sign_review_decision(ReviewDecision(**{**facts, **said}), key)
 
 
 def page(desk, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
@@ -89,16 +89,18 @@ def state(desk):
 
 def test_an_approval_that_the_platform_signed_is_final_and_its_echo_changes_nothing(desk, keys):
     raw = page(desk, keys)
-    assert take(desk, raw) is Kept.REVIEWS
+    assert take(desk, raw) is DocumentOutcome.REVIEWS
     assert state(desk) == ("approved", "platform:zoe")
     assert outbox.pending(desk.store)[-1].body["operator"] == "platform:zoe"
-    assert take(desk, raw) is Kept.SAME
-    assert take(desk, page(desk, keys, approve=False)) is Kept.SAME
+    assert take(desk, raw) is DocumentOutcome.SAME
+    assert take(desk, page(desk, keys, approve=False)) is DocumentOutcome.SAME
     assert ledger.count(desk.store) == 1
 
 
 def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
-    assert take(desk, page(desk, keys, approve=False, reason="stolen card")) is Kept.REVIEWS
+    assert (
+        take(desk, page(desk, keys, approve=False, reason="stolen card")) is DocumentOutcome.REVIEWS
+    )
     row = ledger.rows(desk.store)[-1]
     assert (row.reverses, row.reason, row.operator) == (desk.use.id, "stolen card", "platform:zoe")
 
@@ -109,10 +111,10 @@ def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(
     )
     sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
     (case,) = exception_cases.cases(desk.store)
-    assert staff(desk.store).send_again(case.id, desk.now).done is Done.DONE
+    assert staff(desk.store).send_again(case.id, desk.now).done is ActionResult.DONE
     (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
     assert again.seq != desk.use.seq
-    assert take(desk, page(desk, keys, seq=again.seq)) is Kept.REVIEWS
+    assert take(desk, page(desk, keys, seq=again.seq)) is DocumentOutcome.REVIEWS
     assert state(desk) == ("approved", "platform:zoe")
 
 
@@ -146,7 +148,7 @@ def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_plat
 
 
 def test_a_decision_for_another_device_is_none_of_this_ones_business(desk, keys):
-    assert take(desk, page(desk, keys, device="kiosk-9")) is Kept.SAME
+    assert take(desk, page(desk, keys, device="kiosk-9")) is DocumentOutcome.SAME
     assert (state(desk), answers(desk)) == (("pending", None), [])
 
 

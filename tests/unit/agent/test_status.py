@@ -9,16 +9,16 @@ from structlog.testing import CapturingLogger
 from edge.store.database.opening import open_store
 from edge.values.instant import Instant
 from sync.agent.agent import STATUS_EVERY_S, Agent
-from sync.agent.response_timer import Answers
+from sync.agent.response_timer import ResponseTimer
 from sync.hub.fleet import queries
 from sync.hub.ledger import ingest
 from sync.hub.store.opening import open_hub_store
-from sync.mqtt.endpoint import Link
+from sync.mqtt.endpoint import LinkState
 from sync.wire import codec
-from sync.wire.messages import MOST_RUNGS, Rung, Status
+from sync.wire.messages import MOST_RUNGS, RungReport, Status
 
 NOW_S = 1_800_000_000
-TRIED = Rung(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
+TRIED = RungReport(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
 
 
 class Broker:
@@ -28,7 +28,7 @@ class Broker:
         True,
         1,
         True,
-        Link.CONNECTED,
+        LinkState.CONNECTED,
         "",
         0,
     )
@@ -49,7 +49,7 @@ class Broker:
 def device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
     quiet = SimpleNamespace(
-        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=Answers(),
+        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=ResponseTimer(),
         due=lambda *_, **__: None,
     )  # fmt: skip
     world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=())
@@ -94,7 +94,7 @@ def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
 
 def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
     longest = tuple(
-        Rung(
+        RungReport(
             rung=f"{number:02}".rjust(24, "x"),
             tries=10**9,
             reads=10**9,

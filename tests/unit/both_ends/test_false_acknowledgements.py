@@ -9,11 +9,11 @@ import os
 import pytest
 
 from edge.store import exception_cases, outbox
-from edge.store.epochs import leave_epoch
-from sync.agent.uplink import Heard
+from edge.store.epochs import end_epoch
+from sync.agent.uplink import AckEffect
 from sync.hub.ledger import ingest, listing, redemptions
 from sync.wire import codec
-from sync.wire.messages import Ack, Conflict, Refused
+from sync.wire.messages import Ack, Conflict, RefusedItem
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World
 
 
@@ -64,7 +64,7 @@ def at_the_platform(world):
 def test_what_was_falsely_acknowledged_is_sent_again_when_the_platform_is_heard(world):
     for _ in range(3):
         world.event(cti=os.urandom(16))
-    assert falsely(world, intercepted(world)) is Heard.SETTLED
+    assert falsely(world, intercepted(world)) is AckEffect.SETTLED
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
     assert at_the_platform(world) == []
     reconnect(world)
@@ -77,7 +77,7 @@ def test_an_epoch_that_was_left_is_asked_after_too(world):
     world.event(cti=os.urandom(16))
     falsely(world, intercepted(world))
     epoch = outbox.current_epoch(world.stores["kiosk-1"])[0]
-    leave_epoch(
+    end_epoch(
         world.stores["kiosk-1"], epoch, why="restored: a test", now=NOW, random_bytes=os.urandom
     )
     world.event(cti=os.urandom(16))
@@ -89,7 +89,7 @@ def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_per
     world,
 ):
     world.event()
-    falsely(world, intercepted(world), rejected=[Refused(seq=1, reason="body_invalid")])
+    falsely(world, intercepted(world), rejected=[RefusedItem(seq=1, reason="body_invalid")])
     assert [case.kind for case in exception_cases.cases(world.stores["kiosk-1"])] == [
         "upload_refused"
     ]
@@ -104,7 +104,7 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
     world.ingest()
     world.down.clear()
     (row,) = outbox.pending(world.stores["kiosk-1"])
-    reused = Refused(seq=1, reason=ingest.SEQUENCE_REUSED, id=row.id)
+    reused = RefusedItem(seq=1, reason=ingest.SEQUENCE_REUSED, id=row.id)
     ack = Ack(dev="kiosk-1", epoch=row.epoch, acked_through=1, first=1, last=1, rejected=[reused])
     world.down.append(("kiosk-1", codec.encode(ack)))
     world.hear()
@@ -125,7 +125,7 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
     said = codec.decode_batch(world.up[0][1], dev="kiosk-1")
     world.ingest()
     world.down.clear()
-    falsely(world, said, rejected=[Refused(seq=1, reason="body_invalid")])
+    falsely(world, said, rejected=[RefusedItem(seq=1, reason="body_invalid")])
     retry(world)
     assert at_the_platform(world) == [("redeemed", None), ("redeemed", "told_before")]
     with world.hub.read() as connection:
@@ -137,7 +137,7 @@ def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(
     said = intercepted(world)
     ack = Ack(dev="kiosk-1", epoch=said.epoch, acked_through=99, first=1, last=99, tag=said.tag)
     world.down.append(("kiosk-1", codec.encode(ack)))
-    assert world.hear() is Heard.AHEAD
+    assert world.hear() is AckEffect.AHEAD
     reconnect(world)
     assert at_the_platform(world) == [("redeemed", None)]
 

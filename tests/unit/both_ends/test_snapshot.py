@@ -21,7 +21,7 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.downlink import DIGEST_WRONG, Downlink
-from sync.agent.outcomes import Refusal
+from sync.agent.outcomes import DownlinkRefusal
 from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
 from sync.wire import order_feed
@@ -176,7 +176,7 @@ def test_a_cache_that_is_not_what_the_platform_has_is_found_and_loaded_again(tmp
     world.sell([{"cti": os.urandom(16).hex()}])
     world.restart()
     outcomes = [world.turn() for _ in range(12)]
-    assert [item.reason for item in outcomes if isinstance(item, Refusal)] == [DIGEST_WRONG]
+    assert [item.reason for item in outcomes if isinstance(item, DownlinkRefusal)] == [DIGEST_WRONG]
     while cache.sweep(world.store):
         pass
     world.assert_equal()

@@ -16,7 +16,7 @@ from edge.store.epochs import send_again
 from edge.store.exception_cases import record_conflict
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.uplink import RESEND_S, SLOW_LINE, Heard, Uplink
+from sync.agent.uplink import RESEND_S, SLOW_LINE, AckEffect, Uplink
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
@@ -176,7 +176,7 @@ def test_only_the_platforms_acknowledgement_settles(world):
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
     world.ingest()
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
-    assert world.hear() is Heard.SETTLED
+    assert world.hear() is AckEffect.SETTLED
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 
@@ -277,7 +277,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
     )  # the hub is back: each device asks where it is
     world.tick()
     world.ingest()
-    assert world.hear() is Heard.REWOUND
+    assert world.hear() is AckEffect.REWOUND
     world.calm()
     rows = list(listing.rows(world.hub, dev="kiosk-1"))
     assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5, 6]
@@ -303,7 +303,7 @@ def test_a_device_whose_old_store_was_put_back_goes_on_under_a_new_epoch(world):
     world.restart("kiosk-1")
     world.tick()
     world.ingest()
-    assert world.hear() is Heard.AHEAD
+    assert world.hear() is AckEffect.AHEAD
     world.event(cti=os.urandom(16))
     world.calm(3)
     rows = list(listing.rows(world.hub, dev="kiosk-1"))
@@ -361,7 +361,7 @@ def test_an_old_acknowledgement_that_comes_late_takes_nothing_back(world):
     world.event(cti=os.urandom(16))
     world.calm(2)
     world.down.append(late)
-    assert world.hear() is Heard.NOTHING_NEW
+    assert world.hear() is AckEffect.NOTHING_NEW
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 

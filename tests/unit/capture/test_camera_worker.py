@@ -6,14 +6,14 @@ import time
 import cv2
 import numpy as np
 import pytest
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 
-from edge.capture.camera_worker import CaptureWorker, Patience
+from edge.capture.camera_worker import CaptureTimings, CaptureWorker
+from edge.capture.capture_status import CaptureState
 from edge.capture.image_folder import PictureFolder
-from edge.capture.status import CaptureState
 from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
-QUICK = Patience(
+QUICK = CaptureTimings(
     stall_s=0.15,
     first_frame_s=0.3,
     replace_after_s=0.5,
@@ -26,7 +26,7 @@ PICTURE = np.zeros((8, 8), np.uint8)
 
 @pytest.fixture
 def scene():
-    return Scene(width_px=64, height_px=48)
+    return CameraScene(width_px=64, height_px=48)
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_a_device_that_hangs_for_ever_does_not_cost_a_thread_a_second():
         def close(self):
             pass
 
-    patience = Patience(
+    patience = CaptureTimings(
         stall_s=0.02, first_frame_s=0.02, replace_after_s=0.03, open_s=0.03, first_pause_s=0.01
     )
     with CaptureWorker(Dead, patience=patience) as worker:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.capture.line_framing import LONGEST, Lines
+from edge.capture.line_framing import LONGEST, LineFramer
 
 
 @pytest.mark.parametrize(
@@ -28,20 +28,20 @@ from edge.capture.line_framing import LONGEST, Lines
     ],
 )
 def test_codes_are_what_stands_between_line_ends(sent, codes):
-    assert Lines().feed(sent, 0.0) == codes
-    one_by_one = Lines()
+    assert LineFramer().feed(sent, 0.0) == codes
+    one_by_one = LineFramer()
     assert [code for byte in sent for code in one_by_one.feed(bytes([byte]), 0.0)] == codes
 
 
 def test_a_beginning_that_a_pause_cut_off_is_no_part_of_the_next_code():
-    lines = Lines()
+    lines = LineFramer()
     assert lines.feed(b"ES1:HALF", 10.0) == []
     assert lines.feed(b"", 10.4) == []
     assert lines.feed(b"ES1:WHOLE\r", 10.6) == [b"ES1:WHOLE"]
 
 
 def test_a_code_that_comes_in_pieces_is_one():
-    lines = Lines()
+    lines = LineFramer()
     assert lines.feed(b"ES1:", 10.0) == []
     assert lines.feed(b"ABC", 10.4) == []
     assert lines.feed(b"DEF\r", 10.8) == [b"ES1:ABCDEF"]
@@ -49,7 +49,7 @@ def test_a_code_that_comes_in_pieces_is_one():
 
 @given(st.lists(st.binary(max_size=600), max_size=12))
 def test_whatever_is_sent_codes_are_bounded_and_nothing_piles_up(pieces):
-    lines = Lines()
+    lines = LineFramer()
     codes = [code for piece in pieces for code in lines.feed(piece, 0.0)]
     assert all(
         0 < len(code) <= LONGEST and b"\r" not in code and b"\n" not in code for code in codes

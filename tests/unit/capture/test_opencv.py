@@ -6,7 +6,7 @@ import pytest
 
 from edge.capture import opencv
 from edge.capture.opencv import V4l2Camera, VideoFile, luminance
-from edge.config import Camera
+from edge.config import CameraSection
 from edge.ports import CameraError, Exposure
 
 HEIGHT, WIDTH = 12, 16
@@ -101,7 +101,9 @@ class Device:
         self.released = True
 
 
-SECTION = Camera(source="v4l2", width_px=160, height_px=120, frame_rate_hz=30, exposure_us=5000)
+SECTION = CameraSection(
+    source="v4l2", width_px=160, height_px=120, frame_rate_hz=30, exposure_us=5000
+)
 WIDE = np.arange(160 * 120, dtype=np.uint32).astype(np.uint8).reshape(120, 160)
 
 
@@ -228,7 +230,7 @@ def test_an_unplugged_camera_is_lost(monkeypatch):
 
 def test_a_camera_that_is_not_there_says_what_to_check():
     with pytest.raises(CameraError, match="plugged in"):
-        V4l2Camera(Camera(source="v4l2", index=31))
+        V4l2Camera(CameraSection(source="v4l2", index=31))
 
 
 def test_a_device_that_is_no_camera_says_what_to_check(monkeypatch):

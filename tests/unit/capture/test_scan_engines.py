@@ -13,8 +13,8 @@ from edge.capture.hid_engine import HidEngine
 from edge.capture.keymap import characters
 from edge.capture.scan_engine import EngineWorker
 from edge.capture.serial_engine import SerialEngine
-from edge.config import HidEngine as HidSection
-from edge.config import SerialEngine as SerialSection
+from edge.config import HidEngineSection as HidSection
+from edge.config import SerialEngineSection as SerialSection
 from edge.ports import NO_QUAD, EngineError, Symbol
 
 evdev = pytest.importorskip(

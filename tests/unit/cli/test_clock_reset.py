@@ -12,8 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import cli as edge_scanner
-from edge.documents.clock_reset_order import FloorOrder, open_floor_order, sign_floor_order
-from edge.redemption.order_history import story_of
+from edge.documents.clock_reset_order import (
+    ClockResetOrder,
+    open_clock_reset_order,
+    sign_clock_reset_order,
+)
+from edge.redemption.order_history import order_history
 from edge.store import documents, outbox
 from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, StoreUnavailableError
@@ -123,7 +127,7 @@ def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(d
     )
     assert told.body["floor"] == floor(device)
     assert told.at.unix_s < IN_2100
-    lines = [line for line in story_of(again, "A-1").lines if line.what == "clock"]
+    lines = [line for line in order_history(again, "A-1").lines if line.what == "clock"]
     assert [(line.fields["floor_was_s"], line.fields["reason"]) for line in lines] == [
         (IN_2100, "set by hand")
     ]
@@ -230,10 +234,12 @@ def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
     file = ordered(device, keys)
     raw = file.read_bytes()
     now_s = int(time.time())
-    said = FloorOrder(tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    said = ClockResetOrder(
+        tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s
+    )
     for forged in (
         raw[:-1] + bytes([raw[-1] ^ 1]),
-        sign_floor_order(said, keys.signer(Purpose.CONFIGURATION)),
+        sign_clock_reset_order(said, keys.signer(Purpose.CONFIGURATION)),
         b"",
         b"not cbor",
     ):
@@ -245,15 +251,23 @@ def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
 def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_time_for(keys):
     now_s = int(time.time())
     trust = open_trust_list(keys.trust_list(1), roots=keys.roots(), now=Instant(unix_s=now_s))
-    said = FloorOrder(tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s)
+    said = ClockResetOrder(
+        tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s
+    )
     signer = keys.signer(Purpose.ENROLMENT)
-    assert open_floor_order(sign_floor_order(said, signer), trust) == said
+    assert open_clock_reset_order(sign_clock_reset_order(said, signer), trust) == said
     late = replace(said, issued_at_s=keys.fleet.expires_at_s)
-    assert "document_key_window" in str(open_floor_order(sign_floor_order(late, signer), trust))
+    assert "document_key_window" in str(
+        open_clock_reset_order(sign_clock_reset_order(late, signer), trust)
+    )
     backwards = replace(said, wrong_s=now_s)
-    assert "document_content" in str(open_floor_order(sign_floor_order(backwards, signer), trust))
+    assert "document_content" in str(
+        open_clock_reset_order(sign_clock_reset_order(backwards, signer), trust)
+    )
     nobody = TrustList(version=1, issued_at_s=0, expires_at_s=1, keys=())
-    assert "document_key_unknown" in str(open_floor_order(sign_floor_order(said, signer), nobody))
+    assert "document_key_unknown" in str(
+        open_clock_reset_order(sign_clock_reset_order(said, signer), nobody)
+    )
 
 
 def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from edge.cli import cli
 from edge.config import Profile, parse_profile
-from edge.settings.active_profile import load_running
+from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import State
+from edge.settings.state_machine import SettingsState
 from edge.trust.anchors import load_roots
 from sync.fleet.rollout.settings_file import read_settings_file
 
@@ -35,7 +35,7 @@ def test_a_profile_that_is_no_toml_is_one_error(text):
 def test_every_reader_of_a_profile_says_so(tmp_path, text):
     file = tmp_path / "profile.toml"
     file.write_text(text)
-    (error,) = load_running(file, tmp_path)
+    (error,) = load_active_profile(file, tmp_path)
     assert error.message.startswith("not TOML: ")
     outcome = CliRunner().invoke(cli, ["config", "check", str(file)])
     assert outcome.exit_code == 1
@@ -53,7 +53,7 @@ def test_a_profile_saved_with_a_byte_order_mark_is_read_like_any_other(tmp_path)
     file = tmp_path / "profile.toml"
     file.write_text(PROFILE, encoding="utf-8-sig")
     assert isinstance(parse_profile(file.read_text(encoding="utf-8")), Profile)
-    assert load_running(file, tmp_path).profile.device.id == "k"
+    assert load_active_profile(file, tmp_path).profile.device.id == "k"
     assert CliRunner().invoke(cli, ["config", "check", str(file)]).exit_code == 0
 
 
@@ -79,4 +79,4 @@ def test_a_roots_file_that_cannot_be_a_name_is_a_problem_with_what_to_do():
 def test_a_damaged_state_of_the_settings_is_as_none(tmp_path, content):
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "state.json").write_text(content)
-    assert SettingsFolder(tmp_path).state() == State()
+    assert SettingsFolder(tmp_path).state() == SettingsState()

@@ -10,19 +10,19 @@ from click.testing import CliRunner
 from edge.cli import cli as edge_scanner
 from edge.config import load_profile
 from edge.documents.operator_list import open_operator_list
-from edge.domain.standing import place_of
-from edge.operators.sign_in import desk_of
-from edge.operators.sign_in_result import SignIn
-from edge.redemption.policy import audiences_of, verify_policy_of
+from edge.domain.redemption_state import place_of
+from edge.operators.sign_in import sign_in_service
+from edge.operators.sign_in_result import SignInResult
 from edge.redemption.redeemer import Redeemer
-from edge.redemption.scan_handler import Gate
+from edge.redemption.scan_handler import VerifyingHandler
+from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.store import documents
 from edge.store.database.opening import open_store
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import ClockTrust, Instant
 from sync.agent.downlink import Downlink
-from sync.agent.outcomes import Kept
+from sync.agent.outcomes import DocumentOutcome
 from sync.fleet.cli import cli as edge_fleet
 
 ANNA, SVEN = "602214", "299792"
@@ -177,15 +177,15 @@ def test_the_badge_that_the_scanner_saw_waits_for_its_pin_even_with_an_unsure_cl
     scanner = Redeemer(
         store, place=place_of(profile), policy=profile.policy, grace_s=0, random_bytes=bytes
     )
-    gate = Gate(scanner, anchors, audiences=audiences_of(profile), policy=verify_policy_of(profile),
-                desk=desk_of(profile, store, bytes))  # fmt: skip
+    gate = VerifyingHandler(scanner, anchors, audiences=audiences_of(profile), policy=verify_policy_of(profile),
+                desk=sign_in_service(profile, store, bytes))  # fmt: skip
     seen = gate.judge((fleet / "anna").read_bytes(), now)
-    assert seen.reason is SignIn.PIN_NEEDED, seen.detail
+    assert seen.reason is SignInResult.PIN_NEEDED, seen.detail
     operator("sign-in", input=f"{ANNA}\n")
     assert operator("who").stdout.startswith("anna")
     assert (
         gate.judge((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason
-        is SignIn.SIGNED_OUT
+        is SignInResult.SIGNED_OUT
     )
     operator("who", exit_code=1)
     store.close()
@@ -203,8 +203,8 @@ def test_a_list_that_comes_over_the_network_is_believed_by_its_signature_alone(f
         store, roots, anchors, device="kiosk-1", site="site-1", vouch=lambda unix_s: None
     )
     raw = (fleet / "operators.cbor").read_bytes()
-    assert downlink.operator_list(raw, now) is Kept.OPERATORS
-    assert downlink.operator_list(raw, now) is Kept.SAME
+    assert downlink.operator_list(raw, now) is DocumentOutcome.OPERATORS
+    assert downlink.operator_list(raw, now) is DocumentOutcome.SAME
     assert (
         downlink.operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason
         == "document_signature_invalid"

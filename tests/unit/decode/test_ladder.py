@@ -5,9 +5,9 @@ import pytest
 
 from edge.decode.ladder import Ladder, distinct
 from edge.decode.qr.quad import box
-from edge.decode.qr.zxing import Located
+from edge.decode.qr.zxing import LocatedSymbol
 from edge.decode.rungs import DEEP, LIVE, RUNGS, Rung
-from edge.decode.scene import Scene
+from edge.decode.scene import FrameAnalysis
 from edge.ports import Symbol
 from tests.support.drawn_codes import drawn
 
@@ -108,7 +108,7 @@ def test_every_rung_has_a_name_of_its_own_and_stands_any_picture(rungs):
     for grey in pictures:
         ladder = Ladder(rungs)
         for each in rungs:
-            ladder.climb(each, Scene(grey))
+            ladder.climb(each, FrameAnalysis(grey))
         assert not any(count.faults for count in ladder.counts.values()), grey.shape
 
 
@@ -125,7 +125,7 @@ def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
         (quad, found)
         for px in (3, 8)
         for grey, quad in [drawn("HELLO", px=px)]
-        for found in each.read(Scene(grey))
+        for found in each.read(FrameAnalysis(grey))
     ]
     assert seen, "neither small nor large"
     for quad, found in seen:
@@ -139,12 +139,15 @@ def test_a_light_code_on_a_dark_ground_is_read():
 
 
 def test_a_place_noted_twice_is_looked_at_once():
-    scene, place = Scene(GREY), Located(((10, 10), (110, 10), (110, 110), (10, 110)), 2)
-    nudged = Located(tuple((x + 1, y) for x, y in place.quad), 2)
-    scene.note([place, nudged, Located(place.quad, 3)])
+    scene, place = (
+        FrameAnalysis(GREY),
+        LocatedSymbol(((10, 10), (110, 10), (110, 110), (10, 110)), 2),
+    )
+    nudged = LocatedSymbol(tuple((x + 1, y) for x, y in place.quad), 2)
+    scene.note([place, nudged, LocatedSymbol(place.quad, 3)])
     assert [scene.next_waiting(), scene.next_waiting(), scene.next_waiting()] == [
         place,
-        Located(place.quad, 3),
+        LocatedSymbol(place.quad, 3),
         None,
     ]
 
@@ -153,6 +156,6 @@ def test_a_place_noted_twice_is_looked_at_once():
     "quad", [((0, 0),) * 4, ((0, 0), (100, 0), (0, 1), (100, 1)), ((0, 0), (9, 0), (9, 9), (0, 9))]
 )
 def test_a_place_no_code_can_have_is_not_looked_at(quad):
-    scene = Scene(GREY)
-    scene.note([Located(quad, 2)])
+    scene = FrameAnalysis(GREY)
+    scene.note([LocatedSymbol(quad, 2)])
     assert scene.next_waiting() is None

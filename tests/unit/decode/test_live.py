@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from hardware_sim.vision.render import draw, empty
-from hardware_sim.vision.view_condition import Condition
+from hardware_sim.vision.view_condition import ViewCondition
 
 from edge.decode.diagnosis import hint_for
 from edge.decode.live import LiveDecoder
-from edge.decode.motion import Stillness
-from edge.decode.qr.frame_fusion import Fusion
-from edge.decode.qr.recovery import study
-from edge.decode.qr.zxing import Located
+from edge.decode.motion import MotionDetector
+from edge.decode.qr.frame_fusion import FrameFusion
+from edge.decode.qr.recovery import recover
+from edge.decode.qr.zxing import LocatedSymbol
 from edge.decode.rungs import LIVE, Rung
 from edge.ports import Hint
 from tests.support.drawn_codes import TOKEN, drawn, matrix, noisy
@@ -62,9 +62,9 @@ def test_a_code_that_was_read_is_looked_for_where_it_was():
 
 def test_frames_too_noisy_each_are_read_together():
     grey, quad = drawn(TOKEN, px=2)
-    place, fusion, together = Located(quad, 9), Fusion(), None
+    place, fusion, together = LocatedSymbol(quad, 9), FrameFusion(), None
     for number in range(12):
-        found = study(noisy(grey, 150, seed=number), place)
+        found = recover(noisy(grey, 150, seed=number), place)
         assert found.symbol is None, "this frame would do alone"
         if found.modules is not None:
             together = fusion.add(place, found.modules, 33.0 * number)
@@ -74,8 +74,8 @@ def test_frames_too_noisy_each_are_read_together():
 
 
 def test_another_code_at_the_same_place_is_not_added_to_the_first():
-    fusion, noise = Fusion(), np.random.default_rng(1)
-    place = Located(drawn(TOKEN, px=3)[1], 9)
+    fusion, noise = FrameFusion(), np.random.default_rng(1)
+    place = LocatedSymbol(drawn(TOKEN, px=3)[1], 9)
     for number in range(40):
         modules = noise.normal(0, 1, (53, 53)).astype(np.float32)
         assert fusion.add(place, modules, 10.0 * number) is None
@@ -83,8 +83,8 @@ def test_another_code_at_the_same_place_is_not_added_to_the_first():
 
 
 def test_two_codes_that_take_turns_at_one_place_are_summed_apart():
-    fusion, rng = Fusion(), np.random.default_rng(2)
-    place = Located(drawn(TOKEN, px=2)[1], 9)
+    fusion, rng = FrameFusion(), np.random.default_rng(2)
+    place = LocatedSymbol(drawn(TOKEN, px=2)[1], 9)
     views = [np.where(matrix(text)[0], 0.4, -0.4) for text in (TOKEN, TOKEN[::-1])]
     told = set()
     for number in range(24):
@@ -109,7 +109,7 @@ def test_while_nothing_moves_one_frame_in_five_is_looked_at_and_a_change_wakes_a
 
 
 def test_slow_daylight_is_stillness_and_a_hand_is_not():
-    still, grey = Stillness(wake_ms=1000), np.full((90, 160), 100, np.uint8)
+    still, grey = MotionDetector(wake_ms=1000), np.full((90, 160), 100, np.uint8)
     assert [still.is_still(grey + int(at // 20), 33.0 * at) for at in range(200)][60:] == [
         True
     ] * 140
@@ -121,27 +121,31 @@ def test_slow_daylight_is_stillness_and_a_hand_is_not():
 @pytest.mark.parametrize(
     ("condition", "hint"),
     [
-        pytest.param(Condition(px_per_module=1.2), Hint.TOO_FAR, id="too far"),
-        pytest.param(Condition(brightness=-100, contrast=0.2), Hint.TOO_DARK, id="too dark"),
-        pytest.param(Condition(px_per_module=6, glare=1.0, glare_size=0.3), Hint.GLARE, id="glare"),
-        pytest.param(Condition(px_per_module=5, defocus_px=5), Hint.BLURRED, id="blurred"),
-        pytest.param(Condition(px_per_module=5), None, id="nothing is wrong"),
+        pytest.param(ViewCondition(px_per_module=1.2), Hint.TOO_FAR, id="too far"),
+        pytest.param(ViewCondition(brightness=-100, contrast=0.2), Hint.TOO_DARK, id="too dark"),
+        pytest.param(
+            ViewCondition(px_per_module=6, glare=1.0, glare_size=0.3), Hint.GLARE, id="glare"
+        ),
+        pytest.param(ViewCondition(px_per_module=5, defocus_px=5), Hint.BLURRED, id="blurred"),
+        pytest.param(ViewCondition(px_per_module=5), None, id="nothing is wrong"),
     ],
 )
 def test_a_person_is_told_what_they_can_mend(condition, hint):
     shown = draw([(TOKEN, condition)], rng=np.random.default_rng(4))
-    assert hint_for(shown.grey, Located(shown.quads[0], 9)) is hint
+    assert hint_for(shown.grey, LocatedSymbol(shown.quads[0], 9)) is hint
 
 
 def test_a_code_that_leaves_the_picture_is_cut_off():
     grey, quad = drawn(TOKEN, px=4)
     moved = tuple((x - 200, y) for x, y in quad)
-    assert hint_for(grey, Located(moved, 9)) is Hint.CUT_OFF
+    assert hint_for(grey, LocatedSymbol(moved, 9)) is Hint.CUT_OFF
 
 
 def test_the_live_decoder_says_cut_off_of_a_code_half_in_view():
     decoder = LiveDecoder()
-    shown = draw([(TOKEN, Condition(cut_off=0.25, px_per_module=6))], rng=np.random.default_rng(5))
+    shown = draw(
+        [(TOKEN, ViewCondition(cut_off=0.25, px_per_module=6))], rng=np.random.default_rng(5)
+    )
     for grey in frames(shown.grey, 17):
         assert decoder.decode(grey) == ()
     assert decoder.hint is Hint.CUT_OFF
@@ -150,5 +154,5 @@ def test_the_live_decoder_says_cut_off_of_a_code_half_in_view():
 def test_an_empty_shop_gives_no_hint():
     decoder = LiveDecoder()
     for seed in range(17):
-        decoder.decode(empty(Condition(), rng=np.random.default_rng(seed)))
+        decoder.decode(empty(ViewCondition(), rng=np.random.default_rng(seed)))
     assert decoder.hint is None

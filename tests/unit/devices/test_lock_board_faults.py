@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hardware_sim.parts.lock_board import LineFault, SimLockBoards
 
-from edge.config import Locker
+from edge.config import LockerSection
 from edge.devices.lock_board import LockBoards
 from edge.ports import LockError
 
@@ -23,7 +23,7 @@ def build(tmp_path):
         board = {"port": str(tmp_path / "line"), "closed_is_one": closed_is_one}
         doors = {"A1": {"lock_number": 1}, "A2": {"lock_number": 9}}
         section = {"driver": "board", "board": board, "compartments": doors, "pulse_ms": PULSE_MS}
-        profile = Locker.model_validate(section)
+        profile = LockerSection.model_validate(section)
         boards = SimLockBoards(
             tmp_path / "line",
             profile.board_places(),

@@ -14,18 +14,18 @@ from edge.doctor.facts import (
     CameraFact,
     CertificateFact,
     ClockFact,
-    Contact,
-    Daemon,
+    DaemonFact,
+    DeviceFacts,
     DiskFact,
     KeysFact,
+    LastContact,
     NodeFact,
     NotEnrolled,
     PinsFact,
     StoreFact,
     Unknown,
-    Vitals,
 )
-from edge.doctor.finding import State, worst
+from edge.doctor.finding import FindingState, worst
 from edge.doctor.machine_probe import parse_throttled
 
 NOW_S = 1_800_000_000
@@ -40,9 +40,9 @@ PROFILE = load_profile(
         "mqtt": {"host": "broker", "ca_file": "/ca", "cert_file": "/cert", "key_file": "/key"},
     }
 )
-HEALTHY = Vitals(
+HEALTHY = DeviceFacts(
     profile=PROFILE,
-    daemon=Daemon(age_s=0.5, state="scanning", problems={}),
+    daemon=DaemonFact(age_s=0.5, state="scanning", problems={}),
     camera=CameraFact(present=True, readable=True, name="imx708"),
     pins=PinsFact(chips=("gpiochip0",), usable=True, library=True, factory=None),
     store=StoreFact(exists=True, device_id="kiosk-1", time_floor_s=NOW_S - 60),
@@ -57,7 +57,7 @@ HEALTHY = Vitals(
         key_fits=True,
         key_mode=0o640,
     ),
-    broker=BrokerFact(address="broker:8883", contact=Contact.REACHED, detail="TLSv1.3"),
+    broker=BrokerFact(address="broker:8883", contact=LastContact.REACHED, detail="TLSv1.3"),
     disk=DiskFact(
         folder="/var",
         free_bytes=8 * GIB,
@@ -69,19 +69,19 @@ HEALTHY = Vitals(
 )
 
 
-def state_of(vitals: Vitals, part: str) -> State:
+def state_of(vitals: DeviceFacts, part: str) -> FindingState:
     (finding,) = [finding for finding in examine(vitals) if finding.part == part]
     return finding.state
 
 
-def with_part(name: str, **changes: object) -> Vitals:
+def with_part(name: str, **changes: object) -> DeviceFacts:
     return replace(HEALTHY, **{name: replace(getattr(HEALTHY, name), **changes)})
 
 
 def test_a_healthy_device_has_nothing_to_do():
     findings = examine(HEALTHY)
     assert [finding for finding in findings if finding.todo] == []
-    assert worst(findings) is State.OK
+    assert worst(findings) is FindingState.OK
     assert [finding.part for finding in findings] == [
         "profile", "scanner", "camera", "pins", "store", "keys", "certificate", "broker", "clock", "disk",
         "temperature", "power",
@@ -113,8 +113,8 @@ def test_a_healthy_device_has_nothing_to_do():
         pytest.param("certificate", with_part("certificate", not_after_s=NOW_S), id="an expired certificate"),
         pytest.param("certificate", with_part("certificate", key_fits=False), id="a key of another certificate"),
         pytest.param("certificate", with_part("certificate", key_mode=0o644), id="a key that everybody reads"),
-        pytest.param("broker", with_part("broker", contact=Contact.NOT_TRUSTED), id="a broker that poses as ours"),
-        pytest.param("broker", with_part("broker", contact=Contact.NOT_WELCOME), id="a broker that refuses us"),
+        pytest.param("broker", with_part("broker", contact=LastContact.NOT_TRUSTED), id="a broker that poses as ours"),
+        pytest.param("broker", with_part("broker", contact=LastContact.NOT_WELCOME), id="a broker that refuses us"),
         pytest.param("disk", with_part("disk", read_only=True), id="a card gone read-only"),
         pytest.param("disk", with_part("disk", free_bytes=10 * 1024**2), id="a full card"),
         pytest.param("temperature", with_part("board", temperature_c=82.0), id="a processor that is slowed"),
@@ -122,7 +122,7 @@ def test_a_healthy_device_has_nothing_to_do():
     ],
 )  # fmt: skip
 def test_what_stops_a_device_is_a_failure(part, vitals):
-    assert state_of(vitals, part) is State.FAILURE
+    assert state_of(vitals, part) is FindingState.FAILURE
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_what_stops_a_device_is_a_failure(part, vitals):
         pytest.param("certificate", replace(HEALTHY, certificate=NotEnrolled(("/cert",))), id="a device not enrolled"),
         pytest.param("certificate", with_part("certificate", not_after_s=NOW_S + 13 * DAY_S), id="two weeks left"),
         pytest.param("certificate", with_part("certificate", not_before_s=NOW_S + 1), id="a certificate of tomorrow"),
-        pytest.param("broker", with_part("broker", contact=Contact.NOT_TRIED), id="a broker not tried"),
-        pytest.param("broker", with_part("broker", contact=Contact.NO_NAME), id="no DNS"),
-        pytest.param("broker", with_part("broker", contact=Contact.NO_ROUTE), id="no network"),
+        pytest.param("broker", with_part("broker", contact=LastContact.NOT_TRIED), id="a broker not tried"),
+        pytest.param("broker", with_part("broker", contact=LastContact.NO_NAME), id="no DNS"),
+        pytest.param("broker", with_part("broker", contact=LastContact.NO_ROUTE), id="no network"),
         pytest.param("disk", with_part("disk", free_bytes=100 * 1024**2), id="a card nearly full"),
         pytest.param("disk", with_part("disk", free_inodes_share=0.01), id="a card nearly out of inodes"),
         pytest.param("temperature", with_part("board", temperature_c=78.0), id="a hot processor"),
@@ -151,13 +151,13 @@ def test_what_stops_a_device_is_a_failure(part, vitals):
     ],
 )  # fmt: skip
 def test_what_a_person_should_see_to_is_a_warning(part, vitals):
-    assert state_of(vitals, part) is State.WARNING
+    assert state_of(vitals, part) is FindingState.WARNING
 
 
 @pytest.mark.parametrize(("present", "usable", "state"), [
-    pytest.param(True, True, State.OK, id="plugged in"),
-    pytest.param(True, False, State.FAILURE, id="closed to this user"),
-    pytest.param(False, False, State.FAILURE, id="not there"),
+    pytest.param(True, True, FindingState.OK, id="plugged in"),
+    pytest.param(True, False, FindingState.FAILURE, id="closed to this user"),
+    pytest.param(False, False, FindingState.FAILURE, id="not there"),
 ])  # fmt: skip
 def test_a_lock_board_or_engine_that_cannot_be_used_is_a_failure(present, usable, state):
     node = NodeFact(
@@ -169,7 +169,7 @@ def test_a_lock_board_or_engine_that_cannot_be_used_is_a_failure(present, usable
 def test_a_device_without_a_broker_or_pins_is_not_asked_for_them():
     alone = load_profile(PROFILE.model_dump() | {"mqtt": None})
     findings = examine(replace(HEALTHY, profile=alone, pins=None, certificate=None, broker=None))
-    assert worst(findings) is State.OK
+    assert worst(findings) is FindingState.OK
     assert "certificate" not in {finding.part for finding in findings}
 
 
@@ -196,16 +196,18 @@ FACTS = (
 @given(lost=st.sets(st.sampled_from(FACTS)), why=st.text(max_size=20), denied=st.booleans())
 def test_whatever_could_not_be_found_out_every_part_is_still_judged(lost, why, denied):
     findings = examine(replace(HEALTHY, **dict.fromkeys(lost, Unknown(why, denied))))
-    assert worst(findings) is (State.WARNING if lost else State.OK)
+    assert worst(findings) is (FindingState.WARNING if lost else FindingState.OK)
     assert {finding.part for finding in examine(HEALTHY)} <= {finding.part for finding in findings}
-    assert all(finding.todo is not None for finding in findings if finding.state is not State.OK)
+    assert all(
+        finding.todo is not None for finding in findings if finding.state is not FindingState.OK
+    )
 
 
 @given(st.integers(0, 2**20 - 1))
 def test_every_value_of_the_power_flags_is_judged(bits):
     state = state_of(with_part("board", throttled=bits), "power")
-    assert (state is State.FAILURE) == bool(bits & 1)
-    if state is State.OK:
+    assert (state is FindingState.FAILURE) == bool(bits & 1)
+    if state is FindingState.OK:
         assert bits & 0xF000F == 0
 
 

@@ -12,7 +12,7 @@ from socket import create_server
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.config import Camera, Mqtt
+from edge.config import CameraSection, MqttSection
 from edge.doctor.broker_probe import read_certificate, try_broker
 from edge.doctor.collection import (
     collect,
@@ -22,13 +22,13 @@ from edge.doctor.collection import (
     read_pins,
     read_store,
 )
-from edge.doctor.facts import Contact, NotEnrolled, Unknown
-from edge.doctor.finding import State
+from edge.doctor.facts import LastContact, NotEnrolled, Unknown
+from edge.doctor.finding import FindingState
 from edge.doctor.machine_checks import judge_board
 from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import Phase
-from edge.settings.state_machine import State as PushedState
+from edge.settings.state_machine import SettingsPhase
+from edge.settings.state_machine import SettingsState as PushedState
 from edge.store.database.opening import open_store
 from edge.system.health import write_health
 from edge.token.keys import signer
@@ -38,7 +38,7 @@ from sync.hub.pki.certificate_authority import (
     authority_pem,
     issue_client,
     issue_server,
-    new_authority,
+    new_certificate_authority,
 )
 from tests.support.certificates import without_authority_key_identifier
 from tests.support.paths import FIRMWARE
@@ -52,7 +52,7 @@ class Fleet:
 
     def __init__(self, folder: Path, name: str):
         self.folder = folder
-        self.authority = new_authority(name, now_s=NOW_S)
+        self.authority = new_certificate_authority(name, now_s=NOW_S)
         self.ca_file = self._write(f"{name}.pem", authority_pem(self.authority).certificate_pem)
 
     def device(self, name: str, *, days: float = 1) -> tuple[Path, Path]:
@@ -105,9 +105,9 @@ def broker(fleet: Fleet, *, strictly_valid: bool = True):
         thread.join(5)
 
 
-def mqtt_for(fleet: Fleet, certificate: tuple[Path, Path], port: int = 8883) -> Mqtt:
+def mqtt_for(fleet: Fleet, certificate: tuple[Path, Path], port: int = 8883) -> MqttSection:
     cert, key = certificate
-    return Mqtt(
+    return MqttSection(
         host="localhost",
         port=port,
         ca_file=str(fleet.ca_file),
@@ -130,21 +130,21 @@ def put(root: Path, path: str, text: str = "") -> None:
 def test_a_broker_of_the_fleet_is_reached_with_tls_1_3(fleet):
     with broker(fleet) as port:
         fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert (fact.contact, fact.detail) == (Contact.REACHED, "TLSv1.3")
+    assert (fact.contact, fact.detail) == (LastContact.REACHED, "TLSv1.3")
 
 
 def test_a_broker_of_a_stranger_is_not_trusted(fleet, tmp_path):
     (tmp_path / "other").mkdir()
     with broker(Fleet(tmp_path / "other", "stranger")) as port:
         fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert fact.contact is Contact.NOT_TRUSTED
+    assert fact.contact is LastContact.NOT_TRUSTED
 
 
 def test_a_broker_whose_certificate_is_not_strictly_valid_is_not_trusted(fleet):
     """By RFC 5280; on either release, whatever Python's default is there."""
     with broker(fleet, strictly_valid=False) as port:
         fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert fact.contact is Contact.NOT_TRUSTED
+    assert fact.contact is LastContact.NOT_TRUSTED
     assert "Authority Key Identifier" in fact.detail
 
 
@@ -153,13 +153,15 @@ def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet
     stolen = Fleet(tmp_path / "other", "stranger").device("device")
     with broker(fleet) as port:
         fact = try_broker(mqtt_for(fleet, stolen, port), 2)
-    assert fact.contact is Contact.NOT_WELCOME
+    assert fact.contact is LastContact.NOT_WELCOME
 
 
 def test_nobody_listening_is_no_route(fleet):
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert try_broker(mqtt_for(fleet, fleet.device("device"), port), 2).contact is Contact.NO_ROUTE
+    assert (
+        try_broker(mqtt_for(fleet, fleet.device("device"), port), 2).contact is LastContact.NO_ROUTE
+    )
 
 
 def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(
@@ -169,7 +171,7 @@ def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not
     assert read_certificate(mqtt) == NotEnrolled(
         (str(tmp_path / "none.pem"), str(tmp_path / "none.key"))
     )
-    assert try_broker(mqtt, 2).contact is Contact.NOT_TRIED
+    assert try_broker(mqtt, 2).contact is LastContact.NOT_TRIED
 
 
 def test_a_certificate_is_held_against_its_key(fleet):
@@ -185,17 +187,17 @@ def test_a_camera_module_is_found_by_its_sensor(tmp_path):
     put(tmp_path, "sys/bus/i2c/devices/10-001a/name", "imx708_wide\n")
     put(tmp_path, "sys/bus/i2c/devices/1-0068/name", "ds3231\n")
     put(tmp_path, "dev/media0")
-    fact = read_camera(Camera(), tmp_path)
+    fact = read_camera(CameraSection(), tmp_path)
     assert (fact.present, fact.readable, fact.name) == (True, True, "imx708")
-    assert not read_camera(Camera(index=1), tmp_path).present
+    assert not read_camera(CameraSection(index=1), tmp_path).present
 
 
 def test_a_usb_camera_is_found_by_its_node(tmp_path):
     put(tmp_path, "dev/video2")
     put(tmp_path, "sys/class/video4linux/video2/name", "UVC Camera\n")
-    fact = read_camera(Camera(source="v4l2", index=2), tmp_path)
+    fact = read_camera(CameraSection(source="v4l2", index=2), tmp_path)
     assert (fact.present, fact.name) == (True, "/dev/video2 UVC Camera")
-    assert not read_camera(Camera(source="v4l2", index=0), tmp_path).present
+    assert not read_camera(CameraSection(source="v4l2", index=0), tmp_path).present
 
 
 def test_pins_are_the_gpio_chips(tmp_path, monkeypatch):
@@ -251,8 +253,8 @@ def test_a_whole_round_over_a_pi_in_trouble_names_heat_and_power_with_what_to_do
     put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
     found = {finding.part: finding for finding in judge_board(read_board(tmp_path))}
     assert {part: finding.state for part, finding in found.items()} == {
-        "temperature": State.FAILURE,
-        "power": State.FAILURE,
+        "temperature": FindingState.FAILURE,
+        "power": FindingState.FAILURE,
     }
     assert "heat sink" in found["temperature"].todo.en
     assert "short cable" in found["power"].todo.en
@@ -342,7 +344,7 @@ def test_a_damaged_identity_and_settings_that_cannot_be_used_are_named(tmp_path)
     profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
     put(tmp_path, "data/identity/identity.json", "{")
     SettingsFolder(tmp_path / "data").change(
-        lambda _: PushedState(phase=Phase.COMMITTED, good="0" * 64)
+        lambda _: PushedState(phase=SettingsPhase.COMMITTED, good="0" * 64)
     )
     vitals = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
     assert "not JSON" in vitals.damage

@@ -8,10 +8,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.config import Profile
 from edge.config.merge_patch import merge
 from edge.documents.settings import (
-    Layer,
-    Me,
+    DeviceScope,
     SettingsDocument,
     SettingsFault,
+    SettingsLayer,
     SettingsRefusal,
     open_settings,
     sign_settings,
@@ -39,10 +39,16 @@ TRUST = TrustList(
         ),
     ),
 )
-ME = Me(tenant="main", device="kiosk-1", site="shop-1", groups=("kiosks",), agent_version="0.9.2")
+ME = DeviceScope(
+    tenant="main", device="kiosk-1", site="shop-1", groups=("kiosks",), agent_version="0.9.2"
+)
 NOW = Instant(unix_s=1_000)
 DOCUMENT = SettingsDocument(
-    tenant="main", layer=Layer.FLEET, name="", rev=3, content={"decode": {"budget_ms": 40.5}}
+    tenant="main",
+    layer=SettingsLayer.FLEET,
+    name="",
+    rev=3,
+    content={"decode": {"budget_ms": 40.5}},
 )
 SHIPPED = {
     "device": {"id": "kiosk-1", "site": "shop-1", "kind": "kiosk"},
@@ -65,17 +71,17 @@ def test_a_signed_document_for_this_device_is_taken_whole():
     [
         pytest.param({"tenant": "other"}, SettingsFault.WRONG_AUDIENCE, id="another tenant's"),
         pytest.param(
-            {"layer": Layer.SITE, "name": "shop-2"},
+            {"layer": SettingsLayer.SITE, "name": "shop-2"},
             SettingsFault.WRONG_AUDIENCE,
             id="another site's",
         ),
         pytest.param(
-            {"layer": Layer.DEVICE, "name": "kiosk-2"},
+            {"layer": SettingsLayer.DEVICE, "name": "kiosk-2"},
             SettingsFault.WRONG_AUDIENCE,
             id="another device's",
         ),
         pytest.param(
-            {"layer": Layer.GROUP, "name": "lockers"},
+            {"layer": SettingsLayer.GROUP, "name": "lockers"},
             SettingsFault.WRONG_AUDIENCE,
             id="another group's",
         ),
@@ -103,9 +109,9 @@ def test_a_document_that_is_not_for_here_and_now_says_why(change, fault):
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param({"layer": Layer.SITE, "name": "shop-1"}, id="its site's"),
-        pytest.param({"layer": Layer.GROUP, "name": "kiosks"}, id="its group's"),
-        pytest.param({"layer": Layer.DEVICE, "name": "kiosk-1"}, id="its own"),
+        pytest.param({"layer": SettingsLayer.SITE, "name": "shop-1"}, id="its site's"),
+        pytest.param({"layer": SettingsLayer.GROUP, "name": "kiosks"}, id="its group's"),
+        pytest.param({"layer": SettingsLayer.DEVICE, "name": "kiosk-1"}, id="its own"),
         pytest.param({"smallest_agent": "0.9.2"}, id="just new enough"),
         pytest.param(
             {"not_before_s": 1_000, "expires_at_s": 1_001}, id="the one second of its window"
@@ -186,7 +192,7 @@ def test_the_narrower_layer_has_the_last_word_and_a_whole_layer_replaces_the_one
     )
     site = SettingsDocument(
         tenant="main",
-        layer=Layer.SITE,
+        layer=SettingsLayer.SITE,
         name="shop-1",
         rev=9,
         content={"decode": {"budget_ms": 55.0}},

@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 
 from edge.config import FloorLimits, Policy
 from edge.domain.decision import decide
-from edge.domain.decision_facts import Facts, dump_facts, dump_policy, load_facts
+from edge.domain.decision_facts import DecisionFacts, dump_facts, dump_policy, load_facts
 from edge.domain.decision_input import Decision, Risk
 from edge.domain.entitlement import OrderStatus
+from edge.domain.redemption_state import (
+    CompartmentState,
+    DevicePlace,
+    LocalRedemption,
+    OfflineExposure,
+    RedemptionState,
+    RequestedUse,
+)
 from edge.domain.replay import replay
 from edge.domain.roles import Operator, Role
-from edge.domain.standing import Asked, Door, Exposure, Place, Standing, Use
 from edge.domain.verdict import Verdict
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
@@ -28,18 +35,18 @@ def verdict(claims=None, standing=None, **said):
 
 def decided(claims=None, standing=None, **said):
     claims = claims or code()
-    standing = standing or Standing(entitlement=order(claims), heard_s=HEARD)
+    standing = standing or RedemptionState(entitlement=order(claims), heard_s=HEARD)
     return decide(claims, standing, **{"place": PLACE, "policy": Policy(), "now": NOON, **said})
 
 
 def standing_of(claims, *, order_said=None, **said):
-    return Standing(
+    return RedemptionState(
         **{"entitlement": order(claims, **(order_said or {})), "heard_s": HEARD, **said}
     )
 
 
 def used(units=1, amount_minor=None, at_s=NOON.unix_s - 60):
-    return Use(ledger_id=1, use_no=1, units=units, amount_minor=amount_minor, at_s=at_s)
+    return LocalRedemption(ledger_id=1, use_no=1, units=units, amount_minor=amount_minor, at_s=at_s)
 
 
 def test_a_good_code_at_home_in_its_time_is_accepted():
@@ -140,7 +147,7 @@ def test_a_used_code_is_refused_with_when_and_where():
 def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
     claims = code(quantity=3)
     standing = standing_of(claims, uses=tuple(used(units) for units in uses))
-    assert verdict(claims, standing, asked=Asked(units=asked)) is expected
+    assert verdict(claims, standing, asked=RequestedUse(units=asked)) is expected
 
 
 @pytest.mark.parametrize(("spent", "asked", "expected", "amount"), [
@@ -155,18 +162,18 @@ def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
 def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, asked, expected, amount):
     claims = code(amount_minor=1000, currency="EUR")
     standing = standing_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
-    found = decided(claims, standing, asked=Asked(amount_minor=asked))
+    found = decided(claims, standing, asked=RequestedUse(amount_minor=asked))
     assert (found.verdict, found.amount_minor) == (expected, amount)
 
 
 def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     claims = code(quantity=2)
     lower, higher = (standing_of(claims, order_said={"quantity": quantity}) for quantity in (1, 9))
-    assert verdict(claims, lower, asked=Asked(units=2)) is Verdict.QUANTITY_EXCEEDED
-    assert verdict(claims, higher, asked=Asked(units=3)) is Verdict.QUANTITY_EXCEEDED
+    assert verdict(claims, lower, asked=RequestedUse(units=2)) is Verdict.QUANTITY_EXCEEDED
+    assert verdict(claims, higher, asked=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
 
 
-UNKNOWN = Standing(entitlement=None, heard_s=HEARD)
+UNKNOWN = RedemptionState(entitlement=None, heard_s=HEARD)
 
 
 @pytest.mark.parametrize(
@@ -187,9 +194,9 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
 
 @pytest.mark.parametrize("limit", [
     pytest.param({"claims": {"amount_minor": 1001}}, id="one amount"),
-    pytest.param({"standing": {"exposure": Exposure(uses_today=3)}}, id="uses a day"),
+    pytest.param({"standing": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
     pytest.param(
-        {"claims": {"amount_minor": 600}, "standing": {"exposure": Exposure(amount_minor=1401)}}, id="exposure"
+        {"claims": {"amount_minor": 600}, "standing": {"exposure": OfflineExposure(amount_minor=1401)}}, id="exposure"
     ),
     pytest.param({"standing": {"heard_s": NOON.unix_s - 86_401}}, id="time since the platform was heard"),
     pytest.param({"standing": {"heard_s": None}}, id="never heard"),
@@ -258,7 +265,7 @@ def test_while_a_technician_is_signed_in_nothing_is_redeemed():
 
 
 def door(name="A", live=False, emptied=True, ended_s=NOON.unix_s - 10):
-    return Door(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
+    return CompartmentState(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
 
 
 def picked_up(*doors):
@@ -371,8 +378,8 @@ def judged(case):
     said = {name: case[name] for name in ("status", "home_device", "rules")}
     entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
-    standing = Standing(entitlement=entitlement, heard_s=HEARD, **known)
-    asked = Asked(units=case["asked"])
+    standing = RedemptionState(entitlement=entitlement, heard_s=HEARD, **known)
+    asked = RequestedUse(units=case["asked"])
     return verdict(claims, standing, asked=asked, operator=case["operator"], policy=STAFFED)
 
 
@@ -400,26 +407,34 @@ entitlements = st.builds(
     rules=st.none() | st.text(max_size=5) | st.sampled_from(WITH_RULES),
 )  # fmt: skip
 uses_made = st.builds(
-    Use, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole
+    LocalRedemption, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole
 )
 doors_seen = st.builds(
-    Door, compartment=names, live=st.booleans(), emptied=st.none() | st.booleans(), ended_s=maybe
+    CompartmentState,
+    compartment=names,
+    live=st.booleans(),
+    emptied=st.none() | st.booleans(),
+    ended_s=maybe,
 )
 standings = st.builds(
-    Standing, entitlement=st.none() | entitlements,
+    RedemptionState, entitlement=st.none() | entitlements,
     uses=st.lists(uses_made, max_size=3).map(tuple), doors=st.lists(doors_seen, max_size=3).map(tuple),
     next_use_no=whole, revoked=st.booleans(), campaign_withdrawn=st.booleans(), blocked=st.none() | names,
     heard_s=maybe,
-    exposure=st.builds(Exposure, uses_today=whole, amount_minor=whole),
+    exposure=st.builds(OfflineExposure, uses_today=whole, amount_minor=whole),
 )  # fmt: skip
 policies = st.sampled_from(
     [Policy(), RISKY, STAFFED, Policy(review_above_minor=0, floor=FloorLimits(uses_a_day=10**6))]
 )
 places = st.sampled_from(
-    [PLACE, Place(device_id="kiosk-1", site_id="site-1"), Place(device_id="", site_id="")]
+    [
+        PLACE,
+        DevicePlace(device_id="kiosk-1", site_id="site-1"),
+        DevicePlace(device_id="", site_id=""),
+    ]
 )
 operators = st.none() | st.builds(Operator, names, st.sampled_from(Role))
-askings = st.builds(Asked, units=whole, amount_minor=maybe)
+askings = st.builds(RequestedUse, units=whole, amount_minor=maybe)
 
 
 @settings(max_examples=150, deadline=None)
@@ -439,7 +454,7 @@ def test_it_never_raises_and_replays_to_the_same_verdict(
 ):
     given = {"now": now, "asked": asked, "operator": operator, "utc_offset_s": utc_offset_s}
     first = decide(claims, standing, place=place, policy=policy, grace_s=grace_s, **given)
-    facts = Facts(claims=claims, standing=standing, **given)
+    facts = DecisionFacts(claims=claims, standing=standing, **given)
     assert load_facts(dump_facts(facts)) == facts
     assert replay(dump_facts(facts), dump_policy(place, policy, grace_s)) == first
     assert first.verdict.honoured == bool(first.units or first.continues)

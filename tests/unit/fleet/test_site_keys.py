@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations, documents
-from edge.store.authorisations import Answer, Ask
+from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
 from edge.store.database.opening import open_store
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import Instant
-from sync.agent.authorisation_relay import ClaimDesk
-from sync.agent.outcomes import Refusal
+from sync.agent.authorisation_relay import AuthorisationRelay
+from sync.agent.outcomes import DownlinkRefusal
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
-from sync.wire.claim_answer import ClaimAnswer, answer_payload
+from sync.wire.grant_reply import GrantReply, answer_payload
 from sync.wire.messages import Response
 from tests.unit.fleet.test_commands import run
 
@@ -60,15 +60,20 @@ class Kiosk:
         )
         anchors = Anchors(self.store, load_roots(keys.parent / "trust.cbor.roots"))
         anchors.refresh(NOW)
-        self.site, self.desk = site, ClaimDesk(self.store, anchors, device="kiosk-1", site=site)
+        self.site, self.desk = (
+            site,
+            AuthorisationRelay(self.store, anchors, device="kiosk-1", site=site),
+        )
 
     def hears(self, signer):
         """What it makes of an answer that ``signer`` signed."""
         self.desk.heard()
-        authorisations.ask(self.store, Ask(id="r1", cti=CTI, sold=1, due_ns=10**9), NOW)
+        authorisations.ask(
+            self.store, AuthorisationRequest(id="r1", cti=CTI, sold=1, due_ns=10**9), NOW
+        )
         self.desk.due(0)
-        answer = ClaimAnswer(
-            device="kiosk-1", id="r1", cti=CTI, result=ClaimResult.GRANTED, quantity=1, site=self.site,
+        answer = GrantReply(
+            device="kiosk-1", id="r1", cti=CTI, result=AuthorisationResult.GRANTED, quantity=1, site=self.site,
             authority=f"hub-{self.site}", issued_at_s=NOW.unix_s,
         )  # fmt: skip
         signed = b64encode(sign_document(answer_payload(answer), Purpose.CLAIM, signer)).decode()
@@ -79,7 +84,7 @@ class Kiosk:
 
 def test_a_device_believes_an_answer_that_its_sites_own_key_signed(keys):
     build(keys)
-    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), Answer)
+    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply)
 
 
 def test_it_believes_none_by_a_key_that_is_not_in_the_list(keys):
@@ -88,10 +93,10 @@ def test_it_believes_none_by_a_key_that_is_not_in_the_list(keys):
     (keys / "sites/shop-1.pub").unlink()
     run(edge_fleet, "keys", "site", keys, "shop-1")  # made anew, and no list names it yet
     refused = Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1"))
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, DownlinkRefusal)
     assert refused.reason == "document_key_unknown"
     build(keys)
-    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), Answer)
+    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply)
 
 
 def test_the_key_of_one_site_answers_nowhere_else(keys):
@@ -106,7 +111,7 @@ def test_every_later_list_names_it_until_its_public_half_is_taken_away(keys):
     (keys / "sites/shop-1.pem").unlink()  # moved to the site
     build(keys)
     build(keys)
-    assert isinstance(Kiosk(keys).hears(signer), Answer)
+    assert isinstance(Kiosk(keys).hears(signer), AuthorisationReply)
     (keys / "sites/shop-1.pub").unlink()
     build(keys)
     assert Kiosk(keys).hears(signer).reason == "document_key_unknown"

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from hardware_sim.run.in_process_scanner import open_kiosk, provision
-from hardware_sim.world.sample_platform import found
+from hardware_sim.run.in_process_scanner import open_scanner, provision
+from hardware_sim.world.sample_platform import provision_sample
 
 from edge.documents.revocation_order import RevocationOrder
 from edge.encryption.sealed_box import RANDOM_BYTES, seal, unseal
-from edge.governance.decommission import KEPT, WIPED, leave
+from edge.governance.decommission import KEPT, WIPED, decommission
 from edge.store import outbox
 from edge.store.database.opening import open_store
 from edge.store.database.store import connect
@@ -33,9 +33,9 @@ ORDER = RevocationOrder(
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
     """A device that has orders, and has honoured two of them without a network."""
-    town = found(tmp_path_factory.mktemp("town"), now_s=int(time.time()))
+    town = provision_sample(tmp_path_factory.mktemp("town"), now_s=int(time.time()))
     provision(town, now=Instant(unix_s=int(time.time())))
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         kiosk.scan("voucher")
         kiosk.scan("glare")
     return town
@@ -68,7 +68,7 @@ def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
 def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_sealed_file(town):
     store = opened(town)
     told = [row.id for row in outbox.pending(store)]
-    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
     store.close()
     disk = {path: path.read_bytes() for path in town.data.rglob("*") if path.is_file()}
     assert [
@@ -84,9 +84,9 @@ def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_s
 
 def test_doing_it_again_loses_nothing(town):
     store = opened(town)
-    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
     before = sealed.read_bytes()
-    assert leave(store, town.data, ORDER, order_digest="0" * 64).read_bytes() == before
+    assert decommission(store, town.data, ORDER, order_digest="0" * 64).read_bytes() == before
     assert outbox.backlog(store).pending == 0
 
 
@@ -98,22 +98,22 @@ def test_a_cut_before_the_wiping_still_seals_everything(town, monkeypatch):
         lambda *_, **__: (_ for _ in ()).throw(OSError("the card is full")),
     )
     with pytest.raises(OSError, match="full"):
-        leave(store, town.data, ORDER, order_digest="0" * 64)
+        decommission(store, town.data, ORDER, order_digest="0" * 64)
     assert len(outbox.pending(store)) == told, "nothing is wiped before it is sealed"
     monkeypatch.undo()
-    sealed = leave(store, town.data, ORDER, order_digest="0" * 64)
+    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
     assert len(unseal(sealed.read_bytes(), KEY).splitlines()) == told
 
 
 def test_a_code_that_was_used_is_used_after_the_device_is_taken_back(town):
     store = opened(town)
-    leave(store, town.data, ORDER, order_digest="0" * 64)
+    decommission(store, town.data, ORDER, order_digest="0" * 64)
     with store.transaction() as connection:
         connection.execute("UPDATE device SET blocked = NULL")
     store.close()
     (town.data / "blocked").unlink()
     provision(town, now=Instant(unix_s=int(time.time())))
-    with open_kiosk(town) as kiosk:
+    with open_scanner(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "already_redeemed"
 
 

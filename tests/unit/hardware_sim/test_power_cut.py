@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from hardware_sim.faults.power_cut import Machine
+from hardware_sim.faults.power_cut import PoweredProcess
 
 STUBBORN = """
 import signal, sys, time
@@ -18,7 +18,7 @@ finally:
 
 def test_a_power_cut_runs_no_handler(tmp_path):
     trace = tmp_path / "trace"
-    with Machine([sys.executable, "-c", STUBBORN, str(trace)]) as machine:
+    with PoweredProcess([sys.executable, "-c", STUBBORN, str(trace)]) as machine:
         assert machine.wait_for_line("ready") == "ready"
         machine.cut_power()
         machine.cut_power()
@@ -27,7 +27,7 @@ def test_a_power_cut_runs_no_handler(tmp_path):
 
 
 def test_a_program_that_is_asked_to_end_may_do_so_in_order():
-    with Machine(
+    with PoweredProcess(
         [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
     ) as machine:
         machine.wait_for_line("up")
@@ -36,7 +36,9 @@ def test_a_program_that_is_asked_to_end_may_do_so_in_order():
 
 
 def test_lines_are_waited_for_one_after_the_other():
-    with Machine([sys.executable, "-c", "print('one\\ntwo\\nthree', flush=True)"]) as machine:
+    with PoweredProcess(
+        [sys.executable, "-c", "print('one\\ntwo\\nthree', flush=True)"]
+    ) as machine:
         assert machine.wait_for_line("two") == "two"
         assert machine.wait_for_line("thr") == "three"
         with pytest.raises(EOFError, match="code 0"):
@@ -45,7 +47,7 @@ def test_lines_are_waited_for_one_after_the_other():
 
 def test_a_line_that_does_not_come_is_a_timeout():
     with (
-        Machine([sys.executable, "-c", "import time; time.sleep(60)"]) as machine,
+        PoweredProcess([sys.executable, "-c", "import time; time.sleep(60)"]) as machine,
         pytest.raises(TimeoutError, match="ready"),
     ):
         machine.wait_for_line("ready", timeout_s=0.1)

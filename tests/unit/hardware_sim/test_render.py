@@ -5,7 +5,7 @@ import pytest
 import zxingcpp
 from hardware_sim.vision.render import draw, empty, modules, render, render_many
 from hardware_sim.vision.video_clip import clip
-from hardware_sim.vision.view_condition import CLEAN, READABLE, TILTED, UNREADABLE, Condition
+from hardware_sim.vision.view_condition import CLEAN, READABLE, TILTED, UNREADABLE, ViewCondition
 
 TOKEN = "ES1:" + "A1B2C3%*" * 27  # as long as a real token, and of its alphabet
 
@@ -46,7 +46,7 @@ def test_an_unreadable_condition_cannot_be_read(name):
 
 @pytest.mark.parametrize("clutter", [0.0, 0.5, 1.0])
 def test_an_empty_frame_holds_no_code(clutter):
-    assert read(empty(Condition(clutter=clutter), rng=rng())) == []
+    assert read(empty(ViewCondition(clutter=clutter), rng=rng())) == []
 
 
 @pytest.mark.parametrize("content", ["https://example.com/ä?q=1", "取件码 A1", bytes(range(256))])
@@ -78,7 +78,7 @@ def test_the_drawing_tells_where_the_code_is():
 
 def test_a_code_that_does_not_fit_is_refused_with_the_way_out():
     with pytest.raises(ValueError, match="px_per_module"):
-        render(TOKEN, Condition(px_per_module=20), rng=rng())
+        render(TOKEN, ViewCondition(px_per_module=20), rng=rng())
 
 
 def test_a_hand_brings_the_phone_from_out_of_reach_to_readable():

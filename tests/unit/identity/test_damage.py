@@ -20,12 +20,12 @@ from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.domain.verdict import Verdict
 from edge.identity.identity import Identity, write_identity
-from edge.scanner.hardware import Parts
-from edge.scanner.lifecycle import Shifts
-from edge.settings.active_profile import load_running
+from edge.scanner.hardware import Hardware
+from edge.scanner.lifecycle import ScannerLifecycle
+from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer
-from edge.settings.state_machine import Phase, State
+from edge.settings.state_machine import SettingsPhase, SettingsState
 from edge.store import documents
 from edge.store.database.opening import StoreState, open_for_work, open_store
 from edge.token.roots import Roots
@@ -114,19 +114,19 @@ def device(tmp_path):
 
 def test_a_device_without_an_identity_file_is_as_shipped(device):
     device.identity.unlink()
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert (running.profile.device.id, running.damage) == ("new", "")
 
 
 def test_a_sound_identity_is_no_damage(device):
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert (running.profile.device.id, running.damage) == ("kiosk-7", "")
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED.keys())
 def test_damage_has_a_name_and_the_device_keeps_its_own(device, content):
     device.identity.write_bytes(content)
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert str(device.identity) in running.damage
     assert "enrol this device again" in running.damage
     assert (running.profile.device.id, running.profile.device.kind) == ("kiosk-7", "locker")
@@ -138,14 +138,14 @@ def test_damage_has_a_name_and_the_device_keeps_its_own(device, content):
 def test_a_file_that_cannot_be_read_is_damage_too(device):
     device.identity.unlink()
     device.identity.mkdir()
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert "Is a directory" in running.damage
     assert running.profile.device.id == "kiosk-7"
 
 
 def test_the_anchors_stay_those_of_its_fleet(device):
     device.identity.write_bytes(b"")
-    assert load_running(device.file, device.data).profile.trust.roots_file == str(
+    assert load_active_profile(device.file, device.data).profile.trust.roots_file == str(
         device.identity.with_name("roots.cbor")
     )
 
@@ -154,18 +154,22 @@ def test_without_a_store_its_certificate_tells_its_name(device):
     for path in device.data.glob("store.db*"):
         path.unlink()
     device.identity.write_bytes(b"")
-    assert load_running(device.file, device.data).profile.device.id == "kiosk-7"
+    assert load_active_profile(device.file, device.data).profile.device.id == "kiosk-7"
 
 
 def test_pushed_settings_hold_but_for_the_broker(device):
     content = {"decode": {"budget_ms": 40.0}, "mqtt": {"keepalive_s": 20}}
     plan = Plan((PlanLayer(key="fleet", rev=1, digest="0" * 64, probation_s=1, content=content),))
     folder = SettingsFolder(device.data)
-    folder.change(lambda _: State(phase=Phase.COMMITTED, good=plan.digest, desired=1, applied=1))
+    folder.change(
+        lambda _: SettingsState(
+            phase=SettingsPhase.COMMITTED, good=plan.digest, desired=1, applied=1
+        )
+    )
     folder.keep_plan(plan)
-    assert load_running(device.file, device.data).profile.mqtt.keepalive_s == 20
+    assert load_active_profile(device.file, device.data).profile.mqtt.keepalive_s == 20
     device.identity.write_bytes(b"")
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert (running.digest, running.problem, running.profile.decode.budget_ms) == (
         plan.digest,
         "",
@@ -182,10 +186,10 @@ def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_und
     sound = store.read_bytes()
     store.write_bytes(b"no store at all" * 1000)
     damaged = store.read_bytes()
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert "neither its store nor its certificate tells who this device was" in running.damage
     capture = SimpleNamespace(start=lambda: None, close=lambda: None)
-    parts = Parts(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
+    parts = Hardware(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
     with build_scanner(running.profile, device.data, parts, log=LOG):
         assert store.read_bytes() == damaged
     assert [path.name for path in device.data.glob("store.db.*") if "corrupt" in path.name] == []
@@ -197,9 +201,9 @@ def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_und
 def test_mending_the_file_mends_the_device(device):
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"")
-    assert load_running(device.file, device.data).damage
+    assert load_active_profile(device.file, device.data).damage
     device.identity.write_bytes(whole)
-    assert load_running(device.file, device.data).damage == ""
+    assert load_active_profile(device.file, device.data).damage == ""
     assert json.loads(whole)["profile"]["device"]["id"] == "kiosk-7"
 
 
@@ -243,8 +247,8 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
     capture = SimpleNamespace(
         start=lambda: None, close=lambda: None, take=lambda timeout_s: None, status=lambda: None
     )
-    parts = Parts(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
-    Shifts(
+    parts = Hardware(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
+    ScannerLifecycle(
         file=device.file, data=device.data, equip=lambda profile: parts, open=open_daemon, log=LOG
     ).run(stop)
     return seen

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.endpoint import Link
+from sync.mqtt.endpoint import LinkState
 
 
 def delays(backoff: Backoff, count: int) -> list[float]:
@@ -44,7 +44,7 @@ def test_failures_are_counted_one_by_one_whatever_they_do_to_the_delay():
 
 
 def test_every_state_that_somebody_must_mend_is_hopeless():
-    assert {link for link in Link if link.hopeless} == {
-        Link.BROKER_UNTRUSTED, Link.CREDENTIALS_UNUSABLE, Link.CERTIFICATE_REFUSED, Link.NOT_AUTHORISED,
-        Link.IDENTITY_TAKEN,
+    assert {link for link in LinkState if link.hopeless} == {
+        LinkState.BROKER_UNTRUSTED, LinkState.CREDENTIALS_UNUSABLE, LinkState.CERTIFICATE_REFUSED, LinkState.NOT_AUTHORISED,
+        LinkState.IDENTITY_TAKEN,
     }  # fmt: skip

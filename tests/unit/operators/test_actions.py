@@ -9,13 +9,13 @@ from click.testing import CliRunner
 from edge.cli import cli
 from edge.config import Policy
 from edge.domain.exception_case import ExceptionKind, Settlement
+from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import Role
-from edge.domain.standing import Asked
 from edge.domain.verdict import Verdict
-from edge.operators.actions import Done, Staff
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.operators.actions import ActionResult, OperatorActions
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger, outbox, reviews
-from edge.store.sessions import Session, end_session, open_session
+from edge.store.sessions import OperatorSession, end_session, open_session
 from edge.token.claims import Kind
 from tests.support.door_intents import intents_of
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
@@ -30,7 +30,7 @@ def store(tmp_path):
 
 
 def sign_in(store, who="ann", role=Role.SUPERVISOR, now=NOON):
-    session = Session(
+    session = OperatorSession(
         operator_id=who, role=role, badge=b"b" * 16, opened_s=now.unix_s, expires_s=now.unix_s + 10**6,
         acted_s=now.unix_s, idle_s=10**6,
     )  # fmt: skip
@@ -44,7 +44,7 @@ def sign_out(store):
 
 
 def staff(store):
-    return Staff(store, random_bytes=os.urandom)
+    return OperatorActions(store, random_bytes=os.urandom)
 
 
 def honoured(store, claims=None, now=NOON, policy=None, **said):
@@ -65,7 +65,7 @@ def told(store, kind):
 def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_again(store):
     claims, use = honoured(store)
     sign_in(store)
-    assert staff(store).reverse(use, "wrong person", at(60)).done is Done.DONE
+    assert staff(store).reverse(use, "wrong person", at(60)).done is ActionResult.DONE
     rows = ledger.rows(store)
     assert [(row.verdict, row.reverses, row.operator) for row in rows] == [
         ("accepted", None, None), ("reversed", use, "ann")
@@ -77,21 +77,23 @@ def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_
 
 
 @pytest.mark.parametrize(("role", "expected"), [
-    (None, Done.OPERATOR_REQUIRED),
-    (Role.OPERATOR, Done.OPERATOR_FORBIDDEN),
-    (Role.REVIEWER, Done.OPERATOR_FORBIDDEN),
-    (Role.TECHNICIAN, Done.OPERATOR_FORBIDDEN),
-    (Role.SUPERVISOR, Done.DONE),
+    (None, ActionResult.OPERATOR_REQUIRED),
+    (Role.OPERATOR, ActionResult.OPERATOR_FORBIDDEN),
+    (Role.REVIEWER, ActionResult.OPERATOR_FORBIDDEN),
+    (Role.TECHNICIAN, ActionResult.OPERATOR_FORBIDDEN),
+    (Role.SUPERVISOR, ActionResult.DONE),
 ])  # fmt: skip
 def test_a_redemption_is_taken_back_only_by_right(store, role, expected):
     _, use = honoured(store)
     if role is not None:
         sign_in(store, role=role)
     assert staff(store).reverse(use, "why", at(1)).done is expected
-    assert ledger.count(store) == (2 if expected is Done.DONE else 1)
+    assert ledger.count(store) == (2 if expected is ActionResult.DONE else 1)
 
 
-@pytest.mark.parametrize(("after_s", "expected"), [(100, Done.DONE), (101, Done.TOO_LATE)])
+@pytest.mark.parametrize(
+    ("after_s", "expected"), [(100, ActionResult.DONE), (101, ActionResult.TOO_LATE)]
+)
 def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under(
     store, after_s, expected
 ):
@@ -103,16 +105,16 @@ def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under
 def test_nothing_is_taken_back_twice_and_a_reversal_is_not_reversed(store):
     _, use = honoured(store)
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).done is Done.DONE
-    assert staff(store).reverse(use, "why", NOON).done is Done.ALREADY
-    assert staff(store).reverse(use + 1, "why", NOON).done is Done.NOT_FOUND
+    assert staff(store).reverse(use, "why", NOON).done is ActionResult.DONE
+    assert staff(store).reverse(use, "why", NOON).done is ActionResult.ALREADY
+    assert staff(store).reverse(use + 1, "why", NOON).done is ActionResult.NOT_FOUND
     assert ledger.count(store) == 2
 
 
 def test_a_pickup_whose_door_is_open_is_not_taken_back(store):
     _, use = honoured(store, code(kind=Kind.PICKUP))
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).done is Done.DOOR_UNDER_WAY
+    assert staff(store).reverse(use, "why", NOON).done is ActionResult.DOOR_UNDER_WAY
     assert ledger.count(store) == 1
 
 
@@ -127,7 +129,9 @@ def flagged(store, who="ann", **said):
 def test_a_second_person_approves_and_it_is_final(store):
     _, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
-    assert staff(store).review(use, approve=True, reason="seen", now=at(5)).done is Done.DONE
+    assert (
+        staff(store).review(use, approve=True, reason="seen", now=at(5)).done is ActionResult.DONE
+    )
     (review,) = reviews.reviews(store, only_pending=False)
     assert (review.operator, review.state, review.decided_by) == ("ann", "approved", "bob")
     assert ledger.count(store) == 1
@@ -142,7 +146,7 @@ def test_a_second_person_rejects_and_it_is_taken_back_with_the_reason(store):
     sign_in(store, "bob", Role.REVIEWER)
     assert (
         staff(store).review(use, approve=False, reason="not the customer", now=at(5)).done
-        is Done.DONE
+        is ActionResult.DONE
     )
     row = ledger.rows(store)[-1]
     assert (row.reverses, row.reason, row.operator) == (use, "not the customer", "bob")
@@ -154,7 +158,8 @@ def test_who_scanned_never_decides(store):
     _, use = flagged(store)
     for approve in (True, False):
         assert (
-            staff(store).review(use, approve=approve, reason="", now=at(5)).done is Done.SAME_PERSON
+            staff(store).review(use, approve=approve, reason="", now=at(5)).done
+            is ActionResult.SAME_PERSON
         )
     assert [review.state for review in reviews.reviews(store)] == ["pending"]
     assert ledger.count(store) == 1
@@ -164,7 +169,10 @@ def test_who_scanned_never_decides(store):
 def test_who_scanned_does_not_decide_under_another_form_of_the_name(store, form):
     _, use = flagged(store, "Jos\u00e9")
     sign_in(store, form, Role.REVIEWER)
-    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.SAME_PERSON
+    assert (
+        staff(store).review(use, approve=True, reason="", now=at(5)).done
+        is ActionResult.SAME_PERSON
+    )
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.SUPERVISOR, Role.TECHNICIAN])
@@ -172,7 +180,8 @@ def test_only_a_reviewer_decides(store, role):
     _, use = flagged(store)
     sign_in(store, "bob", role)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.OPERATOR_FORBIDDEN
+        staff(store).review(use, approve=True, reason="", now=at(5)).done
+        is ActionResult.OPERATOR_FORBIDDEN
     )
 
 
@@ -181,7 +190,7 @@ def test_a_review_is_decided_once_and_not_after_a_reversal(store):
     sign_in(store, "sue", Role.SUPERVISOR)
     staff(store).reverse(use, "why", at(1))
     sign_in(store, "bob", Role.REVIEWER)
-    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is Done.ALREADY
+    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is ActionResult.ALREADY
     assert [body["state"] for body in told(store, "review")] == ["void"]
 
 
@@ -218,7 +227,7 @@ def test_an_approved_parcel_whose_door_did_not_open_needs_no_second_approval(sto
     sign_in(store, "bob", Role.REVIEWER)
     staff(store).review(use, approve=True, reason="", now=at(1))
     pickups = Pickups(
-        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+        store, locker, locker, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
     locker.opens_by_itself = False
     pickups.begin(redeemer(store).redeem(claims, at(2)).intents, 0.0, at(2))
@@ -235,7 +244,7 @@ def test_what_staff_types_holds_for_the_next_voucher_and_for_one_only(store):
     claims = code(amount_minor=1000, currency="EUR")
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    assert staff(store).ask(Asked(amount_minor=300), NOON).done is Done.DONE
+    assert staff(store).ask(RequestedUse(amount_minor=300), NOON).done is ActionResult.DONE
     part, rest = (redeemer(store).redeem(claims, at(second)) for second in (1, 2))
     assert (part.decision.amount_minor, rest.decision.amount_minor) == (300, 700)
 
@@ -244,7 +253,7 @@ def test_more_than_is_left_is_refused_and_must_be_typed_again(store):
     claims = code(quantity=3)
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).ask(Asked(units=4), NOON)
+    staff(store).ask(RequestedUse(units=4), NOON)
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.QUANTITY_EXCEEDED
     assert redeemer(store).redeem(claims, at(2)).decision.units == 1
 
@@ -254,7 +263,7 @@ def test_what_was_typed_is_forgotten_with_its_time_or_its_person(store, gone):
     claims = code(amount_minor=1000, currency="EUR")
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).ask(Asked(amount_minor=300), NOON)
+    staff(store).ask(RequestedUse(amount_minor=300), NOON)
     if gone == "person":
         sign_in(store, "bob", Role.OPERATOR)
     outcome = redeemer(store).redeem(claims, at(120 if gone == "time" else 1))
@@ -270,7 +279,7 @@ def door_not_opened(store, opens=False):
     deliver(store, order(claims))
     locker.opens_by_itself, locker.open["A"] = False, None
     pickups = Pickups(
-        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+        store, locker, locker, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
     pickups.begin(redeemer(store, grace_s=0).redeem(claims, NOON).intents, 0.0, NOON)
     pickups.tick(11.0, at(11))
@@ -284,7 +293,7 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
     sign_in(store)
     assert (
         staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).done
-        is Done.DONE
+        is ActionResult.DONE
     )
     (settled,) = exception_cases.cases(store)
     said = (settled.settled_by, settled.settlement, settled.note)
@@ -299,10 +308,13 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
 def test_a_parcel_that_was_found_gone_stays_redeemed(store):
     claims, case = door_not_opened(store)
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).done is Done.DONE
+    assert staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).done is ActionResult.DONE
     assert [row.state for row in intents_of(store, case.ledger_id)] == ["collected"]
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ALREADY_REDEEMED
-    assert staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).done is Done.ALREADY
+    assert (
+        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).done
+        is ActionResult.ALREADY
+    )
 
 
 def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store):
@@ -311,18 +323,23 @@ def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store)
             connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=NOON
         )
     sign_in(store, role=Role.REVIEWER)
-    assert staff(store).settle(case, Settlement.FIXED, "", NOON).done is Done.OPERATOR_FORBIDDEN
+    assert (
+        staff(store).settle(case, Settlement.FIXED, "", NOON).done
+        is ActionResult.OPERATOR_FORBIDDEN
+    )
     sign_in(store)
-    assert staff(store).settle(case, Settlement.COLLECTED, "", NOON).done is Done.NOT_THIS_KIND
-    assert staff(store).settle(case + 1, Settlement.FIXED, "", NOON).done is Done.NOT_FOUND
-    assert staff(store).settle(case, Settlement.FIXED, "", NOON).done is Done.DONE
+    assert (
+        staff(store).settle(case, Settlement.COLLECTED, "", NOON).done is ActionResult.NOT_THIS_KIND
+    )
+    assert staff(store).settle(case + 1, Settlement.FIXED, "", NOON).done is ActionResult.NOT_FOUND
+    assert staff(store).settle(case, Settlement.FIXED, "", NOON).done is ActionResult.DONE
 
 
 def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(store):
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims))
     pickups = Pickups(
-        store, locker, locker, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+        store, locker, locker, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
     pickups.begin(redeemer(store).redeem(claims, NOON).intents, 0.0, NOON)
     pickups.tick(1.0, at(1))
@@ -333,7 +350,7 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
         staff(store)
         .settle(case.id, Settlement.COLLECTED, "shut by hand, contact broken", at(101))
         .done
-        is Done.DONE
+        is ActionResult.DONE
     )
     locker.open["A"] = False
     assert pickups.tick(102.0, at(102)) == []
@@ -343,13 +360,16 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
 def test_a_dispute_names_the_redemption_and_who_raised_it(store):
     _, use = honoured(store)
     sign_in(store, role=Role.OPERATOR)
-    assert staff(store).raise_dispute(use, "the compartment was empty", at(5)).done is Done.DONE
+    assert (
+        staff(store).raise_dispute(use, "the compartment was empty", at(5)).done
+        is ActionResult.DONE
+    )
     (case,) = exception_cases.cases(store)
     assert (case.kind, case.ledger_id, case.tried) == ("dispute", use, "raised by ann")
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).done is Done.DONE, (
-        "no window here"
-    )
+    assert (
+        staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).done is ActionResult.DONE
+    ), "no window here"
     assert [row.verdict for row in ledger.rows(store)] == ["accepted", "reversed"]
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from edge.documents.operator_list import OperatorEntry, OperatorList
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault, pin_matches
-from edge.domain.roles import MAY, Act, Role, may
+from edge.domain.roles import MAY, Role, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
-from edge.operators.known_lists import Register
-from edge.operators.sign_in import SHOWN_S, Badge, Desk
-from edge.operators.sign_in_result import SignIn
+from edge.operators.known_lists import OperatorDirectory
+from edge.operators.sign_in import SHOWN_S, ShownBadge, SignInService
+from edge.operators.sign_in_result import SignInResult
 from edge.redemption.scan_handler import _show as show_to_gate
 from edge.store import ledger, order_cache, outbox, pin_attempts, scan_journal
 from edge.store.database.migration import SET, TABLE
@@ -38,7 +38,7 @@ def entry(name, role=Role.OPERATOR, pin=PIN, **said):
 def register(*entries, expires_at_s=NOON.unix_s + 7 * DAY_S):
     listed = OperatorList(audience="site-1", version=1, issued_at_s=NOON.unix_s - DAY_S, expires_at_s=expires_at_s,
                           entries=entries or (entry("anna"), entry("sven", Role.SUPERVISOR, OTHER_PIN)))  # fmt: skip
-    return Register((listed,))
+    return OperatorDirectory((listed,))
 
 
 def badge_code(name="anna", **said):
@@ -54,16 +54,16 @@ def store(tmp_path):
 
 @pytest.fixture
 def desk(store):
-    return Desk(store=store, session_s=4 * 3600, idle_s=900, random_bytes=os.urandom)
+    return SignInService(store=store, session_s=4 * 3600, idle_s=900, random_bytes=os.urandom)
 
 
 def show(desk, claims, now=NOON):
     with desk.store.transaction() as connection:
-        return desk.show(connection, Badge.of(claims), now).reason
+        return desk.show(connection, ShownBadge.of(claims), now).reason
 
 
 def sign_in(desk, name="anna", pin=PIN, now=NOON, lists=None):
-    badge = Badge.of(badge_code(name))
+    badge = ShownBadge.of(badge_code(name))
     return desk.sign_in(pin, lists or register(), now, badge=badge)
 
 
@@ -73,44 +73,44 @@ def signed_in(desk, now=NOON):
 
 
 def test_a_badge_alone_opens_nothing(desk):
-    assert show(desk, badge_code()) is SignIn.PIN_NEEDED
+    assert show(desk, badge_code()) is SignInResult.PIN_NEEDED
     assert signed_in(desk) is None
 
 
 def test_a_badge_and_its_pin_open_a_session_with_the_role_of_the_list(desk):
     show(desk, badge_code("sven"))
     outcome = desk.sign_in(OTHER_PIN, register(), at(SHOWN_S - 1))
-    assert (outcome.reason, outcome.session.role) == (SignIn.SIGNED_IN, Role.SUPERVISOR)
+    assert (outcome.reason, outcome.session.role) == (SignInResult.SIGNED_IN, Role.SUPERVISOR)
     assert signed_in(desk, at(SHOWN_S)) == "sven"
 
 
 @pytest.mark.parametrize("after_s", [SHOWN_S, -1])
 def test_a_badge_waits_only_so_long_for_its_pin(desk, after_s):
     show(desk, badge_code())
-    assert desk.sign_in(PIN, register(), at(after_s)).reason is SignIn.BADGE_NOT_SHOWN
+    assert desk.sign_in(PIN, register(), at(after_s)).reason is SignInResult.BADGE_NOT_SHOWN
 
 
 def test_the_pin_is_needed_each_time(desk):
     show(desk, badge_code())
-    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.SIGNED_IN
-    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN, (
+    assert desk.sign_in(PIN, register(), NOON).reason is SignInResult.SIGNED_IN
+    assert desk.sign_in(PIN, register(), NOON).reason is SignInResult.BADGE_NOT_SHOWN, (
         "a badge shown serves for one session"
     )
     desk.sign_out(NOON)
-    assert desk.sign_in(PIN, register(), NOON).reason is SignIn.BADGE_NOT_SHOWN
+    assert desk.sign_in(PIN, register(), NOON).reason is SignInResult.BADGE_NOT_SHOWN
 
 
 def test_a_pin_of_somebody_else_is_a_wrong_pin(desk):
-    assert sign_in(desk, "anna", OTHER_PIN).reason is SignIn.PIN_WRONG
+    assert sign_in(desk, "anna", OTHER_PIN).reason is SignInResult.PIN_WRONG
     assert signed_in(desk) is None
 
 
 @pytest.mark.parametrize(("lists", "reason"), [
-    (Register(()), SignIn.OPERATOR_LIST_MISSING),
-    (register(expires_at_s=NOON.unix_s), SignIn.OPERATOR_LIST_STALE),
-    (register(entry("bert")), SignIn.OPERATOR_UNKNOWN),
-    (register(entry("anna", expires_at_s=NOON.unix_s)), SignIn.OPERATOR_UNKNOWN),
-    (register(entry("anna", not_before_s=NOON.unix_s + 1)), SignIn.OPERATOR_UNKNOWN),
+    (OperatorDirectory(()), SignInResult.OPERATOR_LIST_MISSING),
+    (register(expires_at_s=NOON.unix_s), SignInResult.OPERATOR_LIST_STALE),
+    (register(entry("bert")), SignInResult.OPERATOR_UNKNOWN),
+    (register(entry("anna", expires_at_s=NOON.unix_s)), SignInResult.OPERATOR_UNKNOWN),
+    (register(entry("anna", not_before_s=NOON.unix_s + 1)), SignInResult.OPERATOR_UNKNOWN),
 ])  # fmt: skip
 def test_only_whom_a_list_names_today_may_sign_in(desk, lists, reason):
     assert sign_in(desk, lists=lists).reason is reason
@@ -120,10 +120,10 @@ def test_only_whom_a_list_names_today_may_sign_in(desk, lists, reason):
 def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
     claims = badge_code()
     order_cache.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
-    assert show(desk, claims) is SignIn.OPERATOR_UNKNOWN
+    assert show(desk, claims) is SignInResult.OPERATOR_UNKNOWN
     assert (
-        desk.sign_in(PIN, register(), NOON, badge=Badge.of(claims)).reason
-        is SignIn.OPERATOR_UNKNOWN
+        desk.sign_in(PIN, register(), NOON, badge=ShownBadge.of(claims)).reason
+        is SignInResult.OPERATOR_UNKNOWN
     )
 
 
@@ -132,18 +132,22 @@ def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
 
 def test_five_wrong_pins_lock_out_and_the_right_one_no_longer_helps(desk):
     reasons = [sign_in(desk, pin="111112").reason for _ in range(5)]
-    assert reasons == [SignIn.PIN_WRONG] * 4 + [SignIn.OPERATOR_LOCKED_OUT]
-    assert sign_in(desk).reason is SignIn.OPERATOR_LOCKED_OUT
-    assert sign_in(desk, now=at(15 * 60 - 1)).reason is SignIn.OPERATOR_LOCKED_OUT
-    assert show(desk, badge_code(), at(15 * 60 - 1)) is SignIn.OPERATOR_LOCKED_OUT
-    assert sign_in(desk, "sven", OTHER_PIN).reason is SignIn.SIGNED_IN, "nobody else is locked out"
-    assert sign_in(desk, now=at(15 * 60)).reason is SignIn.SIGNED_IN
+    assert reasons == [SignInResult.PIN_WRONG] * 4 + [SignInResult.OPERATOR_LOCKED_OUT]
+    assert sign_in(desk).reason is SignInResult.OPERATOR_LOCKED_OUT
+    assert sign_in(desk, now=at(15 * 60 - 1)).reason is SignInResult.OPERATOR_LOCKED_OUT
+    assert show(desk, badge_code(), at(15 * 60 - 1)) is SignInResult.OPERATOR_LOCKED_OUT
+    assert sign_in(desk, "sven", OTHER_PIN).reason is SignInResult.SIGNED_IN, (
+        "nobody else is locked out"
+    )
+    assert sign_in(desk, now=at(15 * 60)).reason is SignInResult.SIGNED_IN
 
 
 def test_the_right_pin_forgives_the_wrong_ones(desk):
     for _ in range(3):
-        assert [sign_in(desk, pin="111112").reason for _ in range(4)] == [SignIn.PIN_WRONG] * 4
-        assert sign_in(desk).reason is SignIn.SIGNED_IN
+        assert [sign_in(desk, pin="111112").reason for _ in range(4)] == [
+            SignInResult.PIN_WRONG
+        ] * 4
+        assert sign_in(desk).reason is SignInResult.SIGNED_IN
 
 
 def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path):
@@ -151,8 +155,8 @@ def test_a_lock_out_survives_a_restart_and_a_clock_that_goes_back(desk, tmp_path
         sign_in(desk, pin="111112")
     desk.store.close()
     again = dataclasses.replace(desk, store=open_at(tmp_path))
-    assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
-    assert sign_in(again, now=at(-DAY_S // 2)).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(again).reason is SignInResult.OPERATOR_LOCKED_OUT
+    assert sign_in(again, now=at(-DAY_S // 2)).reason is SignInResult.OPERATOR_LOCKED_OUT
     again.store.close()
 
 
@@ -194,7 +198,7 @@ def test_the_wrong_pins_are_looked_at_at_every_start(desk, tmp_path):
     opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
     assert opened.state is StoreState.QUARANTINED
     again = dataclasses.replace(desk, store=opened.store)
-    assert sign_in(again).reason is SignIn.SIGNED_IN, "of the tries nothing is known"
+    assert sign_in(again).reason is SignInResult.SIGNED_IN, "of the tries nothing is known"
     opened.store.close()
 
 
@@ -209,9 +213,9 @@ def test_a_store_that_is_put_aside_gives_nobody_new_tries_at_a_pin(desk, tmp_pat
     opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
     assert opened.state is StoreState.QUARANTINED
     again = dataclasses.replace(desk, store=opened.store)
-    assert sign_in(again).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(again).reason is SignInResult.OPERATOR_LOCKED_OUT
     reasons = [sign_in(again, "sven", "111112").reason for _ in range(2)]
-    assert reasons == [SignIn.PIN_WRONG, SignIn.OPERATOR_LOCKED_OUT]
+    assert reasons == [SignInResult.PIN_WRONG, SignInResult.OPERATOR_LOCKED_OUT]
     opened.store.close()
 
 
@@ -224,7 +228,7 @@ def test_a_power_cut_while_the_pin_is_checked_gives_no_free_try(desk, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             sign_in(desk)
     monkeypatch.undo()
-    assert sign_in(desk).reason is SignIn.OPERATOR_LOCKED_OUT
+    assert sign_in(desk).reason is SignInResult.OPERATOR_LOCKED_OUT
 
 
 def test_each_further_wrong_pin_doubles_the_time(desk):
@@ -246,7 +250,7 @@ def test_a_supervisor_unlocks_others_and_never_themselves(desk):
     assert "may not unlock" in desk.unlock("sven", NOON)
     assert "check the name" in desk.unlock("nobody", NOON)
     assert desk.unlock("anna", NOON) is None
-    assert sign_in(desk).reason is SignIn.SIGNED_IN
+    assert sign_in(desk).reason is SignInResult.SIGNED_IN
 
 
 # The session
@@ -286,9 +290,9 @@ def test_a_session_does_not_outlive_the_machines_run(desk):
 
 def test_showing_the_badge_again_signs_out_and_another_badge_does_not(desk):
     sign_in(desk)
-    assert show(desk, badge_code("sven")) is SignIn.PIN_NEEDED
+    assert show(desk, badge_code("sven")) is SignInResult.PIN_NEEDED
     assert signed_in(desk) == "anna"
-    assert show(desk, badge_code("anna")) is SignIn.SIGNED_OUT
+    assert show(desk, badge_code("anna")) is SignInResult.SIGNED_OUT
     assert signed_in(desk) is None
 
 
@@ -332,7 +336,7 @@ def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store
 
 def test_a_scanned_badge_has_its_line_in_the_journal(desk, store):
     shown = show_to_gate(desk, badge_code(), NOON, 1.5)
-    assert (shown.reason, shown.honoured, shown.intents) == (SignIn.PIN_NEEDED, False, ())
+    assert (shown.reason, shown.honoured, shown.intents) == (SignInResult.PIN_NEEDED, False, ())
     (row,) = scan_journal.rows(store)
     assert (row.reason, row.operator, row.ledger_id) == ("pin_needed", "anna", None)
 
@@ -341,11 +345,16 @@ def test_a_scanned_badge_has_its_line_in_the_journal(desk, store):
 
 
 def test_each_role_may_do_what_the_table_says_and_nothing_else():
-    assert {role: {act for act in Act if may(role, act)} for role in Role} == {
-        Role.OPERATOR: {Act.REDEEM},
-        Role.REVIEWER: {Act.REDEEM, Act.REVIEW},
-        Role.SUPERVISOR: {Act.REDEEM, Act.REVERSE, Act.SETTLE, Act.UNLOCK},
-        Role.TECHNICIAN: {Act.DIAGNOSE},
+    assert {role: {act for act in StaffAction if is_permitted(role, act)} for role in Role} == {
+        Role.OPERATOR: {StaffAction.REDEEM},
+        Role.REVIEWER: {StaffAction.REDEEM, StaffAction.REVIEW},
+        Role.SUPERVISOR: {
+            StaffAction.REDEEM,
+            StaffAction.REVERSE,
+            StaffAction.SETTLE,
+            StaffAction.UNLOCK,
+        },
+        Role.TECHNICIAN: {StaffAction.DIAGNOSE},
     }
     assert set(MAY) == set(Role)
 

@@ -6,10 +6,10 @@ import time
 import pytest
 from hardware_sim.parts.locker import SimLocker
 
-from edge.pickup.lock_actuator import AtOnce, InTurn
+from edge.pickup.lock_actuator import ImmediateActuator, QueuedActuator
 
 
-@pytest.fixture(params=[AtOnce, InTurn], ids=lambda kind: kind.__name__)
+@pytest.fixture(params=[ImmediateActuator, QueuedActuator], ids=lambda kind: kind.__name__)
 def actuator(request):
     locker = SimLocker(("A1", "A2", "A3"), pulse_s=0.05)
     actuator = request.param(locker)
@@ -57,7 +57,7 @@ def test_in_turn_a_pulse_holds_nobody_up():
     held = threading.Event()
     locker = SimLocker(("A1",))
     locker.pulse = lambda _: held.wait()
-    actuator = InTurn(locker)
+    actuator = QueuedActuator(locker)
     actuator.tell(1, "A1")  # returns, though the pulse does not
     assert actuator.outcome(1) is None
     held.set()
@@ -67,7 +67,7 @@ def test_in_turn_a_pulse_holds_nobody_up():
 
 def test_what_was_not_begun_when_the_device_stopped_was_not_told():
     locker = SimLocker(("A1", "A2"), pulse_s=5.0)
-    actuator = InTurn(locker)
+    actuator = QueuedActuator(locker)
     actuator.tell(1, "A1")
     actuator.tell(2, "A2")
     while not locker.pulses:

@@ -6,14 +6,14 @@ import pytest
 
 from edge.domain.entitlement import OrderStatus
 from edge.domain.verdict import Verdict
-from edge.pickup.door_states import TABLE, DoorState, Event, step
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.pickup.door_states import TABLE, DoorEvent, DoorState, next_step
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, outbox
 from edge.token.claims import Kind
 from tests.support.sample_shop import at, code, deliver, open_at, order, redeemer
 
-TIMES = DoorTimes(open_s=10, close_s=90)
+TIMES = DoorTimings(open_s=10, close_s=90)
 
 
 class Locker:
@@ -341,7 +341,7 @@ def test_a_door_that_was_opened_and_shut_while_nobody_looked_was_opened(bay):
 
 
 def test_a_contact_that_bounces_has_not_closed(bay):
-    steady = DoorTimes(open_s=10, close_s=90, steady_s=0.25)
+    steady = DoorTimings(open_s=10, close_s=90, steady_s=0.25)
     bay.pickups = Pickups(bay.store, bay.locker, bay.locker, times=steady, random_bytes=os.urandom)
     bay.scan(parcel(bay, "A", "B"))
     bay.wait()
@@ -440,11 +440,11 @@ def test_a_lock_that_could_not_be_told_in_time_is_not_told_later(bay):
 
 def test_every_live_state_has_an_answer_to_every_way_a_cut_can_find_it():
     for state in DoorState:
-        for cut in (Event.CUT_CLOSED, Event.CUT_OPEN, Event.CUT_BLIND):
+        for cut in (DoorEvent.CUT_CLOSED, DoorEvent.CUT_OPEN, DoorEvent.CUT_BLIND):
             assert ((state, cut) in TABLE) is not state.ended
 
 
 def test_nothing_happens_to_a_door_that_has_ended():
     for state in DoorState:
         if state.ended:
-            assert all(step(state, event).state is state for event in Event)
+            assert all(next_step(state, event).state is state for event in DoorEvent)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from edge.pickup.lock_actuator import InTurn
-from edge.pickup.pickups import DoorTimes, Pickups
+from edge.pickup.lock_actuator import QueuedActuator
+from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import LockError
 from edge.store import lock_intents
 from edge.token.claims import Kind
@@ -40,8 +40,8 @@ class SlowLock:
 @pytest.fixture
 def bay(tmp_path):
     lock, store = SlowLock(), open_at(tmp_path)
-    actuator = InTurn(lock)
-    times = DoorTimes(open_s=10, close_s=90)
+    actuator = QueuedActuator(lock)
+    times = DoorTimings(open_s=10, close_s=90)
     pickups = Pickups(store, lock, lock, times=times, random_bytes=os.urandom, actuator=actuator)
     claims = code(kind=Kind.PICKUP)
     deliver(store, order(claims))
@@ -77,7 +77,7 @@ def test_a_cut_during_the_pulse_leaves_pulsing_and_the_next_start_does_not_pulse
     lock, store, pickups, ids = bay
     pickups.begin(ids, 0.0, at(0))
     again = Pickups(
-        store, lock, lock, times=DoorTimes(open_s=10, close_s=90), random_bytes=os.urandom
+        store, lock, lock, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
     (news,) = again.recover(0.0, at(0))
     assert news.state == "unknown"

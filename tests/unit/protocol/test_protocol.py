@@ -9,29 +9,29 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.documents.operator_list import OperatorList, open_operator_list
-from edge.documents.settings import Me, open_settings
+from edge.documents.settings import DeviceScope, open_settings
 from edge.token import cbor
 from edge.token.purpose import Purpose
 from edge.token.signed_document import open_document
 from edge.token.status_list import open_status_list
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
-from sync.conformance.hub_review_checks import reviews_fault
+from sync.conformance.against_hub_reviews import reviews_fault
 from sync.protocol import examples
 from sync.protocol.__main__ import FOLDER, stale
 from sync.protocol.channels import CHANNELS, MODELS, Form, messages
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec, fleet_requests, settings_report, site_lease
-from sync.wire.claim_answer import ClaimAnswer, read_answer
-from sync.wire.messages import Addressed, Fault, Malformed
+from sync.wire.grant_reply import GrantReply, read_answer
+from sync.wire.messages import Addressed, Malformed, WireFault
 from sync.wire.order_feed import read_page
-from sync.wire.review_decision import open_decision
+from sync.wire.review_decision import open_review_decision
 from sync.wire.review_page import is_review_page, read_review_page
 from sync.wire.topics import Down, Up
 from tests.support.protocol_schemas import channel_of, document, faults, validator
 
 NOW = Instant(unix_s=examples.NOW_S)
-LENIENT = {"ConfigReport", "FleetRequest", "FleetResponse"}  # read by models that turn "1" into 1
+LENIENT = {"SettingsReport", "FleetRequest", "FleetResponse"}  # read by models that turn "1" into 1
 SHOWN = [
     pytest.param(channel, message, example, id=f"{channel.name}: {example.title}")
     for channel in CHANNELS
@@ -116,7 +116,7 @@ def test_the_schema_and_the_code_take_the_same(data):
     read = _read(message.name, examples.Example("", changed))
     faulty = _faults(message.name, changed)
     if isinstance(read, Malformed):
-        assert faulty or read.fault is Fault.WRONG_DEVICE, (field, whole[field])
+        assert faulty or read.fault is WireFault.WRONG_DEVICE, (field, whole[field])
     elif (
         message.name not in LENIENT and whole[field] is not True
     ):  # true is 1, to the reader of a version
@@ -145,9 +145,9 @@ def _read(name: str, example):
     readers = {
         "EventBatch": codec.decode_batch,
         "OrdersRequest": codec.decode_request,
-        "ClaimRequest": codec.decode_request,
+        "GrantRequest": codec.decode_request,
         "Status": codec.decode_status,
-        "ConfigReport": settings_report.decode_report,
+        "SettingsReport": settings_report.decode_report,
         "Ack": codec.decode_ack,
         "Response": codec.decode_response,
     }
@@ -157,7 +157,7 @@ def _read(name: str, example):
             return codec.decode_command(example.payload, dev=said if isinstance(said, str) else "")
         case "LeaseRequest":
             return site_lease.decode_lease_request(example.payload)
-        case "LeaseAnswer":
+        case "LeaseReply":
             return site_lease.decode_lease_answer(example.payload)
         case "FleetRequest":
             return fleet_requests.decode_fleet_request(example.payload)
@@ -180,7 +180,7 @@ def _read(name: str, example):
             assert open_status_list(raw, keys=examples.trust(), now=NOW).is_revoked(5)
         case "SettingsList":
             (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
-            me = Me(tenant="main", device=dev, site=examples.SITE, agent_version="1.0")
+            me = DeviceScope(tenant="main", device=dev, site=examples.SITE, agent_version="1.0")
             assert open_settings(raw, examples.trust(), now=NOW, me=me).rev == 12
         case _:
             return readers[name](example.payload, dev=dev)
@@ -188,7 +188,7 @@ def _read(name: str, example):
 
 
 def test_the_lease_in_the_example_of_an_answer_is_read():
-    example, _ = examples.examples()["LeaseAnswer"]
+    example, _ = examples.examples()["LeaseReply"]
     signed = b64decode(json.loads(example.payload)["signed"])
     opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
     assert isinstance(site_lease.read_lease(opened.payload), site_lease.Lease)
@@ -200,7 +200,7 @@ def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it(
     (signed,) = [
         b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"
     ]
-    decision, by = open_decision(signed, examples.trust(), now=NOW)
+    decision, by = open_review_decision(signed, examples.trust(), now=NOW)
     assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
     assert (
         list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
@@ -217,7 +217,7 @@ def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     signed = b64decode(json.loads(example.payload)["signed"])
     opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
     answer = read_answer(opened.payload)
-    assert isinstance(answer, ClaimAnswer)
+    assert isinstance(answer, GrantReply)
     assert (
         list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED)))
         == []

@@ -10,8 +10,8 @@ from edge.domain.entitlement import OrderStatus
 from edge.domain.exception_case import ExceptionKind
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import Done
-from edge.redemption.order_history import story_of
+from edge.operators.actions import ActionResult
+from edge.redemption.order_history import order_history
 from edge.redemption.retry import Retry
 from edge.store import documents, exception_cases, ledger, outbox
 from edge.store.exception_cases import raise_case
@@ -70,9 +70,9 @@ def field(tmp_path, keys):
 
 def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
     claims, case = field.refused()
-    assert field.retry.write_off(case, field.now).done is Done.STILL_REFUSED
+    assert field.retry.write_off(case, field.now).done is ActionResult.STILL_REFUSED
     deliver(field.store, order(claims), now=field.now)
-    assert field.retry.write_off(case, field.now).done is Done.DONE
+    assert field.retry.write_off(case, field.now).done is ActionResult.DONE
     (row,) = ledger.rows(field.store)
     (settled,) = exception_cases.cases(field.store)
     assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (
@@ -81,7 +81,7 @@ def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
         "retried",
         "ann",
     )
-    assert field.retry.write_off(case, field.now).done is Done.ALREADY
+    assert field.retry.write_off(case, field.now).done is ActionResult.ALREADY
 
 
 def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
@@ -96,7 +96,7 @@ def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
 
 def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(field):
     _, case = field.refused(Kind.PICKUP)
-    assert field.retry.write_off(case, field.now).done is Done.NOT_THIS_KIND
+    assert field.retry.write_off(case, field.now).done is ActionResult.NOT_THIS_KIND
     with field.store.transaction() as connection:
         bare = raise_case(
             connection,
@@ -106,13 +106,13 @@ def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(fi
             now=field.now,
             cti=bytes(16),
         )
-    assert field.retry.write_off(bare, field.now).done is Done.NOT_FOUND
+    assert field.retry.write_off(bare, field.now).done is ActionResult.NOT_FOUND
 
 
 def test_only_a_supervisor_retries(field):
     _, case = field.refused()
     sign_in(field.store, role=Role.OPERATOR, now=field.now)
-    assert field.retry.write_off(case, field.now).done is Done.OPERATOR_FORBIDDEN
+    assert field.retry.write_off(case, field.now).done is ActionResult.OPERATOR_FORBIDDEN
 
 
 # Uploads
@@ -135,7 +135,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
 ):
     refused, case = refused_upload(field)
     before = ledger.rows(field.store)
-    assert field.retry.case(case.id, field.now).done is Done.DONE
+    assert field.retry.case(case.id, field.now).done is ActionResult.DONE
     again, told = outbox.pending(field.store)
     assert (again.type, again.at, again.body) == (
         refused.type,
@@ -151,7 +151,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
     )
     assert ledger.rows(field.store) == before
     assert outbox.backlog(field.store).rejected == 1, "the refused one is kept"
-    assert field.retry.case(case.id, field.now).done is Done.ALREADY
+    assert field.retry.case(case.id, field.now).done is ActionResult.ALREADY
 
 
 def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
@@ -167,7 +167,7 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
         case.order_id,
         case.ledger_id,
     )
-    assert field.retry.case(second.id, field.now).done is Done.DONE
+    assert field.retry.case(second.id, field.now).done is ActionResult.DONE
     last = outbox.pending(field.store)[-2].body
     assert (last["retries"], last["redeemed"]) == (again.id, first.id), (
         "whatever names the first is about this"
@@ -177,7 +177,7 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
 def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
     _, case = refused_upload(field, reason="message_too_large")
     answer = field.retry.case(case.id, field.now)
-    assert answer.done is Done.NOT_THIS_KIND
+    assert answer.done is ActionResult.NOT_THIS_KIND
     assert "settle as accepted" in answer.detail
     assert outbox.pending(field.store) == []
 
@@ -204,7 +204,9 @@ def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_n
         )
     answer = field.retry.case(case, field.now)
     assert answer.done is (
-        Done.NOT_FOUND if kind is ExceptionKind.UPLOAD_REFUSED else Done.NOT_THIS_KIND
+        ActionResult.NOT_FOUND
+        if kind is ExceptionKind.UPLOAD_REFUSED
+        else ActionResult.NOT_THIS_KIND
     )
     assert "settle" in answer.detail
     assert ledger.count(field.store) == 1
@@ -220,11 +222,11 @@ def test_a_case_without_a_code_says_how_to_settle_it(field):
 
 def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_has_arrived(field):
     refused, case = refused_upload(field)
-    assert not story_of(field.store, case.order_id).settled
+    assert not order_history(field.store, case.order_id).settled
     field.retry.case(case.id, field.now)
     last = outbox.pending(field.store)[-1]
     outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
-    told = story_of(field.store, case.order_id)
+    told = order_history(field.store, case.order_id)
     events = [line.fields for line in told.lines if line.what == "event"]
     assert [(event["refused"], event["retries"]) for event in events[:2]] == [
         ("body_invalid", None), (None, refused.id)

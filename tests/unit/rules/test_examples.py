@@ -4,10 +4,15 @@ import pytest
 
 from edge.config import Policy, load_profile
 from edge.domain.decision import decide
-from edge.domain.decision_facts import Facts, dump_facts, dump_policy
+from edge.domain.decision_facts import DecisionFacts, dump_facts, dump_policy
+from edge.domain.redemption_state import (
+    CompartmentState,
+    LocalRedemption,
+    RedemptionState,
+    RequestedUse,
+)
 from edge.domain.replay import replay
 from edge.domain.roles import Operator, Role
-from edge.domain.standing import Asked, Door, Standing, Use
 from edge.domain.verdict import Verdict
 from edge.rules.rule import parse_rules
 from edge.rules.validation import validate
@@ -31,18 +36,20 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     now = Instant(unix_s=at_s)
     claims = code(quantity=9, not_before_s=0, expires_at_s=2**32, kind=kind)
     entitlement = order(claims, rules=rules)
-    standing = Standing(entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s)
+    standing = RedemptionState(
+        entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s
+    )
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
     found = decide(
         claims, standing, place=PLACE, policy=policy, now=now, utc_offset_s=offset_s, **said
     )
-    facts = Facts(claims, standing, now, Asked(), said.get("operator"), offset_s)
+    facts = DecisionFacts(claims, standing, now, RequestedUse(), said.get("operator"), offset_s)
     assert replay(dump_facts(facts), dump_policy(PLACE, policy, said.get("grace_s", 0))) == found
     return found
 
 
 def used(at_s):
-    return Use(ledger_id=1, use_no=1, units=1, amount_minor=None, at_s=at_s)
+    return LocalRedemption(ledger_id=1, use_no=1, units=1, amount_minor=None, at_s=at_s)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
@@ -109,9 +116,13 @@ def test_a_campaign_has_its_days(at_s, expected):
 
 
 def test_a_door_under_way_reopens_whatever_the_gap_because_it_is_no_new_use():
-    doors = [Door(compartment="A", live=False, emptied=None, ended_s=MONDAY_S + 12 * HOUR_S - 10)]
+    doors = [
+        CompartmentState(
+            compartment="A", live=False, emptied=None, ended_s=MONDAY_S + 12 * HOUR_S - 10
+        )
+    ]
     claims = code(kind=Kind.PICKUP, not_before_s=0, expires_at_s=2**32)
-    standing = Standing(
+    standing = RedemptionState(
         entitlement=order(claims, rules=text("minimum-gap")),
         uses=(used(MONDAY_S + 12 * HOUR_S - 30),), doors=tuple(doors), heard_s=MONDAY_S,
     )  # fmt: skip

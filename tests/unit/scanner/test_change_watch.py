@@ -6,17 +6,17 @@ from types import SimpleNamespace
 import pytest
 import structlog
 
-from edge.capture.status import CaptureState
+from edge.capture.capture_status import CaptureState
 from edge.decode.hold_off import HoldOff
-from edge.documents.settings import Me
-from edge.scanner.change_watch import Watch
+from edge.documents.settings import DeviceScope
+from edge.scanner.change_watch import ChangeWatch
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_running, shipped
+from edge.settings.active_profile import load_active_profile, shipped
 from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer
-from edge.settings.state_machine import Phase, State
+from edge.settings.state_machine import SettingsPhase, SettingsState
 from edge.token.trust_list import TrustList
-from sync.agent.settings.applier import Facts, SettingsDesk
+from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
 
 LOG = structlog.wrap_logger(
     structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
@@ -52,7 +52,9 @@ class Device:
         content = {"decode": {"budget_ms": -1.0}} if why == "refused by this software" else {}
         self.plan = plan_of(content)
         self.settings.change(
-            lambda _: State(phase=Phase.COMMITTED, good=self.plan.digest, desired=1, applied=1)
+            lambda _: SettingsState(
+                phase=SettingsPhase.COMMITTED, good=self.plan.digest, desired=1, applied=1
+            )
         )
         self.settings.keep_plan(self.plan)
         if why == "damaged":
@@ -60,8 +62,10 @@ class Device:
             path.write_bytes(path.read_bytes()[:-3])
         self.now_s = 0.0
         status = SimpleNamespace(state=CaptureState.STREAMING, frames=0, detail="")
-        self.running = load_running(self.file, self.data)
-        self.watch = Watch(self.data, self.running, SimpleNamespace(status=lambda: status), LOG)
+        self.running = load_active_profile(self.file, self.data)
+        self.watch = ChangeWatch(
+            self.data, self.running, SimpleNamespace(status=lambda: status), LOG
+        )
         self.daemon = SimpleNamespace(
             hold_off=HoldOff(1.0), serving=False, gate=None,
             clock=SimpleNamespace(monotonic_s=lambda: self.now_s),
@@ -110,11 +114,11 @@ def test_health_names_them(device):
 
 
 def test_the_sync_process_reports_them_and_does_not_start_over_for_them(device):
-    desk = SettingsDesk(
+    desk = SettingsApplier(
         SettingsFolder(device.data),
         shipped(device.file, device.data),
-        me=Me(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
-        facts=Facts(kind="kiosk", software="1"),
+        me=DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
+        facts=SettingsReportFacts(kind="kiosk", software="1"),
         running=device.running.digest,
         keys=lambda: TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=()),
         try_link=lambda mqtt: None,

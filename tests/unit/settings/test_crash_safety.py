@@ -15,24 +15,24 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.capture.status import CaptureState
+from edge.capture.capture_status import CaptureState
 from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
-from edge.documents.settings import Layer, Me, SettingsDocument, sign_settings
-from edge.scanner.hardware import Parts
-from edge.scanner.lifecycle import Shifts
+from edge.documents.settings import DeviceScope, SettingsDocument, SettingsLayer, sign_settings
+from edge.scanner.hardware import Hardware
+from edge.scanner.lifecycle import ScannerLifecycle
 from edge.settings import folder as settings_folder
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_running, shipped
+from edge.settings.active_profile import load_active_profile, shipped
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import Phase
+from edge.settings.state_machine import SettingsPhase
 from edge.token import cbor
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.agent.settings.applier import Facts, SettingsDesk
+from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
 
 OPS = signer(Ed25519PrivateKey.generate())
 KEY = TrustedKey(
@@ -70,14 +70,14 @@ class Device:
         self.trust = TRUST
         self.broken_budget_ms: float | None = None  # the scanner fails on this value
 
-    def desk(self) -> SettingsDesk:
+    def desk(self) -> SettingsApplier:
         self.settings.change(lambda state: states.start(state, "sync"))
-        return SettingsDesk(
+        return SettingsApplier(
             SettingsFolder(self.data),
             shipped(self.file, self.data),
-            me=Me(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
-            facts=Facts(kind="kiosk", software="1"),
-            running=load_running(self.file, self.data).digest,
+            me=DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
+            facts=SettingsReportFacts(kind="kiosk", software="1"),
+            running=load_active_profile(self.file, self.data).digest,
             keys=lambda: self.trust,
             try_link=lambda mqtt: None,
             log=LOG,
@@ -99,14 +99,14 @@ class Device:
                 daemon.errand(daemon)
                 state = self.settings.state()
                 done = state.phase in (
-                    Phase.COMMITTED,
-                    Phase.REFUSED,
-                    Phase.ROLLED_BACK,
-                    Phase.SHIPPED,
+                    SettingsPhase.COMMITTED,
+                    SettingsPhase.REFUSED,
+                    SettingsPhase.ROLLED_BACK,
+                    SettingsPhase.SHIPPED,
                 )
                 if (
                     done
-                    and state.choice == load_running(self.file, self.data).digest
+                    and state.choice == load_active_profile(self.file, self.data).digest
                     and clock["s"] > 3
                 ):
                     stop.set()
@@ -135,7 +135,7 @@ class Device:
             daemon.run = lambda _stop: run(daemon, profile)
             yield daemon
 
-        Shifts(
+        ScannerLifecycle(
             file=self.file,
             data=self.data,
             equip=lambda profile: _parts(),
@@ -144,7 +144,7 @@ class Device:
         ).run(stop)
 
     def budget_ms(self) -> float:
-        return load_running(self.file, self.data).profile.decode.budget_ms
+        return load_active_profile(self.file, self.data).profile.decode.budget_ms
 
 
 class _Capture:
@@ -161,12 +161,17 @@ class _Capture:
         return SimpleNamespace(grey=SimpleNamespace(shape=(720, 1280)))
 
 
-def _parts() -> Parts:
-    return Parts(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
+def _parts() -> Hardware:
+    return Hardware(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
 
 
 def document(
-    rev: int, budget_ms: float, *, layer: Layer = Layer.FLEET, name: str = "", **more
+    rev: int,
+    budget_ms: float,
+    *,
+    layer: SettingsLayer = SettingsLayer.FLEET,
+    name: str = "",
+    **more,
 ) -> bytes:
     content = more or {"decode": {"budget_ms": budget_ms}}
     fields = {
@@ -233,7 +238,7 @@ def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all
         assert device.budget_ms() in (50.0, 40.0)
         device.live(document(2, 40.0))
         assert device.budget_ms() == 40.0
-        assert device.settings.state().phase is Phase.COMMITTED
+        assert device.settings.state().phase is SettingsPhase.COMMITTED
     assert at > 9, "every step is on disk before it is taken"
 
 
@@ -258,7 +263,7 @@ def test_a_kill_at_any_step_of_going_back_still_goes_back(tmp_path, before):
         device.live(document(2, 13.0))
         assert device.budget_ms() == 50.0
         state = device.settings.state()
-        assert state.phase is Phase.ROLLED_BACK
+        assert state.phase is SettingsPhase.ROLLED_BACK
         device.live(document(2, 13.0))
         assert device.settings.state() == state, (
             "the retained document comes again and changes nothing"
@@ -272,7 +277,7 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
     def crash() -> None:
         pid = os.fork()
         if pid == 0:
-            Shifts(
+            ScannerLifecycle(
                 file=device.file,
                 data=device.data,
                 equip=lambda profile: os._exit(6),
@@ -288,9 +293,9 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
         lambda state: states.apply(state, ())
     )  # and there the first process died
     crash()
-    assert device.settings.state().phase is Phase.APPLYING
+    assert device.settings.state().phase is SettingsPhase.APPLYING
     crash()
-    assert device.settings.state().phase is Phase.ROLLED_BACK
+    assert device.settings.state().phase is SettingsPhase.ROLLED_BACK
     assert device.budget_ms() == 50.0
 
 
@@ -299,7 +304,7 @@ def test_a_damaged_plan_starts_the_device_as_shipped_and_says_so(tmp_path):
     device.live(document(1, 50.0))
     (plan,) = [path for path in (tmp_path / "settings").glob("*.json") if path.name != "state.json"]
     plan.write_bytes(plan.read_bytes()[:-3])
-    running = load_running(device.file, device.data)
+    running = load_active_profile(device.file, device.data)
     assert running.profile.decode.budget_ms == 60.0
     assert "damaged" in running.problem
 
@@ -308,7 +313,7 @@ def test_a_damaged_plan_is_made_again_from_the_documents_and_what_was_good_comes
     device = Device(tmp_path)
     device.live(
         document(1, 50.0),
-        document(2, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}),
+        document(2, 0, layer=SettingsLayer.SITE, name="shop-1", decode={"hold_off_s": 1.5}),
     )
     before = device.settings.state()
     (tmp_path / "settings" / f"{before.good}.json").write_bytes(b"zeros")
@@ -358,7 +363,7 @@ def test_the_same_content_is_tried_again_only_under_a_new_revision(tmp_path):
     device = Device(tmp_path)
     device.broken_budget_ms = 13.0
     device.live(document(1, 13.0))
-    assert device.settings.state().phase is Phase.ROLLED_BACK
+    assert device.settings.state().phase is SettingsPhase.ROLLED_BACK
     device.broken_budget_ms = None
     device.live(document(1, 13.0))
     assert device.budget_ms() == 60.0
@@ -374,7 +379,7 @@ def test_garbage_on_the_topic_changes_nothing(tmp_path, garbage):
     desk = device.desk()
     desk.take(garbage, NOW)
     desk.step(connected=True, now=NOW, monotonic_s=1.0)
-    assert device.settings.state().phase is Phase.SHIPPED
+    assert device.settings.state().phase is SettingsPhase.SHIPPED
 
 
 def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come(tmp_path):
@@ -383,10 +388,10 @@ def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come
     device.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
     desk.take(cbor.encode([document(1, 40.0)]), NOW)
     desk.step(connected=True, now=NOW, monotonic_s=0.0)
-    assert device.settings.state().phase is Phase.SHIPPED
+    assert device.settings.state().phase is SettingsPhase.SHIPPED
     device.trust = TRUST
     desk.step(connected=True, now=NOW, monotonic_s=10.0)
-    assert device.settings.state().phase is Phase.STAGED
+    assert device.settings.state().phase is SettingsPhase.STAGED
 
 
 def test_a_layer_that_failed_does_not_hold_up_the_others(tmp_path):
@@ -395,8 +400,10 @@ def test_a_layer_that_failed_does_not_hold_up_the_others(tmp_path):
     device.live(document(1, 50.0))
     bad = document(2, 13.0)
     device.live(bad)
-    device.live(bad, document(3, 0, layer=Layer.SITE, name="shop-1", decode={"hold_off_s": 1.5}))
-    profile = load_running(device.file, device.data).profile
+    device.live(
+        bad, document(3, 0, layer=SettingsLayer.SITE, name="shop-1", decode={"hold_off_s": 1.5})
+    )
+    profile = load_active_profile(device.file, device.data).profile
     assert (profile.decode.budget_ms, profile.decode.hold_off_s) == (50.0, 1.5)
 
 
@@ -405,12 +412,12 @@ def test_of_several_new_layers_only_the_bad_one_is_left_out(tmp_path):
     device.broken_budget_ms = 13.0
     device.live(
         document(1, 0, decode={"hold_off_s": 1.5}),
-        document(2, 0, layer=Layer.SITE, name="shop-1", decode={"budget_ms": 13.0}),
-        document(3, 0, layer=Layer.DEVICE, name="kiosk-1", indicators={"hold_s": 4.0}),
+        document(2, 0, layer=SettingsLayer.SITE, name="shop-1", decode={"budget_ms": 13.0}),
+        document(3, 0, layer=SettingsLayer.DEVICE, name="kiosk-1", indicators={"hold_s": 4.0}),
     )
     for _ in range(4):
         device.live()
-    profile = load_running(device.file, device.data).profile
+    profile = load_active_profile(device.file, device.data).profile
     assert (profile.decode.budget_ms, profile.decode.hold_off_s, profile.indicators.hold_s) == (
         60.0,
         1.5,
@@ -428,9 +435,9 @@ def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
     desk._try_link = lambda mqtt: tried.append(mqtt.host)
     desk.take(cbor.encode([document(1, 0, mqtt={"host": "b"})]), NOW)
     desk.step(connected=False, now=NOW, monotonic_s=1.0)
-    assert (tried, device.settings.state().phase) == ([], Phase.SHIPPED)
+    assert (tried, device.settings.state().phase) == ([], SettingsPhase.SHIPPED)
     desk.step(connected=True, now=NOW, monotonic_s=2.0)
-    assert (tried, device.settings.state().phase) == (["b"], Phase.STAGED)
+    assert (tried, device.settings.state().phase) == (["b"], SettingsPhase.STAGED)
 
 
 def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
@@ -442,4 +449,4 @@ def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
     desk._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
     desk.take(cbor.encode([document(1, 40.0)]), NOW)
     desk.step(connected=False, now=NOW, monotonic_s=1.0)
-    assert device.settings.state().phase is Phase.STAGED
+    assert device.settings.state().phase is SettingsPhase.STAGED

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import parse_profile
-from edge.settings.active_profile import Running, keep_good, load_running, shipped
+from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile, shipped
 from edge.settings.last_good import LAST_GOOD
 
 GOOD = """[device]
@@ -53,7 +53,7 @@ def put(file: Path, content: str | bytes | None) -> None:
 @each_wrong
 def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, content):
     put(file, content)
-    running = load_running(file, file.parent / "data")
+    running = load_active_profile(file, file.parent / "data")
     assert running.profile == parse_profile(GOOD)
     assert running.invalid.startswith(f"{file}: ")
     assert "mend it, then restart" in running.invalid
@@ -66,19 +66,19 @@ def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, cont
 def test_without_a_profile_before_it_every_error_is_named(file, content):
     put(file, content)
     (file.parent / "data" / LAST_GOOD).unlink()
-    assert isinstance(load_running(file, file.parent / "data"), list)
+    assert isinstance(load_active_profile(file, file.parent / "data"), list)
 
 
 def test_a_profile_that_can_be_used_is_used_and_nothing_is_said(file):
     file.write_text(GOOD.replace("kiosk-1", "kiosk-2"))
-    running = load_running(file, file.parent / "data")
+    running = load_active_profile(file, file.parent / "data")
     assert (running.profile.device.id, running.invalid) == ("kiosk-2", "")
 
 
 def test_a_kept_profile_that_is_damaged_itself_counts_as_none(file):
     file.write_text("nonsense =")
     (file.parent / "data" / LAST_GOOD).write_text("[device")
-    assert isinstance(load_running(file, file.parent / "data"), list)
+    assert isinstance(load_active_profile(file, file.parent / "data"), list)
 
 
 @each_wrong
@@ -96,8 +96,8 @@ def test_an_identity_still_names_the_device(file):
         '{"profile": {"device": {"id": "kiosk-9", "site": "shop-9"}, "trust": {"roots_file": "r"}}}'
     )
     file.write_text("nonsense =")
-    running = load_running(file, file.parent / "data")
-    assert isinstance(running, Running)
+    running = load_active_profile(file, file.parent / "data")
+    assert isinstance(running, ActiveProfile)
     assert (running.profile.device.id, running.damage) == ("kiosk-9", "")
 
 

@@ -62,7 +62,7 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                     now=NOON,
                 )
                 loaded |= {row[1] for row in sent}
-                page = None if applied is not order_cache.Applied.APPLIED else page + 1
+                page = None if applied is not order_cache.PageResult.APPLIED else page + 1
             elif what == "delta":
                 revision += 1
                 ctis = [CTIS[name].cti for name in removed]

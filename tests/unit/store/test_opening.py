@@ -140,7 +140,10 @@ def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(use
     after = reopen(folder).store
     assert outbox.pending(after) == [event]
     assert outbox.current_epoch(after)[0] != event.epoch
-    assert outbox.settle(after, epoch=event.epoch, through_seq=event.seq) is outbox.Settled.SETTLED
+    assert (
+        outbox.settle(after, epoch=event.epoch, through_seq=event.seq)
+        is outbox.SettleResult.SETTLED
+    )
     assert outbox.pending(after) == []
 
 

@@ -6,7 +6,7 @@ from edge.domain.entitlement import OrderStatus
 from edge.domain.order_row import row_of
 from edge.domain.verdict import Verdict
 from edge.store import ledger, order_cache
-from edge.store.order_cache import Applied
+from edge.store.order_cache import PageResult
 from tests.support.sample_shop import NOON, SITE, at, code, deliver, open_at, order, redeemer
 
 
@@ -54,9 +54,9 @@ def test_an_entitlement_comes_back_as_it_was_sent(store):
 
 
 def test_a_snapshot_in_pages_is_complete_with_its_last(store):
-    assert page(store, *some("a"), last=False) is Applied.APPLIED
+    assert page(store, *some("a"), last=False) is PageResult.APPLIED
     assert order_cache.feed_state(store).revision == 0
-    assert page(store, *some("b"), number=1) is Applied.COMPLETE
+    assert page(store, *some("b"), number=1) is PageResult.COMPLETE
     assert order_cache.feed_state(store).revision == 1
     assert known(store) == {"a", "b"}
 
@@ -82,15 +82,15 @@ def test_a_snapshot_goes_on_where_it_broke_off(store, tmp_path):
     store.close()
     store = open_at(tmp_path)
     assert order_cache.feed_state(store).next_page == 1
-    assert page(store, *some("a"), last=False) is Applied.ALREADY
-    assert page(store, *some("c"), number=2) is Applied.GAP
-    assert page(store, *some("b"), number=1) is Applied.COMPLETE
+    assert page(store, *some("a"), last=False) is PageResult.ALREADY
+    assert page(store, *some("c"), number=2) is PageResult.GAP
+    assert page(store, *some("b"), number=1) is PageResult.COMPLETE
     assert known(store) == {"a", "b"}
 
 
 def test_an_older_snapshot_is_refused(store):
     page(store, *some("a"), revision=5)
-    assert page(store, *some("b"), revision=4) is Applied.STALE
+    assert page(store, *some("b"), revision=4) is PageResult.STALE
     assert known(store) == {"a"}
 
 
@@ -104,22 +104,22 @@ def test_rows_of_a_snapshot_that_was_given_up_do_not_stay(store):
 def test_deltas_follow_one_another(store):
     first = some("a")[0]
     page(store, first)
-    assert delta(store, *some("b"), frm=1, to=2) is Applied.APPLIED
-    assert delta(store, removed=[first.cti], frm=2, to=3) is Applied.APPLIED
+    assert delta(store, *some("b"), frm=1, to=2) is PageResult.APPLIED
+    assert delta(store, removed=[first.cti], frm=2, to=3) is PageResult.APPLIED
     assert known(store) == {"b"}
 
 
 def test_a_delta_heard_twice_changes_nothing(store):
     page(store, *some("a"))
     delta(store, *some("b"), frm=1, to=2)
-    assert delta(store, *some("c"), frm=1, to=2) is Applied.ALREADY
+    assert delta(store, *some("c"), frm=1, to=2) is PageResult.ALREADY
     assert known(store) == {"a", "b"}
 
 
 def test_a_gap_is_asked_for_and_not_jumped(store):
-    assert delta(store, *some("x"), frm=1, to=2) is Applied.GAP, "without any snapshot"
+    assert delta(store, *some("x"), frm=1, to=2) is PageResult.GAP, "without any snapshot"
     page(store, *some("a"))
-    assert delta(store, *some("c"), frm=2, to=3) is Applied.GAP
+    assert delta(store, *some("c"), frm=2, to=3) is PageResult.GAP
     assert known(store) == {"a"}
 
 

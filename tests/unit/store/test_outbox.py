@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
-from edge.store.outbox import Settled
+from edge.store.outbox import SettleResult
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 
@@ -56,21 +56,21 @@ def test_events_are_sent_in_order_and_those_in_flight_are_skipped(store):
 def test_only_the_platforms_acknowledgement_settles(store):
     write(store, *"abc")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.settle(store, epoch=epoch, through_seq=2) is Settled.SETTLED
+    assert outbox.settle(store, epoch=epoch, through_seq=2) is SettleResult.SETTLED
     assert waiting(store) == [3]
-    assert outbox.settle(store, epoch=epoch, through_seq=1) is Settled.ALREADY
+    assert outbox.settle(store, epoch=epoch, through_seq=1) is SettleResult.ALREADY
 
 
 def test_an_acknowledgement_of_another_epoch_settles_nothing(store):
     write(store, "a")
-    assert outbox.settle(store, epoch="0" * 16, through_seq=1) is Settled.UNKNOWN_EPOCH
+    assert outbox.settle(store, epoch="0" * 16, through_seq=1) is SettleResult.UNKNOWN_EPOCH
     assert waiting(store) == [1]
 
 
 def test_a_platform_that_knows_more_than_we_wrote_shows_that_an_old_copy_was_restored(store):
     write(store, "a")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.settle(store, epoch=epoch, through_seq=7) is Settled.AHEAD
+    assert outbox.settle(store, epoch=epoch, through_seq=7) is SettleResult.AHEAD
     assert waiting(store) == [1]
 
 

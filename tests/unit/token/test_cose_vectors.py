@@ -7,8 +7,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from edge.token import cbor, cose
-from edge.token.claims import Refusal
-from edge.token.rejection import Refused
+from edge.token.claims import TokenRefusal
+from edge.token.rejection import InputRefused
 from tests.support import vector_keys
 from tests.support.shared_data import shared_data, shared_json
 from tests.support.token_factory import ed25519, reason, scan, wrap
@@ -43,7 +43,7 @@ def test_the_working_groups_examples_hold_or_fail_as_they_say(name):
     case, key, message, external = wg_case(name)
     if name in WG_FAILURES:
         assert case["fail"]
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(InputRefused) as refused:
             cose.verify(message, key, cose.VECTORS, external_aad=external)
         assert refused.value.reason == WG_FAILURES[name]
     else:
@@ -67,7 +67,7 @@ def test_what_is_signed_is_byte_for_byte_the_working_groups(name):
 @pytest.mark.parametrize("name", WG)
 def test_the_strict_profile_refuses_the_working_groups_examples(name):
     _, _, message, _ = wg_case(name)
-    assert isinstance(scan(wrap(message)), Refusal)
+    assert isinstance(scan(wrap(message)), TokenRefusal)
 
 
 def test_no_example_of_a_sign1_is_left_out():
@@ -128,7 +128,7 @@ def test_gluecoses_messages_fail_when_anything_signed_is_changed(name, wrong):
         external += b"\x00"
     else:
         encoded = encoded[:-1] + bytes((encoded[-1] ^ 1,))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InputRefused) as refused:
         cose.verify(
             encoded,
             vector_keys.public(case["key"]),
@@ -144,10 +144,10 @@ def test_a_payload_is_in_the_message_or_apart_and_never_both_or_neither():
         vector_keys.public(wg_case("CWT/A_3")[0]["input"]["sign0"]["key"]),
         wg_case("CWT/A_3")[2],
     )
-    with pytest.raises(Refused, match="cose_structure"):
+    with pytest.raises(InputRefused, match="cose_structure"):
         cose.verify(message, key, cose.VECTORS, detached=b"another payload")
     detached = message[:7] + b"\xf6" + message[-66:]
-    with pytest.raises(Refused, match="cose_structure"):
+    with pytest.raises(InputRefused, match="cose_structure"):
         cose.verify(detached, key, cose.VECTORS)
 
 
@@ -159,7 +159,7 @@ def test_even_the_core_refuses_a_critical_header_that_nobody_understands(where):
     protected = cbor.encode(headers["protected"])
     signature = key.sign(cose.signed_bytes(cose.signed_prefix(protected, b""), b"payload"))
     message = b"\xd2" + cbor.encode([protected, headers["unprotected"], b"payload", signature])
-    with pytest.raises(Refused, match="header_set"):
+    with pytest.raises(InputRefused, match="header_set"):
         cose.verify(message, key.public.raw, cose.VECTORS)
 
 
@@ -204,7 +204,7 @@ def test_eu_certificates_signatures_hold_or_fail_as_they_say(path):
     wrong = path.rpartition("/")[2].removesuffix(".json") in DGC_WRONG
     assert case["EXPECTEDRESULTS"].get("EXPECTEDVERIFY", not wrong) is not wrong
     if wrong:
-        with pytest.raises((Refused, KeyError)):
+        with pytest.raises((InputRefused, KeyError)):
             dgc_verify(message, certificate)
     else:
         assert dgc_verify(message, certificate)

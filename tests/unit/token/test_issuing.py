@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.token.claims import Claims, Kind
-from edge.token.issuing import Grant, IssueError, issue_token
+from edge.token.issuing import IssueError, TokenRequest, issue_token
 from tests.support.token_factory import (
     DAY_S,
     GRANT,
@@ -23,7 +23,7 @@ NAMES = st.text(
     st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=10
 )
 GRANTS = st.builds(
-    Grant,
+    TokenRequest,
     cti=st.binary(min_size=16, max_size=16),
     issuer=st.just("platform"),
     audience=st.just("shop-1"),
@@ -49,7 +49,7 @@ def test_what_is_issued_is_believed_and_says_what_was_granted(grant, amount, key
     grant = replace(grant, **amount)
     claims = scan(issue_token(grant, key).encode())
     assert isinstance(claims, Claims)
-    for name in Grant.__slots__:
+    for name in TokenRequest.__slots__:
         if name != "holder":
             assert getattr(claims, name) == getattr(grant, name)
     assert claims.kid == key.public.kid

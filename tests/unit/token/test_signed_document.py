@@ -3,9 +3,9 @@ import pytest
 from edge.token import cbor, cose
 from edge.token.purpose import Purpose
 from edge.token.signed_document import (
-    Document,
     DocumentFault,
     DocumentRefusal,
+    SignedDocument,
     open_document,
     sign_document,
 )
@@ -47,7 +47,7 @@ def fault(data, purpose=Purpose.ORDER_FEED, keys=TRUST, now=NOW) -> DocumentFaul
 @pytest.mark.parametrize("purpose", DOCUMENTS)
 def test_a_document_opens_for_its_purpose(purpose):
     data = sign_document(PAYLOAD, purpose, SIGNERS[purpose])
-    assert open_document(data, purpose, TRUST, now=NOW) == Document(
+    assert open_document(data, purpose, TRUST, now=NOW) == SignedDocument(
         PAYLOAD, SIGNERS[purpose].public.kid
     )
 
@@ -61,7 +61,7 @@ def test_a_signature_for_one_purpose_never_holds_for_another(made_for, used_as):
         sign_document(PAYLOAD, made_for, FEED), used_as, trust_list(key), now=NOW
     )
     if made_for is used_as:
-        assert isinstance(opened, Document)
+        assert isinstance(opened, SignedDocument)
     else:
         assert opened.fault is DocumentFault.SIGNATURE_INVALID
 
@@ -95,7 +95,7 @@ def test_a_document_outside_its_keys_window_is_refused():
         fault(data, keys=over, now=FLOOR) is DocumentFault.KEY_WINDOW
     )  # a floor proves that it is over
     assert isinstance(
-        open_document(data, Purpose.ORDER_FEED, late, now=FLOOR), Document
+        open_document(data, Purpose.ORDER_FEED, late, now=FLOOR), SignedDocument
     )  # not that it is not yet
 
 
@@ -124,7 +124,7 @@ def test_the_algorithm_of_a_document_is_its_keys_and_not_the_headers():
     renamed = b"\xd2\x84" + b"".join(
         map(cbor.encode, (old_name, {}, cbor.encode(PAYLOAD), signature))
     )
-    assert isinstance(open_document(data, Purpose.ORDER_FEED, TRUST, now=NOW), Document)
+    assert isinstance(open_document(data, Purpose.ORDER_FEED, TRUST, now=NOW), SignedDocument)
     assert fault(renamed) is DocumentFault.ALG_MISMATCH
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from edge.token import base45, cbor, cose
-from edge.token.claims import Claims, Kind, Refusal
+from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.issuing import issue_token
 from edge.token.purpose import Purpose
 from edge.token.rejection import Rejection
@@ -286,7 +286,7 @@ def test_every_shortened_token_is_refused(key):
 def test_nothing_of_an_unsigned_payload_is_believed_or_told():
     forged = base45.decode(token()[4:]).replace(b"A-1001", b"A-1002")
     outcome = scan(wrap(forged))
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, TokenRefusal)
     assert (outcome.reason, outcome.claims) == (Rejection.SIGNATURE_INVALID, None)
     expired = base45.decode(token(not_before_s=1, expires_at_s=2)[4:]).replace(b"A-1001", b"A-1002")
     assert (

@@ -12,14 +12,14 @@ from sync.wire.messages import (
     Ack,
     BadEvent,
     Batch,
-    ClaimRequest,
     Command,
     Event,
-    Fault,
+    GrantRequest,
     Malformed,
     OrdersRequest,
-    Refused,
+    RefusedItem,
     Status,
+    WireFault,
 )
 from sync.wire.topics import (
     Down,
@@ -90,9 +90,9 @@ def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
 
 
 @pytest.mark.parametrize("message", [
-    Ack(dev="k", epoch="e", acked_through=3, rejected=[Refused(seq=2, reason="body_invalid")]),
+    Ack(dev="k", epoch="e", acked_through=3, rejected=[RefusedItem(seq=2, reason="body_invalid")]),
     OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
-    ClaimRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", no=1),
+    GrantRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", no=1),
     Status(dev="k", state="online", epoch="e", last_seq=4),
     Command(dev="k"),
 ], ids=lambda message: type(message).__name__)  # fmt: skip
@@ -117,17 +117,17 @@ def test_a_damaged_batch_is_named_or_read_and_never_raises(at, damage):
 
 
 @pytest.mark.parametrize(("payload", "fault"), [
-    pytest.param(b"", Fault.NOT_JSON, id="nothing"),
-    pytest.param(b"\xff\xfe", Fault.NOT_JSON, id="not UTF-8"),
-    pytest.param(b"[" * 100_000, Fault.NOT_JSON, id="nested without end"),
-    pytest.param(b"{}" + b" " * codec.MAX_MESSAGE_BYTES, Fault.TOO_LARGE, id="too large"),
-    pytest.param(b"{}", Fault.WRONG_SHAPE, id="nothing in it"),
-    pytest.param(batch(v=2), Fault.VERSION_UNKNOWN, id="a later version"),
-    pytest.param(batch(dev="kiosk-2"), Fault.WRONG_DEVICE, id="another device's, on this one's topic"),
-    pytest.param(batch(epoch="../x"), Fault.WRONG_SHAPE, id="an epoch that is none"),
-    pytest.param(batch(event("1")), Fault.WRONG_SHAPE, id="an event whose number cannot be read"),
-    pytest.param(batch(settled_through=-1), Fault.WRONG_SHAPE, id="a negative number"),
-    pytest.param(batch(settled_through=True), Fault.WRONG_SHAPE, id="true is not a number"),
+    pytest.param(b"", WireFault.NOT_JSON, id="nothing"),
+    pytest.param(b"\xff\xfe", WireFault.NOT_JSON, id="not UTF-8"),
+    pytest.param(b"[" * 100_000, WireFault.NOT_JSON, id="nested without end"),
+    pytest.param(b"{}" + b" " * codec.MAX_MESSAGE_BYTES, WireFault.TOO_LARGE, id="too large"),
+    pytest.param(b"{}", WireFault.WRONG_SHAPE, id="nothing in it"),
+    pytest.param(batch(v=2), WireFault.VERSION_UNKNOWN, id="a later version"),
+    pytest.param(batch(dev="kiosk-2"), WireFault.WRONG_DEVICE, id="another device's, on this one's topic"),
+    pytest.param(batch(epoch="../x"), WireFault.WRONG_SHAPE, id="an epoch that is none"),
+    pytest.param(batch(event("1")), WireFault.WRONG_SHAPE, id="an event whose number cannot be read"),
+    pytest.param(batch(settled_through=-1), WireFault.WRONG_SHAPE, id="a negative number"),
+    pytest.param(batch(settled_through=True), WireFault.WRONG_SHAPE, id="true is not a number"),
 ])  # fmt: skip
 def test_a_wrong_batch_has_a_named_fault(payload, fault):
     found = codec.decode_batch(payload, dev="kiosk-1")
@@ -157,11 +157,13 @@ def test_unknown_keys_are_ignored_so_that_a_device_and_a_hub_may_differ_in_age()
 
 def test_an_event_too_large_for_the_wire_is_named():
     big = Event(**event(1, body={"text": "x" * codec.MAX_EVENT_BYTES}))
-    assert codec.encode_event(big).fault is Fault.TOO_LARGE
+    assert codec.encode_event(big).fault is WireFault.TOO_LARGE
 
 
 def test_an_event_that_json_cannot_hold_is_named():
-    assert codec.encode_event(Event(**event(1, body={"text": "\ud800"}))).fault is Fault.NOT_JSON
+    assert (
+        codec.encode_event(Event(**event(1, body={"text": "\ud800"}))).fault is WireFault.NOT_JSON
+    )
 
 
 def test_a_redemption_costs_few_bytes():

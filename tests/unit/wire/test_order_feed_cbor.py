@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.domain.order_row import row_numbers
 from edge.token import cbor
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from sync.wire.messages import Malformed
 from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
@@ -46,7 +46,7 @@ def read(data):
 def _read(decode):
     try:
         return read_page(decode(), site="shop-1")
-    except Refused as refused:
+    except InputRefused as refused:
         return str(refused)
 
 

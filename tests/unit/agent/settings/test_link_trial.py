@@ -8,20 +8,22 @@ import pytest
 from hardware_sim.world.free_ports import free_port
 
 from sync.agent.settings.assembly import TRIAL_S, try_broker
-from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
 
 
 @pytest.fixture
 def endpoint(tmp_path):
-    listed = SiteDocuments(order_feed_key=tmp_path / "feed.pem", trust_list=tmp_path / "trust.cose")
-    site = Site(
+    listed = PlatformDocuments(
+        order_feed_key=tmp_path / "feed.pem", trust_list=tmp_path / "trust.cose"
+    )
+    site = PlatformSpec(
         port=free_port(),
         desk_port=free_port(),
         devices={"kiosk-1": "shop-1"},
         user=getpass.getuser(),
     )
-    files = make_site(tmp_path / "site", site, listed, now_s=1_800_000_000)
+    files = provision(tmp_path / "site", site, listed, now_s=1_800_000_000)
     return Endpoint(
         host="127.0.0.1", port=free_port(), client_id="kiosk-1", ca_file=str(files.ca),
         cert_file=str(files.certificate("kiosk-1")), key_file=str(files.key("kiosk-1")),

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.lighting_scenes import glare_on_a_label, phone_in_the_dark
 
-from edge.decode.exposure.controller import Metering
+from edge.decode.exposure.controller import ExposureController
 from edge.decode.live import LiveDecoder
 from edge.ports import Exposure, Frame, Hint
 from tests.support.drawn_codes import TOKEN
@@ -20,8 +20,8 @@ FRAME_S = 1 / 30
 def looked_at(light, *, bracket, frames=60):
     """Which frame was read, None for none; and what the camera was told."""
     scene, metering, decoder = (
-        Scene(width_px=640, height_px=480),
-        Metering(),
+        CameraScene(width_px=640, height_px=480),
+        ExposureController(),
         LiveDecoder(budget_ms=1000),
     )
     scene.show_light(light)
@@ -52,7 +52,7 @@ class Camera:
     """A place before the lens whose white is ``white`` grey at NOW, and a camera that follows at once."""
 
     def __init__(self, white):
-        self.white, self.metering, self.now_s, self.exposure = white, Metering(), 0.0, NOW
+        self.white, self.metering, self.now_s, self.exposure = white, ExposureController(), 0.0, NOW
 
     def turn(self, frames=1, *, read=False, unread=None, hint=None):
         told = []
@@ -126,7 +126,7 @@ def test_glare_is_answered_with_more_and_with_less_light():
 
 
 def test_a_camera_that_cannot_be_told_is_never_asked():
-    metering = Metering()
+    metering = ExposureController()
     frame = Frame(grey=np.zeros((100, 100), np.uint8), number=0, captured_ns=0)
     told = [
         metering.after(frame, read=False, unread=PLACE, hint=Hint.TOO_DARK, now_s=at / 30)

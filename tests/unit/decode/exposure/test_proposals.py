@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from edge.decode.exposure.proposals import Limits, bracket, burnt_place, propose
+from edge.decode.exposure.proposals import ExposureLimits, bracket, burnt_place, propose
 from edge.decode.qr.quad import box
 from edge.ports import Exposure
 
-LIMITS = Limits()
+LIMITS = ExposureLimits()
 NOW = Exposure(4000, 1.0)
 PLACE = ((100, 100), (200, 100), (200, 200), (100, 200))
 

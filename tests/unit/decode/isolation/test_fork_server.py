@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from edge.decode.isolation.decoder import ContainedDecoder
-from edge.decode.isolation.fork_server import Nursery
+from edge.decode.isolation.decoder import IsolatedDecoder
+from edge.decode.isolation.fork_server import ForkServer
 from tests.support.drawn_codes import drawn
 from tests.support.paths import ROOT
 from tests.unit.decode.isolation.test_worker import CRASH, HANG, Touchy, poisoned, reads_again
 
 
 @pytest.fixture
-def nursery():
-    with Nursery() as made:
+def fork_server():
+    with ForkServer() as made:
         yield made
 
 
 @pytest.fixture
-def decoder(nursery):
-    made = ContainedDecoder(front=Touchy, hang_ms=700, nursery=nursery)
+def decoder(fork_server):
+    made = IsolatedDecoder(front=Touchy, hang_ms=700, fork_server=fork_server)
     yield made
     made.close()
 
@@ -67,7 +67,7 @@ def test_what_the_nursery_is_told_to_load_is_there_before_its_first_child_and_ga
     gc.disable()
     ours, theirs = Pipe()
     try:
-        with Nursery(["tabnanny"]) as made:
+        with ForkServer(["tabnanny"]) as made:
             made.start(tell_what_is_loaded, theirs)
             assert ours.poll(10)
             assert ours.recv() == (True, True)
@@ -82,8 +82,8 @@ def test_a_loop_does_not_wait_for_a_nursery_that_still_loads(tmp_path, monkeypat
     )
     monkeypatch.syspath_prepend(tmp_path)
     grey, _ = drawn("HELLO")
-    with Nursery(["slow_card"]) as made:
-        decoder = ContainedDecoder(front=Touchy, nursery=made)
+    with ForkServer(["slow_card"]) as made:
+        decoder = IsolatedDecoder(front=Touchy, fork_server=made)
         assert decoder.decode(grey) == ()
         assert not made.is_ready()
         (tmp_path / "loaded").touch()
@@ -92,8 +92,8 @@ def test_a_loop_does_not_wait_for_a_nursery_that_still_loads(tmp_path, monkeypat
         decoder.close()
 
 
-def test_a_frame_that_comes_once_waits_for_the_process_that_starts(nursery):
-    decoder = ContainedDecoder(front=Touchy, nursery=nursery, patience_s=60)
+def test_a_frame_that_comes_once_waits_for_the_process_that_starts(fork_server):
+    decoder = IsolatedDecoder(front=Touchy, fork_server=fork_server, patience_s=60)
     assert [symbol.text for symbol in decoder.decode(drawn("HELLO")[0])] == ["HELLO"]
     decoder.close()
 
@@ -101,60 +101,62 @@ def test_a_frame_that_comes_once_waits_for_the_process_that_starts(nursery):
 def test_a_nursery_that_ends_while_it_loads_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "broken_card.py").write_text("import os; os._exit(1)")
     monkeypatch.syspath_prepend(tmp_path)
-    with Nursery(["broken_card"]) as made:
-        decoder = ContainedDecoder(front=Touchy, nursery=made)
+    with ForkServer(["broken_card"]) as made:
+        decoder = IsolatedDecoder(front=Touchy, fork_server=made)
         assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
         decoder.close()
 
 
 @pytest.mark.parametrize("by", [CRASH, HANG])
-def test_a_frame_that_crashes_or_hangs_is_lost_counted_and_recovered_from(nursery, decoder, by):
+def test_a_frame_that_crashes_or_hangs_is_lost_counted_and_recovered_from(fork_server, decoder, by):
     grey, _ = drawn("HELLO")
     assert reads_again(decoder, grey) == ["HELLO"]
-    ((worker, _),) = children(nursery.pid)
+    ((worker, _),) = children(fork_server.pid)
     assert decoder.decode(poisoned(grey, by)) == ()
     assert (decoder.counts["lost"].tries, decoder.counts["lost"].faults) == (1, 1)
     assert not Path(f"/proc/{worker}").exists(), "it is gone, and no zombie"
     assert reads_again(decoder, grey) == ["HELLO"]
-    assert len(children(nursery.pid)) == 1
+    assert len(children(fork_server.pid)) == 1
 
 
-def test_two_processes_end_when_the_decoder_is_closed(nursery):
-    decoder = ContainedDecoder(cores=2, nursery=nursery)
+def test_two_processes_end_when_the_decoder_is_closed(fork_server):
+    decoder = IsolatedDecoder(cores=2, fork_server=fork_server)
     assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
-    assert comes_true(lambda: len(children(nursery.pid)) == 2)
+    assert comes_true(lambda: len(children(fork_server.pid)) == 2)
     decoder.close()
-    assert children(nursery.pid) == []
+    assert children(fork_server.pid) == []
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_nursery_that_dies_or_stands_still_is_counted_and_done_without(nursery, decoder, by):
+def test_a_nursery_that_dies_or_stands_still_is_counted_and_done_without(fork_server, decoder, by):
     grey, _ = drawn("HELLO")
     assert reads_again(decoder, grey) == ["HELLO"]
-    ((worker, _),) = children(nursery.pid)
-    os.kill(nursery.pid, by)
+    ((worker, _),) = children(fork_server.pid)
+    os.kill(fork_server.pid, by)
     if by is signal.SIGSTOP:
         os.kill(worker, signal.SIGKILL)
     assert comes_true(lambda: decoder.decode(grey) == ())
     assert decoder.counts["lost"].faults == 1
-    assert reads_again(decoder, grey) == ["HELLO"], "without a nursery"
+    assert reads_again(decoder, grey) == ["HELLO"], "without a fork server"
     assert decoder.counts["lost"].faults == 1
-    assert not Path(f"/proc/{nursery.pid}").exists()
+    assert not Path(f"/proc/{fork_server.pid}").exists()
     assert state_of(worker) == "Z"
 
 
 def test_a_nursery_that_was_closed_is_done_without():
-    with Nursery() as nursery:
-        nursery.close()
-        decoder = ContainedDecoder(nursery=nursery)
+    with ForkServer() as fork_server:
+        fork_server.close()
+        decoder = IsolatedDecoder(fork_server=fork_server)
         assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
         decoder.close()
 
 
-def test_who_asks_a_service_to_stop_asks_its_first_process_and_not_those_below(nursery, decoder):
+def test_who_asks_a_service_to_stop_asks_its_first_process_and_not_those_below(
+    fork_server, decoder
+):
     grey, _ = drawn("HELLO")
     assert reads_again(decoder, grey) == ["HELLO"]
-    for pid in (nursery.pid, *(pid for pid, _ in children(nursery.pid))):
+    for pid in (fork_server.pid, *(pid for pid, _ in children(fork_server.pid))):
         os.kill(pid, signal.SIGTERM)
         os.kill(pid, signal.SIGINT)
     assert reads_again(decoder, grey) == ["HELLO"]
@@ -172,9 +174,9 @@ def handlers(pipe):
     )
 
 
-def answer_to(work, nursery):
+def answer_to(work, fork_server):
     ours, theirs = Pipe()
-    process = nursery.start(work, theirs)
+    process = fork_server.start(work, theirs)
     theirs.close()
     assert ours.poll(5)
     answer = ours.recv()
@@ -184,8 +186,8 @@ def answer_to(work, nursery):
 
 
 def test_what_is_forked_holds_no_file_but_its_pipe(tmp_path):
-    with (tmp_path / "store.db").open("w"), Nursery(), Nursery() as nursery:
-        held = answer_to(told, nursery)
+    with (tmp_path / "store.db").open("w"), ForkServer(), ForkServer() as fork_server:
+        held = answer_to(told, fork_server)
     assert held[:2] == ["/dev/null"] * 2
     assert len(held) == 3 and held[2].startswith("socket:")
 
@@ -193,24 +195,28 @@ def test_what_is_forked_holds_no_file_but_its_pipe(tmp_path):
 def test_what_is_forked_runs_no_handler_of_the_parent():
     before = signal.signal(signal.SIGUSR1, lambda *_: None)
     try:
-        with Nursery() as nursery:
-            assert answer_to(handlers, nursery) == [signal.SIG_DFL, signal.SIG_IGN, signal.SIG_IGN]
+        with ForkServer() as fork_server:
+            assert answer_to(handlers, fork_server) == [
+                signal.SIG_DFL,
+                signal.SIG_IGN,
+                signal.SIG_IGN,
+            ]
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
 PARENT = """
 import sys, threading, time
-from edge.decode.isolation.decoder import ContainedDecoder
-from edge.decode.isolation.fork_server import Nursery
+from edge.decode.isolation.decoder import IsolatedDecoder
+from edge.decode.isolation.fork_server import ForkServer
 from tests.support.drawn_codes import drawn
 from tests.unit.decode.isolation.test_worker import HANG, Touchy, poisoned, reads_again
 
-nursery = Nursery()
-decoder = ContainedDecoder(front=Touchy, hang_ms=60_000, nursery=nursery)
+fork_server = ForkServer()
+decoder = IsolatedDecoder(front=Touchy, hang_ms=60_000, fork_server=fork_server)
 grey, _ = drawn("HELLO")
 assert reads_again(decoder, grey) == ["HELLO"]
-print(nursery.pid, flush=True)
+print(fork_server.pid, flush=True)
 decoder.decode(poisoned(grey, HANG) if sys.argv[1] == "hanging" else grey)
 time.sleep(60)
 """
@@ -221,9 +227,9 @@ def test_nothing_outlives_a_process_that_is_killed(worker_is):
     root = ROOT
     command = [sys.executable, "-c", PARENT, worker_is]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as parent:
-        nursery = int(parent.stdout.readline())
+        fork_server = int(parent.stdout.readline())
         time.sleep(0.3)  # the frame is behind the wall
-        ((worker, _),) = children(nursery)
+        ((worker, _),) = children(fork_server)
         parent.kill()
-    for pid in (nursery, worker):
+    for pid in (fork_server, worker):
         assert comes_true(lambda pid=pid: state_of(pid) == "Z")

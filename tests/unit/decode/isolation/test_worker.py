@@ -8,8 +8,8 @@ import pytest
 from hardware_sim.vision import image_sensor
 from hardware_sim.vision.lighting_scenes import glare_on_a_label
 
-from edge.decode.isolation.decoder import ContainedDecoder
-from edge.decode.isolation.worker import Answer
+from edge.decode.isolation.decoder import IsolatedDecoder
+from edge.decode.isolation.worker import DecodeReply
 from edge.decode.live import LiveDecoder
 from edge.decode.qr.quad import box
 from edge.ports import Symbol
@@ -31,7 +31,7 @@ class Touchy(LiveDecoder):
 
 @pytest.fixture
 def decoder():
-    made = ContainedDecoder(front=Touchy, hang_ms=700)
+    made = IsolatedDecoder(front=Touchy, hang_ms=700)
     yield made
     made.close()
 
@@ -69,7 +69,7 @@ def test_a_larger_frame_gets_larger_memory(decoder):
 
 
 def test_a_second_core_reads_what_the_first_rungs_do_not():
-    decoder = ContainedDecoder(cores=2)
+    decoder = IsolatedDecoder(cores=2)
     try:
         assert reads_again(decoder, drawn("HELLO")[0]) == ["HELLO"]
         assert reads_again(decoder, 255 - drawn("DARK MODE")[0], but=["HELLO"]) == ["DARK MODE"]
@@ -95,9 +95,9 @@ class Told:
 
 def test_what_the_second_core_reads_late_is_told_unless_something_was_read_since():
     grey, read = drawn("A")[0], Symbol(content=b"A", quad=((0, 0),) * 4, decoder="fake")
-    decoder = ContainedDecoder()
-    decoder._front = Told(Answer(), Answer(), Answer((read,)), Answer())
-    decoder._beside = Told(None, Answer((read,)), None, Answer((read,)))
+    decoder = IsolatedDecoder()
+    decoder._front = Told(DecodeReply(), DecodeReply(), DecodeReply((read,)), DecodeReply())
+    decoder._beside = Told(None, DecodeReply((read,)), None, DecodeReply((read,)))
     assert [len(decoder.decode(grey)) for _ in range(4)] == [0, 1, 1, 0]
 
 
@@ -120,8 +120,8 @@ class Slow:
 
 
 def test_a_second_core_that_is_free_again_gets_the_newest_frame_and_none_has_waited():
-    decoder = ContainedDecoder()
-    decoder._front, decoder._beside = Told(*[Answer()] * 9), Slow()
+    decoder = IsolatedDecoder()
+    decoder._front, decoder._beside = Told(*[DecodeReply()] * 9), Slow()
     for number in range(9):
         decoder.decode(np.full((4, 4), number, np.uint8))
     assert decoder._beside.given == [0, 3, 6]

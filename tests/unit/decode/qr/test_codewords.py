@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.decode.qr.codewords import mend
+from edge.decode.qr.codewords import repair
 from edge.decode.qr.symbol_layout import layout
 from tests.support.drawn_codes import TOKEN, matrix
 
@@ -16,7 +16,7 @@ def soft_of(content, **options):
 @pytest.mark.parametrize("content", ["1", "HELLO WORLD", "größe", TOKEN, "x" * 900])
 def test_a_clean_code_is_its_own_mending(content):
     soft, modules, version = soft_of(content)
-    mended = mend(soft, version)
+    mended = repair(soft, version)
     assert (mended.modules == modules).all()
     assert mended.evidence_bits > 60
 
@@ -26,8 +26,8 @@ def test_unsure_modules_cost_half_of_what_wrong_ones_cost():
     soft, modules, version = soft_of("HTTPS://EXAMPLE.COM/PICKUP/12345", version=3)
     rng = np.random.default_rng(1)
     soft[15:20, 9:27] = rng.normal(0, 0.05, (5, 18))
-    assert (mend(soft, version).modules == modules).all()
-    assert mend(np.sign(soft).astype(np.float32), version) is None
+    assert (repair(soft, version).modules == modules).all()
+    assert repair(np.sign(soft).astype(np.float32), version) is None
 
 
 def test_noise_is_never_mended():
@@ -35,7 +35,7 @@ def test_noise_is_never_mended():
     for version in (1, 2, 3, 4, 7, 9):
         size = layout(version).size
         assert all(
-            mend(rng.normal(0, 0.7, (size, size)).astype(np.float32), version) is None
+            repair(rng.normal(0, 0.7, (size, size)).astype(np.float32), version) is None
             for _ in range(150)
         )
 
@@ -47,7 +47,7 @@ def test_a_mended_block_with_too_little_left_to_prove_it_is_refused():
     for word in (0, 5, 11):
         row, column = plan.bits[:, 8 * word]
         soft[row, column] *= -1
-    assert mend(soft, version) is None
+    assert repair(soft, version) is None
 
 
 def test_two_wrong_codewords_of_version_1_l_are_mended():
@@ -56,4 +56,4 @@ def test_two_wrong_codewords_of_version_1_l_are_mended():
     for word in (0, 5):
         row, column = plan.bits[:, 8 * word]
         soft[row, column] *= -1
-    assert (mend(soft, version).modules == modules).all()
+    assert (repair(soft, version).modules == modules).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hardware_sim.vision.render import draw, empty
-from hardware_sim.vision.view_condition import Condition
+from hardware_sim.vision.view_condition import ViewCondition
 
 from edge.decode.qr.finder_patterns import finders, locate
 from edge.decode.scene import local_threshold
@@ -19,14 +19,14 @@ def test_an_upright_code_is_located_to_the_pixel_with_its_version():
 
 @pytest.mark.parametrize("turn", [0, 45, 90, 180, 250])
 def test_a_slanted_code_is_located_from_its_own_top_left(turn):
-    condition = Condition(tilt_deg=45, pan_deg=30, rotation_deg=turn, px_per_module=7)
+    condition = ViewCondition(tilt_deg=45, pan_deg=30, rotation_deg=turn, px_per_module=7)
     shown = draw([("HTTPS://EXAMPLE.COM/PICKUP", condition)], rng=np.random.default_rng(1))
     places = locate(local_threshold(shown.grey, 0.1))
     assert np.abs(np.subtract(places[0].quad, shown.quads[0])).max() < 8
 
 
 def test_an_empty_picture_and_noise_hold_nothing():
-    blank = empty(Condition(clutter=1.0), rng=np.random.default_rng(3))
+    blank = empty(ViewCondition(clutter=1.0), rng=np.random.default_rng(3))
     for grey in (blank, noisy(np.full((480, 640), 128, np.uint8), 40), np.zeros((1, 1), np.uint8)):
         assert locate(local_threshold(grey, 0.05)) == []
 

@@ -10,27 +10,27 @@ import pytest
 
 from edge.config import ConfigError
 from sync.fleet.rollout.preview import Change, Preview
-from sync.fleet.rollout.progress import Told
-from sync.fleet.rollout.waves import Outcome, Wave
+from sync.fleet.rollout.progress import RolloutReporter
+from sync.fleet.rollout.waves import DeviceOutcome, Wave
 
 WAVE = Wave("canary", ("kiosk-1",), 0)
 SAME = Preview((Change("decode.budget_ms", 60.0, 47.0),))
 REFUSES = Preview((), (ConfigError("camera.width_px", "too wide"),))
 
 
-def tell(told: Told) -> None:
+def tell(told: RolloutReporter) -> None:
     told.difference(
         "fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"]
     )
     told.wave(WAVE)
-    told.device("kiosk-1", Outcome.ON_TRIAL, "probation")
-    told.device("kiosk-1", Outcome.COMMITTED, "")
+    told.device("kiosk-1", DeviceOutcome.ON_TRIAL, "probation")
+    told.device("kiosk-1", DeviceOutcome.COMMITTED, "")
     told.stopped(WAVE, ["kiosk-3"])
     told.done(7, committed=1, away=2)
 
 
 def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference_together(capsys):
-    tell(Told(as_json=False))
+    tell(RolloutReporter(as_json=False))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[:9] == [
@@ -51,7 +51,7 @@ def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference
 
 
 def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
-    tell(Told(as_json=True))
+    tell(RolloutReporter(as_json=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == [
         *["difference"] * 3,
@@ -73,18 +73,18 @@ def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
     ],
 )
 def test_the_last_line_says_what_is_still_to_come(capsys, committed, away, words):
-    Told(as_json=False).done(7, committed, away)
+    RolloutReporter(as_json=False).done(7, committed, away)
     assert words in capsys.readouterr().err
 
 
 def test_at_a_terminal_a_bar_follows_and_the_lines_do_not_run_into_it():
     master, slave = os.openpty()
     script = """
-        from sync.fleet.rollout.waves import Outcome, Wave
-        from sync.fleet.rollout.progress import Told
-        told, wave = Told(as_json=False), Wave("canary", ("kiosk-1", "kiosk-2"), 0)
+        from sync.fleet.rollout.waves import DeviceOutcome, Wave
+        from sync.fleet.rollout.progress import RolloutReporter
+        told, wave = RolloutReporter(as_json=False), Wave("canary", ("kiosk-1", "kiosk-2"), 0)
         with told.progress(wave):
-            told.device("kiosk-1", Outcome.COMMITTED, "")
+            told.device("kiosk-1", DeviceOutcome.COMMITTED, "")
             told.over(1)
             told.over(2)
     """

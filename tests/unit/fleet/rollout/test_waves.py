@@ -3,12 +3,12 @@
 import pytest
 from click.testing import CliRunner
 
-from edge.documents.settings import Layer, SettingsDocument
+from edge.documents.settings import SettingsDocument, SettingsLayer
 from sync.fleet.cli import cli
-from sync.fleet.device_table import ills, is_sick, sickness
+from sync.fleet.device_table import issues, needs_attention, severity
 from sync.fleet.rollout.preview import preview
-from sync.fleet.rollout.waves import Outcome, Wave, outcome, stops, waves
-from sync.wire.settings_report import ConfigReport, ReportedError, ReportedRefusal
+from sync.fleet.rollout.waves import DeviceOutcome, Wave, outcome, stops, waves
+from sync.wire.settings_report import ReportedError, ReportedRefusal, SettingsReport
 
 NAMES = [f"kiosk-{number}" for number in range(200)]
 SHIPPED = {"camera": {"source": "v4l2"}, "decode": {"hold_off_s": 2.0}}
@@ -21,8 +21,8 @@ DEVICE = {
 }  # fmt: skip
 
 
-def report(**fields) -> ConfigReport:
-    return ConfigReport(
+def report(**fields) -> SettingsReport:
+    return SettingsReport(
         dev="kiosk-1",
         site="shop-1",
         kind="kiosk",
@@ -47,16 +47,18 @@ def test_ops_may_say_who_goes_first():
 @pytest.mark.parametrize(
     ("said", "became"),
     [
-        pytest.param(None, Outcome.WAITING, id="nothing yet"),
+        pytest.param(None, DeviceOutcome.WAITING, id="nothing yet"),
         pytest.param(
-            report(desired={KEY: 6}, applied={KEY: 6}), Outcome.WAITING, id="still the one before"
+            report(desired={KEY: 6}, applied={KEY: 6}),
+            DeviceOutcome.WAITING,
+            id="still the one before",
         ),
         pytest.param(
-            report(desired={KEY: 7}, state="probation"), Outcome.ON_TRIAL, id="on probation"
+            report(desired={KEY: 7}, state="probation"), DeviceOutcome.ON_TRIAL, id="on probation"
         ),
         pytest.param(
             report(desired={KEY: 7}, applied={KEY: 7}, state="committed"),
-            Outcome.COMMITTED,
+            DeviceOutcome.COMMITTED,
             id="committed",
         ),
         pytest.param(
@@ -65,17 +67,17 @@ def test_ops_may_say_who_goes_first():
                 state="rolled_back",
                 errors=[ReportedError(path="", message="died")],
             ),
-            Outcome.FAILED,
+            DeviceOutcome.FAILED,
             id="went back",
         ),
         pytest.param(
             report(
                 refused=[ReportedRefusal(hash=DIGEST, code="settings_agent_too_old", detail="")]
             ),
-            Outcome.FAILED,
+            DeviceOutcome.FAILED,
             id="refused the document",
         ),
-        pytest.param(report(blocked="stolen"), Outcome.FAILED, id="is blocked"),
+        pytest.param(report(blocked="stolen"), DeviceOutcome.FAILED, id="is blocked"),
     ],
 )
 def test_what_a_device_reports_is_what_became_of_the_document(said, became):
@@ -89,14 +91,14 @@ def test_what_a_device_reports_is_what_became_of_the_document(said, became):
 def test_a_rollout_stops_when_too_many_fail(name, size, bad, stopped):
     wave = next(part for part in waves(NAMES) if part.name == name)
     wave = Wave(name, wave.devices[:size], int(size * 0.02) if name == "all" else 0)
-    for failure in (Outcome.FAILED, Outcome.SILENT):
-        outcomes = dict.fromkeys(wave.devices, Outcome.COMMITTED) | dict.fromkeys(
+    for failure in (DeviceOutcome.FAILED, DeviceOutcome.SILENT):
+        outcomes = dict.fromkeys(wave.devices, DeviceOutcome.COMMITTED) | dict.fromkeys(
             wave.devices[:bad], failure
         )
         assert stops(wave, outcomes) is stopped
 
 
-def document(content: dict, *, layer=Layer.FLEET, name="", rev=9) -> SettingsDocument:
+def document(content: dict, *, layer=SettingsLayer.FLEET, name="", rev=9) -> SettingsDocument:
     return SettingsDocument(tenant="main", layer=layer, name=name, rev=rev, content=content)
 
 
@@ -143,14 +145,14 @@ def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
 )
 def test_the_sick_are_named_and_stand_above_the_well(change, ill):
     sick = {**DEVICE, **change, "dev": "zz-last-by-name"}
-    assert ill in " ".join(ills(sick, 1_000))
-    assert sorted([DEVICE, sick], key=lambda device: sickness(device, 1_000))[0] is sick
-    assert not is_sick(DEVICE, 1_000)
+    assert ill in " ".join(issues(sick, 1_000))
+    assert sorted([DEVICE, sick], key=lambda device: severity(device, 1_000))[0] is sick
+    assert not needs_attention(DEVICE, 1_000)
 
 
 def test_a_device_that_was_put_out_and_cut_off_needs_nobody():
     gone = {**DEVICE, "state": "offline", "revoked": {"stage": "cut", "reason": "sold", "at_s": 1}}
-    assert not is_sick(gone, 1_000)
+    assert not needs_attention(gone, 1_000)
 
 
 @pytest.mark.parametrize("command", MINE)

@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import CapturingLogger
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
@@ -13,16 +13,16 @@ from edge.token.roots import Roots
 from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.hub.arbitration import claims, site_leases
+from sync.hub.arbitration import grants, site_leases
 from sync.hub.arbitration.site_leases import MARGIN_S
 from sync.hub.ledger import ingest, redemptions
 from sync.hub.orders import order_lines
 from sync.hub.site.authority import HAND_OVER_S, RENEW_S, SiteAuthority
 from sync.hub.site.cli import authority as command
 from sync.hub.store.opening import open_hub_store
-from sync.mqtt.endpoint import Arrival, Link
+from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
-from sync.wire.messages import Batch, ClaimRequest, Event
+from sync.wire.messages import Batch, Event, GrantRequest
 from sync.wire.site_lease import LeaseRequest, decode_lease_request
 
 NOW_S = 1_800_000_000
@@ -45,7 +45,7 @@ def listed(key, audiences):
 class Post:
     """A session's place: what is put into ``arrivals`` comes, what is published stays."""
 
-    link, detail, connected, connections = Link.CONNECTED, "", True, 1
+    link, detail, connected, connections = LinkState.CONNECTED, "", True, 1
 
     def __init__(self):
         self.arrivals, self.published = [], []
@@ -105,7 +105,7 @@ class Site:
         """What the site's authority says to a claim, or None."""
         self.asked += 1
         self.post.published.clear()
-        request = ClaimRequest(
+        request = GrantRequest(
             dev="kiosk-1",
             id=f"r{self.asked}",
             cti=CTI,
@@ -136,7 +136,7 @@ def site(tmp_path):
 
 def test_a_lease_is_answered_under_until_the_second_it_ends(site):
     site.now_s = NOW_S + LEASE_S - 1
-    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.site_answers() is AuthorisationResult.GRANTED
     site.now_s = NOW_S + LEASE_S
     assert site.site_answers() is None
 
@@ -177,12 +177,12 @@ def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_o
         for topic, payload in site.post.published
         if topic.endswith("site-shop-1/dn/cmd")
     ] == [True]
-    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.site_answers() is AuthorisationResult.GRANTED
 
 
 def test_so_it_does_when_its_lease_was_over_and_not_when_it_goes_on(site):
     site.renew(hand_over_s=0)
-    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.site_answers() is AuthorisationResult.GRANTED
     site.now_s = NOW_S + LEASE_S
     site.renew(hand_over_s=0)
     assert site.site_answers() is None
@@ -192,7 +192,7 @@ def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
     site.now_s = NOW_S + LEASE_S - 1
     site.renew()
     site.now_s = NOW_S + LEASE_S
-    assert site.site_answers() is ClaimResult.GRANTED
+    assert site.site_answers() is AuthorisationResult.GRANTED
     assert site.platform_is_silent()
 
 
@@ -219,15 +219,15 @@ def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
     again = Site(tmp_path)
     again.now_s = NOW_S + LEASE_S
     assert again.site_answers() is None
-    assert again.renew().site_answers() is ClaimResult.GRANTED
+    assert again.renew().site_answers() is AuthorisationResult.GRANTED
 
 
 def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
     site.now_s = NOW_S + LEASE_S + MARGIN_S
-    request = ClaimRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1, epoch="e", no=1)
+    request = GrantRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1, epoch="e", no=1)
     with site.platform.transaction() as connection:
-        ruling = claims.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
-    assert ruling.result is ClaimResult.UNKNOWN
+        ruling = grants.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
+    assert ruling.result is AuthorisationResult.UNKNOWN
 
 
 def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores_reversal(tmp_path):

@@ -8,18 +8,18 @@ import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sync.hub.config import HubAuthority, HubBroker, HubDevice, HubMqtt, PlatformDesk
-from sync.hub.enrolment.service import Refusal
+from sync.hub.config import HubAuthority, HubBroker, HubDevice, HubMqtt, PlatformService
+from sync.hub.enrolment.enrolment_service import EnrolmentRefusal
 from sync.hub.pki.certificate_authority import (
     issue_client,
     issue_server,
-    load_authority,
-    new_authority,
+    load_certificate_authority,
+    new_certificate_authority,
     reissue,
 )
-from sync.hub.site.broker_lists import DeskError, SiteLists
-from sync.hub.site.provisioning import SiteBroker, make_site_broker
-from tests.unit.hub.enrolment.test_service import Platform
+from sync.hub.site.broker_lists import SiteLists, SiteUpdatesError
+from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
+from tests.unit.hub.enrolment.test_enrolment_service import Platform
 
 NOW_S = int(time.time())
 DAY_S = 86_400
@@ -51,7 +51,7 @@ def ask(platform, peer, **certificates):
 
 
 def test_a_successor_has_the_same_name_purpose_hosts_and_key_and_a_later_end():
-    authority = new_authority("ours", now_s=NOW_S)
+    authority = new_certificate_authority("ours", now_s=NOW_S)
     former = loaded(issue_server(authority, ["broker.shop", "127.0.0.1"], **SHORT))
     successor = reissue(authority, former, now_s=NOW_S)
     assert successor.subject == former.subject
@@ -63,7 +63,7 @@ def test_a_successor_has_the_same_name_purpose_hosts_and_key_and_a_later_end():
 
 
 def test_another_authoritys_certificate_has_no_successor():
-    ours, other = (new_authority("ours", now_s=NOW_S) for _ in range(2))
+    ours, other = (new_certificate_authority("ours", now_s=NOW_S) for _ in range(2))
     with pytest.raises(ValueError, match="not issued by this authority"):
         reissue(ours, loaded(issue_client(other, "_hub", **SHORT)), now_s=NOW_S)
 
@@ -104,7 +104,9 @@ def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
     due, barred = (loaded(issue_client(authority, "_bridge-shop-1", **SHORT)) for _ in range(2))
     with platform.store.transaction() as connection:
         connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S))
-    foreign = loaded(issue_client(new_authority("other", now_s=NOW_S), AUTHORITY, **SHORT))
+    foreign = loaded(
+        issue_client(new_certificate_authority("other", now_s=NOW_S), AUTHORITY, **SHORT)
+    )
     answer = ask(platform, peer, due=due, barred=barred, foreign=foreign, fresh=peer)
     assert set(answer["certificates"]) == {"due"}
     assert answer["crl"] == platform.files.revocations.read_text()
@@ -153,27 +155,27 @@ def test_a_revoked_authority_is_barred_under_every_number_that_it_ever_had(platf
     put_out(platform, AUTHORITY)
     listed = x509.load_pem_x509_crl(platform.files.revocations.read_bytes())
     assert {item.serial_number for item in listed} == {peer.serial_number, successor.serial_number}
-    with pytest.raises(Refusal, match="certificate_revoked"):
+    with pytest.raises(EnrolmentRefusal, match="certificate_revoked"):
         ask(platform, loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S)))
 
 
 @pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
 def test_whoever_is_no_authority_of_a_site_is_told_nothing(platform, name):
-    authority = load_authority(
+    authority = load_certificate_authority(
         platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
     )
-    with pytest.raises(Refusal, match="not_an_authority"):
+    with pytest.raises(EnrolmentRefusal, match="not_an_authority"):
         ask(platform, loaded(issue_client(authority, name, now_s=NOW_S)))
     assert platform.traces()[-1] == "not_an_authority"
 
 
 def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
-    with pytest.raises(Refusal, match="no_certificate"):
+    with pytest.raises(EnrolmentRefusal, match="no_certificate"):
         ask(platform, None)
     peer = loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S))
     with platform.store.transaction() as connection:
         connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S))
-    with pytest.raises(Refusal, match="certificate_revoked"):
+    with pytest.raises(EnrolmentRefusal, match="certificate_revoked"):
         ask(platform, peer)
 
 
@@ -184,12 +186,12 @@ def shop(platform, tmp_path):
         site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
         claim_key=tmp_path / "claim.pem", roots=tmp_path / "roots.cbor",
     )  # fmt: skip
-    files = make_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
+    files = provision_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
     name = f"{AUTHORITY}.pem"
     lists = SiteLists(
         tenant="main", site="shop-1", devices=at.devices, folder=files.folder, log=structlog.get_logger(),
         broker=HubBroker(acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"),
-        desk=PlatformDesk(host="127.0.0.1", port=platform.config.enrolment.port),
+        desk=PlatformService(host="127.0.0.1", port=platform.config.enrolment.port),
         mqtt=HubMqtt(host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"),
     )  # fmt: skip
     return files, lists
@@ -227,7 +229,7 @@ def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_m
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     platform.server.shutdown()
     platform.server.server_close()
-    with pytest.raises(DeskError, match=str(platform.config.enrolment.port)):
+    with pytest.raises(SiteUpdatesError, match=str(platform.config.enrolment.port)):
         lists.refresh()
     assert {
         path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()
@@ -244,8 +246,10 @@ def test_an_answer_of_another_shape_is_named_and_asked_for_again(
     files, lists = shop
     answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
-    monkeypatch.setattr("sync.hub.enrolment.service.news", lambda *_, **__: answer | change)
-    with pytest.raises(DeskError, match="an answer that cannot be read"):
+    monkeypatch.setattr(
+        "sync.hub.enrolment.enrolment_service.site_updates", lambda *_, **__: answer | change
+    )
+    with pytest.raises(SiteUpdatesError, match="an answer that cannot be read"):
         lists.refresh()
     assert {
         path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()
@@ -264,8 +268,10 @@ def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, sh
         "revoked": {},
         "certificates": {"_bridge-shop-1": other},
     }
-    monkeypatch.setattr("sync.hub.enrolment.service.news", lambda *_, **__: answer)
+    monkeypatch.setattr(
+        "sync.hub.enrolment.enrolment_service.site_updates", lambda *_, **__: answer
+    )
     before = files.certificate("_bridge-shop-1").read_bytes()
-    with pytest.raises(DeskError, match="not the successor"):
+    with pytest.raises(SiteUpdatesError, match="not the successor"):
         lists.refresh()
     assert files.certificate("_bridge-shop-1").read_bytes() == before

@@ -13,9 +13,14 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.ledger import ingest, redemptions, reviews
-from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPages
+from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPublisher
 from sync.wire.messages import Batch, Event
-from sync.wire.review_decision import Decision, decision_name, open_decision, sign_decision
+from sync.wire.review_decision import (
+    ReviewDecision,
+    decision_name,
+    open_review_decision,
+    sign_review_decision,
+)
 from sync.wire.review_page import read_review_page
 
 NOW_S = 1_800_000_000
@@ -62,13 +67,13 @@ def take(store, *events, epoch="e1"):
 def decision(seq=1, **changes):
     facts = {"tenant": "main", "device": DEV, "epoch": "e1", "seq": seq, "cti": CTI, "approve": True, "reason": "",
              "issued_at_s": NOW_S}  # fmt: skip
-    return Decision(**{**facts, **changes})
+    return ReviewDecision(**{**facts, **changes})
 
 
 def decide(store, by="zoe", **changes):
     made = decision(**changes)
     with store.transaction() as connection:
-        reviews.decide(connection, made, by=by, raw=sign_decision(made, ZOE), now_s=NOW_S)
+        reviews.decide(connection, made, by=by, raw=sign_review_decision(made, ZOE), now_s=NOW_S)
 
 
 def states(store, *, every=True):
@@ -79,14 +84,14 @@ def states(store, *, every=True):
 
 def pages(store, **said):
     facts = {"site_of": lambda _: "shop-1", "now_s": lambda: NOW_S, **said}
-    return ReviewPages(FEED, **facts)
+    return ReviewPublisher(FEED, **facts)
 
 
 def told(raw):
     now = Instant(unix_s=NOW_S)
     document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=now)
     made = [
-        open_decision(row, TRUST, now=now)
+        open_review_decision(row, TRUST, now=now)
         for row in read_review_page(document.payload, site="shop-1").rows
     ]
     return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
@@ -127,7 +132,7 @@ def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):
         row = connection.execute(
             "SELECT approve, decided_by, reason, decided_s, raw FROM review"
         ).fetchone()
-    signed = sign_decision(decision(approve=False, reason="stolen card"), ZOE)
+    signed = sign_review_decision(decision(approve=False, reason="stolen card"), ZOE)
     assert (*row[:4], bytes(row[4])) == (0, "zoe", "stolen card", NOW_S, signed)
 
 
@@ -195,23 +200,23 @@ def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):
 
 def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_will_do():
     now = Instant(unix_s=NOW_S)
-    raw = sign_decision(decision(approve=False, reason="stolen"), ZOE)
-    read, by = open_decision(raw, TRUST, now=now)
+    raw = sign_review_decision(decision(approve=False, reason="stolen"), ZOE)
+    read, by = open_review_decision(raw, TRUST, now=now)
     assert (read, by) == (decision(approve=False, reason="stolen"), "zoe")
     assert "may not sign review" in str(
-        open_decision(sign_decision(decision(), FEED), TRUST, now=now)
+        open_review_decision(sign_review_decision(decision(), FEED), TRUST, now=now)
     )
     assert "a rejection has a reason" in str(
-        open_decision(sign_decision(decision(approve=False), ZOE), TRUST, now=now)
+        open_review_decision(sign_review_decision(decision(approve=False), ZOE), TRUST, now=now)
     )
-    assert str(open_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith(
+    assert str(open_review_decision(raw[:-1] + bytes([raw[-1] ^ 1]), TRUST, now=now)).startswith(
         "document_signature_invalid"
     )
-    assert str(open_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
+    assert str(open_review_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
     nobody = TrustList(
         version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),)
     )
-    assert "whose key" in str(open_decision(raw, nobody, now=now))
+    assert "whose key" in str(open_review_decision(raw, nobody, now=now))
 
 
 def test_an_odd_event_about_reviews_changes_nothing(opened):
@@ -313,7 +318,7 @@ def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_o
 
 
 def refused(store, seq, word, **changes):
-    name = decision_name(sign_decision(decision(**changes), ZOE))
+    name = decision_name(sign_review_decision(decision(**changes), ZOE))
     take(store, Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="review_refused",
                       body={"decision": name, "reason": word}))  # fmt: skip
 

@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.values.instant import ClockTrust, Instant
 from sync.hub.pki.certificate_authority import (
-    Authority,
+    CertificateAuthority,
     Credential,
     authority_pem,
     issue_client,
     issue_for,
     issue_server,
-    load_authority,
-    new_authority,
+    load_certificate_authority,
+    new_certificate_authority,
     reissue,
 )
 from sync.mqtt.endpoint import Endpoint
@@ -29,9 +29,9 @@ NOW_S = int(time.time())
 
 
 @pytest.fixture(scope="module")
-def authority() -> Authority:
-    made = authority_pem(new_authority("site", now_s=NOW_S))
-    return load_authority(made.certificate_pem, made.key_pem)
+def authority() -> CertificateAuthority:
+    made = authority_pem(new_certificate_authority("site", now_s=NOW_S))
+    return load_certificate_authority(made.certificate_pem, made.key_pem)
 
 
 def files(folder: Path, name: str, credential: Credential) -> tuple[str, str]:
@@ -41,7 +41,7 @@ def files(folder: Path, name: str, credential: Credential) -> tuple[str, str]:
     return str(cert), str(key)
 
 
-def ca_file(folder: Path, authority: Authority) -> str:
+def ca_file(folder: Path, authority: CertificateAuthority) -> str:
     (folder / "ca.pem").write_bytes(authority_pem(authority).certificate_pem)
     return str(folder / "ca.pem")
 
@@ -73,7 +73,7 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str = "loc
                 continue
 
 
-def successor(authority: Authority, credential: Credential) -> Credential:
+def successor(authority: CertificateAuthority, credential: Credential) -> Credential:
     certificate = x509.load_pem_x509_certificate(credential.certificate_pem)
     renewed = reissue(authority, certificate, now_s=NOW_S)
     return Credential(renewed.public_bytes(Encoding.PEM), credential.key_pem)

@@ -14,7 +14,7 @@ from edge.values.instant import Instant
 from sync.hub.config import HubDocuments, HubOperators
 from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.operator_lists import keep_pushed_list, pushed_lists
-from sync.hub.server.list_publisher import Published
+from sync.hub.server.list_publisher import ListPublisher
 from sync.wire.topics import Down
 
 NOW = Instant(unix_s=1_800_000_000)
@@ -50,7 +50,7 @@ def documents(folder):
 
 
 def test_trust_goes_to_the_fleet_and_an_operator_list_to_its_site_alone(tmp_path):
-    published = Published(documents(tmp_path))
+    published = ListPublisher(documents(tmp_path))
     assert published.changed(structlog.get_logger()) == [
         ("_all", Down.TRUST, b"trust"),
         ("_all", Down.REVOKED, cbor.encode([b"status"])),
@@ -61,7 +61,7 @@ def test_trust_goes_to_the_fleet_and_an_operator_list_to_its_site_alone(tmp_path
 
 
 def test_a_list_that_was_replaced_is_published_again_and_one_that_is_gone_stays_as_it_was(tmp_path):
-    published = Published(documents(tmp_path))
+    published = ListPublisher(documents(tmp_path))
     published.changed(structlog.get_logger())
     (tmp_path / "new").write_bytes(b"other people")
     (tmp_path / "new").replace(tmp_path / "staff-2")
@@ -72,7 +72,7 @@ def test_a_list_that_was_replaced_is_published_again_and_one_that_is_gone_stays_
 
 
 def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
-    published = Published(documents(tmp_path), tmp_path / "operators")
+    published = ListPublisher(documents(tmp_path), tmp_path / "operators")
     published.changed(structlog.get_logger())
     keep_pushed_list(tmp_path / "operators", signed("shop-3"), KEYS, named=(), now=NOW)
     assert published.changed(structlog.get_logger()) == [

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
-from sync.hub.arbitration import claims
+from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
 from sync.hub.store.interface import HubStoreError
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.postgres import STRIPES
 from sync.wire import order_feed
-from sync.wire.messages import Batch, ClaimRequest, Event, OrdersRequest, Status
+from sync.wire.messages import Batch, Event, GrantRequest, OrdersRequest, Status
 
 NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x07"
@@ -101,26 +101,26 @@ def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(
     sell(store, CTI)
 
     def claim(dev, no):
-        request = ClaimRequest(
+        request = GrantRequest(
             dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", no=no
         )
         with store.transaction() as connection:
-            return claims.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
+            return grants.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
 
     def over(through, settled_through=0):
         said = replace(batch(), settled_through=settled_through, claims_through=through)
         with store.transaction() as connection:
-            claims.over(connection, said, acked_through=0)
+            grants.over(connection, said, acked_through=0)
 
-    assert claim("kiosk-1", 1) is ClaimResult.GRANTED
-    assert claim("kiosk-2", 1) is ClaimResult.HELD
-    assert claim("kiosk-1", 2) is ClaimResult.GRANTED
+    assert claim("kiosk-1", 1) is AuthorisationResult.GRANTED
+    assert claim("kiosk-2", 1) is AuthorisationResult.HELD
+    assert claim("kiosk-1", 2) is AuthorisationResult.GRANTED
     over(0)
     over(1)
     over(2, settled_through=1)
-    assert claim("kiosk-2", 2) is ClaimResult.HELD
+    assert claim("kiosk-2", 2) is AuthorisationResult.HELD
     over(2)
-    assert claim("kiosk-2", 3) is ClaimResult.GRANTED
+    assert claim("kiosk-2", 3) is AuthorisationResult.GRANTED
 
 
 def test_a_snapshot_and_what_came_after_it_make_the_feed(opened):

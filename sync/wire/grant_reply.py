@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.token.cbor import Item
-from sync.wire.messages import MAX_SEQ, Fault, Malformed
+from sync.wire.messages import MAX_SEQ, Malformed, WireFault
 
 _DEVICE, _ID, _CTI, _RESULT, _QUANTITY, _SITE, _AUTHORITY, _ISSUED_AT, _USED, _USED_MINOR = range(
     1, 11
@@ -24,13 +24,13 @@ _LABELS: Final = frozenset(range(1, 11))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimAnswer:
+class GrantReply:
     """What an authority says to one request."""
 
     device: str
     id: str
     cti: bytes
-    result: ClaimResult
+    result: AuthorisationResult
     quantity: int
     site: str
     authority: str
@@ -39,7 +39,7 @@ class ClaimAnswer:
     used_minor: int = 0
 
 
-def answer_payload(answer: ClaimAnswer) -> Item:
+def answer_payload(answer: GrantReply) -> Item:
     """The CBOR item to sign."""
     return {
         _DEVICE: answer.device,
@@ -55,24 +55,24 @@ def answer_payload(answer: ClaimAnswer) -> Item:
     }
 
 
-def read_answer(payload: Item) -> ClaimAnswer | Malformed:
+def read_answer(payload: Item) -> GrantReply | Malformed:
     """Read an answer whose signature held."""
     if not isinstance(payload, dict) or payload.keys() != _LABELS:
-        return Malformed(Fault.WRONG_SHAPE, "not a map of the labels of an answer")
+        return Malformed(WireFault.WRONG_SHAPE, "not a map of the labels of an answer")
     texts = [payload[label] for label in (_DEVICE, _ID, _RESULT, _SITE, _AUTHORITY)]
     numbers = [payload[label] for label in (_QUANTITY, _ISSUED_AT, _USED, _USED_MINOR)]
     cti = payload[_CTI]
     if any(type(text) is not str for text in texts) or type(cti) is not bytes or len(cti) != 16:
-        return Malformed(Fault.WRONG_SHAPE, "a text or the cti of an answer")
+        return Malformed(WireFault.WRONG_SHAPE, "a text or the cti of an answer")
     if any(type(number) is not int or not 0 <= number <= MAX_SEQ for number in numbers):
-        return Malformed(Fault.WRONG_SHAPE, "a number of an answer")
-    if texts[2] not in set(ClaimResult):
-        return Malformed(Fault.WRONG_SHAPE, "an answer of a word that is not known")
-    return ClaimAnswer(
+        return Malformed(WireFault.WRONG_SHAPE, "a number of an answer")
+    if texts[2] not in set(AuthorisationResult):
+        return Malformed(WireFault.WRONG_SHAPE, "an answer of a word that is not known")
+    return GrantReply(
         device=texts[0],
         id=texts[1],
         cti=cti,
-        result=ClaimResult(texts[2]),
+        result=AuthorisationResult(texts[2]),
         quantity=numbers[0],
         site=texts[3],
         authority=texts[4],

@@ -7,14 +7,21 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from edge.domain.entitlement import Entitlement, OrderStatus
-from edge.domain.standing import Asked, Claimed, Door, Exposure, Standing, Use
+from edge.domain.redemption_state import (
+    CompartmentState,
+    LocalRedemption,
+    OfflineExposure,
+    OnlineAuthorisation,
+    RedemptionState,
+    RequestedUse,
+)
 from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
-from edge.store.sessions import SESSION_COLUMNS, Session, session_of
+from edge.store.sessions import SESSION_COLUMNS, OperatorSession, session_of
 from edge.values.instant import ClockTrust, Instant
 
 _DAY_S = 86_400
-_NO_EXPOSURE = Exposure()
+_NO_EXPOSURE = OfflineExposure()
 
 _KNOWN = f"""
     SELECT d.epoch_no, 1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
@@ -48,16 +55,16 @@ _NOT_ACKNOWLEDGED = f"""
 """  # noqa: S608
 
 
-class Read(NamedTuple):
+class RedemptionRead(NamedTuple):
     """What a redemption reads first, in one step."""
 
-    standing: Standing
+    standing: RedemptionState
     place: OutboxPlace  # where its event will stand
-    pending: PendingAsk | None  # what somebody signed in typed for the next voucher
-    session: Session | None  # who is signed in
+    pending: PendingRequest | None  # what somebody signed in typed for the next voucher
+    session: OperatorSession | None  # who is signed in
 
 
-class PendingAsk(NamedTuple):
+class PendingRequest(NamedTuple):
     """How much the next voucher is to be used for, as typed at the device."""
 
     operator: str
@@ -66,19 +73,22 @@ class PendingAsk(NamedTuple):
     until_s: int
 
 
-def read_standing(
-    connection: sqlite3.Connection, cti: bytes, now: Instant, claimed: Claimed | None = None
-) -> Read:
+def read_redemption_state(
+    connection: sqlite3.Connection,
+    cti: bytes,
+    now: Instant,
+    claimed: OnlineAuthorisation | None = None,
+) -> RedemptionRead:
     """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
     epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
     entitlement = entitlement_of(row[19:]) if row[19] is not None else None
-    uses: tuple[Use, ...] = ()
+    uses: tuple[LocalRedemption, ...] = ()
     next_use_no = 1
     if seen_before:
         rows = connection.execute(_ROWS, (cti,)).fetchall()
         uses, next_use_no = _uses(rows), 1 + max(number or 0 for _, number, *_ in rows)
-    standing = Standing(
+    standing = RedemptionState(
         entitlement=entitlement,
         uses=uses,
         doors=_doors(connection, cti, uses[-1].ledger_id) if uses else (),
@@ -90,15 +100,15 @@ def read_standing(
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
         claimed=claimed,
     )
-    return Read(
+    return RedemptionRead(
         standing,
         OutboxPlace(epoch_no, seq),
-        PendingAsk(*row[7:11]) if row[7] is not None else None,
+        PendingRequest(*row[7:11]) if row[7] is not None else None,
         session_of(row[11:19], now) if row[11] is not None else None,
     )
 
 
-def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:
+def restoration_fault(connection: sqlite3.Connection, cti: bytes) -> str | None:
     """Why a door that was promised must stay shut: what came since the promise. None: nothing did."""
     status, blocked, revoked = connection.execute(_SINCE, (cti, cti.hex())).fetchone()
     if blocked is not None:
@@ -108,11 +118,11 @@ def why_not_any_more(connection: sqlite3.Connection, cti: bytes) -> str | None:
     return None if status in (None, *_HONOURABLE) else f"the order is {status}"
 
 
-def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:
+def _uses(rows: list[tuple[Any, ...]]) -> tuple[LocalRedemption, ...]:
     """The redemptions that no reversal took back, oldest first."""
     taken_back = {row[6] for row in rows}
     return tuple(
-        Use(
+        LocalRedemption(
             ledger_id=ledger,
             use_no=number,
             units=units,
@@ -125,11 +135,15 @@ def _uses(rows: list[tuple[Any, ...]]) -> tuple[Use, ...]:
     )
 
 
-def _doors(connection: sqlite3.Connection, cti: bytes, ledger_id: int) -> tuple[Door, ...]:
+def _doors(
+    connection: sqlite3.Connection, cti: bytes, ledger_id: int
+) -> tuple[CompartmentState, ...]:
     """Each compartment of a use, in walking order. The grace runs from the end of its first opening."""
-    doors: dict[str, Door] = {}
+    doors: dict[str, CompartmentState] = {}
     for name, state, ended_s in connection.execute(_DOORS, (cti, ledger_id)):
-        door = doors.get(name) or Door(compartment=name, live=False, emptied=False, ended_s=None)
+        door = doors.get(name) or CompartmentState(
+            compartment=name, live=False, emptied=False, ended_s=None
+        )
         if ended_s is None:
             door = replace(door, live=True)
         elif state != "released":
@@ -151,14 +165,14 @@ def _may_be_risky(entitlement: Entitlement | None, now: Instant) -> bool:
     )
 
 
-def _exposure(connection: sqlite3.Connection, now: Instant) -> Exposure:
+def _exposure(connection: sqlite3.Connection, now: Instant) -> OfflineExposure:
     (today,) = connection.execute(_USES_TODAY, (now.unix_s - _DAY_S,)).fetchone()
     (amount_minor,) = connection.execute(_NOT_ACKNOWLEDGED).fetchone()
-    return Exposure(uses_today=today, amount_minor=amount_minor)
+    return OfflineExposure(uses_today=today, amount_minor=amount_minor)
 
 
-def typed_for(pending: PendingAsk, operator: str | None, now: Instant) -> Asked | None:
+def typed_for(pending: PendingRequest, operator: str | None, now: Instant) -> RequestedUse | None:
     """What was typed for this scan, if whoever typed it is still signed in and it is not too old."""
     if pending.operator != operator or now.unix_s >= pending.until_s:
         return None
-    return Asked(units=pending.units, amount_minor=pending.amount_minor)
+    return RequestedUse(units=pending.units, amount_minor=pending.amount_minor)

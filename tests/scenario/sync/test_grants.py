@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations
-from edge.store.authorisations import Ask
+from edge.store.authorisations import AuthorisationRequest
 from edge.store.online_flag import is_online
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
@@ -36,15 +36,15 @@ def cti(platform):
 
 def ask(device: Device, cti: bytes, *, deadline_s: float = authorisations.DEADLINE_S):
     """As the scanner does; returns the answer and how long it took."""
-    asked = Ask(
+    asked = AuthorisationRequest(
         id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         cti=cti,
         sold=1,
         due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
     )
     started_s = time.monotonic()
-    answer = authorisations.claim(
-        device.store, asked, Instant(unix_s=int(time.time())), authorisations.Patience()
+    answer = authorisations.request_and_wait(
+        device.store, asked, Instant(unix_s=int(time.time())), authorisations.WaitMemory()
     )
     return answer, time.monotonic() - started_s
 
@@ -66,7 +66,10 @@ def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
             future.result()[0]
             for future in [pool.submit(ask, device, cti, deadline_s=10) for device in devices]
         ]
-    assert sorted(answer.result for answer in answers) == [ClaimResult.GRANTED, ClaimResult.HELD]
+    assert sorted(answer.result for answer in answers) == [
+        AuthorisationResult.GRANTED,
+        AuthorisationResult.HELD,
+    ]
     assert {answer.authority for answer in answers} == {"_hub"}
 
 
@@ -74,7 +77,7 @@ def test_leave_is_used_once_by_a_redemption(platform, cti):
     device = platform.devices["kiosk-1"]
     online(device)
     answer, _ = ask(device, cti, deadline_s=10)
-    assert answer.result is ClaimResult.GRANTED
+    assert answer.result is AuthorisationResult.GRANTED
     with device.store.transaction() as connection:
         grant = authorisations.granted_in(connection, cti, time.monotonic_ns())
         assert grant is not None
@@ -84,7 +87,9 @@ def test_leave_is_used_once_by_a_redemption(platform, cti):
     device.redeem(cti)
     device.settled()
     online(platform.devices["kiosk-2"])
-    assert ask(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result is ClaimResult.SPENT
+    assert (
+        ask(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result is AuthorisationResult.SPENT
+    )
 
 
 def test_a_hub_that_died_without_a_word_costs_one_scan_its_deadline_and_no_other(platform, cti):
@@ -98,7 +103,7 @@ def test_a_hub_that_died_without_a_word_costs_one_scan_its_deadline_and_no_other
     assert ask(device, cti)[1] < 0.5
     platform.hub.start()
     online(device)
-    assert ask(device, cti, deadline_s=10)[0].result is ClaimResult.GRANTED
+    assert ask(device, cti, deadline_s=10)[0].result is AuthorisationResult.GRANTED
 
 
 def test_a_dead_network_or_a_dead_edge_sync_delays_nothing(platform, cti):

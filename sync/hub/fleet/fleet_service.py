@@ -12,9 +12,9 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from edge.documents.enrolment_code import EnrolmentCode, message_of, open_code
-from edge.documents.revocation_order import RevocationOrder, open_order
-from edge.documents.settings import Layer, SettingsRefusal, read_settings
+from edge.documents.enrolment_code import EnrolmentCode, message_of, open_enrolment_code
+from edge.documents.revocation_order import RevocationOrder, open_revocation_order
+from edge.documents.settings import SettingsLayer, SettingsRefusal, read_settings
 from edge.system.durable_file import digest_of
 from edge.token import cbor
 from edge.token.signed_document import Keyring
@@ -22,26 +22,26 @@ from edge.values.instant import Instant
 from sync.hub.config import HubConfig
 from sync.hub.fleet import queries, settings_offers
 from sync.hub.fleet.errors import RequestError
-from sync.hub.fleet.people_requests import People
-from sync.hub.fleet.store import FleetStore
-from sync.mqtt.session import Session
+from sync.hub.fleet.fleet_store import FleetStore
+from sync.hub.fleet.people_requests import PeopleRequests
+from sync.mqtt.session import MqttSession
 from sync.wire.fleet_requests import (
     CONFIRMED,
     CUT,
     ORDERED,
-    Ask,
+    FleetQuestion,
     FleetRequest,
     FleetResponse,
     decode_fleet_request,
 )
 from sync.wire.messages import Malformed
-from sync.wire.settings_report import ConfigReport, decode_report
+from sync.wire.settings_report import SettingsReport, decode_report
 from sync.wire.topics import OPS, Down, Topic
 
 PAGE: Final = 50  # devices in one answer
 
 
-class Office:
+class FleetService:
     """One hub's. ``now_s`` is Unix time; ``keys`` the trust list that the hub passes on."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Office:
         self._keys = keys
         self._now_s = now_s
         self._log = log
-        self._people = People(config, keys=keys, now_s=now_s, log=log)
+        self._people = PeopleRequests(config, keys=keys, now_s=now_s, log=log)
         self._sites = {device.id: device.site for device in config.device}
         self._due: dict[str, None] = {}  # devices whose documents are to be published, in order
         self._published: dict[str, str] = {}
@@ -123,7 +123,7 @@ class Office:
         self._published.clear()
         self._due = dict.fromkeys(self._everybody())
 
-    def serve(self, session: Session) -> None:
+    def serve(self, session: MqttSession) -> None:
         """Publish what is due, as far as there is room. Raises FleetStoreError."""
         version = self._store.data_version()
         if version != self._data_version:  # the desk has enrolled somebody
@@ -167,14 +167,14 @@ class Office:
 
     def _keys_of(self, connection: sqlite3.Connection, dev: str) -> list[str]:
         site, groups = self._place(connection, dev)
-        keys = [str(Layer.FLEET), *(f"{Layer.GROUP}/{group}" for group in groups)]
-        return [*keys, f"{Layer.SITE}/{site}", f"{Layer.DEVICE}/{dev}"]
+        keys = [str(SettingsLayer.FLEET), *(f"{SettingsLayer.GROUP}/{group}" for group in groups)]
+        return [*keys, f"{SettingsLayer.SITE}/{site}", f"{SettingsLayer.DEVICE}/{dev}"]
 
     def _place(self, connection: sqlite3.Connection, dev: str) -> tuple[str, list[str]]:
         """Where a device is, as far as delivery goes; the device compares for itself."""
         row = connection.execute("SELECT report FROM report WHERE dev = ?", (dev,)).fetchone()
         if row is not None:
-            report = ConfigReport.model_validate_json(row[0])
+            report = SettingsReport.model_validate_json(row[0])
             return report.site, report.groups
         row = connection.execute("SELECT site, groups FROM device WHERE dev = ?", (dev,)).fetchone()
         return (row[0], json.loads(row[1])) if row else (self._sites.get(dev, ""), [])
@@ -184,31 +184,31 @@ class Office:
     def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
         args = request.args
         match request.ask:
-            case Ask.DEVICES:
+            case FleetQuestion.DEVICES:
                 return self._devices(hub, str(args.get("after", "")))
-            case Ask.DOCUMENTS:
+            case FleetQuestion.DOCUMENTS:
                 return self._documents(args.get("wanted", []))
-            case Ask.OFFER:
+            case FleetQuestion.OFFER:
                 return self._offer(base64.b64decode(args["document"]), args.get("devices"))
-            case Ask.WITHDRAW:
+            case FleetQuestion.WITHDRAW:
                 return self._withdraw(str(args["key"]), int(args["rev"]))
-            case Ask.ORDERS:
+            case FleetQuestion.ORDERS:
                 return queries.orders(
                     hub, site=args.get("site"), order=args.get("order"), after=args.get("after", "")
                 )
-            case Ask.EXCEPTIONS:
+            case FleetQuestion.EXCEPTIONS:
                 return queries.exceptions(hub, dev=args.get("dev"))
-            case Ask.REVIEWS | Ask.REVIEW | Ask.OPERATORS:
+            case FleetQuestion.REVIEWS | FleetQuestion.REVIEW | FleetQuestion.OPERATORS:
                 return self._people.answer(hub, request)
-            case Ask.ENROL:
+            case FleetQuestion.ENROL:
                 return self._enrol(str(args["code"]))
-            case Ask.ENROLMENTS:
+            case FleetQuestion.ENROLMENTS:
                 return self._enrolments()
-            case Ask.CANCEL:
+            case FleetQuestion.CANCEL:
                 return self._cancel(str(args["id"]))
-            case Ask.DESK:
+            case FleetQuestion.DESK:
                 return self._desk()
-            case Ask.REVOKE:
+            case FleetQuestion.REVOKE:
                 return self._revoke(base64.b64decode(args["order"]), at_once=bool(args.get("now")))
 
     def _now(self) -> Instant:
@@ -286,7 +286,7 @@ class Office:
 
     def _enrol(self, text: str) -> dict[str, Any]:
         message = message_of(text)
-        code = open_code(message, self._keys(), now=self._now()) if message else None
+        code = open_enrolment_code(message, self._keys(), now=self._now()) if message else None
         if not isinstance(code, EnrolmentCode):
             raise RequestError(f"the hub does not believe this code: {code}")
         if code.tenant != self._config.tenant:
@@ -339,7 +339,7 @@ class Office:
             return {"host": section.host, "port": section.port, "certificate": file.read()}
 
     def _revoke(self, raw: bytes, *, at_once: bool) -> dict[str, Any]:
-        order = open_order(raw, self._keys(), now=self._now())
+        order = open_revocation_order(raw, self._keys(), now=self._now())
         if not isinstance(order, RevocationOrder):
             raise RequestError(f"the hub does not believe this order: {order}")
         if order.tenant != self._config.tenant or order.device not in self._everybody():

@@ -11,21 +11,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations as claiming
 from edge.store import ledger, outbox
-from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS, Ask
-from edge.store.epochs import leave_epoch
+from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS, AuthorisationRequest
+from edge.store.epochs import end_epoch
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.uuid7 import uuid7
-from sync.agent.authorisation_relay import ClaimDesk
-from sync.hub.arbitration import claims
+from sync.agent.authorisation_relay import AuthorisationRelay
+from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest
 from sync.wire import codec
-from sync.wire.messages import ClaimRequest, Response
+from sync.wire.messages import GrantRequest, Response
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
@@ -56,12 +56,16 @@ class Shop(World):
 
     def restart(self, name):
         super().restart(name)
-        self.desks[name] = ClaimDesk(self.stores[name], Trusting(), device=name, site="shop-1")
+        self.desks[name] = AuthorisationRelay(
+            self.stores[name], Trusting(), device=name, site="shop-1"
+        )
 
     def ask(self, name):
         """The scanner writes its request; edge-sync sends it."""
         due_ns = self.now_ns + int(DEADLINE_S * 1e9)
-        asked = Ask(id=uuid7(1, os.urandom(10)), cti=CTI, sold=self.sold, due_ns=due_ns)
+        asked = AuthorisationRequest(
+            id=uuid7(1, os.urandom(10)), cti=CTI, sold=self.sold, due_ns=due_ns
+        )
         claiming.ask(self.stores[name], asked, NOW)
         self.asked[name] = asked.id
         self.tick(name)
@@ -81,16 +85,16 @@ class Shop(World):
         name, payload = self.up.pop(at)
         request = codec.decode_request(payload, dev=name)
         with self.hub.transaction() as connection:
-            if isinstance(request, ClaimRequest):
-                ruling = claims.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
-                answer = claims.response(
+            if isinstance(request, GrantRequest):
+                ruling = grants.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
+                answer = grants.response(
                     request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s
                 )
                 self.down.append((name, codec.encode(answer)))
                 return
             batch = codec.decode_batch(payload, dev=name)
             taken = ingest.take(connection, batch, NOW.unix_s)
-            claims.over(connection, batch, acked_through=taken.ack.acked_through)
+            grants.over(connection, batch, acked_through=taken.ack.acked_through)
         self.down.append((name, codec.encode(taken.ack)))
 
     def hear(self, at=0):
@@ -186,9 +190,11 @@ def shop(tmp_path):
 
 
 def test_one_claim_at_a_time(shop):
-    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
-    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED  # asked again, the answer was late
+    assert shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
+    assert (
+        shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
+    )  # asked again, the answer was late
 
 
 def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_holder_has_said_so(
@@ -196,9 +202,9 @@ def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_hol
 ):
     shop.answer_to("kiosk-1")
     shop.wait(LEAVE_S - 0.1)
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     shop.wait(0.2)
-    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
 def test_leave_whose_holder_is_not_heard_stays_held(shop):
@@ -206,7 +212,7 @@ def test_leave_whose_holder_is_not_heard_stays_held(shop):
     shop.answer_to("kiosk-1")
     assert shop.use("kiosk-1")
     shop.time_s += 10**6
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
 def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_after_it(shop):
@@ -216,12 +222,12 @@ def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_aft
     shop.tick("kiosk-1")
     word = shop.late("kiosk-1")
     assert codec.decode_batch(word[1], dev="kiosk-1").claims_through == 1
-    assert shop.answer_to("kiosk-1") is ClaimResult.GRANTED
+    assert shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
     assert shop.use("kiosk-1")  # its line is cut: the event waits
     shop.time_s += 10**6
     shop.up.append(word)
     shop.carry()
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     assert not shop.use("kiosk-2")
 
 
@@ -240,9 +246,9 @@ def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
 def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
-    assert claiming.over_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
+    assert claiming.released_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
     shop.wait(1)
-    assert claiming.over_through(shop.stores["kiosk-1"], shop.now_ns) == 1
+    assert claiming.released_through(shop.stores["kiosk-1"], shop.now_ns) == 1
 
 
 def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(shop):
@@ -260,9 +266,9 @@ def test_a_store_says_nothing_of_the_claims_of_the_one_before_it(shop):
     shop.answer_to("kiosk-1")
     store = shop.stores["kiosk-1"]
     epoch = outbox.current_epoch(store)[0]
-    leave_epoch(store, epoch, why="restored: an old copy", now=NOW, random_bytes=os.urandom)
+    end_epoch(store, epoch, why="restored: an old copy", now=NOW, random_bytes=os.urandom)
     shop.wait(LEAVE_S)
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
 def test_a_hub_that_lost_events_frees_nothing_until_it_has_them_again(shop):
@@ -277,9 +283,9 @@ def test_a_hub_that_lost_events_frees_nothing_until_it_has_them_again(shop):
     shop.uplinks["kiosk-1"].connected(shop.time_s)
     shop.tick("kiosk-1")
     shop.ingest()
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     shop.wait(10)
-    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
 def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
@@ -287,18 +293,18 @@ def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
     assert (
-        shop.answer_to("kiosk-1") is ClaimResult.GRANTED
+        shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
     )  # the second leave comes before the first use is told
     with shop.hub.transaction() as connection:
         assert connection.execute("SELECT id FROM held").fetchall() == [(shop.asked["kiosk-1"],)]
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
 def test_a_person_frees_what_a_device_that_never_came_back_holds(shop):
     shop.answer_to("kiosk-1")
     with shop.hub.transaction() as connection:
-        assert claims.release(connection, CTI) == 1
-    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+        assert grants.release(connection, CTI) == 1
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
 def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
@@ -310,7 +316,7 @@ def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
     shop.ask("kiosk-3")
     shop.carry()
     answer = claiming.answer_of(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
-    assert (answer.result, answer.used) == (ClaimResult.GRANTED, 2)
+    assert (answer.result, answer.used) == (AuthorisationResult.GRANTED, 2)
 
 
 def refused(shop, body):
@@ -346,10 +352,12 @@ TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself wi
 def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
     """The platform has no redemption of it, so that its leave is all that says that the code is used."""
     store, _ = refused(shop, body)
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     for _ in range(claiming._KEEP + 1):
-        claiming.ask(store, Ask(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW)
-    assert claiming.over_through(store, shop.now_ns) == 0
+        claiming.ask(
+            store, AuthorisationRequest(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW
+        )
+    assert claiming.released_through(store, shop.now_ns) == 0
 
 
 def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_leave(shop):
@@ -359,14 +367,14 @@ def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_le
         outbox.retry(connection, event, id="second")
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)  # refused too
-    assert claiming.over_through(store, shop.now_ns) == 0
+    assert claiming.released_through(store, shop.now_ns) == 0
     with store.transaction() as connection:
         mended = event._replace(body={**event.body, "use": 1, "units": 1})
         outbox.retry(connection, mended, id="third")
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)
-    assert claiming.over_through(store, shop.now_ns) == 1
-    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+    assert claiming.released_through(store, shop.now_ns) == 1
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
 @pytest.mark.parametrize("reason", ["body_invalid", "told_before"])
@@ -381,7 +389,7 @@ def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, rea
     shop.uplinks["kiosk-1"].connected(shop.time_s)
     shop.wait(1)
     assert outbox.backlog(store).pending == 0
-    assert shop.answer_to("kiosk-2") is ClaimResult.HELD
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
 def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
@@ -400,20 +408,20 @@ def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
     shop.wait(1)
     shop.uplinks["kiosk-1"].connected(shop.time_s)
     shop.wait(1)
-    assert shop.answer_to("kiosk-2") is ClaimResult.GRANTED
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
 def test_a_claim_on_what_was_honoured_is_refused(shop):
     shop.event("kiosk-1")
     shop.wait(1)
-    assert shop.answer_to("kiosk-2") is ClaimResult.SPENT
+    assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
 @pytest.mark.parametrize(("line", "result"), [
-    (order(status="cancelled"), ClaimResult.NOT_READY),
-    (order(expires_at_s=NOW.unix_s), ClaimResult.NOT_READY),
-    (order(not_before_s=NOW.unix_s + 1), ClaimResult.NOT_READY),
-    (order(home_site="shop-2"), ClaimResult.UNKNOWN),
+    (order(status="cancelled"), AuthorisationResult.NOT_READY),
+    (order(expires_at_s=NOW.unix_s), AuthorisationResult.NOT_READY),
+    (order(not_before_s=NOW.unix_s + 1), AuthorisationResult.NOT_READY),
+    (order(home_site="shop-2"), AuthorisationResult.UNKNOWN),
 ])  # fmt: skip
 def test_a_claim_is_granted_only_for_what_may_be_honoured(shop, line, result):
     with shop.hub.transaction() as connection:
@@ -426,7 +434,9 @@ def test_claims_are_numbered_as_they_are_asked_whatever_the_clock_does(shop):
     store = shop.stores["kiosk-1"]
     for unix_ms in (9000, 1000, 5000):
         claiming.ask(
-            store, Ask(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9), NOW
+            store,
+            AuthorisationRequest(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9),
+            NOW,
         )
     assert [asked.no for asked in claiming.unanswered(store, shop.now_ns)] == [1, 2, 3]
 
@@ -485,7 +495,7 @@ def any_order(shop, taken):
     if any(outbox.backlog(store).rejected for store in shop.stores.values()):
         assert left or not shop.use("kiosk-2"), "what the platform was not told of is held"
     else:
-        assert answer is (ClaimResult.GRANTED if left else ClaimResult.SPENT)
+        assert answer is (AuthorisationResult.GRANTED if left else AuthorisationResult.SPENT)
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,22 +12,22 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import Final
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import OrderStatus
 from edge.token.claims import Kind
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemptions import used
-from sync.hub.store.interface import Connection
-from sync.wire.claim_answer import ClaimAnswer, answer_payload
-from sync.wire.messages import Batch, ClaimRequest, Response
+from sync.hub.store.interface import HubConnection
+from sync.wire.grant_reply import GrantReply, answer_payload
+from sync.wire.messages import Batch, GrantRequest, Response
 
 _HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)
-class Sold:
+class SoldQuantity:
     """What there is to honour: units, and for a voucher that is used in parts its value."""
 
     units: int
@@ -35,38 +35,40 @@ class Sold:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class GrantDecision:
     """The decision on a claim. ``used`` (or held) and ``used_minor``: by other devices than the asking one."""
 
-    result: ClaimResult
+    result: AuthorisationResult
     used: int = 0
     used_minor: int = 0
 
 
 def arbitrate(
-    connection: Connection, request: ClaimRequest, *, site: str | None, now_s: int
-) -> Ruling:
+    connection: HubConnection, request: GrantRequest, *, site: str | None, now_s: int
+) -> GrantDecision:
     """Decide ``request`` in the caller's transaction, as the platform. A device that asks again gets it again."""
     row = connection.execute(
         "SELECT site, line FROM entitlement WHERE cti = ?", (bytes.fromhex(request.cti),)
     ).fetchone()
     if row is None or row[0] != site:
-        return Ruling(ClaimResult.UNKNOWN)
+        return GrantDecision(AuthorisationResult.UNKNOWN)
     line = json.loads(row[1])
     if (
         line["status"] not in _HONOURABLE
         or not line["not_before_s"] <= now_s < line["expires_at_s"]
     ):
-        return Ruling(ClaimResult.NOT_READY)
+        return GrantDecision(AuthorisationResult.NOT_READY)
     in_parts = (
         line["quantity"] == 1 and line["amount_minor"] and line["kind"] == Kind.WRITE_OFF.code
     )
     return rule(
-        connection, request, Sold(line["quantity"], line["amount_minor"] if in_parts else None)
+        connection,
+        request,
+        SoldQuantity(line["quantity"], line["amount_minor"] if in_parts else None),
     )
 
 
-def rule(connection: Connection, request: ClaimRequest, sold: Sold) -> Ruling:
+def rule(connection: HubConnection, request: GrantRequest, sold: SoldQuantity) -> GrantDecision:
     """Decide ``request`` for what was sold, by what devices told and what they hold.
 
     What the asking device itself holds is not counted: it knows what it used, and counts it.
@@ -78,20 +80,20 @@ def rule(connection: Connection, request: ClaimRequest, sold: Sold) -> Ruling:
     if sold.minor is not None:  # used in parts: there is a use left while there is value left
         left = 1 if minor < sold.minor else 0
     if left < request.quantity:
-        return Ruling(ClaimResult.SPENT, others, others_minor)
+        return GrantDecision(AuthorisationResult.SPENT, others, others_minor)
     (held,) = connection.execute(
         "SELECT coalesce(sum(quantity), 0) FROM held WHERE cti = ? AND dev <> ?", (cti, request.dev)
     ).fetchone()
     if left - held < request.quantity:
-        return Ruling(ClaimResult.HELD, others, others_minor)
+        return GrantDecision(AuthorisationResult.HELD, others, others_minor)
     connection.execute(
         "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (cti, request.dev, request.id, request.quantity, request.epoch, request.no),
     )
-    return Ruling(ClaimResult.GRANTED, others + int(held), others_minor)
+    return GrantDecision(AuthorisationResult.GRANTED, others + int(held), others_minor)
 
 
-def over(connection: Connection, batch: Batch, *, acked_through: int) -> None:
+def over(connection: HubConnection, batch: Batch, *, acked_through: int) -> None:
     """Free what ``batch`` says is over, of claims of the same store. One that names no claim frees nothing.
 
     Where the device has settled more than is known here, what came of those claims may be among it: free nothing.
@@ -103,16 +105,22 @@ def over(connection: Connection, batch: Batch, *, acked_through: int) -> None:
         )
 
 
-def release(connection: Connection, cti: bytes) -> int:
+def release(connection: HubConnection, cti: bytes) -> int:
     """A person frees what a device that never came back holds; return how many claims that was."""
     return connection.execute("DELETE FROM held WHERE cti = ?", (cti,)).rowcount
 
 
 def response(
-    request: ClaimRequest, ruling: Ruling, *, site: str, authority: str, signer: Signer, now_s: int
+    request: GrantRequest,
+    ruling: GrantDecision,
+    *,
+    site: str,
+    authority: str,
+    signer: Signer,
+    now_s: int,
 ) -> Response:
     """The message that carries ``ruling``, signed."""
-    answer = ClaimAnswer(
+    answer = GrantReply(
         device=request.dev,
         id=request.id,
         cti=bytes.fromhex(request.cti),

@@ -6,7 +6,7 @@ from edge.token import cbor
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
 from sync.wire.messages import Malformed
-from sync.wire.review_decision import open_decision
+from sync.wire.review_decision import open_review_decision
 from sync.wire.review_page import is_review_page, read_review_page
 
 
@@ -20,6 +20,6 @@ def reviews_fault(payload: cbor.Item, *, site: str, keys: Keyring | None, now: I
     if keys is None:
         return ""
     for raw in page.rows:
-        if isinstance(refusal := open_decision(raw, keys, now=now), DocumentRefusal):
+        if isinstance(refusal := open_review_decision(raw, keys, now=now), DocumentRefusal):
             return f"a decision in a page of reviews: {refusal}"
     return ""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from edge.domain.authorisation import ClaimResult
-from sync.conformance.peer import Finding, Line
+from edge.domain.authorisation import AuthorisationResult
+from sync.conformance.peer import CheckResult, Peer
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.messages import Ack, ClaimRequest, Response
+from sync.wire.messages import Ack, GrantRequest, Response
 from sync.wire.topics import Down, Topic, Up
 
-_GRANTED, _HELD = ClaimResult.GRANTED, ClaimResult.HELD
+_GRANTED, _HELD = AuthorisationResult.GRANTED, AuthorisationResult.HELD
 
 
 @dataclass(slots=True)
 class Claimant:
     """A device that asks for leave, and says what is over. ``epoch`` is one that was never used."""
 
-    line: Line
+    line: Peer
     tenant: str
     device: str
     epoch: str
@@ -27,10 +27,10 @@ class Claimant:
     answer_s: float = 10.0
     no: int = 0
 
-    def asks(self, cti: str) -> ClaimResult | None:
+    def asks(self, cti: str) -> AuthorisationResult | None:
         """What a new claim on ``cti`` is answered; None: nothing came."""
         self.no += 1
-        request = ClaimRequest(
+        request = GrantRequest(
             dev=self.device,
             id=self.ident(),
             cti=cti,
@@ -71,14 +71,14 @@ class Claimant:
 
 
 @dataclass(slots=True)
-class ClaimCheck:
+class GrantCheck:
     """``cti`` is an entitlement of the site, of one unit, which nobody has honoured or holds."""
 
     first: Claimant
     second: Claimant
     cti: str
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[CheckResult]:
         """Every check in turn. Raises LineError when the broker is gone."""
         for check in (
             self._held,
@@ -88,7 +88,7 @@ class ClaimCheck:
             self._lost,
             self._freed,
         ):
-            yield Finding(" ".join((check.__doc__ or "").split()).rstrip("."), check())
+            yield CheckResult(" ".join((check.__doc__ or "").split()).rstrip("."), check())
         self.second.says(self.second.no)
 
     def _held(self) -> str:
@@ -125,7 +125,9 @@ class ClaimCheck:
         return self._differs("the second", self.second.asks(self.cti), _HELD)
 
     @staticmethod
-    def _differs(who: str, result: ClaimResult | None, expected: ClaimResult) -> str:
+    def _differs(
+        who: str, result: AuthorisationResult | None, expected: AuthorisationResult
+    ) -> str:
         return (
             ""
             if result is expected

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sync.conformance.peer import Finding, Line
+from sync.conformance.peer import CheckResult, Peer
 from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec
-from sync.wire.messages import Ack, Batch, ClaimRequest, Command, Malformed, OrdersRequest, Status
+from sync.wire.messages import Ack, Batch, Command, GrantRequest, Malformed, OrdersRequest, Status
 from sync.wire.topics import Down, Topic, Up
 
 _NOBODY = "somebody-else"
@@ -22,7 +22,7 @@ _UNSIGNED = b"\xd2\x84\x43\xa1\x01\x27\xa0\x41\xa0\x40"  # a COSE_Sign1 without 
 class DeviceCheck:
     """``line`` is connected as the hub, and no other hub is there. Each check is a question with its answer."""
 
-    line: Line
+    line: Peer
     tenant: str
     device: str
     first_s: float = 60.0  # within which it must have something to tell
@@ -30,14 +30,14 @@ class DeviceCheck:
     _epoch: str = ""
     _batch: Batch | None = None
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[CheckResult]:
         """Every check in turn. Raises LineError when the broker is gone."""
         for check in (
             self._present, self._resend, self._events, self._bodies, self._order, self._unacknowledged, self._junk,
             self._settled, self._rewound, self._asks, self._unsigned, self._claims,
         ):  # fmt: skip
             title = " ".join((check.__doc__ or "").split()).rstrip(".")
-            yield Finding(title, check())
+            yield CheckResult(title, check())
 
     def _present(self) -> str:
         """Says that it is there, retained."""
@@ -230,7 +230,7 @@ class DeviceCheck:
         request = self._request(arrival)
         return request if isinstance(request, OrdersRequest) else None
 
-    def _request(self, arrival: Arrival) -> OrdersRequest | ClaimRequest | Malformed | None:
+    def _request(self, arrival: Arrival) -> OrdersRequest | GrantRequest | Malformed | None:
         if arrival.topic != self._topic(Up.REQUEST):
             return None
         return codec.decode_request(arrival.payload, dev=self.device)

@@ -6,23 +6,23 @@ from itertools import chain
 import pytest
 
 from edge.domain.verdict import Verdict
-from edge.feedback.messages import HINTS, WORDS, words_for
+from edge.feedback.result_messages import HINTS, MESSAGES, message_for
 from edge.feedback.signals import signal_for
-from edge.operators.sign_in_result import SignIn
+from edge.operators.sign_in_result import SignInResult
 from edge.ports import Hint, Signal
 from edge.token.rejection import Rejection
 from tests.support.paths import DOCS
 
 REASONS = [
     pytest.param(reason, id=f"{type(reason).__name__}-{reason}")
-    for reason in chain(Rejection, Verdict, SignIn)
+    for reason in chain(Rejection, Verdict, SignInResult)
 ]
 PAGE = DOCS / "reference" / "reason-codes.md"
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_a_reason_is_said_in_chinese_and_in_english(reason):
-    words = words_for(reason)
+    words = message_for(reason)
     assert re.search(r"[一-鿿]", words.zh)
     assert re.fullmatch(r"[ -~]+", words.en)
 
@@ -34,12 +34,12 @@ def test_green_shows_only_for_what_was_honoured(reason):
 
 
 def test_words_exist_for_no_other_code():
-    assert set(WORDS) == set(chain(Rejection, Verdict, SignIn))
+    assert set(MESSAGES) == set(chain(Rejection, Verdict, SignInResult))
 
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_the_documentation_lists_the_code_with_its_words_and_lamp(reason):
-    words = words_for(reason)
+    words = message_for(reason)
     assert (
         f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |"
         in PAGE.read_text(encoding="utf-8")

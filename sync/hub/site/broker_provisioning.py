@@ -2,7 +2,7 @@
 
 The devices of the site connect to this broker, always. The bridge is our own (``sync.hub.site.bridge``): that of
 Mosquitto 2.0.11, which Debian 12 ships, can hang with its whole broker when the line comes back (adr/0042).
-``make_site_broker`` takes its certificates from the platform's folder (``sync.hub.provisioning``) and adds there who may
+``provision_site_broker`` takes its certificates from the platform's folder (``sync.hub.provisioning``) and adds there who may
 speak for whom.
 """
 
@@ -17,10 +17,10 @@ from sync.hub.pki.certificate_authority import (
     Credential,
     issue_client,
     issue_server,
-    load_authority,
+    load_certificate_authority,
     write_private,
 )
-from sync.hub.provisioning import SiteFiles, template
+from sync.hub.provisioning import PlatformFiles, template
 from sync.wire.topics import FLEET, site_group
 
 AUTHORITY_PREFIX = "hub-"  # of an authority's name: it has a device's rights for itself
@@ -54,14 +54,16 @@ class SiteBroker:
         return BRIDGE_PREFIX + self.site
 
 
-def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s: int) -> SiteFiles:
+def provision_site_broker(
+    folder: Path, at: SiteBroker, platform: PlatformFiles, *, now_s: int
+) -> PlatformFiles:
     """Make ``folder``: for ``mosquitto -c mosquitto.conf``, and ``edge-hub authority run`` and ``bridge``.
 
     Extends the platform's ACL; its broker is to read it again (SIGHUP). Raises OSError, ValueError, SiteError.
     """
-    files = SiteFiles(folder.absolute())
+    files = PlatformFiles(folder.absolute())
     (folder / "broker-data").mkdir(mode=0o700, parents=True, exist_ok=True)
-    issuer = load_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())
+    issuer = load_certificate_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())
     shutil.copyfile(platform.ca, files.ca)
     hosts = list(dict.fromkeys([at.host, at.address, "localhost"]))
     _write(files, "broker", issue_server(issuer, hosts, now_s=now_s))
@@ -86,7 +88,7 @@ def make_site_broker(folder: Path, at: SiteBroker, platform: SiteFiles, *, now_s
     return files
 
 
-def _write(files: SiteFiles, name: str, credential: Credential) -> None:
+def _write(files: PlatformFiles, name: str, credential: Credential) -> None:
     if not files.certificate(name).exists():
         write_private(files.key(name), credential.key_pem)
         files.certificate(name).write_bytes(credential.certificate_pem)
@@ -113,7 +115,7 @@ def _bridge_acl(at: SiteBroker) -> str:
     return "".join([*lines, f"topic write v1/{at.tenant}/+/dn/#\n"])
 
 
-def _join(platform: SiteFiles, at: SiteBroker) -> None:
+def _join(platform: PlatformFiles, at: SiteBroker) -> None:
     """At the platform's broker the bridge speaks and hears for its site's devices, and for nobody else."""
     lines = [f"\n# The bridge of {at.site}.\nuser {at.bridge}\n"]
     for name in (*at.devices, at.authority):

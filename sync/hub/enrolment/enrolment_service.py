@@ -22,18 +22,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.documents.enrolment_code import EnrolmentCode, look_into, message_of, open_code
+from edge.documents.enrolment_code import EnrolmentCode, message_of, open_enrolment_code, peek
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
-from sync.hub.enrolment.site_updates import news
-from sync.hub.fleet.store import FleetStore, trace
+from sync.hub.enrolment.site_updates import site_updates
+from sync.hub.fleet.fleet_store import FleetStore, trace
 from sync.hub.fleet.trusted_keys import ListedKeys
-from sync.hub.pki.broker_access import Access
-from sync.hub.pki.certificate_authority import Authority, issue_for
+from sync.hub.pki.broker_access import BrokerAccess
+from sync.hub.pki.certificate_authority import CertificateAuthority, issue_for
 from sync.hub.pki.certificate_renewal import renew_folder
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer
+class EnrolmentRefusal(Exception):  # noqa: N818 - it is an answer
     """What a client is told, and what the trace keeps."""
 
     def __init__(self, reason: str, detail: str, *, dev: str = "", code: str = "") -> None:
@@ -42,14 +42,14 @@ class Refusal(Exception):  # noqa: N818 - it is an answer
 
 
 @dataclass(slots=True)
-class Desk:
+class EnrolmentService:
     """What the desk does, whoever carries the words. ``now_s`` is Unix time."""
 
     config: HubConfig
     section: HubEnrolment
     store: FleetStore
-    authority: Authority
-    access: Access | None
+    authority: CertificateAuthority
+    access: BrokerAccess | None
     keys: ListedKeys
     now_s: Callable[[], int]
     log: Any  # a structlog logger
@@ -67,8 +67,8 @@ class Desk:
                     return self._renew(body, peer)
                 if path == "/v1/site":
                     return self._site(body, peer)
-                raise Refusal("no_such_path", f"there is nothing at {path}")
-            except Refusal as refusal:
+                raise EnrolmentRefusal("no_such_path", f"there is nothing at {path}")
+            except EnrolmentRefusal as refusal:
                 with self.store.transaction() as connection:
                     trace(
                         connection, self.now_s(), refusal.reason, dev=refusal.dev, code=refusal.code, address=address,
@@ -100,18 +100,18 @@ class Desk:
     def _enrol(self, body: dict[str, Any], address: str) -> dict[str, Any]:
         text = str(body.get("code", ""))
         message = message_of(text)
-        said = look_into(message) if message else None
+        said = peek(message) if message else None
         if message is None or said is None:
-            raise Refusal("code_malformed", "this is not an enrolment code")
+            raise EnrolmentRefusal("code_malformed", "this is not an enrolment code")
         names = {"dev": said.device, "code": said.id.hex()}
-        code = open_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
+        code = open_enrolment_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
         if not isinstance(code, EnrolmentCode):
             reason = "code_expired" if code.fault == "document_expired" else "code_not_believed"
-            raise Refusal(reason, str(code), **names)
+            raise EnrolmentRefusal(reason, str(code), **names)
         if code.tenant != self.config.tenant:
-            raise Refusal("code_of_another_tenant", code.tenant, **names)
+            raise EnrolmentRefusal("code_of_another_tenant", code.tenant, **names)
         if code.serial and code.serial != str(body.get("serial", "")):
-            raise Refusal(
+            raise EnrolmentRefusal(
                 "code_for_another_board", "the code is for one board, and this is not it", **names
             )
         public = _public_key(str(body.get("csr", "")), names)
@@ -140,14 +140,18 @@ class Desk:
             "SELECT state, key_digest, certificate FROM enrolment WHERE id = ?", (code.id.hex(),)
         ).fetchone()
         if row is None:
-            raise Refusal("code_unknown", "no such code was given out here", **names)
+            raise EnrolmentRefusal("code_unknown", "no such code was given out here", **names)
         state, used_for, kept = row
         if state == "cancelled":
-            raise Refusal("code_cancelled", "the code was cancelled: print a new one", **names)
+            raise EnrolmentRefusal(
+                "code_cancelled", "the code was cancelled: print a new one", **names
+            )
         if state == "used":
             if used_for == digest:
                 return str(kept)
-            raise Refusal("code_reused", "the code was used already, by another device", **names)
+            raise EnrolmentRefusal(
+                "code_reused", "the code was used already, by another device", **names
+            )
         self._bar_predecessors(connection, code.device)
         pem = self._issue(connection, code.device, public)
         connection.execute(
@@ -189,7 +193,7 @@ class Desk:
     def _welcome(self, pem: str) -> dict[str, Any]:
         roots = self.keys.roots
         if roots is None:
-            raise Refusal(
+            raise EnrolmentRefusal(
                 "no_trust_list", "the desk has no trust list: set documents.trust_list_file"
             )
         mqtt = self.config.mqtt
@@ -217,9 +221,9 @@ class Desk:
                 "SELECT 1 FROM certificate WHERE serial = ?", (serial,)
             ).fetchone()
             if barred or revoked:
-                raise Refusal("certificate_revoked", "this device was revoked", dev=dev)
+                raise EnrolmentRefusal("certificate_revoked", "this device was revoked", dev=dev)
             if not known:
-                raise Refusal(
+                raise EnrolmentRefusal(
                     "certificate_unknown", "this certificate was not given out here: enrol", dev=dev
                 )
             pem = self._issue(connection, dev, public)
@@ -231,7 +235,7 @@ class Desk:
         if self.config.broker is None or name not in {
             authority.id for authority in self.config.authority
         }:
-            raise Refusal(
+            raise EnrolmentRefusal(
                 "not_an_authority",
                 f"{name} is no [[authority]] of the hub's configuration",
                 dev=name,
@@ -241,12 +245,14 @@ class Desk:
                 "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
             )
             if connection.execute(put_out, (serial, name)).fetchone():
-                raise Refusal("certificate_revoked", "this authority was revoked", dev=name)
+                raise EnrolmentRefusal(
+                    "certificate_revoked", "this authority was revoked", dev=name
+                )
             crl, devices = (
                 Path(self.config.broker.crl_file),
                 frozenset(device.id for device in self.config.device),
             )
-            return news(
+            return site_updates(
                 connection, body, self.authority, crl, devices=devices - {name}, now_s=self.now_s()
             )
 
@@ -254,7 +260,7 @@ class Desk:
 def _who(peer: x509.Certificate | None) -> tuple[str, str]:
     """The name and the serial number of a certificate that was shown."""
     if peer is None:
-        raise Refusal("no_certificate", "show your certificate, or enrol")
+        raise EnrolmentRefusal("no_certificate", "show your certificate, or enrol")
     (name,) = [
         attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"
     ]
@@ -266,16 +272,16 @@ def _public_key(csr_pem: str, names: dict[str, str]) -> ec.EllipticCurvePublicKe
     try:
         request = x509.load_pem_x509_csr(csr_pem.encode())
     except ValueError:
-        raise Refusal(
+        raise EnrolmentRefusal(
             "request_malformed", "csr is not a certificate request, PEM", **names
         ) from None
     public = request.public_key()
     if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
-        raise Refusal(
+        raise EnrolmentRefusal(
             "request_not_proven", "the request is not signed by its own P-256 key", **names
         )
     if not isinstance(public.curve, ec.SECP256R1):
-        raise Refusal("request_not_proven", "the key is not of P-256", **names)
+        raise EnrolmentRefusal("request_not_proven", "the key is not of P-256", **names)
     return public
 
 

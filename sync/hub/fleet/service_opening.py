@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from sync.hub.config import HubConfig
-from sync.hub.fleet.service import Office
-from sync.hub.fleet.store import open_fleet_store
+from sync.hub.fleet.fleet_service import FleetService
+from sync.hub.fleet.fleet_store import open_fleet_store
 from sync.hub.fleet.trusted_keys import ListedKeys
 
 
-def open_office(config: HubConfig, log: Any) -> Office:
+def open_fleet_service(config: HubConfig, log: Any) -> FleetService:
     """Open the office over ``fleet.db`` in the hub's data folder. Raises FleetStoreError."""
-    return Office(
+    return FleetService(
         config,
         open_fleet_store(Path(config.data_dir)),
         keys=ListedKeys(Path(config.documents.trust_list_file)),

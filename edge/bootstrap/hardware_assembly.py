@@ -7,22 +7,22 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from edge import ports
-from edge.capture.camera_worker import CaptureWorker, Patience
+from edge.capture.camera_worker import CaptureTimings, CaptureWorker
 from edge.capture.scan_engine import EngineWorker
-from edge.config import Camera, Engines, Presence, Profile, Trigger
+from edge.config import CameraSection, EnginesSection, Presence, Profile, Trigger
 from edge.devices.gpio_trigger import GpioTrigger, TriggerUnavailableError
 from edge.devices.lock_board import LockBoards
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.devices.pin_factory import PinsUnavailableError, open_pin_factory
 from edge.ports import DoorSensor, Indicator, Lock, LockError
-from edge.scanner.hardware import Parts
+from edge.scanner.hardware import Hardware
 
 OpenCamera = Callable[[], ports.Camera]
 
 
-def build_parts(
+def build_hardware(
     profile: Profile, *, pin_factory: Any = None, open_camera: OpenCamera | None = None
-) -> Parts:
+) -> Hardware:
     """Build what ``profile`` asks for. Never raises for missing hardware: it becomes a named problem.
 
     ``pin_factory`` and ``open_camera`` replace the real ones; a simulator passes its own.
@@ -32,10 +32,10 @@ def build_parts(
     lock, doors = _locker(profile, factory, problems)
     capture = CaptureWorker(
         open_camera or camera_opener(profile.camera),
-        patience=Patience(stall_s=profile.camera.stall_s),
+        patience=CaptureTimings(stall_s=profile.camera.stall_s),
         every_frame=open_camera is None and profile.camera.source in ("video", "images"),
     )
-    return Parts(
+    return Hardware(
         capture=capture,
         indicator=_indicator(profile, factory, problems),
         lock=lock,
@@ -47,7 +47,7 @@ def build_parts(
     )
 
 
-def camera_opener(section: Camera) -> OpenCamera:
+def camera_opener(section: CameraSection) -> OpenCamera:
     """Return what opens the camera that ``section`` names, anew at each call."""
     match section.source:
         case "picamera2":
@@ -126,7 +126,7 @@ def _trigger(
         return None
 
 
-def _engines(section: Engines) -> tuple[EngineWorker, ...]:
+def _engines(section: EnginesSection) -> tuple[EngineWorker, ...]:
     from edge.capture.hid_engine import HidEngine
     from edge.capture.serial_engine import SerialEngine
 

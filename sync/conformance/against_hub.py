@@ -7,22 +7,22 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
 from edge.token import cbor, cose
 from edge.token.purpose import Purpose
-from edge.token.rejection import Refused
+from edge.token.rejection import InputRefused
 from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal, open_document
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
-from sync.conformance.hub_review_checks import reviews_fault
-from sync.conformance.peer import Finding, Line
+from sync.conformance.against_hub_reviews import reviews_fault
+from sync.conformance.peer import CheckResult, Peer
 from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import ExceptionBody, ReviewBody
 from sync.wire import codec
-from sync.wire.claim_answer import read_answer
-from sync.wire.messages import Ack, ClaimRequest, Event, Malformed, OrdersRequest, Response
+from sync.wire.grant_reply import read_answer
+from sync.wire.messages import Ack, Event, GrantRequest, Malformed, OrdersRequest, Response
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.review_page import is_review_page
 from sync.wire.topics import FLEET, Down, Topic, Up
@@ -35,7 +35,7 @@ _TAG = "c0f0"
 class HubCheck:
     """``line`` is connected as ``device``, which has no other client. Each check is a question with its answer."""
 
-    line: Line
+    line: Peer
     tenant: str
     device: str
     site: str
@@ -48,7 +48,7 @@ class HubCheck:
     _settled: int = 0
     _pages: list[Snapshot] = field(default_factory=list)
 
-    def findings(self) -> Iterator[Finding]:
+    def findings(self) -> Iterator[CheckResult]:
         """Every check in turn. Raises LineError when the broker is gone."""
         for check in (
             self._lists, self._probe, self._batch, self._twice, self._gap, self._bad_item, self._withheld, self._reused,
@@ -56,7 +56,7 @@ class HubCheck:
             self._nothing_new, self._claim,
         ):  # fmt: skip
             title = " ".join((check.__doc__ or "").split()).rstrip(".")
-            yield Finding(title, check())
+            yield CheckResult(title, check())
 
     # Lists
 
@@ -222,7 +222,7 @@ class HubCheck:
 
     def _claim(self) -> str:
         """Answers a claim on what it does not know, and signs the answer."""
-        request = ClaimRequest(
+        request = GrantRequest(
             dev=self.device,
             id=self.ident(),
             cti=self.ident().replace("-", ""),
@@ -234,7 +234,7 @@ class HubCheck:
         response = self.line.hear(lambda arrival: self._response(arrival, request), self.answer_s)
         if response is None:
             return "no answer"
-        if response.result not in (ClaimResult.UNKNOWN, ClaimResult.NOT_READY):
+        if response.result not in (AuthorisationResult.UNKNOWN, AuthorisationResult.NOT_READY):
             return f"the answer is {response.result}"
         if not response.signed:
             return "the answer is not signed"
@@ -286,7 +286,7 @@ class HubCheck:
         ack = codec.decode_ack(arrival.payload, dev=self.device)
         return ack if isinstance(ack, Ack) and ack.epoch == self.epoch else None
 
-    def _response(self, arrival: Arrival, request: ClaimRequest) -> Response | None:
+    def _response(self, arrival: Arrival, request: GrantRequest) -> Response | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.RESPONSE)):
             return None
         response = codec.decode_response(arrival.payload, dev=self.device)
@@ -319,7 +319,7 @@ class HubCheck:
             return str(document) if isinstance(document, DocumentRefusal) else document.payload
         try:
             return cbor.decode(cose.parse(raw, cose.STRICT).payload or b"", cbor.DOCUMENT_LIMITS)
-        except Refused as refused:
+        except InputRefused as refused:
             return f"not a signed document: {refused}"
 
     def _on(self, channel: Down, node: str) -> Callable[[Arrival], bytes | None]:

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from edge.values.instant import ClockTrust
 from sync.metrics import counter, gauge, labelled, link_metric
-from sync.wire.messages import Rung
+from sync.wire.messages import RungReport
 
 DEVICE_FILE: Final = "edge-sync.prom"
 
@@ -57,7 +57,7 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
     return found
 
 
-def decoder_metrics(rungs: Iterable[Rung]) -> list[Metric]:
+def decoder_metrics(rungs: Iterable[RungReport]) -> list[Metric]:
     """What each rung of the scanner's decoder has cost and earned; ``lost``: what it cost to contain it."""
     figures = {rung.rung: rung for rung in rungs}
     found = (

@@ -18,10 +18,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hardware_sim.world.free_ports import free_port
 
 from edge.config import Profile
-from edge.documents.enrolment_code import EnrolmentCode, open_code, pin_of, sign_code
-from edge.enrolment.handover import Post
+from edge.documents.enrolment_code import (
+    EnrolmentCode,
+    open_enrolment_code,
+    pin_of,
+    sign_enrolment_code,
+)
+from edge.enrolment.handover import EnrolmentMailbox
 from edge.identity.identity import read_identity
-from edge.settings.active_profile import load_running
+from edge.settings.active_profile import load_active_profile
 from edge.store import documents, outbox
 from edge.store.database.opening import open_for_reading, open_for_work
 from edge.token.keys import signer
@@ -32,14 +37,14 @@ from sync.agent.enrolment.client import EnrolmentError, enrol, renew
 from sync.agent.enrolment.runner import believed
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.config import load_hub_config
-from sync.hub.enrolment.https_server import DeskServer
-from sync.hub.enrolment.service import Desk
-from sync.hub.fleet.service import Office
-from sync.hub.fleet.store import open_fleet_store
+from sync.hub.enrolment.enrolment_service import EnrolmentService
+from sync.hub.enrolment.https_server import EnrolmentServer
+from sync.hub.fleet.fleet_service import FleetService
+from sync.hub.fleet.fleet_store import open_fleet_store
 from sync.hub.fleet.trusted_keys import ListedKeys
-from sync.hub.pki.broker_access import Access, acl_lines
-from sync.hub.pki.certificate_authority import Credential, load_authority
-from sync.hub.provisioning import Site, SiteDocuments, make_site
+from sync.hub.pki.broker_access import BrokerAccess, acl_lines
+from sync.hub.pki.certificate_authority import Credential, load_certificate_authority
+from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.mqtt.tls import renewal_due
 from sync.wire.topics import Down, Up
 from tests.support.broker import Process, until
@@ -82,24 +87,26 @@ class Platform:
     def __init__(self, folder: Path):
         self.keys: KeyFolder = Keys(folder / "keys").folder
         (folder / "trust.cose").write_bytes(Keys.trust_list(self._with(folder), 1))
-        site = Site(
+        site = PlatformSpec(
             port=free_port(),
             desk_port=free_port(),
             devices={"kiosk-1": "shop-1"},
             user=getpass.getuser(),
         )
-        listed = SiteDocuments(
+        listed = PlatformDocuments(
             order_feed_key=folder / "keys" / "order_feed.pem", trust_list=folder / "trust.cose"
         )
-        self.files = make_site(folder / "site", site, listed, now_s=NOW.unix_s)
+        self.files = provision(folder / "site", site, listed, now_s=NOW.unix_s)
         config = load_hub_config(self.files.hub_config)
         self.store = open_fleet_store(folder / "hub")
         self.now_s = NOW.unix_s
         self.config = config
         trusted = ListedKeys(folder / "trust.cose")
-        authority = load_authority(self.files.ca.read_bytes(), self.files.key("ca").read_bytes())
-        self.access = Access(config, config.broker, authority, self.store)
-        self.desk = Desk(
+        authority = load_certificate_authority(
+            self.files.ca.read_bytes(), self.files.key("ca").read_bytes()
+        )
+        self.access = BrokerAccess(config, config.broker, authority, self.store)
+        self.desk = EnrolmentService(
             config,
             config.enrolment,
             self.store,
@@ -109,8 +116,10 @@ class Platform:
             lambda: self.now_s,
             LOG,
         )
-        self.office = Office(config, self.store, keys=trusted, now_s=lambda: self.now_s, log=LOG)
-        self.server = DeskServer(self.desk, config.mqtt.ca_file)
+        self.office = FleetService(
+            config, self.store, keys=trusted, now_s=lambda: self.now_s, log=LOG
+        )
+        self.server = EnrolmentServer(self.desk, config.mqtt.ca_file)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def _with(self, folder: Path) -> Keys:
@@ -132,7 +141,9 @@ class Platform:
             roots_pin=pin_of(self.keys.roots().to_bytes()),
             expires_at_s=NOW.unix_s + 900,
         )
-        text = sign_code(replace(code, **change), signed_by or self.keys.signer(Purpose.ENROLMENT))
+        text = sign_enrolment_code(
+            replace(code, **change), signed_by or self.keys.signer(Purpose.ENROLMENT)
+        )
         if given_out:
             self.office._enrol(text)
         return text
@@ -174,7 +185,7 @@ def honour(device: Path) -> None:
 
 def test_a_code_makes_a_device_of_the_fleet(platform, device, tmp_path):
     enrol(platform.code(), device, keys=None, now=NOW)
-    running = load_running(tmp_path / "profile.toml", device)
+    running = load_active_profile(tmp_path / "profile.toml", device)
     assert isinstance(running.profile, Profile)
     who = running.profile.device
     assert (who.id, who.site, who.groups, who.kind) == ("kiosk-7", "shop-1", ("kiosks",), "kiosk")
@@ -371,7 +382,7 @@ def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_
     with Process([str(BIN / command[0]), *command[1:]], tmp_path / "sync.log") as sync:
         until(lambda: '"store_unavailable"' in sync.text, what=lambda: sync.text)
         assert "the store is of device kiosk-7, this is kiosk-8: start with" in sync.text
-        Post(device).drop(platform.code())
+        EnrolmentMailbox(device).drop(platform.code())
         until(lambda: '"started"' in sync.text, what=lambda: sync.text)
         assert read_identity(device).device == "kiosk-7"
         assert sync.stop() == 0
@@ -403,7 +414,7 @@ def test_a_client_certificate_that_is_not_strictly_valid_is_refused_before_a_wor
     """By RFC 5280; on either release, whatever Python's default is there."""
     identity = enrol(platform.code(), device, keys=None, now=NOW)
     mqtt = identity.profile["mqtt"]
-    authority = load_authority(
+    authority = load_certificate_authority(
         platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
     )
     valid = Credential(Path(mqtt["cert_file"]).read_bytes(), Path(mqtt["key_file"]).read_bytes())
@@ -455,7 +466,9 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
     from edge.documents.enrolment_code import message_of
 
     message = message_of(platform.code())
-    refusal = open_code(message, platform.desk.keys(), now=Instant(unix_s=NOW.unix_s + 900))
+    refusal = open_enrolment_code(
+        message, platform.desk.keys(), now=Instant(unix_s=NOW.unix_s + 900)
+    )
     assert refusal.fault == "document_expired"
 
 

@@ -1,4 +1,4 @@
-"""The real daemon with a simulated camera and locker: ``python -m hardware_sim.run.scanner --profile FILE --data DIR``.
+"""The real daemon with a simulated camera and locker: ``python -m hardware_sim.run.simulated_scanner --profile FILE --data DIR``.
 
 Standard input takes one JSON object a line and changes the world before it:
 
@@ -22,18 +22,18 @@ from typing import Any
 import click
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import OpenCamera, build_parts, build_scanner, camera_opener
+from edge.bootstrap import OpenCamera, build_hardware, build_scanner, camera_opener
 from edge.capture.picture_files import load
 from edge.cli.profile_options import read_running
-from edge.config import Camera, Profile
-from edge.decode.isolation.fork_server import Nursery
+from edge.config import CameraSection, Profile
+from edge.decode.isolation.fork_server import ForkServer
 from edge.ports import CameraError
-from edge.scanner.hardware import Parts
-from edge.scanner.lifecycle import Shifts
+from edge.scanner.hardware import Hardware
+from edge.scanner.lifecycle import ScannerLifecycle
 from edge.system import log
-from hardware_sim.parts.doors import Doors, Failure
+from hardware_sim.parts.doors import DoorFailure, Doors
 from hardware_sim.parts.mock_pins import wired_factory
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.view_condition import PRESETS
 
 PERSON_CLOSES_AFTER_S = 0.6  # people in a demonstration are quick
@@ -41,7 +41,7 @@ UNKNOWN_MODES = ((4096, 2160),)  # width, height in pixels: what the simulated c
 FATAL_MODE = (666, 666)
 
 
-def obey(lines: Iterable[str], scene: Scene, doors: Doors) -> None:
+def obey(lines: Iterable[str], scene: CameraScene, doors: Doors) -> None:
     """Carry out commands until they end. A command that is wrong is named on standard error and skipped."""
     for line in lines:
         try:
@@ -50,7 +50,7 @@ def obey(lines: Iterable[str], scene: Scene, doors: Doors) -> None:
             print(f"not understood: {line.strip()}: {error}", file=sys.stderr, flush=True)
 
 
-def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
+def _obey(command: dict[str, Any], scene: CameraScene, doors: Doors) -> None:
     match command:
         case {"show": text, "condition": name}:
             scene.show(text, PRESETS[name])
@@ -65,14 +65,14 @@ def _obey(command: dict[str, Any], scene: Scene, doors: Doors) -> None:
         case {"replug": _}:
             scene.replug()
         case {"fail": compartment, "how": name}:
-            doors.fail(compartment, Failure(name))
+            doors.fail(compartment, DoorFailure(name))
         case {"repair": compartment}:
             doors.repair(compartment)
         case _:
             raise ValueError("no such command")
 
 
-def open_mode(scene: Scene, section: Camera) -> SimCamera:
+def open_mode(scene: CameraScene, section: CameraSection) -> SimCamera:
     """Open the simulated camera as ``section`` says. Raises CameraError for a mode that it does not have."""
     if (section.width_px, section.height_px) == FATAL_MODE:
         os.abort()  # a driver that takes the process with it
@@ -89,24 +89,24 @@ def scan(
     *,
     open_camera: OpenCamera | None,
     log: FilteringBoundLogger,
-    nursery: Nursery,
+    fork_server: ForkServer,
 ) -> None:
     """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    scene = Scene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
+    scene = CameraScene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
     doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
     threading.Thread(target=obey, args=(commands, scene, doors), name="world", daemon=True).start()
 
-    def equip(now: Profile) -> Parts:
-        return build_parts(
+    def equip(now: Profile) -> Hardware:
+        return build_hardware(
             now,
             pin_factory=wired_factory(now.locker, doors),
             open_camera=open_camera or partial(open_mode, scene, now.camera),
         )
 
-    Shifts(
+    ScannerLifecycle(
         file=file,
         data=data,
         equip=equip,
@@ -117,7 +117,7 @@ def scan(
             log=log.bind(device=now.device.id),
             synchronised=lambda: True,
             hold_off=hold_off,
-            nursery=nursery,
+            fork_server=fork_server,
         ),
         log=log,
     ).run(stop)
@@ -137,9 +137,11 @@ def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
     profile = read_running(file, data)
     opener = camera_opener(profile.camera) if real_camera else None
-    with Nursery() as nursery:  # before there are threads
+    with ForkServer() as fork_server:  # before there are threads
         logger = log.configure(device=profile.device.id)
-        scan(profile, file, data, sys.stdin, open_camera=opener, log=logger, nursery=nursery)
+        scan(
+            profile, file, data, sys.stdin, open_camera=opener, log=logger, fork_server=fork_server
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import pytest
 from gpiozero.pins.mock import MockFactory
-from hardware_sim.vision.camera import Scene, SimCamera
+from hardware_sim.vision.camera import CameraScene, SimCamera
 
-from edge.bootstrap import build_parts
+from edge.bootstrap import build_hardware
 from edge.bootstrap.release_locks import release
 from edge.config import Profile, parse_profile
 from edge.devices.lock_board import LockBoards
@@ -19,13 +19,15 @@ PROFILES = sorted((FIRMWARE / "profiles").glob("*.toml"))
 def parts_of(text, **given):
     profile = parse_profile(text)
     assert isinstance(profile, Profile), profile
-    return build_parts(profile, open_camera=lambda: SimCamera(Scene()), **given)
+    return build_hardware(profile, open_camera=lambda: SimCamera(CameraScene()), **given)
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_every_shipped_profile_can_be_built(path):
     profile = parse_profile(path.read_text(encoding="utf-8"))
-    parts = build_parts(profile, pin_factory=MockFactory(), open_camera=lambda: SimCamera(Scene()))
+    parts = build_hardware(
+        profile, pin_factory=MockFactory(), open_camera=lambda: SimCamera(CameraScene())
+    )
     try:
         assert parts.problems == {}
         assert parts.lock.compartments() == set(profile.locker.compartments)
@@ -49,7 +51,7 @@ def test_a_board_locker_without_lamps_needs_no_gpio(monkeypatch):
 
 
 def test_a_board_locker_with_lamps_but_no_gpio_still_has_its_locks(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.hardware.open_pin_factory", _no_pins)
+    monkeypatch.setattr("edge.bootstrap.hardware_assembly.open_pin_factory", _no_pins)
     parts = parts_of(HEAD + BOARD + "[indicators]\ngreen_pin = 17\n[trigger]\npin = 4\n")
     assert parts.problems == {"gpio_unavailable": "no GPIO here"}
     assert isinstance(parts.indicator, NoIndicator)
@@ -59,7 +61,7 @@ def test_a_board_locker_with_lamps_but_no_gpio_still_has_its_locks(monkeypatch):
 
 
 def test_a_gpio_locker_without_gpio_has_no_locks_and_says_so(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.hardware.open_pin_factory", _no_pins)
+    monkeypatch.setattr("edge.bootstrap.hardware_assembly.open_pin_factory", _no_pins)
     parts = parts_of(HEAD + "[locker.compartments.A1]\nlock_pin = 17\n")
     assert isinstance(parts.lock, NoLocker)
     assert parts.problems == {"gpio_unavailable": "no GPIO here"}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.config import Profile
-from edge.domain.authorisation import ClaimResult
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import Entitlement
 from edge.token.claims import Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class DevicePlace:
     """This device, as far as a verdict depends on it."""
 
     device_id: str
@@ -21,7 +21,7 @@ class Place:
     compartments: frozenset[str] = frozenset()  # empty: parcels are handed over by hand
 
 
-def place_of(profile: Profile) -> Place:
+def place_of(profile: Profile) -> DevicePlace:
     """Where a profile puts its device.
 
     A locker serves pickups, a handheld both kinds, a kiosk write-offs and, with compartments, pickups.
@@ -29,7 +29,7 @@ def place_of(profile: Profile) -> Place:
     kinds = set() if profile.device.kind == "locker" else {Kind.WRITE_OFF}
     if profile.locker.compartments or profile.device.kind == "handheld":
         kinds.add(Kind.PICKUP)
-    return Place(
+    return DevicePlace(
         device_id=profile.device.id,
         site_id=profile.device.site,
         groups=frozenset(profile.device.groups),
@@ -39,7 +39,7 @@ def place_of(profile: Profile) -> Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestedUse:
     """What the person wants of the code. For a voucher in parts, how much; None: all that is left."""
 
     units: int = 1
@@ -47,7 +47,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
+class LocalRedemption:
     """A redemption on this device that no reversal took back."""
 
     ledger_id: int
@@ -59,7 +59,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class CompartmentState:
     """The last that was done with one compartment for a pickup."""
 
     compartment: str
@@ -69,7 +69,7 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
+class OfflineExposure:
     """Offline risk already taken by this device."""
 
     uses_today: int = 0  # in the last 24 hours
@@ -77,10 +77,10 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class OnlineAuthorisation:
     """What the authority of its home said just now to this device's claim. It rests on a signature (law 4)."""
 
-    result: ClaimResult
+    result: AuthorisationResult
     id: str  # of the claim; the event names it
     used: int = 0  # by other devices
     used_minor: int = 0
@@ -88,16 +88,16 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RedemptionState:
     """What the store knows about a code, read in the transaction that decides on it."""
 
     entitlement: Entitlement | None = None
-    uses: tuple[Use, ...] = ()
-    doors: tuple[Door, ...] = ()  # of the last use, in walking order
+    uses: tuple[LocalRedemption, ...] = ()
+    doors: tuple[CompartmentState, ...] = ()  # of the last use, in walking order
     next_use_no: int = 1
     revoked: bool = False
     campaign_withdrawn: bool = False
     blocked: str | None = None
     heard_s: int | None = None  # when the platform was last heard
-    exposure: Exposure = Exposure()
-    claimed: Claimed | None = None  # None: not asked, or no answer in time
+    exposure: OfflineExposure = OfflineExposure()
+    claimed: OnlineAuthorisation | None = None  # None: not asked, or no answer in time

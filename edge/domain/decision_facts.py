@@ -78,16 +78,15 @@ def dump_facts(facts: DecisionFacts) -> str:
 
 def load_facts(text: str) -> DecisionFacts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, exposure, (now_s, trust), (units, amount_minor), *later = (
+    claims, order, known, uses, doors, exposure, now, asked, operator, utc_offset_s, claimed = (
         json.loads(text)
     )
-    latest: list[Any] = [*later, *(None, 0, None)[len(later) :]]  # what an older text does not have
-    operator, utc_offset_s, claimed = latest
+    (now_s, trust), (units, amount_minor) = now, asked
     standing = RedemptionState(
         entitlement=None
         if order is None
-        else _entitlement(dict(zip(_ENTITLEMENT, order, strict=False))),
-        uses=tuple(LocalRedemption(**dict(zip(_USE, use, strict=False))) for use in uses),
+        else _entitlement(dict(zip(_ENTITLEMENT, order, strict=True))),
+        uses=tuple(LocalRedemption(**dict(zip(_USE, use, strict=True))) for use in uses),
         doors=tuple(
             CompartmentState(compartment=name, live=live, emptied=emptied, ended_s=ended_s)
             for name, live, emptied, ended_s in doors
@@ -95,12 +94,12 @@ def load_facts(text: str) -> DecisionFacts:
         exposure=OfflineExposure(uses_today=exposure[0], amount_minor=exposure[1]),
         claimed=claimed
         and OnlineAuthorisation(
-            result=AuthorisationResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=False))
+            result=AuthorisationResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=True))
         ),
-        **dict(zip(_STANDING, known, strict=False)),
+        **dict(zip(_STANDING, known, strict=True)),
     )
     return DecisionFacts(
-        claims=_claims(dict(zip(_CLAIMS, claims, strict=False))),
+        claims=_claims(dict(zip(_CLAIMS, claims, strict=True))),
         standing=standing,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
         asked=RequestedUse(units=units, amount_minor=amount_minor),

@@ -30,7 +30,6 @@ LISTED = (
     Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.CLAIM,
     Purpose.OPERATORS,
 )  # fmt: skip
-ADDED = (Purpose.CLAIM, Purpose.OPERATORS)  # which the first folders were made without
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"
 REVIEWERS, SITES = "reviewers", "sites"
@@ -76,11 +75,6 @@ class KeyFolder:
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
-        if name in ADDED and not (self._folder / f"{name}.pem").exists():
-            raise KeyFolderError(
-                f"{self._folder} has no {name}.pem. If it is of an earlier version, make what it lacks: edge-fleet keys"
-                f" complete {self._folder}. If the key was lost, restore it from your backup."
-            )
         return load_signer(self._folder / f"{name}.pem")
 
     def roots(self) -> Roots:
@@ -116,16 +110,6 @@ class KeyFolder:
         except OSError as error:
             raise KeyFolderError(f"cannot write {path}: {error.strerror}.") from None
         return path
-
-    def complete(self) -> list[str]:
-        """Make the keys that a folder of an earlier version has not; return their files' names."""
-        missing = [f"{name}.pem" for name in ADDED if not (self._folder / f"{name}.pem").exists()]
-        try:
-            for file in missing:
-                replace_file(self._folder / file, _pem(Ed25519PrivateKey.generate()), mode=0o600)
-        except OSError as error:
-            raise KeyFolderError(f"cannot make keys in {self._folder}: {error.strerror}.") from None
-        return missing
 
     def group_key(self) -> bytes:
         """Return the secret behind dynamic codes."""

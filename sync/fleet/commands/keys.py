@@ -26,25 +26,6 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-@json_option
-def complete(folder: Path, as_json: bool) -> None:
-    """Make the keys that a folder of an earlier version has not: claim.pem and operators.pem.
-
-    Keys that are there stay as they are. One that was lost comes from your backup: a new one counts only with a new
-    trust list.
-
-    Example: edge-fleet keys complete ./fleet-keys
-    """
-    try:
-        made = KeyFolder(folder).complete()
-    except KeyFolderError as error:
-        raise click.ClickException(str(error)) from None
-    words = f"Made: {', '.join(made)}. Next: edge-fleet trust-list build --keys {folder} -o FILE"
-    tell({"made": made}, words if made else "Nothing was missing.", as_json=as_json)
-
-
-@keys.command()
-@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("site", metavar="SITE", callback=site_name)
 @json_option
 def site(folder: Path, site: str, as_json: bool) -> None:

@@ -240,7 +240,7 @@ class Hub:
             self._count(
                 missing,
                 request.dev,
-                "name the device's site, and put claim.pem beside order_feed.pem: edge-fleet keys complete",
+                "name the device's site, and put claim.pem of the fleet's keys beside order_feed.pem",
             )
             return
         if site_leases.is_out(connection, site, self._now_s()):

@@ -37,7 +37,6 @@ RUNS = {  # how each command that needs no broker is run, and how many objects i
     ("keys", "init"): (["new-keys"], 1),
     ("keys", "reviewer"): (["keys", "zoe"], 1),
     ("keys", "site"): (["keys", "shop-1"], 1),
-    ("keys", "complete"): (["keys"], 1),
     ("trust-list", "build"): (["--keys", "keys", "-o", "trust.cbor"], 1),
     ("issue",): (
         ["--keys", "keys", "--kind", "pickup", "--site", "s", "--order", "a", "--count", "3"],

@@ -42,9 +42,7 @@ def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigEr
     if isinstance(base, list):
         return base
     damage = identity_damage(data)
-    folder = SettingsFolder(data)
-    digest = folder.state().choice
-    plan = folder.plan(digest)
+    digest, plan = SettingsFolder(data).chosen()
     problem = (
         "" if digest is None or plan else "the settings' file is gone or damaged: push them again"
     )

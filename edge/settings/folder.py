@@ -86,8 +86,21 @@ class SettingsFolder:
         plan = self.plan(state.candidate)
         return blamed(plan, self.plan(state.good)) if plan else ()
 
+    def chosen(self) -> tuple[str | None, Plan | None]:
+        """Return the plan to run on now, after its hash; no plan where its file is gone or damaged.
+
+        Another process may change the state, and remove the plan that it named, after it was read here.
+        """
+        digest = self.state().choice
+        while (plan := self.plan(digest)) is None and digest != (now := self.state().choice):
+            digest = now
+        return digest, plan
+
     def forget_plans(self, but: set[str | None]) -> None:
-        """Remove the files of plans that nobody will come back to."""
+        """Remove all other plans. The caller holds the lock, and ``but`` are those that the state on disk names.
+
+        A process that dies here leaves files that the next call removes.
+        """
         for path in self._folder.glob("*.json"):
             if path.name != _STATE and path.stem not in but:
                 path.unlink(missing_ok=True)

@@ -157,8 +157,10 @@ class SettingsApplier:
                 self._refuse(settled(now_state), [wrong], plan)
             return
         with self._folder.locked() as now_state:
+            staged = states.stage(settled(now_state), plan.digest, plan.rev)
             self._folder.keep_plan(plan)
-            self._folder.keep(states.stage(settled(now_state), plan.digest, plan.rev))
+            self._folder.keep(staged)
+            self._folder.forget_plans({staged.good, staged.candidate, self._running})
         self._log.info("settings_staged", rev=plan.rev, hash=plan.digest)
 
     def _restore(self, plan: Plan, state: SettingsState) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -450,3 +451,66 @@ def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
     desk.take(cbor.encode([document(1, 40.0)]), NOW)
     desk.step(connected=False, now=NOW, monotonic_s=1.0)
     assert device.settings.state().phase is SettingsPhase.STAGED
+
+
+# Plans that nothing comes back to
+
+GONE = "0" * 64
+
+
+def plans(device: Device) -> set[str]:
+    folder = device.data / settings_folder.FOLDER
+    return {path.stem for path in folder.glob("*.json")} - {"state"}
+
+
+def test_plans_that_nothing_comes_back_to_are_removed(tmp_path):
+    device = Device(tmp_path)
+    for rev in range(1, 6):
+        device.live(document(rev, 60.0 + rev))
+        assert device.settings.state().good in plans(device)
+        assert len(plans(device)) <= 2, "what is good now, and what was before"
+    device.broken_budget_ms = 99.0
+    device.live(document(6, 99.0))
+    device.live(document(7, 70.0))
+    assert device.budget_ms() == 70.0
+    assert len(plans(device)) <= 3, "and one that failed, until the next is staged"
+
+
+def test_a_kill_before_old_plans_are_removed_only_delays_it(tmp_path, monkeypatch):
+    device = Device(tmp_path)
+    for rev in range(1, 4):
+        with monkeypatch.context() as patch:
+            patch.setattr(SettingsFolder, "forget_plans", lambda *_: os._exit(9))
+            pid = os.fork()
+            if pid == 0:
+                device.live(document(rev, 60.0 + rev))
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+        assert device.settings.plan(device.settings.state().candidate) is not None
+        device.live()
+    assert device.budget_ms() == 63.0
+    device.live(document(4, 64.0))
+    assert len(plans(device)) <= 2
+
+
+def test_a_plan_that_is_removed_while_the_scanner_reads_it_is_not_taken_for_lost(
+    tmp_path, monkeypatch
+):
+    """The scanner reads without the lock: first the state, then the plan that it names."""
+    device = Device(tmp_path)
+    device.live(document(1, 61.0))
+    device.settings.change(lambda state: replace(state, good=GONE))
+    before = device.settings.state()
+    read = SettingsFolder.plan
+
+    def plan(folder, digest):
+        if digest == GONE:
+            device.settings.change(lambda state: replace(state, good=kept))
+        return read(folder, digest)
+
+    (kept,) = plans(device)
+    monkeypatch.setattr(SettingsFolder, "plan", plan)
+    running = load_active_profile(device.file, device.data)
+    assert before.choice == GONE
+    assert (running.problem, running.digest) == ("", kept)
+    assert running.profile.decode.budget_ms == 61.0

@@ -6,184 +6,20 @@ after the n-th thing that it puts on disk, for every n. Then another process fin
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.capture.capture_status import CaptureState
-from edge.decode.hold_off import HoldOff
-from edge.devices.null_devices import NoIndicator, NoLocker
-from edge.documents.settings import DeviceScope, SettingsDocument, SettingsLayer, sign_settings
-from edge.scanner.hardware import Hardware
+from edge.documents.settings import SettingsLayer
 from edge.scanner.lifecycle import ScannerLifecycle
 from edge.settings import folder as settings_folder
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_active_profile, shipped
+from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
 from edge.token import cbor
-from edge.token.keys import signer
-from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
-from edge.token.trusted_key import TrustedKey
-from edge.values.instant import Instant
-from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
-
-OPS = signer(Ed25519PrivateKey.generate())
-KEY = TrustedKey(
-    key=OPS.public,
-    purposes=frozenset({Purpose.CONFIGURATION}),
-    not_before_s=0,
-    expires_at_s=2**33 - 1,
-)
-TRUST = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(KEY,))
-NOW = Instant(unix_s=1_000)
-PROFILE = """
-[device]
-id = "kiosk-1"
-site = "shop-1"
-kind = "kiosk"
-
-[decode]
-budget_ms = 60.0
-
-[trust]
-roots_file = "roots.cbor"
-"""
-LOG = structlog.wrap_logger(
-    structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
-)
-
-
-class Device:
-    """Sync's desk and the scanner's shifts over one folder, without a camera or a broker."""
-
-    def __init__(self, folder: Path):
-        self.data, self.file = folder, folder / "profile.toml"
-        self.file.write_text(PROFILE)
-        self.settings = SettingsFolder(folder)
-        self.trust = TRUST
-        self.broken_budget_ms: float | None = None  # the scanner fails on this value
-
-    def desk(self) -> SettingsApplier:
-        self.settings.change(lambda state: states.start(state, "sync"))
-        return SettingsApplier(
-            SettingsFolder(self.data),
-            shipped(self.file, self.data),
-            me=DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
-            facts=SettingsReportFacts(kind="kiosk", software="1"),
-            running=load_active_profile(self.file, self.data).digest,
-            keys=lambda: self.trust,
-            try_link=lambda mqtt: None,
-            log=LOG,
-        )
-
-    def live(self, *documents: bytes) -> None:
-        """Take ``documents`` and work until nothing more is to be done."""
-        desk = self.desk()
-        desk.take(cbor.encode(list(documents)), NOW)
-        clock = {"s": 0.0}
-        stop = threading.Event()
-
-        def run(daemon, profile) -> None:
-            while not daemon.supervisor.finished:
-                clock["s"] += 0.5
-                daemon.capture.frames += 1
-                desk.step(connected=True, now=NOW, monotonic_s=clock["s"])
-                assert not desk.wants_restart
-                daemon.errand(daemon)
-                state = self.settings.state()
-                done = state.phase in (
-                    SettingsPhase.COMMITTED,
-                    SettingsPhase.REFUSED,
-                    SettingsPhase.ROLLED_BACK,
-                    SettingsPhase.SHIPPED,
-                )
-                if (
-                    done
-                    and state.choice == load_active_profile(self.file, self.data).digest
-                    and clock["s"] > 3
-                ):
-                    stop.set()
-                    return
-                assert clock["s"] < 100, state
-
-        @contextmanager
-        def open_daemon(profile, parts, hold_off) -> Iterator[SimpleNamespace]:
-            if profile.decode.budget_ms == self.broken_budget_ms:
-                raise RuntimeError("this value breaks the scanner")
-            daemon = SimpleNamespace(
-                errand=None,
-                hold_off=hold_off or HoldOff(1.0),
-                serving=False,
-                clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
-                supervisor=SimpleNamespace(
-                    finished="",
-                    wants_restart=False,
-                    problems={},
-                    note_problem=lambda name, detail: None,
-                ),
-                gate=None,
-                admit=None,
-                capture=parts.capture._owner,
-            )
-            daemon.run = lambda _stop: run(daemon, profile)
-            yield daemon
-
-        ScannerLifecycle(
-            file=self.file,
-            data=self.data,
-            equip=lambda profile: _parts(),
-            open=open_daemon,
-            log=LOG,
-        ).run(stop)
-
-    def budget_ms(self) -> float:
-        return load_active_profile(self.file, self.data).profile.decode.budget_ms
-
-
-class _Capture:
-    def __init__(self):
-        self.frames = 0
-
-    def start(self): ...
-    def close(self): ...
-
-    def status(self):
-        return SimpleNamespace(state=CaptureState.STREAMING, frames=self.frames, detail="")
-
-    def take(self, timeout_s):
-        return SimpleNamespace(grey=SimpleNamespace(shape=(720, 1280)))
-
-
-def _parts() -> Hardware:
-    return Hardware(capture=_Capture(), indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
-
-
-def document(
-    rev: int,
-    budget_ms: float,
-    *,
-    layer: SettingsLayer = SettingsLayer.FLEET,
-    name: str = "",
-    **more,
-) -> bytes:
-    content = more or {"decode": {"budget_ms": budget_ms}}
-    fields = {
-        "tenant": "main",
-        "layer": layer,
-        "name": name,
-        "rev": rev,
-        "content": content,
-        "probation_s": 1,
-    }
-    return sign_settings(SettingsDocument(**fields), OPS)
+from tests.support.settings_device import LOG, NOW, PROFILE, TRUST, Device, document
 
 
 def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:

@@ -19,7 +19,7 @@ from sync.hub.pki.certificate_authority import (
 )
 from sync.hub.site.broker_lists import SiteLists, SiteUpdatesError
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
-from tests.unit.hub.enrolment.test_enrolment_service import Platform
+from tests.support.enrolment_platform import Platform
 
 NOW_S = int(time.time())
 DAY_S = 86_400

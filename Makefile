@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench prove deb wheels release install try-deb setup system clean
+.PHONY: help demo test check format docs bench house prove deb wheels release install try-deb setup system clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ docs: setup $(VENV)/.with-docs  ## the documentation site in build/docs/html; a 
 
 bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)
+
+house: setup  ## the figures of the architecture: rooms, arrows and circles, and the trips, measured by running them
+	$(PY) -m tests.architecture
 
 prove: setup  ## the long proofs: fuzzing, stateful properties at length, the model checks, fault tests
 	@.ci/system-packages spin gcc

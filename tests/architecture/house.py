@@ -15,7 +15,14 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from tests.support.paths import ROOT
+
 SIMULATOR = "hardware_sim"
+PACKAGES = {
+    "edge": ROOT / "edge",
+    "sync": ROOT / "sync",
+    SIMULATOR: ROOT / "hardware-sim" / SIMULATOR,
+}
 HOUSES = ("edge", "sync", "sync/hub", SIMULATOR)  # where folders and loose modules are rooms
 INNER = ("sync/hub",)  # rooms that are houses themselves
 EFFECTS = frozenset(

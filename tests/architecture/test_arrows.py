@@ -7,6 +7,7 @@ import pytest
 
 from tests.architecture.house import (
     HOUSES,
+    PACKAGES,
     circles,
     impurities,
     judge_room,
@@ -15,15 +16,9 @@ from tests.architecture.house import (
     read_table,
     sql_in,
 )
-from tests.support.paths import DOCS, ROOT
+from tests.support.paths import DOCS
 
-HOUSE = read_house(
-    {
-        "edge": ROOT / "edge",
-        "sync": ROOT / "sync",
-        "hardware_sim": ROOT / "hardware-sim" / "hardware_sim",
-    }
-)
+HOUSE = read_house(PACKAGES)
 PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 TABLE = read_table(PAGE)
 PURE = (

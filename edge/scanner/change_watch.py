@@ -22,6 +22,7 @@ from edge.settings import state_machine as states
 from edge.settings.active_profile import ActiveProfile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase, SettingsState, patience_s
+from edge.system.file_version import file_version
 
 WHO: Final = "scanner"
 LOOK_EVERY_S: Final = 0.25
@@ -36,14 +37,6 @@ EQUIPMENT: Final = (
 )
 
 
-def _mark(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is replaced; None when there is none."""
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_ino, status.st_mtime_ns
-    return None
-
-
 class ChangeWatch:
     """Done between turns: looks for settings to change to, and judges those on probation."""
 
@@ -53,7 +46,7 @@ class ChangeWatch:
         self._data = data
         self._folder = SettingsFolder(data)
         self._admission = CodeIntake(EnrolmentMailbox(data))
-        self._identity = _mark(data / IDENTITY)
+        self._identity = file_version(data / IDENTITY)
         self._running = running
         self._capture = capture
         self._log = log
@@ -85,7 +78,7 @@ class ChangeWatch:
                 OSError
             ):  # the disk is full: the store says so; the next look tries again
                 self._judge(daemon, state, now_s)
-        other = self._freed or _mark(self._data / IDENTITY) != self._identity
+        other = self._freed or file_version(self._data / IDENTITY) != self._identity
         restored = self._lost and self._folder.plan(state.choice) is not None
         if state.phase is SettingsPhase.STAGED or state.choice != self._heeded or other or restored:
             self._change_when_idle(daemon, now_s)

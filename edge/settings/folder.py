@@ -18,6 +18,7 @@ from typing import Final
 from edge.settings.plan import Plan, blamed, read_plan
 from edge.settings.state_machine import SettingsState, from_item
 from edge.system.durable_file import write_durably
+from edge.system.file_version import FileVersion, file_version
 
 FOLDER: Final = "settings"  # in the data folder
 _STATE, _LOCK, _DOCUMENTS = "state.json", "lock", "documents"
@@ -28,20 +29,19 @@ class SettingsFolder:
 
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
-        self._read_mark: tuple[int, int] | None = None
+        self._read_version: FileVersion | None = None
         self._read_state = SettingsState()
 
     def state(self) -> SettingsState:
         """The state as it is now. A file that cannot be read is as none: the device is as shipped."""
         path = self._folder / _STATE
-        try:
-            status = path.stat()
-            mark = (status.st_ino, status.st_mtime_ns)
-            if mark != self._read_mark:
-                self._read_state = from_item(json.loads(path.read_bytes()))
-                self._read_mark = mark
-        except FileNotFoundError:
+        version = file_version(path)
+        if version is None:
             return SettingsState()
+        try:
+            if version != self._read_version:
+                self._read_state = from_item(json.loads(path.read_bytes()))
+                self._read_version = version
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return SettingsState()
         return self._read_state

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from edge.system.file_version import FileVersion, file_version
+
 
 class LinkState(StrEnum):
     """The state of the connection. Logged when it changes, never on each retry."""
@@ -97,16 +99,7 @@ def which_file(endpoint: Endpoint, error: Exception) -> str:
     return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
 
 
-def file_versions(endpoint: Endpoint) -> tuple[tuple[int, int] | None, ...]:
-    """What tells that the endpoint's files were replaced: inode and time of each, None for one that is missing."""
-    return tuple(
-        _mark(Path(name)) for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
-    )
-
-
-def _mark(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+def file_versions(endpoint: Endpoint) -> tuple[FileVersion | None, ...]:
+    """Return the version of each of the endpoint's files; None for one that is missing."""
+    files = (endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
+    return tuple(file_version(Path(name)) for name in files)

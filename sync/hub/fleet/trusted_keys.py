@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from edge.system.file_version import FileVersion, file_version
 from edge.token.roots import Roots, claimed_roots
 from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list
@@ -20,18 +21,17 @@ class ListedKeys:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._mark: tuple[int, int] | None = None
+        self._version: FileVersion | None = None
         self._list = NO_TRUST
         self._roots: Roots | None = None
 
     def __call__(self) -> TrustList:
         """The list as it is now; an empty one when there is none."""
         try:
-            status = self._file.stat()
-            mark = (status.st_ino, status.st_mtime_ns)
-            if mark != self._mark:
+            version = file_version(self._file)
+            if version != self._version:
                 self._read(self._file.read_bytes())
-                self._mark = mark
+                self._version = version
         except OSError:
             pass
         return self._list

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edge.system.file_version import FileVersion, file_version
 from edge.token import cbor
 from sync.hub.config import HubDocuments
 from sync.hub.fleet.operator_lists import pushed_lists
@@ -25,7 +26,7 @@ class ListPublisher:
         }
         for item in documents.operators:  # to its site alone: nobody else is to have its hashes
             self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
-        self._seen: dict[Place, tuple[tuple[int, int, int], ...]] = {}
+        self._seen: dict[Place, tuple[FileVersion | None, ...]] = {}
         self._missing: set[Place] = set()
 
     def forget(self) -> None:
@@ -42,8 +43,8 @@ class ListPublisher:
             if not paths:
                 continue
             try:
-                marks = tuple(_mark(path) for path in paths)
-                if marks == self._seen.get(place):
+                versions = tuple(file_version(path) for path in paths)
+                if versions == self._seen.get(place):
                     continue
                 contents = [path.read_bytes() for path in paths]
             except OSError as error:
@@ -52,13 +53,8 @@ class ListPublisher:
                 self._missing.add(place)
                 continue
             self._missing.discard(place)
-            self._seen[place] = marks
+            self._seen[place] = versions
             found.append(
                 (node, channel, cbor.encode(contents) if channel is Down.REVOKED else contents[0])
             )
         return found
-
-
-def _mark(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size

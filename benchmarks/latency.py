@@ -82,7 +82,7 @@ class _Stamps:
     committed_ms: float = 0.0
     signals: list[Signal] = field(default_factory=list)
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         del timeout_s
         frame, self.frame = self.frame, None
         return frame

@@ -92,6 +92,14 @@ class Camera(Protocol):
         ...
 
 
+class FrameSource(Protocol):
+    """Where the newest frame is read: a camera's worker, or what filters its frames."""
+
+    def next_frame(self, timeout_s: float) -> Frame | None:
+        """Wait up to ``timeout_s`` for the newest frame not read yet. None: none came in time."""
+        ...
+
+
 @runtime_checkable
 class Exposes(Protocol):
     """What a ``Camera`` may do besides: expose as it is told. It says so in each frame's ``exposure``."""

@@ -26,11 +26,11 @@ from edge.identity.identity import UNENROLLED
 from edge.operators.sign_in import sign_in_service
 from edge.pickup.lock_actuator import LockActuator, QueuedActuator
 from edge.pickup.pickups import DoorTimings, Pickups
-from edge.ports import Frame
+from edge.ports import Frame, FrameSource
 from edge.redemption.redeemer import Redeemer
 from edge.redemption.scan_handler import VerifyingHandler
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
-from edge.scanner.daemon import Daemon, FrameSource
+from edge.scanner.daemon import Daemon
 from edge.scanner.hardware import Hardware
 from edge.scanner.supervisor import Supervisor
 from edge.store.authorisations import DEADLINE_S

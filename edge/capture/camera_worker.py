@@ -111,9 +111,9 @@ class CaptureWorker:
         if self._watched:
             self._watch.start()
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """Take the newest frame, waiting up to ``timeout_s``. None: none came, see ``status``."""
-        return self._slot.take(timeout_s)
+        return self._slot.next_frame(timeout_s)
 
     def expose(self, wanted: Exposure | None) -> None:
         """Have the frames to come exposed like this, where the camera can; None: as the profile says."""

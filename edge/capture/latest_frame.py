@@ -45,7 +45,7 @@ class LatestFrame:
                 self._frame = frame
                 self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """Take the newest frame, waiting up to ``timeout_s`` for it. None when there is none."""
         deadline = time.monotonic() + timeout_s
         with self._changed:

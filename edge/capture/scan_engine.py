@@ -56,7 +56,7 @@ class EngineWorker:
         """Begin to listen. Returns at once."""
         self._thread.start()
 
-    def take(self) -> list[EngineScan]:
+    def poll(self) -> list[EngineScan]:
         """Take all codes that are still fresh, oldest first. Returns at once."""
         with self._lock:
             waiting, self._waiting = self._waiting, deque()

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
-from edge.ports import Frame
+from edge.ports import Frame, FrameSource
 
 _LOOK_EVERY_S: Final = 0.01
 _WAKE_EVERY_S: Final = 1.0
-
-
-class FrameSource(Protocol):
-    """Where the newest frame is taken."""
-
-    def take(self, timeout_s: float) -> Frame | None:
-        """The newest frame, or None when none came in time."""
-        ...
 
 
 class TriggeredFrames:
@@ -40,7 +32,7 @@ class TriggeredFrames:
         self._asleep_from_s = float("-inf")
         self._woken_ns = 0
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """Take the newest frame, waiting up to ``timeout_s``. None: none came, or nobody wants one."""
         until_s = time.monotonic() + timeout_s
         while not self._awake():
@@ -48,7 +40,7 @@ class TriggeredFrames:
             if left_s <= 0:
                 return None
             time.sleep(min(_LOOK_EVERY_S, left_s))
-        frame = self._frames.take(max(0.0, until_s - time.monotonic()))
+        frame = self._frames.next_frame(max(0.0, until_s - time.monotonic()))
         return frame if frame is not None and frame.captured_ns >= self._woken_ns else None
 
     def _awake(self) -> bool:
@@ -90,8 +82,8 @@ class PresenceFrames:
         self._frames = frames
         self._waker = waker
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """Take the newest frame, waiting up to ``timeout_s``."""
-        frame = self._frames.take(timeout_s)
+        frame = self._frames.next_frame(timeout_s)
         self._waker.is_on()
         return frame

@@ -16,7 +16,7 @@ from edge.feedback.aiming_hint import AimingHint
 from edge.feedback.result_display import ResultDisplay
 from edge.feedback.signals import signal_for
 from edge.pickup.pickups import DoorChange, Pickups
-from edge.ports import Clock, Decoder, Frame, Hint, Signal, Symbol
+from edge.ports import Clock, Decoder, Frame, FrameSource, Hint, Signal, Symbol
 from edge.redemption.redeemer import Redemption
 from edge.scanner.supervisor import Supervisor
 from edge.store.database.store import StoreUnavailableError
@@ -34,18 +34,10 @@ class LiveDecoding(Decoder, Protocol):
         ...
 
 
-class FrameSource(Protocol):
-    """Where the newest frame is taken."""
-
-    def take(self, timeout_s: float) -> Frame | None:
-        """The newest frame, or None when none came in time."""
-        ...
-
-
 class CodeFeed(Protocol):
     """A scan engine: a source of codes beside the camera."""
 
-    def take(self) -> list[EngineScan]:
+    def poll(self) -> list[EngineScan]:
         """Its codes since the last call, oldest first, none of them old."""
         ...
 
@@ -93,11 +85,11 @@ class Daemon:
 
     def step(self) -> None:
         """One turn: a frame if there is one, then the doors, the lamps and the watch over it all."""
-        frame = self.frames.take(FRAME_WAIT_S)
+        frame = self.frames.next_frame(FRAME_WAIT_S)
         if frame is not None:
             self._look(frame)
         for engine in self.engines:
-            for scanned in engine.take():
+            for scanned in engine.poll():
                 self._hear(scanned)
         if self.pickups is not None:
             self._mind_doors(self.pickups)

@@ -17,7 +17,7 @@ class CaptureSource(Protocol):
         """Begin to capture."""
         ...
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """The newest frame, or None when none came in time."""
         ...
 

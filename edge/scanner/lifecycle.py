@@ -45,9 +45,9 @@ class BorrowedCapture:
     def start(self) -> None:
         """It runs already."""
 
-    def take(self, timeout_s: float) -> Frame | None:
+    def next_frame(self, timeout_s: float) -> Frame | None:
         """The newest frame."""
-        return self._owner.take(timeout_s)
+        return self._owner.next_frame(timeout_s)
 
     def expose(self, wanted: Exposure | None) -> None:
         """Have the frames to come exposed like this."""
@@ -249,7 +249,7 @@ class ScannerLifecycle:
             status = self._capture.status()
             if status.state in (CaptureState.LOST, CaptureState.ENDED) and status.frames == 0:
                 return [SettingsProblem("camera", f"the camera does not run so: {status.detail}")]
-            frame = self._capture.take(0.1)
+            frame = self._capture.next_frame(0.1)
         if frame is None:
             return [SettingsProblem("camera", f"no frame within {FIRST_FRAME_S:.0f} s")]
         height, width = frame.grey.shape

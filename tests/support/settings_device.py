@@ -150,7 +150,7 @@ class _Capture:
     def status(self):
         return SimpleNamespace(state=CaptureState.STREAMING, frames=self.frames, detail="")
 
-    def take(self, timeout_s):
+    def next_frame(self, timeout_s):
         return SimpleNamespace(grey=SimpleNamespace(shape=(720, 1280)))
 
 

@@ -46,33 +46,33 @@ def becomes(worker, state, within_s=3.0):
 
 
 def test_frames_arrive_and_the_status_says_so(worker):
-    assert worker.take(2).grey.shape == (48, 64)
+    assert worker.next_frame(2).grey.shape == (48, 64)
     status = worker.status()
     assert (status.state, status.detail, status.openings) == (CaptureState.STREAMING, "", 1)
 
 
 def test_a_slow_reader_gets_the_newest_frame_and_the_drops_are_counted(worker):
-    first = worker.take(2)
+    first = worker.next_frame(2)
     time.sleep(0.2)
-    later = worker.take(2)
+    later = worker.next_frame(2)
     assert later.number > first.number + 5
     assert worker.status().dropped >= 5
 
 
 def test_an_unplugged_camera_is_noticed_named_and_taken_up_again(worker, scene):
-    before = worker.take(2)
+    before = worker.next_frame(2)
     scene.unplug()
     assert becomes(worker, CaptureState.LOST) < 1
     assert "cable" in worker.status().detail or "unplugged" in worker.status().detail
     scene.replug()
     becomes(worker, CaptureState.STREAMING)
     assert worker.status().openings == 2
-    assert worker.take(2).number > before.number
+    assert worker.next_frame(2).number > before.number
 
 
 def test_the_default_patience_notices_a_stall_within_a_second(scene):
     with CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100)) as worker:
-        worker.take(2)
+        worker.next_frame(2)
         scene.stall()
         assert becomes(worker, CaptureState.STALLED) < 1
         scene.replug()
@@ -80,7 +80,7 @@ def test_the_default_patience_notices_a_stall_within_a_second(scene):
 
 
 def test_a_short_stall_is_named_and_the_same_camera_goes_on(worker, scene):
-    worker.take(2)
+    worker.next_frame(2)
     scene.stall()
     becomes(worker, CaptureState.STALLED)
     assert "no frame" in worker.status().detail
@@ -164,7 +164,7 @@ class Exposable:
 def exposed(worker, wanted):
     until = time.monotonic() + 3
     while time.monotonic() < until:
-        frame = worker.take(1)
+        frame = worker.next_frame(1)
         if frame is not None and frame.exposure == wanted:
             return True
     return False
@@ -191,10 +191,10 @@ def test_a_camera_that_refuses_an_exposure_goes_on_as_it_is():
     with CaptureWorker(
         lambda: Exposable(told, threading.Event(), refuses=True), patience=QUICK
     ) as worker:
-        worker.take(1)
+        worker.next_frame(1)
         worker.expose(Exposure(8000, 2))
         for _ in range(20):
-            assert worker.take(1) is not None
+            assert worker.next_frame(1) is not None
         assert (len(told), worker.status().losses) == (1, 0)
 
 
@@ -256,7 +256,7 @@ def test_a_camera_missing_at_the_start_is_waited_for(scene):
         becomes(worker, CaptureState.LOST)
         assert "check its cable" in worker.status().detail
         scene.replug()
-        assert worker.take(3) is not None
+        assert worker.next_frame(3) is not None
 
 
 def test_whatever_a_driver_raises_is_a_lost_camera_and_not_the_end():
@@ -275,7 +275,7 @@ def test_whatever_a_driver_raises_is_a_lost_camera_and_not_the_end():
 
 def test_there_is_never_more_than_one_owner_while_a_camera_comes_and_goes(worker, scene):
     for _ in range(5):
-        worker.take(1)
+        worker.next_frame(1)
         scene.unplug()
         becomes(worker, CaptureState.LOST)
         scene.replug()
@@ -286,7 +286,7 @@ def test_there_is_never_more_than_one_owner_while_a_camera_comes_and_goes(worker
 def test_closing_releases_the_camera_and_stops_the_threads(scene):
     worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
     worker.start()
-    worker.take(2)
+    worker.next_frame(2)
     worker.close()
     worker.close()
     assert scene.owners == 0
@@ -297,7 +297,7 @@ def test_closing_releases_the_camera_and_stops_the_threads(scene):
 def test_closing_does_not_wait_for_ever_for_a_hanging_camera(scene):
     worker = CaptureWorker(lambda: SimCamera(scene, frame_rate_hz=100), patience=QUICK)
     worker.start()
-    worker.take(2)
+    worker.next_frame(2)
     scene.stall()
     before = time.monotonic()
     worker.close()
@@ -312,7 +312,7 @@ def test_a_folder_is_shown_whole_to_a_slow_reader_and_then_ends(tmp_path):
         cv2.imwrite(str(tmp_path / f"{number}.png"), PICTURE)
     numbers = []
     with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
-        while (frame := worker.take(5)) is not None:
+        while (frame := worker.next_frame(5)) is not None:
             numbers.append(frame.number)
             time.sleep(0.01)
         assert worker.status().state is CaptureState.ENDED
@@ -340,8 +340,8 @@ def test_a_picture_that_takes_long_to_read_does_not_begin_the_folder_again():
             pass
 
     with CaptureWorker(Slow, patience=QUICK, every_frame=True) as worker:
-        assert [worker.take(5).number for _ in range(3)] == [0, 1, 2]
-        assert worker.take(5) is None
+        assert [worker.next_frame(5).number for _ in range(3)] == [0, 1, 2]
+        assert worker.next_frame(5) is None
     assert len(openings) == 1
 
 
@@ -359,7 +359,7 @@ def test_an_ended_source_is_not_opened_again():
             pass
 
     with CaptureWorker(Empty, patience=QUICK) as worker:
-        assert worker.take(2) is None
+        assert worker.next_frame(2) is None
         time.sleep(0.1)
     assert len(openings) == 1
 
@@ -368,7 +368,7 @@ def test_pictures_that_cannot_be_read_are_in_the_status(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), PICTURE)
     (tmp_path / "b.png").write_bytes(b"not a picture")
     with CaptureWorker(lambda: PictureFolder(tmp_path), patience=QUICK, every_frame=True) as worker:
-        assert worker.take(2) is not None
+        assert worker.next_frame(2) is not None
         becomes(worker, CaptureState.ENDED)
         (note,) = worker.status().notes
         assert note.startswith("1 of 2 pictures cannot be read: ")
@@ -380,7 +380,7 @@ def test_what_a_camera_cannot_do_is_in_the_status_though_frames_come(scene):
         notes = ("this camera has no AfMode: see [camera]",)
 
     with CaptureWorker(lambda: NoFocus(scene, frame_rate_hz=100), patience=QUICK) as worker:
-        assert worker.take(2) is not None
+        assert worker.next_frame(2) is not None
         becomes(worker, CaptureState.STREAMING)
-        assert worker.take(2) is not None
+        assert worker.next_frame(2) is not None
         assert worker.status().notes == NoFocus.notes

@@ -19,40 +19,40 @@ def test_the_newest_frame_is_taken_and_the_others_are_counted_as_dropped():
     slot = LatestFrame()
     for number in range(5):
         slot.put(frame(number))
-    assert slot.take(0).number == 4
+    assert slot.next_frame(0).number == 4
     assert slot.dropped == 4
-    assert slot.take(0) is None
+    assert slot.next_frame(0) is None
 
 
 def test_taking_waits_for_a_frame_but_not_longer_than_asked():
     slot = LatestFrame()
     threading.Timer(0.05, slot.put, (frame(1),)).start()
-    assert slot.take(5).number == 1
+    assert slot.next_frame(5).number == 1
     before = time.monotonic()
-    assert slot.take(0.05) is None
+    assert slot.next_frame(0.05) is None
     assert 0.05 <= time.monotonic() - before < 2
 
 
 def test_closing_wakes_whoever_waits_and_what_is_left_is_still_handed_out():
     slot = LatestFrame()
     threading.Timer(0.05, slot.close).start()
-    assert slot.take(30) is None
+    assert slot.next_frame(30) is None
     kept = LatestFrame()
     kept.put(frame(1))
     kept.close()
     kept.put(frame(2))
-    assert kept.take(0).number == 1
-    assert kept.take(30) is None
+    assert kept.next_frame(0).number == 1
+    assert kept.next_frame(30) is None
 
 
 def test_every_frame_put_is_either_taken_or_dropped_whatever_the_threads_do():
     slot, taken = LatestFrame(), []
 
-    def take():
-        while (got := slot.take(5)) is not None:
+    def read_all():
+        while (got := slot.next_frame(5)) is not None:
             taken.append(got.number)
 
-    takers = [threading.Thread(target=take) for _ in range(2)]
+    takers = [threading.Thread(target=read_all) for _ in range(2)]
     for taker in takers:
         taker.start()
     for number in range(2000):
@@ -75,7 +75,7 @@ def test_a_patient_writer_loses_nothing():
 
     writer = threading.Thread(target=write)
     writer.start()
-    while (got := slot.take(5)) is not None:
+    while (got := slot.next_frame(5)) is not None:
         taken.append(got.number)
     writer.join()
     assert taken == list(range(200))
@@ -92,4 +92,4 @@ def test_a_patient_writer_can_give_up():
     given_up.set()
     writer.join(5)
     assert not writer.is_alive()
-    assert slot.take(0).number == 0
+    assert slot.next_frame(0).number == 0

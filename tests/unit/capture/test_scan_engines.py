@@ -242,13 +242,13 @@ def listening(worker, port):
     def probe():
         port.send(b"probe\r")
         time.sleep(0.02)
-        return bool(worker.take())
+        return bool(worker.poll())
 
-    return becomes(True, probe) and becomes(False, lambda: bool(worker.take()))
+    return becomes(True, probe) and becomes(False, lambda: bool(worker.poll()))
 
 
 def contents(worker):
-    return [scanned.symbol.content for scanned in worker.take()]
+    return [scanned.symbol.content for scanned in worker.poll()]
 
 
 def test_an_unplugged_engine_is_named_and_found_again(worker, port):

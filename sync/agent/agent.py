@@ -85,9 +85,12 @@ class Agent:
 
     def step(self, timeout_s: float = 0.1) -> None:
         """One turn. Raises StoreUnavailableError; nothing that comes over the network makes it raise."""
-        for arrival in self._session.step(timeout_s):
+        arrivals = self._session.step(timeout_s)
+        for arrival in arrivals:
             self._take(arrival)
             self._session.acknowledge(arrival)
+        if not arrivals:
+            self._downlink.remove_stale_rows()
         monotonic_s = self._monotonic()
         if self._session.connected:
             if self._connection != self._session.connections:

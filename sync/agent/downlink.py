@@ -65,6 +65,7 @@ class Downlink:
         self._ask_due_s = 0.0
         self._ask_s = ASK_AGAIN_S
         self._expected = 0  # pages of the last request that have not come
+        self._may_be_stale = True  # rows that a snapshot did not name may still be here
 
     def connected(self, monotonic_s: float) -> None:
         """A new connection: ask for what was missed."""
@@ -88,6 +89,11 @@ class Downlink:
             page=state.next_page if snapshot else 0,
             pages=PAGES,
         )
+
+    def remove_stale_rows(self) -> None:
+        """Remove some orders that a snapshot left behind. For idle moments. Raises StoreUnavailableError."""
+        if self._may_be_stale:
+            self._may_be_stale = order_cache.sweep(self._store)
 
     def trust_list(self, raw: bytes, now: Instant) -> Outcome:
         """Take a trust list. Raises StoreUnavailableError."""
@@ -164,6 +170,7 @@ class Downlink:
                         "what is here is not what the platform has: loading all of it again",
                     )
                 self._answered(page, applied, monotonic_s)
+                self._may_be_stale |= applied is PageResult.COMPLETE
             case PageResult.GAP:
                 self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
                 return DocumentOutcome.ORDERS_GAP

@@ -13,7 +13,7 @@ from sync.agent.response_timer import ResponseTimer
 from sync.hub.fleet import queries
 from sync.hub.ledger import ingest
 from sync.hub.store.opening import open_hub_store
-from sync.mqtt.endpoint import LinkState
+from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
 from sync.wire.messages import MOST_RUNGS, RungReport, Status
 
@@ -36,8 +36,14 @@ class Broker:
     def __init__(self):
         self.said = []
 
+        self.arrivals = []
+
     def step(self, timeout_s):
-        return []
+        taken, self.arrivals = self.arrivals, []
+        return taken
+
+    def acknowledge(self, arrival):
+        pass
 
     def publish(self, topic, payload, *, retain=False, **_):
         assert retain
@@ -50,9 +56,9 @@ def device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
     quiet = SimpleNamespace(
         connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=ResponseTimer(),
-        due=lambda *_, **__: None,
+        due=lambda *_, **__: None, remove_stale_rows=lambda: world.idle.append(True),
     )  # fmt: skip
-    world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=())
+    world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=(), idle=[])
     world.agent = Agent(
         tenant="main", device="kiosk-1", site="shop-1", store=store, session=world.broker, uplink=quiet,
         downlink=quiet, now=lambda: Instant(unix_s=NOW_S), monotonic=lambda: world.monotonic_s,
@@ -100,3 +106,11 @@ def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
     )
     status = Status(dev="kiosk-1", state="online", epoch="a", rungs=longest)
     assert 50 * len(codec.encode(status)) < codec.MAX_MESSAGE_BYTES
+
+
+def test_stale_orders_are_removed_in_turns_in_which_nothing_comes(device):
+    device.agent.step()
+    assert device.idle == [True]
+    device.broker.arrivals.append(Arrival("v1/main/kiosk-2/dn/cmd", b"", 1, 1, False, 1))
+    device.agent.step()
+    assert device.idle == [True]

@@ -106,6 +106,11 @@ class World:
             self.turn()
         raise AssertionError(f"not whole: {cache.feed_state(self.store)}")
 
+    def load_again(self):
+        """Load a whole snapshot although the device has one."""
+        while cache.feed_state(self.store).doubted or self.pages:
+            self.turn()
+
     def assert_equal(self):
         with self.hub.read() as connection:
             theirs = {
@@ -180,6 +185,32 @@ def test_a_cache_that_is_not_what_the_platform_has_is_found_and_loaded_again(tmp
     while cache.sweep(world.store):
         pass
     world.assert_equal()
+
+
+def test_what_a_snapshot_left_behind_is_removed_when_nothing_else_is_to_be_done(tmp_path):
+    """A cache that was loaded again holds what a person no longer has, until it is removed."""
+    world = World(tmp_path, 1_200)
+    world.load()
+    with world.store.transaction() as connection:
+        connection.execute("UPDATE feed SET doubted = 1")
+        connection.execute(
+            "UPDATE entitlement SET cti = randomblob(16) WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 700)"
+        )
+    world.restart()
+    world.load_again()
+    assert rows_here(world) > 1_200
+    world.restart()  # a process that ends in between only delays it
+    for _ in range(10):
+        world.downlink.remove_stale_rows()
+    assert rows_here(world) == 1_200
+    world.assert_equal()
+    before = world.store.data_version()
+    world.downlink.remove_stale_rows()
+    assert world.store.data_version() == before
+
+
+def rows_here(world):
+    return world.store.connection().execute("SELECT count(*) FROM entitlement").fetchone()[0]
 
 
 def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):

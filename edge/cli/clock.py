@@ -70,20 +70,19 @@ def reset(data: Path, file: Path, profile: Path) -> None:
     Example: edge-scanner clock reset kiosk-7.clock
     """
     from edge.system.wall_clock import WallClock
-    from edge.values.uuid7 import uuid7
+    from edge.values.uuid7 import event_id
 
     try:
         with closing(open_for_work(data)) as store:
             order = _believed(store, file, profile)
         now = WallClock(order.issued_at_s).now()
-        ident = uuid7(now.unix_s * 1000, secrets.token_bytes(10))
         done = lower_time_floor(
             data,
             wrong_s=order.wrong_s,
             floor_s=order.issued_at_s,
             reason=order.reason,
             now=now,
-            event_id=ident,
+            event_id=event_id(now, secrets.token_bytes),
         )
     except (StoreUnavailableError, OSError) as error:
         _stop(str(error))

@@ -19,7 +19,7 @@ from edge.store.pin_attempts import count_attempt, forgive, locked_for_s
 from edge.store.sessions import OperatorSession, end_session, open_session, session_in
 from edge.token.claims import Claims
 from edge.values.instant import Instant
-from edge.values.uuid7 import uuid7
+from edge.values.uuid7 import event_id
 
 SHOWN_S: Final = 60  # a badge that was shown waits this long for its PIN
 UNLOCKED: Final = "unlocked"
@@ -216,7 +216,7 @@ class SignInService:
             type="operator",
             body=body,
             now=now,
-            id=uuid7(now.unix_s * 1000, self.random_bytes(10)),
+            id=event_id(now, self.random_bytes),
         )
 
 

@@ -34,7 +34,7 @@ from edge.system.time_zone import utc_offset_of
 from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.rejection import Rejection
 from edge.values.instant import Instant
-from edge.values.uuid7 import uuid7
+from edge.values.uuid7 import event_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +246,7 @@ class Redeemer:
         order, claims = standing.entitlement, scan.claims
         within_ns = int((self._claim_within_s or 0) * 1e9)
         return AuthorisationRequest(
-            id=self._event_id(scan.now),
+            id=event_id(scan.now, self._random_bytes),
             cti=claims.cti,
             units=scan.asked.units,
             sold=0 if order is None else order.quantity,
@@ -273,7 +273,7 @@ class Redeemer:
                 place=place,
                 now=scan.now,
                 operator=scan.operator,
-                event_id=self._event_id(scan.now),
+                event_id=event_id(scan.now, self._random_bytes),
             )
         body = {"use": use.use_no, "doors": list(decision.doors)}
         self._tell(connection, scan, "reopened" if decision.reopening else "continued", body)
@@ -314,10 +314,13 @@ class Redeemer:
             **body,
             "operator": scan.operator,
         }
-        append(connection, type=kind, body=whole, now=scan.now, id=self._event_id(scan.now))
-
-    def _event_id(self, now: Instant) -> str:
-        return uuid7(now.unix_s * 1000, self._random_bytes(10))
+        append(
+            connection,
+            type=kind,
+            body=whole,
+            now=scan.now,
+            id=event_id(scan.now, self._random_bytes),
+        )
 
     def _nothing(self, claims: Claims, detail: str) -> Redemption:
         return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=detail, claims=claims)

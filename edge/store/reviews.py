@@ -15,7 +15,7 @@ from edge.store.database.store import Store
 from edge.store.ledger import write_reversal
 from edge.values.instant import Instant
 from edge.values.person_name import same_person
-from edge.values.uuid7 import uuid7
+from edge.values.uuid7 import event_id
 
 _SELECT = (
     "SELECT r.ledger_id, l.cti, l.order_id, l.use_no, l.kind, l.units, l.amount_minor, l.currency, l.operator,"
@@ -138,10 +138,7 @@ def conclude_for_platform(
             return ReviewResult.NOT_FOUND
         if same_person(row[1], by):
             return ReviewResult.SAME_PERSON
-        ids = (
-            uuid7(now.unix_s * 1000, random_bytes(10)),
-            uuid7(now.unix_s * 1000, random_bytes(10)),
-        )
+        ids = (event_id(now, random_bytes), event_id(now, random_bytes))
         return conclude(
             connection,
             row[0],
@@ -162,13 +159,12 @@ def report_refused(
             "SELECT 1 FROM outbox WHERE type = ? AND body ->> '$.decision' = ?", (REFUSED, decision)
         )
         if told.fetchone() is None:
-            ident = uuid7(now.unix_s * 1000, random_bytes(10))
             outbox.append(
                 connection,
                 type=REFUSED,
                 body={"decision": decision, "reason": reason},
                 now=now,
-                id=ident,
+                id=event_id(now, random_bytes),
             )
 
 

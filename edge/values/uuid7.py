@@ -1,6 +1,10 @@
-"""UUIDs that sort by time (RFC 9562 section 5.7), from a time and randomness that the caller gives."""
+"""Identifiers that sort by time (UUIDv7, RFC 9562 section 5.7); time and randomness are arguments."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge.values.instant import Instant
 
 
 def uuid7(unix_ms: int, random_10: bytes) -> str:
@@ -12,3 +16,12 @@ def uuid7(unix_ms: int, random_10: bytes) -> str:
     time, noise = f"{unix_ms & 0xFFFFFFFFFFFF:012x}", random_10.hex()
     variant = "89ab"[int(noise[4], 16) & 3]
     return f"{time[:8]}-{time[8:]}-7{noise[1:4]}-{variant}{noise[5:8]}-{noise[8:20]}"
+
+
+def event_id(now: Instant, random_bytes: Callable[[int], bytes]) -> str:
+    """Return the id of an event that happens ``now``; ``random_bytes(n)`` returns n random bytes.
+
+    >>> event_id(Instant(unix_s=1_800_000_000), bytes)
+    '01a3185c-5000-7000-8000-000000000000'
+    """
+    return uuid7(now.unix_s * 1000, random_bytes(10))

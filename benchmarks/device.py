@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.field import BIN, Field, Program, until
 from edge.store import outbox
-from edge.store.database.opening import open_store
 from edge.store.database.store import Store
+from edge.store.opening import open_store
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.protocol.event_bodies import RedeemedBody

@@ -43,7 +43,7 @@ from edge.config import Profile, parse_profile
 from edge.feedback.result_display import ResultDisplay
 from edge.ports import Decoder, Frame, Hint, Signal, Symbol
 from edge.scanner.daemon import Daemon
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.values.instant import Instant
 
 SCANS = 200

@@ -18,8 +18,8 @@ from benchmarks.measurement import Measurement
 from edge.config import Policy
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
-from edge.store.database.opening import open_store
 from edge.store.database.store import Store, connect
+from edge.store.opening import open_store
 from edge.token.claims import Claims, Kind
 from edge.values.instant import Instant
 

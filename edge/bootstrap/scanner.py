@@ -34,9 +34,9 @@ from edge.scanner.daemon import Daemon
 from edge.scanner.hardware import Hardware
 from edge.scanner.supervisor import Supervisor
 from edge.store.authorisations import DEADLINE_S
-from edge.store.database.opening import OpenedStore, StoreState, open_store
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.opening import OpenedStore, StoreState, open_store
 from edge.store.time_floor import time_floor_s
 from edge.system.health import Health
 from edge.system.systemd import notify

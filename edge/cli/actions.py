@@ -13,8 +13,8 @@ import click
 from edge.cli.store_options import act, as_text, data_option
 from edge.domain.redemption_state import RequestedUse
 from edge.store import reviews
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
+from edge.store.opening import open_for_reading
 
 _reason = click.option(
     "--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform."

@@ -15,8 +15,8 @@ import click
 
 from edge.cli.store_options import data_option, now_of, profile_option
 from edge.documents.clock_reset_order import ClockResetOrder, open_clock_reset_order
-from edge.store.database.opening import open_for_reading, open_for_work
 from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.opening import open_for_reading, open_for_work
 from edge.store.time_floor import ResetResult, lower_time_floor, time_floor_s
 
 

@@ -17,8 +17,8 @@ from edge.store import exception_cases as exception_store
 from edge.store import ledger as ledger_store
 from edge.store import order_cache as order_store
 from edge.store import outbox as outbox_store
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.opening import open_for_reading
 from edge.store.outbox import Backlog
 
 _PAGE = 500

@@ -21,9 +21,9 @@ from edge.operators.known_lists import read_operator_directory, store_operator_l
 from edge.operators.sign_in import ShownBadge, SignInService, sign_in_service
 from edge.operators.sign_in_result import SignInResult
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import FILE, Store, StoreUnavailableError
 from edge.store.documents import StoreResult
+from edge.store.opening import open_for_reading
 from edge.store.sessions import OperatorSession, current_session
 from edge.store.time_floor import time_floor_s
 from edge.system.wall_clock import WallClock

@@ -13,8 +13,8 @@ from typing import TypeVar
 import click
 
 from edge.operators.actions import ActionOutcome, ActionResult, OperatorActions
-from edge.store.database.opening import open_for_work
 from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.opening import open_for_work
 from edge.store.time_floor import time_floor_s
 from edge.values.instant import Instant
 

@@ -13,8 +13,8 @@ import click
 
 from edge.cli.store_options import as_text, data_option
 from edge.redemption.order_history import HistoryEntry, OrderHistory, order_history
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
+from edge.store.opening import open_for_reading
 
 
 @click.command()

@@ -30,8 +30,8 @@ from edge.doctor.facts import (
 from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store import documents
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import FILE, StoreUnavailableError
+from edge.store.opening import open_for_reading
 from edge.store.outbox import backlog
 from edge.system.time_zone import zone_problem
 from edge.system.wall_clock import synchronised_by_systemd

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ExceptionKind(StrEnum):
-    """What sort of case it is."""
+    """What sort of failure a case is about."""
 
     SYSTEM_FAULT = "system_fault"
     DATA_ERROR = "data_error"
@@ -22,29 +22,31 @@ class ExceptionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExceptionCase:
-    """One case. ``settled_s`` is None while it is open."""
+    """One case: what happened, what was tried, and how it was settled. Times are Unix seconds."""
 
-    id: int
+    id: int = 0  # the store numbers a case when it is raised
     kind: ExceptionKind
     cause: str
     tried: str
-    cti: bytes | None
-    order_id: str | None
-    compartment: str | None
-    ledger_id: int | None
+    cti: bytes | None = None
+    order_id: str | None = None
+    compartment: str | None = None
+    ledger_id: int | None = None
     raised_s: int
-    settled_s: int | None
-    settled_by: str | None
-    settlement: str | None
-    note: str | None
+    settled_s: int | None = None  # None while the case is open
+    settled_by: str | None = None
+    settlement: str | None = None
+    note: str | None = None
 
 
 class Settlement(StrEnum):
     """How a case was settled."""
 
-    FIXED = "fixed"  # the cause is mended; nothing else changes
-    ACCEPTED = "accepted"  # it stays as it is, loss and all
-    COLLECTED = "collected"  # somebody looked: the parcel is gone
-    NOT_COLLECTED = "not_collected"  # somebody looked: it is inside, and the code is good again
-    REVERSED = "reversed"  # the redemption was taken back
-    RETRIED = "retried"  # the write-off was tried again, and honoured
+    FIXED = "fixed"  # the cause is repaired; nothing else changes
+    ACCEPTED = "accepted"  # it stays as it is, with its loss
+    COLLECTED = "collected"  # a person looked: the parcel is gone
+    NOT_COLLECTED = (
+        "not_collected"  # a person looked: the parcel is inside, the code is valid again
+    )
+    REVERSED = "reversed"  # the redemption was reversed
+    RETRIED = "retried"  # the write-off was tried again, and redeemed

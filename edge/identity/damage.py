@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from edge.config import load_profile
 from edge.config.merge_patch import Tree, merge
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
+from edge.store.opening import open_for_reading
 
 IDENTITY: Final = Path("identity") / "identity.json"  # in the data folder; written by enrolment
 ROOTS: Final = "roots.cbor"  # beside it

@@ -22,7 +22,7 @@ from edge.store.exception_cases import find_case, raise_case, settle_case
 from edge.store.reviews import ReviewResult
 from edge.store.sessions import OperatorSession, session_in, touch
 from edge.values.instant import Instant
-from edge.values.uuid7 import uuid7
+from edge.values.uuid7 import event_id
 
 ASK_HOLDS_S = 120  # what was typed for the next voucher is forgotten after this long
 
@@ -78,7 +78,7 @@ class OperatorActions:
         def decide(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
             outcome = reviews.conclude(
                 connection, ledger_id, approve=approve, by=who.operator_id, reason=reason, now=now,
-                event_ids=(self._event_id(now), self._event_id(now)),
+                event_ids=(event_id(now, self._random_bytes), event_id(now, self._random_bytes)),
             )  # fmt: skip
             return _reviewed(outcome, ledger_id, approve=approve)
 
@@ -110,7 +110,7 @@ class OperatorActions:
                     ActionResult.NOT_THIS_KIND,
                     f"{refused.reason} it stays: settle as accepted, and tell operations",
                 )
-            seq = outbox.retry(connection, refused, id=self._event_id(now))
+            seq = outbox.retry(connection, refused, id=event_id(now, self._random_bytes))
             note = f"sent again as event {seq}"
             settle_case(
                 connection, case_id, Settlement.RETRIED, by=who.operator_id, note=note, now=now
@@ -149,10 +149,16 @@ class OperatorActions:
                     ActionResult.NOT_FOUND,
                     f"the ledger has no row {ledger_id}: see edge-scanner ledger",
                 )
-            case_id = raise_case(
-                connection, ExceptionKind.DISPUTE, cause=cause, tried=f"raised by {who.operator_id}", now=now,
-                cti=row[0], order_id=row[1], ledger_id=ledger_id,
-            )  # fmt: skip
+            case = ExceptionCase(
+                kind=ExceptionKind.DISPUTE,
+                cause=cause,
+                tried=f"raised by {who.operator_id}",
+                cti=row[0],
+                order_id=row[1],
+                ledger_id=ledger_id,
+                raised_s=now.unix_s,
+            )
+            case_id = raise_case(connection, case)
             self._tell(connection, find_case(connection, case_id), "raised", who.operator_id, now)
             return ActionOutcome(ActionResult.DONE, f"case {case_id} is open")
 
@@ -238,7 +244,7 @@ class OperatorActions:
             reason=reason,
             now=now,
             operator=who.operator_id,
-            event_id=self._event_id(now),
+            event_id=event_id(now, self._random_bytes),
         )
         if reversal is None:
             return ActionOutcome(ActionResult.ALREADY, f"{ledger_id} was taken back before")
@@ -248,7 +254,7 @@ class OperatorActions:
             by=who.operator_id,
             reason=reason,
             now=now,
-            event_id=self._event_id(now),
+            event_id=event_id(now, self._random_bytes),
         )
         return ActionOutcome(
             ActionResult.DONE,
@@ -329,10 +335,9 @@ class OperatorActions:
             "note": case.note,
             "operator": operator,
         }
-        outbox.append(connection, type="exception", body=body, now=now, id=self._event_id(now))
-
-    def _event_id(self, now: Instant) -> str:
-        return uuid7(now.unix_s * 1000, self._random_bytes(10))
+        outbox.append(
+            connection, type="exception", body=body, now=now, id=event_id(now, self._random_bytes)
+        )
 
 
 def _not_open(case: ExceptionCase | None, case_id: int) -> ActionOutcome:

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge.domain.exception_case import ExceptionKind
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.pickup.door_states import DoorEvent, DoorState, DoorStep, next_step
 from edge.pickup.lock_actuator import ImmediateActuator, LockActuator
 from edge.ports import CountsOpenings, DoorSensor, Lock
@@ -20,7 +20,7 @@ from edge.store.exception_cases import raise_case
 from edge.store.lock_intents import Intent
 from edge.store.redemption_reads import restoration_fault
 from edge.values.instant import Instant
-from edge.values.uuid7 import uuid7
+from edge.values.uuid7 import event_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,10 +273,17 @@ class Pickups:
                 if door.state is DoorState.RESERVED
                 else "the lock was told once"
             )
-            raise_case(
-                connection, there.raises, cause=detail, tried=tried, now=now, cti=intent.cti,
-                order_id=intent.order_id, compartment=intent.compartment, ledger_id=intent.ledger_id,
-            )  # fmt: skip
+            case = ExceptionCase(
+                kind=there.raises,
+                cause=detail,
+                tried=tried,
+                cti=intent.cti,
+                order_id=intent.order_id,
+                compartment=intent.compartment,
+                ledger_id=intent.ledger_id,
+                raised_s=now.unix_s,
+            )
+            raise_case(connection, case)
         if there.state.ended or there.raises is not None:
             body = {
                 "cti": intent.cti.hex(),
@@ -287,7 +294,9 @@ class Pickups:
                 "detail": detail,
                 "exception": there.raises,
             }
-            outbox.append(connection, type="pickup", body=body, now=now, id=self._event_id(now))
+            outbox.append(
+                connection, type="pickup", body=body, now=now, id=event_id(now, self._random_bytes)
+            )
         return True
 
     def _take_back(
@@ -301,7 +310,7 @@ class Pickups:
             return False  # nobody need approve it again: its doors are left
         reversal = ledger.write_reversal(
             connection, door.intent.ledger_id, reason=reason.value, now=now, operator=None,
-            event_id=self._event_id(now),
+            event_id=event_id(now, self._random_bytes),
         )  # fmt: skip
         return reversal is not None
 
@@ -317,6 +326,3 @@ class Pickups:
             self._walks[door.intent.ledger_id] = rest
         else:
             self._walks.pop(door.intent.ledger_id, None)
-
-    def _event_id(self, now: Instant) -> str:
-        return uuid7(now.unix_s * 1000, self._random_bytes(10))

@@ -7,16 +7,30 @@ new epoch, so that nothing is lost.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from edge.store.database.opening import RandomBytes, begin_epoch
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store.database.store import Store
+from edge.store.exception_cases import raise_case
 from edge.values.instant import Instant
 
 
+def begin_epoch(
+    connection: sqlite3.Connection, *, why: str, now_s: int, random_bytes: Callable[[int], bytes]
+) -> int:
+    """Begin a numbering of events in the caller's transaction and return its number."""
+    row = (random_bytes(8).hex(), now_s, why)
+    return int(
+        connection.execute(
+            "INSERT INTO epoch (epoch, began_s, why) VALUES (?, ?, ?)", row
+        ).lastrowid
+        or 0
+    )
+
+
 def end_epoch(
-    store: Store, epoch: str, *, why: str, now: Instant, random_bytes: RandomBytes
+    store: Store, epoch: str, *, why: str, now: Instant, random_bytes: Callable[[int], bytes]
 ) -> bool:
     """Begin a new epoch if ``epoch`` is the one that events are written in; False, and nothing changed, otherwise.
 
@@ -35,7 +49,12 @@ SEQUENCE_REUSED: Final = "sequence_reused"
 
 
 def send_again(
-    store: Store, epoch: str, numbers: Mapping[int, str], *, now: Instant, random_bytes: RandomBytes
+    store: Store,
+    epoch: str,
+    numbers: Mapping[int, str],
+    *,
+    now: Instant,
+    random_bytes: Callable[[int], bytes],
 ) -> int:
     """Events of ``epoch``, seq to id, whose numbers the platform has for others: send them in a later epoch.
 
@@ -56,11 +75,13 @@ def send_again(
             why = f"{SEQUENCE_REUSED}: the platform has another event under {ours[0]} of {epoch}"
             current = begin_epoch(connection, why=why, now_s=now.unix_s, random_bytes=random_bytes)
             connection.execute("UPDATE device SET epoch_no = ?", (current,))
-            connection.execute(
-                "INSERT INTO exception (kind, cause, tried, raised_s) VALUES ('system_fault', ?, ?, ?)",
-                (f"{why}: an old copy of this store was put back, or another device has its identity",
-                 "sent again under new numbers; see that no other device uses this one's certificate", now.unix_s),
-            )  # fmt: skip
+            case = ExceptionCase(
+                kind=ExceptionKind.SYSTEM_FAULT,
+                cause=f"{why}: an old copy of this store was put back, or another device has its identity",
+                tried="sent again under new numbers; see that no other device uses this one's certificate",
+                raised_s=now.unix_s,
+            )
+            raise_case(connection, case)
         for seq in ours:
             _move(connection, found[0], seq, current, now)
         return len(ours)

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store import authorisations
 from edge.store.database.store import Store
+from edge.store.exception_cases import raise_case
 from edge.values.instant import ClockTrust, Instant
 
 
@@ -164,11 +166,16 @@ def reject(store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id:
             return False
         authorisations.mark_unreported(connection, found[0], seq)
         cti, order, ledger_id = _about(connection, found[0], seq)
-        connection.execute(
-            "INSERT INTO exception (kind, cause, tried, cti, order_id, ledger_id, raised_s)"
-            " VALUES ('upload_refused', ?, 'sent to the platform', ?, ?, ?, ?)",
-            (_cause(epoch, seq, reason), cti, order, ledger_id, now.unix_s),
+        case = ExceptionCase(
+            kind=ExceptionKind.UPLOAD_REFUSED,
+            cause=_cause(epoch, seq, reason),
+            tried="sent to the platform",
+            cti=cti,
+            order_id=order,
+            ledger_id=ledger_id,
+            raised_s=now.unix_s,
         )
+        raise_case(connection, case)
         return True
 
 

@@ -17,9 +17,9 @@ import structlog
 from edge.config import Profile
 from edge.identity.damage import identity_damage
 from edge.settings.active_profile import ActiveProfile, load_active_profile
-from edge.store.database.opening import open_store
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import OnlineFlag
+from edge.store.opening import open_store
 from edge.store.order_cache import feed_state
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log

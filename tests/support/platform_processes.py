@@ -11,8 +11,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.store import outbox
-from edge.store.database.opening import open_store
 from edge.store.database.store import Store
+from edge.store.opening import open_store
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots

@@ -9,7 +9,7 @@ from edge.domain.order_row import row_of
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store import order_cache
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
 

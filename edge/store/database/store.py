@@ -2,7 +2,7 @@
 
 A ``Store`` is safe to share between threads (each gets its own connection) and its file
 between processes. Whoever changes something does it in ``transaction()``; whoever only
-looks uses ``read()``. ``edge.store.database.opening`` makes one.
+looks uses ``read()``. ``edge.store.opening`` makes one.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from edge.config import Profile, parse_profile
 from edge.domain.order_row import row_of
 from edge.scanner.daemon import Daemon
 from edge.store import documents
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.store.order_cache import apply_snapshot_page
 from edge.values.instant import Instant
 from hardware_sim.parts.doors import Doors

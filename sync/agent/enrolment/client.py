@@ -32,9 +32,9 @@ from edge.documents.enrolment_code import (
 from edge.identity.damage import IDENTITY, ROOTS
 from edge.identity.identity import BLOCKED, Identity, read_identity, write_identity
 from edge.store import documents, ledger
-from edge.store.database.opening import open_for_reading, open_store
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import StoreUnavailableError
+from edge.store.opening import open_for_reading, open_store
 from edge.store.outbox import backlog
 from edge.system.durable_file import write_durably
 from edge.token.roots import Roots, read_roots

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.enrolment.handover import EnrolmentMailbox
-from edge.store.database.opening import open_for_reading
 from edge.store.database.store import StoreUnavailableError
+from edge.store.opening import open_for_reading
 from edge.store.time_floor import time_floor_s
 from edge.system.systemd import notify
 from edge.system.wall_clock import WallClock

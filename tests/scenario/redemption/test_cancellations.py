@@ -60,7 +60,7 @@ def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_ho
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.ORDER_CANCELLED
     raised = [(case.kind, case.cause) for case in exception_cases.cases(store)]
     honoured = before is Verdict.ACCEPTED
-    assert raised == ([("business_rule", "cancelled after it was honoured")] if honoured else [])
+    assert raised == ([("business_rule", "cancelled after it was redeemed")] if honoured else [])
     assert len(standing_uses(store, claims)) == honoured
 
 

@@ -11,7 +11,7 @@ from hardware_sim.world.sample_platform import provision_sample
 
 from edge.ports import Signal
 from edge.store import ledger
-from edge.store.database.opening import open_for_reading
+from edge.store.opening import open_for_reading
 from edge.system import log
 
 

@@ -20,7 +20,7 @@ from hardware_sim.vision.view_condition import CLEAN
 
 from edge.cli import cli
 from edge.store import ledger, outbox
-from edge.store.database.opening import open_for_reading
+from edge.store.opening import open_for_reading
 
 MOCK_PINS = {**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}
 

@@ -12,7 +12,7 @@ from hardware_sim.vision.view_condition import CLEAN
 
 from edge.config import parse_profile
 from edge.store import ledger
-from edge.store.database.opening import open_for_reading
+from edge.store.opening import open_for_reading
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations
 from edge.store.authorisations import AuthorisationReply, AuthorisationRequest, WaitMemory
-from edge.store.database.opening import open_for_work, open_store
 from edge.store.online_flag import OnlineFlag
+from edge.store.opening import open_for_work, open_store
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import CapturingLogger
 
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.values.instant import Instant
 from sync.agent.agent import STATUS_EVERY_S, Agent
 from sync.agent.response_timer import ResponseTimer

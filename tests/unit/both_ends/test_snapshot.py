@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.domain.order_row import row_of
 from edge.store import order_cache as cache
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots

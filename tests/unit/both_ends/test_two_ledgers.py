@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
-from edge.store.database.opening import open_store
 from edge.store.epochs import send_again
 from edge.store.exception_cases import record_conflict
+from edge.store.opening import open_store
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.agent.uplink import RESEND_S, SLOW_LINE, AckEffect, Uplink

@@ -19,8 +19,8 @@ from edge.documents.clock_reset_order import (
 )
 from edge.redemption.order_history import order_history
 from edge.store import documents, outbox
-from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, StoreUnavailableError
+from edge.store.opening import StoreState, open_store
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system.wall_clock import WallClock
 from edge.token.purpose import Purpose

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.cli.doctor import doctor
 from edge.store import documents
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.system.health import write_health
 from edge.token.keys import signer
 from edge.token.roots import Roots

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from edge.cli import exceptions as exceptions_cli
 from edge.cli import listings
 from edge.cli.story import story
-from edge.domain.exception_case import ExceptionKind
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store import exception_cases
 from edge.store.outbox import Backlog
 from tests.support.sample_shop import NOON, code, deliver, open_at, order, redeemer
@@ -29,7 +29,10 @@ def device(tmp_path):
     with store.transaction() as connection:
         for cause in ("open", "settled"):
             exception_cases.raise_case(
-                connection, ExceptionKind.DISPUTE, cause=cause, tried="nothing", now=NOON
+                connection,
+                ExceptionCase(
+                    kind=ExceptionKind.DISPUTE, cause=cause, tried="nothing", raised_s=NOON.unix_s
+                ),
             )
         connection.execute("UPDATE exception SET settled_s = 1 WHERE cause = 'settled'")
     yield tmp_path

@@ -17,7 +17,7 @@ from edge.redemption.redeemer import Redeemer
 from edge.redemption.scan_handler import VerifyingHandler
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.store import documents
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import ClockTrust, Instant

@@ -29,7 +29,7 @@ from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
 from edge.settings.state_machine import SettingsState as PushedState
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.system.health import write_health
 from edge.token.keys import signer
 from edge.token.roots import Roots

@@ -11,7 +11,7 @@ import pytest
 from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations, documents
 from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors, load_roots

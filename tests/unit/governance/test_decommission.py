@@ -16,8 +16,8 @@ from edge.documents.revocation_order import RevocationOrder
 from edge.encryption.sealed_box import RANDOM_BYTES, seal, unseal
 from edge.governance.decommission import KEPT, WIPED, decommission
 from edge.store import outbox
-from edge.store.database.opening import open_store
 from edge.store.database.store import connect
+from edge.store.opening import open_store
 from edge.values.instant import Instant
 
 KEY = X25519PrivateKey.generate()

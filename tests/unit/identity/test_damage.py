@@ -27,7 +27,7 @@ from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer
 from edge.settings.state_machine import SettingsPhase, SettingsState
 from edge.store import documents
-from edge.store.database.opening import StoreState, open_for_work, open_store
+from edge.store.opening import StoreState, open_for_work, open_store
 from edge.token.roots import Roots
 from edge.values.instant import Instant
 from sync.agent.enrolment.runner import believed, wait_for_identity

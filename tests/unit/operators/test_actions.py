@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from edge.cli import cli
 from edge.config import Policy
-from edge.domain.exception_case import ExceptionKind, Settlement
+from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
@@ -320,7 +320,10 @@ def test_a_parcel_that_was_found_gone_stays_redeemed(store):
 def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store):
     with store.transaction() as connection:
         case = exception_cases.raise_case(
-            connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=NOON
+            connection,
+            ExceptionCase(
+                kind=ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", raised_s=NOON.unix_s
+            ),
         )
     sign_in(store, role=Role.REVIEWER)
     assert (

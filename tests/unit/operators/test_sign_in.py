@@ -19,8 +19,8 @@ from edge.operators.sign_in_result import SignInResult
 from edge.redemption.scan_handler import _show as show_to_gate
 from edge.store import ledger, order_cache, outbox, pin_attempts, scan_journal
 from edge.store.database.migration import SET, TABLE
-from edge.store.database.opening import StoreState, open_store
 from edge.store.database.store import FILE, SUSPECT, Store, StoreUnavailableError
+from edge.store.opening import StoreState, open_store
 from edge.store.sessions import current_session, session_in
 from edge.token.claims import Kind
 from tests.support.sample_shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer

@@ -7,7 +7,7 @@ import pytest
 
 from edge.config import Profile, load_profile
 from edge.domain.entitlement import OrderStatus
-from edge.domain.exception_case import ExceptionKind
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
 from edge.operators.actions import ActionResult
@@ -55,7 +55,14 @@ def field(tmp_path, keys):
         assert redeemer(store).redeem(claims, now).reason is Verdict.NOT_READY
         with store.transaction() as connection:
             case = raise_case(
-                connection, ExceptionKind.DATA_ERROR, cause="x", tried="y", now=now, cti=claims.cti
+                connection,
+                ExceptionCase(
+                    kind=ExceptionKind.DATA_ERROR,
+                    cause="x",
+                    tried="y",
+                    raised_s=now.unix_s,
+                    cti=claims.cti,
+                ),
             )
         return claims, case
 
@@ -100,11 +107,13 @@ def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(fi
     with field.store.transaction() as connection:
         bare = raise_case(
             connection,
-            ExceptionKind.SYSTEM_FAULT,
-            cause="x",
-            tried="y",
-            now=field.now,
-            cti=bytes(16),
+            ExceptionCase(
+                kind=ExceptionKind.SYSTEM_FAULT,
+                cause="x",
+                tried="y",
+                raised_s=field.now.unix_s,
+                cti=bytes(16),
+            ),
         )
     assert field.retry.write_off(bare, field.now).done is ActionResult.NOT_FOUND
 
@@ -194,13 +203,15 @@ def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_n
     with field.store.transaction() as connection:
         case = raise_case(
             connection,
-            kind,
-            cause="x",
-            tried="y",
-            now=field.now,
-            cti=claims.cti,
-            compartment="A",
-            ledger_id=use,
+            ExceptionCase(
+                kind=kind,
+                cause="x",
+                tried="y",
+                raised_s=field.now.unix_s,
+                cti=claims.cti,
+                compartment="A",
+                ledger_id=use,
+            ),
         )
     answer = field.retry.case(case, field.now)
     assert answer.done is (
@@ -215,7 +226,10 @@ def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_n
 def test_a_case_without_a_code_says_how_to_settle_it(field):
     with field.store.transaction() as connection:
         case = raise_case(
-            connection, ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", now=field.now
+            connection,
+            ExceptionCase(
+                kind=ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", raised_s=field.now.unix_s
+            ),
         )
     assert "settle as fixed" in field.retry.case(case, field.now).detail
 

@@ -10,10 +10,10 @@ from contextlib import closing
 import pytest
 
 from edge.domain.verdict import Verdict
-from edge.store import exception_cases, ledger, outbox, reviews
-from edge.store.database import migration, opening
-from edge.store.database.opening import StoreState, open_store
+from edge.store import exception_cases, ledger, opening, outbox, reviews
+from edge.store.database import migration
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
+from edge.store.opening import StoreState, open_store
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
 FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{migration.SET}', '9999_future')"
@@ -255,7 +255,7 @@ def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monk
 
     name = "_quarantine" if cut.startswith("before") else "_put_in_place"
     with monkeypatch.context() as patch:
-        patch.setattr(f"edge.store.database.opening._Start.{name}", cut_power)
+        patch.setattr(f"edge.store.opening._Start.{name}", cut_power)
         with pytest.raises(PowerCut):
             reopen(folder)
     store = reopen(folder).store

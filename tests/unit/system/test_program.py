@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from edge.store.database.opening import open_store
+from edge.store.opening import open_store
 from sync.fleet.cli import cli as edge_fleet
 
 PROGRAMS = Path(sys.executable).parent

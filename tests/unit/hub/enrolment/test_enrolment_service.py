@@ -19,7 +19,7 @@ from edge.enrolment.handover import EnrolmentMailbox
 from edge.identity.identity import read_identity
 from edge.settings.active_profile import load_active_profile
 from edge.store import documents, outbox
-from edge.store.database.opening import open_for_reading, open_for_work
+from edge.store.opening import open_for_reading, open_for_work
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.trust.anchors import load_roots

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store.database.migration import NewerSchemaError, is_current, lacks_tables, migrate
 from edge.store.database.salvage import SalvagedRows, carry_over, read_remains
 from edge.store.database.store import (
@@ -28,8 +29,9 @@ from edge.store.database.store import (
     explain,
     quarantines,
 )
+from edge.store.epochs import begin_epoch
+from edge.store.exception_cases import raise_case
 
-RandomBytes = Callable[[int], bytes]
 _SUFFIXES = ("", "-wal", "-shm")
 _CHECKED = (
     "device",
@@ -66,7 +68,7 @@ def open_store(
     *,
     device_id: str,
     now_s: int,
-    random_bytes: RandomBytes,
+    random_bytes: Callable[[int], bytes],
     floor_s: int = 0,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> OpenedStore:
@@ -137,7 +139,7 @@ class _Start:
     path: Path
     device_id: str
     now_s: int
-    random_bytes: RandomBytes
+    random_bytes: Callable[[int], bytes]
     floor_s: int
     busy_timeout_s: float
 
@@ -238,10 +240,13 @@ class _Start:
             columns = "one, device_id, epoch_no, time_floor_s, floor_order_s"
             connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)  # noqa: S608 - constants
             if why != "new":
-                case = ("system_fault", why, "a new store was begun", self.now_s)
-                connection.execute(
-                    "INSERT INTO exception (kind, cause, tried, raised_s) VALUES (?, ?, ?, ?)", case
+                case = ExceptionCase(
+                    kind=ExceptionKind.SYSTEM_FAULT,
+                    cause=why,
+                    tried="a new store was begun",
+                    raised_s=self.now_s,
                 )
+                raise_case(connection, case)
             connection.execute("COMMIT")
         return kept
 
@@ -287,19 +292,6 @@ class _Start:
 class _Fault:
     name: str  # part of the quarantined file's name
     detail: str
-
-
-def begin_epoch(
-    connection: sqlite3.Connection, *, why: str, now_s: int, random_bytes: RandomBytes
-) -> int:
-    """Begin a numbering of events in the caller's transaction and return its number."""
-    row = (random_bytes(8).hex(), now_s, why)
-    return int(
-        connection.execute(
-            "INSERT INTO epoch (epoch, began_s, why) VALUES (?, ?, ?)", row
-        ).lastrowid
-        or 0
-    )
 
 
 @contextmanager

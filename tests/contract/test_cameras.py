@@ -112,9 +112,8 @@ def test_a_camera_can_be_opened_again_after_it_was_closed(source):
         camera.close()
 
 
+@pytest.mark.parametrize("source", [folder_of_pictures, video], indirect=True)
 def test_a_finite_source_ends_and_says_so(source, camera):
-    if isinstance(camera, SimCamera | PiCamera):
-        pytest.skip("never ends")
     for _ in range(FRAMES):
         camera.read()
     with pytest.raises(CameraEnded, match="5"):

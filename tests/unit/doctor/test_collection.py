@@ -2,7 +2,6 @@
 
 import os
 import ssl
-import stat
 import threading
 import time
 from contextlib import contextmanager
@@ -41,6 +40,7 @@ from sync.hub.pki.certificate_authority import (
     new_certificate_authority,
 )
 from tests.support.certificates import without_authority_key_identifier
+from tests.support.ordinary_user import ordinary_user
 from tests.support.paths import FIRMWARE
 
 NOW_S = int(time.time())
@@ -329,13 +329,10 @@ def test_no_machine_and_no_folder_make_the_round_fail(tmp_path):
     assert vitals.store is not None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_of_another_user_is_said_to_be_closed(tmp_path):
-    tmp_path.chmod(0)
-    try:
-        vitals = collect(tmp_path / "profile.toml", tmp_path / "data", timeout_s=0.2)
-    finally:
-        tmp_path.chmod(stat.S_IRWXU)
+def test_a_folder_of_another_user_is_said_to_be_closed():
+    with ordinary_user() as folder:
+        folder.chmod(0)
+        vitals = collect(folder / "profile.toml", folder / "data", timeout_s=0.2)
     assert "cannot be read" in vitals.profile[0]
 
 

@@ -14,6 +14,7 @@ from edge.store import exception_cases, ledger, opening, outbox, reviews
 from edge.store.database import migration
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
 from edge.store.opening import StoreState, open_store
+from tests.support.ordinary_user import ordinary_user
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
 FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{migration.SET}', '9999_future')"
@@ -317,10 +318,10 @@ def test_a_full_disk_at_the_start_is_an_error_and_not_the_end_of_the_process(tmp
     assert "No space left" in done.stdout
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_is_a_state_with_a_name(tmp_path):
-    tmp_path.chmod(0o500)
-    opened = reopen(tmp_path)
+def test_a_folder_that_cannot_be_written_is_a_state_with_a_name():
+    with ordinary_user() as folder:
+        folder.chmod(0o500)
+        opened = reopen(folder)
     assert opened.state is StoreState.UNAVAILABLE
     assert opened.store is None
 

@@ -56,7 +56,7 @@ class Device:
         for arrival in self.session.step(0.0):
             self.session.acknowledge(arrival)
             if arrival.topic.endswith(f"/{Down.ACK}"):
-                ack = codec.decode_ack(arrival.payload, dev=self.name)
+                ack = codec.decode_addressed(Ack, arrival.payload, dev=self.name)
                 if (
                     isinstance(ack, Ack)
                     and ack.epoch == self.epoch

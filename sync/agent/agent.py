@@ -24,7 +24,15 @@ from sync.agent.uplink import AckEffect, Uplink
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.messages import Malformed, RungReport, Status, WireFault
+from sync.wire.messages import (
+    Ack,
+    Command,
+    MessageFault,
+    MessageRefusal,
+    Response,
+    RungReport,
+    Status,
+)
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 MISSED_S: Final = (
@@ -222,7 +230,7 @@ class Agent:
     def _take(self, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
         if topic is None or topic.tenant != self._tenant or topic.node not in self._nodes:
-            self._count(WireFault.TOPIC_UNKNOWN, "")
+            self._count(MessageFault.TOPIC_UNKNOWN, "")
             return
         match topic.channel:
             case Down.ACK:
@@ -245,11 +253,11 @@ class Agent:
             case Down.CONFIG if self._settings is not None:
                 self._settings.take(arrival.payload, self._now())
             case _:
-                self._count(WireFault.TOPIC_UNKNOWN, topic.channel)
+                self._count(MessageFault.TOPIC_UNKNOWN, topic.channel)
 
     def _ack(self, payload: bytes) -> None:
-        ack = codec.decode_ack(payload, dev=self._device)
-        if isinstance(ack, Malformed):
+        ack = codec.decode_addressed(Ack, payload, dev=self._device)
+        if isinstance(ack, MessageRefusal):
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
@@ -270,8 +278,8 @@ class Agent:
             self._log.error(heard, epoch=ack.epoch, acked_through=ack.acked_through)
 
     def _command(self, payload: bytes, node: str) -> None:
-        command = codec.decode_command(payload, dev=node)
-        if isinstance(command, Malformed):
+        command = codec.decode_addressed(Command, payload, dev=node)
+        if isinstance(command, MessageRefusal):
             self._count(command.fault, command.detail)
         elif command.type == "resend":  # what was said meanwhile may be lost, either way
             self._uplink.resend()
@@ -282,8 +290,8 @@ class Agent:
             self._claims.heard()
 
     def _response(self, payload: bytes, desk: AuthorisationRelay) -> None:
-        response = codec.decode_response(payload, dev=self._device)
-        if isinstance(response, Malformed):
+        response = codec.decode_addressed(Response, payload, dev=self._device)
+        if isinstance(response, MessageRefusal):
             self._count(response.fault, response.detail)
             return
         taken = desk.take(response, self._now(), self._monotonic_ns())

@@ -22,7 +22,7 @@ from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.outcomes import DownlinkRefusal
 from sync.wire.grant_reply import GrantReply, read_answer
-from sync.wire.messages import GrantRequest, Malformed, Response, WireFault
+from sync.wire.messages import GrantRequest, MessageFault, MessageRefusal, Response
 
 ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
 
@@ -121,20 +121,20 @@ class AuthorisationRelay:
         try:
             raw = b64decode(response.signed, validate=True)
         except (binascii.Error, ValueError):
-            return DownlinkRefusal(WireFault.WRONG_SHAPE, "signed: not base64")
+            return DownlinkRefusal(MessageFault.WRONG_SHAPE, "signed: not base64")
         trust = self._anchors.trust
         document = open_document(raw, Purpose.CLAIM, trust, now=now)
         if isinstance(document, DocumentRefusal):
             return DownlinkRefusal(document.fault, document.detail)
         answer = read_answer(document.payload)
-        if isinstance(answer, Malformed):
+        if isinstance(answer, MessageRefusal):
             return DownlinkRefusal(answer.fault, answer.detail)
         key = trust.find(document.kid)
         if answer.device != self._device or answer.site != self._site:
-            return DownlinkRefusal(WireFault.WRONG_DEVICE, "an answer to another device")
+            return DownlinkRefusal(MessageFault.WRONG_DEVICE, "an answer to another device")
         if key is None or (key.audiences is not None and self._site not in key.audiences):
             return DownlinkRefusal(
-                WireFault.WRONG_SITE, "the key may not answer claims of this site"
+                MessageFault.WRONG_SITE, "the key may not answer claims of this site"
             )
         return answer
 

@@ -28,7 +28,7 @@ from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.review_intake import take_decision
-from sync.wire.messages import Malformed, OrdersRequest, WireFault
+from sync.wire.messages import MessageFault, MessageRefusal, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
@@ -119,11 +119,11 @@ class Downlink:
         try:
             items = cbor.decode(raw, cbor.DOCUMENT_LIMITS)
         except InputRefused as refused:
-            return [DownlinkRefusal(WireFault.NOT_CBOR, str(refused))]
+            return [DownlinkRefusal(MessageFault.NOT_CBOR, str(refused))]
         if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
             return [
                 DownlinkRefusal(
-                    WireFault.WRONG_SHAPE,
+                    MessageFault.WRONG_SHAPE,
                     f"status lists come as an array of at most {MOST_STATUS_LISTS}",
                 )
             ]
@@ -155,7 +155,7 @@ class Downlink:
         if is_review_page(decoded.item):
             return self._reviews(decoded.item, now)
         page = read_page(decoded, site=self._site)
-        if isinstance(page, Malformed):
+        if isinstance(page, MessageRefusal):
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         applied = self._apply(
@@ -189,7 +189,7 @@ class Downlink:
     def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
         """What people at the platform decided. What is not of this device, or decided already, changes nothing."""
         page = read_review_page(payload, site=self._site)
-        if isinstance(page, Malformed):
+        if isinstance(page, MessageRefusal):
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         keys = self._anchors.trust
@@ -251,7 +251,7 @@ class Downlink:
 
     def _status_list(self, raw: object, now: Instant) -> Outcome:
         if not isinstance(raw, bytes):
-            return DownlinkRefusal(WireFault.WRONG_SHAPE, "a status list is a byte string")
+            return DownlinkRefusal(MessageFault.WRONG_SHAPE, "a status list is a byte string")
         status = open_status_list(raw, keys=self._anchors.trust, now=now)
         if isinstance(status, DocumentRefusal):
             return DownlinkRefusal(status.fault, status.detail)

@@ -19,7 +19,7 @@ from edge.store.outbox import OutboxRow, SettleResult
 from edge.values.instant import Instant
 from sync.agent.response_timer import ResponseTimer
 from sync.wire import codec
-from sync.wire.messages import Ack, Event, Malformed, RefusedItem, WireFault
+from sync.wire.messages import Ack, Event, MessageFault, MessageRefusal, RefusedItem
 
 RESEND_S: Final = (
     5.0  # without an acknowledgement for this long, send again; doubled each time up to
@@ -311,7 +311,7 @@ def events_of(
             (
                 row.seq,
                 _withheld(row, row.seq, encoded.fault)
-                if isinstance(encoded, Malformed)
+                if isinstance(encoded, MessageRefusal)
                 else encoded,
             )
         )
@@ -322,7 +322,7 @@ def events_of(
     return events
 
 
-def _encoded(row: OutboxRow) -> bytes | Malformed:
+def _encoded(row: OutboxRow) -> bytes | MessageRefusal:
     try:
         event = Event(
             seq=row.seq,
@@ -333,7 +333,7 @@ def _encoded(row: OutboxRow) -> bytes | Malformed:
             body=row.body,
         )
     except ValueError as error:
-        return Malformed(WireFault.WRONG_SHAPE, str(error))
+        return MessageRefusal(MessageFault.WRONG_SHAPE, str(error))
     return codec.encode_event(event)
 
 

@@ -11,7 +11,15 @@ from sync.conformance.peer import CheckResult, Peer
 from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec
-from sync.wire.messages import Ack, Batch, Command, GrantRequest, Malformed, OrdersRequest, Status
+from sync.wire.messages import (
+    Ack,
+    Batch,
+    Command,
+    GrantRequest,
+    MessageRefusal,
+    OrdersRequest,
+    Status,
+)
 from sync.wire.topics import Down, Topic, Up
 
 _NOBODY = "somebody-else"
@@ -165,7 +173,7 @@ class DeviceCheck:
         told: dict[str, int] = {}  # by epoch, the highest number of an event
         for arrival in self.line.heard:
             request, batch = self._request(arrival), self._batch_in(arrival)
-            if isinstance(request, Malformed):
+            if isinstance(request, MessageRefusal):
                 return f"a request cannot be read: {request.detail}"
             if batch is None:
                 continue
@@ -223,14 +231,14 @@ class DeviceCheck:
     def _status(self, arrival: Arrival) -> Status | None:
         if arrival.topic != self._topic(Up.STATUS):
             return None
-        status = codec.decode_status(arrival.payload, dev=self.device)
-        return None if isinstance(status, Malformed) else status
+        status = codec.decode_addressed(Status, arrival.payload, dev=self.device)
+        return None if isinstance(status, MessageRefusal) else status
 
     def _orders_request(self, arrival: Arrival) -> OrdersRequest | None:
         request = self._request(arrival)
         return request if isinstance(request, OrdersRequest) else None
 
-    def _request(self, arrival: Arrival) -> OrdersRequest | GrantRequest | Malformed | None:
+    def _request(self, arrival: Arrival) -> OrdersRequest | GrantRequest | MessageRefusal | None:
         if arrival.topic != self._topic(Up.REQUEST):
             return None
         return codec.decode_request(arrival.payload, dev=self.device)

@@ -22,7 +22,7 @@ from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import ExceptionBody, ReviewBody
 from sync.wire import codec
 from sync.wire.grant_reply import read_answer
-from sync.wire.messages import Ack, Event, GrantRequest, Malformed, OrdersRequest, Response
+from sync.wire.messages import Ack, Event, GrantRequest, MessageRefusal, OrdersRequest, Response
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.review_page import is_review_page
 from sync.wire.topics import FLEET, Down, Topic, Up
@@ -242,7 +242,7 @@ class HubCheck:
         if isinstance(payload, str):
             return payload
         answer = read_answer(payload)
-        if isinstance(answer, Malformed):
+        if isinstance(answer, MessageRefusal):
             return answer.detail
         same = (answer.device, answer.id, answer.cti.hex()) == (
             request.dev,
@@ -283,13 +283,13 @@ class HubCheck:
     def _ack(self, arrival: Arrival) -> Ack | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.ACK)):
             return None
-        ack = codec.decode_ack(arrival.payload, dev=self.device)
+        ack = codec.decode_addressed(Ack, arrival.payload, dev=self.device)
         return ack if isinstance(ack, Ack) and ack.epoch == self.epoch else None
 
     def _response(self, arrival: Arrival, request: GrantRequest) -> Response | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.RESPONSE)):
             return None
-        response = codec.decode_response(arrival.payload, dev=self.device)
+        response = codec.decode_addressed(Response, arrival.payload, dev=self.device)
         return response if isinstance(response, Response) and response.id == request.id else None
 
     def _page(self, *, have: int, snapshot: int = 0, number: int = 0) -> Snapshot | Delta | str:
@@ -310,7 +310,7 @@ class HubCheck:
             if fault := reviews_fault(payload, site=self.site, keys=self._trust, now=self.now()):
                 return fault
         page = read_page(payload, site=self.site)
-        return page.detail if isinstance(page, Malformed) else page
+        return page.detail if isinstance(page, MessageRefusal) else page
 
     def _payload(self, raw: bytes, purpose: Purpose) -> cbor.Item:
         """What is under a signature, or in words why not: a text is no payload here."""

@@ -57,13 +57,13 @@ class Claimant:
     def _response(self, arrival: Arrival, ident: str) -> Response | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.RESPONSE)):
             return None
-        response = codec.decode_response(arrival.payload, dev=self.device)
+        response = codec.decode_addressed(Response, arrival.payload, dev=self.device)
         return response if isinstance(response, Response) and response.id == ident else None
 
     def _acknowledged(self, arrival: Arrival, epoch: str) -> Ack | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.ACK)):
             return None
-        ack = codec.decode_ack(arrival.payload, dev=self.device)
+        ack = codec.decode_addressed(Ack, arrival.payload, dev=self.device)
         return ack if isinstance(ack, Ack) and ack.epoch == epoch else None
 
     def _topic(self, channel: Up) -> str:

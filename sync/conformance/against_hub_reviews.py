@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge.token import cbor
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
-from sync.wire.messages import Malformed
+from sync.wire.messages import MessageRefusal
 from sync.wire.review_decision import open_review_decision
 from sync.wire.review_page import is_review_page, read_review_page
 
@@ -15,7 +15,7 @@ def reviews_fault(payload: cbor.Item, *, site: str, keys: Keyring | None, now: I
     if not is_review_page(payload):
         return ""
     page = read_review_page(payload, site=site)
-    if isinstance(page, Malformed):
+    if isinstance(page, MessageRefusal):
         return f"a page of reviews: {page.detail}"
     if keys is None:
         return ""

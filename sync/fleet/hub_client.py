@@ -15,8 +15,9 @@ from edge.values.uuid7 import uuid7
 from sync.fleet.fleet_file import FleetFile
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
-from sync.wire.fleet_requests import FleetQuestion, FleetRequest, decode_fleet_response
-from sync.wire.messages import Malformed
+from sync.wire import codec
+from sync.wire.fleet_requests import LARGEST, FleetQuestion, FleetRequest, FleetResponse
+from sync.wire.messages import MessageRefusal
 from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
 
 CONNECT_S: Final = 15.0
@@ -80,8 +81,8 @@ class HubClient:
                     time.monotonic() + ASK_AGAIN_S
                 )  # a hub that was just starting did not hear it
             for arrival in self._turn(0.1):
-                response = decode_fleet_response(arrival.payload)
-                if isinstance(response, Malformed) or response.id != request.id:
+                response = codec.decode(FleetResponse, arrival.payload, largest=LARGEST)
+                if isinstance(response, MessageRefusal) or response.id != request.id:
                     continue
                 if not response.ok:
                     raise click.ClickException(response.error)

@@ -15,20 +15,17 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from sync.wire.messages import (
     MAX_SEQ,
-    Ack,
     Addressed,
     BadEvent,
     Batch,
     BatchHeader,
-    Command,
     Event,
     GrantRequest,
-    Malformed,
+    MessageFault,
+    MessageRefusal,
     OrdersRequest,
     Request,
-    Response,
-    Status,
-    WireFault,
+    WireModel,
 )
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -44,7 +41,9 @@ _to_json = json.JSONEncoder(
 ).encode  # of what JSON was read into
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
-M = TypeVar("M", bound=Addressed)
+T = TypeVar("T")
+M = TypeVar("M", bound=WireModel)
+A = TypeVar("A", bound=Addressed)
 _REQUEST: TypeAdapter[OrdersRequest | GrantRequest] = TypeAdapter(Request)
 
 
@@ -75,21 +74,23 @@ def encode_batch(
     return header[:-1].encode() + b',"events":[' + b",".join(events) + b"]}"
 
 
-def encode_event(event: Event) -> bytes | Malformed:
+def encode_event(event: Event) -> bytes | MessageRefusal:
     """One event as JSON, or why the platform would never take it."""
     try:
         encoded = event.model_dump_json().encode()
     except ValueError:  # a lone surrogate, which no JSON reader takes
-        return Malformed(WireFault.NOT_JSON, "the body cannot be written as JSON")
+        return MessageRefusal(MessageFault.NOT_JSON, "the body cannot be written as JSON")
     if len(encoded) > MAX_EVENT_BYTES:
-        return Malformed(WireFault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}")
+        return MessageRefusal(
+            MessageFault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}"
+        )
     return encoded
 
 
-def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
+def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
     """Read a batch that came on the topic of ``dev``."""
-    header = _decode(BatchHeader, payload, dev=dev)
-    if isinstance(header, Malformed):
+    header = decode_addressed(BatchHeader, payload, dev=dev)
+    if isinstance(header, MessageRefusal):
         return header
     events: list[Event] = []
     bad: list[BadEvent] = []
@@ -100,7 +101,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | Malformed:
         elif event is not None:
             bad.append(event)
         else:
-            return Malformed(WireFault.WRONG_SHAPE, "events: an item without a usable seq")
+            return MessageRefusal(MessageFault.WRONG_SHAPE, "events: an item without a usable seq")
     events.sort(key=lambda event: event.seq)
     return Batch(
         header.dev,
@@ -146,35 +147,29 @@ def is_cti(text: str) -> bool:
     return len(text) == 32 and _HEXADECIMAL.issuperset(text)
 
 
-def decode_ack(payload: bytes, *, dev: str) -> Ack | Malformed:
-    """Read an acknowledgement that came on the topic of ``dev``."""
-    return _decode(Ack, payload, dev=dev)
+def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | GrantRequest | MessageRefusal:
+    """Return the request in ``payload``, which came on the topic of ``dev``."""
+    request = _parse(_REQUEST, payload, MAX_MESSAGE_BYTES)
+    return request if isinstance(request, MessageRefusal) else _check_sender(request, dev)
 
 
-def decode_response(payload: bytes, *, dev: str) -> Response | Malformed:
-    """Read the answer to a claim."""
-    return _decode(Response, payload, dev=dev)
+def decode(
+    model: type[M], payload: bytes, *, largest: int = MAX_MESSAGE_BYTES
+) -> M | MessageRefusal:
+    """Return the message of type ``model`` in ``payload``, which has at most ``largest`` bytes."""
+    return _parse(_adapter(model), payload, largest)
 
 
-def decode_status(payload: bytes, *, dev: str) -> Status | Malformed:
-    """Read what a device says of itself."""
-    return _decode(Status, payload, dev=dev)
+def decode_addressed(model: type[A], payload: bytes, *, dev: str) -> A | MessageRefusal:
+    """Return the message in ``payload``. It must name ``dev``, the device of its topic."""
+    message = decode(model, payload)
+    return message if isinstance(message, MessageRefusal) else _check_sender(message, dev)
 
 
-def decode_command(payload: bytes, *, dev: str) -> Command | Malformed:
-    """Read a command to a device or to ``_all``."""
-    return _decode(Command, payload, dev=dev)
-
-
-def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | GrantRequest | Malformed:
-    """Read a request that came on the topic of ``dev``."""
-    request = _parse(_REQUEST, payload)
-    return request if isinstance(request, Malformed) else _from(request, dev)
-
-
-def _decode(model: type[M], payload: bytes, *, dev: str) -> M | Malformed:
-    message = _parse(_adapter(model), payload)
-    return message if isinstance(message, Malformed) else _from(message, dev)
+def first_error(error: ValidationError) -> str:
+    """Return the first error as ``path: type``. The text never quotes what the message said."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"{_path(first['loc'])}: {first['type']}"
 
 
 @cache
@@ -182,26 +177,25 @@ def _adapter(model: type[M]) -> TypeAdapter[M]:
     return TypeAdapter(model)
 
 
-T = TypeVar("T")
-
-
-def _parse(adapter: TypeAdapter[T], payload: bytes) -> T | Malformed:
-    if len(payload) > MAX_MESSAGE_BYTES:
-        return Malformed(WireFault.TOO_LARGE, f"{len(payload)} bytes, at most {MAX_MESSAGE_BYTES}")
+def _parse(adapter: TypeAdapter[T], payload: bytes, largest: int) -> T | MessageRefusal:
+    if len(payload) > largest:
+        return MessageRefusal(MessageFault.TOO_LARGE, f"{len(payload)} bytes, at most {largest}")
     try:
         return adapter.validate_json(payload)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"])[:80]
         if first["type"] == "json_invalid":
-            return Malformed(WireFault.NOT_JSON, "the payload is not JSON")
-        fault = (
-            WireFault.VERSION_UNKNOWN if path.rpartition(".")[2] == "v" else WireFault.WRONG_SHAPE
-        )
-        return Malformed(fault, f"{path}: {first['type']}")
+            return MessageRefusal(MessageFault.NOT_JSON, "the payload is not JSON")
+        is_version = first["loc"][-1:] == ("v",)
+        fault = MessageFault.VERSION_UNKNOWN if is_version else MessageFault.WRONG_SHAPE
+        return MessageRefusal(fault, first_error(error))
 
 
-def _from(message: M, dev: str) -> M | Malformed:
+def _path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location)[:80]
+
+
+def _check_sender(message: A, dev: str) -> A | MessageRefusal:
     if message.dev != dev:
-        return Malformed(WireFault.WRONG_DEVICE, "dev is not the device of the topic")
+        return MessageRefusal(MessageFault.WRONG_DEVICE, "dev is not the device of the topic")
     return message

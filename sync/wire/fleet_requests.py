@@ -6,12 +6,14 @@ A request can read; whatever changes a device carries a document that ops signed
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.messages import Ident, Malformed, WireFault
+from sync.wire.messages import Ident, WireModel
+
+LARGEST: Final = 4 * MAX_MESSAGE_BYTES  # bytes of a request or a reply: they carry lists
 
 ORDERED, QUARANTINED, CONFIRMED, CUT = (
     "ordered",
@@ -40,50 +42,20 @@ class FleetQuestion(StrEnum):
     REVOKE = "revoke"  # {order, now} -> {}
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class FleetRequest(_Model):
+class FleetRequest(WireModel):
     """One question."""
 
     v: Literal[1] = 1
     id: Ident
     ask: FleetQuestion
-    args: dict[str, Any] = {}
+    args: dict[str, Any] = Field(default_factory=dict)
 
 
-class FleetResponse(_Model):
+class FleetResponse(WireModel):
     """Its answer, by ``id``. ``error`` says in words why there is none."""
 
     v: Literal[1] = 1
     id: Ident
     ok: bool
     error: Annotated[str, Field(max_length=2000)] = ""
-    result: dict[str, Any] = {}
-
-
-def decode_fleet_request(payload: bytes) -> FleetRequest | Malformed:
-    """Read a question."""
-    return _decode(FleetRequest, payload)
-
-
-def decode_fleet_response(payload: bytes) -> FleetResponse | Malformed:
-    """Read an answer."""
-    return _decode(FleetResponse, payload)
-
-
-M = TypeVar("M", bound=_Model)
-
-
-def _decode(model: type[M], payload: bytes) -> M | Malformed:
-    if len(payload) > 4 * MAX_MESSAGE_BYTES:
-        return Malformed(WireFault.TOO_LARGE, f"{len(payload)} bytes")
-    try:
-        return model.model_validate_json(payload)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        return Malformed(
-            WireFault.WRONG_SHAPE,
-            f"{'.'.join(str(part) for part in first['loc'])[:80]}: {first['type']}",
-        )
+    result: dict[str, Any] = Field(default_factory=dict)

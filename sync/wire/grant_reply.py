@@ -15,7 +15,7 @@ from typing import Final
 
 from edge.domain.authorisation import AuthorisationResult
 from edge.token.cbor import Item
-from sync.wire.messages import MAX_SEQ, Malformed, WireFault
+from sync.wire.messages import MAX_SEQ, MessageFault, MessageRefusal
 
 _DEVICE, _ID, _CTI, _RESULT, _QUANTITY, _SITE, _AUTHORITY, _ISSUED_AT, _USED, _USED_MINOR = range(
     1, 11
@@ -55,19 +55,19 @@ def answer_payload(answer: GrantReply) -> Item:
     }
 
 
-def read_answer(payload: Item) -> GrantReply | Malformed:
+def read_answer(payload: Item) -> GrantReply | MessageRefusal:
     """Read an answer whose signature held."""
     if not isinstance(payload, dict) or payload.keys() != _LABELS:
-        return Malformed(WireFault.WRONG_SHAPE, "not a map of the labels of an answer")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "not a map of the labels of an answer")
     texts = [payload[label] for label in (_DEVICE, _ID, _RESULT, _SITE, _AUTHORITY)]
     numbers = [payload[label] for label in (_QUANTITY, _ISSUED_AT, _USED, _USED_MINOR)]
     cti = payload[_CTI]
     if any(type(text) is not str for text in texts) or type(cti) is not bytes or len(cti) != 16:
-        return Malformed(WireFault.WRONG_SHAPE, "a text or the cti of an answer")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "a text or the cti of an answer")
     if any(type(number) is not int or not 0 <= number <= MAX_SEQ for number in numbers):
-        return Malformed(WireFault.WRONG_SHAPE, "a number of an answer")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "a number of an answer")
     if texts[2] not in set(AuthorisationResult):
-        return Malformed(WireFault.WRONG_SHAPE, "an answer of a word that is not known")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "an answer of a word that is not known")
     return GrantReply(
         device=texts[0],
         id=texts[1],

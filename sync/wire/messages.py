@@ -31,7 +31,7 @@ Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 
 
-class WireFault(StrEnum):
+class MessageFault(StrEnum):
     """Why a message was not taken. Counted under this name, and it changes nothing."""
 
     TOPIC_UNKNOWN = "topic_unknown"
@@ -45,10 +45,10 @@ class WireFault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Malformed:
+class MessageRefusal:
     """A message that was not taken."""
 
-    fault: WireFault
+    fault: MessageFault
     detail: str  # for the log; names the field, never quotes its content
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from edge.domain.order_row import Row
 from edge.token.cbor import Item
-from sync.wire.messages import MAX_SEQ, Malformed, WireFault
+from sync.wire.messages import MAX_SEQ, MessageFault, MessageRefusal
 from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
 from sync.wire.order_feed_columns import TIME_END, rows_size
@@ -85,15 +85,17 @@ def page_payload(page: Snapshot | Delta) -> Item:
     }
 
 
-def read_page(payload: Item, *, site: str) -> Snapshot | Delta | Malformed:
+def read_page(payload: Item, *, site: str) -> Snapshot | Delta | MessageRefusal:
     """Read a page whose signature held: its item, or what ``decode_page`` made of it. All of it, or nothing."""
     decoded = payload if isinstance(payload, Decoded) else Decoded(payload)
     try:
         page = _read(decoded.item, decoded)
     except ValueError as wrong:
-        return Malformed(WireFault.WRONG_SHAPE, str(wrong))
+        return MessageRefusal(MessageFault.WRONG_SHAPE, str(wrong))
     if page.site != site:
-        return Malformed(WireFault.WRONG_SITE, f"a page for {page.site}, this device is at {site}")
+        return MessageRefusal(
+            MessageFault.WRONG_SITE, f"a page for {page.site}, this device is at {site}"
+        )
     return page
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.token.cbor import Item
-from sync.wire.messages import Malformed, WireFault
+from sync.wire.messages import MessageFault, MessageRefusal
 
 KIND: Final = 3
 _KIND, _SITE, _ISSUED_AT, _ROWS = 1, 2, 3, 4
@@ -37,7 +37,7 @@ def is_review_page(payload: Item) -> bool:
     return isinstance(payload, dict) and payload.get(_KIND) == KIND
 
 
-def read_review_page(payload: Item, *, site: str) -> ReviewPage | Malformed:
+def read_review_page(payload: Item, *, site: str) -> ReviewPage | MessageRefusal:
     """Read a page whose signature held. All of it, or nothing."""
     assert isinstance(payload, dict)
     issued_at_s, rows = payload.get(_ISSUED_AT), payload.get(_ROWS)
@@ -46,10 +46,14 @@ def read_review_page(payload: Item, *, site: str) -> ReviewPage | Malformed:
         or type(issued_at_s) is not int
         or type(rows) is not list
     ):
-        return Malformed(WireFault.WRONG_SHAPE, "not a page of reviews")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "not a page of reviews")
     if payload[_SITE] != site:
-        return Malformed(WireFault.WRONG_SITE, f"a page for another site, this device is at {site}")
+        return MessageRefusal(
+            MessageFault.WRONG_SITE, f"a page for another site, this device is at {site}"
+        )
     decisions = tuple(row for row in rows if type(row) is bytes and len(row) <= LONGEST_ROW)
     if len(decisions) != len(rows):
-        return Malformed(WireFault.WRONG_SHAPE, "a row of the reviews is no signed decision")
+        return MessageRefusal(
+            MessageFault.WRONG_SHAPE, "a row of the reviews is no signed decision"
+        )
     return ReviewPage(site=site, issued_at_s=issued_at_s, rows=decisions)

@@ -9,23 +9,19 @@ the platform had heard each device when the first of these pages was read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from edge.token.cbor import Item
-from sync.wire.messages import Count, Ident, Malformed, Name, WireFault
+from sync.wire.messages import Count, Ident, MessageFault, MessageRefusal, Name, WireModel
 
 USES_CTIS: Final = 200  # entitlements a page
 _SITE, _HOLDER, _TERM, _UNTIL, _USES, _STREAMS, _NEXT = range(20, 27)
 _LABELS: Final = frozenset(range(20, 27))
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class LeaseRequest(_Message):
+class LeaseRequest(WireModel):
     """Ask for, or for more of, the authority over a site's entitlements. ``term``: of the lease that is held, or 0."""
 
     v: Literal[1] = 1
@@ -39,7 +35,7 @@ class LeaseRequest(_Message):
     )
 
 
-class LeaseReply(_Message):
+class LeaseReply(WireModel):
     """The platform's answer; ``signed`` is base64, and empty where the lease is refused."""
 
     v: Literal[1] = 1
@@ -93,10 +89,10 @@ def lease_payload(lease: Lease) -> Item:
     }
 
 
-def read_lease(payload: Item) -> Lease | Malformed:
+def read_lease(payload: Item) -> Lease | MessageRefusal:
     """Read a lease whose signature held."""
     if not isinstance(payload, dict) or payload.keys() != _LABELS:
-        return Malformed(WireFault.WRONG_SHAPE, "not a map of the labels of a lease")
+        return MessageRefusal(MessageFault.WRONG_SHAPE, "not a map of the labels of a lease")
     try:
         return Lease(
             site=_text(payload[_SITE]),
@@ -110,29 +106,7 @@ def read_lease(payload: Item) -> Lease | Malformed:
             next=_octets(payload[_NEXT]),
         )
     except (TypeError, ValueError) as error:
-        return Malformed(WireFault.WRONG_SHAPE, str(error))
-
-
-def decode_lease_request(payload: bytes) -> LeaseRequest | Malformed:
-    """Read what an authority asks."""
-    return _decode(LeaseRequest, payload)
-
-
-def decode_lease_answer(payload: bytes) -> LeaseReply | Malformed:
-    """Read the platform's answer."""
-    return _decode(LeaseReply, payload)
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def _decode(model: type[M], payload: bytes) -> M | Malformed:
-    try:
-        return TypeAdapter(model).validate_json(payload)
-    except ValidationError as error:
-        return Malformed(
-            WireFault.WRONG_SHAPE, error.errors(include_input=False, include_url=False)[0]["type"]
-        )
+        return MessageRefusal(MessageFault.WRONG_SHAPE, str(error))
 
 
 def _use(item: Item) -> LeasedRedemption:

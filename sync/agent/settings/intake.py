@@ -34,7 +34,7 @@ from edge.token.rejection import InputRefused
 from edge.token.signed_document import DocumentFault, Keyring
 from edge.values.instant import Instant
 from sync.agent.enrolment.revocation import RevocationHandler
-from sync.wire.messages import WireFault
+from sync.wire.messages import MessageFault
 
 MOST_DOCUMENTS: Final = 16  # in one message
 RETRY_S: Final = 5.0  # documents that wait for a key or for their time are looked at again
@@ -76,7 +76,7 @@ class SettingsIntake:
             items = cbor.decode(payload, cbor.DOCUMENT_LIMITS)
         except InputRefused as refused:
             self._log.warning(
-                "message_refused", reason=str(WireFault.NOT_CBOR), detail=str(refused)
+                "message_refused", reason=str(MessageFault.NOT_CBOR), detail=str(refused)
             )
             return
         if (
@@ -85,7 +85,9 @@ class SettingsIntake:
             or not all(type(item) is bytes for item in items)
         ):
             detail = f"settings come as an array of at most {MOST_DOCUMENTS} byte strings"
-            self._log.warning("message_refused", reason=str(WireFault.WRONG_SHAPE), detail=detail)
+            self._log.warning(
+                "message_refused", reason=str(MessageFault.WRONG_SHAPE), detail=detail
+            )
             return
         for raw in items:
             self._offer(raw, now)

@@ -21,8 +21,9 @@ from sync.fleet.rollout.preview import Preview, preview
 from sync.fleet.rollout.progress import RolloutReporter
 from sync.fleet.rollout.settings_file import read_settings_file
 from sync.fleet.rollout.waves import DeviceOutcome, Wave, deadline_s, outcome, stops, waves
+from sync.wire import codec
 from sync.wire.fleet_requests import FleetQuestion
-from sync.wire.settings_report import SettingsReport, decode_report
+from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import Up
 
 _DOCUMENTS = 10  # asked for at once
@@ -209,7 +210,7 @@ class _Rollout:
     def _hear(self) -> None:
         for topic, arrival in self.talk.hear(0.5):
             if topic.channel is Up.CONFIG:
-                report = decode_report(arrival.payload, dev=topic.node)
+                report = codec.decode_addressed(SettingsReport, arrival.payload, dev=topic.node)
                 if isinstance(report, SettingsReport):
                     self.reports[topic.node] = report
 

@@ -19,7 +19,7 @@ from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
 from sync.wire.fleet_requests import FleetQuestion
 from sync.wire.messages import Batch, Event, Status
-from sync.wire.settings_report import SettingsReport, decode_report
+from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import Topic, Up
 
 _ORDERS: Final = {
@@ -145,14 +145,14 @@ def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
     dev = topic.node
     match topic.channel:
         case Up.STATUS:
-            status = codec.decode_status(arrival.payload, dev=dev)
+            status = codec.decode_addressed(Status, arrival.payload, dev=dev)
             return (
                 [{"dev": dev, "what": "status", "state": status.state}]
                 if isinstance(status, Status)
                 else []
             )
         case Up.CONFIG:
-            report = decode_report(arrival.payload, dev=dev)
+            report = codec.decode_addressed(SettingsReport, arrival.payload, dev=dev)
             if not isinstance(report, SettingsReport):
                 return []
             line: dict[str, Any] = {

@@ -25,17 +25,18 @@ from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.fleet_store import FleetStore
 from sync.hub.fleet.people_requests import PeopleRequests
 from sync.mqtt.session import MqttSession
+from sync.wire import codec
 from sync.wire.fleet_requests import (
     CONFIRMED,
     CUT,
+    LARGEST,
     ORDERED,
     FleetQuestion,
     FleetRequest,
     FleetResponse,
-    decode_fleet_request,
 )
-from sync.wire.messages import Malformed
-from sync.wire.settings_report import SettingsReport, decode_report
+from sync.wire.messages import MessageRefusal
+from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import OPS, Down, Topic
 
 PAGE: Final = 50  # devices in one answer
@@ -69,8 +70,8 @@ class FleetService:
 
     def report(self, dev: str, payload: bytes) -> None:
         """Keep what a device says of its settings. Raises FleetStoreError."""
-        report = decode_report(payload, dev=dev)
-        if isinstance(report, Malformed):
+        report = codec.decode_addressed(SettingsReport, payload, dev=dev)
+        if isinstance(report, MessageRefusal):
             self._log.warning(
                 "message_refused", reason=str(report.fault), dev=dev, detail=report.detail
             )
@@ -91,8 +92,8 @@ class FleetService:
 
     def request(self, hub: Any, payload: bytes) -> None:
         """Answer ops. ``hub`` is a view of the hub's own store. Raises FleetStoreError."""
-        request = decode_fleet_request(payload)
-        if isinstance(request, Malformed):
+        request = codec.decode(FleetRequest, payload, largest=LARGEST)
+        if isinstance(request, MessageRefusal):
             self._log.warning(
                 "message_refused", reason=str(request.fault), dev=OPS, detail=request.detail
             )

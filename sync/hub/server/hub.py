@@ -31,12 +31,12 @@ from sync.wire.messages import (
     Batch,
     Command,
     GrantRequest,
-    Malformed,
+    MessageFault,
+    MessageRefusal,
     OrdersRequest,
     Status,
-    WireFault,
 )
-from sync.wire.site_lease import Lease, decode_lease_request
+from sync.wire.site_lease import Lease, LeaseRequest
 from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
 
 FILES_EVERY_S: Final = 1.0
@@ -161,7 +161,7 @@ class Hub:
     def _take(self, connection: Any, incoming: InboundMessage) -> None:
         topic, payload = incoming.topic, incoming.arrival.payload
         if topic is None:
-            self._count(WireFault.TOPIC_UNKNOWN, "", "")
+            self._count(MessageFault.TOPIC_UNKNOWN, "", "")
             return
         match topic.channel:
             case Up.STATUS | Up.CONFIG if not self._lead():
@@ -183,10 +183,10 @@ class Hub:
                 self._request(connection, topic.node, request)
             case Status() as status:
                 self._status(connection, topic.node, status)
-            case Malformed() as malformed:
+            case MessageRefusal() as malformed:
                 self._count(malformed.fault, topic.node, malformed.detail)
             case None:
-                self._count(WireFault.TOPIC_UNKNOWN, topic.node, topic.channel)
+                self._count(MessageFault.TOPIC_UNKNOWN, topic.node, topic.channel)
             case _:
                 assert_never(incoming.message)
 
@@ -257,9 +257,9 @@ class Hub:
         self._queue(request.dev, Down.RESPONSE, codec.encode(answer))
 
     def _lease(self, connection: Any, authority: HubAuthority, payload: bytes) -> None:
-        request = decode_lease_request(payload)
+        request = codec.decode(LeaseRequest, payload)
         if (
-            isinstance(request, Malformed)
+            isinstance(request, MessageRefusal)
             or request.site != authority.site
             or self._claim_signer is None
         ):

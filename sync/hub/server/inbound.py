@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.messages import Batch, GrantRequest, Malformed, OrdersRequest, Status
+from sync.wire.messages import Batch, GrantRequest, MessageRefusal, OrdersRequest, Status
 from sync.wire.topics import Topic, Up, parse_topic
 
-Message = Batch | OrdersRequest | GrantRequest | Status | Malformed
+Message = Batch | OrdersRequest | GrantRequest | Status | MessageRefusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _message(topic: Topic, payload: bytes) -> Message | None:
         case Up.REQUEST:
             return codec.decode_request(payload, dev=topic.node)
         case Up.STATUS:
-            return codec.decode_status(payload, dev=topic.node)
+            return codec.decode_addressed(Status, payload, dev=topic.node)
         case _:
             return None
 

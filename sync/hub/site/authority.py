@@ -29,8 +29,8 @@ from sync.hub.store.interface import HubConnection, HubStore
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.messages import Batch, Command, GrantRequest, Malformed, Status, WireFault
-from sync.wire.site_lease import Lease, LeaseRequest, decode_lease_answer, read_lease
+from sync.wire.messages import Batch, Command, GrantRequest, MessageFault, MessageRefusal, Status
+from sync.wire.site_lease import Lease, LeaseReply, LeaseRequest, read_lease
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 RENEW_S: Final = 60.0
@@ -122,7 +122,7 @@ class SiteAuthority:
             case Up.EVENTS:
                 self._heard(connection, codec.decode_batch(arrival.payload, dev=topic.node))
             case Up.STATUS:
-                status = codec.decode_status(arrival.payload, dev=topic.node)
+                status = codec.decode_addressed(Status, arrival.payload, dev=topic.node)
                 if isinstance(status, Status) and status.state == "online" and self.answers:
                     self._command("here")
             case Up.REQUEST:
@@ -132,8 +132,8 @@ class SiteAuthority:
             case _:
                 pass
 
-    def _heard(self, connection: HubConnection, batch: Batch | Malformed) -> None:
-        if isinstance(batch, Malformed):
+    def _heard(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
+        if isinstance(batch, MessageRefusal):
             return
         taken = ingest.take(connection, batch, self._now().unix_s)
         if batch.settled_through > taken.ack.acked_through:
@@ -166,8 +166,8 @@ class SiteAuthority:
             self._trust = trust
 
     def _leased(self, connection: HubConnection, payload: bytes) -> None:
-        answer = decode_lease_answer(payload)
-        if isinstance(answer, Malformed) or self._trust is None:
+        answer = codec.decode(LeaseReply, payload)
+        if isinstance(answer, MessageRefusal) or self._trust is None:
             return
         if answer.refused:
             self._tell("lease_refused", answer.refused)
@@ -180,7 +180,9 @@ class SiteAuthority:
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
         if isinstance(document, SignedDocument) and not self._is_platforms(document.kid):
             self._log.warning(
-                "message_refused", reason=WireFault.WRONG_SITE, detail="a site's key gives no lease"
+                "message_refused",
+                reason=MessageFault.WRONG_SITE,
+                detail="a site's key gives no lease",
             )
         elif not isinstance(lease, Lease):
             self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)

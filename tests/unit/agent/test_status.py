@@ -47,7 +47,7 @@ class Broker:
 
     def publish(self, topic, payload, *, retain=False, **_):
         assert retain
-        self.said.append(codec.decode_status(payload, dev="kiosk-1"))
+        self.said.append(codec.decode_addressed(Status, payload, dev="kiosk-1"))
         return True
 
 

@@ -25,7 +25,7 @@ from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest
 from sync.wire import codec
-from sync.wire.messages import GrantRequest, Response
+from sync.wire.messages import Ack, GrantRequest, Response
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
@@ -99,11 +99,13 @@ class Shop(World):
 
     def hear(self, at=0):
         name, payload = self.down.pop(at)
-        response = codec.decode_response(payload, dev=name)
+        response = codec.decode_addressed(Response, payload, dev=name)
         if isinstance(response, Response):
             self.desks[name].take(response, NOW, self.now_ns)
         else:
-            self.uplinks[name].heard(codec.decode_ack(payload, dev=name), NOW, self.time_s)
+            self.uplinks[name].heard(
+                codec.decode_addressed(Ack, payload, dev=name), NOW, self.time_s
+            )
 
     def use(self, name, *, told=True):
         """The scanner honours what its last request was granted, in one transaction; False when it may not.

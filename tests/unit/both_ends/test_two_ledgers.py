@@ -22,7 +22,7 @@ from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.sqlite import FILE
 from sync.wire import codec
-from sync.wire.messages import Batch, Event, Status
+from sync.wire.messages import Ack, Batch, Event, Status
 
 NOW = Instant(unix_s=1_800_000_000)
 CTI = bytes(15) + b"\x01"
@@ -74,7 +74,7 @@ class World:
 
     def hear(self, at=0):
         name, payload = self.down.pop(at)
-        ack = codec.decode_ack(payload, dev=name)
+        ack = codec.decode_addressed(Ack, payload, dev=name)
         return self.uplinks[name].heard(ack, NOW, self.time_s)
 
     def calm(self, rounds=60):
@@ -549,7 +549,9 @@ def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(
                 world.ingest()
             for payload in [payload for _, payload in world.down]:
                 for _, other in pairs[::-1]:
-                    other.heard(codec.decode_ack(payload, dev="kiosk-1"), NOW, turn * 1000.0)
+                    other.heard(
+                        codec.decode_addressed(Ack, payload, dev="kiosk-1"), NOW, turn * 1000.0
+                    )
             world.down.clear()
     held = [row["id"] for row in listing.rows(world.hub) if row["refused"] is None]
     for ours, _ in pairs:

@@ -22,11 +22,22 @@ from sync.protocol.__main__ import FOLDER, stale
 from sync.protocol.channels import CHANNELS, MODELS, Form, messages
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec, fleet_requests, settings_report, site_lease
+from sync.wire.fleet_requests import FleetRequest, FleetResponse
 from sync.wire.grant_reply import GrantReply, read_answer
-from sync.wire.messages import Addressed, Malformed, WireFault
+from sync.wire.messages import (
+    Ack,
+    Addressed,
+    Command,
+    MessageFault,
+    MessageRefusal,
+    Response,
+    Status,
+)
 from sync.wire.order_feed import read_page
 from sync.wire.review_decision import open_review_decision
 from sync.wire.review_page import is_review_page, read_review_page
+from sync.wire.settings_report import SettingsReport
+from sync.wire.site_lease import LeaseReply, LeaseRequest
 from sync.wire.topics import Down, Up
 from tests.support.protocol_schemas import channel_of, document, faults, validator
 
@@ -84,7 +95,7 @@ def test_an_example_is_what_the_schema_allows(channel, message, example):
 
 @pytest.mark.parametrize(("channel", "message", "example"), SHOWN)
 def test_an_example_is_taken_by_the_code(channel, message, example):
-    assert not isinstance(_read(message.name, example), Malformed)
+    assert not isinstance(_read(message.name, example), MessageRefusal)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +107,7 @@ def test_an_example_without_one_of_its_fields_is_refused_by_both_or_by_none(
     whole = json.loads(example.payload)
     for field in whole:
         cut = json.dumps({key: value for key, value in whole.items() if key != field}).encode()
-        taken = not isinstance(_read(message.name, examples.Example("", cut)), Malformed)
+        taken = not isinstance(_read(message.name, examples.Example("", cut)), MessageRefusal)
         assert taken == (not _faults(message.name, cut)), field
 
 
@@ -115,8 +126,8 @@ def test_the_schema_and_the_code_take_the_same(data):
     changed = json.dumps(whole).encode()
     read = _read(message.name, examples.Example("", changed))
     faulty = _faults(message.name, changed)
-    if isinstance(read, Malformed):
-        assert faulty or read.fault is WireFault.WRONG_DEVICE, (field, whole[field])
+    if isinstance(read, MessageRefusal):
+        assert faulty or read.fault is MessageFault.WRONG_DEVICE, (field, whole[field])
     elif (
         message.name not in LENIENT and whole[field] is not True
     ):  # true is 1, to the reader of a version
@@ -140,29 +151,33 @@ def _faults(name: str, payload: bytes) -> list:
     return list(validator(f"messages/{name}/payload").iter_errors(json.loads(payload)))
 
 
+_ADDRESSED = {
+    "Status": Status,
+    "SettingsReport": SettingsReport,
+    "Ack": Ack,
+    "Response": Response,
+    "Command": Command,
+}
+_OTHERS = {
+    "LeaseRequest": LeaseRequest,
+    "LeaseReply": LeaseReply,
+    "FleetRequest": FleetRequest,
+    "FleetResponse": FleetResponse,
+}
+
+
 def _read(name: str, example):
-    dev = examples.DEV
-    readers = {
-        "EventBatch": codec.decode_batch,
-        "OrdersRequest": codec.decode_request,
-        "GrantRequest": codec.decode_request,
-        "Status": codec.decode_status,
-        "SettingsReport": settings_report.decode_report,
-        "Ack": codec.decode_ack,
-        "Response": codec.decode_response,
-    }
+    if name in _OTHERS:
+        return codec.decode(_OTHERS[name], example.payload)
+    if name in _ADDRESSED:
+        named = json.loads(example.payload).get("dev")
+        dev = named if name == "Command" and isinstance(named, str) else examples.DEV
+        return codec.decode_addressed(_ADDRESSED[name], example.payload, dev=dev)
     match name:
-        case "Command":
-            said = json.loads(example.payload).get("dev")
-            return codec.decode_command(example.payload, dev=said if isinstance(said, str) else "")
-        case "LeaseRequest":
-            return site_lease.decode_lease_request(example.payload)
-        case "LeaseReply":
-            return site_lease.decode_lease_answer(example.payload)
-        case "FleetRequest":
-            return fleet_requests.decode_fleet_request(example.payload)
-        case "FleetResponse":
-            return fleet_requests.decode_fleet_response(example.payload)
+        case "EventBatch":
+            return codec.decode_batch(example.payload, dev=examples.DEV)
+        case "OrdersRequest" | "GrantRequest":
+            return codec.decode_request(example.payload, dev=examples.DEV)
         case "OrdersPage":
             opened = open_document(example.payload, Purpose.ORDER_FEED, examples.trust(), now=NOW)
             read = read_review_page if is_review_page(opened.payload) else read_page
@@ -180,10 +195,12 @@ def _read(name: str, example):
             assert open_status_list(raw, keys=examples.trust(), now=NOW).is_revoked(5)
         case "SettingsList":
             (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
-            me = DeviceScope(tenant="main", device=dev, site=examples.SITE, agent_version="1.0")
+            me = DeviceScope(
+                tenant="main", device=examples.DEV, site=examples.SITE, agent_version="1.0"
+            )
             assert open_settings(raw, examples.trust(), now=NOW, me=me).rev == 12
         case _:
-            return readers[name](example.payload, dev=dev)
+            raise AssertionError(f"no reader for {name}")
     return None
 
 

@@ -12,7 +12,7 @@ from edge.token.claims import Kind
 from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
 from sync.wire import codec, order_feed
-from sync.wire.messages import Malformed, OrdersRequest, WireFault
+from sync.wire.messages import MessageFault, MessageRefusal, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import Decoded
 
@@ -63,12 +63,12 @@ def test_a_page_with_any_field_exchanged_is_named_or_read_and_never_raises(page,
     payload[label] = data.draw(
         st.none() | st.booleans() | st.integers() | st.binary() | texts | st.just([[1]])
     )
-    assert isinstance(read_page(payload, site="shop-1"), Snapshot | Delta | Malformed)
+    assert isinstance(read_page(payload, site="shop-1"), Snapshot | Delta | MessageRefusal)
 
 
 @pytest.mark.parametrize("payload", [None, 1, [], {}, {1: 3}, {99: 1}, {"kind": 1}])
 def test_what_is_no_page_is_named(payload):
-    assert read_page(payload, site="shop-1").fault is WireFault.WRONG_SHAPE
+    assert read_page(payload, site="shop-1").fault is MessageFault.WRONG_SHAPE
 
 
 @pytest.mark.parametrize("kind", [1.0, 2.0, True, 0, 3])
@@ -79,12 +79,12 @@ def test_a_page_of_a_kind_that_is_no_integer_of_ours_is_named(kind):
     for more in ({}, delta):
         payload = {**page_payload(page), **more, 1: kind}
         for item in (payload, Decoded(cbor2.loads(cbor2.dumps(payload)))):
-            assert read_page(item, site="shop-1").fault is WireFault.WRONG_SHAPE
+            assert read_page(item, site="shop-1").fault is MessageFault.WRONG_SHAPE
 
 
 def test_a_page_for_another_site_is_refused():
     page = Snapshot(site="shop-2", issued_at_s=1, revision=1, page=0, last=True, rows=())
-    assert read_page(page_payload(page), site="shop-1").fault is WireFault.WRONG_SITE
+    assert read_page(page_payload(page), site="shop-1").fault is MessageFault.WRONG_SITE
 
 
 def line(number: int, **changes) -> order_lines.OrderLine:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edge.domain.order_row import row_numbers
 from edge.token import cbor
 from edge.token.rejection import InputRefused
-from sync.wire.messages import Malformed
+from sync.wire.messages import MessageRefusal
 from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
 from sync.wire.order_feed_columns import rows_size
@@ -92,7 +92,7 @@ def test_of_one_page_there_is_one_encoding(was, becomes):
     assert was in DATA
     quick, strict = read(DATA.replace(was, becomes))
     assert isinstance(strict, str)  # refused
-    assert quick == strict or isinstance(quick, Malformed)
+    assert quick == strict or isinstance(quick, MessageRefusal)
 
 
 def test_an_array_without_a_length_that_is_no_longer_for_it_is_refused():
@@ -135,7 +135,7 @@ def test_a_page_that_was_changed_is_read_only_if_the_strict_reader_reads_it(at, 
     data = DATA[:at] + put + DATA[at + cut :]
     assume(data != DATA)
     quick, strict = read(data)
-    if isinstance(strict, str | Malformed):
+    if isinstance(strict, str | MessageRefusal):
         assert not isinstance(quick, Snapshot | Delta)
     else:
         assert quick == strict

@@ -22,8 +22,8 @@ from sync.hub.site.cli import authority as command
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
-from sync.wire.messages import Batch, Event, GrantRequest
-from sync.wire.site_lease import LeaseRequest, decode_lease_request
+from sync.wire.messages import Batch, Event, GrantRequest, Response
+from sync.wire.site_lease import LeaseRequest
 
 NOW_S = 1_800_000_000
 LEASE_S = 600
@@ -92,7 +92,7 @@ class Site:
             payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")
         ]:
             self.post.published.clear()
-            request = decode_lease_request(requests[-1])
+            request = codec.decode(LeaseRequest, requests[-1])
             with self.platform.transaction() as connection:
                 given = site_leases.grant(
                     connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s
@@ -118,7 +118,7 @@ class Site:
         said = [
             payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")
         ]
-        return codec.decode_response(said[0], dev="kiosk-1").result if said else None
+        return codec.decode_addressed(Response, said[0], dev="kiosk-1").result if said else None
 
     def platform_is_silent(self):
         with self.platform.read() as connection:

@@ -1,4 +1,4 @@
-"""Public keys as COSE_Key (RFC 9052 section 7), their thumbprints (RFC 9679), and signers.
+"""Public keys as COSE_Key (RFC 9052 section 7), their thumbprints (RFC 9679), signers, and PEM.
 
 A key here is fit for one algorithm of the strict profile. Keys for which a signature
 proves nothing are refused when they are read, not when they are used.
@@ -14,6 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from edge.token import cbor
@@ -105,6 +106,21 @@ def signer(private: object) -> Signer:
             public_key(private.public_key()), lambda message: _sign_p256(private, message)
         )
     raise UnfitKeyError("only Ed25519 and P-256 keys sign here")
+
+
+def signer_from_pem(pem: bytes) -> Signer:
+    """Return a signer for an unencrypted private key in PEM. Raises UnfitKeyError for anything else."""
+    try:
+        return signer(serialization.load_pem_private_key(pem, password=None))
+    except (ValueError, TypeError) as error:
+        raise UnfitKeyError(str(error)) from None
+
+
+def private_key_pem(private: PrivateKeyTypes) -> bytes:
+    """Return a private key as PEM, PKCS 8 without encryption: for a file that only its owner can read."""
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _sign_p256(private: ec.EllipticCurvePrivateKey, message: bytes) -> bytes:

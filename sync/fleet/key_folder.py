@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.system.durable_file import write_durably, write_secret
 from edge.token.fields import TIME_END
-from edge.token.keys import PrivateKey, PublicKey, Signer, UnfitKeyError, public_key, signer
+from edge.token.keys import (
+    PublicKey,
+    Signer,
+    UnfitKeyError,
+    private_key_pem,
+    public_key,
+    signer_from_pem,
+)
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 
@@ -71,7 +78,7 @@ class KeyFolder:
 
     def keep(self, fleet: Fleet) -> None:
         """Replace the fleet's settings, durably."""
-        replace_file(self._folder / _FLEET_FILE, _settings(fleet), mode=0o600)
+        write_secret(self._folder / _FLEET_FILE, _settings(fleet))
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
@@ -104,9 +111,9 @@ class KeyFolder:
         form = serialization.PublicFormat.SubjectPublicKeyInfo
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            replace_file(path, _pem(private), mode=0o600)
+            write_secret(path, private_key_pem(private))
             public = private.public_key().public_bytes(serialization.Encoding.PEM, form)
-            replace_file(path.with_suffix(".pub"), public, mode=0o644)
+            write_durably(path.with_suffix(".pub"), public, mode=0o644)
         except OSError as error:
             raise KeyFolderError(f"cannot write {path}: {error.strerror}.") from None
         return path
@@ -125,12 +132,12 @@ class KeyFolder:
 def load_signer(path: Path) -> Signer:
     """Read a private key. Raises KeyFolderError."""
     try:
-        return signer(serialization.load_pem_private_key(path.read_bytes(), password=None))
+        return signer_from_pem(path.read_bytes())
     except OSError as error:
         raise KeyFolderError(
             f"cannot read {path}: {error.strerror}. Restore the key from your backup."
         ) from None
-    except (ValueError, TypeError, UnfitKeyError) as error:
+    except UnfitKeyError as error:
         raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
 
 
@@ -148,37 +155,14 @@ def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> 
             private = (
                 ec.generate_private_key(ec.SECP256R1()) if on_p256 else Ed25519PrivateKey.generate()
             )
-            replace_file(folder / f"{name}.pem", _pem(private), mode=0o600)
-        replace_file(folder / GROUP_KEY_FILE, group_key.hex().encode() + b"\n", mode=0o600)
-        replace_file(folder / _FLEET_FILE, _settings(fleet), mode=0o600)
+            write_secret(folder / f"{name}.pem", private_key_pem(private))
+        write_secret(folder / GROUP_KEY_FILE, group_key.hex().encode() + b"\n")
+        write_secret(folder / _FLEET_FILE, _settings(fleet))
         made = KeyFolder(folder)
-        replace_file(folder / ROOTS_FILE, made.roots().to_bytes(), mode=0o644)
+        write_durably(folder / ROOTS_FILE, made.roots().to_bytes(), mode=0o644)
     except OSError as error:
         raise KeyFolderError(f"cannot make keys in {folder}: {error.strerror}.") from None
     return made
-
-
-def replace_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write ``path`` as a whole or not at all, durably, with ``mode`` from its first byte."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or a power cut could bring an older version number back
-    finally:
-        os.close(folder)
-
-
-def _pem(private: PrivateKey) -> bytes:
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def _fleet(item: Any) -> Fleet:

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sync.fleet.key_folder import replace_file
+from edge.system.durable_file import write_durably
 
 MODULE_PX = 8
 QUIET_ZONE = 4  # modules, ISO/IEC 18004
@@ -27,7 +27,7 @@ def write_qr(token: str, path: Path) -> None:
             f"the picture of {path.name} did not read back as its token, so it was not kept"
         )
     try:
-        replace_file(path, png, mode=0o644)
+        write_durably(path, png, mode=0o644)
     except OSError as error:
         raise QrError(f"cannot write {path}: {error.strerror}") from None
 

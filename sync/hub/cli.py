@@ -13,14 +13,13 @@ from typing import TextIO
 
 import click
 import structlog
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge.system import log
 from edge.system.program import run_program
 from edge.system.systemd import notify
-from edge.token.keys import Signer, UnfitKeyError, signer
+from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from sync.hub.config import HubConfig, load_hub_config
+from sync.hub.config import HubConfig, load_hub_config, load_signer_or_exit
 from sync.hub.enrolment.cli import desk
 from sync.hub.fleet.fleet_store import FleetStoreError
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
@@ -77,7 +76,9 @@ def run(config_file: Path) -> None:
         config,
         store,
         session,
-        feed_signer=_signer(config.documents.order_feed_key_file),
+        feed_signer=load_signer_or_exit(
+            Path(config.documents.order_feed_key_file), setting="documents.order_feed_key_file"
+        ),
         published=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
         now_us=lambda: time.time_ns() // 1000,
         monotonic=time.monotonic,
@@ -276,21 +277,14 @@ def _store(config: HubConfig) -> HubStore:
         raise click.ClickException(str(error)) from None
 
 
-def _signer(name: str) -> Signer:
-    try:
-        return signer(load_pem_private_key(Path(name).read_bytes(), password=None))
-    except OSError as error:
-        raise click.ClickException(
-            f"{name}: {error.strerror}; set documents.order_feed_key_file"
-        ) from None
-    except (ValueError, TypeError, UnfitKeyError) as error:
-        raise click.ClickException(f"{name} is not a usable private key: {error}") from None
-
-
 def _claim_signer(config: HubConfig) -> Signer | None:
     """The key that answers claims lies beside that of the order feed; without it no claim is answered."""
     path = Path(config.documents.order_feed_key_file).with_name(f"{Purpose.CLAIM}.pem")
-    return _signer(str(path)) if path.exists() else None
+    return (
+        load_signer_or_exit(path, setting="documents.order_feed_key_file")
+        if path.exists()
+        else None
+    )
 
 
 def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:

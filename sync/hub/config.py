@@ -10,6 +10,7 @@ import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
+from edge.token.keys import Signer, UnfitKeyError, signer_from_pem
 from sync.mqtt.endpoint import Endpoint
 
 
@@ -199,3 +200,13 @@ def read_config_or_exit(path: Path, model: type[C]) -> C:
     if isinstance(config, list):
         raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
     return config
+
+
+def load_signer_or_exit(path: Path, *, setting: str) -> Signer:
+    """Read the private key that the configuration names in ``setting``. Raises ClickException."""
+    try:
+        return signer_from_pem(path.read_bytes())
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}; set {setting}") from None
+    except UnfitKeyError as error:
+        raise click.ClickException(f"{path} is not a usable private key: {error}") from None

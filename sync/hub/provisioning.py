@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from edge.system.durable_file import write_durably, write_secret
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
     CertificateAuthority,
@@ -27,7 +28,6 @@ from sync.hub.pki.certificate_authority import (
     load_certificate_authority,
     new_certificate_authority,
     revocation_list,
-    write_private,
 )
 from sync.wire.topics import HUB, OPS, is_device_name
 
@@ -147,19 +147,17 @@ def provision(
         hosts = list(dict.fromkeys([site.host, site.address, "localhost"]))
         for name in ("broker", "desk"):
             if not files.certificate(name).exists():
-                _write(files, name, issue_server(authority, hosts, now_s=now_s))
+                write_credential(files, name, issue_server(authority, hosts, now_s=now_s))
         for name in (*site.hub_names, OPS, *site.devices):
             if not files.certificate(name).exists():
-                _write(files, name, issue_client(authority, name, now_s=now_s))
+                write_credential(files, name, issue_client(authority, name, now_s=now_s))
         if not files.revocations.exists():
-            files.revocations.write_bytes(revocation_list(authority, [], now_s=now_s))
+            write_public(files.revocations, revocation_list(authority, [], now_s=now_s))
         _broker(files, site)
-        files.fleet_config.write_text(_fleet_toml(site, documents), encoding="utf-8")
+        write_public(files.fleet_config, _fleet_toml(site, documents).encode())
         if documents is not None:
             for name in site.hub_names:
-                files.hub_config_of(name).write_text(
-                    _hub_toml(site, documents, name), encoding="utf-8"
-                )
+                write_public(files.hub_config_of(name), _hub_toml(site, documents, name).encode())
     except OSError as error:
         raise ProvisioningError(f"{folder} cannot be written: {error}") from error
     except ValueError as error:
@@ -171,13 +169,19 @@ def _authority(files: PlatformFiles, now_s: int) -> CertificateAuthority:
     if files.ca.exists():
         return load_certificate_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
     authority = new_certificate_authority("edge-scanner devices", now_s=now_s)
-    _write(files, "ca", authority_pem(authority))
+    write_credential(files, "ca", authority_pem(authority))
     return authority
 
 
-def _write(files: PlatformFiles, name: str, credential: Credential) -> None:
-    write_private(files.key(name), credential.key_pem)
-    files.certificate(name).write_bytes(credential.certificate_pem)
+def write_credential(files: PlatformFiles, name: str, credential: Credential) -> None:
+    """Write a certificate and, before it, its key. Raises OSError."""
+    write_secret(files.key(name), credential.key_pem)
+    write_public(files.certificate(name), credential.certificate_pem)
+
+
+def write_public(path: Path, content: bytes) -> None:
+    """Write a file that the broker, the hub and people read: mode 0644. Raises OSError."""
+    write_durably(path, content, mode=0o644)
 
 
 def _broker(files: PlatformFiles, site: PlatformSpec) -> None:
@@ -188,12 +192,12 @@ def _broker(files: PlatformFiles, site: PlatformSpec) -> None:
         "tenant": site.tenant,
     }
     values["user"] = site.user
-    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    write_public(files.broker_config, template("mosquitto.conf").substitute(values).encode())
     base = template("acl").substitute(values)
     for name in site.hub_names[1:]:
         base += f"\nuser {name}\ntopic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
-    write_private(files.folder / "acl.base", base.encode())
-    write_private(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
+    write_secret(files.folder / "acl.base", base.encode())
+    write_secret(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
 
 
 def template(name: str) -> Template:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hardware_sim.world.free_ports import free_port
 
+from edge.system.durable_file import write_secret
 from sync.hub.pki.certificate_authority import (
     issue_client,
     load_certificate_authority,
-    write_private,
 )
 from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
@@ -97,10 +97,10 @@ class Broker(Process):
         )
         spy = issue_client(authority, SPY, now_s=int(time.time()))
         self.files.certificate(SPY).write_bytes(spy.certificate_pem)
-        write_private(self.files.key(SPY), spy.key_pem)
+        write_secret(self.files.key(SPY), spy.key_pem)
         for name in ("acl", "acl.base"):
             acl = self.files.folder / name
-            write_private(acl, acl.read_bytes() + f"\nuser {SPY}\ntopic read v1/#\n".encode())
+            write_secret(acl, acl.read_bytes() + f"\nuser {SPY}\ntopic read v1/#\n".encode())
 
     def endpoint(self, name: str) -> Endpoint:
         """Where a client connects, as whom."""

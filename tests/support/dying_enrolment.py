@@ -47,7 +47,7 @@ def enrol_and_die(*, code: str, data: str, now_s: int, at: int, before: bool) ->
         if count == at:
             os._exit(9)
 
-    client.write_durably = identities.write_durably = dying
+    client.write_secret = identities.write_durably = dying
     now = Instant(unix_s=now_s, trust=ClockTrust.FLOOR_ONLY)
     client.enrol(code, Path(data), keys=None, now=now)
 

@@ -36,7 +36,8 @@ from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading, open_store
 from edge.store.outbox import backlog
-from edge.system.durable_file import write_durably
+from edge.system.durable_file import write_secret
+from edge.token.keys import private_key_pem
 from edge.token.roots import Roots, read_roots
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.token.trust_list import TrustList, open_trust_list
@@ -99,7 +100,7 @@ def renew(data: Path, identity: Identity) -> Identity:
     certificate = _certificate(answer, identity.device, key)
     folder = (data / IDENTITY).parent
     name = f"device-{certificate.serial_number:x}"[:40]
-    files = {f"{name}.pem": answer["certificate"].encode(), f"{name}.key": _pem(key)}
+    files = {f"{name}.pem": answer["certificate"].encode(), f"{name}.key": private_key_pem(key)}
     profile = {
         **identity.profile,
         "mqtt": {
@@ -173,7 +174,7 @@ def _key(data: Path, code: EnrolmentCode) -> ec.EllipticCurvePrivateKey:
             return kept
     key = ec.generate_private_key(ec.SECP256R1())
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_durably(path, _pem(key))
+    write_secret(path, private_key_pem(key))
     return key
 
 
@@ -263,7 +264,7 @@ def _files(
     return {
         "roots.cbor": roots.to_bytes(),
         "ca.pem": str(answer["ca"]).encode(),
-        f"{name}.key": _pem(key),
+        f"{name}.key": private_key_pem(key),
         f"{name}.pem": str(answer["certificate"]).encode(),
     }
 
@@ -318,9 +319,3 @@ def _seed(data: Path, code: EnrolmentCode, trust: TrustList, raw: bytes, now: In
     with opened.store.transaction() as connection:
         connection.execute("UPDATE device SET blocked = NULL")
     opened.store.close()
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

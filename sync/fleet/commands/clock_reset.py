@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from edge.documents.clock_reset_order import ClockResetOrder, sign_clock_reset_order
+from edge.system.durable_file import write_durably
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
-from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
+from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import json_option, tell
 from sync.wire.topics import NAME
 
@@ -71,7 +72,7 @@ def clock_reset(
         tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s
     )
     try:
-        replace_file(
+        write_durably(
             output,
             sign_clock_reset_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)),
             mode=0o644,

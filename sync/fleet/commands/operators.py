@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from edge.documents.operator_list import OperatorEntry, OperatorList, sign_operator_list
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault
 from edge.domain.roles import Role
+from edge.system.durable_file import write_secret
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from edge.values.person_name import name_fault, normalised
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import hub_client
-from sync.fleet.key_folder import KeyFolder, KeyFolderError, replace_file
+from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import counted, json_option, tell
 from sync.wire.codec import MAX_MESSAGE_BYTES
 from sync.wire.fleet_requests import FleetQuestion
@@ -120,11 +121,8 @@ def build(
         entries=_entries(people_file),
     )
     try:
-        replace_file(
-            output,
-            sign_operator_list(listed, KeyFolder(keys_dir).signer(Purpose.OPERATORS)),
-            mode=0o600,
-        )
+        signer = KeyFolder(keys_dir).signer(Purpose.OPERATORS)
+        write_secret(output, sign_operator_list(listed, signer))
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

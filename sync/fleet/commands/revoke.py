@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge.documents.revocation_order import RevocationOrder, sign_revocation_order
 from edge.encryption.sealed_box import unseal
+from edge.system.durable_file import write_secret
+from edge.token.keys import private_key_pem
 from edge.token.purpose import Purpose
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, every_device, hub_client
-from sync.fleet.key_folder import KeyFolderError, replace_file
+from sync.fleet.key_folder import KeyFolderError
 from sync.fleet.options import counted
 from sync.wire.fleet_requests import CUT, QUARANTINED, FleetQuestion
 
@@ -183,12 +185,7 @@ def _recovery_key(folder: Path) -> X25519PrivateKey:
     try:
         if not path.exists():
             made = X25519PrivateKey.generate()
-            pem = made.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            replace_file(path, pem, mode=0o600)
+            write_secret(path, private_key_pem(made))
             click.echo(f"{path} was made: keep it with the fleet's other keys.", err=True)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:

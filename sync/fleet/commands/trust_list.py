@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from edge.system.durable_file import write_durably
 from edge.token.claims import Kind
 from edge.token.claims_set import AMOUNT_END
 from edge.token.keys import PublicKey, Signer
@@ -26,7 +27,6 @@ from sync.fleet.key_folder import (
     Fleet,
     KeyFolder,
     KeyFolderError,
-    replace_file,
 )
 from sync.fleet.options import json_option, short_texts, tell
 
@@ -116,9 +116,9 @@ def build(
         roots = folder.roots()
         signed = _signed(trust, folder.signer(ROOT), roots)
         folder.keep(fleet)  # before the list is out: a version is never used twice
-        replace_file(output, signed, mode=0o644)
+        write_durably(output, signed, mode=0o644)
         beside = output.with_name(output.name + ".roots")
-        replace_file(beside, roots.to_bytes(), mode=0o644)
+        write_durably(beside, roots.to_bytes(), mode=0o644)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

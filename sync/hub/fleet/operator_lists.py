@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from edge.documents.operator_list import OperatorList, open_operator_list
+from edge.system.durable_file import write_secret
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
 from sync.hub.fleet.errors import RequestError
@@ -49,11 +49,5 @@ def keep_pushed_list(
             f"a newer list of {site} is out ({before.version}): build this one again"
         )
     folder.mkdir(mode=0o700, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
+    write_secret(path, raw)  # an operator list holds hashes of PINs
     return listed

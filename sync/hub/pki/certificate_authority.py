@@ -7,16 +7,16 @@ in nothing else; the broker takes that name as the user.
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from edge.token.keys import private_key_pem
 
 END_DAYS = 825  # how long a certificate lasts that ends a chain: a broker's, a hub's
 SKEW = timedelta(days=1)  # a certificate is valid a little before it was made: clocks differ
@@ -66,7 +66,8 @@ def load_certificate_authority(certificate_pem: bytes, key_pem: bytes) -> Certif
 def authority_pem(authority: CertificateAuthority) -> Credential:
     """The authority as PEM, to be kept."""
     return Credential(
-        authority.certificate.public_bytes(serialization.Encoding.PEM), _key_pem(authority.key)
+        authority.certificate.public_bytes(serialization.Encoding.PEM),
+        private_key_pem(authority.key),
     )
 
 
@@ -139,14 +140,6 @@ def reissue(
     return builder.sign(authority.key, hashes.SHA256())
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, never readable by others for even a moment."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-
-
 def _issue(
     authority: CertificateAuthority,
     name: str,
@@ -165,7 +158,7 @@ def _issue(
             x509.SubjectAlternativeName([_host(host) for host in hosts]), critical=False
         )
     certificate = builder.sign(authority.key, hashes.SHA256())
-    return Credential(certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key))
+    return Credential(certificate.public_bytes(serialization.Encoding.PEM), private_key_pem(key))
 
 
 def _end(
@@ -211,9 +204,3 @@ def _host(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )

@@ -8,19 +8,18 @@ speak for whom.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.system.durable_file import write_secret
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
     Credential,
     issue_client,
     issue_server,
     load_certificate_authority,
-    write_private,
 )
-from sync.hub.provisioning import PlatformFiles, template
+from sync.hub.provisioning import PlatformFiles, template, write_credential, write_public
 from sync.wire.topics import FLEET, site_group
 
 AUTHORITY_PREFIX = "hub-"  # of an authority's name: it has a device's rights for itself
@@ -64,12 +63,12 @@ def provision_site_broker(
     files = PlatformFiles(folder.absolute())
     (folder / "broker-data").mkdir(mode=0o700, parents=True, exist_ok=True)
     issuer = load_certificate_authority(platform.ca.read_bytes(), platform.key("ca").read_bytes())
-    shutil.copyfile(platform.ca, files.ca)
+    write_public(files.ca, platform.ca.read_bytes())
     hosts = list(dict.fromkeys([at.host, at.address, "localhost"]))
     _write(files, "broker", issue_server(issuer, hosts, now_s=now_s))
     for name in (at.bridge, at.authority):
         _write(files, name, issue_client(issuer, name, now_s=now_s))
-    shutil.copyfile(platform.revocations, files.revocations)
+    write_public(files.revocations, platform.revocations.read_bytes())
     values = {
         "folder": str(files.folder),
         "address": at.address,
@@ -77,21 +76,20 @@ def provision_site_broker(
         "tenant": at.tenant,
         "user": at.user,
     }
-    files.broker_config.write_text(template("mosquitto.conf").substitute(values), encoding="utf-8")
+    write_public(files.broker_config, template("mosquitto.conf").substitute(values).encode())
     base = template("acl").substitute(values) + _authority_acl(at) + _bridge_acl(at)
-    write_private(files.folder / "acl.base", base.encode())
+    write_secret(files.folder / "acl.base", base.encode())
     acl = base + acl_lines(at.tenant, dict.fromkeys(at.devices, at.site), {})
-    write_private(files.folder / "acl", acl.encode())
-    (files.folder / "authority.toml").write_text(_authority_toml(at), encoding="utf-8")
-    (files.folder / "bridge.toml").write_text(_bridge_toml(at), encoding="utf-8")
+    write_secret(files.folder / "acl", acl.encode())
+    write_public(files.folder / "authority.toml", _authority_toml(at).encode())
+    write_public(files.folder / "bridge.toml", _bridge_toml(at).encode())
     _join(platform, at)
     return files
 
 
 def _write(files: PlatformFiles, name: str, credential: Credential) -> None:
     if not files.certificate(name).exists():
-        write_private(files.key(name), credential.key_pem)
-        files.certificate(name).write_bytes(credential.certificate_pem)
+        write_credential(files, name, credential)
 
 
 def _authority_acl(at: SiteBroker) -> str:
@@ -128,7 +126,7 @@ def _join(platform: PlatformFiles, at: SiteBroker) -> None:
         path = platform.folder / name
         text = path.read_text(encoding="utf-8")
         if lines[0] not in text:
-            write_private(path, (text + "".join(lines)).encode())
+            write_secret(path, (text + "".join(lines)).encode())
 
 
 def _authority_toml(at: SiteBroker) -> str:

@@ -12,14 +12,12 @@ from threading import Thread
 
 import click
 import structlog
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import BaseModel, ConfigDict
 
 from edge.config import Name
 from edge.system import log
 from edge.system.systemd import notify
 from edge.system.wall_clock import WallClock
-from edge.token.keys import Signer, UnfitKeyError, signer
 from edge.trust.anchors import load_roots
 from edge.values.uuid7 import uuid7
 from sync.hub.arbitration import grants, site_leases
@@ -29,6 +27,7 @@ from sync.hub.config import (
     HubMqtt,
     PlatformService,
     load_hub_config,
+    load_signer_or_exit,
     read_config_or_exit,
 )
 from sync.hub.provisioning import PlatformFiles, ProvisioningError
@@ -99,7 +98,7 @@ def run(config_file: Path) -> None:
         tenant=config.tenant,
         site=config.site,
         name=config.id,
-        claim_signer=_signer(folder / config.claim_key_file),
+        claim_signer=load_signer_or_exit(folder / config.claim_key_file, setting="claim_key_file"),
         now=clock.now,
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -237,12 +236,3 @@ def _platform_store(config_file: Path) -> HubStore:
     if not isinstance(config, HubConfig):
         raise click.ClickException("; ".join(f"{config_file}: {error}" for error in config))
     return _store(Path(config.data_dir), config.database)
-
-
-def _signer(path: Path) -> Signer:
-    try:
-        return signer(load_pem_private_key(path.read_bytes(), password=None))
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}; set claim_key_file") from None
-    except (ValueError, TypeError, UnfitKeyError) as error:
-        raise click.ClickException(f"{path} is not a usable private key: {error}") from None

@@ -15,13 +15,13 @@ import pytest
 from hardware_sim.faults.mqtt_proxy import NetworkFault, Proxy, ProxyIdentity
 from hardware_sim.world.free_ports import free_port
 
+from edge.system.durable_file import write_secret
 from sync.fleet.fleet_file import load_fleet_file
 from sync.fleet.hub_client import HubClient
 from sync.hub.pki.certificate_authority import (
     issue_client,
     load_certificate_authority,
     new_certificate_authority,
-    write_private,
 )
 from sync.hub.provisioning import provision
 from sync.mqtt.connection import MqttConnection
@@ -228,7 +228,7 @@ def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path)
         now_s=int(time.time()),
     )
     (tmp_path / "c.pem").write_bytes(stranger.certificate_pem)
-    write_private(tmp_path / "k.pem", stranger.key_pem)
+    write_secret(tmp_path / "k.pem", stranger.key_pem)
     files = {"cert_file": str(tmp_path / "c.pem"), "key_file": str(tmp_path / "k.pem")}
     with client(broker, "kiosk-1", **files) as session:
         steps_until(lambda: session.link is LinkState.CERTIFICATE_REFUSED, session)
@@ -241,7 +241,7 @@ def test_an_expired_certificate_is_refused_by_name(broker, tmp_path):
     ca = (broker.files.ca.read_bytes(), broker.files.key("ca").read_bytes())
     old = issue_client(load_certificate_authority(*ca), "kiosk-1", now_s=long_ago, days=30)
     files.certificate("kiosk-1").write_bytes(old.certificate_pem)
-    write_private(files.key("kiosk-1"), old.key_pem)
+    write_secret(files.key("kiosk-1"), old.key_pem)
     paths = {"cert_file": str(files.certificate("kiosk-1")), "key_file": str(files.key("kiosk-1"))}
     with client(broker, "kiosk-1", **paths) as session:
         steps_until(lambda: session.link is LinkState.CERTIFICATE_REFUSED, session)

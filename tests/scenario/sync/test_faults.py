@@ -13,12 +13,12 @@ import pytest
 from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, HALF_OPEN, NetworkFault, Proxy, ProxyIdentity
 
 from edge.store import exception_cases, order_cache, outbox
+from edge.system.durable_file import write_secret
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.hub.pki.certificate_authority import (
     issue_client,
     load_certificate_authority,
-    write_private,
 )
 from tests.support.broker import CEILING_S, Process, until
 from tests.support.paths import ROOT
@@ -290,7 +290,7 @@ def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restar
     authority = load_certificate_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
     old = issue_client(authority, device.name, now_s=int(time.time()) - 40 * 86_400, days=30)
     files.certificate(device.name).write_bytes(old.certificate_pem)
-    write_private(files.key(device.name), old.key_pem)
+    write_secret(files.key(device.name), old.key_pem)
     device.redeem()
     with device.sync:
         named(device, "certificate_refused")

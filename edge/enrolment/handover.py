@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from edge.system.durable_file import write_durably
+from edge.system.durable_file import digest_of, write_durably
 
 FOLDER: Final = "enrolment"  # in the data folder
 _CODE, _OUTCOME = "code", "outcome.json"
@@ -44,7 +43,7 @@ class EnrolmentMailbox:
 
     def answer(self, text: str, *, enrolled: bool, reason: str, detail: str) -> None:
         """Say what came of ``text``; it waits no longer. Raises OSError."""
-        outcome = EnrolmentOutcome(digest_of(text), enrolled, reason, detail)
+        outcome = EnrolmentOutcome(digest_of(text.encode()), enrolled, reason, detail)
         write_durably(self._folder / _OUTCOME, json.dumps(asdict(outcome)).encode())
         if self.waiting() == text:
             (self._folder / _CODE).unlink(missing_ok=True)
@@ -53,10 +52,5 @@ class EnrolmentMailbox:
         """What came of ``text``; None while nothing has."""
         with suppress(OSError, ValueError, TypeError):
             outcome = EnrolmentOutcome(**json.loads((self._folder / _OUTCOME).read_bytes()))
-            return outcome if outcome.code == digest_of(text) else None
+            return outcome if outcome.code == digest_of(text.encode()) else None
         return None
-
-
-def digest_of(text: str) -> str:
-    """SHA-256 in hexadecimal."""
-    return sha256(text.encode()).hexdigest()

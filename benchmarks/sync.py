@@ -22,7 +22,8 @@ from benchmarks.measurement import Measurement
 from edge.store import order_cache, outbox
 from edge.store.database.store import Store
 from sync.agent.downlink import REFRESH_S
-from sync.agent.uplink import PROBE_S, events_of
+from sync.agent.timings import AGENT_TIMINGS
+from sync.agent.uplink import events_of
 
 EVENTS, ROUNDS = 4_000, 10
 IDLE_S, KEEPALIVE_S, SHIPPED_KEEPALIVE_S, DAY_S = 16.0, 5, 30, 86_400
@@ -207,7 +208,7 @@ def _idle_day(relay: Relay, exchange: float) -> Measurement:
     before = relay.total
     time.sleep(IDLE_S)
     pings = (relay.total - before) / IDLE_S * KEEPALIVE_S / SHIPPED_KEEPALIVE_S * DAY_S
-    exchanges = DAY_S / PROBE_S + DAY_S / REFRESH_S + DAY_S / 3600
+    exchanges = DAY_S / AGENT_TIMINGS.probe_s + DAY_S / REFRESH_S + DAY_S / 3600
     return Measurement("sync.idle_day_bytes", pings + exchanges * exchange, "B")
 
 

@@ -1,16 +1,49 @@
-"""Run a program's commands, with words instead of a traceback when what it prints cannot be printed."""
+"""Run a program: its commands with messages instead of tracebacks, and its loop until a signal."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import click
 
+from edge.system.systemd import notify
 
-def run_program(program: click.Command, name: str) -> None:
+
+class StopSignal:
+    """Notes SIGTERM and SIGINT from its construction on: a process ends between steps, not in one."""
+
+    def __init__(self) -> None:
+        self.received = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._receive)
+
+    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+        self.received = True
+
+
+def run_until_signal(step: Callable[[], bool | None], stop: StopSignal) -> bool:
+    """Call ``step`` until it returns True or ``stop`` was received. Return whether it was received.
+
+    Systemd is told that the process is ready, and before each step that it is alive. A step that
+    never returns is therefore noticed.
+    """
+    notify("READY=1")
+    while not stop.received:
+        notify("WATCHDOG=1")
+        if step():
+            break
+    return stop.received
+
+
+def run_program(program: click.Command, name: str, *, timings: object = None) -> None:
     """Run ``program`` as ``name`` and exit: 0 success, 1 the world said no, 2 usage.
+
+    ``timings`` is handed to the commands as click's context object; None: each has its defaults.
 
     What was printed must have arrived: a full disk or a closed output is no success. A reader that has
     enough (``| head``) ends the program quietly.
@@ -21,7 +54,7 @@ def run_program(program: click.Command, name: str) -> None:
     code: int | str | None = 0
     try:
         try:
-            program.main(prog_name=name)
+            program.main(prog_name=name, obj=timings)
         except SystemExit as ending:
             code = ending.code
         sys.stdout.flush()

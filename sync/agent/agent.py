@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final, Literal, assert_never
+from typing import Any, Literal, assert_never
 
 from edge.store import documents, order_cache, outbox
 from edge.store.database.store import Store
@@ -20,6 +20,7 @@ from sync.agent.downlink import Downlink
 from sync.agent.link_monitor import LinkMonitor
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.settings.applier import SettingsApplier
+from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.agent.uplink import AckEffect, Uplink
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
@@ -34,11 +35,6 @@ from sync.wire.messages import (
     Status,
 )
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
-
-MISSED_S: Final = (
-    3.0  # an answer that took this long: messages to this device may have been lost meanwhile
-)
-STATUS_EVERY_S: Final = 3600.0  # what a status counts is that old at most, while connected
 
 
 class Agent:
@@ -64,7 +60,9 @@ class Agent:
         stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
         rungs: Callable[[], tuple[RungReport, ...]] = tuple,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        timings: AgentTimings = AGENT_TIMINGS,
     ) -> None:
+        self._timings = timings
         self._tenant = tenant
         self._device = device
         self._store = store
@@ -86,7 +84,7 @@ class Agent:
         self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
-        self._contact = LinkMonitor(session, uplink.answers, log)
+        self._contact = LinkMonitor(session, uplink.answers, log, timings)
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
         self.documents: Counter[str] = Counter()  # believed, by what became of them
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
@@ -185,7 +183,7 @@ class Agent:
         self._say_online(monotonic_s)
 
     def _say_online(self, monotonic_s: float) -> None:
-        self._status_due_s = monotonic_s + STATUS_EVERY_S
+        self._status_due_s = monotonic_s + self._timings.status_every_s
         self._session.publish(
             self._topic(Up.STATUS), codec.encode(self._status("online")), retain=True
         )
@@ -261,7 +259,7 @@ class Agent:
             self._count(ack.fault, ack.detail)
             return
         self.last_ack_s = self._monotonic()
-        if self._uplink.answers.silent_s(self.last_ack_s) > MISSED_S:
+        if self._uplink.answers.silent_s(self.last_ack_s) > self._timings.missed_s:
             self._downlink.connected(
                 self.last_ack_s
             )  # heard again, over a broker that stood: what came down is lost

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -24,8 +23,7 @@ from edge.store.order_cache import feed_state
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log
 from edge.system.health import read_health, write_health
-from edge.system.program import run_program
-from edge.system.systemd import notify
+from edge.system.program import StopSignal, run_program, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.token.roots import Roots
 from edge.trust.anchors import Anchors, load_roots
@@ -39,6 +37,7 @@ from sync.agent.downlink import Downlink
 from sync.agent.enrolment.runner import EnrolmentRunner, believed, wait_for_identity
 from sync.agent.settings.applier import SettingsApplier
 from sync.agent.settings.assembly import build_applier, count_start, count_stop, endpoint_of
+from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.agent.uplink import Uplink
 from sync.metrics import write_metrics
 from sync.mqtt.endpoint import Will
@@ -48,8 +47,6 @@ from sync.wire.topics import device_filters
 
 HEALTH_FILE = "sync-health.json"
 SCANNER_HEALTH_FILE = "health.json"
-HEALTH_EVERY_S = 2.0
-STORE_AGAIN_S = 15.0  # a store that cannot be used is tried again
 CLOCK_WRONG = "clock_wrong"
 FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
 
@@ -77,21 +74,20 @@ def cli() -> None:
     show_default=True,
     help="The folder of the store.",
 )
-def run(profile_file: Path, data: Path) -> None:
+@click.pass_obj
+def run(timings: AgentTimings | None, profile_file: Path, data: Path) -> None:
     """Sync until SIGTERM. The store and the scanner need no network and do not wait for this process.
 
     Example: edge-sync run --profile /etc/edge-scanner/profile.toml --data /var/lib/edge-scanner
     """
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    stop = StopSignal()
     count_start(data)
-    while _run_once(profile_file, data, stopping):
+    while _run_once(profile_file, data, stop, timings or AGENT_TIMINGS):
         pass
     count_stop(data)
 
 
-def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
+def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTimings) -> bool:
     """Sync on the settings of now. True: they have changed, and it is to be run again."""
     running = _running(profile_file, data)
     profile = running.profile
@@ -104,14 +100,14 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
         logger.error("identity_damaged", detail=running.damage)
         return wait_for_identity(
             data,
-            stopping,
+            stop,
             logger,
             keys=believed(data, roots),
             mended=lambda: not identity_damage(data),
         )
     if isinstance(roots, str):
         logger.warning("not_enrolled", reason="no_roots", detail=roots)
-        return wait_for_identity(data, stopping, logger)
+        return wait_for_identity(data, stop, logger)
     if profile.mqtt is None:
         raise click.ClickException(
             f"{profile_file} has no [mqtt] section: add the broker, or do not run edge-sync"
@@ -122,11 +118,13 @@ def _run_once(profile_file: Path, data: Path, stopping: list[int]) -> bool:
     if opened.store is None:
         logger.error("store_unavailable", detail=opened.detail)
         return wait_for_identity(
-            data, stopping, logger, keys=believed(data, roots), mended=_after(STORE_AGAIN_S)
+            data, stop, logger, keys=believed(data, roots), mended=_after(timings.store_retry_s)
         )
     logger.info("started", store=opened.state, detail=opened.detail)
     try:
-        again = _serve(_Parts(profile, opened.store, roots, profile_file, data, logger), stopping)
+        again = _serve(
+            _Parts(profile, opened.store, roots, profile_file, data, logger, timings), stop
+        )
     except StoreUnavailableError as error:
         logger.error("store_unavailable", detail=str(error))  # systemd starts this process again
         sys.exit(1)
@@ -140,9 +138,9 @@ def _after(delay_s: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= until_s
 
 
-def main() -> None:
+def main(timings: AgentTimings = AGENT_TIMINGS) -> None:
     """Run ``edge-sync``. Exit 0 success, 1 the world said no, 2 usage."""
-    run_program(cli, "edge-sync")
+    run_program(cli, "edge-sync", timings=timings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +151,28 @@ class _Parts:
     profile_file: Path
     data: Path
     log: structlog.typing.FilteringBoundLogger
+    timings: AgentTimings
 
 
-def _serve(parts: _Parts, stopping: list[int]) -> bool:
+def _serve(parts: _Parts, stop: StopSignal) -> bool:
     session, agent, desk, identity = _compose(parts)
-    notify("READY=1")
     health_due_s = 0.0
-    while not stopping and not desk.wants_restart and not identity.step(time.monotonic()):
+
+    def step() -> bool:
+        nonlocal health_due_s
+        if desk.wants_restart or identity.step(time.monotonic()):
+            return True
         agent.step()
-        notify("WATCHDOG=1")
         if time.monotonic() >= health_due_s:
             _tell(parts.data, agent)
-            health_due_s = time.monotonic() + HEALTH_EVERY_S
+            health_due_s = time.monotonic() + parts.timings.health_every_s
+        return False
+
+    stopped = run_until_signal(step, stop)
     session.close(Will(agent.status_topic, agent.farewell()))
     _tell(parts.data, agent)
     parts.store.close()
-    return not stopping
+    return not stopped
 
 
 def _tell(data: Path, agent: Agent) -> None:
@@ -198,7 +202,11 @@ def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, Enrolm
     anchors.refresh(clock.now())
     filters = device_filters(device.tenant, device.id, device.site)
     session = MqttSession(
-        endpoint_of(mqtt, device.id), filters, uniform=random.uniform, now=clock.now
+        endpoint_of(mqtt, device.id),
+        filters,
+        uniform=random.uniform,
+        now=clock.now,
+        backoff=parts.timings.reconnect,
     )
     desk = build_applier(
         parts.profile_file,
@@ -216,7 +224,9 @@ def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, Enrolm
         site=device.site,
         store=store,
         session=session,
-        uplink=Uplink(store, device.id, window=mqtt.window, random_bytes=os.urandom),
+        uplink=Uplink(
+            store, device.id, window=mqtt.window, random_bytes=os.urandom, timings=parts.timings
+        ),
         downlink=Downlink(
             store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch
         ),
@@ -224,6 +234,7 @@ def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, Enrolm
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         log=parts.log,
+        timings=parts.timings,
         settings=desk,
         claims=AuthorisationRelay(store, anchors, device=device.id, site=device.site),
         presence=OnlineFlag(parts.data),

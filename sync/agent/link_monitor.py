@@ -5,25 +5,25 @@ The log has a line for each change of that state and none for a retry.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from structlog.typing import FilteringBoundLogger
 
 from sync.agent.response_timer import ResponseTimer
+from sync.agent.timings import AgentTimings
 from sync.mqtt.endpoint import LinkState
 from sync.mqtt.session import MqttSession
-
-SLOW_S: Final = 3.0  # an answer that takes this long: the line or the hub is slow
-SILENT_S: Final = 30.0  # connected and waiting for an acknowledgement this long: the hub is silent
-DEAF_S: Final = 300.0  # and this long: the connection is made anew
-ASK_AGAIN_S: Final = (
-    30.0  # while answers are slow, an idle device asks this often whether they still are
-)
 
 
 class LinkMonitor:
     """Joins a session to what is known of the answers over it."""
 
-    def __init__(self, session: MqttSession, answers: ResponseTimer, log: Any) -> None:
-        """``log``: a structlog logger."""
+    def __init__(
+        self,
+        session: MqttSession,
+        answers: ResponseTimer,
+        log: FilteringBoundLogger,
+        timings: AgentTimings,
+    ) -> None:
+        self._timings = timings
         self._session = session
         self._answers = answers
         self._log = log
@@ -42,12 +42,14 @@ class LinkMonitor:
             return False
         if self._answers.silent_s(monotonic_s) or monotonic_s < self._ask_due_s:
             return False
-        self._ask_due_s = monotonic_s + ASK_AGAIN_S
+        self._ask_due_s = monotonic_s + self._timings.slow_probe_s
         return True
 
     def watch(self, monotonic_s: float) -> bool:
         """Name the state, and log its change. True when the connection was given up because nobody answers on it."""
-        gives_up = self._session.connected and self._answers.silent_s(monotonic_s) > DEAF_S
+        gives_up = (
+            self._session.connected and self._answers.silent_s(monotonic_s) > self._timings.deaf_s
+        )
         if gives_up:
             self._session.give_up(LinkState.SILENT)
             self._deaf = True
@@ -61,11 +63,11 @@ class LinkMonitor:
     def _state(self, monotonic_s: float) -> LinkState:
         if not self._session.connected:
             return self._session.link
-        if self._deaf or self._answers.silent_s(monotonic_s) > SILENT_S:
+        if self._deaf or self._answers.silent_s(monotonic_s) > self._timings.silent_s:
             return LinkState.SILENT
         # An answer that came later still was none to judge the line by: the hub was silent, and is back.
         return (
             LinkState.SLOW
-            if SLOW_S < self._answers.takes_s(monotonic_s) <= SILENT_S
+            if self._timings.slow_s < self._answers.takes_s(monotonic_s) <= self._timings.silent_s
             else LinkState.CONNECTED
         )

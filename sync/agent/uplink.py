@@ -18,17 +18,13 @@ from edge.store.epochs import SEQUENCE_REUSED, end_epoch, send_again
 from edge.store.outbox import OutboxRow, SettleResult
 from edge.values.instant import Instant
 from sync.agent.response_timer import ResponseTimer
+from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.wire import codec
 from sync.wire.messages import Ack, Event, MessageFault, MessageRefusal, RefusedItem
 
-RESEND_S: Final = (
-    5.0  # without an acknowledgement for this long, send again; doubled each time up to
-)
-LONGEST_RESEND_S: Final = 60.0
 SLOW_LINE: Final = (
     4000  # bytes a second: what is on its way has this much time more before it is sent again
 )
-PROBE_S: Final = 900.0  # an idle device asks this often where the platform is
 
 Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
 
@@ -46,8 +42,15 @@ class Uplink:
     """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
 
     def __init__(
-        self, store: Store, device: str, *, window: int, random_bytes: Callable[[int], bytes]
+        self,
+        store: Store,
+        device: str,
+        *,
+        window: int,
+        random_bytes: Callable[[int], bytes],
+        timings: AgentTimings = AGENT_TIMINGS,
     ) -> None:
+        self._timings = timings
         self._store = store
         self._device = device
         self._window = window
@@ -63,7 +66,7 @@ class Uplink:
         ] = {}  # first to last of answered batches that wait for one before them
         self._acked_through = 0  # the highest said of this epoch
         self._conflicts_through = 0
-        self._resend_s = RESEND_S
+        self._resend_s = timings.resend_s
         self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
         self.answers = ResponseTimer()
         self.refused_now: list[RefusedItem] = []  # by the last acknowledgement, for the first time
@@ -76,7 +79,7 @@ class Uplink:
     def connected(self, monotonic_s: float) -> None:
         """A new connection: what was in flight is unknown. Ask the platform where it is."""
         self._forget()
-        self._resend_s = RESEND_S
+        self._resend_s = self._timings.resend_s
         self._probe_due_s = monotonic_s
         self._ask_before = bool(outbox.epochs_before(self._store))
         self.answers.connected()
@@ -98,7 +101,7 @@ class Uplink:
         """Send what is due. Raises StoreUnavailableError."""
         if self._in_flight and self._due is not None and monotonic_s >= self._due:
             self._forget()
-            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+            self._resend_s = min(2 * self._resend_s, self._timings.longest_resend_s)
         while (
             self._look
             and len(self._in_flight) < self._window
@@ -120,8 +123,8 @@ class Uplink:
         self.conflicts_now = self._conflicts(ack, now)
         outcome = self._settle(ack, now)
         self._waiting_since_s = None
-        self._resend_s = RESEND_S
-        self._probe_due_s = monotonic_s + PROBE_S
+        self._resend_s = self._timings.resend_s
+        self._probe_due_s = monotonic_s + self._timings.probe_s
         if ack.epoch == self._epoch:
             settled_through = outbox.settled_through(self._store, ack.epoch)
             while self._in_flight and self._in_flight[0] <= settled_through:
@@ -273,7 +276,7 @@ class Uplink:
         ):
             self._probe_asked = False
             self._probe_due_s = monotonic_s + self._resend_s
-            self._resend_s = min(2 * self._resend_s, LONGEST_RESEND_S)
+            self._resend_s = min(2 * self._resend_s, self._timings.longest_resend_s)
             if self._waiting_since_s is None:
                 self._waiting_since_s = monotonic_s
             self.answers.asked(0, monotonic_s)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -15,11 +14,16 @@ import click
 import structlog
 
 from edge.system import log
-from edge.system.program import run_program
-from edge.system.systemd import notify
+from edge.system.program import StopSignal, run_program, run_until_signal
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
-from sync.hub.config import HubConfig, load_hub_config, load_signer_or_exit
+from sync.hub.config import (
+    HUB_TIMINGS,
+    HubConfig,
+    HubTimings,
+    load_hub_config,
+    load_signer_or_exit,
+)
 from sync.hub.enrolment.cli import desk
 from sync.hub.fleet.fleet_store import FleetStoreError
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
@@ -38,7 +42,6 @@ from sync.metrics import write_metrics
 from sync.mqtt.session import MqttSession
 from sync.wire.topics import hub_filters
 
-METRICS_EVERY_S = 2.0
 _CONFIG = click.option(
     "--config",
     "config_file",
@@ -59,7 +62,8 @@ def cli() -> None:
 
 @cli.command()
 @_CONFIG
-def run(config_file: Path) -> None:
+@click.pass_obj
+def run(timings: HubTimings | None, config_file: Path) -> None:
     """Serve devices until SIGTERM.
 
     Example: edge-hub run --config /etc/edge-hub/hub.toml
@@ -68,9 +72,12 @@ def run(config_file: Path) -> None:
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub")
     store = _store(config)
-    mqtt = config.mqtt
+    mqtt, timings = config.mqtt, timings or HUB_TIMINGS
     session = MqttSession(
-        mqtt.endpoint(Path()), hub_filters(config.tenant, mqtt.share), uniform=random.uniform
+        mqtt.endpoint(Path()),
+        hub_filters(config.tenant, mqtt.share),
+        uniform=random.uniform,
+        backoff=timings.reconnect,
     )
     hub = Hub(
         config,
@@ -86,19 +93,19 @@ def run(config_file: Path) -> None:
         office=open_fleet_service(config, logger),
         claim_signer=_claim_signer(config),
     )
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    stop = StopSignal()
     logger.info("started", broker=f"{mqtt.host}:{mqtt.port}")
-    notify("READY=1")
     metrics, due_s = Path(config.data_dir) / f"{mqtt.identity.strip('_')}.prom", 0.0
+
+    def step() -> None:
+        nonlocal due_s
+        hub.step()
+        if time.monotonic() >= due_s:
+            write_metrics(metrics, hub_metrics(hub.report(), now_s=int(time.time())))
+            due_s = time.monotonic() + timings.metrics_every_s
+
     try:
-        while not stopping:
-            hub.step()
-            notify("WATCHDOG=1")
-            if time.monotonic() >= due_s:
-                write_metrics(metrics, hub_metrics(hub.report(), now_s=int(time.time())))
-                due_s = time.monotonic() + METRICS_EVERY_S
+        run_until_signal(step, stop)
     except (HubStoreError, FleetStoreError) as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)
@@ -258,9 +265,9 @@ def site_command(
 cli.add_command(desk)
 
 
-def main() -> None:
+def main(timings: HubTimings = HUB_TIMINGS) -> None:
     """Run ``edge-hub``. Exit 0 success, 1 the world said no, 2 usage."""
-    run_program(cli, "edge-hub")
+    run_program(cli, "edge-hub", timings=timings)
 
 
 def _config(path: Path) -> HubConfig:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.config import ConfigError, Name, parse_toml
 from edge.token.keys import Signer, UnfitKeyError, signer_from_pem
+from sync.mqtt.backoff import Backoff
 from sync.mqtt.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubTimings:
+    """Seconds. The defaults are the product's; a test composes the hub with shorter ones."""
+
+    reconnect: Backoff = field(default_factory=Backoff)  # after a connection was lost
+    metrics_every_s: float = 2.0
+    lease_retry_s: float = 3.0  # a site's authority without a lease asks the platform this often
+    hand_over_s: float = 10.0  # grants the platform gave before a lease are used up or over by then
+
+
+HUB_TIMINGS: Final = HubTimings()
 
 
 class _Section(BaseModel):

@@ -26,7 +26,6 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, LinkState, Will
 
-CONNECT_TIMEOUT_S: Final = 5.0
 MOST_ARRIVALS: Final = 256  # waiting to be handed over
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
 
@@ -43,9 +42,11 @@ class MqttConnection:
         *,
         number: int,
         arrivals: deque[Arrival],
+        timeout_s: float,
     ) -> None:
         """What comes is put into ``arrivals``, under the connection's ``number``."""
         self._endpoint = endpoint
+        self._timeout_s = timeout_s
         self._options = [
             (name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in filters
         ]
@@ -167,7 +168,7 @@ class MqttConnection:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.connect_timeout = CONNECT_TIMEOUT_S
+        client.connect_timeout = self._timeout_s
         client.max_inflight_messages_set(self._endpoint.window)
         client.max_queued_messages_set(self._endpoint.window)
         client.tls_set_context(context)

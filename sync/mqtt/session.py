@@ -17,7 +17,7 @@ from typing import Final
 from edge.values.instant import Instant
 from sync.mqtt.background_call import BackgroundCall
 from sync.mqtt.backoff import Backoff
-from sync.mqtt.connection import CONNECT_TIMEOUT_S, MqttConnection
+from sync.mqtt.connection import MqttConnection
 from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will, file_versions, which_file
 from sync.mqtt.tls import CertificateOverError, check_window, tls_context
 
@@ -45,6 +45,7 @@ class MqttSession:
         backoff: Backoff | None = None,
         now: Callable[[], Instant] = system_clock,
         shares_identity: bool = False,
+        connect_timeout_s: float = 5.0,
     ) -> None:
         """Connect with the first ``step``.
 
@@ -59,6 +60,7 @@ class MqttSession:
         self._backoff = backoff or Backoff()
         self._now = now
         self._shares_identity = shares_identity
+        self._connect_timeout_s = connect_timeout_s
         self._connection: MqttConnection | None = None
         self._dialling: tuple[MqttConnection, BackgroundCall] | None = None
         self._wanted: MqttConnection | None = None  # the one that is being made
@@ -185,6 +187,7 @@ class MqttSession:
             self.will,
             number=self.connections,
             arrivals=self._arrivals,
+            timeout_s=self._connect_timeout_s,
         )
         self._since_s = self._monotonic()
         self._wanted = connection
@@ -215,7 +218,7 @@ class MqttSession:
         """Look after the attempt for at most ``timeout_s``; only one is ever under way."""
         if not attempt.wait(timeout_s):
             waited_s = self._monotonic() - self._since_s
-            if waited_s > CONNECT_TIMEOUT_S and self.link is not LinkState.UNREACHABLE:
+            if waited_s > self._connect_timeout_s and self.link is not LinkState.UNREACHABLE:
                 self.link, self._lost_detail = (
                     LinkState.UNREACHABLE,
                     "no answer yet from the name server or the broker",
@@ -249,7 +252,7 @@ class MqttSession:
             self.link = LinkState.CONNECTED
             if age_s > PROVEN_S:
                 self._backoff = self._backoff.succeeded()
-        elif age_s > CONNECT_TIMEOUT_S:
+        elif age_s > self._connect_timeout_s:
             self._lose(LinkState.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
 
     def _lose(self, link: LinkState, detail: str) -> None:

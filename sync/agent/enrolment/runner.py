@@ -12,7 +12,7 @@ from edge.enrolment.handover import EnrolmentMailbox
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
 from edge.store.time_floor import time_floor_s
-from edge.system.systemd import notify
+from edge.system.program import StopSignal, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.token.roots import Roots
 from edge.token.signed_document import Keyring
@@ -82,7 +82,7 @@ class EnrolmentRunner:
 
 def wait_for_identity(
     data: Path,
-    stopping: list[int],
+    stop: StopSignal,
     log: Any,
     *,
     keys: Keyring | None = None,
@@ -96,13 +96,14 @@ def wait_for_identity(
     desk = EnrolmentRunner(
         data, keys=None if keys is None else lambda: keys, now=clock.now, log=log
     )
-    notify("READY=1")
-    while not stopping:
-        notify("WATCHDOG=1")
+
+    def step() -> bool:
         if desk.step(time.monotonic()) or mended():
             return True
         time.sleep(LOOK_EVERY_S)
-    return False
+        return False
+
+    return not run_until_signal(step, stop)
 
 
 def believed(data: Path, roots: Roots | str) -> TrustList:

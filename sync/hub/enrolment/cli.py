@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 from threading import Thread
@@ -11,7 +10,7 @@ import click
 import structlog
 
 from edge.system import log
-from edge.system.systemd import notify
+from edge.system.program import StopSignal, run_until_signal
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.enrolment.enrolment_service import EnrolmentService
 from sync.hub.enrolment.https_server import EnrolmentServer
@@ -65,24 +64,22 @@ def desk(config_file: Path) -> None:
             f"the desk cannot listen on {where}: {error}; check [enrolment]"
         ) from None
     Thread(target=server.serve_forever, name="desk", daemon=True).start()
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    stop = StopSignal()
     logger.info("started", desk=f"{config.enrolment.address}:{config.enrolment.port}")
-    notify("READY=1")
-    _look_after(server, access, mine, stopping)
+    _maintain(server, access, mine, stop)
     server.shutdown()
     logger.info("stopped")
 
 
-def _look_after(
-    server: EnrolmentServer, access: BrokerAccess | None, store: FleetStore, stopping: list[int]
+def _maintain(
+    server: EnrolmentServer, access: BrokerAccess | None, store: FleetStore, stop: StopSignal
 ) -> None:
     """Bring the broker's files up to what the fleet's store says whenever that has changed; renew what is to end."""
     what = server.desk
     version, compare_s = -1, 0.0
-    while not stopping:
-        notify("WATCHDOG=1")
+
+    def step() -> None:
+        nonlocal version, compare_s
         now_version = store.data_version()
         compare = time.monotonic() >= compare_s
         if access is not None and (now_version != version or compare):
@@ -96,6 +93,8 @@ def _look_after(
             _renew(server)
         version = now_version
         time.sleep(LOOK_EVERY_S)
+
+    run_until_signal(step, stop)
 
 
 def _renew(server: EnrolmentServer) -> None:

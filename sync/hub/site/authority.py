@@ -24,6 +24,7 @@ from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
 from sync.hub.arbitration import grants
 from sync.hub.arbitration.grants import SoldQuantity
+from sync.hub.config import HUB_TIMINGS, HubTimings
 from sync.hub.ledger import ingest
 from sync.hub.store.interface import HubConnection, HubStore
 from sync.mqtt.endpoint import Arrival, LinkState
@@ -34,11 +35,7 @@ from sync.wire.site_lease import Lease, LeaseReply, LeaseRequest, read_lease
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 RENEW_S: Final = 60.0
-ASK_AGAIN_S: Final = 3.0
 EXPIRES_S: Final = 60
-HAND_OVER_S: Final = (
-    10.0  # leave that the platform gave just before its lease is used or over by then, and told
-)
 
 
 class SiteAuthority:
@@ -58,7 +55,9 @@ class SiteAuthority:
         monotonic: Callable[[], float],
         ident: Callable[[], str],
         log: Any,  # a structlog logger
+        timings: HubTimings = HUB_TIMINGS,
     ) -> None:
+        self._timings = timings
         self._store = store
         self._session = session
         self._roots = roots
@@ -203,7 +202,7 @@ class SiteAuthority:
         if (
             lease.term != self._term or self._now().unix_s >= self._until_s
         ):  # until now the platform has answered
-            self._answers_from_s = self._monotonic() + HAND_OVER_S
+            self._answers_from_s = self._monotonic() + self._timings.hand_over_s
         for use in lease.uses:
             connection.execute(
                 "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -245,7 +244,7 @@ class SiteAuthority:
     def _ask(self) -> None:
         if self._monotonic() < self._ask_due_s or self._trust is None:
             return
-        self._ask_due_s = self._monotonic() + ASK_AGAIN_S
+        self._ask_due_s = self._monotonic() + self._timings.lease_retry_s
         self._catching_up = self._missing or bool(self._unheard)
         request = LeaseRequest(
             id=self._ident(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
 from pathlib import Path
 
 import click
@@ -12,8 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.config import Name
 from edge.system import log
-from edge.system.systemd import notify
-from sync.hub.config import HubMqtt, read_config_or_exit
+from edge.system.program import StopSignal, run_until_signal
+from sync.hub.config import HUB_TIMINGS, HubMqtt, HubTimings, read_config_or_exit
 from sync.hub.site.bridge import Bridge, down_filters, up_filters
 from sync.mqtt.session import MqttSession
 
@@ -33,7 +32,8 @@ class BridgeConfig(BaseModel):
 @click.option(
     "--config", "config_file", required=True, type=click.Path(path_type=Path), help="TOML."
 )
-def bridge(config_file: Path) -> None:
+@click.pass_obj
+def bridge(timings: HubTimings | None, config_file: Path) -> None:
     """Carry messages between a site's broker and the platform's until SIGTERM.
 
     Example: edge-hub authority bridge --config /etc/edge-hub/bridge.toml
@@ -42,21 +42,19 @@ def bridge(config_file: Path) -> None:
     folder = config_file.resolve().parent
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-bridge", site=config.site)
-    here = MqttSession(
-        config.here.endpoint(folder), up_filters(config.tenant), uniform=random.uniform
-    )
-    platform = MqttSession(
-        config.platform.endpoint(folder), down_filters(config.tenant), uniform=random.uniform
+    here, platform = (
+        MqttSession(
+            side.endpoint(folder),
+            filters(config.tenant),
+            uniform=random.uniform,
+            backoff=(timings or HUB_TIMINGS).reconnect,
+        )
+        for side, filters in ((config.here, up_filters), (config.platform, down_filters))
     )
     joined = Bridge(here, platform, tenant=config.tenant, site=config.site, log=logger)
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    stop = StopSignal()
     logger.info("started")
-    notify("READY=1")
-    while not stopping:
-        joined.step()
-        notify("WATCHDOG=1")
+    run_until_signal(joined.step, stop)
     for session in (here, platform):
         session.close()
     logger.info("stopped")

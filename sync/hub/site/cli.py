@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,15 +15,17 @@ from pydantic import BaseModel, ConfigDict
 
 from edge.config import Name
 from edge.system import log
-from edge.system.systemd import notify
+from edge.system.program import StopSignal, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.trust.anchors import load_roots
 from edge.values.uuid7 import uuid7
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import (
+    HUB_TIMINGS,
     HubBroker,
     HubConfig,
     HubMqtt,
+    HubTimings,
     PlatformService,
     load_hub_config,
     load_signer_or_exit,
@@ -72,7 +73,8 @@ def authority() -> None:
 
 @authority.command()
 @_CONFIG
-def run(config_file: Path) -> None:
+@click.pass_obj
+def run(timings: HubTimings | None, config_file: Path) -> None:
     """Answer a site's claims until SIGTERM, under the platform's lease.
 
     Example: edge-hub authority run --config /etc/edge-hub/authority.toml
@@ -86,6 +88,7 @@ def run(config_file: Path) -> None:
     logger = structlog.get_logger().bind(process="edge-hub-authority", site=config.site)
     store = _store(folder / config.data_dir)
     clock = WallClock(0)
+    timings = timings or HUB_TIMINGS
     site_authority = SiteAuthority(
         store,
         MqttSession(
@@ -93,6 +96,7 @@ def run(config_file: Path) -> None:
             authority_filters(config.tenant, config.id),
             uniform=random.uniform,
             now=clock.now,
+            backoff=timings.reconnect,
         ),
         roots,
         tenant=config.tenant,
@@ -103,12 +107,10 @@ def run(config_file: Path) -> None:
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         log=logger,
+        timings=timings,
     )
-    stopping: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
+    stop = StopSignal()
     logger.info("started")
-    notify("READY=1")
     if config.broker and config.desk:
         lists = SiteLists(
             tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, desk=config.desk,
@@ -116,9 +118,7 @@ def run(config_file: Path) -> None:
         )  # fmt: skip
         Thread(target=lists.keep, name="lists", daemon=True).start()
     try:
-        while not stopping:
-            site_authority.step()
-            notify("WATCHDOG=1")
+        run_until_signal(site_authority.step, stop)
     except HubStoreError as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)

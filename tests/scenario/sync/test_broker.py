@@ -62,9 +62,13 @@ def middle(low: float, high: float) -> float:
 
 
 @contextmanager
-def client(broker: Broker, name: str, *filters: str, **changes):
+def client(broker: Broker, name: str, *filters: str, connect_timeout_s: float = 5.0, **changes):
     session = MqttSession(
-        endpoint(broker, name, **changes), list(filters) or ["v1/x"], uniform=middle, backoff=QUICK
+        endpoint(broker, name, **changes),
+        list(filters) or ["v1/x"],
+        uniform=middle,
+        backoff=QUICK,
+        connect_timeout_s=connect_timeout_s,
     )
     try:
         yield session
@@ -395,13 +399,10 @@ def hanging_names(monkeypatch):
     answers.set()
 
 
-def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(
-    broker, hanging_names, monkeypatch
-):
+def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, hanging_names):
     """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
     asked, answers = hanging_names
-    monkeypatch.setattr("sync.mqtt.session.CONNECT_TIMEOUT_S", 0.5)
-    with client(broker, "kiosk-1") as device:
+    with client(broker, "kiosk-1", connect_timeout_s=0.5) as device:
         steps_until(
             lambda: device.link is LinkState.UNREACHABLE, device
         )  # the loop goes round while nothing is answered

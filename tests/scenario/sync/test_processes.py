@@ -199,7 +199,6 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
             "not_json": (Down.ACK, b"\xff"),
             "not_cbor": (Down.REVOKED, b"\xff"),
         }  # fmt: skip
-        before = _known(device)
         attacker = MqttSession(
             endpoint(platform.broker, "_hub", client_id="x"),
             ["v1/x"],
@@ -208,6 +207,12 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
         )
         platform.hub.kill()
         connected(attacker)
+        # The broker passes on in order: once this is counted, nothing of the hub is on its way.
+        assert attacker.publish(str(Topic("main", "kiosk-1", Down.ACK)), b'{"v":2}')
+        until(
+            lambda: device.health()["refused_messages"].get("version_unknown"), what=device.health
+        )
+        before = _known(device)
         for channel, payload in [
             (Down.TRUST, forged_trust),
             (Down.REVOKED, cbor.encode([trust])),

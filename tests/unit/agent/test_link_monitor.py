@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from sync.agent.link_monitor import ASK_AGAIN_S, DEAF_S, SILENT_S, SLOW_S, LinkMonitor
+from sync.agent.link_monitor import LinkMonitor
 from sync.agent.response_timer import ResponseTimer
+from sync.agent.timings import AGENT_TIMINGS
 from sync.mqtt.endpoint import LinkState
 
 
@@ -17,7 +18,7 @@ class World:
         )
         self.given_up = 0
         log = SimpleNamespace(info=self._line, warning=self._line)
-        self.contact = LinkMonitor(self.session, self.answers, log)
+        self.contact = LinkMonitor(self.session, self.answers, log, AGENT_TIMINGS)
 
     def _line(self, _event, *, state, detail):
         self.lines.append(state)
@@ -48,7 +49,7 @@ def world():
 def test_a_quick_answer_changes_nothing(world):
     for _ in range(5):
         world.asks()
-        world.after(SLOW_S / 2)
+        world.after(AGENT_TIMINGS.slow_s / 2)
         world.answered()
         world.after(60)
     assert world.lines == [LinkState.CONNECTED]
@@ -57,7 +58,7 @@ def test_a_quick_answer_changes_nothing(world):
 def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
     for _ in range(4):
         world.asks()
-        world.after(SLOW_S + 1)
+        world.after(AGENT_TIMINGS.slow_s + 1)
         world.answered()
         world.after(60)
     assert world.lines == [LinkState.CONNECTED, LinkState.SLOW]
@@ -71,14 +72,14 @@ def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
 def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times(world):
     """Or it would be called slow until the next redemption."""
     world.asks()
-    world.after(SLOW_S + 1)
+    world.after(AGENT_TIMINGS.slow_s + 1)
     assert not world.contact.wants_answer(world.time_s), "one is awaited"
     world.answered()
     world.after(0.1)
     assert world.contact.wants_answer(world.time_s)
     world.after(0.1)
     assert not world.contact.wants_answer(world.time_s)
-    world.after(ASK_AGAIN_S)
+    world.after(AGENT_TIMINGS.slow_probe_s)
     assert world.contact.wants_answer(world.time_s)
     world.asks()
     world.answered()
@@ -90,7 +91,7 @@ def test_a_slow_line_is_not_forgotten_between_the_answers_to_one_window(world):
     """Answers that follow each other closely are as late as the first of them."""
     for seq in (10, 20, 30):
         world.asks(seq)
-    world.after(SLOW_S + 1)
+    world.after(AGENT_TIMINGS.slow_s + 1)
     for seq in (10, 20, 30):
         world.answered(seq, more=True)
         world.asks(seq + 30)
@@ -109,7 +110,7 @@ def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
         world.asks()
     assert world.given_up == 3
     assert world.lines == [LinkState.CONNECTED, LinkState.SLOW, LinkState.SILENT]
-    world.after(SILENT_S + 1)
+    world.after(AGENT_TIMINGS.silent_s + 1)
     world.answered()
     world.after(0.1)
     assert world.lines == [
@@ -118,7 +119,7 @@ def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
         LinkState.SILENT,
         LinkState.CONNECTED,
     ]
-    assert SLOW_S < SILENT_S < DEAF_S
+    assert AGENT_TIMINGS.slow_s < AGENT_TIMINGS.silent_s < AGENT_TIMINGS.deaf_s
 
 
 def test_a_lost_connection_is_named_by_the_session(world):

@@ -8,8 +8,9 @@ from structlog.testing import CapturingLogger
 
 from edge.store.opening import open_store
 from edge.values.instant import Instant
-from sync.agent.agent import STATUS_EVERY_S, Agent
+from sync.agent.agent import Agent
 from sync.agent.response_timer import ResponseTimer
+from sync.agent.timings import AGENT_TIMINGS
 from sync.hub.fleet import queries
 from sync.hub.ledger import ingest
 from sync.hub.store.opening import open_hub_store
@@ -71,7 +72,7 @@ def device(tmp_path):
 def test_a_connected_device_tells_every_hour_what_its_decoder_has_counted(device):
     device.agent.step()
     device.rungs = (TRIED,)
-    device.monotonic_s += STATUS_EVERY_S - 1
+    device.monotonic_s += AGENT_TIMINGS.status_every_s - 1
     device.agent.step()
     assert [status.rungs for status in device.broker.said] == [()]
     device.monotonic_s += 2

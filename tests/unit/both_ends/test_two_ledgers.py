@@ -16,7 +16,8 @@ from edge.store.exception_cases import record_conflict
 from edge.store.opening import open_store
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.uplink import RESEND_S, SLOW_LINE, AckEffect, Uplink
+from sync.agent.timings import AGENT_TIMINGS
+from sync.agent.uplink import SLOW_LINE, AckEffect, Uplink
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
 from sync.hub.store.opening import open_hub_store
@@ -80,7 +81,7 @@ class World:
     def calm(self, rounds=60):
         """Nothing is lost any more; time goes by."""
         for _ in range(rounds):
-            self.time_s += 2 * RESEND_S
+            self.time_s += 2 * AGENT_TIMINGS.resend_s
             for name in self.stores:
                 self.tick(name)
             while self.up:
@@ -135,7 +136,7 @@ def test_whatever_the_channel_does_the_ledgers_end_equal(memory_folder, taken):
             case "reconnect":
                 world.uplinks["kiosk-1"].connected(world.time_s)
             case "wait":
-                world.time_s += RESEND_S
+                world.time_s += AGENT_TIMINGS.resend_s
     world.calm()
     world.assert_equal()
 
@@ -155,16 +156,16 @@ def test_what_is_still_on_its_way_over_a_slow_line_is_not_sent_again(tmp_path):
     world.tick()
     sent = len(world.up)
     needed_s = sum(len(payload) for _, payload in world.up) / SLOW_LINE
-    assert needed_s > RESEND_S
+    assert needed_s > AGENT_TIMINGS.resend_s
     world.time_s += needed_s
     world.tick()
     assert len(world.up) == sent
-    world.time_s += RESEND_S
+    world.time_s += AGENT_TIMINGS.resend_s
     world.tick()
     assert len(world.up) == 2 * sent
     world.ingest()
     world.hear()  # and the first is there: only the rest is waited for
-    world.time_s += RESEND_S + 0.7 * needed_s
+    world.time_s += AGENT_TIMINGS.resend_s + 0.7 * needed_s
     world.tick()
     assert len(world.up) == 2 * sent - 1 + sent - 1
 

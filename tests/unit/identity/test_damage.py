@@ -284,4 +284,6 @@ def test_sync_waits_to_be_mended_and_believes_only_its_own_fleet(device, tmp_pat
         "and a device without roots believes nobody"
     )
     assert believed(device.data, Roots(version=0, keys=())).keys == ()
-    assert wait_for_identity(device.data, [], LOG, keys=None, mended=lambda: True)
+    assert wait_for_identity(
+        device.data, SimpleNamespace(received=False), LOG, keys=None, mended=lambda: True
+    )

@@ -15,9 +15,10 @@ from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.arbitration.site_leases import MARGIN_S
+from sync.hub.config import HUB_TIMINGS
 from sync.hub.ledger import ingest, redemptions
 from sync.hub.orders import order_lines
-from sync.hub.site.authority import HAND_OVER_S, RENEW_S, SiteAuthority
+from sync.hub.site.authority import RENEW_S, SiteAuthority
 from sync.hub.site.cli import authority as command
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
@@ -84,7 +85,7 @@ class Site:
         self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
         self.authority.step()
 
-    def renew(self, key=KEY, *, hand_over_s=HAND_OVER_S):
+    def renew(self, key=KEY, *, hand_over_s=HUB_TIMINGS.hand_over_s):
         """The authority asks, the platform answers, until nothing is left to be told; then time goes by."""
         self.monotonic_s += RENEW_S
         self.authority.step()
@@ -166,8 +167,8 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
 
 def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
     """The platform's books of it do not come with the lease. Then the site is told that somebody answers."""
-    site = Site(tmp_path).renew(hand_over_s=HAND_OVER_S - 0.1)
-    assert DEADLINE_S + USE_WITHIN_NS / 1e9 < HAND_OVER_S
+    site = Site(tmp_path).renew(hand_over_s=HUB_TIMINGS.hand_over_s - 0.1)
+    assert HUB_TIMINGS.hand_over_s > DEADLINE_S + USE_WITHIN_NS / 1e9
     assert site.site_answers() is None
     site.monotonic_s += 0.2
     site.post.published.clear()

@@ -1,7 +1,8 @@
-"""The operator list: who may sign in, as what, with which PIN. A document that the platform signs.
+"""The operator list: who may sign in, in which role, with which PIN. Signed by the platform. Pure.
 
-Each list is for one site or device group, so that no device holds the hashes of people who never come to it.
-A badge names only its operator; what that person may do stands here alone, and a new list changes it at once.
+Each list is for one site or device group, so that no device holds the PIN hashes of people who
+never work there. A badge names only its operator. The permissions of that person stand here alone,
+and a new list changes them at once.
 """
 
 from __future__ import annotations
@@ -9,25 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from edge.documents.document_type import DocumentField, DocumentType, integer, text, time
 from edge.documents.pin_hash import hash_fault
 from edge.domain.roles import Role
 from edge.token import cbor, fields
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.rejection import InputRefused, Rejection
-from edge.token.signed_document import (
-    DocumentFault,
-    DocumentRefusal,
-    Keyring,
-    open_document,
-    sign_document,
-)
+from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import ClockTrust, Instant
 
 MOST_ENTRIES: Final = 5000
 _VERSION_END: Final = 2**53
-_VERSION, _ISSUED_AT, _EXPIRES_AT, _AUDIENCE, _ENTRIES = range(1, 6)
-_LIST_LABELS: Final = frozenset(range(1, 6))
 _ID, _ROLE, _PIN_HASH, _NOT_BEFORE, _ENTRY_EXPIRES_AT = range(1, 6)
 _ENTRY_LABELS: Final = frozenset(range(1, 6))
 
@@ -43,7 +37,10 @@ class OperatorEntry:
     expires_at_s: int  # Unix seconds, exclusive
 
     def in_window(self, now: Instant) -> bool:
-        """Whether it holds now. An untrusted clock can only prove that it has expired."""
+        """Return whether the entry holds now.
+
+        A clock that is not trusted can only prove that it has expired.
+        """
         if now.unix_s >= self.expires_at_s:
             return False
         return now.trust is ClockTrust.FLOOR_ONLY or now.unix_s >= self.not_before_s
@@ -51,7 +48,7 @@ class OperatorEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorList:
-    """Everybody who may sign in at a site or device group."""
+    """All operators who may sign in at a site or device group."""
 
     audience: str
     version: int
@@ -60,62 +57,31 @@ class OperatorList:
     entries: tuple[OperatorEntry, ...]
 
     def find(self, operator_id: str) -> OperatorEntry | None:
-        """The entry of this operator."""
+        """Return the entry of this operator, or None."""
         return next((entry for entry in self.entries if entry.id == operator_id), None)
 
 
-def sign_operator_list(operators: OperatorList, signer: Signer) -> bytes:
-    """Return the list as a signed document."""
-    payload: cbor.Item = {
-        _VERSION: operators.version,
-        _ISSUED_AT: operators.issued_at_s,
-        _EXPIRES_AT: operators.expires_at_s,
-        _AUDIENCE: operators.audience,
-        _ENTRIES: [
-            {
-                _ID: entry.id,
-                _ROLE: entry.role.value,
-                _PIN_HASH: entry.pin_hash,
-                _NOT_BEFORE: entry.not_before_s,
-                _ENTRY_EXPIRES_AT: entry.expires_at_s,
-            }
-            for entry in operators.entries
-        ],
-    }
-    return sign_document(payload, Purpose.OPERATORS, signer)
-
-
-def open_operator_list(
-    data: bytes, *, keys: Keyring, now: Instant
-) -> OperatorList | DocumentRefusal:
-    """Return the list in ``data``, whose signature for this purpose holds. An expired one is opened all the same."""
-    document = open_document(data, Purpose.OPERATORS, keys, now=now)
-    if isinstance(document, DocumentRefusal):
-        return document
-    try:
-        return _read(document.payload)
-    except InputRefused as refused:
-        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
-
-
-def _read(payload: cbor.Item) -> OperatorList:
-    listed = fields.mapping(payload, "operator list", _LIST_LABELS)
-    issued_at_s = fields.integer(listed, _ISSUED_AT, "issued at", 0, fields.TIME_END)
-    items = fields.array(listed, _ENTRIES, "entries")
+def _read_entries(
+    listed: dict[cbor.Item, cbor.Item], label: int, name: str
+) -> tuple[OperatorEntry, ...]:
+    items = fields.array(listed, label, name)
     entries = tuple(_entry(item) for item in items[: MOST_ENTRIES + 1])
     if len(items) > MOST_ENTRIES or len({entry.id for entry in entries}) != len(entries):
-        raise InputRefused(
-            Rejection.CLAIM_RANGE, f"more than {MOST_ENTRIES} entries, or an operator twice"
-        )
-    return OperatorList(
-        audience=fields.text(listed, _AUDIENCE, "audience"),
-        version=fields.integer(listed, _VERSION, "version", 1, _VERSION_END),
-        issued_at_s=issued_at_s,
-        expires_at_s=fields.integer(
-            listed, _EXPIRES_AT, "expires", issued_at_s + 1, fields.TIME_END
-        ),
-        entries=entries,
-    )
+        raise ValueError(f"more than {MOST_ENTRIES} entries, or an operator twice")
+    return entries
+
+
+def _write_entries(entries: tuple[OperatorEntry, ...]) -> cbor.Item:
+    return [
+        {
+            _ID: entry.id,
+            _ROLE: entry.role.value,
+            _PIN_HASH: entry.pin_hash,
+            _NOT_BEFORE: entry.not_before_s,
+            _ENTRY_EXPIRES_AT: entry.expires_at_s,
+        }
+        for entry in entries
+    ]
 
 
 def _entry(item: cbor.Item) -> OperatorEntry:
@@ -135,3 +101,35 @@ def _entry(item: cbor.Item) -> OperatorEntry:
             entry, _ENTRY_EXPIRES_AT, "end", not_before_s + 1, fields.TIME_END
         ),
     )
+
+
+def _expires_after_issue(operators: OperatorList) -> None:
+    if operators.expires_at_s <= operators.issued_at_s:
+        raise ValueError("the list expires before it is issued")
+
+
+_TYPE: Final = DocumentType(
+    name="operator list",
+    purpose=Purpose.OPERATORS,
+    content=OperatorList,
+    fields=(
+        integer(1, "version", 1, _VERSION_END),
+        time(2, "issued_at_s"),
+        time(3, "expires_at_s"),
+        text(4, "audience"),
+        DocumentField(5, "entries", _read_entries, _write_entries),
+    ),
+    rule=_expires_after_issue,
+)
+
+
+def sign_operator_list(operators: OperatorList, signer: Signer) -> bytes:
+    """Return the list as a signed document."""
+    return _TYPE.sign(operators, signer)
+
+
+def open_operator_list(
+    data: bytes, *, keys: Keyring, now: Instant
+) -> OperatorList | DocumentRefusal:
+    """Return the list in ``data`` once its signature holds. An expired list is returned, too."""
+    return _TYPE.open(data, keys, now=now)

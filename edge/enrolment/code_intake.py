@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.documents.enrolment_code import PREFIX, message_of, peek
+from edge.documents.enrolment_code import PREFIX, message_of, read_unverified
 from edge.enrolment.handover import EnrolmentMailbox, EnrolmentOutcome
 
 
@@ -19,7 +19,7 @@ class CodeIntake:
             return None
         text = content.decode("ascii", errors="replace")
         message = message_of(text)
-        code = peek(message) if message else None
+        code = read_unverified(message) if message else None
         if code is None:
             return None
         self._post.drop(text)

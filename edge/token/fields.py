@@ -1,4 +1,4 @@
-"""Reading the fields of a decoded map: present, of exactly the type, within range, and nothing else."""
+"""Readers of the fields of a decoded map: each is present, of its type, within its range."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ TIME_END: Final = 2**33  # times are Unix seconds, 0 <= t < 2**33
 
 
 def required(fields: dict[Item, Item], label: int | str, name: str) -> Item:
-    """Return the field. Raises Refused ``claim_missing``."""
+    """Return the field. Raises InputRefused ``claim_missing``."""
     if label not in fields:
         raise InputRefused(Rejection.CLAIM_MISSING, f"{name} is missing")
     return fields[label]
 
 
 def integer(fields: dict[Item, Item], label: int | str, name: str, least: int, end: int) -> int:
-    """Return the field if it is an int (a bool is not) with ``least <= value < end``. Raises Refused."""
+    """Return the field if it is an int with ``least <= value < end``. Raises InputRefused.
+
+    A bool is not an int here.
+    """
     value = fields.get(label)
     if type(value) is not int:
         required(fields, label, name)
@@ -29,7 +32,7 @@ def integer(fields: dict[Item, Item], label: int | str, name: str, least: int, e
 
 
 def text(fields: dict[Item, Item], label: int | str, name: str) -> str:
-    """Return the field if it is a text of printable characters, not empty. Raises Refused."""
+    """Return the field if it is a text of printable characters, not empty. Raises InputRefused."""
     value = fields.get(label)
     if type(value) is not str:
         required(fields, label, name)
@@ -39,17 +42,30 @@ def text(fields: dict[Item, Item], label: int | str, name: str) -> str:
     return value
 
 
-def octets(fields: dict[Item, Item], label: int | str, name: str) -> bytes:
-    """Return the field if it is a byte string. Raises Refused."""
+def boolean(fields: dict[Item, Item], label: int | str, name: str) -> bool:
+    """Return the field if it is true or false. Raises InputRefused."""
+    value = fields.get(label)
+    if type(value) is not bool:
+        required(fields, label, name)
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a boolean")
+    return value
+
+
+def octets(
+    fields: dict[Item, Item], label: int | str, name: str, length: int | None = None
+) -> bytes:
+    """Return the field if it is a byte string, of ``length`` bytes. Raises InputRefused."""
     value = fields.get(label)
     if type(value) is not bytes:
         required(fields, label, name)
         raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a byte string")
+    if length is not None and len(value) != length:
+        raise InputRefused(Rejection.CLAIM_RANGE, f"{name} is not {length} bytes")
     return value
 
 
 def array(fields: dict[Item, Item], label: int | str, name: str) -> list[Item]:
-    """Return the field if it is an array. Raises Refused."""
+    """Return the field if it is an array. Raises InputRefused."""
     value = fields.get(label)
     if type(value) is not list:
         required(fields, label, name)
@@ -58,19 +74,26 @@ def array(fields: dict[Item, Item], label: int | str, name: str) -> list[Item]:
 
 
 def texts(fields: dict[Item, Item], label: int | str, name: str) -> frozenset[str]:
-    """Return the field if it is an array of texts as ``text`` has them. Raises Refused."""
+    """Return the field if it is an array of texts as ``text`` has them. Raises InputRefused."""
     return frozenset(text({0: item}, 0, name) for item in array(fields, label, name))
 
 
 def integers(
     fields: dict[Item, Item], label: int | str, name: str, least: int, end: int
 ) -> frozenset[int]:
-    """Return the field if it is an array of integers as ``integer`` has them. Raises Refused."""
+    """Return the field if it is an array of integers as ``integer`` has them. Raises InputRefused."""
     return frozenset(integer({0: item}, 0, name, least, end) for item in array(fields, label, name))
 
 
+def row(item: Item, name: str, length: int) -> dict[Item, Item]:
+    """Return the ``length`` items of an array by their position. Raises InputRefused."""
+    if type(item) is not list or len(item) != length:
+        raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not an array of {length} items")
+    return dict(enumerate(item))
+
+
 def mapping(value: Item, name: str, labels: frozenset[int] | frozenset[str]) -> dict[Item, Item]:
-    """Return ``value`` if it is a map that has none but ``labels``. Raises Refused."""
+    """Return ``value`` if it is a map that has none but ``labels``. Raises InputRefused."""
     if type(value) is not dict:
         raise InputRefused(Rejection.CLAIM_TYPE, f"{name} is not a map")
     if not value.keys() <= labels:

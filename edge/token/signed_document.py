@@ -53,7 +53,7 @@ class SignedDocument:
     """A document whose signature held, for its purpose."""
 
     payload: cbor.Item
-    kid: bytes
+    key: TrustedKey  # that signed it
 
 
 class Keyring(Protocol):
@@ -100,7 +100,7 @@ def open_document(
             DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}"
         )
     try:
-        return SignedDocument(decode(parts.payload, cbor.DOCUMENT_LIMITS), key.kid)
+        return SignedDocument(decode(parts.payload, cbor.DOCUMENT_LIMITS), key)
     except InputRefused as refused:
         return DocumentRefusal(DocumentFault.CONTENT, str(refused))
 

@@ -16,13 +16,12 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations, outbox
 from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
 from edge.store.database.store import Store
-from edge.token.purpose import Purpose
-from edge.token.signed_document import DocumentRefusal, open_document
+from edge.token.signed_document import DocumentRefusal
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.outcomes import DownlinkRefusal
-from sync.wire.grant_reply import GrantReply, read_answer
-from sync.wire.messages import GrantRequest, MessageFault, MessageRefusal, Response
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
+from sync.wire.messages import GrantRequest, MessageFault, Response
 
 ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
 
@@ -123,16 +122,13 @@ class AuthorisationRelay:
         except (binascii.Error, ValueError):
             return DownlinkRefusal(MessageFault.WRONG_SHAPE, "signed: not base64")
         trust = self._anchors.trust
-        document = open_document(raw, Purpose.CLAIM, trust, now=now)
-        if isinstance(document, DocumentRefusal):
-            return DownlinkRefusal(document.fault, document.detail)
-        answer = read_answer(document.payload)
-        if isinstance(answer, MessageRefusal):
-            return DownlinkRefusal(answer.fault, answer.detail)
-        key = trust.find(document.kid)
+        opened = GRANT_REPLY.open_with_key(raw, trust, now=now)
+        if isinstance(opened, DocumentRefusal):
+            return DownlinkRefusal(opened.fault, opened.detail)
+        answer, key = opened
         if answer.device != self._device or answer.site != self._site:
             return DownlinkRefusal(MessageFault.WRONG_DEVICE, "an answer to another device")
-        if key is None or (key.audiences is not None and self._site not in key.audiences):
+        if key.audiences is not None and self._site not in key.audiences:
             return DownlinkRefusal(
                 MessageFault.WRONG_SITE, "the key may not answer claims of this site"
             )

@@ -21,7 +21,7 @@ from sync.conformance.peer import CheckResult, Peer
 from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import ExceptionBody, ReviewBody
 from sync.wire import codec
-from sync.wire.grant_reply import read_answer
+from sync.wire.grant_reply import GRANT_REPLY
 from sync.wire.messages import Ack, Event, GrantRequest, MessageRefusal, OrdersRequest, Response
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.review_page import is_review_page
@@ -241,8 +241,8 @@ class HubCheck:
         payload = self._payload(b64decode(response.signed), Purpose.CLAIM)
         if isinstance(payload, str):
             return payload
-        answer = read_answer(payload)
-        if isinstance(answer, MessageRefusal):
+        answer = GRANT_REPLY.read(payload)
+        if isinstance(answer, DocumentRefusal):
             return answer.detail
         same = (answer.device, answer.id, answer.cti.hex()) == (
             request.dev,

@@ -42,7 +42,7 @@ from sync.protocol.event_bodies import (
 )
 from sync.wire import codec
 from sync.wire.fleet_requests import FleetQuestion, FleetRequest, FleetResponse
-from sync.wire.grant_reply import GrantReply, answer_payload
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import (
     Ack,
     Command,
@@ -255,7 +255,7 @@ def _down() -> dict[str, list[Example]]:
         device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=AuthorisationResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
     )  # fmt: skip
-    signed = sign_document(answer_payload(answer), Purpose.CLAIM, key(Purpose.CLAIM))
+    signed = GRANT_REPLY.sign(answer, key(Purpose.CLAIM))
     return {
         "Ack": [
             _said("All of the batch is durable", ack),

@@ -13,12 +13,15 @@ Rows, and the digest of a feed at ``head``, are those of ``edge.domain.order_row
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from edge.domain.order_row import Row
+from edge.token import fields
 from edge.token.cbor import Item
+from edge.token.rejection import InputRefused
 from sync.wire.messages import MAX_SEQ, MessageFault, MessageRefusal
 from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
@@ -43,7 +46,7 @@ class Snapshot:
     page: int
     last: bool
     rows: tuple[Row, ...]
-    digests: Mapping[bytes, int] = field(
+    digests: Mapping[bytes, int] = dataclasses.field(
         default_factory=dict, compare=False
     )  # of the rows; empty: not known
 
@@ -60,7 +63,9 @@ class Delta:
     rows: tuple[Row, ...]
     removed: tuple[bytes, ...]
     digest: bytes  # of the whole feed at ``head``
-    digests: Mapping[bytes, int] = field(default_factory=dict, compare=False)  # as a snapshot's
+    digests: Mapping[bytes, int] = dataclasses.field(
+        default_factory=dict, compare=False
+    )  # as a snapshot's
 
 
 def page_payload(page: Snapshot | Delta) -> Item:
@@ -90,7 +95,7 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | MessageRefusal:
     decoded = payload if isinstance(payload, Decoded) else Decoded(payload)
     try:
         page = _read(decoded.item, decoded)
-    except ValueError as wrong:
+    except (InputRefused, ValueError) as wrong:
         return MessageRefusal(MessageFault.WRONG_SHAPE, str(wrong))
     if page.site != site:
         return MessageRefusal(
@@ -100,67 +105,37 @@ def read_page(payload: Item, *, site: str) -> Snapshot | Delta | MessageRefusal:
 
 
 def _read(page: Item, decoded: Decoded) -> Snapshot | Delta:
-    if not isinstance(page, dict) or not page.keys() <= _LABELS:
-        raise ValueError("not a map of the labels of a page")
-    kind = _integer(page.get(_KIND), "kind", _SNAPSHOT, _DELTA + 1)
-    site = _text(page.get(_SITE), "site")
-    issued_at_s = _integer(page.get(_ISSUED_AT), "issued at", 0, TIME_END)
-    items = _array(page.get(_ROWS), "rows")
+    page = fields.mapping(page, "page", _LABELS)
+    kind = fields.integer(page, _KIND, "kind", _SNAPSHOT, _DELTA + 1)
+    site = fields.text(page, _SITE, "site")
+    issued_at_s = fields.integer(page, _ISSUED_AT, "issued at", 0, TIME_END)
+    items = fields.array(page, _ROWS, "rows")
     if not decoded.rows_checked:
         rows_size(items)
     rows = tuple(items)
     if kind == _SNAPSHOT:
-        revision = _integer(page.get(_REVISION), "revision", 1, _END)
+        revision = fields.integer(page, _REVISION, "revision", 1, _END)
         return Snapshot(
             site=site,
             issued_at_s=issued_at_s,
             revision=revision,
-            page=_integer(page.get(_PAGE), "page", 0, 2**31),
-            last=_boolean(page.get(_LAST), "last"),
+            page=fields.integer(page, _PAGE, "page", 0, 2**31),
+            last=fields.boolean(page, _LAST, "last"),
             rows=rows,
             digests=decoded.digests,
         )
-    to_revision = _integer(page.get(_TO), "to", 1, _END)
+    to_revision = fields.integer(page, _TO, "to", 1, _END)
     return Delta(
         site=site,
         issued_at_s=issued_at_s,
-        from_revision=_integer(page.get(_FROM), "from", 0, to_revision + 1),
+        from_revision=fields.integer(page, _FROM, "from", 0, to_revision + 1),
         to_revision=to_revision,
-        head=_integer(page.get(_HEAD), "head", to_revision, _END),
+        head=fields.integer(page, _HEAD, "head", to_revision, _END),
         rows=rows,
         digests=decoded.digests,
         removed=tuple(
-            _octets(item, "a removed cti", 16) for item in _array(page.get(_REMOVED), "removed")
+            fields.octets({0: item}, 0, "a removed cti", 16)
+            for item in fields.array(page, _REMOVED, "removed")
         ),
-        digest=_octets(page.get(_DIGEST), "digest", 32),
+        digest=fields.octets(page, _DIGEST, "digest", 32),
     )
-
-
-def _integer(item: Item, name: str, least: int, end: int) -> int:
-    if type(item) is not int or not least <= item < end:  # a bool is not an integer here
-        raise ValueError(f"{name} is not an integer from {least} to {end - 1}")
-    return item
-
-
-def _boolean(item: Item, name: str) -> bool:
-    if type(item) is not bool:
-        raise ValueError(f"{name} is not a boolean")
-    return item
-
-
-def _octets(item: Item, name: str, length: int) -> bytes:
-    if type(item) is not bytes or len(item) != length:
-        raise ValueError(f"{name} is not {length} bytes")
-    return item
-
-
-def _text(item: Item, name: str) -> str:
-    if type(item) is not str:
-        raise ValueError(f"{name} is not a text")
-    return item
-
-
-def _array(item: Item, name: str) -> list[Item]:
-    if type(item) is not list:
-        raise ValueError(f"{name} is not an array")
-    return item

@@ -13,8 +13,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
+from edge.token import fields
 from edge.token.cbor import Item
-from sync.wire.messages import Count, Ident, MessageFault, MessageRefusal, Name, WireModel
+from edge.token.rejection import InputRefused
+from sync.wire.messages import MAX_SEQ, Count, Ident, MessageFault, MessageRefusal, Name, WireModel
 
 USES_CTIS: Final = 200  # entitlements a page
 _SITE, _HOLDER, _TERM, _UNTIL, _USES, _STREAMS, _NEXT = range(20, 27)
@@ -90,47 +92,41 @@ def lease_payload(lease: Lease) -> Item:
 
 
 def read_lease(payload: Item) -> Lease | MessageRefusal:
-    """Read a lease whose signature held."""
-    if not isinstance(payload, dict) or payload.keys() != _LABELS:
-        return MessageRefusal(MessageFault.WRONG_SHAPE, "not a map of the labels of a lease")
+    """Return the lease in a map whose signature held."""
     try:
+        signed = fields.mapping(payload, "lease", _LABELS)
         return Lease(
-            site=_text(payload[_SITE]),
-            holder=_text(payload[_HOLDER]),
-            term=_number(payload[_TERM]),
-            until_s=_number(payload[_UNTIL]),
-            uses=tuple(_use(item) for item in payload[_USES]),
-            streams=tuple(
-                (_text(dev), _text(epoch), _number(seq)) for dev, epoch, seq in payload[_STREAMS]
-            ),
-            next=_octets(payload[_NEXT]),
+            site=fields.text(signed, _SITE, "site"),
+            holder=fields.text(signed, _HOLDER, "holder"),
+            term=_number(signed, _TERM, "term"),
+            until_s=_number(signed, _UNTIL, "until"),
+            uses=tuple(_redemption(item) for item in fields.array(signed, _USES, "redemptions")),
+            streams=tuple(_stream(item) for item in fields.array(signed, _STREAMS, "streams")),
+            next=fields.octets(signed, _NEXT, "next"),
         )
-    except (TypeError, ValueError) as error:
-        return MessageRefusal(MessageFault.WRONG_SHAPE, str(error))
+    except InputRefused as refused:
+        return MessageRefusal(MessageFault.WRONG_SHAPE, str(refused))
 
 
-def _use(item: Item) -> LeasedRedemption:
-    cti, dev, use_no, epoch, seq, units, amount, ts, event_id = item
-    minor = None if amount is None else _number(amount)
+def _redemption(item: Item) -> LeasedRedemption:
+    row = fields.row(item, "redemption", 9)
     return LeasedRedemption(
-        _octets(cti), _text(dev), _number(use_no), _text(epoch), _number(seq), _number(units), minor, _number(ts),
-        _text(event_id),
-    )  # fmt: skip
+        cti=fields.octets(row, 0, "cti"),
+        dev=fields.text(row, 1, "device"),
+        use_no=_number(row, 2, "use"),
+        epoch=fields.text(row, 3, "epoch"),
+        seq=_number(row, 4, "seq"),
+        units=_number(row, 5, "units"),
+        amount_minor=None if row[6] is None else _number(row, 6, "amount"),
+        ts=_number(row, 7, "time"),
+        id=fields.text(row, 8, "event"),
+    )
 
 
-def _text(item: Item) -> str:
-    if type(item) is not str:
-        raise ValueError("not a text")
-    return item
+def _stream(item: Item) -> tuple[str, str, int]:
+    row = fields.row(item, "stream", 3)
+    return fields.text(row, 0, "device"), fields.text(row, 1, "epoch"), _number(row, 2, "seq")
 
 
-def _number(item: Item) -> int:
-    if type(item) is not int or item < 0:
-        raise ValueError("not a number")
-    return item
-
-
-def _octets(item: Item) -> bytes:
-    if type(item) is not bytes:
-        raise ValueError("not bytes")
-    return item
+def _number(signed: dict[Item, Item], label: int, name: str) -> int:
+    return fields.integer(signed, label, name, 0, MAX_SEQ + 1)

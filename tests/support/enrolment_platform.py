@@ -96,7 +96,7 @@ class Platform:
             groups=("kiosks",),
             host="127.0.0.1",
             port=self.config.enrolment.port,
-            desk_pin=pin_of(leaf.public_bytes(Encoding.DER)),
+            service_pin=pin_of(leaf.public_bytes(Encoding.DER)),
             roots_pin=pin_of(self.keys.roots().to_bytes()),
             expires_at_s=NOW.unix_s + 900,
         )

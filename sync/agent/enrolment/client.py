@@ -26,8 +26,8 @@ from edge.documents.enrolment_code import (
     EnrolmentCode,
     message_of,
     open_enrolment_code,
-    peek,
     pin_of,
+    read_unverified,
 )
 from edge.identity.damage import IDENTITY, ROOTS
 from edge.identity.identity import BLOCKED, Identity, read_identity, write_identity
@@ -64,7 +64,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
     ``keys``: what this device believes already; None for one that belongs to no fleet.
     """
     message = message_of(text)
-    code = peek(message) if message else None
+    code = read_unverified(message) if message else None
     if message is None or code is None:
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
     if keys is not None and (why := _not_of_my_fleet(data, code, message, keys, now)):
@@ -75,7 +75,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
         return present  # a cut came before the code was put away: to the desk it would look like a theft
     key = _key(data, code)
     body = {"code": text, "csr": request_for(key), "serial": board_serial()}
-    answer = _ask(code.host, code.port, "/v1/enrol", body, _pinned(code.desk_pin))
+    answer = _ask(code.host, code.port, "/v1/enrol", body, _pinned(code.service_pin))
     roots, trust = _believed(answer, code, message, now)
     files = _files(answer, code, key, roots)
     identity = _identity(answer, code, (data / IDENTITY).parent, files)

@@ -107,7 +107,7 @@ def enrol(
             groups=groups,
             host=where["host"],
             port=where["port"],
-            desk_pin=_pin_of_certificate(where["certificate"]),
+            service_pin=_pin_of_certificate(where["certificate"]),
             roots_pin=_pin_of_roots(keys),
             expires_at_s=int(time.time()) + valid_minutes * 60,
             serial=serial,

@@ -16,11 +16,9 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import OrderStatus
 from edge.token.claims import Kind
 from edge.token.keys import Signer
-from edge.token.purpose import Purpose
-from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemptions import used
 from sync.hub.store.interface import HubConnection
-from sync.wire.grant_reply import GrantReply, answer_payload
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Batch, GrantRequest, Response
 
 _HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
@@ -132,7 +130,7 @@ def response(
         used=ruling.used,
         used_minor=ruling.used_minor,
     )
-    signed = sign_document(answer_payload(answer), Purpose.CLAIM, signer)
+    signed = GRANT_REPLY.sign(answer, signer)
     return Response(
         dev=request.dev, id=request.id, result=ruling.result, signed=b64encode(signed).decode()
     )

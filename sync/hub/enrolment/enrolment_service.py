@@ -22,7 +22,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edge.documents.enrolment_code import EnrolmentCode, message_of, open_enrolment_code, peek
+from edge.documents.enrolment_code import (
+    EnrolmentCode,
+    message_of,
+    open_enrolment_code,
+    read_unverified,
+)
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
 from sync.hub.enrolment.site_updates import site_updates
@@ -100,7 +105,7 @@ class EnrolmentService:
     def _enrol(self, body: dict[str, Any], address: str) -> dict[str, Any]:
         text = str(body.get("code", ""))
         message = message_of(text)
-        said = peek(message) if message else None
+        said = read_unverified(message) if message else None
         if message is None or said is None:
             raise EnrolmentRefusal("code_malformed", "this is not an enrolment code")
         names = {"dev": said.device, "code": said.id.hex()}

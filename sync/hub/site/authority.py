@@ -177,7 +177,7 @@ class SiteAuthority:
             return
         document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
-        if isinstance(document, SignedDocument) and not self._is_platforms(document.kid):
+        if isinstance(document, SignedDocument) and not self._is_platforms(document.key.kid):
             self._log.warning(
                 "message_refused",
                 reason=MessageFault.WRONG_SITE,

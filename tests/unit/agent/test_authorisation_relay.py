@@ -20,7 +20,7 @@ from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import ASK_AFTER_S, AuthorisationRelay
 from sync.agent.outcomes import DownlinkRefusal
-from sync.wire.grant_reply import GrantReply, answer_payload
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Response
 
 NOW = Instant(unix_s=1_800_000_000)
@@ -76,7 +76,7 @@ GIVEN = GrantReply(
 
 
 def response(answer=GIVEN, *, key=KEY, purpose=Purpose.CLAIM, spoil=False):
-    raw = bytearray(sign_document(answer_payload(answer), purpose, key))
+    raw = bytearray(sign_document(GRANT_REPLY.write(answer), purpose, key))
     raw[-1] ^= spoil
     return Response(
         dev="kiosk-1", id=answer.id, result=answer.result, signed=b64encode(raw).decode()

@@ -12,15 +12,13 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations, documents
 from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
 from edge.store.opening import open_store
-from edge.token.purpose import Purpose
-from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors, load_roots
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.outcomes import DownlinkRefusal
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
-from sync.wire.grant_reply import GrantReply, answer_payload
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Response
 from tests.unit.fleet.test_commands import run
 
@@ -76,7 +74,7 @@ class Kiosk:
             device="kiosk-1", id="r1", cti=CTI, result=AuthorisationResult.GRANTED, quantity=1, site=self.site,
             authority=f"hub-{self.site}", issued_at_s=NOW.unix_s,
         )  # fmt: skip
-        signed = b64encode(sign_document(answer_payload(answer), Purpose.CLAIM, signer)).decode()
+        signed = b64encode(GRANT_REPLY.sign(answer, signer)).decode()
         return self.desk.take(
             Response(dev="kiosk-1", id="r1", result=answer.result, signed=signed), NOW, 1
         )

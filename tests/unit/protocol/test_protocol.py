@@ -23,7 +23,7 @@ from sync.protocol.channels import CHANNELS, MODELS, Form, messages
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec, fleet_requests, settings_report, site_lease
 from sync.wire.fleet_requests import FleetRequest, FleetResponse
-from sync.wire.grant_reply import GrantReply, read_answer
+from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import (
     Ack,
     Addressed,
@@ -233,7 +233,7 @@ def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     (example,) = examples.examples()["Response"]
     signed = b64decode(json.loads(example.payload)["signed"])
     opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
-    answer = read_answer(opened.payload)
+    answer = GRANT_REPLY.read(opened.payload)
     assert isinstance(answer, GrantReply)
     assert (
         list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED)))

@@ -200,7 +200,7 @@ def test_a_cancelled_code_is_worth_nothing_and_a_new_one_cancels_the_one_before(
 
 
 def test_nothing_is_said_to_a_desk_that_the_code_does_not_name(platform, device):
-    assert refused(platform.code(desk_pin=bytes(16)), device) == "desk_not_the_one"
+    assert refused(platform.code(service_pin=bytes(16)), device) == "desk_not_the_one"
     assert platform.traces() == []
 
 

@@ -1,4 +1,4 @@
-"""The ports: what the scanner asks of the world. Real parts and simulators implement the same."""
+"""Ports: the interfaces of hardware and clock. Adapters and simulators implement them alike."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.values.errors import EdgeError
 from edge.values.instant import Instant
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """How a frame was or shall be exposed."""
+    """Exposure of a frame, taken or requested."""
 
     time_us: float
     gain: float  # analogue, 1 and up
 
     @property
     def light(self) -> float:
-        """The product that brightness follows."""
+        """Return the product that the picture's brightness is proportional to."""
         return self.time_us * self.gain
 
 
@@ -31,9 +32,9 @@ class Frame:
     """One picture of the camera: luminance only, shape (height, width), 0 black to 255 white."""
 
     grey: NDArray[np.uint8]
-    number: int  # counts every frame the camera made, so gaps show drops
-    captured_ns: int  # monotonic clock when the frame was handed over
-    exposure: Exposure | None = None  # of this frame; None: the camera cannot be told how to expose
+    number: int  # counts every frame that the camera made, so that gaps show drops
+    captured_ns: int  # monotonic clock when the frame was received
+    exposure: Exposure | None = None  # of this frame; None: not known
 
 
 Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -47,13 +48,15 @@ class Symbol:
     content: bytes  # the payload bytes as encoded
     quad: Quad  # pixels; NO_QUAD from a source without a picture
     decoder: str  # which decoder (and rung) read it
-    transcript: str | None = (
-        None  # the text where the decoder knew the character set (ECI, Kanji, Latin-1)
-    )
+    # The text, where the decoder knew the character set (ECI, Kanji, Latin-1).
+    transcript: str | None = None
 
     @property
     def text(self) -> str:
-        """The content for people; bytes that are not UTF-8 and came without a transcript show as U+FFFD."""
+        """Return the content for people.
+
+        Without a transcript, bytes that are not UTF-8 show as U+FFFD.
+        """
         return (
             self.content.decode("utf-8", errors="replace")
             if self.transcript is None
@@ -61,30 +64,34 @@ class Symbol:
         )
 
 
-class CameraError(Exception):
-    """The camera gave no frame: unplugged, stalled, missing or ended. The message names which."""
+class CameraError(EdgeError):
+    """The camera gave no frame: unplugged, stalled, missing or ended. The message says which."""
 
 
-class CameraEnded(CameraError):  # noqa: N818 - an end is not an error for a finite source
+class CameraEnded(CameraError):  # noqa: N818 - the end of a finite source is not an error
     """A finite source (a video file, a folder of pictures) has no more frames."""
 
 
-class EngineError(Exception):
-    """The scan engine is not there, or went away. The message says what to do."""
+class EngineError(EdgeError):
+    """The scan engine is missing or was lost. The message says what to do."""
 
 
-class LockError(Exception):
-    """The lock could not be driven; whether the door opened is unknown."""
+class LockError(EdgeError):
+    """The lock could not be driven. Whether the door opened is not known."""
 
 
 class Camera(Protocol):
     """A source of frames.
 
-    One that gives frames though something is amiss says so in an attribute ``notes``, a tuple of sentences.
+    A camera that delivers frames but lacks something lists it in an attribute ``notes``, a tuple
+    of sentences.
     """
 
     def read(self) -> Frame:
-        """Block for the next frame. Raises CameraError (lost) or CameraEnded (finite source done)."""
+        """Wait for the next frame.
+
+        Raises CameraError when the camera is lost, CameraEnded when a finite source is done.
+        """
         ...
 
     def close(self) -> None:
@@ -93,7 +100,7 @@ class Camera(Protocol):
 
 
 class FrameSource(Protocol):
-    """Where the newest frame is read: a camera's worker, or what filters its frames."""
+    """Where the newest frame is read: a capture worker, or a filter of its frames."""
 
     def next_frame(self, timeout_s: float) -> Frame | None:
         """Wait up to ``timeout_s`` for the newest frame not read yet. None: none came in time."""
@@ -101,30 +108,30 @@ class FrameSource(Protocol):
 
 
 @runtime_checkable
-class Exposes(Protocol):
-    """What a ``Camera`` may do besides: expose as it is told. It says so in each frame's ``exposure``."""
+class ExposureControl(Protocol):
+    """Optional ability of a ``Camera``: a settable exposure, reported in ``Frame.exposure``."""
 
     def expose(self, wanted: Exposure | None) -> None:
-        """Expose the frames to come like this; None: as the profile says, which mostly is automatically.
+        """Set the exposure of the next frames; None: that of the profile, mostly automatic.
 
-        Returns at once; some frames later they follow. Called by the thread that reads.
+        Returns at once; frames follow it some frames later. Called by the thread that reads.
         """
         ...
 
 
 class Decoder(Protocol):
-    """Reads codes in one grey picture. Never raises for any picture content."""
+    """Reader of the codes in one grey picture. Never raises for any picture content."""
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
-        """Return every distinct QR code read in ``grey`` (height, width), uint8."""
+        """Return every distinct QR code read in ``grey`` (height, width)."""
         ...
 
 
 class CodeSource(Protocol):
-    """A scan engine: reads codes by itself and hands over what they hold."""
+    """A scan engine: it reads codes by itself and sends their content."""
 
     def read(self, timeout_s: float) -> Symbol | None:
-        """Wait for the next code; None when none came in time. Raises EngineError when the engine is lost."""
+        """Wait for the next code. None: none came in time. Raises EngineError when it is lost."""
         ...
 
     def close(self) -> None:
@@ -136,11 +143,11 @@ class Signal(Enum):
     """What a person sees and hears. A verdict maps to exactly one."""
 
     IDLE = "idle"  # ready to scan
-    GO = "go"  # honoured
+    GO = "go"  # redeemed
     WAIT = "wait"  # not now or not here: ask, or come back
     STOP = "stop"  # refused
     FAULT = "fault"  # the device itself needs help
-    AIM = "aim"  # a code is seen and cannot be read yet: hold it closer, steadier, out of the glare
+    AIM = "aim"  # a code is seen and not read yet: hold it closer, steadier, out of the glare
     OFF = "off"
 
 
@@ -152,19 +159,19 @@ class Indicator(Protocol):
         ...
 
     def close(self) -> None:
-        """All lamps off, pins released. Safe to call twice."""
+        """Switch all lamps off and release the pins. Safe to call twice."""
         ...
 
 
 class Lock(Protocol):
-    """The locks of a locker, one a compartment. Fail-secure: never energised except within a pulse."""
+    """The locks of a locker, one a compartment. Fail-secure: energised only within a pulse."""
 
     def compartments(self) -> frozenset[str]:
-        """The compartments this lock hardware serves."""
+        """Return the compartments that have a lock."""
         ...
 
     def pulse(self, compartment: str) -> None:
-        """Energise once for the profile's pulse length. Raises LockError."""
+        """Energise the lock once, for the profile's pulse length. Raises LockError."""
         ...
 
     def close(self) -> None:
@@ -176,42 +183,42 @@ class DoorSensor(Protocol):
     """Door contacts, one a compartment."""
 
     def is_open(self, compartment: str) -> bool | None:
-        """True open, False closed, None when there is no sensor or it cannot be read."""
+        """Return whether the door is open; None without a sensor, or when it cannot be read."""
         ...
 
     def close(self) -> None:
-        """Release. Safe to call twice."""
+        """Release the sensors. Safe to call twice."""
         ...
 
 
 @runtime_checkable
 class CountsOpenings(Protocol):
-    """What a ``DoorSensor`` may do besides: notice a door that opened and closed while nobody looked."""
+    """Optional ability of a ``DoorSensor``: counting doors that opened and closed between reads."""
 
     def openings(self, compartment: str) -> int:
-        """How often the door was open and closed again since the start; 0 when there is no contact."""
+        """Return how often the door opened and closed since the start; 0 without a sensor."""
         ...
 
 
 @runtime_checkable
 class ReportsProblems(Protocol):
-    """What a ``Lock`` may do besides: name what is wrong now with parts that come and go."""
+    """Optional ability of a ``Lock``: reporting faults of parts that can be lost and found."""
 
     @property
     def problems(self) -> dict[str, str]:
-        """Return what is wrong, by the name of the problem."""
+        """Return the present problems: name to detail."""
         ...
 
 
 class Switch(Protocol):
-    """Something that a person turns on: a trigger button, or a presence sensor."""
+    """An input that a person turns on: a trigger button, or a presence sensor."""
 
     def is_pressed(self) -> bool:
-        """Return whether it is on now. One that cannot be read counts as on."""
+        """Return whether it is on now. An input that cannot be read counts as on."""
         ...
 
     def close(self) -> None:
-        """Release. Safe to call twice."""
+        """Release the input. Safe to call twice."""
         ...
 
 
@@ -219,16 +226,16 @@ class Clock(Protocol):
     """Wall time with its trust, and a monotonic count for intervals."""
 
     def now(self) -> Instant:
-        """The wall clock raised to the time floor, with how far it can be believed."""
+        """Return the wall clock, raised to the time floor, and whether it is trusted."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds from an arbitrary start; never jumps."""
+        """Return seconds from an arbitrary start; never jumps."""
         ...
 
 
 class Hint(StrEnum):
-    """What is wrong with the view of a code."""
+    """Why a code that is seen cannot be read."""
 
     TOO_FAR = "too_far"
     TOO_DARK = "too_dark"

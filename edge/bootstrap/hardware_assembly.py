@@ -32,7 +32,7 @@ def build_hardware(
     lock, doors = _locker(profile, factory, problems)
     capture = CaptureWorker(
         open_camera or camera_opener(profile.camera),
-        patience=CaptureTimings(stall_s=profile.camera.stall_s),
+        timings=CaptureTimings(stall_s=profile.camera.stall_s),
         every_frame=open_camera is None and profile.camera.source in ("video", "images"),
     )
     return Hardware(

@@ -151,9 +151,9 @@ def _frames(
         return frames
     return TriggeredFrames(
         frames,
-        Waker(parts.trigger.is_pressed, wake).is_on,
+        Waker(parts.trigger.is_pressed, wake).poll,
         scan_s=profile.trigger.scan_s,
-        at_sleep=lambda: hold_off.fresh((), time.monotonic()),
+        on_sleep=lambda: hold_off.fresh((), time.monotonic()),
     )
 
 

@@ -1,1 +1,1 @@
-"""Frames: picamera2, V4L2, files; and the slot that keeps only the newest."""
+"""Sources of frames and codes: cameras, video and picture files, scan engines."""

@@ -1,4 +1,4 @@
-"""How a camera is, for health, doctor and the lamps."""
+"""State of a camera, for the health file, the doctor and the lamps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CaptureState(StrEnum):
-    """How the camera is."""
+    """State of the camera."""
 
     STARTING = "starting"  # being opened for the first time
     STREAMING = "streaming"  # frames arrive
@@ -18,14 +18,14 @@ class CaptureState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureStatus:
-    """The camera at a glance, for health, ``doctor`` and the lamps."""
+    """State and counters of the capture worker. Counters begin at its start."""
 
     state: CaptureState
     detail: str  # for people: what is wrong and what to do; empty while streaming
-    frames: int  # handed over by the camera
-    dropped: int  # never taken by the decode loop, because a newer one came
+    frames: int  # received from the camera
+    dropped: int  # replaced by a newer frame before the decode loop read them
     openings: int  # successful ones
     stalls: int
     losses: int
-    hanging: int  # abandoned readers that have not come back
-    notes: tuple[str, ...] = ()  # what the camera cannot do or could not read, though frames come
+    hanging: int  # abandoned readers that have not returned yet
+    notes: tuple[str, ...] = ()  # what the camera cannot do or could not read, though frames arrive

@@ -1,4 +1,4 @@
-"""A scan engine that types like a keyboard, through the kernel's input events (evdev).
+"""Scan engine that types like a keyboard, through the kernel's input events (evdev).
 
 The device is grabbed: what the engine types reaches no console and no other program.
 """
@@ -22,12 +22,15 @@ _INSTALL: Final = "evdev is not installed: pip install evdev, or apt install pyt
 
 
 class HidEngine:
-    """Implements ``CodeSource``."""
+    """``CodeSource`` over a keyboard device."""
 
     def __init__(
         self, section: Section, *, open_device: Callable[[str], Any] | None = None
     ) -> None:
-        """Open and grab ``section.device``. Raises EngineError. ``open_device``: evdev.InputDevice or its like."""
+        """Open and grab ``section.device``. Raises EngineError.
+
+        ``open_device`` opens it; None: ``evdev.InputDevice``.
+        """
         self._name = f"scan engine {section.device}"
         self._keyboard = Keyboard(section.layout)
         self._lines = LineFramer()
@@ -37,13 +40,15 @@ class HidEngine:
             self._device = (open_device or _input_device())(section.device)
             if not ENTER & set(self._device.capabilities().get(_EV_KEY, ())):
                 raise EngineError(
-                    f"{self._name} is no keyboard: choose its node under /dev/input/by-id that ends in -kbd"
+                    f"{self._name} is not a keyboard:"
+                    " choose its node under /dev/input/by-id that ends in -kbd"
                 )
             self._device.grab()
         except OSError as error:
             self.close()
             raise EngineError(
-                f"{self._name} cannot be had ({error.strerror}): is it plugged in, free, and this user in group input?"
+                f"{self._name} cannot be opened ({error.strerror}):"
+                " is it plugged in, not used by another program, and this user in group input?"
             ) from error
         except EngineError:
             self.close()
@@ -54,8 +59,8 @@ class HidEngine:
         try:
             if not self._codes and select.select([self._device.fd], [], [], timeout_s)[0]:
                 for event in self._device.read():
-                    self._take(event)
-        except BlockingIOError:  # the event was gone again
+                    self._process(event)
+        except BlockingIOError:  # the event was gone when it was read
             return None
         except (OSError, ValueError) as error:
             raise EngineError(f"{self._name} was unplugged ({error})") from error
@@ -64,7 +69,7 @@ class HidEngine:
         return Symbol(content=self._codes.popleft(), quad=NO_QUAD, decoder="hid")
 
     def close(self) -> None:
-        """Let go of the device. Safe to call twice."""
+        """Release the device. Safe to call twice."""
         device, self._device = self._device, None
         if device is not None:
             with suppress(OSError):  # unplugged: it is gone already
@@ -72,17 +77,16 @@ class HidEngine:
             with suppress(OSError):
                 device.close()
 
-    def _take(self, event: Any) -> None:
+    def _process(self, event: Any) -> None:
         if event.type == _EV_KEY and event.value == _DOWN:
             typed = self._keyboard.press(event.code)
             self._codes += self._lines.feed(typed.encode(), time.monotonic())
         elif event.type == _EV_KEY and event.value == _UP:
             self._keyboard.release(event.code)
-        elif (
-            event.type == _EV_SYN and event.code == _SYN_DROPPED
-        ):  # the kernel's buffer ran over: a key is missing
-            self._lines.forget()
-            self._keyboard.held_are(set(self._device.active_keys()))
+        elif event.type == _EV_SYN and event.code == _SYN_DROPPED:
+            # The kernel's buffer overflowed: at least one key event is missing.
+            self._lines.reset()
+            self._keyboard.resynchronise(set(self._device.active_keys()))
 
 
 def _input_device() -> Callable[[str], Any]:
@@ -90,7 +94,5 @@ def _input_device() -> Callable[[str], Any]:
         import evdev
     except ImportError as error:
         raise EngineError(f"{_INSTALL} ({error})") from error
-    opener: Callable[[str], Any] = (
-        evdev.InputDevice
-    )  # named: where evdev is not installed it has no type
+    opener: Callable[[str], Any] = evdev.InputDevice  # typed here: evdev may not be installed
     return opener

@@ -1,4 +1,4 @@
-"""A folder of pictures as a camera: each picture is a frame, in natural order of name."""
+"""Folder of pictures as a camera: each picture is a frame, in natural order of names."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from edge.ports import CameraEnded, CameraError, Frame
 
 
 class PictureFolder:
-    """Implements ``Camera``. What cannot be read is skipped and named in ``unreadable``."""
+    """``Camera`` over picture files. Unreadable files are skipped and listed in ``unreadable``."""
 
     def __init__(self, path: Path) -> None:
-        """``path``: a folder, or one picture. Raises CameraError when there is none."""
+        """Find the pictures of ``path``, a folder or one picture. Raises CameraError if none."""
         if not path.exists():
             raise CameraError(f"{path} does not exist: give a folder of pictures")
         self.paths = tuple(sorted(find([path]), key=natural_order))
@@ -25,7 +25,7 @@ class PictureFolder:
         self._left: Iterator[tuple[int, Path]] = enumerate(self.paths)
 
     def read(self) -> Frame:
-        """Return the next picture that can be read; ``number`` is its place in ``paths``."""
+        """Return the next readable picture; ``number`` is its index in ``paths``."""
         for number, path in self._left:
             try:
                 grey = load(path)
@@ -41,21 +41,20 @@ class PictureFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How many pictures could not be read, and why the first one could not."""
+        """Return how many pictures could not be read, and why the first could not."""
         if not self.unreadable:
             return ()
         first, why = next(iter(self.unreadable.items()))
-        return (
-            f"{len(self.unreadable)} of {len(self.paths)} pictures cannot be read: {first.name}: {why}",
-        )
+        counts = f"{len(self.unreadable)} of {len(self.paths)} pictures cannot be read"
+        return (f"{counts}: {first.name}: {why}",)
 
     def close(self) -> None:
-        """Show no more pictures."""
+        """Return no more pictures."""
         self._left = iter(())
 
 
 def natural_order(path: Path) -> tuple[list[str], list[tuple[int, int | str]]]:
-    """Sort key under which 9.png comes before 10.png, folder by folder.
+    """Return a sort key that puts 9.png before 10.png, folder by folder.
 
     >>> [p.name for p in sorted(map(Path, ["10.png", "9.png", "A.png"]), key=natural_order)]
     ['9.png', '10.png', 'A.png']

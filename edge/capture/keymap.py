@@ -1,8 +1,9 @@
-"""Which text a keyboard types: key codes of Linux in, characters out. Pure.
+"""Keyboard layouts: key codes of Linux in, characters out. Pure.
 
-A scan engine that is set to a keyboard country sends the *places* of that country's keys. Key codes are those
-of linux/input-event-codes.h, which follow the places of a US keyboard; the tables are those of
-xkeyboard-config (symbols us, gb, de, fr), their dead keys as the plain characters that an engine means by them.
+A scan engine that is set to a keyboard country sends the *positions* of that country's keys.
+Key codes are those of linux/input-event-codes.h, which number the positions of a US keyboard. The
+tables are those of xkeyboard-config (symbols us, gb, de, fr). A dead key is the plain character,
+which is what an engine means by it.
 """
 
 from __future__ import annotations
@@ -14,19 +15,11 @@ Layout = Literal["us", "gb", "de", "fr"]
 ENTER: Final = frozenset({28, 96})  # KEY_ENTER, KEY_KPENTER
 SHIFT: Final = frozenset({42, 54})
 ALT_GR: Final = frozenset({100})
-COMMANDS: Final = frozenset(
-    {29, 97, 56, 125, 126}
-)  # Ctrl, Alt, Meta: with one of them held a key is no character
+# Ctrl, Alt, Meta: while one of them is held, a key types no character.
+COMMANDS: Final = frozenset({29, 97, 56, 125, 126})
 
-_PLACES: Final = (
-    41,
-    *range(2, 14),
-    *range(16, 28),
-    *range(30, 41),
-    43,
-    86,
-    *range(44, 54),
-)  # row by row
+# Row by row.
+_POSITIONS: Final = (41, *range(2, 14), *range(16, 28), *range(30, 41), 43, 86, *range(44, 54))
 _KEYPAD: Final = dict(
     zip(
         (82, 79, 80, 81, 75, 76, 77, 71, 72, 73, 83, 74, 78, 55, 98), "0123456789.-+*/", strict=True
@@ -83,22 +76,23 @@ _WITH_ALT_GR: Final[dict[Layout, dict[int, str]]] = {
 
 def characters(layout: Layout) -> dict[tuple[int, str], str]:
     """Return what each key types: (key code, "", "shift" or "alt_gr") to a character."""
-    typed = {(place, ""): char for place, char in zip(_PLACES, _PLAIN[layout], strict=True)}
-    typed |= {(place, "shift"): char for place, char in zip(_PLACES, _SHIFTED[layout], strict=True)}
-    typed |= {(place, "alt_gr"): char for place, char in _WITH_ALT_GR[layout].items()}
+    typed = {(code, ""): char for code, char in zip(_POSITIONS, _PLAIN[layout], strict=True)}
+    shifted = zip(_POSITIONS, _SHIFTED[layout], strict=True)
+    typed |= {(code, "shift"): char for code, char in shifted}
+    typed |= {(code, "alt_gr"): char for code, char in _WITH_ALT_GR[layout].items()}
     both = {**_KEYPAD, 57: " "}
-    return typed | {(place, level): char for place, char in both.items() for level in ("", "shift")}
+    return typed | {(code, level): char for code, char in both.items() for level in ("", "shift")}
 
 
 class Keyboard:
-    """Follows the keys that are held and says what a key types."""
+    """Keyboard state: which modifier keys are held, and so what a key types."""
 
     def __init__(self, layout: Layout) -> None:
         self._characters = characters(layout)
         self._held: set[int] = set()
 
     def press(self, code: int) -> str:
-        """Return the character that key ``code`` types now, "\\n" for Enter, or nothing."""
+        """Return the character that key ``code`` types now: a newline for Enter, "" for none."""
         if code in ENTER:
             return "\n"
         if code in SHIFT | ALT_GR | COMMANDS:
@@ -109,9 +103,9 @@ class Keyboard:
         return self._characters.get((code, level), "")
 
     def release(self, code: int) -> None:
-        """Take note that key ``code`` is up again."""
+        """Record that key ``code`` is up again."""
         self._held.discard(code)
 
-    def held_are(self, codes: set[int]) -> None:
-        """Start anew with these keys held: some ups and downs were missed."""
+    def resynchronise(self, codes: set[int]) -> None:
+        """Replace the held keys with ``codes``, after key events were missed."""
         self._held = codes & (SHIFT | ALT_GR | COMMANDS)

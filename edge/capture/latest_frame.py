@@ -1,4 +1,4 @@
-"""The latest-frame slot between the capture thread and the decode loop.
+"""Slot for the newest frame, between the capture thread and the decode loop.
 
 A decode that takes longer than a frame must see the newest picture next, not a queue of old ones.
 """
@@ -13,7 +13,7 @@ from edge.ports import Frame
 
 
 class LatestFrame:
-    """Holds at most one frame. Safe for one writer thread and one reader thread (or more)."""
+    """Slot that holds at most one frame. Safe for one writer thread and any number of readers."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -23,12 +23,12 @@ class LatestFrame:
 
     @property
     def dropped(self) -> int:
-        """How many frames were replaced before anybody took them."""
+        """Return how many frames were replaced before they were read."""
         with self._changed:
             return self._dropped
 
     def put(self, frame: Frame) -> None:
-        """Offer ``frame``. A frame nobody took yet is dropped and counted. After ``close`` it is ignored."""
+        """Offer ``frame``; count an unread one as dropped. Does nothing after ``close``."""
         with self._changed:
             if self._closed:
                 return
@@ -36,17 +36,20 @@ class LatestFrame:
             self._frame = frame
             self._changed.notify_all()
 
-    def put_when_taken(self, frame: Frame, *, given_up: Callable[[], bool]) -> None:
-        """Offer ``frame`` once the previous one is taken: for files, where no picture may be missed."""
+    def put_when_empty(self, frame: Frame, *, cancelled: Callable[[], bool]) -> None:
+        """Wait until the slot is empty, then offer ``frame``: for files, which must be read whole.
+
+        Stops waiting when ``cancelled`` returns true, or at ``close``.
+        """
         with self._changed:
-            while self._frame is not None and not self._closed and not given_up():
+            while self._frame is not None and not self._closed and not cancelled():
                 self._changed.wait(0.05)
-            if self._frame is None and not self._closed and not given_up():
+            if self._frame is None and not self._closed and not cancelled():
                 self._frame = frame
                 self._changed.notify_all()
 
     def next_frame(self, timeout_s: float) -> Frame | None:
-        """Take the newest frame, waiting up to ``timeout_s`` for it. None when there is none."""
+        """Wait up to ``timeout_s`` for the newest unread frame. Return None when none came."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self._frame is None and not self._closed:
@@ -59,7 +62,7 @@ class LatestFrame:
             return frame
 
     def close(self) -> None:
-        """No frame comes any more: ``take`` hands out what is left and then returns None at once."""
+        """End the source: ``next_frame`` returns what is left, and then None at once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

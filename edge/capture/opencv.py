@@ -1,7 +1,7 @@
 """Cameras through OpenCV: V4L2 (USB) cameras and video files.
 
-A V4L2 camera is read raw and only its luminance is kept: OpenCV would convert every
-frame to BGR first, and a decoder would throw the colours away again.
+A V4L2 camera is read raw and only its luminance is kept: OpenCV would convert every frame to BGR
+first, and a decoder would discard the colours again.
 """
 
 from __future__ import annotations
@@ -20,31 +20,27 @@ from edge.ports import CameraEnded, CameraError, Exposure, Frame
 
 Grey = NDArray[np.uint8]
 
-_FORMATS = ("GREY", "YUYV", "MJPG")  # cheapest first; MJPG where USB bandwidth limits the others
+_FORMATS = ("GREY", "YUYV", "MJPG")  # cheapest first; MJPG where USB is too slow for the others
 _READABLE = (b"GREY", b"YUYV", b"MJPG", b"JPEG", b"NV12", b"NV21", b"YU12", b"YV12")
 _DEVICES = Path("/dev")
 _MANUAL = 1  # V4L2_EXPOSURE_MANUAL
-_AUTOMATICS = (3, 0)  # V4L2_EXPOSURE_APERTURE_PRIORITY, which most cameras have, V4L2_EXPOSURE_AUTO
+_AUTO_MODES = (3, 0)  # V4L2_EXPOSURE_APERTURE_PRIORITY, which most cameras have, V4L2_EXPOSURE_AUTO
 _UNIT_US = 100  # V4L2_CID_EXPOSURE_ABSOLUTE counts in 100 us
 _MOST_DAMAGED = 10  # frames in a row; a USB camera sends a broken one now and then
-_SELECT_TIMEOUT = (
-    "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"  # whole seconds; OpenCV's default of 10 hides a dead camera
-)
+# Whole seconds; OpenCV's default of 10 hides a dead camera.
+_SELECT_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
 class V4l2Camera:
-    """Implements ``Camera`` for a device /dev/videoN."""
+    """``Camera`` over a device /dev/videoN. Supports ``ExposureControl``."""
 
-    def __init__(self, section: CameraSection) -> None:
-        """Open camera ``section.index``. Raises CameraError."""
-        os.environ.setdefault(
-            _SELECT_TIMEOUT, "1"
-        )  # read by OpenCV once, at the first frame of the process
+    def __init__(self, section: CameraSection, *, devices: Path = _DEVICES) -> None:
+        """Open camera ``section.index`` of the folder ``devices``. Raises CameraError."""
+        os.environ.setdefault(_SELECT_TIMEOUT, "1")  # OpenCV reads it once, at the first frame
         self._name = f"camera /dev/video{section.index}"
-        if not (
-            _DEVICES / f"video{section.index}"
-        ).exists():  # OpenCV would complain on stderr at each try
-            raise CameraError(f"{self._name} is not there: is it plugged in?")
+        # OpenCV would print a warning on stderr at each try.
+        if not (devices / f"video{section.index}").exists():
+            raise CameraError(f"{self._name} does not exist: is it plugged in?")
         self._video = cv2.VideoCapture(section.index, cv2.CAP_V4L2)
         if not self._video.isOpened():
             raise CameraError(
@@ -54,15 +50,18 @@ class V4l2Camera:
         self._choose_format(section)
         self._section = section
         mode = self._get(cv2.CAP_PROP_AUTO_EXPOSURE)
-        self._automatics = (mode,) if mode in _AUTOMATICS else _AUTOMATICS
+        self._auto_modes = (mode,) if mode in _AUTO_MODES else _AUTO_MODES
         if section.exposure_us is not None or section.bracket:
-            self.expose(None)  # the camera keeps what it was told before a crash
+            self.expose(None)  # a camera keeps the exposure that was set before a crash
         readable = self._get(cv2.CAP_PROP_FOURCC).to_bytes(4, "little", signed=False) in _READABLE
         self._raw = readable and self._video.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._number = -1
 
     def _choose_format(self, section: CameraSection) -> None:
-        """Take the first format that the camera gives at the wanted size and rate; else its own default."""
+        """Set the first format that the camera has at the wanted size and rate.
+
+        A camera that has none of them keeps the last one tried.
+        """
         for name in _FORMATS:
             code = cv2.VideoWriter.fourcc(*name)
             self._video.set(cv2.CAP_PROP_FOURCC, code)
@@ -75,7 +74,7 @@ class V4l2Camera:
                 return
 
     def read(self) -> Frame:
-        """Block for the next whole frame, at most about a second. Raises CameraError when none comes."""
+        """Wait for the next whole frame, about a second at most. Raises CameraError if none came."""
         for _ in range(_MOST_DAMAGED):
             came, picture = self._video.read()
             if not came or picture is None:
@@ -99,18 +98,17 @@ class V4l2Camera:
         )
 
     def expose(self, wanted: Exposure | None) -> None:
-        """Expose the frames to come like this, the gain left as it is; None: as the profile says."""
+        """Set the exposure of the next frames, not the gain; None: the exposure of the profile."""
         time_us = self._section.exposure_us if wanted is None else wanted.light
         if time_us is None:
-            any(
-                self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode) for mode in self._automatics
-            )  # the first that it has
+            # Set the first mode that the camera has.
+            any(self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, mode) for mode in self._auto_modes)
             return
         self._video.set(cv2.CAP_PROP_AUTO_EXPOSURE, _MANUAL)
         self._video.set(cv2.CAP_PROP_EXPOSURE, max(1, round(time_us / _UNIT_US)))
 
     def _exposure(self) -> Exposure | None:
-        """What the camera says of its exposure; None where it says nothing."""
+        """Return the exposure that the camera reports; None where it reports none."""
         units = self._video.get(cv2.CAP_PROP_EXPOSURE) if self._section.bracket else 0
         return Exposure(units * _UNIT_US, 1.0) if units > 0 else None
 
@@ -126,7 +124,7 @@ class V4l2Camera:
 
 
 class VideoFile:
-    """Implements ``Camera`` for a recorded video."""
+    """``Camera`` over a recorded video."""
 
     def __init__(self, path: Path) -> None:
         """Open the video. Raises CameraError."""
@@ -139,7 +137,7 @@ class VideoFile:
         self._number = -1
 
     def read(self) -> Frame:
-        """Return the next frame, as fast as it is asked for. Raises CameraEnded after the last."""
+        """Return the next frame at once. Raises CameraEnded after the last."""
         came, picture = self._video.read()
         if not came or picture is None:
             raise CameraEnded(f"{self._path} ended after {self._number + 1} frames")
@@ -159,8 +157,9 @@ class VideoFile:
 def luminance(picture: NDArray[Any], fourcc: int, size: tuple[int, int]) -> Grey | None:
     """Return the luminance (height, width) of a raw V4L2 buffer; None when the frame is damaged.
 
-    ``picture``: the bytes in any shape (OpenCV hands raw buffers over flat); ``size``: (height, width),
-    rows may be padded; ``fourcc``: their V4L2 pixel format, 0 for a BGR picture OpenCV has converted.
+    ``picture``: the bytes in any shape (OpenCV returns raw buffers flat); ``size``: (height,
+    width), rows may be padded; ``fourcc``: their V4L2 pixel format, 0 for a BGR picture that
+    OpenCV has converted.
     """
     height, width = size
     match fourcc.to_bytes(4, "little"):
@@ -180,7 +179,7 @@ def luminance(picture: NDArray[Any], fourcc: int, size: tuple[int, int]) -> Grey
 def _first_plane(
     picture: NDArray[Any], height: int, width: int, *, step: int, rows: int
 ) -> Grey | None:
-    """Cut the luminance out of ``rows`` rows of bytes, every ``step``-th of which is luminance."""
+    """Return the luminance of ``rows`` rows of bytes, every ``step``-th of which is luminance."""
     flat = picture.reshape(-1)
     stride = flat.size // rows
     if stride < width * step:

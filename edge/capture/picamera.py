@@ -1,7 +1,7 @@
-"""The Raspberry Pi's own cameras, through picamera2 (imported when a camera is opened, never before).
+"""The Raspberry Pi's own cameras, through picamera2, which is imported when a camera is opened.
 
 The main stream is YUV420, whose first plane *is* the grey picture: no colour is ever converted.
-picamera2 hands the buffer over as (height * 3 / 2, stride) with the rows padded to ``stride`` bytes
+picamera2 returns the buffer as (height * 3 / 2, stride) with the rows padded to ``stride`` bytes
 (picamera2 0.3, request.py, ``Helpers._make_array_shared``).
 """
 
@@ -19,18 +19,24 @@ from edge.config import CameraSection
 from edge.ports import CameraError, Exposure, Frame
 
 _EXPOSURE = {"ExposureTime", "AnalogueGain"}
-_BUFFERS = 4  # one in our hands, one finished, two with the sensor
-_INSTALL = "picamera2 is not installed: apt install python3-picamera2, and a venv with --system-site-packages"
+_BUFFERS = 4  # one in use here, one finished, two with the sensor
+_INSTALL = (
+    "picamera2 is not installed:"
+    " apt install python3-picamera2, and a venv with --system-site-packages"
+)
 
 
 class PiCamera:
-    """Implements ``Camera``. One thread reads; after any CameraError close it and open a new one."""
+    """``Camera`` over a CSI camera. Supports ``ExposureControl``.
+
+    One thread reads. After any CameraError, close it and open a new one.
+    """
 
     def __init__(self, section: CameraSection) -> None:
         """Open and start camera ``section.index``. Raises CameraError.
 
-        Controls that this camera does not have (autofocus on a fixed lens) are left out and
-        named in ``unsupported``: scanning with the wrong focus beats not scanning.
+        Controls that this camera does not have (autofocus on a fixed lens) are left out and listed
+        in ``unsupported``: scanning with the wrong focus is better than not scanning.
         """
         picamera2, libcamera = _libraries()
         self._mapped_array = picamera2.MappedArray
@@ -45,9 +51,7 @@ class PiCamera:
         except CameraError:
             self.close()
             raise
-        except (
-            Exception
-        ) as error:  # picamera2 and libcamera raise RuntimeError, IndexError, OSError and more
+        except Exception as error:  # picamera2, libcamera: RuntimeError, IndexError, OSError, ...
             self.close()
             raise CameraError(
                 f"camera {section.index} cannot be started ({error}): check its cable"
@@ -65,7 +69,7 @@ class PiCamera:
             controls=known,
         )
         self._camera.configure(configuration)
-        stream = self._camera.stream_configuration("main")  # as adjusted to what the camera can do
+        stream = self._camera.stream_configuration("main")  # as adjusted to the camera's abilities
         if stream["format"] != "YUV420":
             raise CameraError(
                 f'camera {section.index} gives {stream["format"]}, not YUV420: use source = "v4l2"'
@@ -76,7 +80,7 @@ class PiCamera:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The settings of the profile that this camera does not have."""
+        """Return which settings of the profile this camera does not have."""
         return (
             (f"this camera has no {', '.join(self.unsupported)}: see [camera]",)
             if self.unsupported
@@ -84,7 +88,7 @@ class PiCamera:
         )
 
     def read(self) -> Frame:
-        """Block for the next frame. Raises CameraError when none comes for twice ``stall_s``."""
+        """Wait for the next frame. Raises CameraError when none comes for twice ``stall_s``."""
         try:
             job = self._camera.capture_request(wait=False)
             request = self._camera.wait(job, timeout=self._timeout_s)
@@ -92,22 +96,21 @@ class PiCamera:
             raise CameraError(
                 f"no frame for {self._timeout_s:.1f} s: check the camera's cable"
             ) from None
-        except Exception as error:  # from the camera's event loop: anything
+        except Exception as error:  # the camera's event loop raises anything
             raise CameraError(f"the camera failed: {error}") from error
         try:
             grey = self._grey(request)
             exposure = self._exposure(request)
         finally:
             request.release()
-        self._number = max(
-            self._number + 1, self._camera.frames
-        )  # frames: what the camera made since it started
+        # ``frames`` counts what the camera made since it started.
+        self._number = max(self._number + 1, self._camera.frames)
         return Frame(
             grey=grey, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure
         )
 
     def _grey(self, request: Any) -> NDArray[np.uint8]:
-        """Copy the Y plane, and only it, out of the camera's buffer."""
+        """Return a copy of the Y plane, and only it, of the camera's buffer."""
         with self._mapped_array(request, "main", write=False) as mapped:
             plane: NDArray[np.uint8] = mapped.array[: self._height, : self._width].copy()
         return plane
@@ -115,37 +118,37 @@ class PiCamera:
     def _exposure(self, request: Any) -> Exposure | None:
         if not self._section.bracket or not self._exposable:
             return None
-        told = request.get_metadata()
-        if not told.keys() >= _EXPOSURE:
+        metadata = request.get_metadata()
+        if not metadata.keys() >= _EXPOSURE:
             return None
-        return Exposure(float(told["ExposureTime"]), float(told["AnalogueGain"]))
+        return Exposure(float(metadata["ExposureTime"]), float(metadata["AnalogueGain"]))
 
     def expose(self, wanted: Exposure | None) -> None:
-        """Expose the frames to come like this; None: as the profile says.
+        """Set the exposure of the next frames; None: the exposure of the profile.
 
-        0 gives that half back to the automatic (picamera2 0.3, request.py, ``CompletedRequest.release``).
+        0 gives that half back to the automatic exposure (picamera2 0.3, request.py,
+        ``CompletedRequest.release``).
         """
         if not self._exposable:
             return
-        own = self._section
-        time_us = wanted.time_us if wanted else own.exposure_us or 0
-        gain = wanted.gain if wanted else own.analogue_gain or 0
+        time_us = wanted.time_us if wanted else self._section.exposure_us or 0
+        gain = wanted.gain if wanted else self._section.analogue_gain or 0
         self._camera.set_controls({"ExposureTime": round(time_us), "AnalogueGain": float(gain)})
 
     def close(self) -> None:
         """Stop and release the camera. Safe to call twice."""
         camera, self._camera = self._camera, None
         if camera is not None:
-            camera.cancel_all_and_flush()  # a capture that timed out would stand before the stop in the queue
-            with suppress(RuntimeError):  # releasing a camera that is gone
+            camera.cancel_all_and_flush()  # else a capture that timed out delays the stop
+            with suppress(RuntimeError):  # the camera is gone
                 camera.close()
 
 
 def controls(section: CameraSection, libcamera: ModuleType) -> dict[str, Any]:
-    """Translate the profile into libcamera's controls.
+    """Return the profile's settings as libcamera controls.
 
-    A fixed exposure or gain switches off that half of the automatic exposure by itself (picamera2 sets
-    ExposureTimeMode and AnalogueGainMode); AeEnable = False would freeze both.
+    A fixed exposure or gain switches off that half of the automatic exposure by itself (picamera2
+    sets ExposureTimeMode and AnalogueGainMode); AeEnable = False would freeze both.
     """
     frame_us = round(1_000_000 / section.frame_rate_hz)
     wanted: dict[str, Any] = {"FrameDurationLimits": (frame_us, frame_us)}

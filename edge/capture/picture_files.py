@@ -1,4 +1,4 @@
-"""Pictures from files, as a decoder wants them: luminance, in the file's own pixels."""
+"""Pictures from files, as a decoder needs them: luminance, in the file's own pixels."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_BYTES: Final = 256 << 20  # what the largest camera's raw frames come to, several times over
+from edge.values.errors import EdgeError
+
+LARGEST_BYTES: Final = 256 << 20  # several times the raw frame of the largest camera
 SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
 
 
-class UnreadablePictureError(Exception):
-    """The file is not a picture that can be read; the message says why."""
+class UnreadablePictureError(EdgeError):
+    """The file is not a readable picture. The message says why."""
 
 
-def load(path: Path) -> NDArray[np.uint8]:
+def load(path: Path, *, largest_bytes: int = LARGEST_BYTES) -> NDArray[np.uint8]:
     """Return the picture in ``path`` as grey (height, width). Raises UnreadablePictureError.
 
-    Orientation tags are ignored, so that places are in pixels of the file. What is transparent is paper white.
+    Orientation tags are ignored, so that quads are in pixels of the file. Transparent pixels count
+    as white. A file larger than ``largest_bytes`` is refused.
     """
-    data = np.frombuffer(_content(path), dtype=np.uint8)
+    data = np.frombuffer(_content(path, largest_bytes), dtype=np.uint8)
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except cv2.error as error:
@@ -36,24 +39,24 @@ def load(path: Path) -> NDArray[np.uint8]:
     return _grey(picture)
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a file. A device or a pipe may never end, nor even open: it is not waited for."""
+def _content(path: Path, largest_bytes: int) -> bytes:
+    """Return the bytes of a regular file. A device or a pipe is refused: it may never end."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadablePictureError("not a file")
         with path.open("rb") as file:
-            content = file.read(LARGEST_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+            content = file.read(largest_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnreadablePictureError(
             getattr(error, "strerror", None) or "cannot be read"
         ) from error
-    if len(content) > LARGEST_BYTES:
-        raise UnreadablePictureError(f"larger than {LARGEST_BYTES >> 20} MiB")
+    if len(content) > largest_bytes:
+        raise UnreadablePictureError(f"larger than {largest_bytes >> 20} MiB")
     return content
 
 
-def hush() -> None:
-    """Silence OpenCV's own warnings about damaged files: ``load`` says what is wrong."""
+def silence_opencv() -> None:
+    """Switch off OpenCV's own warnings about damaged files: ``load`` reports what is wrong."""
     settings: Any = cv2
     if hasattr(cv2, "setLogLevel"):  # OpenCV 4
         settings.setLogLevel(0)
@@ -62,7 +65,7 @@ def hush() -> None:
 
 
 def find(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield each file named, and for each folder the pictures in it and below, in order of name."""
+    """Yield each file of ``paths``, and for each folder its pictures at any depth, by name."""
     for path in paths:
         if path.is_dir():
             yield from sorted(
@@ -79,7 +82,7 @@ def _grey(picture: NDArray[Any]) -> NDArray[np.uint8]:
         depth = picture
     else:  # 16 bits a channel, or floats from 0 to 1
         full = 65535.0 if picture.dtype == np.uint16 else 1.0
-        scaled = np.nan_to_num(picture * (255.0 / full), nan=255.0)  # what is no number is paper
+        scaled = np.nan_to_num(picture * (255.0 / full), nan=255.0)  # NaN counts as white
         depth = np.asarray(np.clip(scaled, 0, 255), dtype=np.uint8)
     if depth.ndim == 2:
         return depth

@@ -1,7 +1,8 @@
-"""The thread of a scan engine: keeps it open, hands over what it read, and says how it is.
+"""Worker thread of a scan engine: keeps it open and queues the codes that it reads.
 
-Never an old scan: a code that nobody took within seconds (a slow disk, a door being pulsed) is thrown away,
-because the person who showed it is gone. An engine that is unplugged is opened again, with growing pauses.
+A scan is never delivered late. A code that was not polled within seconds (a slow disk, a door being
+pulsed) is discarded, because the person who showed it is gone. An engine that was unplugged is
+opened again, after growing pauses.
 """
 
 from __future__ import annotations
@@ -16,31 +17,42 @@ from typing import Final
 
 from edge.ports import CodeSource, EngineError, Symbol
 
-_READ_S: Final = 0.2  # how long closing may have to wait for a read
-_FIRST_PAUSE_S: Final = 0.25
+_READ_S: Final = 0.2  # how long ``close`` may have to wait for a read
+_FIRST_PAUSE_S: Final = 0.25  # before the engine is opened again; doubles
 _LONGEST_PAUSE_S: Final = 2.0
-_MOST: Final = 8  # codes waiting; beyond, the oldest is thrown away
+_MOST_WAITING: Final = 8  # codes; beyond, the oldest is discarded
 
 
 @dataclass(frozen=True, slots=True)
 class EngineScan:
-    """A code from an engine, and when it was whole: ``read_ns`` of the monotonic clock."""
+    """One code of an engine. ``read_ns``: when it was complete, on the monotonic clock."""
 
     symbol: Symbol
     read_ns: int
 
 
 class EngineWorker:
-    """Codes from an engine that may come and go."""
+    """Codes of an engine that may be unplugged and plugged in again."""
 
     def __init__(
-        self, name: str, open_source: Callable[[], CodeSource], *, fresh_s: float = 2.0
+        self,
+        name: str,
+        open_source: Callable[[], CodeSource],
+        *,
+        fresh_s: float = 2.0,
+        first_pause_s: float = _FIRST_PAUSE_S,
     ) -> None:
-        """``open_source`` opens the engine anew at each call, or raises EngineError. ``fresh_s``: older is old."""
+        """Prepare the thread; ``start`` starts it.
+
+        ``open_source`` opens the engine anew at each call, or raises EngineError. A code older than
+        ``fresh_s`` is discarded. ``first_pause_s``: how long after a loss the engine is opened
+        again; each further try waits twice as long.
+        """
         self.name = name
-        self.thrown_away = 0  # codes that came too fast or were taken too late
+        self.discarded = 0  # codes that came too fast or were polled too late
         self._problem = ""
         self._open_source = open_source
+        self._first_pause_s = first_pause_s
         self._fresh_ns = fresh_s * 1e9
         self._waiting: deque[EngineScan] = deque()
         self._lock = threading.Lock()
@@ -49,7 +61,7 @@ class EngineWorker:
 
     @property
     def problem(self) -> str:
-        """What is wrong now, for people; empty while the engine is there."""
+        """Return what is wrong now, for people; empty while the engine is open."""
         return self._problem
 
     def start(self) -> None:
@@ -57,12 +69,12 @@ class EngineWorker:
         self._thread.start()
 
     def poll(self) -> list[EngineScan]:
-        """Take all codes that are still fresh, oldest first. Returns at once."""
+        """Remove and return all codes that are still fresh, oldest first. Returns at once."""
         with self._lock:
             waiting, self._waiting = self._waiting, deque()
             oldest_ns = time.monotonic_ns() - self._fresh_ns
-            fresh = [scanned for scanned in waiting if scanned.read_ns >= oldest_ns]
-            self.thrown_away += len(waiting) - len(fresh)
+            fresh = [scan for scan in waiting if scan.read_ns >= oldest_ns]
+            self.discarded += len(waiting) - len(fresh)
             return fresh
 
     def close(self) -> None:
@@ -72,15 +84,15 @@ class EngineWorker:
             self._thread.join(5 * _READ_S)
 
     def _run(self) -> None:
-        pause_s = _FIRST_PAUSE_S
+        pause_s = self._first_pause_s
         while not self._closing.is_set():
-            if self._serve():
-                pause_s = _FIRST_PAUSE_S
+            if self._listen_until_lost():
+                pause_s = self._first_pause_s
             self._closing.wait(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _serve(self) -> bool:
-        """Open the engine and listen until it is lost. True: it was open."""
+    def _listen_until_lost(self) -> bool:
+        """Open the engine and queue its codes until it is lost. Return whether it was open."""
         source: CodeSource | None = None
         try:
             source = self._open_source()
@@ -88,10 +100,10 @@ class EngineWorker:
             while not self._closing.is_set():
                 symbol = source.read(_READ_S)
                 if symbol is not None:
-                    self._keep(EngineScan(symbol, time.monotonic_ns()))
+                    self._queue(EngineScan(symbol, time.monotonic_ns()))
         except EngineError as error:
             self._problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a driver may raise anything; the scanner must outlive it
+        except Exception as error:  # noqa: BLE001 - a driver may raise anything; the scanner goes on
             self._problem = f"scan engine failed: {type(error).__name__}: {error}"
         finally:
             if source is not None:
@@ -99,9 +111,9 @@ class EngineWorker:
                     source.close()
         return source is not None
 
-    def _keep(self, scanned: EngineScan) -> None:
+    def _queue(self, scan: EngineScan) -> None:
         with self._lock:
-            self._waiting.append(scanned)
-            if len(self._waiting) > _MOST:
+            self._waiting.append(scan)
+            if len(self._waiting) > _MOST_WAITING:
                 self._waiting.popleft()
-                self.thrown_away += 1
+                self.discarded += 1

@@ -1,4 +1,4 @@
-"""A scan engine on a serial line: USB CDC, a USB adapter or the Pi's UART."""
+"""Scan engine on a serial line: USB CDC, a USB adapter or the Pi's UART."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from edge.ports import NO_QUAD, EngineError, Symbol
 
 
 class SerialEngine:
-    """Implements ``CodeSource``."""
+    """``CodeSource`` over a serial port."""
 
     def __init__(self, section: Section) -> None:
-        """Open the port, 8N1; what was sent before is thrown away. Raises EngineError."""
+        """Open the port, 8N1, and discard what was sent before. Raises EngineError."""
         import serial
 
         self._name = f"scan engine {section.port}"
@@ -24,13 +24,13 @@ class SerialEngine:
         self._codes: deque[bytes] = deque()
         self._line: Any = None
         try:
-            self._line = serial.Serial(
-                section.port, section.baud, exclusive=True
-            )  # pyserial empties the buffer
+            # pyserial empties the receive buffer when it opens a port.
+            self._line = serial.Serial(section.port, section.baud, exclusive=True)
         except Exception as error:  # pyserial: SerialException, OSError, termios.error, ValueError
             self.close()
             raise EngineError(
-                f"{self._name} cannot be opened ({error}): is it plugged in, and this user in group dialout?"
+                f"{self._name} cannot be opened ({error}):"
+                " is it plugged in, and this user in group dialout?"
             ) from error
 
     def read(self, timeout_s: float) -> Symbol | None:
@@ -45,7 +45,7 @@ class SerialEngine:
         """Release the port. Safe to call twice."""
         line, self._line = self._line, None
         if line is not None:
-            with suppress(Exception):  # unplugged: it is gone already
+            with suppress(Exception):  # an unplugged port cannot be closed
                 line.close()
 
     def _receive(self, timeout_s: float) -> bytes:

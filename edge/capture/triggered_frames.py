@@ -1,4 +1,8 @@
-"""Frames only while a trigger is held and for a while after it; and who is there wakes an idle decoder."""
+"""Frames for a device with a trigger button or a presence sensor.
+
+A trigger lets frames pass only while it is held and for a while after. A presence sensor lets all
+frames pass. Both wake an idle decoder.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ from typing import Final
 
 from edge.ports import Frame, FrameSource
 
-_LOOK_EVERY_S: Final = 0.01
+_POLL_EVERY_S: Final = 0.01
 _WAKE_EVERY_S: Final = 1.0
 
 
 class TriggeredFrames:
-    """Hands out frames that were captured while awake; asleep, it only waits for the trigger."""
+    """``FrameSource`` that returns frames captured while it is awake; asleep, it polls the trigger."""
 
     def __init__(
         self,
@@ -21,69 +25,83 @@ class TriggeredFrames:
         is_pressed: Callable[[], bool],
         *,
         scan_s: float,
-        at_sleep: Callable[[], object] = lambda: None,
+        on_sleep: Callable[[], object] = lambda: None,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        """``scan_s``: how long it stays awake after the trigger was let go. ``at_sleep`` is called once each time."""
+        """Stay awake for ``scan_s`` after the trigger was released; then call ``on_sleep`` once.
+
+        ``monotonic_ns`` is the clock of ``Frame.captured_ns``; ``sleep`` takes seconds.
+        """
         self._frames = frames
         self._is_pressed = is_pressed
-        self._scan_s = scan_s
-        self._at_sleep = at_sleep
+        self._scan_ns = scan_s * 1e9
+        self._on_sleep = on_sleep
+        self._monotonic_ns = monotonic_ns
+        self._sleep = sleep
         self._was_awake = False
-        self._asleep_from_s = float("-inf")
+        self._asleep_from_ns = float("-inf")
         self._woken_ns = 0
 
     def next_frame(self, timeout_s: float) -> Frame | None:
-        """Take the newest frame, waiting up to ``timeout_s``. None: none came, or nobody wants one."""
-        until_s = time.monotonic() + timeout_s
-        while not self._awake():
-            left_s = until_s - time.monotonic()
+        """Wait up to ``timeout_s`` for the newest frame. None: none came, or the trigger is off."""
+        until_ns = self._monotonic_ns() + timeout_s * 1e9
+        while not self._poll_awake():
+            left_s = (until_ns - self._monotonic_ns()) / 1e9
             if left_s <= 0:
                 return None
-            time.sleep(min(_LOOK_EVERY_S, left_s))
-        frame = self._frames.next_frame(max(0.0, until_s - time.monotonic()))
+            self._sleep(min(_POLL_EVERY_S, left_s))
+        frame = self._frames.next_frame(max(0.0, (until_ns - self._monotonic_ns()) / 1e9))
         return frame if frame is not None and frame.captured_ns >= self._woken_ns else None
 
-    def _awake(self) -> bool:
-        now_s = time.monotonic()
+    def _poll_awake(self) -> bool:
+        now_ns = self._monotonic_ns()
         if self._is_pressed():
             if not self._was_awake:
-                self._woken_ns = time.monotonic_ns()
-            self._asleep_from_s = now_s + self._scan_s
-        awake = now_s < self._asleep_from_s
+                self._woken_ns = now_ns
+            self._asleep_from_ns = now_ns + self._scan_ns
+        awake = now_ns < self._asleep_from_ns
         if self._was_awake and not awake:
-            self._at_sleep()
+            self._on_sleep()
         self._was_awake = awake
         return awake
 
 
 class Waker:
-    """A trigger or a presence sensor that wakes: at once when it goes on, and again while it stays on."""
+    """Trigger or presence sensor that wakes a decoder: when it goes on, and again while it is on."""
 
-    def __init__(self, is_on: Callable[[], bool], wake: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        is_on: Callable[[], bool],
+        wake: Callable[[], object],
+        *,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._is_on = is_on
         self._wake = wake
+        self._monotonic_s = monotonic_s
         self._woken_s = float("-inf")
 
-    def is_on(self) -> bool:
-        """Whether it is on now. To be asked often."""
+    def poll(self) -> bool:
+        """Return whether it is on now, and wake the decoder if so. Call it at each frame."""
         on = self._is_on()
         if not on:
             self._woken_s = float("-inf")
-        elif time.monotonic() - self._woken_s >= _WAKE_EVERY_S:
-            self._woken_s = time.monotonic()
+        elif self._monotonic_s() - self._woken_s >= _WAKE_EVERY_S:
+            self._woken_s = self._monotonic_s()
             self._wake()
         return on
 
 
 class PresenceFrames:
-    """Hands on every frame; before each it looks whether somebody is there."""
+    """``FrameSource`` that returns every frame and polls a presence sensor at each."""
 
     def __init__(self, frames: FrameSource, waker: Waker) -> None:
         self._frames = frames
         self._waker = waker
 
     def next_frame(self, timeout_s: float) -> Frame | None:
-        """Take the newest frame, waiting up to ``timeout_s``."""
+        """Wait up to ``timeout_s`` for the newest frame. None: none came."""
         frame = self._frames.next_frame(timeout_s)
-        self._waker.is_on()
+        self._waker.poll()
         return frame

@@ -37,7 +37,7 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
 
     Example: edge-scanner decode --json label.jpg photos/
     """
-    picture_files.hush()
+    picture_files.silence_opencv()
     if reason := zbar.absence():
         click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
     ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)

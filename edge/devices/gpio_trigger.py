@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from edge.config import Presence, Trigger
+from edge.values.errors import EdgeError
 
 
-class TriggerUnavailableError(Exception):
+class TriggerUnavailableError(EdgeError):
     """The pin cannot be had. The message says what to do."""
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from edge.values.errors import EdgeError
 
-class PinsUnavailableError(Exception):
+
+class PinsUnavailableError(EdgeError):
     """No GPIO here, or it may not be used. The message says what to do."""
 
 

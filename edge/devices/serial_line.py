@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from edge.values.errors import EdgeError
+
 T = TypeVar("T")
 
 _SLICE_S: Final = 0.01  # how long one read waits
@@ -15,7 +17,7 @@ _WRITE_S: Final = 0.5
 _KEEPS: Final = 256  # bytes of a chattering line; a frame is far shorter
 
 
-class LineLostError(Exception):
+class LineLostError(EdgeError):
     """The line is not there, or went away. The message says what to do."""
 
 

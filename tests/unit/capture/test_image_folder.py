@@ -12,7 +12,7 @@ def grey(value, size=(4, 4)):
     return np.full(size, value, np.uint8)
 
 
-def test_pictures_come_in_the_order_people_count(tmp_path):
+def test_pictures_come_in_the_order_of_their_numbers(tmp_path):
     for number in (10, 9, 1):
         cv2.imwrite(str(tmp_path / f"shot {number}.png"), grey(number))
     camera = PictureFolder(tmp_path)
@@ -20,7 +20,7 @@ def test_pictures_come_in_the_order_people_count(tmp_path):
     assert [path.name for path in camera.paths] == ["shot 1.png", "shot 9.png", "shot 10.png"]
 
 
-def test_what_cannot_be_read_is_skipped_named_and_counted(tmp_path):
+def test_an_unreadable_file_is_skipped_listed_and_counted(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not really")
     (tmp_path / "b.png").write_bytes(b"")
     cv2.imwrite(str(tmp_path / "c.png"), grey(7))
@@ -39,6 +39,6 @@ def test_a_picture_of_any_size_is_a_frame(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["missing", "."])
-def test_a_folder_without_pictures_is_an_error_that_says_what_to_give(tmp_path, name):
+def test_the_error_of_a_folder_without_pictures_says_what_to_give(tmp_path, name):
     with pytest.raises(CameraError, match="pictures"):
         PictureFolder(tmp_path / name)

@@ -1,4 +1,4 @@
-"""Which text a keyboard types, held against xkeyboard-config where it is installed."""
+"""Keyboard layouts, compared with xkeyboard-config where it is installed."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ ENTER, SHIFT, ALT_GR, CTRL = 28, 42, 100, 29
 
 
 def type_text(text, layout):
-    """The key events of an engine: (code, down) pairs."""
+    """Yield the key events of an engine: (code, down) pairs."""
     keys = {char: place for place, char in reversed(characters(layout).items())}
     for char in text:
         code, level = keys[char]
@@ -48,7 +48,7 @@ def test_enter_ends_a_code_also_on_the_keypad_and_keypad_digits_are_digits():
     assert [keyboard.press(code) for code in (79, 80, 81, 96, 28)] == ["1", "2", "3", "\n", "\n"]
 
 
-def test_a_key_with_ctrl_held_is_a_command_and_no_character():
+def test_a_key_with_ctrl_held_types_no_character():
     keyboard = Keyboard("us")
     keyboard.press(CTRL)
     assert keyboard.press(30) == ""
@@ -56,10 +56,10 @@ def test_a_key_with_ctrl_held_is_a_command_and_no_character():
     assert keyboard.press(30) == "a"
 
 
-def test_keys_whose_release_was_missed_are_let_go():
+def test_a_key_whose_release_was_missed_counts_as_released():
     keyboard = Keyboard("us")
     keyboard.press(SHIFT)
-    keyboard.held_are({30})
+    keyboard.resynchronise({30})
     assert keyboard.press(30) == "a"
 
 
@@ -85,7 +85,7 @@ NAMES = {
 
 
 def xkb(name):
-    """The two lower levels of a layout: (place, "" or "shift") to a character."""
+    """Return the two lower levels of a layout: (key code, "" or "shift") to a character."""
     file, _, section = name.partition("(")
     text = (SYMBOLS / file).read_text(encoding="utf-8")
     body = re.search(
@@ -109,6 +109,6 @@ def xkb(name):
 )
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_tables_are_those_of_xkeyboard_config(layout):
-    theirs, ours = xkb(layout), characters(layout)
-    assert len(theirs) >= 2 * 47
-    assert {place: ours[place] for place in theirs} == theirs
+    standard, own = xkb(layout), characters(layout)
+    assert len(standard) >= 2 * 47
+    assert {key: own[key] for key in standard} == standard

@@ -1,4 +1,4 @@
-"""What an engine sends, cut into codes."""
+"""Framing of an engine's bytes into codes."""
 
 import pytest
 from hypothesis import given
@@ -27,13 +27,13 @@ from edge.capture.line_framing import LONGEST, LineFramer
         pytest.param(b"ES1:ABC", [], id="no end yet"),
     ],
 )
-def test_codes_are_what_stands_between_line_ends(sent, codes):
+def test_a_code_is_what_stands_between_line_ends(sent, codes):
     assert LineFramer().feed(sent, 0.0) == codes
     one_by_one = LineFramer()
     assert [code for byte in sent for code in one_by_one.feed(bytes([byte]), 0.0)] == codes
 
 
-def test_a_beginning_that_a_pause_cut_off_is_no_part_of_the_next_code():
+def test_a_partial_code_before_a_pause_is_not_part_of_the_next_code():
     lines = LineFramer()
     assert lines.feed(b"ES1:HALF", 10.0) == []
     assert lines.feed(b"", 10.4) == []
@@ -48,7 +48,7 @@ def test_a_code_that_comes_in_pieces_is_one():
 
 
 @given(st.lists(st.binary(max_size=600), max_size=12))
-def test_whatever_is_sent_codes_are_bounded_and_nothing_piles_up(pieces):
+def test_codes_and_memory_are_bounded_for_any_input(pieces):
     lines = LineFramer()
     codes = [code for piece in pieces for code in lines.feed(piece, 0.0)]
     assert all(

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.capture import opencv
 from edge.capture.opencv import V4l2Camera, VideoFile, luminance
 from edge.config import CameraSection
 from edge.ports import CameraError, Exposure
@@ -58,12 +57,12 @@ def test_a_jpeg_is_decoded_to_grey():
         pytest.param("GREY", np.zeros((1, 0), np.uint8), id="nothing"),
     ],
 )
-def test_a_damaged_frame_is_none(name, raw):
+def test_a_damaged_frame_has_no_luminance(name, raw):
     assert luminance(raw, fourcc(name), (HEIGHT, WIDTH)) is None
 
 
 class Device:
-    """A V4L2 device as cv2.VideoCapture shows it; gives the formats in ``offers`` at their highest rate."""
+    """A V4L2 device as cv2.VideoCapture shows it, with the formats of ``offers`` at those rates."""
 
     def __init__(self, offers, frames, *, lacks=()):
         self.offers, self.frames, self.properties, self.released = offers, list(frames), {}, False
@@ -107,15 +106,16 @@ SECTION = CameraSection(
 WIDE = np.arange(160 * 120, dtype=np.uint32).astype(np.uint8).reshape(120, 160)
 
 
-@pytest.fixture(autouse=True)
-def one_device(monkeypatch, tmp_path):
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """Open a camera over a device that takes the place of cv2.VideoCapture."""
     (tmp_path / "video0").touch()
-    monkeypatch.setattr(opencv, "_DEVICES", tmp_path)
 
+    def open_with(device, **changes):
+        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: device)
+        return V4l2Camera(SECTION.model_copy(update=changes), devices=tmp_path)
 
-def opened(monkeypatch, device, **changes):
-    monkeypatch.setattr(opencv.cv2, "VideoCapture", lambda *_: device)
-    return V4l2Camera(SECTION.model_copy(update=changes))
+    return open_with
 
 
 @pytest.mark.parametrize(
@@ -129,19 +129,19 @@ def opened(monkeypatch, device, **changes):
         pytest.param({"MJPG": 15}, "MJPG", id="what there is"),
     ],
 )
-def test_the_cheapest_format_that_keeps_the_frame_rate_is_chosen(monkeypatch, offers, chosen):
+def test_the_cheapest_format_that_keeps_the_frame_rate_is_chosen(opened, offers, chosen):
     device = Device(offers, [])
-    opened(monkeypatch, device)
+    opened(device)
     assert device.properties[cv2.CAP_PROP_FOURCC] == fourcc(chosen)
     assert device.properties[cv2.CAP_PROP_CONVERT_RGB] == 0
     assert device.properties[cv2.CAP_PROP_EXPOSURE] == 50  # units of 100 us
 
 
-def test_the_exposure_is_told_in_the_drivers_units_and_given_back(monkeypatch):
+def test_an_exposure_is_set_in_the_drivers_units_and_given_back_to_the_automatic(opened):
     frame = yuyv(WIDE).reshape(1, -1)
     device = Device({"YUYV": 30}, [frame] * 3)
     device.properties[cv2.CAP_PROP_EXPOSURE] = 80.0
-    camera = opened(monkeypatch, device, exposure_us=None)
+    camera = opened(device, exposure_us=None)
     assert camera.read().exposure == Exposure(8000, 1.0)
     camera.expose(Exposure(2000, 1.5))
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
@@ -155,37 +155,35 @@ def test_the_exposure_is_told_in_the_drivers_units_and_given_back(monkeypatch):
     [
         pytest.param(3, 3, id="aperture priority"),
         pytest.param(0, 0, id="a camera that knows only fully automatic"),
-        pytest.param(1, 3, id="left by hand, by a process that crashed"),
+        pytest.param(1, 3, id="manual, since a process crashed"),
     ],
 )
-def test_a_camera_is_given_back_to_the_automatic_that_it_has(monkeypatch, found, given_back):
+def test_a_camera_goes_back_to_the_automatic_mode_that_it_has(opened, found, given_back):
     device = Device({"YUYV": 30}, [])
     device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] = found
-    camera = opened(monkeypatch, device, exposure_us=None)
+    camera = opened(device, exposure_us=None)
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back, "at once"
     camera.expose(Exposure(2000, 1.0))
     camera.expose(None)
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == given_back
 
 
-def test_a_camera_without_aperture_priority_that_a_crash_left_by_hand_is_given_back_too(
-    monkeypatch,
-):
+def test_a_manual_camera_without_aperture_priority_goes_back_to_automatic_after_a_crash(opened):
     device = Device({"YUYV": 30}, [], lacks=[(cv2.CAP_PROP_AUTO_EXPOSURE, 3)])
     device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] = 1
-    opened(monkeypatch, device, exposure_us=None)
+    opened(device, exposure_us=None)
     assert device.properties[cv2.CAP_PROP_AUTO_EXPOSURE] == 0
 
 
-def test_a_profile_without_bracket_leaves_the_exposure_as_the_camera_has_it(monkeypatch):
+def test_a_profile_without_bracket_leaves_the_cameras_exposure_alone(opened):
     device = Device({"YUYV": 30}, [])
-    opened(monkeypatch, device, exposure_us=None, bracket=False)
+    opened(device, exposure_us=None, bracket=False)
     assert cv2.CAP_PROP_AUTO_EXPOSURE not in device.properties
 
 
-def test_a_fixed_exposure_is_what_it_goes_back_to(monkeypatch):
+def test_a_camera_goes_back_to_the_fixed_exposure_of_its_profile(opened):
     device = Device({"YUYV": 30}, [])
-    camera = opened(monkeypatch, device)
+    camera = opened(device)
     camera.expose(Exposure(2000, 1.0))
     camera.expose(None)
     assert (
@@ -194,54 +192,54 @@ def test_a_fixed_exposure_is_what_it_goes_back_to(monkeypatch):
     ) == (1, 50)
 
 
-def test_a_camera_that_does_not_tell_its_exposure_says_so(monkeypatch):
+def test_the_exposure_is_unknown_when_the_camera_does_not_report_it(opened):
     device = Device({"YUYV": 30}, [yuyv(WIDE).reshape(1, -1)])
     device.properties[cv2.CAP_PROP_EXPOSURE] = -1.0
-    assert opened(monkeypatch, device, exposure_us=None).read().exposure is None
+    assert opened(device, exposure_us=None).read().exposure is None
 
 
-def test_a_format_we_cannot_read_raw_is_left_to_opencv(monkeypatch):
+def test_opencv_converts_a_format_that_is_not_read_raw(opened):
     device = Device({"H264": 30}, [np.dstack([WIDE] * 3)])
-    camera = opened(monkeypatch, device)
+    camera = opened(device)
     assert cv2.CAP_PROP_CONVERT_RGB not in device.properties
     assert np.array_equal(camera.read().grey, WIDE)
 
 
-def test_a_damaged_frame_is_skipped_and_shows_as_a_gap(monkeypatch):
+def test_a_damaged_frame_is_skipped_and_shows_as_a_gap(opened):
     whole = yuyv(WIDE).reshape(1, -1)
-    camera = opened(monkeypatch, Device({"YUYV": 30}, [whole, whole[:, :100], whole]))
+    camera = opened(Device({"YUYV": 30}, [whole, whole[:, :100], whole]))
     assert [camera.read().number for _ in range(2)] == [0, 2]
 
 
-def test_frames_that_are_always_damaged_are_a_lost_camera(monkeypatch):
-    camera = opened(monkeypatch, Device({"YUYV": 30}, [np.zeros((1, 100), np.uint8)] * 50))
+def test_frames_that_are_always_damaged_are_a_lost_camera(opened):
+    camera = opened(Device({"YUYV": 30}, [np.zeros((1, 100), np.uint8)] * 50))
     with pytest.raises(CameraError, match="damaged"):
         camera.read()
 
 
-def test_an_unplugged_camera_is_lost(monkeypatch):
+def test_an_unplugged_camera_is_lost(opened):
     device = Device({"YUYV": 30}, [])
-    camera = opened(monkeypatch, device)
+    camera = opened(device)
     with pytest.raises(CameraError, match="gives no frames"):
         camera.read()
     camera.close()
     assert device.released
 
 
-def test_a_camera_that_is_not_there_says_what_to_check():
+def test_the_error_of_a_missing_camera_says_what_to_check(tmp_path):
     with pytest.raises(CameraError, match="plugged in"):
-        V4l2Camera(CameraSection(source="v4l2", index=31))
+        V4l2Camera(CameraSection(source="v4l2", index=31), devices=tmp_path)
 
 
-def test_a_device_that_is_no_camera_says_what_to_check(monkeypatch):
+def test_the_error_of_a_device_that_is_not_a_camera_says_what_to_check(opened, monkeypatch):
     device = Device({"YUYV": 30}, [])
     monkeypatch.setattr(device, "isOpened", lambda: False)
     with pytest.raises(CameraError, match="group video"):
-        opened(monkeypatch, device)
+        opened(device)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no video"])
-def test_a_file_that_is_no_video_is_an_error(tmp_path, content):
+def test_a_file_that_is_not_a_video_is_refused(tmp_path, content):
     path = tmp_path / "video.avi"
     if content is not None:
         path.write_bytes(content)

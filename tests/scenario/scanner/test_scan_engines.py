@@ -1,4 +1,4 @@
-"""Scan engines: a keyboard-like one through evdev, a serial one on a pseudo-terminal, and the thread around them."""
+"""Scan engines: one that types, through evdev, one on a pseudo-terminal, and their worker thread."""
 
 import os
 import select
@@ -8,7 +8,6 @@ from collections import deque
 import pytest
 from hardware_sim.parts.serial_port import SimPort
 
-from edge.capture import scan_engine as engine_module
 from edge.capture.hid_engine import HidEngine
 from edge.capture.keymap import characters
 from edge.capture.scan_engine import EngineWorker
@@ -39,7 +38,7 @@ def keys(text, layout="us"):
 
 
 class PipeKeyboard:
-    """What HidEngine uses of evdev.InputDevice, its events coming through a pipe."""
+    """What HidEngine uses of evdev.InputDevice, with events that come through a pipe."""
 
     def __init__(self):
         self.fd, self._far = os.pipe()
@@ -96,7 +95,7 @@ def hid(keyboard, layout="us"):
     )
 
 
-def test_what_an_engine_types_is_a_code_when_enter_comes(keyboard):
+def test_typed_text_is_a_code_once_enter_comes(keyboard):
     engine = hid(keyboard)
     assert keyboard.grabbed
     keyboard.send(keys(CODE))
@@ -109,7 +108,7 @@ def test_what_an_engine_types_is_a_code_when_enter_comes(keyboard):
     assert not keyboard.grabbed
 
 
-def test_two_codes_in_one_go_are_two(keyboard):
+def test_two_codes_sent_together_are_two(keyboard):
     engine = hid(keyboard, "de")
     keyboard.send(keys("ES1:Y+Z\nES1:B\n", "de"))
     assert [engine.read(1.0).content, engine.read(1.0).content] == [b"ES1:Y+Z", b"ES1:B"]
@@ -121,7 +120,7 @@ def test_a_key_held_down_types_once(keyboard):
     assert engine.read(1.0).content == b"a"
 
 
-def test_events_that_the_kernel_dropped_spoil_that_code_alone(keyboard):
+def test_events_that_the_kernel_dropped_lose_that_code_alone(keyboard):
     engine = hid(keyboard)
     keyboard.send(list(keys("ES1:A"))[:-1])
     keyboard.send([(SHIFT, 1)])
@@ -130,12 +129,15 @@ def test_events_that_the_kernel_dropped_spoil_that_code_alone(keyboard):
     assert engine.read(1.0).content == b"es1"  # neither the half code before it, nor its shift
 
 
-def test_a_device_that_is_no_keyboard_or_is_held_by_another_program_is_refused(keyboard):
+def test_a_device_that_is_not_a_keyboard_is_refused(keyboard):
     keyboard.keys = [ecodes.BTN_LEFT]
-    with pytest.raises(EngineError, match="no keyboard"):
+    with pytest.raises(EngineError, match="not a keyboard"):
         hid(keyboard)
-    keyboard.keys, keyboard.busy = [ENTER], True
-    with pytest.raises(EngineError, match=r"busy.*plugged in, free"):
+
+
+def test_a_device_that_another_program_uses_is_refused(keyboard):
+    keyboard.busy = True
+    with pytest.raises(EngineError, match=r"busy.*not used by another program"):
         hid(keyboard)
 
 
@@ -154,7 +156,7 @@ def uinput():
         pytest.skip(f"the kernel gives no virtual input device here: {str(error).splitlines()[0]}")
 
 
-def test_a_virtual_device_of_the_kernel_is_read_and_grabbed_and_its_loss_is_named():
+def test_a_virtual_device_of_the_kernel_is_read_and_grabbed_and_its_loss_is_reported():
     device = uinput()
     path = device.device.path
     engine = HidEngine(HidSection(device=path))
@@ -201,7 +203,7 @@ def test_a_serial_engine_hands_over_each_line(port):
     engine.close()
 
 
-def test_what_was_sent_before_the_engine_was_opened_is_an_old_scan_and_thrown_away(port):
+def test_a_scan_sent_before_the_engine_was_opened_is_discarded(port):
     first = serial(port)
     first.close()
     port.send(b"ES1:OLD\r")
@@ -211,25 +213,24 @@ def test_what_was_sent_before_the_engine_was_opened_is_an_old_scan_and_thrown_aw
     engine.close()
 
 
-def test_a_serial_engine_that_is_not_there_says_what_to_do(tmp_path):
+def test_the_error_of_a_missing_serial_engine_says_what_to_do(tmp_path):
     with pytest.raises(EngineError, match="plugged in, and this user in group dialout"):
         SerialEngine(SerialSection(port=str(tmp_path / "none")))
 
 
-# The thread
+# The worker thread
 
 
-def becomes(expected, look, within_s=3.0):
+def becomes(expected, value, within_s=3.0):
     until_s = time.monotonic() + within_s
-    while look() != expected and time.monotonic() < until_s:
+    while value() != expected and time.monotonic() < until_s:
         time.sleep(0.005)
-    return look() == expected
+    return value() == expected
 
 
 @pytest.fixture
-def worker(port, monkeypatch):
-    monkeypatch.setattr(engine_module, "_FIRST_PAUSE_S", 0.02)
-    worker = EngineWorker("serial", lambda: serial(port), fresh_s=0.3)
+def worker(port):
+    worker = EngineWorker("serial", lambda: serial(port), fresh_s=0.3, first_pause_s=0.02)
     worker.start()
     yield worker
     worker.close()
@@ -237,7 +238,7 @@ def worker(port, monkeypatch):
 
 
 def listening(worker, port):
-    """Whether the engine is open: a probe comes through."""
+    """Return whether the engine is open: a probe comes through."""
 
     def probe():
         port.send(b"probe\r")
@@ -248,10 +249,10 @@ def listening(worker, port):
 
 
 def contents(worker):
-    return [scanned.symbol.content for scanned in worker.poll()]
+    return [scan.symbol.content for scan in worker.poll()]
 
 
-def test_an_unplugged_engine_is_named_and_found_again(worker, port):
+def test_an_unplugged_engine_is_reported_and_opened_again(worker, port):
     assert listening(worker, port)
     assert worker.problem == ""
     port.unplug()
@@ -261,25 +262,25 @@ def test_an_unplugged_engine_is_named_and_found_again(worker, port):
     assert listening(worker, port)
 
 
-def test_a_scan_that_nobody_took_in_time_is_thrown_away(worker, port):
+def test_a_scan_that_was_not_polled_in_time_is_discarded(worker, port):
     assert listening(worker, port)
-    thrown_away = worker.thrown_away
+    discarded = worker.discarded
     port.send(b"ES1:OLD\r")
     time.sleep(0.5)
     port.send(b"ES1:NEW\r")
     time.sleep(0.1)
     assert contents(worker) == [b"ES1:NEW"]
-    assert worker.thrown_away == thrown_away + 1
+    assert worker.discarded == discarded + 1
 
 
-def test_of_more_scans_than_fit_the_newest_stay(worker, port):
+def test_of_more_scans_than_fit_the_newest_are_kept(worker, port):
     assert listening(worker, port)
     port.send(b"".join(f"ES1:{number}\r".encode() for number in range(12)))
     time.sleep(0.15)
     assert contents(worker) == [f"ES1:{number}".encode() for number in range(4, 12)]
 
 
-def test_an_engine_whose_driver_breaks_is_a_problem_and_not_a_crash():
+def test_an_exception_of_an_engines_driver_is_a_problem_and_not_a_crash():
     def broken():
         raise RuntimeError("driver says no")
 

@@ -38,7 +38,7 @@ def _blank(frames: Sequence[Grey]) -> Iterator[Measurement]:
     for _ in range(4):
         for grey in frames:
             times["zxing"].append(cpu_ms(reference, grey)[1])
-            times["first"].append(cpu_ms(zxing.look, grey)[1])
+            times["first"].append(cpu_ms(zxing.detect, grey)[1])
             awake.wake()
             times["live"].append(cpu_ms(awake.decode, grey)[1])
     base = mean(times["zxing"])
@@ -99,7 +99,7 @@ def _first(text: str, reads: Iterable[list[str]]) -> int | None:
 
 def _held_still() -> Iterator[tuple[str | None, list[Grey]]]:
     """Yield photographs that the first rung does not read, trembling by a pixel; without a text any read counts."""
-    hard = [case.grey for case in photographs("boofcv-") if not zxing.look(case.grey).read]
+    hard = [case.grey for case in photographs("boofcv-") if not zxing.detect(case.grey).read]
     for grey in hard[::_EVERY]:
         trembling = [np.ascontiguousarray(np.roll(grey, shift, axis=1)) for shift in (0, 1, 2)]
         yield None, [trembling[number % 3] for number in range(_PICTURE_FRAMES)]

@@ -134,7 +134,7 @@ def _meter(
     def after(frame: Frame, read: bool) -> None:
         now_s = time.monotonic()
         parts.capture.expose(
-            metering.after(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s)
+            metering.update(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s)
         )
 
     return after
@@ -164,7 +164,7 @@ def _decoder(profile: Profile, fork_server: ForkServer | None) -> IsolatedDecode
         budget_ms=profile.decode.budget_ms,
         cores=_DECODING_CORES,
         fork_server=fork_server,
-        patience_s=_DECODER_START_S if once else 0.0,
+        start_wait_s=_DECODER_START_S if once else 0.0,
     )
 
 

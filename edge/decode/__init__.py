@@ -1,1 +1,1 @@
-"""The time-budgeted ladder of decoders."""
+"""Decoding of QR codes: a ladder of methods within a time budget, in processes of its own."""

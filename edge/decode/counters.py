@@ -1,4 +1,4 @@
-"""What each rung has cost and earned, for the metrics of a fleet."""
+"""Counters of each rung's tries, reads, faults and time, for the metrics of a fleet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RungCount:
     busy_ms: float = 0.0
 
     def plus(self, other: RungCount) -> RungCount:
-        """Return the totals of both."""
+        """Return the sum of both totals."""
         return RungCount(
             self.tries + other.tries,
             self.reads + other.reads,
@@ -26,5 +26,5 @@ class RungCount:
 
 
 def monotonic_ms() -> float:
-    """Milliseconds from an arbitrary start."""
+    """Return milliseconds from an arbitrary start."""
     return time.perf_counter() * 1000

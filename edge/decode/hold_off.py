@@ -1,7 +1,7 @@
 """Hold-off: a code that stays in view counts once.
 
-A hand holds a code before the camera for many frames. The first of them is the scan; the code counts again
-when frames without it have come for the hold-off. Time during which no frame was looked at (a slow disk, a
+A hand holds a code before the camera for many frames. The first of them is the scan. The code
+counts again when frames without it have come for the hold-off. Time without frames (a slow disk, a
 stalled camera) is not time out of view. Two codes in one frame are two scans.
 """
 
@@ -14,23 +14,22 @@ from edge.ports import Symbol
 
 
 class HoldOff:
-    """Passes each code once per showing. Pure: time comes in with every frame.
+    """Filter that passes each code once per showing. Pure: time is an argument.
 
-    Remembers at most ``capacity`` contents; beyond it the one longest out of view is forgotten. The ledger,
-    not this class, is what makes a token count once: this spares the person a second verdict.
+    It remembers at most ``capacity`` contents; beyond, it forgets the one longest out of view. Not
+    this class but the ledger makes a token count once: the filter spares people a second verdict.
     """
 
     def __init__(self, hold_off_s: float, *, capacity: int = 64) -> None:
         self._hold_off_s = hold_off_s
         self._capacity = capacity
-        self._gone_since_s: OrderedDict[bytes, float | None] = (
-            OrderedDict()
-        )  # longest out of view first; None: in view
+        # Longest out of view first; None: in view.
+        self._gone_since_s: OrderedDict[bytes, float | None] = OrderedDict()
 
     def fresh(self, symbols: Sequence[Symbol], now_s: float) -> list[Symbol]:
-        """Take note of one frame and return those of its ``symbols`` that start a showing, in order.
+        """Record one frame and return those of its ``symbols`` that start a showing, in order.
 
-        ``now_s`` is monotonic, in seconds. Call it for every frame, also for one without a code.
+        ``now_s`` is monotonic. Call it for every frame, also for one without a code.
         """
         found = [symbol for symbol in symbols if self._starts(symbol.content, now_s)]
         in_view = {symbol.content for symbol in symbols}
@@ -41,11 +40,11 @@ class HoldOff:
 
     @property
     def in_view(self) -> bool:
-        """Whether the last frame held a code."""
+        """Return whether the last frame held a code."""
         return any(gone_since_s is None for gone_since_s in self._gone_since_s.values())
 
-    def carried(self, hold_off_s: float) -> HoldOff:
-        """One that goes on where this one is, with another hold-off: nobody is shown a second verdict."""
+    def with_hold_off(self, hold_off_s: float) -> HoldOff:
+        """Return a filter with the same memory and another hold-off, so that no code counts twice."""
         successor = HoldOff(hold_off_s, capacity=self._capacity)
         successor._gone_since_s = self._gone_since_s
         return successor

@@ -1,4 +1,4 @@
-"""The ladder: rungs in order of gain per cost, until a read or until the picture's budget is spent."""
+"""The ladder: rungs in order of gain per cost, until a read or the end of the time budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge.ports import Symbol
 
 
 class Ladder:
-    """Reads one picture at a time, with no memory between pictures but its counters. A ``Decoder``."""
+    """``Decoder`` of single pictures. It remembers nothing between pictures but its counters."""
 
     def __init__(
         self,
@@ -23,7 +23,10 @@ class Ladder:
         budget_ms: float | None = None,
         clock_ms: Callable[[], float] = monotonic_ms,
     ) -> None:
-        """``budget_ms``: no rung starts later than this into a picture; None climbs to the top."""
+        """Set the rungs, lowest first.
+
+        No rung starts later than ``budget_ms`` into a picture; None: all rungs are tried.
+        """
         self._rungs = tuple(rungs)
         self._budget_ms = float("inf") if budget_ms is None else budget_ms
         self._clock_ms = clock_ms
@@ -45,7 +48,7 @@ class Ladder:
         count, started_ms = self.counts[rung.name], self._clock_ms()
         try:
             symbols = distinct(rung.read(scene))
-        except Exception:  # noqa: BLE001 - whatever a native library throws at a picture costs that rung alone
+        except Exception:  # noqa: BLE001 - a native library may raise anything; only that rung fails
             count.faults += 1
             symbols = ()
         count.tries += 1
@@ -55,7 +58,7 @@ class Ladder:
 
 
 def distinct(symbols: Sequence[Symbol]) -> tuple[Symbol, ...]:
-    """Return one symbol a content: the same payload twice in a picture is one scan."""
+    """Return the first symbol of each content: a payload twice in a picture is one scan."""
     found: dict[bytes, Symbol] = {}
     for symbol in symbols:
         found.setdefault(symbol.content, symbol)

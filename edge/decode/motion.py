@@ -1,4 +1,4 @@
-"""Whether anything moves before the camera, so that an idle device runs cool."""
+"""Motion detection, so that an idle device decodes fewer frames and stays cool."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ _WIDTH = 64  # patches across
 
 
 class MotionDetector:
-    """Compares each frame with the ones before. Pure: time is an argument, memory is one small picture."""
+    """Comparison of each frame with those before. Pure: time is an argument.
+
+    It remembers one small picture.
+    """
 
     def __init__(self, *, wake_ms: float = 4000.0) -> None:
-        """``wake_ms``: how long a change keeps the loop awake."""
+        """Stay awake for ``wake_ms`` after a change."""
         self._wake_ms = wake_ms
         self._before: NDArray[np.float32] | None = None
         self._awake_until_ms = 0.0
 
     def is_still(self, grey: NDArray[np.uint8], now_ms: float) -> bool:
-        """Return whether nothing has changed for ``wake_ms``. Light that drifts slowly is no change."""
+        """Return whether nothing has changed for ``wake_ms``. A slow drift of light is no change."""
         height, width = grey.shape
         size = (min(width, _WIDTH), max(1, min(height, height * _WIDTH // width)))
         step = max(1, width // (4 * _WIDTH))
@@ -36,5 +39,5 @@ class MotionDetector:
         return now_ms >= self._awake_until_ms
 
     def wake(self, now_ms: float) -> None:
-        """Stay awake: a code is in view, or a presence sensor says that somebody is there."""
+        """Stay awake for ``wake_ms``: a code is in view, or a presence sensor is on."""
         self._awake_until_ms = now_ms + self._wake_ms

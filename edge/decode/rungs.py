@@ -1,4 +1,4 @@
-"""The rungs: each a name and one small function from a scene to the codes it reads. To add one, add it here.
+"""The rungs of the ladder: each is a name and a function from a scene to the codes it reads.
 
 Their order and the choice of transforms are measured, see docs/explanation/decoder.md.
 """
@@ -22,30 +22,30 @@ Read = tuple[Symbol, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One way to read a scene. ``read`` may note on the scene what later rungs can use."""
+    """One way to read a scene. ``read`` may record on the scene what later rungs can use."""
 
     name: str
     read: Callable[[FrameAnalysis], Read]
 
 
 def plain(scene: FrameAnalysis) -> Read:
-    """zxing-cpp on the frame as it is."""
-    return _look(scene, scene.grey)
+    """Read the frame as it is, with zxing-cpp."""
+    return _detect(scene, scene.grey)
 
 
 def closer(scene: FrameAnalysis) -> Read:
-    """A closer look at what was located and not read (see ``relook``)."""
+    """Recover codes that were located and not read (see ``recovery``)."""
     while (place := scene.next_waiting()) is not None:
         found = recovery.recover(scene.grey, place, has_time=scene.has_time)
         if found.symbol is not None:
             return (found.symbol,)
-        scene.keep(place, found.modules)
+        scene.add_studied(place, found.modules)
     return ()
 
 
 def patient(scene: FrameAnalysis) -> Read:
-    """A last look, with slower bending of the mesh, at what a closer look took for a code and could not read."""
-    for place, _ in scene.take_studied():
+    """Recover codes that ``closer`` recognised and did not read, by slower bending of the grid."""
+    for place, _ in scene.pop_studied():
         found = recovery.recover(
             scene.grey, place, stages=recovery.PATIENT, has_time=scene.has_time
         )
@@ -55,35 +55,38 @@ def patient(scene: FrameAnalysis) -> Read:
 
 
 def global_threshold(scene: FrameAnalysis) -> Read:
-    """zxing-cpp with one threshold for all rows: deep shadow with an even code."""
-    return _look(scene, scene.grey, binarizer=Binarizer.GLOBAL)
+    """Read with one threshold for all rows: deep shadow over an even code."""
+    return _detect(scene, scene.grey, binarizer=Binarizer.GLOBAL)
 
 
 def adaptive(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
-    """zxing-cpp on black and white against a local mean: uneven light, glare. ``of``: see ``FrameAnalysis.binary``."""
-    return lambda scene: _look(
+    """Return a rung that thresholds against a local mean: uneven light, glare.
+
+    ``of``: see ``FrameAnalysis.binary``.
+    """
+    return lambda scene: _detect(
         scene, scene.binary(of, window), scale=_SCALES[of], binarizer=Binarizer.FIXED
     )
 
 
 def gamma(exponent: float) -> Callable[[FrameAnalysis], Read]:
-    """zxing-cpp on a picture with its highlights (exponent above 1) or its shadows spread out."""
+    """Return a rung that spreads out highlights (exponent above 1) or shadows."""
     table = np.asarray(255 * (np.arange(256) / 255) ** exponent, dtype=np.uint8)
-    return lambda scene: _look(scene, _grey(cv2.LUT(scene.grey, table)))
+    return lambda scene: _detect(scene, _grey(cv2.LUT(scene.grey, table)))
 
 
 def inverted(scene: FrameAnalysis) -> Read:
-    """zxing-cpp on the negative: light codes on a dark ground, as some phones show in dark mode."""
-    return _look(scene, _grey(255 - scene.grey))
+    """Read the negative: light codes on a dark ground, as some phones show in dark mode."""
+    return _detect(scene, _grey(255 - scene.grey))
 
 
 def zbar_half(scene: FrameAnalysis) -> Read:
-    """zbar on a black and white half-size frame: damage that zxing-cpp does not forgive."""
+    """Read a black and white half-size frame with zbar: damage that zxing-cpp does not tolerate."""
     return _at(0.5, zbar.read(scene.binary("half", 0.2)))
 
 
 def contours(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
-    """A closer look where nested contours make a code: slanted, creased, bent codes."""
+    """Return a rung that locates codes by nested contours: slanted, creased, bent codes."""
     return lambda scene: _closer_at(
         scene,
         finder_patterns.locate(scene.binary(of, window), scene.finders(of, window)),
@@ -92,7 +95,7 @@ def contours(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
 
 
 def two_finders(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
-    """A closer look where two finder patterns make a code whose third is hidden, burnt out or torn."""
+    """Return a rung that locates codes whose third finder pattern is hidden, burnt out or torn."""
     return lambda scene: _closer_at(
         scene,
         finder_patterns.locate_by_two(scene.binary(of, window), scene.finders(of, window)),
@@ -101,44 +104,44 @@ def two_finders(of: str, window: float) -> Callable[[FrameAnalysis], Read]:
 
 
 def sharpen(sigma_px: float, amount: float) -> Callable[[FrameAnalysis], Read]:
-    """zxing-cpp on a sharpened picture: soft focus, modules of two pixels and less."""
-    return lambda scene: _look(scene, sharpened(scene.grey, sigma_px, amount))
+    """Return a rung that sharpens the picture: soft focus, modules of two pixels and less."""
+    return lambda scene: _detect(scene, sharpened(scene.grey, sigma_px, amount))
 
 
 def equalised_sharp(scene: FrameAnalysis) -> Read:
-    """zxing-cpp on coarsely equalised, sharpened contrast: small and faint."""
-    return _look(scene, sharpened(_contrast(scene.grey, 4.0, 4), 2.0, 2.0))
+    """Read the coarsely equalised, sharpened picture: small and faint codes."""
+    return _detect(scene, sharpened(_contrast(scene.grey, 4.0, 4), 2.0, 2.0))
 
 
 def doubled_sharp(scene: FrameAnalysis) -> Read:
-    """zxing-cpp at twice the size, sharpened."""
-    return _look(scene, sharpened(_double(scene.grey), 2.5, 3.0), scale=2.0)
+    """Read at twice the size, sharpened."""
+    return _detect(scene, sharpened(_double(scene.grey), 2.5, 3.0), scale=2.0)
 
 
 def equalised_double_sharp(scene: FrameAnalysis) -> Read:
-    """The same on locally equalised contrast."""
-    return _look(scene, sharpened(_double(_contrast(scene.grey, 3.0, 8)), 2.5, 2.0), scale=2.0)
+    """Read the locally equalised picture at twice the size, sharpened."""
+    return _detect(scene, sharpened(_double(_contrast(scene.grey, 3.0, 8)), 2.5, 2.0), scale=2.0)
 
 
 def busiest_double(scene: FrameAnalysis) -> Read:
-    """zxing-cpp on the window of finest detail alone, equalised, at twice the size, sharpened: small codes."""
+    """Read only the window of finest detail, equalised, doubled and sharpened: small codes."""
     x, y = scene.busiest(*_WINDOW_PX)
     window = scene.grey[y : y + _WINDOW_PX[1], x : x + _WINDOW_PX[0]]
-    sighting = zxing.look(sharpened(_double(_contrast(window, 3.0, 4)), 2.5, 2.0))
-    scene.note(replace(place, quad=scaled(place.quad, 0.5, x, y)) for place in sighting.unread)
-    return tuple(replace(symbol, quad=scaled(symbol.quad, 0.5, x, y)) for symbol in sighting.read)
+    found = zxing.detect(sharpened(_double(_contrast(window, 3.0, 4)), 2.5, 2.0))
+    scene.add_located(replace(place, quad=scaled(place.quad, 0.5, x, y)) for place in found.unread)
+    return tuple(replace(symbol, quad=scaled(symbol.quad, 0.5, x, y)) for symbol in found.read)
 
 
 def adaptive_double_sharp(scene: FrameAnalysis) -> Read:
-    """Black and white at twice the size, sharpened; and a closer look at its nested contours."""
+    """Read in black and white at twice the size, sharpened; then locate by nested contours."""
     grey = sharpened(_double(scene.grey), 2.5, 2.0)
     binary = local_threshold(grey, 0.03)
-    read = _look(scene, binary, scale=2.0, binarizer=Binarizer.FIXED)
+    read = _detect(scene, binary, scale=2.0, binarizer=Binarizer.FIXED)
     return read or _closer_at(scene, finder_patterns.locate(binary), 2.0)
 
 
 def zbar_full(scene: FrameAnalysis) -> Read:
-    """zbar on the frame as it is."""
+    """Read the frame as it is, with zbar."""
     return zbar.read(scene.grey)
 
 
@@ -179,8 +182,8 @@ DEEP = (
     Rung("patient-double", patient),
 )
 
-# On a live camera: the first on every frame, then one of the others in turn. Only what costs little where there
-# is no code, for that is what most frames are.
+# On a live camera: the first on every frame, then one of the others in turn. Only rungs that cost
+# little where there is no code, because most frames have none.
 LIVE = (
     Rung("zxing", plain),
     Rung("gamma-0.5", gamma(0.5)),
@@ -197,23 +200,23 @@ _WINDOW_PX = (480, 360)  # a code that needs doubling is smaller
 _SCALES = {"half": 0.5, "smooth": 1.0, "sharp": 1.0}
 
 
-def _look(
+def _detect(
     scene: FrameAnalysis, grey: Grey, *, scale: float = 1.0, binarizer: Binarizer = Binarizer.LOCAL
 ) -> Read:
-    """zxing-cpp on ``grey``, which is the scene times ``scale``; what it cannot read is noted."""
-    sighting = zxing.look(grey, binarizer=binarizer)
-    scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in sighting.unread)
-    return _at(scale, sighting.read)
+    """Read ``grey``, which is the scene times ``scale``, with zxing-cpp; record located codes."""
+    found = zxing.detect(grey, binarizer=binarizer)
+    scene.add_located(replace(place, quad=scaled(place.quad, 1 / scale)) for place in found.unread)
+    return _at(scale, found.read)
 
 
 def _closer_at(scene: FrameAnalysis, places: Iterable[LocatedSymbol], scale: float) -> Read:
-    """A closer look at places of a picture that is the scene times ``scale``."""
-    scene.note(replace(place, quad=scaled(place.quad, 1 / scale)) for place in places)
+    """Recover codes at ``places`` of a picture that is the scene times ``scale``."""
+    scene.add_located(replace(place, quad=scaled(place.quad, 1 / scale)) for place in places)
     return closer(scene)
 
 
 def _at(scale: float, symbols: Sequence[Symbol]) -> Read:
-    """The symbols in pixels of the scene."""
+    """Return ``symbols`` of a picture that is the scene times ``scale`` in the scene's pixels."""
     return tuple(replace(symbol, quad=scaled(symbol.quad, 1 / scale)) for symbol in symbols)
 
 

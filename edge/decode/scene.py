@@ -1,4 +1,4 @@
-"""A frame as the ladder sees it: the picture, what can be shared between rungs, and what they have learnt so far."""
+"""Analysis of one frame: the picture, its reductions, and what the rungs have found so far."""
 
 from __future__ import annotations
 
@@ -19,41 +19,44 @@ _BIAS = 5  # grey levels below the mean that still count as white, so that an ev
 
 
 class FrameAnalysis:
-    """One grey picture, its shared reductions (made once, when first asked for) and the places worth a closer look."""
+    """One grey picture, the reductions that rungs share, and the codes located and not read.
+
+    A reduction is computed when it is first used.
+    """
 
     def __init__(self, grey: Grey, *, has_time: Callable[[], bool] = lambda: True) -> None:
-        """``has_time``: asked by long rungs between their steps; once false, they end with what they have."""
-        self.grey = grey  # (height, width)
+        """Analyse ``grey`` (height, width).
+
+        Long rungs call ``has_time`` between their steps, and end once it returns false.
+        """
+        self.grey = grey
         self.has_time = has_time
-        self.located: list[
-            LocatedSymbol
-        ] = []  # codes seen and not read, in the order they were noted
-        self.studied: list[
-            tuple[LocatedSymbol, NDArray[np.float32]]
-        ] = []  # soft modules of codes looked at in vain
+        self.located: list[LocatedSymbol] = []  # codes seen and not read, in order of detection
+        # Codes that recovery did not read, with their soft modules.
+        self.studied: list[tuple[LocatedSymbol, NDArray[np.float32]]] = []
         self._waiting: list[LocatedSymbol] = []
         self.binary = lru_cache(maxsize=4)(self._binary)
         self.finders = lru_cache(maxsize=2)(self._finders)
 
     @cached_property
     def half(self) -> Grey:
-        """The picture at half its size, each pixel the mean of four."""
+        """Return the picture at half its size, each pixel the mean of four."""
         height, width = self.grey.shape
         size = (max(1, width // 2), max(1, height // 2))
         return np.asarray(cv2.resize(self.grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
     @cached_property
     def smooth(self) -> Grey:
-        """The picture with each pixel the mean of nine, so that sensor noise makes no contours."""
+        """Return the picture with each pixel the mean of nine: sensor noise makes no contours."""
         return np.asarray(cv2.blur(self.grey, (3, 3)), dtype=np.uint8)
 
     @cached_property
     def sharp(self) -> Grey:
-        """The picture with its finest detail raised: small modules stand apart again."""
+        """Return the picture with its finest detail raised: small modules are separate again."""
         return sharpened(self.grey, 1.0, 2.0)
 
     def busiest(self, width_px: int, height_px: int) -> tuple[int, int]:
-        """The left and top of the window of that size which has the most fine detail."""
+        """Return left and top of the window of that size with the most fine detail."""
         detail = cv2.absdiff(self.grey, self.smooth)
         height, width = detail.shape
         small = cv2.resize(
@@ -69,16 +72,19 @@ class FrameAnalysis:
         )
 
     def _binary(self, of: str, window: float) -> Grey:
-        """Black and white against the mean of a window; ``of``: half, smooth or sharp (see ``local_threshold``)."""
+        """Return the picture in black and white; ``of``: half, smooth or sharp.
+
+        See ``local_threshold``.
+        """
         grey: Grey = getattr(self, of)
         return local_threshold(grey, window)
 
     def _finders(self, of: str, window: float) -> list[FinderPattern]:
-        """The finder patterns of that black and white picture, in its pixels."""
+        """Return the finder patterns of that black and white picture, in its pixels."""
         return finders(self.binary(of, window))
 
-    def note(self, places: Iterable[LocatedSymbol]) -> None:
-        """Remember where a code was seen and not read. What is all but noted already is not noted again."""
+    def add_located(self, places: Iterable[LocatedSymbol]) -> None:
+        """Record where codes were seen and not read; skip implausible and known places."""
         for place in places:
             if is_plausible(place.quad) and not any(
                 _is_same(place, known) for known in self.located
@@ -86,25 +92,26 @@ class FrameAnalysis:
                 self.located.append(place)
                 self._waiting.append(place)
 
-    def keep(self, place: LocatedSymbol, modules: NDArray[np.float32] | None) -> None:
-        """Remember the soft modules of a code that could not be read, where there are any."""
+    def add_studied(self, place: LocatedSymbol, modules: NDArray[np.float32] | None) -> None:
+        """Record the soft modules of a code that recovery did not read, if it has any."""
         if modules is not None:
             self.studied.append((place, modules))
 
-    def take_studied(self) -> list[tuple[LocatedSymbol, NDArray[np.float32]]]:
-        """Return what was kept since the last call."""
-        taken, self.studied = self.studied, []
-        return taken
+    def pop_studied(self) -> list[tuple[LocatedSymbol, NDArray[np.float32]]]:
+        """Remove and return the codes of ``studied``."""
+        studied, self.studied = self.studied, []
+        return studied
 
     def next_waiting(self) -> LocatedSymbol | None:
-        """Return a noted place that nobody has asked for yet; None when there is none or no time for it."""
+        """Return the next located code to recover; None when there is none, or no time for it."""
         return self._waiting.pop(0) if self._waiting and self.has_time() else None
 
 
 def local_threshold(grey: Grey, window: float) -> Grey:
-    """Return ``grey`` as black and white against the mean of a window ``window`` times the shorter side.
+    """Return ``grey`` in black and white, against the mean of a window round each pixel.
 
-    The same as ``cv2.adaptiveThreshold``, in six tenths of its time.
+    The window's side is ``window`` times the picture's shorter side. The result is that of
+    ``cv2.adaptiveThreshold``, in six tenths of its time.
     """
     side = max(3, int(min(grey.shape) * window) | 1)
     mean = cv2.blur(grey, (side, side), borderType=cv2.BORDER_REPLICATE)
@@ -115,13 +122,13 @@ def local_threshold(grey: Grey, window: float) -> Grey:
 
 
 def sharpened(grey: Grey, sigma_px: float, amount: float) -> Grey:
-    """Return ``grey`` with detail finer than ``sigma_px`` raised by ``amount`` times itself (unsharp mask)."""
+    """Return ``grey`` with detail finer than ``sigma_px`` raised by ``amount`` (unsharp mask)."""
     blurred = cv2.GaussianBlur(grey, (0, 0), sigma_px)
     return np.asarray(cv2.addWeighted(grey, 1 + amount, blurred, -amount, 0), dtype=np.uint8)
 
 
 def _is_same(one: LocatedSymbol, two: LocatedSymbol) -> bool:
-    near_px = side_px(one.quad) / (17 + 4 * one.version)  # a module: a mesh settles alike on both
+    near_px = side_px(one.quad) / (17 + 4 * one.version)  # a module: a grid fits both alike
     return one.version == two.version and bool(
         np.abs(np.subtract(one.quad, two.quad)).max() < near_px
     )

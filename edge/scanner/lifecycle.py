@@ -263,7 +263,11 @@ class ScannerLifecycle:
         return []
 
     def _carried(self, profile: Profile) -> HoldOff | None:
-        return None if self._hold_off is None else self._hold_off.carried(profile.decode.hold_off_s)
+        return (
+            None
+            if self._hold_off is None
+            else self._hold_off.with_hold_off(profile.decode.hold_off_s)
+        )
 
 
 class ConfigurationError(Exception):

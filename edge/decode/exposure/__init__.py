@@ -1,1 +1,1 @@
-"""Exposure for a code that is seen and not read: proposals (pure) and the controller."""
+"""Exposure for a code that is seen and not read, pure: proposals and the controller over time."""

@@ -1,8 +1,9 @@
-"""What the camera should change so that a code becomes readable: proposals as data. Pure.
+"""Exposure proposals that make a code readable. Pure.
 
-Cameras expose for the whole picture; what matters is the code. A phone's screen in the dark burns out, a label in a
-lamp's glare is white where it should be grey. ``propose`` meters the place of the code; ``bracket`` tries around it
-while a code is seen and not read, so that one of a few frames has it right.
+Cameras expose for the whole picture, but only the code matters. A phone's screen in the dark burns
+out; a label in a lamp's glare is white where it should be grey. ``propose`` meters the region of
+the code; ``bracket`` varies around it while a code is seen and not read, so that one of a few
+frames is exposed well.
 """
 
 from __future__ import annotations
@@ -17,21 +18,18 @@ from edge.ports import Exposure
 
 _WHITE = 200.0  # grey level wanted of the code's white: below burning out, above the noise
 _BURNT = 250
-_COARSE = 8  # one pixel in so many is looked at, each way
+_COARSE = 8  # one pixel in so many is sampled, each way
 _SCREEN_SHARE = 0.01  # of the picture: a phone at arm's length
 _DARK_ROOM = 60
-_DEAD_BAND = 1.25  # a change smaller than this is not worth a restless picture
+_DEAD_BAND = 1.25  # a smaller change is not worth a flickering picture
 _LARGEST_STEP = 4.0
-_BRACKET = (
-    1.0,
-    0.35,
-    2.5,
-)  # of the exposure; a burnt code comes back at the second, a dark one at the third
+# Factors of the exposure: the second recovers a burnt code, the third a dark one.
+_BRACKET = (1.0, 0.35, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
 class ExposureLimits:
-    """What the camera can and motion allows."""
+    """Limits of the camera, and of motion blur."""
 
     longest_us: float = 8_000.0  # a hand moves a module in about this time
     shortest_us: float = 50.0
@@ -41,10 +39,10 @@ class ExposureLimits:
 def propose(
     grey: NDArray[np.uint8], now: Exposure, limits: ExposureLimits, place: Quad | None = None
 ) -> Exposure:
-    """Return how to expose the next frames, given ``grey`` (height, width) exposed as ``now``.
+    """Return the exposure for the next frames, given ``grey`` (height, width) exposed as ``now``.
 
-    ``place``: where a code was read or seen last; None meters the middle of the picture. Returns ``now`` itself
-    where the change would be too small to see.
+    ``place``: where a code was last read or seen; None meters the middle of the picture. Returns
+    ``now`` itself where the change would be too small to see.
     """
     region = _region(grey, place)
     burnt = float(np.mean(region >= _BURNT))
@@ -62,7 +60,10 @@ def bracket(settled: Exposure, limits: ExposureLimits, turn: int) -> Exposure:
 
 
 def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
-    """Return the box round what is burnt out in an otherwise dark ``grey``: a screen whose code has gone white."""
+    """Return the box round what is burnt out in a dark ``grey``: a screen with an invisible code.
+
+    None: nothing is burnt out, or the picture is not dark.
+    """
     small = grey[::_COARSE, ::_COARSE]
     burnt = small >= _BURNT
     if burnt.mean() < _SCREEN_SHARE or np.median(small) > _DARK_ROOM:
@@ -74,7 +75,7 @@ def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
 
 
 def _split(light: float, limits: ExposureLimits) -> Exposure:
-    """Time first, for it costs no noise, as far as motion allows; gain for the rest."""
+    """Split ``light`` into time, as far as motion allows, and gain for the rest: time adds no noise."""
     time_us = min(max(light, limits.shortest_us), limits.longest_us)
     return Exposure(time_us, min(max(light / time_us, 1.0), limits.highest_gain))
 

@@ -1,1 +1,1 @@
-"""The decoder in processes of its own, so that a hang or a crash in native code stays there."""
+"""Decoders in processes of their own, so that a hang or a crash in native code stays there."""

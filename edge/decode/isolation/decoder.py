@@ -1,7 +1,7 @@
-"""The live decoder behind a wall, so that a frame which hangs or crashes native code costs that frame alone.
+"""The live decoder in another process: a frame that hangs or crashes native code is lost alone.
 
-With a second core a second process climbs the whole ladder on the newest frame whenever it is free, and what it reads
-is told with a later frame. No frame ever waits in a queue.
+With a second core, a second process climbs the whole ladder on the newest frame whenever it is
+free; what it reads is returned with a later frame. No frame ever waits in a queue.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from edge.decode.isolation.worker import DecoderProcess, IsolatableDecoder
 from edge.ports import Hint, Quad, Symbol
 
 _HANG_MS = 1500.0  # beyond any budget
-_LOOK_EVERY_S = 0.005
-_DEEP_FRAMES = 4.0  # the second core may take this many budgets for a frame
+_SUBMIT_EVERY_S = 0.005
+_DEEP_BUDGETS = 4.0  # how many budgets the second process may take for a frame
 
 
 class IsolatedDecoder:
-    """A ``LiveDecoder`` and, with two cores, a ladder beside it. Not for use by two threads at once."""
+    """Isolated ``LiveDecoder`` and, with two cores, a second process for the ladder.
+
+    Not for use by two threads at once.
+    """
 
     def __init__(
         self,
@@ -33,85 +36,97 @@ class IsolatedDecoder:
         cores: int = 1,
         hang_ms: float = _HANG_MS,
         clock_ms: Callable[[], float] = monotonic_ms,
-        front: Callable[[], IsolatableDecoder] | None = None,
+        make_decoder: Callable[[], IsolatableDecoder] | None = None,
         fork_server: ForkServer | None = None,
-        patience_s: float = 0.0,
+        start_wait_s: float = 0.0,
     ) -> None:
-        """``hang_ms``: a frame that takes longer is lost. ``front`` makes the decoder, in its process.
+        """Prepare the processes; they start with the first frame.
 
-        ``fork_server`` forks the processes, and is the caller's to close, afterwards. ``patience_s``: how long a frame
-        waits for a process that starts; for frames that come once, such as those of a file.
+        ``hang_ms``: a frame that takes longer is lost. ``make_decoder`` makes the first decoder, in
+        its process. ``fork_server`` forks the processes; the caller closes it afterwards.
+        ``start_wait_s``: how long a frame waits for a process that starts, for frames that come
+        once, such as those of a file.
         """
-        hang_ms = max(hang_ms, 2 * _DEEP_FRAMES * budget_ms)
-        wall = partial(DecoderProcess, clock_ms=clock_ms, hang_ms=hang_ms, fork_server=fork_server)
-        self._front = wall(front or partial(_live, budget_ms=budget_ms))
-        self._beside = (
-            wall(partial(_deep, budget_ms=_DEEP_FRAMES * budget_ms)) if cores > 1 else None
+        hang_ms = max(hang_ms, 2 * _DEEP_BUDGETS * budget_ms)
+        isolated = partial(
+            DecoderProcess, clock_ms=clock_ms, hang_ms=hang_ms, fork_server=fork_server
         )
-        self._patience_s = patience_s
-        self._outdated = False  # the frame beside is older than a read
+        deep = partial(_make_deep, budget_ms=_DEEP_BUDGETS * budget_ms)
+        self._first = isolated(make_decoder or partial(_make_live, budget_ms=budget_ms))
+        self._second = isolated(deep) if cores > 1 else None
+        self._start_wait_s = start_wait_s
+        self._outdated = False  # the second process has a frame from before the last read
         self.hint: Hint | None = None  # why the code in view is not read
         self.unread: Quad | None = None  # where it is
 
     def decode(self, grey: NDArray[np.uint8]) -> Sequence[Symbol]:
-        """Return the codes read in this frame (height, width), or just now in one before; none while starting."""
-        given = self._given(grey)
-        late = self._late(grey)
-        answer = self._front.take() if given else None
-        self.hint, self.unread = (answer.hint, answer.unread) if answer else (None, None)
-        if answer and answer.symbols:
+        """Return the codes of this frame (height, width), or late ones of an earlier frame.
+
+        Returns none while the process starts.
+        """
+        submitted = self._submit(grey)
+        late = self._exchange_with_second(grey)
+        reply = self._first.poll() if submitted else None
+        self.hint, self.unread = (reply.hint, reply.unread) if reply else (None, None)
+        if reply and reply.symbols:
             self._outdated = True
-            return answer.symbols
+            return reply.symbols
         return late
 
-    def _given(self, grey: NDArray[np.uint8]) -> bool:
-        until_s = time.monotonic() + self._patience_s
-        while not (given := self._front.give(grey)) and time.monotonic() < until_s:
-            time.sleep(_LOOK_EVERY_S)
-        return given
+    def _submit(self, grey: NDArray[np.uint8]) -> bool:
+        until_s = time.monotonic() + self._start_wait_s
+        while not (submitted := self._first.submit(grey)) and time.monotonic() < until_s:
+            time.sleep(_SUBMIT_EVERY_S)
+        return submitted
 
-    def _late(self, grey: NDArray[np.uint8]) -> tuple[Symbol, ...]:
-        """What the second core read in an earlier frame, if nothing was read since; hand it this frame."""
-        if self._beside is None:
+    def _exchange_with_second(self, grey: NDArray[np.uint8]) -> tuple[Symbol, ...]:
+        """Return what the second process read in an earlier frame, and submit this frame to it.
+
+        Returns none when a code was read since that frame.
+        """
+        if self._second is None:
             return ()
-        late = self._beside.take(0.0)
+        late = self._second.poll(0.0)
         symbols = late.symbols if late and not self._outdated else ()
-        if self._beside.give(grey):
+        if self._second.submit(grey):
             self._outdated = False
         return symbols
 
     def wake(self) -> None:
-        """Somebody is there, says a trigger or a presence sensor: look at every frame for a while."""
-        self._front.wake()
-        if self._beside:
-            self._beside.wake()
+        """Look at every frame for a while: a trigger or a presence sensor is on."""
+        self._first.wake()
+        if self._second:
+            self._second.wake()
 
     @property
     def counts(self) -> Mapping[str, RungCount]:
-        """Tries, reads, faults and milliseconds by rung; under ``lost`` the frames that hung or crashed."""
-        total = self._front.counts
-        lost = self._front.lost
-        if self._beside:
-            lost = lost.plus(self._beside.lost)
-            for name, count in self._beside.counts.items():
+        """Return tries, reads, faults and milliseconds by rung.
+
+        ``lost`` counts the frames that hung or crashed.
+        """
+        total = self._first.counts
+        lost = self._first.lost
+        if self._second:
+            lost = lost.plus(self._second.lost)
+            for name, count in self._second.counts.items():
                 total[name] = total.get(name, RungCount()).plus(count)
         return total | {"lost": lost}
 
     def close(self) -> None:
         """End the processes and free their memory. Safe to call twice."""
-        self._front.close()
-        if self._beside:
-            self._beside.close()
+        self._first.close()
+        if self._second:
+            self._second.close()
 
 
-def _live(budget_ms: float) -> IsolatableDecoder:
-    """Made in its process, which alone loads what reads codes."""
+def _make_live(budget_ms: float) -> IsolatableDecoder:
+    """Make the decoder in its process, which alone imports the libraries."""
     from edge.decode.live import LiveDecoder
 
     return LiveDecoder(budget_ms=budget_ms)
 
 
-def _deep(budget_ms: float) -> IsolatableDecoder:
+def _make_deep(budget_ms: float) -> IsolatableDecoder:
     from edge.decode.live import DeepDecoder
 
     return DeepDecoder(budget_ms=budget_ms)

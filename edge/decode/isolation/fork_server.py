@@ -1,8 +1,9 @@
-"""A small process that forks others on demand: they share its pages, and so what they load weighs once.
+"""Fork server: a small process that forks worker processes on demand.
 
-It must be forked itself while this process has one thread and holds no camera, no pins, no store: early. What only
-those others need it loads itself, while this process goes on to load the rest. It and all that it forked end when
-this process does, however that comes about.
+The workers share its pages, so that the modules they use take memory once. It must itself be forked
+while the parent has one thread and holds no camera, no pins, no store: early. It loads the modules
+that only workers need, while the parent goes on. It and its workers end when the parent ends, even
+by SIGKILL.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Final, NoReturn, Self
 
-_ANSWER_S: Final = 1.0  # a fork takes milliseconds
+_REPLY_S: Final = 1.0  # a fork takes milliseconds
 _LOAD_S: Final = 60.0  # from a slow card
 _LOADED: Final = b"."
-_RETIRE_S: Final = 1.0
+_END_S: Final = 1.0
 _REQUEST_BYTES: Final = 1 << 16
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -32,13 +33,13 @@ Work = Callable[[Connection], None]
 
 
 class ForkedProcess:
-    """A process that the fork server forked, held by its pidfd: its number may be another's by now, this never is."""
+    """A worker of the fork server, held by its pidfd: unlike its PID, that is never reused."""
 
     def __init__(self, pidfd: int) -> None:
         self._pidfd: int | None = pidfd
 
     def end(self) -> None:
-        """Kill it, whatever state it is in, and wait until it is gone. Safe to call twice."""
+        """Kill it in any state and wait until it is gone. Safe to call twice."""
         if self._pidfd is None:
             return
         pidfd, self._pidfd = self._pidfd, None
@@ -46,28 +47,34 @@ class ForkedProcess:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         gone = select.poll()
         gone.register(pidfd, select.POLLIN)
-        gone.poll(_RETIRE_S * 1000)
+        gone.poll(_END_S * 1000)
         os.close(pidfd)
 
 
 class ForkServer:
-    """The process, from the side of the one that asks. Not for use by two threads at once."""
+    """Parent's side of the fork server. Not for use by two threads at once."""
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        """Fork it; it loads the modules ``preload``. Raises OSError when the system has no room for a process."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        """Fork the server, which then imports the modules ``preload``.
+
+        Raises OSError when the system has no room for a process.
+        """
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         gc.freeze()  # before the fork, as below
         self.pid = os.fork()
         if self.pid == 0:
-            _live(theirs, preload)
-        theirs.close()
-        ours.settimeout(_ANSWER_S)
-        self._channel = ours
+            _run_server(far, preload)
+        far.close()
+        near.settimeout(_REPLY_S)
+        self._channel = near
         self._closed = False
         self._ready = False
 
     def is_ready(self, wait_s: float = 0.0) -> bool:
-        """Whether it has loaded what it was told to. Raises OSError when it is gone, and is of no use from then on."""
+        """Return whether it has imported its modules, after up to ``wait_s``.
+
+        Raises OSError when the server is gone; it cannot be used from then on.
+        """
         if self._closed:
             raise ConnectionResetError("the fork server is closed")
         if not self._ready and select.select([self._channel], [], [], wait_s)[0]:
@@ -78,9 +85,10 @@ class ForkServer:
         return self._ready
 
     def start(self, work: Work, pipe: Connection) -> ForkedProcess:
-        """Fork a process that does ``work`` on ``pipe`` and ends. ``work`` is pickled; the caller closes ``pipe``.
+        """Fork a process that does ``work`` on ``pipe`` and ends.
 
-        Waits until it is ready. Raises OSError when it is gone or does not answer; it is of no use from then on.
+        ``work`` is pickled; the caller closes ``pipe``. Waits until the server is ready. Raises
+        OSError when it is gone or does not reply; it cannot be used from then on.
         """
         self.is_ready(_LOAD_S)
         try:
@@ -94,15 +102,13 @@ class ForkServer:
         return ForkedProcess(fds[0])
 
     def close(self) -> None:
-        """End it and all that it forked. Safe to call twice."""
+        """End the server and its workers. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
         self._channel.close()
         with suppress(ProcessLookupError, ChildProcessError):
-            os.kill(
-                self.pid, signal.SIGKILL
-            )  # ours until it is waited for: no other can have the number
+            os.kill(self.pid, signal.SIGKILL)  # a child's PID is not reused before waitpid
             os.waitpid(self.pid, 0)
 
     def __enter__(self) -> Self:
@@ -112,11 +118,11 @@ class ForkServer:
         self.close()
 
 
-def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
-    """The fork_server: fork for each request, until the other side is gone."""
+def _run_server(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
+    """Fork for each request until the parent is gone."""
     status = 1
     try:
-        _forget_the_parent(channel.fileno())
+        _detach_from_parent(channel.fileno())
         _load(preload)
         channel.send(_LOADED)
         fork_server = os.getpid()
@@ -127,9 +133,10 @@ def _live(channel: socket.socket, preload: Sequence[str]) -> NoReturn:
             child = os.fork()
             if child == 0:
                 channel.close()
-                _work(pickle.loads(request), fds[0], fork_server)  # noqa: S301 - from our own process, which forked us
+                work = pickle.loads(request)  # noqa: S301 - from the process that forked this one
+                _run_worker(work, fds[0], fork_server)
             os.close(fds[0])
-            _tell(channel, child)
+            _send_pidfd(channel, child)
         status = 0
     finally:
         os._exit(status)
@@ -140,10 +147,10 @@ def _load(modules: Sequence[str]) -> None:
         import_module(name)
     gc.collect()
     gc.freeze()  # a collection would write to every object, and so copy every page
-    gc.enable()  # whatever it was when this was forked
+    gc.enable()  # the parent may have switched it off before the fork
 
 
-def _tell(channel: socket.socket, child: int) -> None:
+def _send_pidfd(channel: socket.socket, child: int) -> None:
     pidfd = os.pidfd_open(child)
     try:
         socket.send_fds(channel, [b"+"], [pidfd])
@@ -151,10 +158,11 @@ def _tell(channel: socket.socket, child: int) -> None:
         os.close(pidfd)
 
 
-def _forget_the_parent(channel: int) -> None:
-    """No signal handler, no open file but the channel and standard error; whoever is forked leaves no zombie.
+def _detach_from_parent(channel: int) -> None:
+    """Reset signal handlers and close every file but the channel and standard error.
 
-    The signals that ask a service to stop are the parent's to judge: the end of the channel tells what it judged.
+    Workers leave no zombies. The signals that ask a service to stop are ignored: the parent decides,
+    and the end of the channel is its decision.
     """
     for number in signal.valid_signals() - {
         signal.SIGKILL,
@@ -167,22 +175,22 @@ def _forget_the_parent(channel: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
     os.closerange(3, channel)
     os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
 
 
-def _work(work: Work, pipe: int, fork_server: int) -> NoReturn:
-    """What was forked: do the work and end, at the latest with the fork server, even in the middle of a hang."""
+def _run_worker(work: Work, pipe: int, fork_server: int) -> NoReturn:
+    """Do ``work`` and end; the kernel kills the worker when the fork server ends first."""
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == fork_server:  # else it ended before it could be watched
             work(Connection(pipe))
             status = 0
-    except Exception:  # noqa: BLE001 - the process ends here, and nothing above would print it
+    except Exception:  # noqa: BLE001 - the process ends here, and no caller would print it
         traceback.print_exc()
     finally:
         os._exit(status)

@@ -1,8 +1,9 @@
-"""A decoder in a process of its own: frames go over in shared memory, what was read comes back through a pipe.
+"""Decoder in a process of its own: frames go over in shared memory, replies come by a pipe.
 
-A process that has not answered in time is killed, one that died is replaced; nothing waits for the new one.
-It is forked from a process that has the libraries loaded already, and so is ready within some tens of milliseconds:
-from a fork server, whose pages it shares, or where there is none from Python's own server, which loads them a second time.
+A process that does not reply in time is killed, and one that died is replaced; nothing waits for
+the new one. It is forked from a process that has the libraries loaded, and so is ready within some
+tens of milliseconds: from a ``ForkServer``, whose pages it shares, or without one from Python's own
+fork server, which loads the libraries a second time.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from edge.ports import Hint, Quad, Symbol
 if TYPE_CHECKING:
     from multiprocessing.context import ForkServerProcess
 
-_RETIRE_S = 1.0
+_END_S = 1.0
 
 
 class IsolatableDecoder(Protocol):
-    """What can work behind a wall."""
+    """A decoder that a ``DecoderProcess`` can run."""
 
     hint: Hint | None
     unread: Quad | None
@@ -46,13 +47,13 @@ class IsolatableDecoder(Protocol):
 
     @property
     def counts(self) -> Mapping[str, RungCount]:
-        """Tries, reads, faults and milliseconds by rung."""
+        """Return tries, reads, faults and milliseconds by rung."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DecodeReply:
-    """What came of one frame."""
+    """Result of one frame."""
 
     symbols: tuple[Symbol, ...] = ()
     hint: Hint | None = None
@@ -60,7 +61,7 @@ class DecodeReply:
 
 
 class DecoderProcess:
-    """One decoder process and its replacements. At most one frame is behind it at a time."""
+    """One decoder process and its replacements. It has at most one frame at a time."""
 
     def __init__(
         self,
@@ -70,32 +71,39 @@ class DecoderProcess:
         hang_ms: float,
         fork_server: ForkServer | None = None,
     ) -> None:
-        """``make`` is called in the process. ``hang_ms``: a frame that takes longer is lost, and its process."""
+        """Prepare the process; it starts with the first frame.
+
+        ``make`` makes the decoder, in the process. ``hang_ms``: a frame that takes longer is lost,
+        and its process killed.
+        """
         self._make = make
         self._fork_server = fork_server
         self._clock_ms = clock_ms
         self._hang_ms = hang_ms
         self._worker: _Worker | None = None
-        self._sent_ms: float | None = None  # when the frame behind the wall went over
-        self._past: dict[str, RungCount] = {}  # counted by processes before this one
+        self._sent_ms: float | None = None  # when the present frame was sent; None: no frame
+        self._past: dict[str, RungCount] = {}  # counts of earlier processes
         self._counts: Mapping[str, RungCount] = {}
         self.lost = RungCount()  # frames that hung or crashed, and the time they cost
 
-    def give(self, grey: NDArray[np.uint8]) -> bool:
-        """Hand a frame over; False, and no waiting, while a process starts or has a frame already."""
-        if self._sent_ms is not None or (worker := self._ready_for(grey.nbytes)) is None:
+    def submit(self, grey: NDArray[np.uint8]) -> bool:
+        """Send a frame. Return False at once while the process starts or has a frame already."""
+        if self._sent_ms is not None or (worker := self._ready_worker(grey.nbytes)) is None:
             return False
         np.ndarray(grey.shape, np.uint8, worker.memory)[...] = grey
         try:
             worker.pipe.send(grey.shape)
         except OSError:
-            self._lose()
+            self._record_loss()
             return False
         self._sent_ms = self._clock_ms()
         return True
 
-    def take(self, wait_ms: float | None = None) -> DecodeReply | None:
-        """Return what came of the frame; None when there is none, or none yet. ``wait_ms`` None: until it is lost."""
+    def poll(self, wait_ms: float | None = None) -> DecodeReply | None:
+        """Wait for the frame's result up to ``wait_ms``; None: until the frame counts as lost.
+
+        Return None when there is no frame, no result yet, or the frame was lost.
+        """
         if self._worker is None or self._sent_ms is None:
             return None
         left_ms = self._hang_ms - (self._clock_ms() - self._sent_ms)
@@ -103,26 +111,26 @@ class DecoderProcess:
             if self._worker.pipe.poll(
                 max(0.0, left_ms if wait_ms is None else min(wait_ms, left_ms)) / 1000
             ):
-                answer, self._counts = self._worker.pipe.recv()
+                reply, self._counts = self._worker.pipe.recv()
                 self._sent_ms = None
-                assert isinstance(answer, DecodeReply)
-                return answer
+                assert isinstance(reply, DecodeReply)
+                return reply
         except (EOFError, OSError):
-            self._lose()
+            self._record_loss()
             return None
         if self._clock_ms() - self._sent_ms >= self._hang_ms:
-            self._lose()
+            self._record_loss()
         return None
 
     def wake(self) -> None:
-        """Pass on that somebody is there."""
+        """Wake the decoder, if its process is ready."""
         if self._worker is not None and self._worker.ready:
             with contextlib.suppress(OSError):
                 self._worker.pipe.send(None)
 
     @property
     def counts(self) -> dict[str, RungCount]:
-        """Tries, reads, faults and milliseconds by rung, over all processes so far."""
+        """Return tries, reads, faults and milliseconds by rung, over all processes so far."""
         none = RungCount()
         names = dict.fromkeys([*self._past, *self._counts])
         return {
@@ -136,11 +144,12 @@ class DecoderProcess:
         self._past, self._counts = self.counts, {}
         self._worker = self._sent_ms = None
 
-    def _ready_for(self, size: int) -> _Worker | None:
+    def _ready_worker(self, size: int) -> _Worker | None:
+        """Return a worker with room for ``size`` bytes; None while it starts."""
         if self._worker is not None and len(self._worker.memory) < size:
             self.close()
         if self._worker is None:
-            if self._fork_server_loads():
+            if self._fork_server_is_loading():
                 return None
             self._worker = self._start(size)
         worker = self._worker
@@ -148,12 +157,12 @@ class DecoderProcess:
             if not worker.ready and worker.pipe.poll(0):
                 worker.ready = worker.pipe.recv() is None
         except (EOFError, OSError):
-            self._lose()
+            self._record_loss()
             return None
         return worker if worker.ready else None
 
-    def _fork_server_loads(self) -> bool:
-        """Whether there is a fork server that is not ready yet: nothing waits for it."""
+    def _fork_server_is_loading(self) -> bool:
+        """Return whether there is a fork server that is not ready yet. Gives up one that is gone."""
         try:
             return self._fork_server is not None and not self._fork_server.is_ready()
         except OSError:
@@ -169,21 +178,21 @@ class DecoderProcess:
             socket.send_fds(near, [b"m"], [memory_fd])
         finally:
             os.close(memory_fd)
-        ours, theirs = Connection(near.detach()), Connection(far.detach())
+        own_pipe, its_pipe = Connection(near.detach()), Connection(far.detach())
         try:
-            return _Worker(self._forked(partial(_serve, self._make), theirs), ours, memory)
+            return _Worker(self._fork(partial(_serve, self._make), its_pipe), own_pipe, memory)
         finally:
-            theirs.close()
+            its_pipe.close()
 
-    def _forked(self, work: Work, pipe: Connection) -> _Process:
+    def _fork(self, work: Work, pipe: Connection) -> _Process:
         if self._fork_server is not None:
             try:
                 return self._fork_server.start(work, pipe)
             except OSError:
                 self._fork_server = None
-        return _served(work, pipe)
+        return _fork_by_python(work, pipe)
 
-    def _lose(self) -> None:
+    def _record_loss(self) -> None:
         spent_ms = 0.0 if self._sent_ms is None else self._clock_ms() - self._sent_ms
         self.lost = self.lost.plus(RungCount(tries=1, faults=1, busy_ms=spent_ms))
         self.close()
@@ -191,29 +200,29 @@ class DecoderProcess:
 
 class _Process(Protocol):
     def end(self) -> None:
-        """Kill it, whatever state it is in."""
+        """Kill the process in any state."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Served:
-    """A process of Python's own server."""
+class _PythonProcess:
+    """A process of Python's own fork server."""
 
     process: ForkServerProcess
 
     def end(self) -> None:
         self.process.kill()
-        self.process.join(_RETIRE_S)
+        self.process.join(_END_S)
 
 
-def _served(work: Work, pipe: Connection) -> _Served:
-    import multiprocessing  # where there is no fork_server, and only there
+def _fork_by_python(work: Work, pipe: Connection) -> _PythonProcess:
+    import multiprocessing  # slow to import, and needed only without a ForkServer
 
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["edge.decode.isolation.decoder", "edge.decode.live"])
     process = server.Process(target=work, args=(pipe,), daemon=True)
     process.start()
-    return _Served(process)
+    return _PythonProcess(process)
 
 
 @dataclass(slots=True)
@@ -224,16 +233,16 @@ class _Worker:
     ready: bool = False
 
     def end(self) -> None:
-        """Kill and forget, whatever state the process is in."""
+        """Kill the process in any state, and free the memory."""
         self.process.end()
         self.pipe.close()
         self.memory.close()
 
 
 def _serve(make: Callable[[], IsolatableDecoder], pipe: Connection) -> None:
-    """The process: a frame's shape comes in, its codes go out, until the pipe closes."""
+    """Run in the worker process: read a frame's shape, send its codes, until the pipe closes."""
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        memory = _received(pipe)
+        memory = _receive_memory(pipe)
         decoder = make()
         pipe.send(None)  # ready
         while True:
@@ -246,8 +255,8 @@ def _serve(make: Callable[[], IsolatableDecoder], pipe: Connection) -> None:
             pipe.send((DecodeReply(symbols, decoder.hint, decoder.unread), dict(decoder.counts)))
 
 
-def _received(pipe: Connection) -> mmap.mmap:
-    """The memory that goes with a pipe: its descriptor comes first."""
+def _receive_memory(pipe: Connection) -> mmap.mmap:
+    """Return the shared memory, whose descriptor is the first message of the pipe."""
     with socket.socket(fileno=os.dup(pipe.fileno())) as channel:
         _, (memory_fd,), _, _ = socket.recv_fds(channel, 1, 1)
     try:

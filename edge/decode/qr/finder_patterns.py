@@ -1,8 +1,8 @@
-"""Locate codes by their finder patterns: nested contours first, then triples that make a code's corners.
+"""Location of codes by their finder patterns: nested contours, then triples at a code's corners.
 
-Line scans (as in zxing-cpp and zbar) lose a finder pattern when it leans far over or a crease crosses it. Here each
-one is a dark square in a light square in a dark square, whatever its slant; its corners, not only its centre, then
-fix the code's perspective.
+Line scans (as in zxing-cpp and zbar) lose a finder pattern that is strongly slanted or creased.
+Here each one is a dark square in a light square in a dark square, at any slant. Its corners, not
+only its centre, then give the code's perspective.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ from edge.decode.qr.zxing import LocatedSymbol
 Points = NDArray[np.float64]
 Contour = NDArray[Any]
 
-_MOST_CONTOURS = 6000  # more is noise, in which nesting means nothing
-_MOST_FINDERS = 24  # by size; a page of small print shows more, a code held to a camera does not
+_MOST_CONTOURS = 6000  # more is noise, in which nesting has no meaning
+_MOST_FINDERS = 24  # the largest; only a page of small print shows more
 _MOST_TRIPLES = 8
 _MOST_PAIRED = 5
 _STRAIGHT = 0.9  # cosine between a finder pattern's side and the code's axis
 _SMALLEST_CORE_PX = 6  # area; below it a contour is noise
 _LEAST_AGREEMENT = 0.45  # of the fixed patterns with the picture: 1 wholly, 0 by chance
-_SQUARE: Points = np.array(
-    [[0, 0], [7, 0], [7, 7], [0, 7]], np.float64
-)  # a finder pattern's corners in modules
+# A finder pattern's corners in modules.
+_SQUARE: Points = np.array([[0, 0], [7, 0], [7, 7], [0, 7]], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class FinderPattern:
 def locate(
     binary: NDArray[np.uint8], parts: list[FinderPattern] | None = None
 ) -> list[LocatedSymbol]:
-    """Return where codes seem to be in a black and white picture (0 or 255), likeliest first.
+    """Return where codes seem to be in a black and white picture (0 or 255), most probable first.
 
     ``parts``: its finder patterns, where they are known already.
     """
@@ -63,7 +62,7 @@ def locate(
 def locate_by_two(
     binary: NDArray[np.uint8], parts: list[FinderPattern] | None = None
 ) -> list[LocatedSymbol]:
-    """Return where codes seem to be of which one finder pattern is hidden or destroyed, likeliest first."""
+    """Return where codes seem to be that show only two finder patterns, most probable first."""
     found = sorted(
         finders(binary) if parts is None else parts, key=lambda finder: -finder.module_px
     )[:_MOST_PAIRED]
@@ -76,8 +75,8 @@ def locate_by_two(
 
 
 def finders(binary: NDArray[np.uint8]) -> list[FinderPattern]:
-    """Return every dark square within a light square within a dark square, of about 3, 5 and 7 modules."""
-    contours: Any  # OpenCV's stubs know too little of what it returns
+    """Return every dark square in a light square in a dark square, of about 3, 5 and 7 modules."""
+    contours: Any  # OpenCV's stubs do not have the type of what it returns
     contours, tree = cv2.findContours(255 - binary, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     if tree is None or len(contours) > _MOST_CONTOURS:
         return []
@@ -112,7 +111,7 @@ def _centroid(contour: Contour) -> Points:
 
 
 def _four_corners(ring: Contour) -> Points:
-    """The corners of a ring, clockwise; of its bounding rectangle where it is no clear quadrilateral."""
+    """Return the corners of a ring, clockwise; those of its box where it is no quadrilateral."""
     hull = cv2.convexHull(ring)
     length = cv2.arcLength(hull, True)
     corners = cv2.boxPoints(cv2.minAreaRect(hull))
@@ -133,7 +132,7 @@ class _Group:
     corners: Points  # (2 or 3, 4, 2)
     centres: Points  # (2 or 3, 2)
     spacing: float  # modules between the centres
-    strain: float  # how far from a square, straight-on code
+    strain: float  # how far from a square code seen straight on
 
 
 def _corners_at(pivot: FinderPattern, found: list[FinderPattern]) -> list[_Group]:
@@ -144,9 +143,8 @@ def _corners_at(pivot: FinderPattern, found: list[FinderPattern]) -> list[_Group
 
 def _triple(pivot: FinderPattern, one: FinderPattern, two: FinderPattern) -> _Group | None:
     to_one, to_two = one.centre - pivot.centre, two.centre - pivot.centre
-    if (
-        to_one[0] * to_two[1] < to_one[1] * to_two[0]
-    ):  # y grows downwards: top right comes clockwise first
+    if to_one[0] * to_two[1] < to_one[1] * to_two[0]:
+        # y grows downwards: the top right corner comes first, clockwise.
         one, two, to_one, to_two = two, one, to_two, to_one
     far_x, far_y = float(np.hypot(*to_one)), float(np.hypot(*to_two))
     if min(far_x, far_y) < 7 * pivot.module_px:
@@ -156,9 +154,8 @@ def _triple(pivot: FinderPattern, one: FinderPattern, two: FinderPattern) -> _Gr
     if leaning > 0.85:
         return None
     corners = np.stack([_in_order(finder.corners, *axes) for finder in (pivot, one, two)])
-    top = (
-        np.hypot(*(corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]).T) / 14
-    )  # module px, across
+    # Pixels a module, across and down.
+    top = np.hypot(*(corners[:, 1] + corners[:, 2] - corners[:, 0] - corners[:, 3]).T) / 14
     left = np.hypot(*(corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]).T) / 14
     across, down = far_x / ((top[0] + top[1]) / 2), far_y / ((left[0] + left[2]) / 2)
     if not 11 < (across + down) / 2 < 180 or max(across, down) > 1.6 * min(across, down):
@@ -171,7 +168,7 @@ def _triple(pivot: FinderPattern, one: FinderPattern, two: FinderPattern) -> _Gr
 
 
 def _in_order(corners: Points, across: Points, down: Points) -> Points:
-    """The corners from the top left, where ``across`` and ``down`` are the code's axes."""
+    """Return the corners from the top left, where ``across`` and ``down`` are the code's axes."""
     turns = [np.roll(corners, -turn, axis=0) for turn in range(4)]
     return max(
         turns,
@@ -182,25 +179,23 @@ def _in_order(corners: Points, across: Points, down: Points) -> Points:
 
 
 def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, LocatedSymbol]]:
-    """The two likeliest versions of a group, with how far their fixed patterns agree with the picture."""
+    """Return the two most probable versions of a group, each with its agreement with the picture."""
     near = (group.spacing - 10) / 4
     guesses = []
     for version in range(max(1, int(near) - 1), min(40, int(near) + 2) + 1):
         size = 17 + 4 * version
         matrix = _fit(group, size)
         whole = np.array([[[0, 0], [size, 0], [size, size], [0, size]]], np.float64)
-        quad = (
-            cv2.perspectiveTransform(whole, matrix)[0] + 0.5
-        )  # contours run through pixel centres
+        # Contours run through pixel centres.
+        quad = cv2.perspectiveTransform(whole, matrix)[0] + 0.5
         if np.abs(quad).max() < 4 * max(binary.shape):
-            guesses.append(
-                (_agreement(binary, matrix, version), LocatedSymbol(as_quad(quad), version))
-            )
+            located = LocatedSymbol(as_quad(quad), version)
+            guesses.append((_agreement(binary, matrix, version), located))
     return sorted(guesses, key=lambda guess: -guess[0])[:2]
 
 
 def _fit(group: _Group, size: int) -> Points:
-    """The map from modules to pixels (3, 3): with perspective from three finder patterns, without from two."""
+    """Return the map from modules to pixels (3, 3): projective from three patterns, else affine."""
     shift = np.array([[0, 0], [size - 7, 0], [0, size - 7]], np.float64)[list(group.roles)]
     plane = np.vstack([(shift[:, None] + _SQUARE).reshape(-1, 2), shift + 3.5])
     picture = np.vstack([group.corners.reshape(-1, 2), group.centres])
@@ -208,14 +203,17 @@ def _fit(group: _Group, size: int) -> Points:
         matrix, _ = cv2.findHomography(plane, picture)
         if matrix is not None:
             return np.asarray(matrix, np.float64)
-    affine = np.linalg.lstsq(np.column_stack([plane, np.ones(len(plane))]), picture, rcond=None)[
-        0
-    ].T
+    terms = np.column_stack([plane, np.ones(len(plane))])
+    affine = np.linalg.lstsq(terms, picture, rcond=None)[0].T
     return np.vstack([affine, [0, 0, 1]])
 
 
 def _pairs(one: FinderPattern, two: FinderPattern) -> list[_Group]:
-    """The codes of which these two may be, in this order, top left and right, top left and bottom left, or neither."""
+    """Return the codes that two patterns may belong to.
+
+    In this order they are top left and top right, top left and bottom left, or top right and
+    bottom left.
+    """
     apart = two.centre - one.centre
     distance = float(np.hypot(*apart))
     module_px = (one.module_px + two.module_px) / 2

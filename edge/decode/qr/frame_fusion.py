@@ -1,7 +1,7 @@
-"""One code over several frames: what each shows of it, added up.
+"""Fusion of several frames of one code: the sum of its soft modules.
 
-Noise, glare and a moving reflection differ from frame to frame; the modules do not. Frames are aligned module by
-module already, by their meshes, so that adding is all that is left.
+Noise, glare and a moving reflection differ from frame to frame; the modules do not. The sampling
+grids have aligned the frames module by module, so that they need only be added.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FrameFusion:
     _sums: list[_Sum] = field(default_factory=list)
 
     def add(self, place: LocatedSymbol, modules: Soft, now_ms: float) -> Symbol | None:
-        """Add one frame's soft modules (n, n) of the code at ``place``; return the code once the sum tells it."""
+        """Add the soft modules (n, n) of the code at ``place``; return the code once it is readable."""
         self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][
             -_MOST_CODES:
         ]
@@ -54,7 +54,7 @@ class FrameFusion:
         return None
 
     def clear(self) -> None:
-        """Forget all: the code was read."""
+        """Forget all sums: the code was read."""
         self._sums.clear()
 
 

@@ -1,4 +1,4 @@
-"""Four corners of a code in pixels: in order round the code, first its top left where that is known."""
+"""Quads: the four corners of a code in pixels, in order round it, from its top left if known."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def side_px(quad: Quad) -> float:
 
 
 def is_plausible(quad: Quad) -> bool:
-    """Return whether the quad is convex, not a sliver and larger than the smallest code (21 modules of a pixel)."""
+    """Return whether the quad is convex, not a sliver and not smaller than any readable code."""
     corners = array(quad)
     edges = np.roll(corners, -1, axis=0) - corners
     turns = edges[:, 0] * np.roll(edges[:, 1], -1) - edges[:, 1] * np.roll(edges[:, 0], -1)

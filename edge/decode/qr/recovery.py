@@ -1,7 +1,8 @@
-"""A closer look at a code that a decoder located and could not read.
+"""Recovery of a code that a decoder located and could not read.
 
-Lay a mesh over it, settle it on the modules' edges, take soft decisions, mend the codewords with erasures,
-draw the mended matrix afresh, and let zxing-cpp read the drawing: bytes and character sets stay its business.
+A sampling grid is laid over the code and refined to the modules' edges. The samples give soft
+modules, and the codewords are repaired with erasures. The repaired matrix is drawn afresh and
+zxing-cpp reads the drawing, so that bytes and character sets are decoded in one place.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from edge.decode.qr.soft_modules import STEP, Soft, centres, equalised, levelled
 from edge.decode.qr.symbol_layout import layout
 from edge.ports import Symbol
 
-NAME = "relook"
-_LEAST_LIKENESS = 0.55  # below it what was located is not a code of that version there: no read was ever below 0.6
+NAME = "recovery"
+_LEAST_LIKENESS = 0.55  # below it there is no code of that version; no read was ever below 0.6
 
 Stages = tuple[Callable[[SamplingGrid], None], ...]
 QUICK: Stages = (
     lambda _: None,  # as located
-    lambda mesh: mesh.settle(8.0, 3),  # a little off
-    lambda mesh: mesh.grow(3.5),  # bent
+    lambda grid: grid.refine(8.0, 3),  # slightly displaced
+    lambda grid: grid.extend(3.5),  # bent
 )
 PATIENT: Stages = (
-    lambda mesh: mesh.grow(3.5, 1),
-    lambda mesh: mesh.settle(3.0, 2),  # crumpled
-    lambda mesh: mesh.grow(2.0, 1),
-    lambda mesh: mesh.settle(5.0, 2),
+    lambda grid: grid.extend(3.5, 1),
+    lambda grid: grid.refine(3.0, 2),  # crumpled
+    lambda grid: grid.extend(2.0, 1),
+    lambda grid: grid.refine(5.0, 2),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RecoveryResult:
-    """What a closer look came to: the code, or else its soft modules (n, n), which another frame may complete."""
+    """The code, or else its soft modules (n, n), which another frame may complete."""
 
     symbol: Symbol | None
     modules: Soft | None
@@ -52,13 +53,16 @@ def recover(
     stages: Stages = QUICK,
     has_time: Callable[[], bool] = lambda: True,
 ) -> RecoveryResult:
-    """Look closely at ``place`` in ``grey`` (height, width). ``has_time`` is asked between the steps."""
+    """Try to read the code at ``place`` in ``grey`` (height, width).
+
+    Ends between two stages once ``has_time`` returns false.
+    """
     plan = layout(place.version)
-    mesh = SamplingGrid(grey, place.quad, plan.size)
+    grid = SamplingGrid(grey, place.quad, plan.size)
     best: tuple[float, Soft] | None = None
     for bend in stages:
-        bend(mesh)
-        soft = levelled(mesh.sample(STEP))
+        bend(grid)
+        soft = levelled(grid.sample(STEP))
         plain = centres(soft)
         alike = likeness(plain, plan)
         if alike < _LEAST_LIKENESS or not has_time():
@@ -74,11 +78,11 @@ def recover(
     return RecoveryResult(None, best[1] if best else None)
 
 
-def transcribe(mended: RepairedMatrix | None, quad: Quad) -> Symbol | None:
-    """Return what a mended matrix says, None when there is no matrix or it is not a code after all."""
-    if mended is None:
+def transcribe(repaired: RepairedMatrix | None, quad: Quad) -> Symbol | None:
+    """Return the content of a repaired matrix; None without a matrix, or when it is not a code."""
+    if repaired is None:
         return None
-    ink = np.where(np.pad(mended.modules, 4), 0, 255).astype(np.uint8)
+    ink = np.where(np.pad(repaired.modules, 4), 0, 255).astype(np.uint8)
     drawn = np.kron(ink, np.ones((3, 3), np.uint8))
     for symbol in zxing.read(drawn):
         return replace(symbol, quad=quad, decoder=NAME)

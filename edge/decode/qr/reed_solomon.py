@@ -1,7 +1,7 @@
 """Reed-Solomon decoding over GF(256) as QR codes use it, with erasures.
 
-A block with ``checks`` check codewords is mended when twice its errors plus its erasures are at most ``checks``.
-The decoders we build on know no erasures; soft decisions on modules make them worth having.
+A block with ``checks`` check codewords can be repaired when twice its errors plus its erasures are
+at most ``checks``. zxing-cpp and zbar use no erasures; soft decisions on modules make them useful.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _EXP_ARRAY, _LOG_ARRAY = np.array(_EXP, np.intp), np.array(_LOG, np.intp)
 
 
 def _times() -> tuple[bytes, ...]:
-    """The multiplication table: row a, column b."""
+    """Return the multiplication table: row a, column b."""
     table = _EXP_ARRAY[_LOG_ARRAY[:, None] + _LOG_ARRAY].astype(np.uint8)
     table[0] = table[:, 0] = 0
     return tuple(row.tobytes() for row in table)
@@ -56,9 +56,9 @@ def syndromes(word: NDArray[np.uint8], checks: int) -> list[int]:
 def correct(
     word: NDArray[np.uint8], checks: int, erasures: Sequence[int] = ()
 ) -> NDArray[np.uint8] | None:
-    """Return ``word`` mended, or None when it has more errors than its checks can mend.
+    """Return ``word`` repaired, or None when it has more errors than its checks can repair.
 
-    ``erasures``: indices whose values are not to be trusted, at most ``checks`` of them.
+    ``erasures``: indices of values that are not used, at most ``checks`` of them.
     """
     syndrome = syndromes(word, checks)
     if not any(syndrome):
@@ -69,14 +69,14 @@ def correct(
     powers = _roots(locator, len(word))
     if len(powers) != len(locator) - 1:
         return None
-    mended = word.copy()
+    repaired = word.copy()
     for power, value in zip(powers, _magnitudes(syndrome, locator, powers, checks), strict=True):
-        mended[len(word) - 1 - power] ^= value
-    return mended if not any(syndromes(mended, checks)) else None
+        repaired[len(word) - 1 - power] ^= value
+    return repaired if not any(syndromes(repaired, checks)) else None
 
 
 def _locator(syndrome: list[int], checks: int, erased: list[int]) -> list[int] | None:
-    """Berlekamp and Massey's error locator, started from the erasures; lowest power first."""
+    """Return the error locator, lowest power first (Berlekamp-Massey, started from the erasures)."""
     locator = [1]
     for power in erased:
         locator = _product(locator, [1, _EXP[power % 255]])
@@ -98,7 +98,7 @@ def _locator(syndrome: list[int], checks: int, erased: list[int]) -> list[int] |
 
 
 def _roots(locator: list[int], length: int) -> list[int]:
-    """The powers at which the locator is zero, of a word of ``length`` (Chien's search, all places at once)."""
+    """Return the powers at which the locator is zero (Chien's search, all places at once)."""
     degrees = np.flatnonzero(locator)
     logs = _LOG_ARRAY[np.array(locator, np.intp)[degrees]]
     inverse = 255 - np.arange(length)
@@ -111,7 +111,7 @@ def _roots(locator: list[int], length: int) -> list[int]:
 def _magnitudes(
     syndrome: list[int], locator: list[int], powers: list[int], checks: int
 ) -> list[int]:
-    """Forney's values for the errors at ``powers``."""
+    """Return the values of the errors at ``powers`` (Forney's algorithm)."""
     evaluator = _product(syndrome, locator)[:checks]
     slope = [coefficient if index % 2 else 0 for index, coefficient in enumerate(locator)][1:]
     values = []
@@ -119,7 +119,7 @@ def _magnitudes(
         inverse = _EXP[(255 - power) % 255]
         bottom = _evaluate(slope, inverse)
         if bottom == 0:
-            return [0] * len(powers)  # the check of the mended word refuses it
+            return [0] * len(powers)  # the check of the repaired word rejects it
         top = _TIMES[_EXP[power % 255]][_evaluate(evaluator, inverse)]
         values.append(_TIMES[top][_EXP[(255 - _LOG[bottom]) % 255]])
     return values

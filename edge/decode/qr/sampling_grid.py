@@ -1,11 +1,13 @@
-"""The module grid of a code laid over the picture, and bent until the modules' edges fall on it.
+"""Sampling grid: the module grid of a code, laid over the picture and bent to the modules' edges.
 
-A homography from the four corners holds for a flat code. Labels are wrapped round cans, receipts are crumpled,
-corners are guessed. What remains is found the way a modem recovers its clock: the energy of the edges, seen
-through the grid's own period, has a phase, and the phase is the grid's local displacement (Oerder and Meyr's
-timing estimate, in two dimensions). A phase cannot tell a displacement from the same displacement less one
-module; so either the window is wide and the error small everywhere (``settle``), or the grid grows outwards from
-the finder patterns and stays in step (``grow``).
+A homography from the four corners fits a flat code. But labels are wrapped round cans, receipts are
+crumpled, and corners are estimates. The rest is found as a modem recovers its clock: the energy of
+the edges, seen through the grid's own period, has a phase, and the phase is the grid's local
+displacement (Oerder and Meyr's timing estimate, in two dimensions).
+
+A phase is ambiguous by whole modules. So either the window is wide and the error small everywhere
+(``refine``), or the grid is extended outwards from the finder patterns and stays in step
+(``extend``).
 """
 
 from __future__ import annotations
@@ -18,29 +20,34 @@ from numpy.typing import NDArray
 
 from edge.decode.qr.quad import Quad, array
 
-MARGIN = 2  # modules of quiet zone laid over too
-_STEP = 4  # picture samples a module while settling
+MARGIN = 2  # modules of quiet zone that the grid covers
+_STEP = 4  # picture samples a module while the grid is bent
 
 Field = NDArray[np.float32]
 
 
 class SamplingGrid:
-    """Maps module coordinates (0 to ``size``, from the code's top left) to pixels of ``grey``."""
+    """Map from module coordinates (0 to ``size``, from the code's top left) to pixels of ``grey``."""
 
     def __init__(self, grey: NDArray[np.uint8], quad: Quad, size: int) -> None:
-        """``quad``: the code's corners from its top left, clockwise as the code reads; ``size`` in modules."""
+        """Lay a flat grid of ``size`` modules over ``quad``.
+
+        ``quad``: the corners from the code's top left, clockwise as the code reads.
+        """
         self._grey = grey
         self._size = size
         square = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
         self._matrix = cv2.getPerspectiveTransform(square, array(quad)).astype(np.float32)
         cells = size + 2 * MARGIN
-        self._across = np.zeros(
-            (cells, cells), np.float32
-        )  # displacement in modules at each module's centre
+        # Displacement in modules at each module's centre.
+        self._across = np.zeros((cells, cells), np.float32)
         self._down = np.zeros((cells, cells), np.float32)
 
     def sample(self, step: int) -> NDArray[np.uint8]:
-        """Return the picture seen through the grid, ``step`` samples a module: (cells * step, cells * step)."""
+        """Return the picture through the grid, ``step`` samples a module.
+
+        Shape (cells * step, cells * step).
+        """
         count = (self._size + 2 * MARGIN) * step
         along = (np.arange(count, dtype=np.float32) + 0.5) / step - MARGIN
         across = cv2.resize(self._across, (count, count), interpolation=cv2.INTER_LINEAR) + along
@@ -54,41 +61,45 @@ class SamplingGrid:
         seen = cv2.remap(self._grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(seen, dtype=np.uint8)
 
-    def settle(self, width: float, times: int) -> None:
-        """Move the grid onto the edges ``times`` times, with windows of ``width`` modules (one standard deviation)."""
+    def refine(self, width: float, times: int) -> None:
+        """Move the grid onto the edges ``times`` times.
+
+        ``width``: the window in modules, as a standard deviation.
+        """
         for _ in range(times):
             across, down, _ = self._phases(self._edges(), width)
             self._across += across
             self._down += down
 
-    def grow(self, width: float, step: int | None = None) -> None:
-        """Settle afresh from the finder patterns outwards, ``step`` modules at a time (None: as the size allows).
+    def extend(self, width: float, step: int | None = None) -> None:
+        """Fit the grid anew from the finder patterns outwards, ``step`` modules at a time.
 
-        Where the grid has not settled yet it follows the curve of what has (a quadratic), so that it is never
-        more than a small part of a module away when its turn comes, however far the code bends in all.
+        ``step`` None: by the code's size. The part not fitted yet follows the curve of the fitted
+        part (a quadratic). So it is only a small part of a module away when it is fitted, however
+        far the code bends in all.
         """
         self._across[:] = self._down[:] = 0
         distance, curve = _from_finders(self._size)
         for reach in range(1, self._size - 6, step or max(2, self._size // 16)):
-            settled = distance <= reach
-            across, down, weight = self._phases(self._edges() * settled[..., None], width)
-            self._across += across * settled
-            self._down += down * settled
-            self._follow(curve, settled, weight * settled)
+            fitted = distance <= reach
+            across, down, weight = self._phases(self._edges() * fitted[..., None], width)
+            self._across += across * fitted
+            self._down += down * fitted
+            self._extrapolate(curve, fitted, weight * fitted)
 
-    def _follow(self, curve: Field, settled: NDArray[np.bool_], weight: Field) -> None:
-        """Put the unsettled part of the grid where the weighted best fit of the settled part says."""
+    def _extrapolate(self, curve: Field, fitted: NDArray[np.bool_], weight: Field) -> None:
+        """Move the rest of the grid to the weighted best fit of the fitted part."""
         terms = curve.reshape(-1, curve.shape[-1])
         heavy = terms * (weight / (weight.max() + 1e-9)).reshape(-1, 1)
         wanted = np.stack([self._across.ravel(), self._down.ravel()], axis=1)
         gram = heavy.T @ terms + 1e-4 * heavy[:, 0].sum() * np.eye(terms.shape[1], dtype=np.float32)
-        fit = (terms @ np.linalg.solve(gram, heavy.T @ wanted)).reshape(*settled.shape, 2)
-        self._across = np.where(settled, self._across, fit[..., 0]).astype(np.float32)
-        self._down = np.where(settled, self._down, fit[..., 1]).astype(np.float32)
+        fit = (terms @ np.linalg.solve(gram, heavy.T @ wanted)).reshape(*fitted.shape, 2)
+        self._across = np.where(fitted, self._across, fit[..., 0]).astype(np.float32)
+        self._down = np.where(fitted, self._down, fit[..., 1]).astype(np.float32)
 
     @staticmethod
     def _phases(edges: Field, width: float) -> tuple[Field, Field, Field]:
-        """The displacement across and down in modules, at most half of one, and how strongly it shows."""
+        """Return the displacement across and down in modules, at most half, and its strength."""
         mean = cv2.GaussianBlur(edges, (0, 0), width, borderType=cv2.BORDER_CONSTANT)
         across = np.arctan2(mean[..., 1], mean[..., 0]) / np.float32(2 * np.pi)
         down = np.arctan2(mean[..., 3], mean[..., 2]) / np.float32(2 * np.pi)
@@ -100,15 +111,14 @@ class SamplingGrid:
         )
 
     def _edges(self) -> Field:
-        """Edge energy times the grid's carrier, across and down, a module: (cells, cells, 4)."""
+        """Return edge energy times the grid's carrier, across and down: (cells, cells, 4)."""
         seen = cv2.GaussianBlur(self.sample(_STEP).astype(np.float32), (0, 0), _STEP * 0.25)
         across = cv2.Sobel(seen, cv2.CV_32F, 1, 0, ksize=1) ** 2
         down = cv2.Sobel(seen, cv2.CV_32F, 0, 1, ksize=1) ** 2
         cells = self._size + 2 * MARGIN
         busy = cv2.resize(across + down, (cells, cells), interpolation=cv2.INTER_AREA)
-        evened = 1 / (
-            cv2.GaussianBlur(busy, (0, 0), 3) + 25
-        )  # each neighbourhood counts alike; 25: sensor noise
+        # Each neighbourhood counts alike; 25: sensor noise.
+        evened = 1 / (cv2.GaussianBlur(busy, (0, 0), 3) + 25)
         evened[:MARGIN] = evened[-MARGIN:] = 0
         evened[:, :MARGIN] = evened[:, -MARGIN:] = 0
         phase = 2 * np.pi * (np.arange(cells * _STEP, dtype=np.float32) + 0.5) / _STEP
@@ -120,7 +130,7 @@ class SamplingGrid:
 
 @cache
 def _from_finders(size: int) -> tuple[Field, Field]:
-    """Each cell's distance in modules from the nearest finder pattern, and the terms of a quadratic over the cells."""
+    """Return each cell's distance in modules from a finder pattern, and terms of a quadratic."""
     at = np.arange(size + 2 * MARGIN, dtype=np.float32) - MARGIN + 0.5
     x, y = np.meshgrid(at, at)
     far = size - 3.5

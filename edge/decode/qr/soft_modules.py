@@ -1,6 +1,6 @@
-"""From samples through a mesh to soft modules: how dark each module is, and how surely.
+"""From samples of the grid to soft modules: how dark each module is, and how certainly.
 
-Soft values are about +1 for a dark module and -1 for a light one, near 0 where the picture does not say.
+Soft values are about +1 for a dark module and -1 for a light one, near 0 where it is unclear.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from edge.decode.qr.symbol_layout import UNKNOWN, SymbolLayout
 Soft = NDArray[np.float32]
 
 STEP = 3  # samples a module, so that the middle one is the module's centre
-_REACH = 2  # samples to each side that the equaliser sees
-_PRIOR = 0.03  # how many times the training set the belief counts that the centre sample is right
+_REACH = 2  # samples to each side that the equaliser uses
+_PRIOR = 0.03  # weight of the assumption that the centre sample is right, in training sets
 
 
 def levelled(samples: NDArray[np.uint8]) -> Soft:
     """Return samples (STEP a module, with margin) as soft values against the local black and white.
 
-    Light falls unevenly and glare lifts both ends, so black and white are means over some modules round about.
+    Light falls unevenly and glare lifts both ends, so black and white are means over the modules
+    around.
     """
     centres = samples[STEP // 2 :: STEP, STEP // 2 :: STEP].astype(np.float32)
     threshold = cv2.GaussianBlur(centres, (0, 0), 2.8, borderType=cv2.BORDER_REFLECT)
@@ -51,11 +52,11 @@ def likeness(modules: Soft, plan: SymbolLayout) -> float:
 
 
 def equalised(soft: Soft, plan: SymbolLayout, guess: Soft | None = None) -> Soft:
-    """Return modules (n, n) freed from the smear of their neighbours, as an equaliser in a modem does.
+    """Return modules (n, n) without the influence of their neighbours, like a modem's equaliser.
 
-    A linear filter over the samples round a module is fitted to the fixed patterns, whose values the standard
-    gives: blur, motion, a bled print or a halftone each leave their own filter. With ``guess`` (a first pass)
-    its sure modules train the filter too.
+    A linear filter over the samples around a module is fitted to the fixed patterns, whose values
+    the standard gives: blur, motion, a bled print or a halftone each leave their own filter. With
+    ``guess`` (a first pass) its certain modules train the filter too.
     """
     size, reach = plan.size, range(-_REACH, _REACH + 1)
     first = MARGIN * STEP + STEP // 2
@@ -79,8 +80,8 @@ def _training(plan: SymbolLayout, guess: Soft | None) -> tuple[Soft, Soft]:
     fixed = known != UNKNOWN
     if guess is None:
         return fixed.astype(np.float32), np.where(known == 1, 1, -1).astype(np.float32)
-    sure = np.abs(guess.ravel()) > 0.5
-    weight = np.where(fixed, 1, np.where(sure, 0.3, 0)).astype(np.float32)
+    certain = np.abs(guess.ravel()) > 0.5
+    weight = np.where(fixed, 1, np.where(certain, 0.3, 0)).astype(np.float32)
     return weight, np.where(fixed, np.where(known == 1, 1, -1), np.sign(guess.ravel())).astype(
         np.float32
     )

@@ -1,4 +1,4 @@
-"""Where everything stands in a QR code of ISO/IEC 18004 (model 2): patterns, format, codewords, blocks.
+"""Layout of a QR code of ISO/IEC 18004 (model 2): patterns, format, codewords, blocks.
 
 Pure tables and the functions that unfold them. Matrices are (n, n), row first, 1 is dark.
 """
@@ -16,19 +16,22 @@ LEVELS = "MLHQ"  # by the two bits of the format information (table 12)
 
 # Table 9: error correction codewords a block, and blocks, by level and version 1 to 40.
 _CHECKS = {
-    "L": "7 10 15 20 26 18 20 24 30 18 20 24 26 30 22 24 28 30 28 28 28 28 30 30 26 28 30 30 30 30 30 30 30 30 30 30 "
-    "30 30 30 30",
-    "M": "10 16 26 18 24 16 18 22 22 26 30 22 22 24 24 28 28 26 26 26 26 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 "
-    "28 28 28 28",
-    "Q": "13 22 18 26 18 24 18 22 20 24 28 26 24 20 30 24 28 28 26 30 28 30 30 30 30 28 30 30 30 30 30 30 30 30 30 30 "
-    "30 30 30 30",
-    "H": "17 28 22 16 22 28 26 26 24 28 24 28 22 24 24 30 28 28 26 28 30 24 30 30 30 30 30 30 30 30 30 30 30 30 30 30 "
-    "30 30 30 30",
+    "L": "7 10 15 20 26 18 20 24 30 18 20 24 26 30 22 24 28 30 28 28 "
+    "28 28 30 30 26 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
+    "M": "10 16 26 18 24 16 18 22 22 26 30 22 22 24 24 28 28 26 26 26 "
+    "26 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28 28",
+    "Q": "13 22 18 26 18 24 18 22 20 24 28 26 24 20 30 24 28 28 26 30 "
+    "28 30 30 30 30 28 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
+    "H": "17 28 22 16 22 28 26 26 24 28 24 28 22 24 24 30 28 28 26 28 "
+    "30 24 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30 30",
 }
 _BLOCKS = {
-    "L": "1 1 1 1 1 2 2 2 2 4 4 4 4 4 6 6 6 6 7 8 8 9 9 10 12 12 12 13 14 15 16 17 18 19 19 20 21 22 24 25",
-    "M": "1 1 1 2 2 4 4 4 5 5 5 8 9 9 10 10 11 13 14 16 17 17 18 20 21 23 25 26 28 29 31 33 35 37 38 40 43 45 47 49",
-    "Q": "1 1 2 2 4 4 6 6 8 8 8 10 12 16 12 17 16 18 21 20 23 23 25 27 29 34 34 35 38 40 43 45 48 51 53 56 59 62 65 68",
+    "L": "1 1 1 1 1 2 2 2 2 4 4 4 4 4 6 6 6 6 7 8 "
+    "8 9 9 10 12 12 12 13 14 15 16 17 18 19 19 20 21 22 24 25",
+    "M": "1 1 1 2 2 4 4 4 5 5 5 8 9 9 10 10 11 13 14 16 "
+    "17 17 18 20 21 23 25 26 28 29 31 33 35 37 38 40 43 45 47 49",
+    "Q": "1 1 2 2 4 4 6 6 8 8 8 10 12 16 12 17 16 18 21 20 "
+    "23 23 25 27 29 34 34 35 38 40 43 45 48 51 53 56 59 62 65 68",
     "H": "1 1 2 4 4 4 5 6 8 8 11 11 16 16 18 16 19 21 25 25 "
     "25 34 30 32 35 37 40 42 45 48 51 54 57 60 63 66 70 74 77 81",
 }
@@ -36,7 +39,7 @@ _BLOCKS = {
 
 @dataclass(frozen=True, slots=True)
 class SymbolLayout:
-    """One version's matrix. ``known`` holds the fixed patterns: 0, 1, or UNKNOWN for data and format."""
+    """Matrix of one version. ``known``: the fixed patterns; UNKNOWN for data and format."""
 
     version: int
     size: int  # modules a side
@@ -67,7 +70,10 @@ def layout(version: int) -> SymbolLayout:
 
 
 def format_cells(size: int) -> NDArray[np.intp]:
-    """Return (2 copies, 15 bits, row and column) of the format information, least significant bit first (figure 25)."""
+    """Return the cells of the format information (figure 25).
+
+    Shape (2 copies, 15 bits, row and column), least significant bit first.
+    """
     column = [0, 1, 2, 3, 4, 5, 7, 8]
     first = [(row, 8) for row in column] + [(8, at) for at in (7, 5, 4, 3, 2, 1, 0)]
     second = [(8, size - 1 - at) for at in range(8)] + [(size - 7 + at, 8) for at in range(7)]
@@ -93,18 +99,24 @@ def mask(pattern: int, size: int) -> NDArray[np.bool_]:
     """Return data mask 0 to 7 over a matrix (table 10): true where a module is inverted."""
     i, j = np.indices((size, size))
     rules = (
-        (i + j) % 2, i % 2, j % 3, (i + j) % 3, (i // 2 + j // 3) % 2,
-        i * j % 2 + i * j % 3, (i * j % 2 + i * j % 3) % 2, ((i + j) % 2 + i * j % 3) % 2,
-    )  # fmt: skip
+        (i + j) % 2,
+        i % 2,
+        j % 3,
+        (i + j) % 3,
+        (i // 2 + j // 3) % 2,
+        i * j % 2 + i * j % 3,
+        (i * j % 2 + i * j % 3) % 2,
+        ((i + j) % 2 + i * j % 3) % 2,
+    )
     return np.asarray(rules[pattern] == 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """How codewords interleave: for each block, the places of its codewords in the stream, data then checks."""
+    """Interleaving of codewords."""
 
     checks: int  # error correction codewords a block
-    places: tuple[NDArray[np.intp], ...]
+    places: tuple[NDArray[np.intp], ...]  # by block: indices in the stream, data then checks
 
 
 @cache
@@ -147,7 +159,7 @@ def _rings(radius: int) -> NDArray[np.int8]:
 
 
 def _version_word(version: int) -> int:
-    """The 18 bits of the version information (annex D)."""
+    """Return the 18 bits of the version information (annex D)."""
     rest = version << 12
     for bit in range(17, 11, -1):
         if rest >> bit & 1:

@@ -1,8 +1,8 @@
 """zbar, the second decoder, where libzbar is installed.
 
-It tolerates defects that zxing-cpp does not, at ten times its cost. Driven through pyzbar's own bindings
-because ``pyzbar.decode`` lets libzbar guess a character set and re-encode the payload; libzbar's binary
-mode (0.23.1 and later) gives the bytes as encoded.
+It tolerates defects that zxing-cpp does not, at ten times its cost. It is called through pyzbar's
+own bindings, because ``pyzbar.decode`` lets libzbar guess a character set and re-encode the
+payload; libzbar's binary mode (0.23.1 and later) gives the bytes as encoded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def absence() -> str | None:
     try:
         wrapper = _wrapper()
     except ImportError as error:  # pyzbar raises it for a missing shared library
-        return f"zbar is not here ({error}): install the system package libzbar0"
+        return f"zbar is not installed ({error}): install the system package libzbar0"
     scanner = wrapper.zbar_image_scanner_create()
     try:
         if wrapper.zbar_image_scanner_set_config(scanner, _QR_CODE, _BINARY, 1) != 0:
@@ -95,7 +95,9 @@ def _quad(wrapper: ModuleType, symbol: object) -> Quad:
 
 
 def text(content: bytes) -> str:
-    """Return the text of a payload whose character set nobody declared: UTF-8, else Latin-1 (ISO/IEC 18004, 7.3.5).
+    """Return the text of a payload without a declared character set: UTF-8, else Latin-1.
+
+    ISO/IEC 18004, 7.3.5.
 
     >>> text("Größe".encode()), text("Größe".encode("latin-1"))
     ('Größe', 'Größe')

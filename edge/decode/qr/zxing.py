@@ -1,7 +1,7 @@
-"""zxing-cpp: the first decoder. Fast, accurate, and it reports the codes it found and could not read.
+"""zxing-cpp, the first decoder: fast, accurate, and it reports codes that it located and not read.
 
-``QRCodeModel2`` and not ``QRCode``: the latter also reads Micro QR, whose smallest symbols have no error
-correction, and misreads large codes as "25". Inverted codes are a rung of their own.
+``QRCodeModel2`` and not ``QRCode``: the latter also reads Micro QR, whose smallest symbols have no
+error correction, and misreads large codes as "25". Inverted codes are a rung of their own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FORMATS = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCodeModel2])
 
 
 class Binarizer(Enum):
-    """How grey becomes black and white before the search."""
+    """Method to reduce grey to black and white before the search."""
 
     LOCAL = zxingcpp.Binarizer.LocalAverage
     GLOBAL = zxingcpp.Binarizer.GlobalHistogram
@@ -31,27 +31,27 @@ class Binarizer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LocatedSymbol:
-    """Where a code seems to be: corners from its top left, clockwise as it reads, and its version, 1 to 40."""
+    """A code that was located and not read."""
 
-    quad: Quad
-    version: int
+    quad: Quad  # corners from its top left, clockwise as it reads
+    version: int  # 1 to 40
 
 
 @dataclass(frozen=True, slots=True)
 class DetectionResult:
-    """What one pass of the decoder found: codes read, and places where a code was located and not read."""
+    """Result of one pass of the decoder: codes read, and codes located and not read."""
 
     read: tuple[Symbol, ...]
     unread: tuple[LocatedSymbol, ...]
 
 
-def look(
+def detect(
     grey: NDArray[np.uint8],
     *,
     binarizer: Binarizer = Binarizer.LOCAL,
     invert: bool = False,
 ) -> DetectionResult:
-    """Search ``grey`` (height, width)."""
+    """Return the codes that are read or located in ``grey`` (height, width)."""
     found = zxingcpp.read_barcodes(
         grey,
         formats=_FORMATS,
@@ -71,7 +71,7 @@ def look(
 
 
 def read(grey: NDArray[np.uint8], *, binarizer: Binarizer = Binarizer.LOCAL) -> tuple[Symbol, ...]:
-    """Return the codes in ``grey``, without the cost of keeping track of those not read."""
+    """Return the codes read in ``grey``, without the cost of tracking those not read."""
     found = zxingcpp.read_barcodes(
         grey,
         formats=_FORMATS,
@@ -87,10 +87,13 @@ def _symbol(code: zxingcpp.Barcode) -> Symbol:
 
 
 def _version(code: zxingcpp.Barcode) -> int | None:
-    """The version of a code that was sampled but could not be decoded; None where untold, or a Micro QR ("M4")."""
-    known: Any = code.extra or {}
-    told = str(known.get("Version", ""))
-    return int(told) if told.isdecimal() and 1 <= int(told) <= 40 else None
+    """Return the version of a code that was sampled and not decoded.
+
+    None: not reported, or a Micro QR ("M4").
+    """
+    extra: Any = code.extra or {}
+    version = str(extra.get("Version", ""))
+    return int(version) if version.isdecimal() and 1 <= int(version) <= 40 else None
 
 
 def _quad(code: zxingcpp.Barcode) -> Quad:

@@ -66,7 +66,7 @@ def test_between_two_scans_of_a_code_lie_frames_without_it_for_the_hold_off(fram
             )
 
 
-def test_memory_is_bounded_by_forgetting_what_was_longest_out_of_view():
+def test_memory_is_bounded_by_forgetting_the_code_longest_out_of_view():
     hold_off = HoldOff(3.0, capacity=2)
     for number, content in enumerate([b"1", b"2", b"3"]):
         hold_off.fresh([code(content)], float(number))

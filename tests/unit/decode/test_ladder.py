@@ -1,8 +1,9 @@
-"""The ladder: order, budget, counters, and rungs that fail."""
+"""The ladder: its order, budget and counters, and rungs that fail."""
 
 import numpy as np
 import pytest
 
+from edge.decode.counters import RungCount
 from edge.decode.ladder import Ladder, distinct
 from edge.decode.qr.quad import box
 from edge.decode.qr.zxing import LocatedSymbol
@@ -20,7 +21,7 @@ def symbol(content=b"A"):
 
 
 class Clock:
-    """Milliseconds that pass only when a rung says so."""
+    """A clock that only a rung moves."""
 
     def __init__(self):
         self.ms = 0.0
@@ -70,21 +71,15 @@ def test_each_rung_counts_its_tries_reads_and_time():
     ladder = Ladder([rung("a", clock, 3), rung("b", clock, 5, symbol())], clock_ms=clock)
     for _ in range(4):
         ladder.decode(GREY)
-    assert (ladder.counts["a"].tries, ladder.counts["a"].reads, ladder.counts["a"].busy_ms) == (
-        4,
-        0,
-        12.0,
-    )
-    assert (ladder.counts["b"].tries, ladder.counts["b"].reads, ladder.counts["b"].busy_ms) == (
-        4,
-        4,
-        20.0,
-    )
+    assert ladder.counts == {
+        "a": RungCount(tries=4, reads=0, busy_ms=12.0),
+        "b": RungCount(tries=4, reads=4, busy_ms=20.0),
+    }
 
 
-def test_a_rung_that_raises_costs_itself_alone():
+def test_a_rung_that_raises_does_not_end_the_ladder():
     def broken(scene):
-        raise RuntimeError("from deep within")
+        raise RuntimeError("of a library")
 
     clock = Clock()
     ladder = Ladder([Rung("broken", broken), rung("sound", clock, 1, symbol())], clock_ms=clock)
@@ -97,7 +92,7 @@ def test_two_codes_are_two_and_one_code_twice_is_one():
 
 
 @pytest.mark.parametrize("rungs", [RUNGS, DEEP, LIVE])
-def test_every_rung_has_a_name_of_its_own_and_stands_any_picture(rungs):
+def test_every_rung_has_its_own_name_and_accepts_any_picture(rungs):
     assert len({r.name for r in rungs}) == len(rungs)
     pictures = [
         np.zeros((1, 1), np.uint8),
@@ -120,7 +115,7 @@ ALONE = [
 
 
 @pytest.mark.parametrize("each", ALONE)
-def test_every_rung_reads_a_plain_code_at_its_place_in_the_picture(each):
+def test_every_rung_reads_a_plain_code_and_reports_its_quad_in_the_picture(each):
     seen = [
         (quad, found)
         for px in (3, 8)
@@ -138,24 +133,19 @@ def test_a_light_code_on_a_dark_ground_is_read():
     assert [s.text for s in Ladder().decode(255 - grey)] == ["HELLO"]
 
 
-def test_a_place_noted_twice_is_looked_at_once():
-    scene, place = (
-        FrameAnalysis(GREY),
-        LocatedSymbol(((10, 10), (110, 10), (110, 110), (10, 110)), 2),
-    )
+def test_a_code_located_twice_is_studied_once():
+    scene = FrameAnalysis(GREY)
+    place = LocatedSymbol(((10, 10), (110, 10), (110, 110), (10, 110)), 2)
     nudged = LocatedSymbol(tuple((x + 1, y) for x, y in place.quad), 2)
-    scene.note([place, nudged, LocatedSymbol(place.quad, 3)])
-    assert [scene.next_waiting(), scene.next_waiting(), scene.next_waiting()] == [
-        place,
-        LocatedSymbol(place.quad, 3),
-        None,
-    ]
+    other = LocatedSymbol(place.quad, 3)
+    scene.add_located([place, nudged, other])
+    assert [scene.next_waiting() for _ in range(3)] == [place, other, None]
 
 
 @pytest.mark.parametrize(
     "quad", [((0, 0),) * 4, ((0, 0), (100, 0), (0, 1), (100, 1)), ((0, 0), (9, 0), (9, 9), (0, 9))]
 )
-def test_a_place_no_code_can_have_is_not_looked_at(quad):
+def test_an_implausible_quad_is_not_studied(quad):
     scene = FrameAnalysis(GREY)
-    scene.note([LocatedSymbol(quad, 2)])
+    scene.add_located([LocatedSymbol(quad, 2)])
     assert scene.next_waiting() is None

@@ -1,4 +1,4 @@
-"""The live decoder: cheap without a code, patient with a hard one."""
+"""The live decoder: cheap without a code, several frames for a hard one."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ class Clock:
 
 
 def frames(grey, count):
-    """The same view with a flicker, as a camera that somebody stands before gives it."""
+    """Return ``count`` frames of one view with a flicker, as of a person who moves."""
     return [
         np.clip(grey.astype(int) + 20 * (at % 2), 0, 255).astype(np.uint8) for at in range(count)
     ]
@@ -52,7 +52,7 @@ def test_a_frame_over_its_budget_gets_no_second_rung():
     assert sum(count.tries for count in decoder.counts.values()) == 1
 
 
-def test_a_code_that_was_read_is_looked_for_where_it_was():
+def test_the_region_of_a_code_that_was_read_is_tried_again():
     decoder = LiveDecoder()
     grey, _ = drawn(TOKEN, px=3)
     assert [s.text for s in decoder.decode(grey)] == [TOKEN]
@@ -60,12 +60,12 @@ def test_a_code_that_was_read_is_looked_for_where_it_was():
     assert decoder.counts["tracked"].tries == 1
 
 
-def test_frames_too_noisy_each_are_read_together():
+def test_frames_that_are_each_too_noisy_are_read_together():
     grey, quad = drawn(TOKEN, px=2)
     place, fusion, together = LocatedSymbol(quad, 9), FrameFusion(), None
     for number in range(12):
         found = recover(noisy(grey, 150, seed=number), place)
-        assert found.symbol is None, "this frame would do alone"
+        assert found.symbol is None, "this frame would be enough alone"
         if found.modules is not None:
             together = fusion.add(place, found.modules, 33.0 * number)
         if together:
@@ -82,19 +82,19 @@ def test_another_code_at_the_same_place_is_not_added_to_the_first():
     assert len(fusion._sums) <= 5
 
 
-def test_two_codes_that_take_turns_at_one_place_are_summed_apart():
+def test_two_codes_that_alternate_at_one_place_are_summed_separately():
     fusion, rng = FrameFusion(), np.random.default_rng(2)
     place = LocatedSymbol(drawn(TOKEN, px=2)[1], 9)
     views = [np.where(matrix(text)[0], 0.4, -0.4) for text in (TOKEN, TOKEN[::-1])]
-    told = set()
+    texts = set()
     for number in range(24):
         soft = views[number // 6 % 2] + rng.normal(0, 0.5, (53, 53))
         symbol = fusion.add(place, soft.astype(np.float32), 33.0 * number)
-        told |= {symbol.text} if symbol else set()
-    assert told == {TOKEN, TOKEN[::-1]}
+        texts |= {symbol.text} if symbol else set()
+    assert texts == {TOKEN, TOKEN[::-1]}
 
 
-def test_while_nothing_moves_one_frame_in_five_is_looked_at_and_a_change_wakes_at_once():
+def test_while_nothing_moves_one_frame_in_five_is_decoded_and_a_change_wakes_at_once():
     clock = Clock()
     decoder, blank = LiveDecoder(clock_ms=clock), np.full((120, 160), 128, np.uint8)
     for _ in range(300):
@@ -108,14 +108,13 @@ def test_while_nothing_moves_one_frame_in_five_is_looked_at_and_a_change_wakes_a
     assert decoder.counts["zxing"].tries == looked + 2
 
 
-def test_slow_daylight_is_stillness_and_a_hand_is_not():
-    still, grey = MotionDetector(wake_ms=1000), np.full((90, 160), 100, np.uint8)
-    assert [still.is_still(grey + int(at // 20), 33.0 * at) for at in range(200)][60:] == [
-        True
-    ] * 140
+def test_a_slow_change_of_daylight_is_not_motion_and_a_hand_is():
+    motion, grey = MotionDetector(wake_ms=1000), np.full((90, 160), 100, np.uint8)
+    still = [motion.is_still(grey + int(at // 20), 33.0 * at) for at in range(200)]
+    assert still[60:] == [True] * 140
     hand = grey.copy()
     hand[40:60, 70:90] = 160
-    assert still.is_still(hand, 6700.0) is False
+    assert motion.is_still(hand, 6700.0) is False
 
 
 @pytest.mark.parametrize(
@@ -130,7 +129,7 @@ def test_slow_daylight_is_stillness_and_a_hand_is_not():
         pytest.param(ViewCondition(px_per_module=5), None, id="nothing is wrong"),
     ],
 )
-def test_a_person_is_told_what_they_can_mend(condition, hint):
+def test_a_hint_names_what_a_person_can_change(condition, hint):
     shown = draw([(TOKEN, condition)], rng=np.random.default_rng(4))
     assert hint_for(shown.grey, LocatedSymbol(shown.quads[0], 9)) is hint
 
@@ -141,7 +140,7 @@ def test_a_code_that_leaves_the_picture_is_cut_off():
     assert hint_for(grey, LocatedSymbol(moved, 9)) is Hint.CUT_OFF
 
 
-def test_the_live_decoder_says_cut_off_of_a_code_half_in_view():
+def test_the_hint_for_a_code_half_in_view_is_cut_off():
     decoder = LiveDecoder()
     shown = draw(
         [(TOKEN, ViewCondition(cut_off=0.25, px_per_module=6))], rng=np.random.default_rng(5)

@@ -1,4 +1,4 @@
-"""Exposure proposed for the code, not for the room."""
+"""Exposure proposals for the code, not for the room."""
 
 import numpy as np
 import pytest
@@ -24,11 +24,11 @@ def test_a_phone_that_burns_out_in_a_dark_room_is_exposed_less():
     assert propose(half_burnt, NOW, LIMITS, PLACE).light == NOW.light / 2
 
 
-def test_what_is_burnt_out_altogether_is_exposed_far_less():
+def test_a_screen_that_is_wholly_burnt_out_is_exposed_much_less():
     assert propose(scene(10, 255), NOW, LIMITS, PLACE).light == NOW.light / 4
 
 
-def test_a_screen_burnt_out_in_the_dark_is_found_where_it_is():
+def test_a_screen_burnt_out_in_the_dark_is_located():
     left, top, right, bottom = box(burnt_place(scene(10, 255)))
     assert max(abs(left - 100), abs(top - 100), abs(right - 200), abs(bottom - 200)) <= 8
 
@@ -40,7 +40,7 @@ def test_a_bright_room_or_a_screen_that_shows_something_is_not_burnt_out(shown):
     assert burnt_place(shown) is None
 
 
-def test_without_a_code_the_middle_counts():
+def test_without_a_code_the_middle_of_the_picture_is_metered():
     assert propose(scene(50, 50), NOW, LIMITS).light == 4 * NOW.light
 
 
@@ -50,7 +50,7 @@ def test_a_dark_code_is_exposed_longer_and_then_amplified():
 
 
 @pytest.mark.parametrize("white", [165, 200, 240])
-def test_what_is_nearly_right_is_left_alone(white):
+def test_a_nearly_right_exposure_is_not_changed(white):
     assert propose(scene(0, white), NOW, LIMITS, PLACE) is NOW
 
 

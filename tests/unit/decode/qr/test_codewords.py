@@ -1,4 +1,4 @@
-"""Soft modules to a matrix: mended where the evidence is strong, refused where chance would do."""
+"""From soft modules to a matrix: repaired with strong evidence, rejected with weak evidence."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,15 @@ def soft_of(content, **options):
 
 
 @pytest.mark.parametrize("content", ["1", "HELLO WORLD", "größe", TOKEN, "x" * 900])
-def test_a_clean_code_is_its_own_mending(content):
+def test_a_clean_code_is_unchanged_by_repair(content):
     soft, modules, version = soft_of(content)
-    mended = repair(soft, version)
-    assert (mended.modules == modules).all()
-    assert mended.evidence_bits > 60
+    repaired = repair(soft, version)
+    assert (repaired.modules == modules).all()
+    assert repaired.evidence_bits > 60
 
 
-def test_unsure_modules_cost_half_of_what_wrong_ones_cost():
-    """A stretch of a code that a decoder without erasures gives up: guessed wrongly, but known to be unsure."""
+def test_uncertain_modules_cost_half_as_much_as_wrong_ones():
+    """A damaged stretch that a decoder without erasures cannot repair: wrong, but known uncertain."""
     soft, modules, version = soft_of("HTTPS://EXAMPLE.COM/PICKUP/12345", version=3)
     rng = np.random.default_rng(1)
     soft[15:20, 9:27] = rng.normal(0, 0.05, (5, 18))
@@ -30,7 +30,7 @@ def test_unsure_modules_cost_half_of_what_wrong_ones_cost():
     assert repair(np.sign(soft).astype(np.float32), version) is None
 
 
-def test_noise_is_never_mended():
+def test_noise_is_never_repaired():
     rng = np.random.default_rng(2)
     for version in (1, 2, 3, 4, 7, 9):
         size = layout(version).size
@@ -40,8 +40,8 @@ def test_noise_is_never_mended():
         )
 
 
-def test_a_mended_block_with_too_little_left_to_prove_it_is_refused():
-    """Version 1 L has seven checks: with three errors mended nothing is left that a chance would not pass."""
+def test_a_repaired_block_with_too_little_evidence_is_rejected():
+    """Version 1 L has seven checks: three repaired errors leave too little redundancy as evidence."""
     soft, _, version = soft_of("TEST", version=1, error="l")
     plan = layout(version)
     for word in (0, 5, 11):
@@ -50,7 +50,7 @@ def test_a_mended_block_with_too_little_left_to_prove_it_is_refused():
     assert repair(soft, version) is None
 
 
-def test_two_wrong_codewords_of_version_1_l_are_mended():
+def test_two_wrong_codewords_of_version_1_l_are_repaired():
     soft, modules, version = soft_of("TEST", version=1, error="l")
     plan = layout(version)
     for word in (0, 5):

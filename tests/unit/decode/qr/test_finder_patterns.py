@@ -1,4 +1,4 @@
-"""Codes located by nested contours."""
+"""Location of codes by nested contours."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_a_slanted_code_is_located_from_its_own_top_left(turn):
     assert np.abs(np.subtract(places[0].quad, shown.quads[0])).max() < 8
 
 
-def test_an_empty_picture_and_noise_hold_nothing():
+def test_an_empty_picture_and_noise_hold_no_code():
     blank = empty(ViewCondition(clutter=1.0), rng=np.random.default_rng(3))
     for grey in (blank, noisy(np.full((480, 640), 128, np.uint8), 40), np.zeros((1, 1), np.uint8)):
         assert locate(local_threshold(grey, 0.05)) == []
@@ -37,7 +37,7 @@ def test_three_finder_patterns_are_found_in_a_code_and_none_without():
     assert finders(np.full((40, 40), 255, np.uint8)) == []
 
 
-def test_of_two_codes_side_by_side_no_mixture_is_located():
+def test_two_codes_side_by_side_are_not_mixed():
     one, quad = drawn("HELLO", px=6, frame=(300, 700), at=(60, 60))
     two, other = drawn("WORLD", px=6, frame=(300, 700), at=(60, 400))
     places = locate(local_threshold(np.minimum(one, two), 0.2))

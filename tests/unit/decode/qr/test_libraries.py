@@ -1,4 +1,4 @@
-"""The two libraries: bytes as encoded, Micro QR never."""
+"""The two libraries return the bytes as encoded, and never read Micro QR."""
 
 import pytest
 
@@ -13,12 +13,12 @@ PAYLOADS = [bytes(range(256)), "Größe".encode(), "取件码".encode(), b"\xff\
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 @pytest.mark.parametrize("read", [zxing.read, pytest.param(zbar.read, marks=needs_zbar)])
-def test_the_payload_comes_out_byte_for_byte(read, payload):
+def test_the_payload_is_read_byte_for_byte(read, payload):
     grey, _ = drawn(payload, px=3, frame=(360, 480), at=(40, 40), mode="byte")
     assert [symbol.content for symbol in read(grey)] == [payload]
 
 
-def test_what_zbar_lacks_is_named_and_not_fatal(monkeypatch):
+def test_a_missing_libzbar_is_reported_and_not_fatal(monkeypatch):
     def missing():
         raise ImportError("Unable to find zbar shared library")
 
@@ -45,7 +45,7 @@ def test_micro_qr_is_never_read(content):
     assert Ladder(DEEP).decode(ink) == ()
 
 
-def test_a_text_in_another_character_set_is_read_as_meant():
+def test_a_text_in_another_character_set_is_read_correctly():
     grey, _ = drawn("点茗", encoding="shift_jis")
     (symbol,) = zxing.read(grey)
     assert symbol.text == "点茗"

@@ -1,4 +1,4 @@
-"""A closer look reads what was located and not read; and nothing where there is nothing."""
+"""Recovery reads codes that were located and not read, and reads nothing where there is no code."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from edge.decode.qr import recovery
 from edge.decode.qr.finder_patterns import locate
-from edge.decode.qr.zxing import LocatedSymbol, look
+from edge.decode.qr.zxing import LocatedSymbol, detect
 from edge.decode.scene import local_threshold
 from tests.support.drawn_codes import TOKEN, bent, drawn, noisy
 
@@ -17,7 +17,7 @@ def test_a_code_at_known_corners_is_read():
     assert (symbol.content, symbol.text, symbol.decoder, symbol.quad) == (
         b"HELLO",
         "HELLO",
-        "relook",
+        "recovery",
         quad,
     )
 
@@ -43,13 +43,13 @@ def test_a_code_bent_by_more_than_a_module_is_read(depth):
 def test_blur_of_half_a_module_is_filtered_out():
     grey, quad = drawn("HTTPS://EXAMPLE.COM/P/1", px=5, version=3)
     blurred = noisy(cv2.GaussianBlur(grey, (0, 0), 2.8), 1)
-    assert not look(blurred).read
+    assert not detect(blurred).read
     assert (
         recovery.recover(blurred, LocatedSymbol(quad, 3)).symbol.text == "HTTPS://EXAMPLE.COM/P/1"
     )
 
 
-def test_where_there_is_no_code_nothing_is_read_and_nothing_kept():
+def test_without_a_code_there_are_no_symbol_and_no_soft_modules():
     found = recovery.recover(
         noisy(np.full((480, 640), 128, np.uint8), 40),
         LocatedSymbol(((80, 60), (240, 60), (240, 220), (80, 220)), 2),
@@ -57,7 +57,7 @@ def test_where_there_is_no_code_nothing_is_read_and_nothing_kept():
     assert found == recovery.RecoveryResult(None, None)
 
 
-def test_a_code_taken_for_another_version_is_not_misread():
+def test_a_code_located_as_another_version_is_not_misread():
     grey, quad = drawn("HELLO", px=6)
     assert all(
         recovery.recover(grey, LocatedSymbol(quad, version)).symbol is None
@@ -65,12 +65,12 @@ def test_a_code_taken_for_another_version_is_not_misread():
     )
 
 
-def test_without_time_the_look_ends_at_once():
+def test_without_time_recovery_ends_at_once():
     grey, quad = drawn("HELLO")
     assert recovery.recover(grey, LocatedSymbol(quad, 1), has_time=lambda: False).symbol is None
 
 
-def test_what_could_not_be_read_keeps_its_soft_modules():
+def test_a_code_that_is_not_read_has_soft_modules():
     grey, quad = drawn(TOKEN, px=2)
     found = recovery.recover(noisy(grey, 150), LocatedSymbol(quad, 9))
     assert found.symbol is None

@@ -1,4 +1,4 @@
-"""Errors and erasures, mended as far as the code can and no further."""
+"""Errors and erasures are repaired as far as the code allows, and no further."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -29,21 +29,21 @@ def test_twice_the_errors_plus_the_erasures_may_be_as_many_as_the_checks(data):
     broken = word.copy()
     for place in places:
         broken[place] ^= data.draw(st.integers(1, 255))
-    mended = correct(broken, checks, places[:erased])
-    assert mended is not None
-    assert (mended == word).all()
+    repaired = correct(broken, checks, places[:erased])
+    assert repaired is not None
+    assert (repaired == word).all()
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_what_comes_back_is_always_a_codeword(data):
+def test_a_repaired_word_is_always_a_codeword(data):
     checks = data.draw(st.integers(2, 30))
     word = np.array(
         data.draw(st.lists(st.integers(0, 255), min_size=checks + 1, max_size=150)), np.uint8
     )
     erasures = data.draw(st.lists(st.integers(0, len(word) - 1), max_size=checks, unique=True))
-    mended = correct(word, checks, erasures)
-    assert mended is None or not any(syndromes(mended, checks))
+    repaired = correct(word, checks, erasures)
+    assert repaired is None or not any(syndromes(repaired, checks))
 
 
 def test_a_word_of_zeros_is_a_codeword():

@@ -1,4 +1,4 @@
-"""The tables of ISO/IEC 18004, held against codes that segno makes."""
+"""The tables of ISO/IEC 18004, compared with codes that segno makes."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from edge.decode.qr.symbol_layout import (
 
 
 @pytest.mark.parametrize("version", range(1, 41))
-def test_every_version_has_its_patterns_masks_and_blocks_where_the_standard_says(version):
+def test_every_version_has_the_patterns_masks_and_blocks_of_the_standard(version):
     plan = layout(version)
     for number, level in enumerate("LMQH"):
         pattern = (version + number) % 8

@@ -21,9 +21,9 @@ from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig
 from sync.hub.fleet import queries, settings_offers
-from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.fleet_store import FleetStore
 from sync.hub.fleet.people_requests import PeopleRequests
+from sync.hub.fleet.request_error import RequestError
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.fleet_requests import (

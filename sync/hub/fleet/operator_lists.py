@@ -11,7 +11,7 @@ from edge.documents.operator_list import OperatorList, open_operator_list
 from edge.system.durable_file import write_secret
 from edge.token.signed_document import Keyring
 from edge.values.instant import Instant
-from sync.hub.fleet.errors import RequestError
+from sync.hub.fleet.request_error import RequestError
 from sync.wire.topics import NAME
 
 FOLDER: Final = "operators"  # in the hub's data folder

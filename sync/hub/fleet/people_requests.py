@@ -10,8 +10,8 @@ from typing import Any
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig
-from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.operator_lists import FOLDER, keep_pushed_list
+from sync.hub.fleet.request_error import RequestError
 from sync.hub.ledger import reviews
 from sync.wire.fleet_requests import FleetQuestion, FleetRequest
 from sync.wire.review_decision import open_review_decision

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from edge.documents.settings import SettingsDocument
 from edge.system.durable_file import digest_of
-from sync.hub.fleet.errors import RequestError
+from sync.hub.fleet.request_error import RequestError
 
 KEPT: Final = 64  # documents of a layer
 ROLLING, CURRENT, WITHDRAWN = "rolling", "current", "withdrawn"

@@ -12,8 +12,8 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.config import HubDocuments, HubOperators
-from sync.hub.fleet.errors import RequestError
 from sync.hub.fleet.operator_lists import keep_pushed_list, pushed_lists
+from sync.hub.fleet.request_error import RequestError
 from sync.hub.server.list_publisher import ListPublisher
 from sync.wire.topics import Down
 

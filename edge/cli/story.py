@@ -64,7 +64,7 @@ def _line(line: HistoryEntry) -> str:
     }
     if line.what == "event":
         said.pop("body", None)
-        if not {"refused", "retries"} & said.keys():
+        if not {"refused", "retry_of"} & said.keys():
             said.pop("id", None)
     return f"{when:<20}  {line.what:<9}  " + "  ".join(
         f"{name} {_plain(value)}" for name, value in said.items()

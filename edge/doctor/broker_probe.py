@@ -53,13 +53,13 @@ def try_broker(mqtt: MqttSection, timeout_s: float) -> BrokerFact:
         context = _context(mqtt)
     except (OSError, ssl.SSLError) as error:
         return BrokerFact(
-            address=address, contact=LastContact.NOT_WELCOME, detail=f"certificate files: {error}"
+            address=address, contact=LastContact.NOT_ACCEPTED, detail=f"certificate files: {error}"
         )
     try:
         plain = socket.create_connection((mqtt.host, mqtt.port), timeout=timeout_s)
     except socket.gaierror as error:
         return BrokerFact(
-            address=address, contact=LastContact.NO_NAME, detail=error.strerror or str(error)
+            address=address, contact=LastContact.NAME_NOT_FOUND, detail=error.strerror or str(error)
         )
     except OSError as error:
         return BrokerFact(
@@ -94,7 +94,7 @@ def _try_tls(context: ssl.SSLContext, plain: socket.socket, host: str, address: 
         )
     except ssl.SSLError as error:
         return BrokerFact(
-            address=address, contact=LastContact.NOT_WELCOME, detail=error.reason or str(error)
+            address=address, contact=LastContact.NOT_ACCEPTED, detail=error.reason or str(error)
         )
     except OSError as error:
         return BrokerFact(

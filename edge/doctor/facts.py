@@ -115,10 +115,10 @@ class LastContact(StrEnum):
 
     NOT_TRIED = "not_tried"  # the device has no certificate
     REACHED = "reached"  # TLS was agreed with the certificate
-    NO_NAME = "no_name"  # the host's name cannot be found
+    NAME_NOT_FOUND = "name_not_found"  # the host's name cannot be found
     NO_ROUTE = "no_route"  # no network, refused or no answer
     NOT_TRUSTED = "not_trusted"  # the broker's certificate is not one of ours
-    NOT_WELCOME = "not_welcome"  # the broker does not take our certificate, or TLS failed
+    NOT_ACCEPTED = "not_accepted"  # the broker does not take our certificate, or TLS failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,7 +153,7 @@ def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
             )
         case LastContact.NOT_TRIED:
             return warning("broker", found, ("先看证书一项", "see to the certificate first"))
-        case LastContact.NO_NAME:
+        case LastContact.NAME_NOT_FOUND:
             todo = (
                 "检查网络、DNS 与 mqtt.host；离线仍可核销",
                 "check the network, DNS and mqtt.host; scans go on offline",
@@ -171,7 +171,7 @@ def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
                 "compare mqtt.ca_file and mqtt.host with the fleet's; if right, somebody may pose as the broker",
             )
             return failure("broker", found, todo)
-        case LastContact.NOT_WELCOME:
+        case LastContact.NOT_ACCEPTED:
             todo = (
                 "核对设备证书；本设备可能已被撤销，联系运维",
                 "check this device's certificate; it may be revoked: call operations",

@@ -26,7 +26,7 @@ from edge.values.uuid7 import event_id
 
 ASK_HOLDS_S = 120  # what was typed for the next voucher is forgotten after this long
 
-_NEVER_TAKEN = ("message_too_large", "told_before")  # which the same event always meets
+_NEVER_TAKEN = ("message_too_large", "already_reported")  # which the same event always meets
 
 
 class ActionResult(StrEnum):
@@ -39,7 +39,7 @@ class ActionResult(StrEnum):
     ALREADY = "already_done"
     SAME_PERSON = "same_person"
     TOO_LATE = "reversal_window_over"
-    DOOR_UNDER_WAY = "door_under_way"
+    PICKUP_IN_PROGRESS = "pickup_in_progress"
     NOT_THIS_KIND = "not_for_this_kind"
     STILL_REFUSED = "still_refused"
 
@@ -235,7 +235,7 @@ class OperatorActions:
     ) -> ActionOutcome:
         if lock_intents.is_under_way(connection, ledger_id):
             return ActionOutcome(
-                ActionResult.DOOR_UNDER_WAY,
+                ActionResult.PICKUP_IN_PROGRESS,
                 "a door of it is open or waiting: shut it first, or settle its case",
             )
         reversal = ledger.write_reversal(

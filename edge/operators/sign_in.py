@@ -210,7 +210,7 @@ class SignInService:
             "INSERT INTO operator_log (at_s, trust, operator_id, what, detail) VALUES (?, ?, ?, ?, ?)",
             (now.unix_s, now.trust.value, operator_id, what, detail),
         )
-        body = {"operator": operator_id, "what": what, "detail": detail}
+        body = {"operator": operator_id, "result": what, "detail": detail}
         append(
             connection,
             type="operator",

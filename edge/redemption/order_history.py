@@ -47,16 +47,16 @@ _CHAPTERS = (
     (
         "event",
         "SELECT o.at_s, e.epoch, o.seq, o.id, o.type, o.trust, o.seq <= e.settled_through, o.rejected,"
-        " o.body ->> '$.retries', o.body"
+        " o.body ->> '$.retry_of', o.body"
         " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.body ->> '$.order' = ?",
-        ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retries", "body"),
+        ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retry_of", "body"),
     ),
 )  # fmt: skip
 _CLOCK = (
     "clock",
-    "SELECT at_s, body ->> '$.floor_was', body ->> '$.floor', body ->> '$.reason' FROM outbox"
-    " WHERE type = 'clock' AND ?1 <> ''",
-    ("floor_was_s", "floor_s", "reason"),
+    "SELECT at_s, body ->> '$.previous_floor', body ->> '$.new_floor', body ->> '$.reason' FROM outbox"
+    " WHERE type = 'clock_reset' AND ?1 <> ''",
+    ("previous_floor_s", "new_floor_s", "reason"),
 )
 _ORDER = (
     "SELECT hex(cti), kind, status, home_site, home_device, quantity, amount_minor, currency, review, compartments,"
@@ -104,7 +104,7 @@ def _sent_again(lines: list[HistoryEntry]) -> frozenset[str]:
     """The ids of refused events whose place another has taken, under its own id or the same."""
     events = [line.fields for line in lines if line.what == "event"]
     kept = {str(event["id"]) for event in events if event["refused"] is None}
-    return frozenset(kept | {str(event["retries"]) for event in events if event["retries"]})
+    return frozenset(kept | {str(event["retry_of"]) for event in events if event["retry_of"]})
 
 
 def _lines(

@@ -1,6 +1,6 @@
 """How far a candidate has come: the states of new settings and what may follow on what. Pure.
 
-``received -> verified -> validated -> trying_link -> staged -> applying -> probation -> committed``, and from
+``received -> verified -> validated -> testing_link -> staged -> applying -> probation -> committed``, and from
 any of them ``refused`` or ``rolled_back``. The state is on disk *before* the step that it names is taken, so
 a process that dies in a step finds on its next start which step it was.
 """
@@ -24,7 +24,7 @@ class SettingsPhase(StrEnum):
     RECEIVED = "received"
     VERIFIED = "verified"
     VALIDATED = "validated"
-    TRYING_LINK = "trying_link"
+    TESTING_LINK = "testing_link"
     STAGED = "staged"
     APPLYING = "applying"
     PROBATION = "probation"
@@ -114,7 +114,7 @@ def settled(state: SettingsState) -> SettingsState:
         SettingsPhase.RECEIVED,
         SettingsPhase.VERIFIED,
         SettingsPhase.VALIDATED,
-        SettingsPhase.TRYING_LINK,
+        SettingsPhase.TESTING_LINK,
     ):
         phase = SettingsPhase.STAGED if state.candidate else resting(state)
         return replace(state, phase=phase, working="", trials=0)

@@ -254,7 +254,7 @@ def mark_reported(connection: sqlite3.Connection, epoch_no: int, seq: int) -> No
 def _mark(connection: sqlite3.Connection, epoch_no: int, seq: int, was: int, spent: int) -> None:
     event = "SELECT body FROM outbox WHERE epoch_no = ? AND seq = ? AND type = 'redeemed'"
     row = connection.execute(event, (epoch_no, seq)).fetchone()
-    identity = json.loads(row[0]).get("claim") if row else None
+    identity = json.loads(row[0]).get("grant_request") if row else None
     if isinstance(identity, str):
         connection.execute(
             "UPDATE claim SET spent = ? WHERE id = ? AND spent = ?", (spent, identity, was)

@@ -9,7 +9,7 @@ from edge.domain.decision_input import Decision
 from edge.domain.verdict import Verdict
 from edge.store import authorisations
 from edge.store.database.store import Store
-from edge.store.outbox import FIRST, OutboxPlace, append_at, next_place
+from edge.store.outbox import REDEMPTION_EVENT, OutboxPlace, append_at, next_place
 from edge.token.claims import Claims
 from edge.values.instant import ClockTrust, Instant
 
@@ -75,7 +75,7 @@ def write_use(
         "kid": claims.kid.hex(),
     }
     if decision.claim is not None:
-        body["claim"] = decision.claim
+        body["grant_request"] = decision.claim
     append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
     row = (
         claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
@@ -115,7 +115,7 @@ def write_reversal(
         "use": use_no,
         "reason": reason,
         "operator": operator,
-        FIRST: redemption,
+        REDEMPTION_EVENT: redemption,
     }
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)

@@ -52,8 +52,8 @@ class SettleResult(StrEnum):
     AHEAD = "ahead"  # the platform knows events this store never wrote: an old copy was restored
 
 
-RETRIES = "retries"  # in a body: the id of the refused event that this one takes the place of
-FIRST = "redeemed"  # in a body: the id of the event that first told the redemption that this one is about
+RETRY_OF = "retry_of"  # in a body: the id of the refused event that this one takes the place of
+REDEMPTION_EVENT = "redemption_event"  # in a body: the id of the event that first told the redemption that this one is about
 
 _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False
@@ -211,9 +211,9 @@ def retry(connection: sqlite3.Connection, refused: RefusedEvent, *, id: str) -> 
     It tells the same of the same moment. The refused one stays as it is: the platform has it under its number.
     """
     authorisations.mark_reported(connection, *refused.place)
-    body = {**refused.body, RETRIES: refused.id}
-    if refused.type == "redeemed" and RETRIES in refused.body:
-        body.setdefault(FIRST, refused.body[RETRIES])
+    body = {**refused.body, RETRY_OF: refused.id}
+    if refused.type == "redeemed" and RETRY_OF in refused.body:
+        body.setdefault(REDEMPTION_EVENT, refused.body[RETRY_OF])
     return append(connection, type=refused.type, body=body, now=refused.at, id=id)
 
 

@@ -200,7 +200,7 @@ def _write(
         "state": state.value,
         "reason": reason,
         "operator": by,
-        outbox.FIRST: review.event_id,
+        outbox.REDEMPTION_EVENT: review.event_id,
     }
     outbox.append(connection, type="review", body=body, now=now, id=event_id)
 

@@ -64,8 +64,8 @@ def lower_time_floor(
         )
         for table in ("session", "badge_shown", "asked"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
-        body = {"floor_was": before_s, "floor": floor_s, "reason": reason}
-        outbox.append(connection, type="clock", body=body, now=now, id=event_id)
+        body = {"previous_floor": before_s, "new_floor": floor_s, "reason": reason}
+        outbox.append(connection, type="clock_reset", body=body, now=now, id=event_id)
     return ResetResult.DONE
 
 

@@ -17,7 +17,7 @@ class Purpose(StrEnum):
     ENROLMENT = "enrolment"
     OPERATORS = "operators"  # who may sign in at devices, and the hashes of their PINs
     REVIEW = "review"  # a person's decision about a redemption; the trust list says whose key it is
-    CLAIM = "claim"  # an answer to a claim: leave for one device to honour one entitlement now
+    GRANT = "grant"  # an answer to a claim: leave for one device to honour one entitlement now
 
     @property
     def external_aad(self) -> bytes:

@@ -128,9 +128,9 @@ class Agent:
             "problems": self._problems,
             "link": self._contact.link,
             "clock": self._now().trust,
-            "claims": "answered"
+            "grants": "available"
             if self._claims is not None and self._claims.answered
-            else "not_answered",
+            else "unavailable",
             "detail": self._session.detail,
             "connections": self._session.connections,
             "last_ack_age_s": None

@@ -101,7 +101,8 @@ class AuthorisationRelay:
         asked = self._sent.pop(given.id, None)
         if asked is None or asked.cti != given.cti or given.quantity < asked.units:
             return DownlinkRefusal(
-                "claim_not_asked", "an answer to nothing that waits for one, or to something else"
+                "grant_not_requested",
+                "an answer to nothing that waits for one, or to something else",
             )
         self._heard = True
         answer = AuthorisationReply(
@@ -141,8 +142,8 @@ class AuthorisationRelay:
             cti=asked.cti.hex(),
             quantity=asked.units,
             epoch=epoch,
-            no=asked.no,
-            sold=asked.sold,
-            sold_minor=asked.sold_minor,
+            number=asked.no,
+            order_quantity=asked.sold,
+            order_amount_minor=asked.sold_minor,
             wait_ms=min(60_000, max(1, (asked.due_ns - now_ns) // 1_000_000)),
         )

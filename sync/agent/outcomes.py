@@ -14,8 +14,8 @@ class DocumentOutcome(StrEnum):
     OPERATORS = "operator_list_stored"
     ORDERS = "orders_applied"
     ORDERS_COMPLETE = "orders_snapshot_complete"
-    SAME = "already_here"
-    REVIEWS = "reviews_taken"
+    SAME = "already_stored"
+    REVIEWS = "reviews_applied"
     ORDERS_GAP = "orders_gap"  # something before it is missing: asked for
 
 

@@ -13,7 +13,7 @@ from edge.store.database.store import Store
 from edge.store.reviews import ReviewResult
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
-from sync.wire.review_decision import NOT_BELIEVED, decision_name, open_review_decision
+from sync.wire.review_decision import NOT_VERIFIED, decision_name, open_review_decision
 
 _WORDS: Final = {
     ReviewResult.NOT_FOUND: "no redemption of this store waits under that",
@@ -27,7 +27,7 @@ def take_decision(
     """What came of a decision, or why it had no effect: a code and words. Raises StoreUnavailableError."""
     opened = open_review_decision(raw, keys, now=now)
     if isinstance(opened, DocumentRefusal):
-        _answer(store, raw, NOT_BELIEVED, now)
+        _answer(store, raw, NOT_VERIFIED, now)
         return opened.fault, opened.detail
     decision, by = opened
     if decision.device != device:

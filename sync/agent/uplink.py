@@ -35,7 +35,7 @@ class AckEffect(StrEnum):
     SETTLED = "settled"
     NOTHING_NEW = "nothing_new"
     REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
-    AHEAD = "store_is_older_than_the_platform"  # an old copy of this store was put back
+    AHEAD = "store_outdated"  # an old copy of this store was put back
 
 
 class Uplink:
@@ -160,12 +160,12 @@ class Uplink:
         """Raise the platform's conflicts as cases; return the numbers of those that are new."""
         fresh = []
         for item in ack.conflicts:
-            self._conflicts_through = max(self._conflicts_through, item.no)
+            self._conflicts_through = max(self._conflicts_through, item.number)
             if exception_cases.record_conflict(
-                self._store, no=item.no, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
+                self._store, no=item.number, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
                 now=now,
             ):  # fmt: skip
-                fresh.append(item.no)
+                fresh.append(item.number)
         return fresh
 
     def _settle(self, ack: Ack, now: Instant) -> AckEffect:
@@ -271,7 +271,7 @@ class Uplink:
         over = authorisations.released_through(self._store, int(monotonic_s * 1e9))
         if send(
             self._without_events(
-                epoch, outbox.settled_through(self._store, epoch), claims_through=over
+                epoch, outbox.settled_through(self._store, epoch), grants_released_through=over
             )
         ):
             self._probe_asked = False
@@ -281,7 +281,9 @@ class Uplink:
                 self._waiting_since_s = monotonic_s
             self.answers.asked(0, monotonic_s)
 
-    def _without_events(self, epoch: str, settled_through: int, claims_through: int = 0) -> bytes:
+    def _without_events(
+        self, epoch: str, settled_through: int, grants_released_through: int = 0
+    ) -> bytes:
         return codec.encode_batch(
             self._device,
             epoch,
@@ -289,7 +291,7 @@ class Uplink:
             self._conflicts_through,
             [],
             tag=self._tag,
-            claims_through=claims_through,
+            grants_released_through=grants_released_through,
         )
 
 
@@ -306,7 +308,7 @@ def events_of(
     size = 0
     for row in rows:
         events.extend(
-            (seq, _withheld(row, seq, codec.REFUSED_BEFORE))
+            (seq, _withheld(row, seq, codec.ALREADY_REFUSED))
             for seq in range(after_seq + 1, row.seq)
         )
         encoded = _encoded(row)

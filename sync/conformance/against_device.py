@@ -180,8 +180,8 @@ class DeviceCheck:
             told[batch.epoch] = max(
                 [event.seq for event in batch.events], default=told.get(batch.epoch, 0)
             )
-            if batch.claims_through and batch.settled_through < told[batch.epoch]:
-                return f"claims_through {batch.claims_through} with {told[batch.epoch]} not settled"
+            if batch.grants_released_through and batch.settled_through < told[batch.epoch]:
+                return f"grants_released_through {batch.grants_released_through} with {told[batch.epoch]} not settled"
         return ""
 
     # Saying and hearing

@@ -130,7 +130,7 @@ class HubCheck:
         """Takes what people did at a device: a review, and a case."""
         cti, now = self.ident().replace("-", ""), self.now().unix_s
         review = ReviewBody(
-            cti=cti, order="conformance", use=1, state="approved", reason="", redeemed=cti
+            cti=cti, order="conformance", use=1, state="approved", reason="", redemption_event=cti
         )
         case = ExceptionBody(
             case=1, kind="dispute", state="raised", cause="from a check", operator="nobody"
@@ -228,7 +228,7 @@ class HubCheck:
             cti=self.ident().replace("-", ""),
             quantity=1,
             epoch=self.epoch,
-            no=1,
+            number=1,
         )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
         response = self.line.hear(lambda arrival: self._response(arrival, request), self.answer_s)
@@ -238,7 +238,7 @@ class HubCheck:
             return f"the answer is {response.result}"
         if not response.signed:
             return "the answer is not signed"
-        payload = self._payload(b64decode(response.signed), Purpose.CLAIM)
+        payload = self._payload(b64decode(response.signed), Purpose.GRANT)
         if isinstance(payload, str):
             return payload
         answer = GRANT_REPLY.read(payload)

@@ -25,19 +25,19 @@ class Claimant:
     epoch: str
     ident: Callable[[], str]
     answer_s: float = 10.0
-    no: int = 0
+    number: int = 0
 
     def asks(self, cti: str) -> AuthorisationResult | None:
         """What a new claim on ``cti`` is answered; None: nothing came."""
-        self.no += 1
+        self.number += 1
         request = GrantRequest(
             dev=self.device,
             id=self.ident(),
             cti=cti,
             quantity=1,
             epoch=self.epoch,
-            no=self.no,
-            sold=1,
+            number=self.number,
+            order_quantity=1,
         )
         self.line.say(self._topic(Up.REQUEST), codec.encode(request))
         response = self.line.hear(
@@ -45,11 +45,18 @@ class Claimant:
         )
         return None if response is None else response.result
 
-    def says(self, claims_through: int, *, epoch: str = "", settled_through: int = 0) -> None:
+    def says(
+        self, grants_released_through: int, *, epoch: str = "", settled_through: int = 0
+    ) -> None:
         """A batch without events; returns when it is acknowledged."""
         epoch = epoch or self.epoch
         batch = codec.encode_batch(
-            self.device, epoch, settled_through, 0, [], claims_through=claims_through
+            self.device,
+            epoch,
+            settled_through,
+            0,
+            [],
+            grants_released_through=grants_released_through,
         )
         self.line.say(self._topic(Up.EVENTS), batch)
         self.line.hear(lambda arrival: self._acknowledged(arrival, epoch), self.answer_s)
@@ -89,7 +96,7 @@ class GrantCheck:
             self._freed,
         ):
             yield CheckResult(" ".join((check.__doc__ or "").split()).rstrip("."), check())
-        self.second.says(self.second.no)
+        self.second.says(self.second.number)
 
     def _held(self) -> str:
         """Grants a claim, and holds it against other devices."""
@@ -103,22 +110,22 @@ class GrantCheck:
     def _older(self) -> str:
         """Frees no grant by a batch that names an older claim."""
         asked_again = self._differs("the first", self.first.asks(self.cti), _GRANTED)
-        self.first.says(self.first.no - 1)
+        self.first.says(self.first.number - 1)
         return asked_again or self._still_held()
 
     def _another_store(self) -> str:
         """Frees no grant by what is said of another epoch."""
-        self.first.says(self.first.no, epoch=self.first.ident())
+        self.first.says(self.first.number, epoch=self.first.ident())
         return self._still_held()
 
     def _lost(self) -> str:
         """Frees no grant by the word of a device that has settled more than the hub has."""
-        self.first.says(self.first.no, settled_through=5000)
+        self.first.says(self.first.number, settled_through=5000)
         return self._still_held()
 
     def _freed(self) -> str:
         """Frees a grant when its holder says that it is over."""
-        self.first.says(self.first.no)
+        self.first.says(self.first.number)
         return self._differs("the second", self.second.asks(self.cti), _GRANTED)
 
     def _still_held(self) -> str:

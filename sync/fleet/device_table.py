@@ -12,7 +12,7 @@ _TRYING = (
     SettingsPhase.RECEIVED,
     SettingsPhase.VERIFIED,
     SettingsPhase.VALIDATED,
-    SettingsPhase.TRYING_LINK,
+    SettingsPhase.TESTING_LINK,
     SettingsPhase.STAGED,
     SettingsPhase.APPLYING,
     SettingsPhase.PROBATION,

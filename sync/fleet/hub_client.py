@@ -16,7 +16,7 @@ from sync.fleet.fleet_file import FleetFile
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
-from sync.wire.fleet_requests import LARGEST, FleetQuestion, FleetRequest, FleetResponse
+from sync.wire.fleet_requests import LARGEST, FleetAction, FleetRequest, FleetResponse
 from sync.wire.messages import MessageRefusal
 from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
 
@@ -63,10 +63,10 @@ class HubClient:
                 )
                 raise click.ClickException(f"the broker at {where} cannot be used: {words}")
 
-    def ask(self, ask: FleetQuestion, **args: Any) -> dict[str, Any]:
+    def ask(self, action: FleetAction, **args: Any) -> dict[str, Any]:
         """Ask the hub and return its answer's result."""
         request = FleetRequest(
-            id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), ask=ask, args=args
+            id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), action=action, args=args
         )
         topic, payload = (
             str(Topic(self._place.tenant, OPS, Up.REQUEST)),
@@ -130,7 +130,7 @@ def every_device(talk: HubClient) -> list[dict[str, Any]]:
     devices: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        page = talk.ask(FleetQuestion.DEVICES, after=after)
+        page = talk.ask(FleetAction.DEVICES, after=after)
         devices += page["devices"]
         after = page["next"]
     return devices

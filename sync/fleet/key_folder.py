@@ -1,7 +1,7 @@
 """A fleet's keys in a folder: one PEM file a purpose, readable by the owner alone.
 
 ``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
-``configuration.pem``, ``enrolment.pem``, ``claim.pem`` (answers to claims) and ``operators.pem`` what their names say;
+``configuration.pem``, ``enrolment.pem``, ``grant.pem`` (answers to claims) and ``operators.pem`` what their names say;
 ``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
 ``reviewers/NAME.pem`` is the key of a person who decides on redemptions: hand it over, and leave ``NAME.pub`` here;
 ``sites/SITE.pem`` is that of a site's own authority: move it to the site, and leave ``SITE.pub`` here;
@@ -34,7 +34,7 @@ from edge.token.roots import Roots
 
 ROOT = "root"
 LISTED = (
-    Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.CLAIM,
+    Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.GRANT,
     Purpose.OPERATORS,
 )  # fmt: skip
 ROOTS_FILE = "roots.cbor"

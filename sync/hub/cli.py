@@ -91,7 +91,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
         monotonic=time.monotonic,
         log=logger,
         office=open_fleet_service(config, logger),
-        claim_signer=_claim_signer(config),
+        grant_signer=_grant_signer(config),
     )
     stop = StopSignal()
     logger.info("started", broker=f"{mqtt.host}:{mqtt.port}")
@@ -284,9 +284,9 @@ def _store(config: HubConfig) -> HubStore:
         raise click.ClickException(str(error)) from None
 
 
-def _claim_signer(config: HubConfig) -> Signer | None:
+def _grant_signer(config: HubConfig) -> Signer | None:
     """The key that answers claims lies beside that of the order feed; without it no claim is answered."""
-    path = Path(config.documents.order_feed_key_file).with_name(f"{Purpose.CLAIM}.pem")
+    path = Path(config.documents.order_feed_key_file).with_name(f"{Purpose.GRANT}.pem")
     return (
         load_signer_or_exit(path, setting="documents.order_feed_key_file")
         if path.exists()

@@ -24,8 +24,8 @@ class LinkState(StrEnum):
     BROKER_BUSY = "broker_busy"
     LOST = "connection_lost"
     PROTOCOL_ERROR = "protocol_error"
-    SLOW = "answers_slow"  # connected, and the platform's answers take long: a slow line, or a slow hub
-    SILENT = "hub_silent"  # connected, but the platform does not answer
+    SLOW = "replies_slow"  # connected, and the platform's answers take long: a slow line, or a slow hub
+    SILENT = "hub_not_replying"  # connected, but the platform does not answer
 
     @property
     def hopeless(self) -> bool:

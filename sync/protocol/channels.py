@@ -82,14 +82,14 @@ BATCH: Final = MessageSpec(
     schema={"$ref": SCHEMAS_AT + _BATCH},
 )
 ORDERS_REQUEST: Final = _told(OrdersRequest)
-CLAIM_REQUEST: Final = _told(GrantRequest)
+GRANT_REQUEST: Final = _told(GrantRequest)
 STATUS: Final = _told(Status)
 REPORT: Final = _told(settings_report.SettingsReport)
 ACK: Final = _told(Ack)
 RESPONSE: Final = _told(Response)
 COMMAND: Final = _told(Command)
 LEASE_REQUEST: Final = _told(site_lease.LeaseRequest)
-LEASE_ANSWER: Final = _told(site_lease.LeaseReply)
+LEASE_REPLY: Final = _told(site_lease.LeaseReply)
 FLEET_REQUEST: Final = _told(fleet_requests.FleetRequest)
 FLEET_RESPONSE: Final = _told(fleet_requests.FleetResponse)
 ORDERS: Final = MessageSpec(
@@ -130,7 +130,7 @@ def _channels() -> Iterator[Channel]:
         Up.EVENTS: ("What happened, to be acknowledged.", (BATCH,)),
         Up.REQUEST: (
             "What a device, or a site's authority, asks for.",
-            (ORDERS_REQUEST, CLAIM_REQUEST, LEASE_REQUEST),
+            (ORDERS_REQUEST, GRANT_REQUEST, LEASE_REQUEST),
         ),
         Up.STATUS: (
             "What a device is doing; the broker says `offline` for one that is gone.",
@@ -150,7 +150,7 @@ def _channels() -> Iterator[Channel]:
     )  # fmt: skip
     yield Channel(
         name="device.dn.res", address=f"{device}/dn/{Down.RESPONSE}", words="The answer to a claim, or about a lease.",
-        messages=(RESPONSE, LEASE_ANSWER),
+        messages=(RESPONSE, LEASE_REPLY),
     )  # fmt: skip
     said_to = {
         "device": device,
@@ -229,9 +229,9 @@ def schemas() -> dict[str, Any]:
     found["StatusList"] = document_schemas.STATUS_LIST
     found["OperatorList"] = document_schemas.OPERATOR_LIST
     found["Settings"] = document_schemas.SETTINGS
-    found["ClaimAnswer"] = document_schemas.CLAIM_ANSWER
+    found["GrantReply"] = document_schemas.GRANT_REPLY
     found["Lease"] = document_schemas.LEASE
-    found["Decision"] = document_schemas.DECISION
+    found["ReviewDecision"] = document_schemas.DECISION
     found["StatusLists"] = {
         "type": "array",
         "items": {"$ref": SCHEMAS_AT + "StatusList"},

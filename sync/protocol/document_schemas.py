@@ -145,13 +145,13 @@ REVIEWS: Final = _map(
         "4": {
             "type": "array",
             "items": {**_octets(), "maxLength": 2 * LONGEST_ROW},
-            "description": "rows: Decisions (see FleetRequest), each as the person who made it signed it",
+            "description": "rows: ReviewDecisions (see FleetRequest), each as the person who made it signed it",
         },
     },
 )
 ORDERS: Final[Schema] = {"oneOf": [SNAPSHOT, DELTA, REVIEWS]}
 DECISION: Final = _map(
-    "Decision",
+    "ReviewDecision",
     "A person's decision on a redemption, signed for the purpose `review` with that person's own key, whose name the"
     " trust list gives; it travels as base64 in `args.decision` of a FleetRequest `review`.",
     {
@@ -241,9 +241,9 @@ SETTINGS: Final = _map(
         "10": _described(_TEXT, "content: JSON text"),
     },
 )
-CLAIM_ANSWER: Final = _map(
-    "ClaimAnswer",
-    "The answer to a claim, signed for the purpose `claim`; it travels as base64 in `signed` of a Response.",
+GRANT_REPLY: Final = _map(
+    "GrantReply",
+    "The reply to a grant request, signed for the purpose `grant`; it travels as base64 in `signed` of a Response.",
     {
         "1": _described(_TEXT, "device"),
         "2": _described(_TEXT, "id of the request"),
@@ -267,7 +267,7 @@ CLAIM_ANSWER: Final = _map(
 )
 LEASE: Final = _map(
     "Lease",
-    "A site's authority, signed for the purpose `claim`; it travels as base64 in `signed` of a LeaseAnswer.",
+    "A site's authority, signed for the purpose `grant`; it travels as base64 in `signed` of a LeaseReply.",
     {
         "20": _described(_TEXT, "site"),
         "21": _described(_TEXT, "holder"),

@@ -14,7 +14,7 @@ Text = Annotated[str, Field(max_length=400)]
 class _Body(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
-    retries: Annotated[str, Field(max_length=40)] | None = (
+    retry_of: Annotated[str, Field(max_length=40)] | None = (
         None  # id of a refused event: this one takes its place
     )
 
@@ -22,7 +22,7 @@ class _Body(BaseModel):
 class RedeemedBody(_Body):
     """A code was honoured: so many units of it, for good. ``use`` numbers the uses of a code on this device.
 
-    ``claim`` is the id of the ClaimRequest whose grant it rests on, where it rests on one.
+    ``grant_request`` is the id of the GrantRequest whose grant it rests on, where it rests on one.
     """
 
     cti: Cti
@@ -37,8 +37,8 @@ class RedeemedBody(_Body):
     operator: Text | None = None
     doors: list[Text] = []
     kid: Annotated[str, Field(pattern=r"^[0-9a-f]{8}$")]
-    claim: Ident | None = None
-    redeemed: Ident | None = (
+    grant_request: Ident | None = None
+    redemption_event: Ident | None = (
         None  # id of the event that first told it, where it was sent again more than once
     )
 
@@ -46,13 +46,13 @@ class RedeemedBody(_Body):
 class ReversedBody(_Body):
     """The use ``use`` of a code was taken back: it counts no more.
 
-    ``redeemed`` says which: a device whose store was lost numbers its uses from 1 again.
+    ``redemption_event`` says which: a device whose store was lost numbers its uses from 1 again.
     """
 
     cti: Cti
     order: Text
     use: Seq
-    redeemed: Ident  # id of the event that first told the redemption
+    redemption_event: Ident  # id of the event that first told the redemption
     reason: Text
     operator: Text | None = None
 
@@ -73,7 +73,7 @@ class OperatorBody(_Body):
     """Somebody signed in or out, tried to, was locked out or unlocked."""
 
     operator: Text
-    what: Literal[
+    result: Literal[
         "signed_in", "signed_out", "pin_wrong", "operator_locked_out", "operator_unknown", "operator_list_missing",
         "operator_list_stale", "unlocked",
     ]  # fmt: skip
@@ -83,13 +83,13 @@ class OperatorBody(_Body):
 class ReviewBody(_Body):
     """A redemption that waited for a second person does so no more. ``void``: it was taken back before.
 
-    ``redeemed`` says which, as in ``reversed``.
+    ``redemption_event`` says which, as in ``reversed``.
     """
 
     cti: Cti
     order: Text
     use: Seq
-    redeemed: Ident  # id of the event that first told the redemption
+    redemption_event: Ident  # id of the event that first told the redemption
     state: Literal["approved", "rejected", "void"]
     reason: Text
     operator: Text | None = None  # who decided; ``platform:NAME`` for a person at the platform
@@ -99,13 +99,13 @@ class ReviewRefusedBody(_Body):
     """A decision of a person at the platform has no effect on this device, which says so once.
 
     ``not_found``: nothing in its store waits under that, as after the loss of a store. ``same_person``: it knows that
-    who decided scanned it. ``not_believed``: the signature of the decision does not hold by its trust list.
+    who decided scanned it. ``not_verified``: the signature of the decision does not hold by its trust list.
     """
 
     decision: Annotated[
         str, Field(pattern=r"^[0-9a-f]{32}$")
     ]  # the first half of the SHA-256 of the signed decision
-    reason: Literal["not_found", "same_person", "not_believed"]
+    reason: Literal["not_found", "same_person", "not_verified"]
 
 
 class ExceptionBody(_Body):
@@ -127,11 +127,11 @@ class ExceptionBody(_Body):
     operator: Text
 
 
-class ClockBody(_Body):
+class ClockResetBody(_Body):
     """A time floor that was wrong was given up, by an order that ops signed. Unix seconds."""
 
-    floor_was: Count
-    floor: Count
+    previous_floor: Count
+    new_floor: Count
     reason: Text
 
 
@@ -149,7 +149,7 @@ BODIES: dict[str, type[_Body]] = {
     "operator": OperatorBody,
     "review": ReviewBody,
     "review_refused": ReviewRefusedBody,
-    "clock": ClockBody,
+    "clock_reset": ClockResetBody,
     "exception": ExceptionBody,
     "withheld": WithheldBody,
 }

@@ -31,7 +31,7 @@ from edge.token.trusted_key import TrustedKey
 from sync.protocol import document_schemas
 from sync.protocol.channels import Form
 from sync.protocol.event_bodies import (
-    ClockBody,
+    ClockResetBody,
     ExceptionBody,
     PickupBody,
     RedeemedBody,
@@ -41,7 +41,7 @@ from sync.protocol.event_bodies import (
     WithheldBody,
 )
 from sync.wire import codec
-from sync.wire.fleet_requests import FleetQuestion, FleetRequest, FleetResponse
+from sync.wire.fleet_requests import FleetAction, FleetRequest, FleetResponse
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import (
     Ack,
@@ -67,7 +67,7 @@ REVISION: Final = 1_800_000_000_000_000
 CTI: Final = "00112233445566778899aabbccddeeff"
 _ID: Final = "018e8f3a-1c2d-7e4f-9a0b-{:012x}"
 _KEYS: Final = (
-    Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.CLAIM, Purpose.TOKEN, Purpose.OPERATORS,
+    Purpose.ORDER_FEED, Purpose.STATUS_LIST, Purpose.CONFIGURATION, Purpose.GRANT, Purpose.TOKEN, Purpose.OPERATORS,
     Purpose.REVIEW,
 )  # fmt: skip
 _PIN_HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$ZXhhbXBsZSBzYWx0IDE2Qg$bm90IGEgcmVhbCBoYXNoLCBhbiBleGFtcGxlIG9ubHk"
@@ -138,9 +138,16 @@ def _event(seq: int, kind: str, body: BaseModel) -> bytes:
     return encoded
 
 
-def _batch(title: str, settled_through: int, *events: bytes, claims_through: int = 0) -> Example:
+def _batch(
+    title: str, settled_through: int, *events: bytes, grants_released_through: int = 0
+) -> Example:
     payload = codec.encode_batch(
-        DEV, EPOCH, settled_through, 0, list(events), claims_through=claims_through
+        DEV,
+        EPOCH,
+        settled_through,
+        0,
+        list(events),
+        grants_released_through=grants_released_through,
     )
     return Example(title, payload)
 
@@ -154,19 +161,19 @@ def _up() -> dict[str, list[Example]]:
         cti=CTI,
         order="A-1042",
         use=1,
-        redeemed=_ID.format(42),
+        redemption_event=_ID.format(42),
         reason="cashier_error",
         operator="17",
     )
     door = PickupBody(
         cti=CTI, order="A-1043", use=1, compartment="A1", state="collected", detail=""
     )
-    withheld = WithheldBody(reason=codec.REFUSED_BEFORE)
+    withheld = WithheldBody(reason=codec.ALREADY_REFUSED)
     waits = honoured.model_copy(
         update={"use": 2, "verdict": "accepted_pending_review", "operator": "ann"}
     )
     review = ReviewBody(
-        cti=CTI, order="A-1042", use=2, redeemed=_ID.format(46), state="rejected", reason="stolen card",
+        cti=CTI, order="A-1042", use=2, redemption_event=_ID.format(46), state="rejected", reason="stolen card",
         operator="platform:zoe",
     )  # fmt: skip
     back_again = ReversedBody.model_validate(review.model_dump(exclude={"state"}))
@@ -179,7 +186,7 @@ def _up() -> dict[str, list[Example]]:
         "EventBatch": [
             _batch("Where are you? (after connecting, and when idle for long)", 41),
             _batch("One redemption", 41, _event(42, "redeemed", honoured)),
-            _batch("Nothing more to tell, and nothing comes of claim 7 and those before it", 42, claims_through=7),
+            _batch("Nothing more to tell, and nothing comes of claim 7 and those before it", 42, grants_released_through=7),
             _batch(
                 "One taken back, one compartment emptied, and a number without its event",
                 42,
@@ -203,7 +210,7 @@ def _up() -> dict[str, list[Example]]:
             _batch(
                 "A time floor that was wrong is given up",
                 50,
-                _event(51, "clock", ClockBody(floor_was=4_102_444_800, floor=NOW_S, reason="took 2100 as the year")),
+                _event(51, "clock_reset", ClockResetBody(previous_floor=4_102_444_800, new_floor=NOW_S, reason="a wrong year")),
             ),
         ],
         "OrdersRequest": [
@@ -217,7 +224,7 @@ def _up() -> dict[str, list[Example]]:
         "GrantRequest": [
             _said(
                 "Leave to honour it here",
-                GrantRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, no=7),
+                GrantRequest(dev=DEV, id=_ID.format(4), cti=CTI, quantity=1, epoch=EPOCH, number=7),
             )
         ],
         "LeaseRequest": [
@@ -250,12 +257,12 @@ def _up() -> dict[str, list[Example]]:
 
 def _down() -> dict[str, list[Example]]:
     ack = Ack(dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41)
-    conflict = Conflict(no=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
+    conflict = Conflict(number=9, cti=CTI, epoch=EPOCH, seq=42, other_dev="kiosk-2", other_ts=NOW_S)
     answer = GrantReply(
         device=DEV, id=_ID.format(4), cti=bytes.fromhex(CTI), result=AuthorisationResult.GRANTED, quantity=1, site=SITE,
         authority="_hub", issued_at_s=NOW_S,
     )  # fmt: skip
-    signed = GRANT_REPLY.sign(answer, key(Purpose.CLAIM))
+    signed = GRANT_REPLY.sign(answer, key(Purpose.GRANT))
     return {
         "Ack": [
             _said("All of the batch is durable", ack),
@@ -285,7 +292,7 @@ def _down() -> dict[str, list[Example]]:
         ],
         "Command": [
             _said("Send what is not acknowledged", Command(dev="_all")),
-            _said("I answer claims", Command(dev=DEV, type="here")),
+            _said("I answer claims", Command(dev=DEV, type="authority_online")),
         ],
     }  # fmt: skip
 
@@ -302,7 +309,7 @@ def _lease() -> bytes:
         uses=(use,),
         streams=((DEV, EPOCH, 42),),
     )
-    return sign_document(lease_payload(lease), Purpose.CLAIM, key(Purpose.CLAIM))
+    return sign_document(lease_payload(lease), Purpose.GRANT, key(Purpose.GRANT))
 
 
 def entitlement() -> Entitlement:
@@ -397,11 +404,13 @@ def _ops() -> dict[str, list[Example]]:
     return {
         "FleetRequest": [
             _said(
-                "How are the devices?", FleetRequest(id=_ID.format(5), ask=FleetQuestion.DEVICES)
+                "How are the devices?", FleetRequest(id=_ID.format(5), action=FleetAction.DEVICES)
             ),
             _said(
                 "Zoe rejects",
-                FleetRequest(id=_ID.format(7), ask=FleetQuestion.REVIEW, args={"decision": signed}),
+                FleetRequest(
+                    id=_ID.format(7), action=FleetAction.REVIEW, args={"decision": signed}
+                ),
             ),
         ],
         "FleetResponse": [

@@ -46,7 +46,7 @@ _COMMON: Final = {
     "units": "how many units",
     "reason": "why, a word",
     "operator": "who was signed in",
-    "claims_through": "every claim of this epoch up to this number is over: nothing comes of it any more",
+    "grants_released_through": "every claim of this epoch up to this number is over: nothing comes of it any more",
     "no": "number of the claim, in the order they were made",
     "acked_through": "the platform holds every number of the epoch up to this one",
     "first": "the first number of the batch that is answered; 0: it had none",

@@ -34,7 +34,7 @@ BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
 WITHHELD = (
     "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
 )
-REFUSED_BEFORE = "refused_before"  # why: the platform refused it, and has lost that it did
+ALREADY_REFUSED = "already_refused"  # why: the platform refused it, and has lost that it did
 
 _to_json = json.JSONEncoder(
     allow_nan=False, check_circular=False
@@ -60,14 +60,14 @@ def encode_batch(
     events: list[bytes],
     *,
     tag: str = "",
-    claims_through: int = 0,
+    grants_released_through: int = 0,
 ) -> bytes:
     """Put events, each already encoded, under one header. Without events it asks where the platform is."""
     fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
     if conflicts_through:
         fields["conflicts_through"] = conflicts_through
-    if claims_through:
-        fields["claims_through"] = claims_through
+    if grants_released_through:
+        fields["grants_released_through"] = grants_released_through
     if tag:
         fields["tag"] = tag
     header = json.dumps(fields, separators=(",", ":"))
@@ -111,7 +111,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
         tuple(events),
         tuple(bad),
         header.tag,
-        header.claims_through,
+        header.grants_released_through,
     )
 
 

@@ -23,7 +23,7 @@ ORDERED, QUARANTINED, CONFIRMED, CUT = (
 )  # the stages of a revocation
 
 
-class FleetQuestion(StrEnum):
+class FleetAction(StrEnum):
     """What is asked."""
 
     DEVICES = "devices"  # {after} -> {devices: [...], next}
@@ -38,7 +38,7 @@ class FleetQuestion(StrEnum):
     ENROL = "enrol"  # {code} -> {}
     ENROLMENTS = "enrolments"  # {} -> {enrolments: [...], traces: [...]}
     CANCEL = "cancel"  # {id} -> {}
-    DESK = "desk"  # {} -> {host, port, pin}
+    ENROLMENT_SERVICE = "enrolment_service"  # {} -> {host, port, pin}
     REVOKE = "revoke"  # {order, now} -> {}
 
 
@@ -47,7 +47,7 @@ class FleetRequest(WireModel):
 
     v: Literal[1] = 1
     id: Ident
-    ask: FleetQuestion
+    action: FleetAction
     args: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -36,7 +36,7 @@ class GrantReply:
 
 GRANT_REPLY: Final = DocumentType(
     name="grant reply",
-    purpose=Purpose.CLAIM,
+    purpose=Purpose.GRANT,
     content=GrantReply,
     fields=(
         text(1, "device"),

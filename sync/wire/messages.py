@@ -93,7 +93,7 @@ class BatchHeader(Addressed):
         0  # what the device holds as acknowledged; the hub compares with what it has
     )
     conflicts_through: Count = 0  # the newest conflict that the device has recorded
-    claims_through: Count = (
+    grants_released_through: Count = (
         0  # every claim of this epoch up to this number is over; 0: says nothing of claims
     )
     tag: Tag = ""  # of the process that sends; its acknowledgement carries it back
@@ -111,7 +111,7 @@ class Batch:
     events: tuple[Event, ...]
     bad: tuple[BadEvent, ...] = ()
     tag: str = ""
-    claims_through: int = 0
+    grants_released_through: int = 0
 
 
 class RefusedItem(WireModel):
@@ -125,7 +125,7 @@ class RefusedItem(WireModel):
 class Conflict(WireModel):
     """The same entitlement honoured beyond its quantity: shown to every device concerned."""
 
-    no: Seq  # the hub's number of the conflict
+    number: Seq  # the hub's number of the conflict
     cti: Cti
     epoch: Epoch  # of this device's own event
     seq: Seq
@@ -173,19 +173,19 @@ class OrdersRequest(Addressed):
 class GrantRequest(Addressed):
     """Ask the authority of its home for leave to honour an entitlement that is not homed on this device.
 
-    ``sold`` and ``sold_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
-    site's authority, which has no feed; 0: the entitlement is not in its cache. ``no`` counts the claims of the
+    ``order_quantity`` and ``order_amount_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
+    site's authority, which has no feed; 0: the entitlement is not in its cache. ``number`` counts the claims of the
     device's store, ``epoch`` is the one it writes events in: a later batch says by them that this claim is over.
     """
 
-    type: Literal["claim"] = "claim"
+    type: Literal["grant"] = "grant"
     id: Ident
     cti: Cti
     quantity: Annotated[int, Field(ge=1, le=1_000_000)]
     epoch: Epoch
-    no: Seq
-    sold: Count = 0
-    sold_minor: Count | None = None
+    number: Seq
+    order_quantity: Count = 0
+    order_amount_minor: Count | None = None
     wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer
 
 
@@ -196,7 +196,7 @@ class Response(Addressed):
     """The answer to a claim, by the request's id. Only ``signed`` counts; the rest is for whoever looks."""
 
     id: Ident
-    type: Literal["claim"] = "claim"
+    type: Literal["grant"] = "grant"
     result: AuthorisationResult
     signed: Annotated[str, Field(max_length=2000)] = (
         ""  # base64 of a document (sync.wire.grant_reply)
@@ -227,10 +227,11 @@ class Status(Addressed):
 
 
 class Command(Addressed):
-    """Not retained, expires.
+    """A command: not retained, and it expires.
 
-    ``resend``: the hub has just started and wants what it may have missed. ``here``: a site's authority answers claims.
+    ``resend``: the hub has just started and asks for what it may have missed.
+    ``authority_online``: a site's authority replies to grant requests.
     """
 
     dev: Annotated[str, Field(pattern=rf"^({NAME}|_all)$")]
-    type: Literal["resend", "here"] = "resend"
+    type: Literal["resend", "authority_online"] = "resend"

@@ -27,7 +27,7 @@ from edge.values.instant import Instant
 from sync.wire.messages import MAX_SEQ
 
 LONGEST_REASON: Final = 400  # characters
-NOT_BELIEVED: Final = "not_believed"  # the device could not verify a decision
+NOT_VERIFIED: Final = "not_verified"  # the device could not verify a decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

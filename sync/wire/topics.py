@@ -37,7 +37,7 @@ class Down(StrEnum):
     ORDERS = "ord"
     TRUST = "trust"  # retained
     REVOKED = "revoked"  # retained
-    OPERATORS = "staff"  # retained; to the site that the list is for
+    OPERATORS = "operators"  # retained; to the site that the list is for
     CONFIG = "cfg"  # retained
     COMMAND = "cmd"  # never retained, expires
 

@@ -290,7 +290,7 @@ class Device(RuleBasedStateMachine):
         elif self.now.unix_s - row.at.unix_s > 86_400:
             assert done is ActionResult.TOO_LATE
         elif moving:
-            assert done is ActionResult.DOOR_UNDER_WAY
+            assert done is ActionResult.PICKUP_IN_PROGRESS
         else:
             assert done is (ActionResult.ALREADY if use.taken_back else ActionResult.DONE)
         use.taken_back |= done is ActionResult.DONE

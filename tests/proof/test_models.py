@@ -51,12 +51,12 @@ def test_a_start_that_believed_a_closed_door_would_be_found_out(tmp_path):
 
 
 def test_a_claimed_unit_is_honoured_once_in_whatever_order_messages_come(tmp_path):
-    assert errors("claim", tmp_path) == 0
+    assert errors("grant", tmp_path) == 0
 
 
 def test_a_word_that_leave_is_over_and_names_no_claim_would_free_a_later_one(tmp_path):
-    assert errors("claim", tmp_path, "-DUNNUMBERED") == 1
+    assert errors("grant", tmp_path, "-DUNNUMBERED") == 1
 
 
 def test_that_word_said_while_leave_may_still_be_used_would_be_found_out(tmp_path):
-    assert errors("claim", tmp_path, "-DEARLY") == 1
+    assert errors("grant", tmp_path, "-DEARLY") == 1

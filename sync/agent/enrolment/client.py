@@ -68,7 +68,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
     if message is None or code is None:
         raise EnrolmentError("code_malformed", "this is not a whole enrolment code: show it again")
     if keys is not None and (why := _not_of_my_fleet(data, code, message, keys, now)):
-        raise EnrolmentError("code_not_believed", f"this device belongs to another fleet, or {why}")
+        raise EnrolmentError("code_not_verified", f"this device belongs to another fleet, or {why}")
     _keep_store_with_its_owner(data, code)
     present = read_identity(data)
     if present is not None and present.code == code.id.hex():
@@ -235,12 +235,12 @@ def _believed(
     )  # a board without a clock battery
     trust = open_trust_list(base64.b64decode(answer["trust_list"]), roots=roots, now=late)
     if not isinstance(trust, TrustList):
-        raise EnrolmentError("trust_list_not_believed", str(trust))
+        raise EnrolmentError("trust_list_not_verified", str(trust))
     late = replace(
         late, unix_s=min(late.unix_s, code.expires_at_s - 1)
     )  # the desk has judged its time
     if isinstance(refusal := open_enrolment_code(message, trust, now=late), DocumentRefusal):
-        raise EnrolmentError("code_not_believed", str(refusal))
+        raise EnrolmentError("code_not_verified", str(refusal))
     return roots, trust
 
 

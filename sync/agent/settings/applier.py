@@ -202,7 +202,7 @@ class SettingsApplier:
         if profile.mqtt is None or not self._cuts_link(state, profile):
             return None
         with self._folder.locked() as now_state:
-            begun = states.begin(state, SettingsPhase.TRYING_LINK, working=plan.digest)
+            begun = states.begin(state, SettingsPhase.TESTING_LINK, working=plan.digest)
             if begun.trials > MOST_TRIALS:
                 return SettingsProblem(
                     "mqtt", f"trying this broker ended the process {MOST_TRIALS} times"

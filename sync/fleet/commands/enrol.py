@@ -20,7 +20,7 @@ from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import tell
 from sync.fleet.qr_picture import QrError, write_qr
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 from sync.wire.topics import is_device_name
 
 _LOOK_EVERY_S = 1.0
@@ -91,13 +91,13 @@ def enrol(
             _list(talk, as_json)
             return
         if cancel is not None:
-            talk.ask(FleetQuestion.CANCEL, id=cancel)
+            talk.ask(FleetAction.CANCEL, id=cancel)
             words = f"The code {cancel} is worth nothing now."
             tell({"event": "cancelled", "id": cancel}, words, as_json=as_json)
             return
         if device is None or site is None:
             raise click.UsageError("--device and --site say who the device is to be")
-        where = talk.ask(FleetQuestion.DESK)
+        where = talk.ask(FleetAction.ENROLMENT_SERVICE)
         keys = place.keys(keys_dir)
         code = EnrolmentCode(
             id=secrets.token_bytes(PIN_LENGTH),
@@ -113,7 +113,7 @@ def enrol(
             serial=serial,
         )
         text = _signed(code, keys)
-        talk.ask(FleetQuestion.ENROL, code=text)
+        talk.ask(FleetAction.ENROL, code=text)
         _show(code, text, png, as_json)
         if wait if wait is not None else sys.stderr.isatty():
             _wait(talk, code, as_json)
@@ -183,9 +183,9 @@ def _wait(talk: HubClient, code: EnrolmentCode, as_json: bool) -> None:
     click.echo("Waiting until it is used. Ctrl-C stops the waiting; the code stays good.", err=True)
     seen = 0
     while True:
-        state = talk.ask(FleetQuestion.ENROLMENTS)
+        state = talk.ask(FleetAction.ENROLMENTS)
         (mine,) = [item for item in state["enrolments"] if item["id"] == code.id.hex()]
-        traces = [item for item in state["traces"] if item["code"] == code.id.hex()]
+        traces = [item for item in state["refusals"] if item["code"] == code.id.hex()]
         for item in traces[: len(traces) - seen]:
             click.secho(
                 f"refused: {item['what']} from {item['address']}: {item['detail']}",
@@ -220,8 +220,8 @@ def _say(as_json: bool, event: str, code: EnrolmentCode, words: str) -> None:
 
 
 def _list(talk: HubClient, as_json: bool) -> None:
-    state = talk.ask(FleetQuestion.ENROLMENTS)
-    if not state["enrolments"] and not state["traces"]:
+    state = talk.ask(FleetAction.ENROLMENTS)
+    if not state["enrolments"] and not state["refusals"]:
         click.echo("no code was given out yet", err=True)
     for item in state["enrolments"]:
         expired = item["state"] == "open" and item["expires_at_s"] <= time.time()
@@ -232,7 +232,7 @@ def _list(talk: HubClient, as_json: bool) -> None:
             if as_json
             else f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}"
         )
-    for item in state["traces"]:
+    for item in state["refusals"]:
         click.echo(
             json.dumps({**item, "what": "refused", "reason": item["what"]})
             if as_json

@@ -42,7 +42,7 @@ def site(folder: Path, site: str, as_json: bool) -> None:
         raise click.ClickException(str(error)) from None
     tell(
         {"key": str(path), "site": site},
-        f"{path} is the key for: edge-hub authority site --claim-key. Move it there once a list names it: "
+        f"{path} is the key for: edge-hub authority site --grant-key. Move it there once a list names it: "
         f"edge-fleet trust-list build --keys {folder} -o FILE",
         as_json=as_json,
     )

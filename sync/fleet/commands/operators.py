@@ -25,7 +25,7 @@ from sync.fleet.hub_client import hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.fleet.options import counted, json_option, tell
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 
 _DAY_S = 86_400
 _LARGEST = MAX_MESSAGE_BYTES * 3 // 4 - 1000  # as base64 in a request
@@ -157,7 +157,7 @@ def push(file: Path, fleet_file: Path, as_json: bool) -> None:
             f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml"
         )
     with hub_client(load_fleet_file(fleet_file)) as talk:
-        told = talk.ask(FleetQuestion.OPERATORS, document=base64.b64encode(raw).decode())
+        told = talk.ask(FleetAction.OPERATORS, document=base64.b64encode(raw).decode())
     tell(
         told,
         f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list",

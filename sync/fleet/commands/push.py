@@ -22,7 +22,7 @@ from sync.fleet.rollout.progress import RolloutReporter
 from sync.fleet.rollout.settings_file import read_settings_file
 from sync.fleet.rollout.waves import DeviceOutcome, Wave, deadline_s, outcome, stops, waves
 from sync.wire import codec
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import Up
 
@@ -73,7 +73,7 @@ def push(
     place = load_fleet_file(fleet_file)
     keys = place.keys(keys_dir)
     with hub_client(place, hear=(Up.CONFIG, Up.STATUS)) as talk:
-        rev = max(int(time.time()), talk.ask(FleetQuestion.DOCUMENTS)["highest_rev"] + 1)
+        rev = max(int(time.time()), talk.ask(FleetAction.DOCUMENTS)["highest_rev"] + 1)
         document = settings.document(place.tenant, rev)
         try:
             raw = sign_settings(document, keys.signer(Purpose.CONFIGURATION))
@@ -134,7 +134,7 @@ class _Rollout:
         )
         known = {}
         for start in range(0, len(wanted), _DOCUMENTS):
-            page = self.talk.ask(FleetQuestion.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
+            page = self.talk.ask(FleetAction.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS])
             for item in page["documents"]:
                 if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
                     known[(document.key, document.rev)] = document
@@ -171,7 +171,7 @@ class _Rollout:
         for wave in waves(self.online, canaries):
             self.told.wave(wave)
             self.talk.ask(
-                FleetQuestion.OFFER,
+                FleetAction.OFFER,
                 document=base64.b64encode(self.raw).decode(),
                 devices=list(wave.devices),
             )
@@ -179,9 +179,7 @@ class _Rollout:
             if stops(wave, outcomes):
                 self._stop(wave, outcomes)
                 return False
-        self.talk.ask(
-            FleetQuestion.OFFER, document=base64.b64encode(self.raw).decode(), devices=None
-        )
+        self.talk.ask(FleetAction.OFFER, document=base64.b64encode(self.raw).decode(), devices=None)
         done = sum(result is DeviceOutcome.COMMITTED for result in self._said.values())
         self.told.done(self.document.rev, done, len(self.away))
         return True
@@ -227,7 +225,7 @@ class _Rollout:
             self.told.device(dev, result, why)
 
     def _stop(self, wave: Wave, outcomes: dict[str, DeviceOutcome]) -> None:
-        self.talk.ask(FleetQuestion.WITHDRAW, key=self.document.key, rev=self.document.rev)
+        self.talk.ask(FleetAction.WITHDRAW, key=self.document.key, rev=self.document.rev)
         self.told.stopped(
             wave,
             [

@@ -17,7 +17,7 @@ from sync.fleet.device_table import drawn
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
 from sync.fleet.key_folder import KeyFolderError, load_signer
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 from sync.wire.review_decision import LONGEST_REASON, ReviewDecision, sign_review_decision
 
 _LOOK_EVERY_S: Final = 0.5
@@ -27,7 +27,7 @@ _INSTEAD: Final = {  # why something else came of a decision, by the review's st
     "void": "it was taken back at {dev} before anybody decided",
     "not_found": "{dev} has no such redemption any more (its store is a new one), so it stands",
     "same_person": "{dev} says that {decided_by} scanned it: another person must decide",
-    "not_believed": "{dev} does not believe your key: see that the newest trust list names it, then decide again",
+    "not_verified": "{dev} does not believe your key: see that the newest trust list names it, then decide again",
 }
 _HEAD: Final = ("WHEN", "DEVICE", "ORDER", "WORTH", "SCANNED BY", "STATE", "DECIDED BY", "ID")
 
@@ -53,7 +53,7 @@ def list_command(fleet_file: Path, as_json: bool, dev: str | None, every: bool) 
     after: int | None = 0
     with hub_client(load_fleet_file(fleet_file)) as talk:
         while after is not None:
-            page = talk.ask(FleetQuestion.REVIEWS, dev=dev, every=every, after=after)
+            page = talk.ask(FleetAction.REVIEWS, dev=dev, all=every, after=after)
             found += page["reviews"]
             after = page["next"]
     if as_json:
@@ -128,7 +128,7 @@ def _decide(
             cti=bytes.fromhex(review["cti"]), approve=approve, reason=reason, issued_at_s=int(time.time()),
         )  # fmt: skip
         talk.ask(
-            FleetQuestion.REVIEW,
+            FleetAction.REVIEW,
             decision=base64.b64encode(sign_review_decision(decision, reviewer)).decode(),
         )
         end_s = time.monotonic() + wait_s
@@ -153,7 +153,7 @@ def _decide(
 
 
 def _find(talk: HubClient, ident: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = talk.ask(FleetQuestion.REVIEWS, id=ident, every=True)["reviews"]
+    found: list[dict[str, Any]] = talk.ask(FleetAction.REVIEWS, id=ident, all=True)["reviews"]
     if not ident or not found:
         raise click.ClickException(
             f"no redemption {ident} waits for a second person: see edge-fleet reviews list"

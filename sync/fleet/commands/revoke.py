@@ -22,7 +22,7 @@ from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, every_device, hub_client
 from sync.fleet.key_folder import KeyFolderError
 from sync.fleet.options import counted
-from sync.wire.fleet_requests import CUT, QUARANTINED, FleetQuestion
+from sync.wire.fleet_requests import CUT, QUARANTINED, FleetAction
 
 RECOVERY_FILE = "recovery.pem"
 _LOOK_EVERY_S = 0.5
@@ -92,7 +92,7 @@ def revoke(
             raw = sign_revocation_order(order, keys.signer(Purpose.ENROLMENT))
         except KeyFolderError as error:
             raise click.ClickException(str(error)) from None
-        talk.ask(FleetQuestion.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
+        talk.ask(FleetAction.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
         click.echo(
             f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.",
             err=True,

@@ -17,7 +17,7 @@ from sync.fleet.hub_client import every_device, hub_client
 from sync.fleet.options import counted
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 from sync.wire.messages import Batch, Event, Status
 from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import Topic, Up
@@ -109,7 +109,7 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
     count = 0
     with hub_client(load_fleet_file(fleet_file)) as talk:
         while after is not None:
-            page = talk.ask(FleetQuestion.ORDERS, site=site, order=order, after=after)
+            page = talk.ask(FleetAction.ORDERS, site=site, order=order, after=after)
             for line in page["orders"]:
                 _row(line, as_json, _ORDERS, first=count == 0)
                 count += 1
@@ -127,7 +127,7 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     Example: edge-fleet exceptions --dev locker-1
     """
     with hub_client(load_fleet_file(fleet_file)) as talk:
-        cases = talk.ask(FleetQuestion.EXCEPTIONS, dev=dev)["exceptions"]
+        cases = talk.ask(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
     for number, case in enumerate(cases):
         _row(
             case if as_json else {**case, "at_s": _clock(case["at_s"])},

@@ -162,7 +162,7 @@ def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
 
 def _site(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:
     """The key of a site's own authority: for claims of that site alone."""
-    return replace(_trusted(key, Purpose.CLAIM, fleet, {}), audiences=frozenset({name}))
+    return replace(_trusted(key, Purpose.GRANT, fleet, {}), audiences=frozenset({name}))
 
 
 def _reviewer(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:

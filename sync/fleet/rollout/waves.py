@@ -18,7 +18,7 @@ class DeviceOutcome(StrEnum):
     """What became of the document at one device."""
 
     WAITING = "waiting"
-    ON_TRIAL = "on_trial"
+    ON_PROBATION = "on_probation"
     COMMITTED = "committed"
     FAILED = "failed"
     SILENT = "silent"
@@ -76,7 +76,7 @@ def outcome(
             for error in report.errors
         )
         return DeviceOutcome.FAILED, f"{report.state}: {words}"
-    return DeviceOutcome.ON_TRIAL, report.state
+    return DeviceOutcome.ON_PROBATION, report.state
 
 
 def deadline_s(probation_s: float) -> float:

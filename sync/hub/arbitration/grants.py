@@ -86,7 +86,7 @@ def rule(connection: HubConnection, request: GrantRequest, sold: SoldQuantity) -
         return GrantDecision(AuthorisationResult.HELD, others, others_minor)
     connection.execute(
         "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (cti, request.dev, request.id, request.quantity, request.epoch, request.no),
+        (cti, request.dev, request.id, request.quantity, request.epoch, request.number),
     )
     return GrantDecision(AuthorisationResult.GRANTED, others + int(held), others_minor)
 
@@ -99,7 +99,7 @@ def over(connection: HubConnection, batch: Batch, *, acked_through: int) -> None
     if batch.settled_through <= acked_through:
         connection.execute(
             "DELETE FROM held WHERE dev = ? AND epoch = ? AND no <= ?",
-            (batch.dev, batch.epoch, batch.claims_through),
+            (batch.dev, batch.epoch, batch.grants_released_through),
         )
 
 

@@ -71,7 +71,7 @@ def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseRe
     """The message that carries it."""
     if isinstance(given, str):
         return LeaseReply(id=request.id, refused=given[:200])
-    signed = sign_document(lease_payload(given), Purpose.CLAIM, signer)
+    signed = sign_document(lease_payload(given), Purpose.GRANT, signer)
     return LeaseReply(id=request.id, signed=b64encode(signed).decode())
 
 

@@ -111,7 +111,7 @@ class EnrolmentService:
         names = {"dev": said.device, "code": said.id.hex()}
         code = open_enrolment_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
         if not isinstance(code, EnrolmentCode):
-            reason = "code_expired" if code.fault == "document_expired" else "code_not_believed"
+            reason = "code_expired" if code.fault == "document_expired" else "code_not_verified"
             raise EnrolmentRefusal(reason, str(code), **names)
         if code.tenant != self.config.tenant:
             raise EnrolmentRefusal("code_of_another_tenant", code.tenant, **names)

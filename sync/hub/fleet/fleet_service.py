@@ -31,7 +31,7 @@ from sync.wire.fleet_requests import (
     CUT,
     LARGEST,
     ORDERED,
-    FleetQuestion,
+    FleetAction,
     FleetRequest,
     FleetResponse,
 )
@@ -184,32 +184,32 @@ class FleetService:
 
     def _answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
         args = request.args
-        match request.ask:
-            case FleetQuestion.DEVICES:
+        match request.action:
+            case FleetAction.DEVICES:
                 return self._devices(hub, str(args.get("after", "")))
-            case FleetQuestion.DOCUMENTS:
+            case FleetAction.DOCUMENTS:
                 return self._documents(args.get("wanted", []))
-            case FleetQuestion.OFFER:
+            case FleetAction.OFFER:
                 return self._offer(base64.b64decode(args["document"]), args.get("devices"))
-            case FleetQuestion.WITHDRAW:
+            case FleetAction.WITHDRAW:
                 return self._withdraw(str(args["key"]), int(args["rev"]))
-            case FleetQuestion.ORDERS:
+            case FleetAction.ORDERS:
                 return queries.orders(
                     hub, site=args.get("site"), order=args.get("order"), after=args.get("after", "")
                 )
-            case FleetQuestion.EXCEPTIONS:
+            case FleetAction.EXCEPTIONS:
                 return queries.exceptions(hub, dev=args.get("dev"))
-            case FleetQuestion.REVIEWS | FleetQuestion.REVIEW | FleetQuestion.OPERATORS:
+            case FleetAction.REVIEWS | FleetAction.REVIEW | FleetAction.OPERATORS:
                 return self._people.answer(hub, request)
-            case FleetQuestion.ENROL:
+            case FleetAction.ENROL:
                 return self._enrol(str(args["code"]))
-            case FleetQuestion.ENROLMENTS:
+            case FleetAction.ENROLMENTS:
                 return self._enrolments()
-            case FleetQuestion.CANCEL:
+            case FleetAction.CANCEL:
                 return self._cancel(str(args["id"]))
-            case FleetQuestion.DESK:
+            case FleetAction.ENROLMENT_SERVICE:
                 return self._desk()
-            case FleetQuestion.REVOKE:
+            case FleetAction.REVOKE:
                 return self._revoke(base64.b64decode(args["order"]), at_once=bool(args.get("now")))
 
     def _now(self) -> Instant:
@@ -319,7 +319,7 @@ class FleetService:
             ).fetchall()
         return {
             "enrolments": [dict(zip(columns, row, strict=True)) for row in rows],
-            "traces": [dict(zip(traced, row, strict=True)) for row in traces],
+            "refusals": [dict(zip(traced, row, strict=True)) for row in traces],
         }
 
     def _cancel(self, identity: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sync.hub.config import HubConfig
 from sync.hub.fleet.operator_lists import FOLDER, keep_pushed_list
 from sync.hub.fleet.request_error import RequestError
 from sync.hub.ledger import reviews
-from sync.wire.fleet_requests import FleetQuestion, FleetRequest
+from sync.wire.fleet_requests import FleetAction, FleetRequest
 from sync.wire.review_decision import open_review_decision
 
 
@@ -31,13 +31,13 @@ class PeopleRequests:
     def answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
         """``hub`` is the hub's own store, in a transaction. Raises RequestError, and OSError."""
         args = request.args
-        match request.ask:
-            case FleetQuestion.REVIEWS:
-                every, after = bool(args.get("every")), int(args.get("after", 0))
+        match request.action:
+            case FleetAction.REVIEWS:
+                every, after = bool(args.get("all")), int(args.get("after", 0))
                 return reviews.listed(
                     hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after
                 )
-            case FleetQuestion.REVIEW:
+            case FleetAction.REVIEW:
                 return self._decide(hub, base64.b64decode(args["decision"]))
             case _:
                 return self._operators(base64.b64decode(args["document"]))

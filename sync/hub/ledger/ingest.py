@@ -44,7 +44,7 @@ def take(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
         first = effect is not None and redemptions.is_first(connection, effect)
         reason = _refusal(event, effect)
         if reason is None and effect is not None and not first:
-            reason = redemptions.told_before(connection, batch, event, effect)
+            reason = redemptions.already_reported(connection, batch, event, effect)
         if _insert(connection, batch, event, reason, now_s):
             fresh += 1
             refused += reason is not None
@@ -112,7 +112,7 @@ def acknowledgement(
         settled_through=settled_through,
         rejected=sorted([*rejected, *reused], key=lambda refused: refused.seq),
         conflicts=[
-            Conflict(no=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
+            Conflict(number=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
             for no, cti, of, seq, other, ts in conflicts
         ],
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.store.outbox import FIRST, RETRIES
+from edge.store.outbox import REDEMPTION_EVENT, RETRY_OF
 from sync.wire.messages import Event
 
 _LONGEST: Final = 40
@@ -20,12 +20,12 @@ STANDS: Final = f"NOT EXISTS (SELECT 1 FROM reversal v WHERE {IS_ABOUT})"  # noq
 
 def identity(event: Event) -> str:
     """Return the id of the redemption that ``event`` reports: of the event that first reported it."""
-    return _named(event, FIRST) or _named(event, RETRIES) or event.id
+    return _named(event, REDEMPTION_EVENT) or _named(event, RETRY_OF) or event.id
 
 
 def redemption_named_by(event: Event) -> str | None:
     """Return the id of the redemption that a reversal or a review's end is about; None where it names none."""
-    return _named(event, FIRST)
+    return _named(event, REDEMPTION_EVENT)
 
 
 def _named(event: Event, key: str) -> str | None:

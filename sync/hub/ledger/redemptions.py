@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from edge.store.outbox import RETRIES
+from edge.store.outbox import RETRY_OF
 from edge.token.claims import Kind
 from sync.hub.ledger.redemption_identity import STANDS, identity, redemption_named_by
 from sync.hub.store.interface import HubConnection
@@ -17,7 +17,9 @@ REDEEMED, REVERSED = (
     "redeemed",
     "reversed",
 )  # event types that change what is left of an entitlement
-TOLD_BEFORE = "told_before"  # the same redemption is here under another number: it counts once
+ALREADY_REPORTED = (
+    "already_reported"  # the same redemption is here under another number: it counts once
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def is_first(connection: HubConnection, effect: Effect) -> bool:
     return known is None
 
 
-def told_before(
+def already_reported(
     connection: HubConnection, batch: Batch, event: Event, effect: Effect
 ) -> str | None:
     """Whether this redemption is here under another number, or one that takes its place, or whose place it takes.
@@ -75,13 +77,13 @@ def told_before(
         " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
         (effect.cti, batch.dev, batch.epoch, event.seq),
     )
-    retries = event.body.get(RETRIES)
+    retries = event.body.get(RETRY_OF)
     mine = {event.id, retries if isinstance(retries, str) else event.id, effect.redemption}
     told = any(
-        mine & {ident, json.loads(body).get(RETRIES), first}
+        mine & {ident, json.loads(body).get(RETRY_OF), first}
         for ident, body, first in rows.fetchall()
     )
-    return TOLD_BEFORE if told else None
+    return ALREADY_REPORTED if told else None
 
 
 def apply(
@@ -111,7 +113,7 @@ def apply(
         ),
     )  # fmt: skip
     if isinstance(
-        claim := event.body.get("claim"), str
+        claim := event.body.get("grant_request"), str
     ):  # the leave that it rests on; any other is held on
         connection.execute(
             "DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (effect.cti, batch.dev, claim)

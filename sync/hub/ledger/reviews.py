@@ -16,12 +16,12 @@ from sync.hub.ledger.redemption_identity import IS_ABOUT, redemption_named_by
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
 from sync.wire.messages import Event
-from sync.wire.review_decision import NOT_BELIEVED, ReviewDecision, decision_name
+from sync.wire.review_decision import NOT_VERIFIED, ReviewDecision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
 PAGE: Final = 200  # redemptions in one answer, decisions in one page for a device
 _WITHOUT_EFFECT: Final = frozenset(
-    {ReviewResult.NOT_FOUND.value, ReviewResult.SAME_PERSON.value, NOT_BELIEVED}
+    {ReviewResult.NOT_FOUND.value, ReviewResult.SAME_PERSON.value, NOT_VERIFIED}
 )
 _ITS_REDEMPTION: Final = "r.cti = w.cti AND r.dev = w.dev AND r.epoch = w.epoch AND r.seq = w.seq"
 

@@ -60,7 +60,7 @@ class Hub:
         monotonic: Callable[[], float],
         log: Any,  # a structlog logger
         office: FleetService | None = None,
-        claim_signer: Signer | None = None,
+        grant_signer: Signer | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -73,7 +73,7 @@ class Hub:
         self._monotonic = monotonic
         self._log = log
         self._office = office
-        self._claim_signer = claim_signer
+        self._grant_signer = grant_signer
         self._authorities = {authority.id: authority for authority in config.authority}
         self._site_of = {device.id: device.site for device in config.device}
         self._reviews = ReviewPublisher(feed_signer, site_of=self._site, now_s=self._now_s)
@@ -118,7 +118,7 @@ class Hub:
         return {
             "link": self._link,
             "connections": self._session.connections,
-            "leads": self.leads,
+            "leader": self.leads,
             "events": {
                 "fresh": events["events"],
                 "repeated": events["repeated"],
@@ -151,7 +151,7 @@ class Hub:
             self._lead_due_s = self._monotonic() + LEAD_EVERY_S
             self.leads = self._store.lead()
             if self.leads:
-                self._log.info("leads")
+                self._log.info("became_leader")
                 self._session.ask_retained()  # what it left to the leader before
                 self._published.forget()
                 self._files_due_s = 0.0
@@ -235,12 +235,12 @@ class Hub:
                 assert_never(request)
 
     def _claim(self, connection: Any, request: GrantRequest, site: str | None) -> None:
-        if self._claim_signer is None or site is None:
-            missing = "device_without_site" if site is None else "claim_key_missing"
+        if self._grant_signer is None or site is None:
+            missing = "device_without_site" if site is None else "grant_key_missing"
             self._count(
                 missing,
                 request.dev,
-                "name the device's site, and put claim.pem of the fleet's keys beside order_feed.pem",
+                "name the device's site, and put grant.pem of the fleet's keys beside order_feed.pem",
             )
             return
         if site_leases.is_out(connection, site, self._now_s()):
@@ -251,7 +251,7 @@ class Hub:
             ruling,
             site=site,
             authority=HUB,
-            signer=self._claim_signer,
+            signer=self._grant_signer,
             now_s=self._now_s(),
         )
         self._queue(request.dev, Down.RESPONSE, codec.encode(answer))
@@ -261,12 +261,12 @@ class Hub:
         if (
             isinstance(request, MessageRefusal)
             or request.site != authority.site
-            or self._claim_signer is None
+            or self._grant_signer is None
         ):
             self._count(
                 "lease_request",
                 authority.id,
-                "not of its site, or there is no claim.pem to sign with",
+                "not of its site, or there is no grant.pem to sign with",
             )
             return
         given = site_leases.grant(
@@ -280,7 +280,7 @@ class Hub:
         self._queue(
             authority.id,
             Down.RESPONSE,
-            codec.encode(site_leases.answer(request, given, self._claim_signer)),
+            codec.encode(site_leases.answer(request, given, self._grant_signer)),
         )
 
     def _site(self, dev: str) -> str | None:
@@ -292,11 +292,11 @@ class Hub:
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )
         if status.state == "online" and self._rules(connection, self._site(dev)):
-            self._queue(dev, Down.COMMAND, codec.encode(Command(dev=dev, type="here")))
+            self._queue(dev, Down.COMMAND, codec.encode(Command(dev=dev, type="authority_online")))
 
     def _rules(self, connection: Any, site: str | None) -> bool:
         """Whether the platform itself answers claims of ``site`` now."""
-        if site is None or self._claim_signer is None:
+        if site is None or self._grant_signer is None:
             return False
         return not site_leases.is_out(connection, site, self._now_s())
 

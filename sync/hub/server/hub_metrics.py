@@ -15,7 +15,7 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
     return [
         link_metric("edge_hub", report["link"]),
         counter("edge_hub_connections", "Connections begun, the first among them.", report["connections"]),
-        gauge("edge_hub_leads", "1 for the one hub that speaks to groups.", int(report["leads"])),
+        gauge("edge_hub_leader", "1 for the one hub that speaks to groups.", int(report["leader"])),
         labelled(
             CounterMetricFamily, "edge_hub_events", "Events that came, by what became of them.", "outcome",
             report["events"],

@@ -50,7 +50,7 @@ class SiteAuthority:
         tenant: str,
         site: str,
         name: str,
-        claim_signer: Signer,
+        grant_signer: Signer,
         now: Callable[[], Instant],
         monotonic: Callable[[], float],
         ident: Callable[[], str],
@@ -64,7 +64,7 @@ class SiteAuthority:
         self._tenant = tenant
         self._site = site
         self._name = name
-        self._signer = claim_signer
+        self._signer = grant_signer
         self._now = now
         self._monotonic = monotonic
         self._ident = ident
@@ -123,7 +123,7 @@ class SiteAuthority:
             case Up.STATUS:
                 status = codec.decode_addressed(Status, arrival.payload, dev=topic.node)
                 if isinstance(status, Status) and status.state == "online" and self.answers:
-                    self._command("here")
+                    self._command("authority_online")
             case Up.REQUEST:
                 request = codec.decode_request(arrival.payload, dev=topic.node)
                 if isinstance(request, GrantRequest):
@@ -143,13 +143,15 @@ class SiteAuthority:
         if batch.dev in self._unheard:
             self._unheard.discard(batch.dev)
             if self.answers:
-                self._command("here")
+                self._command("authority_online")
 
     def _claim(self, connection: HubConnection, request: GrantRequest) -> None:
-        if not self.answers or not request.sold:
+        if not self.answers or not request.order_quantity:
             return  # nobody answers: the device's offline policy holds
         now_s = self._now().unix_s
-        ruling = grants.rule(connection, request, SoldQuantity(request.sold, request.sold_minor))
+        ruling = grants.rule(
+            connection, request, SoldQuantity(request.order_quantity, request.order_amount_minor)
+        )
         answer = grants.response(
             request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
         )
@@ -175,7 +177,7 @@ class SiteAuthority:
             raw = b64decode(answer.signed, validate=True)
         except (binascii.Error, ValueError):
             return
-        document = open_document(raw, Purpose.CLAIM, self._trust, now=self._now())
+        document = open_document(raw, Purpose.GRANT, self._trust, now=self._now())
         lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
         if isinstance(document, SignedDocument) and not self._is_platforms(document.key.kid):
             self._log.warning(
@@ -239,7 +241,7 @@ class SiteAuthority:
         elif self._missing and not lease.next:
             self._ask_due_s = 0.0
         if self.answers:
-            self._command("here")
+            self._command("authority_online")
 
     def _ask(self) -> None:
         if self._monotonic() < self._ask_due_s or self._trust is None:
@@ -271,7 +273,9 @@ class SiteAuthority:
 
     def _command(self, kind: str) -> None:
         node = site_group(self._site)
-        command = Command(dev=node, type="here" if kind == "here" else "resend")
+        command = Command(
+            dev=node, type="authority_online" if kind == "authority_online" else "resend"
+        )
         self._session.publish(
             str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S
         )
@@ -285,7 +289,7 @@ class SiteAuthority:
             self._log.info("link", state=self._link, detail=self._session.detail)
         if self.answers:
             if self._state != "answers":
-                self._command("here")
+                self._command("authority_online")
             self._tell("answers", f"term {self._term}")
         elif self._term == 0:
             self._tell("no_lease", "") if not self._state.startswith("lease_refused") else None

@@ -39,7 +39,7 @@ class SiteBroker:
     platform: tuple[str, int]
     desk_port: int | None = None  # of the platform's desk; None: the one after the platform's
     user: str = "mosquitto"
-    claim_key: Path  # PEM: that the trust list names for claims of this site
+    grant_key: Path  # PEM: that the trust list names for claims of this site
     roots: Path
 
     @property
@@ -136,7 +136,7 @@ site = "{at.site}"
 id = "{at.authority}"
 data_dir = "authority-data"
 roots_file = "{at.roots.absolute()}"
-claim_key_file = "{at.claim_key.absolute()}"
+grant_key_file = "{at.grant_key.absolute()}"
 devices = [{devices}]
 
 [mqtt]

@@ -54,7 +54,7 @@ class AuthorityConfig(BaseModel):
     id: Name
     data_dir: str
     roots_file: str
-    claim_key_file: str
+    grant_key_file: str
     mqtt: HubMqtt
     devices: tuple[Name, ...] = ()  # who may speak at the site's broker
     broker: HubBroker | None = (
@@ -102,7 +102,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
         tenant=config.tenant,
         site=config.site,
         name=config.id,
-        claim_signer=load_signer_or_exit(folder / config.claim_key_file, setting="claim_key_file"),
+        grant_signer=load_signer_or_exit(folder / config.grant_key_file, setting="grant_key_file"),
         now=clock.now,
         monotonic=time.monotonic,
         ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
@@ -141,13 +141,13 @@ def release(config_file: Path, site: str) -> None:
     )
 
 
-@authority.command("release-claim")
+@authority.command("release-grant")
 @_CONFIG
 @click.argument("cti")
-def release_claim(config_file: Path, cti: str) -> None:
+def release_grant(config_file: Path, cti: str) -> None:
     """Free the entitlement CTI (hexadecimal) from claims of devices that will not come back.
 
-    Example: edge-hub authority release-claim --config hub.toml 00112233445566778899aabbccddeeff
+    Example: edge-hub authority release-grant --config hub.toml 00112233445566778899aabbccddeeff
     """
     try:
         raw = bytes.fromhex(cti)
@@ -184,7 +184,7 @@ def release_claim(config_file: Path, cti: str) -> None:
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--user", default="mosquitto", show_default=True)
 @click.option(
-    "--claim-key", required=True, type=click.Path(path_type=Path), help="That the trust list names."
+    "--grant-key", required=True, type=click.Path(path_type=Path), help="That the trust list names."
 )
 @click.option("--roots", required=True, type=click.Path(path_type=Path))
 def site_command(
@@ -200,16 +200,16 @@ def site_command(
     address: str,
     port: int,
     user: str,
-    claim_key: Path,
+    grant_key: Path,
     roots: Path,
 ) -> None:
     """Make a broker on site, and the configuration of its authority and its bridge to the platform, in FOLDER.
 
-    Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1 --claim-key k.pem --roots r
+    Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1 --grant-key k.pem --roots r
     """
     at = SiteBroker(
         site=site, devices=devices, host=host, address=address, port=port, platform=(platform_host, platform_port),
-        desk_port=desk_port, user=user, claim_key=claim_key, roots=roots,
+        desk_port=desk_port, user=user, grant_key=grant_key, roots=roots,
     )  # fmt: skip
     try:
         files = provision_site_broker(

@@ -110,7 +110,7 @@ def test_a_pushed_list_a_badge_and_its_pin_open_a_session_and_what_is_done_in_it
         "sue",
         "wrong person",
     )
-    assert [(body["operator"], body["what"]) for body in told(platform, "operator")] == [
+    assert [(body["operator"], body["result"]) for body in told(platform, "operator")] == [
         ("sue", "pin_wrong"), ("sue", "signed_in")
     ]  # fmt: skip
     push(platform, ("rob", "operator"))

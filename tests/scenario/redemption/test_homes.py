@@ -117,7 +117,7 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
     assert (outcome.reason, bool(authority.asked)) == (expected, asked)
     (event,) = outbox.pending(store)
     assert event.body.get("risks", []) == []
-    assert event.body.get("claim") == (authority.asked[0] if asked else None)
+    assert event.body.get("grant_request") == (authority.asked[0] if asked else None)
     (row,) = scan_journal.rows(store)
     assert replay(row.facts, row.policy) == outcome.decision, "the answer is one of the facts"
 

@@ -27,7 +27,7 @@ from sync.hub.provisioning import provision
 from sync.mqtt.connection import MqttConnection
 from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will
 from sync.mqtt.session import MqttSession
-from sync.wire.fleet_requests import FleetQuestion
+from sync.wire.fleet_requests import FleetAction
 from sync.wire.topics import OPS
 from tests.support.broker import CEILING_S, Broker, until
 from tests.support.fast_timings import QUICK
@@ -221,8 +221,8 @@ def test_two_edge_fleet_commands_at_once_take_turns_with_the_one_identity(
         with closing(watching), closing(asking):
             watching.connect()
             asking.connect()
-            assert asking.ask(FleetQuestion.DEVICES, after="")["devices"] is not None
-            assert watching.ask(FleetQuestion.DEVICES, after="")["devices"] is not None
+            assert asking.ask(FleetAction.DEVICES, after="")["devices"] is not None
+            assert watching.ask(FleetAction.DEVICES, after="")["devices"] is not None
 
 
 def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path):

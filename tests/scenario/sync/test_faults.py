@@ -123,7 +123,7 @@ def test_a_half_open_line_is_found_by_its_silence(platform):
         device.settled()
         proxy.weather = HALF_OPEN
         device.redeem()
-        named(device, "connection_lost", "broker_unreachable", "hub_silent")
+        named(device, "connection_lost", "broker_unreachable", "hub_not_replying")
         proxy.weather = CLEAR
         assert_equal(platform, device)
 
@@ -137,12 +137,12 @@ def test_a_slow_line_is_named_and_loses_and_doubles_nothing(platform):
             proxy.weather = weather
             for _ in range(40):
                 device.redeem()
-            named(device, "answers_slow")
+            named(device, "replies_slow")
             assert_equal(platform, device)
         proxy.weather = CLEAR
         device.redeem()
         named(device, "connected")
-    assert device.sync.text.count('"answers_slow"') <= 2
+    assert device.sync.text.count('"replies_slow"') <= 2
 
 
 def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(platform):
@@ -169,7 +169,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         assert_equal(platform, device)
         assert not order_cache.feed_state(device.store).doubted
         until(
-            lambda: device.metric("edge_sync_documents_total", "already_here"),
+            lambda: device.metric("edge_sync_documents_total", "already_stored"),
             what="the device counts it",
         )
 
@@ -195,7 +195,7 @@ def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_p
         )
         assert crashing.child.returncode == 9, crashing.text
         device.redeem()
-        named(device, "hub_silent")
+        named(device, "hub_not_replying")
         platform.hub.start()
         named(device, "connected")
         assert_equal(platform, device)

@@ -325,7 +325,10 @@ def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platfo
         before = len(links(device.sync))
         platform.hub.kill()
         device.redeem()
-        until(lambda: links(device.sync)[-1] == "hub_silent", what=lambda: device.sync.text[-900:])
+        until(
+            lambda: links(device.sync)[-1] == "hub_not_replying",
+            what=lambda: device.sync.text[-900:],
+        )
         sent, lines = platform.spy.heard["device.up.evt"], device.sync.text.count("\n")
         until(
             lambda: platform.spy.heard["device.up.evt"] >= sent + 3, what="it sends again and again"
@@ -334,7 +337,7 @@ def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platfo
         platform.hub.start()
         device.settled()
         until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text[-900:])
-    assert links(device.sync)[before:][:3] == ["answers_slow", "hub_silent", "connected"]
+    assert links(device.sync)[before:][:3] == ["replies_slow", "hub_not_replying", "connected"]
 
 
 def test_the_commands_say_what_is_wrong_without_a_traceback(platform, tmp_path):

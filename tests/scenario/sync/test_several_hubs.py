@@ -181,6 +181,6 @@ def kinds(device: Device) -> list[str]:
 def _leader(platform: Platform):
     """The hub whose newest start was followed by taking the lead."""
     for hub in platform.hubs:
-        if '"leads"' in hub.text.rpartition('"started"')[2]:
+        if '"became_leader"' in hub.text.rpartition('"started"')[2]:
             return hub
     return None

@@ -34,12 +34,12 @@ def order(cti: bytes) -> dict:
 class Shop:
     """A platform, and shop-1 with a broker and an authority of its own behind a line that can be cut."""
 
-    def __init__(self, folder: Path, platform: Platform, line: Proxy, claim_key: Path):
+    def __init__(self, folder: Path, platform: Platform, line: Proxy, grant_key: Path):
         self.platform, self.line = platform, line
         self.devices = [platform.devices["kiosk-1"], platform.devices["kiosk-2"]]
         at = SiteBroker(
             site="shop-1", devices=("kiosk-1", "kiosk-2"), port=free_port(), platform=("127.0.0.1", line.port),
-            user=getpass.getuser(), claim_key=claim_key, roots=platform.folder / "roots.cbor",
+            user=getpass.getuser(), grant_key=grant_key, roots=platform.folder / "roots.cbor",
         )  # fmt: skip
         self.files = provision_site_broker(
             folder, at, platform.broker.files, now_s=int(time.time())
@@ -118,7 +118,7 @@ def shop(tmp_path_factory):
     platform = (
         Platform(folder / "platform", DEVICES) if (folder / "platform").mkdir() is None else None
     )
-    claim_key = platform.keys.folder.add_holder(
+    grant_key = platform.keys.folder.add_holder(
         SITES, "shop-1"
     )  # which the trust list then names for shop-1 alone
     platform.publish(platform.trust_file, platform.keys.trust_list(2))
@@ -127,7 +127,7 @@ def shop(tmp_path_factory):
         config.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\nlease_s = 600\n'
     )
     with Proxy(platform.broker.site.port) as line:
-        made = Shop(folder / "site", platform, line, claim_key)
+        made = Shop(folder / "site", platform, line, grant_key)
         with platform, made.broker, made.bridge, made.authority:
             for device in made.devices:
                 device.sync.start()

@@ -48,7 +48,7 @@ class Shop:
         keys = platform.folder / "keys"
         self.at = SiteBroker(
             site="shop-1", devices=(DEVICE,), port=free_port(), platform=("127.0.0.1", hub.mqtt.port),
-            desk_port=hub.enrolment.port, user=getpass.getuser(), claim_key=keys / "claim.pem",
+            desk_port=hub.enrolment.port, user=getpass.getuser(), grant_key=keys / "grant.pem",
             roots=platform.town.files.folder.parent / "keys" / "roots.cbor",
         )  # fmt: skip
         self.files = provision_site_broker(

@@ -44,7 +44,7 @@ class Trusting:
     """Anchors with a list of the test's own."""
 
     def __init__(self, audiences=None):
-        keys = (trusted(KEY, Purpose.CLAIM, audiences), trusted(FEED_KEY, Purpose.ORDER_FEED))
+        keys = (trusted(KEY, Purpose.GRANT, audiences), trusted(FEED_KEY, Purpose.ORDER_FEED))
         self.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=keys)
 
 
@@ -75,7 +75,7 @@ GIVEN = GrantReply(
 )  # fmt: skip
 
 
-def response(answer=GIVEN, *, key=KEY, purpose=Purpose.CLAIM, spoil=False):
+def response(answer=GIVEN, *, key=KEY, purpose=Purpose.GRANT, spoil=False):
     raw = bytearray(sign_document(GRANT_REPLY.write(answer), purpose, key))
     raw[-1] ^= spoil
     return Response(
@@ -86,7 +86,12 @@ def response(answer=GIVEN, *, key=KEY, purpose=Purpose.CLAIM, spoil=False):
 def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk):
     asked(store)
     (request,) = desk.due(S)
-    assert (request.id, request.cti, request.sold, request.wait_ms) == ("r1", CTI.hex(), 1, 49_000)
+    assert (request.id, request.cti, request.order_quantity, request.wait_ms) == (
+        "r1",
+        CTI.hex(),
+        1,
+        49_000,
+    )
     assert desk.due(S) == []
     assert isinstance(desk.take(response(), NOW, 2 * S), AuthorisationReply)
     assert authorisations.answer_of(store, "r1").result is AuthorisationResult.GRANTED
@@ -101,9 +106,9 @@ def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk
     ({"key": FEED_KEY, "purpose": Purpose.ORDER_FEED}, "document_key_purpose"),
     ({"answer": replace(GIVEN, device="kiosk-2")}, "wrong_device"),
     ({"answer": replace(GIVEN, site="shop-2")}, "wrong_device"),
-    ({"answer": replace(GIVEN, id="r0")}, "claim_not_asked"),
-    ({"answer": replace(GIVEN, cti=bytes(16))}, "claim_not_asked"),
-    ({"answer": replace(GIVEN, quantity=0)}, "claim_not_asked"),
+    ({"answer": replace(GIVEN, id="r0")}, "grant_not_requested"),
+    ({"answer": replace(GIVEN, cti=bytes(16))}, "grant_not_requested"),
+    ({"answer": replace(GIVEN, quantity=0)}, "grant_not_requested"),
 ])  # fmt: skip
 def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, desk, what, reason):
     asked(store)
@@ -132,7 +137,7 @@ def test_an_answer_cannot_be_played_again(store, desk):
     desk.take(response(), NOW, 2 * S)
     asked(store, "r2")
     desk.due(S)
-    assert desk.take(response(), NOW, 2 * S).reason == "claim_not_asked"
+    assert desk.take(response(), NOW, 2 * S).reason == "grant_not_requested"
     assert authorisations.answer_of(store, "r2") is None
 
 

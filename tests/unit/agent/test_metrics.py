@@ -24,7 +24,7 @@ DEVICE = {
     "documents": {"orders_gap": 2},
 }  # fmt: skip
 HUB = {
-    "link": LinkState.UNREACHABLE, "connections": 2, "leads": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
+    "link": LinkState.UNREACHABLE, "connections": 2, "leader": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
     "refused_messages": {}, "oldest_unanswered_s": 0.0, "feeds": {"_all/trust": NOW_S - 5},
 }  # fmt: skip
 
@@ -143,7 +143,7 @@ def test_a_hub_tells_what_came_and_what_it_said(tmp_path):
     told = read(tmp_path / "a.prom", hub_metrics(HUB, now_s=NOW_S))
     assert told[("edge_hub_events_total", "repeated")] == 2
     assert told[("edge_hub_feed_age_seconds", "_all/trust")] == 5
-    assert told[("edge_hub_leads",)] == 1
+    assert told[("edge_hub_leader",)] == 1
     assert told[("edge_hub_link", "broker_unreachable")] == 1
 
 

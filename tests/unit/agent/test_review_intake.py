@@ -161,8 +161,8 @@ def test_the_key_of_the_order_feed_alone_decides_nothing(desk, keys):
     assert take(desk, page(desk, keys, rows=(forged,))).reason == "document_signature_invalid"
     assert state(desk) == ("pending", None)
     assert answers(desk) == [
-        ("not_believed", decision_name(raw)),
-        ("not_believed", decision_name(forged)),
+        ("not_verified", decision_name(raw)),
+        ("not_verified", decision_name(forged)),
     ]
 
 
@@ -180,9 +180,9 @@ def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_tha
     first = outbox.pending(desk.store)[-1].id
     take(desk, page(desk, keys, approve=False, reason="stolen card"))
     ended = {
-        event.type: event.body["redeemed"]
+        event.type: event.body["redemption_event"]
         for event in outbox.pending(desk.store)
-        if "redeemed" in event.body
+        if "redemption_event" in event.body
     }
     assert ended == {"review": first, "reversed": first}
 

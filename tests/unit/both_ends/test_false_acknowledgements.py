@@ -94,7 +94,7 @@ def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_per
         "upload_refused"
     ]
     retry(world)
-    assert at_the_platform(world) == [("withheld", "refused_before"), ("redeemed", None)]
+    assert at_the_platform(world) == [("withheld", "already_refused"), ("redeemed", None)]
 
 
 def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
@@ -110,7 +110,7 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
     world.hear()
     reconnect(world)
     assert sorted(at_the_platform(world), key=str) == [
-        ("redeemed", "told_before"),
+        ("redeemed", "already_reported"),
         ("redeemed", None),
     ]
     with world.hub.read() as connection:
@@ -127,7 +127,7 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
     world.down.clear()
     falsely(world, said, rejected=[RefusedItem(seq=1, reason="body_invalid")])
     retry(world)
-    assert at_the_platform(world) == [("redeemed", None), ("redeemed", "told_before")]
+    assert at_the_platform(world) == [("redeemed", None), ("redeemed", "already_reported")]
     with world.hub.read() as connection:
         assert redemptions.used(connection, CTI) == (1, 0)
 
@@ -146,7 +146,7 @@ def test_a_false_conflict_is_a_case_and_undoes_nothing(world):
     world.event()
     said = intercepted(world)
     conflict = Conflict(
-        no=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s
+        number=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s
     )
     falsely(world, said, conflicts=[conflict])
     reconnect(world)

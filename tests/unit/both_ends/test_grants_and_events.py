@@ -36,7 +36,7 @@ class Trusting:
     """Anchors with one key, for claims."""
 
     key = TrustedKey(
-        key=KEY.public, purposes=frozenset({Purpose.CLAIM}), not_before_s=0, expires_at_s=2**33 - 1
+        key=KEY.public, purposes=frozenset({Purpose.GRANT}), not_before_s=0, expires_at_s=2**33 - 1
     )
     trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(key,))
 
@@ -126,7 +126,7 @@ class Shop(World):
                 "cti": CTI.hex(),
                 "use": mine + 1,
                 "units": 1 if told else "one",
-                "claim": grant.id,
+                "grant_request": grant.id,
             }
             outbox.append(
                 connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10))
@@ -173,7 +173,7 @@ class Shop(World):
         claims = [
             place
             for place, (dev, payload) in enumerate(self.up)
-            if dev == name and b'"claim"' in payload
+            if dev == name and b'"type":"grant"' in payload
         ]
         return claims[-1]
 
@@ -223,7 +223,7 @@ def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_aft
     shop.time_s += LEAVE_S
     shop.tick("kiosk-1")
     word = shop.late("kiosk-1")
-    assert codec.decode_batch(word[1], dev="kiosk-1").claims_through == 1
+    assert codec.decode_batch(word[1], dev="kiosk-1").grants_released_through == 1
     assert shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
     assert shop.use("kiosk-1")  # its line is cut: the event waits
     shop.time_s += 10**6
@@ -237,12 +237,12 @@ def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
     shop.answer_to("kiosk-1")
     shop.uplinks["kiosk-1"].connected(shop.time_s)
     shop.tick("kiosk-1")
-    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 0
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 0
     shop.wait(LEAVE_S)
     shop.answer_to("kiosk-1")
     shop.uplinks["kiosk-1"].connected(shop.time_s)
     shop.tick("kiosk-1")
-    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 1
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 1
 
 
 def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
@@ -260,7 +260,7 @@ def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(sh
     shop.tick("kiosk-1")  # the event goes first
     shop.carry()
     shop.tick("kiosk-1")
-    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").claims_through == 1
+    assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 1
 
 
 def test_a_store_says_nothing_of_the_claims_of_the_one_before_it(shop):
@@ -331,7 +331,7 @@ def refused(shop, body):
         outbox.append(
             connection,
             type="redeemed",
-            body={"claim": grant.id, "cti": CTI.hex(), **body},
+            body={"grant_request": grant.id, "cti": CTI.hex(), **body},
             now=NOW,
             id="first",
         )
@@ -379,7 +379,7 @@ def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_le
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
-@pytest.mark.parametrize("reason", ["body_invalid", "told_before"])
+@pytest.mark.parametrize("reason", ["body_invalid", "already_reported"])
 def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, reason):
     """An acknowledgement is not signed: it may be somebody's on the way, and the platform has only a number."""
     shop.answer_to("kiosk-1")

@@ -282,7 +282,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
     world.calm()
     rows = list(listing.rows(world.hub, dev="kiosk-1"))
     assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert [row["refused"] for row in rows] == [None, None, None, None, "refused_before", None]
+    assert [row["refused"] for row in rows] == [None, None, None, None, "already_refused", None]
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 
@@ -468,7 +468,7 @@ def test_a_use_that_was_taken_back_is_no_conflict(world):
     world.event("kiosk-1")
     with world.stores["kiosk-1"].read() as connection:
         (first,) = connection.execute("SELECT id FROM outbox").fetchone()
-    back = {"cti": CTI.hex(), "use": 1, "redeemed": first}
+    back = {"cti": CTI.hex(), "use": 1, "redemption_event": first}
     world.event("kiosk-1", type="reversed", body=back)
     world.calm(2)
     world.event("kiosk-2")

@@ -120,15 +120,15 @@ def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(d
     again = open_at(device.folder, now_s=before)
     assert WallClock(time_floor_s(again)).now().unix_s <= time.time()
     told = outbox.pending(again)[-1]
-    assert (told.type, told.body["floor_was"], told.body["reason"]) == (
-        "clock",
+    assert (told.type, told.body["previous_floor"], told.body["reason"]) == (
+        "clock_reset",
         IN_2100,
         "set by hand",
     )
-    assert told.body["floor"] == floor(device)
+    assert told.body["new_floor"] == floor(device)
     assert told.at.unix_s < IN_2100
     lines = [line for line in order_history(again, "A-1").lines if line.what == "clock"]
-    assert [(line.fields["floor_was_s"], line.fields["reason"]) for line in lines] == [
+    assert [(line.fields["previous_floor_s"], line.fields["reason"]) for line in lines] == [
         (IN_2100, "set by hand")
     ]
     again.close()

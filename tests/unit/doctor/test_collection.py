@@ -153,7 +153,7 @@ def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet
     stolen = Fleet(tmp_path / "other", "stranger").device("device")
     with broker(fleet) as port:
         fact = try_broker(mqtt_for(fleet, stolen, port), 2)
-    assert fact.contact is LastContact.NOT_WELCOME
+    assert fact.contact is LastContact.NOT_ACCEPTED
 
 
 def test_nobody_listening_is_no_route(fleet):

@@ -83,7 +83,7 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
             "order_feed.pem",
             "configuration.pem",
             "enrolment.pem",
-            "claim.pem",
+            "grant.pem",
             "operators.pem",
             "group.key",
         ),

@@ -140,7 +140,7 @@ def test_a_public_key_that_is_none_is_named(keys):
     assert "shop-1.pub is not a usable public key" in said
 
 
-@pytest.mark.parametrize("name", ["token", "claim", "operators"])
+@pytest.mark.parametrize("name", ["token", "grant", "operators"])
 def test_a_key_that_was_lost_comes_from_a_backup(keys, name):
     (keys / f"{name}.pem").unlink()
     out = ("-o", keys.parent / "trust.cbor")

@@ -114,7 +114,7 @@ def test_nothing_is_taken_back_twice_and_a_reversal_is_not_reversed(store):
 def test_a_pickup_whose_door_is_open_is_not_taken_back(store):
     _, use = honoured(store, code(kind=Kind.PICKUP))
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).done is ActionResult.DOOR_UNDER_WAY
+    assert staff(store).reverse(use, "why", NOON).done is ActionResult.PICKUP_IN_PROGRESS
     assert ledger.count(store) == 1
 
 

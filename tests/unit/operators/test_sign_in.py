@@ -323,7 +323,7 @@ def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store
     sign_in(desk)
     desk.sign_out(at(5))
     events = [
-        (row.type, row.body["operator"], row.body["what"])
+        (row.type, row.body["operator"], row.body["result"])
         for row in outbox.pending(store, limit=10)
     ]
     assert events == [

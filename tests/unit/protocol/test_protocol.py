@@ -207,7 +207,7 @@ def _read(name: str, example):
 def test_the_lease_in_the_example_of_an_answer_is_read():
     example, _ = examples.examples()["LeaseReply"]
     signed = b64decode(json.loads(example.payload)["signed"])
-    opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
+    opened = open_document(signed, Purpose.GRANT, examples.trust(), now=NOW)
     assert isinstance(site_lease.read_lease(opened.payload), site_lease.Lease)
     assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
 
@@ -215,12 +215,13 @@ def test_the_lease_in_the_example_of_an_answer_is_read():
 def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it():
     asked = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
     (signed,) = [
-        b64decode(request["args"]["decision"]) for request in asked if request["ask"] == "review"
+        b64decode(request["args"]["decision"]) for request in asked if request["action"] == "review"
     ]
     decision, by = open_review_decision(signed, examples.trust(), now=NOW)
     assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
     assert (
-        list(validator("schemas/Decision").iter_errors(examples.shown(signed, Form.SIGNED))) == []
+        list(validator("schemas/ReviewDecision").iter_errors(examples.shown(signed, Form.SIGNED)))
+        == []
     )
 
 
@@ -232,12 +233,11 @@ def test_every_event_that_a_device_tells_has_a_worked_example():
 def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     (example,) = examples.examples()["Response"]
     signed = b64decode(json.loads(example.payload)["signed"])
-    opened = open_document(signed, Purpose.CLAIM, examples.trust(), now=NOW)
+    opened = open_document(signed, Purpose.GRANT, examples.trust(), now=NOW)
     answer = GRANT_REPLY.read(opened.payload)
     assert isinstance(answer, GrantReply)
     assert (
-        list(validator("schemas/ClaimAnswer").iter_errors(examples.shown(signed, Form.SIGNED)))
-        == []
+        list(validator("schemas/GrantReply").iter_errors(examples.shown(signed, Form.SIGNED))) == []
     )
 
 

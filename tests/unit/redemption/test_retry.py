@@ -149,7 +149,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
     assert (again.type, again.at, again.body) == (
         refused.type,
         refused.at,
-        {**refused.body, "retries": refused.id},
+        {**refused.body, "retry_of": refused.id},
     )
     assert again.seq > refused.seq
     assert again.id != refused.id
@@ -178,7 +178,7 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
     )
     assert field.retry.case(second.id, field.now).done is ActionResult.DONE
     last = outbox.pending(field.store)[-2].body
-    assert (last["retries"], last["redeemed"]) == (again.id, first.id), (
+    assert (last["retry_of"], last["redemption_event"]) == (again.id, first.id), (
         "whatever names the first is about this"
     )
 
@@ -242,7 +242,7 @@ def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_ha
     outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
     told = order_history(field.store, case.order_id)
     events = [line.fields for line in told.lines if line.what == "event"]
-    assert [(event["refused"], event["retries"]) for event in events[:2]] == [
+    assert [(event["refused"], event["retry_of"]) for event in events[:2]] == [
         ("body_invalid", None), (None, refused.id)
     ]  # fmt: skip
     assert [line.fields["settlement"] for line in told.lines if line.what == "exception"] == [

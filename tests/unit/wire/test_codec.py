@@ -97,7 +97,7 @@ def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
 @pytest.mark.parametrize("message", [
     Ack(dev="k", epoch="e", acked_through=3, rejected=[RefusedItem(seq=2, reason="body_invalid")]),
     OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
-    GrantRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", no=1),
+    GrantRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", number=1),
     Status(dev="k", state="online", epoch="e", last_seq=4),
     Command(dev="k"),
 ], ids=lambda message: type(message).__name__)  # fmt: skip

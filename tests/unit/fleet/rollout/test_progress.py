@@ -23,7 +23,7 @@ def tell(told: RolloutReporter) -> None:
         "fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"]
     )
     told.wave(WAVE)
-    told.device("kiosk-1", DeviceOutcome.ON_TRIAL, "probation")
+    told.device("kiosk-1", DeviceOutcome.ON_PROBATION, "probation")
     told.device("kiosk-1", DeviceOutcome.COMMITTED, "")
     told.stopped(WAVE, ["kiosk-3"])
     told.done(7, committed=1, away=2)
@@ -41,7 +41,7 @@ def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference
         "  REFUSED camera.width_px: too wide",
         "Away, to get it when they are back: kiosk-4.",
         "Wave canary: 1 device",
-        "kiosk-1: on trial, probation",
+        "kiosk-1: on probation, probation",
         "kiosk-1: committed",
     ]
     assert (

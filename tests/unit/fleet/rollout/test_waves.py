@@ -54,7 +54,9 @@ def test_ops_may_say_who_goes_first():
             id="still the one before",
         ),
         pytest.param(
-            report(desired={KEY: 7}, state="probation"), DeviceOutcome.ON_TRIAL, id="on probation"
+            report(desired={KEY: 7}, state="probation"),
+            DeviceOutcome.ON_PROBATION,
+            id="on probation",
         ),
         pytest.param(
             report(desired={KEY: 7}, applied={KEY: 7}, state="committed"),

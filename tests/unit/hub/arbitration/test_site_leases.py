@@ -36,7 +36,7 @@ ROOTS = Roots(1, (ROOT.public,))
 def listed(key, audiences):
     return TrustedKey(
         key=key.public,
-        purposes=frozenset({Purpose.CLAIM}),
+        purposes=frozenset({Purpose.GRANT}),
         not_before_s=0,
         expires_at_s=2**33 - 1,
         audiences=audiences,
@@ -73,7 +73,7 @@ class Site:
         )
         self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
         self.authority = SiteAuthority(
-            self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", claim_signer=KEY,
+            self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", grant_signer=KEY,
             now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: self.monotonic_s, ident=lambda: "id-1",
             log=CapturingLogger(),
         )  # fmt: skip
@@ -111,9 +111,9 @@ class Site:
             id=f"r{self.asked}",
             cti=CTI,
             quantity=1,
-            sold=1,
+            order_quantity=1,
             epoch="e",
-            no=self.asked,
+            number=self.asked,
         )
         self.arrive("kiosk-1/up/req", codec.encode(request))
         said = [
@@ -174,7 +174,7 @@ def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_o
     site.post.published.clear()
     site.authority.step()
     assert [
-        b"here" in payload
+        b"authority_online" in payload
         for topic, payload in site.post.published
         if topic.endswith("site-shop-1/dn/cmd")
     ] == [True]
@@ -225,7 +225,7 @@ def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
 
 def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
     site.now_s = NOW_S + LEASE_S + MARGIN_S
-    request = GrantRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1, epoch="e", no=1)
+    request = GrantRequest(dev="kiosk-1", id="r", cti=CTI, quantity=1, epoch="e", number=1)
     with site.platform.transaction() as connection:
         ruling = grants.arbitrate(connection, request, site="shop-1", now_s=site.now_s)
     assert ruling.result is AuthorisationResult.UNKNOWN
@@ -249,9 +249,9 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
             return redemptions.used(connection, bytes.fromhex(CTI))[0]
 
     assert used(epoch="e2") == 1
-    assert used(event(9, "reversed", **use, redeemed="id-of-old"), epoch="e1") == 1
+    assert used(event(9, "reversed", **use, redemption_event="id-of-old"), epoch="e1") == 1
     assert used(event(1, "redeemed", **use), epoch="e2") == 1, "the device tells the shop, too"
-    assert used(event(2, "reversed", **use, redeemed="id-1"), epoch="e2") == 0
+    assert used(event(2, "reversed", **use, redemption_event="id-1"), epoch="e2") == 0
 
 
 @pytest.mark.parametrize(("text", "said"), [

@@ -162,12 +162,12 @@ def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platfor
             lambda p: p.code(
                 given_out=False, signed_by=signer(ec.generate_private_key(ec.SECP256R1()))
             ),
-            "code_not_believed",
+            "code_not_verified",
             id="signed by a stranger",
         ),
         pytest.param(
             lambda p: p.code(given_out=False, signed_by=p.keys.signer(Purpose.CONFIGURATION)),
-            "code_not_believed",
+            "code_not_verified",
             id="signed with a key for something else",
         ),
         pytest.param(
@@ -226,7 +226,7 @@ def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, 
         enrol(platform.code(), device, keys=None, now=NOW)
         with pytest.raises(EnrolmentError) as raised:
             enrol(other.code(), device, keys=platform.desk.keys(), now=NOW)
-        assert raised.value.reason == "code_not_believed"
+        assert raised.value.reason == "code_not_verified"
         assert read_identity(device).device == "kiosk-7"
     finally:
         other.server.shutdown()

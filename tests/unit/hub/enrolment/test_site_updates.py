@@ -184,7 +184,7 @@ def shop(platform, tmp_path):
     """A shop's folder, and what keeps it by the platform's desk, over real TLS."""
     at = SiteBroker(
         site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
-        claim_key=tmp_path / "claim.pem", roots=tmp_path / "roots.cbor",
+        grant_key=tmp_path / "grant.pem", roots=tmp_path / "roots.cbor",
     )  # fmt: skip
     files = provision_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
     name = f"{AUTHORITY}.pem"

@@ -53,9 +53,15 @@ def honoured(seq=1, use=1):
     return event(seq, "redeemed", units=1, verdict=reviews.PENDING, operator="ann", use=use)
 
 
-def said(seq=2, state="approved", use=1, redeemed="id-1"):
+def said(seq=2, state="approved", use=1, redemption_event="id-1"):
     return event(
-        seq, "review", state=state, reason="seen", operator="rob", use=use, redeemed=redeemed
+        seq,
+        "review",
+        state=state,
+        reason="seen",
+        operator="rob",
+        use=use,
+        redemption_event=redemption_event,
     )
 
 
@@ -107,7 +113,7 @@ def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(o
     )
     assert states(store) == [("waiting", None)] * 2
     decide(store, approve=False, reason="stolen")
-    take(store, said(4, use=2, redeemed="id-2"))
+    take(store, said(4, use=2, redemption_event="id-2"))
     assert states(store) == [("on_its_way", "zoe"), ("approved", "rob")]
     assert states(store, every=False) == []
     take(store, said(5, state="rejected"))
@@ -172,7 +178,7 @@ def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_
     take(store, said(3))
     ((_, rest),) = desk.due(store, 3 * REPEAT_S)
     assert [row[0] for row in told(rest)] == [2]
-    take(store, said(4, state="rejected", use=2, redeemed="id-2"))
+    take(store, said(4, state="rejected", use=2, redemption_event="id-2"))
     assert desk.due(store, 9 * REPEAT_S) == []
 
 
@@ -250,7 +256,7 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
     opened,
 ):
     store = opened()
-    named = {"ts": NOW_S + 3600, "redeemed": "id-1"}  # the new store's clock is slow
+    named = {"ts": NOW_S + 3600, "redemption_event": "id-1"}  # the new store's clock is slow
     told = (
         honoured(),
         event(2, "review", state="rejected", operator="rob", **named),
@@ -265,11 +271,13 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
     take(store, *told)  # again
     assert states(store)[1] == ("on_its_way", "zoe")
     assert used(store)[0] == 1
-    take(store, event(2, "reversed", redeemed="new-1"), epoch="e2")
+    take(store, event(2, "reversed", redemption_event="new-1"), epoch="e2")
     assert used(store)[0] == 0
 
 
-@pytest.mark.parametrize("named", [{}, {"redeemed": ""}, {"redeemed": 7}, {"redeemed": "x" * 41}])
+@pytest.mark.parametrize(
+    "named", [{}, {"redemption_event": ""}, {"redemption_event": 7}, {"redemption_event": "x" * 41}]
+)
 def test_a_reversal_that_names_no_redemption_is_refused_and_changes_nothing(opened, named):
     store = opened()
     taken = take(store, honoured(), event(2, "reversed", **named))
@@ -281,7 +289,7 @@ def test_a_reversal_that_names_no_redemption_is_refused_and_changes_nothing(open
 def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened):
     store = opened()
     refused = event(1, "redeemed", units=0)
-    take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redeemed=refused.id))
+    take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redemption_event=refused.id))
     honoured_anew(store)
     assert used(store)[0] == 1
 
@@ -289,7 +297,7 @@ def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened
 def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened):
     store = opened()
     take(store, honoured())
-    later = {"ts": NOW_S + 90, "redeemed": "id-1"}
+    later = {"ts": NOW_S + 90, "redemption_event": "id-1"}
     take(
         store,
         event(1, "review", state="rejected", operator="rob", id="n-1", **later),
@@ -304,13 +312,13 @@ def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_o
 ):
     store = opened()
     take(
-        store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retries="id-1")
+        store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retry_of="id-1")
     )  # refused
-    take(store, event(3, "redeemed", id="late", units=1, retries="id-2", redeemed="id-1"))
+    take(store, event(3, "redeemed", id="late", units=1, retry_of="id-2", redemption_event="id-1"))
     assert used(store)[0] == 1
-    again = take(store, event(4, "redeemed", units=1, retries="late", redeemed="id-1"))
-    assert again.ack.rejected[-1].reason == redemptions.TOLD_BEFORE
-    take(store, event(5, "reversed", redeemed="id-1"))
+    again = take(store, event(4, "redeemed", units=1, retry_of="late", redemption_event="id-1"))
+    assert again.ack.rejected[-1].reason == redemptions.ALREADY_REPORTED
+    take(store, event(5, "reversed", redemption_event="id-1"))
     assert used(store)[0] == 0
 
 
@@ -337,7 +345,7 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
         decide(store, by="rob")
 
 
-@pytest.mark.parametrize("reason", ["same_person", "not_believed"])
+@pytest.mark.parametrize("reason", ["same_person", "not_verified"])
 def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(
     opened,
     reason,

@@ -92,7 +92,7 @@ def test_one_use_honoured_twice_is_told_to_both(opened):
     assert taken.also_tell == {"kiosk-1"}
     (mine,) = taken.ack.conflicts
     assert (mine.cti, mine.other_dev) == (CTI.hex(), "kiosk-1")
-    again = take(store, batch(dev="kiosk-2", conflicts=mine.no))
+    again = take(store, batch(dev="kiosk-2", conflicts=mine.number))
     assert not again.ack.conflicts
 
 
@@ -102,13 +102,13 @@ def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(
 
     def claim(dev, no):
         request = GrantRequest(
-            dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", no=no
+            dev=dev, id=f"r{no}", cti=CTI.hex(), quantity=1, epoch="epoch-1", number=no
         )
         with store.transaction() as connection:
             return grants.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
 
     def over(through, settled_through=0):
-        said = replace(batch(), settled_through=settled_through, claims_through=through)
+        said = replace(batch(), settled_through=settled_through, grants_released_through=through)
         with store.transaction() as connection:
             grants.over(connection, said, acked_through=0)
 

@@ -6,7 +6,7 @@
  *
  * `make prove` runs it; by hand:
  *
- *   spin -a claim.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -w24
+ *   spin -a grant.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -w24
  *
  * What frees a leave is the word of its holder that it is over, and that word names the newest claim that it knows to
  * be over: it frees that one and those before it. Two controls show what each half of this is for; both must fail:

@@ -97,7 +97,7 @@ def xkb(name):
     for line in body[1].split(";"):
         if include := re.search(r'include "((?:latin|us)[^"]*)"', line):
             found |= xkb(include[1])
-        key = re.search(r"key\s*<(\w+)>.*?\[\s*(\w+)\s*,\s*(\w+)[^]]*\]\s*\}", line, re.DOTALL)
+        key = re.search(r"key\s*<(\w+)>.*?\[\s*(\w+)\s*,\s*(\w+)[^]]*\]", line, re.DOTALL)
         if key and key[1] in PLACES:
             for level, symbol in (("", key[2]), ("shift", key[3])):
                 found[PLACES[key[1]], level] = NAMES.get(symbol, symbol)

@@ -176,7 +176,7 @@ class _Engine:
         self._record = record
         self._read = False
 
-    def take(self) -> list[EngineScan]:
+    def poll(self) -> list[EngineScan]:
         """Return the code, once."""
         if self._read:
             return []
@@ -280,7 +280,9 @@ class BothEnds:
         closing.callback(store.close)
         closing.callback(self.scanner.close)
         self._device, self._hub = _Session(), _Session()
-        quiet = SimpleNamespace(due=lambda *_, **__: None, connected=lambda *_: None)
+        quiet = SimpleNamespace(
+            due=lambda *_, **__: None, connected=lambda *_: None, remove_stale_rows=lambda: None
+        )
         self.agent = Agent(
             tenant="main",
             device=DEVICE,

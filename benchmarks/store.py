@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.measurement import Measurement
 from edge.config import Policy
+from edge.domain.decision_facts import DecisionTerms
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
 from edge.store.database.store import Store, connect
@@ -64,9 +65,7 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
     """Redeem the cached codes one after another, spread over the whole cache."""
     redeemer = Redeemer(
         store,
-        place=DevicePlace(device_id="bench", site_id="site"),
-        policy=Policy(),
-        grace_s=0,
+        DecisionTerms(DevicePlace(device_id="bench", site_id="site"), Policy()),
         random_bytes=os.urandom,
     )
     step = (
@@ -77,7 +76,7 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
 
     def redeem() -> None:
         redemption = redeemer.redeem(next(shown), NOW, decode_ms=4.0)
-        assert redemption.honoured, redemption.detail
+        assert redemption.is_accepted, redemption.detail
 
     return redeem
 
@@ -141,7 +140,7 @@ def _filled(folder: Path, cached: int) -> Store:
             ((_cti(number, cached),) for number in range(cached)),
         )
         connection.execute(
-            "UPDATE feed SET revision = 1, generation = 1, heard_s = ?", (NOW.unix_s,)
+            "UPDATE feed SET revision = 1, generation = 1, last_contact_s = ?", (NOW.unix_s,)
         )
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute("PRAGMA synchronous = FULL")

@@ -19,6 +19,7 @@ from edge.decode.exposure.proposals import ExposureLimits
 from edge.decode.hold_off import HoldOff
 from edge.decode.isolation.decoder import IsolatedDecoder
 from edge.decode.isolation.fork_server import ForkServer
+from edge.domain.decision_facts import DecisionTerms
 from edge.domain.redemption_state import place_of
 from edge.feedback.result_display import ResultDisplay
 from edge.identity.damage import identity_is_unknown
@@ -27,13 +28,13 @@ from edge.operators.sign_in import sign_in_service
 from edge.pickup.lock_actuator import LockActuator, QueuedActuator
 from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import Frame, FrameSource
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S
 from edge.redemption.redeemer import Redeemer
 from edge.redemption.scan_handler import VerifyingHandler
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.scanner.daemon import Daemon
 from edge.scanner.hardware import Hardware
 from edge.scanner.supervisor import Supervisor
-from edge.store.authorisations import DEADLINE_S
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import OpenedStore, StoreState, open_store
@@ -228,19 +229,17 @@ def _gate(
 ) -> VerifyingHandler:
     redeemer = Redeemer(
         store,
-        place=place_of(profile),
-        policy=profile.policy,
-        grace_s=profile.locker.grace_s,
+        DecisionTerms(place_of(profile), profile.policy, profile.locker.grace_s),
         random_bytes=secrets.token_bytes,
         unavailable=detail,
-        claim_within_s=None if profile.mqtt is None else DEADLINE_S,
+        reply_within_s=None if profile.mqtt is None else REPLY_DEADLINE_S,
     )
     return VerifyingHandler(
         redeemer,
         anchors,
         audiences=audiences_of(profile),
         policy=verify_policy_of(profile),
-        desk=None if store is None else sign_in_service(profile, store, secrets.token_bytes),
+        sign_in=None if store is None else sign_in_service(profile, store, secrets.token_bytes),
     )
 
 

@@ -131,4 +131,4 @@ def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | N
     asked = RequestedUse(
         units=units or 1, amount_minor=amount if amount is not None else amount_minor
     )
-    act(data, lambda staff, now: staff.ask(asked, now))
+    act(data, lambda staff, now: staff.request_amount(asked, now))

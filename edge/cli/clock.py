@@ -86,11 +86,11 @@ def reset(data: Path, file: Path, profile: Path) -> None:
         )
     except (StoreUnavailableError, OSError) as error:
         _stop(str(error))
-    if done is ResetResult.EARLIER:
+    if done is ResetResult.NOT_WRONG:
         _stop(
             f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock"
         )
-    if done is ResetResult.TAKEN:
+    if done is ResetResult.SUPERSEDED:
         _stop(
             f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset"
         )

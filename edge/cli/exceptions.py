@@ -59,9 +59,11 @@ def retry(data: Path, case: int, profile: Path) -> None:
     Example: edge-scanner exceptions retry 7 --profile /etc/edge-scanner/profile.toml
     """
     from edge.cli.profile_options import read_profile
-    from edge.redemption.retry import Retry
+    from edge.redemption.retry import RetryService
 
-    act(data, lambda staff, now: Retry(staff, lambda: read_profile(profile)).case(case, now))
+    act(
+        data, lambda staff, now: RetryService(staff, lambda: read_profile(profile)).retry(case, now)
+    )
 
 
 @exceptions.command("raise")

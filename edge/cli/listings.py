@@ -161,7 +161,7 @@ def _ledger(store: Store) -> Iterator[dict[str, Any]]:
 
 def _orders(store: Store, order: str | None) -> Iterator[dict[str, Any]]:
     def page(after: bytes) -> list[Any]:
-        return order_store.every(store, order_id=order, after=after, limit=_PAGE)
+        return order_store.entitlements(store, order_id=order, after=after, limit=_PAGE)
 
     for row in _pages(page, lambda row: row.cti, b""):
         yield {

@@ -17,14 +17,15 @@ import click
 from edge.cli.profile_options import read_profile
 from edge.config import Profile
 from edge.documents.operator_list import OperatorList
+from edge.operators.actions import ActionResult, OperatorActions
 from edge.operators.known_lists import read_operator_directory, store_operator_list
-from edge.operators.sign_in import ShownBadge, SignInService, sign_in_service
+from edge.operators.sign_in import SignInService, badge_of, sign_in_service
 from edge.operators.sign_in_result import SignInResult
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.store.database.store import FILE, Store, StoreUnavailableError
 from edge.store.documents import StoreResult
 from edge.store.opening import open_for_reading
-from edge.store.sessions import OperatorSession, current_session
+from edge.store.sessions import OperatorSession, ShownBadge, current_session
 from edge.store.time_floor import time_floor_s
 from edge.system.wall_clock import WallClock
 from edge.token.claims import Kind, TokenRefusal
@@ -154,10 +155,11 @@ def unlock(file: Path, data: Path, operator_id: str) -> None:
     Example: edge-scanner operator unlock anna
     """
     with _device(file, data) as here:
-        refusal = here.desk.unlock(operator_id, here.now)
-    if refusal is not None:
-        _stop(refusal)
-    click.echo(f"{operator_id} may try again")
+        actions = OperatorActions(here.store, random_bytes=secrets.token_bytes)
+        outcome = actions.unlock(operator_id, here.now)
+    if outcome.result is not ActionResult.DONE:
+        _stop(outcome.detail)
+    click.echo(outcome.detail)
 
 
 @operator.command()
@@ -221,7 +223,7 @@ def _badge(here: _Here, text: str) -> ShownBadge:
         _stop(f"{opened.reason}: {opened.detail}")
     if opened.kind is not Kind.OPERATOR:
         _stop(f"this is a {opened.kind.code} code, no badge")
-    return ShownBadge.of(opened)
+    return badge_of(opened)
 
 
 def _refuse(reason: SignInResult, detail: str) -> NoReturn:

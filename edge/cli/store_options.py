@@ -56,8 +56,8 @@ def act(data: Path, work: Callable[[OperatorActions, Instant], ActionOutcome]) -
     except StoreUnavailableError as error:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
-    if answer.done is not ActionResult.DONE:
-        click.echo(f"edge-scanner: {answer.done}: {answer.detail}", err=True)
+    if answer.result is not ActionResult.DONE:
+        click.echo(f"edge-scanner: {answer.result}: {answer.detail}", err=True)
         sys.exit(1)
     click.echo(answer.detail)
 

@@ -12,9 +12,9 @@ from typing import Any
 import click
 
 from edge.cli.store_options import as_text, data_option
-from edge.redemption.order_history import HistoryEntry, OrderHistory, order_history
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
+from edge.store.order_history import HistoryEntry, OrderHistory, order_history
 
 
 @click.command()

@@ -270,7 +270,7 @@ def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact | Unknown:
     try:
         anchors = Anchors(store, roots)
         problems = anchors.refresh(Instant(unix_s=now_s, trust=ClockTrust.FLOOR_ONLY))
-        kept = documents.newest(store, documents.TRUST_LIST)
+        kept = documents.find_document(store, documents.TRUST_LIST)
     finally:
         store.close()
     return KeysFact(

@@ -10,39 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from edge.config import Policy
+from edge.domain.decision_facts import DecisionFacts, DecisionTerms
 from edge.domain.decision_input import Decision, DecisionInput, build_input, operator_fault, refusal
 from edge.domain.entitlement import OrderStatus
 from edge.domain.offline_authority import authorisation_of, authority_of, may_ask, risks
 from edge.domain.pickup_continuation import continue_pickup
-from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
-from edge.domain.roles import Operator
 from edge.domain.rule_data import rule_data
 from edge.domain.verdict import Verdict
 from edge.rules.fault import RuleFault, RuleFaultCause
 from edge.rules.rule import Rule, RuleFailure, first_failure, parse_logic, parse_rules
-from edge.token.claims import Claims, Kind
-from edge.values.instant import Instant
+from edge.token.claims import Kind
 
 
-def decide(
-    claims: Claims,
-    standing: RedemptionState,
-    *,
-    place: DevicePlace,
-    policy: Policy,
-    now: Instant,
-    asked: RequestedUse = RequestedUse(),  # noqa: B008 - immutable
-    grace_s: float = 0,
-    operator: Operator | None = None,
-    utc_offset_s: int | None = 0,
-) -> Decision:
-    """Return the verdict on ``claims``. Total: never raises.
-
-    ``grace_s``: how long a pickup's door may be reopened. ``operator``: who is signed in.
-    ``utc_offset_s``: how far the site's clocks are ahead of UTC, for rules; None where that is not known.
-    """
-    case = build_input(claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s)
+def decide(facts: DecisionFacts, terms: DecisionTerms) -> Decision:
+    """Return the verdict on the code that ``facts`` are about. Total: never raises."""
+    case = build_input(facts, terms)
     for rule in _RULES:
         failure = rule(case)
         if failure is not None:

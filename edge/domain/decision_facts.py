@@ -47,14 +47,22 @@ _write = json.JSONEncoder(
 ).encode
 
 
+class DecisionTerms(NamedTuple):
+    """How this device is configured, as far as a verdict depends on it. Few scans change it."""
+
+    place: DevicePlace
+    policy: Policy
+    grace_s: float = 0  # how long a pickup's door may be reopened
+
+
 class DecisionFacts(NamedTuple):
-    """Everything ``decide`` was given but the place and the policy, which few scans change."""
+    """What a verdict depends on beside the terms, for one scan."""
 
     claims: Claims
     standing: RedemptionState
     now: Instant
-    asked: RequestedUse
-    operator: Operator | None = None  # who was signed in
+    asked: RequestedUse = RequestedUse()
+    operator: Operator | None = None  # who is signed in
     utc_offset_s: int | None = 0  # of the site's clocks; None: not known
 
 
@@ -108,8 +116,9 @@ def load_facts(text: str) -> DecisionFacts:
     )
 
 
-def dump_policy(place: DevicePlace, policy: Policy, grace_s: float) -> str:
-    """Write the place and the policy as canonical JSON: equal ones give equal text."""
+def dump_terms(terms: DecisionTerms) -> str:
+    """Write ``terms`` as canonical JSON: equal terms give equal text."""
+    place = terms.place
     where = {
         "device_id": place.device_id,
         "site_id": place.site_id,
@@ -117,8 +126,26 @@ def dump_policy(place: DevicePlace, policy: Policy, grace_s: float) -> str:
         "kinds": sorted(place.kinds),
         "compartments": sorted(place.compartments),
     }
-    document = {"place": where, "policy": policy.model_dump(mode="json"), "grace_s": grace_s}
+    document = {
+        "place": where,
+        "policy": terms.policy.model_dump(mode="json"),
+        "grace_s": terms.grace_s,
+    }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def load_terms(text: str) -> DecisionTerms:
+    """Read what ``dump_terms`` wrote."""
+    document = json.loads(text)
+    where = document["place"]
+    place = DevicePlace(
+        device_id=where["device_id"],
+        site_id=where["site_id"],
+        groups=frozenset(where["groups"]),
+        kinds=frozenset(Kind(kind) for kind in where["kinds"]),
+        compartments=frozenset(where["compartments"]),
+    )
+    return DecisionTerms(place, Policy.model_validate(document["policy"]), document["grace_s"])
 
 
 def _claims(document: dict[str, Any]) -> Claims:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from edge.config import Policy
+from edge.domain.decision_facts import DecisionFacts, DecisionTerms
 from edge.domain.entitlement import Entitlement
 from edge.domain.redemption_state import DevicePlace, LocalRedemption, RedemptionState, RequestedUse
 from edge.domain.roles import Operator, StaffAction, is_permitted
@@ -62,18 +63,10 @@ class DecisionInput(NamedTuple):
     value_minor: int | None  # what this redemption is worth
 
 
-def build_input(  # noqa: PLR0917 - positional for speed
-    claims: Claims,
-    standing: RedemptionState,
-    place: DevicePlace,
-    policy: Policy,
-    now: Instant,
-    asked: RequestedUse,
-    grace_s: float,
-    operator: Operator | None,
-    utc_offset_s: int | None,
-) -> DecisionInput:
-    """Do the sums. Never more than was signed, and less where the platform now says less."""
+def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
+    """Add the sums to the facts: at most what was signed, less where the platform now says less."""
+    claims, standing, now, asked, operator, utc_offset_s = facts
+    place, policy, grace_s = terms
     order = standing.entitlement
     units, minor = claims.quantity, claims.amount_minor
     if order is not None:

@@ -31,6 +31,6 @@ class Verdict(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
 
     @property
-    def honoured(self) -> bool:
-        """True when a redemption was, or is to be, written."""
+    def is_accepted(self) -> bool:
+        """True when a redemption is written."""
         return self in (Verdict.ACCEPTED, Verdict.ACCEPTED_PENDING_REVIEW)

@@ -1,4 +1,4 @@
-"""The operator lists in the store: kept when they are believed, and believed anew each time they are read."""
+"""The operator lists in the store: stored once verified, and verified again each time they are read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.operators.sign_in_result import SignInResult
 from edge.store import documents
 from edge.store.database.store import Store
 from edge.store.documents import StoreResult
-from edge.store.sessions import end_session, session_in
+from edge.store.sessions import end_session, find_session
 from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
 
@@ -19,12 +19,12 @@ _PREFIX: Final = "operators/"
 
 @dataclass(frozen=True, slots=True)
 class OperatorDirectory:
-    """The lists that hold at this device."""
+    """The operator lists that are valid at this device."""
 
     lists: tuple[OperatorList, ...]
 
     def find(self, operator_id: str, now: Instant) -> OperatorEntry | SignInResult:
-        """Who may sign in under this name now, or why nobody may."""
+        """Return the entry of an operator who may sign in now, or the reason why not."""
         if not self.lists:
             return SignInResult.OPERATOR_LIST_MISSING
         fresh = [listed for listed in self.lists if now.unix_s < listed.expires_at_s]
@@ -40,9 +40,10 @@ class OperatorDirectory:
 def read_operator_directory(
     store: Store, keys: Keyring, audiences: frozenset[str], now: Instant
 ) -> OperatorDirectory:
-    """The lists of this device's site and groups. Raises StoreUnavailableError."""
+    """Return the lists of this device's site and groups. Raises StoreUnavailableError."""
     opened = (
-        open_operator_list(kept.raw, keys=keys, now=now) for kept in documents.under(store, _PREFIX)
+        open_operator_list(stored.raw, keys=keys, now=now)
+        for stored in documents.documents_named(store, _PREFIX)
     )
     return OperatorDirectory(
         tuple(
@@ -54,30 +55,33 @@ def read_operator_directory(
 def store_operator_list(
     store: Store, raw: bytes, *, keys: Keyring, audiences: frozenset[str], now: Instant
 ) -> OperatorList | DocumentRefusal | StoreResult:
-    """Keep a list that is believed and for this device. Ends the session that it no longer supports.
+    """Store a verified list for this device, and end a session that it no longer supports.
 
-    Returns the list when it is new, why it is not taken, or that it is here already or older than one that was seen.
-    Raises StoreUnavailableError.
+    Returns the list when it is new, why it is refused, or that it is stored already or older than
+    one that was seen. Raises StoreUnavailableError.
     """
     listed = open_operator_list(raw, keys=keys, now=now)
     if isinstance(listed, DocumentRefusal):
         return listed
     if listed.audience not in audiences:
         return DocumentRefusal(
-            DocumentFault.CONTENT, f"a list for {listed.audience}, which is not this device's"
+            DocumentFault.CONTENT, f"a list for {listed.audience}, not for this device"
         )
-    name = f"{_PREFIX}{listed.audience}"
-    issued_s = listed.issued_at_s
-    put = documents.put(
-        store, name=name, version=listed.version, issued_at_s=issued_s, raw=raw, now=now
+    stored = documents.put(
+        store,
+        name=f"{_PREFIX}{listed.audience}",
+        version=listed.version,
+        issued_at_s=listed.issued_at_s,
+        raw=raw,
+        now=now,
     )
-    if put is not StoreResult.STORED:
-        return put
-    register = read_operator_directory(store, keys, audiences, now)
+    if stored is not StoreResult.STORED:
+        return stored
+    directory = read_operator_directory(store, keys, audiences, now)
     with store.transaction() as connection:
-        session = session_in(connection, now)
+        session = find_session(connection, now)
         if session is not None:
-            entry = register.find(session.operator_id, now)
+            entry = directory.find(session.operator_id, now)
             if isinstance(entry, SignInResult) or entry.role is not session.role:
                 end_session(connection)
     return listed

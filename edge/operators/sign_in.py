@@ -1,4 +1,4 @@
-"""Showing a badge, signing in with its PIN, signing out. A badge alone opens nothing: it can only end its session."""
+"""Show a badge, sign in with its PIN, sign out. A badge alone can only end its own session."""
 
 from __future__ import annotations
 
@@ -10,26 +10,32 @@ from typing import Final
 from edge.config import Profile
 from edge.documents.operator_list import OperatorEntry
 from edge.documents.pin_hash import pin_matches
-from edge.domain.roles import StaffAction, is_permitted
 from edge.operators.known_lists import OperatorDirectory
+from edge.operators.operator_events import record_operator_event
 from edge.operators.sign_in_result import SignInResult
 from edge.store.database.store import Store
-from edge.store.outbox import append
-from edge.store.pin_attempts import count_attempt, forgive, locked_for_s
-from edge.store.sessions import OperatorSession, end_session, open_session, session_in
+from edge.store.order_cache import is_token_withdrawn
+from edge.store.pin_attempts import clear_attempts, count_attempt, lockout_left_s
+from edge.store.sessions import (
+    OperatorSession,
+    ShownBadge,
+    delete_shown_badge,
+    end_session,
+    find_session,
+    find_shown_badge,
+    open_session,
+    write_shown_badge,
+)
 from edge.token.claims import Claims
 from edge.values.instant import Instant
-from edge.values.uuid7 import event_id
 
 SHOWN_S: Final = 60  # a badge that was shown waits this long for its PIN
-UNLOCKED: Final = "unlocked"
-_WITHDRAWN: Final = "the badge was revoked"
 RandomBytes = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInOutcome:
-    """What came of it. ``detail`` is for the person and the log."""
+    """The result of a step towards a session. ``detail`` is for the person and the log."""
 
     reason: SignInResult
     operator_id: str | None = None
@@ -37,191 +43,150 @@ class SignInOutcome:
     session: OperatorSession | None = None  # with SIGNED_IN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownBadge:
-    """A badge that was believed: by ``open_token``, as of kind operator."""
-
-    operator_id: str
-    cti: bytes
-    expires_at_s: int
-
-    @classmethod
-    def of(cls, claims: Claims) -> ShownBadge:
-        """The badge that these claims are."""
-        return cls(operator_id=claims.order_id, cti=claims.cti, expires_at_s=claims.expires_at_s)
+def badge_of(claims: Claims) -> ShownBadge:
+    """Return the badge that verified ``claims`` of the kind operator are."""
+    return ShownBadge(operator_id=claims.order_id, cti=claims.cti, expires_at_s=claims.expires_at_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInService:
-    """Where people sign in at this device. ``session_s`` and ``idle_s``: how long a session lasts."""
+    """Signs people in and out at one device."""
 
     store: Store
-    session_s: int
-    idle_s: int
+    session_s: int  # how long a session lasts
+    idle_s: int  # how long it lasts without an action
     random_bytes: RandomBytes
 
-    def show(
+    def show_badge(
         self, connection: sqlite3.Connection, badge: ShownBadge, now: Instant
     ) -> SignInOutcome:
-        """A badge was shown, in the caller's transaction: it ends its own session, or waits for its PIN."""
-        if _withdrawn(connection, badge):
+        """End the badge's own session, or let the badge wait for its PIN.
+
+        Works in the caller's transaction.
+        """
+        if is_token_withdrawn(connection, badge.cti):
             return SignInOutcome(
                 reason=SignInResult.OPERATOR_UNKNOWN,
                 operator_id=badge.operator_id,
-                detail=_WITHDRAWN,
+                detail="the badge was revoked",
             )
-        session = session_in(connection, now)
+        session = find_session(connection, now)
         if session is not None and session.operator_id == badge.operator_id:
             return self._end(connection, session, now, "its badge was shown again")
-        locked_s = locked_for_s(connection, badge.operator_id, now)
-        if locked_s:
-            return _locked(badge.operator_id, locked_s)
-        connection.execute(
-            "INSERT OR REPLACE INTO badge_shown (one, operator_id, badge, expires_s, at_s) VALUES (1, ?, ?, ?, ?)",
-            (badge.operator_id, badge.cti, badge.expires_at_s, now.unix_s),
-        )
+        left_s = lockout_left_s(connection, badge.operator_id, now)
+        if left_s:
+            return _locked_out(badge.operator_id, left_s)
+        write_shown_badge(connection, badge, now)
         return SignInOutcome(reason=SignInResult.PIN_NEEDED, operator_id=badge.operator_id)
 
     def sign_in(
         self,
         pin: str,
-        register: OperatorDirectory,
+        directory: OperatorDirectory,
         now: Instant,
         *,
         badge: ShownBadge | None = None,
     ) -> SignInOutcome:
-        """Open a session for ``badge``, or for the one that was last shown, when ``pin`` is its operator's.
+        """Open a session for ``badge``, or for the last one shown, if ``pin`` is its operator's.
 
         The try is on disk before the PIN is checked. Raises StoreUnavailableError.
         """
         with self.store.transaction() as connection:
-            badge = badge or _last_shown(connection, now)
+            badge = badge or find_shown_badge(connection, now, within_s=SHOWN_S)
             if badge is None:
                 return SignInOutcome(
                     reason=SignInResult.BADGE_NOT_SHOWN,
                     detail=f"show it, then sign in within {SHOWN_S} s",
                 )
-            entry = register.find(badge.operator_id, now)
-            if _withdrawn(connection, badge):
+            entry = directory.find(badge.operator_id, now)
+            if is_token_withdrawn(connection, badge.cti):
                 entry = SignInResult.OPERATOR_UNKNOWN
             if isinstance(entry, SignInResult):
-                return self._tell(
-                    connection, SignInOutcome(reason=entry, operator_id=badge.operator_id), now
-                )
-            locked_s = locked_for_s(connection, badge.operator_id, now)
-            if locked_s:
-                return self._tell(connection, _locked(badge.operator_id, locked_s), now)
+                refused = SignInOutcome(reason=entry, operator_id=badge.operator_id)
+                return self._record(connection, refused, now)
+            left_s = lockout_left_s(connection, badge.operator_id, now)
+            if left_s:
+                return self._record(connection, _locked_out(badge.operator_id, left_s), now)
             failures = count_attempt(connection, badge.operator_id, now)
-        good = pin_matches(pin, entry.pin_hash)
+        matches = pin_matches(pin, entry.pin_hash)
         with self.store.transaction() as connection:
-            return (
-                self._admit(connection, badge, entry, now)
-                if good
-                else self._reject(connection, badge, failures, now)
-            )
+            if matches:
+                return self._open(connection, badge, entry, now)
+            return self._reject(connection, badge, failures, now)
 
     def sign_out(self, now: Instant) -> SignInOutcome | None:
-        """End the session, if there is one. Raises StoreUnavailableError."""
+        """End the session; None if there is none. Raises StoreUnavailableError."""
         with self.store.transaction() as connection:
-            session = session_in(connection, now)
+            session = find_session(connection, now)
             if session is None:
                 end_session(connection)
                 return None
-            return self._end(connection, session, now, "asked to")
+            return self._end(connection, session, now, "signed out by command")
 
-    def unlock(self, operator_id: str, now: Instant) -> str | None:
-        """Let a locked-out operator try again, in the name of who is signed in; return what stands against it.
-
-        Nobody unlocks themselves. Raises StoreUnavailableError.
-        """
-        with self.store.transaction() as connection:
-            session = session_in(connection, now)
-            if session is None:
-                return "nobody is signed in: a supervisor must be"
-            if (
-                not is_permitted(session.role, StaffAction.UNLOCK)
-                or session.operator_id == operator_id
-            ):
-                return f"{session.operator_id} ({session.role}) may not unlock {operator_id}: another supervisor must"
-            if not forgive(connection, operator_id):
-                return f"{operator_id} has no wrong PINs: check the name"
-            self._record(connection, operator_id, UNLOCKED, f"by {session.operator_id}", now)
-            return None
-
-    def _admit(
+    def _open(
         self, connection: sqlite3.Connection, badge: ShownBadge, entry: OperatorEntry, now: Instant
     ) -> SignInOutcome:
-        forgive(connection, badge.operator_id)
-        connection.execute("DELETE FROM badge_shown")
-        ends_s = min(now.unix_s + self.session_s, badge.expires_at_s, entry.expires_at_s)
+        clear_attempts(connection, badge.operator_id)
+        delete_shown_badge(connection)
         session = OperatorSession(
-            operator_id=entry.id, role=entry.role, badge=badge.cti, opened_s=now.unix_s, expires_s=ends_s,
-            acted_s=now.unix_s, idle_s=self.idle_s,
-        )  # fmt: skip
+            operator_id=entry.id,
+            role=entry.role,
+            badge=badge.cti,
+            opened_s=now.unix_s,
+            expires_s=min(now.unix_s + self.session_s, badge.expires_at_s, entry.expires_at_s),
+            acted_s=now.unix_s,
+            idle_s=self.idle_s,
+        )
         open_session(connection, session)
-        done = SignInOutcome(
+        signed_in = SignInOutcome(
             reason=SignInResult.SIGNED_IN,
             operator_id=entry.id,
             detail=entry.role.value,
             session=session,
         )
-        return self._tell(connection, done, now)
+        return self._record(connection, signed_in, now)
 
     def _reject(
         self, connection: sqlite3.Connection, badge: ShownBadge, failures: int, now: Instant
     ) -> SignInOutcome:
-        locked_s = locked_for_s(connection, badge.operator_id, now)
-        if locked_s:
-            connection.execute("DELETE FROM badge_shown")
-            return self._tell(connection, _locked(badge.operator_id, locked_s), now)
-        detail = f"{failures} wrong in a row"
-        return self._tell(
-            connection,
-            SignInOutcome(
-                reason=SignInResult.PIN_WRONG, operator_id=badge.operator_id, detail=detail
-            ),
-            now,
+        left_s = lockout_left_s(connection, badge.operator_id, now)
+        if left_s:
+            delete_shown_badge(connection)
+            return self._record(connection, _locked_out(badge.operator_id, left_s), now)
+        rejected = SignInOutcome(
+            reason=SignInResult.PIN_WRONG,
+            operator_id=badge.operator_id,
+            detail=f"{failures} wrong in a row",
         )
+        return self._record(connection, rejected, now)
 
     def _end(
         self, connection: sqlite3.Connection, session: OperatorSession, now: Instant, why: str
     ) -> SignInOutcome:
         end_session(connection)
-        connection.execute("DELETE FROM badge_shown")
-        return self._tell(
-            connection,
-            SignInOutcome(
-                reason=SignInResult.SIGNED_OUT, operator_id=session.operator_id, detail=why
-            ),
-            now,
+        delete_shown_badge(connection)
+        signed_out = SignInOutcome(
+            reason=SignInResult.SIGNED_OUT, operator_id=session.operator_id, detail=why
         )
-
-    def _tell(
-        self, connection: sqlite3.Connection, outcome: SignInOutcome, now: Instant
-    ) -> SignInOutcome:
-        assert outcome.operator_id is not None  # only what concerns somebody is told
-        self._record(connection, outcome.operator_id, outcome.reason.value, outcome.detail, now)
-        return outcome
+        return self._record(connection, signed_out, now)
 
     def _record(
-        self, connection: sqlite3.Connection, operator_id: str, what: str, detail: str, now: Instant
-    ) -> None:
-        connection.execute(
-            "INSERT INTO operator_log (at_s, trust, operator_id, what, detail) VALUES (?, ?, ?, ?, ?)",
-            (now.unix_s, now.trust.value, operator_id, what, detail),
-        )
-        body = {"operator": operator_id, "result": what, "detail": detail}
-        append(
+        self, connection: sqlite3.Connection, outcome: SignInOutcome, now: Instant
+    ) -> SignInOutcome:
+        assert outcome.operator_id is not None  # an outcome that concerns no one is not recorded
+        record_operator_event(
             connection,
-            type="operator",
-            body=body,
-            now=now,
-            id=event_id(now, self.random_bytes),
+            outcome.operator_id,
+            outcome.reason.value,
+            outcome.detail,
+            now,
+            self.random_bytes,
         )
+        return outcome
 
 
 def sign_in_service(profile: Profile, store: Store, random_bytes: RandomBytes) -> SignInService:
-    """The desk of the device of ``profile``."""
+    """Return the service of the device of ``profile``."""
     policy = profile.policy
     return SignInService(
         store=store,
@@ -231,23 +196,8 @@ def sign_in_service(profile: Profile, store: Store, random_bytes: RandomBytes) -
     )
 
 
-def _locked(operator_id: str, locked_s: int) -> SignInOutcome:
-    detail = f"for {-(-locked_s // 60)} more minutes, or until a supervisor unlocks"
+def _locked_out(operator_id: str, left_s: int) -> SignInOutcome:
+    detail = f"for {-(-left_s // 60)} more minutes, or until a supervisor unlocks"
     return SignInOutcome(
         reason=SignInResult.OPERATOR_LOCKED_OUT, operator_id=operator_id, detail=detail
     )
-
-
-def _withdrawn(connection: sqlite3.Connection, badge: ShownBadge) -> bool:
-    """Whether the platform took this badge back, beside the status list that ``open_token`` asks."""
-    found = "SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?"
-    return connection.execute(found, (badge.cti.hex(),)).fetchone() is not None
-
-
-def _last_shown(connection: sqlite3.Connection, now: Instant) -> ShownBadge | None:
-    row = connection.execute(
-        "SELECT operator_id, badge, expires_s, at_s FROM badge_shown"
-    ).fetchone()
-    if row is None or not 0 <= now.unix_s - row[3] < SHOWN_S or now.unix_s >= row[2]:
-        return None
-    return ShownBadge(operator_id=row[0], cti=row[1], expires_at_s=row[2])

@@ -1,7 +1,7 @@
-"""Walk a pickup's doors over real locks: one pulse a recorded intent, polled by the daemon's tick.
+"""Open the doors of pickups over real locks: one pulse for each recorded intent, polled by a tick.
 
-``edge.pickup.door_states`` says what each event means; this module makes the events out of a lock, a door
-contact and the monotonic clock, and puts every step on disk before the next.
+``edge.pickup.door_states`` defines what each event means. This module makes the events from a lock,
+a door contact and the monotonic clock, and puts every step on disk before the next.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.exception_cases import raise_case
 from edge.store.lock_intents import Intent
-from edge.store.redemption_reads import restoration_fault
+from edge.store.redemption_reads import withdrawal_reason
 from edge.values.instant import Instant
 from edge.values.uuid7 import event_id
 
@@ -34,36 +34,34 @@ class DoorTimings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorChange:
-    """What became of a door, for the lamps, the log and the screen."""
+    """A new state of a door, for the lamps, the log and the screen."""
 
     compartment: str
     state: DoorState
     detail: str
     raised: ExceptionKind | None
-    left: tuple[str, ...]  # compartments of the same pickup that are still to be opened
-    taken_back: bool = False  # nothing left the locker: the code is good again
+    remaining: tuple[str, ...]  # compartments of the same pickup that are still to be opened
+    reversed: bool = False  # nothing left the locker: the code is valid again
 
 
 @dataclass(slots=True, eq=False)
 class _Door:
-    """A door under way. ``since_s`` is the monotonic time of its last step."""
+    """A door in progress. ``since_s`` is the monotonic time of its last step."""
 
     intent: Intent
     state: DoorState
     since_s: float
-    seen_open: bool = (
-        False  # already during the pulse: a quick person may have shut it again before it is over
-    )
-    told: bool = False  # the lock was told, and said what is in ``fault``
-    fault: str = ""  # empty: it did not fail
-    suspect: bool = False  # its contact said open before the lock was told
-    openings: int = 0  # what the contact had counted then
+    seen_open: bool = False  # already during the pulse: it may be shut again before it is over
+    pulsed: bool = False  # the pulse is over; ``fault`` says how it failed
+    fault: str = ""  # empty: the pulse succeeded
+    suspect: bool = False  # its contact said open before the pulse
+    openings: int = 0  # what the contact had counted before the pulse
     closed_s: float | None = None  # since when it is seen closed
-    warned: bool = False  # its exception for being left open is raised
+    left_open: bool = False  # its exception for being left open is raised
 
 
 class Pickups:
-    """Every pickup under way on one locker. One thread: the daemon's."""
+    """Every pickup in progress on one locker. For one thread: the daemon's."""
 
     def __init__(
         self,
@@ -78,7 +76,7 @@ class Pickups:
     ) -> None:
         """``with_contact``: compartments that have a door contact; None for all of the lock's.
 
-        ``actuator`` tells ``lock``; None: at once, and a tick then takes as long as a pulse.
+        ``actuator`` pulses ``lock``; None: at once, and then a tick takes as long as a pulse.
         """
         self._store = store
         self._actuator = ImmediateActuator(lock) if actuator is None else actuator
@@ -86,20 +84,18 @@ class Pickups:
         self._times = times
         self._random_bytes = random_bytes
         self._with_contact = lock.compartments() if with_contact is None else with_contact
-        self._walks: dict[int, list[_Door]] = {}  # by ledger row: its doors that have not ended
-        self._ajar: list[
-            _Door
-        ] = []  # doors that somebody left open: watched, and nobody waits for them
+        self._pickups: dict[int, list[_Door]] = {}  # by ledger row: its doors that have not ended
+        self._left_open: list[_Door] = []  # watched, but no one waits for them
 
     def recover(self, monotonic_s: float, now: Instant) -> list[DoorChange]:
-        """After a start: learn what a crash or power cut left, from the contacts alone. Never pulses.
+        """Account for the doors that a crash or power cut left, by their contacts. Never pulses.
 
-        Raises StoreUnavailableError; calling again goes on where it stopped.
+        For a start. Raises StoreUnavailableError; the next call continues where it stopped.
         """
-        news = []
-        self._walks.clear()
-        self._ajar.clear()
-        for intent in lock_intents.live(self._store):
+        changes = []
+        self._pickups.clear()
+        self._left_open.clear()
+        for intent in lock_intents.unfinished(self._store):
             door = self._add(intent, monotonic_s)
             contact = self._sensor.is_open(intent.compartment)
             event = {
@@ -107,80 +103,78 @@ class Pickups:
                 False: DoorEvent.CUT_CLOSED,
                 None: DoorEvent.CUT_BLIND,
             }[contact]
-            news += self._happen(door, event, monotonic_s, now)
-        return news
+            changes += self._apply(door, event, monotonic_s, now)
+        return changes
 
     def begin(self, ids: tuple[int, ...], monotonic_s: float, now: Instant) -> list[DoorChange]:
-        """Walk the doors of a redemption that is on disk (``Redemption.intents``); the first is pulsed at once."""
+        """Open the doors of a recorded redemption (``Redemption.intents``), the first at once."""
         try:
-            for intent in lock_intents.of_ids(self._store, ids):
+            for intent in lock_intents.find_intents(self._store, ids):
                 self._add(intent, monotonic_s)
         except StoreUnavailableError:
-            return []  # nothing was told to a lock; the next start releases what is reserved
+            return []  # nothing was pulsed; the next start releases what is reserved
         return self.tick(monotonic_s, now)
 
     def tick(self, monotonic_s: float, now: Instant) -> list[DoorChange]:
-        """Look at every door under way and take what steps are due. Never raises for a disk or a lock."""
-        news: list[DoorChange] = []
-        for door in [doors[0] for doors in self._walks.values()] + self._ajar:
+        """Poll every door in progress and take due steps. Never raises for a disk or a lock."""
+        changes: list[DoorChange] = []
+        for door in [doors[0] for doors in self._pickups.values()] + self._left_open:
             try:
-                news += self._advance(door, monotonic_s, now)
+                changes += self._advance(door, monotonic_s, now)
             except StoreUnavailableError:
-                continue  # the step is not on disk, so it did not happen: the next tick tries again
-        return news
+                continue  # the step is not on disk, so it did not happen: the next tick repeats it
+        return changes
 
     @property
-    def under_way(self) -> tuple[str, ...]:
-        """Compartments that a person is being led to now; not those whose door somebody left open."""
-        return tuple(doors[0].intent.compartment for doors in self._walks.values())
+    def in_progress(self) -> tuple[str, ...]:
+        """Compartments that a person is being led to; not those whose door was left open."""
+        return tuple(doors[0].intent.compartment for doors in self._pickups.values())
 
     def _add(self, intent: Intent, monotonic_s: float) -> _Door:
         door = _Door(intent=intent, state=DoorState(intent.state), since_s=monotonic_s)
-        self._walks.setdefault(intent.ledger_id, []).append(door)
+        self._pickups.setdefault(intent.ledger_id, []).append(door)
         return door
 
     def _advance(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         if door.state is DoorState.RESERVED:
             return self._pulse(door, monotonic_s, now)
         if door.state is DoorState.PULSING:
-            return self._told(door, monotonic_s, now)
-        event = self._event(door, self._sensor.is_open(door.intent.compartment), monotonic_s)
-        return [] if event is None else self._happen(door, event, monotonic_s, now)
+            return self._record_pulse(door, monotonic_s, now)
+        event = self._event(door, self._is_open(door), monotonic_s)
+        return [] if event is None else self._apply(door, event, monotonic_s, now)
 
     def _pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         if monotonic_s - door.since_s > self._times.open_s:
-            return self._happen(door, DoorEvent.TOO_LATE, monotonic_s, now)
-        door.suspect = self._sensor.is_open(door.intent.compartment) is True
+            return self._apply(door, DoorEvent.TOO_LATE, monotonic_s, now)
+        door.suspect = self._is_open(door) is True
         door.openings = self._openings(door)
-        news = self._happen(
-            door, DoorEvent.PULSE_OPEN if door.suspect else DoorEvent.PULSE, monotonic_s, now
-        )
+        event = DoorEvent.PULSE_OPEN if door.suspect else DoorEvent.PULSE
+        changes = self._apply(door, event, monotonic_s, now)
         if door.state is not DoorState.PULSING:
-            return news
-        self._actuator.tell(door.intent.id, door.intent.compartment)
-        return news + self._told(door, monotonic_s, now)
+            return changes
+        self._actuator.pulse(door.intent.id, door.intent.compartment)
+        return changes + self._record_pulse(door, monotonic_s, now)
 
-    def _told(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
-        """Record that the lock was told once that is so; also when the disk failed to take it before."""
-        if not door.told:
+    def _record_pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
+        """Record the pulse once it is over; repeated after a disk that failed to take it."""
+        if not door.pulsed:
             outcome = self._actuator.outcome(door.intent.id)
             if outcome is None:
-                door.seen_open = (
-                    door.seen_open or self._sensor.is_open(door.intent.compartment) is True
-                )
+                door.seen_open = door.seen_open or self._is_open(door) is True
                 return []
-            door.told, door.fault = True, outcome
-        return self._happen(door, DoorEvent.PULSED, monotonic_s, now)
+            door.pulsed, door.fault = True, outcome
+        return self._apply(door, DoorEvent.PULSED, monotonic_s, now)
+
+    def _is_open(self, door: _Door) -> bool | None:
+        return self._sensor.is_open(door.intent.compartment)
 
     def _openings(self, door: _Door) -> int:
-        return (
-            self._sensor.openings(door.intent.compartment)
-            if isinstance(self._sensor, CountsOpenings)
-            else 0
-        )
+        if isinstance(self._sensor, CountsOpenings):
+            return self._sensor.openings(door.intent.compartment)
+        return 0
 
     def _event(self, door: _Door, is_open: bool | None, monotonic_s: float) -> DoorEvent | None:
-        """What the contact and the time say about a door whose lock was told."""
+        """Return what the contact and the time mean for a door whose lock was pulsed."""
         waited_s = monotonic_s - door.since_s
         if door.state is DoorState.PULSED:
             return self._opening(door, is_open, waited_s)
@@ -190,7 +184,7 @@ class Pickups:
             door.closed_s = monotonic_s
         if door.closed_s is not None and monotonic_s - door.closed_s >= self._times.steady_s:
             return DoorEvent.DOOR_CLOSED
-        if waited_s <= self._times.close_s or door.warned:
+        if waited_s <= self._times.close_s or door.left_open:
             return None
         return DoorEvent.NEVER_CHANGED if door.suspect and is_open else DoorEvent.CLOSE_TIMEOUT
 
@@ -204,79 +198,82 @@ class Pickups:
         bare = door.intent.compartment not in self._with_contact and not door.fault
         return DoorEvent.NO_CONTACT_TIMEOUT if bare else DoorEvent.BLIND_TIMEOUT
 
-    def _happen(
+    def _apply(
         self, door: _Door, event: DoorEvent, monotonic_s: float, now: Instant
     ) -> list[DoorChange]:
-        """Put a step on disk, then let it be so. Raises StoreUnavailableError, and then it is not so."""
-        doors = self._walks.get(door.intent.ledger_id, [])
+        """Put a step on disk, then take it.
+
+        Raises StoreUnavailableError, and then the step is not taken.
+        """
+        doors = self._pickups.get(door.intent.ledger_id, [])
         after = doors[doors.index(door) + 1 :] if door in doors else []
         with self._store.transaction() as connection:
-            why = (
-                restoration_fault(connection, door.intent.cti)
-                if event in (DoorEvent.PULSE, DoorEvent.PULSE_OPEN)
-                else None
-            )
-            there = next_step(door.state, DoorEvent.WITHDRAWN if why else event)
-            detail = ", ".join(part for part in (there.detail, why, door.fault) if part)
-            left_open = there.raises is ExceptionKind.DOOR_LEFT_OPEN
-            given_up = after if there.state is DoorState.RELEASED or left_open else []
-            recorded = self._record(connection, door, there, detail, now)
+            step, detail = self._step(connection, door, event)
+            recorded = self._record(connection, door, step, detail, now)
+            given_up: list[_Door] = []
             if not recorded:
-                there, given_up = (
-                    DoorStep(DoorState.UNKNOWN),
-                    [],
-                )  # its case was settled by hand meanwhile
-            for other in given_up:  # nobody is there: the rest of the walk waits for another scan
-                lock_intents.move(
-                    connection,
-                    other.intent.id,
-                    state="released",
-                    detail="not reached",
-                    now=now,
-                    ended=True,
-                )
-            taken_back = there.state is DoorState.RELEASED and self._take_back(
-                connection, door, there, now
+                step = DoorStep(DoorState.UNKNOWN)  # its case was settled by hand meanwhile
+            elif step.state is DoorState.RELEASED or step.raises is ExceptionKind.DOOR_LEFT_OPEN:
+                given_up = after  # no one is there: the other doors wait for another scan
+            _release(connection, given_up, now)
+            reversed_ = step.state is DoorState.RELEASED and self._reverse(
+                connection, door, step, now
             )
-        if there.state is not door.state:
-            door.state, door.since_s = there.state, monotonic_s
-        door.warned = door.warned or left_open
-        self._keep(door, [other for other in doors if other not in given_up], monotonic_s)
+        if step.state is not door.state:
+            door.state, door.since_s = step.state, monotonic_s
+        door.left_open = door.left_open or (
+            recorded and step.raises is ExceptionKind.DOOR_LEFT_OPEN
+        )
+        self._update(door, [other for other in doors if other not in given_up], monotonic_s)
         if not recorded:
             return []
-        left = tuple(other.intent.compartment for other in after)
-        return [DoorChange(compartment=door.intent.compartment, state=there.state, detail=detail, raised=there.raises,
-                         left=left, taken_back=taken_back)]  # fmt: skip
+        change = DoorChange(
+            compartment=door.intent.compartment,
+            state=step.state,
+            detail=detail,
+            raised=step.raises,
+            remaining=tuple(other.intent.compartment for other in after),
+            reversed=reversed_,
+        )
+        return [change]
+
+    def _step(
+        self, connection: sqlite3.Connection, door: _Door, event: DoorEvent
+    ) -> tuple[DoorStep, str]:
+        """Return the step of ``event``, or that of a withdrawal, and its detail."""
+        why = None
+        if event in (DoorEvent.PULSE, DoorEvent.PULSE_OPEN):
+            why = withdrawal_reason(connection, door.intent.cti)
+        step = next_step(door.state, DoorEvent.WITHDRAWN if why else event)
+        return step, ", ".join(part for part in (step.detail, why, door.fault) if part)
 
     def _record(
         self,
         connection: sqlite3.Connection,
         door: _Door,
-        there: DoorStep,
+        step: DoorStep,
         detail: str,
         now: Instant,
     ) -> bool:
-        """Write a step with what it raises and tells. False: the intent was ended by somebody else."""
+        """Write a step with its case and its event; False when the intent had ended elsewhere."""
         intent = door.intent
-        if not lock_intents.move(
+        if not lock_intents.record_state(
             connection,
             intent.id,
-            state=there.state,
+            state=step.state,
             detail=detail,
             now=now,
-            ended=there.state.ended,
+            ended=step.state.ended,
         ):
             return False
-        if there.raises is not None:
-            tried = (
-                "nothing: the lock was not told"
-                if door.state is DoorState.RESERVED
-                else "the lock was told once"
-            )
+        if step.raises is not None:
+            reserved = door.state is DoorState.RESERVED
             case = ExceptionCase(
-                kind=there.raises,
+                kind=step.raises,
                 cause=detail,
-                tried=tried,
+                tried="nothing: the lock was not pulsed"
+                if reserved
+                else "the lock was pulsed once",
                 cti=intent.cti,
                 order_id=intent.order_id,
                 compartment=intent.compartment,
@@ -284,45 +281,62 @@ class Pickups:
                 raised_s=now.unix_s,
             )
             raise_case(connection, case)
-        if there.state.ended or there.raises is not None:
+        if step.state.ended or step.raises is not None:
             body = {
                 "cti": intent.cti.hex(),
                 "order": intent.order_id,
                 "use": intent.use_no,
                 "compartment": intent.compartment,
-                "state": there.state.value,
+                "state": step.state.value,
                 "detail": detail,
-                "exception": there.raises,
+                "exception": step.raises,
             }
-            outbox.append(
-                connection, type="pickup", body=body, now=now, id=event_id(now, self._random_bytes)
-            )
+            new_id = event_id(now, self._random_bytes)
+            outbox.append(connection, type="pickup", body=body, now=now, id=new_id)
         return True
 
-    def _take_back(
-        self, connection: sqlite3.Connection, door: _Door, there: DoorStep, now: Instant
+    def _reverse(
+        self, connection: sqlite3.Connection, door: _Door, step: DoorStep, now: Instant
     ) -> bool:
-        if not lock_intents.nothing_left_the_locker(connection, door.intent.ledger_id):
+        """Reverse the redemption if nothing left the locker; return whether it was reversed."""
+        if not lock_intents.all_released(connection, door.intent.ledger_id):
             return False
-        reason = there.raises or ExceptionKind.DOOR_NOT_OPENED
+        reason = step.raises or ExceptionKind.DOOR_NOT_OPENED
         approved = reviews.is_approved(connection, door.intent.ledger_id)
         if approved and reason is not ExceptionKind.BUSINESS_RULE:
-            return False  # nobody need approve it again: its doors are left
+            return False  # so that no one need approve it again: its doors wait for another scan
         reversal = ledger.write_reversal(
-            connection, door.intent.ledger_id, reason=reason.value, now=now, operator=None,
+            connection,
+            door.intent.ledger_id,
+            reason=reason.value,
+            now=now,
+            operator=None,
             event_id=event_id(now, self._random_bytes),
-        )  # fmt: skip
+        )
         return reversal is not None
 
-    def _keep(self, door: _Door, doors: list[_Door], monotonic_s: float) -> None:
-        """Hold on to what is still under way; the turn passes when a door has ended, or was left open."""
-        self._ajar = [other for other in self._ajar if other is not door]
-        if door.warned and not door.state.ended:
-            self._ajar.append(door)
-        rest = [other for other in doors if not other.state.ended and not other.warned]
+    def _update(self, door: _Door, doors: list[_Door], monotonic_s: float) -> None:
+        """Keep what is still in progress; begin the next door when one has ended or is left open."""
+        self._left_open = [other for other in self._left_open if other is not door]
+        if door.left_open and not door.state.ended:
+            self._left_open.append(door)
+        rest = [other for other in doors if not other.state.ended and not other.left_open]
         if rest and rest[0] is not door and door in doors:
             rest[0].since_s = monotonic_s
         if rest:
-            self._walks[door.intent.ledger_id] = rest
+            self._pickups[door.intent.ledger_id] = rest
         else:
-            self._walks.pop(door.intent.ledger_id, None)
+            self._pickups.pop(door.intent.ledger_id, None)
+
+
+def _release(connection: sqlite3.Connection, doors: list[_Door], now: Instant) -> None:
+    """End the intents of doors that are given up."""
+    for door in doors:
+        lock_intents.record_state(
+            connection,
+            door.intent.id,
+            state=DoorState.RELEASED,
+            detail="not reached",
+            now=now,
+            ended=True,
+        )

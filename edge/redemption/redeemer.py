@@ -1,35 +1,41 @@
-"""Honour a believed code once: read, decide, write and enqueue in one transaction (laws 1 to 3).
+"""Redeem a verified code once: read, decide, write and enqueue in one transaction (laws 1 to 3).
 
-When ``redeem`` returns an honoured verdict, the redemption, its event and what the lock may
-be told are on disk. It never raises for what the disk does: that is ``store_unavailable``,
-and then nothing was honoured.
+When ``redeem`` returns an accepted verdict, the redemption, its event and the pulses that the lock
+may get are on disk. It never raises for a disk that fails: that is ``store_unavailable``, and then
+nothing was redeemed.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple
 
-from edge.config import Policy
+from edge.domain.authorisation import AuthorisationResult
 from edge.domain.decision import decide
-from edge.domain.decision_facts import DecisionFacts, dump_policy
+from edge.domain.decision_facts import DecisionFacts, DecisionTerms, dump_terms
 from edge.domain.decision_input import Decision
-from edge.domain.redemption_state import DevicePlace, RedemptionState, RequestedUse
+from edge.domain.redemption_state import OnlineAuthorisation, RequestedUse
 from edge.domain.verdict import Verdict
 from edge.operators.sign_in_result import SignInResult
-from edge.store import authorisations as claiming
-from edge.store import ledger, scan_journal
-from edge.store.authorisations import AuthorisationReply, AuthorisationRequest, claimed_in
+from edge.redemption.authorisation_client import AuthorisationClient
+from edge.store import ledger, lock_intents, scan_journal
+from edge.store.authorisations import (
+    AuthorisationReply,
+    AuthorisationRequest,
+    Grant,
+    consume,
+    find_grant,
+)
 from edge.store.database.store import Store, StoreUnavailableError
-from edge.store.online_flag import is_online
 from edge.store.outbox import OutboxPlace, append
-from edge.store.redemption_reads import read_redemption_state, typed_for
+from edge.store.pending_requests import delete_pending_request
+from edge.store.redemption_reads import read_redemption_state
 from edge.store.scan_journal import JournalEntry
-from edge.store.sessions import OperatorSession, session_in, touch
+from edge.store.sessions import find_session, touch
 from edge.system.time_zone import utc_offset_of
 from edge.token.claims import Claims, Kind, TokenRefusal
 from edge.token.rejection import Rejection
@@ -39,7 +45,7 @@ from edge.values.uuid7 import event_id
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redemption:
-    """What came of a scan. ``ledger_id`` and ``intents`` are set only when it was honoured."""
+    """The outcome of a scan. ``ledger_id`` and ``intents`` are set only when it was accepted."""
 
     reason: Verdict | Rejection | SignInResult
     detail: str
@@ -47,42 +53,44 @@ class Redemption:
     decision: Decision | None = None
     ledger_id: int | None = None
     journal_id: int | None = None  # None: the store was not available
-    intents: tuple[int, ...] = ()  # for ``Pickups.begin``: doors in walking order
+    intents: tuple[int, ...] = ()  # for ``Pickups.begin``: doors in the order of their opening
 
     @property
-    def honoured(self) -> bool:
-        """Whether a lamp may be green and a lock told."""
-        return isinstance(self.reason, Verdict) and self.reason.honoured
+    def is_accepted(self) -> bool:
+        """True when the lamp may be green and a lock may be pulsed."""
+        return isinstance(self.reason, Verdict) and self.reason.is_accepted
 
 
 class Redeemer:
-    """Redeems at one place under one policy. Threads may share it; ``store`` None means there is none now."""
+    """Redeems codes under one set of terms. Threads may share it."""
 
     def __init__(
         self,
         store: Store | None,
+        terms: DecisionTerms,
         *,
-        place: DevicePlace,
-        policy: Policy,
-        grace_s: float,
         random_bytes: Callable[[int], bytes],
         unavailable: str = "no store",
-        claim_within_s: float | None = None,
+        reply_within_s: float | None = None,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """``claim_within_s``: how long whoever has authority over a code may take to answer; None: nobody is asked."""
+        """Redeem in ``store``; None means that there is none now, because of ``unavailable``.
+
+        ``reply_within_s``: how long an authority may take to reply; None: no request is sent.
+        """
         self._store = store
-        self._place = place
-        self._policy = policy
-        self._grace_s = grace_s
+        self._terms = terms
         self._random_bytes = random_bytes
         self._unavailable = unavailable
-        self._claim_within_s = claim_within_s
-        self._patience = claiming.WaitMemory()
+        self._reply_within_ns = None if reply_within_s is None else int(reply_within_s * 1e9)
         self._monotonic_ns = monotonic_ns
-        self._utc_offset = utc_offset_of(policy.timezone)
-        self._document = dump_policy(place, policy, grace_s)
-        self._folder = None if store is None else store.path.parent
+        self._client = (
+            None
+            if store is None or reply_within_s is None
+            else AuthorisationClient(store, monotonic_ns=monotonic_ns)
+        )
+        self._utc_offset = utc_offset_of(terms.policy.timezone)
+        self._terms_text = dump_terms(terms)
         self._policy_no: int | None = None  # known once a transaction that named it is on disk
 
     def redeem(
@@ -90,45 +98,26 @@ class Redeemer:
         claims: Claims,
         now: Instant,
         *,
-        asked: RequestedUse = RequestedUse(),  # noqa: B008 - immutable
+        requested: RequestedUse = RequestedUse(),  # noqa: B008 - immutable
         decode_ms: float | None = None,
     ) -> Redemption:
-        """Honour or refuse ``claims``, whose signature held, in the name of who is signed in. On disk when done."""
-        if self._store is None:
-            return self._nothing(claims, self._unavailable)
-        try:
-            may_ask = self._claim_within_s is not None
-            redemption = self._attempt(self._store, claims, now, asked, decode_ms, may_ask=may_ask)
-            if isinstance(redemption, AuthorisationRequest):
-                answer = claiming.request_and_wait(
-                    self._store, redemption, now, self._patience, monotonic_ns=self._monotonic_ns
-                )
-                redemption = self._attempt(
-                    self._store, claims, now, asked, decode_ms, answer=answer
-                )
-            assert isinstance(redemption, Redemption)
-            return redemption
-        except (StoreUnavailableError, sqlite3.Error) as error:
-            return self._nothing(claims, str(error))
+        """Redeem or refuse ``claims``, whose signature held, in the name of the signed-in person.
 
-    def _attempt(
-        self,
-        store: Store,
-        claims: Claims,
-        now: Instant,
-        asked: RequestedUse,
-        decode_ms: float | None,
-        *,
-        may_ask: bool = False,
-        answer: AuthorisationReply | None = None,
-    ) -> Redemption | AuthorisationRequest:
-        """Decide and write in one transaction; or write nothing and return what the authority is to be asked."""
-        with store.transaction() as connection:
-            scan = _Scan(claims, now, asked, None, decode_ms)
-            policy_no = self._policy_no or scan_journal.policy_number(connection, self._document)
-            redemption = self._redeem(connection, scan, policy_no, may_ask=may_ask, answer=answer)
-        self._policy_no = policy_no
-        return redemption
+        The outcome is on disk when this returns.
+        """
+        if self._store is None:
+            return _store_unavailable(claims, self._unavailable)
+        scan = _Scan(claims, now, requested, decode_ms)
+        try:
+            outcome = self._attempt(self._store, scan, self._client)
+            if isinstance(outcome, AuthorisationRequest):
+                assert self._client is not None
+                reply = self._client.request(outcome, now)
+                outcome = self._attempt(self._store, scan, None, reply)
+            assert isinstance(outcome, Redemption)
+            return outcome
+        except (StoreUnavailableError, sqlite3.Error) as error:
+            return _store_unavailable(claims, str(error))
 
     def refuse(
         self,
@@ -138,9 +127,10 @@ class Redeemer:
         decode_ms: float | None = None,
         content: bytes = b"",
     ) -> Redemption:
-        """Journal a code that was not believed; tell the platform where the signature held.
+        """Journal a code that failed verification; report it where the signature held.
 
-        ``content``: what was read, kept as a digest: the same thing shown again can be told, and nothing more.
+        ``content`` is what was read. The journal gets a digest of it, by which the same code shown
+        again is recognised, and nothing more.
         """
         claims, reason = refusal.claims, refusal.reason.value
         refused = Redemption(reason=refusal.reason, detail=refusal.detail, claims=claims)
@@ -148,192 +138,214 @@ class Redeemer:
             return refused
         try:
             with self._store.transaction() as connection:
-                session = session_in(connection, now)
+                session = find_session(connection, now)
+                operator = None if session is None else session.operator_id
                 entry = JournalEntry(
                     reason=reason,
                     detail=refusal.detail,
                     now=now,
                     cti=claims.cti if claims else None,
                     order_id=claims.order_id if claims else None,
-                    operator=None if session is None else session.operator_id,
+                    operator=operator,
                     decode_ms=decode_ms,
                     content=sha256(content).digest()[:16] if content else None,
                 )
                 if claims is not None:
-                    self._tell_refusal(
-                        connection,
-                        _Scan(claims, now, RequestedUse(), session),
-                        reason,
-                        refusal.detail,
-                    )
+                    body = {"reason": reason, "detail": refusal.detail}
+                    self._report(connection, "refused", claims, body, operator, now)
                 return replace(refused, journal_id=scan_journal.write(connection, entry))
         except (StoreUnavailableError, sqlite3.Error):
             return refused  # refused all the same
 
-    def _redeem(
+    def _attempt(
         self,
-        connection: sqlite3.Connection,
+        store: Store,
         scan: _Scan,
-        policy_no: int,
-        *,
-        may_ask: bool,
-        answer: AuthorisationReply | None,
+        client: AuthorisationClient | None,
+        reply: AuthorisationReply | None = None,
     ) -> Redemption | AuthorisationRequest:
-        claims = scan.claims
-        claimed, grant = (
+        """Decide and write in one transaction; or write nothing and return a request for a grant.
+
+        ``client`` None: no request may be sent. ``reply`` is that to a request, if one came in time.
+        """
+        with store.transaction() as connection:
+            policy_no = self._policy_no or scan_journal.policy_number(connection, self._terms_text)
+            ruling = self._authorise(connection, scan, reply)
+            if client is not None and ruling.decision.ask_home and client.is_online():
+                return self._request_for(ruling.facts)
+            ledger_id, intents = self._record(connection, ruling)
+            self._settle(connection, ruling)
+            entry = _journal_entry(scan, ruling, policy_no, ledger_id)
+            redemption = Redemption(
+                reason=ruling.decision.verdict,
+                detail=ruling.decision.detail,
+                claims=scan.claims,
+                decision=ruling.decision,
+                ledger_id=ledger_id,
+                journal_id=scan_journal.write(connection, entry),
+                intents=intents,
+            )
+        self._policy_no = policy_no
+        return redemption
+
+    def _authorise(
+        self, connection: sqlite3.Connection, scan: _Scan, reply: AuthorisationReply | None
+    ) -> _Ruling:
+        """Read what is known about the code, with the reply to a request, and decide."""
+        claims, now, requested, _ = scan
+        authorisation, grant = (
             (None, None)
-            if answer is None
-            else claimed_in(connection, claims.cti, answer, self._monotonic_ns())
+            if reply is None
+            else _usable(connection, claims.cti, reply, self._monotonic_ns())
         )
-        standing, place, pending, session = read_redemption_state(
-            connection, claims.cti, scan.now, claimed
-        )
+        read = read_redemption_state(connection, claims.cti, now, authorisation)
         operator = None
-        if session is not None:
-            touch(connection, session, scan.now)
-            scan, operator = scan._replace(session=session), session.operator
-        if pending is not None and claims.kind is Kind.WRITE_OFF:
-            scan = scan._replace(asked=typed_for(pending, scan.operator, scan.now) or scan.asked)
-        utc_offset_s = self._utc_offset(scan.now.unix_s)
-        decision = decide(
-            claims,
-            standing,
-            place=self._place,
-            policy=self._policy,
-            now=scan.now,
-            asked=scan.asked,
-            grace_s=self._grace_s,
-            operator=operator,
-            utc_offset_s=utc_offset_s,
+        if read.session is not None:
+            touch(connection, read.session, now)
+            operator = read.session.operator
+        pending = read.pending if claims.kind is Kind.WRITE_OFF else None
+        if pending is not None:
+            requested = pending.for_scan(operator and operator.id, now) or requested
+        facts = DecisionFacts(
+            claims, read.state, now, requested, operator, self._utc_offset(now.unix_s)
         )
-        if may_ask and decision.ask_home and self._folder is not None and is_online(self._folder):
-            return self._question(scan, standing)
-        if pending is not None and claims.kind is Kind.WRITE_OFF:
-            connection.execute("DELETE FROM asked")  # for one scan, whatever comes of it
-        if grant is not None and decision.verdict.honoured and decision.continues is None:
-            claiming.spend(connection, grant)
-        ledger_id: int | None = None
-        intents: tuple[int, ...] = ()
-        if decision.verdict.honoured:
-            ledger_id = self._honour(connection, scan, standing, place, decision)
-            intents = self._reserve(connection, scan, decision, ledger_id)
+        decision = decide(facts, self._terms)
+        return _Ruling(facts, decision, read.place, grant, pending is not None)
+
+    def _record(
+        self, connection: sqlite3.Connection, ruling: _Ruling
+    ) -> tuple[int | None, tuple[int, ...]]:
+        """Write the ruling with its event; return the ledger row and the door intents of a use.
+
+        Where a pickup continues, there is no new ledger row, and only the event is written.
+        """
+        facts, decision = ruling.facts, ruling.decision
+        operator = ruling.operator_id
+        use = decision.continues
+        if not decision.verdict.is_accepted:
+            body: dict[str, object] = {
+                "reason": decision.verdict.value,
+                "detail": decision.detail,
+            }
+            self._report(connection, "refused", facts.claims, body, operator, facts.now)
+            return None, ()
+        if use is None:
+            ledger_id = ledger.write_redemption(
+                connection,
+                facts.claims,
+                decision,
+                use_no=facts.standing.next_use_no,
+                place=ruling.place,
+                now=facts.now,
+                operator=operator,
+                event_id=event_id(facts.now, self._random_bytes),
+            )
         else:
-            self._tell_refusal(connection, scan, decision.verdict.value, decision.detail)
-        entry = JournalEntry(
-            reason=decision.verdict.value,
-            detail=decision.detail,
-            now=scan.now,
-            cti=claims.cti,
-            order_id=claims.order_id,
-            operator=scan.operator,
-            ledger_id=ledger_id,
-            decode_ms=scan.decode_ms,
-            policy_no=policy_no,
-            facts=DecisionFacts(claims, standing, scan.now, scan.asked, operator, utc_offset_s),
+            ledger_id = use.ledger_id
+            kind = "reopened" if decision.reopening else "continued"
+            body = {"use": use.use_no, "doors": list(decision.doors)}
+            self._report(connection, kind, facts.claims, body, operator, facts.now)
+        intents = lock_intents.reserve(
+            connection,
+            ledger_id,
+            facts.claims.cti,
+            decision.doors,
+            reopening=decision.reopening,
+            now=facts.now,
         )
-        return Redemption(
-            reason=decision.verdict,
-            detail=decision.detail,
-            claims=claims,
-            decision=decision,
-            ledger_id=ledger_id,
-            journal_id=scan_journal.write(connection, entry),
-            intents=intents,
-        )
+        return ledger_id, intents
 
-    def _question(self, scan: _Scan, standing: RedemptionState) -> AuthorisationRequest:
-        """What whoever has authority over a code is asked: leave to honour it here, now."""
-        order, claims = standing.entitlement, scan.claims
-        within_ns = int((self._claim_within_s or 0) * 1e9)
+    def _settle(self, connection: sqlite3.Connection, ruling: _Ruling) -> None:
+        """Use up what the ruling rests on: the typed request, whatever the verdict, and the grant."""
+        decision = ruling.decision
+        if ruling.used_pending:
+            delete_pending_request(connection)
+        new_use = decision.verdict.is_accepted and decision.continues is None
+        if ruling.grant is not None and new_use:
+            consume(connection, ruling.grant)
+
+    def _request_for(self, facts: DecisionFacts) -> AuthorisationRequest:
+        """Return the request for a grant to redeem the code of ``facts`` here and now."""
+        entitlement = facts.standing.entitlement
         return AuthorisationRequest(
-            id=event_id(scan.now, self._random_bytes),
-            cti=claims.cti,
-            units=scan.asked.units,
-            sold=0 if order is None else order.quantity,
-            sold_minor=None if order is None else order.amount_minor,
-            due_ns=self._monotonic_ns() + within_ns,
+            id=event_id(facts.now, self._random_bytes),
+            cti=facts.claims.cti,
+            units=facts.asked.units,
+            order_quantity=0 if entitlement is None else entitlement.quantity,
+            order_amount_minor=None if entitlement is None else entitlement.amount_minor,
+            due_ns=self._monotonic_ns() + (self._reply_within_ns or 0),
         )
 
-    def _honour(
+    def _report(  # noqa: PLR0917 - the parts of one event
         self,
         connection: sqlite3.Connection,
-        scan: _Scan,
-        standing: RedemptionState,
-        place: OutboxPlace,
-        decision: Decision,
-    ) -> int:
-        """Write the use, or, where a pickup goes on, only its event; return the ledger row it belongs to."""
-        use = decision.continues
-        if use is None:
-            return ledger.write_use(
-                connection,
-                scan.claims,
-                decision,
-                use_no=standing.next_use_no,
-                place=place,
-                now=scan.now,
-                operator=scan.operator,
-                event_id=event_id(scan.now, self._random_bytes),
-            )
-        body = {"use": use.use_no, "doors": list(decision.doors)}
-        self._tell(connection, scan, "reopened" if decision.reopening else "continued", body)
-        return use.ledger_id
-
-    def _reserve(
-        self, connection: sqlite3.Connection, scan: _Scan, decision: Decision, ledger_id: int
-    ) -> tuple[int, ...]:
-        """Write what the lock may be told, one row a door (law 5)."""
-        intents = []
-        for position, compartment in enumerate(decision.doors):
-            cursor = connection.execute(
-                "INSERT INTO intent (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
-                " VALUES (?, ?, ?, ?, ?, 'reserved', ?)",
-                (
-                    ledger_id,
-                    scan.claims.cti,
-                    compartment,
-                    position,
-                    decision.reopening,
-                    scan.now.unix_s,
-                ),
-            )
-            intents.append(int(cursor.lastrowid or 0))
-        return tuple(intents)
-
-    def _tell_refusal(
-        self, connection: sqlite3.Connection, scan: _Scan, reason: str, detail: str
+        kind: str,
+        claims: Claims,
+        body: Mapping[str, object],
+        operator: str | None,
+        now: Instant,
     ) -> None:
-        self._tell(connection, scan, "refused", {"reason": reason, "detail": detail})
-
-    def _tell(
-        self, connection: sqlite3.Connection, scan: _Scan, kind: str, body: dict[str, object]
-    ) -> None:
-        whole = {
-            "cti": scan.claims.cti.hex(),
-            "order": scan.claims.order_id,
-            **body,
-            "operator": scan.operator,
-        }
-        append(
-            connection,
-            type=kind,
-            body=whole,
-            now=scan.now,
-            id=event_id(scan.now, self._random_bytes),
-        )
-
-    def _nothing(self, claims: Claims, detail: str) -> Redemption:
-        return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=detail, claims=claims)
+        """Append an event about a code."""
+        whole = {"cti": claims.cti.hex(), "order": claims.order_id, **body, "operator": operator}
+        append(connection, type=kind, body=whole, now=now, id=event_id(now, self._random_bytes))
 
 
 class _Scan(NamedTuple):
     claims: Claims
     now: Instant
-    asked: RequestedUse
-    session: OperatorSession | None
-    decode_ms: float | None = None
+    requested: RequestedUse
+    decode_ms: float | None
+
+
+class _Ruling(NamedTuple):
+    """A decision with what it rests on."""
+
+    facts: DecisionFacts
+    decision: Decision
+    place: OutboxPlace  # where its event will stand
+    grant: Grant | None
+    used_pending: bool  # a request was typed for this scan
 
     @property
-    def operator(self) -> str | None:
-        """Who is named in what is written."""
-        return None if self.session is None else self.session.operator_id
+    def operator_id(self) -> str | None:
+        return None if self.facts.operator is None else self.facts.operator.id
+
+
+def _usable(
+    connection: sqlite3.Connection, cti: bytes, reply: AuthorisationReply, now_ns: int
+) -> tuple[OnlineAuthorisation | None, Grant | None]:
+    """Return the reply as a decision fact and the grant to consume; None for a late or used grant."""
+    authorisation = OnlineAuthorisation(
+        result=reply.result,
+        id=reply.id,
+        used=reply.used_units,
+        used_minor=reply.used_minor,
+        authority=reply.authority,
+    )
+    if reply.result is not AuthorisationResult.GRANTED:
+        return authorisation, None
+    grant = find_grant(connection, cti, now_ns)
+    if grant is None or grant.id != reply.id:
+        return None, None
+    return authorisation, grant
+
+
+def _journal_entry(
+    scan: _Scan, ruling: _Ruling, policy_no: int, ledger_id: int | None
+) -> JournalEntry:
+    return JournalEntry(
+        reason=ruling.decision.verdict.value,
+        detail=ruling.decision.detail,
+        now=scan.now,
+        cti=scan.claims.cti,
+        order_id=scan.claims.order_id,
+        operator=ruling.operator_id,
+        ledger_id=ledger_id,
+        decode_ms=scan.decode_ms,
+        policy_no=policy_no,
+        facts=ruling.facts,
+    )
+
+
+def _store_unavailable(claims: Claims, detail: str) -> Redemption:
+    return Redemption(reason=Verdict.STORE_UNAVAILABLE, detail=detail, claims=claims)

@@ -15,7 +15,7 @@ from edge.enrolment.handover import EnrolmentMailbox
 from edge.identity.damage import IDENTITY, identity_damage
 from edge.identity.identity import why_blocked
 from edge.ports import Signal
-from edge.redemption.blocked_handler import BlockedHandler
+from edge.redemption.scan_handler import BlockedHandler
 from edge.scanner.daemon import Daemon
 from edge.scanner.hardware import CaptureSource
 from edge.settings import state_machine as states

@@ -43,9 +43,9 @@ class CodeFeed(Protocol):
 
 
 class ScanHandler(Protocol):
-    """What a code comes to: a ``Gate``."""
+    """Handles the codes that are scanned."""
 
-    def judge(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
+    def handle(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
         """Return what came of the code ``content``, on disk."""
         ...
 
@@ -101,7 +101,7 @@ class Daemon:
     @property
     def serving(self) -> bool:
         """Whether somebody is being served: a result shown or a door under way."""
-        doors = self.pickups is not None and bool(self.pickups.under_way)
+        doors = self.pickups is not None and bool(self.pickups.in_progress)
         return doors or self.panel.holding(self.clock.monotonic_s())
 
     def _look(self, frame: Frame) -> None:
@@ -128,7 +128,7 @@ class Daemon:
             self.panel.result(Signal.WAIT, self.clock.monotonic_s())
             self.log.info("enrolment_code", names=device)
             return
-        outcome = self.gate.judge(symbol.content, self.clock.now(), decode_ms=decode_ms)
+        outcome = self.gate.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
         self.panel.result(signal, self.clock.monotonic_s())
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
@@ -164,7 +164,7 @@ class Daemon:
                 state=item.state.value,
                 detail=item.detail,
                 exception=item.raised and item.raised.value,
-                left=item.left,
+                remaining=item.remaining,
             )
 
     def _log_scan(

@@ -214,14 +214,18 @@ class Supervisor:
             return
         anchors, now = self._anchors, self._clock.now()
         found = staleness(
-            anchors.trust, anchors.status, feed_state(store).heard_s, policy=self._policy, now=now
+            anchors.trust,
+            anchors.status,
+            feed_state(store).last_contact_s,
+            policy=self._policy,
+            now=now,
         )
         for name in (TRUST_LIST_STALE, STATUS_STALE, ORDERS_STALE):
             self._problem(name, found.get(name))
 
     def _complete_journal(self, store: Store) -> None:
         if self._unfinished:
-            scan_journal.finish(store, self._unfinished)
+            scan_journal.complete(store, self._unfinished)
             self._unfinished = []
 
     def _keep_house(self, store: Store) -> None:

@@ -1,153 +1,110 @@
-"""Claims: leave to honour what this device has no authority over, asked of whoever has it.
+"""Authorisation requests, their replies, and the grants that redemptions consume.
 
-The scanner has no network and edge-sync no camera; they meet here. The scanner writes a row (``ask``),
-edge-sync sends it, the signed answer comes back into the row (``answer``), and the redemption's own
-transaction rests on it (``granted_in``, ``spend``). The scanner asks only while ``edge.store.online_flag``
-says that somebody answers, and never waits beyond the deadline: late or no answer means offline (law 7).
+A device without authority over a code asks the platform, or the site's authority, for a grant. The
+scanner has no network and edge-sync has no camera; they meet in this table, which holds the whole
+life of a grant::
 
-Claims are numbered in the order they were asked, whatever the clock does. When the platform hears that those up to a
-number are over (``released_through``), it gives their leave to others. It does not hear that of one whose redemption it
-refused: it knows of no use then.
+    write_request -> open_requests -> record_reply -> find_grant -> consume
+    consumed <-> unreported: the platform refused the event, and later has it, or it was reversed
+    released_through: the grants that the platform may give to other devices
+
+A reply after its deadline is stored and grants nothing. Requests are numbered in the order in which
+they are written, whatever the clock does. Every function with a ``connection`` works in the
+caller's transaction; every function with a ``store`` raises StoreUnavailableError.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from edge.domain.authorisation import AuthorisationResult
-from edge.domain.redemption_state import OnlineAuthorisation
+from edge.store.boot import boot_id
 from edge.store.database.store import Store
-from edge.store.online_flag import is_online
+from edge.store.outbox import OutboxPlace, event_body
 from edge.values.instant import Instant
 
-DEADLINE_S: Final = 1.5
-USE_WITHIN_NS: Final = (
-    5_000_000_000  # after the deadline: the redemption follows its answer at once, or not at all
+USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline; a redemption follows its reply at once
+KEPT_REQUESTS: Final = 1000
+GRANT_REQUEST: Final = (
+    "grant_request"  # in the body of an event: the id of the request that it rests on
 )
-_LOOK_EVERY_S: Final = 0.005
-_GLANCE_NS: Final = (
-    150_000_000  # for a request after an unanswered one; an authority that lives needs less
-)
-_KEEP: Final = 1000
-_SPENT, _UNTOLD = 1, 2  # claim.spent: a redemption rests on it; one whose event was refused
-_BOOT_ID = Path(
-    "/proc/sys/kernel/random/boot_id"
-)  # proc(5): a new one at each start of the machine
+
+_FREE, _CONSUMED, _UNREPORTED = 0, 1, 2  # authorisation_request.consumed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorisationRequest:
-    """What is asked. ``sold`` and ``sold_minor`` are what this device's own signed cache says of it."""
+    """What is asked for: to redeem ``units`` of ``cti``, and what this device's order cache sold.
+
+    ``order_quantity`` is 0 for a code that is not in the cache; ``order_amount_minor`` is the value of a
+    voucher that is used in parts. ``number`` is given when the request is written.
+    """
 
     id: str  # UUIDv7
     cti: bytes
     units: int = 1
-    sold: int = 0  # units; 0: not in the cache
-    sold_minor: int | None = None  # of a voucher that is used in parts
+    order_quantity: int = 0
+    order_amount_minor: int | None = None
     due_ns: int  # CLOCK_MONOTONIC, which every process of a boot shares
-    no: int = 0  # given when it is written
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorisationReply:
-    """What came back, its signature checked. ``used``: by other devices than this."""
+    """A reply whose signature was verified. ``used_*`` is what other devices have redeemed."""
 
     id: str
     result: AuthorisationResult
-    used: int = 0
+    used_units: int = 0
     used_minor: int = 0
-    authority: str = ""
+    authority: str = ""  # who replied
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Grant:
-    """Leave that a redemption may rest on, once."""
+    """A positive reply, in time and not consumed: one redemption may rest on it."""
 
-    id: str
-    units: int
-    used: int
-    used_minor: int
-    authority: str
+    id: str  # of its request
 
 
-@dataclass(slots=True)
-class WaitMemory:
-    """What a scanner remembers from one request to the next: the one that it waited for in vain."""
+def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> None:
+    """Write ``request`` under the next number and delete the oldest ones.
 
-    unanswered: str | None = None
-
-
-def request_and_wait(
-    store: Store,
-    ask_for: AuthorisationRequest,
-    now: Instant,
-    patience: WaitMemory,
-    *,
-    monotonic_ns: Callable[[], int] = time.monotonic_ns,
-    sleep: Callable[[float], None] = time.sleep,
-) -> AuthorisationReply | None:
-    """Ask and wait for the answer until ``ask_for.due_ns``. None at once while nobody answers, or when it is late.
-
-    Whoever left the request before unanswered, and still says to be there, hangs: it is asked, so that its answer
-    shows when it is back, and waited for no longer than a glance. Raises StoreUnavailableError.
+    A request whose use the platform does not know of is never deleted.
     """
-    if not is_online(store.path.parent):
-        patience.unanswered = None
-        return None
-    until_ns = ask_for.due_ns
-    if patience.unanswered is not None and answer_of(store, patience.unanswered) is None:
-        until_ns = min(until_ns, monotonic_ns() + _GLANCE_NS)
-    ask(store, ask_for, now)
-    patience.unanswered = ask_for.id
-    seen = -1
-    while monotonic_ns() < until_ns:
-        version = store.data_version()
-        if version != seen:
-            seen = version
-            found = answer_of(store, ask_for.id)
-            if found is not None:
-                patience.unanswered = None
-                return found
-        sleep(_LOOK_EVERY_S)
-    return None
-
-
-def ask(store: Store, asked: AuthorisationRequest, now: Instant) -> None:
-    """Write the request under the next number. Old ones are forgotten. Raises StoreUnavailableError."""
     with store.transaction() as connection:
-        connection.execute("UPDATE device SET claims = claims + 1")
+        connection.execute("UPDATE device SET requests = requests + 1")
         connection.execute(
-            "INSERT INTO claim (id, cti, units, sold, sold_minor, asked_s, boot, due_ns, no)"
-            " SELECT ?, ?, ?, ?, ?, ?, ?, ?, claims FROM device",
+            "INSERT INTO authorisation_request"
+            " (id, cti, units, order_quantity, order_amount_minor, requested_s, boot, due_ns, number)"
+            " SELECT ?, ?, ?, ?, ?, ?, ?, ?, requests FROM device",
             (
-                asked.id,
-                asked.cti,
-                asked.units,
-                asked.sold,
-                asked.sold_minor,
+                request.id,
+                request.cti,
+                request.units,
+                request.order_quantity,
+                request.order_amount_minor,
                 now.unix_s,
                 boot_id(),
-                asked.due_ns,
+                request.due_ns,
             ),
         )
         connection.execute(
-            "DELETE FROM claim WHERE no <= (SELECT claims FROM device) - ? AND spent <> ?",
-            (_KEEP, _UNTOLD),
+            "DELETE FROM authorisation_request"
+            " WHERE number <= (SELECT requests FROM device) - ? AND consumed <> ?",
+            (KEPT_REQUESTS, _UNREPORTED),
         )
 
 
-def unanswered(store: Store, now_ns: int) -> list[AuthorisationRequest]:
-    """The requests whose time is not over, oldest first."""
+def open_requests(store: Store, now_ns: int) -> list[AuthorisationRequest]:
+    """Return the requests without a reply whose deadline is after ``now_ns``, oldest first."""
     with store.read() as connection:
         rows = connection.execute(
-            "SELECT id, cti, units, sold, sold_minor, due_ns, no FROM claim"
-            " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY no",
+            "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number FROM authorisation_request"
+            " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY number",
             (boot_id(), now_ns),
         ).fetchall()
     return [
@@ -155,129 +112,117 @@ def unanswered(store: Store, now_ns: int) -> list[AuthorisationRequest]:
             id=row[0],
             cti=row[1],
             units=row[2],
-            sold=row[3],
-            sold_minor=row[4],
+            order_quantity=row[3],
+            order_amount_minor=row[4],
             due_ns=row[5],
-            no=row[6],
+            number=row[6],
         )
         for row in rows
     ]
 
 
-_OVER_THROUGH: Final = """
-    SELECT CASE WHEN blocked IS NOT NULL OR EXISTS (
-        SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.seq > e.settled_through AND o.rejected IS NULL
-      ) THEN 0 ELSE coalesce((
-        SELECT min(no) - 1 FROM claim
-        WHERE spent = ? OR spent = 0 AND (result IS NULL OR result = 'granted') AND boot = ? AND due_ns + ? > ?
-      ), claims) END
-    FROM device
-"""
-
-
-def released_through(store: Store, now_ns: int) -> int:
-    """Every claim up to this number is over: its leave can no longer be used, and the platform has all that came of it.
-
-    0, which says nothing, while an event waits for the platform, and on a device that is blocked. It stays before a
-    claim whose redemption was refused until that was sent again and taken, or was taken back. A transaction of its
-    own: a redemption that found its leave in time just before ``now_ns`` is either written by now or never will be.
-    Raises StoreUnavailableError.
-    """
-    with store.transaction() as connection:
-        (number,) = connection.execute(
-            _OVER_THROUGH, (_UNTOLD, boot_id(), USE_WITHIN_NS, now_ns)
-        ).fetchone()
-    return int(number)
-
-
-def answer(store: Store, given: AuthorisationReply, now_ns: int) -> bool:
-    """Write the answer. True when it came in time: a late one is kept to be looked at and grants nothing."""
+def record_reply(store: Store, reply: AuthorisationReply, now_ns: int) -> bool:
+    """Write the first reply to a request; return whether it came before the deadline."""
     with store.transaction() as connection:
         connection.execute(
-            "UPDATE claim SET result = ?, used = ?, used_minor = ?, authority = ?, answered_ns = ?"
+            "UPDATE authorisation_request"
+            " SET result = ?, used_units = ?, used_minor = ?, authority = ?, replied_ns = ?"
             " WHERE id = ? AND result IS NULL",
-            (given.result.value, given.used, given.used_minor, given.authority, now_ns, given.id),
+            (
+                reply.result.value,
+                reply.used_units,
+                reply.used_minor,
+                reply.authority,
+                now_ns,
+                reply.id,
+            ),
         )
         row = connection.execute(
-            "SELECT due_ns >= ? FROM claim WHERE id = ?", (now_ns, given.id)
+            "SELECT due_ns >= ? FROM authorisation_request WHERE id = ?", (now_ns, reply.id)
         ).fetchone()
     return bool(row and row[0])
 
 
-def answer_of(store: Store, identity: str) -> AuthorisationReply | None:
-    """The answer to a request, or None while there is none."""
+def find_reply(store: Store, request_id: str) -> AuthorisationReply | None:
+    """Return the reply to a request, late or not, or None."""
     with store.read() as connection:
         row = connection.execute(
-            "SELECT result, used, used_minor, authority FROM claim WHERE id = ? AND result IS NOT NULL",
-            (identity,),
+            "SELECT result, used_units, used_minor, authority FROM authorisation_request"
+            " WHERE id = ? AND result IS NOT NULL",
+            (request_id,),
         ).fetchone()
     if row is None:
         return None
     return AuthorisationReply(
-        id=identity,
+        id=request_id,
         result=AuthorisationResult(row[0]),
-        used=row[1],
+        used_units=row[1],
         used_minor=row[2],
         authority=row[3],
     )
 
 
-def granted_in(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant | None:
-    """The leave that holds for ``cti`` in the caller's transaction: in time, of this boot, and not yet used."""
+def find_grant(connection: sqlite3.Connection, cti: bytes, now_ns: int) -> Grant | None:
+    """Return the newest grant for ``cti`` of this boot that came in time and was not consumed."""
     row = connection.execute(
-        "SELECT id, units, used, used_minor, authority FROM claim WHERE cti = ? AND result = 'granted' AND spent = 0"
-        " AND boot = ? AND answered_ns <= due_ns AND due_ns + ? > ? ORDER BY no DESC LIMIT 1",
-        (cti, boot_id(), USE_WITHIN_NS, now_ns),
+        "SELECT id FROM authorisation_request"
+        " WHERE cti = ? AND result = 'granted' AND consumed = ? AND boot = ?"
+        " AND replied_ns <= due_ns AND due_ns + ? > ? ORDER BY number DESC LIMIT 1",
+        (cti, _FREE, boot_id(), USE_WITHIN_NS, now_ns),
     ).fetchone()
-    return (
-        None
-        if row is None
-        else Grant(id=row[0], units=row[1], used=row[2], used_minor=row[3], authority=row[4])
+    return None if row is None else Grant(row[0])
+
+
+def consume(connection: sqlite3.Connection, grant: Grant) -> None:
+    """Mark ``grant`` as used: a redemption of this transaction rests on it, and no other may."""
+    connection.execute(
+        "UPDATE authorisation_request SET consumed = ? WHERE id = ?", (_CONSUMED, grant.id)
     )
 
 
-def spend(connection: sqlite3.Connection, grant: Grant) -> None:
-    """A redemption rests on ``grant``, in the caller's transaction: no other may."""
-    connection.execute("UPDATE claim SET spent = ? WHERE id = ?", (_SPENT, grant.id))
+def mark_unreported(connection: sqlite3.Connection, place: OutboxPlace) -> None:
+    """Record that the platform refused the redemption event at ``place``: it knows of no use."""
+    _mark(connection, place, _CONSUMED, _UNREPORTED)
 
 
-def mark_unreported(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
-    """The event of a redemption was refused, in the caller's transaction: the platform does not know of the use."""
-    _mark(connection, epoch_no, seq, _SPENT, _UNTOLD)
+def mark_reported(connection: sqlite3.Connection, place: OutboxPlace) -> None:
+    """Record that the redemption of the event at ``place`` was sent again, or reversed."""
+    _mark(connection, place, _UNREPORTED, _CONSUMED)
 
 
-def mark_reported(connection: sqlite3.Connection, epoch_no: int, seq: int) -> None:
-    """What that event told is told again, or was taken back, in the caller's transaction."""
-    _mark(connection, epoch_no, seq, _UNTOLD, _SPENT)
-
-
-def _mark(connection: sqlite3.Connection, epoch_no: int, seq: int, was: int, spent: int) -> None:
-    event = "SELECT body FROM outbox WHERE epoch_no = ? AND seq = ? AND type = 'redeemed'"
-    row = connection.execute(event, (epoch_no, seq)).fetchone()
-    identity = json.loads(row[0]).get("grant_request") if row else None
-    if isinstance(identity, str):
+def _mark(connection: sqlite3.Connection, place: OutboxPlace, before: int, after: int) -> None:
+    body = event_body(connection, place, type="redeemed")
+    request_id = json.loads(body).get(GRANT_REQUEST) if body is not None else None
+    if isinstance(request_id, str):
         connection.execute(
-            "UPDATE claim SET spent = ? WHERE id = ? AND spent = ?", (spent, identity, was)
+            "UPDATE authorisation_request SET consumed = ? WHERE id = ? AND consumed = ?",
+            (after, request_id, before),
         )
 
 
-def boot_id() -> str:
-    """The run of the machine. Monotonic clocks count within it."""
-    return _BOOT_ID.read_text(encoding="ascii").strip()
+_RELEASED_THROUGH: Final = """
+    SELECT CASE WHEN blocked IS NOT NULL OR EXISTS (
+        SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no
+        WHERE o.seq > e.settled_through AND o.rejected IS NULL
+      ) THEN 0 ELSE coalesce((
+        SELECT min(number) - 1 FROM authorisation_request
+        WHERE consumed = ? OR consumed = ? AND (result IS NULL OR result = 'granted')
+          AND boot = ? AND due_ns + ? > ?
+      ), requests) END
+    FROM device
+"""
 
 
-def claimed_in(
-    connection: sqlite3.Connection, cti: bytes, answer: AuthorisationReply, now_ns: int
-) -> tuple[OnlineAuthorisation | None, Grant | None]:
-    """The answer to a claim, and what is to be spent of it. Leave that came late, or was used before, is none."""
-    said = OnlineAuthorisation(
-        result=answer.result,
-        id=answer.id,
-        used=answer.used,
-        used_minor=answer.used_minor,
-        authority=answer.authority,
-    )
-    if answer.result is not AuthorisationResult.GRANTED:
-        return said, None
-    grant = granted_in(connection, cti, now_ns)
-    return (said, grant) if grant is not None and grant.id == answer.id else (None, None)
+def released_through(store: Store, now_ns: int) -> int:
+    """Return the number through which no grant can be used and the platform knows every use.
+
+    It is 0, which says nothing, while an event waits for the platform, and on a blocked device. It
+    stays below a request whose redemption the platform refused, until that was sent again and
+    accepted, or was reversed. The transaction is its own: a redemption that found its grant just
+    before ``now_ns`` is either written by now or never will be.
+    """
+    with store.transaction() as connection:
+        (number,) = connection.execute(
+            _RELEASED_THROUGH, (_UNREPORTED, _FREE, boot_id(), USE_WITHIN_NS, now_ns)
+        ).fetchone()
+    return int(number)

@@ -1,28 +1,29 @@
-"""The newest signed document of each name, as bytes. Only for documents whose signature held (law 4).
+"""The newest signed document of each name, as bytes: only documents whose signature held (law 4).
 
-The highest version ever seen stays, so an old list cannot be played back (a rollback attack,
-The Update Framework). Its issue time raises the time floor.
+The highest version ever seen stays, so an old list cannot be played back (a rollback attack in The
+Update Framework). A document's issue time raises the time floor.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from edge.store.database.store import Store
 from edge.values.instant import Instant
 
-TRUST_LIST = "trust_list"
+TRUST_LIST: Final = "trust_list"
 
 
-def status_list(kid: bytes) -> str:
-    """The name of the status list of the issuer key ``kid``."""
+def status_list_name(kid: bytes) -> str:
+    """Return the name of the status list of the issuer key ``kid``."""
     return f"status_list/{kid.hex()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A kept document. ``raw`` is the whole signed object."""
+    """A stored document. ``raw`` is the whole signed object; times are Unix seconds."""
 
     name: str
     version: int
@@ -32,58 +33,65 @@ class StoredDocument:
 
 
 class StoreResult(StrEnum):
-    """What became of an offered document."""
+    """What happened to a document that was offered."""
 
     STORED = "stored"
-    SAME = "same"  # this very document is kept already
-    ROLLBACK = "rollback"  # its version is below the highest seen: refused
-    EQUIVOCATION = (
-        "equivocation"  # the highest version, with other content: refused, a security alarm
-    )
+    SAME = "same"  # this very document is stored already
+    ROLLBACK = "rollback"  # refused: its version is below the highest seen
+    EQUIVOCATION = "equivocation"  # refused, a security alarm: the highest version, other content
 
     @property
     def refused(self) -> bool:
-        """True when the offered document was not taken, and is not what is kept."""
+        """True when the offered document is not the stored one."""
         return self in (StoreResult.ROLLBACK, StoreResult.EQUIVOCATION)
 
 
 def put(
     store: Store, *, name: str, version: int, issued_at_s: int, raw: bytes, now: Instant
 ) -> StoreResult:
-    """Keep ``raw``, which the caller has verified, if its version rises. On disk when this returns STORED."""
+    """Store ``raw``, which the caller has verified, if its version is higher than any before.
+
+    It is on disk when this returns STORED. Raises StoreUnavailableError.
+    """
     with store.transaction() as connection:
-        kept = connection.execute(
+        stored = connection.execute(
             "SELECT version, raw FROM document WHERE name = ?", (name,)
         ).fetchone()
-        if kept is not None and version <= kept[0]:
-            if version < kept[0]:
+        if stored is not None and version <= stored[0]:
+            if version < stored[0]:
                 return StoreResult.ROLLBACK
-            return StoreResult.SAME if raw == kept[1] else StoreResult.EQUIVOCATION
+            return StoreResult.SAME if raw == stored[1] else StoreResult.EQUIVOCATION
         connection.execute(
-            "INSERT INTO document (name, version, issued_at_s, received_s, raw) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (name) DO UPDATE SET version = excluded.version, issued_at_s = excluded.issued_at_s,"
-            " received_s = excluded.received_s, raw = excluded.raw",
+            "INSERT INTO document (name, version, issued_at_s, received_s, raw)"
+            " VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET version = excluded.version,"
+            " issued_at_s = excluded.issued_at_s, received_s = excluded.received_s,"
+            " raw = excluded.raw",
             (name, version, issued_at_s, now.unix_s, raw),
         )
         connection.execute("UPDATE device SET time_floor_s = max(time_floor_s, ?)", (issued_at_s,))
         return StoreResult.STORED
 
 
-def newest(store: Store, name: str) -> StoredDocument | None:
-    """The document of that name, or None."""
-    found = under(store, name, exact=True)
+def find_document(store: Store, name: str) -> StoredDocument | None:
+    """Return the document of that name, or None."""
+    found = _select(store, "name = ?", name)
     return found[0] if found else None
 
 
-def under(store: Store, prefix: str, *, exact: bool = False) -> list[StoredDocument]:
-    """Every document whose name begins with ``prefix``, by name: ``under(store, "status_list/")``."""
-    test = "name = ?" if exact else "substr(name, 1, length(?1)) = ?1"
+def documents_named(store: Store, prefix: str) -> list[StoredDocument]:
+    """Return every document whose name begins with ``prefix``, by name."""
+    return _select(store, "substr(name, 1, length(?1)) = ?1", prefix)
+
+
+def _select(store: Store, condition: str, value: str) -> list[StoredDocument]:
     with store.read() as connection:
         rows = connection.execute(
-            f"SELECT name, version, issued_at_s, received_s, raw FROM document WHERE {test} ORDER BY name",  # noqa: S608 - constants
-            (prefix,),
+            "SELECT name, version, issued_at_s, received_s, raw FROM document"
+            f" WHERE {condition} ORDER BY name",
+            (value,),
         ).fetchall()
     return [
-        StoredDocument(name=n, version=v, issued_at_s=i, received_s=r, raw=raw)
-        for n, v, i, r, raw in rows
+        StoredDocument(name=name, version=version, issued_at_s=issued, received_s=received, raw=raw)
+        for name, version, issued, received, raw in rows
     ]

@@ -129,7 +129,7 @@ def record_conflict(
         if known:
             return False
         about = connection.execute(
-            f"SELECT cti, order_id, id FROM ledger WHERE (epoch_no, seq) IN ({_PLACES})",  # noqa: S608 - a constant
+            f"SELECT cti, order_id, id FROM ledger WHERE (epoch_no, seq) IN ({_PLACES})",
             (epoch, seq),
         ).fetchone()
         cti, order_id, ledger_id = about or (None, None, None)

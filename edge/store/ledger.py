@@ -1,26 +1,29 @@
-"""The permanent record of what was honoured. Rows are only added; a reversal is a row that names another."""
+"""The permanent record of redemptions. Rows are only added; a reversal is a row that names another."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from typing import Any, Final
 
 from edge.domain.decision_input import Decision
 from edge.domain.verdict import Verdict
-from edge.store import authorisations
+from edge.store.authorisations import GRANT_REQUEST, mark_reported
 from edge.store.database.store import Store
 from edge.store.outbox import REDEMPTION_EVENT, OutboxPlace, append_at, next_place
 from edge.token.claims import Claims
 from edge.values.instant import ClockTrust, Instant
 
-REVERSED = "reversed"
-_COLUMNS = (
-    "l.id, l.cti, l.use_no, l.reverses, l.order_id, l.kind, l.units, l.amount_minor, l.currency, l.verdict, l.reason,"
-    " l.at_s, l.trust, l.operator, l.risk, e.epoch, l.seq, l.seq <= e.settled_through"
+REVERSED: Final = "reversed"
+_COLUMNS: Final = (
+    "l.id, l.cti, l.use_no, l.reverses, l.order_id, l.kind, l.units, l.amount_minor, l.currency,"
+    " l.verdict, l.reason, l.at_s, l.trust, l.operator, l.risk, e.epoch, l.seq,"
+    " l.seq <= e.settled_through"
 )
-_INSERT = (
-    "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency, verdict, reason, at_s,"
-    " trust, operator, risk, epoch_no, seq, event_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT: Final = (
+    "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency,"
+    " verdict, reason, at_s, trust, operator, risk, epoch_no, seq, event_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -47,7 +50,7 @@ class LedgerRow:
     settled: bool  # the platform has acknowledged it
 
 
-def write_use(
+def write_redemption(
     connection: sqlite3.Connection,
     claims: Claims,
     decision: Decision,
@@ -58,7 +61,7 @@ def write_use(
     operator: str | None,
     event_id: str,
 ) -> int:
-    """Write an honoured decision and its event in the caller's transaction; return the ledger row's id."""
+    """Write an accepted decision and its event in the caller's transaction; return the row's id."""
     risk = " ".join(decision.risks) or None
     body: dict[str, object] = {
         "cti": claims.cti.hex(),
@@ -75,13 +78,26 @@ def write_use(
         "kid": claims.kid.hex(),
     }
     if decision.claim is not None:
-        body["grant_request"] = decision.claim
+        body[GRANT_REQUEST] = decision.claim
     append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
     row = (
-        claims.cti, use_no, None, claims.order_id, claims.kind.code, decision.units, decision.amount_minor,
-        claims.currency, decision.verdict.value, None, now.unix_s, now.trust.value, operator, risk, *place,
+        claims.cti,
+        use_no,
+        None,
+        claims.order_id,
+        claims.kind.code,
+        decision.units,
+        decision.amount_minor,
+        claims.currency,
+        decision.verdict.value,
+        None,
+        now.unix_s,
+        now.trust.value,
+        operator,
+        risk,
+        *place,
         event_id,
-    )  # fmt: skip
+    )
     ledger_id = connection.execute(_INSERT, row).lastrowid
     assert ledger_id is not None
     if decision.verdict is Verdict.ACCEPTED_PENDING_REVIEW:
@@ -99,16 +115,20 @@ def write_reversal(
     operator: str | None,
     event_id: str,
 ) -> int | None:
-    """Take a use back, with its event, in the caller's transaction; None when it was taken back before."""
+    """Reverse a redemption, with its event, in the caller's transaction.
+
+    Returns the reversal's id; None when the redemption was reversed before.
+    """
     found = connection.execute(
-        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency, event_id, epoch_no, seq FROM ledger l"
-        " WHERE id = ? AND use_no IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
+        "SELECT cti, use_no, order_id, kind, units, amount_minor, currency, event_id, epoch_no, seq"
+        " FROM ledger l WHERE id = ? AND use_no IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)",
         (ledger_id,),
     ).fetchone()
     if found is None:
         return None
-    cti, use_no, order_id, kind, units, amount_minor, currency, redemption, *place_of_use = found
-    authorisations.mark_reported(connection, *place_of_use)
+    cti, use_no, order_id, kind, units, amount_minor, currency, redemption, epoch_no, seq = found
+    mark_reported(connection, OutboxPlace(epoch_no, seq))
     body = {
         "cti": cti.hex(),
         "order": order_id,
@@ -120,37 +140,77 @@ def write_reversal(
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
     row = (
-        cti, None, ledger_id, order_id, kind, units, amount_minor, currency, REVERSED, reason, now.unix_s,
-        now.trust.value, operator, None, *place, event_id,
-    )  # fmt: skip
+        cti,
+        None,
+        ledger_id,
+        order_id,
+        kind,
+        units,
+        amount_minor,
+        currency,
+        REVERSED,
+        reason,
+        now.unix_s,
+        now.trust.value,
+        operator,
+        None,
+        *place,
+        event_id,
+    )
     return connection.execute(_INSERT, row).lastrowid
 
 
 def rows(
     store: Store, *, cti: bytes | None = None, after_id: int = 0, limit: int = 1000
 ) -> list[LedgerRow]:
-    """Ledger rows in the order they were written, of one code or of all."""
+    """Return ledger rows of one code, or of all, in the order in which they were written."""
     with store.read() as connection:
         found = connection.execute(
-            f"SELECT {_COLUMNS} FROM ledger l JOIN epoch e ON e.no = l.epoch_no"  # noqa: S608 - constants
+            f"SELECT {_COLUMNS} FROM ledger l JOIN epoch e ON e.no = l.epoch_no"
             " WHERE l.id > ?1 AND (?2 IS NULL OR l.cti = ?2) ORDER BY l.id LIMIT ?3",
             (after_id, cti, limit),
         ).fetchall()
     return [_row(row) for row in found]
 
 
+def find_row(connection: sqlite3.Connection, ledger_id: int) -> LedgerRow | None:
+    """Return one row within the caller's transaction, or None."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM ledger l JOIN epoch e ON e.no = l.epoch_no WHERE l.id = ?",
+        (ledger_id,),
+    ).fetchone()
+    return None if row is None else _row(row)
+
+
+def is_reversed(connection: sqlite3.Connection, ledger_id: int) -> bool:
+    """Return whether a reversal names this row."""
+    query = "SELECT EXISTS (SELECT 1 FROM ledger WHERE reverses = ?)"
+    return bool(connection.execute(query, (ledger_id,)).fetchone()[0])
+
+
 def count(store: Store) -> int:
-    """How many rows the ledger has."""
+    """Return how many rows the ledger has."""
     with store.read() as connection:
         return int(connection.execute("SELECT count(*) FROM ledger").fetchone()[0])
 
 
-def _row(row: tuple) -> LedgerRow:  # type: ignore[type-arg]
-    (ledger_id, cti, use_no, reverses, order_id, kind, units, amount_minor, currency, verdict, reason, at_s, trust,
-     operator, risk, epoch, seq, settled) = row  # fmt: skip
+def _row(row: tuple[Any, ...]) -> LedgerRow:
     return LedgerRow(
-        id=ledger_id, cti=cti, use_no=use_no, reverses=reverses, order_id=order_id, kind=kind, units=units,
-        amount_minor=amount_minor, currency=currency, verdict=verdict, reason=reason,
-        at=Instant(unix_s=at_s, trust=ClockTrust(trust)), operator=operator, risks=tuple((risk or "").split()),
-        epoch=epoch, seq=seq, settled=bool(settled),
-    )  # fmt: skip
+        id=row[0],
+        cti=row[1],
+        use_no=row[2],
+        reverses=row[3],
+        order_id=row[4],
+        kind=row[5],
+        units=row[6],
+        amount_minor=row[7],
+        currency=row[8],
+        verdict=row[9],
+        reason=row[10],
+        at=Instant(unix_s=row[11], trust=ClockTrust(row[12])),
+        operator=row[13],
+        risks=tuple((row[14] or "").split()),
+        epoch=row[15],
+        seq=row[16],
+        settled=bool(row[17]),
+    )

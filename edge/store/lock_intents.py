@@ -1,22 +1,25 @@
-"""What a lock was told, and what came of it: rows that are written before and after each act (law 5)."""
+"""What a lock is commanded to do and its outcome: rows written before and after each act (law 5)."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 from edge.store.database.store import Store
 from edge.values.instant import Instant
 
-_SELECT = (
-    "SELECT i.id, i.ledger_id, i.cti, l.order_id, l.use_no, i.compartment, i.position, i.reopening, i.state, i.detail,"
-    " i.reserved_s, i.pulsed_s, i.opened_s, i.ended_s FROM intent i JOIN ledger l ON l.id = i.ledger_id"
+_SELECT: Final = (
+    "SELECT i.id, i.ledger_id, i.cti, l.order_id, l.use_no, i.compartment, i.position, i.reopening,"
+    " i.state, i.detail, i.reserved_s, i.pulsed_s, i.opened_s, i.ended_s"
+    " FROM intent i JOIN ledger l ON l.id = i.ledger_id"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """One door of one pickup. Times are Unix seconds of the device's clock; ``ended_s`` None: still under way."""
+    """One door of one pickup. Times are Unix seconds of the device's clock."""
 
     id: int
     ledger_id: int
@@ -24,18 +27,39 @@ class Intent:
     order_id: str
     use_no: int
     compartment: str
-    position: int
+    position: int  # in the order of opening, from 0
     reopening: bool
-    state: str
+    state: str  # of edge.pickup.door_states.DoorState
     detail: str
     reserved_s: int
     pulsed_s: int | None
     opened_s: int | None
-    ended_s: int | None
+    ended_s: int | None  # None: not ended
 
 
-def live(store: Store) -> list[Intent]:
-    """Doors under way, in the order in which they are walked."""
+def reserve(
+    connection: sqlite3.Connection,
+    ledger_id: int,
+    cti: bytes,
+    compartments: Iterable[str],
+    *,
+    reopening: bool,
+    now: Instant,
+) -> tuple[int, ...]:
+    """Write one intent for each door, in the caller's transaction; return their ids."""
+    ids = []
+    for position, compartment in enumerate(compartments):
+        cursor = connection.execute(
+            "INSERT INTO intent (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
+            " VALUES (?, ?, ?, ?, ?, 'reserved', ?)",
+            (ledger_id, cti, compartment, position, reopening, now.unix_s),
+        )
+        ids.append(int(cursor.lastrowid or 0))
+    return tuple(ids)
+
+
+def unfinished(store: Store) -> list[Intent]:
+    """Return the intents that have not ended, in the order of their opening."""
     with store.read() as connection:
         return [
             _intent(row)
@@ -43,8 +67,8 @@ def live(store: Store) -> list[Intent]:
         ]
 
 
-def of_ids(store: Store, ids: tuple[int, ...]) -> list[Intent]:
-    """The named rows, in their order."""
+def find_intents(store: Store, ids: tuple[int, ...]) -> list[Intent]:
+    """Return the intents with these ids, in the order of ``ids``."""
     with store.read() as connection:
         found = (
             connection.execute(f"{_SELECT} WHERE i.id = ?", (number,)).fetchone() for number in ids
@@ -52,7 +76,7 @@ def of_ids(store: Store, ids: tuple[int, ...]) -> list[Intent]:
         return [_intent(row) for row in found if row is not None]
 
 
-def move(
+def record_state(
     connection: sqlite3.Connection,
     intent_id: int,
     *,
@@ -61,7 +85,7 @@ def move(
     now: Instant,
     ended: bool,
 ) -> bool:
-    """Record a state and when it began, in the caller's transaction. False, and nothing changed: it had ended."""
+    """Record a state and its time in the caller's transaction; False when the intent had ended."""
     changed = connection.execute(
         "UPDATE intent SET state = ?1, detail = ?2,"
         " pulsed_s = CASE WHEN ?1 = 'pulsing' THEN ?3 ELSE pulsed_s END,"
@@ -72,7 +96,7 @@ def move(
     return changed.rowcount == 1
 
 
-def found_by_hand(
+def settle_door(
     connection: sqlite3.Connection,
     ledger_id: int,
     compartment: str,
@@ -81,7 +105,10 @@ def found_by_hand(
     detail: str,
     now: Instant,
 ) -> bool:
-    """Somebody looked: end what is under way or unknown at this door, in the caller's transaction. False: nothing."""
+    """End what is in progress or unknown at a door that a person has looked at.
+
+    Works in the caller's transaction; returns False when there was nothing to end.
+    """
     changed = connection.execute(
         "UPDATE intent SET state = ?, detail = ?, ended_s = coalesce(ended_s, ?)"
         " WHERE ledger_id = ? AND compartment = ? AND (ended_s IS NULL OR state = 'unknown')",
@@ -90,14 +117,17 @@ def found_by_hand(
     return changed.rowcount > 0
 
 
-def is_under_way(connection: sqlite3.Connection, ledger_id: int) -> bool:
-    """Whether a door of this use is being walked now."""
+def is_in_progress(connection: sqlite3.Connection, ledger_id: int) -> bool:
+    """Return whether a door of this redemption has not ended."""
     query = "SELECT EXISTS (SELECT 1 FROM intent WHERE ledger_id = ? AND ended_s IS NULL)"
     return bool(connection.execute(query, (ledger_id,)).fetchone()[0])
 
 
-def nothing_left_the_locker(connection: sqlite3.Connection, ledger_id: int) -> bool:
-    """Whether every door of a use is known not to have opened, so that the use may be taken back."""
+def all_released(connection: sqlite3.Connection, ledger_id: int) -> bool:
+    """Return whether every door of a redemption is known to have stayed shut.
+
+    Then nothing left the locker, and the redemption may be reversed.
+    """
     row = connection.execute(
         "SELECT NOT EXISTS (SELECT 1 FROM intent WHERE ledger_id = ? AND state != 'released')",
         (ledger_id,),
@@ -105,11 +135,20 @@ def nothing_left_the_locker(connection: sqlite3.Connection, ledger_id: int) -> b
     return bool(row[0])
 
 
-def _intent(row: tuple) -> Intent:  # type: ignore[type-arg]
-    (number, ledger_id, cti, order_id, use_no, compartment, position, reopening, state, detail, reserved_s, pulsed_s,
-     opened_s, ended_s) = row  # fmt: skip
+def _intent(row: tuple[Any, ...]) -> Intent:
     return Intent(
-        id=number, ledger_id=ledger_id, cti=cti, order_id=order_id, use_no=use_no, compartment=compartment,
-        position=position, reopening=bool(reopening), state=state, detail=detail, reserved_s=reserved_s,
-        pulsed_s=pulsed_s, opened_s=opened_s, ended_s=ended_s,
-    )  # fmt: skip
+        id=row[0],
+        ledger_id=row[1],
+        cti=row[2],
+        order_id=row[3],
+        use_no=row[4],
+        compartment=row[5],
+        position=row[6],
+        reopening=bool(row[7]),
+        state=row[8],
+        detail=row[9],
+        reserved_s=row[10],
+        pulsed_s=row[11],
+        opened_s=row[12],
+        ended_s=row[13],
+    )

@@ -1,7 +1,7 @@
-"""Whether a platform answers just now, as one process tells the other: a lock on a file, freed by the kernel.
+"""Whether an authority replies just now, told from one process to another by a lock on a file.
 
-edge-sync holds the lock while the hub answers it. A process that was killed holds no lock, so nobody
-ever waits for an answer that cannot come, and nothing is written to the card.
+edge-sync holds the lock while the hub replies to it. A process that was killed holds no lock, so
+the scanner never waits for a reply that cannot come, and nothing is written to the card.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
-FILE = "sync.online"
+FILE: Final = "sync.online"
 
 
 class OnlineFlag:
-    """Held by edge-sync alone, one a folder."""
+    """The lock of one data folder. Only edge-sync has one."""
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.held = False
 
-    def tell(self, online: bool) -> None:
-        """Take or free the lock. A reader that looks in this instant delays it to the next call."""
+    def set(self, online: bool) -> None:
+        """Take or free the lock. A reader at this very moment delays it to the next call."""
         if online is self.held:
             return
         try:
@@ -45,7 +46,7 @@ class OnlineFlag:
 
 
 def is_online(folder: Path) -> bool:
-    """Whether edge-sync is there and the hub answers it. At once, whatever the network does."""
+    """Return whether edge-sync runs and the hub replies to it. Takes no time, online or not."""
     try:
         descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

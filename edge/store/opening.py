@@ -238,7 +238,7 @@ class _Start:
                 remains.floor_order_s,
             )
             columns = "one, device_id, epoch_no, time_floor_s, floor_order_s"
-            connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)  # noqa: S608 - constants
+            connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)
             if why != "new":
                 case = ExceptionCase(
                     kind=ExceptionKind.SYSTEM_FAULT,

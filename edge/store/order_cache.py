@@ -1,9 +1,9 @@
-"""The cache of what the platform sold. Filled only from a signed order feed (law 4).
+"""The cache of what the platform sold, filled only from a signed order feed (law 4).
 
-A snapshot comes in pages, deltas follow by revision. A half-loaded snapshot removes nothing:
-its rows join the old ones, and only its last page makes the rows it did not name invalid.
-Nothing here touches what this device redeemed. A digest over the valid rows is kept with every change,
-so that the platform's can be held against it (``matches``); where it differs, all is loaded again.
+A snapshot comes in pages; deltas follow by revision. A snapshot that is half loaded removes
+nothing: its rows join the old ones, and only its last page makes the rows that it did not name
+invalid. Nothing here touches what this device redeemed. Each change updates a digest over the valid
+rows, which ``digest_matches`` compares with the platform's; where it differs, all is loaded again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
 from operator import xor
+from typing import Final
 
 from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_numbers, row_of
@@ -22,28 +23,29 @@ from edge.store.exception_cases import raise_cancelled
 from edge.store.order_table import COLUMNS, entitlement_of, upsert
 from edge.values.instant import Instant
 
-_SWEEP_ROWS = 500
+_DELETED_ROWS: Final = 500
+_VALID: Final = "generation >= (SELECT generation FROM feed)"
 
 
 class PageResult(StrEnum):
-    """What became of a page of the feed."""
+    """What a page of the feed changed."""
 
     APPLIED = "applied"
-    COMPLETE = "complete"  # the snapshot's last page: it is now what is valid
-    ALREADY = "already"  # seen before; nothing changed
-    GAP = "gap"  # something before it is missing: ask from feed_state() on
-    STALE = "stale"  # older than what is here; refused
+    COMPLETE = "complete"  # the snapshot's last page: its rows are now the valid ones
+    ALREADY = "already"  # nothing: it was applied before
+    GAP = "gap"  # nothing: an earlier page is missing; ask for what follows feed_state()
+    STALE = "stale"  # nothing: it is older than the cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedState:
-    """From where to go on. ``snapshot_*`` only while a snapshot is half loaded."""
+    """How far the feed has come."""
 
     revision: int  # 0: no snapshot was ever complete
-    heard_s: int | None  # when the platform was last heard
-    snapshot_revision: int | None
+    last_contact_s: int | None  # Unix seconds of the platform's last message
+    snapshot_revision: int | None  # only while a snapshot is half loaded
     next_page: int
-    doubted: bool = False  # the digest was not the platform's: everything is to be loaded again
+    digest_mismatch: bool = False  # the digest was not the platform's: load everything again
 
 
 def apply_snapshot_page(
@@ -57,9 +59,9 @@ def apply_snapshot_page(
     now: Instant,
     digests: Mapping[bytes, int] | None = None,
 ) -> PageResult:
-    """Apply page ``page`` (from 0) of a site's snapshot at ``revision``, in one transaction. Keep pages small (500).
+    """Apply page ``page`` (from 0) of a site's snapshot at ``revision``, in one transaction.
 
-    ``digests``: ``row_numbers(rows)``, from who has them already.
+    A page should have at most 500 rows. ``digests``: ``row_numbers(rows)``, if the caller has them.
     """
     with store.transaction() as connection:
         refusal = _snapshot_refusal(connection, revision, page)
@@ -70,13 +72,14 @@ def apply_snapshot_page(
         upsert(connection, rows, site=site, revision=revision, generation=generation)
         raise_cancelled(connection, rows, now)
         connection.execute(
-            "UPDATE feed SET snapshot_pages = ?, heard_s = ?", (page + 1, now.unix_s)
+            "UPDATE feed SET snapshot_pages = ?, last_contact_s = ?", (page + 1, now.unix_s)
         )
         if not last:
             return PageResult.APPLIED
         connection.execute(
-            "UPDATE feed SET revision = ?, generation = snapshot_generation, snapshot_revision = NULL,"
-            " snapshot_pages = 0, swept_through = x'', digest = snapshot_digest, doubted = 0",
+            "UPDATE feed SET revision = ?, generation = snapshot_generation,"
+            " snapshot_revision = NULL, snapshot_pages = 0, stale_deleted_through = x'',"
+            " digest = snapshot_digest, digest_mismatch = 0",
             (revision,),
         )
         return PageResult.COMPLETE
@@ -93,7 +96,10 @@ def apply_delta(
     now: Instant,
     digests: Mapping[bytes, int] | None = None,
 ) -> PageResult:
-    """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction. ``digests`` as a snapshot's."""
+    """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction.
+
+    ``digests``: ``row_numbers(rows)``, if the caller has them.
+    """
     with store.transaction() as connection:
         revision, generation = connection.execute(
             "SELECT revision, generation FROM feed"
@@ -113,33 +119,43 @@ def apply_delta(
             keep_newer=True,
         )
         raise_cancelled(connection, rows, now)
-        gone = ((cti, to_revision) for cti in removed)
-        connection.executemany("DELETE FROM entitlement WHERE cti = ? AND revision <= ?", gone)
-        connection.execute("UPDATE feed SET revision = ?, heard_s = ?", (to_revision, now.unix_s))
+        connection.executemany(
+            "DELETE FROM entitlement WHERE cti = ? AND revision <= ?",
+            ((cti, to_revision) for cti in removed),
+        )
+        connection.execute(
+            "UPDATE feed SET revision = ?, last_contact_s = ?", (to_revision, now.unix_s)
+        )
         return PageResult.APPLIED
 
 
-def matches(store: Store, digest: bytes) -> bool:
-    """Whether the cache is what the platform says it is. A difference is remembered until a snapshot has mended it.
+def digest_matches(store: Store, digest: bytes) -> bool:
+    """Return whether the cache is what the platform says it is; True where no digest is known.
 
-    To be asked when the feed is at the platform's newest revision. True where no digest is known.
+    Valid only at the platform's newest revision. A difference is recorded until a snapshot has
+    repaired it.
     """
     with store.transaction() as connection:
-        (mine,) = connection.execute("SELECT digest FROM feed").fetchone()
-        if mine is None or mine == digest:
+        (own,) = connection.execute("SELECT digest FROM feed").fetchone()
+        if own is None or own == digest:
             return True
-        connection.execute("UPDATE feed SET doubted = 1")
+        connection.execute("UPDATE feed SET digest_mismatch = 1")
         return False
 
 
-def heard(store: Store, now: Instant) -> None:
-    """The platform was heard, with nothing new: what is cached is as fresh as now."""
+def record_contact(store: Store, now: Instant) -> None:
+    """Record that the platform had nothing new: the cache is up to date as of ``now``."""
     with store.transaction() as connection:
-        connection.execute("UPDATE feed SET heard_s = max(coalesce(heard_s, 0), ?)", (now.unix_s,))
+        connection.execute(
+            "UPDATE feed SET last_contact_s = max(coalesce(last_contact_s, 0), ?)", (now.unix_s,)
+        )
 
 
 def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
-    """The platform took back a ``token`` (name: cti in hex) or a ``campaign``. Verified by the caller."""
+    """Record that the platform withdrew a ``token`` (name: cti in hex) or a ``campaign``.
+
+    The caller has verified it.
+    """
     assert what in ("token", "campaign"), what
     with store.transaction() as connection:
         connection.execute(
@@ -147,38 +163,45 @@ def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
         )
 
 
+def is_token_withdrawn(connection: sqlite3.Connection, cti: bytes) -> bool:
+    """Return whether the platform withdrew this code, beside the status list that names it."""
+    query = "SELECT EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?)"
+    return bool(connection.execute(query, (cti.hex(),)).fetchone()[0])
+
+
 def feed_state(store: Store) -> FeedState:
-    """How far the feed has come."""
+    """Return how far the feed has come."""
     with store.read() as connection:
         row = connection.execute(
-            "SELECT revision, heard_s, snapshot_revision, snapshot_pages, doubted FROM feed"
+            "SELECT revision, last_contact_s, snapshot_revision, snapshot_pages, digest_mismatch"
+            " FROM feed"
         ).fetchone()
     return FeedState(
         revision=row[0],
-        heard_s=row[1],
+        last_contact_s=row[1],
         snapshot_revision=row[2],
         next_page=row[3],
-        doubted=bool(row[4]),
+        digest_mismatch=bool(row[4]),
     )
 
 
 def find(store: Store, cti: bytes) -> Entitlement | None:
-    """The entitlement of ``cti``, or None when the cache has none that is valid."""
+    """Return the valid entitlement of ``cti``, or None."""
     with store.read() as connection:
         row = connection.execute(
-            f"SELECT {COLUMNS} FROM entitlement WHERE cti = ? AND generation >= (SELECT generation FROM feed)",  # noqa: S608
+            f"SELECT {COLUMNS} FROM entitlement WHERE cti = ? AND {_VALID}",
             (cti,),
         ).fetchone()
     return entitlement_of(row) if row else None
 
 
-def every(
+def entitlements(
     store: Store, *, order_id: str | None = None, after: bytes = b"", limit: int = 1000
 ) -> list[Entitlement]:
-    """Valid entitlements by cti after ``after``, of one order or of all."""
+    """Return the valid entitlements of one order, or of all, by cti after ``after``."""
     with store.read() as connection:
         rows = connection.execute(
-            f"SELECT {COLUMNS} FROM entitlement WHERE cti > ?1 AND generation >= (SELECT generation FROM feed)"  # noqa: S608
+            f"SELECT {COLUMNS} FROM entitlement WHERE cti > ?1 AND {_VALID}"
             " AND (?2 IS NULL OR order_id = ?2) ORDER BY cti LIMIT ?3",
             (after, order_id, limit),
         ).fetchall()
@@ -186,37 +209,43 @@ def every(
 
 
 def count(store: Store) -> int:
-    """How many entitlements are valid. Reads the whole cache: not for the way of a scan."""
+    """Return how many entitlements are valid. It reads the whole cache: too slow for a scan."""
     with store.read() as connection:
-        row = connection.execute(
-            "SELECT count(*) FROM entitlement WHERE generation >= (SELECT generation FROM feed)"
-        ).fetchone()
+        row = connection.execute(f"SELECT count(*) FROM entitlement WHERE {_VALID}").fetchone()
     return int(row[0])
 
 
-def sweep(store: Store) -> bool:
-    """Delete a few rows that a snapshot left behind; True while there may be more. For idle moments."""
+def delete_stale(store: Store) -> bool:
+    """Delete some of the rows that a snapshot made invalid; True while there may be more.
+
+    For idle moments.
+    """
     with store.transaction() as connection:
         generation, through = connection.execute(
-            "SELECT generation, swept_through FROM feed"
+            "SELECT generation, stale_deleted_through FROM feed"
         ).fetchone()
         if through is None:
             return False
         rows = connection.execute(
             "SELECT cti, generation FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?",
-            (through, _SWEEP_ROWS),
+            (through, _DELETED_ROWS),
         ).fetchall()
         stale = [(cti,) for cti, of in rows if of < generation]
         connection.executemany("DELETE FROM entitlement WHERE cti = ?", stale)
-        more = len(rows) == _SWEEP_ROWS
-        connection.execute("UPDATE feed SET swept_through = ?", (rows[-1][0] if more else None,))
+        more = len(rows) == _DELETED_ROWS
+        connection.execute(
+            "UPDATE feed SET stale_deleted_through = ?", (rows[-1][0] if more else None,)
+        )
         return more
 
 
 def _snapshot_refusal(
     connection: sqlite3.Connection, revision: int, page: int
 ) -> PageResult | None:
-    """None when ``page`` is the next to apply; begins a new generation for the first page of a new snapshot."""
+    """Return why ``page`` cannot be applied; None when it is the next one.
+
+    The first page of a new snapshot begins a new generation.
+    """
     here, loading, pages = connection.execute(
         "SELECT revision, snapshot_revision, snapshot_pages FROM feed"
     ).fetchone()
@@ -239,14 +268,15 @@ def _snapshot_refusal(
 def _digest_changes(
     connection: sqlite3.Connection, new: Mapping[bytes, int], *, to_revision: int | None = None
 ) -> None:
-    """Keep the digests before rows are written and removed: out with the old content, in with the ``new`` (0: none).
+    """Update the digests before rows are written: remove the old content, add the ``new``.
 
-    ``digest`` is over the valid rows; ``snapshot_digest`` over those of the snapshot that is being loaded.
-    ``to_revision`` is a delta's, which leaves newer rows alone; None: a page of the snapshot.
+    A new content of 0 stands for a removed row. ``digest`` is over the valid rows and
+    ``snapshot_digest`` over those of the snapshot that is being loaded. ``to_revision`` is that of
+    a delta, which leaves newer rows alone; None: a page of the snapshot.
     """
     feed = connection.execute(
-        "SELECT revision, digest, snapshot_digest, generation, snapshot_generation, snapshot_revision IS NOT NULL"
-        " FROM feed"
+        "SELECT revision, digest, snapshot_digest, generation, snapshot_generation,"
+        " snapshot_revision IS NOT NULL FROM feed"
     ).fetchone()
     revision, digest, part, generation, new_generation, half = feed
     whole, piece = _number(digest), _number(part)
@@ -268,15 +298,15 @@ def _digest_changes(
 
 
 def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int, int]:
-    """Of the row that is there: its digest as a number, its revision and its generation."""
+    """Return the stored row's digest (as an integer), revision and generation; (0, 0, -1): none."""
     row = connection.execute(
-        f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?",  # noqa: S608
+        f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?",
         (cti,),
     ).fetchone()
     if row is None:
         return 0, 0, -1
-    kept = entitlement_of(row[1:])
-    return row_numbers([row_of(kept)])[cti], kept.revision, row[0]
+    stored = entitlement_of(row[1:])
+    return row_numbers([row_of(stored)])[cti], stored.revision, row[0]
 
 
 def _number(digest: bytes | None) -> int:

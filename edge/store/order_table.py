@@ -1,4 +1,4 @@
-"""The table of what the platform sold: a row of the feed into it, an entitlement out of it."""
+"""The table of what the platform sold: rows of the feed go in, entitlements come out."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from edge.domain.order_row import Row
 from edge.token.claims import Kind
 
 COLUMNS = (
-    "cti, order_id, kind, home_site, home_device, status, quantity, amount_minor, currency, not_before_s,"
-    " expires_at_s, review, compartments, subject, campaign, rules, revision"
+    "cti, order_id, kind, home_site, home_device, status, quantity, amount_minor, currency,"
+    " not_before_s, expires_at_s, review, compartments, subject, campaign, rules, revision"
 )
 _NAMES = (*COLUMNS.split(", "), "generation")
 _SET = ", ".join(f"{name} = excluded.{name}" for name in _NAMES[1:-1])
-_KINDS = {kind.value: kind for kind in Kind}  # a dictionary is quicker than the enum's own lookup
+_KINDS = {kind.value: kind for kind in Kind}  # a dictionary is faster than the enum's own lookup
 _STATUS = {status.value: status for status in OrderStatus}
 
 
@@ -31,17 +31,17 @@ def upsert(
     generation: int,
     keep_newer: bool = False,
 ) -> None:
-    """Write the rows of one page; ``keep_newer`` leaves a row alone that has a later revision.
+    """Write the rows of one page; ``keep_newer`` leaves rows of a later revision alone.
 
-    sqlite3 looks for an adapter of each null and each bytes, which costs more than to bind them: a column that is null
-    in every row is left out, and the cti is a bytearray.
+    sqlite3 looks for an adapter of each null and each bytes, which costs more than binding them: a
+    column that is null in every row is left out, and the cti is a bytearray.
     """
     if not rows:
         return
     columns = zip(_NAMES, _columns(rows, site, revision, generation), strict=True)
     filled = [(name, column) for name, column in columns if column.count(None) != len(rows)]
     connection.executemany(
-        f"INSERT INTO entitlement ({', '.join(name for name, _ in filled)})"  # noqa: S608 - constants
+        f"INSERT INTO entitlement ({', '.join(name for name, _ in filled)})"
         f" VALUES ({', '.join('?' * len(filled))}) ON CONFLICT (cti) DO UPDATE SET {_SET},"
         f" generation = max(generation, excluded.generation){' WHERE excluded.revision >= revision' * keep_newer}",
         zip(*(column for _, column in filled), strict=True),
@@ -51,20 +51,67 @@ def upsert(
 def _columns(
     rows: Sequence[Row], site: str, revision: int, generation: int
 ) -> list[Sequence[object]]:
-    (cti, order, kind, device, status, quantity, amount, currency, start, end, review, doors, subject, campaign,
-     rules) = zip(*rows, strict=True)  # fmt: skip
     size = len(rows)
+    (
+        cti,
+        order,
+        kind,
+        device,
+        status,
+        quantity,
+        amount,
+        currency,
+        start,
+        end,
+        review,
+        doors,
+        subject,
+        campaign,
+        rules,
+    ) = zip(*rows, strict=True)  # fmt: skip - one name a column
     return [
-        list(map(bytearray, cti)), order, kind, [site] * size, device, status, quantity, amount, currency, start, end,
-        list(map(int, review)), [_doors(tuple(each)) for each in doors], subject, campaign, rules,
-        [revision] * size, [generation] * size,
-    ]  # fmt: skip
+        list(map(bytearray, cti)),
+        order,
+        kind,
+        [site] * size,
+        device,
+        status,
+        quantity,
+        amount,
+        currency,
+        start,
+        end,
+        list(map(int, review)),
+        [_doors(tuple(each)) for each in doors],
+        subject,
+        campaign,
+        rules,
+        [revision] * size,
+        [generation] * size,
+    ]  # fmt: skip - one value a column
 
 
 def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
-    """An ``Entitlement`` from a row of ``COLUMNS``."""
-    (cti, order, kind, site, device, status, quantity, amount, currency, start, end, review, doors, subject,
-     campaign, rules, revision) = row  # fmt: skip
+    """Return the entitlement in a row of ``COLUMNS``."""
+    (
+        cti,
+        order,
+        kind,
+        site,
+        device,
+        status,
+        quantity,
+        amount,
+        currency,
+        start,
+        end,
+        review,
+        doors,
+        subject,
+        campaign,
+        rules,
+        revision,
+    ) = row  # fmt: skip - one name a column
     return Entitlement(
         cti=cti,
         order_id=order,
@@ -83,7 +130,7 @@ def entitlement_of(row: tuple[Any, ...]) -> Entitlement:
         campaign=campaign,
         rules=rules,
         revision=revision,
-    )  # fmt: skip
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,7 @@
-"""How often a wrong PIN was given, on disk before the PIN is checked: no restart and no power cut gives a free try."""
+"""Wrong PINs, counted on disk before a PIN is checked: no restart or power cut gives a free try.
+
+Every function with a ``connection`` works in the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ _FIRST_S: Final = 15 * 60
 _LONGEST_S: Final = 24 * 3600  # each further wrong PIN doubles the time, up to this
 
 
-def locked_for_s(connection: sqlite3.Connection, operator_id: str, now: Instant) -> int:
-    """For how long this operator is locked out, in seconds; 0: not at all.
+def lockout_left_s(connection: sqlite3.Connection, operator_id: str, now: Instant) -> int:
+    """Return for how many seconds this operator is still locked out; 0: not at all.
 
     A clock that goes back lengthens it, never beyond a day from now.
     """
@@ -24,30 +27,29 @@ def locked_for_s(connection: sqlite3.Connection, operator_id: str, now: Instant)
 
 
 def count_attempt(connection: sqlite3.Connection, operator_id: str, now: Instant) -> int:
-    """Count a try as a wrong one, in the caller's transaction, until it proves right; return how many there are."""
+    """Count a try as wrong until it proves right; return how many there are."""
     row = connection.execute(
         "SELECT failures FROM pin_attempt WHERE operator_id = ?", (operator_id,)
     ).fetchone()
     failures = 1 + (0 if row is None else row[0])
     connection.execute(
-        "INSERT OR REPLACE INTO pin_attempt (operator_id, failures, locked_until_s) VALUES (?, ?, ?)",
-        (operator_id, failures, now.unix_s + lock_s(failures) if failures >= FREE else 0),
+        "INSERT OR REPLACE INTO pin_attempt (operator_id, failures, locked_until_s)"
+        " VALUES (?, ?, ?)",
+        (operator_id, failures, now.unix_s + lockout_s(failures) if failures >= FREE else 0),
     )
     return failures
 
 
-def forgive(connection: sqlite3.Connection, operator_id: str) -> bool:
-    """Forget the tries, in the caller's transaction; whether there were any."""
-    return (
-        connection.execute("DELETE FROM pin_attempt WHERE operator_id = ?", (operator_id,)).rowcount
-        > 0
-    )
+def clear_attempts(connection: sqlite3.Connection, operator_id: str) -> bool:
+    """Delete the counted tries; return whether there were any."""
+    deleted = connection.execute("DELETE FROM pin_attempt WHERE operator_id = ?", (operator_id,))
+    return deleted.rowcount > 0
 
 
-def lock_s(failures: int) -> int:
-    """For how long the ``failures``-th wrong PIN locks out.
+def lockout_s(failures: int) -> int:
+    """Return for how many seconds the ``failures``-th wrong PIN locks out.
 
-    >>> [lock_s(failures) // 60 for failures in (4, 5, 6, 7, 20)]
+    >>> [lockout_s(failures) // 60 for failures in (4, 5, 6, 7, 20)]
     [0, 15, 30, 60, 1440]
     """
     if failures < FREE:

@@ -1,10 +1,10 @@
-"""Read what the store knows about a code, in the transaction that decides on it: two or three lookups by key."""
+"""Read what is known about a code in the transaction that decides on it: two or three lookups."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.redemption_state import (
@@ -13,82 +13,84 @@ from edge.domain.redemption_state import (
     OfflineExposure,
     OnlineAuthorisation,
     RedemptionState,
-    RequestedUse,
 )
 from edge.store.order_table import COLUMNS, entitlement_of
 from edge.store.outbox import OutboxPlace
-from edge.store.sessions import SESSION_COLUMNS, OperatorSession, session_of
+from edge.store.pending_requests import PendingRequest
+from edge.store.sessions import SESSION_COLUMNS, OperatorSession, session_from
 from edge.values.instant import ClockTrust, Instant
 
-_DAY_S = 86_400
-_NO_EXPOSURE = OfflineExposure()
+_DAY_S: Final = 86_400
+_NO_EXPOSURE: Final = OfflineExposure()
 
-_KNOWN = f"""
-    SELECT d.epoch_no, 1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
-      EXISTS (SELECT 1 FROM ledger WHERE cti = ?1), d.blocked, f.heard_s,
+_KNOWN: Final = f"""
+    SELECT d.epoch_no,
+      1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
+      EXISTS (SELECT 1 FROM ledger WHERE cti = ?1), d.blocked, f.last_contact_s,
       EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
-      e.campaign IS NOT NULL AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
-      a.operator, a.units, a.amount_minor, a.until_s,
+      e.campaign IS NOT NULL
+        AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
+      p.operator, p.units, p.amount_minor, p.until_s,
       {", ".join(f"n.{name.strip()}" for name in SESSION_COLUMNS.split(","))},
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
-    FROM device d CROSS JOIN feed f LEFT JOIN asked a LEFT JOIN session n
+    FROM device d CROSS JOIN feed f LEFT JOIN pending_request p LEFT JOIN session n
     LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
-"""  # noqa: S608 - constants
-_HONOURABLE = (OrderStatus.READY.value, OrderStatus.SHIPPED.value)
-_SINCE = """
-    SELECT e.status, d.blocked, EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
-    FROM device d CROSS JOIN feed f LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """
-_ROWS = (
+_REDEEMABLE: Final = (OrderStatus.READY.value, OrderStatus.SHIPPED.value)
+_NOW: Final = """
+    SELECT e.status, d.blocked,
+      EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
+    FROM device d CROSS JOIN feed f
+    LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
+"""
+_ROWS: Final = (
     "SELECT id, use_no, units, amount_minor, at_s, r.state, reverses FROM ledger l"
     " LEFT JOIN review r ON r.ledger_id = l.id WHERE cti = ? ORDER BY id"
 )
-_DOORS = (
+_DOORS: Final = (
     "SELECT compartment, state, ended_s FROM intent WHERE cti = ? AND ledger_id = ? ORDER BY id"
 )
-_STANDS = "l.reverses IS NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)"
-_USES_TODAY = f"SELECT count(*) FROM ledger l WHERE l.risk IS NOT NULL AND l.at_s > ? AND {_STANDS}"  # noqa: S608
-_NOT_ACKNOWLEDGED = f"""
+_NOT_REVERSED: Final = (
+    "l.reverses IS NULL AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)"
+)
+_USES_TODAY: Final = (
+    f"SELECT count(*) FROM ledger l WHERE l.risk IS NOT NULL AND l.at_s > ? AND {_NOT_REVERSED}"
+)
+_NOT_ACKNOWLEDGED: Final = f"""
     SELECT coalesce(sum(l.amount_minor), 0)
     FROM epoch e JOIN ledger l ON l.epoch_no = e.no AND l.seq > e.settled_through
-    WHERE l.risk IS NOT NULL AND {_STANDS}
-"""  # noqa: S608
+    WHERE l.risk IS NOT NULL AND {_NOT_REVERSED}
+"""
 
 
 class RedemptionRead(NamedTuple):
     """What a redemption reads first, in one step."""
 
-    standing: RedemptionState
+    state: RedemptionState
     place: OutboxPlace  # where its event will stand
-    pending: PendingRequest | None  # what somebody signed in typed for the next voucher
+    pending: PendingRequest | None
     session: OperatorSession | None  # who is signed in
-
-
-class PendingRequest(NamedTuple):
-    """How much the next voucher is to be used for, as typed at the device."""
-
-    operator: str
-    units: int
-    amount_minor: int | None
-    until_s: int
 
 
 def read_redemption_state(
     connection: sqlite3.Connection,
     cti: bytes,
     now: Instant,
-    claimed: OnlineAuthorisation | None = None,
+    authorisation: OnlineAuthorisation | None = None,
 ) -> RedemptionRead:
-    """What is known about ``cti`` as of the caller's transaction. On the way of every scan: few steps, few objects."""
+    """Return what is known about ``cti`` in the caller's transaction.
+
+    Every scan runs this, so it takes few steps and makes few objects.
+    """
     row = connection.execute(_KNOWN, (cti, cti.hex())).fetchone()
-    epoch_no, seq, seen_before, blocked, heard_s, revoked, withdrawn = row[:7]
+    epoch_no, seq, seen_before, blocked, last_contact_s, revoked, withdrawn = row[:7]
     entitlement = entitlement_of(row[19:]) if row[19] is not None else None
     uses: tuple[LocalRedemption, ...] = ()
     next_use_no = 1
     if seen_before:
         rows = connection.execute(_ROWS, (cti,)).fetchall()
         uses, next_use_no = _uses(rows), 1 + max(number or 0 for _, number, *_ in rows)
-    standing = RedemptionState(
+    state = RedemptionState(
         entitlement=entitlement,
         uses=uses,
         doors=_doors(connection, cti, uses[-1].ledger_id) if uses else (),
@@ -96,49 +98,55 @@ def read_redemption_state(
         revoked=bool(revoked),
         campaign_withdrawn=bool(withdrawn),
         blocked=blocked,
-        heard_s=heard_s,
+        heard_s=last_contact_s,
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
-        claimed=claimed,
+        claimed=authorisation,
     )
     return RedemptionRead(
-        standing,
+        state,
         OutboxPlace(epoch_no, seq),
         PendingRequest(*row[7:11]) if row[7] is not None else None,
-        session_of(row[11:19], now) if row[11] is not None else None,
+        session_from(row[11:19], now) if row[11] is not None else None,
     )
 
 
-def restoration_fault(connection: sqlite3.Connection, cti: bytes) -> str | None:
-    """Why a door that was promised must stay shut: what came since the promise. None: nothing did."""
-    status, blocked, revoked = connection.execute(_SINCE, (cti, cti.hex())).fetchone()
+def withdrawal_reason(connection: sqlite3.Connection, cti: bytes) -> str | None:
+    """Return why an accepted pickup's door must stay shut now; None when nothing has changed.
+
+    The order may have been cancelled, the code revoked or the device blocked since the decision.
+    """
+    status, blocked, revoked = connection.execute(_NOW, (cti, cti.hex())).fetchone()
     if blocked is not None:
         return f"this device is blocked: {blocked}"
     if revoked:
         return "the platform revoked this code"
-    return None if status in (None, *_HONOURABLE) else f"the order is {status}"
+    return None if status in (None, *_REDEEMABLE) else f"the order is {status}"
 
 
 def _uses(rows: list[tuple[Any, ...]]) -> tuple[LocalRedemption, ...]:
-    """The redemptions that no reversal took back, oldest first."""
-    taken_back = {row[6] for row in rows}
+    """Return the redemptions that were not reversed, oldest first."""
+    reversed_ids = {row[6] for row in rows}
     return tuple(
         LocalRedemption(
-            ledger_id=ledger,
+            ledger_id=ledger_id,
             use_no=number,
             units=units,
             amount_minor=amount,
             at_s=at_s,
             review=review,
         )
-        for ledger, number, units, amount, at_s, review, _ in rows
-        if number is not None and ledger not in taken_back
+        for ledger_id, number, units, amount, at_s, review, _ in rows
+        if number is not None and ledger_id not in reversed_ids
     )
 
 
 def _doors(
     connection: sqlite3.Connection, cti: bytes, ledger_id: int
 ) -> tuple[CompartmentState, ...]:
-    """Each compartment of a use, in walking order. The grace runs from the end of its first opening."""
+    """Return the state of each compartment of a redemption, in the order of opening.
+
+    The grace runs from the end of a door's first opening.
+    """
     doors: dict[str, CompartmentState] = {}
     for name, state, ended_s in connection.execute(_DOORS, (cti, ledger_id)):
         door = doors.get(name) or CompartmentState(
@@ -169,10 +177,3 @@ def _exposure(connection: sqlite3.Connection, now: Instant) -> OfflineExposure:
     (today,) = connection.execute(_USES_TODAY, (now.unix_s - _DAY_S,)).fetchone()
     (amount_minor,) = connection.execute(_NOT_ACKNOWLEDGED).fetchone()
     return OfflineExposure(uses_today=today, amount_minor=amount_minor)
-
-
-def typed_for(pending: PendingRequest, operator: str | None, now: Instant) -> RequestedUse | None:
-    """What was typed for this scan, if whoever typed it is still signed in and it is not too old."""
-    if pending.operator != operator or now.unix_s >= pending.until_s:
-        return None
-    return RequestedUse(units=pending.units, amount_minor=pending.amount_minor)

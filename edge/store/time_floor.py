@@ -1,4 +1,4 @@
-"""The persisted time floor: it is at least this late, whatever the wall clock says."""
+"""The persisted time floor: the time is at least this, whatever the wall clock says."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _DAY_S: Final = 86_400
 
 
 def time_floor_s(store: Store) -> int:
-    """The floor in Unix seconds: of the build, of verified documents, of what ``raise_time_floor`` was told."""
+    """Return the latest of the build time, the verified documents' times and the raised floors.
+
+    In Unix seconds.
+    """
     with store.read() as connection:
         return int(connection.execute("SELECT time_floor_s FROM device").fetchone()[0])
 
 
 def raise_time_floor(store: Store, unix_s: int) -> None:
-    """Persist a later floor; an earlier one changes nothing. For a daemon's tick, about once a minute."""
+    """Persist a later floor; an earlier one changes nothing. The scanner calls it every minute."""
     if unix_s <= time_floor_s(store):
         return
     with store.transaction() as connection:
@@ -30,25 +33,26 @@ def raise_time_floor(store: Store, unix_s: int) -> None:
 
 
 class ResetResult(Enum):
-    """What came of an order to give up a floor."""
+    """The outcome of an order to lower a floor."""
 
     DONE = "done"
-    EARLIER = "earlier"  # the floor is no such one
-    TAKEN = "taken"  # an order signed then, or later, was taken before
+    NOT_WRONG = "not_wrong"  # the floor is before the one that the order calls wrong
+    SUPERSEDED = "superseded"  # an order signed then, or later, was carried out before
 
 
 def lower_time_floor(
     folder: Path, *, wrong_s: int, floor_s: int, reason: str, now: Instant, event_id: str
 ) -> ResetResult:
-    """Give up a floor of ``wrong_s`` or later for ``floor_s``, when the order was signed, and tell the platform.
+    """Lower a floor of ``wrong_s`` or later to ``floor_s``, the time of the order, and report it.
 
-    The caller has verified who says so. An order is taken once, and none that was signed before it afterwards. What
-    was written by the wrong time is given up with the floor: when the platform was heard, lock-outs beyond a day,
-    who is signed in. Processes that hold the store still go by the old floor and would persist it again, so they are
-    made to start anew, as after a quarantine. Raises OSError, StoreUnavailableError.
+    The caller has verified the order. An order is carried out once, and none that was signed before
+    it afterwards. What was written by the wrong time goes with the floor: the last contact with the
+    platform, lock-outs beyond a day, the session. Processes that hold the store still have the old
+    floor and would persist it again, so they must restart, as after a quarantine. Raises OSError
+    and StoreUnavailableError.
     """
     with closing(Store(folder / FILE)) as store, store.read() as connection:
-        refused = _refused(connection, wrong_s, floor_s)
+        refused = _refusal(connection, wrong_s, floor_s)
     if refused is not None:
         return refused
     with quarantines(folder) as count:
@@ -58,27 +62,27 @@ def lower_time_floor(
         connection.execute(
             "UPDATE device SET time_floor_s = ?, floor_order_s = ?", (floor_s, floor_s)
         )
-        connection.execute("UPDATE feed SET heard_s = min(heard_s, ?)", (floor_s,))
+        connection.execute("UPDATE feed SET last_contact_s = min(last_contact_s, ?)", (floor_s,))
         connection.execute(
             "UPDATE pin_attempt SET locked_until_s = min(locked_until_s, ?)", (floor_s + _DAY_S,)
         )
-        for table in ("session", "badge_shown", "asked"):
-            connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+        for table in ("session", "shown_badge", "pending_request"):
+            connection.execute(f"DELETE FROM {table}")
         body = {"previous_floor": before_s, "new_floor": floor_s, "reason": reason}
         outbox.append(connection, type="clock_reset", body=body, now=now, id=event_id)
     return ResetResult.DONE
 
 
-def _refused(connection: sqlite3.Connection, wrong_s: int, floor_s: int) -> ResetResult | None:
-    before_s, taken_s = connection.execute(
+def _refusal(connection: sqlite3.Connection, wrong_s: int, floor_s: int) -> ResetResult | None:
+    before_s, last_order_s = connection.execute(
         "SELECT time_floor_s, floor_order_s FROM device"
     ).fetchone()
-    if floor_s <= taken_s:
-        return ResetResult.TAKEN
-    return ResetResult.EARLIER if before_s < wrong_s else None
+    if floor_s <= last_order_s:
+        return ResetResult.SUPERSEDED
+    return ResetResult.NOT_WRONG if before_s < wrong_s else None
 
 
 def probe(store: Store) -> None:
-    """Write the same floor again: raises StoreUnavailableError while nothing can be written."""
+    """Write the floor unchanged. Raises StoreUnavailableError while the store cannot be written."""
     with store.transaction() as connection:
         connection.execute("UPDATE device SET time_floor_s = time_floor_s")

@@ -50,7 +50,7 @@ class Anchors:
         Raises StoreUnavailableError.
         """
         problems: dict[str, str] = {}
-        kept = documents.newest(self._store, documents.TRUST_LIST)
+        kept = documents.find_document(self._store, documents.TRUST_LIST)
         if kept is None:
             problems["no_trust_list"] = (
                 "no trust list yet: connect the device, or wait for edge-sync"
@@ -62,7 +62,7 @@ class Anchors:
             return problems
         self.trust = trust
         statuses: dict[bytes, StatusList] = {}
-        for document in documents.under(self._store, documents.status_list(b"")):
+        for document in documents.documents_named(self._store, documents.status_list_name(b"")):
             status = open_status_list(document.raw, keys=trust, now=now)
             if isinstance(status, DocumentRefusal):
                 problems[f"{document.name}_refused"] = str(status)

@@ -140,8 +140,8 @@ class Agent:
             "oldest_pending_s": backlog.oldest_s,
             "rejected": backlog.rejected,
             "orders_revision": feed.revision,
-            "orders_heard_s": feed.heard_s,
-            "feeds": self._feeds(feed.heard_s),
+            "orders_heard_s": feed.last_contact_s,
+            "feeds": self._feeds(feed.last_contact_s),
             "documents": dict(self.documents),
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
@@ -151,7 +151,7 @@ class Agent:
         """As of when, in Unix seconds, each feed is known."""
         lists = {
             kept.name: kept.issued_at_s
-            for kept in documents.under(self._store, "")
+            for kept in documents.documents_named(self._store, "")
             if kept.name == documents.TRUST_LIST or kept.name.startswith("status_list/")
         }
         return lists if orders_heard_s is None else {"orders": orders_heard_s, **lists}
@@ -206,7 +206,7 @@ class Agent:
         if desk.over(self._monotonic_ns()):
             self._uplink.probe()
         if self._presence is not None:
-            self._presence.tell(self._session.connected and desk.answered)
+            self._presence.set(self._session.connected and desk.answered)
 
     def _settle(self, settings: SettingsApplier, monotonic_s: float) -> None:
         settings.step(connected=self._session.connected, now=self._now(), monotonic_s=monotonic_s)

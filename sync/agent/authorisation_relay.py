@@ -67,7 +67,7 @@ class AuthorisationRelay:
             return []
         fresh = [
             asked
-            for asked in authorisations.unanswered(self._store, now_ns)
+            for asked in authorisations.open_requests(self._store, now_ns)
             if asked.id not in self._sent
         ]
         self._sent.update({asked.id: asked for asked in fresh})
@@ -108,11 +108,11 @@ class AuthorisationRelay:
         answer = AuthorisationReply(
             id=given.id,
             result=given.result,
-            used=given.used,
+            used_units=given.used,
             used_minor=given.used_minor,
             authority=given.authority,
         )
-        authorisations.answer(self._store, answer, now_ns)
+        authorisations.record_reply(self._store, answer, now_ns)
         if given.result is not AuthorisationResult.GRANTED:
             self._ends_ns.pop(given.id, None)
         return answer
@@ -142,8 +142,8 @@ class AuthorisationRelay:
             cti=asked.cti.hex(),
             quantity=asked.units,
             epoch=epoch,
-            number=asked.no,
-            order_quantity=asked.sold,
-            order_amount_minor=asked.sold_minor,
+            number=asked.number,
+            order_quantity=asked.order_quantity,
+            order_amount_minor=asked.order_amount_minor,
             wait_ms=min(60_000, max(1, (asked.due_ns - now_ns) // 1_000_000)),
         )

@@ -243,7 +243,7 @@ def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, Enrolm
             staleness(
                 anchors.trust,
                 anchors.status,
-                feed_state(store).heard_s,
+                feed_state(store).last_contact_s,
                 policy=parts.profile.policy,
                 now=now,
             )

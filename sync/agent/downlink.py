@@ -84,7 +84,7 @@ class Downlink:
         return OrdersRequest(
             dev=self._device,
             id=ident,
-            have=0 if state.doubted else state.revision,
+            have=0 if state.digest_mismatch else state.revision,
             snapshot=snapshot,
             page=state.next_page if snapshot else 0,
             pages=PAGES,
@@ -93,7 +93,7 @@ class Downlink:
     def remove_stale_rows(self) -> None:
         """Remove some orders that a snapshot left behind. For idle moments. Raises StoreUnavailableError."""
         if self._may_be_stale:
-            self._may_be_stale = order_cache.sweep(self._store)
+            self._may_be_stale = order_cache.delete_stale(self._store)
 
     def trust_list(self, raw: bytes, now: Instant) -> Outcome:
         """Take a trust list. Raises StoreUnavailableError."""
@@ -209,7 +209,7 @@ class Downlink:
                 now=as_of, digests=page.digests,
             )  # fmt: skip
         if page.from_revision == page.to_revision == order_cache.feed_state(self._store).revision:
-            order_cache.heard(self._store, as_of)
+            order_cache.record_contact(self._store, as_of)
             return PageResult.ALREADY
         return order_cache.apply_delta(
             self._store,
@@ -226,7 +226,7 @@ class Downlink:
         """Whether the cache, now at the platform's newest revision, is not what the platform has."""
         return order_cache.feed_state(
             self._store
-        ).revision == page.head and not order_cache.matches(self._store, page.digest)
+        ).revision == page.head and not order_cache.digest_matches(self._store, page.digest)
 
     def _answered(self, page: Snapshot | Delta, applied: PageResult, monotonic_s: float) -> None:
         """Ask for more when what was asked for has come; with nothing more to come, after a while."""
@@ -258,7 +258,7 @@ class Downlink:
         self._vouch_within_list(status.issued_at_s)
         put = documents.put(
             self._store,
-            name=documents.status_list(status.kid),
+            name=documents.status_list_name(status.kid),
             version=status.version,
             issued_at_s=status.issued_at_s,
             raw=raw,

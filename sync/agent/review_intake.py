@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.store import reviews
 from edge.store.database.store import Store
-from edge.store.reviews import ReviewResult
+from edge.store.reviews import PlatformDecision, ReviewResult
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
 from sync.wire.review_decision import NOT_VERIFIED, decision_name, open_review_decision
@@ -32,10 +32,17 @@ def take_decision(
     decision, by = opened
     if decision.device != device:
         return ReviewResult.ALREADY  # nothing to do here
-    reviewed = reviews.conclude_for_platform(
-        store, epoch=decision.epoch, seq=decision.seq, cti=decision.cti, approve=decision.approve, by=by,
-        reason=decision.reason, now=now, random_bytes=secrets.token_bytes,
-    )  # fmt: skip
+    made = PlatformDecision(
+        epoch=decision.epoch,
+        seq=decision.seq,
+        cti=decision.cti,
+        approve=decision.approve,
+        by=by,
+        reason=decision.reason,
+    )
+    reviewed = reviews.apply_platform_decision(
+        store, made, now=now, random_bytes=secrets.token_bytes
+    )
     if reviewed not in _WORDS:
         return reviewed
     _answer(store, raw, reviewed.value, now)
@@ -43,6 +50,6 @@ def take_decision(
 
 
 def _answer(store: Store, raw: bytes, reason: str, now: Instant) -> None:
-    reviews.report_refused(
+    reviews.report_refused_decision(
         store, decision=decision_name(raw), reason=reason, now=now, random_bytes=secrets.token_bytes
     )

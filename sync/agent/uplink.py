@@ -14,8 +14,9 @@ from typing import Final
 
 from edge.store import authorisations, exception_cases, outbox
 from edge.store.database.store import Store
-from edge.store.epochs import SEQUENCE_REUSED, end_epoch, send_again
+from edge.store.epochs import SEQUENCE_REUSED, end_epoch, resend_renumbered
 from edge.store.outbox import OutboxRow, SettleResult
+from edge.store.refused_events import set_aside
 from edge.values.instant import Instant
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
@@ -146,12 +147,12 @@ class Uplink:
         reused = {
             item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id
         }
-        send_again(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
+        resend_renumbered(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
         return [
             item
             for item in ack.rejected
             if item.seq in reused
-            or outbox.reject(
+            or set_aside(
                 self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id
             )
         ]

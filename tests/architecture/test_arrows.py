@@ -62,13 +62,7 @@ LOOSE_IN_FLEET = {
 SQL_ELSEWHERE = {
     "edge.cli.clock",
     "edge.doctor.collection",
-    "edge.governance.decommission",
     "edge.identity.damage",
-    "edge.operators.actions",
-    "edge.operators.sign_in",
-    "edge.redemption.order_history",
-    "edge.redemption.redeemer",
-    "edge.redemption.retry",
     "sync.agent.enrolment.client",
     "sync.hub.arbitration.grants",
     "sync.hub.arbitration.site_leases",

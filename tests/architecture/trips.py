@@ -36,7 +36,7 @@ from edge.enrolment.handover import EnrolmentMailbox
 from edge.operators.actions import ActionResult, OperatorActions
 from edge.pickup.lock_actuator import ImmediateActuator
 from edge.ports import NO_QUAD, Symbol
-from edge.redemption.retry import Retry
+from edge.redemption.retry import RetryService
 from edge.settings.state_machine import SettingsPhase
 from edge.store import exception_cases, outbox
 from edge.store.sessions import OperatorSession, open_session
@@ -336,7 +336,7 @@ def settle_event(folder: Path, record: Recorder) -> None:
         ends = BothEnds(folder, closing)
         claims = code()
         deliver(ends.scanner, order(claims))
-        assert redeemer(ends.scanner).redeem(claims, NOW).honoured
+        assert redeemer(ends.scanner).redeem(claims, NOW).is_accepted
         record.start()
         ends.turn()
         record.stop()
@@ -365,11 +365,11 @@ def retry_refused_upload(folder: Path, record: Recorder) -> None:
         ends.turn()
         record.stop()
         (case,) = exception_cases.cases(ends.scanner)
-        retry = Retry(OperatorActions(ends.scanner, random_bytes=os.urandom), _no_profile)
+        retry = RetryService(OperatorActions(ends.scanner, random_bytes=os.urandom), _no_profile)
         record.start()
-        outcome = retry.case(case.id, NOW)
+        outcome = retry.retry(case.id, NOW)
         record.stop()
-        assert outcome.done is ActionResult.DONE, outcome
+        assert outcome.result is ActionResult.DONE, outcome
 
 
 def _no_profile() -> Profile:

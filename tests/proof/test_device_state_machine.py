@@ -215,7 +215,7 @@ class Device(RuleBasedStateMachine):
         self.scans += 1
         assert outcome.reason is expected, outcome.detail
         self.remember(shown, who)
-        if outcome.honoured:
+        if outcome.is_accepted:
             assert outcome.ledger_id in [use.ledger_id for use in shown.standing], (
                 "green only for what is on disk"
             )
@@ -283,7 +283,7 @@ class Device(RuleBasedStateMachine):
         use = data.draw(st.sampled_from([use for shown in self.sold for use in shown.uses]))
         sign_in(self.store, "sue", role, now=self.now)
         moving = any(door.live for door in self.doors_of(use).values())
-        done = self.staff().reverse(use.ledger_id, "a test", self.now).done
+        done = self.staff().reverse(use.ledger_id, "a test", self.now).result
         (row,) = [row for row in ledger.rows(self.store) if row.id == use.ledger_id]
         if role is not Role.SUPERVISOR:
             assert done is ActionResult.OPERATOR_FORBIDDEN
@@ -303,7 +303,9 @@ class Device(RuleBasedStateMachine):
         use = data.draw(st.sampled_from(uses))
         sign_in(self.store, who, Role.REVIEWER, now=self.now)
         done = (
-            self.staff().review(use.ledger_id, approve=approve, reason="a test", now=self.now).done
+            self.staff()
+            .review(use.ledger_id, approve=approve, reason="a test", now=self.now)
+            .result
         )
         if use.review != "pending" or use.taken_back:
             assert done is ActionResult.ALREADY
@@ -331,7 +333,10 @@ class Device(RuleBasedStateMachine):
     def type_how_many(self, amount):
         """What somebody typed and left is forgotten: whoever scans next is another person, or nobody."""
         sign_in(self.store, "zed", Role.OPERATOR, now=self.now)
-        assert self.staff().ask(RequestedUse(units=amount), self.now).done is ActionResult.DONE
+        assert (
+            self.staff().request_amount(RequestedUse(units=amount), self.now).result
+            is ActionResult.DONE
+        )
 
     # What is known of it
 
@@ -405,7 +410,7 @@ class Device(RuleBasedStateMachine):
     def a_live_door_is_one_that_the_daemon_watches(self):
         watched = {door.intent.id for doors in self.pickups._walks.values() for door in doors}
         watched |= {door.intent.id for door in self.pickups._ajar}
-        assert {intent.id for intent in lock_intents.live(self.store)} <= watched
+        assert {intent.id for intent in lock_intents.unfinished(self.store)} <= watched
 
     @invariant()
     def nobody_approved_what_they_scanned(self):

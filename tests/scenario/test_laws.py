@@ -107,7 +107,7 @@ def test_an_honoured_verdict_is_returned_only_when_another_process_can_read_it(t
     codes = [code() for _ in range(5)]
     deliver(store, *(order(claims) for claims in codes))
     for number, claims in enumerate(codes, start=1):
-        assert redeemer(store).redeem(claims, NOON).honoured
+        assert redeemer(store).redeem(claims, NOON).is_accepted
         witness.look()
         assert (len(witness.seen[-1]), witness.seen[-1][-1][0]) == (number, claims.cti)
 
@@ -142,7 +142,7 @@ def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(t
         store._mine.connection = Failing(real, statement)
         outcome = redeemer(store).redeem(claims, NOON)
         store._mine.connection = real
-        if outcome.honoured:
+        if outcome.is_accepted:
             break
         assert outcome.reason is Verdict.STORE_UNAVAILABLE
         assert (ledger.count(store), outbox.backlog(store).pending, scan_journal.rows(store)) == (
@@ -161,13 +161,13 @@ def test_a_full_disk_honours_nothing_and_is_a_verdict_with_a_name(tmp_path):
     (pages,) = store.connection().execute("PRAGMA page_count").fetchone()
     store.connection().execute(f"PRAGMA max_page_count = {pages + 8}")
     outcomes = [redeemer(store).redeem(claims, NOON) for claims in codes]
-    refused = [outcome for outcome in outcomes if not outcome.honoured]
+    refused = [outcome for outcome in outcomes if not outcome.is_accepted]
     assert {outcome.reason for outcome in refused} == {Verdict.STORE_UNAVAILABLE}
     assert "full" in refused[0].detail
     assert ledger.count(store) == len(codes) - len(refused)
     assert_ledger_and_outbox_agree(store)
     store.connection().execute("PRAGMA max_page_count = 100000")
-    assert redeemer(store).redeem(codes[-1], NOON).honoured, "and it goes on when there is room"
+    assert redeemer(store).redeem(codes[-1], NOON).is_accepted, "and it goes on when there is room"
 
 
 @pytest.mark.parametrize("cut_at", range(0, 100, 7))
@@ -214,7 +214,7 @@ def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(
         thread.start()
     for thread in threads:
         thread.join()
-    green = [outcome for outcome in outcomes if outcome.honoured]
+    green = [outcome for outcome in outcomes if outcome.is_accepted]
     assert len(green) == min(quantity, scanners * each) == honoured(store, claims)
     assert {outcome.reason for outcome in outcomes} <= {Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED}
     assert_ledger_and_outbox_agree(store)
@@ -231,7 +231,7 @@ numbers = list(range(1, 31))
 numbers = numbers[me * 7 :] + numbers[: me * 7]
 time.sleep(max(0.0, go - time.time()))
 codes = {n: code(cti=n.to_bytes(16, "big"), quantity=1 + n % 2) for n in numbers}
-print(json.dumps([n for n in numbers if redeemer(store).redeem(codes[n], NOON).honoured]))
+print(json.dumps([n for n in numbers if redeemer(store).redeem(codes[n], NOON).is_accepted]))
 """
 
 
@@ -302,7 +302,7 @@ def test_a_use_is_taken_back_once(tmp_path):
         said = {"reason": "test", "now": NOON, "operator": None}
         assert ledger.write_reversal(connection, use, event_id="1", **said) is not None
         assert ledger.write_reversal(connection, use, event_id="2", **said) is None
-    assert redeemer(store).redeem(claims, NOON).honoured
+    assert redeemer(store).redeem(claims, NOON).is_accepted
     assert honoured(store, claims) == 1
 
 
@@ -349,7 +349,7 @@ def pick_up(folder, claims, kill_at):
     store.connection().set_trace_callback(count)
     pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)
     outcome = redeemer(store).redeem(claims, NOON)
-    (folder / "green").write_text(str(outcome.honoured))
+    (folder / "green").write_text(str(outcome.is_accepted))
     pickups.begin(outcome.intents, 0.0, NOON)
     pickups.tick(1.0, at(1))
     locker.is_really_open = False
@@ -460,7 +460,7 @@ def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
 
 def test_without_a_store_every_believed_code_is_refused_by_that_name():
     outcome = redeemer(None).redeem(code(), NOON)
-    assert (outcome.reason, outcome.honoured, outcome.journal_id) == (
+    assert (outcome.reason, outcome.is_accepted, outcome.journal_id) == (
         Verdict.STORE_UNAVAILABLE,
         False,
         None,

@@ -12,4 +12,4 @@ def intents_of(store: Store, ledger_id: int) -> list[Intent]:
             "SELECT id FROM intent WHERE ledger_id = ? ORDER BY id", (ledger_id,)
         )
         ids = tuple(number for (number,) in rows)
-    return lock_intents.of_ids(store, ids)
+    return lock_intents.find_intents(store, ids)

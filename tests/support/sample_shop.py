@@ -4,6 +4,7 @@ import itertools
 import os
 
 from edge.config import FloorLimits, Policy
+from edge.domain.decision_facts import DecisionTerms
 from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import row_of
 from edge.domain.redemption_state import DevicePlace
@@ -83,9 +84,7 @@ def deliver(store, *entitlements, now=NOON):
 def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):
     return Redeemer(
         store,
-        place=place,
-        policy=policy or Policy(),
-        grace_s=grace_s,
+        DecisionTerms(place, policy or Policy(), grace_s),
         random_bytes=os.urandom,
         **said,
     )

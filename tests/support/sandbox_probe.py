@@ -111,7 +111,7 @@ def read(decoder, grey):
 
 def boot():
     """The run of the machine, by which claims and sessions are told from those of an earlier one."""
-    from edge.store.authorisations import boot_id
+    from edge.store.boot import boot_id
 
     return boot_id()
 

@@ -61,7 +61,7 @@ def _applied(connection: sqlite3.Connection) -> list[str]:
     if connection.execute(table, (TABLE,)).fetchone() is None:
         return []
     rows = connection.execute(
-        f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id",  # noqa: S608 - a constant
+        f"SELECT name FROM {TABLE} WHERE migration_set = ? ORDER BY id",
         (SET,),
     )
     return [name for (name,) in rows]

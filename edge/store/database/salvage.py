@@ -45,7 +45,7 @@ def read_remains(path: Path) -> SalvagedRows:
         for table, columns in _COLUMNS.items():
             rows = rows_of.setdefault(table, [])
             with suppress(sqlite3.Error):  # a damaged table ends early; the next may be whole
-                for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608 - constants
+                for row in old.execute(f"SELECT {', '.join(columns)} FROM {table}"):
                     rows.append(row)
         floor_s = int(old.execute("SELECT time_floor_s FROM device").fetchone()[0])
         order_s = int(old.execute("SELECT floor_order_s FROM device").fetchone()[0])
@@ -60,7 +60,7 @@ def carry_over(connection: sqlite3.Connection, remains: SalvagedRows) -> int:
     kept = 0
     for table, columns in _COLUMNS.items():
         holes = ", ".join("?" for _ in columns)
-        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holes})"  # noqa: S608 - constants
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holes})"
         for row in remains.rows.get(table, ()):
             with suppress(sqlite3.IntegrityError):
                 connection.execute(statement, row)

@@ -1,9 +1,9 @@
 """The store's tables, and the steps by which ``edge.store.database.migration`` makes them.
 
-Nouns: ``ledger`` is permanent and only ever appended to. ``outbox`` holds what the
-platform is told. ``entitlement`` is a cache of the platform's orders and never
-refers to, nor is referred to by, what happened here: an order's update cannot
-touch a redemption. ``intent`` is what a lock was told, and what came of it.
+``ledger`` is permanent and only ever appended to. ``outbox`` holds the events for the platform.
+``entitlement`` is a cache of the platform's orders; it refers to nothing that happened here, nor
+does that refer to it, so an order's update cannot touch a redemption. ``intent`` is what a lock is
+commanded to do, and the outcome.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CREATE TABLE device (
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
   time_floor_s INTEGER NOT NULL,           -- it is at least this late
   blocked TEXT,                            -- why the platform blocked this device, or null
-  claims INTEGER NOT NULL DEFAULT 0,       -- the number of the last claim; never falls
-  floor_order_s INTEGER NOT NULL DEFAULT 0  -- when the last order to lower the floor was signed; edge.store.time_floor
+  requests INTEGER NOT NULL DEFAULT 0,     -- the number of the last authorisation request; never falls
+  floor_order_s INTEGER NOT NULL DEFAULT 0  -- when the last order to lower the floor was signed
 ) STRICT;
 CREATE TABLE outbox (
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
@@ -34,7 +34,7 @@ CREATE TABLE outbox (
   type TEXT NOT NULL,
   body TEXT NOT NULL,                      -- JSON
   at_s INTEGER NOT NULL,
-  trust TEXT NOT NULL,                     -- of the clock that told at_s
+  trust TEXT NOT NULL,                     -- of the clock that at_s is by
   rejected TEXT,                           -- the platform's reason for refusing this one event
   rejected_s INTEGER,
   PRIMARY KEY (epoch_no, seq)
@@ -51,14 +51,14 @@ CREATE TABLE feed (                        -- how far the order feed has come
   one INTEGER PRIMARY KEY CHECK (one = 1),
   revision INTEGER NOT NULL DEFAULT 0,
   generation INTEGER NOT NULL DEFAULT 0,   -- rows of an older generation are no longer valid
-  heard_s INTEGER,                         -- when the platform was last heard
+  last_contact_s INTEGER,                  -- of the platform's last message
   snapshot_revision INTEGER,               -- of a snapshot that is half loaded, else null
   snapshot_generation INTEGER NOT NULL DEFAULT 0,
   snapshot_pages INTEGER NOT NULL DEFAULT 0,  -- pages of it applied so far
-  swept_through BLOB,                      -- stale rows up to this cti are gone; null: nothing to sweep
+  stale_deleted_through BLOB,              -- stale rows up to this cti are deleted; null: there are none
   digest BLOB,                             -- over the valid rows (edge.domain.order_row); null: not known
   snapshot_digest BLOB,
-  doubted INTEGER NOT NULL DEFAULT 0       -- 1: the digest was not the platform's: load again
+  digest_mismatch INTEGER NOT NULL DEFAULT 0  -- 1: the digest was not the platform's: load again
 ) STRICT;
 CREATE TABLE entitlement (
   cti BLOB PRIMARY KEY CHECK (length(cti) = 16),
@@ -80,7 +80,7 @@ CREATE TABLE entitlement (
   revision INTEGER NOT NULL,
   generation INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE withdrawal (                  -- what the platform took back, outside any order
+CREATE TABLE withdrawal (                  -- what the platform withdrew, outside any order
   what TEXT NOT NULL,                      -- token (name: cti in hex) | campaign
   name TEXT NOT NULL,
   since_s INTEGER NOT NULL,
@@ -103,7 +103,7 @@ CREATE TABLE ledger (
   operator TEXT,
   risk TEXT,                               -- offline risks taken, space separated; null: none
   epoch_no INTEGER NOT NULL,
-  seq INTEGER NOT NULL,                    -- the event that first told it
+  seq INTEGER NOT NULL,                    -- of the event that first reported it
   event_id TEXT NOT NULL,                  -- its UUIDv7, by which the platform knows the redemption
   UNIQUE (cti, use_no),
   CHECK ((use_no IS NULL) = (reverses IS NOT NULL))
@@ -113,20 +113,20 @@ CREATE INDEX ledger_risk_by_time ON ledger (at_s) WHERE risk IS NOT NULL;
 CREATE INDEX ledger_risk_by_event ON ledger (epoch_no, seq) WHERE risk IS NOT NULL;
 CREATE TABLE review (                      -- a second person's approval
   ledger_id INTEGER PRIMARY KEY REFERENCES ledger (id),
-  state TEXT NOT NULL,                     -- pending | approved | rejected
+  state TEXT NOT NULL,                     -- pending | approved | rejected | void
   opened_s INTEGER NOT NULL,
   decided_s INTEGER,
   decided_by TEXT,
   reason TEXT
 ) STRICT;
-CREATE TABLE intent (                      -- what a lock is told, written before it is told
+CREATE TABLE intent (                      -- a command to a lock, written before it is sent
   id INTEGER PRIMARY KEY,
   ledger_id INTEGER NOT NULL REFERENCES ledger (id),
   cti BLOB NOT NULL,
   compartment TEXT NOT NULL,
-  position INTEGER NOT NULL,               -- the order in which doors are walked, from 0
+  position INTEGER NOT NULL,               -- the order in which doors are opened, from 0
   reopening INTEGER NOT NULL,              -- 1: the same code again within its grace
-  state TEXT NOT NULL,                     -- edge.pickup.pickups.DoorState
+  state TEXT NOT NULL,                     -- edge.pickup.door_states.DoorState
   detail TEXT NOT NULL DEFAULT '',
   reserved_s INTEGER NOT NULL,
   pulsed_s INTEGER,
@@ -135,7 +135,7 @@ CREATE TABLE intent (                      -- what a lock is told, written befor
 ) STRICT;
 CREATE INDEX intent_of ON intent (cti);
 CREATE INDEX intent_live ON intent (id) WHERE ended_s IS NULL;
-CREATE TABLE policy (                      -- every policy a verdict was given under
+CREATE TABLE policy (                      -- the terms of every verdict
   no INTEGER PRIMARY KEY,
   document TEXT NOT NULL UNIQUE            -- JSON
 ) STRICT;
@@ -154,7 +154,7 @@ CREATE TABLE journal (                     -- every scan, refused ones too
   shown TEXT,                              -- the signal, once shown
   policy_no INTEGER REFERENCES policy (no),
   facts TEXT,                              -- JSON: what the verdict rests on, to replay it
-  content BLOB                             -- of a code that was not believed: the first half of its SHA-256
+  content BLOB                             -- of a code that failed verification: the first half of its SHA-256
 ) STRICT;
 CREATE TABLE exception (                   -- a case that a person must settle
   id INTEGER PRIMARY KEY,
@@ -172,23 +172,23 @@ CREATE TABLE exception (                   -- a case that a person must settle
   note TEXT
 ) STRICT;
 CREATE INDEX exception_open ON exception (id) WHERE settled_s IS NULL;
-CREATE TABLE session (                     -- who is signed in at this device; edge.store.sessions
+CREATE TABLE session (                     -- who is signed in at this device
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator_id TEXT NOT NULL,
   role TEXT NOT NULL,
   badge BLOB NOT NULL,                     -- the badge's cti
   opened_s INTEGER NOT NULL,
   expires_s INTEGER NOT NULL,
-  acted_s INTEGER NOT NULL,                -- of the last act
+  acted_s INTEGER NOT NULL,                -- of the last action
   idle_s INTEGER NOT NULL,
   boot TEXT NOT NULL                       -- the run of the machine that it belongs to
 ) STRICT;
-CREATE TABLE badge_shown (                 -- the badge that was last shown and waits for its PIN
+CREATE TABLE shown_badge (                 -- the badge that was shown last and waits for its PIN
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator_id TEXT NOT NULL,
   badge BLOB NOT NULL,
   expires_s INTEGER NOT NULL,              -- of the badge
-  at_s INTEGER NOT NULL
+  shown_s INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE pin_attempt (                 -- wrong PINs since the last right one
   operator_id TEXT PRIMARY KEY,
@@ -200,29 +200,29 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
   at_s INTEGER NOT NULL,
   trust TEXT NOT NULL,
   operator_id TEXT NOT NULL,
-  what TEXT NOT NULL,                      -- edge.operators.sign_in.SignIn, or unlocked
+  what TEXT NOT NULL,                      -- edge.operators.sign_in_result.SignInResult, or unlocked
   detail TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE TABLE claim (                       -- leave asked for, to honour what is not homed on this device
-  id TEXT PRIMARY KEY,                     -- UUIDv7; the answer carries it, signed
+CREATE TABLE authorisation_request (       -- of a grant to redeem what is not homed on this device
+  id TEXT PRIMARY KEY,                     -- UUIDv7; the signed reply carries it
   cti BLOB NOT NULL CHECK (length(cti) = 16),
   units INTEGER NOT NULL,
-  sold INTEGER NOT NULL,                   -- units that were sold, as this device knows; 0: not in its cache
-  sold_minor INTEGER,                      -- of a voucher that is used in parts
-  asked_s INTEGER NOT NULL,
+  order_quantity INTEGER NOT NULL,             -- as this device knows; 0: not in its cache
+  order_amount_minor INTEGER,                      -- of a voucher that is used in parts
+  requested_s INTEGER NOT NULL,
   boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
-  due_ns INTEGER NOT NULL,                 -- monotonic; an answer after this is too late
-  result TEXT,                             -- edge.domain.authorisation.AuthorisationResult; null: no answer yet
-  used INTEGER,                            -- units that others have used
+  due_ns INTEGER NOT NULL,                 -- monotonic; a reply after this is too late
+  result TEXT,                             -- edge.domain.authorisation.AuthorisationResult; null: no reply yet
+  used_units INTEGER,                      -- that other devices have redeemed
   used_minor INTEGER,
-  authority TEXT,                          -- who answered
-  answered_ns INTEGER,
-  spent INTEGER NOT NULL DEFAULT 0,        -- 1: a redemption rests on it
-  no INTEGER NOT NULL UNIQUE CHECK (no >= 1)  -- its number, in the order they were asked
+  authority TEXT,                          -- who replied
+  replied_ns INTEGER,
+  consumed INTEGER NOT NULL DEFAULT 0,     -- 1: a redemption rests on the grant; 2: the platform refused its event
+  number INTEGER NOT NULL UNIQUE CHECK (number >= 1)  -- in the order in which requests were written
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX claim_of ON claim (cti);
-CREATE INDEX claim_open ON claim (id) WHERE result IS NULL;
-CREATE TABLE asked (                       -- how much the next voucher is to be used for; typed, then scanned
+CREATE INDEX authorisation_request_of ON authorisation_request (cti);
+CREATE INDEX authorisation_request_open ON authorisation_request (id) WHERE result IS NULL;
+CREATE TABLE pending_request (             -- how much the next voucher is to be used for; typed, then scanned
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator TEXT NOT NULL,                  -- who typed it; it holds only while this person is signed in
   units INTEGER NOT NULL CHECK (units >= 1),

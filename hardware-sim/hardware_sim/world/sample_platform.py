@@ -146,7 +146,9 @@ def _found(
         orders=folder / "orders.jsonl",
         documents={
             names.TRUST_LIST: documents.trust_list,
-            names.status_list(keys.signer(Purpose.TOKEN).public.kid): documents.status_lists[0],
+            names.status_list_name(keys.signer(Purpose.TOKEN).public.kid): documents.status_lists[
+                0
+            ],
         },
         codes=codes,
     )

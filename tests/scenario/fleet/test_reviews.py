@@ -11,8 +11,8 @@ import pytest
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
 from edge.operators.actions import ActionResult
-from edge.redemption.order_history import order_history
 from edge.store import ledger, reviews
+from edge.store.order_history import order_history
 from edge.values.instant import Instant
 from sync.fleet.key_folder import REVIEWERS
 from tests.support.broker import until
@@ -138,7 +138,7 @@ def test_an_offline_device_hears_of_a_rejection_when_it_is_back_and_takes_it_bac
     until(lambda: review_of(kiosk, "R-2").state == "rejected", what="the rejection has come")
     row = ledger.rows(kiosk.store)[-1]
     assert (row.verdict, row.reason, row.operator) == ("reversed", "stolen card", "platform:zoe")
-    assert redeemer(kiosk.store).redeem(claims, now()).honoured, "the code is good again"
+    assert redeemer(kiosk.store).redeem(claims, now()).is_accepted, "the code is good again"
     kiosk.settled()
     until(
         lambda: (
@@ -209,7 +209,7 @@ def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_a
     sign_in(kiosk.store, "bob", Role.REVIEWER, now=now())
     use = review_of(kiosk, "R-5").ledger_id
     assert (
-        staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).done
+        staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).result
         is ActionResult.DONE
     )
     with ThreadPoolExecutor() as pool:

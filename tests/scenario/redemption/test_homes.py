@@ -9,8 +9,7 @@ from edge.config import FloorLimits, Policy
 from edge.domain.authorisation import AuthorisationResult
 from edge.domain.replay import replay
 from edge.domain.verdict import Verdict
-from edge.store import authorisations as claiming
-from edge.store import outbox, scan_journal
+from edge.store import authorisations, outbox, scan_journal
 from edge.store.online_flag import OnlineFlag
 from edge.token.claims import Kind
 from tests.support.sample_shop import NOON, RISKY, at, code, deliver, open_at, order, redeemer
@@ -44,27 +43,27 @@ class Authority:
 
     def _serve(self):
         while not self._stop.wait(0.002):
-            for asked in claiming.unanswered(self.store, time.monotonic_ns()):
+            for asked in authorisations.open_requests(self.store, time.monotonic_ns()):
                 if asked.id in self.asked:
                     continue
                 self.asked.append(asked.id)
                 if self.result is not None:
                     time.sleep(self.delay_s)
-                    given = claiming.AuthorisationReply(
+                    given = authorisations.AuthorisationReply(
                         id=asked.id, result=self.result, authority="the hub", **self.said
                     )
-                    claiming.answer(self.store, given, time.monotonic_ns())
+                    authorisations.record_reply(self.store, given, time.monotonic_ns())
 
     def __enter__(self):
-        self._presence = OnlineFlag(self.store.path.parent)
-        self._presence.tell(True)
+        self._flag = OnlineFlag(self.store.path.parent)
+        self._flag.set(True)
         self._thread.start()
         return self
 
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
-        self._presence.close()
+        self._flag.close()
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def at_home(store, home, **said):
 
 
 def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
-    return redeemer(store, policy=policy, claim_within_s=within_s).redeem(claims, now)
+    return redeemer(store, policy=policy, reply_within_s=within_s).redeem(claims, now)
 
 
 @pytest.mark.parametrize(("home", "policy", "expected", "risks"), [
@@ -139,7 +138,7 @@ def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(
 def test_uses_elsewhere_count(store):
     claims = code(quantity=3)
     deliver(store, order(claims, home_device=None))
-    with Authority(store, AuthorisationResult.GRANTED, used=2):
+    with Authority(store, AuthorisationResult.GRANTED, used_units=2):
         assert [scan(store, claims).reason for _ in range(2)] == [
             Verdict.ACCEPTED,
             Verdict.ALREADY_REDEEMED,
@@ -159,7 +158,7 @@ def test_without_an_answer_in_time_it_is_offline_and_flagged(store, late):
 def test_with_the_network_down_nobody_is_asked_and_nothing_waits(store):
     outcome = scan(store, at_home(store, "this site"), within_s=30)
     assert outcome.reason is Verdict.ACCEPTED
-    assert claiming.unanswered(store, 0) == []
+    assert authorisations.open_requests(store, 0) == []
 
 
 def test_leave_is_for_one_redemption(store):
@@ -172,7 +171,9 @@ def test_leave_is_for_one_redemption(store):
         ]
     assert len(set(authority.asked)) == 2
     with store.read() as connection:
-        assert connection.execute("SELECT DISTINCT spent FROM claim").fetchall() == [(1,)]
+        assert connection.execute(
+            "SELECT DISTINCT consumed FROM authorisation_request"
+        ).fetchall() == [(1,)]
     assert scan(store, code(), STRICT).reason is Verdict.NEEDS_ONLINE
 
 

@@ -118,7 +118,7 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(
     locker = Locker(tmp_path)
     locker.door.write_text({False: "", True: "open", None: "blind"}[contact])
     before, store = locker.pulses, open_at(tmp_path)
-    assert [intent.state for intent in lock_intents.live(store)] == [state], (
+    assert [intent.state for intent in lock_intents.unfinished(store)] == [state], (
         "it was killed where the test says"
     )
     pickups = Pickups(store, locker, locker, times=TIMES, random_bytes=os.urandom)

@@ -167,7 +167,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         until(lambda: feed(device) == want, what=lambda: f"the feed is whole; {device.health()}")
         proxy.weather = CLEAR
         assert_equal(platform, device)
-        assert not order_cache.feed_state(device.store).doubted
+        assert not order_cache.feed_state(device.store).digest_mismatch
         until(
             lambda: device.metric("edge_sync_documents_total", "already_stored"),
             what="the device counts it",
@@ -176,7 +176,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
 
 def feed(device: Device) -> dict[bytes, bool]:
     """cti to "was cancelled", of all that is cached."""
-    return {row.cti: row.status == "cancelled" for row in order_cache.every(device.store)}
+    return {row.cti: row.status == "cancelled" for row in order_cache.entitlements(device.store)}
 
 
 @pytest.mark.parametrize("step", [

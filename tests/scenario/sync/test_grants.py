@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from edge.domain.authorisation import AuthorisationResult
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S, AuthorisationClient
 from edge.store import authorisations
 from edge.store.authorisations import AuthorisationRequest
 from edge.store.online_flag import is_online
@@ -34,18 +35,17 @@ def cti(platform):
     return cti
 
 
-def ask(device: Device, cti: bytes, *, deadline_s: float = authorisations.DEADLINE_S):
+def ask(device: Device, cti: bytes, *, deadline_s: float = REPLY_DEADLINE_S):
     """As the scanner does; returns the answer and how long it took."""
     asked = AuthorisationRequest(
         id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         cti=cti,
-        sold=1,
+        order_quantity=1,
         due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
     )
     started_s = time.monotonic()
-    answer = authorisations.request_and_wait(
-        device.store, asked, Instant(unix_s=int(time.time())), authorisations.WaitMemory()
-    )
+    client = AuthorisationClient(device.store)
+    answer = client.request(asked, Instant(unix_s=int(time.time())))
     return answer, time.monotonic() - started_s
 
 
@@ -79,11 +79,11 @@ def test_leave_is_used_once_by_a_redemption(platform, cti):
     answer, _ = ask(device, cti, deadline_s=10)
     assert answer.result is AuthorisationResult.GRANTED
     with device.store.transaction() as connection:
-        grant = authorisations.granted_in(connection, cti, time.monotonic_ns())
+        grant = authorisations.find_grant(connection, cti, time.monotonic_ns())
         assert grant is not None
-        authorisations.spend(connection, grant)
+        authorisations.consume(connection, grant)
     with device.store.read() as connection:
-        assert authorisations.granted_in(connection, cti, time.monotonic_ns()) is None
+        assert authorisations.find_grant(connection, cti, time.monotonic_ns()) is None
     device.redeem(cti)
     device.settled()
     online(platform.devices["kiosk-2"])
@@ -98,7 +98,7 @@ def test_a_hub_that_died_without_a_word_costs_one_scan_its_deadline_and_no_other
     platform.hub.kill()
     answer, took_s = ask(device, cti)
     assert answer is None
-    assert took_s < authorisations.DEADLINE_S + 0.5
+    assert took_s < REPLY_DEADLINE_S + 0.5
     until(lambda: not is_online(device.data), 5, "nobody is asked any more")
     assert ask(device, cti)[1] < 0.5
     platform.hub.start()

@@ -43,7 +43,7 @@ def kinds(device) -> list[str]:
 
 
 def version_of(device, name: str) -> int:
-    kept = documents.newest(device.store, name)
+    kept = documents.find_document(device.store, name)
     return kept.version if kept else 0
 
 
@@ -120,14 +120,14 @@ def test_orders_come_as_a_snapshot_and_then_as_changes(platform):
             lambda: order_cache.find(device.store, ctis[2]).status == "refunded",
             what="what changed while it was away",
         )
-    assert abs(order_cache.feed_state(device.store).heard_s - time.time()) < 60
+    assert abs(order_cache.feed_state(device.store).last_contact_s - time.time()) < 60
 
 
 def test_a_revocation_reaches_the_device_within_seconds(platform):
     device = platform.devices["kiosk-1"]
-    name = documents.status_list(platform.keys.signer(Purpose.TOKEN).public.kid)
+    name = documents.status_list_name(platform.keys.signer(Purpose.TOKEN).public.kid)
     with device.sync:
-        until(lambda: documents.newest(device.store, name), what="the first status list")
+        until(lambda: documents.find_document(device.store, name), what="the first status list")
         platform.publish(platform.status_file, platform.keys.status_list(2, revoked=[5]))
         until(lambda: version_of(device, name) == 2, what="the new status list")
 
@@ -245,7 +245,10 @@ def _trust(keys, version):
 
 
 def _known(device) -> tuple:
-    kept = [(found.name, found.version, found.raw) for found in documents.under(device.store, "")]
+    kept = [
+        (found.name, found.version, found.raw)
+        for found in documents.documents_named(device.store, "")
+    ]
     return kept, order_cache.feed_state(device.store).revision, order_cache.count(device.store)
 
 

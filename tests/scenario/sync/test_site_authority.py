@@ -10,8 +10,8 @@ from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, Proxy
 from hardware_sim.world.free_ports import free_port
 
 from edge.domain.authorisation import AuthorisationResult
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S
 from edge.store import order_cache
-from edge.store.authorisations import DEADLINE_S
 from edge.store.online_flag import is_online
 from sync.fleet.key_folder import SITES
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
@@ -210,7 +210,7 @@ def test_an_authority_that_died_is_not_waited_for_and_goes_on_from_its_store(sho
     first.redeem(used)
     assert ask(second, used)[0] is None  # waited for once, at most its deadline
     until(lambda: not is_online(second.data), what="nobody is asked any more")
-    assert ask(second, used)[1] < DEADLINE_S
+    assert ask(second, used)[1] < REPLY_DEADLINE_S
     shop.start_authority()
     assert claimed(second, used).result is AuthorisationResult.SPENT, (
         "told while it was dead, and told again"

@@ -53,7 +53,7 @@ def test_a_snapshot_whose_hub_line_and_device_die_at_random_pages_goes_on_from_w
     assert {row.cti for row in every(device.store)} == ctis
     with platform.hub_store() as store, store.read() as connection:
         (digest,) = connection.execute("SELECT digest FROM feed WHERE site = 'shop-1'").fetchone()
-    assert order_cache.matches(device.store, bytes(digest))
+    assert order_cache.digest_matches(device.store, bytes(digest))
 
 
 def break_it(fault, platform, device, proxy):
@@ -75,6 +75,6 @@ def break_it(fault, platform, device, proxy):
 
 def every(store):
     after = b""
-    while rows := order_cache.every(store, after=after):
+    while rows := order_cache.entitlements(store, after=after):
         yield from rows
         after = rows[-1].cti

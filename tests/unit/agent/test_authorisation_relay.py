@@ -1,6 +1,5 @@
 """An answer to a claim is believed when it is signed, for this device, for what it asked, and asked just now."""
 
-import time
 from base64 import b64encode
 from dataclasses import replace
 
@@ -9,9 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.domain.authorisation import AuthorisationResult
 from edge.store import authorisations
-from edge.store.authorisations import AuthorisationReply, AuthorisationRequest, WaitMemory
-from edge.store.online_flag import OnlineFlag
-from edge.store.opening import open_for_work, open_store
+from edge.store.authorisations import AuthorisationReply, AuthorisationRequest
+from edge.store.opening import open_store
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
@@ -63,8 +61,10 @@ def desk(store):
 
 
 def asked(store, identity="r1", due_s=50.0):
-    authorisations.ask(
-        store, AuthorisationRequest(id=identity, cti=CTI, sold=1, due_ns=int(due_s * S)), NOW
+    authorisations.write_request(
+        store,
+        AuthorisationRequest(id=identity, cti=CTI, order_quantity=1, due_ns=int(due_s * S)),
+        NOW,
     )
     return identity
 
@@ -94,9 +94,9 @@ def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk
     )
     assert desk.due(S) == []
     assert isinstance(desk.take(response(), NOW, 2 * S), AuthorisationReply)
-    assert authorisations.answer_of(store, "r1").result is AuthorisationResult.GRANTED
+    assert authorisations.find_reply(store, "r1").result is AuthorisationResult.GRANTED
     with store.read() as connection:
-        assert authorisations.granted_in(connection, CTI, 3 * S).id == "r1"
+        assert authorisations.find_grant(connection, CTI, 3 * S).id == "r1"
 
 
 @pytest.mark.parametrize(("what", "reason"), [
@@ -116,7 +116,7 @@ def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, desk,
     taken = desk.take(response(**what), NOW, 2 * S)
     assert isinstance(taken, DownlinkRefusal)
     assert taken.reason == reason
-    assert authorisations.answer_of(store, "r1") is None
+    assert authorisations.find_reply(store, "r1") is None
 
 
 def test_an_unsigned_answer_changes_nothing(store, desk):
@@ -128,7 +128,7 @@ def test_an_unsigned_answer_changes_nothing(store, desk):
         assert isinstance(
             desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), DownlinkRefusal
         )
-    assert authorisations.answer_of(store, "r1") is None
+    assert authorisations.find_reply(store, "r1") is None
 
 
 def test_an_answer_cannot_be_played_again(store, desk):
@@ -138,7 +138,7 @@ def test_an_answer_cannot_be_played_again(store, desk):
     asked(store, "r2")
     desk.due(S)
     assert desk.take(response(), NOW, 2 * S).reason == "grant_not_requested"
-    assert authorisations.answer_of(store, "r2") is None
+    assert authorisations.find_reply(store, "r2") is None
 
 
 def test_a_key_of_another_sites_authority_does_not_answer_here(store):
@@ -156,7 +156,7 @@ def test_leave_that_comes_after_the_deadline_is_no_leave(store, desk):
     desk.due(S)
     desk.take(response(), NOW, 11 * S)
     with store.read() as connection:
-        assert authorisations.granted_in(connection, CTI, 11 * S) is None
+        assert authorisations.find_grant(connection, CTI, 11 * S) is None
 
 
 def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
@@ -165,11 +165,11 @@ def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
     desk.take(response(), NOW, 2 * S)
     with store.read() as connection:
         assert (
-            authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1)
+            authorisations.find_grant(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1)
             is not None
         )
         assert (
-            authorisations.granted_in(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS)
+            authorisations.find_grant(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS)
             is None
         )
 
@@ -193,85 +193,3 @@ def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(s
     assert desk.asks_after(100.0 + ASK_AFTER_S)
     desk.heard()
     assert not desk.asks_after(1000.0)
-
-
-def test_the_scanner_waits_no_longer_than_its_deadline_and_not_at_all_when_nobody_answers(store):
-    ask = AuthorisationRequest(id="r9", cti=CTI, due_ns=time.monotonic_ns() + S)
-    assert (
-        authorisations.request_and_wait(
-            store, ask, NOW, WaitMemory(), sleep=lambda _: pytest.fail("waited")
-        )
-        is None
-    )
-    assert authorisations.unanswered(store, 0) == []  # nor was anything written
-
-
-class Waiting:
-    """A scanner that claims, on a clock of the test's own; ``answered_after_s`` says whether edge-sync answers."""
-
-    def __init__(self, store):
-        self.store, self.patience, self.now_ns, self.no, self.answered_after_s = (
-            store,
-            WaitMemory(),
-            100 * S,
-            0,
-            None,
-        )
-        self.other_process = open_for_work(store.path.parent)
-
-    def waits_s(self):
-        self.no += 1
-        began_ns, identity = self.now_ns, f"r{self.no}"
-
-        def sleep(seconds):
-            self.now_ns += int(seconds * S)
-            if (
-                self.answered_after_s is not None
-                and self.now_ns - began_ns >= self.answered_after_s * S
-            ):
-                authorisations.answer(
-                    self.other_process,
-                    AuthorisationReply(id=identity, result=AuthorisationResult.GRANTED),
-                    self.now_ns,
-                )
-
-        due_ns = began_ns + int(authorisations.DEADLINE_S * S)
-        ask = AuthorisationRequest(id=identity, cti=CTI, due_ns=due_ns)
-        found = authorisations.request_and_wait(
-            self.store, ask, NOW, self.patience, monotonic_ns=lambda: self.now_ns, sleep=sleep
-        )
-        assert (found is not None) is (self.answered_after_s is not None)
-        return (self.now_ns - began_ns) / S
-
-
-def test_an_edge_sync_that_hangs_costs_one_scan_its_deadline_and_the_next_ones_a_glance(store):
-    with OnlineFlag(store.path.parent) as presence:
-        presence.tell(True)
-        waiting = Waiting(store)
-        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)
-        assert max(waiting.waits_s() for _ in range(4)) < 0.2
-
-
-def test_an_edge_sync_that_hung_is_waited_for_again_once_it_answers(store):
-    with OnlineFlag(store.path.parent) as presence:
-        presence.tell(True)
-        waiting = Waiting(store)
-        waiting.waits_s()
-        waiting.waits_s()
-        authorisations.answer(
-            store, AuthorisationReply(id="r2", result=AuthorisationResult.UNKNOWN), waiting.now_ns
-        )  # late, and a sign of life
-        waiting.answered_after_s = 1.0
-        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
-        assert waiting.waits_s() == pytest.approx(1.0, abs=0.01)
-
-
-def test_an_edge_sync_that_has_begun_anew_is_waited_for_again(store):
-    with OnlineFlag(store.path.parent) as presence:
-        presence.tell(True)
-        waiting = Waiting(store)
-        waiting.waits_s()
-        presence.tell(False)
-        assert waiting.waits_s() == 0
-        presence.tell(True)
-        assert waiting.waits_s() == pytest.approx(1.5, abs=0.01)

@@ -10,6 +10,7 @@ from edge.domain.roles import Role
 from edge.operators.actions import ActionResult
 from edge.store import documents, exception_cases, ledger, outbox, reviews
 from edge.store.documents import StoreResult
+from edge.store.refused_events import set_aside
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors
@@ -106,12 +107,12 @@ def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
 
 
 def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(desk, keys):
-    assert outbox.reject(
+    assert set_aside(
         desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now
     )
     sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
     (case,) = exception_cases.cases(desk.store)
-    assert staff(desk.store).send_again(case.id, desk.now).done is ActionResult.DONE
+    assert staff(desk.store).send_again(case.id, desk.now).result is ActionResult.DONE
     (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
     assert again.seq != desk.use.seq
     assert take(desk, page(desk, keys, seq=again.seq)) is DocumentOutcome.REVIEWS

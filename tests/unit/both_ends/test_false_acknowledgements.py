@@ -10,6 +10,7 @@ import pytest
 
 from edge.store import exception_cases, outbox
 from edge.store.epochs import end_epoch
+from edge.store.refused_events import find_refused_event, send_refused_again
 from sync.agent.uplink import AckEffect
 from sync.hub.ledger import ingest, listing, redemptions
 from sync.wire import codec
@@ -51,8 +52,8 @@ def retry(world):
     store = world.stores["kiosk-1"]
     (case,) = exception_cases.cases(store)
     with store.transaction() as connection:
-        refused = outbox.refused_event(connection, case.cause)
-        outbox.retry(connection, refused, id="retried")
+        refused = find_refused_event(connection, case.cause)
+        send_refused_again(connection, refused, id="retried")
     world.uplinks["kiosk-1"].committed()
     reconnect(world)
 

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain.authorisation import AuthorisationResult
-from edge.store import authorisations as claiming
-from edge.store import ledger, outbox
-from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS, AuthorisationRequest
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S
+from edge.store import authorisations, ledger, outbox
+from edge.store.authorisations import USE_WITHIN_NS, AuthorisationRequest
 from edge.store.epochs import end_epoch
+from edge.store.refused_events import find_refused_event, send_refused_again, set_aside
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
@@ -29,7 +30,7 @@ from sync.wire.messages import Ack, GrantRequest, Response
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
-LEAVE_S = DEADLINE_S + USE_WITHIN_NS / 1e9
+LEAVE_S = REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
 
 
 class Trusting:
@@ -62,11 +63,11 @@ class Shop(World):
 
     def ask(self, name):
         """The scanner writes its request; edge-sync sends it."""
-        due_ns = self.now_ns + int(DEADLINE_S * 1e9)
+        due_ns = self.now_ns + int(REPLY_DEADLINE_S * 1e9)
         asked = AuthorisationRequest(
-            id=uuid7(1, os.urandom(10)), cti=CTI, sold=self.sold, due_ns=due_ns
+            id=uuid7(1, os.urandom(10)), cti=CTI, order_quantity=self.sold, due_ns=due_ns
         )
-        claiming.ask(self.stores[name], asked, NOW)
+        authorisations.write_request(self.stores[name], asked, NOW)
         self.asked[name] = asked.id
         self.tick(name)
 
@@ -112,16 +113,17 @@ class Shop(World):
 
         ``told``: by an event that the platform takes.
         """
+        used_elsewhere = self.used_elsewhere(name)
         with self.stores[name].transaction() as connection:
-            grant = claiming.granted_in(connection, CTI, self.now_ns)
+            grant = authorisations.find_grant(connection, CTI, self.now_ns)
             mine = self.uses(connection)
             if (
                 grant is None
                 or grant.id != self.asked.get(name)
-                or mine + grant.used + 1 > self.sold
+                or mine + used_elsewhere + 1 > self.sold
             ):
                 return False
-            claiming.spend(connection, grant)
+            authorisations.consume(connection, grant)
             body = {
                 "cti": CTI.hex(),
                 "use": mine + 1,
@@ -133,6 +135,10 @@ class Shop(World):
             )
         self.uplinks[name].committed()
         return True
+
+    def used_elsewhere(self, name):
+        reply = authorisations.find_reply(self.stores[name], self.asked.get(name, ""))
+        return 0 if reply is None else reply.used_units
 
     def uses(self, connection):
         return connection.execute("SELECT count(*) FROM outbox WHERE type = 'redeemed'").fetchone()[
@@ -166,7 +172,7 @@ class Shop(World):
         """What a new request of ``name`` is answered."""
         self.ask(name)
         self.carry()
-        return claiming.answer_of(self.stores[name], self.asked[name]).result
+        return authorisations.find_reply(self.stores[name], self.asked[name]).result
 
     def claim_on_its_way(self, name):
         """Where in ``up`` the newest claim of ``name`` is."""
@@ -248,9 +254,9 @@ def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
 def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
-    assert claiming.released_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
+    assert authorisations.released_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
     shop.wait(1)
-    assert claiming.released_through(shop.stores["kiosk-1"], shop.now_ns) == 1
+    assert authorisations.released_through(shop.stores["kiosk-1"], shop.now_ns) == 1
 
 
 def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(shop):
@@ -317,8 +323,8 @@ def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
     shop.wait(1)
     shop.ask("kiosk-3")
     shop.carry()
-    answer = claiming.answer_of(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
-    assert (answer.result, answer.used) == (AuthorisationResult.GRANTED, 2)
+    answer = authorisations.find_reply(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
+    assert (answer.result, answer.used_units) == (AuthorisationResult.GRANTED, 2)
 
 
 def refused(shop, body):
@@ -326,8 +332,8 @@ def refused(shop, body):
     shop.answer_to("kiosk-1")
     store = shop.stores["kiosk-1"]
     with store.transaction() as connection:
-        grant = claiming.granted_in(connection, CTI, shop.now_ns)
-        claiming.spend(connection, grant)
+        grant = authorisations.find_grant(connection, CTI, shop.now_ns)
+        authorisations.consume(connection, grant)
         outbox.append(
             connection,
             type="redeemed",
@@ -355,27 +361,27 @@ def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, bod
     """The platform has no redemption of it, so that its leave is all that says that the code is used."""
     store, _ = refused(shop, body)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
-    for _ in range(claiming._KEEP + 1):
-        claiming.ask(
+    for _ in range(authorisations.KEPT_REQUESTS + 1):
+        authorisations.write_request(
             store, AuthorisationRequest(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW
         )
-    assert claiming.released_through(store, shop.now_ns) == 0
+    assert authorisations.released_through(store, shop.now_ns) == 0
 
 
 def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_leave(shop):
     store, cause = refused(shop, {"use": "one"})
     with store.transaction() as connection:
-        event = outbox.refused_event(connection, cause)
-        outbox.retry(connection, event, id="second")
+        event = find_refused_event(connection, cause)
+        send_refused_again(connection, event, id="second")
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)  # refused too
-    assert claiming.released_through(store, shop.now_ns) == 0
+    assert authorisations.released_through(store, shop.now_ns) == 0
     with store.transaction() as connection:
         mended = event._replace(body={**event.body, "use": 1, "units": 1})
-        outbox.retry(connection, mended, id="third")
+        send_refused_again(connection, mended, id="third")
     shop.uplinks["kiosk-1"].committed()
     shop.wait(1)
-    assert claiming.released_through(store, shop.now_ns) == 1
+    assert authorisations.released_through(store, shop.now_ns) == 1
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
@@ -385,7 +391,7 @@ def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, rea
     shop.answer_to("kiosk-1")
     assert shop.use("kiosk-1")
     store = shop.stores["kiosk-1"]
-    outbox.reject(store, epoch=outbox.current_epoch(store)[0], seq=1, reason=reason, now=NOW)
+    set_aside(store, epoch=outbox.current_epoch(store)[0], seq=1, reason=reason, now=NOW)
     shop.event("kiosk-1", type="operator", body={})
     shop.wait(LEAVE_S)
     shop.uplinks["kiosk-1"].connected(shop.time_s)
@@ -435,12 +441,12 @@ def test_a_claim_is_granted_only_for_what_may_be_honoured(shop, line, result):
 def test_claims_are_numbered_as_they_are_asked_whatever_the_clock_does(shop):
     store = shop.stores["kiosk-1"]
     for unix_ms in (9000, 1000, 5000):
-        claiming.ask(
+        authorisations.write_request(
             store,
             AuthorisationRequest(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9),
             NOW,
         )
-    assert [asked.no for asked in claiming.unanswered(store, shop.now_ns)] == [1, 2, 3]
+    assert [asked.number for asked in authorisations.open_requests(store, shop.now_ns)] == [1, 2, 3]
 
 
 steps = st.lists(

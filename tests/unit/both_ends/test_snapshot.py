@@ -108,7 +108,7 @@ class World:
 
     def load_again(self):
         """Load a whole snapshot although the device has one."""
-        while cache.feed_state(self.store).doubted or self.pages:
+        while cache.feed_state(self.store).digest_mismatch or self.pages:
             self.turn()
 
     def assert_equal(self):
@@ -125,7 +125,7 @@ class World:
         with self.store.read() as connection:
             mine = {cti for (cti,) in connection.execute("SELECT cti FROM entitlement")}
         assert mine == theirs
-        assert cache.matches(self.store, digest)
+        assert cache.digest_matches(self.store, digest)
 
 
 def test_a_snapshot_comes_in_runs_of_pages_and_is_whole(tmp_path):
@@ -182,7 +182,7 @@ def test_a_cache_that_is_not_what_the_platform_has_is_found_and_loaded_again(tmp
     world.restart()
     outcomes = [world.turn() for _ in range(12)]
     assert [item.reason for item in outcomes if isinstance(item, DownlinkRefusal)] == [DIGEST_WRONG]
-    while cache.sweep(world.store):
+    while cache.delete_stale(world.store):
         pass
     world.assert_equal()
 
@@ -192,7 +192,7 @@ def test_what_a_snapshot_left_behind_is_removed_when_nothing_else_is_to_be_done(
     world = World(tmp_path, 1_200)
     world.load()
     with world.store.transaction() as connection:
-        connection.execute("UPDATE feed SET doubted = 1")
+        connection.execute("UPDATE feed SET digest_mismatch = 1")
         connection.execute(
             "UPDATE entitlement SET cti = randomblob(16) WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 700)"
         )

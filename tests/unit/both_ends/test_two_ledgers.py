@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
-from edge.store.epochs import send_again
+from edge.store.epochs import resend_renumbered
 from edge.store.exception_cases import record_conflict
 from edge.store.opening import open_store
+from edge.store.refused_events import set_aside
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.agent.timings import AGENT_TIMINGS
@@ -208,9 +209,7 @@ def test_a_refused_events_placeholder_is_no_second_identity(world):
     world.tick()
     taken = world.ingest()
     (refused,) = taken.ack.rejected
-    outbox.reject(
-        world.stores["kiosk-1"], epoch=taken.ack.epoch, seq=1, reason=refused.reason, now=NOW
-    )
+    set_aside(world.stores["kiosk-1"], epoch=taken.ack.epoch, seq=1, reason=refused.reason, now=NOW)
     world.down.clear()
     world.restart("kiosk-1")
     world.tick()
@@ -572,9 +571,9 @@ def test_a_conflict_about_an_event_that_was_sent_again_names_its_redemption(worl
             "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id)"
             " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1, ? FROM device", (CTI, identity)
         )  # fmt: skip
-    assert send_again(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
-    assert send_again(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1
-    assert send_again(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 0
+    assert resend_renumbered(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
+    assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1
+    assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 0
     later, _ = outbox.current_epoch(store)
     record_conflict(store, no=1, epoch=later, seq=1, other="kiosk-2", other_s=7, now=NOW)
     assert [case.cti for case in conflicts(world, "kiosk-1")] == [CTI]

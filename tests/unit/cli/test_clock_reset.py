@@ -17,10 +17,10 @@ from edge.documents.clock_reset_order import (
     open_clock_reset_order,
     sign_clock_reset_order,
 )
-from edge.redemption.order_history import order_history
 from edge.store import documents, outbox
 from edge.store.database.store import FILE, StoreUnavailableError
 from edge.store.opening import StoreState, open_store
+from edge.store.order_history import order_history
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system.wall_clock import WallClock
 from edge.token.purpose import Purpose
@@ -55,7 +55,7 @@ def device(tmp_path, keys):
     )
     claims = code(not_before_s=now.unix_s - 60, expires_at_s=now.unix_s + 3600)
     deliver(store, order(claims), now=now)
-    assert redeemer(store).redeem(claims, now).honoured
+    assert redeemer(store).redeem(claims, now).is_accepted
     raise_time_floor(store, IN_2100)
     profile = tmp_path / "profile.toml"
     profile.write_text(
@@ -191,21 +191,21 @@ def test_that_an_order_was_taken_outlives_the_store(device, keys):
 
 def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
     with device.store.transaction() as connection:
-        connection.execute("UPDATE feed SET heard_s = ?", (IN_2100,))
+        connection.execute("UPDATE feed SET last_contact_s = ?", (IN_2100,))
         connection.execute("INSERT INTO pin_attempt VALUES ('ann', 5, ?)", (IN_2100 + 60,))
         connection.execute(
-            "INSERT INTO badge_shown VALUES (1, 'ann', x'00', ?, ?)", (IN_2100 + 99, IN_2100)
+            "INSERT INTO shown_badge VALUES (1, 'ann', x'00', ?, ?)", (IN_2100 + 99, IN_2100)
         )
     reset(device, ordered(device, keys))
     again = open_at(device.folder, now_s=int(time.time()))
     with again.read() as connection:
-        assert connection.execute("SELECT heard_s FROM feed").fetchone()[0] <= time.time()
+        assert connection.execute("SELECT last_contact_s FROM feed").fetchone()[0] <= time.time()
         failures, locked_until_s = connection.execute(
             "SELECT failures, locked_until_s FROM pin_attempt"
         ).fetchone()
         assert failures == 5
         assert locked_until_s <= time.time() + 86_400
-        assert connection.execute("SELECT count(*) FROM badge_shown").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM shown_badge").fetchone() == (0,)
     again.close()
 
 

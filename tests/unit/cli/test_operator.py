@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from edge.cli import cli as edge_scanner
 from edge.config import load_profile
 from edge.documents.operator_list import open_operator_list
+from edge.domain.decision_facts import DecisionTerms
 from edge.domain.redemption_state import place_of
 from edge.operators.sign_in import sign_in_service
 from edge.operators.sign_in_result import SignInResult
@@ -112,7 +113,7 @@ def test_a_day_at_the_desk(fleet, device):
         assert "pin_wrong: Wrong PIN" in sign_in(fleet, "anna", "111112", exit_code=1).stderr
     assert "operator_locked_out" in sign_in(fleet, "anna", "111112", exit_code=1).stderr
     assert "operator_locked_out" in sign_in(fleet, "anna", ANNA, exit_code=1).stderr
-    assert "nobody is signed in" in operator("unlock", "anna", exit_code=1).stderr
+    assert "no one is signed in" in operator("unlock", "anna", exit_code=1).stderr
     sign_in(fleet, "sven", SVEN)
     assert json.loads(operator("who", "--json").stdout)["role"] == "supervisor"
     operator("unlock", "anna")
@@ -174,17 +175,15 @@ def test_the_badge_that_the_scanner_saw_waits_for_its_pin_even_with_an_unsure_cl
     ).store
     anchors = Anchors(store, load_roots(fleet / "trust.cbor.roots"))
     assert anchors.refresh(now) == {}
-    scanner = Redeemer(
-        store, place=place_of(profile), policy=profile.policy, grace_s=0, random_bytes=bytes
-    )
+    scanner = Redeemer(store, DecisionTerms(place_of(profile), profile.policy), random_bytes=bytes)
     gate = VerifyingHandler(scanner, anchors, audiences=audiences_of(profile), policy=verify_policy_of(profile),
-                desk=sign_in_service(profile, store, bytes))  # fmt: skip
-    seen = gate.judge((fleet / "anna").read_bytes(), now)
+                sign_in=sign_in_service(profile, store, bytes))  # fmt: skip
+    seen = gate.handle((fleet / "anna").read_bytes(), now)
     assert seen.reason is SignInResult.PIN_NEEDED, seen.detail
     operator("sign-in", input=f"{ANNA}\n")
     assert operator("who").stdout.startswith("anna")
     assert (
-        gate.judge((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason
+        gate.handle((fleet / "anna").read_bytes(), Instant(unix_s=int(time.time()))).reason
         is SignInResult.SIGNED_OUT
     )
     operator("who", exit_code=1)

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from edge.config import FloorLimits, Policy
 from edge.domain.decision import decide
-from edge.domain.decision_facts import DecisionFacts, dump_facts, dump_policy, load_facts
+from edge.domain.decision_facts import (
+    DecisionFacts,
+    DecisionTerms,
+    dump_facts,
+    dump_terms,
+    load_facts,
+)
 from edge.domain.decision_input import Decision, Risk
 from edge.domain.entitlement import OrderStatus
 from edge.domain.redemption_state import (
@@ -36,7 +42,9 @@ def verdict(claims=None, standing=None, **said):
 def decided(claims=None, standing=None, **said):
     claims = claims or code()
     standing = standing or RedemptionState(entitlement=order(claims), heard_s=HEARD)
-    return decide(claims, standing, **{"place": PLACE, "policy": Policy(), "now": NOON, **said})
+    terms = {name: said.pop(name) for name in ("place", "policy", "grace_s") if name in said}
+    facts = DecisionFacts(claims, standing, **{"now": NOON, **said})
+    return decide(facts, DecisionTerms(**{"place": PLACE, "policy": Policy(), **terms}))
 
 
 def standing_of(claims, *, order_said=None, **said):
@@ -453,8 +461,9 @@ def test_it_never_raises_and_replays_to_the_same_verdict(
     claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s
 ):
     given = {"now": now, "asked": asked, "operator": operator, "utc_offset_s": utc_offset_s}
-    first = decide(claims, standing, place=place, policy=policy, grace_s=grace_s, **given)
     facts = DecisionFacts(claims=claims, standing=standing, **given)
+    terms = DecisionTerms(place, policy, grace_s)
+    first = decide(facts, terms)
     assert load_facts(dump_facts(facts)) == facts
-    assert replay(dump_facts(facts), dump_policy(place, policy, grace_s)) == first
-    assert first.verdict.honoured == bool(first.units or first.continues)
+    assert replay(dump_facts(facts), dump_terms(terms)) == first
+    assert first.verdict.is_accepted == bool(first.units or first.continues)

@@ -29,7 +29,7 @@ def test_a_reason_is_said_in_chinese_and_in_english(reason):
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_green_shows_only_for_what_was_honoured(reason):
-    honoured = isinstance(reason, Verdict) and reason.honoured
+    honoured = isinstance(reason, Verdict) and reason.is_accepted
     assert (signal_for(reason) is Signal.GO) == honoured
 
 

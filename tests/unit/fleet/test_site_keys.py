@@ -66,8 +66,8 @@ class Kiosk:
     def hears(self, signer):
         """What it makes of an answer that ``signer`` signed."""
         self.desk.heard()
-        authorisations.ask(
-            self.store, AuthorisationRequest(id="r1", cti=CTI, sold=1, due_ns=10**9), NOW
+        authorisations.write_request(
+            self.store, AuthorisationRequest(id="r1", cti=CTI, order_quantity=1, due_ns=10**9), NOW
         )
         self.desk.due(0)
         answer = GrantReply(

@@ -14,9 +14,10 @@ from hardware_sim.world.sample_platform import provision_sample
 
 from edge.documents.revocation_order import RevocationOrder
 from edge.encryption.sealed_box import RANDOM_BYTES, seal, unseal
-from edge.governance.decommission import KEPT, WIPED, decommission
+from edge.governance.decommission import decommission
 from edge.store import outbox
 from edge.store.database.store import connect
+from edge.store.erasure import ERASED, KEPT
 from edge.store.opening import open_store
 from edge.values.instant import Instant
 
@@ -60,9 +61,7 @@ def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         }
-    assert tables - set(KEPT) - WIPED == set(), (
-        "a new table: name it in edge.governance.decommission"
-    )
+    assert tables - set(KEPT) - ERASED == set(), "a new table: name it in edge.store.erasure"
 
 
 def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_sealed_file(town):

@@ -219,7 +219,7 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
 
     def run(daemon) -> None:
         problems = daemon.supervisor.problems
-        first = daemon.gate.judge(b"a code", Instant(unix_s=1)).reason
+        first = daemon.gate.handle(b"a code", Instant(unix_s=1)).reason
         seen.append((daemon.profile.device.id, first, problems.get("identity_damaged", "")))
         for _ in range(5):
             clock["s"] += 1.0
@@ -236,7 +236,7 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
         supervisor.note_problem = lambda name, detail: problems.update(
             {name: detail} if detail else {}
         )
-        gate = SimpleNamespace(judge=lambda content, now: SimpleNamespace(reason=Verdict.ACCEPTED))
+        gate = SimpleNamespace(handle=lambda content, now: SimpleNamespace(reason=Verdict.ACCEPTED))
         daemon = SimpleNamespace(
             errand=None, admit=None, gate=gate, hold_off=HoldOff(1.0), serving=False, supervisor=supervisor,
             clock=SimpleNamespace(monotonic_s=lambda: clock["s"]), profile=profile,

@@ -51,7 +51,7 @@ def honoured(store, claims=None, now=NOON, policy=None, **said):
     claims = claims or code()
     deliver(store, order(claims, **said), now=now)
     outcome = redeemer(store, policy=policy).redeem(claims, now)
-    assert outcome.honoured, outcome
+    assert outcome.is_accepted, outcome
     return claims, outcome.ledger_id
 
 
@@ -65,7 +65,7 @@ def told(store, kind):
 def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_again(store):
     claims, use = honoured(store)
     sign_in(store)
-    assert staff(store).reverse(use, "wrong person", at(60)).done is ActionResult.DONE
+    assert staff(store).reverse(use, "wrong person", at(60)).result is ActionResult.DONE
     rows = ledger.rows(store)
     assert [(row.verdict, row.reverses, row.operator) for row in rows] == [
         ("accepted", None, None), ("reversed", use, "ann")
@@ -87,7 +87,7 @@ def test_a_redemption_is_taken_back_only_by_right(store, role, expected):
     _, use = honoured(store)
     if role is not None:
         sign_in(store, role=role)
-    assert staff(store).reverse(use, "why", at(1)).done is expected
+    assert staff(store).reverse(use, "why", at(1)).result is expected
     assert ledger.count(store) == (2 if expected is ActionResult.DONE else 1)
 
 
@@ -99,22 +99,22 @@ def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under
 ):
     _, use = honoured(store, policy=Policy(reversal_window_s=100))
     sign_in(store)
-    assert staff(store).reverse(use, "why", at(after_s)).done is expected
+    assert staff(store).reverse(use, "why", at(after_s)).result is expected
 
 
 def test_nothing_is_taken_back_twice_and_a_reversal_is_not_reversed(store):
     _, use = honoured(store)
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).done is ActionResult.DONE
-    assert staff(store).reverse(use, "why", NOON).done is ActionResult.ALREADY
-    assert staff(store).reverse(use + 1, "why", NOON).done is ActionResult.NOT_FOUND
+    assert staff(store).reverse(use, "why", NOON).result is ActionResult.DONE
+    assert staff(store).reverse(use, "why", NOON).result is ActionResult.ALREADY
+    assert staff(store).reverse(use + 1, "why", NOON).result is ActionResult.NOT_FOUND
     assert ledger.count(store) == 2
 
 
 def test_a_pickup_whose_door_is_open_is_not_taken_back(store):
     _, use = honoured(store, code(kind=Kind.PICKUP))
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).done is ActionResult.PICKUP_IN_PROGRESS
+    assert staff(store).reverse(use, "why", NOON).result is ActionResult.PICKUP_IN_PROGRESS
     assert ledger.count(store) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_second_person_approves_and_it_is_final(store):
     _, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=True, reason="seen", now=at(5)).done is ActionResult.DONE
+        staff(store).review(use, approve=True, reason="seen", now=at(5)).result is ActionResult.DONE
     )
     (review,) = reviews.reviews(store, only_pending=False)
     assert (review.operator, review.state, review.decided_by) == ("ann", "approved", "bob")
@@ -145,7 +145,7 @@ def test_a_second_person_rejects_and_it_is_taken_back_with_the_reason(store):
     claims, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=False, reason="not the customer", now=at(5)).done
+        staff(store).review(use, approve=False, reason="not the customer", now=at(5)).result
         is ActionResult.DONE
     )
     row = ledger.rows(store)[-1]
@@ -158,7 +158,7 @@ def test_who_scanned_never_decides(store):
     _, use = flagged(store)
     for approve in (True, False):
         assert (
-            staff(store).review(use, approve=approve, reason="", now=at(5)).done
+            staff(store).review(use, approve=approve, reason="", now=at(5)).result
             is ActionResult.SAME_PERSON
         )
     assert [review.state for review in reviews.reviews(store)] == ["pending"]
@@ -170,7 +170,7 @@ def test_who_scanned_does_not_decide_under_another_form_of_the_name(store, form)
     _, use = flagged(store, "Jos\u00e9")
     sign_in(store, form, Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).done
+        staff(store).review(use, approve=True, reason="", now=at(5)).result
         is ActionResult.SAME_PERSON
     )
 
@@ -180,7 +180,7 @@ def test_only_a_reviewer_decides(store, role):
     _, use = flagged(store)
     sign_in(store, "bob", role)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).done
+        staff(store).review(use, approve=True, reason="", now=at(5)).result
         is ActionResult.OPERATOR_FORBIDDEN
     )
 
@@ -190,7 +190,9 @@ def test_a_review_is_decided_once_and_not_after_a_reversal(store):
     sign_in(store, "sue", Role.SUPERVISOR)
     staff(store).reverse(use, "why", at(1))
     sign_in(store, "bob", Role.REVIEWER)
-    assert staff(store).review(use, approve=True, reason="", now=at(5)).done is ActionResult.ALREADY
+    assert (
+        staff(store).review(use, approve=True, reason="", now=at(5)).result is ActionResult.ALREADY
+    )
     assert [body["state"] for body in told(store, "review")] == ["void"]
 
 
@@ -244,7 +246,10 @@ def test_what_staff_types_holds_for_the_next_voucher_and_for_one_only(store):
     claims = code(amount_minor=1000, currency="EUR")
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    assert staff(store).ask(RequestedUse(amount_minor=300), NOON).done is ActionResult.DONE
+    assert (
+        staff(store).request_amount(RequestedUse(amount_minor=300), NOON).result
+        is ActionResult.DONE
+    )
     part, rest = (redeemer(store).redeem(claims, at(second)) for second in (1, 2))
     assert (part.decision.amount_minor, rest.decision.amount_minor) == (300, 700)
 
@@ -253,7 +258,7 @@ def test_more_than_is_left_is_refused_and_must_be_typed_again(store):
     claims = code(quantity=3)
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).ask(RequestedUse(units=4), NOON)
+    staff(store).request_amount(RequestedUse(units=4), NOON)
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.QUANTITY_EXCEEDED
     assert redeemer(store).redeem(claims, at(2)).decision.units == 1
 
@@ -263,7 +268,7 @@ def test_what_was_typed_is_forgotten_with_its_time_or_its_person(store, gone):
     claims = code(amount_minor=1000, currency="EUR")
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).ask(RequestedUse(amount_minor=300), NOON)
+    staff(store).request_amount(RequestedUse(amount_minor=300), NOON)
     if gone == "person":
         sign_in(store, "bob", Role.OPERATOR)
     outcome = redeemer(store).redeem(claims, at(120 if gone == "time" else 1))
@@ -292,7 +297,7 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
     assert redeemer(store, grace_s=0).redeem(claims, at(12)).reason is Verdict.ALREADY_REDEEMED
     sign_in(store)
     assert (
-        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).done
+        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).result
         is ActionResult.DONE
     )
     (settled,) = exception_cases.cases(store)
@@ -308,11 +313,13 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
 def test_a_parcel_that_was_found_gone_stays_redeemed(store):
     claims, case = door_not_opened(store)
     sign_in(store)
-    assert staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).done is ActionResult.DONE
+    assert (
+        staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).result is ActionResult.DONE
+    )
     assert [row.state for row in intents_of(store, case.ledger_id)] == ["collected"]
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ALREADY_REDEEMED
     assert (
-        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).done
+        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).result
         is ActionResult.ALREADY
     )
 
@@ -327,15 +334,18 @@ def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store)
         )
     sign_in(store, role=Role.REVIEWER)
     assert (
-        staff(store).settle(case, Settlement.FIXED, "", NOON).done
+        staff(store).settle(case, Settlement.FIXED, "", NOON).result
         is ActionResult.OPERATOR_FORBIDDEN
     )
     sign_in(store)
     assert (
-        staff(store).settle(case, Settlement.COLLECTED, "", NOON).done is ActionResult.NOT_THIS_KIND
+        staff(store).settle(case, Settlement.COLLECTED, "", NOON).result
+        is ActionResult.NOT_THIS_KIND
     )
-    assert staff(store).settle(case + 1, Settlement.FIXED, "", NOON).done is ActionResult.NOT_FOUND
-    assert staff(store).settle(case, Settlement.FIXED, "", NOON).done is ActionResult.DONE
+    assert (
+        staff(store).settle(case + 1, Settlement.FIXED, "", NOON).result is ActionResult.NOT_FOUND
+    )
+    assert staff(store).settle(case, Settlement.FIXED, "", NOON).result is ActionResult.DONE
 
 
 def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(store):
@@ -352,7 +362,7 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
     assert (
         staff(store)
         .settle(case.id, Settlement.COLLECTED, "shut by hand, contact broken", at(101))
-        .done
+        .result
         is ActionResult.DONE
     )
     locker.open["A"] = False
@@ -364,14 +374,14 @@ def test_a_dispute_names_the_redemption_and_who_raised_it(store):
     _, use = honoured(store)
     sign_in(store, role=Role.OPERATOR)
     assert (
-        staff(store).raise_dispute(use, "the compartment was empty", at(5)).done
+        staff(store).raise_dispute(use, "the compartment was empty", at(5)).result
         is ActionResult.DONE
     )
     (case,) = exception_cases.cases(store)
     assert (case.kind, case.ledger_id, case.tried) == ("dispute", use, "raised by ann")
     sign_in(store)
     assert (
-        staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).done is ActionResult.DONE
+        staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).result is ActionResult.DONE
     ), "no window here"
     assert [row.verdict for row in ledger.rows(store)] == ["accepted", "reversed"]
 
@@ -395,7 +405,7 @@ def test_without_a_session_the_command_line_says_what_to_do(store, console):
     assert result.exit_code == 1
     assert (
         result.stderr
-        == "edge-scanner: operator_required: nobody is signed in: scan a badge, then enter its PIN\n"
+        == "edge-scanner: operator_required: no one is signed in: scan a badge, then enter its PIN\n"
     )
 
 
@@ -421,9 +431,9 @@ def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console
     assert runner.invoke(cli, ["exceptions", *data, "--open"]).stdout == ""
     assert console("ask", "--amount", "12.50").exit_code == 0
     with store.read() as connection:
-        assert connection.execute("SELECT operator, amount_minor FROM asked").fetchall() == [
-            ("sue", 1250)
-        ]
+        assert connection.execute(
+            "SELECT operator, amount_minor FROM pending_request"
+        ).fetchall() == [("sue", 1250)]
 
 
 @pytest.mark.parametrize("amount", ["12.505", "-1", "0", "nan", "much"])

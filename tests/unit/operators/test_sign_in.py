@@ -13,15 +13,16 @@ from edge.documents.operator_list import OperatorEntry, OperatorList
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault, pin_matches
 from edge.domain.roles import MAY, Role, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
+from edge.operators.actions import ActionResult, OperatorActions
 from edge.operators.known_lists import OperatorDirectory
-from edge.operators.sign_in import SHOWN_S, ShownBadge, SignInService
+from edge.operators.sign_in import SHOWN_S, SignInService, badge_of
 from edge.operators.sign_in_result import SignInResult
-from edge.redemption.scan_handler import _show as show_to_gate
+from edge.redemption.scan_handler import show_badge as scan_badge
 from edge.store import ledger, order_cache, outbox, pin_attempts, scan_journal
 from edge.store.database.migration import SET, TABLE
 from edge.store.database.store import FILE, SUSPECT, Store, StoreUnavailableError
 from edge.store.opening import StoreState, open_store
-from edge.store.sessions import current_session, session_in
+from edge.store.sessions import current_session, find_session
 from edge.token.claims import Kind
 from tests.support.sample_shop import DEVICE, NOON, at, code, deliver, open_at, order, redeemer
 
@@ -59,11 +60,11 @@ def desk(store):
 
 def show(desk, claims, now=NOON):
     with desk.store.transaction() as connection:
-        return desk.show(connection, ShownBadge.of(claims), now).reason
+        return desk.show_badge(connection, badge_of(claims), now).reason
 
 
 def sign_in(desk, name="anna", pin=PIN, now=NOON, lists=None):
-    badge = ShownBadge.of(badge_code(name))
+    badge = badge_of(badge_code(name))
     return desk.sign_in(pin, lists or register(), now, badge=badge)
 
 
@@ -122,7 +123,7 @@ def test_a_badge_that_was_revoked_is_of_no_use(desk, store):
     order_cache.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
     assert show(desk, claims) is SignInResult.OPERATOR_UNKNOWN
     assert (
-        desk.sign_in(PIN, register(), NOON, badge=ShownBadge.of(claims)).reason
+        desk.sign_in(PIN, register(), NOON, badge=badge_of(claims)).reason
         is SignInResult.OPERATOR_UNKNOWN
     )
 
@@ -182,7 +183,7 @@ def test_with_the_wrong_pins_unreadable_nobody_signs_in_and_the_next_start_puts_
     for pin in ["111112"] * 6 + [PIN]:
         with pytest.raises(StoreUnavailableError, match="the store is corrupt"):
             sign_in(running, pin=pin)
-    assert show_to_gate(running, badge_code(), NOON, None).reason is Verdict.STORE_UNAVAILABLE
+    assert scan_badge(running, badge_code(), NOON, None).reason is Verdict.STORE_UNAVAILABLE
     assert (tmp_path / SUSPECT).exists()
     running.store.close()
     opened = open_store(tmp_path, device_id=DEVICE, now_s=NOON.unix_s, random_bytes=os.urandom)
@@ -236,20 +237,21 @@ def test_each_further_wrong_pin_doubles_the_time(desk):
     for expected_s in (0, 0, 0, 0, 900, 1800, 3600):
         sign_in(desk, pin="111112", now=now)
         with desk.store.read() as connection:
-            assert pin_attempts.locked_for_s(connection, "anna", now) == expected_s
+            assert pin_attempts.lockout_left_s(connection, "anna", now) == expected_s
         now = dataclasses.replace(now, unix_s=now.unix_s + expected_s)
 
 
 def test_a_supervisor_unlocks_others_and_never_themselves(desk):
     for _ in range(5):
         sign_in(desk, pin="111112")
-    assert "nobody is signed in" in desk.unlock("anna", NOON)
+    actions = OperatorActions(desk.store, random_bytes=os.urandom)
+    assert actions.unlock("anna", NOON).result is ActionResult.OPERATOR_REQUIRED
     sign_in(desk, "bert", lists=register(entry("bert")))
-    assert "may not unlock" in desk.unlock("anna", NOON)
+    assert actions.unlock("anna", NOON).result is ActionResult.OPERATOR_FORBIDDEN
     sign_in(desk, "sven", OTHER_PIN)
-    assert "may not unlock" in desk.unlock("sven", NOON)
-    assert "check the name" in desk.unlock("nobody", NOON)
-    assert desk.unlock("anna", NOON) is None
+    assert actions.unlock("sven", NOON).result is ActionResult.SAME_PERSON
+    assert actions.unlock("unknown", NOON).result is ActionResult.NOT_FOUND
+    assert actions.unlock("anna", NOON).result is ActionResult.DONE
     assert sign_in(desk).reason is SignInResult.SIGNED_IN
 
 
@@ -284,8 +286,8 @@ def test_a_session_ends_with_the_badge_and_with_the_entry(desk):
 def test_a_session_does_not_outlive_the_machines_run(desk):
     sign_in(desk)
     with desk.store.read() as connection:
-        assert session_in(connection, NOON) is not None
-        assert session_in(connection, NOON, boot="another run") is None
+        assert find_session(connection, NOON) is not None
+        assert find_session(connection, NOON, boot="another run") is None
 
 
 def test_showing_the_badge_again_signs_out_and_another_badge_does_not(desk):
@@ -335,8 +337,8 @@ def test_signing_in_out_and_in_vain_is_told_to_the_platform_and_kept(desk, store
 
 
 def test_a_scanned_badge_has_its_line_in_the_journal(desk, store):
-    shown = show_to_gate(desk, badge_code(), NOON, 1.5)
-    assert (shown.reason, shown.honoured, shown.intents) == (SignInResult.PIN_NEEDED, False, ())
+    shown = scan_badge(desk, badge_code(), NOON, 1.5)
+    assert (shown.reason, shown.is_accepted, shown.intents) == (SignInResult.PIN_NEEDED, False, ())
     (row,) = scan_journal.rows(store)
     assert (row.reason, row.operator, row.ledger_id) == ("pin_needed", "anna", None)
 

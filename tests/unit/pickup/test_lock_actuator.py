@@ -30,7 +30,7 @@ def outcome(actuator, key, within_s=2.0):
 
 def test_a_lock_is_told_once_and_its_outcome_is_given_once(actuator):
     actuator, locker = actuator
-    actuator.tell(7, "A1")
+    actuator.pulse(7, "A1")
     assert outcome(actuator, 7) == ""
     assert actuator.outcome(7) is None
     assert locker.pulses == ["A1"]
@@ -38,17 +38,17 @@ def test_a_lock_is_told_once_and_its_outcome_is_given_once(actuator):
 
 def test_a_lock_that_fails_is_an_outcome_and_no_exception(actuator):
     actuator, locker = actuator
-    actuator.tell(1, "B9")
+    actuator.pulse(1, "B9")
     assert "B9" in outcome(actuator, 1)
     locker.pulse = lambda _: 1 / 0
-    actuator.tell(2, "A1")
+    actuator.pulse(2, "A1")
     assert "ZeroDivisionError" in outcome(actuator, 2)
 
 
 def test_several_are_told_in_turn_each_with_its_own_outcome(actuator):
     actuator, locker = actuator
     for key, name in enumerate(("A2", "B9", "A1")):
-        actuator.tell(key, name)
+        actuator.pulse(key, name)
     assert [outcome(actuator, key) == "" for key in range(3)] == [True, False, True]
     assert locker.pulses == ["A2", "A1"]
 
@@ -58,7 +58,7 @@ def test_in_turn_a_pulse_holds_nobody_up():
     locker = SimLocker(("A1",))
     locker.pulse = lambda _: held.wait()
     actuator = QueuedActuator(locker)
-    actuator.tell(1, "A1")  # returns, though the pulse does not
+    actuator.pulse(1, "A1")  # returns, though the pulse does not
     assert actuator.outcome(1) is None
     held.set()
     assert outcome(actuator, 1) == ""
@@ -68,14 +68,14 @@ def test_in_turn_a_pulse_holds_nobody_up():
 def test_what_was_not_begun_when_the_device_stopped_was_not_told():
     locker = SimLocker(("A1", "A2"), pulse_s=5.0)
     actuator = QueuedActuator(locker)
-    actuator.tell(1, "A1")
-    actuator.tell(2, "A2")
+    actuator.pulse(1, "A1")
+    actuator.pulse(2, "A2")
     while not locker.pulses:
         time.sleep(0.002)
     threading.Timer(0.3, locker.close).start()
     actuator.close()
     actuator.close()
     assert locker.pulses == ["A1"]
-    assert "not told" in actuator.outcome(2)
-    actuator.tell(3, "A2")
+    assert "not pulsed" in actuator.outcome(2)
+    actuator.pulse(3, "A2")
     assert "closed" in actuator.outcome(3)

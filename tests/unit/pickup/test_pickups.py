@@ -92,7 +92,7 @@ class Bay:
 def every_intent(store):
     with store.read() as connection:
         ids = tuple(number for (number,) in connection.execute("SELECT id FROM intent"))
-    return lock_intents.of_ids(store, ids)
+    return lock_intents.find_intents(store, ids)
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_a_couriers_doors_are_walked_one_by_one(bay):
     bay.scan(parcel(bay, "B", "A", "C"))
     bay.wait()
     assert bay.locker.pulses == ["B"]
-    assert bay.news[-1].left == ("A", "C")
+    assert bay.news[-1].remaining == ("A", "C")
     for compartment in "BAC":
         bay.take(compartment)
     assert bay.locker.pulses == ["B", "A", "C"]
@@ -260,8 +260,8 @@ def test_a_courier_who_left_a_door_open_goes_on_by_scanning_again_and_the_open_d
     bay.scan(claims)
     bay.wait()
     bay.wait(91)
-    assert bay.news[-1].left == ("B", "C")
-    assert bay.pickups.under_way == (), "nobody is led to a door"
+    assert bay.news[-1].remaining == ("B", "C")
+    assert bay.pickups.in_progress == (), "nobody is led to a door"
     assert bay.scan(claims) is Verdict.ACCEPTED
     bay.take("B")
     bay.take("C")
@@ -376,7 +376,7 @@ def test_after_a_cut_the_contact_tells_and_no_lock_is_told(bay, state, contact, 
     claims = parcel(bay)
     outcome = redeemer(bay.store).redeem(claims, bay.now)
     with bay.store.transaction() as connection:
-        lock_intents.move(
+        lock_intents.record_state(
             connection, outcome.intents[0], state=state, detail="", now=bay.now, ended=False
         )
     bay.locker.open["A"] = contact

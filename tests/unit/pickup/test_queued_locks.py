@@ -52,7 +52,7 @@ def bay(tmp_path):
 
 
 def state(store):
-    return lock_intents.live(store)[0].state
+    return lock_intents.unfinished(store)[0].state
 
 
 def tick_until(pickups, store, expected):
@@ -91,7 +91,7 @@ def test_what_the_lock_says_at_the_end_is_in_the_record(bay):
     pickups.begin(ids, 0.0, at(0))
     lock.may_end.set()
     assert tick_until(pickups, store, "pulsed")
-    assert "stays energised" in lock_intents.live(store)[0].detail
+    assert "stays energised" in lock_intents.unfinished(store)[0].detail
 
 
 def test_a_door_that_was_open_and_shut_again_during_the_pulse_was_opened(bay):
@@ -103,7 +103,7 @@ def test_a_door_that_was_open_and_shut_again_during_the_pulse_was_opened(bay):
     pickups.tick(0.2, at(0))
     lock.may_end.set()
     until_s = time.monotonic() + 2
-    while lock_intents.live(store) and time.monotonic() < until_s:
+    while lock_intents.unfinished(store) and time.monotonic() < until_s:
         pickups.tick(1.0, at(1))
         time.sleep(0.002)
-    assert lock_intents.live(store) == []  # collected: opened, and closed
+    assert lock_intents.unfinished(store) == []  # collected: opened, and closed

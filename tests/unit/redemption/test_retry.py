@@ -11,10 +11,11 @@ from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
 from edge.operators.actions import ActionResult
-from edge.redemption.order_history import order_history
-from edge.redemption.retry import Retry
+from edge.redemption.retry import RetryService
 from edge.store import documents, exception_cases, ledger, outbox
 from edge.store.exception_cases import raise_case
+from edge.store.order_history import order_history
+from edge.store.refused_events import set_aside
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant
@@ -43,7 +44,7 @@ def field(tmp_path, keys):
         store, name=trust, version=1, issued_at_s=now.unix_s, raw=keys.trust_list(1), now=now
     )
     kid = keys.signer(Purpose.TOKEN).public.kid
-    status = {"name": documents.status_list(kid), "issued_at_s": now.unix_s, "now": now}
+    status = {"name": documents.status_list_name(kid), "issued_at_s": now.unix_s, "now": now}
     documents.put(store, version=1, raw=keys.status_list(1), **status)
 
     def refused(kind=Kind.WRITE_OFF):
@@ -70,16 +71,16 @@ def field(tmp_path, keys):
         documents.put(store, version=2, raw=keys.status_list(2, revoked=[7]), **status)
 
     sign_in(store, now=now)
-    retry = Retry(staff(store), lambda: profile)
+    retry = RetryService(staff(store), lambda: profile)
     yield SimpleNamespace(store=store, now=now, retry=retry, refused=refused, revoke=revoke)
     store.close()
 
 
 def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
     claims, case = field.refused()
-    assert field.retry.write_off(case, field.now).done is ActionResult.STILL_REFUSED
+    assert field.retry.retry_write_off(case, field.now).result is ActionResult.STILL_REFUSED
     deliver(field.store, order(claims), now=field.now)
-    assert field.retry.write_off(case, field.now).done is ActionResult.DONE
+    assert field.retry.retry_write_off(case, field.now).result is ActionResult.DONE
     (row,) = ledger.rows(field.store)
     (settled,) = exception_cases.cases(field.store)
     assert (row.cti, row.operator, settled.settlement, settled.settled_by) == (
@@ -88,22 +89,22 @@ def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
         "retried",
         "ann",
     )
-    assert field.retry.write_off(case, field.now).done is ActionResult.ALREADY
+    assert field.retry.retry_write_off(case, field.now).result is ActionResult.ALREADY
 
 
 def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
     claims, case = field.refused()
     deliver(field.store, order(claims), now=field.now)
     late = Instant(unix_s=field.now.unix_s + 3600)
-    assert field.retry.write_off(case, late).detail.startswith("expired")
+    assert field.retry.retry_write_off(case, late).detail.startswith("expired")
     field.revoke()
-    assert field.retry.write_off(case, field.now).detail.startswith("revoked")
+    assert field.retry.retry_write_off(case, field.now).detail.startswith("revoked")
     assert ledger.count(field.store) == 0
 
 
 def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(field):
     _, case = field.refused(Kind.PICKUP)
-    assert field.retry.write_off(case, field.now).done is ActionResult.NOT_THIS_KIND
+    assert field.retry.retry_write_off(case, field.now).result is ActionResult.NOT_THIS_KIND
     with field.store.transaction() as connection:
         bare = raise_case(
             connection,
@@ -115,13 +116,13 @@ def test_a_parcel_is_retried_at_its_door_and_a_case_without_a_scan_not_at_all(fi
                 cti=bytes(16),
             ),
         )
-    assert field.retry.write_off(bare, field.now).done is ActionResult.NOT_FOUND
+    assert field.retry.retry_write_off(bare, field.now).result is ActionResult.NOT_FOUND
 
 
 def test_only_a_supervisor_retries(field):
     _, case = field.refused()
     sign_in(field.store, role=Role.OPERATOR, now=field.now)
-    assert field.retry.write_off(case, field.now).done is ActionResult.OPERATOR_FORBIDDEN
+    assert field.retry.retry_write_off(case, field.now).result is ActionResult.OPERATOR_FORBIDDEN
 
 
 # Uploads
@@ -131,11 +132,9 @@ def refused_upload(field, reason="body_invalid"):
     """A redemption whose event the platform has refused; its event and case."""
     claims = code(not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600)
     deliver(field.store, order(claims), now=field.now)
-    assert redeemer(field.store).redeem(claims, field.now).honoured
+    assert redeemer(field.store).redeem(claims, field.now).is_accepted
     event = outbox.pending(field.store)[-1]
-    assert outbox.reject(
-        field.store, epoch=event.epoch, seq=event.seq, reason=reason, now=field.now
-    )
+    assert set_aside(field.store, epoch=event.epoch, seq=event.seq, reason=reason, now=field.now)
     return event, exception_cases.cases(field.store)[-1]
 
 
@@ -144,7 +143,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
 ):
     refused, case = refused_upload(field)
     before = ledger.rows(field.store)
-    assert field.retry.case(case.id, field.now).done is ActionResult.DONE
+    assert field.retry.retry(case.id, field.now).result is ActionResult.DONE
     again, told = outbox.pending(field.store)
     assert (again.type, again.at, again.body) == (
         refused.type,
@@ -160,14 +159,14 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
     )
     assert ledger.rows(field.store) == before
     assert outbox.backlog(field.store).rejected == 1, "the refused one is kept"
-    assert field.retry.case(case.id, field.now).done is ActionResult.ALREADY
+    assert field.retry.retry(case.id, field.now).result is ActionResult.ALREADY
 
 
 def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
     first, case = refused_upload(field)
-    field.retry.case(case.id, field.now)
+    field.retry.retry(case.id, field.now)
     again = outbox.pending(field.store)[0]
-    assert outbox.reject(
+    assert set_aside(
         field.store, epoch=again.epoch, seq=again.seq, reason="body_invalid", now=field.now
     )
     (second,) = exception_cases.cases(field.store, only_open=True)
@@ -176,7 +175,7 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
         case.order_id,
         case.ledger_id,
     )
-    assert field.retry.case(second.id, field.now).done is ActionResult.DONE
+    assert field.retry.retry(second.id, field.now).result is ActionResult.DONE
     last = outbox.pending(field.store)[-2].body
     assert (last["retry_of"], last["redemption_event"]) == (again.id, first.id), (
         "whatever names the first is about this"
@@ -185,9 +184,9 @@ def test_what_is_refused_again_is_a_new_case_about_the_same_redemption(field):
 
 def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
     _, case = refused_upload(field, reason="message_too_large")
-    answer = field.retry.case(case.id, field.now)
-    assert answer.done is ActionResult.NOT_THIS_KIND
-    assert "settle as accepted" in answer.detail
+    answer = field.retry.retry(case.id, field.now)
+    assert answer.result is ActionResult.NOT_THIS_KIND
+    assert "settle the case as accepted" in answer.detail
     assert outbox.pending(field.store) == []
 
 
@@ -213,8 +212,8 @@ def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_n
                 ledger_id=use,
             ),
         )
-    answer = field.retry.case(case, field.now)
-    assert answer.done is (
+    answer = field.retry.retry(case, field.now)
+    assert answer.result is (
         ActionResult.NOT_FOUND
         if kind is ExceptionKind.UPLOAD_REFUSED
         else ActionResult.NOT_THIS_KIND
@@ -231,13 +230,13 @@ def test_a_case_without_a_code_says_how_to_settle_it(field):
                 kind=ExceptionKind.SYSTEM_FAULT, cause="x", tried="y", raised_s=field.now.unix_s
             ),
         )
-    assert "settle as fixed" in field.retry.case(case, field.now).detail
+    assert "settle as fixed" in field.retry.retry(case, field.now).detail
 
 
 def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_has_arrived(field):
     refused, case = refused_upload(field)
     assert not order_history(field.store, case.order_id).settled
-    field.retry.case(case.id, field.now)
+    field.retry.retry(case.id, field.now)
     last = outbox.pending(field.store)[-1]
     outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
     told = order_history(field.store, case.order_id)

@@ -4,12 +4,11 @@ import pytest
 
 from edge.config import Policy, load_profile
 from edge.domain.decision import decide
-from edge.domain.decision_facts import DecisionFacts, dump_facts, dump_policy
+from edge.domain.decision_facts import DecisionFacts, DecisionTerms, dump_facts, dump_terms
 from edge.domain.redemption_state import (
     CompartmentState,
     LocalRedemption,
     RedemptionState,
-    RequestedUse,
 )
 from edge.domain.replay import replay
 from edge.domain.roles import Operator, Role
@@ -40,11 +39,12 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
         entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s
     )
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
-    found = decide(
-        claims, standing, place=PLACE, policy=policy, now=now, utc_offset_s=offset_s, **said
+    facts = DecisionFacts(
+        claims, standing, now, operator=said.pop("operator", None), utc_offset_s=offset_s
     )
-    facts = DecisionFacts(claims, standing, now, RequestedUse(), said.get("operator"), offset_s)
-    assert replay(dump_facts(facts), dump_policy(PLACE, policy, said.get("grace_s", 0))) == found
+    terms = DecisionTerms(PLACE, policy, **said)
+    found = decide(facts, terms)
+    assert replay(dump_facts(facts), dump_terms(terms)) == found
     return found
 
 
@@ -127,7 +127,7 @@ def test_a_door_under_way_reopens_whatever_the_gap_because_it_is_no_new_use():
         uses=(used(MONDAY_S + 12 * HOUR_S - 30),), doors=tuple(doors), heard_s=MONDAY_S,
     )  # fmt: skip
     now = Instant(unix_s=MONDAY_S + 12 * HOUR_S)
-    found = decide(claims, standing, place=PLACE, policy=Policy(), now=now, grace_s=60)
+    found = decide(DecisionFacts(claims, standing, now), DecisionTerms(PLACE, Policy(), grace_s=60))
     assert (found.verdict, found.reopening) == (Verdict.ACCEPTED, True)
 
 

@@ -24,7 +24,7 @@ def put(store, version, raw=b"signed", name=documents.TRUST_LIST, issued_at_s=10
 def test_a_newer_document_takes_the_place_of_an_older(store):
     assert put(store, 1, b"one") is StoreResult.STORED
     assert put(store, 2, b"two") is StoreResult.STORED
-    assert documents.newest(store, documents.TRUST_LIST).raw == b"two"
+    assert documents.find_document(store, documents.TRUST_LIST).raw == b"two"
 
 
 def test_a_rollback_is_refused_across_a_restart(store, tmp_path):
@@ -34,20 +34,20 @@ def test_a_rollback_is_refused_across_a_restart(store, tmp_path):
     refused = put(store, 1, b"one")
     assert refused is StoreResult.ROLLBACK
     assert refused.refused
-    assert documents.newest(store, documents.TRUST_LIST).version == 2
+    assert documents.find_document(store, documents.TRUST_LIST).version == 2
 
 
 def test_the_same_version_with_other_content_is_an_alarm(store):
     put(store, 2, b"two")
     assert put(store, 2, b"two") is StoreResult.SAME
     assert put(store, 2, b"TWO") is StoreResult.EQUIVOCATION
-    assert documents.newest(store, documents.TRUST_LIST).raw == b"two"
+    assert documents.find_document(store, documents.TRUST_LIST).raw == b"two"
 
 
 def test_documents_of_different_names_do_not_meet(store):
     put(store, 5)
-    assert put(store, 1, name=documents.status_list(b"kid1")) is StoreResult.STORED
-    assert [found.name for found in documents.under(store, "status_list/")] == [
+    assert put(store, 1, name=documents.status_list_name(b"kid1")) is StoreResult.STORED
+    assert [found.name for found in documents.documents_named(store, "status_list/")] == [
         "status_list/6b696431"
     ]
 

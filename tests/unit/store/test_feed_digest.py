@@ -26,7 +26,7 @@ steps = st.lists(
 
 def digest_of(store):
     total = EMPTY_DIGEST
-    for row in order_cache.every(store):
+    for row in order_cache.entitlements(store):
         total = xor(total, row_digest(row_of(row)))
     return total
 
@@ -76,7 +76,7 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                     now=NOON,
                 )
             else:
-                order_cache.sweep(store)
+                order_cache.delete_stale(store)
             if order_cache.feed_state(store).revision:
                 assert kept(store) == digest_of(store), (what, content)
     finally:
@@ -115,13 +115,13 @@ def test_a_difference_is_remembered_until_a_snapshot_has_mended_it(store):
     order_cache.apply_snapshot_page(
         store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
     )
-    assert order_cache.matches(store, row_digest(row))
+    assert order_cache.digest_matches(store, row_digest(row))
     with store.transaction() as connection:  # as a bug, or a disk, might
         connection.execute("UPDATE feed SET digest = ?", (EMPTY_DIGEST,))
-    assert not order_cache.matches(store, row_digest(row))
-    assert order_cache.feed_state(store).doubted
+    assert not order_cache.digest_matches(store, row_digest(row))
+    assert order_cache.feed_state(store).digest_mismatch
     order_cache.apply_snapshot_page(
         store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
     )
-    assert not order_cache.feed_state(store).doubted
-    assert order_cache.matches(store, row_digest(row))
+    assert not order_cache.feed_state(store).digest_mismatch
+    assert order_cache.digest_matches(store, row_digest(row))

@@ -29,7 +29,7 @@ def used(tmp_path):
     """A folder whose store has honoured one code; and that code."""
     store, claims = open_at(tmp_path), code()
     deliver(store, order(claims))
-    assert redeemer(store).redeem(claims, NOON).honoured
+    assert redeemer(store).redeem(claims, NOON).is_accepted
     store.close()
     return tmp_path, claims
 
@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_read_is_put_aside_with_its_files_and_the_device_
     assert opened.quarantined.name in opened.detail
     assert [case.kind.value for case in exception_cases.cases(opened.store)] == ["system_fault"]
     deliver(opened.store, order(claims := code()))
-    assert redeemer(opened.store).redeem(claims, NOON).honoured, "it scans"
+    assert redeemer(opened.store).redeem(claims, NOON).is_accepted, "it scans"
 
 
 def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):
@@ -239,7 +239,7 @@ def test_what_a_running_scanner_calls_honoured_while_the_store_is_put_aside_is_i
     after = reopen(folder).store
     assert len(outcomes) == 1
     kept = {row.cti for row in ledger.rows(after)}
-    assert not outcomes[0].honoured or claims.cti in kept
+    assert not outcomes[0].is_accepted or claims.cti in kept
 
 
 @pytest.mark.parametrize("cut", ["before the old one is moved", "after the old one is moved"])

@@ -30,7 +30,7 @@ def delta(store, *entitlements, removed=(), frm, to):
 
 
 def known(store):
-    return {row.order_id for row in order_cache.every(store)}
+    return {row.order_id for row in order_cache.entitlements(store)}
 
 
 def some(*names):
@@ -72,7 +72,7 @@ def test_a_whole_snapshot_ends_what_it_does_not_name(store):
     page(store, *some("c"), revision=2)
     assert known(store) == {"c"}
     assert order_cache.count(store) == 1
-    while order_cache.sweep(store):
+    while order_cache.delete_stale(store):
         pass
     assert store.connection().execute("SELECT count(*) FROM entitlement").fetchone() == (1,)
 
@@ -136,7 +136,7 @@ def test_no_update_of_an_order_takes_back_a_redemption(store, update):
     """pretix deletes local check-ins with any update of their order."""
     claims = code()
     deliver(store, order(claims))
-    assert redeemer(store).redeem(claims, NOON).honoured
+    assert redeemer(store).redeem(claims, NOON).is_accepted
     if update == "snapshot":
         page(store, order(claims), revision=9)
     else:
@@ -154,6 +154,6 @@ def test_no_update_of_an_order_takes_back_a_redemption(store, update):
 
 def test_hearing_the_platform_makes_the_cache_fresh(store):
     page(store)
-    order_cache.heard(store, at(500))
-    order_cache.heard(store, at(100))
-    assert order_cache.feed_state(store).heard_s == at(500).unix_s
+    order_cache.record_contact(store, at(500))
+    order_cache.record_contact(store, at(100))
+    assert order_cache.feed_state(store).last_contact_s == at(500).unix_s

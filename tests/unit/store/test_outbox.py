@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
 from edge.store.outbox import SettleResult
+from edge.store.refused_events import set_aside
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 
@@ -77,7 +78,7 @@ def test_a_platform_that_knows_more_than_we_wrote_shows_that_an_old_copy_was_res
 def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
     write(store, *"abc")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.reject(store, epoch=epoch, seq=1, reason="unknown order", now=at(5))
+    assert set_aside(store, epoch=epoch, seq=1, reason="unknown order", now=at(5))
     assert waiting(store) == [2, 3]
     assert outbox.backlog(store).rejected == 1
     (case,) = exception_cases.cases(store)
@@ -88,8 +89,8 @@ def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
 def test_a_refusal_heard_twice_raises_one_case(store):
     write(store, "a")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
-    assert not outbox.reject(store, epoch=epoch, seq=1, reason="no", now=NOON)
+    assert set_aside(store, epoch=epoch, seq=1, reason="no", now=NOON)
+    assert not set_aside(store, epoch=epoch, seq=1, reason="no", now=NOON)
     assert len(exception_cases.cases(store)) == 1
 
 
@@ -99,7 +100,7 @@ def test_an_event_that_is_refused_for_its_odd_body_becomes_a_case_all_the_same(s
         body = {"cti": odd, "order": odd, "use": odd}
         outbox.append(connection, type="redeemed", body=body, now=NOON, id="odd")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.reject(store, epoch=epoch, seq=1, reason="body_invalid", now=NOON)
+    assert set_aside(store, epoch=epoch, seq=1, reason="body_invalid", now=NOON)
     (case,) = exception_cases.cases(store)
     assert (case.kind, case.cti, case.ledger_id) == ("upload_refused", None, None)
 
@@ -109,7 +110,7 @@ def test_a_refused_redemption_names_its_order_in_the_case(store):
     deliver(store, order(claims))
     redeemer(store).redeem(claims, NOON)
     (event,) = outbox.pending(store)
-    outbox.reject(store, epoch=event.epoch, seq=event.seq, reason="no", now=NOON)
+    set_aside(store, epoch=event.epoch, seq=event.seq, reason="no", now=NOON)
     (case,) = exception_cases.cases(store)
     assert (case.order_id, case.cti) == ("A-77", claims.cti)
 

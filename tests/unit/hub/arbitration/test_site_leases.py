@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from structlog.testing import CapturingLogger
 
 from edge.domain.authorisation import AuthorisationResult
-from edge.store.authorisations import DEADLINE_S, USE_WITHIN_NS
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S
+from edge.store.authorisations import USE_WITHIN_NS
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
@@ -168,7 +169,7 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
 def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
     """The platform's books of it do not come with the lease. Then the site is told that somebody answers."""
     site = Site(tmp_path).renew(hand_over_s=HUB_TIMINGS.hand_over_s - 0.1)
-    assert HUB_TIMINGS.hand_over_s > DEADLINE_S + USE_WITHIN_NS / 1e9
+    assert HUB_TIMINGS.hand_over_s > REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
     assert site.site_answers() is None
     site.monotonic_s += 0.2
     site.post.published.clear()

@@ -179,8 +179,8 @@ def boolean(label: int, name: str) -> DocumentField:
     return DocumentField(label, name, fields.boolean)
 
 
-def octets(label: int, name: str, *, length: int) -> DocumentField:
-    """Return a field of ``length`` bytes."""
+def octets(label: int, name: str, *, length: int | None = None) -> DocumentField:
+    """Return a field of ``length`` bytes; None: of any number of bytes."""
     return DocumentField(label, name, partial(fields.octets, length=length))
 
 

@@ -1,4 +1,4 @@
-"""Every message of the protocol: where it is said, by whom, and the schema it keeps to."""
+"""Every message of the protocol: its channels, its direction and its schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from sync.protocol import document_schemas
 from sync.protocol.event_bodies import BODIES
-from sync.wire import fleet_requests, settings_report, site_lease
+from sync.wire.fleet_requests import FleetRequest, FleetResponse
 from sync.wire.messages import (
     Ack,
     BatchHeader,
@@ -24,15 +24,17 @@ from sync.wire.messages import (
     Response,
     Status,
 )
+from sync.wire.settings_report import SettingsReport
+from sync.wire.site_lease import LeaseReply, LeaseRequest
 from sync.wire.topics import FLEET, OPS, VERSION, Down, Up
 
 SCHEMAS_AT: Final = "#/components/schemas/"
 _BATCH: Final = "EventBatch"
-_RENAMED: Final = {"BatchHeader": _BATCH}  # a model whose name is the code's own business
+_RENAMED: Final = {"BatchHeader": _BATCH}  # a model whose name concerns the code alone
 
 
 class Form(StrEnum):
-    """What the bytes of a payload are."""
+    """The encoding of a payload."""
 
     JSON = "application/json"
     SIGNED = 'application/cose; cose-type="cose-sign1"'
@@ -41,7 +43,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageSpec:
-    """A message that is said on some channels. ``schema`` is a model's, or that of what is under the signature."""
+    """A message of some channels. ``schema`` is a model's, or of what is under the signature."""
 
     name: str
     words: str
@@ -51,7 +53,7 @@ class MessageSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A topic, with a hole for each name in it."""
+    """A topic, with a parameter for each name in it."""
 
     name: str
     address: str
@@ -62,158 +64,168 @@ class Channel:
 
     @property
     def up(self) -> bool:
-        """From the device (or ops) to the platform."""
+        """Return whether it leads from the device (or from operations) to the platform."""
         return self.address.split("/")[3] == "up"
 
 
-def _told(model: type[BaseModel], name: str | None = None) -> MessageSpec:
-    words = " ".join((model.__doc__ or "").replace("``", "`").split())
+def plain_words(model: type[BaseModel]) -> str:
+    """Return the docstring of a model in one line of Markdown."""
+    return " ".join((model.__doc__ or "").replace("``", "`").split())
+
+
+def _of_model(model: type[BaseModel]) -> MessageSpec:
     return MessageSpec(
-        name=name or model.__name__,
-        words=words,
-        schema={"$ref": SCHEMAS_AT + (name or model.__name__)},
+        name=model.__name__,
+        words=plain_words(model),
+        schema={"$ref": SCHEMAS_AT + model.__name__},
     )
+
+
+def _signed(name: str, words: str, form: Form = Form.SIGNED) -> MessageSpec:
+    return MessageSpec(name=name, words=words, schema={"$ref": SCHEMAS_AT + name}, form=form)
 
 
 BATCH: Final = MessageSpec(
     name=_BATCH,
-    words="Events of one device and epoch, in the order of their numbers. Without events it asks where the platform is."
-    " An item that is not an event is refused by its number; those beside it are taken.",
+    words=(
+        "Events of one device and epoch, in the order of their numbers. A batch without events"
+        " asks what the platform has. An item that is not an event is refused by its number;"
+        " those beside it are accepted."
+    ),
     schema={"$ref": SCHEMAS_AT + _BATCH},
 )
-ORDERS_REQUEST: Final = _told(OrdersRequest)
-GRANT_REQUEST: Final = _told(GrantRequest)
-STATUS: Final = _told(Status)
-REPORT: Final = _told(settings_report.SettingsReport)
-ACK: Final = _told(Ack)
-RESPONSE: Final = _told(Response)
-COMMAND: Final = _told(Command)
-LEASE_REQUEST: Final = _told(site_lease.LeaseRequest)
-LEASE_REPLY: Final = _told(site_lease.LeaseReply)
-FLEET_REQUEST: Final = _told(fleet_requests.FleetRequest)
-FLEET_RESPONSE: Final = _told(fleet_requests.FleetResponse)
-ORDERS: Final = MessageSpec(
-    name="OrdersPage",
-    words="A page of a snapshot of the site's order feed, or a delta of it, or what people decided in reviews.",
-    schema={"$ref": SCHEMAS_AT + "OrdersPage"},
-    form=Form.SIGNED,
+ORDERS: Final = _signed(
+    "OrdersPage",
+    "A page of a snapshot of the site's order feed, a delta of it, or decisions of reviewers.",
 )
-TRUST: Final = MessageSpec(
-    name="TrustList",
-    words=document_schemas.TRUST_LIST["description"],
-    schema={"$ref": SCHEMAS_AT + "TrustList"},
-    form=Form.SIGNED,
+TRUST: Final = _signed("TrustList", document_schemas.TRUST_LIST["description"])
+REVOKED: Final = _signed(
+    "StatusLists",
+    "The status lists of all issuer keys, each a signed document of its own.",
+    Form.SIGNED_LIST,
 )
-REVOKED: Final = MessageSpec(
-    name="StatusLists",
-    words="The status lists of all issuer keys, each a signed document of its own.",
-    schema={"$ref": SCHEMAS_AT + "StatusLists"},
-    form=Form.SIGNED_LIST,
-)
-OPERATORS: Final = MessageSpec(
-    name="OperatorList",
-    words=document_schemas.OPERATOR_LIST["description"],
-    schema={"$ref": SCHEMAS_AT + "OperatorList"},
-    form=Form.SIGNED,
-)
-SETTINGS: Final = MessageSpec(
-    name="SettingsList",
-    words="The layers of settings that are for this device, each a signed document of its own.",
-    schema={"$ref": SCHEMAS_AT + "SettingsList"},
-    form=Form.SIGNED_LIST,
+OPERATORS: Final = _signed("OperatorList", document_schemas.OPERATOR_LIST["description"])
+SETTINGS: Final = _signed(
+    "SettingsList",
+    "The layers of settings that are for this device, each a signed document of its own.",
+    Form.SIGNED_LIST,
 )
 
+_DEVICE: Final = f"{VERSION}/{{tenant}}/{{device}}"
+_OPS: Final = f"{VERSION}/{{tenant}}/{OPS}"
+_NODES: Final = {
+    "device": _DEVICE,
+    "site": f"{VERSION}/{{tenant}}/site-{{site}}",
+    "fleet": f"{VERSION}/{{tenant}}/{FLEET}",
+}
 
-def _channels() -> Iterator[Channel]:
-    device = f"{VERSION}/{{tenant}}/{{device}}"
-    up = {
-        Up.EVENTS: ("What happened, to be acknowledged.", (BATCH,)),
-        Up.REQUEST: (
-            "What a device, or a site's authority, asks for.",
-            (ORDERS_REQUEST, GRANT_REQUEST, LEASE_REQUEST),
+
+def _from_the_device() -> Iterator[Channel]:
+    for channel, words, models in (
+        (
+            Up.REQUEST,
+            "Requests of a device, or of a site's authority.",
+            (OrdersRequest, GrantRequest, LeaseRequest),
         ),
-        Up.STATUS: (
-            "What a device is doing; the broker says `offline` for one that is gone.",
-            (STATUS,),
+        (
+            Up.STATUS,
+            "What a device is doing; the broker publishes `offline` when it is gone.",
+            (Status,),
         ),
-        Up.CONFIG: ("What a device says of its settings.", (REPORT,)),
-    }
-    for channel, (words, messages) in up.items():
-        retained = channel in (Up.STATUS, Up.CONFIG)
+        (Up.CONFIG, "A device's report of its settings.", (SettingsReport,)),
+    ):  # fmt: skip - a table
         yield Channel(
-            name=f"device.up.{channel}", address=f"{device}/up/{channel}", words=words, messages=messages,
-            retained=retained,
-        )  # fmt: skip
-    yield Channel(
-        name="device.dn.ack", address=f"{device}/dn/{Down.ACK}", words="What is durable at the platform.",
-        messages=(ACK,),
-    )  # fmt: skip
-    yield Channel(
-        name="device.dn.res", address=f"{device}/dn/{Down.RESPONSE}", words="The answer to a claim, or about a lease.",
-        messages=(RESPONSE, LEASE_REPLY),
-    )  # fmt: skip
-    said_to = {
-        "device": device,
-        "site": f"{VERSION}/{{tenant}}/site-{{site}}",
-        "fleet": f"{VERSION}/{{tenant}}/{FLEET}",
-    }
-    down = {
-        Down.ORDERS: ("The order feed of a site.", ORDERS, ("device", "site"), False, False),
-        Down.TRUST: ("The trust list.", TRUST, ("fleet",), True, False),
-        Down.REVOKED: ("The status lists.", REVOKED, ("fleet",), True, False),
-        Down.OPERATORS: ("Who may sign in at a site.", OPERATORS, ("site",), True, False),
-        Down.CONFIG: ("Settings.", SETTINGS, ("device", "site", "fleet"), True, False),
-        Down.COMMAND: ("Commands. They expire.", COMMAND, ("device", "site", "fleet"), False, True),
-    }
-    for kind, (words, message, nodes, retained, expires) in down.items():
+            name=f"device.up.{channel}",
+            address=f"{_DEVICE}/up/{channel}",
+            words=words,
+            messages=tuple(_of_model(model) for model in models),
+            retained=channel in (Up.STATUS, Up.CONFIG),
+        )
+
+
+def _to_the_device() -> Iterator[Channel]:
+    for channel, words, models in (
+        (Down.ACK, "What is durable at the platform.", (Ack,)),
+        (Down.RESPONSE, "The reply to a grant request or a lease request.", (Response, LeaseReply)),
+    ):
+        yield Channel(
+            name=f"device.dn.{channel}",
+            address=f"{_DEVICE}/dn/{channel}",
+            words=words,
+            messages=tuple(_of_model(model) for model in models),
+        )
+
+
+def _to_groups() -> Iterator[Channel]:
+    for channel, words, message, nodes in (
+        (Down.ORDERS, "The order feed of a site.", ORDERS, ("device", "site")),
+        (Down.TRUST, "The trust list.", TRUST, ("fleet",)),
+        (Down.REVOKED, "The status lists.", REVOKED, ("fleet",)),
+        (Down.OPERATORS, "The operators who may sign in at a site.", OPERATORS, ("site",)),
+        (Down.CONFIG, "Settings.", SETTINGS, ("device", "site", "fleet")),
+        (Down.COMMAND, "Commands. They expire.", _of_model(Command), ("device", "site", "fleet")),
+    ):
         for node in nodes:
             yield Channel(
-                name=f"{node}.dn.{kind}", address=f"{said_to[node]}/dn/{kind}", words=words, messages=(message,),
-                retained=retained, expires=expires,
-            )  # fmt: skip
-    ops = f"{VERSION}/{{tenant}}/{OPS}"
-    yield Channel(
+                name=f"{node}.dn.{channel}",
+                address=f"{_NODES[node]}/dn/{channel}",
+                words=words,
+                messages=(message,),
+                retained=channel not in (Down.ORDERS, Down.COMMAND),
+                expires=channel is Down.COMMAND,
+            )
+
+
+CHANNELS: Final[tuple[Channel, ...]] = (
+    Channel(
+        name=f"device.up.{Up.EVENTS}",
+        address=f"{_DEVICE}/up/{Up.EVENTS}",
+        words="Events, to be acknowledged.",
+        messages=(BATCH,),
+    ),
+    *_from_the_device(),
+    *_to_the_device(),
+    *_to_groups(),
+    Channel(
         name="ops.up.req",
-        address=f"{ops}/up/{Up.REQUEST}",
-        words="What ops ask.",
-        messages=(FLEET_REQUEST,),
-    )
-    yield Channel(
+        address=f"{_OPS}/up/{Up.REQUEST}",
+        words="Requests of operations.",
+        messages=(_of_model(FleetRequest),),
+    ),
+    Channel(
         name="ops.dn.res",
-        address=f"{ops}/dn/{Down.RESPONSE}",
-        words="What the hub answers.",
-        messages=(FLEET_RESPONSE,),
-    )
-
-
-CHANNELS: Final[tuple[Channel, ...]] = tuple(_channels())
+        address=f"{_OPS}/dn/{Down.RESPONSE}",
+        words="The hub's replies.",
+        messages=(_of_model(FleetResponse),),
+    ),
+)
 MODELS: Final[tuple[type[BaseModel], ...]] = (
-    BatchHeader,  # what the hub reads a batch with
+    BatchHeader,  # with which the hub reads a batch
     Event,
     OrdersRequest,
     GrantRequest,
     Status,
-    settings_report.SettingsReport,
+    SettingsReport,
     Ack,
     Response,
     Command,
-    site_lease.LeaseRequest,
-    site_lease.LeaseReply,
-    fleet_requests.FleetRequest,
-    fleet_requests.FleetResponse,
+    LeaseRequest,
+    LeaseReply,
+    FleetRequest,
+    FleetResponse,
     *BODIES.values(),
 )
 
 
 def messages() -> tuple[MessageSpec, ...]:
-    """Each once, in the order of the channels."""
+    """Return each message once, in the order of the channels."""
     return tuple(
         {message.name: message for channel in CHANNELS for message in channel.messages}.values()
     )
 
 
 def schemas() -> dict[str, Any]:
-    """Every schema by name, as the code's own models say, with references between them."""
+    """Return every schema by name, from the code's own models, with references between them."""
     _, made = models_json_schema(
         [(model, "validation") for model in MODELS], ref_template=SCHEMAS_AT + "{model}"
     )
@@ -222,20 +234,22 @@ def schemas() -> dict[str, Any]:
     }
     found[_BATCH] = {**found[_BATCH], "title": _BATCH}
     found[_BATCH]["properties"]["events"]["items"] = {"$ref": SCHEMAS_AT + "Event"}
-    for request in (OrdersRequest, GrantRequest):  # told apart by their type
+    for request in (OrdersRequest, GrantRequest):  # a reader tells them apart by their type
         found[request.__name__]["required"].append("type")
-    found["OrdersPage"] = document_schemas.ORDERS
-    found["TrustList"] = document_schemas.TRUST_LIST
-    found["StatusList"] = document_schemas.STATUS_LIST
-    found["OperatorList"] = document_schemas.OPERATOR_LIST
-    found["Settings"] = document_schemas.SETTINGS
-    found["GrantReply"] = document_schemas.GRANT_REPLY
-    found["Lease"] = document_schemas.LEASE
-    found["ReviewDecision"] = document_schemas.DECISION
-    found["StatusLists"] = {
-        "type": "array",
-        "items": {"$ref": SCHEMAS_AT + "StatusList"},
-        "maxItems": 64,
+    found |= {
+        "OrdersPage": document_schemas.ORDERS,
+        "TrustList": document_schemas.TRUST_LIST,
+        "StatusList": document_schemas.STATUS_LIST,
+        "OperatorList": document_schemas.OPERATOR_LIST,
+        "Settings": document_schemas.SETTINGS,
+        "GrantReply": document_schemas.GRANT_REPLY,
+        "Lease": document_schemas.LEASE,
+        "ReviewDecision": document_schemas.REVIEW_DECISION,
+        "StatusLists": _list_of("StatusList", maxItems=64),
+        "SettingsList": _list_of("Settings"),
     }
-    found["SettingsList"] = {"type": "array", "items": {"$ref": SCHEMAS_AT + "Settings"}}
     return dict(sorted(json.loads(json.dumps(found)).items()))
+
+
+def _list_of(name: str, **limits: int) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": SCHEMAS_AT + name}, **limits}

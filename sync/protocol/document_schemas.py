@@ -1,6 +1,7 @@
-"""Signed documents as JSON Schema: of the CBOR under the signature, in a form that JSON can hold.
+"""JSON Schemas of signed documents: of the CBOR under the signature, in a form that JSON can hold.
 
-In that form a map's integer labels are decimal strings and a byte string is lower-case hexadecimal.
+In that form a map's integer labels are decimal strings, and a byte string is lower-case
+hexadecimal.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
 
 
 def json_form(item: Item) -> Any:
-    """A CBOR item as JSON can hold it.
+    """Return a CBOR item in the form that JSON can hold.
 
     >>> json_form({1: b"\\x0a", 2: [True, None]})
     {'1': '0a', '2': [True, None]}
@@ -33,7 +34,10 @@ def json_form(item: Item) -> Any:
 
 
 def payload_of(document: bytes) -> Any:
-    """What is under the signature of ``document``, not verified, in JSON's form. Raises edge.token.Refused."""
+    """Return what is under the signature of ``document``, **unverified**, in JSON's form.
+
+    Raises InputRefused for a document that cannot be read.
+    """
     payload = cose.parse(document, cose.STRICT).payload
     return json_form(cbor.decode(payload or b"", cbor.DOCUMENT_LIMITS))
 
@@ -66,7 +70,7 @@ _ROW_FIELDS: Final[list[Schema]] = [
     _described(_octets(16), "cti, the identity of the entitlement"),
     _described(_TEXT, "order"),
     _described({"enum": [1, 2, 3]}, "kind: 1 write-off, 2 pickup (see docs/reference/token.md)"),
-    _described(_MAYBE_TEXT, "home device; null: any of the site may ask for leave"),
+    _described(_MAYBE_TEXT, "home device; null: any device of the site may request a grant"),
     _described(
         {"enum": ["awaiting_payment", "paid", "ready", "shipped", "cancelled", "refunded"]},
         "status of the order",
@@ -135,9 +139,10 @@ DELTA: Final = _map(
 )
 REVIEWS: Final = _map(
     "ReviewPage",
-    "What people at the platform decided on redemptions that wait for a second person (docs/explanation/reviews.md). It is said"
-    " again until the device's `review` or `review_refused` event is here. A device takes each decision once,"
-    " by the signature of the person who made it, and never from who scanned.",
+    "Decisions of people at the platform on redemptions that wait for a second person"
+    " (docs/explanation/reviews.md). The hub sends them again until it has the device's `review` or"
+    " `review_refused` event. A device applies each decision once, by the signature of the person"
+    " who made it, and never one of the person who scanned.",
     {
         "1": {"const": 3, "description": "decisions"},
         "2": _described(_TEXT, "site"),
@@ -145,20 +150,21 @@ REVIEWS: Final = _map(
         "4": {
             "type": "array",
             "items": {**_octets(), "maxLength": 2 * LONGEST_ROW},
-            "description": "rows: ReviewDecisions (see FleetRequest), each as the person who made it signed it",
+            "description": "rows: ReviewDecisions, each as the person who made it signed it",
         },
     },
 )
 ORDERS: Final[Schema] = {"oneOf": [SNAPSHOT, DELTA, REVIEWS]}
-DECISION: Final = _map(
+REVIEW_DECISION: Final = _map(
     "ReviewDecision",
-    "A person's decision on a redemption, signed for the purpose `review` with that person's own key, whose name the"
-    " trust list gives; it travels as base64 in `args.decision` of a FleetRequest `review`.",
+    "A person's decision on a redemption, signed for the purpose `review` with that person's own"
+    " key, whose owner the trust list names. It travels as base64 in `args.decision` of a"
+    " FleetRequest `review`.",
     {
         "1": _described(_TEXT, "tenant"),
         "2": _described(_TEXT, "device"),
-        "3": _described(_TEXT, "epoch of the event that told the redemption"),
-        "4": _described(_REVISION, "its seq"),
+        "3": _described(_TEXT, "epoch of the event that reported the redemption"),
+        "4": _described(_REVISION, "number of that event"),
         "5": _described(_octets(16), "cti"),
         "6": {"type": "boolean", "description": "true: approved; false: rejected, with a reason"},
         "7": {"type": "string", "maxLength": 400, "description": "reason"},
@@ -190,20 +196,22 @@ STATUS_LIST: Final = _map(
         "-65539": _described(_VERSION, "version"),
         "65533": _map(
             "StatusListBits",
-            "All of it.",
-            {"bits": {"const": 1}, "lst": _described(_octets(), "zlib, a bit a token")},
+            "The list.",
+            {"bits": {"const": 1}, "lst": _described(_octets(), "zlib, one bit for each token")},
         ),
     },
 )
 OPERATOR_LIST: Final = _map(
     "OperatorList",
-    "Who may sign in at a site's devices, in which role, with which PIN (docs/reference/operators.md).",
+    "The operators who may sign in at a site's devices, with role and PIN hash"
+    " (docs/reference/operators.md).",
     {
         "1": _described(_VERSION, "version"),
         "2": _described(_SECONDS, "issued at"),
         "3": _described(_SECONDS, "expires, exclusive"),
         "4": _described(_TEXT, "the site or device group"),
         "5": {
+            "description": "the operators",
             "type": "array",
             "maxItems": 5000,
             "items": _map(
@@ -243,15 +251,16 @@ SETTINGS: Final = _map(
 )
 GRANT_REPLY: Final = _map(
     "GrantReply",
-    "The reply to a grant request, signed for the purpose `grant`; it travels as base64 in `signed` of a Response.",
+    "The reply to a grant request, signed for the purpose `grant`. It travels as base64 in `signed`"
+    " of a Response.",
     {
         "1": _described(_TEXT, "device"),
         "2": _described(_TEXT, "id of the request"),
         "3": _described(_octets(16), "cti"),
-        "4": _described(_TEXT, "result, a word as in the Response"),
+        "4": _described(_TEXT, "result, as in the Response"),
         "5": {"type": "integer", "minimum": 0, "description": "quantity"},
         "6": _described(_TEXT, "site"),
-        "7": _described(_TEXT, "who answers: the platform, or a site's authority"),
+        "7": _described(_TEXT, "the authority: the platform, or a site's own"),
         "8": _described(_SECONDS, "issued at"),
         "9": {
             "type": "integer",
@@ -267,7 +276,8 @@ GRANT_REPLY: Final = _map(
 )
 LEASE: Final = _map(
     "Lease",
-    "A site's authority, signed for the purpose `grant`; it travels as base64 in `signed` of a LeaseReply.",
+    "A site's authority, signed for the purpose `grant`. It travels as base64 in `signed` of a"
+    " LeaseReply.",
     {
         "20": _described(_TEXT, "site"),
         "21": _described(_TEXT, "holder"),
@@ -280,12 +290,15 @@ LEASE: Final = _map(
         "24": {
             "type": "array",
             "items": {"type": "array"},
-            "description": "uses: cti, device, use, epoch, seq, units, minor units of money or null, when",
+            "description": (
+                "redemptions: cti, device, use, epoch, seq, units, minor units of money or null,"
+                " time, id of the event"
+            ),
         },
         "25": {
             "type": "array",
             "items": {"type": "array"},
-            "description": "device, epoch, heard through",
+            "description": "device, epoch, received through",
         },
         "26": _described(
             {"type": "string"}, "the entitlement that this page ended with; empty: the last page"

@@ -59,7 +59,7 @@ from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.review_decision import ReviewDecision, decision_name, sign_review_decision
 from sync.wire.review_page import ReviewPage, review_payload
 from sync.wire.settings_report import ReportedError, SettingsReport
-from sync.wire.site_lease import Lease, LeasedRedemption, LeaseReply, LeaseRequest, lease_payload
+from sync.wire.site_lease import LEASE, Lease, LeasedRedemption, LeaseReply, LeaseRequest
 
 DEV, SITE, EPOCH = "kiosk-1", "shop-1", "0190c8f0-5f5e-7a1b-8c3d-2b1a09f8e7d6"
 NOW_S: Final = 1_800_000_000
@@ -309,7 +309,7 @@ def _lease() -> bytes:
         uses=(use,),
         streams=((DEV, EPOCH, 42),),
     )
-    return sign_document(lease_payload(lease), Purpose.GRANT, key(Purpose.GRANT))
+    return LEASE.sign(lease, key(Purpose.GRANT))
 
 
 def entitlement() -> Entitlement:

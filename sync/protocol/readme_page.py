@@ -1,130 +1,84 @@
-"""The generated half of ``docs/protocol/README.md``: topics, and each message with its fields and examples."""
+"""The generated half of ``docs/protocol/README.md``: topics, messages, fields and examples.
+
+The words are the descriptions and docstrings of the models that the code itself reads with.
+"""
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from pydantic import BaseModel
-
 from sync.protocol.channels import (
     CHANNELS,
-    MODELS,
     SCHEMAS_AT,
     Channel,
     Form,
     MessageSpec,
     messages,
+    plain_words,
     schemas,
 )
 from sync.protocol.event_bodies import BODIES
 from sync.protocol.examples import Example, examples, shown
-from sync.wire.messages import Conflict, RefusedItem, RungReport
+from sync.wire.fleet_requests import ARGUMENTS_AND_RESULTS, FleetAction
 
 MARK: Final = "<!-- From here on written by `python -m sync.protocol`. -->"
 _FORMS: Final = {
     Form.JSON: "JSON",
     Form.SIGNED: "a signed document; shown is what is under the signature, in JSON's form",
-    Form.SIGNED_LIST: "a CBOR array of signed documents; shown is what is under their signatures, in JSON's form",
-}
-_COMMON: Final = {
-    "v": "version of the protocol",
-    "dev": "the device, as in the topic",
-    "epoch": "which numbering of events: a new store begins a new one",
-    "seq": "number of the event, gapless in its epoch",
-    "id": "identity of the event or request (UUIDv7)",
-    "ts": "when, Unix seconds",
-    "ts_trust": "whether the device's clock was known to be right",
-    "type": "what it is",
-    "body": "see below, by type",
-    "cti": "identity of the code, hexadecimal",
-    "order": "the order",
-    "use": "which use of the code on this device it is",
-    "units": "how many units",
-    "reason": "why, a word",
-    "operator": "who was signed in",
-    "grants_released_through": "every claim of this epoch up to this number is over: nothing comes of it any more",
-    "no": "number of the claim, in the order they were made",
-    "acked_through": "the platform holds every number of the epoch up to this one",
-    "first": "the first number of the batch that is answered; 0: it had none",
-    "last": "and the last",
-    "rejected": "events that have no effect",
-    "conflicts": "entitlements honoured beyond their quantity",
-    "have": "the revision that is here; 0: none",
-    "snapshot": "the snapshot that is half here; 0: none",
-    "page": "the next page of it",
-    "quantity": "units",
-    "state": "how it is",
+    Form.SIGNED_LIST: (
+        "a CBOR array of signed documents; shown is what is under their signatures, in JSON's form"
+    ),
 }
 
 
 def generated() -> str:
-    """Everything below the mark."""
+    """Return everything below the mark."""
     made = schemas()
-    lines = [
-        MARK,
-        "",
-        "## Topics",
-        "",
-        "| topic | who | retained | messages |",
-        "|---|---|---|---|",
-    ]
-    lines += [_topic_row(channel) for channel in CHANNELS]
-    lines += [
-        "",
-        "All are QoS 1. Commands carry a message expiry; nothing else expires.",
-        "",
-        "## Messages",
-    ]
+    lines = [*_topics(), "", "## Messages"]
     for message in messages():
         lines += ["", *_message(message, made)]
-    lines += [
-        "",
-        "## Bodies of events",
-        "",
-        "An event of a type that is not here has a body of its own; keep it.",
-    ]
-    for kind, model in BODIES.items():
-        lines += [
-            "",
-            f"### `{kind}`",
-            "",
-            " ".join((model.__doc__ or "").replace("``", "`").split()),
-            "",
-        ]
-        lines += _fields(model.__name__, made)
+    lines += ["", *_bodies(made)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
+def _topics() -> Iterator[str]:
+    yield from (MARK, "", "## Topics", "")
+    yield from ("| topic | direction | retained | messages |", "|---|---|---|---|")
+    yield from (_topic_row(channel) for channel in CHANNELS)
+    yield from ("", "All are QoS 1. Commands carry a message expiry; nothing else expires.")
+
+
 def _topic_row(channel: Channel) -> str:
-    who = ("device → platform" if channel.up else "platform → device").replace(
-        "device", "ops" if channel.name.startswith("ops") else "device"
-    )
-    said = ", ".join(f"[{message.name}](#{message.name.lower()})" for message in channel.messages)
-    return f"| `{channel.address}` | {who} | {'yes' if channel.retained else ''} | {said} |"
+    near = "ops" if channel.name.startswith("ops") else "device"
+    direction = f"{near} → platform" if channel.up else f"platform → {near}"
+    links = ", ".join(f"[{message.name}](#{message.name.lower()})" for message in channel.messages)
+    retained = "yes" if channel.retained else ""
+    return f"| `{channel.address}` | {direction} | {retained} | {links} |"
 
 
 def _message(message: MessageSpec, made: dict[str, Any]) -> Iterator[str]:
     at = ", ".join(f"`{channel.address}`" for channel in CHANNELS if message in channel.messages)
-    yield from (
-        f"### {message.name}",
-        "",
-        message.words,
-        "",
-        f"On {at}; {_FORMS[message.form]}.",
-        "",
-    )
+    yield from (f"### {message.name}", "", message.words, "")
+    yield from (f"On {at}; {_FORMS[message.form]}.", "")
     for name in _parts(message, made):
         yield from _fields(name, made)
     for example in examples()[message.name]:
         yield from _example(example, message.form)
 
 
+def _bodies(made: dict[str, Any]) -> Iterator[str]:
+    yield from ("## Bodies of events", "")
+    yield "An event of a type that is not here has a body of its own; keep it."
+    for kind, model in BODIES.items():
+        yield from ("", f"### `{kind}`", "", plain_words(model), "")
+        yield from _fields(model.__name__, made)
+
+
 def _parts(message: MessageSpec, made: dict[str, Any]) -> list[str]:
-    """The schemas to show for a message: its own and those it is made of."""
+    """Return the names of the schemas to show for a message: its own and those in it."""
     found: list[str] = []
     waiting: list[Any] = [message.schema]
     while waiting:
@@ -142,31 +96,38 @@ def _parts(message: MessageSpec, made: dict[str, Any]) -> list[str]:
 
 
 def _fields(name: str, made: dict[str, Any]) -> Iterator[str]:
+    if name == FleetAction.__name__:
+        yield from _actions()
+        return
     for schema in made[name].get("oneOf", [made[name]]):
-        if "properties" not in schema:
-            if "enum" in schema:
-                yield from (
-                    f"**{name}**: one of {', '.join(f'`{word}`' for word in schema['enum'])}.",
-                    "",
-                )
-            continue
-        words = _words_of(name)
-        yield from (f"**{schema.get('title', name)}**", "", "| field | value | |", "|---|---|---|")
-        for field, of in schema["properties"].items():
-            must = field in schema.get("required", ())
-            default = (
-                ""
-                if must
-                else f"; {json.dumps(of['default'])} if absent"
-                if "default" in of
-                else "; may be absent"
-            )
-            said = of.get("description") or words.get(field) or _COMMON.get(field, "")
-            yield f"| `{field}` | {_value(of)}{default} | {said} |"
-        yield ""
+        if "properties" in schema:
+            yield from (f"**{schema.get('title', name)}**", "")
+            yield from ("| field | value | |", "|---|---|---|")
+            required = schema.get("required", ())
+            for field, of in schema["properties"].items():
+                absent = "" if field in required else _if_absent(of)
+                yield f"| `{field}` | {_value(of)}{absent} | {of.get('description', '')} |"
+            yield ""
+        elif "enum" in schema:
+            words = ", ".join(f"`{word}`" for word in schema["enum"])
+            yield from (f"**{name}**: one of {words}.", "")
+
+
+def _actions() -> Iterator[str]:
+    yield from ("**FleetAction**", "", "| action | arguments | results |", "|---|---|---|")
+    for action, (arguments, results) in ARGUMENTS_AND_RESULTS.items():
+        yield f"| `{action}` | {arguments} | {results} |"
+    yield ""
+
+
+def _if_absent(schema: dict[str, Any]) -> str:
+    return (
+        f"; {json.dumps(schema['default'])} if absent" if "default" in schema else "; may be absent"
+    )
 
 
 def _value(schema: dict[str, Any]) -> str:
+    """Return the type and range of a field in words, for a table."""
     if "$ref" in schema:
         return str(schema["$ref"].removeprefix(SCHEMAS_AT))
     if "anyOf" in schema:
@@ -177,33 +138,25 @@ def _value(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{json.dumps(item)}`" for item in schema["enum"])
     kind = schema.get("type", "any")
     if kind == "array":
-        items = schema.get("items", {})
-        if isinstance(items, list):
-            return "<br>".join(
-                ["[", *(f"{item['description']}: {_value(item)}" for item in items), "]"]
-            )
-        return f"array of {_value(items)}"
+        return _array(schema.get("items", {}))
     if "pattern" in schema:
         return f"`{schema['pattern']}`".replace("|", "\\|")
+    return (" or ".join(kind) if isinstance(kind, list) else kind) + _range(schema)
+
+
+def _array(items: dict[str, Any] | list[dict[str, Any]]) -> str:
+    if isinstance(items, list):
+        columns = (f"{item['description']}: {_value(item)}" for item in items)
+        return "<br>".join(["[", *columns, "]"])
+    return f"array of {_value(items)}"
+
+
+def _range(schema: dict[str, Any]) -> str:
     end = schema.get("exclusiveMaximum")
-    low, high = schema.get("minimum"), schema.get("maximum") if end is None else end - 1
-    limits = (
-        f" {'' if low is None else low}..{'' if high is None else high}"
-        if (low, high) != (None, None)
-        else ""
-    )
-    return (" or ".join(kind) if isinstance(kind, list) else kind) + limits
-
-
-def _words_of(name: str) -> dict[str, str]:
-    """What the code says beside each field of a model, which is why it stands there."""
-    every: tuple[type[BaseModel], ...] = (*MODELS, RefusedItem, Conflict, RungReport)
-    models = {model.__name__: model for model in every}
-    model = MODELS[0] if name == "EventBatch" else models.get(name)
-    if model is None:
-        return {}
-    said = re.findall(r"^    (\w+): [^#\n]*#\s*(.+)$", inspect.getsource(model), re.MULTILINE)
-    return {field: words for field, words in said if not words.startswith(("noqa", "type:"))}
+    least, most = schema.get("minimum"), schema.get("maximum") if end is None else end - 1
+    if least is None and most is None:
+        return ""
+    return f" {'' if least is None else least}..{'' if most is None else most}"
 
 
 def _example(example: Example, form: Form) -> Iterator[str]:

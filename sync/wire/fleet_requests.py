@@ -1,61 +1,79 @@
-"""What ops ask of the hub and what it answers: ``v1/{tenant}/_fleet/up/req`` and ``.../dn/res``, JSON. Pure.
+"""Requests of operations to the hub and its replies, as JSON. Pure.
 
-A request can read; whatever changes a device carries a document that ops signed, and the hub verifies it.
+They go over ``v1/{tenant}/_fleet/up/req`` and ``.../dn/res``. A request may read. One that changes
+a device carries a document that operations signed, and the hub verifies it.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from sync.wire.codec import MAX_MESSAGE_BYTES
-from sync.wire.messages import Ident, WireModel
+from sync.wire.messages import RequestIdent, WireModel
 
 LARGEST: Final = 4 * MAX_MESSAGE_BYTES  # bytes of a request or a reply: they carry lists
 
-ORDERED, QUARANTINED, CONFIRMED, CUT = (
-    "ordered",
-    "quarantined",
-    "confirmed",
-    "cut",
-)  # the stages of a revocation
+# The stages of a revocation.
+ORDERED: Final = "ordered"
+QUARANTINED: Final = "quarantined"
+CONFIRMED: Final = "confirmed"
+CUT: Final = "cut"
 
 
 class FleetAction(StrEnum):
-    """What is asked."""
+    """The actions that operations can request."""
 
-    DEVICES = "devices"  # {after} -> {devices: [...], next}
-    DOCUMENTS = "documents"  # {wanted: [[key, rev]]} -> {highest_rev, documents: [{key, rev, raw}]}
-    OFFER = "offer"  # {document, devices or null} -> {devices: n}
-    WITHDRAW = "withdraw"  # {key, rev} -> {}
-    ORDERS = "orders"  # {site, order, after} -> {orders: [...], next}
-    EXCEPTIONS = "exceptions"  # {dev} -> {exceptions: [...]}
-    OPERATORS = "operators"  # {document} -> {site, version, count}
-    REVIEWS = "reviews"  # {dev, id, every, after} -> {reviews: [...], next}
-    REVIEW = "review"  # {decision} -> {}
-    ENROL = "enrol"  # {code} -> {}
-    ENROLMENTS = "enrolments"  # {} -> {enrolments: [...], traces: [...]}
-    CANCEL = "cancel"  # {id} -> {}
-    ENROLMENT_SERVICE = "enrolment_service"  # {} -> {host, port, pin}
-    REVOKE = "revoke"  # {order, now} -> {}
+    DEVICES = "devices"
+    DOCUMENTS = "documents"
+    OFFER = "offer"
+    WITHDRAW = "withdraw"
+    ORDERS = "orders"
+    EXCEPTIONS = "exceptions"
+    OPERATORS = "operators"
+    REVIEWS = "reviews"
+    REVIEW = "review"
+    ENROL = "enrol"
+    ENROLMENTS = "enrolments"
+    CANCEL = "cancel"
+    ENROLMENT_SERVICE = "enrolment_service"
+    REVOKE = "revoke"
+
+
+ARGUMENTS_AND_RESULTS: Final[dict[FleetAction, tuple[str, str]]] = {
+    FleetAction.DEVICES: ("after", "devices, next"),
+    FleetAction.DOCUMENTS: ("wanted: [[key, rev]]", "highest_rev, documents: [{key, rev, raw}]"),
+    FleetAction.OFFER: ("document, devices or null", "devices: number"),
+    FleetAction.WITHDRAW: ("key, rev", ""),
+    FleetAction.ORDERS: ("site, order, after", "orders, next"),
+    FleetAction.EXCEPTIONS: ("dev", "exceptions"),
+    FleetAction.OPERATORS: ("document", "site, version, count"),
+    FleetAction.REVIEWS: ("dev, id, all, after", "reviews, next"),
+    FleetAction.REVIEW: ("decision", ""),
+    FleetAction.ENROL: ("code", ""),
+    FleetAction.ENROLMENTS: ("", "enrolments, refusals"),
+    FleetAction.CANCEL: ("id", ""),
+    FleetAction.ENROLMENT_SERVICE: ("", "host, port, certificate"),
+    FleetAction.REVOKE: ("order, now", ""),
+}
 
 
 class FleetRequest(WireModel):
-    """One question."""
+    """A request of operations to the hub."""
 
-    v: Literal[1] = 1
-    id: Ident
-    action: FleetAction
-    args: dict[str, Any] = Field(default_factory=dict)
+    v: Literal[1] = Field(1, description="version of the protocol")
+    id: RequestIdent
+    action: FleetAction = Field(description="the action to perform")
+    args: dict[str, Any] = Field(default_factory=dict, description="its arguments, by name")
 
 
 class FleetResponse(WireModel):
-    """Its answer, by ``id``. ``error`` says in words why there is none."""
+    """The hub's reply to the request with this ``id``."""
 
-    v: Literal[1] = 1
-    id: Ident
-    ok: bool
-    error: Annotated[str, Field(max_length=2000)] = ""
-    result: dict[str, Any] = Field(default_factory=dict)
+    v: Literal[1] = Field(1, description="version of the protocol")
+    id: RequestIdent
+    ok: bool = Field(description="whether the action was performed")
+    error: str = Field("", max_length=2000, description="why not, in English")
+    result: dict[str, Any] = Field(default_factory=dict, description="its results, by name")

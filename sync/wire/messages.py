@@ -1,7 +1,8 @@
-"""What is said between a device and the hub: the shape of each message. Pure.
+"""The JSON messages between a device and the hub, as models. Pure.
 
-Events go up in batches; the header of a batch and one of its events make the envelope
-``{v, dev, epoch, seq, id, ts, ts_trust, type, body}``. How it is read and written is sync.wire.codec's.
+Events go up in batches. The header of a batch and one of its events make the envelope
+``{v, dev, epoch, seq, id, ts, ts_trust, type, body}``. ``sync.wire.codec`` reads and writes them.
+The descriptions of the fields are those of the protocol page (docs/protocol).
 """
 
 from __future__ import annotations
@@ -25,14 +26,22 @@ Epoch = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]
 Ident = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]  # a UUIDv7 as text or hex
 Tag = Annotated[str, Field(pattern=r"^[0-9a-f]{0,16}$")]
 RungName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,39}$")]
-Cti = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Cti = Annotated[
+    str,
+    Field(pattern=r"^[0-9a-f]{32}$", description="identity of the code, 16 bytes in hexadecimal"),
+]
 Seconds = Annotated[int, Field(ge=0, lt=2**33)]
 Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
 
+RequestIdent = Annotated[Ident, Field(description="identity of the request (UUIDv7)")]
+EventEpoch = Annotated[
+    Epoch, Field(description="the numbering of events; a new store begins a new epoch")
+]
+
 
 class MessageFault(StrEnum):
-    """Why a message was not taken. Counted under this name, and it changes nothing."""
+    """Why a message was refused. It is counted under this name and changes nothing."""
 
     TOPIC_UNKNOWN = "topic_unknown"
     TOO_LARGE = "message_too_large"
@@ -46,14 +55,14 @@ class MessageFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MessageRefusal:
-    """A message that was not taken."""
+    """A message that was refused."""
 
     fault: MessageFault
     detail: str  # for the log; names the field, never quotes its content
 
 
 class WireModel(BaseModel):
-    """What every part of a message has in common: unknown keys are ignored."""
+    """The base of every part of a message. Unknown keys are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
 
@@ -61,43 +70,51 @@ class WireModel(BaseModel):
 class Addressed(WireModel):
     """A message of or to a device, in this version of the protocol."""
 
-    v: Literal[1] = 1
-    dev: Name
+    v: Literal[1] = Field(1, description="version of the protocol")
+    dev: Name = Field(description="the device, as in the topic")
 
 
 class Event(WireModel):
     """One row of the outbox."""
 
-    seq: Seq
-    id: Ident
-    ts: Seconds
-    ts_trust: Literal["trusted", "floor_only"]
-    type: Word
-    body: dict[str, JsonValue]
+    seq: Seq = Field(description="number of the event, without a gap in its epoch")
+    id: Ident = Field(description="identity of the event (UUIDv7)")
+    ts: Seconds = Field(description="when it happened, Unix seconds")
+    ts_trust: Literal["trusted", "floor_only"] = Field(
+        description="whether the device's clock was known to be right"
+    )
+    type: Word = Field(description="type of the event; it says what the body holds")
+    body: dict[str, JsonValue] = Field(description="see below, by type")
 
 
 @dataclass(frozen=True, slots=True)
 class BadEvent:
-    """An item of a batch that is not an event; it is refused by its number."""
+    """An item of a batch that is not an event. It is refused by its number."""
 
     seq: int
     reason: str
-    raw: str  # the item as JSON, cut at 4,096 characters, for whoever looks into it
+    raw: str  # the item as JSON, cut at 4,096 characters, for diagnosis
 
 
 class BatchHeader(Addressed):
-    """What a batch of events says once; its events are read one by one."""
+    """The fields that a batch of events has once. Its events are read one by one."""
 
-    epoch: Epoch
-    settled_through: Count = (
-        0  # what the device holds as acknowledged; the hub compares with what it has
+    epoch: EventEpoch
+    settled_through: Count = Field(
+        0,
+        description="the last number that the device holds as acknowledged;"
+        " the hub compares it with what it has",
     )
-    conflicts_through: Count = 0  # the newest conflict that the device has recorded
-    grants_released_through: Count = (
-        0  # every claim of this epoch up to this number is over; 0: says nothing of claims
+    conflicts_through: Count = Field(
+        0, description="number of the newest conflict that the device has recorded"
     )
-    tag: Tag = ""  # of the process that sends; its acknowledgement carries it back
-    events: Annotated[list[JsonValue], Field(max_length=1000)]
+    grants_released_through: Count = Field(
+        0,
+        description="the grant requests of this epoch up to this number are over: their grants"
+        " cannot be used any more; 0 releases none",
+    )
+    tag: Tag = Field("", description="of the process that sends; its acknowledgement returns it")
+    events: list[JsonValue] = Field(max_length=1000, description="events in the order of `seq`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,123 +132,140 @@ class Batch:
 
 
 class RefusedItem(WireModel):
-    """An event that the platform will not take, ever. ``id`` is the event's, where it could be read."""
+    """An event that the platform will never accept."""
 
-    seq: Seq
-    reason: Word
-    id: Annotated[str, Field(max_length=40)] = ""
+    seq: Seq = Field(description="number of the event")
+    reason: Word = Field(description="why it is refused")
+    id: str = Field("", max_length=40, description="identity of the event, where it could be read")
 
 
 class Conflict(WireModel):
-    """The same entitlement honoured beyond its quantity: shown to every device concerned."""
+    """An entitlement redeemed beyond its quantity, reported to every device concerned."""
 
-    number: Seq  # the hub's number of the conflict
+    number: Seq = Field(description="the hub's number of the conflict")
     cti: Cti
-    epoch: Epoch  # of this device's own event
-    seq: Seq
-    other_dev: Name
-    other_ts: Seconds
+    epoch: Epoch = Field(description="epoch of this device's own event")
+    seq: Seq = Field(description="number of this device's own event")
+    other_dev: Name = Field(description="the device that redeemed it, too")
+    other_ts: Seconds = Field(description="when that device did, Unix seconds")
 
 
 class Ack(Addressed):
-    """What is durable at the platform. Only this settles a row.
+    """What is durable at the platform. Only this settles a row of the outbox.
 
-    The events from ``first`` to ``last`` are those of the batch that is answered: they were compared with what the
-    platform holds and are durable or in ``rejected``. Of an epoch it holds every number through ``acked_through``,
-    which tells the two ends whether one of them has forgotten something. ``tag`` is the batch's: where two
-    devices have one identity, neither settles by what the other was told.
+    The events from ``first`` to ``last`` are those of the batch that is acknowledged. They were
+    compared with what the platform holds, and are durable or in ``rejected``. Of an epoch the
+    platform holds every number through ``acked_through``, which shows each end whether the other
+    has lost something. Where two devices have one identity, ``tag`` keeps them apart: neither
+    settles by what the other was sent.
     """
 
-    epoch: Epoch
-    acked_through: Count
-    first: Count = 0
-    last: Count = 0
-    settled_through: Count = (
-        0  # as the device said; when that is more, the platform has lost events
+    epoch: EventEpoch
+    acked_through: Count = Field(
+        description="the platform holds every number of the epoch up to this one"
     )
-    tag: Tag = ""
-    rejected: list[RefusedItem] = []
-    conflicts: list[Conflict] = []
+    first: Count = Field(0, description="first number of the batch; 0: it had no events")
+    last: Count = Field(0, description="last number of the batch")
+    settled_through: Count = Field(
+        0,
+        description="as in the batch; when it is more than `acked_through`, the platform has lost"
+        " events",
+    )
+    tag: Tag = Field("", description="as in the batch")
+    rejected: list[RefusedItem] = Field(default=[], description="events that have no effect")
+    conflicts: list[Conflict] = Field(
+        default=[], description="entitlements redeemed beyond their quantity"
+    )
 
 
 class OrdersRequest(Addressed):
     """Ask for the order feed: what changed after ``have``, or all of it when that is 0.
 
-    A half-loaded snapshot goes on from ``page`` of ``snapshot``, if the hub still has it.
+    A snapshot that was cut is resumed at ``page`` of ``snapshot``, if the hub still has it.
     """
 
-    type: Literal["orders"] = "orders"
-    id: Ident
-    have: Count
-    snapshot: Count = 0
-    page: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    pages: Annotated[int, Field(ge=1, le=32)] = (
-        1  # how many may come for this request, one after the other
+    type: Literal["orders"] = Field("orders", description="type of the request")
+    id: RequestIdent
+    have: Count = Field(description="the revision that the device has; 0: none")
+    snapshot: Count = Field(0, description="the snapshot that was cut; 0: none")
+    page: int = Field(0, ge=0, lt=2**31, description="the next page of that snapshot")
+    pages: int = Field(
+        1, ge=1, le=32, description="how many pages may come for this request, one after the other"
     )
 
 
 class GrantRequest(Addressed):
-    """Ask the authority of its home for leave to honour an entitlement that is not homed on this device.
+    """Ask an entitlement's authority for the grant to redeem it on a device that is not its home.
 
-    ``order_quantity`` and ``order_amount_minor`` (of a voucher used in parts) are what the device's signed order feed says, for a
-    site's authority, which has no feed; 0: the entitlement is not in its cache. ``number`` counts the claims of the
-    device's store, ``epoch`` is the one it writes events in: a later batch says by them that this claim is over.
+    ``order_quantity`` and ``order_amount_minor`` are what the device's signed order feed says, for
+    a site's authority, which has no feed. ``number`` counts the requests of the device's store. A
+    later batch of the same ``epoch`` names it in ``grants_released_through``.
     """
 
-    type: Literal["grant"] = "grant"
-    id: Ident
+    type: Literal["grant"] = Field("grant", description="type of the request")
+    id: RequestIdent
     cti: Cti
-    quantity: Annotated[int, Field(ge=1, le=1_000_000)]
-    epoch: Epoch
-    number: Seq
-    order_quantity: Count = 0
-    order_amount_minor: Count | None = None
-    wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1500  # after this nobody waits for the answer
+    quantity: int = Field(ge=1, le=1_000_000, description="whole units to redeem")
+    epoch: EventEpoch
+    number: Seq = Field(description="number of the request; each is one more than the last")
+    order_quantity: Count = Field(
+        0, description="units that the order feed says; 0: the entitlement is not in it"
+    )
+    order_amount_minor: Count | None = Field(
+        None, description="amount that the order feed says, of a voucher that is used in parts"
+    )
+    wait_ms: int = Field(
+        1500, ge=1, le=60_000, description="after this the device no longer waits for the reply"
+    )
 
 
 Request = Annotated[OrdersRequest | GrantRequest, Field(discriminator="type")]
 
 
 class Response(Addressed):
-    """The answer to a claim, by the request's id. Only ``signed`` counts; the rest is for whoever looks."""
+    """The reply to a grant request. Only ``signed`` counts; the rest is for logs."""
 
-    id: Ident
-    type: Literal["grant"] = "grant"
-    result: AuthorisationResult
-    signed: Annotated[str, Field(max_length=2000)] = (
-        ""  # base64 of a document (sync.wire.grant_reply)
+    id: RequestIdent
+    type: Literal["grant"] = Field("grant", description="type of the reply")
+    result: AuthorisationResult = Field(description="the result, as under the signature")
+    signed: str = Field(
+        "", max_length=2000, description="base64 of a signed document, GrantReply below"
     )
 
 
 class RungReport(WireModel):
-    """What one step of a device's decoder has cost and earned since its scanner started."""
+    """The cost and yield of one step of a device's decoder since its scanner started."""
 
-    rung: RungName  # its name; "lost" is what containing a crash or a hang has cost
-    tries: Count  # pictures on which it was tried
-    reads: Count  # tries that read a code
-    faults: Count  # tries that raised, crashed or hung
-    busy_ms: Count  # time that the tries took
+    rung: RungName = Field(
+        description='name of the step; "lost" is what containing a crash or a hang has cost'
+    )
+    tries: Count = Field(description="pictures on which it was tried")
+    reads: Count = Field(description="tries that read a code")
+    faults: Count = Field(description="tries that raised, crashed or hung")
+    busy_ms: Count = Field(description="time that the tries took, in milliseconds")
 
 
 class Status(Addressed):
-    """Retained: what a device is doing. The broker publishes ``offline`` in its place when it is gone."""
+    """What a device is doing, retained. The broker publishes ``offline`` when the device is gone."""
 
-    state: Literal["online", "offline"]
-    epoch: Epoch
-    last_seq: Count = 0
-    settled_through: Count = 0
-    orders_revision: Count = 0
-    rungs: Annotated[
-        tuple[RungReport, ...], Field(max_length=MOST_RUNGS)
-    ] = ()  # of the decoder, an hour old at most
+    state: Literal["online", "offline"] = Field(description="whether the device is connected")
+    epoch: EventEpoch
+    last_seq: Count = Field(0, description="number of the newest event")
+    settled_through: Count = Field(0, description="the last number that is acknowledged")
+    orders_revision: Count = Field(0, description="revision of the order feed that it has")
+    rungs: tuple[RungReport, ...] = Field(
+        (), max_length=MOST_RUNGS, description="steps of the decoder, at most an hour old"
+    )
 
 
 class Command(Addressed):
-    """A command: not retained, and it expires.
+    """A command to a device, a site or the fleet. It is not retained, and it expires.
 
     ``resend``: the hub has just started and asks for what it may have missed.
     ``authority_online``: a site's authority replies to grant requests.
     """
 
-    dev: Annotated[str, Field(pattern=rf"^({NAME}|_all)$")]
-    type: Literal["resend", "authority_online"] = "resend"
+    dev: Annotated[str, Field(pattern=rf"^({NAME}|_all)$")] = Field(
+        description="the device, or `_all`"
+    )
+    type: Literal["resend", "authority_online"] = Field("resend", description="the command")

@@ -1,55 +1,68 @@
-"""How a site's authority comes by its authority: a lease from the platform, asked for and signed. Pure.
+"""The lease by which a site's authority has authority over the site's entitlements. Pure.
 
-The authority asks (``LeaseRequest``, JSON on its ``up/req``); the platform answers (``LeaseReply`` on ``dn/res``)
-with a signed document of purpose ``claim``. ``{20: site, 21: holder, 22: term, 23: until, 24: uses, 25: streams,
-26: next}``: with ``catch_up``, what devices honoured so far comes along, some entitlements at a time, and how far
-the platform had heard each device when the first of these pages was read.
+The authority requests it (``LeaseRequest``, JSON on its ``up/req``). The platform replies with a
+signed document (``LeaseReply`` on ``dn/res``). With ``catch_up`` the document carries what devices
+have redeemed so far, some entitlements at a time, and how far the platform had received each
+device's events when the first of these pages was read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
+from edge.documents.document_type import (
+    CborMap,
+    DocumentField,
+    DocumentType,
+    integer,
+    octets,
+    text,
+)
 from edge.token import fields
 from edge.token.cbor import Item
-from edge.token.rejection import InputRefused
-from sync.wire.messages import MAX_SEQ, Count, Ident, MessageFault, MessageRefusal, Name, WireModel
+from edge.token.purpose import Purpose
+from sync.wire.messages import MAX_SEQ, Count, Name, RequestIdent, WireModel
 
 USES_CTIS: Final = 200  # entitlements a page
-_SITE, _HOLDER, _TERM, _UNTIL, _USES, _STREAMS, _NEXT = range(20, 27)
-_LABELS: Final = frozenset(range(20, 27))
+_END: Final = MAX_SEQ + 1
 
 
 class LeaseRequest(WireModel):
-    """Ask for, or for more of, the authority over a site's entitlements. ``term``: of the lease that is held, or 0."""
+    """Request the authority over a site's entitlements, or more of what was redeemed there."""
 
-    v: Literal[1] = 1
-    type: Literal["lease"] = "lease"
-    id: Ident
-    site: Name
-    term: Count = 0
-    catch_up: bool = False
-    after: Annotated[str, Field(pattern=r"^([0-9a-f]{32})?$")] = (
-        ""  # the entitlement that the last page ended with
+    v: Literal[1] = Field(1, description="version of the protocol")
+    type: Literal["lease"] = Field("lease", description="type of the request")
+    id: RequestIdent
+    site: Name = Field(description="the site")
+    term: Count = Field(0, description="term of the lease that is held; 0: none")
+    catch_up: bool = Field(default=False, description="whether to send what was redeemed so far")
+    after: str = Field(
+        "",
+        pattern=r"^([0-9a-f]{32})?$",
+        description="the entitlement that the last page ended with; empty: from the first",
     )
 
 
 class LeaseReply(WireModel):
-    """The platform's answer; ``signed`` is base64, and empty where the lease is refused."""
+    """The platform's reply to a lease request."""
 
-    v: Literal[1] = 1
-    type: Literal["lease"] = "lease"
-    id: Ident
-    refused: Annotated[str, Field(max_length=200)] = ""
-    signed: Annotated[str, Field(max_length=200_000)] = ""
+    v: Literal[1] = Field(1, description="version of the protocol")
+    type: Literal["lease"] = Field("lease", description="type of the reply")
+    id: RequestIdent
+    refused: str = Field(
+        "", max_length=200, description="why the lease is refused; empty: it is not"
+    )
+    signed: str = Field(
+        "", max_length=200_000, description="base64 of a signed document, Lease below"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedRedemption:
-    """A redemption that the platform knows of, as it stands."""
+    """A redemption that the platform knows of, in its present state."""
 
     cti: bytes
     dev: str
@@ -71,44 +84,21 @@ class Lease:
     term: int
     until_s: int
     uses: tuple[LeasedRedemption, ...] = ()
-    streams: tuple[tuple[str, str, int], ...] = ()  # device, epoch, heard through
+    streams: tuple[tuple[str, str, int], ...] = ()  # device, epoch, received through
     next: bytes = b""  # where the next page of uses begins; empty: this was the last
 
 
-def lease_payload(lease: Lease) -> Item:
-    """The CBOR item to sign."""
-    return {
-        _SITE: lease.site,
-        _HOLDER: lease.holder,
-        _TERM: lease.term,
-        _UNTIL: lease.until_s,
-        _USES: [
-            [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.id]
-            for u in lease.uses
-        ],
-        _STREAMS: [list(stream) for stream in lease.streams],
-        _NEXT: lease.next,
-    }
+def _write_uses(uses: tuple[LeasedRedemption, ...]) -> Item:
+    return [
+        [u.cti, u.dev, u.use_no, u.epoch, u.seq, u.units, u.amount_minor, u.ts, u.id] for u in uses
+    ]
 
 
-def read_lease(payload: Item) -> Lease | MessageRefusal:
-    """Return the lease in a map whose signature held."""
-    try:
-        signed = fields.mapping(payload, "lease", _LABELS)
-        return Lease(
-            site=fields.text(signed, _SITE, "site"),
-            holder=fields.text(signed, _HOLDER, "holder"),
-            term=_number(signed, _TERM, "term"),
-            until_s=_number(signed, _UNTIL, "until"),
-            uses=tuple(_redemption(item) for item in fields.array(signed, _USES, "redemptions")),
-            streams=tuple(_stream(item) for item in fields.array(signed, _STREAMS, "streams")),
-            next=fields.octets(signed, _NEXT, "next"),
-        )
-    except InputRefused as refused:
-        return MessageRefusal(MessageFault.WRONG_SHAPE, str(refused))
+def _read_uses(signed: CborMap, label: int, name: str) -> tuple[LeasedRedemption, ...]:
+    return tuple(_use(item) for item in fields.array(signed, label, name))
 
 
-def _redemption(item: Item) -> LeasedRedemption:
+def _use(item: Item) -> LeasedRedemption:
     row = fields.row(item, "redemption", 9)
     return LeasedRedemption(
         cti=fields.octets(row, 0, "cti"),
@@ -123,10 +113,33 @@ def _redemption(item: Item) -> LeasedRedemption:
     )
 
 
-def _stream(item: Item) -> tuple[str, str, int]:
-    row = fields.row(item, "stream", 3)
-    return fields.text(row, 0, "device"), fields.text(row, 1, "epoch"), _number(row, 2, "seq")
+def _write_streams(streams: tuple[tuple[str, str, int], ...]) -> Item:
+    return [list(stream) for stream in streams]
 
 
-def _number(signed: dict[Item, Item], label: int, name: str) -> int:
-    return fields.integer(signed, label, name, 0, MAX_SEQ + 1)
+def _read_streams(signed: CborMap, label: int, name: str) -> tuple[tuple[str, str, int], ...]:
+    rows = (fields.row(item, "stream", 3) for item in fields.array(signed, label, name))
+    return tuple(
+        (fields.text(row, 0, "device"), fields.text(row, 1, "epoch"), _number(row, 2, "seq"))
+        for row in rows
+    )
+
+
+def _number(row: CborMap, position: int, name: str) -> int:
+    return fields.integer(row, position, name, 0, _END)
+
+
+LEASE: Final = DocumentType(
+    name="lease",
+    purpose=Purpose.GRANT,
+    content=Lease,
+    fields=(
+        text(20, "site"),
+        text(21, "holder"),
+        integer(22, "term", 0, _END),
+        integer(23, "until_s", 0, _END),
+        DocumentField(24, "uses", _read_uses, _write_uses),
+        DocumentField(25, "streams", _read_streams, _write_streams),
+        octets(26, "next"),
+    ),
+)

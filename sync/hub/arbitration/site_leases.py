@@ -10,17 +10,15 @@ from base64 import b64encode
 from typing import Final
 
 from edge.token.keys import Signer
-from edge.token.purpose import Purpose
-from edge.token.signed_document import sign_document
 from sync.hub.ledger.redemption_identity import STANDS
 from sync.hub.store.interface import HubConnection
 from sync.wire.site_lease import (
+    LEASE,
     USES_CTIS,
     Lease,
     LeasedRedemption,
     LeaseReply,
     LeaseRequest,
-    lease_payload,
 )
 
 MARGIN_S: Final = 120  # by which the holder's clock may be slow
@@ -71,7 +69,7 @@ def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseRe
     """The message that carries it."""
     if isinstance(given, str):
         return LeaseReply(id=request.id, refused=given[:200])
-    signed = sign_document(lease_payload(given), Purpose.GRANT, signer)
+    signed = LEASE.sign(given, signer)
     return LeaseReply(id=request.id, signed=b64encode(signed).decode())
 
 

@@ -17,9 +17,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from edge.token.keys import Signer
-from edge.token.purpose import Purpose
 from edge.token.roots import Roots
-from edge.token.signed_document import DocumentRefusal, SignedDocument, open_document
+from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
 from sync.hub.arbitration import grants
@@ -31,7 +30,7 @@ from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import Batch, Command, GrantRequest, MessageFault, MessageRefusal, Status
-from sync.wire.site_lease import Lease, LeaseReply, LeaseRequest, read_lease
+from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 RENEW_S: Final = 60.0
@@ -177,26 +176,22 @@ class SiteAuthority:
             raw = b64decode(answer.signed, validate=True)
         except (binascii.Error, ValueError):
             return
-        document = open_document(raw, Purpose.GRANT, self._trust, now=self._now())
-        lease = document if isinstance(document, DocumentRefusal) else read_lease(document.payload)
-        if isinstance(document, SignedDocument) and not self._is_platforms(document.key.kid):
+        opened = LEASE.open_with_key(raw, self._trust, now=self._now())
+        if isinstance(opened, DocumentRefusal):
+            self._log.warning("message_refused", reason=opened.fault, detail=opened.detail)
+            return
+        lease, key = opened
+        if key.audiences is not None:  # a site's own key, which is for its audience alone
             self._log.warning(
                 "message_refused",
                 reason=MessageFault.WRONG_SITE,
                 detail="a site's key gives no lease",
             )
-        elif not isinstance(lease, Lease):
-            self._log.warning("message_refused", reason=lease.fault, detail=lease.detail)
         elif (lease.site, lease.holder) == (
             self._site,
             self._name,
         ) and lease.until_s >= self._until_s:
             self._adopt(connection, lease)
-
-    def _is_platforms(self, kid: bytes) -> bool:
-        """Whether a key for claims is that of the platform: a site's own is for its audience alone."""
-        key = None if self._trust is None else self._trust.find(kid)
-        return key is not None and key.audiences is None
 
     def _adopt(self, connection: HubConnection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:

@@ -19,10 +19,10 @@ from edge.values.instant import Instant
 from sync.conformance.against_hub_reviews import reviews_fault
 from sync.protocol import examples
 from sync.protocol.__main__ import FOLDER, stale
-from sync.protocol.channels import CHANNELS, MODELS, Form, messages
+from sync.protocol.channels import CHANNELS, MODELS, Form, messages, schemas
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec, fleet_requests, settings_report, site_lease
-from sync.wire.fleet_requests import FleetRequest, FleetResponse
+from sync.wire.fleet_requests import ARGUMENTS_AND_RESULTS, FleetAction, FleetRequest, FleetResponse
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import (
     Ack,
@@ -208,7 +208,7 @@ def test_the_lease_in_the_example_of_an_answer_is_read():
     example, _ = examples.examples()["LeaseReply"]
     signed = b64decode(json.loads(example.payload)["signed"])
     opened = open_document(signed, Purpose.GRANT, examples.trust(), now=NOW)
-    assert isinstance(site_lease.read_lease(opened.payload), site_lease.Lease)
+    assert isinstance(site_lease.LEASE.read(opened.payload), site_lease.Lease)
     assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
 
 
@@ -239,6 +239,20 @@ def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     assert (
         list(validator("schemas/GrantReply").iter_errors(examples.shown(signed, Form.SIGNED))) == []
     )
+
+
+def test_every_field_of_every_message_is_described():
+    described = {
+        f"{name}.{field}": bool(schema.get("description"))
+        for name, model in schemas().items()
+        for field, schema in model.get("properties", {}).items()
+    }
+    assert len(described) > 100
+    assert [field for field, is_described in described.items() if not is_described] == []
+
+
+def test_the_arguments_of_every_action_are_on_the_page():
+    assert set(ARGUMENTS_AND_RESULTS) == set(FleetAction)
 
 
 def test_the_document_names_the_form_of_asyncapi_that_it_is_in():

@@ -19,7 +19,7 @@ from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
-from sync.fleet.key_folder import LISTED, ROOT, Fleet, KeyFolder, create
+from sync.fleet.key_folder import LISTED, ROOT, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
 
@@ -79,12 +79,14 @@ class Field:
             raise SystemExit("this benchmark needs mosquitto: apt-get install mosquitto")
         self.folder = folder
         now_s = int(time.time())
-        fleet = Fleet(
+        record = FleetRecord(
             issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S
         )
-        self.keys = create(folder / "keys", fleet, issuer_alg="Ed25519", group_key=bytes(32))
+        self.keys = create_key_folder(
+            folder / "keys", record, issuer_alg="Ed25519", group_key=bytes(32)
+        )
         trust_list = folder / "trust-list.cose"
-        trust_list.write_bytes(trust_list_of(self.keys, fleet, now_s))
+        trust_list.write_bytes(trust_list_of(self.keys, record, now_s))
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
         documents = PlatformDocuments(
             order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list
@@ -145,7 +147,7 @@ class Field:
             return probe.connect_ex(("127.0.0.1", self.site.port)) == 0
 
 
-def trust_list_of(keys: KeyFolder, fleet: Fleet, now_s: int) -> bytes:
+def trust_list_of(keys: KeyFolder, record: FleetRecord, now_s: int) -> bytes:
     """A trust list with every key of ``keys``, signed."""
     listed = []
     for purpose in LISTED:
@@ -153,7 +155,7 @@ def trust_list_of(keys: KeyFolder, fleet: Fleet, now_s: int) -> bytes:
         listed.append(
             TrustedKey(
                 key=keys.signer(purpose).public, purposes=frozenset({Purpose(purpose)}), not_before_s=now_s - 86_400,
-                expires_at_s=now_s + YEAR_S, issuers=frozenset({fleet.issuer}) if token else frozenset(),
+                expires_at_s=now_s + YEAR_S, issuers=frozenset({record.issuer}) if token else frozenset(),
                 kinds=frozenset(Kind) if token else frozenset(),
             )
         )  # fmt: skip

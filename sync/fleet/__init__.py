@@ -1,1 +1,1 @@
-"""The ops command line: keys, issue, push, watch, revoke."""
+"""The command line of operations: keys, tokens, settings, devices, reviews."""

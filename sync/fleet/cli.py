@@ -1,4 +1,7 @@
-"""``edge-fleet``: the ops command line. A command's module is imported only when that command runs."""
+"""``edge-fleet``: the command line of operations.
+
+The module of a command is imported only when that command runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ COMMANDS = {
 
 
 class _LazyGroup(click.Group):
-    """A group whose commands are ``module:attribute`` until they are asked for."""
+    """A group whose commands are named as ``module:attribute`` and imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
@@ -53,5 +56,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run ``edge-fleet``. Exit 0 success, 1 the world said no, 2 usage."""
+    """Run ``edge-fleet``. Exit codes: 0 success, 1 refused or failed, 2 wrong usage."""
     run_program(cli, "edge-fleet")

@@ -1,4 +1,4 @@
-"""Where a fleet is, for ``edge-fleet``: its broker, the ops identity there, and where its keys lie."""
+"""``fleet.toml``: the fleet's broker, the identity of operations there, and the key folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.mqtt.endpoint import Endpoint
 from sync.wire.topics import OPS
 
 
-class _FleetFileSection(BaseModel):
+class _FleetFileContent(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: Name = "main"
@@ -30,18 +30,21 @@ class _FleetFileSection(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class FleetFile:
-    """``fleet.toml``, read. File names in it are relative to its folder."""
+    """Content of ``fleet.toml``. File names in it are relative to its folder."""
 
     tenant: str
     endpoint: Endpoint
     keys_dir: Path | None
 
-    def keys(self, named: Path | None) -> KeyFolder:
-        """The fleet's keys, in the folder that was named or in the file's. Raises ClickException."""
-        folder = named or self.keys_dir
+    def open_keys(self, keys_dir: Path | None) -> KeyFolder:
+        """Open the key folder: ``keys_dir``, or by default the one that the file names.
+
+        Raises ClickException when neither is given or the folder cannot be used.
+        """
+        folder = keys_dir or self.keys_dir
         if folder is None:
             raise click.UsageError(
-                "this signs: name the folder of the fleet's keys with --keys, or in fleet.toml"
+                "a signature is needed: name the key folder with --keys, or in fleet.toml"
             )
         try:
             return KeyFolder(folder)
@@ -55,32 +58,33 @@ def load_fleet_file(path: Path) -> FleetFile:
         tree = parse_toml(path.read_bytes())
         if isinstance(tree, ConfigError):
             raise click.ClickException(f"{path} is {tree.message}")
-        file = _FleetFileSection.model_validate(tree)
+        content = _FleetFileContent.model_validate(tree)
     except OSError as error:
         raise click.ClickException(
-            f"{path}: {error.strerror}; name the fleet's file with --fleet (edge-hub site writes one)"
+            f"{path}: {error.strerror}; name the fleet's file with --fleet "
+            "(edge-hub site writes one)"
         ) from None
     except ValidationError as error:
-        words = "; ".join(
+        faults = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
         )
-        raise click.ClickException(f"{path}: {words}") from None
+        raise click.ClickException(f"{path}: {faults}") from None
     folder = path.resolve().parent
     endpoint = Endpoint(
-        host=file.host,
-        port=file.port,
+        host=content.host,
+        port=content.port,
         client_id=OPS,
-        ca_file=str(folder / file.ca_file),
-        cert_file=str(folder / file.cert_file),
-        key_file=str(folder / file.key_file),
+        ca_file=str(folder / content.ca_file),
+        cert_file=str(folder / content.cert_file),
+        key_file=str(folder / content.key_file),
     )
-    return FleetFile(file.tenant, endpoint, folder / file.keys if file.keys else None)
+    return FleetFile(content.tenant, endpoint, folder / content.keys if content.keys else None)
 
 
 def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that every command at the broker has: ``--fleet`` and ``--json``."""
+    """Add ``--fleet`` and ``--json``, which every command that uses the broker has."""
     command = click.option(
-        "--json", "as_json", is_flag=True, help="JSON on standard output, one object a line."
+        "--json", "as_json", is_flag=True, help="Print JSON on standard output, one object a line."
     )(command)
     return click.option(
         "--fleet",
@@ -90,5 +94,5 @@ def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
         default=Path("fleet.toml"),
         show_default=True,
         show_envvar=True,
-        help="Where the fleet is.",
+        help="The file that describes the fleet's broker.",
     )(command)

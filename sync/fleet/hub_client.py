@@ -1,4 +1,4 @@
-"""A conversation with the hub over the broker: ask, and hear what devices say."""
+"""Client of the hub, over the broker: send requests, and receive what devices report."""
 
 from __future__ import annotations
 
@@ -20,117 +20,116 @@ from sync.wire.fleet_requests import LARGEST, FleetAction, FleetRequest, FleetRe
 from sync.wire.messages import MessageRefusal
 from sync.wire.topics import OPS, Down, Topic, Up, parse_topic
 
-CONNECT_S: Final = 15.0
-UNREACHABLE_S: Final = 4.0  # a broker that is just starting gets a second try
-ANSWER_S: Final = 15.0
-ASK_AGAIN_S: Final = 3.0
-_MENDS: Final = {
-    LinkState.IDENTITY_TAKEN
-}  # another edge-fleet runs, with the same identity: they take turns
+CONNECT_TIMEOUT_S: Final = 15.0
+UNREACHABLE_TIMEOUT_S: Final = 4.0  # a broker that is starting gets a second attempt
+REPLY_TIMEOUT_S: Final = 15.0
+RESEND_AFTER_S: Final = 3.0
+# IDENTITY_TAKEN: another edge-fleet runs with the same identity, and the two take turns.
+_TEMPORARY: Final = {LinkState.IDENTITY_TAKEN}
 
 
 class HubClient:
-    """One connection with the ops identity. Raises ClickException for whatever the world does."""
+    """One connection with the identity of operations.
+
+    Every failure outside this program raises ClickException with what to do.
+    """
 
     def __init__(
         self,
-        place: FleetFile,
+        fleet: FleetFile,
         *,
-        hear: tuple[Up, ...] = (),
+        subscribe: tuple[Up, ...] = (),
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        self._place = place
-        self._heard: list[Arrival] = []
-        filters = [str(Topic(place.tenant, OPS, Down.RESPONSE))]
-        filters += [f"v1/{place.tenant}/+/up/{channel}" for channel in hear]
-        self._session = MqttSession(place.endpoint, filters, uniform=uniform, shares_identity=True)
+        self._fleet = fleet
+        self._reports: list[Arrival] = []
+        filters = [str(Topic(fleet.tenant, OPS, Down.RESPONSE))]
+        filters += [f"v1/{fleet.tenant}/+/up/{channel}" for channel in subscribe]
+        self._session = MqttSession(fleet.endpoint, filters, uniform=uniform, shares_identity=True)
 
     def connect(self) -> None:
-        """Connect, or say why not."""
+        """Connect. Raises ClickException with the reason when that fails."""
         began_s = time.monotonic()
         while not self._session.connected:
-            self._heard += self._session.step(0.2)
+            self._reports += self._session.step(0.2)
             link, waited_s = self._session.link, time.monotonic() - began_s
-            hopeless = link.hopeless and link not in _MENDS
-            if hopeless or waited_s > (
-                UNREACHABLE_S if link is LinkState.UNREACHABLE else CONNECT_S
-            ):
-                where = f"{self._place.endpoint.host}:{self._place.endpoint.port}"
-                words = (
-                    f"{self._session.link}: {self._session.detail}"
-                    if self._session.detail
-                    else self._session.link
-                )
-                raise click.ClickException(f"the broker at {where} cannot be used: {words}")
+            unreachable = link is LinkState.UNREACHABLE
+            timeout_s = UNREACHABLE_TIMEOUT_S if unreachable else CONNECT_TIMEOUT_S
+            permanent = link.hopeless and link not in _TEMPORARY
+            if permanent or waited_s > timeout_s:
+                where = f"{self._fleet.endpoint.host}:{self._fleet.endpoint.port}"
+                reason = f"{link}: {self._session.detail}" if self._session.detail else str(link)
+                raise click.ClickException(f"the broker at {where} cannot be used: {reason}")
 
     def ask(self, action: FleetAction, **args: Any) -> dict[str, Any]:
-        """Ask the hub and return its answer's result."""
+        """Send a request to the hub and return the result of its reply."""
         request = FleetRequest(
             id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), action=action, args=args
         )
-        topic, payload = (
-            str(Topic(self._place.tenant, OPS, Up.REQUEST)),
-            request.model_dump_json().encode(),
-        )
-        deadline_s, due_s = time.monotonic() + ANSWER_S, 0.0
+        topic = str(Topic(self._fleet.tenant, OPS, Up.REQUEST))
+        payload = request.model_dump_json().encode()
+        deadline_s, send_at_s = time.monotonic() + REPLY_TIMEOUT_S, 0.0
         while time.monotonic() < deadline_s:
-            if time.monotonic() >= due_s and self._session.publish(
-                topic, payload, expires_s=int(ANSWER_S)
+            # Send again: a hub that was starting has not received the first request.
+            if time.monotonic() >= send_at_s and self._session.publish(
+                topic, payload, expires_s=int(REPLY_TIMEOUT_S)
             ):
-                due_s = (
-                    time.monotonic() + ASK_AGAIN_S
-                )  # a hub that was just starting did not hear it
-            for arrival in self._turn(0.1):
-                response = codec.decode(FleetResponse, arrival.payload, largest=LARGEST)
-                if isinstance(response, MessageRefusal) or response.id != request.id:
+                send_at_s = time.monotonic() + RESEND_AFTER_S
+            for arrival in self._step(0.1):
+                reply = codec.decode(FleetResponse, arrival.payload, largest=LARGEST)
+                if isinstance(reply, MessageRefusal) or reply.id != request.id:
                     continue
-                if not response.ok:
-                    raise click.ClickException(response.error)
-                return response.result
+                if not reply.ok:
+                    raise click.ClickException(reply.error)
+                return reply.result
         raise click.ClickException(
-            "the hub does not answer: does edge-hub run, at this broker and for this tenant?"
+            "the hub does not reply: does edge-hub run, at this broker and for this tenant?"
         )
 
-    def hear(self, timeout_s: float) -> list[tuple[Topic, Arrival]]:
-        """What devices have said since the last time, waiting up to ``timeout_s`` for something."""
-        self._turn(timeout_s if not self._heard else 0.0)
-        heard, self._heard = self._heard, []
-        named = [(parse_topic(arrival.topic), arrival) for arrival in heard]
-        return [(topic, arrival) for topic, arrival in named if topic is not None]
+    def receive(self, timeout_s: float) -> list[tuple[Topic, Arrival]]:
+        """Return what devices have published since the last call.
+
+        Waits up to ``timeout_s`` seconds when nothing has arrived yet.
+        """
+        self._step(timeout_s if not self._reports else 0.0)
+        reports, self._reports = self._reports, []
+        parsed = [(parse_topic(arrival.topic), arrival) for arrival in reports]
+        return [(topic, arrival) for topic, arrival in parsed if topic is not None]
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         self._session.close()
 
-    def _turn(self, timeout_s: float) -> list[Arrival]:
-        answers = []
+    def _step(self, timeout_s: float) -> list[Arrival]:
+        """Run the connection for ``timeout_s``; return replies, and set reports aside."""
+        replies = []
         for arrival in self._session.step(timeout_s):
             self._session.acknowledge(arrival)
             topic = parse_topic(arrival.topic)
             if topic is not None and topic.channel is Down.RESPONSE:
-                answers.append(arrival)
+                replies.append(arrival)
             else:
-                self._heard.append(arrival)
-        return answers
+                self._reports.append(arrival)
+        return replies
 
 
 @contextmanager
-def hub_client(place: FleetFile, *, hear: tuple[Up, ...] = ()) -> Iterator[HubClient]:
-    """Connect, and say goodbye at the end whatever happens."""
-    talk = HubClient(place, hear=hear)
-    talk.connect()
+def hub_client(fleet: FleetFile, *, subscribe: tuple[Up, ...] = ()) -> Iterator[HubClient]:
+    """Connect, and disconnect at the end whatever happens."""
+    client = HubClient(fleet, subscribe=subscribe)
+    client.connect()
     try:
-        yield talk
+        yield client
     finally:
-        talk.close()
+        client.close()
 
 
-def every_device(talk: HubClient) -> list[dict[str, Any]]:
-    """What the hub knows of every device."""
+def every_device(client: HubClient) -> list[dict[str, Any]]:
+    """Return what the hub knows of each device, page by page."""
     devices: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        page = talk.ask(FleetAction.DEVICES, after=after)
+        page = client.ask(FleetAction.DEVICES, after=after)
         devices += page["devices"]
         after = page["next"]
     return devices

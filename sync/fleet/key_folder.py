@@ -1,11 +1,20 @@
-"""A fleet's keys in a folder: one PEM file a purpose, readable by the owner alone.
+"""Folder with a fleet's keys: one PEM file for each purpose, readable by the owner alone.
 
-``root.pem`` signs trust lists, ``token.pem`` tokens, ``status_list.pem``, ``order_feed.pem``,
-``configuration.pem``, ``enrolment.pem``, ``grant.pem`` (answers to claims) and ``operators.pem`` what their names say;
-``group.key`` is the secret behind dynamic codes; ``roots.cbor`` is public and goes onto the devices;
-``reviewers/NAME.pem`` is the key of a person who decides on redemptions: hand it over, and leave ``NAME.pub`` here;
-``sites/SITE.pem`` is that of a site's own authority: move it to the site, and leave ``SITE.pub`` here;
-``fleet.json`` holds the issuer's name, the keys' window and the version of the last trust list.
+``root.pem``
+    signs trust lists; keep it offline.
+``token.pem``, ``status_list.pem``, ``order_feed.pem``, ``configuration.pem``, ``enrolment.pem``,
+``operators.pem``
+    sign what their names say; ``grant.pem`` signs replies to authorisation requests.
+``group.key``
+    the secret behind dynamic codes.
+``roots.cbor``
+    public; goes onto the devices.
+``reviewers/NAME.pem``
+    the key of a person who decides on redemptions: hand it over, and leave ``NAME.pub`` here.
+``sites/SITE.pem``
+    the key of a site authority: move it to the site, and leave ``SITE.pub`` here.
+``fleet.json``
+    the issuer's name, the validity of the keys, and the version of the last trust list.
 """
 
 from __future__ import annotations
@@ -31,81 +40,92 @@ from edge.token.keys import (
 )
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
+from edge.values.errors import EdgeError
 
 ROOT = "root"
 LISTED = (
-    Purpose.TOKEN, Purpose.STATUS_LIST, Purpose.ORDER_FEED, Purpose.CONFIGURATION, Purpose.ENROLMENT, Purpose.GRANT,
+    Purpose.TOKEN,
+    Purpose.STATUS_LIST,
+    Purpose.ORDER_FEED,
+    Purpose.CONFIGURATION,
+    Purpose.ENROLMENT,
+    Purpose.GRANT,
     Purpose.OPERATORS,
-)  # fmt: skip
+)
 ROOTS_FILE = "roots.cbor"
 GROUP_KEY_FILE = "group.key"
 REVIEWERS, SITES = "reviewers", "sites"
 _FLEET_FILE = "fleet.json"
 
 
-class KeyFolderError(Exception):
-    """The folder cannot be made or used. The message says what to do."""
+class KeyFolderError(EdgeError):
+    """The folder cannot be made or used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fleet:
-    """What is public about a fleet's keys."""
+class FleetRecord:
+    """Content of ``fleet.json``: the public facts about a fleet's keys."""
 
-    issuer: str  # the iss of its tokens
-    not_before_s: int  # window of the listed keys, Unix seconds
-    expires_at_s: int
+    issuer: str  # the iss claim of its tokens
+    not_before_s: int  # of the listed keys, Unix seconds, inclusive
+    expires_at_s: int  # Unix seconds, exclusive
     trust_list_version: int = 0  # of the last list built
 
 
 class KeyFolder:
-    """An existing folder of keys."""
+    """An existing key folder. Every method raises KeyFolderError for a file it cannot use."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         if not (folder / _FLEET_FILE).is_file():
             raise KeyFolderError(
                 f"{folder} holds no fleet keys. Make them first: edge-fleet keys init {folder}"
             )
 
-    def fleet(self) -> Fleet:
-        """Return the fleet's settings."""
+    def record(self) -> FleetRecord:
+        """Return the content of ``fleet.json``."""
         try:
-            return _fleet(json.loads((self._folder / _FLEET_FILE).read_text(encoding="utf-8")))
+            return _parse_record(
+                json.loads((self.folder / _FLEET_FILE).read_text(encoding="utf-8"))
+            )
         except (OSError, ValueError, TypeError, RecursionError) as error:
             raise KeyFolderError(
-                f"{self._folder / _FLEET_FILE} cannot be read ({error}). Restore it."
+                f"{self.folder / _FLEET_FILE} cannot be read ({error}). Restore it."
             ) from None
 
-    def keep(self, fleet: Fleet) -> None:
-        """Replace the fleet's settings, durably."""
-        write_secret(self._folder / _FLEET_FILE, _settings(fleet))
+    def save(self, record: FleetRecord) -> None:
+        """Replace ``fleet.json``, durably."""
+        write_secret(self.folder / _FLEET_FILE, _record_bytes(record))
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
-        return load_signer(self._folder / f"{name}.pem")
+        return load_signer(self.folder / f"{name}.pem")
 
     def roots(self) -> Roots:
-        """Return the roots, as devices know them."""
+        """Return the roots in the form that devices have them."""
         return Roots(1, (self.signer(ROOT).public,))
 
-    def holders(self, of: str) -> dict[str, PublicKey]:
-        """Return the public keys of those who hold their private ones themselves, by name: REVIEWERS or SITES."""
+    def holder_keys(self, group: str) -> dict[str, PublicKey]:
+        """Return the public keys of a group, REVIEWERS or SITES, by name.
+
+        The members hold their private keys themselves.
+        """
         found = {}
-        for path in sorted((self._folder / of).glob("*.pub")):
+        for path in sorted((self.folder / group).glob("*.pub")):
             try:
                 found[path.stem] = public_key(serialization.load_pem_public_key(path.read_bytes()))
             except (OSError, ValueError, TypeError, UnfitKeyError) as error:
                 raise KeyFolderError(
-                    f"{path} is not a usable public key ({error}): make it anew."
+                    f"{path} is not a usable public key ({error}): make a new one."
                 ) from None
         return found
 
-    def add_holder(self, of: str, name: str) -> Path:
-        """Make a key for ``name`` and return its file. Never overwrites one."""
-        path = self._folder / of / f"{name}.pem"
+    def add_holder(self, group: str, name: str) -> Path:
+        """Make a key for ``name`` and return its file. Never overwrites a key."""
+        path = self.folder / group / f"{name}.pem"
         if path.exists() or path.with_suffix(".pub").exists():
             raise KeyFolderError(
-                f"{name} has a key already in {path.parent}. Take it away first if it is to count no more."
+                f"{name} has a key already in {path.parent}. Remove it if it is no longer valid."
             )
         private = Ed25519PrivateKey.generate()
         form = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -120,7 +140,7 @@ class KeyFolder:
 
     def group_key(self) -> bytes:
         """Return the secret behind dynamic codes."""
-        path = self._folder / GROUP_KEY_FILE
+        path = self.folder / GROUP_KEY_FILE
         try:
             return bytes.fromhex(path.read_text(encoding="ascii").strip())
         except (OSError, ValueError) as error:
@@ -141,8 +161,13 @@ def load_signer(path: Path) -> Signer:
         raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
 
 
-def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> KeyFolder:
-    """Make ``folder`` (mode 0700) and its keys (0600). Raises KeyFolderError; never overwrites a key."""
+def create_key_folder(
+    folder: Path, record: FleetRecord, *, issuer_alg: str, group_key: bytes
+) -> KeyFolder:
+    """Make ``folder`` (mode 0700) and its keys (0600). Never overwrites a key.
+
+    ``issuer_alg`` is "Ed25519" or "ESP256". Raises KeyFolderError.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -157,7 +182,7 @@ def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> 
             )
             write_secret(folder / f"{name}.pem", private_key_pem(private))
         write_secret(folder / GROUP_KEY_FILE, group_key.hex().encode() + b"\n")
-        write_secret(folder / _FLEET_FILE, _settings(fleet))
+        write_secret(folder / _FLEET_FILE, _record_bytes(record))
         made = KeyFolder(folder)
         write_durably(folder / ROOTS_FILE, made.roots().to_bytes(), mode=0o644)
     except OSError as error:
@@ -165,19 +190,19 @@ def create(folder: Path, fleet: Fleet, *, issuer_alg: str, group_key: bytes) -> 
     return made
 
 
-def _fleet(item: Any) -> Fleet:
-    """Read what ``_settings`` wrote. Raises TypeError or ValueError for anything else."""
+def _parse_record(item: Any) -> FleetRecord:
+    """Parse what ``_record_bytes`` wrote. Raises TypeError or ValueError for anything else."""
     if not isinstance(item, dict):
         raise TypeError("it is not a JSON object")
-    fleet = Fleet(**item)
-    if not isinstance(fleet.issuer, str):
+    record = FleetRecord(**item)
+    if not isinstance(record.issuer, str):
         raise TypeError("issuer is not a text")
     for name in ("not_before_s", "expires_at_s", "trust_list_version"):
-        value = getattr(fleet, name)
+        value = getattr(record, name)
         if type(value) is not int or not 0 <= value < TIME_END:
             raise TypeError(f"{name} is not a whole number from 0 to {TIME_END - 1}")
-    return fleet
+    return record
 
 
-def _settings(fleet: Fleet) -> bytes:
-    return json.dumps(asdict(fleet), indent=2).encode() + b"\n"
+def _record_bytes(record: FleetRecord) -> bytes:
+    return json.dumps(asdict(record), indent=2).encode() + b"\n"

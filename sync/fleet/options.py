@@ -1,10 +1,11 @@
-"""What the options of several commands accept, and how their outcome is told."""
+"""Options that several commands have in common, and how a command reports its outcome."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,23 +15,48 @@ from sync.wire.topics import NAME
 
 
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The option ``--json`` of a command that does one thing."""
+    """Add the option ``--json`` to a command that does one thing."""
     option = click.option(
-        "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+        "--json", "as_json", is_flag=True, help="Print one JSON object on standard output."
     )
     return option(command)
 
 
-def tell(outcome: dict[str, Any], words: str, *, as_json: bool) -> None:
-    """Say what was done: ``outcome`` as JSON on standard output, or ``words`` for a person."""
+def keys_option(*, required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add ``--keys DIR``; not required where ``fleet.toml`` may name the folder."""
+    return click.option(
+        "--keys",
+        "keys_dir",
+        required=required,
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="The fleet's key folder.",
+    )
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``-o FILE``, the file that the command writes."""
+    option = click.option(
+        "-o",
+        "output",
+        required=True,
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The file to write.",
+    )
+    return option(command)
+
+
+def report_outcome(outcome: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print ``outcome`` as JSON on standard output, or ``text`` for a person on standard error."""
     if as_json:
         click.echo(json.dumps(outcome, ensure_ascii=False))
     else:
-        click.echo(words, err=True)
+        click.echo(text, err=True)
 
 
 def counted(number: int, noun: str) -> str:
-    """``number`` with its noun.
+    """Return ``number`` with its noun.
 
     >>> counted(1, "device"), counted(2, "device")
     ('1 device', '2 devices')
@@ -39,17 +65,18 @@ def counted(number: int, noun: str) -> str:
 
 
 def site_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse what is no name of a site. Raises BadParameter."""
+    """Return a valid site name. Raises BadParameter."""
     del context, parameter
     if re.fullmatch(NAME, value) is None:
         raise click.BadParameter(
-            "1 to 40 letters, digits, dots, dashes and underscores, a letter or digit first"
+            "a site name has 1 to 40 letters, digits, dots, dashes and underscores, "
+            "and begins with a letter or digit"
         )
     return value
 
 
 def short_text(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    """Refuse what a token has no room for. Raises BadParameter."""
+    """Return a text that fits into a token. Raises BadParameter."""
     del context, parameter
     if not value.isprintable() or not 1 <= len(value.encode(errors="replace")) <= TOKEN_LIMITS.text:
         raise click.BadParameter(
@@ -61,5 +88,5 @@ def short_text(context: click.Context, parameter: click.Parameter, value: str) -
 def short_texts(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each of several. Raises BadParameter."""
+    """Return texts of which each fits into a token. Raises BadParameter."""
     return tuple(short_text(context, parameter, value) for value in values)

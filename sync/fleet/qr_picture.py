@@ -1,4 +1,4 @@
-"""A token as a QR picture that is known to read."""
+"""QR picture of a token, checked by reading it back."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ import cv2
 import numpy as np
 
 from edge.system.durable_file import write_durably
+from edge.values.errors import EdgeError
 
 MODULE_PX = 8
 QUIET_ZONE = 4  # modules, ISO/IEC 18004
 
 
-class QrError(Exception):
-    """No picture could be made. The message says what to do."""
+class QrPictureError(EdgeError):
+    """No picture could be made."""
 
 
 def write_qr(token: str, path: Path) -> None:
-    """Write ``token`` as a PNG in alphanumeric mode, level M, after reading the picture back. Raises QrError."""
+    """Write ``token`` as a PNG in alphanumeric mode, level M, after reading the picture back.
+
+    Raises QrPictureError.
+    """
     png = render(token)
-    read = read_back(png)
-    if read != token.encode():
-        raise QrError(
-            f"the picture of {path.name} did not read back as its token, so it was not kept"
+    if read_back(png) != token.encode():
+        raise QrPictureError(
+            f"the picture of {path.name} did not read back as its token and was not written"
         )
     try:
         write_durably(path, png, mode=0o644)
     except OSError as error:
-        raise QrError(f"cannot write {path}: {error.strerror}") from None
+        raise QrPictureError(f"cannot write {path}: {error.strerror}") from None
 
 
 def render(token: str) -> bytes:
@@ -37,7 +40,7 @@ def render(token: str) -> bytes:
     try:
         import segno
     except ImportError:
-        raise QrError("QR pictures need segno: pip install 'edge-scanner[fleet]'") from None
+        raise QrPictureError("QR pictures need segno: pip install 'edge-scanner[fleet]'") from None
     code = segno.make_qr(token, mode="alphanumeric", error="m", boost_error=False)
     png = io.BytesIO()
     code.save(png, kind="png", scale=MODULE_PX, border=QUIET_ZONE)
@@ -45,7 +48,10 @@ def render(token: str) -> bytes:
 
 
 def read_back(png: bytes) -> bytes | None:
-    """Return what the one QR code in ``png`` holds to the devices' first decoder; None for none or several."""
+    """Return the content of the one QR code in ``png``; None for no code or several.
+
+    It is read with ZXing, the first decoder of the devices.
+    """
     import zxingcpp
 
     grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -83,7 +83,7 @@ class Platform:
 
     def _with(self, folder: Path) -> Keys:
         keys = object.__new__(Keys)
-        keys.folder, keys.path, keys.fleet = self.keys, folder / "keys", self.keys.fleet()
+        keys.folder, keys.path, keys.record = self.keys, folder / "keys", self.keys.record()
         return keys
 
     def code(self, *, signed_by=None, given_out=True, **change) -> str:

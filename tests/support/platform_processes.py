@@ -22,7 +22,7 @@ from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.agent.device_metrics import DEVICE_FILE
 from sync.fleet.commands.trust_list import listed_keys
-from sync.fleet.key_folder import ROOT, Fleet, KeyFolder, create
+from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
 from sync.hub.orders.order_lines import parse_line, put
@@ -44,11 +44,11 @@ class Keys:
 
     def __init__(self, folder: Path):
         now_s = int(time.time())
-        self.fleet = Fleet(
+        self.record = FleetRecord(
             issuer="shop.example", not_before_s=now_s - 86_400, expires_at_s=now_s + YEAR_S
         )
-        self.folder: KeyFolder = create(
-            folder, self.fleet, issuer_alg="Ed25519", group_key=bytes(32)
+        self.folder: KeyFolder = create_key_folder(
+            folder, self.record, issuer_alg="Ed25519", group_key=bytes(32)
         )
         self.path = folder
 
@@ -60,8 +60,7 @@ class Keys:
 
     def trust_list(self, version: int) -> bytes:
         now_s = int(time.time())
-        token = {"issuers": frozenset({self.fleet.issuer}), "kinds": frozenset(Kind)}
-        keys = listed_keys(self.folder, self.fleet, token)
+        keys = listed_keys(self.folder, self.record, {"kinds": frozenset(Kind)})
         trust = TrustList(
             version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys
         )

@@ -22,7 +22,7 @@ from edge.token.trust_list import TrustList, sign_trust_list
 from edge.token.trusted_key import TrustedKey
 from hardware_sim.world.free_ports import free_port
 from sync.fleet import key_folder
-from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, Fleet, KeyFolder
+from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, FleetRecord, KeyFolder
 from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
 
 DEVICE, SITE = "locker-1", "shop-1"
@@ -116,9 +116,9 @@ def _found(
     now_s: int,
     camera_index: int | None = None,
 ) -> SamplePlatform:
-    keys = key_folder.create(
+    keys = key_folder.create_key_folder(
         folder / "keys",
-        Fleet(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
+        FleetRecord(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
         issuer_alg="Ed25519",
         group_key=os.urandom(32),
     )

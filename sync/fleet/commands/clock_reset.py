@@ -1,4 +1,4 @@
-"""``edge-fleet clock-reset``: the signed order with which a device gives up a time floor that is wrong."""
+"""``edge-fleet clock-reset``: sign the order with which a device lowers a wrong time floor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge.system.durable_file import write_durably
 from edge.token.fields import TIME_END
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
-from sync.fleet.options import json_option, tell
+from sync.fleet.options import json_option, keys_option, output_option, report_outcome
 from sync.wire.topics import NAME
 
 
@@ -25,21 +25,13 @@ from sync.wire.topics import NAME
     required=True,
     metavar="UNIX_S",
     type=click.IntRange(1, TIME_END - 1),
-    help="The wrong floor, as edge-scanner clock shows it there. The order holds only for it and later ones.",
+    help="The wrong floor, as edge-scanner clock shows it on the device. "
+    "The order is valid only for this floor and later ones.",
 )
-@click.option("--tenant", default="main", show_default=True, help="Whose DEVICE is.")
-@click.option("--reason", required=True, help="Why, for the records.")
-@click.option(
-    "--keys",
-    "keys_dir",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys.",
-)
-@click.option(
-    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.option("--tenant", default="main", show_default=True, help="The tenant of DEVICE.")
+@click.option("--reason", required=True, help="The reason, for the records.")
+@keys_option(required=True)
+@output_option
 @json_option
 def clock_reset(
     *,
@@ -51,35 +43,38 @@ def clock_reset(
     output: Path,
     as_json: bool,
 ) -> None:
-    """Write the order for DEVICE to go by this machine's time again, to be carried there.
+    """Write the order with which DEVICE lowers its time floor to this machine's time.
 
-    There, edge-scanner clock reset takes it. See first that this machine's clock is right, and that no list that was
-    signed with a wrong time is still out.
+    Carry the file to the device and run edge-scanner clock reset there. Check first that the clock
+    of this machine is right, and that no list signed with a wrong time is still published.
 
-    Example: edge-fleet clock-reset kiosk-7 --floor 4102444800 --reason "set by hand" --keys ./keys -o kiosk-7.clock
+    Example: edge-fleet clock-reset kiosk-7 --floor 4102444800 --reason "set by hand"
+    --keys ./keys -o kiosk-7.clock
     """
     now_s = int(time.time())
     named = re.fullmatch(NAME, device) and re.fullmatch(NAME, tenant)
     if not named or not reason.isprintable() or not 1 <= len(reason) <= 200:
         raise click.UsageError(
-            "DEVICE is a device's name, --tenant its tenant's, and --reason 1 to 200 printable characters"
+            "DEVICE and --tenant are names of 1 to 40 letters, digits, dots, dashes and "
+            "underscores; --reason has 1 to 200 printable characters"
         )
     if wrong_s <= now_s:
         raise click.UsageError(
-            "--floor is past already: such a floor holds nothing up. See edge-scanner clock there"
+            "--floor is in the past: such a floor blocks nothing. "
+            "Read it with edge-scanner clock on the device"
         )
     order = ClockResetOrder(
         tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s
     )
     try:
-        write_durably(
-            output,
-            sign_clock_reset_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT)),
-            mode=0o644,
-        )
+        signed = sign_clock_reset_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT))
+        write_durably(output, signed, mode=0o644)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
-    words = f"{output} is for {device} alone; there: edge-scanner clock reset {output.name}"
-    tell({"file": str(output), "device": device, "floor": now_s}, words, as_json=as_json)
+    report_outcome(
+        {"file": str(output), "device": device, "floor": now_s},
+        f"{output} is valid for {device} alone. Run there: edge-scanner clock reset {output.name}",
+        as_json=as_json,
+    )

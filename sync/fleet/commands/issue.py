@@ -1,4 +1,4 @@
-"""``edge-fleet issue``: make tokens, and pictures of them."""
+"""``edge-fleet issue``: issue tokens, and write pictures of them."""
 
 from __future__ import annotations
 
@@ -24,44 +24,35 @@ from edge.token.fields import TIME_END
 from edge.token.issuing import IssueError, TokenRequest, issue_token
 from edge.token.purpose import Purpose
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
-from sync.fleet.options import short_text
-from sync.fleet.qr_picture import QrError, write_qr
+from sync.fleet.options import keys_option, short_text
+from sync.fleet.qr_picture import QrPictureError, write_qr
 
 _DAY_S = 86_400
 _LIFETIME_S = {Kind.WRITE_OFF: 365 * _DAY_S, Kind.PICKUP: 7 * _DAY_S, Kind.OPERATOR: 365 * _DAY_S}
 _KINDS = {kind.code: kind for kind in Kind}
 _UNIX_S = click.IntRange(0, TIME_END - 1)
-_LONG_COUNT = 100  # tokens, from which on a progress bar helps
+_LONG_COUNT = 100  # from this many tokens on, a progress bar helps
 
 
 def _currency(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Refuse what is no code of ISO 4217."""
+    """Return a currency code of ISO 4217. Raises BadParameter."""
     del context, parameter
     if value is not None and not (
         len(value) == 3 and value.isascii() and value.isalpha() and value.isupper()
     ):
-        raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), as CNY")
+        raise click.BadParameter(f"{value!r} is not three capital letters (ISO 4217), such as CNY")
     return value
 
 
 @click.command()
-@click.option(
-    "--keys",
-    "keys_dir",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys.",
-)
-@click.option(
-    "--kind", required=True, type=click.Choice(list(_KINDS)), help="What the tokens are for."
-)
+@keys_option(required=True)
+@click.option("--kind", required=True, type=click.Choice(list(_KINDS)), help="The kind of token.")
 @click.option(
     "--site",
     required=True,
     metavar="ID",
     callback=short_text,
-    help="The site or device group that may honour them.",
+    help="The site or device group that may redeem them.",
 )
 @click.option(
     "--order", required=True, metavar="ID", callback=short_text, help="The order they belong to."
@@ -91,13 +82,13 @@ def _currency(context: click.Context, parameter: click.Parameter, value: str | N
     "expires_at_s",
     type=_UNIX_S,
     metavar="UNIX_S",
-    help="[default: a week; a year if no pickup]",
+    help="[default: a week for a pickup, else a year]",
 )
 @click.option(
     "--status-index",
     type=click.IntRange(0, STATUS_INDEX_END - 1),
     metavar="N",
-    help="Of the first token.",
+    help="Status index of the first token.",
 )
 @click.option(
     "--dynamic",
@@ -111,9 +102,9 @@ def _currency(context: click.Context, parameter: click.Parameter, value: str | N
     "--qr-dir",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="A PNG each, named CTI.png.",
+    help="Write a PNG of each, named CTI.png.",
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON lines; they always are.")
+@click.option("--json", "as_json", is_flag=True, help="Accepted; the output is always JSON lines.")
 def issue(
     *,
     keys_dir: Path,
@@ -123,23 +114,24 @@ def issue(
     count: int,
     qr_dir: Path | None,
     as_json: bool,
-    **what: Any,
+    **content: Any,
 ) -> None:
-    """Make tokens: one JSON line each on standard output.
+    """Issue tokens: one JSON line each on standard output.
 
-    Example: edge-fleet issue --keys ./fleet-keys --kind pickup --site shop-1 --order A-1001 --qr-dir codes
+    Example: edge-fleet issue --keys ./fleet-keys --kind pickup --site shop-1 --order A-1001
+    --qr-dir codes
     """
     del as_json
     start_s, end_s = _window(_KINDS[kind], not_before_s, expires_at_s, int(time.time()))
     try:
         folder = KeyFolder(keys_dir)
-        shared = _shared(folder, _KINDS[kind], start_s, end_s, what)
+        shared = _shared_fields(folder, _KINDS[kind], start_s, end_s, content)
         if qr_dir is not None:
             qr_dir.mkdir(parents=True, exist_ok=True)
         _issue_each(folder, shared, count, qr_dir)
-    except (KeyFolderError, IssueError, QrError) as error:
+    except (KeyFolderError, IssueError, QrPictureError) as error:
         raise click.ClickException(str(error)) from None
-    except BrokenPipeError:  # whoever read the lines has enough; click ends quietly
+    except BrokenPipeError:  # the reader of the lines has enough: click ends quietly
         raise
     except OSError as error:
         target = "standard output" if error.filename is None else error.filename
@@ -149,7 +141,7 @@ def issue(
 def _window(
     kind: Kind, not_before_s: int | None, expires_at_s: int | None, now_s: int
 ) -> tuple[int, int]:
-    """Fill in what was not said, so that the window is never empty: an expiry in the past makes an expired token."""
+    """Return the validity, with defaults for what is None; an expiry may lie in the past."""
     if not_before_s is None:
         not_before_s = (
             now_s if expires_at_s is None or expires_at_s > now_s else max(expires_at_s - _DAY_S, 0)
@@ -161,23 +153,24 @@ def _window(
     return not_before_s, expires_at_s
 
 
-def _shared(
-    folder: KeyFolder, kind: Kind, start_s: int, end_s: int, what: dict[str, Any]
+def _shared_fields(
+    folder: KeyFolder, kind: Kind, start_s: int, end_s: int, content: dict[str, Any]
 ) -> dict[str, Any]:
-    if (what["amount_minor"] is None) != (what["currency"] is None):
+    """Return the fields that all tokens of one run have in common."""
+    if (content["amount_minor"] is None) != (content["currency"] is None):
         raise click.UsageError("--amount-minor and --currency go together.")
     return {
-        "issuer": folder.fleet().issuer,
-        "audience": what["site"],
-        "order_id": what["order"],
+        "issuer": folder.record().issuer,
+        "audience": content["site"],
+        "order_id": content["order"],
         "kind": kind,
-        "quantity": what["quantity"],
-        "amount_minor": what["amount_minor"],
-        "currency": what["currency"],
+        "quantity": content["quantity"],
+        "amount_minor": content["amount_minor"],
+        "currency": content["currency"],
         "not_before_s": start_s,
         "expires_at_s": end_s,
-        "status_index": what["status_index"],
-        "dynamic_mode": DYNAMIC_HMAC if what["dynamic"] else None,
+        "status_index": content["status_index"],
+        "dynamic_mode": DYNAMIC_HMAC if content["dynamic"] else None,
     }
 
 
@@ -189,34 +182,34 @@ def _issue_each(folder: KeyFolder, shared: dict[str, Any], count: int, qr_dir: P
         for number in numbers:
             index = shared["status_index"]
             status_index = None if index is None else index + number
-            grant = TokenRequest(
+            request = TokenRequest(
                 **{**shared, "cti": secrets.token_bytes(CTI_LENGTH), "status_index": status_index}
             )
-            token = issue_token(grant, signer)
-            path = None if qr_dir is None else qr_dir / f"{grant.cti.hex()}.png"
+            token = issue_token(request, signer)
+            path = None if qr_dir is None else qr_dir / f"{request.cti.hex()}.png"
             if path is not None:
                 write_qr(token, path)
-            click.echo(json.dumps(_line(token, grant, path, group_key), ensure_ascii=False))
+            click.echo(json.dumps(_line(token, request, path, group_key), ensure_ascii=False))
 
 
 def _line(
-    token: str, grant: TokenRequest, path: Path | None, group_key: bytes | None
+    token: str, request: TokenRequest, path: Path | None, group_key: bytes | None
 ) -> dict[str, Any]:
     line: dict[str, Any] = {
         "token": token,
-        "cti": grant.cti.hex(),
-        "kind": grant.kind.code,
-        "site": grant.audience,
-        "order": grant.order_id,
-        "quantity": grant.quantity,
-        "amount_minor": grant.amount_minor,
-        "currency": grant.currency,
-        "not_before": grant.not_before_s,
-        "expires": grant.expires_at_s,
-        "status_index": grant.status_index,
+        "cti": request.cti.hex(),
+        "kind": request.kind.code,
+        "site": request.audience,
+        "order": request.order_id,
+        "quantity": request.quantity,
+        "amount_minor": request.amount_minor,
+        "currency": request.currency,
+        "not_before": request.not_before_s,
+        "expires": request.expires_at_s,
+        "status_index": request.status_index,
     }
     if path is not None:
         line["qr"] = str(path)
     if group_key is not None:
-        line["dynamic_key"] = derive_key(group_key, grant.cti).hex()
+        line["dynamic_key"] = derive_key(group_key, request.cti).hex()
     return line

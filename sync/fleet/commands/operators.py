@@ -1,4 +1,4 @@
-"""``edge-fleet operators``: the signed list of who may sign in at devices."""
+"""``edge-fleet operators``: the signed list of people who may sign in at devices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NoReturn
 
 import click
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,7 +23,13 @@ from edge.values.person_name import name_fault, normalised
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import hub_client
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
-from sync.fleet.options import counted, json_option, tell
+from sync.fleet.options import (
+    counted,
+    json_option,
+    keys_option,
+    output_option,
+    report_outcome,
+)
 from sync.wire.codec import MAX_MESSAGE_BYTES
 from sync.wire.fleet_requests import FleetAction
 
@@ -33,7 +39,7 @@ _Time = Annotated[int, Field(ge=0, lt=TIME_END)]
 
 
 class _Person(BaseModel):
-    """One person of the input file. The PIN comes as its hash: no file holds a PIN."""
+    """One person of the input file. It has the hash of the PIN, never the PIN."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -49,9 +55,10 @@ _PEOPLE = TypeAdapter(list[_Person])
 
 @click.group()
 def operators() -> None:
-    """Say who may sign in at devices, as what, with which PIN.
+    """Manage who may sign in at devices, with which role and PIN.
 
-    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json -o operators.cbor
+    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json
+    -o operators.cbor
     """
 
 
@@ -70,19 +77,12 @@ def hash_command(*, as_json: bool) -> None:
 
 
 @operators.command()
-@click.option(
-    "--keys",
-    "keys_dir",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys.",
-)
+@keys_option(required=True)
 @click.option(
     "--site",
     required=True,
     metavar="ID",
-    help="The site or device group whose devices take the list.",
+    help="The site or device group that the list is for.",
 )
 @click.option(
     "--people",
@@ -90,30 +90,31 @@ def hash_command(*, as_json: bool) -> None:
     required=True,
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help='A JSON array: [{"id": ..., "role": ..., "pin_hash": ..., "not_before"?: UNIX_S, "expires"?: UNIX_S}].',
+    help='A JSON array: [{"id": ..., "role": ..., "pin_hash": ..., '
+    '"not_before"?: UNIX_S, "expires"?: UNIX_S}].',
 )
-@click.option(
-    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
-)
+@output_option
 @click.option(
     "--valid-days",
     type=click.IntRange(1, 400),
     default=35,
     show_default=True,
-    help="Until the next list.",
+    help="How long the list is valid; publish the next one before.",
 )
 @json_option
 def build(
     *, keys_dir: Path, site: str, people_file: Path, output: Path, valid_days: int, as_json: bool
 ) -> None:
-    """Write the signed list to FILE. It takes the place of the one before: who is not in it can no longer sign in.
+    """Write the signed list to FILE. It replaces the list before it.
 
-    Its version is the time it was built. Badges: edge-fleet issue --kind operator --order OPERATOR.
+    A person who is not in it can no longer sign in. Its version is the time it was built. Badges:
+    edge-fleet issue --kind operator --order OPERATOR.
 
-    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json -o operators.cbor
+    Example: edge-fleet operators build --keys ./fleet-keys --site shop-1 --people people.json
+    -o operators.cbor
     """
     issued_at_s = int(time.time())
-    listed = OperatorList(
+    operator_list = OperatorList(
         audience=site,
         version=issued_at_s,
         issued_at_s=issued_at_s,
@@ -122,21 +123,22 @@ def build(
     )
     try:
         signer = KeyFolder(keys_dir).signer(Purpose.OPERATORS)
-        write_secret(output, sign_operator_list(listed, signer))
+        write_secret(output, sign_operator_list(operator_list, signer))
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
-    count = len(listed.entries)
-    tell(
+    count = len(operator_list.entries)
+    report_outcome(
         {
             "operators": str(output),
             "site": site,
             "count": count,
             "version": issued_at_s,
-            "expires": listed.expires_at_s,
+            "expires": operator_list.expires_at_s,
         },
-        f"{counted(count, 'operator')} of {site} in {output}, good for {counted(valid_days, 'day')}.",
+        f"{output} lists {counted(count, 'operator')} of {site}, "
+        f"valid for {counted(valid_days, 'day')}.",
         as_json=as_json,
     )
 
@@ -147,20 +149,20 @@ def build(
 )
 @fleet_option
 def push(file: Path, fleet_file: Path, as_json: bool) -> None:
-    """Give the list in FILE, from operators build, to the hub, which passes it on to the devices of its site.
+    """Send the list in FILE (from operators build) to the hub, which passes it on to its devices.
 
     Example: edge-fleet operators push operators.cbor
     """
     raw = file.read_bytes()
     if len(raw) > _LARGEST:
         raise click.ClickException(
-            f"{file} is too large to be pushed: put it on the hub, and name it in hub.toml"
+            f"{file} is too large to push: copy it to the hub and name it in hub.toml"
         )
-    with hub_client(load_fleet_file(fleet_file)) as talk:
-        told = talk.ask(FleetAction.OPERATORS, document=base64.b64encode(raw).decode())
-    tell(
-        told,
-        f"{counted(told['count'], 'operator')} of {told['site']}: the hub has the list",
+    with hub_client(load_fleet_file(fleet_file)) as client:
+        stored = client.ask(FleetAction.OPERATORS, document=base64.b64encode(raw).decode())
+    report_outcome(
+        stored,
+        f"The hub has the list: {counted(stored['count'], 'operator')} of {stored['site']}.",
         as_json=as_json,
     )
 
@@ -171,29 +173,31 @@ def _entries(file: Path) -> tuple[OperatorEntry, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"{file} cannot be read: {error}") from None
     except ValidationError as error:
-        _stop(
+        _exit_with_faults(
             file, [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
         )
     except (ValueError, RecursionError) as error:
         raise click.ClickException(f"{file} is not JSON: {error}") from None
     faults = [f"{person.id}: {fault}" for person in people if (fault := _fault(person))]
-    counts = Counter(
-        normalised(person.id) for person in people
-    )  # two who could not be told apart when they review
+    # Two people of one normalised name could review each other's scans unnoticed.
+    counts = Counter(normalised(person.id) for person in people)
     faults += [
-        f"{name}: named twice, perhaps in another case or form"
+        f"{name}: listed twice, perhaps in another case or form"
         for name, count in counts.items()
         if count > 1
     ]
     if faults:
-        _stop(file, faults)
+        _exit_with_faults(file, faults)
     return tuple(
         OperatorEntry(
-            id=person.id, role=person.role, pin_hash=person.pin_hash, not_before_s=person.not_before,
+            id=person.id,
+            role=person.role,
+            pin_hash=person.pin_hash,
+            not_before_s=person.not_before,
             expires_at_s=person.expires,
         )
         for person in people
-    )  # fmt: skip
+    )
 
 
 def _fault(person: _Person) -> str | None:
@@ -206,7 +210,7 @@ def _fault(person: _Person) -> str | None:
     return hash_fault(person.pin_hash)
 
 
-def _stop(file: Path, faults: list[str]) -> Any:
+def _exit_with_faults(file: Path, faults: list[str]) -> NoReturn:
     for fault in faults:
         click.echo(f"{file}: {fault}", err=True)
     sys.exit(1)

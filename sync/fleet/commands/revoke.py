@@ -1,4 +1,4 @@
-"""``edge-fleet revoke`` and ``recover``: put a device out of the fleet, and read what it had not told."""
+"""``edge-fleet revoke`` and ``recover``: remove a device, and read its unsent events."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from edge.token.keys import private_key_pem
 from edge.token.purpose import Purpose
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, every_device, hub_client
-from sync.fleet.key_folder import KeyFolderError
-from sync.fleet.options import counted
+from sync.fleet.key_folder import KeyFolder, KeyFolderError
+from sync.fleet.options import counted, keys_option
 from sync.wire.fleet_requests import CUT, QUARANTINED, FleetAction
 
 RECOVERY_FILE = "recovery.pem"
-_LOOK_EVERY_S = 0.5
+_POLL_EVERY_S = 0.5
 
 
 @click.command()
@@ -35,16 +35,14 @@ _LOOK_EVERY_S = 0.5
     "--reason",
     default="revoked by operations",
     show_default=True,
-    help="What the device is to say.",
+    help="The reason that the device shows.",
 )
-@click.option(
-    "--keys", "keys_dir", metavar="DIR", type=click.Path(path_type=Path), help="The fleet's keys."
-)
+@keys_option(required=False)
 @click.option(
     "--now",
     "at_once",
     is_flag=True,
-    help="Bar its certificate before it has heard (it was stolen).",
+    help="Bar its certificate before it confirms: for a stolen device.",
 )
 @click.option(
     "--wait",
@@ -53,8 +51,9 @@ _LOOK_EVERY_S = 0.5
     default=30,
     show_default=True,
     metavar="SECONDS",
+    help="How long to wait until the device confirms.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def revoke(
     *,
     device: str,
@@ -66,80 +65,80 @@ def revoke(
     wait_s: float,
     yes: bool,
 ) -> None:
-    """Put DEVICE out of the fleet. From now on it can only hear that it is revoked and say that it heard.
+    """Remove DEVICE from the fleet. From now on it can only receive its revocation and confirm it.
 
-    It stops, wipes what it knows of people, and keeps what it had not told sealed, for `edge-fleet recover`. When
-    it has said so, its certificate is barred. To take it back, enrol it again.
+    The device stops, wipes what it knows of people, and seals its unsent events for edge-fleet
+    recover. When it has confirmed, its certificate is barred. To use it again, enrol it again.
 
     Example: edge-fleet revoke kiosk-7 --reason "stolen from shop-1" --now
     """
     if not reason.isprintable() or not 1 <= len(reason) <= 200:
-        raise click.UsageError("--reason is 1 to 200 printable characters")
-    place = load_fleet_file(fleet_file)
-    folder = place.keys_dir if keys_dir is None else keys_dir
-    keys = place.keys(keys_dir)
-    assert folder is not None  # place.keys has said so
-    with hub_client(place) as talk:
-        _ask(_found(talk, device), yes=yes)
-        order = RevocationOrder(
-            tenant=place.tenant,
-            device=device,
-            reason=reason,
-            issued_at_s=int(time.time()),
-            recovery_key=_recovery_key(folder).public_key().public_bytes_raw(),
-        )
-        try:
-            raw = sign_revocation_order(order, keys.signer(Purpose.ENROLMENT))
-        except KeyFolderError as error:
-            raise click.ClickException(str(error)) from None
-        talk.ask(FleetAction.REVOKE, order=base64.b64encode(raw).decode(), now=at_once)
+        raise click.UsageError("--reason has 1 to 200 printable characters")
+    fleet = load_fleet_file(fleet_file)
+    keys = fleet.open_keys(keys_dir)
+    with hub_client(fleet) as client:
+        _confirm(_find(client, device), yes=yes)
+        order = _sign_order(keys, device=device, tenant=fleet.tenant, reason=reason)
+        client.ask(FleetAction.REVOKE, order=base64.b64encode(order).decode(), now=at_once)
         click.echo(
-            f"The order is out. Waiting up to {wait_s:.0f} s for {device} to say that it heard.",
-            err=True,
+            f"The order is sent. Waiting up to {wait_s:.0f} s for {device} to confirm.", err=True
         )
-        stage = _follow(talk, device, wait_s)
-    if as_json:
-        click.echo(json.dumps({"device": device, "stage": stage}))
-    else:
-        click.secho(
-            f"{device}: {_WORDS.get(stage, stage)}",
-            err=True,
-            fg="green" if stage == CUT else "yellow",
-        )
+        stage = _wait_until_cut(client, device, wait_s)
+    _report(device, stage, as_json=as_json)
     if stage not in (CUT, QUARANTINED):
-        click.echo("The broker was not told: does edge-hub desk run?", err=True)
+        click.echo("The broker did not bar the device: does edge-hub desk run?", err=True)
         sys.exit(1)
 
 
-def _ask(device: dict[str, Any], *, yes: bool) -> None:
-    """Whether it is meant; ends the command when it is not."""
+def _confirm(device: dict[str, Any], *, yes: bool) -> None:
+    """Ask the person at the terminal; end the command when the answer is no."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to ask: add --yes")
-    where = f"{device['dev']} at {device['site']} ({device['state'] or 'never heard'})"
-    click.confirm(f"Revoke {where}? It wipes its data", abort=True, err=True)
+        raise click.UsageError("there is no terminal to ask at: add --yes")
+    state = device["state"] or "has never connected"
+    click.confirm(
+        f"Revoke {device['dev']} at {device['site']} ({state})? It wipes its data",
+        abort=True,
+        err=True,
+    )
 
 
-_WORDS = {
+def _sign_order(keys: KeyFolder, *, device: str, tenant: str, reason: str) -> bytes:
+    order = RevocationOrder(
+        tenant=tenant,
+        device=device,
+        reason=reason,
+        issued_at_s=int(time.time()),
+        recovery_key=_recovery_key(keys.folder).public_key().public_bytes_raw(),
+    )
+    try:
+        return sign_revocation_order(order, keys.signer(Purpose.ENROLMENT))
+    except KeyFolderError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _report(device: str, stage: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"device": device, "stage": stage}))
+    else:
+        text = _STAGE_TEXTS.get(stage, stage)
+        click.secho(f"{device}: {text}", err=True, fg="green" if stage == CUT else "yellow")
+
+
+_STAGE_TEXTS = {
     CUT: "cut off: its certificate is barred",
-    QUARANTINED: "it may do nothing but hear of it; it has not answered yet, and is cut off when it does",
+    QUARANTINED: "it can only receive the revocation. It has not confirmed yet; "
+    "when it does, its certificate is barred",
 }
 
 
 @click.command()
 @click.argument("file", metavar="SEALED", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--keys",
-    "keys_dir",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys.",
-)
-@click.option("--json", "as_json", is_flag=True, help="JSON lines; they always are.")
+@keys_option(required=True)
+@click.option("--json", "as_json", is_flag=True, help="Accepted; the output is always JSON lines.")
 def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
-    """Print the events that a revoked device had not told: the file recovery/*.sealed in its data folder.
+    """Print the unsent events of a revoked device: the file recovery/*.sealed in its data folder.
 
     Example: edge-fleet recover kiosk-7/recovery/0a1b.sealed --keys ./fleet-keys
     """
@@ -147,7 +146,7 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     path = keys_dir / RECOVERY_FILE
     if not path.exists():
         raise click.ClickException(
-            f"{path} is not there: restore the key that the device was revoked with"
+            f"{path} is missing: restore the key with which the device was revoked"
         )
     try:
         content = unseal(file.read_bytes(), _recovery_key(keys_dir))
@@ -159,34 +158,31 @@ def recover(file: Path, keys_dir: Path, as_json: bool) -> None:
     click.echo(counted(len(content.splitlines()), "event"), err=True)
 
 
-def _follow(talk: HubClient, device: str, wait_s: float) -> str:
-    """Until the broker bars the device, or the time is up. Returns the stage that was reached."""
+def _wait_until_cut(client: HubClient, device: str, wait_s: float) -> str:
+    """Wait until the broker bars the device, or ``wait_s`` is over. Return the stage reached."""
     end_s = time.monotonic() + wait_s
     while True:
-        revoked = _found(talk, device)["revoked"]
+        revoked = _find(client, device)["revoked"]
         stage = str(revoked["stage"]) if revoked else "unknown"
         if stage == CUT or time.monotonic() >= end_s:
             return stage
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_EVERY_S)
 
 
-def _found(talk: HubClient, device: str) -> dict[str, Any]:
-    for item in every_device(talk):
+def _find(client: HubClient, device: str) -> dict[str, Any]:
+    for item in every_device(client):
         if item["dev"] == device:
             return item
-    raise click.ClickException(
-        f"there is no device {device} here: edge-fleet status lists those there are"
-    )
+    raise click.ClickException(f"there is no device {device}: edge-fleet status lists the devices")
 
 
 def _recovery_key(folder: Path) -> X25519PrivateKey:
-    """The key that unsent events are sealed to; made at the first revocation, and to be backed up with the others."""
+    """Return the key to which unsent events are sealed; made at the first revocation."""
     path = folder / RECOVERY_FILE
     try:
         if not path.exists():
-            made = X25519PrivateKey.generate()
-            write_secret(path, private_key_pem(made))
-            click.echo(f"{path} was made: keep it with the fleet's other keys.", err=True)
+            write_secret(path, private_key_pem(X25519PrivateKey.generate()))
+            click.echo(f"{path} was made: back it up with the fleet's other keys.", err=True)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""``edge-fleet status``, ``watch``, ``orders`` and ``exceptions``: look at the fleet. Nothing here changes it."""
+"""``edge-fleet status``, ``watch``, ``orders``, ``exceptions``: show the fleet, change nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from sync.fleet.device_table import HEAD, drawn, issues, needs_attention, row, severity
+from sync.fleet.device_table import HEADER, align_columns, issues, needs_attention, row, severity
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import every_device, hub_client
 from sync.fleet.options import counted
@@ -22,50 +22,63 @@ from sync.wire.messages import Batch, Event, Status
 from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import Topic, Up
 
-_ORDERS: Final = {
-    "order_id": ("order", 16), "kind": ("kind", 9), "home_site": ("site", 12), "status": ("status", 10),
-    "quantity": ("quantity", 8), "redeemed": ("used", 4), "cti": ("code", 32),
-}  # fmt: skip
-_CASES: Final = {
-    "at_s": ("at", 19), "dev": ("device", 16), "kind": ("case", 18), "cti": ("code", 32),
-    "detail": ("what is known", 0),
-}  # fmt: skip
+_ORDER_COLUMNS: Final = {  # field: its heading, and the least width of its column
+    "order_id": ("order", 16),
+    "kind": ("kind", 9),
+    "home_site": ("site", 12),
+    "status": ("status", 10),
+    "quantity": ("quantity", 8),
+    "redeemed": ("used", 4),
+    "cti": ("code", 32),
+}
+_CASE_COLUMNS: Final = {
+    "at_s": ("at", 19),
+    "dev": ("device", 16),
+    "kind": ("case", 18),
+    "cti": ("code", 32),
+    "detail": ("detail", 0),
+}
 
 
 @click.command()
 @fleet_option
 @click.option(
-    "--sick", "only_sick", is_flag=True, help="Only devices that something is wrong with."
+    "--issues", "--sick", "only_issues", is_flag=True, help="Only devices that have an issue."
 )
-@click.option("--site", help="Only this site's.")
-def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -> None:
-    """Show every device, the sick ones on top. Exit 1 when one is sick.
+@click.option("--site", help="Only devices of this site.")
+def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None) -> None:
+    """Show every device, those with issues on top. Exit 1 when a device has one.
 
-    Example: edge-fleet status --sick
+    Example: edge-fleet status --issues
     """
-    with hub_client(load_fleet_file(fleet_file)) as talk:
-        devices = every_device(talk)
+    with hub_client(load_fleet_file(fleet_file)) as client:
+        devices = every_device(client)
     now_s = int(time.time())
     listed = sorted(
         (device for device in devices if site in (None, device["site"])),
-        key=lambda one: severity(one, now_s),
+        key=lambda device: severity(device, now_s),
     )
-    sick = [device for device in listed if needs_attention(device, now_s)]
-    shown = sick if only_sick else listed
+    with_issues = [device for device in listed if needs_attention(device, now_s)]
+    shown = with_issues if only_issues else listed
     if as_json:
         for device in shown:
-            click.echo(json.dumps({**device, "ills": issues(device, now_s)}, ensure_ascii=False))
+            click.echo(json.dumps({**device, "issues": issues(device, now_s)}, ensure_ascii=False))
     else:
-        for number, line in enumerate(drawn([HEAD, *(row(device, now_s) for device in shown)])):
-            well = number == 0 or not needs_attention(shown[number - 1], now_s)
-            click.secho(line, fg=None if well else "red", bold=number == 0)
-        how = f"{len(sick)} of them sick" if sick else "all well"
+        _print_table(shown, now_s)
+        health = f"{len(with_issues)} with issues" if with_issues else "all healthy"
         click.echo(
-            f"{counted(len(listed), 'device')}, {how}" if listed else "there is no such device yet",
+            f"{counted(len(listed), 'device')}, {health}" if listed else "there is no such device",
             err=True,
         )
-    if sick:
+    if with_issues:
         sys.exit(1)
+
+
+def _print_table(devices: list[dict[str, Any]], now_s: int) -> None:
+    header, *lines = align_columns([HEADER, *(row(device, now_s) for device in devices)])
+    click.secho(header, bold=True)
+    for device, line in zip(devices, lines, strict=True):
+        click.secho(line, fg="red" if needs_attention(device, now_s) else None)
 
 
 @click.command()
@@ -75,22 +88,22 @@ def status(fleet_file: Path, as_json: bool, only_sick: bool, site: str | None) -
     "for_s",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Stop after.  [default: never]",
+    help="Stop after this long.  [default: never]",
 )
 def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
-    """Show what devices say as they say it: comings and goings, settings, redemptions. Ctrl-C ends.
+    """Show what devices report, as it arrives: status, settings, redemptions. Ctrl-C ends.
 
     Example: edge-fleet watch --json | jq 'select(.what == "settings")'
     """
     end_s = float("inf") if for_s is None else time.monotonic() + for_s
     try:
         with hub_client(
-            load_fleet_file(fleet_file), hear=(Up.STATUS, Up.CONFIG, Up.EVENTS)
-        ) as talk:
-            click.echo("How devices are now, and then what they say. Ctrl-C ends.", err=True)
+            load_fleet_file(fleet_file), subscribe=(Up.STATUS, Up.CONFIG, Up.EVENTS)
+        ) as client:
+            click.echo("The devices' state now, then each report. Ctrl-C ends.", err=True)
             while time.monotonic() < end_s:
-                for topic, arrival in talk.hear(min(0.5, max(0.0, end_s - time.monotonic()))):
-                    for line in told(topic, arrival):
+                for topic, arrival in client.receive(min(0.5, max(0.0, end_s - time.monotonic()))):
+                    for line in report_lines(topic, arrival):
                         _print(line, as_json)
     except KeyboardInterrupt:
         click.echo("", err=True)
@@ -98,20 +111,20 @@ def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
 
 @click.command()
 @fleet_option
-@click.option("--site", help="Only this site's.")
-@click.option("--order", help="Only this order's lines.")
+@click.option("--site", help="Only orders of this site.")
+@click.option("--order", help="Only lines of this order.")
 def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None) -> None:
-    """List the order lines that the platform feeds to devices, and how much of each is used.
+    """List the order lines that the platform sends to devices, and how much of each is used.
 
     Example: edge-fleet orders --order A-1001
     """
     after: str | None = ""
     count = 0
-    with hub_client(load_fleet_file(fleet_file)) as talk:
+    with hub_client(load_fleet_file(fleet_file)) as client:
         while after is not None:
-            page = talk.ask(FleetAction.ORDERS, site=site, order=order, after=after)
+            page = client.ask(FleetAction.ORDERS, site=site, order=order, after=after)
             for line in page["orders"]:
-                _row(line, as_json, _ORDERS, first=count == 0)
+                _print_row(line, as_json, _ORDER_COLUMNS, first=count == 0)
                 count += 1
             after = page["next"]
     if not as_json:
@@ -120,28 +133,28 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
 
 @click.command()
 @fleet_option
-@click.option("--dev", metavar="ID", help="Only this device's.")
+@click.option("--dev", metavar="ID", help="Only cases of this device.")
 def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
-    """List the cases that a person must look into, newest first. Exit 1 when there is one.
+    """List the cases that a person must settle, newest first. Exit 1 when there is one.
 
     Example: edge-fleet exceptions --dev locker-1
     """
-    with hub_client(load_fleet_file(fleet_file)) as talk:
-        cases = talk.ask(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
+    with hub_client(load_fleet_file(fleet_file)) as client:
+        cases = client.ask(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
     for number, case in enumerate(cases):
-        _row(
-            case if as_json else {**case, "at_s": _clock(case["at_s"])},
+        _print_row(
+            case if as_json else {**case, "at_s": _local_time(case["at_s"])},
             as_json,
-            _CASES,
+            _CASE_COLUMNS,
             first=number == 0,
         )
     if cases:
         sys.exit(1)
-    click.echo("nothing to look into", err=True)
+    click.echo("no open cases", err=True)
 
 
-def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
-    """What a message of a device says, a line each."""
+def report_lines(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
+    """Return the lines to print for a device's message; none for one that cannot be read."""
     dev = topic.node
     match topic.channel:
         case Up.STATUS:
@@ -178,8 +191,8 @@ def told(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
 
 def _event(dev: str, event: Event) -> dict[str, Any]:
     names = ("order", "verdict", "reason", "compartment", "state")
-    told_of: dict[str, Any] = {name: event.body[name] for name in names if name in event.body}
-    return {"dev": dev, "what": event.type, "seq": event.seq, "ts": event.ts, **told_of}
+    fields: dict[str, Any] = {name: event.body[name] for name in names if name in event.body}
+    return {"dev": dev, "what": event.type, "seq": event.seq, "ts": event.ts, **fields}
 
 
 def _print(line: dict[str, Any], as_json: bool) -> None:
@@ -189,14 +202,14 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
         rest = " ".join(
             f"{key}={value}" for key, value in line.items() if key not in ("dev", "what", "ts")
         )
-        click.echo(f"{_clock(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
+        click.echo(f"{_local_time(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
     sys.stdout.flush()
 
 
-def _row(
+def _print_row(
     line: dict[str, Any], as_json: bool, columns: dict[str, tuple[str, int]], *, first: bool
 ) -> None:
-    """One row of a table that is printed as it comes; ``columns``: what each is called, and its least width."""
+    """Print one row of a table, after the headings if it is the ``first``."""
     if as_json:
         click.echo(json.dumps(line, ensure_ascii=False))
         return
@@ -212,5 +225,5 @@ def _row(
     )
 
 
-def _clock(at_s: int) -> str:
+def _local_time(at_s: int) -> str:
     return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

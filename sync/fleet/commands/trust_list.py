@@ -1,4 +1,4 @@
-"""``edge-fleet trust-list``: which keys the devices are to believe, signed by the root."""
+"""``edge-fleet trust-list``: the list of keys that devices trust, signed by the root."""
 
 from __future__ import annotations
 
@@ -24,62 +24,59 @@ from sync.fleet.key_folder import (
     REVIEWERS,
     ROOT,
     SITES,
-    Fleet,
+    FleetRecord,
     KeyFolder,
     KeyFolderError,
 )
-from sync.fleet.options import json_option, short_texts, tell
+from sync.fleet.options import (
+    json_option,
+    keys_option,
+    output_option,
+    report_outcome,
+    short_texts,
+)
 
 _DAY_S = 86_400
 
 
 @click.group("trust-list")
 def trust_list() -> None:
-    """Build the signed list of the keys that devices believe.
+    """Build the signed list of keys that devices trust.
 
     Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
     """
 
 
 @trust_list.command()
-@click.option(
-    "--keys",
-    "keys_dir",
-    required=True,
-    metavar="DIR",
-    type=click.Path(path_type=Path),
-    help="The keys.",
-)
-@click.option(
-    "-o", "output", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path)
-)
+@keys_option(required=True)
+@output_option
 @click.option(
     "--audience",
     "audiences",
     multiple=True,
     metavar="ID",
     callback=short_texts,
-    help="Tokens only for these.  [default: any]",
+    help="Trust tokens for this audience only.  [default: any]",
 )
 @click.option(
     "--kind",
     "kinds",
     multiple=True,
     type=click.Choice([kind.code for kind in Kind]),
-    help="Tokens only of these.",
+    help="Trust tokens of this kind only.  [default: any]",
 )
 @click.option(
     "--largest-amount-minor",
     type=click.IntRange(0, AMOUNT_END - 1),
     metavar="N",
-    help="Tokens only up to this amount.",
+    help="Trust tokens up to this amount only.  [default: any]",
 )
 @click.option(
     "--valid-days",
     type=click.IntRange(1, 3650),
     default=400,
     show_default=True,
-    help="Until the next list.",
+    help="How long the list is valid; publish the next one before.",
 )
 @json_option
 def build(
@@ -92,60 +89,65 @@ def build(
     valid_days: int,
     as_json: bool,
 ) -> None:
-    """Write the signed trust list to FILE, one version up, and its root keys beside it (FILE.roots).
+    """Write the next version of the signed trust list to FILE, and its root keys to FILE.roots.
 
     Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
     """
     issued_at_s = int(time.time())
+    scope = {
+        "audiences": frozenset(audiences) or None,
+        "kinds": frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
+        "largest_amount_minor": largest_amount_minor,
+    }
+    roots_file = output.with_name(output.name + ".roots")
     try:
         folder = KeyFolder(keys_dir)
-        fleet = folder.fleet()
-        fleet = replace(fleet, trust_list_version=fleet.trust_list_version + 1)
-        scope = {
-            "issuers": frozenset({fleet.issuer}),
-            "audiences": frozenset(audiences) or None,
-            "kinds": frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
-            "largest_amount_minor": largest_amount_minor,
-        }
+        record = folder.record()
+        record = replace(record, trust_list_version=record.trust_list_version + 1)
         trust = TrustList(
-            version=fleet.trust_list_version,
+            version=record.trust_list_version,
             issued_at_s=issued_at_s,
             expires_at_s=issued_at_s + valid_days * _DAY_S,
-            keys=listed_keys(folder, fleet, scope),
+            keys=listed_keys(folder, record, scope),
         )
         roots = folder.roots()
-        signed = _signed(trust, folder.signer(ROOT), roots)
-        folder.keep(fleet)  # before the list is out: a version is never used twice
+        signed = _sign_and_check(trust, folder.signer(ROOT), roots)
+        folder.save(record)  # before the list is written: a version is never used twice
         write_durably(output, signed, mode=0o644)
-        beside = output.with_name(output.name + ".roots")
-        write_durably(beside, roots.to_bytes(), mode=0o644)
+        write_durably(roots_file, roots.to_bytes(), mode=0o644)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None
-    tell(
+    report_outcome(
         {
             "trust_list": str(output),
-            "roots": str(beside),
+            "roots": str(roots_file),
             "version": trust.version,
             "expires": trust.expires_at_s,
         },
-        f"Trust list {trust.version} is in {output}; its root keys are beside it in {beside}.",
+        f"Trust list {trust.version} is in {output}; its root keys are in {roots_file}.",
         as_json=as_json,
     )
 
 
-def listed_keys(folder: KeyFolder, fleet: Fleet, scope: dict[str, Any]) -> tuple[TrustedKey, ...]:
-    """All that a list of ``folder`` names; ``scope`` is of the issuer's key. Raises KeyFolderError."""
+def listed_keys(
+    folder: KeyFolder, record: FleetRecord, scope: dict[str, Any]
+) -> tuple[TrustedKey, ...]:
+    """Return every key that a trust list of ``folder`` names.
+
+    ``scope`` limits the issuer's key to audiences, kinds and amounts. Raises KeyFolderError.
+    """
+    scope = {"issuers": frozenset({record.issuer}), **scope}
     return (
-        *(_trusted(folder.signer(purpose).public, purpose, fleet, scope) for purpose in LISTED),
-        *(_site(key, name, fleet) for name, key in folder.holders(SITES).items()),
-        *(_reviewer(key, name, fleet) for name, key in folder.holders(REVIEWERS).items()),
+        *(_trusted(folder.signer(purpose).public, purpose, record, scope) for purpose in LISTED),
+        *(_site_key(key, name, record) for name, key in folder.holder_keys(SITES).items()),
+        *(_reviewer_key(key, name, record) for name, key in folder.holder_keys(REVIEWERS).items()),
     )
 
 
-def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
-    """The list, signed and opened again as a device will: one that no device takes must not get out."""
+def _sign_and_check(trust: TrustList, root: Signer, roots: Roots) -> bytes:
+    """Return the signed list, after opening it as a device does."""
     try:
         signed = sign_trust_list(trust, root, roots)
     except (ValueError, TypeError) as error:
@@ -155,26 +157,28 @@ def _signed(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     opened = open_trust_list(signed, roots=roots, now=Instant(unix_s=trust.issued_at_s))
     if isinstance(opened, DocumentRefusal):
         raise click.ClickException(
-            f"no device would take this list ({opened}). Nothing was written."
+            f"no device would accept this list ({opened}). Nothing was written."
         )
     return signed
 
 
-def _site(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:
-    """The key of a site's own authority: for claims of that site alone."""
-    return replace(_trusted(key, Purpose.GRANT, fleet, {}), audiences=frozenset({name}))
+def _site_key(key: PublicKey, name: str, record: FleetRecord) -> TrustedKey:
+    """Return a site authority's key: it is trusted for replies of that site alone."""
+    return replace(_trusted(key, Purpose.GRANT, record, {}), audiences=frozenset({name}))
 
 
-def _reviewer(key: PublicKey, name: str, fleet: Fleet) -> TrustedKey:
-    """The key of a person who decides on redemptions, and whose it is."""
-    return replace(_trusted(key, Purpose.REVIEW, fleet, {}), issuers=frozenset({name}))
+def _reviewer_key(key: PublicKey, name: str, record: FleetRecord) -> TrustedKey:
+    """Return the key of the person ``name``, who decides on redemptions."""
+    return replace(_trusted(key, Purpose.REVIEW, record, {}), issuers=frozenset({name}))
 
 
-def _trusted(key: PublicKey, purpose: Purpose, fleet: Fleet, scope: dict[str, Any]) -> TrustedKey:
+def _trusted(
+    key: PublicKey, purpose: Purpose, record: FleetRecord, scope: dict[str, Any]
+) -> TrustedKey:
     return TrustedKey(
         key=key,
         purposes=frozenset({purpose}),
-        not_before_s=fleet.not_before_s,
-        expires_at_s=fleet.expires_at_s,
+        not_before_s=record.not_before_s,
+        expires_at_s=record.expires_at_s,
         **(scope if purpose is Purpose.TOKEN else {}),
     )

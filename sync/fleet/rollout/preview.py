@@ -1,4 +1,4 @@
-"""What a document would change on each device: its settings now against its settings then. Pure."""
+"""Preview of a settings document: what it would change on each device. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One setting. ``before`` or ``after`` None: as the software has it."""
+    """Change of one setting. ``before`` or ``after`` None means the default of the software."""
 
     path: str
     before: Any
@@ -30,7 +30,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would become of one device. ``errors``: it would refuse, and why."""
+    """Result for one device. With ``errors`` the device would refuse the document."""
 
     changes: tuple[Change, ...]
     errors: tuple[ConfigError, ...] = ()
@@ -39,22 +39,23 @@ class Preview:
 def preview(
     report: SettingsReport, new: SettingsDocument, known: Mapping[tuple[str, int], SettingsDocument]
 ) -> Preview:
-    """Compare. ``known`` are the documents that devices may be running, by layer key and rev."""
+    """Return what ``new`` would change on the device that sent ``report``.
+
+    ``known`` are the documents that devices may be running, by layer key and rev.
+    """
     running = [known[item] for item in report.applied.items() if item in known]
     then = [document for document in running if document.key != new.key] + [new]
     now, new_profile = (
-        effective(_whole(report), _patches(report, documents)) for documents in (running, then)
+        effective(_complete(report), _patches(report, documents)) for documents in (running, then)
     )
     if isinstance(new_profile, list) or isinstance(now, list):
         errors = tuple(new_profile) if isinstance(new_profile, list) else ()
-        return Preview(
-            tuple(_changes(_laid_over(report, running), _laid_over(report, then))), errors
-        )
+        return Preview(tuple(_changes(_merged(report, running), _merged(report, then))), errors)
     return Preview(tuple(_changes(_settings(now), _settings(new_profile))))
 
 
 def _settings(profile: Profile) -> Tree:
-    """With the values that nobody set."""
+    """Return the pushable part of a profile, with its default values."""
     return pushable_part(profile.model_dump(mode="json", exclude_none=True))
 
 
@@ -64,12 +65,15 @@ def _patches(report: SettingsReport, documents: Iterable[SettingsDocument]) -> t
     ).patches
 
 
-def _laid_over(report: SettingsReport, documents: Iterable[SettingsDocument]) -> Tree:
+def _merged(report: SettingsReport, documents: Iterable[SettingsDocument]) -> Tree:
     return merge_all(report.shipped, _patches(report, documents))
 
 
-def _whole(report: SettingsReport) -> Tree:
-    """A profile that differs from the device's own only in what is not pushed, so that the model can judge it."""
+def _complete(report: SettingsReport) -> Tree:
+    """Return the shipped profile with placeholders for the parts that are never reported.
+
+    The device's identity and file names are not pushed; the model needs them to validate the rest.
+    """
     identity: Tree = {
         "device": {
             "id": report.dev,
@@ -83,8 +87,8 @@ def _whole(report: SettingsReport) -> Tree:
         identity["camera"] = {"path": "-"}
     if "mqtt" in report.shipped:
         identity["mqtt"] = {"ca_file": "-", "cert_file": "-", "key_file": "-"}
-    whole: Tree = merge(report.shipped, identity)
-    return whole
+    complete: Tree = merge(report.shipped, identity)
+    return complete
 
 
 def _changes(before: Any, after: Any, path: str = "") -> Iterable[Change]:

@@ -1,4 +1,4 @@
-"""What a rollout says while it goes on: lines of JSON on standard output, or words and a progress bar for a person."""
+"""Reports of a running rollout: JSON lines for programs, text and a progress bar for people."""
 
 from __future__ import annotations
 
@@ -19,77 +19,81 @@ _COLOURS = {
     DeviceOutcome.FAILED: "red",
     DeviceOutcome.SILENT: "red",
 }
-_NAMED = 5  # devices that a line names
+_MAX_NAMED = 5  # devices that a line names
 
 
 class RolloutReporter:
-    """One rollout's. People read standard error, programs standard output."""
+    """Reports one rollout: to people on standard error, to programs on standard output."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._bar: Any = None  # click's progress bar, while a wave goes on
+        self._bar: Any = None  # click's progress bar, while a wave runs
 
-    def difference(self, title: str, previews: Mapping[str, Preview], away: Sequence[str]) -> None:
-        """What would change, devices with the same difference together."""
+    def difference(
+        self, title: str, previews: Mapping[str, Preview], offline: Sequence[str]
+    ) -> None:
+        """Report what would change, devices with the same difference together."""
         if self._as_json:
             for dev, item in previews.items():
                 changes = [
-                    {"path": one.path, "before": one.before, "after": one.after}
-                    for one in item.changes
+                    {"path": change.path, "before": change.before, "after": change.after}
+                    for change in item.changes
                 ]
-                self._line(
+                self._print_json(
                     "difference",
                     dev=dev,
                     changes=changes,
                     errors=[str(error) for error in item.errors],
                 )
             return
-        together: dict[tuple[str, ...], list[str]] = {}
+        groups: dict[tuple[str, ...], list[str]] = {}
         for dev, item in previews.items():
             lines = tuple(str(change) for change in item.changes) + tuple(
                 f"REFUSED {error}" for error in item.errors
             )
-            together.setdefault(lines, []).append(dev)
-        self._say(title)
-        for lines, devices in sorted(together.items(), key=lambda item: -len(item[1])):
-            self._say(f"{counted(len(devices), 'device')} ({_names(devices)}):")
+            groups.setdefault(lines, []).append(dev)
+        self._print(title)
+        for lines, devices in sorted(groups.items(), key=lambda item: -len(item[1])):
+            self._print(f"{counted(len(devices), 'device')} ({_names(devices)}):")
             for line in lines or ("no change",):
-                self._say(f"  {line}", "red" if line.startswith("REFUSED") else None)
-        if away:
-            self._say(f"Away, to get it when they are back: {_names(away)}.")
+                self._print(f"  {line}", "red" if line.startswith("REFUSED") else None)
+        if offline:
+            self._print(f"Offline, get the settings when online again: {_names(offline)}.")
 
     def wave(self, wave: Wave) -> None:
-        """A wave begins."""
-        if not self._line("wave", name=wave.name, devices=len(wave.devices)):
-            self._say(f"Wave {wave.name}: {counted(len(wave.devices), 'device')}", "cyan")
+        """Report that a wave begins."""
+        if not self._print_json("wave", name=wave.name, devices=len(wave.devices)):
+            self._print(f"Wave {wave.name}: {counted(len(wave.devices), 'device')}", "cyan")
 
     def device(self, dev: str, outcome: DeviceOutcome, why: str) -> None:
-        """A device has come further."""
-        if not self._line("device", dev=dev, outcome=str(outcome), why=why):
-            words = str(outcome).replace("_", " ") + (f", {why}" if why else "")
-            self._say(f"{dev}: {words}", _COLOURS.get(outcome))
+        """Report the new state of a device."""
+        if not self._print_json("device", dev=dev, outcome=str(outcome), why=why):
+            text = str(outcome).replace("_", " ") + (f", {why}" if why else "")
+            self._print(f"{dev}: {text}", _COLOURS.get(outcome))
 
-    def stopped(self, wave: Wave, bad: Sequence[str]) -> None:
-        """The rollout has stopped by itself."""
-        self._line("stopped", wave=wave.name, failed=list(bad))
-        self._say(
-            f"Stopped in wave {wave.name}: {_names(bad)}. Those that failed went back by themselves; "
-            "those that have committed keep it until you push a former file again.",
+    def stopped(self, wave: Wave, failed: Sequence[str]) -> None:
+        """Report that the rollout has stopped by itself."""
+        self._print_json("stopped", wave=wave.name, failed=list(failed))
+        self._print(
+            f"Stopped in wave {wave.name}: {_names(failed)}. Devices that failed have rolled back; "
+            "devices that have committed keep the settings until you push an earlier file again.",
             "red",
         )
 
     def done(self, rev: int, committed: int, away: int) -> None:
-        """Every wave is over."""
-        if not self._line("done", rev=rev, committed=committed, away=away):
-            here = (
-                [f"is committed on {counted(committed, 'device')}"] if committed or not away else []
-            )
-            late = [f"waits for {counted(away, 'device')} to come back"] if away else []
-            self._say(f"Done: rev {rev} {' and '.join(here + late)}.", "green")
+        """Report the end: ``committed`` devices have the settings, ``away`` are offline."""
+        if self._print_json("done", rev=rev, committed=committed, away=away):
+            return
+        parts = []
+        if committed or not away:
+            parts.append(f"is committed on {counted(committed, 'device')}")
+        if away:
+            parts.append(f"waits for {counted(away, 'device')} to be online again")
+        self._print(f"Done: rev {rev} {' and '.join(parts)}.", "green")
 
     @contextmanager
     def progress(self, wave: Wave) -> Iterator[None]:
-        """A bar at a terminal, for the time of a wave; ``over`` moves it."""
+        """Show a progress bar at a terminal while a wave runs; ``advance`` moves it."""
         hidden = not sys.stderr.isatty()
         with click.progressbar(
             length=len(wave.devices), label=wave.name, file=sys.stderr, hidden=hidden
@@ -98,28 +102,27 @@ class RolloutReporter:
             yield
         self._bar = None
 
-    def over(self, count: int) -> None:
-        """``count`` devices of the wave have had their last word."""
+    def advance(self, count: int) -> None:
+        """Move the bar: ``count`` devices of the wave are done."""
         if self._bar is not None:
             self._bar.update(count - self._bar.pos)
 
-    def _line(self, event: str, **fields: Any) -> bool:
-        """Whether it was said as JSON."""
+    def _print_json(self, event: str, **fields: Any) -> bool:
+        """Print the event if JSON is wanted; return whether it is."""
         if self._as_json:
             click.echo(json.dumps({"event": event, **fields}, ensure_ascii=False))
         return self._as_json
 
-    def _say(self, words: str, colour: str | None = None) -> None:
+    def _print(self, text: str, colour: str | None = None) -> None:
         if self._bar is None:
-            click.secho(words, err=True, fg=colour)
+            click.secho(text, err=True, fg=colour)
             return
-        click.echo(
-            "\r\033[K", err=True, nl=False
-        )  # the bar's line becomes the message's, and the bar comes after it
-        click.secho(words, err=True, fg=colour)
+        # The message takes the line of the bar, and the bar is drawn again below it.
+        click.echo("\r\033[K", err=True, nl=False)
+        click.secho(text, err=True, fg=colour)
         click.echo(self._bar.format_progress_line(), err=True, nl=False)
 
 
 def _names(devices: Sequence[str]) -> str:
-    rest = len(devices) - _NAMED
-    return ", ".join(devices[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(devices) - _MAX_NAMED
+    return ", ".join(devices[:_MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")

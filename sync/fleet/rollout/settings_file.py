@@ -1,4 +1,4 @@
-"""A settings file that ops push: for whom, under which conditions, and what. TOML.
+"""Settings file to push (TOML): the layer, the conditions, and the content.
 
     layer = "site"            # fleet, group, site or device
     name = "shop-1"           # of the group, site or device
@@ -7,7 +7,7 @@
     [content.decode]          # sections and keys as in a profile
     budget_ms = 45.0
 
-The content is the layer whole: what it does not name, this layer no longer changes.
+The content is the whole layer: the layer no longer changes a setting that is not named here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge.token.fields import TIME_END
 
 
 class SettingsFile(BaseModel):
-    """What a file says."""
+    """Content of a settings file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,7 +48,7 @@ class SettingsFile(BaseModel):
         return self
 
     def document(self, tenant: str, rev: int) -> SettingsDocument:
-        """The document to sign."""
+        """Return the document to sign."""
         return SettingsDocument(
             tenant=tenant,
             layer=self.layer,
@@ -63,7 +63,7 @@ class SettingsFile(BaseModel):
 
 
 def read_settings_file(path: Path) -> SettingsFile:
-    """Read it. Raises ClickException with every error and its path."""
+    """Read a settings file. Raises ClickException with every error and its path."""
     try:
         tree = parse_toml(path.read_bytes())
         if isinstance(tree, ConfigError):
@@ -72,8 +72,9 @@ def read_settings_file(path: Path) -> SettingsFile:
     except OSError as error:
         raise click.ClickException(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        words = "\n".join(
-            f"{path}: {'.'.join(map(str, item['loc'])) or 'file'}: {item['msg'].removeprefix('Value error, ')}"
+        lines = [
+            f"{path}: {'.'.join(map(str, item['loc'])) or 'file'}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors()
-        )
-        raise click.ClickException(words) from None
+        ]
+        raise click.ClickException("\n".join(lines)) from None

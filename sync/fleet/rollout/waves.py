@@ -1,4 +1,4 @@
-"""A rollout: a few devices first, then a tenth, then all; and when it stops by itself. Pure."""
+"""Rollout in waves: one device, a tenth, then all; and when it stops by itself. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from math import ceil
 from edge.settings.state_machine import SettingsPhase, patience_s
 from sync.wire.settings_report import SettingsReport
 
-MARGIN_S = 45.0  # for the way there and back, and for a camera that is being served
-_TOLERATED = 0.02  # of a wave after the canary
+MARGIN_S = 45.0  # for the network, and for a scan in progress
+_TOLERATED_SHARE = 0.02  # of a wave after the canary
 
 
 class DeviceOutcome(StrEnum):
-    """What became of the document at one device."""
+    """State of the document at one device."""
 
     WAITING = "waiting"
     ON_PROBATION = "on_probation"
@@ -24,8 +24,8 @@ class DeviceOutcome(StrEnum):
     SILENT = "silent"
 
     @property
-    def over(self) -> bool:
-        """Whether nothing more is to be expected."""
+    def is_final(self) -> bool:
+        """Whether the device will report no further state."""
         return self in (DeviceOutcome.COMMITTED, DeviceOutcome.FAILED, DeviceOutcome.SILENT)
 
 
@@ -39,7 +39,7 @@ class Wave:
 
 
 def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
-    """Split the devices that are there: the named canaries or one, a tenth, all.
+    """Return the waves of a rollout: ``canaries`` or one device, a tenth, all.
 
     >>> [len(wave.devices) for wave in waves([f"kiosk-{n}" for n in range(30)])]
     [1, 3, 26]
@@ -49,7 +49,7 @@ def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
     tenth = ceil(len(online) / 10)
     parts = [("canary", first), ("10 %", tuple(rest[:tenth])), ("all", tuple(rest[tenth:]))]
     return [
-        Wave(name, part, 0 if name == "canary" else int(len(part) * _TOLERATED))
+        Wave(name, part, 0 if name == "canary" else int(len(part) * _TOLERATED_SHARE))
         for name, part in parts
         if part
     ]
@@ -58,7 +58,10 @@ def waves(online: Sequence[str], canaries: Sequence[str] = ()) -> list[Wave]:
 def outcome(
     report: SettingsReport | None, key: str, rev: int, digest: str
 ) -> tuple[DeviceOutcome, str]:
-    """What ``report`` says of the document, and why. ``digest`` is the document's SHA-256."""
+    """Return the outcome that ``report`` shows for the document, and the reason.
+
+    ``digest`` is the document's SHA-256.
+    """
     if report is None:
         return DeviceOutcome.WAITING, ""
     for refused in report.refused:
@@ -80,12 +83,12 @@ def outcome(
 
 
 def deadline_s(probation_s: float) -> float:
-    """How long a wave may take before those that have not answered are silent."""
+    """Return how long a wave may take before a device without a report counts as silent."""
     return patience_s(probation_s) + MARGIN_S
 
 
 def stops(wave: Wave, outcomes: Mapping[str, DeviceOutcome]) -> bool:
-    """Whether too many have failed."""
+    """Return whether too many devices of the wave have failed."""
     bad = sum(
         outcomes.get(device) in (DeviceOutcome.FAILED, DeviceOutcome.SILENT)
         for device in wave.devices

@@ -67,7 +67,7 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(
     with pytest.raises(EnrolmentError) as raised:
         enrol(code, tmp_path, keys=None, now=NOW)
     assert raised.value.reason == "code_reused"
-    assert any("stolen" in ill for ill in platform.device()["ills"])
+    assert any("stolen" in issue for issue in platform.device()["issues"])
     assert "code_reused" in [line.get("reason") for line in platform.json("enrol", "--list")]
 
 
@@ -77,7 +77,7 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(
         pytest.param(["orders"], {"order_id", "status", "cti"}, id="orders"),
         pytest.param(["exceptions"], {"dev", "kind", "detail"}, id="exceptions"),
         pytest.param(["watch", "--for", "2"], {"dev", "what", "at_s"}, id="watch"),
-        pytest.param(["status"], {"dev", "site", "ills"}, id="status"),
+        pytest.param(["status"], {"dev", "site", "issues"}, id="status"),
     ],
 )
 def test_what_ops_look_at_is_json_and_nothing_else_when_they_say_so(
@@ -93,7 +93,7 @@ def test_people_get_a_table_with_a_head_and_a_word_when_there_is_nothing(platfor
     assert head.split() == ["order", "kind", "site", "status", "quantity", "used", "code"]
     assert len(rows) == 9
     assert platform.fleet("orders", "--order", "nobody's").stderr.strip() == "0 order lines"
-    assert platform.fleet("exceptions").stderr.strip() == "nothing to look into"
+    assert platform.fleet("exceptions").stderr.strip() == "no open cases"
     assert "Done: rev " in platform.fleet("push", platform.settings_file(PUSHED), "--yes").stderr
 
 

@@ -1,4 +1,4 @@
-"""edge-fleet against a real broker and hub, with eleven devices whose scanners this file plays."""
+"""edge-fleet with a real broker and hub, and eleven devices whose scanners are simulated here."""
 
 import json
 import random
@@ -35,17 +35,21 @@ LOG = structlog.wrap_logger(
 BROKEN_MS = 13.0  # a decode budget that kiosk-03's scanner does not survive
 
 
-class Played:
-    """A device: the real desk over a real connection; its scanner is a few lines here."""
+class SimulatedDevice:
+    """A device: the real settings applier over a real connection, with a scanner of a few lines."""
 
     def __init__(self, site: Site, name: str):
         files = site.broker.files
         endpoint = Endpoint(
-            host="127.0.0.1", port=site.broker.site.port, client_id=name, ca_file=str(files.ca),
-            cert_file=str(files.certificate(name)), key_file=str(files.key(name)),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=site.broker.site.port,
+            client_id=name,
+            ca_file=str(files.ca),
+            cert_file=str(files.certificate(name)),
+            key_file=str(files.key(name)),
+        )
         self.name = name
-        self.deaf = False
+        self.unresponsive = False
         self.session = MqttSession(endpoint, [f"v1/main/{name}/dn/cfg"], uniform=random.uniform)
         self.folder = SettingsFolder(site.folder / name)
         shipped = {
@@ -56,7 +60,7 @@ class Played:
         assert not isinstance(load_profile(shipped), list)
         raw = site.trust_file.read_bytes()
         trust = open_trust_list(raw, roots=claimed_roots(raw), now=Instant(unix_s=int(time.time())))
-        self.desk = SettingsApplier(
+        self.applier = SettingsApplier(
             self.folder,
             shipped,
             me=DeviceScope(tenant="main", device=name, site="shop-1", agent_version="1.0"),
@@ -66,27 +70,27 @@ class Played:
             try_link=lambda mqtt: None,
             log=LOG,
         )
-        self._greeted = False
+        self._status_sent = False
 
-    def turn(self) -> None:
+    def step(self) -> None:
         for arrival in self.session.step(0.005):
-            if not self.deaf:
-                self.desk.take(arrival.payload, self._now())
+            if not self.unresponsive:
+                self.applier.take(arrival.payload, self._now())
             self.session.acknowledge(arrival)
-        if not self.session.connected or self.deaf:
+        if not self.session.connected or self.unresponsive:
             return
-        if not self._greeted:
+        if not self._status_sent:
             status = Status(dev=self.name, state="online", epoch="a")
-            self._greeted = self.session.publish(
+            self._status_sent = self.session.publish(
                 f"v1/main/{self.name}/up/status", encode(status), retain=True
             )
-        self._play_scanner()
-        self.desk.step(connected=True, now=self._now(), monotonic_s=time.monotonic())
-        news = self.desk.report()
-        if news and self.session.publish(f"v1/main/{self.name}/up/cfg", news, retain=True):
-            self.desk.reported(news)
+        self._step_scanner()
+        self.applier.step(connected=True, now=self._now(), monotonic_s=time.monotonic())
+        report = self.applier.report()
+        if report and self.session.publish(f"v1/main/{self.name}/up/cfg", report, retain=True):
+            self.applier.reported(report)
 
-    def _play_scanner(self) -> None:
+    def _step_scanner(self) -> None:
         state = self.folder.state()
         if state.phase is SettingsPhase.STAGED:
             plan = self.folder.plan(state.candidate)
@@ -110,13 +114,13 @@ class Played:
 class Fleet:
     def __init__(self, folder):
         self.site = Site(folder, dict.fromkeys(NAMES, "shop-1"))
-        self.devices: dict[str, Played] = {}
-        self._ending = False
+        self.devices: dict[str, SimulatedDevice] = {}
+        self._stopping = False
 
     def __enter__(self):
         self.site.__enter__()
-        self.devices = {name: Played(self.site, name) for name in NAMES}
-        self._thread = threading.Thread(target=self._live, daemon=True)
+        self.devices = {name: SimulatedDevice(self.site, name) for name in NAMES}
+        self._thread = threading.Thread(target=self._run_devices, daemon=True)
         self._thread.start()
         until(
             lambda: all(device["report"] for device in self.lines("status")),
@@ -126,14 +130,14 @@ class Fleet:
         return self
 
     def __exit__(self, *_):
-        self._ending = True
+        self._stopping = True
         self._thread.join(10)
         self.site.__exit__()
 
-    def _live(self) -> None:
-        while not self._ending:
+    def _run_devices(self) -> None:
+        while not self._stopping:
             for device in list(self.devices.values()):
-                device.turn()
+                device.step()
 
     def run(self, *command: str) -> tuple[int, str, str]:
         output = self.site.folder / "fleet.out"
@@ -173,43 +177,49 @@ def fleet(tmp_path_factory):
 def test_settings_go_to_one_device_then_to_a_tenth_then_to_all(fleet):
     lines = fleet.push(50.0)
     assert [(line["name"], line["devices"]) for line in lines if line["event"] == "wave"] == [
-        ("canary", 1), ("10 %", 2), ("all", 8),
-    ]  # fmt: skip
+        ("canary", 1),
+        ("10 %", 2),
+        ("all", 8),
+    ]
     assert set(fleet.budgets().values()) == {50.0}
     assert lines[-1]["committed"] == 11
 
 
-def test_a_rollout_stops_by_itself_when_a_device_fails_and_the_others_never_hear_of_it(fleet):
+def test_a_rollout_stops_when_a_device_fails_and_the_other_devices_never_get_it(fleet):
     lines = fleet.push(BROKEN_MS, "--canary", "kiosk-01", code=1)
     assert lines[-1] == {"event": "stopped", "wave": "10 %", "failed": ["kiosk-03"]}
     budgets = fleet.budgets()
-    assert budgets["kiosk-03"] == 50.0, "it went back by itself"
+    assert budgets["kiosk-03"] == 50.0, "it rolled back by itself"
     assert {budgets[name] for name in NAMES[3:]} == {50.0}
-    assert fleet.lines("status")[0]["dev"] == "kiosk-03", "the sick one is on top"
+    assert fleet.lines("status")[0]["dev"] == "kiosk-03", "the device with an issue is on top"
 
 
 @pytest.mark.slow
-def test_the_fleet_is_mended_by_pushing_a_former_content_again(fleet):
+def test_pushing_the_earlier_settings_again_repairs_the_fleet(fleet):
     fleet.push(50.0)
     assert set(fleet.budgets().values()) == {50.0}
-    assert fleet.lines("status", "--sick") == []
+    assert fleet.lines("status", "--issues") == []
 
 
 @pytest.mark.slow
-def test_a_rollout_stops_by_itself_when_a_device_falls_silent(fleet):
-    fleet.devices["kiosk-01"].deaf = True
+def test_a_rollout_stops_when_a_device_falls_silent(fleet):
+    fleet.devices["kiosk-01"].unresponsive = True
     lines = fleet.push(45.0, "--canary", "kiosk-01", "--patience", "3", code=1)
     assert lines[-1]["failed"] == ["kiosk-01"]
     assert 45.0 not in {fleet.budgets()[name] for name in NAMES[1:]}
-    fleet.devices["kiosk-01"].deaf = False
+    fleet.devices["kiosk-01"].unresponsive = False
 
 
-def test_the_ops_identity_can_say_nothing_to_a_device(fleet):
+def test_the_identity_of_operations_cannot_publish_to_a_device(fleet):
     files = fleet.site.broker.files
     endpoint = Endpoint(
-        host="127.0.0.1", port=fleet.site.broker.site.port, client_id="_fleet", ca_file=str(files.ca),
-        cert_file=str(files.certificate("_fleet")), key_file=str(files.key("_fleet")),
-    )  # fmt: skip
+        host="127.0.0.1",
+        port=fleet.site.broker.site.port,
+        client_id="_fleet",
+        ca_file=str(files.ca),
+        cert_file=str(files.certificate("_fleet")),
+        key_file=str(files.key("_fleet")),
+    )
     session = MqttSession(endpoint, ["v1/main/_fleet/dn/res"], uniform=random.uniform)
     until(lambda: session.step(0.05) is not None and session.connected, what="it connects")
     for topic in ("kiosk-01/dn/cfg", "_all/dn/trust", "kiosk-01/up/cfg"):
@@ -231,14 +241,14 @@ def test_the_ops_identity_can_say_nothing_to_a_device(fleet):
     ],
     ids=str,
 )
-def test_every_end_has_its_code_and_no_traceback(fleet, command, code):
+def test_each_outcome_has_its_exit_code_and_no_traceback(fleet, command, code):
     got, text, _ = fleet.run(*command)
     assert "Traceback" not in text
     assert got == code, text
 
 
 @pytest.mark.slow
-def test_a_broker_that_is_not_there_is_said_in_words(fleet, tmp_path):
+def test_an_unreachable_broker_is_reported_without_a_traceback(fleet, tmp_path):
     text = fleet.site.broker.files.fleet_config.read_text().replace(
         f"port = {fleet.site.broker.site.port}", "port = 1"
     )

@@ -1,4 +1,4 @@
-"""The operators' way whole: a list pushed by ops, through hub and broker to a device; a badge, a PIN, and what they do.
+"""Operators end to end: a list from operations to a device, a badge, a PIN, and their actions.
 
 Real broker, hub, edge-sync and scanner; badges and vouchers are shown to its camera.
 """
@@ -29,9 +29,7 @@ def platform(tmp_path_factory):
 @pytest.fixture
 def device(platform):
     with Scan(platform.folder, platform.town.profile, "device") as device:
-        until(
-            lambda: device.sync.said("orders_snapshot_complete"), what="it has its lists and orders"
-        )
+        until(lambda: device.sync.said("orders_snapshot_complete"), what="lists and orders arrived")
         yield device
 
 
@@ -50,13 +48,15 @@ def push(platform, *people):
 
 
 def badge(platform, name):
-    words = ("--kind", "operator", "--site", SITE, "--order", name, "--json")
-    return json.loads(run("edge-fleet", "issue", "--keys", keys(platform), *words).stdout)["token"]
+    options = ("--kind", "operator", "--site", SITE, "--order", name, "--json")
+    return json.loads(run("edge-fleet", "issue", "--keys", keys(platform), *options).stdout)[
+        "token"
+    ]
 
 
-def run(command, *words, exit_code=0, **options):
+def run(command, *arguments, exit_code=0, **options):
     done = subprocess.run(
-        [program(command), *words],
+        [program(command), *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -68,17 +68,17 @@ def run(command, *words, exit_code=0, **options):
     return done
 
 
-def at(device, platform, *words, **options):
-    """Run edge-scanner at the device, by hand."""
-    place = ["--data", str(device.data)]
+def scanner(device, platform, *words, **options):
+    """Run an edge-scanner command at the device."""
+    where = ["--data", str(device.data)]
     if words[:2] == ("operator", "sign-in"):
-        place += ["--profile", str(platform.town.profile)]
-    at_group = words[:1] if words[0] not in ("reverse", "operator") else words
-    rest = words[len(at_group) :]
-    return run("edge-scanner", *at_group, *place, *rest, **options)
+        where += ["--profile", str(platform.town.profile)]
+    command = words[:1] if words[0] not in ("reverse", "operator") else words
+    return run("edge-scanner", *command, *where, *words[len(command) :], **options)
 
 
-def told(platform, kind):
+def hub_events(platform, kind):
+    """Return the bodies of the device's events of ``kind`` in the hub's ledger."""
     config = str(platform.town.files.hub_config)
     rows = run(
         "edge-hub", "ledger", "--config", config, "--json", "--dev", DEVICE
@@ -86,39 +86,41 @@ def told(platform, kind):
     return [row["body"] for row in map(json.loads, rows) if row["type"] == kind]
 
 
-def test_a_pushed_list_a_badge_and_its_pin_open_a_session_and_what_is_done_in_it_names_the_person_at_the_hub(
+def test_a_badge_and_its_pin_open_a_session_and_the_hub_records_the_person_with_each_action(
     platform, device
 ):
     voucher = platform.town.codes["voucher"]
     assert "1 operator of shop-1" in push(platform, ("sue", "supervisor")).stderr
-    until(lambda: device.sync.said("operator_list_stored"), what="the list has come to the device")
+    until(lambda: device.sync.said("operator_list_stored"), what="the list arrived at the device")
     scan = device.show(badge(platform, "sue"), "scan")
     assert scan["reason"] == "pin_needed"
-    wrong = at(device, platform, "operator", "sign-in", input="111112\n", exit_code=1)
+    wrong = scanner(device, platform, "operator", "sign-in", input="111112\n", exit_code=1)
     assert "Wrong PIN" in wrong.stderr
-    signed = at(device, platform, "operator", "sign-in", input=f"{PIN}\n")
+    signed = scanner(device, platform, "operator", "sign-in", input=f"{PIN}\n")
     assert signed.stdout.startswith("sue (supervisor) is signed in")
     assert device.show(voucher, "scan")["reason"] == "accepted"
     (row,) = [
-        json.loads(line) for line in at(device, platform, "ledger", "--json").stdout.splitlines()
+        json.loads(line)
+        for line in scanner(device, platform, "ledger", "--json").stdout.splitlines()
     ]
-    at(device, platform, "reverse", str(row["id"]), "--reason", "wrong person")
-    until(lambda: told(platform, "reversed"), what="the hub has the reversal")
-    (honoured,), (reversed_,) = told(platform, "redeemed"), told(platform, "reversed")
-    assert (honoured["operator"], reversed_["operator"], reversed_["reason"]) == (
+    scanner(device, platform, "reverse", str(row["id"]), "--reason", "wrong person")
+    until(lambda: hub_events(platform, "reversed"), what="the hub has the reversal")
+    (redeemed,), (reversed_,) = hub_events(platform, "redeemed"), hub_events(platform, "reversed")
+    assert (redeemed["operator"], reversed_["operator"], reversed_["reason"]) == (
         "sue",
         "sue",
         "wrong person",
     )
-    assert [(body["operator"], body["result"]) for body in told(platform, "operator")] == [
-        ("sue", "pin_wrong"), ("sue", "signed_in")
-    ]  # fmt: skip
+    assert [(body["operator"], body["result"]) for body in hub_events(platform, "operator")] == [
+        ("sue", "pin_wrong"),
+        ("sue", "signed_in"),
+    ]
     push(platform, ("rob", "operator"))
-    until(lambda: len(device.sync.said("operator_list_stored")) == 2, what="the next list has come")
-    assert "nobody is signed in" in at(device, platform, "operator", "who", exit_code=1).stdout
+    until(lambda: len(device.sync.said("operator_list_stored")) == 2, what="the next list arrived")
+    assert "nobody is signed in" in scanner(device, platform, "operator", "who", exit_code=1).stdout
 
 
-def test_a_list_that_ops_did_not_sign_or_an_older_one_is_not_passed_on(platform):
+def test_a_list_with_a_wrong_signature_is_not_passed_on(platform):
     push(platform, ("sue", "supervisor"))
     listed = platform.folder / "operators.cbor"
     raw = listed.read_bytes()

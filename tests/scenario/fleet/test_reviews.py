@@ -1,4 +1,4 @@
-"""A second person at the platform decides, with ``edge-fleet reviews``: real broker, hub, edge-sync and store."""
+"""Reviews by a second person with ``edge-fleet reviews``: real broker, hub, edge-sync and store."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tests.unit.operators.test_actions import sign_in, staff
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    """Ann scans; ann and zoe have keys to decide with."""
+    """A platform where ann and zoe have keys to review with. Ann scans."""
     running = Platform(tmp_path_factory.mktemp("platform"), {DEVICE: SITE})
     for name in ("ann", "zoe"):
         running.keys.folder.add_holder(REVIEWERS, name)
@@ -66,14 +66,20 @@ def now():
     return Instant(unix_s=int(time.time()))
 
 
-def honoured_by_ann(platform, kiosk, order):
-    """A voucher that is flagged, sold to somebody and written off by ann; how it is listed."""
+def redeemed_by_ann(platform, kiosk, order):
+    """Let ann redeem a flagged voucher; return its claims and how the review is listed."""
     claims = code(order_id=order, not_before_s=now().unix_s - 60, expires_at_s=now().unix_s + 3600)
     platform.import_orders(
-        {"cti": claims.cti.hex(), "order_id": order, "kind": "write_off", "home_site": SITE, "home_device": DEVICE,
-         "review": True}
-    )  # fmt: skip
-    until(lambda: order_history(kiosk.store, order).lines, what="the order has come")
+        {
+            "cti": claims.cti.hex(),
+            "order_id": order,
+            "kind": "write_off",
+            "home_site": SITE,
+            "home_device": DEVICE,
+            "review": True,
+        }
+    )
+    until(lambda: order_history(kiosk.store, order).lines, what="the order arrived")
     sign_in(kiosk.store, "ann", Role.OPERATOR, now=now())
     assert redeemer(kiosk.store).redeem(claims, now()).reason is Verdict.ACCEPTED_PENDING_REVIEW
     kiosk.settled()
@@ -93,11 +99,9 @@ def review_of(kiosk, order):
     )
 
 
-def test_what_ann_scanned_zoe_approves_at_the_platform_and_the_device_makes_it_final(
-    platform, kiosk
-):
+def test_an_approval_at_the_platform_makes_the_redemption_final_at_the_device(platform, kiosk):
     kiosk.sync.start()
-    _, waiting = honoured_by_ann(platform, kiosk, "R-1")
+    _, waiting = redeemed_by_ann(platform, kiosk, "R-1")
     assert (waiting["state"], waiting["scanned_by"], waiting["dev"]) == ("waiting", "ann", DEVICE)
     fleet(
         platform, "approve", waiting["id"], *key(platform, "zoe"), "--reason", "seen on the camera"
@@ -115,11 +119,11 @@ def test_what_ann_scanned_zoe_approves_at_the_platform_and_the_device_makes_it_f
     assert platform.ledger(DEVICE) == kiosk.ledger()
 
 
-def test_an_offline_device_hears_of_a_rejection_when_it_is_back_and_takes_it_back(platform, kiosk):
+def test_an_offline_device_reverses_the_redemption_when_it_is_online_again(platform, kiosk):
     kiosk.sync.start()
-    claims, waiting = honoured_by_ann(platform, kiosk, "R-2")
+    claims, waiting = redeemed_by_ann(platform, kiosk, "R-2")
     kiosk.sync.kill()
-    said = fleet(
+    result = fleet(
         platform,
         "reject",
         waiting["id"],
@@ -130,53 +134,54 @@ def test_an_offline_device_hears_of_a_rejection_when_it_is_back_and_takes_it_bac
         "0",
         "--json",
     )
-    assert json.loads(said.stdout)["state"] == "on_its_way"
-    platform.hub.kill()  # what was decided is on disk
+    assert json.loads(result.stdout)["state"] == "on_its_way"
+    platform.hub.kill()  # the decision is on disk
     platform.hub.start()
     assert review_of(kiosk, "R-2").state == "pending"
     kiosk.sync.start()
-    until(lambda: review_of(kiosk, "R-2").state == "rejected", what="the rejection has come")
+    until(lambda: review_of(kiosk, "R-2").state == "rejected", what="the rejection arrived")
     row = ledger.rows(kiosk.store)[-1]
     assert (row.verdict, row.reason, row.operator) == ("reversed", "stolen card", "platform:zoe")
-    assert redeemer(kiosk.store).redeem(claims, now()).is_accepted, "the code is good again"
+    assert redeemer(kiosk.store).redeem(claims, now()).is_accepted, "the code is valid again"
     kiosk.settled()
     until(
         lambda: (
             next(r for r in listed(platform, "--all") if r["order"] == "R-2")["state"] == "rejected"
         )
     )
-    told = [
+    reported = [
         (kind, body.get("reason"))
         for _, _, _, kind, body in platform.ledger(DEVICE)
         if body.get("order") == "R-2"
     ]
-    assert ("reversed", "stolen card") in told
-    assert ("review", "stolen card") in told
+    assert ("reversed", "stolen card") in reported
+    assert ("review", "stolen card") in reported
 
 
-def test_an_orders_story_tells_what_the_platform_decided(platform, kiosk):
+def test_the_orders_history_shows_the_platforms_decision(platform, kiosk):
     kiosk.sync.start()
-    _, waiting = honoured_by_ann(platform, kiosk, "R-3")
+    _, waiting = redeemed_by_ann(platform, kiosk, "R-3")
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "wrong person")
     kiosk.settled()
-    told = order_history(kiosk.store, "R-3")
+    history = order_history(kiosk.store, "R-3")
     lines = [
-        (line.what, line.fields.get("reason"), line.fields.get("decided_by")) for line in told.lines
+        (line.what, line.fields.get("reason"), line.fields.get("decided_by"))
+        for line in history.lines
     ]
     assert ("review", "wrong person", "platform:zoe") in lines
-    assert [line.fields["type"] for line in told.lines if line.what == "event"] == [
+    assert [line.fields["type"] for line in history.lines if line.what == "event"] == [
         "redeemed",
         "review",
         "reversed",
     ]
-    assert told.settled
+    assert history.settled
 
 
-def test_nobody_decides_on_their_own_scan_without_a_listed_key_without_a_reason_or_twice(
+def test_a_decision_on_ones_own_scan_with_an_unlisted_key_without_a_reason_or_a_second_one_is_refused(
     platform, kiosk, tmp_path
 ):
     kiosk.sync.start()
-    _, waiting = honoured_by_ann(platform, kiosk, "R-4")
+    _, waiting = redeemed_by_ann(platform, kiosk, "R-4")
     own = fleet(platform, "approve", waiting["id"], *key(platform, "ann"), exit_code=1)
     assert "ann scanned it: another person must decide" in own.stderr
     stranger = ["--key", str(platform.keys.path / "configuration.pem")]
@@ -199,12 +204,12 @@ def test_nobody_decides_on_their_own_scan_without_a_listed_key_without_a_reason_
     assert review_of(kiosk, "R-4").state == "approved"
 
 
-def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_asked_for(
+def test_a_rejection_that_came_after_an_approval_at_the_device_is_reported_as_failed(
     platform, kiosk
 ):
     """Bob approves at the device while zoe's rejection is on its way."""
     kiosk.sync.start()
-    _, waiting = honoured_by_ann(platform, kiosk, "R-5")
+    _, waiting = redeemed_by_ann(platform, kiosk, "R-5")
     kiosk.sync.kill()
     sign_in(kiosk.store, "bob", Role.REVIEWER, now=now())
     use = review_of(kiosk, "R-5").ledger_id
@@ -214,26 +219,34 @@ def test_a_decision_that_the_device_had_taken_otherwise_is_not_called_what_was_a
     )
     with ThreadPoolExecutor() as pool:
         options = (*key(platform, "zoe"), "--reason", "stolen card", "--wait", "60", "--json")
-        asked = pool.submit(fleet, platform, "reject", waiting["id"], *options, exit_code=1)
+        rejection = pool.submit(fleet, platform, "reject", waiting["id"], *options, exit_code=1)
         until(lambda: state_of(platform, "R-5") == "on_its_way", what="zoe has decided")
         kiosk.sync.start()
-        said = asked.result()
-    assert "R-5 is not rejected: bob had approved it at" in said.stderr
-    assert json.loads(said.stdout)["state"] == "approved"
+        result = rejection.result()
+    assert "R-5 is not rejected: bob had approved it at" in result.stderr
+    assert json.loads(result.stdout)["state"] == "approved"
     assert [row.reverses for row in ledger.rows(kiosk.store) if row.order_id == "R-5"] == [None]
 
 
-def test_a_decision_about_what_the_device_has_no_more_ends_by_name(platform, kiosk):
-    """As after the loss of a store: the event is at the hub, and in no ledger."""
+def test_a_decision_about_a_redemption_that_the_device_lost_ends_as_not_found(platform, kiosk):
+    """As after the loss of a store: the event is at the hub, and in no ledger of a device."""
     kiosk.sync.start()
-    lost = {"cti": os.urandom(16).hex(), "order": "R-6", "kind": "write_off", "use": 1, "units": 1, "kid": "00000000",
-            "verdict": "accepted_pending_review", "operator": "ann"}  # fmt: skip
+    lost = {
+        "cti": os.urandom(16).hex(),
+        "order": "R-6",
+        "kind": "write_off",
+        "use": 1,
+        "units": 1,
+        "kid": "00000000",
+        "verdict": "accepted_pending_review",
+        "operator": "ann",
+    }
     kiosk.redeem(body=lost)
     kiosk.settled()
     (waiting,) = [review for review in listed(platform) if review["order"] == "R-6"]
-    said = fleet(
+    result = fleet(
         platform, "approve", waiting["id"], *key(platform, "zoe"), "--wait", "60", exit_code=1
     )
-    assert "R-6 is not approved" in said.stderr
-    assert "has no such redemption any more" in said.stderr
+    assert "R-6 is not approved" in result.stderr
+    assert "no longer has this redemption" in result.stderr
     assert state_of(platform, "R-6") == "not_found"

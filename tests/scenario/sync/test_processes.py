@@ -15,7 +15,7 @@ from edge.token import cbor
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.token.trust_list import sign_trust_list
-from sync.fleet.key_folder import create
+from sync.fleet.key_folder import create_key_folder
 from sync.mqtt.session import MqttSession
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import Down, Topic
@@ -163,7 +163,9 @@ def test_one_voucher_honoured_at_two_devices_comes_back_to_both(platform):
 def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
     """Whoever holds the broker, and even the hub's certificate there, still cannot change what is accepted (law 4)."""
     device, keys = platform.devices["kiosk-1"], platform.keys
-    stranger = create(tmp_path / "stranger", keys.fleet, issuer_alg="Ed25519", group_key=bytes(32))
+    stranger = create_key_folder(
+        tmp_path / "stranger", keys.record, issuer_alg="Ed25519", group_key=bytes(32)
+    )
     cti, now_s = os.urandom(16), int(time.time())
     from sync.hub.orders.order_lines import OrderLine
 

@@ -256,7 +256,7 @@ def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_tim
     )
     signer = keys.signer(Purpose.ENROLMENT)
     assert open_clock_reset_order(sign_clock_reset_order(said, signer), trust) == said
-    late = replace(said, issued_at_s=keys.fleet.expires_at_s)
+    late = replace(said, issued_at_s=keys.record.expires_at_s)
     assert "document_key_window" in str(
         open_clock_reset_order(sign_clock_reset_order(late, signer), trust)
     )
@@ -282,7 +282,7 @@ def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
         "x",
         "--floor",
     )
-    assert "is past already" in run(edge_fleet, *words, 1000, exit_code=2).output
+    assert "is in the past" in run(edge_fleet, *words, 1000, exit_code=2).output
     (tmp_path / "roots.cbor").write_bytes(Roots(version=1, keys=()).to_bytes())
     assert "is not believed" in reset(device, ordered(device, keys), exit_code=1).output
     missing = run(edge_scanner, "clock", "--data", tmp_path / "none", exit_code=1)

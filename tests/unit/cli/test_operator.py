@@ -233,7 +233,7 @@ def test_the_list_is_for_devices_alone_and_holds_no_pin(fleet):
     ("{}", "Input should be a valid list"),
     (json.dumps([{"id": "jose\u0301", "role": "operator", "pin_hash": "x"}]), "written as several characters"),
     (json.dumps([{"id": "ann ", "role": "operator", "pin_hash": "x"}]), "begins or ends with a blank"),
-    (json.dumps([{"id": name, "role": "operator", "pin_hash": "x"} for name in ("ann", "Ann")]), "ann: named twice"),
+    (json.dumps([{"id": name, "role": "operator", "pin_hash": "x"} for name in ("ann", "Ann")]), "ann: listed twice"),
 ])  # fmt: skip
 def test_a_people_file_that_will_not_do_is_refused_with_what_is_wrong(
     fleet, tmp_path, people, message

@@ -1,4 +1,4 @@
-"""edge-fleet keys, trust-list and issue, and edge-scanner verify: the commands as a person runs them."""
+"""The commands edge-fleet keys, trust-list and issue, and edge-scanner verify."""
 
 import json
 import stat
@@ -91,7 +91,7 @@ def test_private_keys_are_readable_by_their_owner_alone(fleet):
     )
 
 
-def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
+def test_each_purpose_has_its_own_key_in_the_list(fleet):
     roots = read_roots((fleet / "trust.cbor.roots").read_bytes())
     trust = open_trust_list(
         (fleet / "trust.cbor").read_bytes(), roots=roots, now=Instant(unix_s=int(time.time()))
@@ -99,7 +99,7 @@ def test_each_purpose_has_a_key_of_its_own_and_the_list_says_so(fleet):
     assert {purpose for key in trust.keys for purpose in key.purposes} == set(Purpose) - {
         Purpose.ROOT,
         Purpose.TRUST_LIST,
-        Purpose.REVIEW,  # each person has one, made when it is needed
+        Purpose.REVIEW,  # each reviewer has one, made on demand
     }
     assert len({key.key.cose_key for key in trust.keys} | {key.cose_key for key in roots.keys}) == 8
 
@@ -113,7 +113,7 @@ def test_keys_are_never_overwritten(fleet):
 
 def test_each_trust_list_has_a_higher_version(fleet):
     run(edge_fleet, "trust-list", "build", "--keys", fleet / "keys", "-o", fleet / "trust.cbor")
-    assert KeyFolder(fleet / "keys").fleet().trust_list_version == 2
+    assert KeyFolder(fleet / "keys").record().trust_list_version == 2
     trust = open_trust_list(
         (fleet / "trust.cbor").read_bytes(),
         roots=KeyFolder(fleet / "keys").roots(),
@@ -135,9 +135,9 @@ def test_an_issued_token_verifies(tmp_path, alg):
         "-o",
         tmp_path / "trust.cbor",
     )
-    what = ("--kind", "write_off", "--site", "shop-1", "--order", "A-1001", "--quantity", 3)
+    content = ("--kind", "write_off", "--site", "shop-1", "--order", "A-1001", "--quantity", 3)
     lines = issue(
-        tmp_path, *what, "--amount-minor", 2599, "--currency", "EUR", "--count", 2, "--json"
+        tmp_path, *content, "--amount-minor", 2599, "--currency", "EUR", "--count", 2, "--json"
     )
     assert len({line["cti"] for line in lines}) == 2
     results = verify(tmp_path, "--site", "shop-1", "--json", *(line["token"] for line in lines))
@@ -148,7 +148,7 @@ def test_an_issued_token_verifies(tmp_path, alg):
     assert (claims["amount_minor"], claims["currency"]) == (2599, "EUR")
 
 
-def test_verify_says_why_a_token_is_refused_and_exits_1(fleet):
+def test_verify_prints_why_a_token_is_refused_and_exits_with_1(fleet):
     (line,) = issue(fleet, *PICKUP, "--not-before", 1_800_000_000, "--expires", 1_800_000_060)
     text = line["token"]
     good = ("--at", 1_800_000_000)
@@ -166,7 +166,7 @@ def test_verify_says_why_a_token_is_refused_and_exits_1(fleet):
     ]
 
 
-def test_verify_reads_one_token_a_line_and_no_space_is_lost(fleet):
+def test_verify_reads_one_token_a_line_and_preserves_spaces(fleet):
     tokens = [line["token"] for line in issue(fleet, *PICKUP, "--count", 30)]
     assert any(" " in token for token in tokens)
     lines = "\n".join(tokens) + "\r\n"
@@ -174,7 +174,7 @@ def test_verify_reads_one_token_a_line_and_no_space_is_lost(fleet):
     assert verify(fleet, "-", input=b"\xff\xfe\n", exit_code=1)[0]["result"] == "prefix_unknown"
 
 
-def test_verify_holds_the_list_against_its_roots(fleet, tmp_path_factory):
+def test_verify_checks_the_list_against_its_roots(fleet, tmp_path_factory):
     (line,) = issue(fleet, *PICKUP)
     other = tmp_path_factory.mktemp("other")
     run(edge_fleet, "keys", "init", other / "keys")
@@ -195,7 +195,7 @@ def test_verify_holds_the_list_against_its_roots(fleet, tmp_path_factory):
     assert json.loads(result.stdout)["result"] == "ok"
 
 
-def test_verify_asks_the_status_list_it_is_given(fleet):
+def test_verify_uses_the_status_list_that_is_given(fleet):
     (line,) = issue(fleet, *PICKUP, "--status-index", 7)
     folder, now_s = KeyFolder(fleet / "keys"), int(time.time())
     for revoked, expected in (((), "ok"), ((7,), "revoked")):
@@ -224,16 +224,15 @@ def test_a_dynamic_code_verifies_with_the_group_key(fleet):
     assert verify(fleet, *options, line["token"], exit_code=1)[0]["result"] == "dynamic_missing"
 
 
-def test_pictures_are_read_back_before_they_are_kept(fleet):
+def test_pictures_are_read_back_before_they_are_written(fleet):
     lines = issue(fleet, *PICKUP, "--count", 3, "--qr-dir", fleet / "codes")
     assert {path.name for path in (fleet / "codes").iterdir()} == {
         f"{line['cti']}.png" for line in lines
     }
     for line in lines:
         grey = cv2.imread(line["qr"], cv2.IMREAD_GRAYSCALE)
-        (symbol,) = zxingcpp.read_barcodes(
-            grey, formats=zxingcpp.BarcodeFormat.QRCode
-        )  # in noise, bars are found, too
+        # Limited to QR codes: noise contains apparent bar codes.
+        (symbol,) = zxingcpp.read_barcodes(grey, formats=zxingcpp.BarcodeFormat.QRCode)
         assert symbol.text == line["token"]
         assert symbol.ec_level == "M"
         assert grey.shape[0] <= 8 * (53 + 8)  # version 9 and its quiet zone
@@ -241,7 +240,7 @@ def test_pictures_are_read_back_before_they_are_kept(fleet):
     assert read_back(b"not a picture") is None
 
 
-def test_a_picture_that_reads_as_something_else_is_not_kept(fleet, monkeypatch):
+def test_a_picture_that_reads_as_something_else_is_not_written(fleet, monkeypatch):
     monkeypatch.setattr(qr_picture, "render", lambda token: render(token[:-1]))
     options = ("--keys", fleet / "keys", *PICKUP, "--qr-dir", fleet / "codes")
     assert "did not read back" in run(edge_fleet, "issue", *options, exit_code=1).stderr
@@ -261,7 +260,7 @@ def test_a_picture_that_reads_as_something_else_is_not_kept(fleet, monkeypatch):
         ((*PICKUP, "--amount-minor", "5", "--currency", "euro"), "ISO 4217"),
     ],
 )
-def test_wrong_usage_is_explained_and_exits_2(fleet, options, message):
+def test_wrong_usage_is_explained_and_exits_with_2(fleet, options, message):
     result = run(edge_fleet, "issue", "--keys", fleet / "keys", *options, exit_code=2)
     assert message in result.stderr
     assert result.stdout == ""
@@ -274,7 +273,7 @@ def test_wrong_usage_is_explained_and_exits_2(fleet, options, message):
         ((*PICKUP, "--status-index", str(2**27 - 1), "--count", "2"), "status index"),
     ],
 )
-def test_what_no_device_would_believe_is_explained_and_exits_1(fleet, options, message):
+def test_a_token_that_no_device_would_trust_is_explained_and_exits_with_1(fleet, options, message):
     assert (
         message in run(edge_fleet, "issue", "--keys", fleet / "keys", *options, exit_code=1).stderr
     )
@@ -315,7 +314,7 @@ def test_missing_and_broken_files_are_explained(fleet):
     run(edge_scanner, "verify", "--trust-list", fleet / "trust.cbor", exit_code=2)
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(fleet):
+def test_a_reader_that_closes_the_pipe_ends_the_command_quietly(fleet):
     command = (
         f"{sys.executable} -c 'from sync.fleet.cli import main; main()' issue --keys {fleet}/keys"
     )
@@ -348,7 +347,7 @@ def test_verify_shows_an_example():
     assert "Example: edge-scanner verify" in run(edge_scanner, "verify", "--help").output
 
 
-def test_a_reviewers_key_counts_with_the_next_trust_list_under_the_persons_name(fleet):
+def test_a_reviewers_key_is_in_the_next_trust_list_under_the_reviewers_name(fleet):
     keys, out = fleet / "keys", fleet / "trust.cbor"
     run(edge_fleet, "keys", "reviewer", keys, "zoe")
     assert stat.S_IMODE((keys / "reviewers" / "zoe.pem").stat().st_mode) == 0o600

@@ -1,4 +1,7 @@
-"""Every command of edge-fleet has --json, and prints only JSON with it. New commands are found by themselves."""
+"""Every command of edge-fleet has --json, and with it prints only JSON.
+
+The commands are read from the command tree, so that a new one is tested too.
+"""
 
 import json
 import os
@@ -27,12 +30,12 @@ def leaves(command: click.Command, path: Path = ()) -> Iterator[tuple[Path, clic
 
 
 EVERY = dict(leaves(edge_fleet))
-AT_A_BROKER = {
+AT_THE_BROKER = {
     path
     for path, command in EVERY.items()
-    if {"fleet_file", "host"} & {one.name for one in command.params}
+    if {"fleet_file", "host"} & {parameter.name for parameter in command.params}
 }
-OFFLINE = sorted(set(EVERY) - AT_A_BROKER)
+OFFLINE = sorted(set(EVERY) - AT_THE_BROKER)
 RUNS = {  # how each command that needs no broker is run, and how many objects it prints
     ("keys", "init"): (["new-keys"], 1),
     ("keys", "reviewer"): (["keys", "zoe"], 1),
@@ -57,18 +60,18 @@ RUNS = {  # how each command that needs no broker is run, and how many objects i
 
 def test_the_tree_of_commands_was_found():
     assert {("keys", "init"), ("push",), ("conformance", "hub")} <= set(EVERY)
-    assert ("push",) in AT_A_BROKER
+    assert ("push",) in AT_THE_BROKER
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
-def test_every_command_has_it(path):
-    options = [option for one in EVERY[path].params for option in one.opts]
+def test_every_command_has_the_json_option(path):
+    options = [option for parameter in EVERY[path].params for option in parameter.opts]
     assert "--json" in options
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with what the commands read."""
+    """A folder with the files that the commands read."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(edge_fleet, ["keys", "init", "keys"]).exit_code == 0
     person = {"id": "ann", "role": "operator", "pin_hash": hash_pin("7391462")}
@@ -93,14 +96,14 @@ def test_a_command_that_needs_no_broker_prints_json_and_nothing_else(folder, pat
     assert result.exit_code == 0, result.output
     printed = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(printed) == count
-    assert all(isinstance(one, dict) for one in printed)
+    assert all(isinstance(line, dict) for line in printed)
 
 
 @pytest.mark.parametrize("path", OFFLINE, ids=" ".join)
-def test_what_went_wrong_is_on_standard_error_and_leaves_standard_output_empty(folder, path):
+def test_an_error_is_printed_on_standard_error_only(folder, path):
     for name in ("keys/fleet.json", "people.json", "events.sealed"):
         (folder / name).unlink()
-    (folder / "new-keys").write_text("in the way")
+    (folder / "new-keys").write_text("not a folder")
     result = CliRunner().invoke(edge_fleet, [*path, *RUNS[path][0], "--json"], input="1\n1\n")
     assert result.exit_code in (1, 2)
     assert result.stdout == ""

@@ -1,4 +1,7 @@
-"""What edge-fleet signs, a device takes: anything else is refused before a version is spent or a file written."""
+"""edge-fleet signs only what a device accepts.
+
+Anything else is refused before a version number is used or a file is written.
+"""
 
 import json
 import time
@@ -35,16 +38,16 @@ def build(keys, *options):
     "options",
     [
         pytest.param(("--audience", ""), id="an empty audience"),
-        pytest.param(("--audience", "a" * 500), id="an audience that no token has room for"),
+        pytest.param(("--audience", "a" * 500), id="an audience that does not fit into a token"),
         pytest.param(("--audience", "\udcff"), id="an audience that is not UTF-8"),
-        pytest.param(("--largest-amount-minor", "9" * 23), id="an amount beyond any token's"),
+        pytest.param(("--largest-amount-minor", "9" * 23), id="an amount too large for a token"),
     ],
 )
-def test_an_option_that_no_device_would_take_is_wrong_usage(keys, options):
+def test_an_option_that_no_device_would_accept_is_wrong_usage(keys, options):
     outcome = build(keys, *options)
     assert outcome.exit_code == 2, outcome.output
     assert not (keys.parent / "trust.cbor").exists()
-    assert KeyFolder(keys).fleet().trust_list_version == 0, "no version was spent"
+    assert KeyFolder(keys).record().trust_list_version == 0, "no version was used"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_a_damaged_fleet_file_is_named_and_nothing_is_written(keys, change):
     assert file.read_bytes() == before
 
 
-def test_a_narrow_list_is_one_that_a_device_opens(keys):
+def test_a_device_opens_a_list_with_a_limited_scope(keys):
     assert (
         build(keys, "--audience", "shop-1", "--largest-amount-minor", str(2**53 - 1)).exit_code == 0
     )
@@ -81,7 +84,7 @@ def test_a_narrow_list_is_one_that_a_device_opens(keys):
 
 
 @pytest.mark.parametrize("currency", ["cny", "CN", "CNYY", "C1Y", ""])
-def test_a_currency_that_is_none_is_wrong_usage(keys, currency):
+def test_a_text_that_is_no_currency_code_is_wrong_usage(keys, currency):
     options = [
         "--kind",
         "pickup",

@@ -1,4 +1,4 @@
-"""The key of a site's own authority: made by command, listed for claims of that site alone, and believed so."""
+"""The key of a site authority: devices of that site trust it, and no others."""
 
 import stat
 import tempfile
@@ -28,7 +28,7 @@ CTI = bytes(range(16))
 
 @pytest.fixture
 def keys(tmp_path):
-    """Keys of a fleet whose shop-1 has an authority of its own."""
+    """Keys of a fleet whose shop-1 has a site authority."""
     run(edge_fleet, "keys", "init", tmp_path / "keys")
     run(edge_fleet, "keys", "site", tmp_path / "keys", "shop-1")
     return tmp_path / "keys"
@@ -38,8 +38,8 @@ def build(keys):
     run(edge_fleet, "trust-list", "build", "--keys", keys, "-o", keys.parent / "trust.cbor")
 
 
-class Kiosk:
-    """A device of ``site`` that has the list of ``keys``, and asks."""
+class Device:
+    """A device of ``site`` that has the trust list of ``keys`` and requests a grant."""
 
     def __init__(self, keys, site="shop-1"):
         folder = Path(tempfile.mkdtemp(dir=keys.parent))
@@ -47,7 +47,7 @@ class Kiosk:
             folder, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=bytes
         ).store
         raw = (keys.parent / "trust.cbor").read_bytes()
-        version = KeyFolder(keys).fleet().trust_list_version
+        version = KeyFolder(keys).record().trust_list_version
         documents.put(
             self.store,
             name=documents.TRUST_LIST,
@@ -58,64 +58,73 @@ class Kiosk:
         )
         anchors = Anchors(self.store, load_roots(keys.parent / "trust.cbor.roots"))
         anchors.refresh(NOW)
-        self.site, self.desk = (
-            site,
-            AuthorisationRelay(self.store, anchors, device="kiosk-1", site=site),
-        )
+        self.site = site
+        self.relay = AuthorisationRelay(self.store, anchors, device="kiosk-1", site=site)
 
-    def hears(self, signer):
-        """What it makes of an answer that ``signer`` signed."""
-        self.desk.heard()
+    def receive_reply(self, signer):
+        """Return the result of a reply that ``signer`` signed."""
+        self.relay.heard()
         authorisations.write_request(
             self.store, AuthorisationRequest(id="r1", cti=CTI, order_quantity=1, due_ns=10**9), NOW
         )
-        self.desk.due(0)
-        answer = GrantReply(
-            device="kiosk-1", id="r1", cti=CTI, result=AuthorisationResult.GRANTED, quantity=1, site=self.site,
-            authority=f"hub-{self.site}", issued_at_s=NOW.unix_s,
-        )  # fmt: skip
-        signed = b64encode(GRANT_REPLY.sign(answer, signer)).decode()
-        return self.desk.take(
-            Response(dev="kiosk-1", id="r1", result=answer.result, signed=signed), NOW, 1
+        self.relay.due(0)
+        reply = GrantReply(
+            device="kiosk-1",
+            id="r1",
+            cti=CTI,
+            result=AuthorisationResult.GRANTED,
+            quantity=1,
+            site=self.site,
+            authority=f"hub-{self.site}",
+            issued_at_s=NOW.unix_s,
+        )
+        signed = b64encode(GRANT_REPLY.sign(reply, signer)).decode()
+        return self.relay.take(
+            Response(dev="kiosk-1", id="r1", result=reply.result, signed=signed), NOW, 1
         )
 
 
-def test_a_device_believes_an_answer_that_its_sites_own_key_signed(keys):
+def test_a_device_trusts_a_reply_that_its_sites_key_signed(keys):
     build(keys)
-    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply)
-
-
-def test_it_believes_none_by_a_key_that_is_not_in_the_list(keys):
-    build(keys)
-    (keys / "sites/shop-1.pem").unlink()
-    (keys / "sites/shop-1.pub").unlink()
-    run(edge_fleet, "keys", "site", keys, "shop-1")  # made anew, and no list names it yet
-    refused = Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1"))
-    assert isinstance(refused, DownlinkRefusal)
-    assert refused.reason == "document_key_unknown"
-    build(keys)
-    assert isinstance(Kiosk(keys).hears(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply)
-
-
-def test_the_key_of_one_site_answers_nowhere_else(keys):
-    build(keys)
-    assert (
-        Kiosk(keys, "shop-2").hears(KeyFolder(keys).signer("sites/shop-1")).reason == "wrong_site"
+    assert isinstance(
+        Device(keys).receive_reply(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply
     )
 
 
-def test_every_later_list_names_it_until_its_public_half_is_taken_away(keys):
+def test_a_device_refuses_a_reply_signed_with_a_key_that_is_not_in_the_list(keys):
+    build(keys)
+    (keys / "sites/shop-1.pem").unlink()
+    (keys / "sites/shop-1.pub").unlink()
+    run(edge_fleet, "keys", "site", keys, "shop-1")  # a new key that no list names yet
+    refused = Device(keys).receive_reply(KeyFolder(keys).signer("sites/shop-1"))
+    assert isinstance(refused, DownlinkRefusal)
+    assert refused.reason == "document_key_unknown"
+    build(keys)
+    assert isinstance(
+        Device(keys).receive_reply(KeyFolder(keys).signer("sites/shop-1")), AuthorisationReply
+    )
+
+
+def test_the_key_of_one_site_is_refused_at_another(keys):
+    build(keys)
+    assert (
+        Device(keys, "shop-2").receive_reply(KeyFolder(keys).signer("sites/shop-1")).reason
+        == "wrong_site"
+    )
+
+
+def test_every_later_list_names_the_key_until_its_public_file_is_removed(keys):
     signer = KeyFolder(keys).signer("sites/shop-1")
     (keys / "sites/shop-1.pem").unlink()  # moved to the site
     build(keys)
     build(keys)
-    assert isinstance(Kiosk(keys).hears(signer), AuthorisationReply)
+    assert isinstance(Device(keys).receive_reply(signer), AuthorisationReply)
     (keys / "sites/shop-1.pub").unlink()
     build(keys)
-    assert Kiosk(keys).hears(signer).reason == "document_key_unknown"
+    assert Device(keys).receive_reply(signer).reason == "document_key_unknown"
 
 
-def test_its_private_half_is_for_the_owner_alone_and_never_overwritten(keys):
+def test_the_private_key_is_readable_by_its_owner_alone_and_never_overwritten(keys):
     path = keys / "sites/shop-1.pem"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     before = path.read_bytes()
@@ -127,23 +136,23 @@ def test_its_private_half_is_for_the_owner_alone_and_never_overwritten(keys):
 
 
 @pytest.mark.parametrize("name", ["../shop", "", "-x", "a" * 41, "s hop"])
-def test_what_is_no_name_of_a_site_is_refused(keys, name):
+def test_a_text_that_is_no_site_name_is_refused(keys, name):
     assert (
         "letters, digits" in run(edge_fleet, "keys", "site", keys, "--", name, exit_code=2).output
     )
 
 
-def test_a_public_key_that_is_none_is_named(keys):
+def test_an_unusable_public_key_is_named(keys):
     (keys / "sites/shop-1.pub").write_text("junk")
     out = ("-o", keys.parent / "trust.cbor")
-    said = run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
-    assert "shop-1.pub is not a usable public key" in said
+    output = run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
+    assert "shop-1.pub is not a usable public key" in output
 
 
 @pytest.mark.parametrize("name", ["token", "grant", "operators"])
-def test_a_key_that_was_lost_comes_from_a_backup(keys, name):
+def test_the_error_for_a_lost_key_names_the_backup(keys, name):
     (keys / f"{name}.pem").unlink()
     out = ("-o", keys.parent / "trust.cbor")
-    said = run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
-    assert f"{name}.pem" in said
-    assert "from your backup" in said
+    output = run(edge_fleet, "trust-list", "build", "--keys", keys, *out, exit_code=1).output
+    assert f"{name}.pem" in output
+    assert "from your backup" in output

@@ -1,4 +1,4 @@
-"""What a rollout says: to a person in words, with a bar at a terminal; to a program in JSON."""
+"""Reports of a rollout: text and a progress bar for people, JSON for programs."""
 
 import json
 import os
@@ -18,19 +18,19 @@ SAME = Preview((Change("decode.budget_ms", 60.0, 47.0),))
 REFUSES = Preview((), (ConfigError("camera.width_px", "too wide"),))
 
 
-def tell(told: RolloutReporter) -> None:
-    told.difference(
+def report(reporter: RolloutReporter) -> None:
+    reporter.difference(
         "fleet rev 7", {"kiosk-1": SAME, "kiosk-2": SAME, "kiosk-3": REFUSES}, ["kiosk-4"]
     )
-    told.wave(WAVE)
-    told.device("kiosk-1", DeviceOutcome.ON_PROBATION, "probation")
-    told.device("kiosk-1", DeviceOutcome.COMMITTED, "")
-    told.stopped(WAVE, ["kiosk-3"])
-    told.done(7, committed=1, away=2)
+    reporter.wave(WAVE)
+    reporter.device("kiosk-1", DeviceOutcome.ON_PROBATION, "probation")
+    reporter.device("kiosk-1", DeviceOutcome.COMMITTED, "")
+    reporter.stopped(WAVE, ["kiosk-3"])
+    reporter.done(7, committed=1, away=2)
 
 
-def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference_together(capsys):
-    tell(RolloutReporter(as_json=False))
+def test_people_get_text_on_standard_error_with_equal_differences_together(capsys):
+    report(RolloutReporter(as_json=False))
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[:9] == [
@@ -39,19 +39,19 @@ def test_a_person_reads_words_on_standard_error_devices_with_the_same_difference
         "  decode.budget_ms: 60.0 -> 47.0",
         "1 device (kiosk-3):",
         "  REFUSED camera.width_px: too wide",
-        "Away, to get it when they are back: kiosk-4.",
+        "Offline, get the settings when online again: kiosk-4.",
         "Wave canary: 1 device",
         "kiosk-1: on probation, probation",
         "kiosk-1: committed",
     ]
     assert (
         err.splitlines()[-1]
-        == "Done: rev 7 is committed on 1 device and waits for 2 devices to come back."
+        == "Done: rev 7 is committed on 1 device and waits for 2 devices to be online again."
     )
 
 
-def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
-    tell(RolloutReporter(as_json=True))
+def test_programs_get_one_json_object_a_line_on_standard_output(capsys):
+    report(RolloutReporter(as_json=True))
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["event"] for line in lines] == [
         *["difference"] * 3,
@@ -65,28 +65,28 @@ def test_a_program_reads_one_object_a_line_on_standard_output(capsys):
 
 
 @pytest.mark.parametrize(
-    ("committed", "away", "words"),
+    ("committed", "away", "text"),
     [
-        (0, 1, "waits for 1 device to come back"),
+        (0, 1, "waits for 1 device to be online again"),
         (2, 0, "is committed on 2 devices"),
         (0, 0, "committed on 0 devices"),
     ],
 )
-def test_the_last_line_says_what_is_still_to_come(capsys, committed, away, words):
+def test_the_last_line_counts_committed_and_offline_devices(capsys, committed, away, text):
     RolloutReporter(as_json=False).done(7, committed, away)
-    assert words in capsys.readouterr().err
+    assert text in capsys.readouterr().err
 
 
-def test_at_a_terminal_a_bar_follows_and_the_lines_do_not_run_into_it():
+def test_at_a_terminal_messages_do_not_run_into_the_progress_bar():
     master, slave = os.openpty()
     script = """
         from sync.fleet.rollout.waves import DeviceOutcome, Wave
         from sync.fleet.rollout.progress import RolloutReporter
-        told, wave = RolloutReporter(as_json=False), Wave("canary", ("kiosk-1", "kiosk-2"), 0)
-        with told.progress(wave):
-            told.device("kiosk-1", DeviceOutcome.COMMITTED, "")
-            told.over(1)
-            told.over(2)
+        reporter, wave = RolloutReporter(as_json=False), Wave("canary", ("kiosk-1", "kiosk-2"), 0)
+        with reporter.progress(wave):
+            reporter.device("kiosk-1", DeviceOutcome.COMMITTED, "")
+            reporter.advance(1)
+            reporter.advance(2)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, stderr=slave)
     os.close(slave)

@@ -1,4 +1,4 @@
-"""Which devices get settings when, what became of them, when a rollout stops, and what ops are shown."""
+"""Waves, outcomes and stops of a rollout, and the issues that operations see."""
 
 import pytest
 from click.testing import CliRunner
@@ -12,13 +12,23 @@ from sync.wire.settings_report import ReportedError, ReportedRefusal, SettingsRe
 
 NAMES = [f"kiosk-{number}" for number in range(200)]
 SHIPPED = {"camera": {"source": "v4l2"}, "decode": {"hold_off_s": 2.0}}
-MINE = ["push", "status", "watch", "revoke", "recover", "enrol", "orders", "exceptions"]
+COMMANDS = ["push", "status", "watch", "revoke", "recover", "enrol", "orders", "exceptions"]
 KEY, REV, DIGEST = "site/shop-1", 7, "d" * 64
 DEVICE = {
-    "dev": "kiosk-1", "site": "shop-1", "groups": [], "report": None, "revoked": None, "code_reused": 0, "clashes": 0,
-    "state": "online", "certificate_expires_s": None, "conflicts": 0, "refused_events": 0, "last_seq": 0,
+    "dev": "kiosk-1",
+    "site": "shop-1",
+    "groups": [],
+    "report": None,
+    "revoked": None,
+    "code_reused": 0,
+    "clashes": 0,
+    "state": "online",
+    "certificate_expires_s": None,
+    "conflicts": 0,
+    "refused_events": 0,
+    "last_seq": 0,
     "settled_through": 0,
-}  # fmt: skip
+}
 
 
 def report(**fields) -> SettingsReport:
@@ -34,24 +44,24 @@ def report(**fields) -> SettingsReport:
 @pytest.mark.parametrize(
     ("count", "sizes"), [(1, [1]), (2, [1, 1]), (11, [1, 2, 8]), (200, [1, 20, 179])], ids=str
 )
-def test_one_goes_first_then_a_tenth_then_all(count, sizes):
+def test_one_device_goes_first_then_a_tenth_then_all(count, sizes):
     parts = waves(NAMES[:count])
     assert [len(part.devices) for part in parts] == sizes
     assert sorted(name for part in parts for name in part.devices) == sorted(NAMES[:count])
 
 
-def test_ops_may_say_who_goes_first():
+def test_operations_may_choose_the_first_devices():
     assert waves(NAMES, ["kiosk-9", "kiosk-3"])[0].devices == ("kiosk-9", "kiosk-3")
 
 
 @pytest.mark.parametrize(
-    ("said", "became"),
+    ("reported", "expected"),
     [
-        pytest.param(None, DeviceOutcome.WAITING, id="nothing yet"),
+        pytest.param(None, DeviceOutcome.WAITING, id="no report yet"),
         pytest.param(
             report(desired={KEY: 6}, applied={KEY: 6}),
             DeviceOutcome.WAITING,
-            id="still the one before",
+            id="still the previous document",
         ),
         pytest.param(
             report(desired={KEY: 7}, state="probation"),
@@ -70,7 +80,7 @@ def test_ops_may_say_who_goes_first():
                 errors=[ReportedError(path="", message="died")],
             ),
             DeviceOutcome.FAILED,
-            id="went back",
+            id="rolled back",
         ),
         pytest.param(
             report(
@@ -82,8 +92,8 @@ def test_ops_may_say_who_goes_first():
         pytest.param(report(blocked="stolen"), DeviceOutcome.FAILED, id="is blocked"),
     ],
 )
-def test_what_a_device_reports_is_what_became_of_the_document(said, became):
-    assert outcome(said, KEY, REV, DIGEST)[0] is became
+def test_the_outcome_follows_from_the_devices_report(reported, expected):
+    assert outcome(reported, KEY, REV, DIGEST)[0] is expected
 
 
 @pytest.mark.parametrize(
@@ -104,7 +114,7 @@ def document(content: dict, *, layer=SettingsLayer.FLEET, name="", rev=9) -> Set
     return SettingsDocument(tenant="main", layer=layer, name=name, rev=rev, content=content)
 
 
-def test_the_difference_is_against_what_the_device_runs():
+def test_the_preview_compares_with_what_the_device_runs():
     running = document({"decode": {"hold_off_s": 4.0, "budget_ms": 40.0}}, rev=8)
     new = document({"decode": {"hold_off_s": 5.0}})
     changes = preview(report(applied={"fleet": 8}), new, {("fleet", 8): running}).changes
@@ -114,16 +124,16 @@ def test_the_difference_is_against_what_the_device_runs():
     ]
 
 
-def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
+def test_the_preview_shows_what_a_device_would_refuse():
     found = preview(report(), document({"indicators": {"green_pin": 5, "red_pin": 5}}), {})
     assert "pin 5" in str(found.errors[0])
 
 
 @pytest.mark.parametrize(
-    ("change", "ill"),
+    ("change", "issue"),
     [
-        ({"state": "offline"}, "away"),
-        ({"state": None}, "never heard"),
+        ({"state": "offline"}, "is offline"),
+        ({"state": None}, "never connected"),
         ({"code_reused": 1}, "stolen"),
         ({"clashes": 1}, "two devices"),
         ({"report": report(state="rolled_back").model_dump()}, "rolled_back"),
@@ -145,21 +155,25 @@ def test_what_a_device_would_refuse_is_shown_before_it_is_pushed():
     ],
     ids=str,
 )
-def test_the_sick_are_named_and_stand_above_the_well(change, ill):
-    sick = {**DEVICE, **change, "dev": "zz-last-by-name"}
-    assert ill in " ".join(issues(sick, 1_000))
-    assert sorted([DEVICE, sick], key=lambda device: severity(device, 1_000))[0] is sick
+def test_a_device_with_an_issue_is_listed_above_the_healthy_ones(change, issue):
+    faulty = {**DEVICE, **change, "dev": "zz-last-by-name"}
+    assert issue in " ".join(issues(faulty, 1_000))
+    assert sorted([DEVICE, faulty], key=lambda device: severity(device, 1_000))[0] is faulty
     assert not needs_attention(DEVICE, 1_000)
 
 
-def test_a_device_that_was_put_out_and_cut_off_needs_nobody():
-    gone = {**DEVICE, "state": "offline", "revoked": {"stage": "cut", "reason": "sold", "at_s": 1}}
-    assert not needs_attention(gone, 1_000)
+def test_a_revoked_device_that_is_cut_off_needs_no_attention():
+    revoked = {
+        **DEVICE,
+        "state": "offline",
+        "revoked": {"stage": "cut", "reason": "sold", "at_s": 1},
+    }
+    assert not needs_attention(revoked, 1_000)
 
 
-@pytest.mark.parametrize("command", MINE)
-def test_every_command_says_what_it_does_with_an_example(command):
-    said = CliRunner().invoke(cli, [command, "--help"])
-    assert said.exit_code == 0
-    assert f"Example: edge-fleet {command}" in " ".join(said.output.split())
-    assert "--json" in said.output
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_shows_an_example(command):
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"Example: edge-fleet {command}" in " ".join(result.output.split())
+    assert "--json" in result.output

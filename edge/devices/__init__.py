@@ -1,1 +1,1 @@
-"""Lamps, buzzer, locks and door contacts over gpiozero."""
+"""Lamps, buzzer, locks, door contacts and switches, on GPIO pins or a lock board."""

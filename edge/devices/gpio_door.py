@@ -1,7 +1,7 @@
-"""Door contacts on GPIO pins: a reed switch or microswitch between the pin and ground, pulled up inside the Pi.
+"""Door contacts on GPIO pins: a switch between the pin and ground, pulled up inside the Pi.
 
 A normally open reed switch beside a closed door pulls the pin low, so high means open
-(``door_open_high = true``), and a cut wire reads as an open door: never as a closed one.
+(``door_open_high = true``). A cut wire then reads as an open door, never as a closed one.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from edge.config import LockerSection
 
-OPEN_AT_LEAST_S: Final = (
-    0.05  # shorter is a bounce, or the lock's own coil on the wire, and not a door
-)
+# A shorter opening is a bounce of the contact, or interference of the lock's own coil.
+OPEN_AT_LEAST_S: Final = 0.05
 
 
 class GpioDoorSensor:
-    """Implements ``DoorSensor`` and ``CountsOpenings``."""
+    """``DoorSensor`` over GPIO pins. Supports ``CountsOpenings``."""
 
     def __init__(
         self,
@@ -28,7 +27,10 @@ class GpioDoorSensor:
         pin_factory: Any,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Take the pins of the contacts. One whose pin cannot be had reads None and is named in ``problems``."""
+        """Claim the contacts' pins.
+
+        A contact whose pin cannot be claimed reads None and is listed in ``problems``.
+        """
         self.problems: dict[str, str] = {}  # compartment to what is wrong
         self._open_high = {name: door.door_open_high for name, door in section.compartments.items()}
         self._contacts: dict[str, Any] = {}
@@ -37,40 +39,40 @@ class GpioDoorSensor:
         self._openings: Counter[str] = Counter()
         for name, door in section.compartments.items():
             if door.door_pin is not None:
-                self._take(name, door.door_pin, pin_factory)
+                self._claim(name, door.door_pin, pin_factory)
 
-    def _take(self, name: str, pin: int, pin_factory: Any) -> None:
+    def _claim(self, name: str, pin: int, pin_factory: Any) -> None:
         from gpiozero import DigitalInputDevice
 
         try:
             contact = self._contacts[name] = DigitalInputDevice(
                 pin, pull_up=True, pin_factory=pin_factory
             )
-            contact.when_activated = lambda: self._edge(name, low=True)
-            contact.when_deactivated = lambda: self._edge(name, low=False)
-            self._edge(name, low=bool(contact.value))  # it may stand open already
+            contact.when_activated = lambda: self._record_edge(name, low=True)
+            contact.when_deactivated = lambda: self._record_edge(name, low=False)
+            self._record_edge(name, low=bool(contact.value))  # the door may be open already
         except Exception as error:  # noqa: BLE001 - gpiozero's errors and those of the pin library
             self.problems[name] = (
                 f"contact of {name} on pin {pin}: {error}: check the pins in the profile"
             )
 
     def is_open(self, compartment: str) -> bool | None:
-        """True open, False closed, None when there is no contact or it cannot be read."""
+        """Return whether the door is open; None without a contact, or when it cannot be read."""
         contact = self._contacts.get(compartment)
         if contact is None:
             return None
         try:
             low = bool(contact.value)  # gpiozero calls a pulled-up pin active when it is low
-        except Exception:  # noqa: BLE001 - whatever the pin library raises, the door's state is not known
+        except Exception:  # noqa: BLE001 - the pin library may raise anything; the state is unknown
             return None
         return low != self._open_high[compartment]
 
     def openings(self, compartment: str) -> int:
-        """How often the door stood open, and was closed again, since the start; counted at the pin's edges."""
+        """Return how often the door opened and closed since the start, counted at the pin's edges."""
         return self._openings[compartment]
 
-    def _edge(self, name: str, *, low: bool) -> None:
-        """The contact changed. Runs in the pin library's thread."""
+    def _record_edge(self, name: str, *, low: bool) -> None:
+        """Record a change of the contact. Runs in the pin library's thread."""
         if low != self._open_high[name]:
             self._opened_at_s[name] = self._monotonic_s()
             return

@@ -13,19 +13,24 @@ from edge.ports import Signal
 
 
 class GpioIndicator:
-    """Implements ``Indicator``. The first step of a signal is on the pins when ``show`` returns."""
+    """``Indicator`` over GPIO pins. A signal's first step is on the pins when ``show`` returns."""
 
     def __init__(self, section: Indicators, *, pin_factory: Any) -> None:
-        """Take the pins, all off. A part whose pin cannot be had is left out and named in ``problems``."""
+        """Claim the pins, all off.
+
+        A part whose pin cannot be claimed is left out and listed in ``problems``.
+        """
         self.problems: dict[str, str] = {}  # part to what is wrong
         pins = {
-            IndicatorPart.GREEN: section.green_pin, IndicatorPart.AMBER: section.amber_pin, IndicatorPart.RED: section.red_pin,
+            IndicatorPart.GREEN: section.green_pin,
+            IndicatorPart.AMBER: section.amber_pin,
+            IndicatorPart.RED: section.red_pin,
             IndicatorPart.BUZZER: section.buzzer_pin,
-        }  # fmt: skip
+        }
         self._outputs: dict[IndicatorPart, Any] = {}
         for part, pin in pins.items():
             if pin is not None:
-                self._take(part, pin, active_high=section.active_high, pin_factory=pin_factory)
+                self._claim(part, pin, active_high=section.active_high, pin_factory=pin_factory)
         self._changed = threading.Condition()
         self._steps: Iterator[PatternStep] = iter(())
         self._next_after_s: float | None = None  # None: the step stays
@@ -34,7 +39,7 @@ class GpioIndicator:
         self._player = threading.Thread(target=self._play, name="indicator", daemon=True)
         self._player.start()
 
-    def _take(self, part: IndicatorPart, pin: int, *, active_high: bool, pin_factory: Any) -> None:
+    def _claim(self, part: IndicatorPart, pin: int, *, active_high: bool, pin_factory: Any) -> None:
         from gpiozero import DigitalOutputDevice
 
         try:
@@ -47,18 +52,18 @@ class GpioIndicator:
             )
 
     def show(self, signal: Signal) -> None:
-        """Show ``signal`` until the next call. Showing the same signal again starts it afresh."""
+        """Show ``signal`` until the next call. The same signal again starts from its first step."""
         pattern = pattern_for(signal)
         with self._changed:
             if self._closed:
                 return
-            self._steps = chain(pattern.once, cycle(pattern.then))
+            self._steps = chain(pattern.once, cycle(pattern.loop))
             self._showings += 1
             self._advance()
             self._changed.notify()
 
     def close(self) -> None:
-        """All lamps off, pins released. Safe to call twice."""
+        """Switch all lamps off and release the pins. Safe to call twice."""
         with self._changed:
             if self._closed:
                 return

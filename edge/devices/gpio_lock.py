@@ -1,13 +1,19 @@
-"""Lock relays on GPIO pins, fail-secure: energised within a pulse and never else.
+"""Lock relays on GPIO pins, fail-secure: energised only within a pulse.
 
-What guards the pulse's end, from the inside out: the ``finally`` of ``pulse``; a timer thread started
-*before* the relay is energised; ``close``; at every start all pins are driven inactive before anything
-else; and ``python -m edge.bootstrap.release_locks``, which the service manager runs after the process ended,
-however it ended. SIGKILL or a kernel panic in the middle of a pulse leaves the pin as it was until then
-(Raspberry Pi's kernels keep an output's level when its owner is gone, raspberrypi/linux pull 6150):
-only hardware bounds that. Use a one-shot relay or a lock that tolerates being energised, a resistor that
-pulls the relay's input inactive, and for relays that are active high the pins GPIO 9 to 27, which the
-chip itself pulls low while it boots (0 to 8 it pulls high).
+Several guards end a pulse, from the inside out:
+
+* the ``finally`` of ``pulse``;
+* a timer thread started *before* the relay is energised;
+* ``close``;
+* at every start, all pins are driven inactive before anything else;
+* ``python -m edge.bootstrap.release_locks``, which the service manager runs after the process
+  ended for any reason.
+
+SIGKILL or a kernel panic in the middle of a pulse leaves the pin as it was until then (Raspberry
+Pi's kernels keep an output's level when its owner is gone, raspberrypi/linux pull 6150). Only
+hardware limits that. Use a one-shot relay or a lock that tolerates being energised, a resistor that
+pulls the relay's input inactive, and for relays that are active high the pins GPIO 9 to 27, which
+the chip pulls low while it boots (it pulls 0 to 8 high).
 """
 
 from __future__ import annotations
@@ -23,10 +29,10 @@ _GUARD_AFTER = 1.25  # of the pulse length: the timer that ends a pulse whose th
 
 
 class GpioLock:
-    """Implements ``Lock``: one relay a compartment, one compartment at a time."""
+    """``Lock`` over one relay a compartment; it pulses one compartment at a time."""
 
     def __init__(self, section: LockerSection, *, pin_factory: Any) -> None:
-        """Take the pins, all inactive. Raises LockError; no pin is kept then."""
+        """Claim the pins, all inactive. Raises LockError, and then holds no pin."""
         from gpiozero import DigitalOutputDevice
 
         self._pulse_s = section.pulse_ms / 1000
@@ -50,14 +56,14 @@ class GpioLock:
             undo.pop_all()
 
     def compartments(self) -> frozenset[str]:
-        """The compartments that have a relay."""
+        """Return the compartments that have a relay."""
         return frozenset(self._relays)
 
     def pulse(self, compartment: str) -> None:
         """Energise the relay for the pulse length; return once it is off again.
 
         Waits for another compartment's pulse to end first. Raises LockError when the compartment is
-        unknown, the lock is closed, or the relay could not be driven (then the door may be open or not).
+        unknown, the lock is closed, or the relay could not be driven (then the door may be open).
         """
         relay = self._relays.get(compartment)
         if relay is None:
@@ -80,7 +86,7 @@ class GpioLock:
                 guard.cancel()
             if relay.value:
                 raise LockError(
-                    f"lock {compartment} stays energised: cut its power, then check the relay"
+                    f"lock {compartment} is still energised: cut its power, then check the relay"
                 )
 
     def close(self) -> None:
@@ -97,8 +103,8 @@ class GpioLock:
 
     @staticmethod
     def _release(relay: Any) -> None:
-        """De-energise. Tries again: one failed write to a pin must not leave a lock energised."""
+        """De-energise, with three tries: one failed write must not leave a lock energised."""
         for _ in range(3):
-            with suppress(Exception):  # after close the pin is gone, and so is the current
+            with suppress(Exception):  # a released pin cannot be driven and carries no current
                 relay.off()
                 return

@@ -1,4 +1,4 @@
-"""What tells that somebody is there: a trigger button, or a presence sensor."""
+"""Trigger button or presence sensor on a GPIO pin."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edge.values.errors import EdgeError
 
 
 class TriggerUnavailableError(EdgeError):
-    """The pin cannot be had. The message says what to do."""
+    """The pin cannot be claimed. The message says what to do."""
 
 
 class GpioTrigger:
-    """Says whether the button, between a pin and ground, is held; or whether the sensor is on."""
+    """``Switch`` over a GPIO pin: a button between the pin and ground, or a presence sensor."""
 
     def __init__(self, section: Trigger | Presence, *, pin_factory: Any) -> None:
-        """Take the pin, pulled inside the Pi to where nobody is. Raises TriggerUnavailableError."""
+        """Claim the pin, pulled inside the Pi to its off level. Raises TriggerUnavailableError."""
         from gpiozero import DigitalInputDevice
 
         active_high = isinstance(section, Presence) and section.active_high
@@ -25,15 +25,16 @@ class GpioTrigger:
                 section.pin, pull_up=not active_high, pin_factory=pin_factory
             )
         except Exception as error:  # gpiozero's errors and those of the pin library
+            name = type(section).__name__.lower()
             raise TriggerUnavailableError(
-                f"{type(section).__name__.lower()} on pin {section.pin}: {error}: check the pins in the profile"
+                f"{name} on pin {section.pin}: {error}: check the pins in the profile"
             ) from error
 
     def is_pressed(self) -> bool:
-        """Whether it is on now. A pin that cannot be read counts as on: rather scan than stay asleep."""
+        """Return whether it is on now. An unreadable pin counts as on, so that codes are read."""
         try:
             return bool(self._input.is_active)
-        except Exception:  # noqa: BLE001 - whatever the pin library raises
+        except Exception:  # noqa: BLE001 - the pin library may raise anything
             return True
 
     def close(self) -> None:

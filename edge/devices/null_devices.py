@@ -1,4 +1,4 @@
-"""Stand-ins for hardware that is not there: the device still scans, records, and says what is missing (law 6)."""
+"""Null devices for missing hardware: the device still scans and records (law 6)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from edge.ports import LockError, Signal
 
 
 class NoIndicator:
-    """Implements ``Indicator`` where there are no lamps."""
+    """``Indicator`` of a device without lamps."""
 
     def show(self, signal: Signal) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing."""
 
 
 class NoLocker:
-    """Implements ``Lock`` and ``DoorSensor`` where no lock can be driven. ``why`` is told with every attempt."""
+    """``Lock`` and ``DoorSensor`` of a device whose locks are missing or cannot be driven."""
 
     def __init__(self, why: str = "this device has no locks") -> None:
+        """Report ``why`` at every attempt to open a lock."""
         self._why = why
 
     def compartments(self) -> frozenset[str]:
-        """None."""
+        """Return the empty set."""
         return frozenset()
 
     def pulse(self, compartment: str) -> None:
@@ -30,9 +31,9 @@ class NoLocker:
         raise LockError(f"compartment {compartment}: {self._why}")
 
     def is_open(self, compartment: str) -> bool | None:
-        """Unknown."""
+        """Return None: the state is not known."""
         del compartment
         return None
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing."""

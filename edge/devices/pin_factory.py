@@ -1,6 +1,7 @@
-"""Where pins come from: gpiozero's factory, chosen as gpiozero does it (GPIOZERO_PIN_FACTORY).
+"""gpiozero's pin factory, chosen as gpiozero chooses it (GPIOZERO_PIN_FACTORY).
 
-Every device takes its factory as an argument, so that two can live side by side and tests need no globals.
+Every device gets its factory as an argument, so that two can exist together and tests need no
+globals.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from edge.values.errors import EdgeError
 
 
 class PinsUnavailableError(EdgeError):
-    """No GPIO here, or it may not be used. The message says what to do."""
+    """There is no GPIO, or no permission to use it. The message says what to do."""
 
 
 def open_pin_factory() -> Any:
@@ -26,23 +27,22 @@ def open_pin_factory() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # gpiozero warns for each library that it tries
             Device.ensure_pin_factory()
-    except (
-        Exception
-    ) as error:  # each pin library fails in its own way: ImportError, OSError, RuntimeError
+    except Exception as error:  # of the pin library: ImportError, OSError, RuntimeError, ...
         raise PinsUnavailableError(
-            f"no GPIO here ({error}): on a Raspberry Pi install python3-lgpio and put this user into group gpio; "
-            "elsewhere set GPIOZERO_PIN_FACTORY=mock"
+            f"no GPIO on this machine ({error}): on a Raspberry Pi install python3-lgpio and put"
+            " this user into group gpio; elsewhere set GPIOZERO_PIN_FACTORY=mock"
         ) from error
     _without_glitch(Device.pin_factory)
     return Device.pin_factory
 
 
 def _without_glitch(factory: Any) -> None:
-    """Let lgpio claim an output with its level in one step.
+    """Make lgpio claim an output and set its level in one step.
 
-    gpiozero 2.0 claims an lgpio output low and then sets its level (pins/lgpio.py, ``_set_function``): for a
-    relay that is active low, that is a pulse at every start. Its Pin class invites the override:
-    "descendents may override this in order to provide the smallest possible delay".
+    gpiozero 2.0 claims an lgpio output low and then sets its level (pins/lgpio.py,
+    ``_set_function``): for a relay that is active low, that is a pulse at every start. Its Pin
+    class allows the override: "descendents may override this in order to provide the smallest
+    possible delay".
     """
     if type(factory).__name__ != "LGPIOFactory":
         return

@@ -1,4 +1,4 @@
-"""A serial line for questions and answers, opened again by itself after it was lost."""
+"""Serial line for queries and commands, opened again by itself after it was lost."""
 
 from __future__ import annotations
 
@@ -14,60 +14,49 @@ T = TypeVar("T")
 
 _SLICE_S: Final = 0.01  # how long one read waits
 _WRITE_S: Final = 0.5
-_KEEPS: Final = 256  # bytes of a chattering line; a frame is far shorter
+_MOST_RECEIVED: Final = 256  # bytes kept of a noisy line; a frame is much shorter
 
 
 class LineLostError(EdgeError):
-    """The line is not there, or went away. The message says what to do."""
+    """The line is missing or was lost. The message says what to do."""
 
 
 class SerialLine:
-    """One port, 8N1. Safe for several threads: a question and its answer are not torn apart."""
+    """One port, 8N1. Safe for several threads: nothing is sent between a query and its reply."""
 
     def __init__(self, port: str, baud: int) -> None:
-        """Nothing is opened yet: the adapter may be plugged in later."""
+        """Open nothing yet: the adapter may be plugged in later."""
         self._port = port
         self._baud = baud
         self._line: Any = None
         self._one_at_a_time = threading.Lock()
         self._closed = False
 
-    def ask(
-        self, question: bytes, find: Callable[[bytes], T | None], *, timeout_s: float
+    def query(
+        self, request: bytes, find: Callable[[bytes], T | None], *, timeout_s: float
     ) -> T | None:
-        """Send ``question``; return what ``find`` makes of all that came back, None when nothing came in time.
+        """Send ``request`` and return what ``find`` finds in the bytes received since.
 
-        What lay in the buffer before is thrown away. Raises LineLostError.
+        None: it found nothing in time. Bytes received before are discarded. Raises LineLostError.
         """
         with self._one_at_a_time:
-            return self._guarded(lambda line: self._ask(line, question, find, timeout_s))
+            return self._use(lambda line: _query(line, request, find, timeout_s))
 
-    def tell(self, order: bytes) -> None:
-        """Send ``order`` and wait until it is out. Raises LineLostError; then it may be out, or half of it."""
+    def send(self, command: bytes) -> None:
+        """Send ``command`` and wait until it is out.
+
+        Raises LineLostError; the command, or a part of it, may have been sent all the same.
+        """
         with self._one_at_a_time:
-            self._guarded(lambda line: _send(line, order))
+            self._use(lambda line: _send(line, command))
 
     def close(self) -> None:
         """Release the port; it is not opened again. Safe to call twice."""
         with self._one_at_a_time:
             self._closed = True
-            self._drop()
+            self._release()
 
-    def _ask(
-        self, line: Any, question: bytes, find: Callable[[bytes], T | None], timeout_s: float
-    ) -> T | None:
-        line.reset_input_buffer()
-        _send(line, question)
-        received = b""
-        until_s = time.monotonic() + timeout_s
-        while time.monotonic() < until_s:
-            received = (received + line.read(max(1, line.in_waiting)))[-_KEEPS:]
-            found = find(received)
-            if found is not None:
-                return found
-        return None
-
-    def _guarded(self, use: Callable[[Any], T]) -> T:
+    def _use(self, use: Callable[[Any], T]) -> T:
         if self._closed:
             raise LineLostError(f"{self._port} is closed")
         try:
@@ -75,7 +64,7 @@ class SerialLine:
                 self._line = self._open()
             return use(self._line)
         except Exception as error:  # pyserial: SerialException, OSError, termios.error, TypeError
-            self._drop()
+            self._release()
             raise LineLostError(
                 f"{self._port}: {error}: is the adapter plugged in, and this user in group dialout?"
             ) from error
@@ -87,11 +76,26 @@ class SerialLine:
             self._port, self._baud, timeout=_SLICE_S, write_timeout=_WRITE_S, exclusive=True
         )
 
-    def _drop(self) -> None:
+    def _release(self) -> None:
         line, self._line = self._line, None
         if line is not None:
-            with suppress(Exception):  # it is gone already
+            with suppress(Exception):  # a lost port cannot be closed
                 line.close()
+
+
+def _query(
+    line: Any, request: bytes, find: Callable[[bytes], T | None], timeout_s: float
+) -> T | None:
+    line.reset_input_buffer()
+    _send(line, request)
+    received = b""
+    until_s = time.monotonic() + timeout_s
+    while time.monotonic() < until_s:
+        received = (received + line.read(max(1, line.in_waiting)))[-_MOST_RECEIVED:]
+        found = find(received)
+        if found is not None:
+            return found
+    return None
 
 
 def _send(line: Any, content: bytes) -> None:

@@ -1,8 +1,8 @@
 """What each signal looks and sounds like: pure data.
 
-Told apart without seeing colours: GO is steady, STOP blinks fast, WAIT blinks slowly, FAULT wanders between
-two lamps, IDLE is a short flash now and then. Told apart without seeing at all: one long beep, two short
-ones, one short one.
+Without colours, signals differ by rhythm: GO is steady, STOP blinks fast, WAIT blinks slowly, FAULT
+alternates between two lamps, IDLE is a rare short flash. Without sight, results differ by sound:
+one long beep, two short ones, one short one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class IndicatorPart(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PatternStep:
-    """Which parts are on, and for how long; None: until the next signal."""
+    """Which parts are on, and for how long. ``lasts_s`` None: until the next signal."""
 
     parts: frozenset[IndicatorPart]
     lasts_s: float | None
@@ -33,10 +33,10 @@ class PatternStep:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Steps played once, then steps played over and over."""
+    """Steps played once, then steps played in a loop."""
 
     once: tuple[PatternStep, ...]
-    then: tuple[PatternStep, ...]
+    loop: tuple[PatternStep, ...]
 
 
 def _step(lasts_s: float | None, *parts: IndicatorPart) -> PatternStep:
@@ -44,7 +44,7 @@ def _step(lasts_s: float | None, *parts: IndicatorPart) -> PatternStep:
 
 
 def pattern_for(signal: Signal) -> Pattern:
-    """Return how ``signal`` is shown. A signal without a pattern fails type checking."""
+    """Return the pattern of ``signal``. A signal without a pattern fails type checking."""
     green, amber, red, buzzer = (
         IndicatorPart.GREEN,
         IndicatorPart.AMBER,
@@ -75,14 +75,13 @@ def pattern_for(signal: Signal) -> Pattern:
 
 
 def stand_in(part: IndicatorPart, present: frozenset[IndicatorPart]) -> IndicatorPart | None:
-    """Return which part plays for ``part`` on a device that has only ``present``; None: nothing does.
+    """Return the part that replaces ``part`` on a device that has only ``present``; None: no part.
 
-    Amber and red stand in for each other, their rhythms tell them apart. Green never stands in:
-    a green lamp that means "no" would be read as "yes".
+    Amber and red replace each other: their rhythms differ. Green replaces no other part: a green
+    lamp that means "no" would be read as "yes".
     """
     if part in present:
         return part
-    other = {IndicatorPart.AMBER: IndicatorPart.RED, IndicatorPart.RED: IndicatorPart.AMBER}.get(
-        part
-    )
+    others = {IndicatorPart.AMBER: IndicatorPart.RED, IndicatorPart.RED: IndicatorPart.AMBER}
+    other = others.get(part)
     return other if other in present else None

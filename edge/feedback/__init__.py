@@ -1,1 +1,1 @@
-"""What a person sees and hears: the result on lamps and buzzer, the words for each code, aiming hints."""
+"""What a person sees and hears: signals of lamps and buzzer, messages for codes, aiming hints."""

@@ -1,4 +1,4 @@
-"""Advice on a code that is seen and cannot be read: given once it has stood for a moment. Pure."""
+"""Aiming hint for a code that is seen and cannot be read, once it has lasted a moment. Pure."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ _STEADY_S = 0.6  # shorter than a person's patience, longer than a hand takes to
 
 
 class AimingHint:
-    """Takes a decoder's hint with every frame; time comes in, in monotonic seconds."""
+    """Filter of the decoder's hints that passes one after a while. Time is an argument."""
 
     def __init__(self) -> None:
-        self._since_s: float | None = None  # when hints began to come without a gap
+        self._since_s: float | None = None  # since when every frame had a hint
 
-    def advise(self, hint: Hint | None, now_s: float) -> Hint | None:
-        """Return ``hint`` once codes were seen unread for a while; None while there is nothing to say."""
+    def update(self, hint: Hint | None, now_s: float) -> Hint | None:
+        """Record a frame's hint and return the one to show; None: nothing to show.
+
+        ``now_s`` is monotonic.
+        """
         if hint is None:
             self._since_s = None
             return None

@@ -1,4 +1,4 @@
-"""What lamp a reason lights. A reason without a signal fails type checking."""
+"""Signal of each reason. A reason without a signal fails type checking."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Reason = Verdict | Rejection | SignInResult
 
 
 def signal_for(reason: Reason) -> Signal:
-    """Return what to show for ``reason``: go, stop, "ask or come back", or "the device needs help"."""
+    """Return the signal for ``reason``: go, stop, wait, or fault."""
     if isinstance(reason, Rejection):
         return _signal_for_rejection(reason)
     if isinstance(reason, SignInResult):

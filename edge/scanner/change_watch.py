@@ -107,7 +107,7 @@ class ChangeWatch:
         self._freed = why is None and isinstance(daemon.gate, BlockedHandler)
         outcome = self._admission.outcome()
         if outcome is not None:
-            daemon.panel.result(
+            daemon.panel.show_result(
                 Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s()
             )
             self._log.info(

@@ -94,7 +94,7 @@ class Daemon:
         if self.pickups is not None:
             self._mind_doors(self.pickups)
         self.supervisor.turn()
-        self.panel.rest(self.supervisor.resting_signal, self.clock.monotonic_s())
+        self.panel.show_idle(self.supervisor.resting_signal, self.clock.monotonic_s())
         if self.errand is not None:
             self.errand(self)
 
@@ -102,7 +102,7 @@ class Daemon:
     def serving(self) -> bool:
         """Whether somebody is being served: a result shown or a door under way."""
         doors = self.pickups is not None and bool(self.pickups.in_progress)
-        return doors or self.panel.holding(self.clock.monotonic_s())
+        return doors or self.panel.is_showing_result(self.clock.monotonic_s())
 
     def _look(self, frame: Frame) -> None:
         started_s = self.clock.monotonic_s()
@@ -111,7 +111,7 @@ class Daemon:
         now_s = self.clock.monotonic_s()
         if self.meter is not None:
             self.meter(frame, bool(symbols))
-        self.supervisor.advise(self.aim.advise(None if symbols else self.decoder.hint, now_s))
+        self.supervisor.advise(self.aim.update(None if symbols else self.decoder.hint, now_s))
         for symbol in self.hold_off.fresh(symbols, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)
 
@@ -125,12 +125,12 @@ class Daemon:
     def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
         """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
         if self.admit is not None and (device := self.admit(symbol.content)) is not None:
-            self.panel.result(Signal.WAIT, self.clock.monotonic_s())
+            self.panel.show_result(Signal.WAIT, self.clock.monotonic_s())
             self.log.info("enrolment_code", names=device)
             return
         outcome = self.gate.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
-        self.panel.result(signal, self.clock.monotonic_s())
+        self.panel.show_result(signal, self.clock.monotonic_s())
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
         if outcome.intents and self.pickups is not None and self.recovered:
             self._tell_doors(
@@ -155,7 +155,7 @@ class Daemon:
                 taken_back = (
                     item.raised is ExceptionKind.BUSINESS_RULE
                 )  # nothing is broken: the order was
-                self.panel.result(
+                self.panel.show_result(
                     Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s()
                 )
             self.log.info(

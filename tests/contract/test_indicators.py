@@ -1,7 +1,8 @@
-"""Lamps and buzzer: what people see and hear, on mock pins, and one contract with the simulator."""
+"""Lamps and buzzer on mock pins, and one contract with the simulator."""
 
 import itertools
 import time
+from types import SimpleNamespace
 
 import pytest
 from gpiozero.pins.mock import MockFactory
@@ -9,7 +10,6 @@ from hardware_sim.parts.indicator import SimIndicator
 
 from edge.config import Indicators
 from edge.devices.gpio_indicator import GpioIndicator
-from edge.devices.signal_patterns import IndicatorPart, Pattern, pattern_for, stand_in
 from edge.ports import Signal
 
 PINS = {"green_pin": 17, "amber_pin": 18, "red_pin": 19, "buzzer_pin": 20}
@@ -19,41 +19,72 @@ def on_gpio(factory=None, **changes):
     return GpioIndicator(Indicators(**{**PINS, **changes}), pin_factory=factory or MockFactory())
 
 
-@pytest.mark.parametrize("make", [on_gpio, SimIndicator])
-def test_any_signal_may_follow_any_other_and_closing_twice_is_harmless(make):
-    indicator = make()
-    for pair in itertools.permutations(Signal, 2):
-        for signal in pair:
-            indicator.show(signal)
-    indicator.close()
-    indicator.close()
-    indicator.show(Signal.GO)  # after closing: nothing
+def lit(factory):
+    return {name for name, number in PINS.items() if factory.pin(number).state}
 
 
-def lit(factory, **pins):
-    return {name for name, number in (pins or PINS).items() if factory.pin(number).state}
+FIRST_STEP = {  # of each signal
+    Signal.GO: {"green_pin", "buzzer_pin"},
+    Signal.STOP: {"red_pin", "buzzer_pin"},
+    Signal.WAIT: {"amber_pin", "buzzer_pin"},
+    Signal.FAULT: {"amber_pin"},
+    Signal.AIM: {"amber_pin"},
+    Signal.IDLE: {"green_pin"},
+    Signal.OFF: set(),
+}
 
 
-@pytest.mark.parametrize(
-    ("signal", "expected"),
-    [
-        (Signal.GO, {"green_pin", "buzzer_pin"}),
-        (Signal.STOP, {"red_pin", "buzzer_pin"}),
-        (Signal.WAIT, {"amber_pin", "buzzer_pin"}),
-        (Signal.FAULT, {"amber_pin"}),
-        (Signal.IDLE, {"green_pin"}),
-        (Signal.OFF, set()),
-    ],
-)
-def test_the_lamp_is_lit_when_show_returns(signal, expected):
+def gpio_pins():
     factory = MockFactory()
     indicator = on_gpio(factory)
-    indicator.show(signal)
-    assert lit(factory) == expected
-    indicator.close()
+
+    def shows_at_once(signal):
+        with indicator._changed:  # so that the player cannot go on to the second step
+            indicator.show(signal)
+            return lit(factory) == FIRST_STEP[signal]
+
+    return SimpleNamespace(
+        indicator=indicator, shows_at_once=shows_at_once, is_off=lambda: lit(factory) == set()
+    )
 
 
-def test_nothing_is_lit_at_the_start_and_after_the_end():
+def simulated():
+    indicator = SimIndicator()
+
+    def shows_at_once(signal):
+        indicator.show(signal)
+        return indicator.showing is signal
+
+    return SimpleNamespace(
+        indicator=indicator,
+        shows_at_once=shows_at_once,
+        is_off=lambda: indicator.showing is Signal.OFF,
+    )
+
+
+@pytest.fixture(params=[gpio_pins, simulated], ids=lambda kind: kind.__name__)
+def device(request):
+    device = request.param()
+    yield device
+    device.indicator.close()
+
+
+def test_any_signal_may_follow_any_other_and_is_shown_when_show_returns(device):
+    for before, after in itertools.permutations(Signal, 2):
+        assert device.shows_at_once(before)
+        assert device.shows_at_once(after)
+
+
+def test_after_closing_nothing_is_shown(device):
+    device.indicator.show(Signal.GO)
+    device.indicator.close()
+    device.indicator.close()
+    assert device.is_off()
+    device.indicator.show(Signal.GO)
+    assert device.is_off()
+
+
+def test_no_lamp_is_lit_at_the_start_and_after_closing():
     factory = MockFactory()
     indicator = on_gpio(factory)
     assert lit(factory) == set()
@@ -63,7 +94,7 @@ def test_nothing_is_lit_at_the_start_and_after_the_end():
     assert {factory.pin(number).function for number in PINS.values()} == {"input"}
 
 
-def test_stop_is_a_fast_red_blink_with_two_beeps_and_green_stays_dark():
+def test_stop_is_a_fast_red_blink_with_two_beeps_and_no_green():
     factory = MockFactory()
     indicator = on_gpio(factory)
     indicator.show(Signal.STOP)
@@ -82,11 +113,11 @@ def test_a_new_signal_replaces_the_old_one_at_once():
         indicator.show(Signal.GO)
         assert lit(factory) == {"green_pin", "buzzer_pin"}
     time.sleep(0.6)
-    assert lit(factory) == {"green_pin"}  # the beep is over, the lamp stays
+    assert lit(factory) == {"green_pin"}, "the beep has ended, the lamp is still on"
     indicator.close()
 
 
-def test_lamps_that_are_active_low_are_dark_when_high():
+def test_active_low_lamps_are_dark_when_their_pins_are_high():
     factory = MockFactory()
     indicator = on_gpio(factory, active_high=False)
     assert lit(factory) == set(PINS)
@@ -97,81 +128,32 @@ def test_lamps_that_are_active_low_are_dark_when_high():
     indicator.close()
 
 
-def test_a_device_without_lamps_shows_nothing_and_does_not_fail():
-    indicator = GpioIndicator(Indicators(), pin_factory=MockFactory())
+def test_a_device_without_lamps_accepts_every_signal_and_claims_no_pin():
+    factory = MockFactory()
+    indicator = GpioIndicator(Indicators(), pin_factory=factory)
     for signal in Signal:
         indicator.show(signal)
     indicator.close()
+    assert (indicator.problems, factory.pins) == ({}, {})
 
 
-def rhythm(pattern: Pattern, part: IndicatorPart | None = None):
-    """On and off times of the lamps (or of one part), colours left out: what a colour-blind person sees."""
-    lamps = (
-        {IndicatorPart.GREEN, IndicatorPart.AMBER, IndicatorPart.RED} if part is None else {part}
-    )
-    return tuple((bool(step.parts & lamps), step.lasts_s) for step in pattern.then)
-
-
-def test_signals_differ_in_rhythm_and_not_only_in_colour():
-    rhythms = {rhythm(pattern_for(signal)) for signal in Signal}
-    assert len(rhythms) == len(Signal)
-
-
-def test_results_differ_by_ear():
-    results = (Signal.GO, Signal.STOP, Signal.WAIT)
-    heard = {
-        tuple(
-            (IndicatorPart.BUZZER in step.parts, step.lasts_s) for step in pattern_for(signal).once
-        )
-        for signal in results
-    }
-    assert len(heard) == len(results)
-
-
-def test_only_go_and_idle_ever_light_green():
-    green = {
-        signal
-        for signal in Signal
-        if any(
-            IndicatorPart.GREEN in step.parts
-            for step in (*pattern_for(signal).once, *pattern_for(signal).then)
-        )
-    }
-    assert green == {Signal.GO, Signal.IDLE}
-
-
-@pytest.mark.parametrize(
-    ("part", "present", "plays"),
-    [
-        (IndicatorPart.AMBER, {IndicatorPart.AMBER, IndicatorPart.RED}, IndicatorPart.AMBER),
-        (IndicatorPart.AMBER, {IndicatorPart.GREEN, IndicatorPart.RED}, IndicatorPart.RED),
-        (IndicatorPart.RED, {IndicatorPart.GREEN, IndicatorPart.AMBER}, IndicatorPart.AMBER),
-        (IndicatorPart.RED, {IndicatorPart.GREEN}, None),
-        (IndicatorPart.GREEN, {IndicatorPart.AMBER, IndicatorPart.RED}, None),
-        (IndicatorPart.BUZZER, {IndicatorPart.GREEN}, None),
-    ],
-)
-def test_amber_and_red_stand_in_for_each_other_and_green_for_none(part, present, plays):
-    assert stand_in(part, frozenset(present)) is plays
-
-
-def test_the_simulator_tells_what_it_shows():
-    seen = []
-    indicator = SimIndicator(on_show=seen.append)
+def test_the_simulator_reports_what_it_shows():
+    reported = []
+    indicator = SimIndicator(on_show=reported.append)
     indicator.show(Signal.GO)
     assert indicator.wait_for(Signal.GO, 0)
     assert not indicator.wait_for(Signal.STOP, 0.01)
     assert indicator.showing is Signal.GO
     indicator.close()
-    assert (seen, indicator.showing) == ([Signal.GO], Signal.OFF)
+    assert (reported, indicator.showing) == ([Signal.GO], Signal.OFF)
 
 
-def test_a_lamp_whose_pin_is_taken_is_named_and_the_others_still_shine():
+def test_a_lamp_whose_pin_is_in_use_is_reported_and_the_others_work():
     factory = MockFactory()
-    taken = on_gpio(factory, green_pin=4, amber_pin=None, buzzer_pin=None)
+    other = on_gpio(factory, green_pin=4, amber_pin=None, buzzer_pin=None)
     indicator = on_gpio(factory)
     assert list(indicator.problems) == ["red"]
     indicator.show(Signal.STOP)
-    assert lit(factory) == {"amber_pin", "buzzer_pin"}  # amber stands in
+    assert lit(factory) == {"amber_pin", "buzzer_pin"}, "amber replaces red"
     indicator.close()
-    taken.close()
+    other.close()

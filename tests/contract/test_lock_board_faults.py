@@ -1,4 +1,4 @@
-"""A bad line, a board without power, an adapter pulled out: what a lock board's faults do, and what they never do."""
+"""Faults of lock boards: a bad line, a board without power, an adapter that is unplugged."""
 
 import threading
 import time
@@ -41,23 +41,23 @@ def build(tmp_path):
         end()
 
 
-def becomes(expected, look, within_s=2.0):
+def becomes(expected, value, within_s=2.0):
     until_s = time.monotonic() + within_s
-    while look() != expected and time.monotonic() < until_s:
+    while value() != expected and time.monotonic() < until_s:
         time.sleep(0.005)
-    return look() == expected
+    return value() == expected
 
 
 GARBLED = [LineFault.HALF_FRAME, LineFault.WRONG_ADDRESS, LineFault.BAD_CHECKSUM, LineFault.SILENT]
 
 
 @pytest.mark.parametrize("fault", GARBLED, ids=lambda fault: fault.value)
-def test_without_a_whole_answer_no_lock_is_told_and_no_door_has_a_state(build, fault):
+def test_without_a_whole_reply_no_lock_gets_a_command_and_no_door_has_a_state(build, fault):
     here = build()
     assert here.locker.is_open("A1") is False
     here.boards.faults.add(fault)
     assert becomes(None, lambda: here.locker.is_open("A1"), within_s=1.2)
-    assert "does not answer" in here.locker.problems["lock_board_0"]
+    assert "does not reply" in here.locker.problems["lock_board_0"]
     with pytest.raises(LockError, match="nothing was energised"):
         here.locker.pulse("A1")
     assert here.boards.orders == []
@@ -69,7 +69,7 @@ def test_without_a_whole_answer_no_lock_is_told_and_no_door_has_a_state(build, f
 
 
 @pytest.mark.parametrize("fault", [LineFault.NOISE, LineFault.ECHO], ids=lambda fault: fault.value)
-def test_noise_around_an_answer_and_an_adapter_that_hears_itself_do_no_harm(build, fault):
+def test_noise_around_a_reply_and_the_echo_of_a_query_are_ignored(build, fault):
     here = build()
     here.boards.faults.add(fault)
     here.locker.pulse("A2")
@@ -78,21 +78,21 @@ def test_noise_around_an_answer_and_an_adapter_that_hears_itself_do_no_harm(buil
     assert here.boards.orders == ["A2"]
 
 
-def test_a_question_is_asked_again_and_an_order_never_is(build):
+def test_a_query_is_repeated_and_a_command_never_is(build):
     here = build()
     here.boards.loses = 2
     here.boards.faults.add(LineFault.DEAF_TO_ORDERS)
-    here.locker.pulse("A1")  # nobody heard it, and nobody can know but the contact
+    here.locker.pulse("A1")  # the board ignores it, and only the contact can show that
     time.sleep(0.2)
     assert here.boards.orders == ["A1"]
     assert here.locker.is_open("A1") is False
 
 
-def test_a_line_lost_during_a_pulse_is_an_error_and_the_order_is_not_sent_again(build):
+def test_a_line_lost_during_a_pulse_is_an_error_and_the_command_is_not_repeated(build):
     here = build()
     assert here.locker.is_open("A1") is False
     threading.Timer(PULSE_MS / 2000, here.boards.port.unplug).start()
-    with pytest.raises(LockError, match="silent after lock A1 was told"):
+    with pytest.raises(LockError, match="no reply after the command to lock A1"):
         here.locker.pulse("A1")
     assert becomes(None, lambda: here.locker.is_open("A1"))
     assert "plugged in" in here.locker.problems["lock_board_0"]
@@ -113,19 +113,19 @@ def test_an_adapter_plugged_in_after_the_start_is_found(build):
     assert here.boards.orders == ["A1"]
 
 
-def test_a_state_is_believed_when_two_answers_in_a_row_agree(build):
+def test_a_state_counts_when_two_replies_in_a_row_agree(build):
     here = build()
     assert here.locker.is_open("A1") is False
     flicker = cycle([True, False])
     here.boards.doors.contact = lambda name: name == "A1" and next(flicker)
-    seen = set()
+    states = set()
     for _ in range(60):
-        seen.add(here.locker.is_open("A1"))
+        states.add(here.locker.is_open("A1"))
         time.sleep(0.005)
-    assert seen == {False}
+    assert states == {False}
 
 
-def test_a_board_whose_bits_mean_the_opposite_is_a_setting(build):
+def test_a_setting_inverts_the_bits_of_a_board(build):
     here = build(closed_is_one=False)
     assert here.locker.is_open("A1") is False
     here.locker.pulse("A1")
@@ -133,7 +133,7 @@ def test_a_board_whose_bits_mean_the_opposite_is_a_setting(build):
     assert here.locker.is_open("A2") is False
 
 
-def test_it_closes_while_the_line_is_dead(build):
+def test_it_can_be_closed_while_the_line_is_dead(build):
     here = build(plugged=False)
     here.locker.close()
     here.locker.close()
@@ -141,9 +141,7 @@ def test_it_closes_while_the_line_is_dead(build):
         here.locker.pulse("A1")
 
 
-def test_a_door_that_was_shut_while_its_board_was_silent_is_counted_and_the_silence_itself_is_not(
-    build,
-):
+def test_a_door_that_closed_while_its_board_was_silent_is_counted_once(build):
     here = build()
     here.locker.pulse("A1")
     assert becomes(True, lambda: here.locker.is_open("A1"))

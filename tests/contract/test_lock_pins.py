@@ -1,4 +1,4 @@
-"""Fail-secure, pin by pin: what the lock's pins do at start, stop and when things go wrong."""
+"""Fail-secure, pin by pin: the lock's pins at the start, at the end and after failures."""
 
 import subprocess
 import sys
@@ -70,7 +70,7 @@ def test_without_a_guard_nothing_is_energised(monkeypatch):
 
 
 class FlakyPin(MockPin):
-    """A pin whose writes fail as often as told."""
+    """A pin whose next ``failures`` writes fail."""
 
     failures = 0
 
@@ -89,28 +89,26 @@ def test_a_failed_write_does_not_leave_the_lock_energised(monkeypatch):
     assert history(factory) == [False, True, False]
 
 
-def test_a_relay_that_stays_energised_is_an_error_that_says_so(monkeypatch):
+def test_a_relay_that_stays_energised_is_an_error(monkeypatch):
     factory = MockFactory(pin_class=FlakyPin)
     lock = GpioLock(section(), pin_factory=factory)
     monkeypatch.setattr(FlakyPin, "failures", 3)
-    with pytest.raises(LockError, match="stays energised"):
+    with pytest.raises(LockError, match="is still energised"):
         lock.pulse("A1")
     lock.close()
     assert history(factory)[-1] is False
 
 
-def test_when_one_pin_cannot_be_had_none_is_kept():
+def test_when_one_pin_cannot_be_claimed_all_are_released():
     factory = MockFactory()
-    taken = GpioLock(
+    other = GpioLock(
         LockerSection.model_validate({"compartments": {"B1": {"lock_pin": 18}}}),
         pin_factory=factory,
     )
     with pytest.raises(LockError, match="A2 on pin 18") as caught:
         GpioLock(section(), pin_factory=factory)
-    taken.close()
-    GpioLock(
-        section(), pin_factory=factory
-    ).close()  # 17 is free again, while the error is still being handled
+    other.close()
+    GpioLock(section(), pin_factory=factory).close()  # 17 is free while the error still exists
     del caught
 
 
@@ -128,9 +126,8 @@ def run_release(tmp_path, text, factory="mock"):
     profile.write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "edge.bootstrap.release_locks", "--profile", str(profile)]
     env = {"GPIOZERO_PIN_FACTORY": factory, "PATH": ""}
-    root = ROOT
     return subprocess.run(
-        command, check=False, cwd=root, env=env, capture_output=True, text=True, timeout=30
+        command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=30
     )
 
 
@@ -155,12 +152,12 @@ HEAD = '[device]\nid = "d"\nsite = "s"\nkind = "locker"\n[trust]\nroots_file = "
             HEAD + "[locker.compartments.A1]\nlock_pin = 1\n",
             "nonsense",
             1,
-            "no GPIO here",
+            "no GPIO on this machine",
             id="no GPIO",
         ),
     ],
 )
-def test_the_release_command_de_energises_or_says_why_not(tmp_path, text, factory, code, says):
+def test_the_release_command_de_energises_or_reports_why_not(tmp_path, text, factory, code, says):
     done = run_release(tmp_path, text, factory)
     assert (done.returncode, done.stdout) == (code, "")
     assert says in done.stderr
@@ -168,7 +165,7 @@ def test_the_release_command_de_energises_or_says_why_not(tmp_path, text, factor
 
 
 def test_lgpio_claims_an_output_with_its_level_in_one_step(monkeypatch):
-    """gpiozero alone would claim it low first: a pulse at every start for a relay that is active low."""
+    """gpiozero would claim it low first: a pulse at every start for an active low relay."""
     claims = []
 
     class LGPIOFactory(MockFactory):

@@ -1,6 +1,6 @@
-"""One contract for locks and door contacts: GPIO over mock pins, lock boards over a pseudo-terminal, the simulator.
+"""One contract for locks and door contacts, with the same simulated doors behind all of them.
 
-Behind both stand the same simulated doors.
+GPIO over mock pins, lock boards over a pseudo-terminal, and the simulator.
 """
 
 import threading
@@ -90,8 +90,8 @@ def simulated(_, doors=None):
 def build(request, tmp_path):
     built = []
 
-    def build(**said):
-        built.append(request.param(tmp_path, **said))
+    def build(**options):
+        built.append(request.param(tmp_path, **options))
         return built[-1]
 
     yield build
@@ -107,7 +107,7 @@ def locker(build):
 
 
 def seen(locker, name, expected):
-    """Whether the sensor says ``expected`` within the half second that a board may take to be asked."""
+    """Return whether the sensor reads ``expected`` within the half second that a board may take."""
     until_s = time.monotonic() + 0.5
     while locker.sensor.is_open(name) is not expected and time.monotonic() < until_s:
         time.sleep(0.005)
@@ -115,7 +115,7 @@ def seen(locker, name, expected):
 
 
 def counted(locker, name, expected, within_s=0.5):
-    """Whether the sensor comes to count ``expected`` openings, without anybody asking for the door's state."""
+    """Return whether the sensor counts ``expected`` openings in time, without a read of the door."""
     until_s = time.monotonic() + within_s
     while locker.sensor.openings(name) != expected and time.monotonic() < until_s:
         time.sleep(0.005)
@@ -123,7 +123,7 @@ def counted(locker, name, expected, within_s=0.5):
 
 
 def seen_energised(locker, while_doing):
-    """What was energised at any moment while ``while_doing`` ran in a thread: a list of sets, as sampled."""
+    """Run ``while_doing`` in a thread; return a list of sets of what was energised, as sampled."""
     worker = threading.Thread(target=while_doing)
     worker.start()
     samples = []
@@ -200,13 +200,13 @@ def test_closing_ends_a_pulse_and_no_pulse_starts_after_it(locker):
         pytest.param(DoorFailure.SENSOR_STUCK_CLOSED, False, id="a contact stuck closed"),
     ],
 )
-def test_a_broken_door_shows_in_its_contact_and_not_in_the_pulse(locker, failure, contact):
+def test_a_broken_door_is_visible_in_its_contact_and_not_in_the_pulse(locker, failure, contact):
     locker.doors.fail("A1", failure)
     locker.lock.pulse("A1")
     assert seen(locker, "A1", contact)
 
 
-def test_a_door_left_open_stays_open_until_it_is_mended(locker):
+def test_a_door_that_cannot_close_is_open_until_it_is_repaired(locker):
     locker.doors.fail("A1", DoorFailure.LEFT_OPEN)
     locker.lock.pulse("A1")
     locker.doors.close_door("A1")
@@ -216,18 +216,18 @@ def test_a_door_left_open_stays_open_until_it_is_mended(locker):
     assert seen(locker, "A1", False)
 
 
-def test_a_door_that_was_opened_and_shut_while_nobody_looked_is_counted(locker):
+def test_a_door_that_opened_and_closed_without_a_read_between_is_counted(locker):
     assert isinstance(locker.sensor, CountsOpenings)
     for expected in (1, 2):
         locker.lock.pulse("A1")
         time.sleep(0.3)
-        assert locker.sensor.openings("A1") == expected - 1, "it stands open still"
+        assert locker.sensor.openings("A1") == expected - 1, "it is still open"
         locker.doors.close_door("A1")
         assert counted(locker, "A1", expected)
     assert [locker.sensor.openings(name) for name in ("A2", "A3", "B9")] == [0, 0, 0]
 
 
-def test_a_door_that_stood_open_at_the_start_is_counted_when_it_is_shut(build):
+def test_a_door_that_is_open_at_the_start_is_counted_when_it_closes(build):
     doors = Doors({"A1", "A2", "A3"})
     doors.energise("A1")
     locker = build(doors=doors)
@@ -244,10 +244,10 @@ def test_a_door_that_never_opened_is_not_counted(locker):
     assert not counted(locker, "A1", 1, within_s=0.3)
 
 
-# What only one side has
+# Properties of one implementation
 
 
-def test_a_person_in_the_simulation_closes_the_door_in_time():
+def test_a_simulated_person_closes_the_door_after_a_while():
     locker = SimLocker(("A1",), doors=Doors(["A1"], person_closes_after_s=0.05))
     locker.pulse("A1")
     assert locker.is_open("A1") is True
@@ -255,7 +255,7 @@ def test_a_person_in_the_simulation_closes_the_door_in_time():
     assert locker.is_open("A1") is False
 
 
-def test_a_contact_that_cannot_be_read_is_neither_open_nor_closed_in_the_simulation():
+def test_a_simulated_contact_that_cannot_be_read_has_no_state():
     locker = SimLocker(("A1",))
     locker.doors.fail("A1", DoorFailure.SENSOR_NONE)
     assert locker.is_open("A1") is None
@@ -263,9 +263,7 @@ def test_a_contact_that_cannot_be_read_is_neither_open_nor_closed_in_the_simulat
 
 def test_a_cut_wire_reads_as_an_open_door_never_as_a_closed_one():
     locker = on_gpio()
-    locker.doors.fail(
-        "A1", DoorFailure.SENSOR_NONE
-    )  # the wire to the contact is cut: only the pull-up is left
+    locker.doors.fail("A1", DoorFailure.SENSOR_NONE)  # only the pull-up is left
     assert locker.sensor.is_open("A1") is True
 
 
@@ -277,20 +275,22 @@ def test_a_compartment_without_a_contact_has_no_state():
     assert sensor.is_open("A1") is None
 
 
-def test_a_contact_whose_pin_is_taken_has_no_state_and_the_others_still_do():
+def test_a_contact_whose_pin_is_in_use_has_no_state_and_the_others_have_theirs():
     factory = MockFactory()
-    other = LockerSection.model_validate({"compartments": {"B1": {"lock_pin": 4, "door_pin": 5}}})
-    taken = GpioDoorSensor(other, pin_factory=factory)
+    section_b = LockerSection.model_validate(
+        {"compartments": {"B1": {"lock_pin": 4, "door_pin": 5}}}
+    )
+    other = GpioDoorSensor(section_b, pin_factory=factory)
     sensor = GpioDoorSensor(section(), pin_factory=factory)
     assert sensor.is_open("A1") is None
     assert sensor.is_open("A2") is not None
     assert list(sensor.problems) == ["A1"]
     sensor.close()
-    assert sensor.is_open("A2") is None  # closed, so it cannot be read
-    taken.close()
+    assert sensor.is_open("A2") is None, "its pin was released"
+    other.close()
 
 
-def test_a_door_that_was_opened_and_shut_between_two_looks_is_counted_and_a_bounce_is_not():
+def test_a_door_that_opened_between_two_reads_is_counted_and_a_bounce_is_not():
     factory, clock = MockFactory(), [0.0]
     sensor = GpioDoorSensor(section(), pin_factory=factory, monotonic_s=lambda: clock[0])
     pin = factory.pin(5)  # A1: high means open

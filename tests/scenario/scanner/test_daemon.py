@@ -43,13 +43,13 @@ def test_a_voucher_is_written_off_once_however_long_it_is_held_up(town):
 def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
     seen = []
     with open_scanner(town) as kiosk:
-        panel, show = kiosk.daemon.panel, kiosk.daemon.panel.result
+        panel, show = kiosk.daemon.panel, kiosk.daemon.panel.show_result
 
         def result(signal, now_s):
             seen.append((signal, len(redemptions(town))))  # over another connection
             show(signal, now_s)
 
-        panel.result = result
+        panel.show_result = result
         kiosk.scan("voucher")
         kiosk.scan("glare")
     assert seen == [(Signal.GO, 1), (Signal.GO, 2)]
@@ -177,7 +177,7 @@ def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(to
         ):
             kiosk.scene.show_frame(garbage)
             kiosk.wait(
-                lambda: "no grey picture" in kiosk.daemon.supervisor.problems.get("camera", "")
+                lambda: "not a grey picture" in kiosk.daemon.supervisor.problems.get("camera", "")
             )
             kiosk.scene.clear()
             kiosk.wait(lambda: "camera" not in kiosk.daemon.supervisor.problems)

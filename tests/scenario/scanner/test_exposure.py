@@ -74,8 +74,11 @@ def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_u
 
     with open_scanner(town) as kiosk:
         shown = []
-        show = kiosk.daemon.panel.rest
-        kiosk.daemon.panel.rest = lambda signal, now_s: (shown.append(signal), show(signal, now_s))
+        show = kiosk.daemon.panel.show_idle
+        kiosk.daemon.panel.show_idle = lambda signal, now_s: (
+            shown.append(signal),
+            show(signal, now_s),
+        )
         kiosk.scene.show(town.codes["voucher"], CUT_OFF)
         kiosk.wait(lambda: hint() == "cut_off", timeout_s=15)
         assert shown[-1] is Signal.AIM

@@ -9,7 +9,7 @@ BOARDS, LOCKS, BITS = st.integers(0, 9), st.integers(1, 16), st.integers(0, 0xFF
 
 
 def test_the_frames_are_those_that_programs_for_real_boards_send():
-    """02 00 30 03 35, 02 00 31 03 36, 02 0F 31 03 45, 02 12 31 03 48: the sources are named in edge.devices.kr_cu16."""
+    """The sources are listed in edge.devices.kr_cu16."""
     assert kr_cu16.state_query(0).hex() == "0200300335"
     assert kr_cu16.open_command(0, 1).hex() == "0200310336"
     assert kr_cu16.open_command(0, 16).hex() == "020f310345"
@@ -24,19 +24,19 @@ def test_a_reply_is_found_in_noise(board, bits, before, after):
 
 
 @given(BOARDS, BITS, st.integers(0, 8), st.integers(1, 255))
-def test_a_reply_with_one_wrong_byte_is_none(board, bits, place, change):
+def test_a_reply_with_one_wrong_byte_is_not_a_reply(board, bits, place, change):
     reply = bytearray(kr_cu16.state_reply(board, bits))
     reply[place] ^= change
     assert kr_cu16.find_state(bytes(reply), board) is None
 
 
 @given(BOARDS, BOARDS, BITS, st.integers(0, 8))
-def test_half_a_reply_and_another_boards_are_none(board, other, bits, length):
+def test_half_a_reply_and_another_boards_reply_are_not_replies(board, other, bits, length):
     assert kr_cu16.find_state(kr_cu16.state_reply(board, bits)[:length], board) is None
     assert (kr_cu16.find_state(kr_cu16.state_reply(other, bits), board) is None) == (other != board)
 
 
 @given(BOARDS, LOCKS)
-def test_no_order_can_be_taken_for_another_boards_or_locks(board, lock):
+def test_a_command_addresses_exactly_one_board_and_lock(board, lock):
     address = kr_cu16.open_command(board, lock)[1]
     assert (address >> 4, (address & 15) + 1) == (board, lock)

@@ -1,4 +1,4 @@
-"""The verdicts of the decision, in the order in which they are tested (docs/reference/verdicts.md)."""
+"""The verdicts of the decision (docs/reference/verdicts.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """What the device does about a believed code. One reason code each (law 8)."""
+    """What the device does about a verified code. One reason code each (law 8).
+
+    After the two accepted ones, in the order in which ``edge.domain.decision`` tests them. Its
+    rules for pickups in progress and for authorisation replies may give one of these earlier.
+    STORE_UNAVAILABLE is given where no decision can be made.
+    """
 
     ACCEPTED = "accepted"
     ACCEPTED_PENDING_REVIEW = "accepted_pending_review"
@@ -23,8 +28,8 @@ class Verdict(StrEnum):
     RULE_FAILED = "rule_failed"
     ALREADY_REDEEMED = "already_redeemed"
     QUANTITY_EXCEEDED = "quantity_exceeded"
-    OVER_FLOOR_LIMIT = "over_floor_limit"
     NEEDS_ONLINE = "needs_online"
+    OVER_FLOOR_LIMIT = "over_floor_limit"
     OPERATOR_REQUIRED = "operator_required"
     OPERATOR_FORBIDDEN = "operator_forbidden"
     BLOCKED_DEVICE = "blocked_device"

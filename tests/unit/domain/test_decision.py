@@ -353,6 +353,7 @@ ORDER = [
     (Verdict.RULE_FAILED, lambda c: c.__setitem__("rules", None)),
     (Verdict.ALREADY_REDEEMED, lambda c: c.__setitem__("uses", ())),
     (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("asked", 1)),
+    (Verdict.NEEDS_ONLINE, lambda c: c.__setitem__("policy", STAFFED)),
     (Verdict.OVER_FLOOR_LIMIT, lambda c: c.__setitem__("home_device", "kiosk-1")),
     (
         Verdict.OPERATOR_REQUIRED,
@@ -372,11 +373,17 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
         "status": OrderStatus.CANCELLED, "not_before_s": NOON.unix_s + 1, "expires_at_s": NOON.unix_s,
         "uses": (used(),), "asked": 2, "home_device": None, "blocked": "stolen", "operator": None,
         "rules": '[{"id": "never", "logic": false}]',
+        "policy": STAFFED.model_copy(update={"offline_site_home": "refuse"}),
     }  # fmt: skip
     for expected, put_right in ORDER:
         assert judged(case) is expected
         put_right(case)
     assert judged(case) is Verdict.ACCEPTED
+
+
+def test_the_verdicts_are_declared_in_the_order_in_which_they_are_tested():
+    tested = [verdict for verdict, _ in ORDER]
+    assert tested == sorted(tested, key=list(Verdict).index)
 
 
 def judged(case):
@@ -388,7 +395,7 @@ def judged(case):
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
     standing = RedemptionState(entitlement=entitlement, heard_s=HEARD, **known)
     asked = RequestedUse(units=case["asked"])
-    return verdict(claims, standing, asked=asked, operator=case["operator"], policy=STAFFED)
+    return verdict(claims, standing, asked=asked, operator=case["operator"], policy=case["policy"])
 
 
 # Total, and the same again from the journal's text

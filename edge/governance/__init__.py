@@ -1,1 +1,1 @@
-"""What ends a device's duty: decommissioning, with the sealing of what it still holds."""
+"""Decommissioning of a device, and the sealing of what it still holds."""

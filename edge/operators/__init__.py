@@ -1,1 +1,1 @@
-"""Who may do what at this device, offline: roles and acts, badges with a PIN, sessions, lock-out."""
+"""Operators at this device, offline: badges with a PIN, sign-in, lock-out, and their actions."""

@@ -1,4 +1,4 @@
-"""The operator lists in the store: stored once verified, and verified again each time they are read."""
+"""The operator lists in the store: verified before they are stored and each time they are read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pickup from a compartment: the door's states, the lock's pulse, and recovery after a power cut."""
+"""Pickup from a compartment: door states, lock pulses, and recovery after a power cut."""

@@ -316,7 +316,7 @@ class Pickups:
         return reversal is not None
 
     def _update(self, door: _Door, doors: list[_Door], monotonic_s: float) -> None:
-        """Keep what is still in progress; begin the next door when one has ended or is left open."""
+        """Keep what is in progress; begin the next door when one has ended or was left open."""
         self._left_open = [other for other in self._left_open if other is not door]
         if door.left_open and not door.state.ended:
             self._left_open.append(door)

@@ -1,1 +1,1 @@
-"""One scan's transaction: read the state, decide, record, enqueue; and what staff do about it later."""
+"""Redemption: verify a scan, authorise it, record it and settle it; and retry it later."""

@@ -45,7 +45,7 @@ class AuthorisationClient:
         return is_online(self._store.path.parent)
 
     def request(self, request: AuthorisationRequest, now: Instant) -> AuthorisationReply | None:
-        """Send ``request`` and wait for the reply until its ``due_ns``; None if offline or too late.
+        """Send ``request`` and wait for the reply until its ``due_ns``; None: offline or too late.
 
         After an unanswered request, wait at most 150 ms until a reply arrives: the authority may
         hang, and a reply shows that it is back. Raises StoreUnavailableError.

@@ -166,7 +166,7 @@ class Redeemer:
     ) -> Redemption | AuthorisationRequest:
         """Decide and write in one transaction; or write nothing and return a request for a grant.
 
-        ``client`` None: no request may be sent. ``reply`` is that to a request, if one came in time.
+        ``client`` None: no request may be sent. ``reply``: to a request, if it came in time.
         """
         with store.transaction() as connection:
             policy_no = self._policy_no or scan_journal.policy_number(connection, self._terms_text)
@@ -256,7 +256,7 @@ class Redeemer:
         return ledger_id, intents
 
     def _settle(self, connection: sqlite3.Connection, ruling: _Ruling) -> None:
-        """Use up what the ruling rests on: the typed request, whatever the verdict, and the grant."""
+        """Use up what the ruling rests on: the typed request, accepted or not, and the grant."""
         decision = ruling.decision
         if ruling.used_pending:
             delete_pending_request(connection)
@@ -314,7 +314,7 @@ class _Ruling(NamedTuple):
 def _usable(
     connection: sqlite3.Connection, cti: bytes, reply: AuthorisationReply, now_ns: int
 ) -> tuple[OnlineAuthorisation | None, Grant | None]:
-    """Return the reply as a decision fact and the grant to consume; None for a late or used grant."""
+    """Return the reply as a fact and the grant to consume; twice None for a late or used grant."""
     authorisation = OnlineAuthorisation(
         result=reply.result,
         id=reply.id,

@@ -1,1 +1,1 @@
-"""The device store: schema, ledger, orders cache, outbox, signed documents."""
+"""The device store: every table of the device, and all SQL of this package."""

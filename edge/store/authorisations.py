@@ -37,10 +37,10 @@ _FREE, _CONSUMED, _UNREPORTED = 0, 1, 2  # authorisation_request.consumed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorisationRequest:
-    """What is asked for: to redeem ``units`` of ``cti``, and what this device's order cache sold.
+    """A request for a grant to redeem ``units`` of ``cti``, with what the order cache says of it.
 
-    ``order_quantity`` is 0 for a code that is not in the cache; ``order_amount_minor`` is the value of a
-    voucher that is used in parts. ``number`` is given when the request is written.
+    ``order_quantity`` is 0 for a code that is not in the cache. ``order_amount_minor`` is the value
+    of a voucher that is used in parts. ``number`` is given when the request is written.
     """
 
     id: str  # UUIDv7
@@ -79,7 +79,8 @@ def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> 
         connection.execute("UPDATE device SET requests = requests + 1")
         connection.execute(
             "INSERT INTO authorisation_request"
-            " (id, cti, units, order_quantity, order_amount_minor, requested_s, boot, due_ns, number)"
+            " (id, cti, units, order_quantity, order_amount_minor, requested_s, boot, due_ns,"
+            " number)"
             " SELECT ?, ?, ?, ?, ?, ?, ?, ?, requests FROM device",
             (
                 request.id,
@@ -103,7 +104,8 @@ def open_requests(store: Store, now_ns: int) -> list[AuthorisationRequest]:
     """Return the requests without a reply whose deadline is after ``now_ns``, oldest first."""
     with store.read() as connection:
         rows = connection.execute(
-            "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number FROM authorisation_request"
+            "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number"
+            " FROM authorisation_request"
             " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY number",
             (boot_id(), now_ns),
         ).fetchall()

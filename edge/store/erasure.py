@@ -1,4 +1,4 @@
-"""Erase what a store knows of people and orders, and keep what makes a code redeemable only once."""
+"""Erase what a store knows of people and orders; keep what makes a code redeemable only once."""
 
 from __future__ import annotations
 

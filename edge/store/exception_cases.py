@@ -21,7 +21,8 @@ _SELECT: Final = (
 _REDEEMED: Final = """
     SELECT l.id FROM ledger l WHERE l.cti = ? AND l.reverses IS NULL
       AND NOT EXISTS (SELECT 1 FROM ledger r WHERE r.reverses = l.id)
-      AND NOT EXISTS (SELECT 1 FROM exception x WHERE x.ledger_id = l.id AND x.kind = 'business_rule')
+      AND NOT EXISTS
+        (SELECT 1 FROM exception x WHERE x.ledger_id = l.id AND x.kind = 'business_rule')
       AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.ledger_id = l.id AND i.state = 'reserved')
 """
 # Where the ledger may name an event: where it stands, and where it stood before it was sent again
@@ -31,14 +32,16 @@ _PLACES: Final = """
     WHERE e.epoch = ?1 AND o.seq = ?2
     UNION ALL
     SELECT b.epoch_no, b.seq FROM outbox o JOIN epoch e ON e.no = o.epoch_no
-    JOIN outbox b ON b.id = o.id AND b.rejected = 'sequence_reused' WHERE e.epoch = ?1 AND o.seq = ?2
+    JOIN outbox b ON b.id = o.id AND b.rejected = 'sequence_reused'
+    WHERE e.epoch = ?1 AND o.seq = ?2
 """
 
 
 def raise_case(connection: sqlite3.Connection, case: ExceptionCase) -> int:
     """Record an open ``case`` in the caller's transaction; return the id that it gets."""
     cursor = connection.execute(
-        "INSERT INTO exception (kind, cause, tried, cti, order_id, compartment, ledger_id, raised_s)"
+        "INSERT INTO exception"
+        " (kind, cause, tried, cti, order_id, compartment, ledger_id, raised_s)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             case.kind.value,

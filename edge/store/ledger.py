@@ -1,4 +1,4 @@
-"""The permanent record of redemptions. Rows are only added; a reversal is a row that names another."""
+"""The permanent record of redemptions. Rows are only added: a reversal is a row of its own."""
 
 from __future__ import annotations
 

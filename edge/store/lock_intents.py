@@ -1,4 +1,4 @@
-"""What a lock is commanded to do and its outcome: rows written before and after each act (law 5)."""
+"""Commands to locks and their outcome: rows written before and after each act (law 5)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def reserve(
     ids = []
     for position, compartment in enumerate(compartments):
         cursor = connection.execute(
-            "INSERT INTO intent (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
+            "INSERT INTO intent"
+            " (ledger_id, cti, compartment, position, reopening, state, reserved_s)"
             " VALUES (?, ?, ?, ?, ?, 'reserved', ?)",
             (ledger_id, cti, compartment, position, reopening, now.unix_s),
         )

@@ -1,4 +1,4 @@
-"""Whether an authority replies just now, told from one process to another by a lock on a file.
+"""Whether an authority replies just now: one process reports it to another by a lock on a file.
 
 edge-sync holds the lock while the hub replies to it. A process that was killed holds no lock, so
 the scanner never waits for a reply that cannot come, and nothing is written to the card.

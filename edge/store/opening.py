@@ -1,7 +1,7 @@
-"""Open the store, or put a broken one aside and start with a new one: the device always boots (law 6).
+"""Open the store, or put a broken one aside and begin a new one: the device always boots (law 6).
 
-A quarantined store keeps every file it had, renamed. What its ledger says was honoured is
-carried into the new one where it can still be read, so that once stays once (law 3).
+A quarantined store keeps every file it had, renamed. The redemptions in its ledger are carried into
+the new one where they can still be read, so that a code is still redeemed only once (law 3).
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ _CHECKED = (
 
 
 class StoreState(StrEnum):
-    """How the store was found. Health and the screen show it."""
+    """The state in which the store was found. Health and the screen show it."""
 
     READY = "ready"
     NEW = "new"  # there was none: first start of this card
-    QUARANTINED = "quarantined"  # degraded: a broken one was put aside, orders must come again
-    UNAVAILABLE = "store_unavailable"  # nothing can be honoured
+    QUARANTINED = "quarantined"  # degraded: a broken one was put aside; the orders are loaded again
+    UNAVAILABLE = "store_unavailable"  # nothing can be redeemed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedStore:
-    """``store`` is None exactly when ``state`` is UNAVAILABLE. ``detail`` says why, and what to do."""
+    """The result of opening a store."""
 
-    store: Store | None
+    store: Store | None  # None exactly when ``state`` is UNAVAILABLE
     state: StoreState
-    detail: str
+    detail: str  # why, and what to do
     quarantined: Path | None = None  # where the broken one's main file is now
 
 
@@ -72,12 +72,12 @@ def open_store(
     floor_s: int = 0,
     busy_timeout_s: float = BUSY_TIMEOUT_S,
 ) -> OpenedStore:
-    """Open or make ``folder/store.db``. Never raises for anything the disk may hold.
+    """Open or make ``folder/store.db``. Never raises for anything that the disk may hold.
 
     ``floor_s`` is the build time, the least that the time floor may be. A store that is corrupt,
-    unreadable or a newer program's is renamed to ``store.db.<time>.<why>`` with its ``-wal`` and ``-shm``;
-    so is another device's that has honoured nothing and owes the platform nothing. One that has is left
-    where it is: UNAVAILABLE.
+    unreadable or written by a newer program is renamed to ``store.db.<time>.<why>``, with its
+    ``-wal`` and ``-shm``. So is another device's store that has no redemption and nothing to send.
+    One that has stays where it is, and the result is UNAVAILABLE.
     """
     start = _Start(folder / FILE, device_id, now_s, random_bytes, floor_s, busy_timeout_s)
     try:
@@ -89,12 +89,15 @@ def open_store(
 
 
 def open_for_reading(folder: Path) -> Store:
-    """Open an existing store to look into it. Raises StoreUnavailableError with what to do."""
+    """Open an existing store to read it. Raises StoreUnavailableError, which says what to do."""
     return _open_existing(folder, read_only=True)
 
 
 def open_for_work(folder: Path) -> Store:
-    """Open an existing store to work in it, beside the scanner. Raises StoreUnavailableError with what to do."""
+    """Open an existing store to write to it beside the scanner.
+
+    Raises StoreUnavailableError, which says what to do.
+    """
     store = _open_existing(folder, read_only=False)
     if not is_current(store.connection()):
         store.close()
@@ -161,7 +164,10 @@ class _Start:
         kept = self._make(f"quarantined: {why.detail}", read_remains(self.path))
         aside = self._quarantine(why.name)
         self._put_in_place()
-        detail = f"{why.detail}; its files are kept as {aside.name}*, {kept} redemptions were carried over"
+        detail = (
+            f"{why.detail}; its files are kept as {aside.name}*,"
+            f" {kept} redemptions were carried over"
+        )
         return OpenedStore(
             store=self._store(), state=StoreState.QUARANTINED, detail=detail, quarantined=aside
         )
@@ -175,7 +181,10 @@ class _Start:
         return store
 
     def _fault(self) -> _Fault | None:
-        """What is wrong with the store that is there. Raises StoreUnavailableError when that cannot be told now."""
+        """Return what is wrong with the store that is there, or None.
+
+        Raises StoreUnavailableError when that cannot be found out now.
+        """
         try:
             with closing(connect(self.path, busy_timeout_s=self.busy_timeout_s)) as connection:
                 migrate(connection)
@@ -205,15 +214,20 @@ class _Start:
         return None if row[0] == self.device_id else self._of_another(connection, row[0])
 
     def _of_another(self, connection: sqlite3.Connection, owner: str) -> _Fault:
-        """A wrong profile must not make this folder forget what was honoured. Raises StoreUnavailableError."""
+        """Return the fault of a store of device ``owner`` that holds nothing of value.
+
+        Raises StoreUnavailableError for one with redemptions or unsent events: a wrong profile must
+        not make this folder forget them.
+        """
         (used,) = connection.execute(
             "SELECT EXISTS (SELECT 1 FROM ledger) OR EXISTS"
             " (SELECT 1 FROM outbox JOIN epoch ON no = epoch_no WHERE seq > settled_through)"
         ).fetchone()
         if used:
             raise StoreUnavailableError(
-                f"the store is of device {owner}, this is {self.device_id}: start with the profile or the identity"
-                f" of {owner}, or move {self.path.name}* out of this folder and keep them"
+                f"the store is of device {owner}, this is {self.device_id}: start with the profile"
+                f" or the identity of {owner}, or move {self.path.name}* out of this folder and"
+                " keep them"
             )
         return _Fault("device", f"the store is of device {owner}, this is {self.device_id}")
 
@@ -221,7 +235,10 @@ class _Start:
         return self.path.with_name(f"{self.path.name}.new")
 
     def _make(self, why: str, remains: SalvagedRows) -> int:
-        """Make a whole store with a new epoch beside the old one; return the redemptions carried over."""
+        """Make a whole store with a new epoch beside the old one.
+
+        Returns how many redemptions were carried over.
+        """
         for suffix in _SUFFIXES:
             self._making().with_name(self._making().name + suffix).unlink(missing_ok=True)
         with closing(connect(self._making())) as connection:
@@ -251,7 +268,7 @@ class _Start:
         return kept
 
     def _supersede(self) -> None:
-        """From here on nobody commits to the file that is to go: what was committed before can be read from it."""
+        """Make every process stop committing to the old file, so that all it has can be read."""
         with quarantines(self.path.parent) as count:
             count[0] = (count[0] + 1) % 256
 
@@ -273,7 +290,10 @@ class _Start:
         _sync_folder(self.path.parent)
 
     def _finish_interrupted(self) -> bool:
-        """Whether a cut between quarantine and the new store's renaming left a whole one, now in place."""
+        """Put in place the whole store that a power cut left beside a quarantined one.
+
+        Returns False when there is none.
+        """
         if not self._making().exists():
             return False
         try:
@@ -296,7 +316,7 @@ class _Fault:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time opens the store: two must not both put it aside."""
+    """Let one process at a time open the store: two must not both put it aside."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

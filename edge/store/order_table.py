@@ -39,11 +39,12 @@ def upsert(
     if not rows:
         return
     columns = zip(_NAMES, _columns(rows, site, revision, generation), strict=True)
+    condition = " WHERE excluded.revision >= revision" if keep_newer else ""
     filled = [(name, column) for name, column in columns if column.count(None) != len(rows)]
     connection.executemany(
         f"INSERT INTO entitlement ({', '.join(name for name, _ in filled)})"
         f" VALUES ({', '.join('?' * len(filled))}) ON CONFLICT (cti) DO UPDATE SET {_SET},"
-        f" generation = max(generation, excluded.generation){' WHERE excluded.revision >= revision' * keep_newer}",
+        f" generation = max(generation, excluded.generation){condition}",
         zip(*(column for _, column in filled), strict=True),
     )
 

@@ -69,7 +69,7 @@ _WAITING: Final = (
 
 
 class OutboxPlace(NamedTuple):
-    """The key of an event. That of the next event holds only within the transaction that read it."""
+    """The key of an event. The next one's holds only in the transaction that read it."""
 
     epoch_no: int
     seq: int

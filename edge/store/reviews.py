@@ -214,7 +214,8 @@ def _write(
     random_bytes: Callable[[int], bytes],
 ) -> None:
     connection.execute(
-        "UPDATE review SET state = ?, decided_s = ?, decided_by = ?, reason = ? WHERE ledger_id = ?",
+        "UPDATE review SET state = ?, decided_s = ?, decided_by = ?, reason = ?"
+        " WHERE ledger_id = ?",
         (state.value, now.unix_s, by, reason, review.ledger_id),
     )
     body = {

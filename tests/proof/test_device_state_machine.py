@@ -160,7 +160,7 @@ class Device(RuleBasedStateMachine):
         """Do ``work``; with ``cut``, lose the power in the midst of it and start again. None: it was cut."""
         store, real = self.store, self.store.connection()
         if isinstance(cut, int):
-            store._mine.connection = Cutting(real, cut)
+            store._own.connection = Cutting(real, cut)
         self.world.cut, self.world.may_pulse = cut if isinstance(cut, str) else None, True
         try:
             return work()
@@ -170,7 +170,7 @@ class Device(RuleBasedStateMachine):
             self.start()
             return None
         finally:
-            store._mine.connection = real
+            store._own.connection = real
             self.world.cut, self.world.may_pulse = None, False
 
     # What happens

@@ -139,9 +139,9 @@ def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(t
     deliver(store, order(claims))
     real = store.connection()
     for statement in range(1, 30):
-        store._mine.connection = Failing(real, statement)
+        store._own.connection = Failing(real, statement)
         outcome = redeemer(store).redeem(claims, NOON)
-        store._mine.connection = real
+        store._own.connection = real
         if outcome.is_accepted:
             break
         assert outcome.reason is Verdict.STORE_UNAVAILABLE

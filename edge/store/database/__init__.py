@@ -1,1 +1,1 @@
-"""The SQLite file itself: connection, opening, schema, migration, salvage."""
+"""The SQLite file itself: connection, schema, migration, salvage."""

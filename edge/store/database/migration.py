@@ -1,4 +1,4 @@
-"""Bring a store's schema up to this program's: each step happens whole or not at all."""
+"""Bring a store's schema up to that of this program: a step happens whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ TABLE = "_sqlite_migrations"  # sqlite-utils' own name for it
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = STEPS) -> None:
-    """Bring the schema up to this program's, in one transaction. ``connection`` is in autocommit.
+    """Bring the schema up to that of this program, in one transaction.
 
-    Raises ``NewerSchemaError`` for a store that a newer program wrote, changing nothing.
+    ``connection`` is in autocommit. Raises NewerSchemaError for a store that a newer program wrote,
+    and changes nothing.
     """
     if is_current(connection, steps):
-        return  # without the import below: the usual start is a quick one
+        return  # without the import below, which would slow the usual start
     from sqlite_utils import Database
     from sqlite_utils.migrations import Migrations
 
@@ -30,10 +31,10 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = S
     database = Database(connection, execute_plugins=False)
     connection.execute("BEGIN IMMEDIATE")  # two processes may start at once
     try:
-        if strangers := {item.name for item in migrations.applied(database)} - {
+        if unknown := {item.name for item in migrations.applied(database)} - {
             name for name, _ in steps
         }:
-            raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(strangers))})")
+            raise NewerSchemaError(f"written by a newer program ({', '.join(sorted(unknown))})")
         migrations.apply(database)
         connection.execute("COMMIT")
     except BaseException:
@@ -43,12 +44,12 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = S
 
 
 def is_current(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] = STEPS) -> bool:
-    """Return whether the schema is this program's."""
+    """Return whether the schema is that of this program."""
     return _applied(connection) == [name for name, _ in steps]
 
 
 def lacks_tables(connection: sqlite3.Connection) -> bool:
-    """Whether an older program wrote it, or none of ours, so that what is asked for may not be there."""
+    """Return whether tables may be missing: an older program wrote the file, or another one."""
     return not {name for name, _ in STEPS} <= set(_applied(connection))
 
 

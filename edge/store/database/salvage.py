@@ -1,9 +1,9 @@
-"""What a broken store still tells: what was honoured, what the platform was not yet told, and wrong PINs.
+"""What can still be read of a broken store: redemptions, unsent events and wrong PINs.
 
-It is carried into the store that takes its place, so that once stays once (law 3), nothing is lost that could
-be read (law 2), and breaking a store elsewhere gives nobody new tries at a PIN. Whoever breaks the page of the wrong
-PINs itself has the usual tries once more with the next start; until then nobody can sign in. Old epochs keep their
-names and numbers.
+It is carried into the store that takes its place, so that a code is still redeemed only once (law
+3), no readable event is lost (law 2), and breaking a store elsewhere gives no new tries at a PIN. A
+broken page of the wrong PINs itself gives the usual tries once more with the next start; until then
+no one can sign in. Old epochs keep their names and numbers.
 """
 
 from __future__ import annotations
@@ -18,19 +18,37 @@ Row = tuple[object, ...]
 _COLUMNS = {
     "epoch": ("no", "epoch", "began_s", "why", "settled_through"),
     "outbox": ("epoch_no", "seq", "id", "type", "body", "at_s", "trust", "rejected", "rejected_s"),
-    "ledger": ("id", "cti", "use_no", "reverses", "order_id", "kind", "units", "amount_minor", "currency", "verdict",
-               "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq", "event_id"),
+    "ledger": (
+        "id",
+        "cti",
+        "use_no",
+        "reverses",
+        "order_id",
+        "kind",
+        "units",
+        "amount_minor",
+        "currency",
+        "verdict",
+        "reason",
+        "at_s",
+        "trust",
+        "operator",
+        "risk",
+        "epoch_no",
+        "seq",
+        "event_id",
+    ),
     "review": ("ledger_id", "state", "opened_s", "decided_s", "decided_by", "reason"),
     "pin_attempt": ("operator_id", "failures", "locked_until_s"),
-}  # fmt: skip
+}  # fmt: skip - one table a paragraph
 
 
 @dataclass(frozen=True, slots=True)
 class SalvagedRows:
-    """Rows by table, in the order of their keys, up to the damage; and of the time floor, 0 where it cannot be read."""
+    """What was read of a broken store."""
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-    floor_s: int = 0
+    rows: dict[str, list[Row]] = field(default_factory=dict)  # by table and key, up to the damage
+    floor_s: int = 0  # the time floor; 0 where it cannot be read
     floor_order_s: int = 0  # when the last order to lower it was signed
 
 
@@ -53,7 +71,7 @@ def read_remains(path: Path) -> SalvagedRows:
 
 
 def carry_over(connection: sqlite3.Connection, remains: SalvagedRows) -> int:
-    """Write the remains into an empty store, in the caller's transaction; return the redemptions kept.
+    """Write the remains into an empty store, in the caller's transaction.
 
     A row that breaks the new store's rules is left behind: the file it came from is kept.
     """

@@ -24,7 +24,7 @@ CREATE TABLE device (
   epoch_no INTEGER NOT NULL REFERENCES epoch (no),
   time_floor_s INTEGER NOT NULL,           -- it is at least this late
   blocked TEXT,                            -- why the platform blocked this device, or null
-  requests INTEGER NOT NULL DEFAULT 0,     -- the number of the last authorisation request; never falls
+  requests INTEGER NOT NULL DEFAULT 0,     -- number of the last authorisation request; never falls
   floor_order_s INTEGER NOT NULL DEFAULT 0  -- when the last order to lower the floor was signed
 ) STRICT;
 CREATE TABLE outbox (
@@ -39,7 +39,8 @@ CREATE TABLE outbox (
   rejected_s INTEGER,
   PRIMARY KEY (epoch_no, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';  -- sent again in a later epoch
+-- Sent again in a later epoch.
+CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';
 CREATE TABLE document (                    -- the newest signed document of each name
   name TEXT PRIMARY KEY,                   -- trust_list | status_list/<kid> | config/<layer> ...
   version INTEGER NOT NULL,                -- the highest ever seen; never falls
@@ -55,8 +56,8 @@ CREATE TABLE feed (                        -- how far the order feed has come
   snapshot_revision INTEGER,               -- of a snapshot that is half loaded, else null
   snapshot_generation INTEGER NOT NULL DEFAULT 0,
   snapshot_pages INTEGER NOT NULL DEFAULT 0,  -- pages of it applied so far
-  stale_deleted_through BLOB,              -- stale rows up to this cti are deleted; null: there are none
-  digest BLOB,                             -- over the valid rows (edge.domain.order_row); null: not known
+  stale_deleted_through BLOB,              -- stale rows up to this cti are deleted; null: all
+  digest BLOB,                             -- of the valid rows (domain.order_row); null: unknown
   snapshot_digest BLOB,
   digest_mismatch INTEGER NOT NULL DEFAULT 0  -- 1: the digest was not the platform's: load again
 ) STRICT;
@@ -154,7 +155,7 @@ CREATE TABLE journal (                     -- every scan, refused ones too
   shown TEXT,                              -- the signal, once shown
   policy_no INTEGER REFERENCES policy (no),
   facts TEXT,                              -- JSON: what the verdict rests on, to replay it
-  content BLOB                             -- of a code that failed verification: the first half of its SHA-256
+  content BLOB                             -- first half of the SHA-256 of an unverified code
 ) STRICT;
 CREATE TABLE exception (                   -- a case that a person must settle
   id INTEGER PRIMARY KEY,
@@ -200,7 +201,7 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
   at_s INTEGER NOT NULL,
   trust TEXT NOT NULL,
   operator_id TEXT NOT NULL,
-  what TEXT NOT NULL,                      -- edge.operators.sign_in_result.SignInResult, or unlocked
+  what TEXT NOT NULL,                      -- a SignInResult, or unlocked
   detail TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE authorisation_request (       -- of a grant to redeem what is not homed on this device
@@ -212,19 +213,19 @@ CREATE TABLE authorisation_request (       -- of a grant to redeem what is not h
   requested_s INTEGER NOT NULL,
   boot TEXT NOT NULL,                      -- the run of the machine in which due_ns counts
   due_ns INTEGER NOT NULL,                 -- monotonic; a reply after this is too late
-  result TEXT,                             -- edge.domain.authorisation.AuthorisationResult; null: no reply yet
+  result TEXT,                             -- an AuthorisationResult; null: no reply yet
   used_units INTEGER,                      -- that other devices have redeemed
   used_minor INTEGER,
   authority TEXT,                          -- who replied
   replied_ns INTEGER,
-  consumed INTEGER NOT NULL DEFAULT 0,     -- 1: a redemption rests on the grant; 2: the platform refused its event
+  consumed INTEGER NOT NULL DEFAULT 0,     -- 1: a redemption rests on it; 2: its event was refused
   number INTEGER NOT NULL UNIQUE CHECK (number >= 1)  -- in the order in which requests were written
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX authorisation_request_of ON authorisation_request (cti);
 CREATE INDEX authorisation_request_open ON authorisation_request (id) WHERE result IS NULL;
-CREATE TABLE pending_request (             -- how much the next voucher is to be used for; typed, then scanned
+CREATE TABLE pending_request (             -- typed: how much to use the next voucher for
   one INTEGER PRIMARY KEY CHECK (one = 1),
-  operator TEXT NOT NULL,                  -- who typed it; it holds only while this person is signed in
+  operator TEXT NOT NULL,                  -- who typed it; must be signed in at the scan
   units INTEGER NOT NULL CHECK (units >= 1),
   amount_minor INTEGER CHECK (amount_minor >= 1),
   until_s INTEGER NOT NULL
@@ -232,5 +233,5 @@ CREATE TABLE pending_request (             -- how much the next voucher is to be
 INSERT INTO feed (one) VALUES (1);
 """
 
-# Only ever appended to. A released step is never edited: a new one repairs it.
+# Only ever appended to: a released step is never edited.
 STEPS: Final[tuple[tuple[str, str], ...]] = (("0001_tables", TABLES),)

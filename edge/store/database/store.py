@@ -1,8 +1,8 @@
 """The one place where the processes of a device meet: ``store.db``, in WAL, every commit on disk.
 
-A ``Store`` is safe to share between threads (each gets its own connection) and its file
-between processes. Whoever changes something does it in ``transaction()``; whoever only
-looks uses ``read()``. ``edge.store.opening`` makes one.
+A ``Store`` is safe to share between threads (each gets its own connection), and its file between
+processes. Changes are made in ``transaction()``, reads in ``read()``. ``edge.store.opening`` opens
+or makes one.
 """
 
 from __future__ import annotations
@@ -22,29 +22,40 @@ SUSPECT = "store.suspect"  # left by a process that met corruption: the next sta
 BUSY_TIMEOUT_S = 2.0
 
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
-_WORLD = ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN",
-          "SQLITE_NOMEM", "SQLITE_PERM", "SQLITE_AUTH", "SQLITE_PROTOCOL", "SQLITE_INTERRUPT")  # fmt: skip
+_WORLD = (
+    "SQLITE_AUTH",
+    "SQLITE_BUSY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_FULL",
+    "SQLITE_INTERRUPT",
+    "SQLITE_IOERR",
+    "SQLITE_LOCKED",
+    "SQLITE_NOMEM",
+    "SQLITE_PERM",
+    "SQLITE_PROTOCOL",
+    "SQLITE_READONLY",
+)
 
 
 class StoreUnavailableError(Exception):
-    """The disk, not the program, failed: full, read-only, locked too long, corrupt or replaced.
+    """The disk failed, not the program: full, read-only, locked too long, corrupt or replaced.
 
-    Nothing of the transaction that met it was kept. The message says which.
+    The transaction that met it changed nothing. The message says which failure it was.
     """
 
     def __init__(self, message: str, *, corrupt: bool = False, replaced: bool = False) -> None:
         super().__init__(message)
         self.corrupt = corrupt
-        self.needs_restart = corrupt or replaced  # the next start puts it right; waiting does not
+        self.needs_restart = corrupt or replaced  # a restart repairs it; waiting does not
 
 
 def connect(
     path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False
 ) -> sqlite3.Connection:
-    """Open ``path`` as every process must: WAL, FULL, foreign keys. In autocommit, with explicit BEGIN."""
+    """Open ``path`` as every process must: WAL, FULL, foreign keys, autocommit, explicit BEGIN."""
     mode = "ro" if read_only else "rwc"
     uri = f"file:{_quoted(path)}?mode={mode}"
-    # Each connection serves one thread; only ``close`` comes from another, when that thread is done.
+    # Each connection serves one thread; only ``close`` comes from another, once that has ended.
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, timeout=busy_timeout_s, check_same_thread=False
     )
@@ -60,7 +71,7 @@ def connect(
 
 
 def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
-    """What ``error`` says about the world, or None where it says that the program is wrong."""
+    """Return the failure of the disk that ``error`` reports; None for an error of the program."""
     code = getattr(error, "sqlite_errorname", "") or ""
     if code.startswith(_CORRUPT):
         return StoreUnavailableError(f"the store is corrupt ({code}: {error})", corrupt=True)
@@ -70,7 +81,7 @@ def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
 
 
 class Store:
-    """The device's store. Made by ``open_store``; see the module."""
+    """The device's store."""
 
     def __init__(
         self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False
@@ -78,7 +89,7 @@ class Store:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._read_only = read_only
-        self._mine = threading.local()
+        self._own = threading.local()
         self._guard = threading.Lock()
         self._open: list[sqlite3.Connection] = []
         self._closed = False
@@ -86,25 +97,26 @@ class Store:
         self._generation = self._quarantines and self._quarantines[0]
 
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection, opened at its first use. Raises StoreUnavailableError."""
-        mine: sqlite3.Connection | None = getattr(self._mine, "connection", None)
-        if mine is None:
-            mine = self._connect()
-            self._mine.connection = mine
+        """Return this thread's connection, opened at first use. Raises StoreUnavailableError."""
+        own: sqlite3.Connection | None = getattr(self._own, "connection", None)
+        if own is None:
+            own = self._connect()
+            self._own.connection = own
         if self._closed:
             raise StoreUnavailableError("the store is closed")
-        return mine
+        return own
 
     def transaction(self) -> Transaction:
-        """BEGIN IMMEDIATE; on disk when the block ends, or, when it raises, undone. Gives the connection.
+        """Return a block for changes, which enters with the connection (BEGIN IMMEDIATE).
 
-        Raises StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
+        They are on disk when the block ends, and rolled back when it raises. Raises
+        StoreUnavailableError when the disk fails or the store is locked beyond the timeout.
         """
         return Transaction(self)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view for every query in the block. Raises StoreUnavailableError."""
+        """Give one consistent view to every query in the block. Raises StoreUnavailableError."""
         with self._translated():
             connection = self.connection()
             connection.execute("BEGIN")
@@ -115,12 +127,12 @@ class Store:
                     connection.execute("ROLLBACK")
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed (``PRAGMA data_version``)."""
+        """Return ``PRAGMA data_version``, which changes when another connection commits."""
         with self._translated():
             return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
 
     def checkpoint(self) -> None:
-        """Move the WAL into the file where nobody is in the way; for idle moments."""
+        """Move the WAL into the file as far as no reader is in the way; for idle moments."""
         with self._translated():
             self.connection().execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -151,7 +163,10 @@ class Store:
             raise
 
     def translate(self, error: BaseException) -> None:
-        """Raise what ``error`` says about the disk, if it says anything, and leave a mark for the next start."""
+        """Raise the failure of the disk that ``error`` reports, if it does.
+
+        Marks a corrupt store for the next start.
+        """
         unavailable = explain(error) if isinstance(error, sqlite3.Error) else None
         if unavailable is None:
             return
@@ -161,7 +176,7 @@ class Store:
         raise unavailable from error
 
     def refuse_replaced(self) -> None:
-        """A quarantined file is still open here under its new name: what is written to it would be lost."""
+        """Raise StoreUnavailableError if the open file was quarantined: writes would be lost."""
         if self._quarantines is not None and self._quarantines[0] != self._generation:
             raise StoreUnavailableError(
                 "the store was replaced by another process; start this one again", replaced=True
@@ -169,7 +184,7 @@ class Store:
 
 
 class Transaction:
-    """What ``Store.transaction`` returns; a class of its own, because it is on the way of every scan."""
+    """A block for changes. A class and no generator, because every scan has one."""
 
     __slots__ = ("_connection", "_store")
 
@@ -194,29 +209,28 @@ class Transaction:
                 self._connection.execute("COMMIT")
                 self._store.refuse_replaced()
             except sqlite3.Error as failure:
-                self._undo()
+                self._rollback()
                 self._store.translate(failure)
                 raise
         else:
-            self._undo()
+            self._rollback()
             self._store.translate(error)
 
-    def _undo(self) -> None:
+    def _rollback(self) -> None:
         if self._connection.in_transaction:
-            with suppress(sqlite3.Error):  # the first error is the one to tell
+            with suppress(sqlite3.Error):  # the first error is the one to report
                 self._connection.execute("ROLLBACK")
 
 
 def quarantines(folder: Path) -> mmap.mmap:
-    """How often a store of ``folder`` was put aside, as a byte that every process sees change at once.
+    """Return the count of quarantines in ``folder``, a byte that every process sees change at once.
 
-    Raises OSError, on a full disk too.
+    Raises OSError, also on a full disk.
     """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(
-            descriptor, 0, 1
-        )  # a hole would have its block only when written to: SIGBUS on a full disk
+        # A hole would get its block only when it is written to: SIGBUS on a full disk.
+        os.posix_fallocate(descriptor, 0, 1)
         return mmap.mmap(descriptor, 1)
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The words for every reason code, in Chinese and English: what it is, and what to do next.
+"""The message for every reason code, in Chinese and English: what happened and what to do next.
 
 One table for the screen, the command line and the documentation (law 8).
 """
@@ -17,7 +17,7 @@ from edge.token.rejection import Rejection as R
 
 @dataclass(frozen=True, slots=True)
 class ResultMessage:
-    """What a person reads. Each language says what is so and what to do next."""
+    """A message to a person. Each language says what happened and what to do next."""
 
     zh: str
     en: str
@@ -25,7 +25,7 @@ class ResultMessage:
 
 _FORGED = ResultMessage(
     "二维码无法验证，请勿核销，联系主管",
-    "Code cannot be verified. Do not honour it; call a supervisor",
+    "Code cannot be verified. Do not accept it; call a supervisor",
 )
 _DAMAGED = ResultMessage(
     "二维码不完整或被改动，请在应用中重新打开",
@@ -44,7 +44,8 @@ _SCREENSHOT = ResultMessage(
     "Open the app and show the live code; a screenshot does not work",
 )
 
-# "expired" and "revoked" are one code each, whether the token or the order says so: the two enums' members are equal.
+# "expired" and "revoked" are one code each, whether the token or the order says so:
+# the members of the two enums are equal.
 MESSAGES: Final[dict[Reason, ResultMessage]] = {
     V.ACCEPTED: ResultMessage("已通过", "Accepted"),
     V.ACCEPTED_PENDING_REVIEW: ResultMessage(
@@ -122,7 +123,7 @@ MESSAGES: Final[dict[Reason, ResultMessage]] = {
     ),
     R.NOT_YET_VALID: ResultMessage("未到生效时间，请稍后再来", "Not valid yet. Come back later"),
     R.TIME_UNTRUSTED: ResultMessage(
-        "设备时间未校准，暂不能核销", "The device's clock is not set; it cannot honour this yet"
+        "设备时间未校准，暂不能核销", "The device's clock is not set. It cannot redeem this code yet"
     ),
     R.TRUST_LIST_STALE: _LISTS,
     R.STATUS_STALE: _LISTS,
@@ -164,9 +165,9 @@ HINTS: Final[dict[Hint, ResultMessage]] = {
 
 
 def message_for(reason: Reason) -> ResultMessage:
-    """Return the words for ``reason``.
+    """Return the message for ``reason``.
 
-    >>> words_for(V.NOT_PAID).en
+    >>> message_for(V.NOT_PAID).en
     'The order is not paid in full. Pay first'
     """
     return MESSAGES[reason]

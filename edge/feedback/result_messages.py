@@ -123,7 +123,8 @@ MESSAGES: Final[dict[Reason, ResultMessage]] = {
     ),
     R.NOT_YET_VALID: ResultMessage("未到生效时间，请稍后再来", "Not valid yet. Come back later"),
     R.TIME_UNTRUSTED: ResultMessage(
-        "设备时间未校准，暂不能核销", "The device's clock is not set. It cannot redeem this code yet"
+        "设备时间未校准，暂不能核销",
+        "The device's clock is not set. It cannot redeem this code yet",
     ),
     R.TRUST_LIST_STALE: _LISTS,
     R.STATUS_STALE: _LISTS,

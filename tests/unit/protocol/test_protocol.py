@@ -17,7 +17,7 @@ from edge.token.status_list import open_status_list
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
 from sync.conformance.against_hub_reviews import reviews_fault
-from sync.protocol import examples
+from sync.protocol import example_keys, examples
 from sync.protocol.__main__ import FOLDER, stale
 from sync.protocol.channels import CHANNELS, MODELS, Form, messages, schemas
 from sync.protocol.event_bodies import BODIES
@@ -41,7 +41,7 @@ from sync.wire.site_lease import LeaseReply, LeaseRequest
 from sync.wire.topics import Down, Up
 from tests.support.protocol_schemas import channel_of, document, faults, validator
 
-NOW = Instant(unix_s=examples.NOW_S)
+NOW = Instant(unix_s=example_keys.NOW_S)
 LENIENT = {"SettingsReport", "FleetRequest", "FleetResponse"}  # read by models that turn "1" into 1
 SHOWN = [
     pytest.param(channel, message, example, id=f"{channel.name}: {example.title}")
@@ -52,8 +52,8 @@ SHOWN = [
 
 
 def topic(channel) -> str:
-    site = "shop-2" if "shop-2" in channel.address else examples.SITE
-    return channel.address.format(tenant="main", device=examples.DEV, site=site)
+    site = "shop-2" if "shop-2" in channel.address else example_keys.SITE
+    return channel.address.format(tenant="main", device=example_keys.DEV, site=site)
 
 
 def test_what_is_published_is_what_the_code_says():
@@ -171,34 +171,36 @@ def _read(name: str, example):
         return codec.decode(_OTHERS[name], example.payload)
     if name in _ADDRESSED:
         named = json.loads(example.payload).get("dev")
-        dev = named if name == "Command" and isinstance(named, str) else examples.DEV
+        dev = named if name == "Command" and isinstance(named, str) else example_keys.DEV
         return codec.decode_addressed(_ADDRESSED[name], example.payload, dev=dev)
     match name:
         case "EventBatch":
-            return codec.decode_batch(example.payload, dev=examples.DEV)
+            return codec.decode_batch(example.payload, dev=example_keys.DEV)
         case "OrdersRequest" | "GrantRequest":
-            return codec.decode_request(example.payload, dev=examples.DEV)
+            return codec.decode_request(example.payload, dev=example_keys.DEV)
         case "OrdersPage":
-            opened = open_document(example.payload, Purpose.ORDER_FEED, examples.trust(), now=NOW)
+            opened = open_document(
+                example.payload, Purpose.ORDER_FEED, example_keys.trust(), now=NOW
+            )
             read = read_review_page if is_review_page(opened.payload) else read_page
             return read(opened.payload, site=opened.payload[2])
         case "TrustList":
-            found = open_trust_list(example.payload, roots=examples.roots(), now=NOW)
+            found = open_trust_list(example.payload, roots=example_keys.roots(), now=NOW)
             assert isinstance(found, TrustList)
             return found
         case "OperatorList":
-            found = open_operator_list(example.payload, keys=examples.trust(), now=NOW)
+            found = open_operator_list(example.payload, keys=example_keys.trust(), now=NOW)
             assert isinstance(found, OperatorList)
             return found
         case "StatusLists":
             (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
-            assert open_status_list(raw, keys=examples.trust(), now=NOW).is_revoked(5)
+            assert open_status_list(raw, keys=example_keys.trust(), now=NOW).is_revoked(5)
         case "SettingsList":
             (raw,) = cbor.decode(example.payload, cbor.DOCUMENT_LIMITS)
             me = DeviceScope(
-                tenant="main", device=examples.DEV, site=examples.SITE, agent_version="1.0"
+                tenant="main", device=example_keys.DEV, site=example_keys.SITE, agent_version="1.0"
             )
-            assert open_settings(raw, examples.trust(), now=NOW, me=me).rev == 12
+            assert open_settings(raw, example_keys.trust(), now=NOW, me=me).rev == 12
         case _:
             raise AssertionError(f"no reader for {name}")
     return None
@@ -207,7 +209,7 @@ def _read(name: str, example):
 def test_the_lease_in_the_example_of_an_answer_is_read():
     example, _ = examples.examples()["LeaseReply"]
     signed = b64decode(json.loads(example.payload)["signed"])
-    opened = open_document(signed, Purpose.GRANT, examples.trust(), now=NOW)
+    opened = open_document(signed, Purpose.GRANT, example_keys.trust(), now=NOW)
     assert isinstance(site_lease.LEASE.read(opened.payload), site_lease.Lease)
     assert list(validator("schemas/Lease").iter_errors(examples.shown(signed, Form.SIGNED))) == []
 
@@ -217,8 +219,8 @@ def test_the_decision_in_the_example_of_a_request_is_read_and_names_who_made_it(
     (signed,) = [
         b64decode(request["args"]["decision"]) for request in asked if request["action"] == "review"
     ]
-    decision, by = open_review_decision(signed, examples.trust(), now=NOW)
-    assert (decision.device, decision.approve, by) == (examples.DEV, False, "zoe")
+    decision, by = open_review_decision(signed, example_keys.trust(), now=NOW)
+    assert (decision.device, decision.approve, by) == (example_keys.DEV, False, "zoe")
     assert (
         list(validator("schemas/ReviewDecision").iter_errors(examples.shown(signed, Form.SIGNED)))
         == []
@@ -233,7 +235,7 @@ def test_every_event_that_a_device_tells_has_a_worked_example():
 def test_the_signed_answer_in_the_example_of_a_claim_is_read():
     (example,) = examples.examples()["Response"]
     signed = b64decode(json.loads(example.payload)["signed"])
-    opened = open_document(signed, Purpose.GRANT, examples.trust(), now=NOW)
+    opened = open_document(signed, Purpose.GRANT, example_keys.trust(), now=NOW)
     answer = GRANT_REPLY.read(opened.payload)
     assert isinstance(answer, GrantReply)
     assert (
@@ -263,10 +265,10 @@ def test_the_document_names_the_form_of_asyncapi_that_it_is_in():
 
 def test_a_hub_that_passes_on_what_no_reviewer_signed_is_found_out():
     (good,) = [e.payload for e in examples.examples()["OrdersPage"] if "person" in e.title]
-    payload = open_document(good, Purpose.ORDER_FEED, examples.trust(), now=NOW).payload
-    said = {"site": examples.SITE, "now": NOW}
-    assert reviews_fault(payload, keys=examples.trust(), **said) == ""
+    payload = open_document(good, Purpose.ORDER_FEED, example_keys.trust(), now=NOW).payload
+    said = {"site": example_keys.SITE, "now": NOW}
+    assert reviews_fault(payload, keys=example_keys.trust(), **said) == ""
     forged = payload | {4: [payload[4][0][:-1] + b"?"]}
-    assert "document_signature_invalid" in reviews_fault(forged, keys=examples.trust(), **said)
+    assert "document_signature_invalid" in reviews_fault(forged, keys=example_keys.trust(), **said)
     assert reviews_fault(forged, keys=None, **said) == ""
     assert "no signed decision" in reviews_fault(payload | {4: [["kiosk-1"]]}, keys=None, **said)

@@ -1,1 +1,1 @@
-"""The protocol as data, for those who write an end: topics, schemas, examples and rules."""
+"""The protocol as data, for authors of an end: topics, schemas, examples and rules."""

@@ -1,4 +1,4 @@
-"""``python -m sync.protocol [FOLDER]``: write the protocol's pages, or ``--check`` that they are as written."""
+"""``python -m sync.protocol [FOLDER]``: write the protocol's pages; ``--check`` compares them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parents[2] / "docs" / "protocol"
 
 
 def files(folder: Path) -> dict[Path, str]:
-    """What is to stand in ``folder``, by path. The first half of README.md is written by people and kept."""
+    """Return the text of each file in ``folder``. The first half of README.md is kept."""
     readme = folder / "README.md"
     written = (
         readme.read_text(encoding="utf-8").partition(MARK)[0]
@@ -28,7 +28,7 @@ def files(folder: Path) -> dict[Path, str]:
 
 
 def stale(folder: Path) -> list[Path]:
-    """Files that are not as they would be written now."""
+    """Return the files that are not as they would be written now."""
     return [
         path
         for path, text in files(folder).items()
@@ -37,7 +37,7 @@ def stale(folder: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Exit 0 written or as written, 1 stale."""
+    """Return 0 if the files were written or are up to date, 1 if one is stale."""
     parser = argparse.ArgumentParser(prog="python -m sync.protocol", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument(

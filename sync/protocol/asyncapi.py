@@ -10,21 +10,22 @@ from sync.wire.messages import COMMAND_EXPIRES_S
 from sync.wire.topics import NAME
 
 _PARAMETERS: Final = {
-    "tenant": "Whose fleet it is.",
+    "tenant": "The tenant that the fleet belongs to.",
     "device": f"A device's name, the common name of its certificate: `{NAME}`.",
     "site": "A site's name.",
 }
-_ABOUT: Final = (
-    "MQTT 5 as a postman between two ledgers: that of a device, which honours codes without a network, and that of"
-    " the platform. What each end must do is in README.md beside this file. Directions are the device's."
+_DESCRIPTION: Final = (
+    "MQTT 5 carries messages between two ledgers: that of a device, which redeems codes without a"
+    " network, and that of the platform. README.md beside this file says what each end must do."
+    " Directions are the device's."
 )
 
 
 def document() -> dict[str, Any]:
-    """The whole document, ready to be written as JSON."""
+    """Return the whole document, ready to be written as JSON."""
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Edge scanner", "version": "1.0.0", "description": _ABOUT},
+        "info": {"title": "Edge scanner", "version": "1.0.0", "description": _DESCRIPTION},
         "defaultContentType": Form.JSON.value,
         "servers": {
             "broker": {
@@ -42,7 +43,7 @@ def document() -> dict[str, Any]:
             "schemas": schemas(),
             "parameters": {name: {"description": words} for name, words in _PARAMETERS.items()},
             "securitySchemes": {
-                "certificate": {"type": "X509", "description": "A certificate a device."}
+                "certificate": {"type": "X509", "description": "A certificate for each client."}
             },
         },
     }

@@ -1,73 +1,76 @@
-/* The claim protocol (edge/store/authorisations.py, sync/agent/authorisation_relay.py, sync/hub/arbitration/grants.py): two devices of a site, one unit,
- * one hub. Messages are lost, doubled, late and in any order; devices lose their power; no clock is compared with
- * another's.
+/* The grant protocol: two devices of a site, one unit, one hub.
+ * Code: edge/store/authorisations.py, sync/agent/authorisation_relay.py, sync/hub/arbitration/grants.py.
  *
- * A device honours without leave in no case here (policy "refuse"). What must hold: the unit is honoured once.
+ * Messages are lost, doubled, late and in any order. Devices lose their power. No clock is compared
+ * with another's. A device never redeems without a grant here (policy "refuse"). What must hold: the
+ * unit is redeemed once.
  *
  * `make prove` runs it; by hand:
  *
  *   spin -a grant.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -w24
  *
- * What frees a leave is the word of its holder that it is over, and that word names the newest claim that it knows to
- * be over: it frees that one and those before it. Two controls show what each half of this is for; both must fail:
+ * A grant is released by its holder's report that it is over. The report names the newest request
+ * that the holder knows to be over, and releases that one and those before it. Two controls show what
+ * each half of this is for. Both must fail:
  *
- *   -DUNNUMBERED   the word names none and frees all: an old one frees a leave that was given after it was said
- *   -DEARLY        it is said while a leave may still be used: it names a claim that is not over
+ *   -DUNNUMBERED   the report names no request and releases all: an old one releases a grant that
+ *                  was given after it was sent
+ *   -DEARLY        it is sent while a grant may still be used: it names a request that is not over
  */
 #define DEVS 2
-#define ASKS(d) (d == 0 -> 2 : 1)   /* the second claim of the first device is the one that an old message may harm */
+#define REQUESTS(d) (d == 0 -> 2 : 1)   /* an old message may harm the second request of the first device */
 #ifndef ROOM
 #define ROOM 3                      /* messages of a device that are on their way */
 #endif
 
-mtype = { claim, event, told, granted, refused };
+mtype = { request, event, released, granted, refused };
 
-chan up[DEVS] = [ROOM] of { mtype, byte };   /* kind; the number of the claim */
+chan up[DEVS] = [ROOM] of { mtype, byte };   /* kind; the number of the request */
 chan down[DEVS] = [1] of { mtype, byte };
 
 /* on each device's disk */
-byte asked[DEVS];           /* the number of the last claim; 0: none */
+byte requested[DEVS];       /* the number of the last request; 0: none */
 bool waits[DEVS];           /* its deadline is not over */
-bool leave[DEVS];           /* granted, not used, and still in time */
-bool used_here[DEVS];       /* its own ledger has the use: it never asks, nor honours, again */
+bool grant[DEVS];           /* granted, not used, and still in time */
+bool used_here[DEVS];       /* its own ledger has the use: it never requests, nor redeems, again */
 bool pending[DEVS];         /* a redemption that the platform has not acknowledged */
-bool owes[DEVS];            /* a claim was made: say when it is over */
+bool unreported[DEVS];      /* a request was made: report when it is over */
 
 /* at the hub */
 bool spent;
-byte held[DEVS];            /* bit n: claim n of this device was granted, and nothing was heard of it since */
-byte honoured;
+byte held[DEVS];            /* bit n: request n of this device was granted, and not reported since */
+byte redeemed;
 
 #define BIT(n) (1 << (n))
 #define THROUGH(n) ((1 << ((n) + 1)) - 1)
 
 #ifdef UNNUMBERED
-#define FREED(id) 255
+#define RELEASED(id) 255
 #else
-#define FREED(id) THROUGH(id)
+#define RELEASED(id) THROUGH(id)
 #endif
 #ifdef EARLY
 #define OVER(d) (!pending[d])
 #else
-#define OVER(d) (!pending[d] && !leave[d] && !waits[d])
+#define OVER(d) (!pending[d] && !grant[d] && !waits[d])
 #endif
 
 proctype Device(byte d) {
     byte id;
     do
-    /* a scan asks; the row, with its number, is on disk before it goes out */
-    :: atomic { asked[d] < ASKS(d) && !waits[d] && !leave[d] && !used_here[d] -> asked[d]++; waits[d] = true; owes[d] = true;
-                if :: nfull(up[d]) -> up[d]!claim(asked[d]) :: full(up[d]) fi }
-    /* the answer: only to the request that waits; a late one grants nothing */
-    :: atomic { down[d]?granted(id) -> if :: waits[d] && id == asked[d] -> waits[d] = false; leave[d] = true :: else fi; id = 0 }
-    :: atomic { down[d]?refused(id) -> if :: waits[d] && id == asked[d] -> waits[d] = false :: else fi; id = 0 }
+    /* a scan requests; the row, with its number, is on disk before it is sent */
+    :: atomic { requested[d] < REQUESTS(d) && !waits[d] && !grant[d] && !used_here[d] -> requested[d]++; waits[d] = true; unreported[d] = true;
+                if :: nfull(up[d]) -> up[d]!request(requested[d]) :: full(up[d]) fi }
+    /* the reply: only to the request that waits; a late one grants nothing */
+    :: atomic { down[d]?granted(id) -> if :: waits[d] && id == requested[d] -> waits[d] = false; grant[d] = true :: else fi; id = 0 }
+    :: atomic { down[d]?refused(id) -> if :: waits[d] && id == requested[d] -> waits[d] = false :: else fi; id = 0 }
     :: atomic { waits[d] -> waits[d] = false }                                  /* the deadline */
-    :: atomic { leave[d] -> leave[d] = false; used_here[d] = true; pending[d] = true; honoured++; assert(honoured <= 1) } /* one transaction */
-    :: atomic { leave[d] -> leave[d] = false }                                  /* not used in time, or a new boot */
-    /* uplink: the event, which names its claim, again and again until it is acknowledged; the word that claims are over
-     * only with nothing pending */
-    :: atomic { pending[d] && nfull(up[d]) -> up[d]!event(asked[d]) }
-    :: atomic { owes[d] && OVER(d) && nfull(up[d]) -> up[d]!told(asked[d]); owes[d] = false }
+    :: atomic { grant[d] -> grant[d] = false; used_here[d] = true; pending[d] = true; redeemed++; assert(redeemed <= 1) } /* one transaction */
+    :: atomic { grant[d] -> grant[d] = false }                                  /* not used in time, or a new boot */
+    /* uplink: the event, which names its request, again and again until it is acknowledged; the report
+     * that requests are over only with nothing pending */
+    :: atomic { pending[d] && nfull(up[d]) -> up[d]!event(requested[d]) }
+    :: atomic { unreported[d] && OVER(d) && nfull(up[d]) -> up[d]!released(requested[d]); unreported[d] = false }
     od
 }
 
@@ -85,15 +88,15 @@ proctype Hub() {
     do
     :: atomic {
         if :: nempty(up[0]) -> d = 0 :: nempty(up[1]) -> d = 1 fi;
-        if :: up[d]?kind(id) :: up[d]?<kind(id)> fi;         /* taken, or taken and not acknowledged: it comes again */
+        if :: up[d]?kind(id) :: up[d]?<kind(id)> fi;         /* received, or received and not acknowledged: it comes again */
         if
-        :: kind == claim ->
+        :: kind == request ->
             if
             :: spent || held[1 - d] != 0 -> if :: nfull(down[d]) -> down[d]!refused(id) :: full(down[d]) fi
             :: else -> held[d] = held[d] | BIT(id); if :: nfull(down[d]) -> down[d]!granted(id) :: full(down[d]) fi
             fi
         :: kind == event -> spent = true; held[d] = held[d] & (255 - BIT(id)); pending[d] = false   /* committed; its acknowledgement settles */
-        :: kind == told -> held[d] = held[d] & (255 - (FREED(id) & 255))
+        :: kind == released -> held[d] = held[d] & (255 - (RELEASED(id) & 255))
         fi;
         d = 0; id = 0; kind = 0 }
     od

@@ -68,3 +68,16 @@ def test_a_group_above_its_range_is_refused(text):
     assert base45.decode(b"U5") == b"\xff"
     with pytest.raises(base45.Base45Error):
         base45.decode(text)
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        pytest.param(342, id="the longest that the ready mask serves"),
+        pytest.param(344, id="a triple more"),
+        pytest.param(5_000, id="a document"),
+    ],
+)
+def test_a_text_of_any_length_comes_back(length):
+    data = b"\xff\xfe" * (length // 2)
+    assert base45.decode(base45.encode(data)) == data

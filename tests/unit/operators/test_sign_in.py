@@ -370,11 +370,19 @@ def test_pins_that_are_too_short_or_too_easy_are_not_taken(pin):
         hash_pin(pin)
 
 
-@pytest.mark.parametrize("pin_hash", [
-    "", "plain", HASHES[PIN].replace("argon2id", "argon2i"), HASHES[PIN].replace("m=19456", "m=8"),
-    HASHES[PIN].replace("m=19456", "m=4194304"), HASHES[PIN].replace("t=2", "t=100"), HASHES[PIN] + "A" * 200,
-    HASHES[PIN].replace("p=1", "p=64"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "pin_hash",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("plain", id="no hash"),
+        pytest.param(HASHES[PIN].replace("argon2id", "argon2i"), id="another kind"),
+        pytest.param(HASHES[PIN].replace("m=19456", "m=8"), id="too little memory"),
+        pytest.param(HASHES[PIN].replace("m=19456", "m=4194304"), id="too much memory"),
+        pytest.param(HASHES[PIN].replace("t=2", "t=100"), id="too many rounds"),
+        pytest.param(HASHES[PIN] + "A" * 200, id="too long"),
+        pytest.param(HASHES[PIN].replace("p=1", "p=64"), id="too many lanes"),
+    ],
+)
 def test_hashes_of_another_kind_too_weak_or_too_heavy_are_not_taken(pin_hash):
     assert hash_fault(pin_hash) is not None
     assert hash_fault(HASHES[PIN]) is None

@@ -129,7 +129,9 @@ def test_header_maps_of_the_core_may_be_in_any_order_but_hold_no_key_twice():
 
 
 @pytest.mark.parametrize(
-    "item", [1.0, {1.5: 0}, {True: 0}, {(): 0}, 2**64, {1}, object()], ids=repr
+    "item",
+    [1.0, {1.5: 0}, {True: 0}, {(): 0}, 2**64, {1}, pytest.param(object(), id="an object")],
+    ids=repr,
 )
 def test_what_could_not_be_read_is_not_written(item):
     with pytest.raises(TypeError):

@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench house prove deb wheels release install try-deb setup system clean
+.PHONY: help demo test check format docs coverage bench house prove deb wheels release install try-deb setup system clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -30,6 +30,13 @@ docs: setup $(VENV)/.with-docs  ## the documentation site in build/docs/html; a 
 	rm -rf build/docs docs/api
 	$(PY) -m sphinx -q -W --keep-going -j auto -d build/docs/doctrees -b html docs build/docs/html $(ARGS)
 	@echo "build/docs/html/index.html"
+
+coverage: setup  ## lines and branches that the tests run, against a floor; pages in build/coverage/html (ARGS=tests: of all tests)
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(VENV)/bin/coverage run -m pytest $(or $(ARGS),tests/unit tests/contract tests/proof)
+	$(VENV)/bin/coverage combine -q
+	$(VENV)/bin/coverage html -q --fail-under=0
+	$(VENV)/bin/coverage report
 
 bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)

@@ -5,7 +5,7 @@ SYSTEM_PACKAGES := libzbar0 mosquitto python3-venv
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs coverage bench house prove deb wheels release install try-deb setup system clean
+.PHONY: help demo test check format docs coverage mutants bench house prove deb wheels release install try-deb setup system clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -37,6 +37,10 @@ coverage: setup  ## lines and branches that the tests run, against a floor; page
 	$(VENV)/bin/coverage combine -q
 	$(VENV)/bin/coverage html -q --fail-under=0
 	$(VENV)/bin/coverage report
+
+mutants: setup $(VENV)/.with-mutants  ## small changes of the code: how many do the tests notice? (ARGS="--count 200 --seed 7")
+	@.ci/system-packages git
+	$(PY) .ci/mutants $(ARGS)
 
 bench: setup  ## the benchmarks, each against a peer in the same run
 	$(PY) -m benchmarks $(ARGS)

@@ -1,4 +1,4 @@
-"""The answer to a claim, in one word. The same on the wire, in the store and on the platform."""
+"""The result of a request for a grant: the same on the wire, in the store and on the platform."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from enum import StrEnum
 
 
 class AuthorisationResult(StrEnum):
-    """What the authority of an entitlement's home says to a device that asks for leave to honour it."""
+    """The reply of an entitlement's home authority to a device that requests a grant."""
 
     GRANTED = "granted"
     UNKNOWN = "unknown"  # no such entitlement
-    NOT_READY = "not_ready"  # its order is not in a state to be honoured
+    NOT_READY = "not_ready"  # the state of its order does not allow a redemption
     SPENT = "already_redeemed"
-    HELD = "held"  # another device holds a claim on it
+    HELD = "held"  # another device holds a grant on it

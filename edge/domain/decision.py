@@ -1,4 +1,4 @@
-"""Decide whether a believed code may be honoured now.
+"""Decide whether a verified code may be redeemed now.
 
 Every fact the verdict rests on is an argument: no clock, no database, no log.
 A journalled scan therefore replays to the same verdict on any machine.
@@ -47,7 +47,7 @@ def _site(case: DecisionInput) -> Decision | None:
         return None
     strangers = [name for name in order.compartments if name not in here.compartments]
     return (
-        refusal(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not of this device")
+        refusal(Verdict.WRONG_SITE, f"compartment {strangers[0]} is not part of this device")
         if strangers
         else None
     )
@@ -113,7 +113,7 @@ def _window(case: DecisionInput) -> Decision | None:
 
 
 def _conditions(case: DecisionInput) -> Decision | None:
-    """The rules of this device's policy, then those that came with the order. What cannot be read is not met."""
+    """Apply the rules of the policy, then those of the order. An unreadable rule is not met."""
     here = [rule for rule in case.policy.rules if case.claims.kind.code in rule.kinds]
     text = case.entitlement.rules if case.entitlement is not None else None
     if not here and text is None:
@@ -145,7 +145,9 @@ def _left(case: DecisionInput) -> Decision | None:
         where += ", waits for a second person" if last.review == "pending" else ""
         return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
     if not 1 <= case.wanted <= case.left:
-        return refusal(Verdict.QUANTITY_EXCEEDED, f"{case.wanted} asked, {max(case.left, 0)} left")
+        return refusal(
+            Verdict.QUANTITY_EXCEEDED, f"{case.wanted} requested, {max(case.left, 0)} left"
+        )
     return None
 
 
@@ -163,8 +165,6 @@ _RULES: tuple[Callable[[DecisionInput], Decision | None], ...] = (
     _withdrawn,
     _status,
     _window,
-)
-_RULES += (
     continue_pickup,
     _conditions,
     _left,
@@ -180,9 +180,8 @@ def _accept(case: DecisionInput) -> Decision:
     review = (order is not None and order.review) or (
         limit is not None and (case.value_minor or 0) > limit
     )
-    to_open = (
-        order is not None and case.claims.kind is Kind.PICKUP and not review
-    )  # no door before the second person
+    # No door opens before the second person has approved.
+    to_open = order is not None and case.claims.kind is Kind.PICKUP and not review
     return Decision(
         verdict=Verdict.ACCEPTED_PENDING_REVIEW if review else Verdict.ACCEPTED,
         units=1 if case.in_parts else case.wanted,

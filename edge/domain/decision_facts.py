@@ -1,4 +1,4 @@
-"""The facts of a verdict as text, so that a journalled scan can be decided again, anywhere."""
+"""The facts of a verdict as text, so that a journalled scan can be decided again anywhere."""
 
 from __future__ import annotations
 
@@ -22,33 +22,36 @@ from edge.domain.roles import Operator, Role
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
 
-# The order is the text's format: a field may be added at the end, none may go or move.
+# The order is the format of the text. Add a field at the end; never remove or move one.
 _CLAIMS = (
-    "cti", "kid", "issuer", "audience", "not_before_s", "expires_at_s", "issued_at_s", "order_id", "kind", "quantity",
-    "amount_minor", "currency", "flags", "status_index", "dynamic_mode", "holder_key",
+    "cti", "kid", "issuer", "audience", "not_before_s", "expires_at_s", "issued_at_s", "order_id",
+    "kind", "quantity", "amount_minor", "currency", "flags", "status_index", "dynamic_mode",
+    "holder_key",
 )  # fmt: skip
 _ENTITLEMENT = (
-    "cti", "order_id", "kind", "home_site", "home_device", "status", "quantity", "amount_minor", "currency",
-    "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign", "rules", "revision",
+    "cti", "order_id", "kind", "home_site", "home_device", "status", "quantity", "amount_minor",
+    "currency", "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign",
+    "rules", "revision",
 )  # fmt: skip
 _STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
 
-_REST = ("id", "used", "used_minor", "authority")  # of what a claim was answered
+_REST = ("id", "used", "used_minor", "authority")  # of an authorisation reply
 
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)
 _standing_values = attrgetter(*_STANDING)
 _claimed_values = attrgetter("result", *_REST)
 _use_values = attrgetter(*_USE)
+_door_values = attrgetter("compartment", "live", "emptied", "ended_s")
 _write = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False, default=bytes.hex
 ).encode
 
 
 class DecisionTerms(NamedTuple):
-    """How this device is configured, as far as a verdict depends on it. Few scans change it."""
+    """The part of the configuration that a verdict depends on. Few scans change it."""
 
     place: DevicePlace
     policy: Policy
@@ -56,7 +59,7 @@ class DecisionTerms(NamedTuple):
 
 
 class DecisionFacts(NamedTuple):
-    """What a verdict depends on beside the terms, for one scan."""
+    """The facts of one scan that a verdict depends on, beside the terms."""
 
     claims: Claims
     standing: RedemptionState
@@ -74,7 +77,7 @@ def dump_facts(facts: DecisionFacts) -> str:
         None if order is None else _entitlement_values(order),
         _standing_values(standing),
         standing.uses and [_use_values(use) for use in standing.uses],
-        standing.doors and [(door.compartment, door.live, door.emptied, door.ended_s) for door in standing.doors],
+        standing.doors and [_door_values(door) for door in standing.doors],
         (standing.exposure.uses_today, standing.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
         (facts.asked.units, facts.asked.amount_minor),

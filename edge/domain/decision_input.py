@@ -1,4 +1,4 @@
-"""One case to decide: its facts with the sums that several rules need, and what a decision says."""
+"""The input of a decision (facts, and the sums that several rules need) and its result."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from edge.values.instant import Instant
 
 
 class Risk(StrEnum):
-    """What was not certain when a code was honoured. Every one is in the event."""
+    """A doubt that remained when a code was redeemed. The event names each."""
 
     NOT_IN_CACHE = "not_in_cache"  # a good signature, and nothing else known
-    SITE_HOME = "site_home"  # another device of the site may have honoured it meanwhile
+    SITE_HOME = "site_home"  # another device of the site may have redeemed it meanwhile
     CLOCK_FLOOR_ONLY = "clock_floor_only"  # it may have expired already
     ORDERS_STALE = "orders_stale"  # it may have been cancelled meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict with its reason, and when honoured, exactly what."""
+    """The verdict with its reason and, if accepted, exactly what is redeemed."""
 
     verdict: Verdict
     detail: str = ""  # in English, for the log; no personal data
@@ -38,14 +38,12 @@ class Decision:
     reopening: bool = False  # those doors were opened before
     risks: tuple[Risk, ...] = ()
     prior: LocalRedemption | None = None  # with ALREADY_REDEEMED: when
-    claim: str | None = None  # the claim that it rests on
-    ask_home: bool = (
-        False  # whoever has authority over it could say more: worth a claim while online
-    )
+    claim: str | None = None  # id of the grant that it rests on
+    ask_home: bool = False  # the home authority could say more: request a grant while online
 
 
 class DecisionInput(NamedTuple):
-    """The facts, and the sums that several rules need, done once: this is on the way of every scan."""
+    """The facts, and the sums that several rules need, computed once a scan."""
 
     claims: Claims
     standing: RedemptionState
@@ -64,7 +62,10 @@ class DecisionInput(NamedTuple):
 
 
 def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
-    """Add the sums to the facts: at most what was signed, less where the platform now says less."""
+    """Add the sums to the facts.
+
+    At most what the token asserts counts, and less where the platform's order line says less.
+    """
     claims, standing, now, asked, operator, utc_offset_s = facts
     place, policy, grace_s = terms
     order = standing.entitlement
@@ -103,19 +104,19 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
 
 
 def refusal(verdict: Verdict, detail: str) -> Decision:
-    """A refusal, with its reason in words for the log."""
+    """Return a refusal with its reason for the log."""
     return Decision(verdict=verdict, detail=detail)
 
 
 def operator_fault(case: DecisionInput) -> Decision | None:
-    """Whoever is signed in must have the right; and for some kinds somebody must be."""
+    """Refuse an operator without the right, or a missing one where the kind requires one."""
     if case.operator is None:
         required = case.policy.operator_required_kinds
         if not required:
             return None
         kind = case.claims.kind.code
         if kind in required:
-            return refusal(Verdict.OPERATOR_REQUIRED, f"a {kind} needs somebody signed in")
+            return refusal(Verdict.OPERATOR_REQUIRED, f"a {kind} needs a signed-in operator")
         return None
     if not is_permitted(case.operator.role, StaffAction.REDEEM):
         return refusal(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")

@@ -1,4 +1,4 @@
-"""An order's line as the device caches it: what may be honoured, where and when."""
+"""An order line as the device caches it: what may be redeemed, where and when."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from edge.token.claims import Kind
 
 
 class OrderStatus(StrEnum):
-    """The order's state on the platform, as last heard by this device."""
+    """The state of an order on the platform, as last received by this device."""
 
     AWAITING_PAYMENT = "awaiting_payment"
     PAID = "paid"  # paid in full, not yet prepared
-    READY = "ready"  # may be honoured
-    SHIPPED = "shipped"  # in the compartment; may be honoured
+    READY = "ready"  # may be redeemed
+    SHIPPED = "shipped"  # in the compartment; may be redeemed
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entitlement:
-    """One row of the orders cache. Comes only from a signed order feed (law 4)."""
+    """One row of the order cache. It comes only from a signed order feed (law 4)."""
 
     cti: bytes  # 16 bytes
     order_id: str

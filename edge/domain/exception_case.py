@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class ExceptionKind(StrEnum):
-    """What sort of failure a case is about."""
+    """The kind of failure that a case is about."""
 
     SYSTEM_FAULT = "system_fault"
     DATA_ERROR = "data_error"
@@ -43,10 +43,10 @@ class Settlement(StrEnum):
     """How a case was settled."""
 
     FIXED = "fixed"  # the cause is repaired; nothing else changes
-    ACCEPTED = "accepted"  # it stays as it is, with its loss
+    ACCEPTED = "accepted"  # nothing is changed; the loss stands
     COLLECTED = "collected"  # a person looked: the parcel is gone
     NOT_COLLECTED = (
-        "not_collected"  # a person looked: the parcel is inside, the code is valid again
+        "not_collected"  # a person looked: the parcel is inside; the code is valid again
     )
     REVERSED = "reversed"  # the redemption was reversed
     RETRIED = "retried"  # the write-off was tried again, and redeemed

@@ -1,4 +1,7 @@
-"""Whether this device may honour a code: homes, claims and floor limits (docs/explanation/floor-limits.md)."""
+"""Decide whether this device may redeem a code by itself: homes, grants and floor limits.
+
+docs/explanation/floor-limits.md explains the rules.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from edge.values.instant import ClockTrust
 
 
 def authorisation_of(case: DecisionInput) -> Decision | None:
-    """What the authority of its home said, where it was asked."""
+    """Apply the reply of the home authority, if it was asked. None: no objection."""
     claimed = case.standing.claimed
     if claimed is None:
         return None
@@ -20,13 +23,15 @@ def authorisation_of(case: DecisionInput) -> Decision | None:
         case AuthorisationResult.GRANTED:
             return None
         case AuthorisationResult.SPENT:
-            return refusal(Verdict.ALREADY_REDEEMED, f"elsewhere, says {claimed.authority}")
+            return refusal(
+                Verdict.ALREADY_REDEEMED, f"redeemed elsewhere, reports {claimed.authority}"
+            )
         case AuthorisationResult.HELD:
             return refusal(
-                Verdict.NEEDS_ONLINE, "another device is honouring it now: try again shortly"
+                Verdict.NEEDS_ONLINE, "another device is redeeming it now: try again shortly"
             )
         case AuthorisationResult.NOT_READY:
-            return refusal(Verdict.NOT_READY, f"says {claimed.authority}")
+            return refusal(Verdict.NOT_READY, f"reported by {claimed.authority}")
         case AuthorisationResult.UNKNOWN:
             return refusal(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
         case _:
@@ -34,7 +39,7 @@ def authorisation_of(case: DecisionInput) -> Decision | None:
 
 
 def authority_of(case: DecisionInput) -> Decision | None:
-    """Whether this device may honour it: homes, claims and floor limits (docs/explanation/floor-limits.md)."""
+    """Refuse what this device may not redeem by itself. None: no objection."""
     order, policy = case.entitlement, case.policy
     if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
         return refusal(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
@@ -43,7 +48,7 @@ def authority_of(case: DecisionInput) -> Decision | None:
             return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
         if order is not None and policy.offline_site_home == "refuse":
             return _ask_home(
-                Verdict.NEEDS_ONLINE, "homed on the site: another device may have honoured it"
+                Verdict.NEEDS_ONLINE, "homed on the site: another device may have redeemed it"
             )
     if _floor_applies(case):
         over = _over_floor(case)
@@ -57,7 +62,7 @@ def _ask_home(verdict: Verdict, detail: str) -> Decision:
 
 
 def may_ask(case: DecisionInput) -> bool:
-    """Whether another device may have authority over it, and has not been asked."""
+    """Return whether another authority could decide on it and has not been asked."""
     order = case.entitlement
     return (order is None or order.home_device is None) and case.standing.claimed is None
 
@@ -71,21 +76,24 @@ def _floor_applies(case: DecisionInput) -> bool:
 
 
 def _over_floor(case: DecisionInput) -> str | None:
-    """Which floor limit this redemption would break, or None (EMV's floor limits for offline cards)."""
+    """Return the floor limit that this redemption would exceed, or None.
+
+    The limits are those that EMV has for cards without a connection.
+    """
     floor, standing, value = case.policy.floor, case.standing, case.value_minor or 0
     if value > floor.amount_minor:
-        return f"amount {value} above the floor limit {floor.amount_minor}"
+        return f"amount {value} exceeds the floor limit {floor.amount_minor}"
     if standing.exposure.uses_today >= floor.uses_a_day:
         return f"{standing.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
     if standing.exposure.amount_minor + value > floor.exposure_minor:
-        return f"exposure would be above {floor.exposure_minor}"
+        return f"the offline exposure would exceed {floor.exposure_minor}"
     if standing.heard_s is None or case.now.unix_s - standing.heard_s > floor.longest_offline_s:
         return f"the platform was last heard at {standing.heard_s}"
     return None
 
 
 def risks(case: DecisionInput) -> tuple[Risk, ...]:
-    """What is not certain where this case is honoured."""
+    """Return the doubts that remain if this code is redeemed."""
     order, heard_s = case.entitlement, case.standing.heard_s
     asked = case.standing.claimed is not None
     found = []

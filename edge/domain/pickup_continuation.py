@@ -1,4 +1,4 @@
-"""A pickup whose use is written already: how its doors go on without a new one."""
+"""Continue a pickup that is already in the ledger: its doors, without a second redemption."""
 
 from __future__ import annotations
 
@@ -9,36 +9,43 @@ from edge.token.claims import Kind
 
 
 def continue_pickup(case: DecisionInput) -> Decision | None:
-    """A use that is written already: its doors go on, or wait for a second person, or open again within the grace."""
+    """Return how a recorded pickup continues, or None if this is a new redemption.
+
+    Its doors continue, wait for a second person, or open again within the grace period.
+    """
     standing, use = case.standing, case.standing.uses[-1] if case.standing.uses else None
     if case.claims.kind is not Kind.PICKUP or use is None or standing.blocked is not None:
         return None
-    going_on: Decision | None
+    continuation: Decision | None
     if use.review == "pending":
-        going_on = _goes_on(
+        continuation = _continuation(
             use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW
         )
     elif not standing.doors:
         doors = case.entitlement.compartments if case.entitlement is not None else ()
-        going_on = _goes_on(use, "approved", doors) if use.review == "approved" and doors else None
+        continuation = (
+            _continuation(use, "approved", doors) if use.review == "approved" and doors else None
+        )
     else:
-        going_on = _next_doors(case, use)
-    return going_on and (operator_fault(case) or going_on)
+        continuation = _next_doors(case, use)
+    return continuation and (operator_fault(case) or continuation)
 
 
 def _next_doors(case: DecisionInput, use: LocalRedemption) -> Decision | None:
     doors = case.standing.doors
     left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
     if left:
-        return _goes_on(use, "doors that are left", left)
+        return _continuation(use, "remaining doors", left)
     live = [door.compartment for door in doors if door.live]
     if live:
-        return _goes_on(use, f"under way: {', '.join(live)}")
+        return _continuation(use, f"under way: {', '.join(live)}")
     again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, case))
-    return _goes_on(use, "reopened", again, reopening=True) if again and case.left <= 0 else None
+    return (
+        _continuation(use, "reopened", again, reopening=True) if again and case.left <= 0 else None
+    )
 
 
-def _goes_on(
+def _continuation(
     use: LocalRedemption,
     detail: str,
     doors: tuple[str, ...] = (),

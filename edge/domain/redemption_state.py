@@ -1,4 +1,4 @@
-"""What the verdict rests on: where we are, what is asked, and what the store knows."""
+"""What a verdict rests on: the device's place, the request, and the store's state of a code."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class DevicePlace:
 
 
 def place_of(profile: Profile) -> DevicePlace:
-    """Where a profile puts its device.
+    """Return the place that a profile gives its device.
 
-    A locker serves pickups, a handheld both kinds, a kiosk write-offs and, with compartments, pickups.
+    A locker serves pickups and a handheld both kinds. A kiosk serves write-offs and, if it has
+    compartments, pickups.
     """
     kinds = set() if profile.device.kind == "locker" else {Kind.WRITE_OFF}
     if profile.locker.compartments or profile.device.kind == "handheld":
@@ -40,7 +41,10 @@ def place_of(profile: Profile) -> DevicePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedUse:
-    """What the person wants of the code. For a voucher in parts, how much; None: all that is left."""
+    """How much of the code to redeem.
+
+    ``amount_minor`` is for a voucher that is redeemed in parts; None: all that is left.
+    """
 
     units: int = 1
     amount_minor: int | None = None
@@ -60,17 +64,17 @@ class LocalRedemption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompartmentState:
-    """The last that was done with one compartment for a pickup."""
+    """The latest state of one compartment of a pickup."""
 
     compartment: str
-    live: bool  # its saga is still under way
+    live: bool  # its door states have not ended yet
     emptied: bool | None  # True collected, False not opened, None unknown
     ended_s: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineExposure:
-    """Offline risk already taken by this device."""
+    """The risk that this device has already taken offline."""
 
     uses_today: int = 0  # in the last 24 hours
     amount_minor: int = 0  # not yet acknowledged by the platform
@@ -78,10 +82,10 @@ class OfflineExposure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnlineAuthorisation:
-    """What the authority of its home said just now to this device's claim. It rests on a signature (law 4)."""
+    """The home authority's reply to this device's request. It rests on a signature (law 4)."""
 
     result: AuthorisationResult
-    id: str  # of the claim; the event names it
+    id: str  # of the grant; the event names it
     used: int = 0  # by other devices
     used_minor: int = 0
     authority: str = ""
@@ -89,7 +93,7 @@ class OnlineAuthorisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedemptionState:
-    """What the store knows about a code, read in the transaction that decides on it."""
+    """What the store knows of a code, read in the transaction that decides on it."""
 
     entitlement: Entitlement | None = None
     uses: tuple[LocalRedemption, ...] = ()
@@ -98,6 +102,6 @@ class RedemptionState:
     revoked: bool = False
     campaign_withdrawn: bool = False
     blocked: str | None = None
-    heard_s: int | None = None  # when the platform was last heard
+    heard_s: int | None = None  # when data of the platform last arrived
     exposure: OfflineExposure = OfflineExposure()
-    claimed: OnlineAuthorisation | None = None  # None: not asked, or no answer in time
+    claimed: OnlineAuthorisation | None = None  # None: not asked, or no reply in time

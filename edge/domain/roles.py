@@ -1,4 +1,4 @@
-"""Roles, and the acts each may do: least privilege, one table. Pure."""
+"""Roles, and the actions that each permits: least privilege, one table. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class Role(StrEnum):
-    """What a person is here for. One role a person; the signed operator list says which."""
+    """The role of a person: one a person, named by the signed operator list."""
 
     OPERATOR = "operator"
     REVIEWER = "reviewer"
@@ -17,17 +17,17 @@ class Role(StrEnum):
 
 
 class StaffAction(StrEnum):
-    """What a role guards. Looking at the store is guarded by the file's own rights, not here."""
+    """An action that needs a role. Reading the store is guarded by its file permissions instead."""
 
     REDEEM = "redeem"  # scan, write off, hand over
     REVIEW = "review"  # approve or reject what another person scanned
-    REVERSE = "reverse"  # take a redemption back
+    REVERSE = "reverse"  # reverse a redemption
     SETTLE = "settle"  # settle an exception, retry included
     UNLOCK = "unlock"  # let a locked-out operator try again
     DIAGNOSE = "diagnose"  # test lamps and locks that hold nothing
 
 
-MAY: Final = MappingProxyType(
+PERMISSIONS: Final = MappingProxyType(
     {
         Role.OPERATOR: frozenset({StaffAction.REDEEM}),
         Role.REVIEWER: frozenset({StaffAction.REDEEM, StaffAction.REVIEW}),
@@ -40,16 +40,16 @@ MAY: Final = MappingProxyType(
 
 
 class Operator(NamedTuple):
-    """Who is signed in, as far as a verdict rests on it."""
+    """The signed-in operator, as far as a verdict depends on it."""
 
     id: str
     role: Role
 
 
-def is_permitted(role: Role, act: StaffAction) -> bool:
-    """Whether ``role`` may do ``act``.
+def is_permitted(role: Role, action: StaffAction) -> bool:
+    """Return whether ``role`` permits ``action``.
 
-    >>> may(Role.TECHNICIAN, Act.REDEEM)
+    >>> is_permitted(Role.TECHNICIAN, StaffAction.REDEEM)
     False
     """
-    return act in MAY[role]
+    return action in PERMISSIONS[role]

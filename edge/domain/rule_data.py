@@ -1,6 +1,7 @@
-"""The data that a rule sees: the facts of one scan as a JSON document. docs/reference/rules.md has the table.
+"""The data that a rule sees: the facts of one scan as a JSON document.
 
-Every value comes from what is journalled, so that a scan replays to the same verdict.
+docs/reference/rules.md has the table. Every value comes from the scan journal, so that a scan
+replays to the same verdict.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ _DAY_S: Final = 86_400
 
 
 class ScanContext(Protocol):
-    """What ``decide`` was given, and the sums it did."""
+    """The input of ``decide`` and its sums."""
 
     @property
     def claims(self) -> Claims:
-        """What the code asserts."""
+        """The claims of the code."""
         ...
 
     @property
     def standing(self) -> RedemptionState:
-        """What the store knows."""
+        """The store's state of the code."""
         ...
 
     @property
@@ -38,27 +39,27 @@ class ScanContext(Protocol):
 
     @property
     def policy(self) -> Policy:
-        """What is configured."""
+        """The configured policy."""
         ...
 
     @property
     def now(self) -> Instant:
-        """When."""
+        """The time of the scan."""
         ...
 
     @property
     def asked(self) -> RequestedUse:
-        """What the person wants."""
+        """The requested use."""
         ...
 
     @property
     def operator(self) -> Operator | None:
-        """Who is signed in."""
+        """The signed-in operator."""
         ...
 
     @property
     def value_minor(self) -> int | None:
-        """What this redemption is worth."""
+        """The value of this redemption, in minor units."""
         ...
 
 
@@ -86,11 +87,13 @@ def _now(now: Instant, utc_offset_s: int) -> dict[str, Any]:
     year, month, day = civil_from_days(days)
     minute_of_day = second_of_day // 60
     sign, offset_min = "-" if utc_offset_s < 0 else "+", abs(utc_offset_s) // 60
+    date = f"{year:04}-{month:02}-{day:02}"
     clock = f"{minute_of_day // 60:02}:{minute_of_day % 60:02}:{second_of_day % 60:02}"
+    offset = f"{sign}{offset_min // 60:02}:{offset_min % 60:02}"
     return {
         "unix_s": now.unix_s,
-        "iso": f"{year:04}-{month:02}-{day:02}T{clock}{sign}{offset_min // 60:02}:{offset_min % 60:02}",
-        "date": f"{year:04}-{month:02}-{day:02}",
+        "iso": f"{date}T{clock}{offset}",
+        "date": date,
         "year": year,
         "month": month,
         "day": day,
@@ -101,8 +104,8 @@ def _now(now: Instant, utc_offset_s: int) -> dict[str, Any]:
 
 
 def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
-    """What the code says, and what the platform says where it is in the cache."""
-    said: dict[str, Any] = {
+    """Return the order's data: the token's, and the platform's if the line is in the cache."""
+    data: dict[str, Any] = {
         "id": claims.order_id,
         "cached": order is not None,
         "quantity": claims.quantity,
@@ -114,18 +117,18 @@ def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
         "compartments": [],
     }
     if order is not None:
-        said |= {
+        data |= {
             "quantity": min(claims.quantity, order.quantity),
             "status": order.status.value,
             "campaign": order.campaign,
             "subject": order.subject,
             "compartments": list(order.compartments),
         }
-    return said
+    return data
 
 
 def _uses(standing: RedemptionState, now: Instant, utc_offset_s: int) -> dict[str, Any]:
-    """How this code was used on this device, reversals taken off."""
+    """Return how this code was redeemed on this device, without reversed redemptions."""
     today = (now.unix_s + utc_offset_s) // _DAY_S
     last = max((use.at_s for use in standing.uses), default=None)
     return {

@@ -1,1 +1,1 @@
-"""Encryption of what leaves the device or lies on it: pure, with keys and randomness as arguments."""
+"""Encryption of data on the device or leaving it: pure; keys and randomness are arguments."""

@@ -14,7 +14,10 @@ _MAGIC: Final = b"ESR1"
 
 
 def seal(content: bytes, recovery_key: bytes, *, random: bytes) -> bytes:
-    """Encrypt to an X25519 key: ``ESR1``, ephemeral key, nonce, ChaCha20-Poly1305 under HKDF-SHA256 (RFC 5869).
+    """Encrypt ``content`` to an X25519 key.
+
+    The box is ``ESR1``, the ephemeral key (32 bytes), the nonce (12 bytes), and the text under
+    ChaCha20-Poly1305 (RFC 8439) with a key from HKDF-SHA256 (RFC 5869).
 
     ``random``: ``RANDOM_BYTES`` from the system's generator, fresh for each box.
     """
@@ -27,7 +30,7 @@ def seal(content: bytes, recovery_key: bytes, *, random: bytes) -> bytes:
 
 
 def unseal(sealed: bytes, private: X25519PrivateKey) -> bytes:
-    """What ``seal`` was given. Raises ValueError when it was sealed to another key, or is damaged."""
+    """Return what ``seal`` encrypted. Raise ValueError for another key's box, or a damaged one."""
     if sealed[:4] != _MAGIC or len(sealed) < 4 + 32 + 12 + 16:
         raise ValueError("not a sealed file")
     public, nonce, cipher = sealed[4:36], sealed[36:48], sealed[48:]

@@ -1,4 +1,4 @@
-"""What this device trusts now: roots from its file, trust and status lists from its store.
+"""The keys and lists that this device trusts: roots from a file, lists from its store.
 
 Every list is verified again when it is read (law 4): the store is a cache, not an authority.
 """
@@ -36,7 +36,10 @@ def load_roots(path: Path) -> Roots | str:
 
 
 class Anchors:
-    """The lists that verification rests on. ``refresh`` after another process has committed."""
+    """The lists that verification rests on.
+
+    Call ``refresh`` after another process has committed.
+    """
 
     def __init__(self, store: Store, roots: Roots) -> None:
         self._store = store
@@ -45,18 +48,18 @@ class Anchors:
         self.status: Mapping[bytes, StatusList] = MappingProxyType({})
 
     def refresh(self, now: Instant) -> dict[str, str]:
-        """Read the lists again. Returns what is wrong with them, by problem name; keeps what was good before.
+        """Read and verify the lists again; return what is wrong with them, by problem name.
 
-        Raises StoreUnavailableError.
+        A list that is refused leaves the last good one in force. Raises StoreUnavailableError.
         """
         problems: dict[str, str] = {}
-        kept = documents.find_document(self._store, documents.TRUST_LIST)
-        if kept is None:
+        stored = documents.find_document(self._store, documents.TRUST_LIST)
+        if stored is None:
             problems["no_trust_list"] = (
                 "no trust list yet: connect the device, or wait for edge-sync"
             )
             return problems
-        trust = open_trust_list(kept.raw, roots=self._roots, now=now)
+        trust = open_trust_list(stored.raw, roots=self._roots, now=now)
         if isinstance(trust, DocumentRefusal):
             problems["trust_list_refused"] = str(trust)
             return problems

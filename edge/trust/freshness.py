@@ -1,7 +1,7 @@
-"""How old what this device knows may be: each limit that is passed, by its name. Pure.
+"""Find what is older than the policy allows. Pure.
 
-The names are those of the sync page and stand in both health files; what a stale list means for a scan is
-the verifier's and the decision's to say.
+The names stand in both health files (docs/reference/). What a stale list means for a scan is
+decided by the verifier and by ``edge.domain``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ def staleness(
     policy: Policy,
     now: Instant,
 ) -> dict[str, str]:
-    """What is older than ``policy`` allows: name to detail. What never came is not stale, but missing."""
+    """Return what is older than ``policy`` allows, as name to detail.
+
+    ``heard_s``: Unix seconds of the newest order data, or None if none ever came. A list that never
+    came is not stale: it is missing, which is another problem.
+    """
     found: dict[str, str] = {}
     if trust.keys and trust.is_stale(now, policy.trust_list_max_age_s):
         found[TRUST_LIST_STALE] = _older(
@@ -41,9 +45,9 @@ def staleness(
             f"status list of {oldest.kid.hex()}", oldest.issued_at_s, policy.status_list_max_age_s
         )
     if heard_s is not None and now.unix_s - heard_s > policy.orders_max_age_s:
-        found[ORDERS_STALE] = _older("the newest word on orders", heard_s, policy.orders_max_age_s)
+        found[ORDERS_STALE] = _older("the newest order data", heard_s, policy.orders_max_age_s)
     return found
 
 
 def _older(what: str, since_s: int, limit_s: int) -> str:
-    return f"{what} is of {since_s}, older than {limit_s} s or expired: connect the device"
+    return f"{what} was issued at {since_s}, older than {limit_s} s or expired: connect the device"

@@ -1,1 +1,1 @@
-"""Pure value types that every room shares: instants, UUIDv7, person names."""
+"""Pure value types that every room shares; imports no other room."""

@@ -1,4 +1,4 @@
-"""A moment, and how far the clock that told it can be believed."""
+"""A point in time, and how far the clock that gave it can be trusted."""
 
 from __future__ import annotations
 

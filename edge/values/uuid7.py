@@ -1,4 +1,4 @@
-"""Identifiers that sort by time (UUIDv7, RFC 9562 section 5.7); time and randomness are arguments."""
+"""Identifiers that sort by time: UUIDv7, RFC 9562 section 5.7."""
 
 from __future__ import annotations
 

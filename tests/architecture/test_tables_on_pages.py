@@ -8,7 +8,7 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.domain.decision_input import Risk
 from edge.domain.entitlement import OrderStatus
 from edge.domain.exception_case import ExceptionKind, Settlement
-from edge.domain.roles import MAY, Role, StaffAction
+from edge.domain.roles import PERMISSIONS, Role, StaffAction
 from edge.domain.verdict import Verdict
 from edge.rules.fault import RuleFaultCause
 from edge.settings.state_machine import SettingsPhase
@@ -52,4 +52,4 @@ def test_the_rights_of_each_role_are_the_tables():
         for row in cells
         if row[0] in set(Role)
     }
-    assert rights == {role: set(acts) for role, acts in MAY.items()}
+    assert rights == {role: set(acts) for role, acts in PERMISSIONS.items()}

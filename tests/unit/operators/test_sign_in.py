@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.documents.operator_list import OperatorEntry, OperatorList
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault, pin_matches
-from edge.domain.roles import MAY, Role, StaffAction, is_permitted
+from edge.domain.roles import PERMISSIONS, Role, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
 from edge.operators.actions import ActionResult, OperatorActions
 from edge.operators.known_lists import OperatorDirectory
@@ -358,7 +358,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else():
         },
         Role.TECHNICIAN: {StaffAction.DIAGNOSE},
     }
-    assert set(MAY) == set(Role)
+    assert set(PERMISSIONS) == set(Role)
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""MQTT 5 connections: TLS, sessions, back-off, and the only import of paho."""
+"""Connections to the platform: MQTT 5 sessions, HTTPS requests, TLS; the only import of paho."""

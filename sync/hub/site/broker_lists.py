@@ -6,20 +6,16 @@ broker goes on with what it has; what was missed comes with the first answer aft
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from cryptography import x509
 
 from sync.hub.config import HubBroker, HubMqtt, PlatformService
 from sync.hub.pki.broker_access import acl_lines, replace_file, tell_broker
+from sync.mqtt.https_client import HttpsError, post_json
 from sync.mqtt.tls import client_context
-
-PATIENCE_S: Final = 10.0  # with a desk that does not answer
-LARGEST_ANSWER: Final = 4 * 2**20  # bytes
 
 
 class SiteUpdatesError(Exception):
@@ -116,21 +112,13 @@ class SiteLists:
     def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
         files = (self._mqtt.ca_file, self._mqtt.cert_file, self._mqtt.key_file)
         context = client_context(*(str(self._folder / name) for name in files))
-        where = f"{self._desk.host}:{self._desk.port}"
-        line = http.client.HTTPSConnection(
-            self._desk.host, self._desk.port, timeout=PATIENCE_S, context=context
-        )
         try:
-            line.request("POST", "/v1/site", json.dumps(body), {"Content-Type": "application/json"})
-            response = line.getresponse()
-            answer = json.loads(response.read(LARGEST_ANSWER))
-        except (OSError, http.client.HTTPException, RecursionError, ValueError) as error:
-            raise SiteUpdatesError(f"the desk at {where} does not answer: {error}") from None
-        finally:
-            line.close()
-        if response.status != http.client.OK or not isinstance(answer, dict):
-            raise SiteUpdatesError(f"the desk at {where} says no: {answer}")
-        return answer
+            reply = post_json(self._desk.host, self._desk.port, "/v1/site", body, context)
+        except HttpsError as error:
+            raise SiteUpdatesError(f"the enrolment service does not reply: {error}") from None
+        if not reply.accepted:
+            raise SiteUpdatesError(f"the enrolment service refused: {reply.body}")
+        return reply.body
 
     def _tell(self, state: str, detail: str) -> None:
         """A line for each change of state."""

@@ -191,7 +191,7 @@ class _scanner:  # noqa: N801 - a context manager
         daemon = self._built.__enter__()
         self._until_it_reads(daemon.decoder)
         stamps = _Stamps(daemon.decoder)
-        daemon.frames, daemon.decoder, daemon.panel = (
+        daemon.frames, daemon.decoder, daemon.display = (
             stamps,
             stamps,
             ResultDisplay(stamps, hold_s=3600),

@@ -69,12 +69,12 @@ def _against_inserts(folder: Path) -> Measurement:
     downlink = Downlink(
         store, roots, Anchors(store, roots), device=DEVICE, site="shop-1", vouch=lambda _: None
     )
-    downlink.trust_list((folder / "trust-list.cose").read_bytes(), now())
+    downlink.receive_trust_list((folder / "trust-list.cose").read_bytes(), now())
     ours: list[float] = []
     theirs: list[float] = []
     for raw, rows in _pages(field):
         began = time.perf_counter()
-        downlink.orders_page(raw, now(), 0.0)
+        downlink.receive_page(raw, now(), 0.0)
         ours.append(time.perf_counter() - began)
         stored = _stored(store, rows)
         began = time.perf_counter()

@@ -34,7 +34,7 @@ from edge.redemption.scan_handler import VerifyingHandler
 from edge.redemption.verification_policy import audiences_of, verify_policy_of
 from edge.scanner.daemon import Daemon
 from edge.scanner.hardware import Hardware
-from edge.scanner.supervisor import Supervisor
+from edge.scanner.supervisor import Supervisor, WatchedParts
 from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import OpenedStore, StoreState, open_store
@@ -93,16 +93,18 @@ def build_scanner(
         supervisor = Supervisor(
             health=health,
             health_file=data / "health.json",
-            capture=parts.capture,
-            decoder=decoder,
-            store=store,
-            anchors=anchors,
+            watched=WatchedParts(
+                capture=parts.capture,
+                decoder=decoder,
+                store=store,
+                anchors=anchors,
+                store_is_back=lambda: _open_and_close(profile, _store_folder(profile, data)),
+                devices=parts.problems_now,
+                policy=profile.policy,
+            ),
             clock=clock,
             log=log,
             notify=notify,
-            store_is_back=lambda: _open_and_close(profile, _store_folder(profile, data)),
-            devices=parts.problems_now,
-            policy=profile.policy,
         )
         pickups = _pickups(profile, store, parts=parts, actuator=actuator)
         parts.capture.start()
@@ -113,9 +115,9 @@ def build_scanner(
             engines=parts.engines,
             decoder=decoder,
             hold_off=hold_off,
-            gate=_gate(profile, store, anchors, opened.detail),
+            handler=_handler(profile, store, anchors, opened.detail),
             pickups=pickups,
-            panel=ResultDisplay(parts.indicator, profile.indicators.hold_s),
+            display=ResultDisplay(parts.indicator, profile.indicators.hold_s),
             clock=clock,
             supervisor=supervisor,
             log=log,
@@ -224,7 +226,7 @@ def _anchors(
     return anchors
 
 
-def _gate(
+def _handler(
     profile: Profile, store: Store | None, anchors: Anchors | None, detail: str
 ) -> VerifyingHandler:
     redeemer = Redeemer(

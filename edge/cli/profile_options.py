@@ -23,7 +23,7 @@ def read_profile(file: Path) -> Profile:
     outcome = parse_profile(text)
     if isinstance(outcome, Profile):
         return outcome
-    raise _stopped(file, outcome)
+    raise report_errors(file, outcome)
 
 
 def read_running(file: Path, data: Path) -> Profile:
@@ -36,10 +36,11 @@ def read_running(file: Path, data: Path) -> Profile:
     running = load_active_profile(file, data)
     if isinstance(running, ActiveProfile):
         return running.profile
-    raise _stopped(file, running)
+    raise report_errors(file, running)
 
 
-def _stopped(file: Path, errors: list[ConfigError]) -> SystemExit:
+def report_errors(file: Path, errors: list[ConfigError]) -> SystemExit:
+    """Print each error of the profile ``file``; return the exit 1 to raise."""
     for error in errors:
         click.echo(f"{file}: {error}", err=True)
     return SystemExit(1)

@@ -62,15 +62,14 @@ def run(file: Path, data: Path) -> None:
 def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event) -> bool:
     """Scan until told to stop. True: a new process is needed."""
     from edge.bootstrap import build_hardware, build_scanner
-    from edge.cli.profile_options import read_running
+    from edge.cli.profile_options import report_errors
     from edge.scanner.lifecycle import ConfigurationError, ScannerLifecycle
     from edge.system import log
 
     gc.freeze()
     gc.enable()
-    profile = read_running(file, data)
-    logger = log.configure(device=profile.device.id)
-    shifts = ScannerLifecycle(
+    logger = log.configure()
+    scanner = ScannerLifecycle(
         file=file,
         data=data,
         equip=build_hardware,
@@ -85,6 +84,6 @@ def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event
         log=logger,
     )
     try:
-        return shifts.run(stop)
+        return scanner.run(stop)
     except ConfigurationError as error:
-        raise click.ClickException(f"{file}: {error}") from None
+        raise report_errors(file, error.errors) from None

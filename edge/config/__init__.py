@@ -11,7 +11,14 @@ from edge.config.peripherals import (
     Trigger,
 )
 from edge.config.policy import FloorLimits, Policy
-from edge.config.profile import DeviceSection, MqttSection, Profile, load_profile, parse_profile
+from edge.config.profile import (
+    DeviceSection,
+    MqttSection,
+    Profile,
+    identity_errors,
+    load_profile,
+    parse_profile,
+)
 from edge.config.section import Name
 from edge.config.toml import ConfigError, parse_toml
 
@@ -31,6 +38,7 @@ __all__ = [
     "Profile",
     "SerialEngineSection",
     "Trigger",
+    "identity_errors",
     "load_profile",
     "parse_profile",
     "parse_toml",

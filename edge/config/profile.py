@@ -50,6 +50,14 @@ class TrustSection(Section):
     issuers: tuple[Name, ...] = ()  # further restriction of iss; empty: as the trust list says
 
 
+class IdentityProfile(Section):
+    """The sections of a profile that an enrolment writes. Its device's kind comes with the hardware."""
+
+    device: DeviceSection
+    trust: TrustSection
+    mqtt: MqttSection | None = None
+
+
 class Profile(Section):
     """A device profile, whole."""
 
@@ -114,6 +122,21 @@ def load_profile(document: dict[str, Any]) -> Profile | list[ConfigError]:
         return Profile.model_validate(document)
     except ValidationError as error:
         return [fault for item in error.errors() for fault in _faults(item)]
+
+
+def identity_errors(document: dict[str, Any]) -> list[ConfigError]:
+    """Return everything that is wrong with the sections that an enrolment writes."""
+    device = document.get("device")
+    whole = (
+        {**document, "device": {"kind": "kiosk", **device}}
+        if isinstance(device, dict)
+        else document
+    )
+    try:
+        IdentityProfile.model_validate(whole)
+    except ValidationError as error:
+        return [fault for item in error.errors() for fault in _faults(item)]
+    return []
 
 
 def _faults(item: ErrorDetails) -> list[ConfigError]:

@@ -48,3 +48,8 @@ def open_revocation_order(
 ) -> RevocationOrder | DocumentRefusal:
     """Return the order in ``data`` once its signature holds. The caller compares its device."""
     return _TYPE.open(data, keys, now=now)
+
+
+def has_order_form(data: bytes) -> bool:
+    """Return whether ``data`` reads as an order. **No signature is verified**: it picks a handler."""
+    return not isinstance(_TYPE.read_unverified(data), DocumentRefusal)

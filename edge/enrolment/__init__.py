@@ -1,1 +1,1 @@
-"""How a device comes to belong to a fleet, and how it leaves it."""
+"""The scanner's side of enrolment: hands a scanned code to edge-sync and reports the outcome."""

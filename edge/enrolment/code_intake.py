@@ -1,4 +1,7 @@
-"""An enrolment code before the camera: passed on to sync, and its outcome shown on the lamps."""
+"""Scanner side of enrolment: hand a scanned code to edge-sync and report the outcome.
+
+Codes are validated by the enrolment service, not here.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from edge.enrolment.handover import EnrolmentMailbox, EnrolmentOutcome
 
 
 class CodeIntake:
-    """The scanner's half. It judges nothing: it has no network, and what a code is worth the desk says."""
+    """Recognises enrolment codes among the codes that are scanned."""
 
-    def __init__(self, post: EnrolmentMailbox) -> None:
-        self._post = post
-        self._shown: str | None = None  # the code whose outcome is awaited
+    def __init__(self, mailbox: EnrolmentMailbox) -> None:
+        self._mailbox = mailbox
+        self._awaited: str | None = None  # the code whose outcome is not reported yet
 
     def offer(self, content: bytes) -> str | None:
-        """Pass ``content`` on if it is an enrolment code. Returns the device that it names. Raises OSError."""
+        """Hand ``content`` over if it is an enrolment code. Return the device that it names.
+
+        None for every other code. Raises OSError.
+        """
         if not content.startswith(PREFIX.encode()):
             return None
         text = content.decode("ascii", errors="replace")
@@ -22,13 +28,13 @@ class CodeIntake:
         code = read_unverified(message) if message else None
         if code is None:
             return None
-        self._post.drop(text)
-        self._shown = text
+        self._mailbox.write_code(text)
+        self._awaited = text
         return code.device
 
     def outcome(self) -> EnrolmentOutcome | None:
-        """What came of the code that was shown last; said once."""
-        outcome = self._post.outcome(self._shown) if self._shown is not None else None
+        """Return once what became of the last code that was shown."""
+        outcome = self._mailbox.read_outcome(self._awaited) if self._awaited is not None else None
         if outcome is not None:
-            self._shown = None
+            self._awaited = None
         return outcome

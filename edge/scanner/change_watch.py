@@ -1,4 +1,4 @@
-"""Between two turns of a daemon: settings to change to, those on probation to judge, and who the device is."""
+"""What a running scanner follows: settings to change to, settings on probation, its identity."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from edge.scanner.hardware import CaptureSource
 from edge.settings import state_machine as states
 from edge.settings.active_profile import ActiveProfile
 from edge.settings.folder import SettingsFolder
-from edge.settings.state_machine import SettingsPhase, SettingsState, patience_s
+from edge.settings.probation import Probation
+from edge.settings.state_machine import SettingsPhase, SettingsState
 from edge.system.file_version import file_version
 
 WHO: Final = "scanner"
@@ -38,63 +39,63 @@ EQUIPMENT: Final = (
 
 
 class ChangeWatch:
-    """Done between turns: looks for settings to change to, and judges those on probation."""
+    """The daemon's hook between two steps, for the time that it runs on one profile."""
 
     def __init__(
         self, data: Path, running: ActiveProfile, capture: CaptureSource, log: FilteringBoundLogger
     ) -> None:
         self._data = data
         self._folder = SettingsFolder(data)
-        self._admission = CodeIntake(EnrolmentMailbox(data))
+        self._codes = CodeIntake(EnrolmentMailbox(data))
         self._identity = file_version(data / IDENTITY)
         self._running = running
         self._capture = capture
         self._log = log
         self._due_s = 0.0
-        self._began_s: float | None = None
+        self._probation: Probation | None = None
         self._wanted_since_s: float | None = None
-        self._healthy_since_s: float | None = None
         self._frames = -1
-        self._freed = False  # it was blocked, and ops have taken it back
+        self._unblocked = False  # it was blocked, and the fleet has enrolled it again
         self.wants_change = False
-        # A chosen plan that cannot be used was heeded as far as it can be: changing to it again would not end.
+        # A chosen plan that cannot be used is handled as far as it can be: changing to it again
+        # would not end.
         choice = self._folder.state().choice
-        self._heeded = choice if running.problem else running.digest
-        self._lost = (
-            bool(running.problem) and self._folder.plan(choice) is None
-        )  # its file, until sync restores it
+        self._handled = choice if running.problem else running.digest
+        plan_is_lost = running.problem and self._folder.plan(choice) is None
+        self._lost = bool(plan_is_lost)  # until sync restores its file
 
     def __call__(self, daemon: Daemon) -> None:
-        """Look, a few times a second. Sets ``supervisor.finished`` when the daemon is to make way."""
+        """Look a few times a second; set ``supervisor.finished`` when the daemon has to make way."""
         now_s = daemon.clock.monotonic_s()
         if now_s < self._due_s:
             return
         self._due_s = now_s + LOOK_EVERY_S
-        self._began_s = now_s if self._began_s is None else self._began_s
-        self.look_after_identity(daemon)
+        self.enforce_identity(daemon)
         state = self._folder.state()
         if state.phase is SettingsPhase.PROBATION and state.candidate == self._running.digest:
-            with suppress(
-                OSError
-            ):  # the disk is full: the store says so; the next look tries again
-                self._judge(daemon, state, now_s)
-        other = self._freed or file_version(self._data / IDENTITY) != self._identity
+            with suppress(OSError):  # the disk is full: the next look tries again
+                self._observe(daemon, state, now_s)
+        identity_changed = self._unblocked or file_version(self._data / IDENTITY) != self._identity
         restored = self._lost and self._folder.plan(state.choice) is not None
-        if state.phase is SettingsPhase.STAGED or state.choice != self._heeded or other or restored:
+        new_settings = state.phase is SettingsPhase.STAGED or state.choice != self._handled
+        if new_settings or identity_changed or restored:
             self._change_when_idle(daemon, now_s)
         else:
             self._wanted_since_s = None
 
-    def admit(self, content: bytes) -> str | None:
-        """Pass an enrolment code on to sync."""
+    def offer_enrolment_code(self, content: bytes) -> str | None:
+        """Hand an enrolment code to edge-sync. Return the device that it names; None for other codes."""
         try:
-            return self._admission.offer(content)
+            return self._codes.offer(content)
         except OSError as error:
-            self._log.error("enrolment_code_not_kept", detail=str(error))
+            self._log.error("enrolment_code_not_written", detail=str(error))
             return None
 
-    def look_after_identity(self, daemon: Daemon) -> None:
-        """Whom the fleet has put out, and who cannot tell who it is, honours nothing. Before the first code, too."""
+    def enforce_identity(self, daemon: Daemon) -> None:
+        """Refuse every code on a revoked or unidentifiable device.
+
+        Called before the first scan and with every look.
+        """
         blocked = why_blocked(self._data)
         damage = identity_damage(self._data) or None if self._running.damage else None
         daemon.supervisor.note_problem("blocked_device", blocked)
@@ -102,14 +103,16 @@ class ChangeWatch:
         daemon.supervisor.note_problem("profile_invalid", self._running.invalid or None)
         daemon.supervisor.note_problem("settings_unusable", self._running.problem or None)
         why = blocked or damage
-        if why is not None and not isinstance(daemon.gate, BlockedHandler):
-            daemon.gate = BlockedHandler(why)
-        self._freed = why is None and isinstance(daemon.gate, BlockedHandler)
-        outcome = self._admission.outcome()
+        if why is not None and not isinstance(daemon.handler, BlockedHandler):
+            daemon.handler = BlockedHandler(why)
+        self._unblocked = why is None and isinstance(daemon.handler, BlockedHandler)
+        self._show_enrolment(daemon)
+
+    def _show_enrolment(self, daemon: Daemon) -> None:
+        outcome = self._codes.outcome()
         if outcome is not None:
-            daemon.panel.show_result(
-                Signal.GO if outcome.enrolled else Signal.STOP, daemon.clock.monotonic_s()
-            )
+            signal = Signal.GO if outcome.enrolled else Signal.STOP
+            daemon.display.show_result(signal, daemon.clock.monotonic_s())
             self._log.info(
                 "enrolment", enrolled=outcome.enrolled, reason=outcome.reason, detail=outcome.detail
             )
@@ -122,33 +125,34 @@ class ChangeWatch:
             self.wants_change = True
             daemon.supervisor.finished = "other settings"
 
-    def _judge(self, daemon: Daemon, state: SettingsState, now_s: float) -> None:
-        plan = self._folder.plan(state.candidate)
-        probation_s = plan.probation_s if plan else 1
-        why = self._unhealthy(daemon, state)
-        if why:
-            self._healthy_since_s = None
-        elif self._healthy_since_s is None:
-            self._healthy_since_s = now_s
-        if self._healthy_since_s is not None and now_s - self._healthy_since_s >= probation_s:
-            if WHO not in state.proven:
-                self._keep(state, lambda now: states.prove(now, WHO))
-        elif self._began_s is not None and now_s - self._began_s > patience_s(probation_s):
-            blamed = self._folder.blamed()
-            self._keep(
-                state,
-                lambda now: states.roll_back(
-                    now, why or "not healthy within its probation", blamed
-                ),
+    def _observe(self, daemon: Daemon, state: SettingsState, now_s: float) -> None:
+        if self._probation is None:
+            plan = self._folder.plan(state.candidate)
+            duration_s = plan.probation_s if plan else 1
+            self._probation = Probation(
+                candidate=state.candidate, duration_s=duration_s, began_s=now_s
             )
+        why = self._unhealthy(daemon, state)
+        self._probation = self._probation.observed(healthy=not why, now_s=now_s)
+        if self._probation.is_passed(now_s):
+            if WHO not in state.proven:
+                self._change(state, lambda now: states.prove(now, WHO))
+        elif self._probation.is_overdue(now_s):
+            blamed = self._folder.blamed()
+            detail = why or "not healthy within its probation"
+            self._change(state, lambda now: states.roll_back(now, detail, blamed))
             self._log.error("settings_rolled_back", hash=state.candidate, detail=why)
 
-    def _keep(self, judged: SettingsState, step: Callable[[SettingsState], SettingsState]) -> None:
+    def _change(
+        self, observed: SettingsState, step: Callable[[SettingsState], SettingsState]
+    ) -> None:
+        """Write what ``step`` makes of the state while the candidate that was observed is on probation."""
         with self._folder.locked() as state:
-            if state.phase is SettingsPhase.PROBATION and state.candidate == judged.candidate:
-                self._folder.keep(step(state))
+            if state.phase is SettingsPhase.PROBATION and state.candidate == observed.candidate:
+                self._folder.write_state(step(state))
 
     def _unhealthy(self, daemon: Daemon, state: SettingsState) -> str:
+        """Return what is worse than before the candidate; empty if nothing is."""
         problems = daemon.supervisor.problems
         new = [
             name for name in problems if name.startswith(EQUIPMENT) and name not in state.baseline
@@ -157,8 +161,7 @@ class ChangeWatch:
         moved, self._frames = status.frames != self._frames, status.frames
         if new:
             return f"{new[0]}: {problems[new[0]]}"
-        if "camera" not in state.baseline and not (
-            status.state is CaptureState.STREAMING and moved
-        ):
+        streams = status.state is CaptureState.STREAMING and moved
+        if "camera" not in state.baseline and not streams:
             return f"camera: {status.state}: no frames"
         return ""

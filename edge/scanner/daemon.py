@@ -1,4 +1,4 @@
-"""The loop: newest frame, its codes, their verdicts, the lamps and doors; and how the device says it is."""
+"""The scanner's loop: the newest frame, its codes, their verdicts, the lamps and the doors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge.scanner.supervisor import Supervisor
 from edge.store.database.store import StoreUnavailableError
 from edge.values.instant import Instant
 
-FRAME_WAIT_S = 0.05  # how long the doors may go unlooked at when no frame comes
+FRAME_WAIT_S = 0.05  # without a frame, the doors are looked at this often
 
 
 class LiveDecoding(Decoder, Protocol):
@@ -30,7 +30,7 @@ class LiveDecoding(Decoder, Protocol):
 
     @property
     def hint(self) -> Hint | None:
-        """Of the last frame; None when nothing unread was seen."""
+        """Return why a code in the last frame was not read; None where no such code was seen."""
         ...
 
 
@@ -38,12 +38,12 @@ class CodeFeed(Protocol):
     """A scan engine: a source of codes beside the camera."""
 
     def poll(self) -> list[EngineScan]:
-        """Its codes since the last call, oldest first, none of them old."""
+        """Return the codes since the last call that are still fresh, oldest first."""
         ...
 
 
 class ScanHandler(Protocol):
-    """Handles the codes that are scanned."""
+    """What decides on a code."""
 
     def handle(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
         """Return what came of the code ``content``, on disk."""
@@ -52,111 +52,111 @@ class ScanHandler(Protocol):
 
 @dataclass(slots=True)
 class Daemon:
-    """One scanner at work. ``pickups`` None: there is no store, so no lock is ever told."""
+    """One scanner at work. ``pickups`` None: there is no store, so no lock is ever pulsed."""
 
     frames: FrameSource
     decoder: LiveDecoding
     hold_off: HoldOff
-    gate: ScanHandler
+    handler: ScanHandler
     pickups: Pickups | None
-    panel: ResultDisplay
+    display: ResultDisplay
     clock: Clock
     supervisor: Supervisor
     log: FilteringBoundLogger
     engines: tuple[CodeFeed, ...] = ()
-    errand: Callable[[Daemon], None] | None = (
-        None  # done between turns; may set ``supervisor.finished``
-    )
-    admit: Callable[[bytes], str | None] | None = (
-        None  # takes an enrolment code: the device that it names
-    )
-    meter: Callable[[Frame, bool], None] | None = (
-        None  # after each frame, and whether it was read: how to expose
-    )
-    aim: AimingHint = field(default_factory=AimingHint)
-    recovered: bool = False  # the doors that a crash or power cut left are accounted for
+    # Called between steps; may set ``supervisor.finished``.
+    after_step: Callable[[Daemon], None] | None = None
+    # Returns the device that an enrolment code names; None for every other code.
+    offer_enrolment_code: Callable[[bytes], str | None] | None = None
+    # Called after each frame with whether it was read: how to expose the next.
+    meter: Callable[[Frame, bool], None] | None = None
+    aiming: AimingHint = field(default_factory=AimingHint)
+    recovered: bool = False  # the doors that a crash or power cut left open are accounted for
 
     def run(self, stop: threading.Event) -> None:
-        """Scan until ``stop`` is set, or a finite source of frames has ended, or only a restart can help."""
+        """Scan until ``stop`` is set, a finite source of frames has ended or only a restart can help."""
         self.log.info("started", problems=self.supervisor.problems)
         while not stop.is_set() and not self.supervisor.finished:
             self.step()
         self.log.info("stopped", why=self.supervisor.finished or "asked to")
 
     def step(self) -> None:
-        """One turn: a frame if there is one, then the doors, the lamps and the watch over it all."""
+        """Handle a frame if there is one, then the doors, the lamps and the supervision."""
         frame = self.frames.next_frame(FRAME_WAIT_S)
         if frame is not None:
-            self._look(frame)
+            self._decode(frame)
         for engine in self.engines:
             for scanned in engine.poll():
-                self._hear(scanned)
+                self._handle_engine_scan(scanned)
         if self.pickups is not None:
-            self._mind_doors(self.pickups)
-        self.supervisor.turn()
-        self.panel.show_idle(self.supervisor.resting_signal, self.clock.monotonic_s())
-        if self.errand is not None:
-            self.errand(self)
+            self._follow_doors(self.pickups)
+        self.supervisor.tick()
+        self.display.show_idle(self.supervisor.resting_signal, self.clock.monotonic_s())
+        if self.after_step is not None:
+            self.after_step(self)
 
     @property
     def serving(self) -> bool:
-        """Whether somebody is being served: a result shown or a door under way."""
+        """Return whether a person is being served: a result is shown or a door is open."""
         doors = self.pickups is not None and bool(self.pickups.in_progress)
-        return doors or self.panel.is_showing_result(self.clock.monotonic_s())
+        return doors or self.display.is_showing_result(self.clock.monotonic_s())
 
-    def _look(self, frame: Frame) -> None:
+    def _decode(self, frame: Frame) -> None:
         started_s = self.clock.monotonic_s()
         symbols = self.decoder.decode(frame.grey)
         decode_ms = (self.clock.monotonic_s() - started_s) * 1000
         now_s = self.clock.monotonic_s()
         if self.meter is not None:
             self.meter(frame, bool(symbols))
-        self.supervisor.advise(self.aim.update(None if symbols else self.decoder.hint, now_s))
+        self.supervisor.advise(self.aiming.update(None if symbols else self.decoder.hint, now_s))
         for symbol in self.hold_off.fresh(symbols, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)
 
-    def _hear(self, scanned: EngineScan) -> None:
+    def _handle_engine_scan(self, scanned: EngineScan) -> None:
         now_s = self.clock.monotonic_s()
         fresh = self.hold_off.fresh([scanned.symbol], now_s)
-        self.hold_off.fresh((), now_s)  # an engine tells a code once: it is out of view again
+        self.hold_off.fresh((), now_s)  # an engine reports a code once: it is out of view again
         for symbol in fresh:
             self._scan(symbol, scanned.read_ns, None)
 
     def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
-        """Judge a code; only when the outcome is on disk show it, and only then tell a lock (laws 1 and 5)."""
-        if self.admit is not None and (device := self.admit(symbol.content)) is not None:
-            self.panel.show_result(Signal.WAIT, self.clock.monotonic_s())
+        """Decide on a code. Show the outcome, and pulse a lock, only once it is on disk.
+
+        These are laws 1 and 5 of docs/architecture.md.
+        """
+        offer = self.offer_enrolment_code
+        if offer is not None and (device := offer(symbol.content)) is not None:
+            self.display.show_result(Signal.WAIT, self.clock.monotonic_s())
             self.log.info("enrolment_code", names=device)
             return
-        outcome = self.gate.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
+        outcome = self.handler.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
-        self.panel.show_result(signal, self.clock.monotonic_s())
+        self.display.show_result(signal, self.clock.monotonic_s())
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
         if outcome.intents and self.pickups is not None and self.recovered:
-            self._tell_doors(
+            self._report_doors(
                 self.pickups.begin(outcome.intents, self.clock.monotonic_s(), self.clock.now())
             )
         self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
         self.supervisor.scanned(outcome, total_ms, signal)
 
-    def _mind_doors(self, pickups: Pickups) -> None:
-        """First what a crash or power cut left, from the contacts alone; then what is under way."""
+    def _follow_doors(self, pickups: Pickups) -> None:
+        """Account once for what a crash left, from the contacts alone; then advance what is open."""
         if not self.recovered:
             try:
-                self._tell_doors(pickups.recover(self.clock.monotonic_s(), self.clock.now()))
+                self._report_doors(pickups.recover(self.clock.monotonic_s(), self.clock.now()))
             except StoreUnavailableError:
-                return  # the next turn goes on where this one stopped
+                return  # the next step continues where this one stopped
             self.recovered = True
-        self._tell_doors(pickups.tick(self.clock.monotonic_s(), self.clock.now()))
+        self._report_doors(pickups.tick(self.clock.monotonic_s(), self.clock.now()))
 
-    def _tell_doors(self, news: list[DoorChange]) -> None:
-        for item in news:
+    def _report_doors(self, changes: list[DoorChange]) -> None:
+        for item in changes:
             if item.raised is not None:
-                taken_back = (
-                    item.raised is ExceptionKind.BUSINESS_RULE
-                )  # nothing is broken: the order was
-                self.panel.show_result(
-                    Signal.STOP if taken_back else Signal.FAULT, self.clock.monotonic_s()
+                # Nothing is broken where the order was withdrawn.
+                withdrawn = item.raised is ExceptionKind.BUSINESS_RULE
+                self.display.show_result(
+                    Signal.STOP if withdrawn else Signal.FAULT, self.clock.monotonic_s()
                 )
             self.log.info(
                 "door",

@@ -11,22 +11,22 @@ from edge.ports import DoorSensor, Exposure, Frame, Indicator, Lock, ReportsProb
 
 
 class CaptureSource(Protocol):
-    """Where frames come from: a ``CaptureWorker``, or one that is lent by who keeps it running."""
+    """Where frames come from: a ``CaptureWorker``, or one that the life cycle keeps running."""
 
     def start(self) -> None:
         """Begin to capture."""
         ...
 
     def next_frame(self, timeout_s: float) -> Frame | None:
-        """The newest frame, or None when none came in time."""
+        """Wait up to ``timeout_s`` for the newest frame. None: none came in time."""
         ...
 
     def expose(self, wanted: Exposure | None) -> None:
-        """Have the frames to come exposed like this, where the camera can; None: as the profile says."""
+        """Expose the frames to come like this, where the camera can; None: as the profile says."""
         ...
 
     def status(self) -> CaptureStatus:
-        """How the camera is."""
+        """Return the state of the camera."""
         ...
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class Hardware:
     problems: dict[str, str] = field(default_factory=dict)
 
     def problems_now(self) -> dict[str, str]:
-        """What is wrong at this moment with parts that come and go: scan engines, lock boards."""
+        """Return what is wrong now with parts that come and go: scan engines, lock boards."""
         engines = {
             f"engine_{engine.name}": engine.problem for engine in self.engines if engine.problem
         }

@@ -1,7 +1,8 @@
-"""Scan, shift after shift: each daemon runs on one profile; between two, with nobody before the device, it changes.
+"""The life of a scanner process: one daemon after another, each on one profile.
 
-The camera's worker goes on from shift to shift unless its own section changed, and so does the memory of the
-codes in view: whoever shows a code while settings change is served by the one daemon or the other, once.
+It changes to other settings between two daemons, when no person is served. The camera's worker keeps
+running unless its own section changed, and so does the memory of the codes in view: a code that is
+shown during the change is handled by one daemon or the other, once.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ Open = Callable[[Profile, Hardware, HoldOff | None], AbstractContextManager[Daem
 
 
 class BorrowedCapture:
-    """A capture that the shifts keep running: a daemon can neither start nor end it."""
+    """A capture that the life cycle keeps running: a daemon can neither start nor end it."""
 
     def __init__(self, owner: CaptureSource) -> None:
         self._owner = owner
 
     def start(self) -> None:
-        """It runs already."""
+        """Do nothing: it runs already."""
 
     def next_frame(self, timeout_s: float) -> Frame | None:
-        """The newest frame."""
+        """Wait up to ``timeout_s`` for the newest frame."""
         return self._owner.next_frame(timeout_s)
 
     def expose(self, wanted: Exposure | None) -> None:
@@ -54,11 +55,11 @@ class BorrowedCapture:
         self._owner.expose(wanted)
 
     def status(self) -> CaptureStatus:
-        """How the camera is."""
+        """Return the state of the camera."""
         return self._owner.status()
 
     def close(self) -> None:
-        """It goes on."""
+        """Do nothing: it keeps running."""
 
 
 @dataclass(slots=True)
@@ -80,48 +81,45 @@ class ScannerLifecycle:
         self._folder = SettingsFolder(self.data)
 
     def run(self, stop: threading.Event) -> bool:
-        """Scan until ``stop`` is set or nothing more comes. True: only a new process can help.
+        """Scan until ``stop`` is set or the frames have ended. True: only a new process can help.
 
         Raises ConfigurationError when neither the shipped profile nor one before it can be used.
         """
         self._count_start()
         running = self._load()
-        again = False
+        needs_restart = False
         try:
             while True:
-                running, again, change = self._shift(running, stop)
+                running, needs_restart, change = self._run_daemon(running, stop)
                 if not change:
-                    return again
+                    return needs_restart
         finally:
             if self._capture is not None:
                 self._capture.close()
             if stop.is_set():
                 self._change(lambda state: states.stop(state, WHO))
 
-    def _shift(
+    def _run_daemon(
         self, running: ActiveProfile, stop: threading.Event
     ) -> tuple[ActiveProfile, bool, bool]:
-        """One daemon's time. Returns what to run on next, whether a new process is needed, and whether to go on."""
+        """Run one daemon to its end.
+
+        Return what to run on next, whether a new process is needed, and whether another daemon follows.
+        """
         began_s = time.monotonic()
-        if Path(running.profile.trust.roots_file).exists():
-            shutil.rmtree(
-                self.data / UNENROLLED, ignore_errors=True
-            )  # what it saw while it was nobody
+        self._remove_unenrolled_store(running)
         parts = None
         try:
             running, parts = self._equipped(running)
             with self.open(running.profile, parts, self._carried(running.profile)) as daemon:
                 watch = ChangeWatch(self.data, running, parts.capture, self.log)
-                daemon.errand = watch
-                daemon.admit = watch.admit
-                watch.look_after_identity(daemon)
+                daemon.after_step = watch
+                daemon.offer_enrolment_code = watch.offer_enrolment_code
+                watch.enforce_identity(daemon)
                 self._hold_off = daemon.hold_off
                 self._enter_probation(running)
-                self.log.info(
-                    "settings",
-                    hash=running.digest,
-                    ms=round((time.monotonic() - began_s) * 1000, 1),
-                )
+                elapsed_ms = round((time.monotonic() - began_s) * 1000, 1)
+                self.log.info("settings", hash=running.digest, ms=elapsed_ms)
                 daemon.run(stop)
                 restart = daemon.supervisor.wants_restart and not stop.is_set()
                 problems = daemon.supervisor.problems
@@ -130,17 +128,24 @@ class ScannerLifecycle:
                 parts.close()
             if not self._folder.state().phase.on_trial:
                 raise
-            self.log.error(
-                "settings_failed", hash=running.digest, detail=f"{type(error).__name__}: {error}"
-            )
-            why = f"the scanner failed on it: {type(error).__name__}: {error}"
-            blamed = self._folder.blamed()
-            self._change(lambda state: states.roll_back(state, why, blamed))
+            self._roll_back(running, error)
             return self._load(), False, not stop.is_set()
         if stop.is_set() or not watch.wants_change:
             return running, restart, False
         self._begin_trial(problems)
         return self._load(), False, True
+
+    def _remove_unenrolled_store(self, running: ActiveProfile) -> None:
+        """Remove what an enrolled device saw before it was enrolled."""
+        if Path(running.profile.trust.roots_file).exists():
+            shutil.rmtree(self.data / UNENROLLED, ignore_errors=True)
+
+    def _roll_back(self, running: ActiveProfile, error: Exception) -> None:
+        named = f"{type(error).__name__}: {error}"
+        self.log.error("settings_failed", hash=running.digest, detail=named)
+        blamed = self._folder.blamed()
+        why = f"the scanner failed on it: {named}"
+        self._change(lambda state: states.roll_back(state, why, blamed))
 
     # Choosing what to run on
 
@@ -159,12 +164,13 @@ class ScannerLifecycle:
         running = load_active_profile(self.file, self.data)
         if isinstance(running, list):
             raise ConfigurationError(running)
+        self.log = self.log.bind(device=running.profile.device.id)
         if running.invalid:
             self.log.error("profile_invalid", detail=running.invalid)
         try:
-            keep_good(self.file, self.data)
+            keep_good(running, self.data)
         except OSError as error:
-            self.log.error("settings_not_kept", detail=str(error))
+            self.log.error("settings_not_written", detail=str(error))
         if running.damage:
             self.log.error("identity_damaged", detail=running.damage)
         if running.problem:
@@ -177,7 +183,7 @@ class ScannerLifecycle:
         return running
 
     def _begin_trial(self, problems: dict[str, str]) -> None:
-        """On disk before anything is changed: a process that dies from here on is counted."""
+        """Note the trial on disk before anything changes: a process that dies from here on is counted."""
         baseline = [name for name in problems if name.startswith(EQUIPMENT)]
         self._change(
             lambda state: (
@@ -193,16 +199,16 @@ class ScannerLifecycle:
         self._change(entered)
 
     def _change(self, step: Callable[[SettingsState], SettingsState]) -> None:
-        """Put a new state on disk. A disk that does not take it leaves the device as it is."""
+        """Write a new state. A disk that fails leaves the device as it is."""
         try:
             self._folder.change(step)
         except OSError as error:
-            self.log.error("settings_not_kept", detail=str(error))
+            self.log.error("settings_not_written", detail=str(error))
 
-    # Parts
+    # Hardware
 
     def _equipped(self, running: ActiveProfile) -> tuple[ActiveProfile, Hardware]:
-        """The parts for ``running``; where a candidate's do not come, those for what was good before."""
+        """Return the hardware for ``running``; where a candidate's fails, that for what was good before."""
         parts = self._parts(running)
         state = self._folder.state()
         if state.phase is not SettingsPhase.APPLYING or state.candidate != running.digest:
@@ -210,11 +216,8 @@ class ScannerLifecycle:
         if not (wrong := self._missing(parts, state, running.profile)):
             return running, parts
         parts.close()
-        self.log.warning(
-            "settings_invalid",
-            hash=running.digest,
-            errors=[f"{each.path}: {each.message}" for each in wrong],
-        )
+        errors = [f"{each.path}: {each.message}" for each in wrong]
+        self.log.warning("settings_invalid", hash=running.digest, errors=errors)
         blamed = self._folder.blamed()
         self._change(lambda now: states.refuse(now, wrong, denied=blamed))
         before = self._load()
@@ -233,30 +236,29 @@ class ScannerLifecycle:
     def _missing(
         self, parts: Hardware, state: SettingsState, profile: Profile
     ) -> list[SettingsProblem]:
-        """The dry run: what the candidate's pins and camera mode lack that was there before."""
+        """Return what the candidate's pins and camera mode lack that was there before."""
         new = {
             name: detail for name, detail in parts.problems.items() if name not in state.baseline
         }
         wrong = [SettingsProblem(_path_of(name), detail) for name, detail in new.items()]
         if self._camera_is_new and "camera" not in state.baseline:
-            wrong += self._camera_wrong(profile)
+            wrong += self._camera_problems(profile)
         return wrong
 
-    def _camera_wrong(self, profile: Profile) -> list[SettingsProblem]:
+    def _camera_problems(self, profile: Profile) -> list[SettingsProblem]:
         assert self._capture is not None
         frame, deadline_s = None, time.monotonic() + FIRST_FRAME_S
         while frame is None and time.monotonic() < deadline_s:
             status = self._capture.status()
             if status.state in (CaptureState.LOST, CaptureState.ENDED) and status.frames == 0:
-                return [SettingsProblem("camera", f"the camera does not run so: {status.detail}")]
+                detail = f"the camera does not run with these settings: {status.detail}"
+                return [SettingsProblem("camera", detail)]
             frame = self._capture.next_frame(0.1)
         if frame is None:
             return [SettingsProblem("camera", f"no frame within {FIRST_FRAME_S:.0f} s")]
         height, width = frame.grey.shape
-        if (width, height) != (
-            profile.camera.width_px,
-            profile.camera.height_px,
-        ) and profile.camera.source in _SIZED:
+        wanted = (profile.camera.width_px, profile.camera.height_px)
+        if (width, height) != wanted and profile.camera.source in _SIZED:
             return [
                 SettingsProblem("camera.width_px", f"the camera gives {width} x {height} instead")
             ]

@@ -1,9 +1,9 @@
-"""The watch over a running scanner: problems by name, the health file, the watchdog, and idle-time housekeeping."""
+"""Supervision of a running scanner: named problems, health file, watchdog, housekeeping."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -24,128 +24,141 @@ from edge.system.wall_clock import WallClock
 from edge.trust.anchors import Anchors
 from edge.trust.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
 
-_REPORT_EVERY_S: Final = 1.0
-_KEEP_HOUSE_EVERY_S: Final = 60.0
-_JOURNAL_KEEPS: Final = 200_000  # scans that honoured nothing; all others stay
+_JOURNAL_LIMIT: Final = 200_000  # scans that redeemed nothing; all others stay
 _CAMERA_FAULTS: Final = {CaptureState.STALLED, CaptureState.LOST}
 
 
 class CaptureStatusSource(Protocol):
-    """What is asked of the capture worker."""
+    """A capture worker as the supervisor sees it."""
 
     def status(self) -> CaptureStatus:
-        """How the camera is."""
+        """Return the state of the camera."""
         ...
 
 
 class DecoderCountersSource(Protocol):
-    """What is asked of a decoder that counts."""
+    """A decoder as the supervisor sees it."""
 
     @property
     def counts(self) -> Mapping[str, Any]:
-        """Counters by rung, each a dataclass."""
+        """Return the counters of each rung, each a dataclass."""
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedParts:
+    """The parts of a scanner that the supervisor watches."""
+
+    capture: CaptureStatusSource
+    decoder: DecoderCountersSource
+    store: Store | None
+    anchors: Anchors | None
+    store_is_back: Callable[[], bool] = lambda: False  # called while there is no store
+    devices: Callable[[], Mapping[str, str]] = dict  # problem to detail, of parts that come and go
+    policy: Policy | None = None  # how old lists and orders may be; None: no limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorTimings:
+    """Seconds between two rounds of each kind of work."""
+
+    report_every_s: float = 1.0  # the health file and systemd
+    maintain_every_s: float = 60.0  # the store: checkpoint, pruning, another try to open it
+
+
+SUPERVISOR_TIMINGS: Final = SupervisorTimings()
+
+
 class Supervisor:
-    """Called once a turn by the daemon's thread: looks at the camera each time, at the rest about once a second."""
+    """Watches the camera with each step of the daemon, everything else about once a second."""
 
     def __init__(
         self,
         *,
         health: Health,
         health_file: Path,
-        capture: CaptureStatusSource,
-        decoder: DecoderCountersSource,
-        store: Store | None,
-        anchors: Anchors | None,
+        watched: WatchedParts,
         clock: WallClock,
         log: FilteringBoundLogger,
         notify: Callable[[str], None],
-        store_is_back: Callable[[], bool] = lambda: False,
-        devices: Callable[[], Mapping[str, str]] = dict,
-        policy: Policy | None = None,
+        timings: SupervisorTimings = SUPERVISOR_TIMINGS,
     ) -> None:
-        """``store_is_back`` is asked once a minute while ``store`` is None.
-
-        ``devices`` says what is wrong now with parts that come and go: problem to detail.
-        ``policy`` says how old lists and orders may be; None: nobody asks.
-        """
         self._health = health
         self._health_file = health_file
-        self._capture = capture
-        self._decoder = decoder
-        self._store = store
-        self._anchors = anchors
+        self._capture = watched.capture
+        self._decoder = watched.decoder
+        self._store = watched.store
+        self._anchors = watched.anchors
         self._clock = clock
         self._log = log
         self._notify = notify
-        self._store_is_back = store_is_back
-        self._devices = devices
-        self._policy = policy
+        self._store_is_back = watched.store_is_back
+        self._devices = watched.devices
+        self._policy = watched.policy
+        self._timings = timings
         self._device_problems: set[str] = set()
         self._camera_notes: tuple[str, ...] = ()
         self._data_version = -1
         self._next_report_s = float("-inf")
-        self._next_house_s = clock.monotonic_s() + _KEEP_HOUSE_EVERY_S
+        self._next_maintenance_s = clock.monotonic_s() + timings.maintain_every_s
         self._unfinished: list[tuple[int, float, str]] = []
         self._scans: dict[str, int] = {}
         self._announced = False
         self._advice: Hint | None = None
-        self.finished = ""  # why the daemon should end; empty while it should go on
+        self.finished = ""  # why the daemon should end; empty while it should continue
         self.wants_restart = False
 
     @property
     def problems(self) -> dict[str, str]:
-        """Standing problems, by name."""
+        """Return the present problems, by name."""
         return self._health.problems
 
     @property
     def resting_signal(self) -> Signal:
-        """What the lamps show between scans."""
+        """Return what the lamps show between scans."""
         if self._health.problems:
             return Signal.FAULT
         return Signal.IDLE if self._advice is None else Signal.AIM
 
     def advise(self, hint: Hint | None) -> None:
-        """Show and tell why a code in view is not read; None: there is nothing to say."""
+        """Show and log why a code in view is not read; None: there is nothing to show."""
         if hint is not None and hint is not self._advice:
             self._log.info("hint", hint=hint.value)
         self._advice = hint
 
     def note_problem(self, name: str, detail: str | None) -> None:
-        """Raise or clear a problem that another part has found."""
+        """Raise or clear (``detail`` None) a problem that another part has found."""
         self._problem(name, detail)
 
     def scanned(self, outcome: Redemption, total_ms: float, signal: Signal) -> None:
-        """Remember a scan, to be completed in the journal when there is time."""
+        """Count a scan; its line in the journal is completed when there is time."""
         self._scans[outcome.reason.value] = self._scans.get(outcome.reason.value, 0) + 1
         if outcome.journal_id is not None:
             self._unfinished.append((outcome.journal_id, total_ms, signal.value))
         if outcome.reason is Verdict.STORE_UNAVAILABLE:
             self._problem("store_unavailable", outcome.detail)
 
-    def turn(self) -> None:
-        """Take note of a turn of the loop: decoding moves with every turn, frame or none."""
+    def tick(self) -> None:
+        """Watch once. The daemon calls it with every step, with a frame or without."""
         now_s = self._clock.monotonic_s()
         self._health.beat("decode", now_s)
         status = self._watch_camera(now_s)
         if now_s < self._next_report_s:
             return
-        self._next_report_s = now_s + _REPORT_EVERY_S
+        self._next_report_s = now_s + self._timings.report_every_s
         self._watch_devices()
         self._watch_store(now_s)
         self._report(status, now_s)
 
     def _watch_camera(self, now_s: float) -> CaptureStatus:
         status = self._capture.status()
-        turning = status.hanging == 0 or status.state is CaptureState.STREAMING
-        if turning:
+        moves = status.hanging == 0 or status.state is CaptureState.STREAMING
+        if moves:
             self._health.beat("capture", now_s)
         self._problem(
             "camera", f"{status.state}: {status.detail}" if status.state in _CAMERA_FAULTS else None
         )
-        if status.notes != self._camera_notes:  # no fault: it scans; the health file has them too
+        if status.notes != self._camera_notes:  # no fault: it scans
             self._camera_notes = status.notes
             self._log.warning("camera_notes", notes=status.notes)
         if status.state is CaptureState.ENDED:
@@ -165,7 +178,7 @@ class Supervisor:
             "store", now_s
         )  # a full disk, or no store, is a state with a name, not a crash loop
         if self._store is None:
-            self._look_for_a_store(now_s)
+            self._retry_store(now_s)
             return
         try:
             self._refresh_anchors(self._store)
@@ -173,9 +186,9 @@ class Supervisor:
             if "store_unavailable" in self._health.problems:
                 probe(self._store)
             self._complete_journal(self._store)
-            if now_s >= self._next_house_s:
-                self._next_house_s = now_s + _KEEP_HOUSE_EVERY_S
-                self._keep_house(self._store)
+            if now_s >= self._next_maintenance_s:
+                self._next_maintenance_s = now_s + self._timings.maintain_every_s
+                self._maintain(self._store)
         except StoreUnavailableError as error:
             self._problem("store_unavailable", str(error))
             if error.needs_restart:
@@ -183,12 +196,15 @@ class Supervisor:
             return
         self._problem("store_unavailable", None)
 
-    def _look_for_a_store(self, now_s: float) -> None:
-        if now_s < self._next_house_s:
+    def _retry_store(self, now_s: float) -> None:
+        if now_s < self._next_maintenance_s:
             return
-        self._next_house_s = now_s + _KEEP_HOUSE_EVERY_S
+        self._next_maintenance_s = now_s + self._timings.maintain_every_s
         if self._store_is_back():
-            self.wants_restart, self.finished = True, "the store can be used again: starting anew"
+            self.wants_restart, self.finished = (
+                True,
+                "the store can be used again: a new process opens it",
+            )
 
     def _refresh_anchors(self, store: Store) -> None:
         version = store.data_version()
@@ -209,7 +225,7 @@ class Supervisor:
         self._data_version = version
 
     def _watch_freshness(self, store: Store) -> None:
-        """Lists grow old by themselves: looked at with every report, not only when something came."""
+        """Name lists that are too old. They grow old by themselves, so each report looks."""
         if self._policy is None or self._anchors is None:
             return
         anchors, now = self._anchors, self._clock.now()
@@ -228,13 +244,13 @@ class Supervisor:
             scan_journal.complete(store, self._unfinished)
             self._unfinished = []
 
-    def _keep_house(self, store: Store) -> None:
+    def _maintain(self, store: Store) -> None:
         raise_time_floor(store, self._clock.floor_s())
-        scan_journal.prune(store, keep=_JOURNAL_KEEPS)
+        scan_journal.prune(store, keep=_JOURNAL_LIMIT)
         store.checkpoint()
 
     def _problem(self, name: str, detail: str | None) -> None:
-        """Raise or clear a problem; a change of state is one line in the log, its standing is none."""
+        """Raise or clear a problem. A change of state is one line in the log."""
         before = self._health.problems.get(name)
         self._health.set_problem(name, detail)
         if (before is None) == (detail is None):
@@ -270,7 +286,7 @@ class Supervisor:
             self._notify("WATCHDOG=1")
 
     def _lists(self) -> dict[str, int]:
-        """What verification rests on: the trust list's version, and how many status lists there are."""
+        """Return the trust list's version and the number of status lists."""
         if self._anchors is None:
             return {"trust_list": 0, "status_lists": 0}
         return {

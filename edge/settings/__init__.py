@@ -1,1 +1,1 @@
-"""Settings that ops push: signed layers over the shipped profile, taken step by step and taken back when they fail."""
+"""Pushed settings: signed layers over the shipped profile, tried in steps and rolled back on failure."""

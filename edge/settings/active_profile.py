@@ -1,4 +1,8 @@
-"""What a process of this device is to run on now: the shipped profile, the device's identity, and the chosen plan."""
+"""What a process runs on: the shipped profile, the device's identity over it, and the chosen plan.
+
+A start reads each file once and validates the whole profile once. Only what has changed since, or is
+wrong, costs another validation: a shipped profile that was edited, or a plan that cannot be used.
+"""
 
 from __future__ import annotations
 
@@ -6,103 +10,138 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.config import ConfigError, Profile, load_profile, parse_toml
-from edge.config.merge_patch import Tree, merge
-from edge.identity.damage import identity_damage, profile_from_remains, read_patch
+from edge.config.merge_patch import Tree
+from edge.identity.damage import (
+    IdentityDamage,
+    describe_damage,
+    lay_identity,
+    read_identity_profile,
+)
 from edge.settings.effective import effective
 from edge.settings.folder import SettingsFolder
-from edge.settings.last_good import keep_last_good, last_good
+from edge.settings.last_good import keep_last_good, read_last_good
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveProfile:
-    """``digest``: the plan in ``profile``; None: as shipped. ``problem``: why it is not the one that was chosen.
-
-    ``damage``: what is wrong with the identity of this device, which is to honour nothing until it is mended.
-    ``invalid``: what is wrong with the profile as shipped; the device runs on the last one that could be used.
-    """
+    """The profile to run on, and what is wrong with what should have been run on instead."""
 
     profile: Profile
-    digest: str | None
-    problem: str = ""
-    damage: str = ""
+    baseline: Tree  # the shipped profile under the device's identity, without the plan
+    digest: str | None  # of the plan in ``profile``; None: as shipped
+    problem: str = ""  # why the chosen plan is not in ``profile``
+    damage: str = ""  # of the device's identity: no code is accepted until it is repaired
+    invalid: str = ""  # of the shipped profile: the last one that could be used is in its place
+    unkept: bytes | None = None  # the shipped file where it can be used and is not kept yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Baseline:
+    tree: Tree
+    profile: Profile | None = None  # where it was validated by itself
     invalid: str = ""
-
-
-def shipped(file: Path, data: Path) -> Tree | list[ConfigError]:
-    """The profile in ``file`` as a mapping, with the identity of an enrolled device over it, or what is left of it.
-
-    Where it cannot be used, the last one that could, if there was one.
-    """
-    return _base(file, data)[0]
+    unkept: bytes | None = None
 
 
 def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigError]:
-    """What to run on. A plan that cannot be used is left out: the device starts as shipped, and says why."""
-    base, invalid = _base(file, data)
-    if isinstance(base, list):
-        return base
-    damage = identity_damage(data)
+    """Return what to run on: ``file`` is the shipped profile, ``data`` the device's folder.
+
+    A plan that cannot be used is left out: the device starts as shipped and reports why. Errors are
+    returned only where neither the shipped profile nor one before it can be used.
+    """
+    identity = read_identity_profile(data)
+    baseline = _read_baseline(file, identity, data)
+    if isinstance(baseline, list):
+        return baseline
+    profile, digest, problem = _lay_plan(baseline, identity, data)
+    if isinstance(profile, list):
+        return profile
+    return ActiveProfile(
+        profile=profile,
+        baseline=baseline.tree,
+        digest=digest,
+        problem=problem,
+        damage=describe_damage(identity, data),
+        invalid=baseline.invalid,
+        unkept=baseline.unkept,
+    )
+
+
+def keep_good(active: ActiveProfile, data: Path) -> None:
+    """Keep the shipped profile for the day when it is wrong, unless it is kept. Raises OSError."""
+    if active.unkept is not None:
+        keep_last_good(active.unkept, data)
+
+
+def _lay_plan(
+    baseline: _Baseline, identity: Tree | IdentityDamage, data: Path
+) -> tuple[Profile | list[ConfigError], str | None, str]:
+    """Return the profile under the chosen plan, the plan's hash, and why it is not in the profile."""
     digest, plan = SettingsFolder(data).chosen()
     problem = (
         "" if digest is None or plan else "the settings' file is gone or damaged: push them again"
     )
     if plan is not None:
-        patches = [_without_broker(patch) for patch in plan.patches] if damage else plan.patches
-        profile = effective(base, patches)
+        damaged = isinstance(identity, IdentityDamage)
+        patches = [_without_broker(patch) for patch in plan.patches] if damaged else plan.patches
+        profile = effective(baseline.tree, patches)
         if isinstance(profile, Profile):
-            return ActiveProfile(profile=profile, digest=digest, damage=damage, invalid=invalid)
+            return profile, digest, ""
         problem = "; ".join(str(error) for error in profile)
-    profile = load_profile(base)
+    return baseline.profile or load_profile(baseline.tree), None, problem
+
+
+def _read_baseline(
+    file: Path, identity: Tree | IdentityDamage, data: Path
+) -> _Baseline | list[ConfigError]:
+    """Read the shipped profile, or the last one that could be used where this one cannot.
+
+    Content that equals the last good one was validated when it was kept.
+    """
+    content, last_good = _read(file), read_last_good(data)
+    if isinstance(content, ConfigError):
+        return _fall_back(file, [content], last_good, identity, data)
+    shipped = parse_toml(content)
+    if isinstance(shipped, ConfigError):
+        return _fall_back(file, [shipped], last_good, identity, data)
+    tree = lay_identity(shipped, identity, data)
+    if content == last_good:
+        return _Baseline(tree=tree)
+    profile = load_profile(tree)
     if isinstance(profile, list):
-        return profile
-    return ActiveProfile(
-        profile=profile, digest=None, problem=problem, damage=damage, invalid=invalid
+        return _fall_back(file, profile, last_good, identity, data)
+    return _Baseline(tree=tree, profile=profile, unkept=content)
+
+
+def _fall_back(
+    file: Path,
+    errors: list[ConfigError],
+    last_good: bytes | None,
+    identity: Tree | IdentityDamage,
+    data: Path,
+) -> _Baseline | list[ConfigError]:
+    """Return the last profile that could be used; the errors of ``file`` where there is none."""
+    shipped = None if last_good is None else parse_toml(last_good)
+    if shipped is None or isinstance(shipped, ConfigError):
+        return errors
+    tree = lay_identity(shipped, identity, data)
+    profile = load_profile(tree)
+    if isinstance(profile, list):
+        return errors
+    listed = "; ".join(str(error) for error in errors)
+    invalid = (
+        f"{file}: {listed}: correct it, then restart; until then the profile before it is used"
     )
-
-
-def keep_good(file: Path, data: Path) -> None:
-    """Keep the profile in ``file`` for the day when it is wrong, if it can be used. Raises OSError."""
-    content = file.read_bytes()
-    tree = parse_toml(content)
-    if not isinstance(tree, ConfigError) and not _wrong_with(_identified(tree, data)):
-        keep_last_good(content, data)
-
-
-def _base(file: Path, data: Path) -> tuple[Tree | list[ConfigError], str]:
-    """What the plans are laid over, and what is wrong with the file if that is not what it says."""
-    tree = _read(file)
-    base = [tree] if isinstance(tree, ConfigError) else _identified(tree, data)
-    if (errors := _wrong_with(base)) and (former := last_good(data)) is not None:
-        before = _identified(former, data)
-        if not _wrong_with(before):
-            listed = "; ".join(str(error) for error in errors)
-            return (
-                before,
-                f"{file}: {listed}: mend it, then restart; until then the profile before it is used",
-            )
-    return base, ""
-
-
-def _identified(tree: Tree, data: Path) -> Tree:
-    patch = read_patch(data)
-    if isinstance(patch, str):
-        return profile_from_remains(tree, data)
-    merged: Tree = merge(tree, patch)
-    return merged
-
-
-def _wrong_with(base: Tree | list[ConfigError]) -> list[ConfigError]:
-    profile = base if isinstance(base, list) else load_profile(base)
-    return profile if isinstance(profile, list) else []
+    return _Baseline(tree=tree, profile=profile, invalid=invalid)
 
 
 def _without_broker(patch: Tree) -> Tree:
-    """It is pushed over the broker that the identity names, and there is none."""
+    """Drop ``[mqtt]`` from a pushed layer: without an identity there is no broker to override."""
     return {section: keys for section, keys in patch.items() if section != "mqtt"}
 
 
-def _read(file: Path) -> Tree | ConfigError:
+def _read(file: Path) -> bytes | ConfigError:
     try:
-        return parse_toml(file.read_bytes())
+        return file.read_bytes()
     except OSError as error:
         return ConfigError("", f"cannot be read: {error.strerror}")

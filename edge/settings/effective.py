@@ -1,13 +1,13 @@
-"""Layers over the shipped profile: what may be pushed, how it merges, and what the whole must satisfy. Pure.
+"""Layers over the shipped profile: what may be pushed, and what the whole must satisfy. Pure.
 
-Who a device is, what it believes and how it proves itself to the broker come with its enrolment and are
-never pushed: a document that names them is refused, whoever signed it.
+Who a device is, what it believes and how it proves itself to the broker come with its enrolment and
+are never pushed: a document that names them is refused, whatever key signed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from edge.config import ConfigError, Profile, load_profile
 from edge.config.merge_patch import Tree, merge_all
@@ -15,23 +15,32 @@ from edge.config.merge_patch import Tree, merge_all
 ALL: Final = frozenset({"*"})
 PUSHABLE: Final[Mapping[str, frozenset[str]]] = {
     "camera": frozenset(
-        {"source", "index", "width_px", "height_px", "frame_rate_hz", "exposure_us", "analogue_gain", "autofocus",
-         "lens_position_dioptre", "stall_s"}
+        {
+            "source",
+            "index",
+            "width_px",
+            "height_px",
+            "frame_rate_hz",
+            "exposure_us",
+            "analogue_gain",
+            "autofocus",
+            "lens_position_dioptre",
+            "stall_s",
+        }
     ),
     "decode": ALL,
     "indicators": ALL,
     "locker": ALL,
     "policy": ALL,
     "mqtt": frozenset({"host", "port", "keepalive_s", "window"}),  # not the credentials
-}  # fmt: skip
+}
 LINK: Final = ("host", "port", "keepalive_s")  # of mqtt: what can cut the device off
-_PULLED_UP_END: Final = (
-    9  # GPIO 0 to 8 are pulled up from power-on, 9 to 27 down (BCM2835 ARM Peripherals, table 6-31)
-)
+# GPIO 0 to 8 are pulled up from power-on, 9 to 27 down (BCM2835 ARM Peripherals, table 6-31).
+_PULLED_UP_END: Final = 9
 
 
 def pushable_part(tree: Tree) -> Tree:
-    """The part of a profile, as a mapping, that documents may change."""
+    """Return the part of a profile, as a mapping, that documents may change."""
     return {
         section: {key: value for key, value in keys.items() if _may(section, key)}
         for section, keys in tree.items()
@@ -40,7 +49,7 @@ def pushable_part(tree: Tree) -> Tree:
 
 
 def forbidden(patch: Tree) -> list[ConfigError]:
-    """What a document names and may not."""
+    """Return what a document names although it may not."""
     found = []
     for section, keys in patch.items():
         if section not in PUSHABLE:
@@ -55,15 +64,18 @@ def forbidden(patch: Tree) -> list[ConfigError]:
     return found
 
 
-def effective(shipped: Tree, patches: Iterable[Tree]) -> Profile | list[ConfigError]:
-    """The profile that ``patches`` make of ``shipped``, or everything that is wrong with them."""
+def effective(baseline: Tree, patches: Iterable[Tree]) -> Profile | list[ConfigError]:
+    """Return the profile that ``patches`` make of ``baseline``, or everything that is wrong with it.
+
+    The whole is validated once. ``baseline`` is the shipped profile under the device's identity.
+    """
     listed = list(patches)
     if errors := [error for patch in listed for error in forbidden(patch)]:
         return errors
-    profile = load_profile(merge_all(shipped, listed))
+    profile = load_profile(merge_all(baseline, listed))
     if isinstance(profile, list):
         return profile
-    return _unsafe(profile, load_profile(shipped)) or profile
+    return _unsafe(profile, baseline) or profile
 
 
 def _may(section: str, key: str) -> bool:
@@ -71,20 +83,26 @@ def _may(section: str, key: str) -> bool:
     return allowed is ALL or key in allowed
 
 
-def _unsafe(profile: Profile, shipped: Profile | list[ConfigError]) -> list[ConfigError]:
-    """What no profile check forbids, but no desk may do to a locker that it cannot see."""
-    before = shipped.locker.compartments if isinstance(shipped, Profile) else {}
+def _unsafe(profile: Profile, baseline: Tree) -> list[ConfigError]:
+    """Return what a profile allows, but a push to a locker that nobody looks at must not do."""
+    known = set(_lock_pins(baseline))
     found = []
     for name, door in profile.locker.compartments.items():
         pin = getattr(door, "lock_pin", None)
-        known = {getattr(compartment, "lock_pin", None) for compartment in before.values()}
-        if (
-            pin is not None
-            and pin not in known
-            and (pin < _PULLED_UP_END) == profile.locker.active_high
-        ):
+        opens = pin is not None and (pin < _PULLED_UP_END) == profile.locker.active_high
+        if opens and pin not in known:
             message = f"pin {pin} is pulled to the level that opens the lock while the board starts"
             found.append(ConfigError(f"locker.compartments.{name}.lock_pin", message))
-    if isinstance(shipped, Profile) and profile.mqtt is None and shipped.mqtt is not None:
+    if profile.mqtt is None and baseline.get("mqtt") is not None:
         found.append(ConfigError("mqtt", "may not be removed"))
     return found
+
+
+def _lock_pins(baseline: Tree) -> Iterator[Any]:
+    """Yield the lock pins of the baseline, which need not be valid as a whole."""
+    locker = baseline.get("locker")
+    compartments = locker.get("compartments") if isinstance(locker, dict) else None
+    for door in compartments.values() if isinstance(compartments, dict) else ():
+        pin = door.get("lock_pin") if isinstance(door, dict) else None
+        if isinstance(pin, int):
+            yield pin

@@ -1,8 +1,7 @@
-"""The settings on disk: ``state.json``, a plan a file by its hash, and the newest document of each layer.
+"""The settings on disk: ``state.json``, a file a plan by its hash, the newest document of each layer.
 
-Two processes write here: whoever changes the state holds the lock, writes a new file whole, flushes it,
-renames it over the old and flushes the folder. A reader never needs the lock. It needs no store: settings
-must be there when the store is not.
+Two processes write here. The one that changes the state holds the lock and replaces the file durably.
+A reader never needs the lock. No store is needed: settings must be there when the store is not.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _STATE, _LOCK, _DOCUMENTS = "state.json", "lock", "documents"
 
 
 class SettingsFolder:
-    """One device's. Raises OSError where the disk does not take what is written; reading never raises."""
+    """The settings of one device. Writing raises OSError for the disk; reading never raises."""
 
     def __init__(self, data: Path) -> None:
         self._folder = data / FOLDER
@@ -33,7 +32,7 @@ class SettingsFolder:
         self._read_state = SettingsState()
 
     def state(self) -> SettingsState:
-        """The state as it is now. A file that cannot be read is as none: the device is as shipped."""
+        """Return the present state. Without a file that can be read, the device is as shipped."""
         path = self._folder / _STATE
         version = file_version(path)
         if version is None:
@@ -48,7 +47,7 @@ class SettingsFolder:
 
     @contextmanager
     def locked(self) -> Iterator[SettingsState]:
-        """Hold the lock and yield the state that nobody else can change meanwhile."""
+        """Hold the lock and yield the state, which no other process can change meanwhile."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -58,22 +57,22 @@ class SettingsFolder:
             os.close(descriptor)
 
     def change(self, step: Callable[[SettingsState], SettingsState]) -> SettingsState:
-        """Put on disk what ``step`` makes of the state; return it. Nothing is written when nothing changes."""
+        """Write what ``step`` makes of the state, if that is a change, and return it."""
         with self.locked() as state:
             if (changed := step(state)) != state:
-                self.keep(changed)
+                self.write_state(changed)
             return changed
 
-    def keep(self, state: SettingsState) -> None:
-        """Put ``state`` on disk. The caller holds the lock."""
+    def write_state(self, state: SettingsState) -> None:
+        """Write ``state``. The caller holds the lock."""
         self._write(_STATE, json.dumps(state.to_item()).encode())
 
-    def keep_plan(self, plan: Plan) -> None:
-        """Put a plan on disk, under its hash."""
+    def write_plan(self, plan: Plan) -> None:
+        """Write a plan under its hash."""
         self._write(f"{plan.digest}.json", plan.to_bytes())
 
     def plan(self, digest: str | None) -> Plan | None:
-        """The plan of that hash; None for None, or when its file is gone or damaged."""
+        """Return the plan of that hash; None for None, or where its file is gone or damaged."""
         if digest is None:
             return None
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -81,7 +80,7 @@ class SettingsFolder:
         return None
 
     def blamed(self) -> tuple[str, ...]:
-        """What to deny should the candidate of now fail."""
+        """Return what to deny should the present candidate fail."""
         state = self.state()
         plan = self.plan(state.candidate)
         return blamed(plan, self.plan(state.good)) if plan else ()
@@ -97,20 +96,20 @@ class SettingsFolder:
         return digest, plan
 
     def forget_plans(self, but: set[str | None]) -> None:
-        """Remove all other plans. The caller holds the lock, and ``but`` are those that the state on disk names.
+        """Remove all other plans than ``but``, which the state on disk names.
 
-        A process that dies here leaves files that the next call removes.
+        The caller holds the lock. A process that dies here leaves files that the next call removes.
         """
         for path in self._folder.glob("*.json"):
             if path.name != _STATE and path.stem not in but:
                 path.unlink(missing_ok=True)
 
-    def keep_document(self, key: str, raw: bytes) -> None:
-        """Put the newest document of a layer on disk."""
+    def write_document(self, key: str, raw: bytes) -> None:
+        """Write the newest document of the layer ``key``."""
         self._write(f"{_DOCUMENTS}/{key.replace('/', '~')}.cose", raw)
 
     def documents(self) -> dict[str, bytes]:
-        """The newest document of each layer, by its key."""
+        """Return the newest document of each layer, by its key."""
         found = {}
         for path in sorted((self._folder / _DOCUMENTS).glob("*.cose")):
             with suppress(OSError):

@@ -27,43 +27,46 @@ class PlanLayer:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to lay over the shipped profile. Its hash is over the revs too: the same content pushed again is another."""
+    """What to lay over the shipped profile.
+
+    Its hash covers the revs too: the same content pushed again is another plan.
+    """
 
     layers: tuple[PlanLayer, ...]  # in the order in which they merge
 
     @property
     def rev(self) -> int:
-        """The highest rev."""
+        """Return the highest rev."""
         return max((layer.rev for layer in self.layers), default=0)
 
     @property
     def revs(self) -> dict[str, int]:
-        """The rev of each layer."""
+        """Return the rev of each layer, by its key."""
         return {layer.key: layer.rev for layer in self.layers}
 
     @property
     def patches(self) -> tuple[Tree, ...]:
-        """The contents, in order."""
+        """Return the contents, in the order in which they merge."""
         return tuple(layer.content for layer in self.layers)
 
     @property
     def probation_s(self) -> int:
-        """The longest that a layer asks for."""
+        """Return the longest probation that a layer asks for."""
         return max((layer.probation_s for layer in self.layers), default=1)
 
     def to_bytes(self) -> bytes:
-        """The one encoding, which the hash is over."""
+        """Return the one encoding, which the hash covers."""
         item = [asdict(layer) for layer in self.layers]
         return json.dumps(item, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal."""
+        """Return the SHA-256 of the encoding, in hexadecimal."""
         return sha256(self.to_bytes()).hexdigest()
 
 
 def layer_of(document: SettingsDocument, digest: str) -> PlanLayer:
-    """The part of a document, whose SHA-256 is ``digest``."""
+    """Return the part of ``document``, whose SHA-256 is ``digest``."""
     return PlanLayer(
         key=document.key,
         rev=document.rev,
@@ -74,25 +77,27 @@ def layer_of(document: SettingsDocument, digest: str) -> PlanLayer:
 
 
 def make_plan(layers: Iterable[PlanLayer], groups: tuple[str, ...] = ()) -> Plan:
-    """The plan of ``layers``, one a key. Groups merge in the profile's order."""
+    """Return the plan of ``layers``, one a key. Groups merge in the order of the profile."""
 
-    def place(layer: PlanLayer) -> tuple[int, int, str]:
+    def position(layer: PlanLayer) -> tuple[int, int, str]:
         kind, _, name = layer.key.partition("/")
         return _ORDER.index(kind), groups.index(name) if name in groups else 0, name
 
-    return Plan(tuple(sorted(layers, key=place)))
+    return Plan(tuple(sorted(layers, key=position)))
 
 
 def next_plan(
     good: Plan, new: Iterable[PlanLayer], groups: tuple[str, ...], denied: Iterable[str]
 ) -> Plan:
-    """What to try after ``good``: everything new at once, else, when that failed, the oldest by itself.
+    """Return what to try after ``good``: all that is new or, where that failed, the oldest by itself.
 
-    So a document is blamed only for what it does alone, and one that failed does not hold up the others.
+    So a document is blamed only for what it does alone, and a failure does not hold up the others.
     """
     base = {layer.key: layer for layer in good.layers}
-    fresh = sorted((layer for layer in new if layer.digest not in denied and layer != base.get(layer.key)),
-                   key=lambda layer: layer.rev)  # fmt: skip
+    untried = [
+        layer for layer in new if layer.digest not in denied and layer != base.get(layer.key)
+    ]
+    fresh = sorted(untried, key=lambda layer: layer.rev)
     whole = make_plan((base | {layer.key: layer for layer in fresh}).values(), groups)
     if len(fresh) < 2 or whole.digest not in denied:
         return whole
@@ -100,13 +105,13 @@ def next_plan(
 
 
 def blamed(plan: Plan, good: Plan | None) -> tuple[str, ...]:
-    """What to deny when ``plan`` failed: it, and its one new document when it had but one."""
+    """Return what to deny after ``plan`` failed: it, and its new document where it had only one."""
     fresh = [layer.digest for layer in plan.layers if good is None or layer not in good.layers]
     return (plan.digest, *fresh) if len(fresh) == 1 else (plan.digest,)
 
 
 def read_plan(data: bytes, digest: str) -> Plan | None:
-    """Return the plan in ``data``; None when it is not the one of ``digest`` (a damaged file)."""
+    """Return the plan in ``data``; None where its hash is not ``digest`` (a damaged file)."""
     if sha256(data).hexdigest() != digest:
         return None
     items: list[dict[str, Any]] = json.loads(data)

@@ -1,8 +1,8 @@
-"""How far a candidate has come: the states of new settings and what may follow on what. Pure.
+"""The states of new settings, and what may follow on what. Pure.
 
-``received -> verified -> validated -> testing_link -> staged -> applying -> probation -> committed``, and from
-any of them ``refused`` or ``rolled_back``. The state is on disk *before* the step that it names is taken, so
-a process that dies in a step finds on its next start which step it was.
+``received -> verified -> validated -> testing_link -> staged -> applying -> probation -> committed``,
+and from any of them ``refused`` or ``rolled_back``. The state is on disk *before* the step that it
+names is taken, so a process that dies in a step finds on its next start which step it was.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-MOST_TRIALS: Final = 2  # starts in one step; one death may be a power cut, two are the candidate's
+MOST_TRIALS: Final = (
+    2  # starts in one step: one death may be a power cut, two are due to the candidate
+)
 MOST_DENIED: Final = 64
 PROVERS: Final = frozenset({"scanner", "sync"})
 
 
 class SettingsPhase(StrEnum):
-    """The step that is being taken, or the last word on the candidate."""
+    """The step that is being taken, or what became of the candidate."""
 
     SHIPPED = "shipped"  # nothing was ever pushed
     RECEIVED = "received"
@@ -34,12 +36,12 @@ class SettingsPhase(StrEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether a new candidate may be begun: nothing runs on this one that could still be taken back."""
+        """Return whether a new candidate may be begun: nothing runs on this one any more."""
         return self not in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
 
     @property
     def on_trial(self) -> bool:
-        """Whether the device runs on the candidate, to find out whether it is any good."""
+        """Return whether the device runs on the candidate, to find out whether it is healthy."""
         return self in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
 
 
@@ -53,7 +55,7 @@ class SettingsProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsState:
-    """The whole of it. Hashes are those of plans (edge.settings.plan); ``good`` None: as shipped."""
+    """The whole state. Hashes are those of plans (edge.settings.plan); ``good`` None: as shipped."""
 
     phase: SettingsPhase = SettingsPhase.SHIPPED
     candidate: str | None = None
@@ -65,28 +67,27 @@ class SettingsState:
     baseline: tuple[str, ...] = ()  # problems that stood before the candidate: not its fault
     proven: tuple[str, ...] = ()  # who has found the device healthy on the candidate
     wrong: tuple[SettingsProblem, ...] = ()
-    seen: dict[str, tuple[int, str]] | None = (
-        None  # layer key -> (highest rev, SHA-256 of its document)
-    )
+    # layer key -> (highest rev, SHA-256 of its document)
+    seen: dict[str, tuple[int, str]] | None = None
     desired: int = 0  # the highest rev of the candidate, or of the last one
     applied: int = 0  # of what is good
 
     @property
     def choice(self) -> str | None:
-        """The plan to run on now."""
+        """Return the hash of the plan to run on now; None: as shipped."""
         return self.candidate if self.phase.on_trial else self.good
 
     def has_denied(self, digest: str) -> bool:
-        """Whether ``digest`` failed before."""
+        """Return whether ``digest`` failed before."""
         return digest in self.denied
 
     def to_item(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """Return the state as JSON holds it."""
         return asdict(self)
 
 
 def from_item(item: Any) -> SettingsState:
-    """Read what ``to_item`` gave. Raises ValueError, TypeError or KeyError for anything else."""
+    """Return the state that ``to_item`` gave. Raises ValueError, TypeError or KeyError."""
     if not isinstance(item, dict) or not isinstance(item.get("seen") or {}, dict):
         raise TypeError("not a state")
     wrong = tuple(
@@ -109,7 +110,7 @@ def begin(state: SettingsState, phase: SettingsPhase, *, working: str = "") -> S
 
 
 def settled(state: SettingsState) -> SettingsState:
-    """The last settled state: what the reading or the trying of a candidate interrupted."""
+    """Return the last settled state: what reading or trying a candidate interrupted."""
     if state.phase in (
         SettingsPhase.RECEIVED,
         SettingsPhase.VERIFIED,
@@ -122,7 +123,7 @@ def settled(state: SettingsState) -> SettingsState:
 
 
 def resting(state: SettingsState) -> SettingsPhase:
-    """The phase of a device that has no candidate."""
+    """Return the phase of a device that has no candidate."""
     return SettingsPhase.COMMITTED if state.good else SettingsPhase.SHIPPED
 
 
@@ -133,7 +134,7 @@ def refuse(
     denied: Iterable[str] = (),
     desired: int | None = None,
 ) -> SettingsState:
-    """A candidate is not taken; what is good stays. ``denied``: what is never to be tried again."""
+    """Refuse a candidate; what is good stays. ``denied`` is never tried again."""
     return replace(
         state,
         phase=SettingsPhase.REFUSED,
@@ -149,13 +150,13 @@ def refuse(
 
 
 def stage(state: SettingsState, digest: str, desired: int) -> SettingsState:
-    """The candidate's plan is on disk."""
+    """Stage a candidate whose plan is on disk."""
     cleared = replace(state, trials=0, working="", starts=(), proven=(), wrong=())
     return replace(cleared, phase=SettingsPhase.STAGED, candidate=digest, desired=desired)
 
 
 def apply(state: SettingsState, baseline: Iterable[str]) -> SettingsState:
-    """The scanner takes the candidate up; ``baseline`` are the problems that stand without it."""
+    """Let the scanner run on the candidate; ``baseline`` are the problems that stand without it."""
     return replace(
         state,
         phase=SettingsPhase.APPLYING,
@@ -166,7 +167,10 @@ def apply(state: SettingsState, baseline: Iterable[str]) -> SettingsState:
 
 
 def start(state: SettingsState, who: str, denied: Iterable[str] = ()) -> SettingsState:
-    """``who`` starts while a candidate is on trial. Started too often without having proved it, it rolls back."""
+    """Count a start of ``who`` on a candidate on trial.
+
+    A process that started too often without proving the candidate rolls it back.
+    """
     if not state.phase.on_trial or who in state.proven:
         return state
     if state.starts.count(who) >= MOST_TRIALS:
@@ -175,7 +179,7 @@ def start(state: SettingsState, who: str, denied: Iterable[str] = ()) -> Setting
 
 
 def stop(state: SettingsState, who: str) -> SettingsState:
-    """``who`` was asked to end, in good order: that start does not count."""
+    """Take back the start of ``who``, which was asked to end: it does not count."""
     if who not in state.starts:
         return state
     starts = list(state.starts)
@@ -184,7 +188,7 @@ def stop(state: SettingsState, who: str) -> SettingsState:
 
 
 def roll_back(state: SettingsState, why: str, denied: Iterable[str] = ()) -> SettingsState:
-    """What was good comes back, and the candidate, and what else is ``denied``, never again."""
+    """Return to what was good. The candidate, and what else is ``denied``, is never tried again."""
     wrong = (*state.wrong, SettingsProblem("", why))
     named = [state.candidate] if state.candidate else []
     cleared = replace(state, candidate=None, trials=0, starts=(), proven=())
@@ -197,7 +201,7 @@ def roll_back(state: SettingsState, why: str, denied: Iterable[str] = ()) -> Set
 
 
 def prove(state: SettingsState, who: str) -> SettingsState:
-    """``who`` found the device healthy on the candidate for the time of its probation; both of them commit it."""
+    """Note that ``who`` found the device healthy for the probation; both provers commit it."""
     proven = tuple(sorted({*state.proven, who}))
     if state.phase is not SettingsPhase.PROBATION or not set(proven) >= PROVERS:
         return replace(state, proven=proven)
@@ -216,8 +220,3 @@ def prove(state: SettingsState, who: str) -> SettingsState:
 
 def _deny(state: SettingsState, denied: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*state.denied, *denied]))[-MOST_DENIED:]
-
-
-def patience_s(probation_s: float) -> float:
-    """How long a candidate may take to be healthy for ``probation_s`` on end."""
-    return 3 * probation_s + 15.0

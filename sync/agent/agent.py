@@ -1,7 +1,7 @@
-"""``edge-sync``: the process between the device's store and the broker. One loop, no threads.
+"""The process between the device's store and the broker: one loop, no threads.
 
-Each turn: what came from the broker is dealt with and only then acknowledged to it; then what is due
-is sent. The log has a line for each change of state and none for a retry.
+Each step handles what the broker sent and only then acknowledges it; then it sends what is due. The
+log has a line for each change of state and none for a retry.
 """
 
 from __future__ import annotations
@@ -9,14 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
+from structlog.typing import FilteringBoundLogger
+
+from edge.documents.revocation_order import has_order_form
 from edge.store import documents, order_cache, outbox
 from edge.store.database.store import Store
 from edge.store.online_flag import OnlineFlag
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import AuthorisationRelay
-from sync.agent.downlink import Downlink
+from sync.agent.downlink import Downlink, split_documents
+from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.link_monitor import LinkMonitor
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.settings.applier import SettingsApplier
@@ -37,105 +42,125 @@ from sync.wire.messages import (
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentAddress:
+    """The device as topics name it."""
+
+    tenant: str
+    device: str
+    site: str
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Return the nodes whose messages are for this device."""
+        return frozenset({self.device, site_group(self.site), FLEET})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentParts:
+    """What an agent joins. A part that is None is not served: its messages are counted as unknown."""
+
+    store: Store
+    session: MqttSession
+    uplink: Uplink
+    downlink: Downlink
+    settings: SettingsApplier | None = None
+    revocations: RevocationHandler | None = None
+    relay: AuthorisationRelay | None = None
+    online_flag: OnlineFlag | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSources:
+    """Where an agent reads times, ids and facts of its surroundings."""
+
+    now: Callable[[], Instant]
+    monotonic_s: Callable[[], float]
+    new_id: Callable[[], str]  # of a request
+    monotonic_ns: Callable[[], int] = time.monotonic_ns  # the scanner's clock too
+    problems: Callable[[Instant], dict[str, str]] = lambda _now: {}  # name to detail
+    rungs: Callable[[], tuple[RungReport, ...]] = tuple  # what the decoder has counted
+
+
 class Agent:
-    """Joins one store to one session. ``step`` is the whole of it."""
+    """Joins one store to one session. ``step`` is the whole of its work."""
 
     def __init__(
         self,
-        *,
-        tenant: str,
-        device: str,
-        site: str,
-        store: Store,
-        session: MqttSession,
-        uplink: Uplink,
-        downlink: Downlink,
-        now: Callable[[], Instant],
-        monotonic: Callable[[], float],
-        ident: Callable[[], str],
-        log: Any,  # a structlog logger
-        settings: SettingsApplier | None = None,
-        claims: AuthorisationRelay | None = None,
-        presence: OnlineFlag | None = None,
-        stale: Callable[[Instant], dict[str, str]] = lambda _now: {},
-        rungs: Callable[[], tuple[RungReport, ...]] = tuple,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        address: AgentAddress,
+        parts: AgentParts,
+        sources: AgentSources,
+        log: FilteringBoundLogger,
         timings: AgentTimings = AGENT_TIMINGS,
     ) -> None:
-        self._timings = timings
-        self._tenant = tenant
-        self._device = device
-        self._store = store
-        self._session = session
-        self._uplink = uplink
-        self._downlink = downlink
-        self._now = now
-        self._monotonic = monotonic
-        self._ident = ident
+        self._address = address
+        self._parts = parts
+        self._sources = sources
         self._log = log
-        self._settings = settings
-        self._claims = claims
-        self._presence = presence
-        self._stale = stale
-        self._rungs = rungs
-        self._status_due_s = 0.0  # when the platform is to hear again how this device is
+        self._timings = timings
+        self._session = parts.session
+        self._link_monitor = LinkMonitor(parts.session, parts.uplink.replies, log, timings)
+        self._status_due_s = 0.0
         self._problems: dict[str, str] = {}
-        self._monotonic_ns = monotonic_ns
-        self._nodes = {device, site_group(site), FLEET}
         self._connection = 0
         self._data_version = -1
-        self._contact = LinkMonitor(session, uplink.answers, log, timings)
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
         self.documents: Counter[str] = Counter()  # believed, by what became of them
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """One turn. Raises StoreUnavailableError; nothing that comes over the network makes it raise."""
+        """Handle what came, then send what is due.
+
+        Raises StoreUnavailableError. Nothing that comes over the network makes it raise.
+        """
         arrivals = self._session.step(timeout_s)
         for arrival in arrivals:
-            self._take(arrival)
+            self._receive(arrival)
             self._session.acknowledge(arrival)
         if not arrivals:
-            self._downlink.remove_stale_rows()
-        monotonic_s = self._monotonic()
+            self._parts.downlink.remove_stale_rows()
+        monotonic_s = self._sources.monotonic_s()
         if self._session.connected:
             if self._connection != self._session.connections:
-                self._begin(monotonic_s)
+                self._begin_connection(monotonic_s)
             self._send(monotonic_s)
             if monotonic_s >= self._status_due_s and self._session.room:
-                self._say_online(monotonic_s)
-        if self._claims is not None:
-            self._claim(self._claims, monotonic_s)
-        if self._settings is not None:
-            self._settle(self._settings, monotonic_s)
-        if self._contact.watch(monotonic_s):
-            self._uplink.connected(monotonic_s)
-        if self._contact.wants_answer(monotonic_s):
-            self._uplink.probe()
+                self._publish_status(monotonic_s)
+        self._step_parts(monotonic_s)
+        if self._link_monitor.check(monotonic_s):
+            self._parts.uplink.start_over(monotonic_s)
+        if self._link_monitor.wants_probe(monotonic_s):
+            self._parts.uplink.request_probe()
 
     @property
     def link(self) -> LinkState | None:
-        """The state of the connection, as last logged."""
-        return self._contact.link
+        """Return the state of the connection, as last logged."""
+        return self._link_monitor.link
+
+    @property
+    def status_topic(self) -> str:
+        """Return where this device's status is retained."""
+        return self._topic(Up.STATUS)
+
+    def offline_status(self) -> bytes:
+        """Return what the broker retains as this device's status when it is gone."""
+        return codec.encode(self._status("offline"))
 
     def report(self) -> dict[str, Any]:
-        """The state of this process, for the health file."""
-        monotonic_s = self._monotonic()
-        backlog = outbox.backlog(self._store)
-        feed = order_cache.feed_state(self._store)
-        self._watch_freshness()
+        """Return the state of this process, for the health file."""
+        monotonic_s = self._sources.monotonic_s()
+        store, relay = self._parts.store, self._parts.relay
+        backlog, feed = outbox.backlog(store), order_cache.feed_state(store)
+        self._watch_problems()
+        ack_age_s = None if self.last_ack_s is None else round(monotonic_s - self.last_ack_s, 1)
         return {
             "problems": self._problems,
-            "link": self._contact.link,
-            "clock": self._now().trust,
-            "grants": "available"
-            if self._claims is not None and self._claims.answered
-            else "unavailable",
+            "link": self.link,
+            "clock": self._sources.now().trust,
+            "grants": "available" if relay is not None and relay.is_answered else "unavailable",
             "detail": self._session.detail,
             "connections": self._session.connections,
-            "last_ack_age_s": None
-            if self.last_ack_s is None
-            else round(monotonic_s - self.last_ack_s, 1),
+            "last_ack_age_s": ack_age_s,
             "pending": backlog.pending,
             "oldest_pending_s": backlog.oldest_s,
             "rejected": backlog.rejected,
@@ -147,154 +172,176 @@ class Agent:
             "refused_publishes": self._session.refused_publishes,
         }
 
-    def _feeds(self, orders_heard_s: int | None) -> dict[str, int]:
-        """As of when, in Unix seconds, each feed is known."""
+    def _feeds(self, orders_contact_s: int | None) -> dict[str, int]:
+        """Return the issue time (Unix seconds) of the newest data from each feed."""
         lists = {
-            kept.name: kept.issued_at_s
-            for kept in documents.documents_named(self._store, "")
-            if kept.name == documents.TRUST_LIST or kept.name.startswith("status_list/")
+            stored.name: stored.issued_at_s
+            for stored in documents.documents_named(self._parts.store, "")
+            if stored.name == documents.TRUST_LIST or stored.name.startswith("status_list/")
         }
-        return lists if orders_heard_s is None else {"orders": orders_heard_s, **lists}
+        return lists if orders_contact_s is None else {"orders": orders_contact_s, **lists}
 
-    def _watch_freshness(self) -> None:
-        """Name what is older than it may be; a line in the log when that changes."""
-        found = self._stale(self._now())
+    def _watch_problems(self) -> None:
+        """Name what is older than it may be, or wrong. A change is one line in the log."""
+        found = self._sources.problems(self._sources.now())
         for name in found.keys() - self._problems.keys():
             self._log.warning("problem", problem=name, detail=found[name])
         for name in self._problems.keys() - found.keys():
             self._log.info("problem_gone", problem=name)
         self._problems = found
 
-    @property
-    def status_topic(self) -> str:
-        """Where this device's status is retained."""
-        return self._topic(Up.STATUS)
+    # Sending
 
-    def farewell(self) -> bytes:
-        """What the broker is to keep as this device's status when it is gone."""
-        return codec.encode(self._status("offline"))
-
-    def _begin(self, monotonic_s: float) -> None:
+    def _begin_connection(self, monotonic_s: float) -> None:
         self._connection = self._session.connections
-        self._uplink.connected(monotonic_s)
-        self._downlink.connected(monotonic_s)
-        if self._settings is not None:
-            self._settings.reported(None)
-        self._say_online(monotonic_s)
+        self._parts.uplink.start_over(monotonic_s)
+        self._parts.downlink.ask_now(monotonic_s)
+        if self._parts.settings is not None:
+            self._parts.settings.note_reported(None)
+        self._publish_status(monotonic_s)
 
-    def _say_online(self, monotonic_s: float) -> None:
+    def _publish_status(self, monotonic_s: float) -> None:
         self._status_due_s = monotonic_s + self._timings.status_every_s
-        self._session.publish(
-            self._topic(Up.STATUS), codec.encode(self._status("online")), retain=True
-        )
-
-    def _claim(self, desk: AuthorisationRelay, monotonic_s: float) -> None:
-        """Send the scanner's claims, and say whether it is worth while to make any."""
-        if not self._session.connected:
-            desk.connected(monotonic_s)
-        for request in desk.due(self._monotonic_ns()):
-            payload, ident, wait_s = (
-                codec.encode(request),
-                request.id.encode(),
-                -(-request.wait_ms // 1000),
-            )
-            self._session.publish(
-                self._topic(Up.REQUEST), payload, expires_s=wait_s, correlation=ident
-            )
-        if self._session.connected and desk.asks_after(monotonic_s):
-            self._say_online(monotonic_s)
-        if desk.over(self._monotonic_ns()):
-            self._uplink.probe()
-        if self._presence is not None:
-            self._presence.set(self._session.connected and desk.answered)
-
-    def _settle(self, settings: SettingsApplier, monotonic_s: float) -> None:
-        settings.step(connected=self._session.connected, now=self._now(), monotonic_s=monotonic_s)
-        news = settings.report() if self._session.room else None
-        if news is not None and self._session.publish(self._topic(Up.CONFIG), news, retain=True):
-            settings.reported(news)
+        status = codec.encode(self._status("online"))
+        self._session.publish(self._topic(Up.STATUS), status, retain=True)
 
     def _send(self, monotonic_s: float) -> None:
-        version = self._store.data_version()
+        uplink, session = self._parts.uplink, self._session
+        version = self._parts.store.data_version()
         if version != self._data_version:
             self._data_version = version
-            self._uplink.committed()
-        self._uplink.tick(
-            lambda payload: self._session.publish(self._topic(Up.EVENTS), payload), monotonic_s
-        )
-        if self._session.room and (request := self._downlink.due(monotonic_s, ident=self._ident())):
-            self._session.publish(self._topic(Up.REQUEST), codec.encode(request))
+            uplink.note_commit()
+        uplink.tick(lambda payload: session.publish(self._topic(Up.EVENTS), payload), monotonic_s)
+        if not session.room:
+            return
+        request = self._parts.downlink.next_request(monotonic_s, new_id=self._sources.new_id)
+        if request is not None:
+            session.publish(self._topic(Up.REQUEST), codec.encode(request))
 
-    def _take(self, arrival: Arrival) -> None:
+    def _step_parts(self, monotonic_s: float) -> None:
+        if self._parts.relay is not None:
+            self._step_relay(self._parts.relay, monotonic_s)
+        if self._parts.revocations is not None:
+            self._parts.revocations.retry(self._sources.now(), monotonic_s)
+        if self._parts.settings is not None:
+            self._step_settings(self._parts.settings, monotonic_s)
+
+    def _step_relay(self, relay: AuthorisationRelay, monotonic_s: float) -> None:
+        """Send the scanner's requests, and note whether an authority answers them."""
+        if not self._session.connected:
+            relay.start_over(monotonic_s)
+        for request in relay.next_requests(self._sources.monotonic_ns()):
+            self._session.publish(
+                self._topic(Up.REQUEST),
+                codec.encode(request),
+                expires_s=-(-request.wait_ms // 1000),
+                correlation=request.id.encode(),
+            )
+        if self._session.connected and relay.wants_authority(monotonic_s):
+            self._publish_status(monotonic_s)
+        if relay.release_ended(self._sources.monotonic_ns()):
+            self._parts.uplink.request_probe()
+        if self._parts.online_flag is not None:
+            self._parts.online_flag.set(self._session.connected and relay.is_answered)
+
+    def _step_settings(self, settings: SettingsApplier, monotonic_s: float) -> None:
+        connected = self._session.connected
+        settings.step(connected=connected, now=self._sources.now(), monotonic_s=monotonic_s)
+        report = settings.report() if self._session.room else None
+        if report is not None and self._session.publish(
+            self._topic(Up.CONFIG), report, retain=True
+        ):
+            settings.note_reported(report)
+
+    # Receiving
+
+    def _receive(self, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
-        if topic is None or topic.tenant != self._tenant or topic.node not in self._nodes:
+        if (
+            topic is None
+            or topic.tenant != self._address.tenant
+            or topic.node not in self._address.nodes
+        ):
             self._count(MessageFault.TOPIC_UNKNOWN, "")
             return
+        downlink, now = self._parts.downlink, self._sources.now()
         match topic.channel:
             case Down.ACK:
-                self._ack(arrival.payload)
+                self._receive_ack(arrival.payload)
             case Down.TRUST:
-                self._note(self._downlink.trust_list(arrival.payload, self._now()))
+                self._note(downlink.receive_trust_list(arrival.payload, now))
             case Down.REVOKED:
-                for outcome in self._downlink.status_lists(arrival.payload, self._now()):
+                for outcome in downlink.receive_status_lists(arrival.payload, now):
                     self._note(outcome)
             case Down.OPERATORS:
-                self._note(self._downlink.operator_list(arrival.payload, self._now()))
+                self._note(downlink.receive_operator_list(arrival.payload, now))
             case Down.ORDERS:
-                self._note(
-                    self._downlink.orders_page(arrival.payload, self._now(), self._monotonic())
-                )
+                monotonic_s = self._sources.monotonic_s()
+                self._note(downlink.receive_page(arrival.payload, now, monotonic_s))
             case Down.COMMAND:
-                self._command(arrival.payload, topic.node)
-            case Down.RESPONSE if self._claims is not None:
-                self._response(arrival.payload, self._claims)
-            case Down.CONFIG if self._settings is not None:
-                self._settings.take(arrival.payload, self._now())
+                self._receive_command(arrival.payload, topic.node)
+            case Down.RESPONSE if self._parts.relay is not None:
+                self._receive_response(arrival.payload, self._parts.relay)
+            case Down.CONFIG if self._parts.settings is not None:
+                self._receive_config(arrival.payload, self._parts.settings, now)
             case _:
                 self._count(MessageFault.TOPIC_UNKNOWN, topic.channel)
 
-    def _ack(self, payload: bytes) -> None:
-        ack = codec.decode_addressed(Ack, payload, dev=self._device)
+    def _receive_ack(self, payload: bytes) -> None:
+        ack = codec.decode_addressed(Ack, payload, dev=self._address.device)
         if isinstance(ack, MessageRefusal):
             self._count(ack.fault, ack.detail)
             return
-        self.last_ack_s = self._monotonic()
-        if self._uplink.answers.silent_s(self.last_ack_s) > self._timings.missed_s:
-            self._downlink.connected(
-                self.last_ack_s
-            )  # heard again, over a broker that stood: what came down is lost
-        heard = self._uplink.heard(ack, self._now(), self.last_ack_s)
-        self._contact.heard()
-        if self._uplink.refused_now:
-            self._log.warning(
-                "events_refused",
-                refused=[item.model_dump() for item in self._uplink.refused_now[:10]],
-            )
-        if self._uplink.conflicts_now:
-            self._log.warning("platform_conflict", conflicts=self._uplink.conflicts_now)
-        if heard in (AckEffect.REWOUND, AckEffect.AHEAD):
-            self._log.error(heard, epoch=ack.epoch, acked_through=ack.acked_through)
+        uplink = self._parts.uplink
+        self.last_ack_s = self._sources.monotonic_s()
+        if uplink.replies.silence_s(self.last_ack_s) > self._timings.missed_s:
+            # The platform was silent on a connection that stood: what it sent meanwhile is lost.
+            self._parts.downlink.ask_now(self.last_ack_s)
+        effect = uplink.receive_ack(ack, self._sources.now(), self.last_ack_s)
+        self._link_monitor.note_reply()
+        if uplink.refused_now:
+            refused = [item.model_dump() for item in uplink.refused_now[:10]]
+            self._log.warning("events_refused", refused=refused)
+        if uplink.conflicts_now:
+            self._log.warning("platform_conflict", conflicts=uplink.conflicts_now)
+        if effect in (AckEffect.REWOUND, AckEffect.AHEAD):
+            self._log.error(effect, epoch=ack.epoch, acked_through=ack.acked_through)
 
-    def _command(self, payload: bytes, node: str) -> None:
+    def _receive_command(self, payload: bytes, node: str) -> None:
         command = codec.decode_addressed(Command, payload, dev=node)
+        relay = self._parts.relay
         if isinstance(command, MessageRefusal):
             self._count(command.fault, command.detail)
-        elif command.type == "resend":  # what was said meanwhile may be lost, either way
-            self._uplink.resend()
-            self._downlink.connected(self._monotonic())
-            if self._claims is not None:
-                self._claims.started()
-        elif self._claims is not None:
-            self._claims.heard()
+        elif command.type == "resend":  # messages of either direction may be lost
+            self._parts.uplink.send_all_again()
+            self._parts.downlink.ask_now(self._sources.monotonic_s())
+            if relay is not None:
+                relay.ask_soon()
+        elif relay is not None:
+            relay.note_authority()
 
-    def _response(self, payload: bytes, desk: AuthorisationRelay) -> None:
-        response = codec.decode_addressed(Response, payload, dev=self._device)
+    def _receive_response(self, payload: bytes, relay: AuthorisationRelay) -> None:
+        response = codec.decode_addressed(Response, payload, dev=self._address.device)
         if isinstance(response, MessageRefusal):
             self._count(response.fault, response.detail)
             return
-        taken = desk.take(response, self._now(), self._monotonic_ns())
-        if isinstance(taken, DownlinkRefusal):
-            self._count(taken.reason, taken.detail)
+        reply = relay.receive(response, self._sources.now(), self._sources.monotonic_ns())
+        if isinstance(reply, DownlinkRefusal):
+            self._count(reply.reason, reply.detail)
+
+    def _receive_config(self, payload: bytes, settings: SettingsApplier, now: Instant) -> None:
+        """Hand each document of the message to the handler of its form."""
+        found = split_documents(payload)
+        if isinstance(found, DownlinkRefusal):
+            self._count(found.reason, found.detail)
+            return
+        for raw in found:
+            if self._parts.revocations is not None and has_order_form(raw):
+                refused = self._parts.revocations.receive(raw, now)
+                if refused is not None:
+                    self._count(refused.fault, refused.detail)
+            else:
+                settings.receive(raw, now)
 
     def _note(self, outcome: Outcome) -> None:
         if isinstance(outcome, DocumentOutcome):
@@ -302,7 +349,8 @@ class Agent:
         match outcome:
             case DownlinkRefusal():
                 self._count(outcome.reason, outcome.detail)
-                self._uplink.committed()  # of a page of reviews, some may have had an effect; the rest are answered
+                # Of a page of reviews, some may have had an effect; replies to the others wait.
+                self._parts.uplink.note_commit()
             case (
                 DocumentOutcome.TRUST_LIST
                 | DocumentOutcome.STATUS_LIST
@@ -311,30 +359,34 @@ class Agent:
                 | DocumentOutcome.REVIEWS
             ):
                 self._log.info(outcome)
-                self._uplink.committed()  # this process's own commit: what a review did is to be told
+                self._parts.uplink.note_commit()  # an applied review has written an event
             case DocumentOutcome.ORDERS | DocumentOutcome.SAME | DocumentOutcome.ORDERS_GAP:
                 pass
             case _:
                 assert_never(outcome)
 
     def _count(self, reason: str, detail: str) -> None:
-        """Count a message that changed nothing; log the first and then each tenfold: nobody can flood the log."""
+        """Count a message that changed nothing.
+
+        The first and then each tenfold is logged, so that no sender can flood the log.
+        """
         self.refused[str(reason)] += 1
         count = self.refused[str(reason)]
         if count == 10 ** (len(str(count)) - 1):
             self._log.warning("message_refused", reason=str(reason), detail=detail, count=count)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
-        epoch, last_seq = outbox.current_epoch(self._store)
+        store = self._parts.store
+        epoch, last_seq = outbox.current_epoch(store)
         return Status(
-            dev=self._device,
+            dev=self._address.device,
             state=state,
             epoch=epoch,
             last_seq=last_seq,
-            settled_through=outbox.settled_through(self._store, epoch),
-            orders_revision=order_cache.feed_state(self._store).revision,
-            rungs=self._rungs(),
+            settled_through=outbox.settled_through(store, epoch),
+            orders_revision=order_cache.feed_state(store).revision,
+            rungs=self._sources.rungs(),
         )
 
     def _topic(self, channel: Up) -> str:
-        return str(Topic(self._tenant, self._device, channel))
+        return str(Topic(self._address.tenant, self._address.device, channel))

@@ -1,9 +1,9 @@
-"""A device's claims: requests that the scanner wrote go out, signed answers come back into the store.
+"""Authorisation requests of the scanner go to the platform, signed replies come into the store.
 
-It also knows whether anybody answers. The scanner asks only while somebody does (``edge.store.online_flag``):
-from the word of an authority that it is here (it says so when this device says that it is online), until the
-connection is gone or a claim ran out without an answer. From then on it is doubted, and asked after, until it
-is heard again: one scan may wait for an authority that died without a word, and no other.
+The scanner asks only while an authority replies (``edge.store.online_flag``). An authority reports
+that it is here when this device reports that it is online. It counts as here until the connection is
+lost or a request expires without a reply. From then on this device asks for it at intervals. So one
+scan may wait for an authority that stopped without notice, and no other scan does.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from sync.agent.outcomes import DownlinkRefusal
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import GrantRequest, MessageFault, Response
 
-ASK_AFTER_S: Final = 15.0  # a doubted authority is asked after this often
+ASK_AFTER_S: Final = 15.0  # without an authority, the device asks for one this often
 
 
 class AuthorisationRelay:
-    """Joins the store's claims to the wire."""
+    """Joins the store's authorisation requests to the wire."""
 
     def __init__(self, store: Store, anchors: Anchors, *, device: str, site: str) -> None:
         self._store = store
@@ -35,35 +35,35 @@ class AuthorisationRelay:
         self._device = device
         self._site = site
         self._sent: dict[str, AuthorisationRequest] = {}
-        self._heard = False
-        self._ends_ns: dict[str, int] = {}  # when each claim that may have been granted is over
+        self._has_authority = False
+        self._ends_ns: dict[str, int] = {}  # when each grant that may have been made ends
         self._ask_after_s = 0.0
 
     @property
-    def answered(self) -> bool:
-        """Whether an authority is known to answer on this connection."""
-        return self._heard
+    def is_answered(self) -> bool:
+        """Return whether an authority is known to reply on this connection."""
+        return self._has_authority
 
-    def connected(self, monotonic_s: float) -> None:
-        """A new connection, or none: no authority has been heard on it."""
-        self._heard = False
+    def start_over(self, monotonic_s: float) -> None:
+        """Begin without a connection, or on a new one: no authority has reported on it."""
+        self._has_authority = False
         self._sent.clear()
-        self._ask_after_s = monotonic_s + ASK_AFTER_S  # who is there says so by itself
+        self._ask_after_s = monotonic_s + ASK_AFTER_S  # an authority reports by itself
 
-    def heard(self) -> None:
-        """An authority is here."""
-        self._heard = True
+    def note_authority(self) -> None:
+        """Note that an authority has reported that it is here."""
+        self._has_authority = True
 
-    def started(self) -> None:
-        """A hub has just started: it may be the authority that was missed."""
+    def ask_soon(self) -> None:
+        """Ask for an authority with the next step: a hub has just started."""
         self._ask_after_s = 0.0
 
-    def due(self, now_ns: int) -> list[GrantRequest]:
-        """What to send now. A request that ran out without an answer makes the authority doubtful."""
+    def next_requests(self, now_ns: int) -> list[GrantRequest]:
+        """Return what to send now. After a request without a reply, no authority counts as here."""
         for asked in [asked for asked in self._sent.values() if asked.due_ns <= now_ns]:
             del self._sent[asked.id]
-            self._heard = False
-        if not self._heard:
+            self._has_authority = False
+        if not self._has_authority:
             return []
         fresh = [
             asked
@@ -77,45 +77,47 @@ class AuthorisationRelay:
         epoch = outbox.current_epoch(self._store)[0] if fresh else ""
         return [self._request(asked, epoch, now_ns) for asked in fresh]
 
-    def over(self, now_ns: int) -> bool:
-        """True when, since the last call, a claim has ended that may have been granted: the platform is to be told."""
+    def release_ended(self, now_ns: int) -> bool:
+        """Return whether a grant that may have been made ended since the last call.
+
+        The platform is then told that it is unused.
+        """
         ended = [identity for identity, end_ns in self._ends_ns.items() if end_ns <= now_ns]
         for identity in ended:
             del self._ends_ns[identity]
         return bool(ended)
 
-    def asks_after(self, monotonic_s: float) -> bool:
-        """True when, connected and not answered, whoever answers claims is to be asked whether it is there."""
-        if self._heard or monotonic_s < self._ask_after_s:
+    def wants_authority(self, monotonic_s: float) -> bool:
+        """Return whether to ask, at intervals, if an authority is here. For a device that is connected."""
+        if self._has_authority or monotonic_s < self._ask_after_s:
             return False
         self._ask_after_s = monotonic_s + ASK_AFTER_S
         return True
 
-    def take(
+    def receive(
         self, response: Response, now: Instant, now_ns: int
     ) -> AuthorisationReply | DownlinkRefusal:
-        """Believe a signed answer to a request of this device, and write it down. Raises StoreUnavailableError."""
-        given = self._believed(response, now)
-        if isinstance(given, DownlinkRefusal):
-            return given
-        asked = self._sent.pop(given.id, None)
-        if asked is None or asked.cti != given.cti or given.quantity < asked.units:
+        """Write down a signed reply to a request of this device. Raises StoreUnavailableError."""
+        reply = self._believed(response, now)
+        if isinstance(reply, DownlinkRefusal):
+            return reply
+        asked = self._sent.pop(reply.id, None)
+        if asked is None or asked.cti != reply.cti or reply.quantity < asked.units:
             return DownlinkRefusal(
-                "grant_not_requested",
-                "an answer to nothing that waits for one, or to something else",
+                "grant_not_requested", "a reply that no request waits for, or to something else"
             )
-        self._heard = True
-        answer = AuthorisationReply(
-            id=given.id,
-            result=given.result,
-            used_units=given.used,
-            used_minor=given.used_minor,
-            authority=given.authority,
+        self._has_authority = True
+        stored = AuthorisationReply(
+            id=reply.id,
+            result=reply.result,
+            used_units=reply.used,
+            used_minor=reply.used_minor,
+            authority=reply.authority,
         )
-        authorisations.record_reply(self._store, answer, now_ns)
-        if given.result is not AuthorisationResult.GRANTED:
-            self._ends_ns.pop(given.id, None)
-        return answer
+        authorisations.record_reply(self._store, stored, now_ns)
+        if reply.result is not AuthorisationResult.GRANTED:
+            self._ends_ns.pop(reply.id, None)
+        return stored
 
     def _believed(self, response: Response, now: Instant) -> GrantReply | DownlinkRefusal:
         try:
@@ -128,10 +130,10 @@ class AuthorisationRelay:
             return DownlinkRefusal(opened.fault, opened.detail)
         answer, key = opened
         if answer.device != self._device or answer.site != self._site:
-            return DownlinkRefusal(MessageFault.WRONG_DEVICE, "an answer to another device")
+            return DownlinkRefusal(MessageFault.WRONG_DEVICE, "a reply to another device")
         if key.audiences is not None and self._site not in key.audiences:
             return DownlinkRefusal(
-                MessageFault.WRONG_SITE, "the key may not answer claims of this site"
+                MessageFault.WRONG_SITE, "the key may not grant requests of this site"
             )
         return answer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import structlog
 
-from edge.config import Profile
+from edge.config import MqttSection
 from edge.identity.damage import identity_damage
 from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store.database.store import Store, StoreUnavailableError
@@ -26,17 +26,25 @@ from edge.system.health import read_health, write_health
 from edge.system.program import StopSignal, run_program, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.token.roots import Roots
+from edge.token.trust_list import TrustList
 from edge.trust.anchors import Anchors, load_roots
 from edge.trust.freshness import staleness
+from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.agent import Agent
+from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.decoder_counters import decoder_counters
 from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metrics
 from sync.agent.downlink import Downlink
-from sync.agent.enrolment.runner import EnrolmentRunner, believed, wait_for_identity
-from sync.agent.settings.applier import SettingsApplier
-from sync.agent.settings.assembly import build_applier, count_start, count_stop, endpoint_of
+from sync.agent.enrolment.revocation import RevocationHandler
+from sync.agent.enrolment.runner import EnrolmentRunner, believed_keys, wait_for_identity
+from sync.agent.settings.assembly import (
+    build_applier,
+    count_start,
+    count_stop,
+    endpoint_of,
+    scope_of,
+)
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.agent.uplink import Uplink
 from sync.metrics import write_metrics
@@ -48,13 +56,13 @@ from sync.wire.topics import device_filters
 HEALTH_FILE = "sync-health.json"
 SCANNER_HEALTH_FILE = "health.json"
 CLOCK_WRONG = "clock_wrong"
-FLOOR_STEP_S = 60  # the persisted time floor moves in steps of at least this
+FLOOR_STEP_S = 60  # the time floor on disk moves in steps of at least this
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="edge-scanner")
 def cli() -> None:
-    """Carry what was redeemed to the platform, and orders and lists from it.
+    """Report redemptions to the platform, and fetch orders and lists from it.
 
     Example: edge-sync run --profile /etc/edge-scanner/profile.toml
     """
@@ -88,8 +96,8 @@ def run(timings: AgentTimings | None, profile_file: Path, data: Path) -> None:
 
 
 def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTimings) -> bool:
-    """Sync on the settings of now. True: they have changed, and it is to be run again."""
-    running = _running(profile_file, data)
+    """Sync on the present settings. True: they have changed, and it has to run again."""
+    running = _load(profile_file, data)
     profile = running.profile
     roots = load_roots(Path(profile.trust.roots_file))
     log.configure()
@@ -98,15 +106,12 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
         logger.error("profile_invalid", detail=running.invalid)
     if running.damage:
         logger.error("identity_damaged", detail=running.damage)
+        keys = believed_keys(data, roots if isinstance(roots, Roots) else None)
         return wait_for_identity(
-            data,
-            stop,
-            logger,
-            keys=believed(data, roots),
-            mended=lambda: not identity_damage(data),
+            data, stop, logger, keys=keys, repaired=lambda: not identity_damage(data)
         )
-    if isinstance(roots, str):
-        logger.warning("not_enrolled", reason="no_roots", detail=roots)
+    if not isinstance(roots, Roots):
+        logger.warning("not_enrolled", reason="no_roots", detail=str(roots))
         return wait_for_identity(data, stop, logger)
     if profile.mqtt is None:
         raise click.ClickException(
@@ -117,14 +122,13 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
     )
     if opened.store is None:
         logger.error("store_unavailable", detail=opened.detail)
-        return wait_for_identity(
-            data, stop, logger, keys=believed(data, roots), mended=_after(timings.store_retry_s)
-        )
+        retry = _after(timings.store_retry_s)
+        keys = believed_keys(data, roots)
+        return wait_for_identity(data, stop, logger, keys=keys, repaired=retry)
     logger.info("started", store=opened.state, detail=opened.detail)
+    process = _Process(running, profile.mqtt, opened.store, roots, data, logger, timings)
     try:
-        again = _serve(
-            _Parts(profile, opened.store, roots, profile_file, data, logger, timings), stop
-        )
+        again = _serve(process, stop)
     except StoreUnavailableError as error:
         logger.error("store_unavailable", detail=str(error))  # systemd starts this process again
         sys.exit(1)
@@ -133,50 +137,71 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
 
 
 def _after(delay_s: float) -> Callable[[], bool]:
-    """Whether ``delay_s`` have passed since now."""
+    """Return a function that returns True once ``delay_s`` have passed since now."""
     until_s = time.monotonic() + delay_s
     return lambda: time.monotonic() >= until_s
 
 
 def main(timings: AgentTimings = AGENT_TIMINGS) -> None:
-    """Run ``edge-sync``. Exit 0 success, 1 the world said no, 2 usage."""
+    """Run ``edge-sync``. Exit 0 success, 1 failure, 2 usage."""
     run_program(cli, "edge-sync", timings=timings)
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    profile: Profile
+class _Process:
+    """What the process serves with, on one profile."""
+
+    running: ActiveProfile
+    mqtt: MqttSection
     store: Store
     roots: Roots
-    profile_file: Path
     data: Path
     log: structlog.typing.FilteringBoundLogger
     timings: AgentTimings
 
+    @property
+    def address(self) -> AgentAddress:
+        """Return the device as topics name it."""
+        device = self.running.profile.device
+        return AgentAddress(tenant=device.tenant, device=device.id, site=device.site)
 
-def _serve(parts: _Parts, stop: StopSignal) -> bool:
-    session, agent, desk, identity = _compose(parts)
+
+def _serve(process: _Process, stop: StopSignal) -> bool:
+    """Serve until a signal or until the settings have changed. True: they have."""
+    clock = WallClock(time_floor_s(process.store))
+    anchors = Anchors(process.store, process.roots)
+    anchors.refresh(clock.now())
+    session = _session(process, clock)
+    parts = _parts(process, session, anchors, clock)
+    agent = Agent(
+        process.address, parts, _sources(process, anchors, clock), process.log, process.timings
+    )
+    session.will = Will(agent.status_topic, agent.offline_status())
+    enrolment = EnrolmentRunner(
+        process.data, keys=lambda: anchors.trust, now=clock.now, log=process.log
+    )
     health_due_s = 0.0
 
     def step() -> bool:
         nonlocal health_due_s
-        if desk.wants_restart or identity.step(time.monotonic()):
+        changed = parts.settings is not None and parts.settings.wants_restart
+        if changed or enrolment.step(time.monotonic()):
             return True
         agent.step()
         if time.monotonic() >= health_due_s:
-            _tell(parts.data, agent)
-            health_due_s = time.monotonic() + parts.timings.health_every_s
+            _write_health(process.data, agent)
+            health_due_s = time.monotonic() + process.timings.health_every_s
         return False
 
     stopped = run_until_signal(step, stop)
-    session.close(Will(agent.status_topic, agent.farewell()))
-    _tell(parts.data, agent)
-    parts.store.close()
+    session.close(Will(agent.status_topic, agent.offline_status()))
+    _write_health(process.data, agent)
+    process.store.close()
     return not stopped
 
 
-def _tell(data: Path, agent: Agent) -> None:
-    """Write how things are, for people and for Prometheus."""
+def _write_health(data: Path, agent: Agent) -> None:
+    """Write the state of the process, for people and for Prometheus."""
     report = agent.report()
     write_health(data / HEALTH_FILE, report)
     decoder = decoder_metrics(_rungs(data))
@@ -184,91 +209,99 @@ def _tell(data: Path, agent: Agent) -> None:
 
 
 def _rungs(data: Path) -> tuple[RungReport, ...]:
-    """What the scanner's decoder has counted."""
+    """Return what the scanner's decoder has counted."""
     return decoder_counters(read_health(data / SCANNER_HEALTH_FILE))
 
 
-def _compose(parts: _Parts) -> tuple[MqttSession, Agent, SettingsApplier, EnrolmentRunner]:
-    device, mqtt, store = parts.profile.device, parts.profile.mqtt, parts.store
-    assert mqtt is not None  # checked by the command
-    clock = WallClock(time_floor_s(store))
+def _session(process: _Process, clock: WallClock) -> MqttSession:
+    address = process.address
+    return MqttSession(
+        endpoint_of(process.mqtt, address.device),
+        device_filters(address.tenant, address.device, address.site),
+        uniform=random.uniform,
+        now=clock.now,
+        backoff=process.timings.reconnect,
+    )
+
+
+def _parts(
+    process: _Process, session: MqttSession, anchors: Anchors, clock: WallClock
+) -> AgentParts:
+    store, address = process.store, process.address
+
+    def keys() -> TrustList:
+        return anchors.trust
 
     def vouch(issued_at_s: int) -> None:
         clock.raise_floor(issued_at_s)
         if issued_at_s >= time_floor_s(store) + FLOOR_STEP_S:
             raise_time_floor(store, issued_at_s)
 
-    anchors = Anchors(store, parts.roots)
-    anchors.refresh(clock.now())
-    filters = device_filters(device.tenant, device.id, device.site)
-    session = MqttSession(
-        endpoint_of(mqtt, device.id),
-        filters,
-        uniform=random.uniform,
-        now=clock.now,
-        backoff=parts.timings.reconnect,
-    )
-    desk = build_applier(
-        parts.profile_file,
-        parts.data,
-        parts.profile,
-        store=store,
-        keys=lambda: anchors.trust,
-        session=session,
-        monotonic=time.monotonic,
-        log=parts.log,
-    )
-    agent = Agent(
-        tenant=device.tenant,
-        device=device.id,
-        site=device.site,
+    return AgentParts(
         store=store,
         session=session,
         uplink=Uplink(
-            store, device.id, window=mqtt.window, random_bytes=os.urandom, timings=parts.timings
+            store,
+            address.device,
+            window=process.mqtt.window,
+            random_bytes=os.urandom,
+            timings=process.timings,
         ),
         downlink=Downlink(
-            store, parts.roots, anchors, device=device.id, site=device.site, vouch=vouch
+            store, process.roots, anchors, device=address.device, site=address.site, vouch=vouch
         ),
-        now=clock.now,
-        monotonic=time.monotonic,
-        ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
-        log=parts.log,
-        timings=parts.timings,
-        settings=desk,
-        claims=AuthorisationRelay(store, anchors, device=device.id, site=device.site),
-        presence=OnlineFlag(parts.data),
-        rungs=lambda: _rungs(parts.data),
-        stale=lambda now: (
-            staleness(
-                anchors.trust,
-                anchors.status,
-                feed_state(store).last_contact_s,
-                policy=parts.profile.policy,
-                now=now,
-            )
-            | _astray(clock)
+        settings=build_applier(
+            process.data,
+            process.running,
+            keys=keys,
+            session=session,
+            monotonic=time.monotonic,
+            log=process.log,
         ),
+        revocations=RevocationHandler(
+            store,
+            process.data,
+            scope=scope_of(process.running.profile),
+            keys=keys,
+            log=process.log,
+        ),
+        relay=AuthorisationRelay(store, anchors, device=address.device, site=address.site),
+        online_flag=OnlineFlag(process.data),
     )
-    session.will = Will(agent.status_topic, agent.farewell())
-    identity = EnrolmentRunner(parts.data, keys=lambda: anchors.trust, now=clock.now, log=parts.log)
-    return session, agent, desk, identity
 
 
-def _astray(clock: WallClock) -> dict[str, str]:
-    """The problem of a clock that tells a time which cannot be: name to detail."""
-    days = clock.astray_s() // 86_400
-    if not clock.astray_s():
+def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSources:
+    policy = process.running.profile.policy
+
+    def problems(now: Instant) -> dict[str, str]:
+        contact_s = feed_state(process.store).last_contact_s
+        stale = staleness(anchors.trust, anchors.status, contact_s, policy=policy, now=now)
+        return stale | _clock_problem(clock)
+
+    return AgentSources(
+        now=clock.now,
+        monotonic_s=time.monotonic,
+        new_id=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        problems=problems,
+        rungs=lambda: _rungs(process.data),
+    )
+
+
+def _clock_problem(clock: WallClock) -> dict[str, str]:
+    """Return the problem of a clock whose time is impossible, name to detail; empty without one."""
+    astray_s = clock.astray_s()
+    if not astray_s:
         return {}
-    words = (
+    days = astray_s // 86_400
+    detail = (
         f"{-days} days before what is proved to be past"
         if days < 0
         else f"{days} days after the newest proof"
     )
-    return {CLOCK_WRONG: f"the system's clock is {words}: connect the device to a time server"}
+    return {CLOCK_WRONG: f"the system's clock is {detail}: connect the device to a time server"}
 
 
-def _running(path: Path, data: Path) -> ActiveProfile:
+def _load(path: Path, data: Path) -> ActiveProfile:
     running = load_active_profile(path, data)
     if isinstance(running, list):
         raise click.ClickException("; ".join(f"{path}: {error}" for error in running))

@@ -1,7 +1,7 @@
-"""Signed documents that come down: believed only when their signature holds on this device (law 4).
+"""Signed documents from the platform: believed only when their signature holds here (law 4).
 
 The broker and the hub's connection prove nothing. A document that is forged, older than one that was
-seen, or for another site changes nothing; what became of it is named and counted by the caller.
+seen, or for another site changes nothing; the caller names and counts what became of it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
-from sync.agent.review_intake import take_decision
+from sync.agent.review_intake import apply_decision
 from sync.wire.messages import MessageFault, MessageRefusal, OrdersRequest
 from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
 
-ASK_AGAIN_S: Final = 5.0  # without an answer for this long; doubled each time up to
+ASK_AGAIN_S: Final = 5.0  # without a reply for this long; doubled each time up to
 LONGEST_ASK_S: Final = 120.0
-REFRESH_S: Final = 1800.0  # with nothing heard for this long, ask whether there is anything new
-MOST_STATUS_LISTS: Final = 64
-PAGES: Final = 8  # asked for at a time: the way there and back is paid once for so many
+REFRESH_S: Final = 1800.0  # without news for this long, ask whether there are any
+MOST_STATUS_LISTS: Final = 64  # in one message
+MOST_DOCUMENTS: Final = 16  # in one message on a dn/cfg topic
+PAGES: Final = 8  # asked for at a time: one round trip for so many
 DIGEST_WRONG: Final = "orders_digest_wrong"
 
 
 class Downlink:
-    """Takes documents into the store, and knows when to ask for orders."""
+    """Stores documents that are believed, and knows when to ask for orders."""
 
     def __init__(
         self,
@@ -52,10 +53,9 @@ class Downlink:
         *,
         device: str,
         site: str,
-        vouch: Callable[
-            [int], None
-        ],  # told the issue time of every document that was believed, Unix seconds
+        vouch: Callable[[int], None],
     ) -> None:
+        """``vouch`` is called with the issue time (Unix seconds) of every document that is believed."""
         self._store = store
         self._roots = roots
         self._anchors = anchors
@@ -67,13 +67,15 @@ class Downlink:
         self._expected = 0  # pages of the last request that have not come
         self._may_be_stale = True  # rows that a snapshot did not name may still be here
 
-    def connected(self, monotonic_s: float) -> None:
-        """A new connection: ask for what was missed."""
+    def ask_now(self, monotonic_s: float) -> None:
+        """Ask for orders with the next step: some may have been missed."""
         self._ask_s = ASK_AGAIN_S
         self._ask_due_s = monotonic_s
 
-    def due(self, monotonic_s: float, *, ident: str) -> OrdersRequest | None:
-        """The request to send now, if any. Nothing is asked while no key could verify the answer."""
+    def next_request(
+        self, monotonic_s: float, *, new_id: Callable[[], str]
+    ) -> OrdersRequest | None:
+        """Return the request to send now, if any. Without a key no reply could be verified."""
         if monotonic_s < self._ask_due_s or not self._anchors.trust.keys:
             return None
         self._ask_due_s = monotonic_s + self._ask_s
@@ -83,7 +85,7 @@ class Downlink:
         snapshot = state.snapshot_revision or 0
         return OrdersRequest(
             dev=self._device,
-            id=ident,
+            id=new_id(),
             have=0 if state.digest_mismatch else state.revision,
             snapshot=snapshot,
             page=state.next_page if snapshot else 0,
@@ -91,17 +93,20 @@ class Downlink:
         )
 
     def remove_stale_rows(self) -> None:
-        """Remove some orders that a snapshot left behind. For idle moments. Raises StoreUnavailableError."""
+        """Remove some orders that a snapshot left behind. For idle moments.
+
+        Raises StoreUnavailableError.
+        """
         if self._may_be_stale:
             self._may_be_stale = order_cache.delete_stale(self._store)
 
-    def trust_list(self, raw: bytes, now: Instant) -> Outcome:
-        """Take a trust list. Raises StoreUnavailableError."""
+    def receive_trust_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Store a trust list. Raises StoreUnavailableError."""
         trust = open_trust_list(raw, roots=self._roots, now=now)
         if isinstance(trust, DocumentRefusal):
             return DownlinkRefusal(trust.fault, trust.detail)
         self._vouch(trust.issued_at_s)
-        put = documents.put(
+        result = documents.put(
             self._store,
             name=documents.TRUST_LIST,
             version=trust.version,
@@ -109,43 +114,38 @@ class Downlink:
             raw=raw,
             now=now,
         )
-        if put is StoreResult.STORED:
+        if result is StoreResult.STORED:
             self._anchors.refresh(now)
             self._ask_due_s, self._ask_s = 0.0, ASK_AGAIN_S
-        return _kept(put, DocumentOutcome.TRUST_LIST)
+        return _stored(result, DocumentOutcome.TRUST_LIST)
 
-    def status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
-        """Take the status lists of every issuer key: a CBOR array of signed documents. Raises StoreUnavailableError."""
-        try:
-            items = cbor.decode(raw, cbor.DOCUMENT_LIMITS)
-        except InputRefused as refused:
-            return [DownlinkRefusal(MessageFault.NOT_CBOR, str(refused))]
-        if not isinstance(items, list) or len(items) > MOST_STATUS_LISTS:
-            return [
-                DownlinkRefusal(
-                    MessageFault.WRONG_SHAPE,
-                    f"status lists come as an array of at most {MOST_STATUS_LISTS}",
-                )
-            ]
+    def receive_status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
+        """Store the status lists of every issuer key: a CBOR array of signed documents.
+
+        Raises StoreUnavailableError.
+        """
+        items = _split_array(raw, MOST_STATUS_LISTS)
+        if isinstance(items, DownlinkRefusal):
+            return [items]
         outcomes = [self._status_list(item, now) for item in items]
         if DocumentOutcome.STATUS_LIST in outcomes:
             self._anchors.refresh(now)
         return outcomes
 
-    def operator_list(self, raw: bytes, now: Instant) -> Outcome:
-        """Take the list of who may sign in at this site. Raises StoreUnavailableError."""
-        kept = store_operator_list(
+    def receive_operator_list(self, raw: bytes, now: Instant) -> Outcome:
+        """Store the list of who may sign in at this site. Raises StoreUnavailableError."""
+        result = store_operator_list(
             self._store, raw, keys=self._anchors.trust, audiences=frozenset({self._site}), now=now
         )
-        if isinstance(kept, OperatorList):
-            self._vouch_within_list(kept.issued_at_s)
+        if isinstance(result, OperatorList):
+            self._vouch_within_list(result.issued_at_s)
             return DocumentOutcome.OPERATORS
-        if isinstance(kept, DocumentRefusal):
-            return DownlinkRefusal(kept.fault, kept.detail)
-        return _kept(kept, DocumentOutcome.OPERATORS)
+        if isinstance(result, DocumentRefusal):
+            return DownlinkRefusal(result.fault, result.detail)
+        return _stored(result, DocumentOutcome.OPERATORS)
 
-    def orders_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
-        """Take a page of the order feed. Raises StoreUnavailableError."""
+    def receive_page(self, raw: bytes, now: Instant, monotonic_s: float) -> Outcome:
+        """Apply a page of the order feed. Raises StoreUnavailableError."""
         document = open_document(
             raw, Purpose.ORDER_FEED, self._anchors.trust, now=now, decode=decode_page
         )
@@ -158,18 +158,15 @@ class Downlink:
         if isinstance(page, MessageRefusal):
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
-        applied = self._apply(
-            page, replace(now, unix_s=page.issued_at_s)
-        )  # held back on its way, it is no fresher
+        # A page that was held back on its way is no fresher than when it was issued.
+        applied = self._apply(page, replace(now, unix_s=page.issued_at_s))
         match applied:
             case PageResult.APPLIED | PageResult.COMPLETE | PageResult.ALREADY:
                 if isinstance(page, Delta) and self._differs(page):
                     self._ask_due_s = monotonic_s
-                    return DownlinkRefusal(
-                        DIGEST_WRONG,
-                        "what is here is not what the platform has: loading all of it again",
-                    )
-                self._answered(page, applied, monotonic_s)
+                    detail = "the orders here are not the platform's: loading all of them again"
+                    return DownlinkRefusal(DIGEST_WRONG, detail)
+                self._schedule(page, applied, monotonic_s)
                 self._may_be_stale |= applied is PageResult.COMPLETE
             case PageResult.GAP:
                 self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
@@ -187,27 +184,33 @@ class Downlink:
         )
 
     def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
-        """What people at the platform decided. What is not of this device, or decided already, changes nothing."""
+        """Apply what reviewers decided. Other devices' reviews and earlier ones change nothing."""
         page = read_review_page(payload, site=self._site)
         if isinstance(page, MessageRefusal):
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         keys = self._anchors.trust
         outcomes = [
-            take_decision(self._store, raw, keys=keys, device=self._device, now=now)
+            apply_decision(self._store, raw, keys=keys, device=self._device, now=now)
             for raw in page.rows
         ]
         for outcome in outcomes:
-            if isinstance(outcome, tuple):
-                return DownlinkRefusal(*outcome)
+            if isinstance(outcome, DownlinkRefusal):
+                return outcome
         return DocumentOutcome.REVIEWS if ReviewResult.DONE in outcomes else DocumentOutcome.SAME
 
     def _apply(self, page: Snapshot | Delta, as_of: Instant) -> PageResult:
         if isinstance(page, Snapshot):
             return order_cache.apply_snapshot_page(
-                self._store, page.rows, site=page.site, revision=page.revision, page=page.page, last=page.last,
-                now=as_of, digests=page.digests,
-            )  # fmt: skip
+                self._store,
+                page.rows,
+                site=page.site,
+                revision=page.revision,
+                page=page.page,
+                last=page.last,
+                now=as_of,
+                digests=page.digests,
+            )
         if page.from_revision == page.to_revision == order_cache.feed_state(self._store).revision:
             order_cache.record_contact(self._store, as_of)
             return PageResult.ALREADY
@@ -223,13 +226,12 @@ class Downlink:
         )
 
     def _differs(self, page: Delta) -> bool:
-        """Whether the cache, now at the platform's newest revision, is not what the platform has."""
-        return order_cache.feed_state(
-            self._store
-        ).revision == page.head and not order_cache.digest_matches(self._store, page.digest)
+        """Return whether the cache, at the platform's newest revision, differs from the platform's."""
+        revision = order_cache.feed_state(self._store).revision
+        return revision == page.head and not order_cache.digest_matches(self._store, page.digest)
 
-    def _answered(self, page: Snapshot | Delta, applied: PageResult, monotonic_s: float) -> None:
-        """Ask for more when what was asked for has come; with nothing more to come, after a while."""
+    def _schedule(self, page: Snapshot | Delta, applied: PageResult, monotonic_s: float) -> None:
+        """Ask for more once what was asked for has come; if there is no more, after a while."""
         state = order_cache.feed_state(self._store)
         loading = state.snapshot_revision is not None
         if applied is PageResult.ALREADY and loading:
@@ -245,7 +247,7 @@ class Downlink:
             self._ask_due_s = monotonic_s + ASK_AGAIN_S
 
     def _vouch_within_list(self, issued_at_s: int) -> None:
-        """A server whose clock runs years ahead must not carry this device with it: the root's list bounds it."""
+        """Vouch for a time within the trust list's: a server's clock may be years ahead."""
         if issued_at_s < self._anchors.trust.expires_at_s:
             self._vouch(issued_at_s)
 
@@ -256,7 +258,7 @@ class Downlink:
         if isinstance(status, DocumentRefusal):
             return DownlinkRefusal(status.fault, status.detail)
         self._vouch_within_list(status.issued_at_s)
-        put = documents.put(
+        result = documents.put(
             self._store,
             name=documents.status_list_name(status.kid),
             version=status.version,
@@ -264,13 +266,35 @@ class Downlink:
             raw=raw,
             now=now,
         )
-        return _kept(put, DocumentOutcome.STATUS_LIST)
+        return _stored(result, DocumentOutcome.STATUS_LIST)
 
 
-def _kept(put: StoreResult, stored: DocumentOutcome) -> Outcome:
-    match put:
+def split_documents(payload: bytes) -> list[bytes] | DownlinkRefusal:
+    """Return the signed documents of a message on a ``dn/cfg`` topic: a CBOR array of byte strings."""
+    items = _split_array(payload, MOST_DOCUMENTS)
+    if isinstance(items, DownlinkRefusal):
+        return items
+    documents = [item for item in items if type(item) is bytes]
+    if len(documents) < len(items):
+        return DownlinkRefusal(MessageFault.WRONG_SHAPE, "a document is a byte string")
+    return documents
+
+
+def _split_array(payload: bytes, most: int) -> list[cbor.Item] | DownlinkRefusal:
+    try:
+        items = cbor.decode(payload, cbor.DOCUMENT_LIMITS)
+    except InputRefused as refused:
+        return DownlinkRefusal(MessageFault.NOT_CBOR, str(refused))
+    if not isinstance(items, list) or len(items) > most:
+        detail = f"documents come as an array of at most {most}"
+        return DownlinkRefusal(MessageFault.WRONG_SHAPE, detail)
+    return items
+
+
+def _stored(result: StoreResult, outcome: DocumentOutcome) -> Outcome:
+    match result:
         case StoreResult.STORED:
-            return stored
+            return outcome
         case StoreResult.SAME:
             return DocumentOutcome.SAME
         case StoreResult.ROLLBACK:
@@ -281,4 +305,4 @@ def _kept(put: StoreResult, stored: DocumentOutcome) -> Outcome:
                 "the version that is here, with other content: a security alarm",
             )
         case _:
-            assert_never(put)
+            assert_never(result)

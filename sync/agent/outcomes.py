@@ -21,7 +21,7 @@ class DocumentOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DownlinkRefusal:
-    """A document that changed nothing, and why. ``reason`` is a DocumentFault, Fault, Put or Applied code."""
+    """A message that changed nothing, and why: ``reason`` is the code of the layer that refused it."""
 
     reason: str
     detail: str

@@ -1,42 +1,40 @@
-"""How the platform answers: how long it has been silent, and how long an answer takes. Pure.
+"""How the platform replies: how long it has been silent, and how long a reply takes. Pure.
 
-Sending again changes nothing of it: silence is silence, however often one asks into it.
+Sending again changes nothing of it: silence is silence, however often a device asks.
 """
 
 from __future__ import annotations
 
 
 class ResponseTimer:
-    """What is awaited on one connection. Times are monotonic, seconds."""
+    """The replies that are awaited on one connection. Times are monotonic, seconds."""
 
     def __init__(self) -> None:
         self._silent_since_s: float | None = None
-        self._marked: tuple[int, float] | None = (
-            None  # a number that was sent, and when: its answer is timed
-        )
-        self._took_s = 0.0
+        self._timed: tuple[int, float] | None = None  # a number that was sent, and when
+        self._last_reply_s = 0.0
 
-    def connected(self) -> None:
-        """A new connection: nothing is awaited on it yet."""
-        self._silent_since_s, self._marked, self._took_s = None, None, 0.0
+    def start_over(self) -> None:
+        """Begin on a new connection: nothing is awaited yet."""
+        self._silent_since_s, self._timed, self._last_reply_s = None, None, 0.0
 
-    def asked(self, seq: int, monotonic_s: float) -> None:
-        """An answer is awaited: to event ``seq``, or with 0 to a question where the platform is."""
+    def note_sent(self, seq: int, monotonic_s: float) -> None:
+        """Await a reply to event ``seq``, or with 0 to the question what the platform has."""
         self._silent_since_s = monotonic_s if self._silent_since_s is None else self._silent_since_s
-        self._marked = self._marked or (seq, monotonic_s)
+        self._timed = self._timed or (seq, monotonic_s)
 
-    def heard(self, through_seq: int, monotonic_s: float, *, more: bool) -> None:
-        """An answer came, to all through ``through_seq``; ``more`` are awaited."""
+    def note_reply(self, through_seq: int, monotonic_s: float, *, more: bool) -> None:
+        """Note a reply to all through ``through_seq``; ``more`` are awaited."""
         self._silent_since_s = monotonic_s if more else None
-        if self._marked is not None and (through_seq >= self._marked[0] or not more):
-            self._took_s = monotonic_s - self._marked[1]
-            self._marked = None
+        if self._timed is not None and (through_seq >= self._timed[0] or not more):
+            self._last_reply_s = monotonic_s - self._timed[1]
+            self._timed = None
 
-    def silent_s(self, monotonic_s: float) -> float:
-        """For how long nothing has been heard though something is awaited."""
+    def silence_s(self, monotonic_s: float) -> float:
+        """Return for how long no reply has come although one is awaited."""
         return 0.0 if self._silent_since_s is None else monotonic_s - self._silent_since_s
 
-    def takes_s(self, monotonic_s: float) -> float:
-        """How long an answer takes: the last one, or that which is awaited if it is longer already."""
-        awaited_s = 0.0 if self._marked is None else monotonic_s - self._marked[1]
-        return max(self._took_s, awaited_s)
+    def reply_time_s(self, monotonic_s: float) -> float:
+        """Return how long a reply takes: the last one or, if that is longer, the one awaited."""
+        awaited_s = 0.0 if self._timed is None else monotonic_s - self._timed[1]
+        return max(self._last_reply_s, awaited_s)

@@ -1,6 +1,7 @@
-"""Takes what people at the platform decided: believed by its maker's own signature, answered when it has no effect.
+"""Applies what reviewers at the platform decided, believed by each reviewer's own signature.
 
-The platform says a decision until it hears of it, so a device that cannot take one says so, once.
+The platform repeats a decision until the device reports an effect, so a device that cannot apply one
+reports that, once.
 """
 
 from __future__ import annotations
@@ -13,25 +14,26 @@ from edge.store.database.store import Store
 from edge.store.reviews import PlatformDecision, ReviewResult
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
+from sync.agent.outcomes import DownlinkRefusal
 from sync.wire.review_decision import NOT_VERIFIED, decision_name, open_review_decision
 
-_WORDS: Final = {
-    ReviewResult.NOT_FOUND: "no redemption of this store waits under that",
-    ReviewResult.SAME_PERSON: "who scanned it does not decide",
+_REFUSED: Final = {
+    ReviewResult.NOT_FOUND: "no redemption of this store waits under that number",
+    ReviewResult.SAME_PERSON: "the person who scanned the code may not decide",
 }
 
 
-def take_decision(
+def apply_decision(
     store: Store, raw: bytes, *, keys: Keyring, device: str, now: Instant
-) -> ReviewResult | tuple[str, str]:
-    """What came of a decision, or why it had no effect: a code and words. Raises StoreUnavailableError."""
+) -> ReviewResult | DownlinkRefusal:
+    """Apply a signed decision, or report why it has no effect. Raises StoreUnavailableError."""
     opened = open_review_decision(raw, keys, now=now)
     if isinstance(opened, DocumentRefusal):
-        _answer(store, raw, NOT_VERIFIED, now)
-        return opened.fault, opened.detail
+        _report_refused(store, raw, NOT_VERIFIED, now)
+        return DownlinkRefusal(opened.fault, opened.detail)
     decision, by = opened
     if decision.device != device:
-        return ReviewResult.ALREADY  # nothing to do here
+        return ReviewResult.ALREADY  # another device applies it
     made = PlatformDecision(
         epoch=decision.epoch,
         seq=decision.seq,
@@ -40,16 +42,14 @@ def take_decision(
         by=by,
         reason=decision.reason,
     )
-    reviewed = reviews.apply_platform_decision(
-        store, made, now=now, random_bytes=secrets.token_bytes
-    )
-    if reviewed not in _WORDS:
-        return reviewed
-    _answer(store, raw, reviewed.value, now)
-    return reviewed.value, _WORDS[reviewed]
+    result = reviews.apply_platform_decision(store, made, now=now, random_bytes=secrets.token_bytes)
+    if result not in _REFUSED:
+        return result
+    _report_refused(store, raw, result.value, now)
+    return DownlinkRefusal(result.value, _REFUSED[result])
 
 
-def _answer(store: Store, raw: bytes, reason: str, now: Instant) -> None:
+def _report_refused(store: Store, raw: bytes, reason: str, now: Instant) -> None:
     reviews.report_refused_decision(
         store, decision=decision_name(raw), reason=reason, now=now, random_bytes=secrets.token_bytes
     )

@@ -1,8 +1,8 @@
-"""Send the outbox, in order, a window at a time; only the platform's own acknowledgement settles a row.
+"""The sending half of the outbox: in order, a window at a time, until the platform acknowledges.
 
-Nothing is remembered here that matters: what is in flight is known only so that it is not sent twice
-for nothing. A new connection, a restart or silence sends again from the last settled event, and
-the hub takes each (device, epoch, seq) once.
+Only the platform's own acknowledgement settles a row. Nothing is remembered here that matters: what
+is in flight is known only so that it is not sent twice in vain. A new connection, a restart or
+silence sends again from the last settled event, and the hub ingests each (device, epoch, seq) once.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.wire import codec
 from sync.wire.messages import Ack, Event, MessageFault, MessageRefusal, RefusedItem
 
-SLOW_LINE: Final = (
-    4000  # bytes a second: what is on its way has this much time more before it is sent again
-)
+SLOW_LINE: Final = 4000  # bytes a second: more on its way has more time before it is sent again
 
 Send = Callable[[bytes], bool]  # publish a batch; False when there is no room now
 
@@ -40,7 +38,7 @@ class AckEffect(StrEnum):
 
 
 class Uplink:
-    """The sending half of the outbox's protocol. ``window`` is the most events without an acknowledgement."""
+    """Sends events. ``window`` is the most events without an acknowledgement."""
 
     def __init__(
         self,
@@ -59,44 +57,42 @@ class Uplink:
         self._tag = random_bytes(4).hex()
         self._epoch = ""
         self._in_flight: deque[int] = deque()
-        self._sent: deque[tuple[int, int]] = (
-            deque()
-        )  # of each batch in flight its last number and its bytes
-        self._compared: dict[
-            int, int
-        ] = {}  # first to last of answered batches that wait for one before them
-        self._acked_through = 0  # the highest said of this epoch
+        # Of each batch in flight, its last number and its size in bytes.
+        self._sent: deque[tuple[int, int]] = deque()
+        # First to last of acknowledged batches that wait for one before them.
+        self._compared: dict[int, int] = {}
+        self._acked_through = 0  # the highest that the platform acknowledged of this epoch
         self._conflicts_through = 0
         self._resend_s = timings.resend_s
         self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
-        self.answers = ResponseTimer()
+        self.replies = ResponseTimer()
         self.refused_now: list[RefusedItem] = []  # by the last acknowledgement, for the first time
         self.conflicts_now: list[int] = []
         self._probe_due_s = 0.0
-        self._ask_before = False  # where the platform is in the epochs before this one
-        self._probe_asked = False  # one is owed, whatever is acknowledged meanwhile
-        self._look = True  # the outbox may hold something that is not in flight
+        self._probe_earlier = False  # where the platform is in the epochs before this one
+        self._probe_requested = False  # and not sent yet, whatever is acknowledged meanwhile
+        self._may_have_more = True  # the outbox may hold something that is not in flight
 
-    def connected(self, monotonic_s: float) -> None:
-        """A new connection: what was in flight is unknown. Ask the platform where it is."""
+    def start_over(self, monotonic_s: float) -> None:
+        """Begin on a new connection, where what was in flight is unknown: probe first."""
         self._forget()
         self._resend_s = self._timings.resend_s
         self._probe_due_s = monotonic_s
-        self._ask_before = bool(outbox.epochs_before(self._store))
-        self.answers.connected()
+        self._probe_earlier = bool(outbox.epochs_before(self._store))
+        self.replies.start_over()
 
-    def resend(self) -> None:
-        """The hub has started: do not wait for the timer."""
+    def send_all_again(self) -> None:
+        """Send again at once: the hub has started anew."""
         self._forget()
         self._probe_due_s = 0.0
 
-    def probe(self) -> None:
-        """Ask where the platform is, and say which claims are over, as soon as nothing is in flight."""
-        self._probe_asked = True
+    def request_probe(self) -> None:
+        """Ask what the platform has, and report ended grants, as soon as nothing is in flight."""
+        self._probe_requested = True
 
-    def committed(self) -> None:
-        """Another process has written to the store."""
-        self._look = True
+    def note_commit(self) -> None:
+        """Note that the outbox may hold new events."""
+        self._may_have_more = True
 
     def tick(self, send: Send, monotonic_s: float) -> None:
         """Send what is due. Raises StoreUnavailableError."""
@@ -104,45 +100,44 @@ class Uplink:
             self._forget()
             self._resend_s = min(2 * self._resend_s, self._timings.longest_resend_s)
         while (
-            self._look
+            self._may_have_more
             and len(self._in_flight) < self._window
             and self._send_next(send, monotonic_s)
         ):
             pass
         if not self._in_flight and (
-            self._probe_asked or self._ask_before or monotonic_s >= self._probe_due_s
+            self._probe_requested or self._probe_earlier or monotonic_s >= self._probe_due_s
         ):
             self._probe(send, monotonic_s)
 
-    def heard(self, ack: Ack, now: Instant, monotonic_s: float) -> AckEffect:
-        """Take an acknowledgement: durable before this returns. Raises StoreUnavailableError."""
+    def receive_ack(self, ack: Ack, now: Instant, monotonic_s: float) -> AckEffect:
+        """Apply an acknowledgement: durable before this returns. Raises StoreUnavailableError.
+
+        One to another process under this identity, or to this device before it started, does nothing.
+        """
         if ack.tag not in ("", self._tag):
-            return (
-                AckEffect.NOTHING_NEW
-            )  # of another process under this identity, or of this one before it started
+            return AckEffect.NOTHING_NEW
         self.refused_now = self._refused(ack, now)
         self.conflicts_now = self._conflicts(ack, now)
-        outcome = self._settle(ack, now)
+        effect, settled_through = self._settle(ack, now)
         self._waiting_since_s = None
         self._resend_s = self._timings.resend_s
         self._probe_due_s = monotonic_s + self._timings.probe_s
         if ack.epoch == self._epoch:
-            settled_through = outbox.settled_through(self._store, ack.epoch)
             while self._in_flight and self._in_flight[0] <= settled_through:
                 self._in_flight.popleft()
             while self._sent and self._sent[0][0] <= settled_through:
                 self._sent.popleft()
         if self._in_flight:
             self._waiting_since_s = monotonic_s
-        through = outbox.settled_through(self._store, ack.epoch)
-        self.answers.heard(through, monotonic_s, more=bool(self._in_flight))
-        self._look = True
-        return outcome
+        self.replies.note_reply(settled_through, monotonic_s, more=bool(self._in_flight))
+        self._may_have_more = True
+        return effect
 
     def _refused(self, ack: Ack, now: Instant) -> list[RefusedItem]:
-        """Set aside what the platform will not have, and return what is new of it.
+        """Set aside what the platform refuses, and return what is new of it.
 
-        What stands under a number that is taken goes up under another.
+        An event under a number that the platform has for another is sent under a new number.
         """
         reused = {
             item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id
@@ -158,47 +153,54 @@ class Uplink:
         ]
 
     def _conflicts(self, ack: Ack, now: Instant) -> list[int]:
-        """Raise the platform's conflicts as cases; return the numbers of those that are new."""
+        """Raise the platform's conflicts as cases. Return the numbers of those that are new."""
         fresh = []
         for item in ack.conflicts:
             self._conflicts_through = max(self._conflicts_through, item.number)
             if exception_cases.record_conflict(
-                self._store, no=item.number, epoch=item.epoch, seq=item.seq, other=item.other_dev, other_s=item.other_ts,
+                self._store,
+                no=item.number,
+                epoch=item.epoch,
+                seq=item.seq,
+                other=item.other_dev,
+                other_s=item.other_ts,
                 now=now,
-            ):  # fmt: skip
+            ):
                 fresh.append(item.number)
         return fresh
 
-    def _settle(self, ack: Ack, now: Instant) -> AckEffect:
-        """Settle what was compared. That the platform has a number does not say that it has *this* event under it:
+    def _settle(self, ack: Ack, now: Instant) -> tuple[AckEffect, int]:
+        """Settle only events that the platform compared. Return the effect and what is settled then.
 
-        an old copy of the store may have been put back, or another device may have our identity.
+        A matching sequence number alone proves nothing: the store may be an old copy, or another
+        device may use our identity.
         """
+        settled_through = outbox.settled_through(self._store, ack.epoch)
         if ack.acked_through < ack.settled_through:
             outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
             self._forget()
-            return AckEffect.REWOUND
-        heard = AckEffect.NOTHING_NEW
-        if (through := self._compared_through(ack)) is not None:
+            return AckEffect.REWOUND, min(settled_through, max(ack.acked_through, 0))
+        effect = AckEffect.NOTHING_NEW
+        if (through := self._compared_through(ack, settled_through)) is not None:
             settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
-            heard = AckEffect.SETTLED if settled is SettleResult.SETTLED else heard
+            if settled is SettleResult.SETTLED:
+                effect, settled_through = AckEffect.SETTLED, through
         epoch, newest = outbox.current_epoch(self._store)
-        if (
-            ack.epoch == epoch and ack.acked_through > newest
-        ):  # its next numbers are taken: go on under new ones
+        if ack.epoch == epoch and ack.acked_through > newest:
+            # The next numbers are in use: continue under new ones.
             why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
             end_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
-            return AckEffect.AHEAD
-        return heard
+            return AckEffect.AHEAD, settled_through
+        return effect, settled_through
 
-    def _compared_through(self, ack: Ack) -> int | None:
-        """To which number everything that is not settled has been compared; None when a batch before it is missing.
+    def _compared_through(self, ack: Ack, settled_through: int) -> int | None:
+        """Return the number through which every unsettled event was compared.
 
-        Hubs that share a subscription answer batches in any order.
+        None where a batch before it is missing: hubs that share a subscription acknowledge batches
+        in any order.
         """
         if not ack.first:
             return None
-        settled_through = outbox.settled_through(self._store, ack.epoch)
         if ack.epoch != self._epoch:
             return min(ack.last, ack.acked_through) if ack.first <= settled_through + 1 else None
         self._compared[ack.first] = max(ack.last, self._compared.get(ack.first, 0))
@@ -225,7 +227,7 @@ class Uplink:
         self._compared.clear()
         self._acked_through = 0
         self._waiting_since_s = None
-        self._look = True
+        self._may_have_more = True
 
     def _send_next(self, send: Send, monotonic_s: float) -> bool:
         """Send one batch; True when there may be another."""
@@ -237,7 +239,7 @@ class Uplink:
             self._epoch = rows[0].epoch
             rows = outbox.pending(self._store, limit=room)
         if not rows:
-            self._look = False
+            self._may_have_more = False
             return False
         settled_through = outbox.settled_through(self._store, self._epoch)
         events = events_of(
@@ -257,30 +259,26 @@ class Uplink:
         self._sent.append((events[-1][0], len(payload)))
         if self._waiting_since_s is None:
             self._waiting_since_s = monotonic_s
-        self.answers.asked(self._in_flight[-1], monotonic_s)
-        self._look = len(rows) == room or len(events) < len(rows)
-        return self._look
+        self.replies.note_sent(self._in_flight[-1], monotonic_s)
+        self._may_have_more = len(rows) == room or len(events) < len(rows)
+        return self._may_have_more
 
     def _probe(self, send: Send, monotonic_s: float) -> None:
-        if (
-            self._ask_before
-        ):  # it may have lost events of those, or somebody else acknowledged them in its place
-            self._ask_before = not all(
+        if self._probe_earlier:
+            # The platform may have lost events of those epochs, or another hub acknowledged them.
+            self._probe_earlier = not all(
                 send(self._without_events(*before)) for before in outbox.epochs_before(self._store)
             )
         epoch, _ = outbox.current_epoch(self._store)
-        over = authorisations.released_through(self._store, int(monotonic_s * 1e9))
-        if send(
-            self._without_events(
-                epoch, outbox.settled_through(self._store, epoch), grants_released_through=over
-            )
-        ):
-            self._probe_asked = False
+        released = authorisations.released_through(self._store, int(monotonic_s * 1e9))
+        settled_through = outbox.settled_through(self._store, epoch)
+        if send(self._without_events(epoch, settled_through, grants_released_through=released)):
+            self._probe_requested = False
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, self._timings.longest_resend_s)
             if self._waiting_since_s is None:
                 self._waiting_since_s = monotonic_s
-            self.answers.asked(0, monotonic_s)
+            self.replies.note_sent(0, monotonic_s)
 
     def _without_events(
         self, epoch: str, settled_through: int, grants_released_through: int = 0
@@ -299,11 +297,11 @@ class Uplink:
 def events_of(
     rows: list[OutboxRow], *, after_seq: int, until_bytes: int
 ) -> list[tuple[int, bytes]]:
-    """The first of ``rows``, encoded, up to a size; at least one.
+    """Return the first of ``rows``, encoded, up to a size; at least one.
 
-    A number that is missing between them is an event that the platform refused before. The hub may have
-    lost it since, so the number is sent without content: the numbering stays gapless. An event that can
-    not be sent is sent the same way, and the hub refuses it by name.
+    A number that is missing between them is an event that the platform refused before. The hub may
+    have lost it since, so the number is sent without content: the numbering stays gapless. An event
+    that cannot be sent is sent the same way, and the hub refuses it by name.
     """
     events: list[tuple[int, bytes]] = []
     size = 0

@@ -62,8 +62,6 @@ LOOSE_IN_FLEET = {
 SQL_ELSEWHERE = {
     "edge.cli.clock",
     "edge.doctor.collection",
-    "edge.identity.damage",
-    "sync.agent.enrolment.client",
     "sync.hub.arbitration.grants",
     "sync.hub.arbitration.site_leases",
     "sync.hub.enrolment.enrolment_service",

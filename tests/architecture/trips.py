@@ -42,7 +42,7 @@ from edge.store import exception_cases, outbox
 from edge.store.sessions import OperatorSession, open_session
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
-from sync.agent.agent import Agent
+from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
 from sync.agent.enrolment.runner import EnrolmentRunner
 from sync.agent.uplink import Uplink
 from sync.fleet.key_folder import KeyFolder
@@ -223,7 +223,7 @@ def scan(folder: Path, record: Recorder, code_name: str, last: str, method: str)
                 part
             )  # in this thread, to count it in order
         else:
-            daemon.panel._indicator = part
+            daemon.display._indicator = part
         daemon.engines = (_Engine(platform.codes[code_name].encode(), record),)
         daemon.step()
         assert not record.running, f"{code_name} never came to the {last}"
@@ -281,20 +281,20 @@ class BothEnds:
         closing.callback(self.scanner.close)
         self._device, self._hub = _Session(), _Session()
         quiet = SimpleNamespace(
-            due=lambda *_, **__: None, connected=lambda *_: None, remove_stale_rows=lambda: None
+            next_request=lambda *_, **__: None,
+            ask_now=lambda *_: None,
+            remove_stale_rows=lambda: None,
         )
         self.agent = Agent(
-            tenant="main",
-            device=DEVICE,
-            site=SITE,
-            store=store,
-            session=self._device,
-            uplink=Uplink(store, DEVICE, window=50, random_bytes=os.urandom),
-            downlink=quiet,
-            now=lambda: NOW,
-            monotonic=lambda: 0.0,
-            ident=lambda: "a",
-            log=LOG,
+            AgentAddress(tenant="main", device=DEVICE, site=SITE),
+            AgentParts(
+                store=store,
+                session=self._device,
+                uplink=Uplink(store, DEVICE, window=50, random_bytes=os.urandom),
+                downlink=quiet,
+            ),
+            AgentSources(now=lambda: NOW, monotonic_s=lambda: 0.0, new_id=lambda: "a"),
+            LOG,
         )
         config = load_hub_config(self.platform.files.hub_config)
         config = config.model_copy(update={"data_dir": str(folder / "hub")})

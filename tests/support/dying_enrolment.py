@@ -16,7 +16,7 @@ from typing import Any
 from edge.identity import identity as identities
 from edge.system import durable_file
 from edge.values.instant import ClockTrust, Instant
-from sync.agent.enrolment import client
+from sync.agent.enrolment import device_key, enrolment
 
 
 def main() -> None:
@@ -47,9 +47,9 @@ def enrol_and_die(*, code: str, data: str, now_s: int, at: int, before: bool) ->
         if count == at:
             os._exit(9)
 
-    client.write_secret = identities.write_durably = dying
+    device_key.write_secret = identities.write_durably = dying
     now = Instant(unix_s=now_s, trust=ClockTrust.FLOOR_ONLY)
-    client.enrol(code, Path(data), keys=None, now=now)
+    enrolment.enrol(code, Path(data), keys=None, now=now)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Sync's settings applier and the scanner's life cycle over one folder, without a camera or a broker."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,16 +16,17 @@ from edge.documents.settings import DeviceScope, SettingsDocument, SettingsLayer
 from edge.scanner.hardware import Hardware
 from edge.scanner.lifecycle import ScannerLifecycle
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_active_profile, shipped
+from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
-from edge.token import cbor
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
+from edge.token.signed_document import Keyring
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
+from sync.agent.settings.intake import SettingsIntake
 
 OPS = signer(Ed25519PrivateKey.generate())
 KEY = TrustedKey(
@@ -36,6 +37,7 @@ KEY = TrustedKey(
 )
 TRUST = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(KEY,))
 NOW = Instant(unix_s=1_000)
+SCOPE = DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1")
 PROFILE = """
 [device]
 id = "kiosk-1"
@@ -53,8 +55,29 @@ LOG = structlog.wrap_logger(
 )
 
 
+def applier_of(
+    data: Path,
+    running: ActiveProfile,
+    keys: Callable[[], Keyring],
+    *,
+    scope: DeviceScope = SCOPE,
+    log=LOG,
+) -> SettingsApplier:
+    """Return the applier of a device that runs on ``running``, and whose trials of a link succeed."""
+    folder = SettingsFolder(data)
+    return SettingsApplier(
+        folder,
+        running,
+        SettingsIntake(folder, scope=scope, keys=keys, log=log),
+        scope=scope,
+        facts=SettingsReportFacts(kind="kiosk", software=scope.agent_version),
+        try_link=lambda mqtt: None,
+        log=log,
+    )
+
+
 class Device:
-    """Sync's desk and the scanner's shifts over one folder, without a camera or a broker."""
+    """Sync's applier and the scanner's life cycle over one folder, without a camera or a broker."""
 
     def __init__(self, folder: Path):
         self.data, self.file = folder, folder / "profile.toml"
@@ -63,23 +86,15 @@ class Device:
         self.trust = TRUST
         self.broken_budget_ms: float | None = None  # the scanner fails on this value
 
-    def desk(self) -> SettingsApplier:
+    def applier(self) -> SettingsApplier:
         self.settings.change(lambda state: states.start(state, "sync"))
-        return SettingsApplier(
-            SettingsFolder(self.data),
-            shipped(self.file, self.data),
-            me=DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
-            facts=SettingsReportFacts(kind="kiosk", software="1"),
-            running=load_active_profile(self.file, self.data).digest,
-            keys=lambda: self.trust,
-            try_link=lambda mqtt: None,
-            log=LOG,
-        )
+        return applier_of(self.data, load_active_profile(self.file, self.data), lambda: self.trust)
 
     def live(self, *documents: bytes) -> None:
-        """Take ``documents`` and work until nothing more is to be done."""
-        desk = self.desk()
-        desk.take(cbor.encode(list(documents)), NOW)
+        """Receive ``documents`` and work until both processes have nothing left to do."""
+        applier = self.applier()
+        for raw in documents:
+            applier.receive(raw, NOW)
         clock = {"s": 0.0}
         stop = threading.Event()
 
@@ -87,9 +102,9 @@ class Device:
             while not daemon.supervisor.finished:
                 clock["s"] += 0.5
                 daemon.capture.frames += 1
-                desk.step(connected=True, now=NOW, monotonic_s=clock["s"])
-                assert not desk.wants_restart
-                daemon.errand(daemon)
+                applier.step(connected=True, now=NOW, monotonic_s=clock["s"])
+                assert not applier.wants_restart
+                daemon.after_step(daemon)
                 state = self.settings.state()
                 done = state.phase in (
                     SettingsPhase.COMMITTED,
@@ -97,11 +112,7 @@ class Device:
                     SettingsPhase.ROLLED_BACK,
                     SettingsPhase.SHIPPED,
                 )
-                if (
-                    done
-                    and clock["s"] > 3
-                    and state.choice == load_active_profile(self.file, self.data).digest
-                ):
+                if done and clock["s"] > 3 and not daemon.supervisor.finished:
                     stop.set()
                     return
                 assert clock["s"] < 100, state
@@ -111,7 +122,7 @@ class Device:
             if profile.decode.budget_ms == self.broken_budget_ms:
                 raise RuntimeError("this value breaks the scanner")
             daemon = SimpleNamespace(
-                errand=None,
+                after_step=None,
                 hold_off=hold_off or HoldOff(1.0),
                 serving=False,
                 clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
@@ -121,8 +132,8 @@ class Device:
                     problems={},
                     note_problem=lambda name, detail: None,
                 ),
-                gate=None,
-                admit=None,
+                handler=None,
+                offer_enrolment_code=None,
                 capture=parts.capture._owner,
             )
             daemon.run = lambda _stop: run(daemon, profile)

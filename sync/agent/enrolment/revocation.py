@@ -1,42 +1,69 @@
-"""The order to leave, as it comes to a device: believed by its signature, carried out, and said in the report."""
+"""The order to leave the fleet, as a device receives it: believed by its signature, carried out once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
 
 from edge.documents.revocation_order import RevocationOrder, open_revocation_order
 from edge.documents.settings import DeviceScope
+from edge.documents.waiting_documents import WaitingDocuments
 from edge.governance.decommission import decommission
-from edge.identity.identity import read_identity, why_blocked
+from edge.identity.identity import read_identity
 from edge.store.database.store import Store
 from edge.system.durable_file import digest_of
-from edge.token.signed_document import Keyring
+from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
+
+_ACCEPTABLE_LATER: Final = {DocumentFault.KEY_UNKNOWN, DocumentFault.KEY_WINDOW}
 
 
 class RevocationHandler:
-    """One device's. An order from before its enrolment is a replay, and changes nothing."""
+    """Carries out revocation orders for one device.
+
+    An order from before the device's enrolment is a replay and changes nothing. One whose key is
+    not known yet waits for the trust list.
+    """
 
     def __init__(
-        self, store: Store, data: Path, *, me: DeviceScope, keys: Callable[[], Keyring], log: Any
+        self,
+        store: Store,
+        data: Path,
+        *,
+        scope: DeviceScope,
+        keys: Callable[[], Keyring],
+        log: FilteringBoundLogger,
     ) -> None:
         self._store = store
         self._data = data
-        self._me = me
+        self._scope = scope
         self._keys = keys
         self._log = log
-        self._done = ""
+        self._waiting = WaitingDocuments()
+        self._done = ""  # SHA-256 of the order that was carried out
 
-    def __call__(self, raw: bytes, now: Instant) -> bool:
-        """Carry out ``raw`` if it is an order. False: it is not one. Raises StoreUnavailableError, OSError."""
-        order = open_revocation_order(raw, self._keys(), now=now)
-        if not isinstance(order, RevocationOrder):
-            return False
+    def receive(self, raw: bytes, now: Instant) -> DocumentRefusal | None:
+        """Carry out the order ``raw``, or return why not. Raises StoreUnavailableError, OSError."""
         digest = digest_of(raw)
+        order = open_revocation_order(raw, self._keys(), now=now)
+        if isinstance(order, DocumentRefusal):
+            if order.fault in _ACCEPTABLE_LATER:
+                self._waiting.add(digest, raw)
+            return order
+        self._carry_out(order, digest)
+        return None
+
+    def retry(self, now: Instant, monotonic_s: float) -> None:
+        """Receive again what waits for its key. Raises StoreUnavailableError, OSError."""
+        for raw in self._waiting.take_due(monotonic_s):
+            self.receive(raw, now)
+
+    def _carry_out(self, order: RevocationOrder, digest: str) -> None:
         identity = read_identity(self._data)
-        if (order.tenant, order.device) != (self._me.tenant, self._me.device):
+        if (order.tenant, order.device) != (self._scope.tenant, self._scope.device):
             self._log.warning("order_for_another", dev=order.device)
         elif identity is not None and order.issued_at_s < identity.enrolled_s:
             self._log.warning("order_replayed", issued_at_s=order.issued_at_s)
@@ -44,9 +71,3 @@ class RevocationHandler:
             sealed = decommission(self._store, self._data, order, order_digest=digest)
             self._done = digest
             self._log.error("blocked_device", reason=order.reason, sealed=str(sealed))
-        return True
-
-    @property
-    def blocked(self) -> str | None:
-        """Why this device is blocked."""
-        return why_blocked(self._data)

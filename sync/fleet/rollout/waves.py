@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
 
-from edge.settings.state_machine import SettingsPhase, patience_s
+from edge.settings.probation import longest_probation_s
+from edge.settings.state_machine import SettingsPhase
 from sync.wire.settings_report import SettingsReport
 
 MARGIN_S = 45.0  # for the network, and for a scan in progress
@@ -84,7 +85,7 @@ def outcome(
 
 def deadline_s(probation_s: float) -> float:
     """Return how long a wave may take before a device without a report counts as silent."""
-    return patience_s(probation_s) + MARGIN_S
+    return longest_probation_s(probation_s) + MARGIN_S
 
 
 def stops(wave: Wave, outcomes: Mapping[str, DeviceOutcome]) -> bool:

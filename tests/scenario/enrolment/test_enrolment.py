@@ -9,7 +9,8 @@ import pytest
 from hardware_sim.run.process_stack import program
 
 from edge.values.instant import Instant
-from sync.agent.enrolment.client import EnrolmentError, enrol
+from sync.agent.enrolment.enrolment import enrol
+from sync.agent.enrolment.enrolment_error import EnrolmentError
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
 from tests.support.broker import MOSQUITTO, until

@@ -11,12 +11,13 @@ import structlog
 from edge.config import load_profile
 from edge.documents.settings import DeviceScope
 from edge.settings import state_machine as states
+from edge.settings.active_profile import ActiveProfile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
 from edge.token.roots import claimed_roots
 from edge.token.trust_list import open_trust_list
 from edge.values.instant import Instant
-from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
+from sync.agent.downlink import split_documents
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
 from sync.wire.codec import encode
@@ -24,6 +25,7 @@ from sync.wire.messages import Status
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.platform_processes import BIN
 from tests.support.platform_processes import Platform as Site
+from tests.support.settings_device import applier_of
 
 pytestmark = pytest.mark.skipif(
     MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto"
@@ -52,22 +54,20 @@ class SimulatedDevice:
         self.unresponsive = False
         self.session = MqttSession(endpoint, [f"v1/main/{name}/dn/cfg"], uniform=random.uniform)
         self.folder = SettingsFolder(site.folder / name)
-        shipped = {
+        baseline = {
             "device": {"id": name, "site": "shop-1", "kind": "kiosk"},
             "trust": {"roots_file": "r"},
             "camera": {"source": "v4l2"},
         }
-        assert not isinstance(load_profile(shipped), list)
+        profile = load_profile(baseline)
+        assert not isinstance(profile, list)
         raw = site.trust_file.read_bytes()
         trust = open_trust_list(raw, roots=claimed_roots(raw), now=Instant(unix_s=int(time.time())))
-        self.applier = SettingsApplier(
-            self.folder,
-            shipped,
-            me=DeviceScope(tenant="main", device=name, site="shop-1", agent_version="1.0"),
-            facts=SettingsReportFacts(kind="kiosk", software="1.0"),
-            running=None,
-            keys=lambda: trust,
-            try_link=lambda mqtt: None,
+        self.applier = applier_of(
+            site.folder / name,
+            ActiveProfile(profile=profile, baseline=baseline, digest=None),
+            lambda: trust,
+            scope=DeviceScope(tenant="main", device=name, site="shop-1", agent_version="1.0"),
             log=LOG,
         )
         self._status_sent = False
@@ -75,7 +75,8 @@ class SimulatedDevice:
     def step(self) -> None:
         for arrival in self.session.step(0.005):
             if not self.unresponsive:
-                self.applier.take(arrival.payload, self._now())
+                for raw in split_documents(arrival.payload):
+                    self.applier.receive(raw, self._now())
             self.session.acknowledge(arrival)
         if not self.session.connected or self.unresponsive:
             return
@@ -88,7 +89,7 @@ class SimulatedDevice:
         self.applier.step(connected=True, now=self._now(), monotonic_s=time.monotonic())
         report = self.applier.report()
         if report and self.session.publish(f"v1/main/{self.name}/up/cfg", report, retain=True):
-            self.applier.reported(report)
+            self.applier.note_reported(report)
 
     def _step_scanner(self) -> None:
         state = self.folder.state()

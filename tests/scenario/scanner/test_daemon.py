@@ -43,7 +43,7 @@ def test_a_voucher_is_written_off_once_however_long_it_is_held_up(town):
 def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
     seen = []
     with open_scanner(town) as kiosk:
-        panel, show = kiosk.daemon.panel, kiosk.daemon.panel.show_result
+        panel, show = kiosk.daemon.display, kiosk.daemon.display.show_result
 
         def result(signal, now_s):
             seen.append((signal, len(redemptions(town))))  # over another connection

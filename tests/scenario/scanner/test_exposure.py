@@ -74,8 +74,8 @@ def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_u
 
     with open_scanner(town) as kiosk:
         shown = []
-        show = kiosk.daemon.panel.show_idle
-        kiosk.daemon.panel.show_idle = lambda signal, now_s: (
+        show = kiosk.daemon.display.show_idle
+        kiosk.daemon.display.show_idle = lambda signal, now_s: (
             shown.append(signal),
             show(signal, now_s),
         )

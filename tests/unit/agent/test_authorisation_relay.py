@@ -54,10 +54,10 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def desk(store):
-    desk = AuthorisationRelay(store, Trusting(), device="kiosk-1", site="shop-1")
-    desk.heard()
-    return desk
+def relay(store):
+    relay = AuthorisationRelay(store, Trusting(), device="kiosk-1", site="shop-1")
+    relay.note_authority()
+    return relay
 
 
 def asked(store, identity="r1", due_s=50.0):
@@ -83,17 +83,17 @@ def response(answer=GIVEN, *, key=KEY, purpose=Purpose.GRANT, spoil=False):
     )
 
 
-def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk):
+def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, relay):
     asked(store)
-    (request,) = desk.due(S)
+    (request,) = relay.next_requests(S)
     assert (request.id, request.cti, request.order_quantity, request.wait_ms) == (
         "r1",
         CTI.hex(),
         1,
         49_000,
     )
-    assert desk.due(S) == []
-    assert isinstance(desk.take(response(), NOW, 2 * S), AuthorisationReply)
+    assert relay.next_requests(S) == []
+    assert isinstance(relay.receive(response(), NOW, 2 * S), AuthorisationReply)
     assert authorisations.find_reply(store, "r1").result is AuthorisationResult.GRANTED
     with store.read() as connection:
         assert authorisations.find_grant(connection, CTI, 3 * S).id == "r1"
@@ -110,59 +110,59 @@ def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, desk
     ({"answer": replace(GIVEN, cti=bytes(16))}, "grant_not_requested"),
     ({"answer": replace(GIVEN, quantity=0)}, "grant_not_requested"),
 ])  # fmt: skip
-def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, desk, what, reason):
+def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, relay, what, reason):
     asked(store)
-    desk.due(S)
-    taken = desk.take(response(**what), NOW, 2 * S)
+    relay.next_requests(S)
+    taken = relay.receive(response(**what), NOW, 2 * S)
     assert isinstance(taken, DownlinkRefusal)
     assert taken.reason == reason
     assert authorisations.find_reply(store, "r1") is None
 
 
-def test_an_unsigned_answer_changes_nothing(store, desk):
+def test_an_unsigned_answer_changes_nothing(store, relay):
     """The plain fields are for whoever looks."""
     asked(store)
-    desk.due(S)
+    relay.next_requests(S)
     plain = Response(dev="kiosk-1", id="r1", result=AuthorisationResult.GRANTED, until=2**32)
     for signed in ("", "not base64!"):
         assert isinstance(
-            desk.take(plain.model_copy(update={"signed": signed}), NOW, 2 * S), DownlinkRefusal
+            relay.receive(plain.model_copy(update={"signed": signed}), NOW, 2 * S), DownlinkRefusal
         )
     assert authorisations.find_reply(store, "r1") is None
 
 
-def test_an_answer_cannot_be_played_again(store, desk):
+def test_an_answer_cannot_be_played_again(store, relay):
     asked(store)
-    desk.due(S)
-    desk.take(response(), NOW, 2 * S)
+    relay.next_requests(S)
+    relay.receive(response(), NOW, 2 * S)
     asked(store, "r2")
-    desk.due(S)
-    assert desk.take(response(), NOW, 2 * S).reason == "grant_not_requested"
+    relay.next_requests(S)
+    assert relay.receive(response(), NOW, 2 * S).reason == "grant_not_requested"
     assert authorisations.find_reply(store, "r2") is None
 
 
 def test_a_key_of_another_sites_authority_does_not_answer_here(store):
-    desk = AuthorisationRelay(
+    relay = AuthorisationRelay(
         store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1"
     )
-    desk.heard()
+    relay.note_authority()
     asked(store)
-    desk.due(S)
-    assert desk.take(response(), NOW, 2 * S).reason == "wrong_site"
+    relay.next_requests(S)
+    assert relay.receive(response(), NOW, 2 * S).reason == "wrong_site"
 
 
-def test_leave_that_comes_after_the_deadline_is_no_leave(store, desk):
+def test_leave_that_comes_after_the_deadline_is_no_leave(store, relay):
     asked(store, due_s=10)
-    desk.due(S)
-    desk.take(response(), NOW, 11 * S)
+    relay.next_requests(S)
+    relay.receive(response(), NOW, 11 * S)
     with store.read() as connection:
         assert authorisations.find_grant(connection, CTI, 11 * S) is None
 
 
-def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
+def test_leave_that_was_not_used_at_once_is_no_leave_later(store, relay):
     asked(store, due_s=10)
-    desk.due(S)
-    desk.take(response(), NOW, 2 * S)
+    relay.next_requests(S)
+    relay.receive(response(), NOW, 2 * S)
     with store.read() as connection:
         assert (
             authorisations.find_grant(connection, CTI, 10 * S + authorisations.USE_WITHIN_NS - 1)
@@ -174,22 +174,22 @@ def test_leave_that_was_not_used_at_once_is_no_leave_later(store, desk):
         )
 
 
-def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, desk):
-    desk.connected(0.0)
+def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, relay):
+    relay.start_over(0.0)
     asked(store)
-    assert desk.due(S) == []
-    desk.heard()
-    assert len(desk.due(S)) == 1
+    assert relay.next_requests(S) == []
+    relay.note_authority()
+    assert len(relay.next_requests(S)) == 1
 
 
-def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(store, desk):
+def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(store, relay):
     asked(store, due_s=10)
-    desk.due(S)
-    assert desk.answered
-    desk.due(10 * S)
-    assert not desk.answered
-    assert desk.asks_after(100.0)
-    assert not desk.asks_after(100.0 + ASK_AFTER_S - 1)
-    assert desk.asks_after(100.0 + ASK_AFTER_S)
-    desk.heard()
-    assert not desk.asks_after(1000.0)
+    relay.next_requests(S)
+    assert relay.is_answered
+    relay.next_requests(10 * S)
+    assert not relay.is_answered
+    assert relay.wants_authority(100.0)
+    assert not relay.wants_authority(100.0 + ASK_AFTER_S - 1)
+    assert relay.wants_authority(100.0 + ASK_AFTER_S)
+    relay.note_authority()
+    assert not relay.wants_authority(1000.0)

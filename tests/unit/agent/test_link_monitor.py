@@ -12,13 +12,13 @@ from sync.mqtt.endpoint import LinkState
 
 class World:
     def __init__(self):
-        self.answers, self.time_s, self.lines = ResponseTimer(), 100.0, []
+        self.replies, self.time_s, self.lines = ResponseTimer(), 100.0, []
         self.session = SimpleNamespace(
             connected=True, link=LinkState.CONNECTED, detail="", give_up=self._give_up
         )
         self.given_up = 0
         log = SimpleNamespace(info=self._line, warning=self._line)
-        self.contact = LinkMonitor(self.session, self.answers, log, AGENT_TIMINGS)
+        self.monitor = LinkMonitor(self.session, self.replies, log, AGENT_TIMINGS)
 
     def _line(self, _event, *, state, detail):
         self.lines.append(state)
@@ -29,14 +29,14 @@ class World:
 
     def after(self, seconds):
         self.time_s += seconds
-        return self.contact.watch(self.time_s)
+        return self.monitor.check(self.time_s)
 
     def asks(self, seq=0):
-        self.answers.asked(seq, self.time_s)
+        self.replies.note_sent(seq, self.time_s)
 
     def answered(self, through=0, *, more=False):
-        self.answers.heard(through, self.time_s, more=more)
-        self.contact.heard()
+        self.replies.note_reply(through, self.time_s, more=more)
+        self.monitor.note_reply()
 
 
 @pytest.fixture
@@ -73,18 +73,18 @@ def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times
     """Or it would be called slow until the next redemption."""
     world.asks()
     world.after(AGENT_TIMINGS.slow_s + 1)
-    assert not world.contact.wants_answer(world.time_s), "one is awaited"
+    assert not world.monitor.wants_probe(world.time_s), "one is awaited"
     world.answered()
     world.after(0.1)
-    assert world.contact.wants_answer(world.time_s)
+    assert world.monitor.wants_probe(world.time_s)
     world.after(0.1)
-    assert not world.contact.wants_answer(world.time_s)
+    assert not world.monitor.wants_probe(world.time_s)
     world.after(AGENT_TIMINGS.slow_probe_s)
-    assert world.contact.wants_answer(world.time_s)
+    assert world.monitor.wants_probe(world.time_s)
     world.asks()
     world.answered()
     world.after(0.1)
-    assert not world.contact.wants_answer(world.time_s)
+    assert not world.monitor.wants_probe(world.time_s)
 
 
 def test_a_slow_line_is_not_forgotten_between_the_answers_to_one_window(world):
@@ -105,7 +105,7 @@ def test_a_silent_hub_is_named_once_however_often_it_is_asked(world):
         while not world.after(1.0):
             world.asks()
         world.after(5)
-        world.answers.connected()
+        world.replies.start_over()
         world.session.connected, world.session.link = True, LinkState.CONNECTED
         world.asks()
     assert world.given_up == 3

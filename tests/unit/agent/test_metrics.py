@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.decode.live import LiveDecoder
 from edge.system.health import read_health, write_health
-from sync.agent.cli import _tell
+from sync.agent.cli import _write_health
 from sync.agent.decoder_counters import decoder_counters
 from sync.agent.device_metrics import decoder_metrics, device_metrics
 from sync.hub.server.hub_metrics import hub_metrics
@@ -125,7 +125,7 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
 
 def test_edge_sync_writes_both_into_one_file(tmp_path):
     write_health(tmp_path / "health.json", {"decoder": {"zxing": RUNG}})
-    _tell(tmp_path, SimpleNamespace(report=lambda: DEVICE))
+    _write_health(tmp_path, SimpleNamespace(report=lambda: DEVICE))
     told = (tmp_path / "edge-sync.prom").read_text()
     assert 'edge_decoder_reads_total{rung="zxing"} 30.0' in told
     assert "edge_sync_connections_total 3.0" in told

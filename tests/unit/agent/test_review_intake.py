@@ -80,7 +80,7 @@ def answers(desk):
 
 
 def take(desk, raw):
-    return desk.downlink.orders_page(raw, desk.now, 0.0)
+    return desk.downlink.receive_page(raw, desk.now, 0.0)
 
 
 def state(desk):

@@ -8,7 +8,7 @@ from structlog.testing import CapturingLogger
 
 from edge.store.opening import open_store
 from edge.values.instant import Instant
-from sync.agent.agent import Agent
+from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS
 from sync.hub.fleet import queries
@@ -56,15 +56,26 @@ class Broker:
 def device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
     quiet = SimpleNamespace(
-        connected=lambda _: None, committed=lambda: None, tick=lambda *_: None, answers=ResponseTimer(),
-        due=lambda *_, **__: None, remove_stale_rows=lambda: world.idle.append(True),
-    )  # fmt: skip
+        start_over=lambda _: None,
+        ask_now=lambda _: None,
+        note_commit=lambda: None,
+        tick=lambda *_: None,
+        replies=ResponseTimer(),
+        next_request=lambda *_, **__: None,
+        remove_stale_rows=lambda: world.idle.append(True),
+    )
     world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=(), idle=[])
     world.agent = Agent(
-        tenant="main", device="kiosk-1", site="shop-1", store=store, session=world.broker, uplink=quiet,
-        downlink=quiet, now=lambda: Instant(unix_s=NOW_S), monotonic=lambda: world.monotonic_s,
-        ident=lambda: "a", log=CapturingLogger(), rungs=lambda: world.rungs,
-    )  # fmt: skip
+        AgentAddress(tenant="main", device="kiosk-1", site="shop-1"),
+        AgentParts(store=store, session=world.broker, uplink=quiet, downlink=quiet),
+        AgentSources(
+            now=lambda: Instant(unix_s=NOW_S),
+            monotonic_s=lambda: world.monotonic_s,
+            new_id=lambda: "a",
+            rungs=lambda: world.rungs,
+        ),
+        CapturingLogger(),
+    )
     yield world
     store.close()
 

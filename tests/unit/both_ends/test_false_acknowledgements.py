@@ -43,7 +43,7 @@ def falsely(world, said, **how):
 
 
 def reconnect(world):
-    world.uplinks["kiosk-1"].connected(world.time_s)
+    world.uplinks["kiosk-1"].start_over(world.time_s)
     world.calm()
 
 
@@ -54,7 +54,7 @@ def retry(world):
     with store.transaction() as connection:
         refused = find_refused_event(connection, case.cause)
         send_refused_again(connection, refused, id="retried")
-    world.uplinks["kiosk-1"].committed()
+    world.uplinks["kiosk-1"].note_commit()
     reconnect(world)
 
 

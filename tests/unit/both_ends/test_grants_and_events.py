@@ -1,6 +1,6 @@
 """Claims and events over a channel that loses, doubles, delays and reorders: nothing is honoured beyond what was sold.
 
-Stores, uplinks, claim desks and hub are the real ones; the test carries the messages and holds the clock.
+Stores, uplinks, claim relays and hub are the real ones; the test carries the messages and holds the clock.
 """
 
 import os
@@ -46,7 +46,7 @@ class Shop(World):
     """Kiosks that ask one hub for leave. ``up`` and ``down`` hold what is on its way, claims as well as batches."""
 
     def __init__(self, folder, *, sold=1, names=("kiosk-1", "kiosk-2")):
-        self.desks, self.sold, self.asked = {}, sold, {}
+        self.relays, self.sold, self.asked = {}, sold, {}
         super().__init__(folder, names)
         self.time_s = 1000.0
         sell(self, order(quantity=sold))
@@ -57,7 +57,7 @@ class Shop(World):
 
     def restart(self, name):
         super().restart(name)
-        self.desks[name] = AuthorisationRelay(
+        self.relays[name] = AuthorisationRelay(
             self.stores[name], Trusting(), device=name, site="shop-1"
         )
 
@@ -72,14 +72,16 @@ class Shop(World):
         self.tick(name)
 
     def tick(self, name="kiosk-1"):
-        desk = self.desks[name]
+        relay = self.relays[name]
         for _ in range(
             2
         ):  # a request that ran out makes the hub doubtful; it says at once that it is here
-            desk.heard()
-            self.up += [(name, codec.encode(request)) for request in desk.due(self.now_ns)]
-        if desk.over(self.now_ns):
-            self.uplinks[name].probe()
+            relay.note_authority()
+            self.up += [
+                (name, codec.encode(request)) for request in relay.next_requests(self.now_ns)
+            ]
+        if relay.release_ended(self.now_ns):
+            self.uplinks[name].request_probe()
         super().tick(name)
 
     def ingest(self, at=0):
@@ -102,9 +104,9 @@ class Shop(World):
         name, payload = self.down.pop(at)
         response = codec.decode_addressed(Response, payload, dev=name)
         if isinstance(response, Response):
-            self.desks[name].take(response, NOW, self.now_ns)
+            self.relays[name].receive(response, NOW, self.now_ns)
         else:
-            self.uplinks[name].heard(
+            self.uplinks[name].receive_ack(
                 codec.decode_addressed(Ack, payload, dev=name), NOW, self.time_s
             )
 
@@ -133,7 +135,7 @@ class Shop(World):
             outbox.append(
                 connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10))
             )
-        self.uplinks[name].committed()
+        self.uplinks[name].note_commit()
         return True
 
     def used_elsewhere(self, name):
@@ -241,12 +243,12 @@ def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_aft
 
 def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
     shop.answer_to("kiosk-1")
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.tick("kiosk-1")
     assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 0
     shop.wait(LEAVE_S)
     shop.answer_to("kiosk-1")
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.tick("kiosk-1")
     assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 1
 
@@ -288,7 +290,7 @@ def test_a_hub_that_lost_events_frees_nothing_until_it_has_them_again(shop):
     shop.wait(LEAVE_S)
     backup.backup(shop.hub._connection)
     backup.close()
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.tick("kiosk-1")
     shop.ingest()
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
@@ -341,10 +343,10 @@ def refused(shop, body):
             now=NOW,
             id="first",
         )
-    shop.uplinks["kiosk-1"].committed()
+    shop.uplinks["kiosk-1"].note_commit()
     shop.wait(1)
     shop.wait(LEAVE_S)
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.wait(1)
     with store.read() as connection:
         (cause,) = connection.execute("SELECT cause FROM exception").fetchone()
@@ -373,13 +375,13 @@ def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_le
     with store.transaction() as connection:
         event = find_refused_event(connection, cause)
         send_refused_again(connection, event, id="second")
-    shop.uplinks["kiosk-1"].committed()
+    shop.uplinks["kiosk-1"].note_commit()
     shop.wait(1)  # refused too
     assert authorisations.released_through(store, shop.now_ns) == 0
     with store.transaction() as connection:
         mended = event._replace(body={**event.body, "use": 1, "units": 1})
         send_refused_again(connection, mended, id="third")
-    shop.uplinks["kiosk-1"].committed()
+    shop.uplinks["kiosk-1"].note_commit()
     shop.wait(1)
     assert authorisations.released_through(store, shop.now_ns) == 1
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
@@ -394,7 +396,7 @@ def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, rea
     set_aside(store, epoch=outbox.current_epoch(store)[0], seq=1, reason=reason, now=NOW)
     shop.event("kiosk-1", type="operator", body={})
     shop.wait(LEAVE_S)
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.wait(1)
     assert outbox.backlog(store).pending == 0
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
@@ -412,9 +414,9 @@ def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
         ledger.write_reversal(
             connection, 1, reason="by mistake", now=NOW, operator="ann", event_id="back"
         )
-    shop.uplinks["kiosk-1"].committed()
+    shop.uplinks["kiosk-1"].note_commit()
     shop.wait(1)
-    shop.uplinks["kiosk-1"].connected(shop.time_s)
+    shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.wait(1)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
@@ -497,7 +499,7 @@ def any_order(shop, taken):
                 shop.tick(name)
     shop.wait(LEAVE_S)
     for name in shop.stores:
-        shop.uplinks[name].connected(shop.time_s)
+        shop.uplinks[name].start_over(shop.time_s)
     shop.wait(1)
     left, answer = shop.sold - shop.honoured(), shop.answer_to("kiosk-2")
     if any(outbox.backlog(store).rejected for store in shop.stores.values()):

@@ -75,12 +75,12 @@ class World:
             site="shop-1",
             vouch=lambda _: None,
         )
-        self.downlink.connected(self.time_s)
+        self.downlink.ask_now(self.time_s)
 
     def turn(self):
         """Ask what is due, and take one page."""
         self.time_s += 0.1
-        if (request := self.downlink.due(self.time_s, ident="r")) is not None:
+        if (request := self.downlink.next_request(self.time_s, new_id=lambda: "r")) is not None:
             with self.hub.transaction() as connection:
                 for page in order_lines.pages_for(
                     connection, "shop-1", request, now_s=NOW.unix_s, now_us=self.now_us
@@ -89,7 +89,7 @@ class World:
                         sign_document(order_feed.page_payload(page), Purpose.ORDER_FEED, KEY)
                     )
         if self.pages:
-            return self.downlink.orders_page(self.pages.popleft(), NOW, self.time_s)
+            return self.downlink.receive_page(self.pages.popleft(), NOW, self.time_s)
         return None
 
     @property
@@ -222,7 +222,7 @@ def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):
         tracemalloc.start()
         try:
             for page in pages:
-                world.downlink.orders_page(page, NOW, 0.0)
+                world.downlink.receive_page(page, NOW, 0.0)
             held.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()

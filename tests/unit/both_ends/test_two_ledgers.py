@@ -47,7 +47,7 @@ class World:
 
     def restart(self, name):
         self.uplinks[name] = Uplink(self.stores[name], name, window=5, random_bytes=os.urandom)
-        self.uplinks[name].connected(self.time_s)
+        self.uplinks[name].start_over(self.time_s)
 
     def event(self, name="kiosk-1", *, type="redeemed", body=None, cti=CTI, use=1):
         whole = {"cti": cti.hex(), "use": use, "units": 1} if body is None else body
@@ -55,7 +55,7 @@ class World:
             seq = outbox.append(
                 connection, type=type, body=whole, now=NOW, id=uuid7(1, os.urandom(10))
             )
-        self.uplinks[name].committed()
+        self.uplinks[name].note_commit()
         return seq
 
     def tick(self, name="kiosk-1"):
@@ -77,7 +77,7 @@ class World:
     def hear(self, at=0):
         name, payload = self.down.pop(at)
         ack = codec.decode_addressed(Ack, payload, dev=name)
-        return self.uplinks[name].heard(ack, NOW, self.time_s)
+        return self.uplinks[name].receive_ack(ack, NOW, self.time_s)
 
     def calm(self, rounds=60):
         """Nothing is lost any more; time goes by."""
@@ -135,7 +135,7 @@ def test_whatever_the_channel_does_the_ledgers_end_equal(memory_folder, taken):
             case "restart":
                 world.restart("kiosk-1")
             case "reconnect":
-                world.uplinks["kiosk-1"].connected(world.time_s)
+                world.uplinks["kiosk-1"].start_over(world.time_s)
             case "wait":
                 world.time_s += AGENT_TIMINGS.resend_s
     world.calm()
@@ -272,7 +272,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
         world.event(cti=os.urandom(16), body=body)
     world.calm(3)
     world.hub = open_hub_store(world.folder / "restored")
-    world.uplinks["kiosk-1"].connected(
+    world.uplinks["kiosk-1"].start_over(
         world.time_s
     )  # the hub is back: each device asks where it is
     world.tick()
@@ -454,7 +454,7 @@ def test_a_conflict_is_told_until_the_device_has_it(world):
     assert len(conflicts(world, "kiosk-2")) == 1
     tell(world, "kiosk-1")
     world.calm(1)
-    world.uplinks["kiosk-1"].connected(world.time_s)
+    world.uplinks["kiosk-1"].start_over(world.time_s)
     world.calm(1)
     with world.hub.read() as connection:
         assert connection.execute(
@@ -541,7 +541,7 @@ def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(
                 outbox.append(
                     connection, type="redeemed", body=body, now=NOW, id=uuid7(1, os.urandom(10))
                 )
-        link.connected(0.0)
+        link.start_over(0.0)
     for turn in range(30):
         for _, link in pairs[:: 1 if turn % 2 else -1]:
             link.tick(lambda payload: world.up.append(("kiosk-1", payload)) or True, turn * 1000.0)
@@ -549,7 +549,7 @@ def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(
                 world.ingest()
             for payload in [payload for _, payload in world.down]:
                 for _, other in pairs[::-1]:
-                    other.heard(
+                    other.receive_ack(
                         codec.decode_addressed(Ack, payload, dev="kiosk-1"), NOW, turn * 1000.0
                     )
             world.down.clear()

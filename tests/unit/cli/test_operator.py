@@ -202,10 +202,10 @@ def test_a_list_that_comes_over_the_network_is_believed_by_its_signature_alone(f
         store, roots, anchors, device="kiosk-1", site="site-1", vouch=lambda unix_s: None
     )
     raw = (fleet / "operators.cbor").read_bytes()
-    assert downlink.operator_list(raw, now) is DocumentOutcome.OPERATORS
-    assert downlink.operator_list(raw, now) is DocumentOutcome.SAME
+    assert downlink.receive_operator_list(raw, now) is DocumentOutcome.OPERATORS
+    assert downlink.receive_operator_list(raw, now) is DocumentOutcome.SAME
     assert (
-        downlink.operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason
+        downlink.receive_operator_list(raw[:-1] + bytes([raw[-1] ^ 1]), now).reason
         == "document_signature_invalid"
     )
     sign_in(fleet, "anna", ANNA)

@@ -63,11 +63,11 @@ class Device:
 
     def receive_reply(self, signer):
         """Return the result of a reply that ``signer`` signed."""
-        self.relay.heard()
+        self.relay.note_authority()
         authorisations.write_request(
             self.store, AuthorisationRequest(id="r1", cti=CTI, order_quantity=1, due_ns=10**9), NOW
         )
-        self.relay.due(0)
+        self.relay.next_requests(0)
         reply = GrantReply(
             device="kiosk-1",
             id="r1",
@@ -79,7 +79,7 @@ class Device:
             issued_at_s=NOW.unix_s,
         )
         signed = b64encode(GRANT_REPLY.sign(reply, signer)).decode()
-        return self.relay.take(
+        return self.relay.receive(
             Response(dev="kiosk-1", id="r1", result=reply.result, signed=signed), NOW, 1
         )
 

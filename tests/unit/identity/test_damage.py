@@ -30,7 +30,7 @@ from edge.store import documents
 from edge.store.opening import StoreState, open_for_work, open_store
 from edge.token.roots import Roots
 from edge.values.instant import Instant
-from sync.agent.enrolment.runner import believed, wait_for_identity
+from sync.agent.enrolment.runner import believed_keys, wait_for_identity
 from tests.support.platform_processes import Keys
 
 SHIPPED = """
@@ -77,7 +77,7 @@ class Enrolled:
                 **{key: str(folder / name) for key, name in files.items()},
             },
         }
-        identity = Identity(profile=profile, desk={"host": "d", "port": 8443}, enrolled_s=1)
+        identity = Identity(profile=profile, service={"host": "d", "port": 8443}, enrolled_s=1)
         write_identity(
             self.data, identity, {"roots.cbor": b"roots", "device-1.pem": certificate("kiosk-7")}
         )
@@ -166,7 +166,7 @@ def test_pushed_settings_hold_but_for_the_broker(device):
             phase=SettingsPhase.COMMITTED, good=plan.digest, desired=1, applied=1
         )
     )
-    folder.keep_plan(plan)
+    folder.write_plan(plan)
     assert load_active_profile(device.file, device.data).profile.mqtt.keepalive_s == 20
     device.identity.write_bytes(b"")
     running = load_active_profile(device.file, device.data)
@@ -187,7 +187,7 @@ def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_und
     store.write_bytes(b"no store at all" * 1000)
     damaged = store.read_bytes()
     running = load_active_profile(device.file, device.data)
-    assert "neither its store nor its certificate tells who this device was" in running.damage
+    assert "neither its store nor its certificate names this device" in running.damage
     capture = SimpleNamespace(start=lambda: None, close=lambda: None)
     parts = Hardware(capture=capture, indicator=NoIndicator(), lock=NoLocker(), doors=NoLocker())
     with build_scanner(running.profile, device.data, parts, log=LOG):
@@ -219,12 +219,12 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
 
     def run(daemon) -> None:
         problems = daemon.supervisor.problems
-        first = daemon.gate.handle(b"a code", Instant(unix_s=1)).reason
+        first = daemon.handler.handle(b"a code", Instant(unix_s=1)).reason
         seen.append((daemon.profile.device.id, first, problems.get("identity_damaged", "")))
         for _ in range(5):
             clock["s"] += 1.0
             during(clock["s"])
-            daemon.errand(daemon)
+            daemon.after_step(daemon)
             if daemon.supervisor.finished:
                 return
         stop.set()
@@ -238,7 +238,7 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
         )
         gate = SimpleNamespace(handle=lambda content, now: SimpleNamespace(reason=Verdict.ACCEPTED))
         daemon = SimpleNamespace(
-            errand=None, admit=None, gate=gate, hold_off=HoldOff(1.0), serving=False, supervisor=supervisor,
+            after_step=None, offer_enrolment_code=None, handler=gate, hold_off=HoldOff(1.0), serving=False, supervisor=supervisor,
             clock=SimpleNamespace(monotonic_s=lambda: clock["s"]), profile=profile,
         )  # fmt: skip
         daemon.run = lambda _stop: run(daemon)
@@ -279,11 +279,9 @@ def test_sync_waits_to_be_mended_and_believes_only_its_own_fleet(device, tmp_pat
     documents.put(store, name=documents.TRUST_LIST, version=3, issued_at_s=now_s, raw=raw, now=now)
     store.close()
     device.identity.write_bytes(b"{")
-    assert believed(device.data, keys.folder.roots()).version == 3
-    assert believed(device.data, "no roots").keys == (), (
-        "and a device without roots believes nobody"
-    )
-    assert believed(device.data, Roots(version=0, keys=())).keys == ()
+    assert believed_keys(device.data, keys.folder.roots()).version == 3
+    assert believed_keys(device.data, None).keys == (), "and a device without roots believes nobody"
+    assert believed_keys(device.data, Roots(version=0, keys=())).keys == ()
     assert wait_for_identity(
-        device.data, SimpleNamespace(received=False), LOG, keys=None, mended=lambda: True
+        device.data, SimpleNamespace(received=False), LOG, keys=None, repaired=lambda: True
     )

@@ -8,15 +8,13 @@ import structlog
 
 from edge.capture.capture_status import CaptureState
 from edge.decode.hold_off import HoldOff
-from edge.documents.settings import DeviceScope
 from edge.scanner.change_watch import ChangeWatch
 from edge.settings import state_machine as states
-from edge.settings.active_profile import load_active_profile, shipped
+from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.plan import Plan, PlanLayer
 from edge.settings.state_machine import SettingsPhase, SettingsState
-from edge.token.trust_list import TrustList
-from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
+from tests.support.settings_device import TRUST, applier_of
 
 LOG = structlog.wrap_logger(
     structlog.testing.CapturingLogger(), processors=[structlog.testing.LogCapture()]
@@ -56,7 +54,7 @@ class Device:
                 phase=SettingsPhase.COMMITTED, good=self.plan.digest, desired=1, applied=1
             )
         )
-        self.settings.keep_plan(self.plan)
+        self.settings.write_plan(self.plan)
         if why == "damaged":
             path = self.data / "settings" / f"{self.plan.digest}.json"
             path.write_bytes(path.read_bytes()[:-3])
@@ -67,7 +65,7 @@ class Device:
             self.data, self.running, SimpleNamespace(status=lambda: status), LOG
         )
         self.daemon = SimpleNamespace(
-            hold_off=HoldOff(1.0), serving=False, gate=None,
+            hold_off=HoldOff(1.0), serving=False, handler=None,
             clock=SimpleNamespace(monotonic_s=lambda: self.now_s),
             supervisor=SimpleNamespace(finished="", problems={}, note_problem=lambda name, detail: None),
         )  # fmt: skip
@@ -94,14 +92,14 @@ def test_chosen_settings_that_cannot_be_used_are_not_changed_to_for_ever(device)
 @pytest.mark.parametrize("device", ["damaged"], indirect=True)
 def test_chosen_settings_whose_file_comes_back_are_changed_to(device):
     assert not device.scan(seconds=2)
-    device.settings.keep_plan(device.plan)
+    device.settings.write_plan(device.plan)
     assert device.scan(seconds=2)
 
 
 def test_and_others_are_still_changed_to(device):
     good = plan_of({"decode": {"budget_ms": 40.0}}, rev=2)
     assert not device.scan(seconds=2)
-    device.settings.keep_plan(good)
+    device.settings.write_plan(good)
     device.settings.change(lambda state: states.stage(state, good.digest, 2))
     assert device.scan(seconds=2)
 
@@ -114,17 +112,8 @@ def test_health_names_them(device):
 
 
 def test_the_sync_process_reports_them_and_does_not_start_over_for_them(device):
-    desk = SettingsApplier(
-        SettingsFolder(device.data),
-        shipped(device.file, device.data),
-        me=DeviceScope(tenant="main", device="kiosk-1", site="shop-1", agent_version="1"),
-        facts=SettingsReportFacts(kind="kiosk", software="1"),
-        running=device.running.digest,
-        keys=lambda: TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=()),
-        try_link=lambda mqtt: None,
-        log=LOG,
-    )
-    assert not desk.wants_restart
-    report = json.loads(desk.report())
+    applier = applier_of(device.data, device.running, lambda: TRUST)
+    assert not applier.wants_restart
+    report = json.loads(applier.report())
     assert report["state"] == "committed"
     assert report["errors"], "and it says that the device does not run on them"

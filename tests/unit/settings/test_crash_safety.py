@@ -17,7 +17,6 @@ from edge.settings import state_machine as states
 from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
-from edge.token import cbor
 from edge.token.trust_list import TrustList
 from tests.support.settings_device import LOG, NOW, PROFILE, TRUST, Device, document
 
@@ -123,9 +122,9 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
             ).run(threading.Event())
         os.waitpid(pid, 0)
 
-    desk = device.desk()
-    desk.take(cbor.encode([document(2, 40.0)]), NOW)
-    desk.step(connected=True, now=NOW, monotonic_s=1.0)
+    applier = device.applier()
+    applier.receive(document(2, 40.0), NOW)
+    applier.step(connected=True, now=NOW, monotonic_s=1.0)
     device.settings.change(
         lambda state: states.apply(state, ())
     )  # and there the first process died
@@ -164,10 +163,10 @@ def test_a_plan_made_again_is_reported_as_sound(tmp_path):
     device = Device(tmp_path)
     device.live(document(1, 50.0))
     (tmp_path / "settings" / f"{device.settings.state().good}.json").write_bytes(b"zeros")
-    desk = device.desk()
-    assert b"gone or damaged" in desk.report()
-    desk.step(connected=True, now=NOW, monotonic_s=1.0)
-    assert b"gone or damaged" not in desk.report()
+    applier = device.applier()
+    assert b"gone or damaged" in applier.report()
+    applier.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert b"gone or damaged" not in applier.report()
 
 
 def test_a_damaged_state_does_not_let_an_older_document_back_in(tmp_path):
@@ -181,10 +180,10 @@ def test_a_damaged_state_does_not_let_an_older_document_back_in(tmp_path):
 def test_the_same_revision_with_other_content_is_an_alarm_and_changes_nothing(tmp_path):
     device = Device(tmp_path)
     device.live(document(2, 50.0))
-    desk = device.desk()
-    desk.take(cbor.encode([document(2, 40.0)]), NOW)
-    desk.step(connected=True, now=NOW, monotonic_s=1.0)
-    assert b"settings_equivocation" in desk.report()
+    applier = device.applier()
+    applier.receive(document(2, 40.0), NOW)
+    applier.step(connected=True, now=NOW, monotonic_s=1.0)
+    assert b"settings_equivocation" in applier.report()
     assert device.budget_ms() == 50.0
 
 
@@ -208,26 +207,15 @@ def test_the_same_content_is_tried_again_only_under_a_new_revision(tmp_path):
     assert device.budget_ms() == 13.0
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"", b"\xff" * 99, cbor.encode({}), cbor.encode([7]), cbor.encode([b"x"] * 99)]
-)
-def test_garbage_on_the_topic_changes_nothing(tmp_path, garbage):
-    device = Device(tmp_path)
-    desk = device.desk()
-    desk.take(garbage, NOW)
-    desk.step(connected=True, now=NOW, monotonic_s=1.0)
-    assert device.settings.state().phase is SettingsPhase.SHIPPED
-
-
 def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come(tmp_path):
     device = Device(tmp_path)
-    desk = device.desk()
+    applier = device.applier()
     device.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
-    desk.take(cbor.encode([document(1, 40.0)]), NOW)
-    desk.step(connected=True, now=NOW, monotonic_s=0.0)
+    applier.receive(document(1, 40.0), NOW)
+    applier.step(connected=True, now=NOW, monotonic_s=0.0)
     assert device.settings.state().phase is SettingsPhase.SHIPPED
     device.trust = TRUST
-    desk.step(connected=True, now=NOW, monotonic_s=10.0)
+    applier.step(connected=True, now=NOW, monotonic_s=10.0)
     assert device.settings.state().phase is SettingsPhase.STAGED
 
 
@@ -268,12 +256,12 @@ def test_another_broker_is_not_tried_while_the_present_one_is_away(tmp_path):
         PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n'
     )
     tried = []
-    desk = device.desk()
-    desk._try_link = lambda mqtt: tried.append(mqtt.host)
-    desk.take(cbor.encode([document(1, 0, mqtt={"host": "b"})]), NOW)
-    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    applier = device.applier()
+    applier._try_link = lambda mqtt: tried.append(mqtt.host)
+    applier.receive(document(1, 0, mqtt={"host": "b"}), NOW)
+    applier.step(connected=False, now=NOW, monotonic_s=1.0)
     assert (tried, device.settings.state().phase) == ([], SettingsPhase.SHIPPED)
-    desk.step(connected=True, now=NOW, monotonic_s=2.0)
+    applier.step(connected=True, now=NOW, monotonic_s=2.0)
     assert (tried, device.settings.state().phase) == (["b"], SettingsPhase.STAGED)
 
 
@@ -282,10 +270,10 @@ def test_settings_that_do_not_touch_the_broker_try_nothing(tmp_path):
     device.file.write_text(
         PROFILE + '[mqtt]\nhost = "a"\nca_file = "c"\ncert_file = "c"\nkey_file = "k"\n'
     )
-    desk = device.desk()
-    desk._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
-    desk.take(cbor.encode([document(1, 40.0)]), NOW)
-    desk.step(connected=False, now=NOW, monotonic_s=1.0)
+    applier = device.applier()
+    applier._try_link = lambda mqtt: pytest.fail("nothing is to be tried")
+    applier.receive(document(1, 40.0), NOW)
+    applier.step(connected=False, now=NOW, monotonic_s=1.0)
     assert device.settings.state().phase is SettingsPhase.STAGED
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge.config import parse_profile
-from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile, shipped
+from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.last_good import LAST_GOOD
 
 GOOD = """[device]
@@ -39,7 +39,7 @@ def file(tmp_path):
     path = tmp_path / "profile.toml"
     path.write_text(GOOD)
     (tmp_path / "data").mkdir()
-    keep_good(path, tmp_path / "data")
+    keep_good(load_active_profile(path, tmp_path / "data"), tmp_path / "data")
     return path
 
 
@@ -56,10 +56,8 @@ def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, cont
     running = load_active_profile(file, file.parent / "data")
     assert running.profile == parse_profile(GOOD)
     assert running.invalid.startswith(f"{file}: ")
-    assert "mend it, then restart" in running.invalid
-    assert shipped(file, file.parent / "data")["device"]["id"] == "kiosk-1", (
-        "pushed settings are laid over the same"
-    )
+    assert "correct it, then restart" in running.invalid
+    assert running.baseline["device"]["id"] == "kiosk-1", "pushed settings are laid over the same"
 
 
 @each_wrong
@@ -85,7 +83,7 @@ def test_a_kept_profile_that_is_damaged_itself_counts_as_none(file):
 def test_what_cannot_be_used_is_not_kept(file, content):
     if content is not None:
         put(file, content)
-        keep_good(file, file.parent / "data")
+        keep_good(load_active_profile(file, file.parent / "data"), file.parent / "data")
     assert (file.parent / "data" / LAST_GOOD).read_text() == GOOD
 
 
@@ -104,7 +102,7 @@ def test_an_identity_still_names_the_device(file):
 def test_keeping_what_is_kept_writes_nothing(file):
     kept = file.parent / "data" / LAST_GOOD
     before = kept.stat().st_ino
-    keep_good(file, file.parent / "data")
+    keep_good(load_active_profile(file, file.parent / "data"), file.parent / "data")
     assert kept.stat().st_ino == before
 
 

@@ -24,8 +24,9 @@ from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.trust.anchors import load_roots
 from edge.values.instant import ClockTrust, Instant
-from sync.agent.enrolment.client import EnrolmentError, enrol, renew
-from sync.agent.enrolment.runner import believed
+from sync.agent.enrolment.enrolment import enrol, renew
+from sync.agent.enrolment.enrolment_error import EnrolmentError
+from sync.agent.enrolment.runner import believed_keys
 from sync.hub.fleet.fleet_store import open_fleet_store
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import Credential, load_certificate_authority
@@ -200,12 +201,12 @@ def test_a_cancelled_code_is_worth_nothing_and_a_new_one_cancels_the_one_before(
 
 
 def test_nothing_is_said_to_a_desk_that_the_code_does_not_name(platform, device):
-    assert refused(platform.code(service_pin=bytes(16)), device) == "desk_not_the_one"
+    assert refused(platform.code(service_pin=bytes(16)), device) == "wrong_service"
     assert platform.traces() == []
 
 
-def test_a_desk_with_other_roots_is_not_believed(platform, device):
-    assert refused(platform.code(roots_pin=bytes(16)), device) == "roots_not_the_ones"
+def test_a_desk_with_other_roots_is_not_believed_keys(platform, device):
+    assert refused(platform.code(roots_pin=bytes(16)), device) == "wrong_roots"
 
 
 def test_a_desk_that_is_not_there_can_be_tried_again(platform, device):
@@ -240,7 +241,7 @@ def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_
     (device / "identity" / "identity.json").write_bytes(b"{")
     for path in device.glob("store.db*"):
         path.unlink()
-    knows = believed(device, load_roots(device / "identity" / "roots.cbor"))
+    knows = believed_keys(device, load_roots(device / "identity" / "roots.cbor"))
     (tmp_path / "other").mkdir()
     other = Platform(tmp_path / "other")
     try:
@@ -288,7 +289,7 @@ def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_
     with Process([str(BIN / command[0]), *command[1:]], tmp_path / "sync.log") as sync:
         until(lambda: '"store_unavailable"' in sync.text, what=lambda: sync.text)
         assert "the store is of device kiosk-7, this is kiosk-8: start with" in sync.text
-        EnrolmentMailbox(device).drop(platform.code())
+        EnrolmentMailbox(device).write_code(platform.code())
         until(lambda: '"started"' in sync.text, what=lambda: sync.text)
         assert read_identity(device).device == "kiosk-7"
         assert sync.stop() == 0
@@ -329,7 +330,7 @@ def test_a_client_certificate_that_is_not_strictly_valid_is_refused_before_a_wor
     )
     with pytest.raises(EnrolmentError) as raised:
         renew(device, identity)
-    assert raised.value.reason == "desk_unreachable"
+    assert raised.value.reason == "service_unreachable"
     Path(mqtt["cert_file"]).write_bytes(valid.certificate_pem)
     assert renew(device, identity)
 

@@ -1,8 +1,8 @@
-"""Both ends' state for Prometheus, as text files for node_exporter's textfile collector.
+"""Metrics of both ends for Prometheus, as text files for node_exporter's textfile collector.
 
-The scanner has no network and a device listens on no port: whoever wants figures has node_exporter read
-``edge-sync.prom`` in the data folder; the hub writes ``<identity>.prom`` in its own. What the scanner counts (its
-decoder's rungs) is taken from its health file.
+The scanner has no network, and a device listens on no port. node_exporter reads ``edge-sync.prom``
+in the device's data folder; the hub writes ``<identity>.prom`` in its own. The scanner's counts (the
+steps of its decoder) come from its health file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sync.mqtt.endpoint import LinkState
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
-    """Replace the file whole. A disk that is full costs the figures and nothing else."""
+    """Replace the file whole. A full disk costs the figures and nothing else."""
     registry = CollectorRegistry()
     registry.register(_Ready(list(metrics)))
     try:
@@ -28,13 +28,13 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
 
 
 class _Ready(Collector):
-    """Gives a registry what is there already."""
+    """A collector of metrics that are already made."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
 
     def collect(self) -> Iterable[Metric]:
-        """All of it."""
+        """Return all of them."""
         return self._metrics
 
 

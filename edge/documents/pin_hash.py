@@ -10,7 +10,8 @@ from argon2.low_level import Type
 
 SHORTEST, LONGEST = 6, 12  # digits
 LONGEST_HASH: Final = 200  # characters
-# OWASP's Password Storage Cheat Sheet, its choice for 19 MiB; the salt is argon2-cffi's, from the system.
+# The choice of OWASP's Password Storage Cheat Sheet for 19 MiB. argon2-cffi takes the salt from the
+# system.
 _HASHER: Final = PasswordHasher(
     time_cost=2, memory_cost=19_456, parallelism=1, hash_len=32, salt_len=16, type=Type.ID
 )
@@ -21,11 +22,11 @@ _RUN: Final = "01234567890123456789"
 
 
 def pin_fault(pin: str) -> str | None:
-    """What is wrong with a PIN that somebody chose, or None."""
+    """Return what is wrong with a PIN that a person chose, or None."""
     if not (pin.isascii() and pin.isdigit() and SHORTEST <= len(pin) <= LONGEST):
         return f"a PIN is {SHORTEST} to {LONGEST} digits"
     if len(set(pin)) < 3 or pin in _RUN or pin in _RUN[::-1]:
-        return "this PIN is among the first that anybody tries: choose another"
+        return "this PIN is easy to guess: choose another"
     return None
 
 
@@ -37,7 +38,10 @@ def hash_pin(pin: str) -> str:
 
 
 def hash_fault(pin_hash: str) -> str | None:
-    """What is wrong with a hash from outside, or None: of another kind, too weak, or too heavy for a device."""
+    """Return what is wrong with a hash from outside, or None.
+
+    It may be of another kind, too weak, or too costly for a device.
+    """
     if len(pin_hash) > LONGEST_HASH:
         return "longer than an argon2id hash"
     try:
@@ -56,7 +60,7 @@ def hash_fault(pin_hash: str) -> str | None:
 
 
 def pin_matches(pin: str, pin_hash: str) -> bool:
-    """Whether ``pin`` is the one that was hashed. Slow on purpose; never raises for any of both."""
+    """Return whether ``pin`` is the one that was hashed. Slow on purpose; never raises."""
     try:
         return _HASHER.verify(pin_hash, pin)
     except (VerificationError, InvalidHashError, UnicodeError, ValueError):

@@ -1,8 +1,8 @@
-"""Messages between a device and the hub, as JSON. Pure: bytes in, a message or a named fault out.
+"""The JSON codec of the protocol: bytes in, a message or a refusal out. Pure.
 
-Every event of a batch is read on its own, so that one bad item never blocks those behind it. Unknown keys are
-ignored: a device and a hub are upgraded at different times. The shapes are those of sync.wire.messages; signed documents are
-not read here (sync.wire.order_feed, edge.token).
+Each event of a batch is read on its own, so that one bad item never blocks those behind it. Unknown
+keys are ignored, because a device and a hub are upgraded at different times. ``sync.wire.messages``
+has the models. Signed documents are read elsewhere (``sync.wire.order_feed``, ``edge.documents``).
 """
 
 from __future__ import annotations
@@ -31,14 +31,13 @@ from sync.wire.messages import (
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 32 * 1024
 BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
-WITHHELD = (
-    "withheld"  # an event's type: its number is sent without its content, and the hub refuses it
-)
-ALREADY_REFUSED = "already_refused"  # why: the platform refused it, and has lost that it did
+# The type of an event whose number is sent without its content. The hub refuses it.
+WITHHELD = "withheld"
+# Why an event is withheld: the platform refused it, and has lost that it did.
+ALREADY_REFUSED = "already_refused"
 
-_to_json = json.JSONEncoder(
-    allow_nan=False, check_circular=False
-).encode  # of what JSON was read into
+# For values that came out of JSON, which hold no circle.
+_to_json = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 T = TypeVar("T")
@@ -48,7 +47,7 @@ _REQUEST: TypeAdapter[OrdersRequest | GrantRequest] = TypeAdapter(Request)
 
 
 def encode(message: BaseModel) -> bytes:
-    """A message as compact JSON."""
+    """Return ``message`` as compact JSON."""
     return message.model_dump_json().encode()
 
 
@@ -62,7 +61,10 @@ def encode_batch(
     tag: str = "",
     grants_released_through: int = 0,
 ) -> bytes:
-    """Put events, each already encoded, under one header. Without events it asks where the platform is."""
+    """Return a batch of events, each already encoded, under one header.
+
+    A batch without events asks what the platform has.
+    """
     fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
     if conflicts_through:
         fields["conflicts_through"] = conflicts_through
@@ -75,7 +77,7 @@ def encode_batch(
 
 
 def encode_event(event: Event) -> bytes | MessageRefusal:
-    """One event as JSON, or why the platform would never take it."""
+    """Return ``event`` as JSON, or why the platform would never accept it."""
     try:
         encoded = event.model_dump_json().encode()
     except ValueError:  # a lone surrogate, which no JSON reader takes
@@ -88,7 +90,7 @@ def encode_event(event: Event) -> bytes | MessageRefusal:
 
 
 def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
-    """Read a batch that came on the topic of ``dev``."""
+    """Return the batch in ``payload``, which came on the topic of ``dev``."""
     header = decode_addressed(BatchHeader, payload, dev=dev)
     if isinstance(header, MessageRefusal):
         return header
@@ -138,12 +140,12 @@ def _word(name: str) -> str:
 
 
 def is_word(text: str) -> bool:
-    """True for what may stand as a type or a reason."""
+    """Return whether ``text`` may be a type or a reason."""
     return 0 < len(text) <= 64 and set(text) <= _WORD_LETTERS and text[0].isalpha()
 
 
 def is_cti(text: str) -> bool:
-    """True for 16 bytes in lower-case hexadecimal."""
+    """Return whether ``text`` is 16 bytes in lower-case hexadecimal."""
     return len(text) == 32 and _HEXADECIMAL.issuperset(text)
 
 

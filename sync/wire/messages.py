@@ -246,7 +246,10 @@ class RungReport(WireModel):
 
 
 class Status(Addressed):
-    """What a device is doing, retained. The broker publishes ``offline`` when the device is gone."""
+    """What a device is doing, retained.
+
+    The broker publishes ``offline`` when the device is gone.
+    """
 
     state: Literal["online", "offline"] = Field(description="whether the device is connected")
     epoch: EventEpoch

@@ -1,14 +1,15 @@
 """The order feed of a site: pages of entitlements as CBOR, each carried in a signed document. Pure.
 
 Each change of an order gives its row the next *revision*. A **snapshot** is every row as of a
-revision, in numbered pages of one fixed size, so that it goes on from where it was cut. A **delta**
-takes a device from one revision to a later one; one that does not start where the device is, is a
-gap, and the device asks from what it has (``sync.wire.codec.OrdersRequest``). A delta to the newest
-revision without rows says: you have everything as of ``issued_at_s``.
+revision, in numbered pages of one fixed size, so that it can be resumed where it was cut. A
+**delta** takes a device from one revision to a later one. One that does not start at the device's
+revision is a gap, and the device requests from what it has (``sync.wire.messages.OrdersRequest``).
+A delta to the newest revision without rows says that the device has everything as of
+``issued_at_s``.
 
-``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}`` with, for a snapshot (kind 1), ``5: revision,
-6: page, 7: last`` and, for a delta (kind 2), ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``.
-Rows, and the digest of a feed at ``head``, are those of ``edge.domain.order_row``.
+``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}``. A snapshot (kind 1) has ``5: revision, 6: page,
+7: last``. A delta (kind 2) has ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``. Rows, and
+the digest of a feed at ``head``, are those of ``edge.domain.order_row``.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """What changed after ``from_revision`` up to ``to_revision``; there is more while that is below ``head``."""
+    """The changes after ``from_revision`` up to ``to_revision``.
+
+    There are more while ``to_revision`` is below ``head``.
+    """
 
     site: str
     issued_at_s: int
@@ -69,7 +73,7 @@ class Delta:
 
 
 def page_payload(page: Snapshot | Delta) -> Item:
-    """The CBOR item to sign."""
+    """Return the CBOR item to sign."""
     common = {_SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: list(page.rows)}
     if isinstance(page, Snapshot):
         return {
@@ -91,7 +95,10 @@ def page_payload(page: Snapshot | Delta) -> Item:
 
 
 def read_page(payload: Item, *, site: str) -> Snapshot | Delta | MessageRefusal:
-    """Read a page whose signature held: its item, or what ``decode_page`` made of it. All of it, or nothing."""
+    """Return the page in ``payload``, all of it or nothing.
+
+    ``payload`` is an item whose signature held, or what ``decode_page`` made of it.
+    """
     decoded = payload if isinstance(payload, Decoded) else Decoded(payload)
     try:
         page = _read(decoded.item, decoded)

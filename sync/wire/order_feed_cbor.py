@@ -1,7 +1,8 @@
-"""The CBOR of a page of orders, read many times quicker than by the strict reader, and as strictly. Pure.
+"""The CBOR of a page of orders, read as strictly as by the strict reader and many times faster. Pure.
 
-cbor2 reads it, and is told to refuse tags and items without a length. What is left of freedom is how wide a head is,
-and a head that is wider than need be shows in the length: it is held against the one that the columns make.
+cbor2 reads it, and refuses tags and items without a length. The one freedom that is left is the
+width of a head. A head wider than necessary shows in the length, which is compared with the one
+that the columns give.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def decode_page(data: bytes, limits: cbor.CborLimits) -> Decoded:
 
 
 def _rows_of(data: bytes, item: Item) -> bytes | None:
-    """The encoded rows of ``item``, when ``data`` is its one encoding and it has rows of orders."""
+    """Return the encoded rows of ``item``; None unless ``data`` is its one encoding of orders."""
     rows, labels = item[ROWS], list(item)
     if not all(type(label) is int and 0 < label < 24 for label in labels) or labels != sorted(
         labels

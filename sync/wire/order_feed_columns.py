@@ -1,4 +1,7 @@
-"""The rows of a page of orders, looked at column by column: field by field costs more than everything else. Pure."""
+"""The rows of a page of orders, checked column by column. Pure.
+
+Checking field by field would cost more than all other steps together.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ class Column:
 
 
 def rows_size(items: list[Item]) -> int:
-    """Check rows, and return how many bytes their shortest CBOR has. Raises ValueError that names a wrong field."""
+    """Return how many bytes the shortest CBOR of the rows has.
+
+    Raises ValueError that names a wrong field.
+    """
     if not items:
         return 0
     if set(map(type, items)) != {list} or set(map(len, items)) != {len(COLUMNS)}:
@@ -72,7 +78,10 @@ def _integers(least: int, end: int) -> Callable[[Sequence[Item]], int | None]:
 
 
 def _heads(numbers: Sequence[int]) -> int:
-    """Of unsigned integers, and of heads with these arguments: mostly all of one width, else few different ones."""
+    """Return the size of unsigned integers, or of heads with these arguments.
+
+    Mostly all are of one width, otherwise of few different ones.
+    """
     if not numbers:
         return 0
     if (widest := _head(max(numbers))) == _head(min(numbers)):
@@ -81,7 +90,7 @@ def _heads(numbers: Sequence[int]) -> int:
 
 
 def _head(number: int) -> int:
-    """RFC 8949 section 3: in the first byte, or in 1, 2, 4 or 8 after it."""
+    """Return the size of a head: one byte and 0, 1, 2, 4 or 8 after it (RFC 8949 section 3)."""
     return (
         1
         if number < 24

@@ -1,8 +1,9 @@
-"""What the platform's reviewers decided, as a page of the signed order feed: kind 3. Pure.
+"""Decisions of the platform's reviewers, as a page of the signed order feed: kind 3. Pure.
 
-``{1: 3, 2: site, 3: issued_at_s, 4: rows}``; a row is a decision as its maker signed it (``sync.wire.review_decision``),
-so that the key of the feed alone decides nothing. A decision that comes twice, or late, changes nothing: the device
-takes it only while the redemption waits, and never from the person who scanned it.
+``{1: 3, 2: site, 3: issued_at_s, 4: rows}``. A row is a decision as its reviewer signed it
+(``sync.wire.review_decision``), so that the key of the feed alone decides nothing. A decision that
+comes twice, or late, changes nothing: the device applies it only while the redemption waits, and
+never one of the person who scanned it.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ class ReviewPage:
 
 
 def review_payload(page: ReviewPage) -> Item:
-    """The CBOR item to sign."""
+    """Return the CBOR item to sign."""
     return {_KIND: KIND, _SITE: page.site, _ISSUED_AT: page.issued_at_s, _ROWS: list(page.rows)}
 
 
 def is_review_page(payload: Item) -> bool:
-    """Whether a page of the feed is of this kind."""
+    """Return whether a page of the feed is of this kind."""
     return isinstance(payload, dict) and payload.get(_KIND) == KIND
 
 
 def read_review_page(payload: Item, *, site: str) -> ReviewPage | MessageRefusal:
-    """Read a page whose signature held. All of it, or nothing."""
+    """Return the page in an item whose signature held, all of it or nothing."""
     assert isinstance(payload, dict)
     issued_at_s, rows = payload.get(_ISSUED_AT), payload.get(_ROWS)
     if (

@@ -14,7 +14,7 @@ VERSION = "v1"
 FLEET = "_all"  # a name never starts with an underscore, so no device can be called this
 SITE_PREFIX = "site-"
 HUB = "_hub"  # the hub's identity at the broker
-OPS = "_fleet"  # and that of whoever looks after the fleet
+OPS = "_fleet"  # the identity of operations at the broker
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"  # as edge.config.Name
 _NODE = re.compile(rf"{NAME}|{FLEET}|{OPS}|{SITE_PREFIX}{NAME}")
 _NAME = re.compile(NAME)
@@ -37,14 +37,14 @@ class Down(StrEnum):
     ORDERS = "ord"
     TRUST = "trust"  # retained
     REVOKED = "revoked"  # retained
-    OPERATORS = "operators"  # retained; to the site that the list is for
+    OPERATORS = "operators"  # retained; on the topic of the list's site
     CONFIG = "cfg"  # retained
     COMMAND = "cmd"  # never retained, expires
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic, taken apart."""
+    """A topic in its parts."""
 
     tenant: str
     node: str  # a device, ``_all`` or ``site-...``
@@ -56,7 +56,7 @@ class Topic:
 
 
 def site_group(site: str) -> str:
-    """The node name of all devices of a site.
+    """Return the node name of all devices of a site.
 
     >>> str(Topic("main", site_group("shop-1"), Down.ORDERS))
     'v1/main/site-shop-1/dn/ord'
@@ -65,7 +65,7 @@ def site_group(site: str) -> str:
 
 
 def parse_topic(topic: str) -> Topic | None:
-    """Take a topic apart; None when it is not one of this protocol.
+    """Return the parts of a topic; None when it is not one of this protocol.
 
     >>> parse_topic("v1/main/kiosk-1/up/evt")
     Topic(tenant='main', node='kiosk-1', channel=<Up.EVENTS: 'evt'>)
@@ -85,14 +85,15 @@ def parse_topic(topic: str) -> Topic | None:
 
 
 def device_filters(tenant: str, device: str, site: str) -> list[str]:
-    """What a device subscribes to: its own ``dn/#``, its site's and the fleet's."""
+    """Return a device's subscriptions: its own ``dn/#``, its site's and the fleet's."""
     return [f"{VERSION}/{tenant}/{node}/dn/#" for node in (device, site_group(site), FLEET)]
 
 
 def hub_filters(tenant: str, share: str | None = None) -> list[str]:
-    """What a hub subscribes to: all that goes up. Of hubs that ``share``, each hears a part of events and requests.
+    """Return a hub's subscriptions: all channels up.
 
-    What devices say of themselves every hub hears: its order matters, and a share would not get what is retained.
+    Hubs with the same ``share`` each receive a part of the events and requests. Status and settings
+    reports go to every hub: their order matters, and a share would not receive what is retained.
     """
     prefix = f"$share/{share}/" if share else ""
     shared = [
@@ -104,5 +105,5 @@ def hub_filters(tenant: str, share: str | None = None) -> list[str]:
 
 
 def is_device_name(name: str) -> bool:
-    """True when ``name`` can be a device: it cannot be mistaken for a group or the hub."""
+    """Return whether ``name`` can be a device, so that it is neither a group's nor the hub's."""
     return bool(_NAME.fullmatch(name)) and not name.startswith(SITE_PREFIX)

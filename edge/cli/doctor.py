@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edge.doctor.checks import examine
+from edge.doctor.checks import check_device
 from edge.doctor.collection import collect
 from edge.doctor.finding import Finding, FindingState, worst
 from edge.feedback.result_messages import ResultMessage
@@ -61,7 +61,7 @@ def doctor(
 
     Example: sudo edge-scanner doctor
     """
-    findings = examine(collect(profile_file, data, timeout_s=timeout_s))
+    findings = check_device(collect(profile_file, data, timeout_s=timeout_s))
     if as_json:
         click.echo(json.dumps(_report(findings), ensure_ascii=False))
     else:

@@ -1,1 +1,1 @@
-"""``edge-scanner doctor``: what this device has, what is wrong, what to do."""
+"""Checks of ``edge-scanner doctor``: what this device has, what is wrong and what to do."""

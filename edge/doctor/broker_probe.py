@@ -1,4 +1,4 @@
-"""Read the device's certificate, and try once to reach the broker with it. TLS alone says what the doctor asks."""
+"""The device's certificate, and one TLS connection to the broker with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicK
 
 
 def missing_files(mqtt: MqttSection) -> tuple[str, ...]:
-    """The certificate files of the profile that are not there: the device is not enrolled."""
+    """Return the certificate files of the profile that do not exist; any: it is not enrolled."""
     return tuple(
         file for file in (mqtt.ca_file, mqtt.cert_file, mqtt.key_file) if not Path(file).exists()
     )
 
 
 def read_certificate(mqtt: MqttSection) -> CertificateFact | NotEnrolled:
-    """The certificate and whether its private key belongs to it."""
+    """Return the certificate, and whether the private key fits it."""
     missing = missing_files(mqtt)
     if missing:
         return NotEnrolled(missing)
@@ -43,11 +43,11 @@ def read_certificate(mqtt: MqttSection) -> CertificateFact | NotEnrolled:
 
 
 def try_broker(mqtt: MqttSection, timeout_s: float) -> BrokerFact:
-    """Connect, agree on TLS 1.3 with the device's certificate, and hang up."""
+    """Connect with TLS 1.3 and the device's certificate, and disconnect."""
     address = f"{mqtt.host}:{mqtt.port}"
     if missing_files(mqtt):
         return BrokerFact(
-            address=address, contact=LastContact.NOT_TRIED, detail="no certificate to show"
+            address=address, contact=LastContact.NOT_TRIED, detail="the device has no certificate"
         )
     try:
         context = _context(mqtt)
@@ -80,8 +80,8 @@ def _context(mqtt: MqttSection) -> ssl.SSLContext:
 def _try_tls(context: ssl.SSLContext, plain: socket.socket, host: str, address: str) -> BrokerFact:
     try:
         with context.wrap_socket(plain, server_hostname=host) as secure:
-            # TLS 1.3 tells of a refused client certificate with the first read, after the handshake; a broker
-            # that takes it waits for our CONNECT and says nothing.
+            # With TLS 1.3 a refused client certificate shows at the first read, after the
+            # handshake. A broker that accepts it waits for CONNECT and sends nothing.
             secure.settimeout(0.5)
             with contextlib.suppress(TimeoutError):
                 secure.recv(1)

@@ -1,58 +1,58 @@
-"""Judge a device's vital signs: each part ok, warning or failure, and what to do.
+"""Check of a whole device: each part ok, warning or failure, and what to do.
 
-Pure: ``DeviceFacts`` in, findings out; no vitals raise. A dead network is a warning at most (law 7).
+Pure: ``DeviceFacts`` in, findings out; it never raises. A dead network is a warning at most (law 7).
 """
 
 from __future__ import annotations
 
 from edge.config import Profile
 from edge.doctor.device_checks import (
-    judge_camera,
-    judge_daemon,
-    judge_identity,
-    judge_nodes,
-    judge_pins,
-    judge_profile,
-    judge_settings,
-    judge_store,
-    judge_zone,
+    check_camera,
+    check_daemon,
+    check_identity,
+    check_nodes,
+    check_pins,
+    check_profile,
+    check_settings,
+    check_store,
+    check_zone,
 )
 from edge.doctor.facts import ClockFact, DeviceFacts, StoreFact
 from edge.doctor.finding import Finding, ok
-from edge.doctor.machine_checks import judge_board, judge_disk
-from edge.doctor.trust_checks import judge_broker, judge_certificate, judge_clock, judge_keys
+from edge.doctor.machine_checks import check_board, check_disk
+from edge.doctor.trust_checks import check_broker, check_certificate, check_clock, check_keys
 
 
-def examine(vitals: DeviceFacts) -> list[Finding]:
-    """Judge every part that this device has, in the order in which a person would look."""
+def check_device(facts: DeviceFacts) -> list[Finding]:
+    """Return a finding for every part that this device has, in the order of their importance."""
     findings = [
-        judge_profile(vitals.profile),
-        *judge_identity(vitals.damage),
-        *judge_settings(vitals.settings),
+        check_profile(facts.profile),
+        *check_identity(facts.damage),
+        *check_settings(facts.settings),
     ]
-    findings.append(judge_daemon(vitals.daemon))
-    if isinstance(vitals.profile, Profile):
-        findings += _configured_parts(vitals, vitals.profile)
+    findings.append(check_daemon(facts.daemon))
+    if isinstance(facts.profile, Profile):
+        findings += _configured_parts(facts, facts.profile)
     else:
-        findings.append(judge_store(vitals.store, None, _now_s(vitals)))
-    floor_s = vitals.store.time_floor_s if isinstance(vitals.store, StoreFact) else 0
+        findings.append(check_store(facts.store, None, _now_s(facts)))
+    floor_s = facts.store.time_floor_s if isinstance(facts.store, StoreFact) else 0
     return [
         *findings,
-        judge_clock(vitals.clock, floor_s),
-        judge_disk(vitals.disk),
-        *judge_board(vitals.board),
+        check_clock(facts.clock, floor_s),
+        check_disk(facts.disk),
+        *check_board(facts.board),
     ]
 
 
-def _configured_parts(vitals: DeviceFacts, profile: Profile) -> list[Finding]:
-    now_s = _now_s(vitals)
+def _configured_parts(facts: DeviceFacts, profile: Profile) -> list[Finding]:
+    now_s = _now_s(facts)
     findings = [
-        judge_camera(vitals.camera, profile.camera),
-        judge_pins(vitals.pins),
-        *judge_nodes(vitals.nodes),
-        *judge_zone(vitals.zone_problem, profile.policy.timezone),
-        judge_store(vitals.store, profile.device, now_s),
-        judge_keys(vitals.keys, profile.policy, now_s),
+        check_camera(facts.camera, profile.camera),
+        check_pins(facts.pins),
+        *check_nodes(facts.nodes),
+        *check_zone(facts.zone_problem, profile.policy.timezone),
+        check_store(facts.store, profile.device, now_s),
+        check_keys(facts.keys, profile.policy, now_s),
     ]
     if profile.mqtt is None:
         return [
@@ -60,11 +60,11 @@ def _configured_parts(vitals: DeviceFacts, profile: Profile) -> list[Finding]:
             ok(
                 "broker",
                 "未配置消息服务器，设备独立运行",
-                "none configured: the device works by itself",
+                "none configured: the device works alone",
             ),
         ]
-    return [*findings, judge_certificate(vitals.certificate, now_s), judge_broker(vitals.broker)]
+    return [*findings, check_certificate(facts.certificate, now_s), check_broker(facts.broker)]
 
 
-def _now_s(vitals: DeviceFacts) -> int:
-    return vitals.clock.now_s if isinstance(vitals.clock, ClockFact) else 0
+def _now_s(facts: DeviceFacts) -> int:
+    return facts.clock.now_s if isinstance(facts.clock, ClockFact) else 0

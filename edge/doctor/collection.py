@@ -1,6 +1,7 @@
-"""Find out a device's vital signs. Reads only; opens neither camera nor pins, which the scanner may be using.
+"""Collection of a device's facts. It only reads, and opens neither camera nor pins.
 
-A doctor must come to the end of his round whatever he meets: a fact that cannot be had is ``Unknown`` with the reason.
+The scanner may be using those. The collection always ends: a fact that cannot be read is
+``Unknown``, with the reason.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
 
-from edge.config import CameraSection, MqttSection, Profile, parse_profile
+from edge.config import CameraSection, ConfigError, MqttSection, Profile, parse_profile
 from edge.doctor.broker_probe import read_certificate, try_broker
 from edge.doctor.facts import (
     CameraFact,
@@ -30,7 +32,9 @@ from edge.doctor.facts import (
 from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store import documents
+from edge.store.database.integrity import find_damage
 from edge.store.database.store import FILE, StoreUnavailableError
+from edge.store.device_row import read_device_row
 from edge.store.opening import open_for_reading
 from edge.store.outbox import backlog
 from edge.system.time_zone import zone_problem
@@ -40,22 +44,35 @@ from edge.values.instant import ClockTrust, Instant
 
 Fact = TypeVar("Fact")
 
-# Image sensors of the Camera Modules and their kin, as their kernel drivers call them.
-_SENSORS: Final = ("imx219", "imx290", "imx296", "imx327", "imx378", "imx415", "imx462", "imx477", "imx500", "imx519",
-                   "imx708", "ov5647", "ov64a40", "ov7251", "ov9281", "ov9282", "arducam-pivariety")  # fmt: skip
-_CHECKED: Final = (
-    "ledger",
-    "outbox",
-    "device",
-)  # quick to check at any size of the cache of orders
+# Image sensors of the Camera Modules and similar boards, by the names of their kernel drivers.
+_SENSORS: Final = (
+    "arducam-pivariety",
+    "imx219",
+    "imx290",
+    "imx296",
+    "imx327",
+    "imx378",
+    "imx415",
+    "imx462",
+    "imx477",
+    "imx500",
+    "imx519",
+    "imx708",
+    "ov5647",
+    "ov64a40",
+    "ov7251",
+    "ov9281",
+    "ov9282",
+)
+_CHECKED: Final = ("ledger", "outbox", "device")  # fast to check at any size of the order cache
 
 
 def collect(
     profile_file: Path, data: Path, *, root: Path = Path("/"), timeout_s: float = 5.0
 ) -> DeviceFacts:
-    """Return what can be found out about the device of ``profile_file`` and ``data``. Takes up to ``timeout_s`` more.
+    """Return the facts of the device of ``profile_file`` and ``data``.
 
-    ``root`` is where /dev, /proc and /sys are looked for.
+    ``root`` is the folder of /dev, /proc and /sys; ``timeout_s`` is for the broker.
     """
     profile = read_profile_file(profile_file, data)
     running = _guarded(lambda: load_active_profile(profile_file, data))
@@ -88,7 +105,7 @@ def collect(
 def _guarded(read: Callable[[], Fact]) -> Fact | Unknown:
     try:
         return read()
-    except Exception as error:  # noqa: BLE001 - whatever one organ does, the others are still examined
+    except Exception as error:  # noqa: BLE001 - any failure of one part must not hide the others
         return Unknown(
             f"{type(error).__name__}: {error}", denied=isinstance(error, PermissionError)
         )
@@ -103,24 +120,27 @@ def _uses_pins(profile: Profile) -> bool:
     return bool(profile.indicators.pins or locks or profile.trigger or profile.presence)
 
 
-def read_profile_file(file: Path, data: Path) -> Profile | list[str]:
-    """The profile that the device runs on, its identity and pushed settings included; or everything wrong with it."""
+def read_profile_file(file: Path, data: Path) -> Profile | list[ConfigError]:
+    """Return the profile that the device runs on, or every error in it.
+
+    The profile includes its identity and the pushed settings.
+    """
     try:
         outcome = parse_profile(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return [f"{file} is not there"]
+        return [ConfigError("", "does not exist", str(file))]
     except OSError as error:
-        return [f"{file} cannot be read: {error.strerror}"]
+        return [ConfigError("", f"cannot be read: {error.strerror}", str(file))]
     except UnicodeDecodeError:
-        return [f"{file} is not UTF-8 text"]
+        return [ConfigError("", "is not UTF-8 text", str(file))]
     if isinstance(outcome, list):
-        return [str(error) for error in outcome]
+        return outcome
     running = load_active_profile(file, data)
     return running.profile if isinstance(running, ActiveProfile) else outcome
 
 
 def read_daemon(health_file: Path, now_s: float) -> DaemonFact | None:
-    """What the scanner last said; None when it never ran here."""
+    """Return the scanner's last report; None when it never ran here."""
     try:
         text = health_file.read_text(encoding="utf-8")
         age_s = now_s - health_file.stat().st_mtime
@@ -136,7 +156,7 @@ def read_daemon(health_file: Path, now_s: float) -> DaemonFact | None:
 
 
 def read_camera(section: CameraSection, root: Path) -> CameraFact:
-    """Whether the source is there, from sysfs and the file system."""
+    """Return whether the source of frames exists, from sysfs and the file system."""
     match section.source:
         case "picamera2":
             return _read_csi(section, root)
@@ -171,7 +191,10 @@ def _read_csi(section: CameraSection, root: Path) -> CameraFact:
 
 
 def read_pins(root: Path) -> PinsFact:
-    """The machine's GPIO chips. ``/dev/gpiomem`` is an alias that newer boards keep for old programs."""
+    """Return the machine's GPIO chips.
+
+    ``/dev/gpiomem`` is an alias that newer boards keep for old programs.
+    """
     chips = sorted(root.glob("dev/gpiochip*"))
     return PinsFact(
         chips=tuple(chip.name for chip in chips),
@@ -182,7 +205,7 @@ def read_pins(root: Path) -> PinsFact:
 
 
 def read_nodes(profile: Profile) -> tuple[NodeFact, ...]:
-    """The nodes of lock board and scan engines that the profile names."""
+    """Return the nodes of lock board and scan engines that the profile names."""
     board, engines = profile.locker.board, profile.engines
     named = [
         ("lock board", board.port if board else None, "dialout", os.R_OK | os.W_OK),
@@ -208,10 +231,10 @@ def read_nodes(profile: Profile) -> tuple[NodeFact, ...]:
 
 
 def read_store(folder: Path) -> StoreFact | Unknown:
-    """The store's soundness and backlog. Opens it for reading only."""
+    """Return the store's integrity and backlog. Opens it for reading only."""
     if not folder.exists():
         return StoreFact(exists=False)
-    os.listdir(folder)  # noqa: PTH208 - raises PermissionError: a folder that may not be entered is not an empty one
+    os.listdir(folder)  # noqa: PTH208 - raises PermissionError for a folder that only looks empty
     aside = tuple(
         sorted(
             path.name
@@ -222,19 +245,10 @@ def read_store(folder: Path) -> StoreFact | Unknown:
     if not (folder / FILE).exists():
         return StoreFact(exists=False, quarantined=aside)
     try:
-        store = open_for_reading(folder)
-        try:
-            with store.read() as connection:
-                checks = [
-                    connection.execute(f"PRAGMA quick_check({table})").fetchone()[0]
-                    for table in _CHECKED
-                ]
-                device = connection.execute(
-                    "SELECT device_id, time_floor_s, blocked FROM device"
-                ).fetchone()
+        with closing(open_for_reading(folder)) as store:
+            damage = find_damage(store, _CHECKED)
+            device = read_device_row(store)
             waiting = backlog(store)
-        finally:
-            store.close()
     except StoreUnavailableError as error:
         return (
             StoreFact(exists=True, damage=str(error), quarantined=aside)
@@ -245,10 +259,10 @@ def read_store(folder: Path) -> StoreFact | Unknown:
         return StoreFact(exists=True, damage=str(error), quarantined=aside)
     return StoreFact(
         exists=True,
-        device_id=device[0] if device else None,
-        time_floor_s=device[1] if device else 0,
-        blocked=device[2] if device else None,
-        damage=next((check for check in checks if check != "ok"), None),
+        device_id=device.device_id if device else None,
+        time_floor_s=device.time_floor_s if device else 0,
+        blocked=device.blocked if device else None,
+        damage=damage,
         quarantined=aside,
         pending=waiting.pending,
         rejected=waiting.rejected,
@@ -257,26 +271,26 @@ def read_store(folder: Path) -> StoreFact | Unknown:
 
 
 def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact | Unknown:
-    """The roots of the file and the trust list of the store, verified as the scanner verifies them."""
+    """Return the roots and the store's trust list, verified as the scanner verifies them."""
     roots = load_roots(roots_file)
     if isinstance(roots, str):
         return KeysFact(roots=0, problems=(roots,))
     try:
         store = open_for_reading(data)
     except StoreUnavailableError as error:
-        if (data / FILE).exists():  # what the list in it is worth cannot be told
+        if (data / FILE).exists():  # the list in it cannot be checked
             return Unknown(str(error), denied="not readable" in str(error))
         return KeysFact(roots=len(roots.keys), problems=(str(error),))
     try:
         anchors = Anchors(store, roots)
         problems = anchors.refresh(Instant(unix_s=now_s, trust=ClockTrust.FLOOR_ONLY))
-        kept = documents.find_document(store, documents.TRUST_LIST)
+        stored = documents.find_document(store, documents.TRUST_LIST)
     finally:
         store.close()
     return KeysFact(
         roots=len(roots.keys),
         keys=len(anchors.trust.keys),
-        version=kept.version if kept else None,
+        version=stored.version if stored else None,
         issued_at_s=anchors.trust.issued_at_s,
         expires_at_s=anchors.trust.expires_at_s,
         problems=tuple(problems.values()),
@@ -284,7 +298,7 @@ def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact | Unknown:
 
 
 def read_clock(root: Path) -> ClockFact:
-    """The wall clock, as the scanner will believe it."""
+    """Return the wall clock, and whether the scanner will trust it."""
     return ClockFact(
         now_s=int(time.time()),
         synchronised=synchronised_by_systemd(),

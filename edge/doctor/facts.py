@@ -1,31 +1,31 @@
-"""What the doctor knows of a device: facts, without a judgement. ``collect`` finds them out, ``examine`` judges."""
+"""Facts of a device. ``collection.collect`` reads them, ``checks.check_device`` assesses them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edge.config import Profile
+from edge.config import ConfigError, Profile
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A fact that could not be had, and why."""
+    """A fact that could not be read, and why."""
 
     why: str
-    denied: bool = False  # by the rights of whoever asked
+    denied: bool = False  # this user has no permission to read it
 
 
 @dataclass(frozen=True, slots=True)
 class NotEnrolled:
-    """Certificate files that are not there."""
+    """Certificate files that do not exist."""
 
     missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonFact:
-    """What the scanner last said of itself, in its health file."""
+    """The scanner's last report, in its health file."""
 
     age_s: float  # since the file was written
     state: str
@@ -34,7 +34,7 @@ class DaemonFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraFact:
-    """Whether the profile's source of frames is there. It is not opened: the scanner may be using it."""
+    """The profile's source of frames. It is not opened: the scanner may be using it."""
 
     present: bool
     readable: bool
@@ -65,12 +65,12 @@ class NodeFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFact:
-    """The store, looked at and not changed."""
+    """The store, read and not changed."""
 
     exists: bool
     device_id: str | None = None
     damage: str | None = None  # what SQLite's check found
-    quarantined: tuple[str, ...] = ()  # stores that were put aside
+    quarantined: tuple[str, ...] = ()  # files of earlier, damaged stores
     pending: int = 0
     rejected: int = 0
     oldest_pending_s: int | None = None  # Unix seconds
@@ -89,7 +89,7 @@ class ClockFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysFact:
-    """The anchors: the roots, and the trust list that they sign. ``problems`` are the anchors' own words."""
+    """The roots, and the trust list that they sign. ``problems``: as the anchors report them."""
 
     roots: int
     keys: int = 0  # of the trust list
@@ -101,7 +101,7 @@ class KeysFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFact:
-    """Who this device is to the broker."""
+    """The certificate by which the broker knows this device."""
 
     subject: str
     not_before_s: int
@@ -111,7 +111,7 @@ class CertificateFact:
 
 
 class LastContact(StrEnum):
-    """How far a connection to the broker came."""
+    """How far a connection to the broker got."""
 
     NOT_TRIED = "not_tried"  # the device has no certificate
     REACHED = "reached"  # TLS was agreed with the certificate
@@ -143,7 +143,7 @@ class DiskFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardFact:
-    """Heat and power. None: this machine does not tell."""
+    """Temperature and power. None: this machine does not report it."""
 
     model: str
     temperature_c: float | None
@@ -152,16 +152,16 @@ class BoardFact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceFacts:
-    """Everything that was found out. ``profile`` is a list of what is wrong where it cannot be used."""
+    """All facts. ``profile`` is the list of its errors where it cannot be used."""
 
-    profile: Profile | list[str]
+    profile: Profile | list[ConfigError]
     damage: str = ""  # what is wrong with the identity's file
     settings: str = ""  # why the chosen settings cannot be used
     daemon: DaemonFact | Unknown | None = None  # None: the scanner has not run here
     camera: CameraFact | Unknown | None = None  # these: None when the profile does not ask for it
     pins: PinsFact | Unknown | None = None
     nodes: tuple[NodeFact, ...] | Unknown = ()
-    zone_problem: str | None = None  # of the time zone that rules are judged by
+    zone_problem: str | None = None  # of the time zone that rules are evaluated in
     store: StoreFact | Unknown
     clock: ClockFact | Unknown
     keys: KeysFact | Unknown | None = None

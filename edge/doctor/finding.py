@@ -1,4 +1,4 @@
-"""What the doctor says of one part: how it is, what was found, what to do."""
+"""Finding about one part: its state, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from edge.feedback.result_messages import ResultMessage
 
 
 class FindingState(StrEnum):
-    """How a part is."""
+    """State of a part."""
 
     OK = "ok"
-    WARNING = "warning"  # a person should see to it
-    FAILURE = "failure"  # codes are not honoured now, or soon and for certain will not be
+    WARNING = "warning"  # a person should act
+    FAILURE = "failure"  # codes are not redeemed now, or certainly will not be soon
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One part's state, what was found, and what to do (None when nothing is)."""
+    """One part's state, what was found, and what to do (None: nothing)."""
 
     part: str
     state: FindingState
@@ -29,22 +29,22 @@ class Finding:
 
 
 def ok(part: str, zh: str, en: str) -> Finding:
-    """Nothing to do."""
+    """Return a finding without anything to do."""
     return Finding(part, FindingState.OK, ResultMessage(zh, en))
 
 
 def warning(part: str, found: tuple[str, str], todo: tuple[str, str]) -> Finding:
-    """Something to see to; each pair is Chinese, English."""
+    """Return a finding that a person should act on; each pair is Chinese, English."""
     return Finding(part, FindingState.WARNING, ResultMessage(*found), ResultMessage(*todo))
 
 
 def failure(part: str, found: tuple[str, str], todo: tuple[str, str]) -> Finding:
-    """Something that stops the device; each pair is Chinese, English."""
+    """Return a finding that stops the device; each pair is Chinese, English."""
     return Finding(part, FindingState.FAILURE, ResultMessage(*found), ResultMessage(*todo))
 
 
 def worst(findings: Iterable[Finding]) -> FindingState:
-    """The state of the device as a whole.
+    """Return the state of the whole device: the worst of its parts.
 
     >>> worst([ok("disk", "好", "good")]).value
     'ok'
@@ -57,9 +57,9 @@ def worst(findings: Iterable[Finding]) -> FindingState:
 
 
 def unknown_fact(part: str, fact: Unknown | None) -> Finding:
-    """The finding for a fact that could not be had."""
-    why = fact.why if fact else "not looked at"
+    """Return the finding for a fact that could not be read."""
+    why = fact.why if fact else "it was not read"
     as_root = ("以 root 身份再运行一次", "run the doctor again as root")
-    look = ("按上述原因处理后再运行一次", "see to that reason, then run the doctor again")
-    todo = as_root if fact and fact.denied else look
+    again = ("按上述原因处理后再运行一次", "remove that cause, then run the doctor again")
+    todo = as_root if fact and fact.denied else again
     return warning(part, (f"无法检查：{why}", f"could not be checked: {why}"), todo)

@@ -1,4 +1,4 @@
-"""Judge the machine: disk, heat and power. Pure."""
+"""Checks of the machine: disk, temperature and power. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WAS_UNDER_VOLTAGE: Final = 0x1_0000
 _WAS_SLOWED: Final = 0x2_0000 | 0x4_0000 | 0x8_0000
 
 
-def judge_disk(disk: DiskFact | Unknown) -> Finding:
-    """Room for the store."""
+def check_disk(disk: DiskFact | Unknown) -> Finding:
+    """Check that the store has room."""
     if isinstance(disk, Unknown):
         return unknown_fact("disk", disk)
     free = f"{disk.free_bytes // _MIB} MiB"
@@ -31,12 +31,13 @@ def judge_disk(disk: DiskFact | Unknown) -> Finding:
             (f"{disk.folder} 只读", f"{disk.folder} is read-only"),
             (
                 "数据分区未挂载或存储卡将坏：查看 journalctl -k，必要时换卡",
-                "the data partition is not mounted, or the card is failing: see journalctl -k, replace the card",
+                "the data partition is not mounted, or the card is failing:"
+                " see journalctl -k, replace the card",
             ),
         )
     clear = (
         "sudo journalctl --vacuum-size=16M；移走隔离的旧库",
-        "sudo journalctl --vacuum-size=16M; move stores put aside away",
+        "sudo journalctl --vacuum-size=16M; move quarantined stores away",
     )
     if disk.free_bytes < _DISK_FULL:
         return failure(
@@ -49,35 +50,35 @@ def judge_disk(disk: DiskFact | Unknown) -> Finding:
     return ok("disk", f"{disk.folder} 剩 {free}", f"{disk.folder} has {free} free")
 
 
-def judge_board(board: BoardFact | Unknown) -> list[Finding]:
-    """Heat and power."""
+def check_board(board: BoardFact | Unknown) -> list[Finding]:
+    """Check temperature and power."""
     if isinstance(board, Unknown):
         return [unknown_fact("temperature", board), unknown_fact("power", board)]
-    return [judge_temperature(board.temperature_c), judge_power(board.throttled)]
+    return [check_temperature(board.temperature_c), check_power(board.throttled)]
 
 
-def judge_temperature(temperature_c: float | None) -> Finding:
-    """Heat, against where the firmware slows the processor."""
+def check_temperature(temperature_c: float | None) -> Finding:
+    """Check the temperature against that at which the firmware slows the processor."""
     if temperature_c is None:
         return ok("temperature", "本机没有传感器", "this machine has no sensor")
-    told = f"{temperature_c:.0f} °C"
+    shown = f"{temperature_c:.0f} °C"
     todo = ("加散热片或风扇，避免阳光直射", "fit a heat sink or a fan; keep it out of the sun")
     if temperature_c >= _TOO_HOT_C:
         return failure(
-            "temperature", (f"{told}，处理器已降速", f"{told}: the processor is slowed"), todo
+            "temperature", (f"{shown}，处理器已降速", f"{shown}: the processor is slowed"), todo
         )
     if temperature_c >= _HOT_C:
-        return warning("temperature", (told, told), todo)
-    return ok("temperature", told, told)
+        return warning("temperature", (shown, shown), todo)
+    return ok("temperature", shown, shown)
 
 
-def judge_power(throttled: int | None) -> Finding:
-    """The firmware's under-voltage and throttling flags."""
+def check_power(throttled: int | None) -> Finding:
+    """Check the firmware's flags of under-voltage and throttling."""
     if throttled is None:
-        return ok("power", "本机不提供供电状态", "this machine does not tell")
+        return ok("power", "本机不提供供电状态", "this machine does not report it")
     supply = (
         "换用原装电源与短线；从电源单独给锁和灯供电",
-        "use the board's own supply and a short cable; feed locks and lamps apart",
+        "use the board's own supply and a short cable; supply locks and lamps separately",
     )
     if throttled & _UNDER_VOLTAGE:
         return failure(
@@ -86,6 +87,6 @@ def judge_power(throttled: int | None) -> Finding:
     if throttled & _WAS_UNDER_VOLTAGE:
         return warning("power", ("开机后曾电压不足", "under-voltage since power-on"), supply)
     if throttled & (_SLOWED | _WAS_SLOWED):
-        todo = ("看温度一项", "see to the temperature")
+        todo = ("看温度一项", "see the temperature above")
         return warning("power", ("处理器曾降速", "the processor was slowed since power-on"), todo)
     return ok("power", "供电正常", "no under-voltage, not slowed")

@@ -1,4 +1,4 @@
-"""Read the machine's facts: disk, heat and power."""
+"""Facts of the machine: disk, temperature and power."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 from edge.doctor.facts import BoardFact, DiskFact
 
 _PROCESSOR = ("cpu-thermal", "cpu_thermal", "soc-thermal", "x86_pkg_temp", "acpitz")
-_VCIO = "dev/vcio"  # what vcgencmd asks the firmware through; root and the group video may
-_VOLTAGE = "rpi_volt"  # the name of the kernel's raspberrypi-hwmon (docs.kernel.org/hwmon/raspberrypi-hwmon.html)
-_THROTTLED = (
-    "sys/devices/platform/soc/soc:firmware/get_throttled"  # Raspberry Pi's kernels: hexadecimal
-)
+_VCIO = "dev/vcio"  # the firmware's node for vcgencmd; open to root and the group video
+_VOLTAGE = "rpi_volt"  # raspberrypi-hwmon (docs.kernel.org/hwmon/raspberrypi-hwmon.html)
+# Of Raspberry Pi's kernels; hexadecimal.
+_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
 
 def read_disk(folder: Path) -> DiskFact:
-    """The file system of ``folder``, or of the nearest folder above it that is there."""
-    there = next(path for path in (folder, *folder.resolve().parents) if path.exists())
-    found = os.statvfs(there)
+    """Return the file system of ``folder``, or of the nearest existing folder above it."""
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    found = os.statvfs(existing)
     return DiskFact(
-        folder=str(there),
+        folder=str(existing),
         free_bytes=found.f_bavail * found.f_frsize,
         total_bytes=found.f_blocks * found.f_frsize,
         free_inodes_share=found.f_favail / found.f_files if found.f_files else 1.0,
@@ -30,7 +29,7 @@ def read_disk(folder: Path) -> DiskFact:
 
 
 def read_board(root: Path) -> BoardFact:
-    """The board's name, the processor's temperature, and the firmware's flags."""
+    """Return the board's name, the processor's temperature, and the firmware's flags."""
     model = root / "proc/device-tree/model"
     return BoardFact(
         model=model.read_text(errors="replace").rstrip("\0\n") if model.exists() else "",
@@ -47,12 +46,13 @@ def _temperature_c(root: Path) -> float | None:
 
 
 def _throttled(root: Path) -> int | None:
-    """The firmware's flags, from whoever tells most; the kernel's file last, which is stale where hwmon is not loaded.
+    """Return the firmware's flags from the best source that exists.
 
-    The hwmon tells of under-voltage within two seconds and of nothing else. Reading the file beside it would put a
-    warning with a stack trace into the kernel's log ("deprecated, use hwmon sysfs instead").
+    vcgencmd reports all of them. hwmon reports under-voltage within two seconds, and nothing else.
+    The kernel's file comes last: it is stale without hwmon, and reading it with hwmon puts a warning
+    with a stack trace into the kernel's log ("deprecated, use hwmon sysfs instead").
     """
-    if (root / _VCIO).exists() and (flags := _asked()) is not None:
+    if (root / _VCIO).exists() and (flags := _flags_of_firmware()) is not None:
         return flags
     for chip in sorted(root.glob("sys/class/hwmon/hwmon*")):
         if (chip / "name").read_text().strip() == _VOLTAGE:
@@ -61,7 +61,7 @@ def _throttled(root: Path) -> int | None:
     return int(file.read_text().strip(), 16) if file.exists() else None
 
 
-def _asked() -> int | None:
+def _flags_of_firmware() -> int | None:
     try:
         run = subprocess.run(
             ["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=3, check=False
@@ -72,7 +72,7 @@ def _asked() -> int | None:
 
 
 def parse_throttled(text: str) -> int | None:
-    """The bits in the answer of ``vcgencmd get_throttled``; None when it gave none.
+    """Return the bits in the output of ``vcgencmd get_throttled``; None when it has none.
 
     >>> parse_throttled("throttled=0x50005")
     327685

@@ -1,4 +1,4 @@
-"""Judge what the device believes and who believes it: clock, keys, certificate, broker. Pure."""
+"""Checks of what the device trusts and who trusts it: clock, keys, certificate, broker. Pure."""
 
 from __future__ import annotations
 
@@ -20,42 +20,45 @@ from edge.doctor.finding import Finding, failure, ok, unknown_fact, warning
 _CERTIFICATE_SOON_S: Final = 14 * 86_400
 
 
-def judge_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
-    """The wall clock against the floor that is proved."""
+def check_clock(clock: ClockFact | Unknown, floor_s: int) -> Finding:
+    """Check the wall clock against the time floor."""
     if isinstance(clock, Unknown):
         return unknown_fact("clock", clock)
-    told = _date(clock.now_s)
+    shown = _date(clock.now_s)
     if clock.now_s < floor_s:
         return warning(
             "clock",
             (
-                f"{told}，早于已证明的 {_date(floor_s)}",
-                f"{told}, before {_date(floor_s)}, which is proved to be past",
+                f"{shown}，早于已证明的 {_date(floor_s)}",
+                f"{shown}, before {_date(floor_s)}, which is proved to be past",
             ),
             (
-                "连接网络对时，或用 sudo date -s 设置；若错的是该时限，见 edge-scanner clock reset --help",
-                "connect the network, or set it: sudo date -s; if the floor is wrong: edge-scanner clock reset --help",
+                "连接网络对时，或用 sudo date -s 设置；"
+                "若错的是该时限，见 edge-scanner clock reset --help",
+                "connect the network, or set it: sudo date -s;"
+                " if the floor is wrong: edge-scanner clock reset --help",
             ),
         )
     if not clock.synchronised:
         return warning(
             "clock",
-            (f"{told}，本次开机后未对时", f"{told}, not set from the network since the start"),
+            (f"{shown}，本次开机后未对时", f"{shown}, not set from the network since the boot"),
             (
                 "连接网络即可；常年离线请装电池时钟（见 boot/config-common.txt）",
-                "connect the network; for long times offline fit a battery-backed clock (boot/config-common.txt)",
+                "connect the network; for long times offline fit a battery-backed clock"
+                " (boot/config-common.txt)",
             ),
         )
     battery = ("有", "with") if clock.has_rtc else ("无", "without")
     return ok(
         "clock",
-        f"{told}，已对时，{battery[0]}电池时钟",
-        f"{told}, synchronised, {battery[1]} a battery-backed clock",
+        f"{shown}，已对时，{battery[0]}电池时钟",
+        f"{shown}, synchronised, {battery[1]} a battery-backed clock",
     )
 
 
-def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> Finding:
-    """Roots and trust list."""
+def check_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> Finding:
+    """Check the roots and the trust list."""
     if not isinstance(keys, KeysFact):
         return unknown_fact("keys", keys)
     if keys.roots == 0:
@@ -72,7 +75,7 @@ def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> F
         detail = "; ".join(keys.problems) or "no trust list yet"
         return failure(
             "keys",
-            (f"没有可用的信任列表：{detail}", f"no trust list that can be used: {detail}"),
+            (f"没有可用的信任列表：{detail}", f"no usable trust list: {detail}"),
             ("连接网络，由 edge-sync 取回", "connect the network: edge-sync fetches it"),
         )
     if now_s >= keys.expires_at_s or now_s - keys.issued_at_s > policy.trust_list_max_age_s:
@@ -94,33 +97,33 @@ def judge_keys(keys: KeysFact | Unknown | None, policy: Policy, now_s: int) -> F
     )
 
 
-def judge_certificate(
+def check_certificate(
     certificate: CertificateFact | NotEnrolled | Unknown | None, now_s: int
 ) -> Finding:
-    """Who this device is to the broker. Without it scans go on and events wait."""
+    """Check the device's certificate. Without one, scans go on and events wait."""
     if isinstance(certificate, NotEnrolled):
         names = ", ".join(certificate.missing)
         return warning(
             "certificate",
-            (f"尚未注册，缺少 {names}", f"not enrolled: {names} not there"),
+            (f"尚未注册，缺少 {names}", f"not enrolled: {names} missing"),
             (
                 "注册本设备（edge-fleet enrol）；在此之前记录只存本机",
-                "enrol it (edge-fleet enrol); until then events stay here",
+                "enrol this device (edge-fleet enrol); until then events stay on it",
             ),
         )
     if not isinstance(certificate, CertificateFact):
         return unknown_fact("certificate", certificate)
-    renew = ("由运维重新签发（edge-fleet enrol）", "have it issued again: edge-fleet enrol")
+    renew = ("由运维重新签发（edge-fleet enrol）", "issue a new one: edge-fleet enrol")
     until = _date(certificate.not_after_s)
     if not certificate.key_fits:
         return failure("certificate", ("与私钥不匹配", "does not belong to the private key"), renew)
     if certificate.key_mode & 0o007:
         return failure(
             "certificate",
-            ("私钥可被任何用户读取", "the private key may be read by everybody"),
+            ("私钥可被任何用户读取", "every user may read the private key"),
             (
                 "sudo chmod o-rwx 该文件，并请运维更换证书",
-                "sudo chmod o-rwx the key's file, and have a new one issued",
+                "sudo chmod o-rwx the key's file, and issue a new certificate",
             ),
         )
     if now_s >= certificate.not_after_s:
@@ -130,19 +133,19 @@ def judge_certificate(
         return warning(
             "certificate",
             (f"{begins} 才生效，或本机时间有误", f"begins on {begins}, or this clock is wrong"),
-            ("先看时钟一项", "see to the clock first"),
+            ("先看时钟一项", "correct the clock first"),
         )
     if now_s > certificate.not_after_s - _CERTIFICATE_SOON_S:
         return warning("certificate", (f"将于 {until} 过期", f"expires on {until}"), renew)
     return ok(
         "certificate",
         f"{certificate.subject}，有效至 {until}",
-        f"{certificate.subject}, good until {until}",
+        f"{certificate.subject}, valid until {until}",
     )
 
 
-def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
-    """One attempt to reach the broker. Offline is no failure: scans go on."""
+def check_broker(broker: BrokerFact | Unknown | None) -> Finding:
+    """Check the attempt to reach the broker. Offline is not a failure: scans go on."""
     if not isinstance(broker, BrokerFact):
         return unknown_fact("broker", broker)
     found = (f"{broker.address}：{broker.detail}", f"{broker.address}: {broker.detail}")
@@ -152,7 +155,7 @@ def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
                 "broker", f"{broker.address}，{broker.detail}", f"{broker.address}, {broker.detail}"
             )
         case LastContact.NOT_TRIED:
-            return warning("broker", found, ("先看证书一项", "see to the certificate first"))
+            return warning("broker", found, ("先看证书一项", "repair the certificate first"))
         case LastContact.NAME_NOT_FOUND:
             todo = (
                 "检查网络、DNS 与 mqtt.host；离线仍可核销",
@@ -168,13 +171,14 @@ def judge_broker(broker: BrokerFact | Unknown | None) -> Finding:
         case LastContact.NOT_TRUSTED:
             todo = (
                 "核对 mqtt.ca_file 与 mqtt.host；若无误，可能有人冒充服务器",
-                "compare mqtt.ca_file and mqtt.host with the fleet's; if right, somebody may pose as the broker",
+                "compare mqtt.ca_file and mqtt.host with the fleet's;"
+                " if they are right, another server may pose as the broker",
             )
             return failure("broker", found, todo)
         case LastContact.NOT_ACCEPTED:
             todo = (
                 "核对设备证书；本设备可能已被撤销，联系运维",
-                "check this device's certificate; it may be revoked: call operations",
+                "check this device's certificate; it may be revoked: contact operations",
             )
             return failure("broker", found, todo)
 

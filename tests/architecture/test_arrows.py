@@ -60,8 +60,6 @@ LOOSE_IN_FLEET = {
 }
 # To be emptied: SQL belongs to the stores. A module that has none any more is taken out here.
 SQL_ELSEWHERE = {
-    "edge.cli.clock",
-    "edge.doctor.collection",
     "sync.hub.arbitration.grants",
     "sync.hub.arbitration.site_leases",
     "sync.hub.enrolment.enrolment_service",

@@ -1,10 +1,11 @@
-"""Facts are found out from real parts: a tree like a Pi's /sys, a real store, real certificates and a TLS server."""
+"""Facts are read from real parts: a tree like a Pi's /sys, a store, certificates and a TLS server."""
 
 import os
+import sqlite3
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import create_server
 
@@ -23,7 +24,7 @@ from edge.doctor.collection import (
 )
 from edge.doctor.facts import LastContact, NotEnrolled, Unknown
 from edge.doctor.finding import FindingState
-from edge.doctor.machine_checks import judge_board
+from edge.doctor.machine_checks import check_board
 from edge.doctor.machine_probe import read_board, read_disk
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
@@ -56,11 +57,11 @@ class Fleet:
         self.ca_file = self._write(f"{name}.pem", authority_pem(self.authority).certificate_pem)
 
     def device(self, name: str, *, days: float = 1) -> tuple[Path, Path]:
-        """A device's certificate and key."""
+        """Return the files of a device's certificate and key."""
         return self._files(name, issue_client(self.authority, name, now_s=NOW_S, days=days))
 
     def server(self, *, strictly_valid: bool = True) -> tuple[Path, Path]:
-        """The certificate and key of a broker at localhost."""
+        """Return the files of the certificate and key of a broker at localhost."""
         issued = issue_server(self.authority, ["localhost"], now_s=NOW_S, days=1)
         return self._files(
             "broker",
@@ -82,7 +83,7 @@ class Fleet:
 
 @contextmanager
 def broker(fleet: Fleet, *, strictly_valid: bool = True):
-    """A TLS 1.3 server that wants a client certificate of ``fleet``; yields its port."""
+    """Run a TLS 1.3 server that requires a client certificate of ``fleet``; yield its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(*fleet.server(strictly_valid=strictly_valid))
@@ -133,7 +134,7 @@ def test_a_broker_of_the_fleet_is_reached_with_tls_1_3(fleet):
     assert (fact.contact, fact.detail) == (LastContact.REACHED, "TLSv1.3")
 
 
-def test_a_broker_of_a_stranger_is_not_trusted(fleet, tmp_path):
+def test_a_broker_of_another_fleet_is_not_trusted(fleet, tmp_path):
     (tmp_path / "other").mkdir()
     with broker(Fleet(tmp_path / "other", "stranger")) as port:
         fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
@@ -148,7 +149,7 @@ def test_a_broker_whose_certificate_is_not_strictly_valid_is_not_trusted(fleet):
     assert "Authority Key Identifier" in fact.detail
 
 
-def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet, tmp_path):
+def test_a_refused_certificate_differs_from_a_dead_network(fleet, tmp_path):
     (tmp_path / "other").mkdir()
     stolen = Fleet(tmp_path / "other", "stranger").device("device")
     with broker(fleet) as port:
@@ -156,7 +157,7 @@ def test_a_broker_that_refuses_our_certificate_is_told_from_a_dead_network(fleet
     assert fact.contact is LastContact.NOT_ACCEPTED
 
 
-def test_nobody_listening_is_no_route(fleet):
+def test_a_closed_port_is_no_route(fleet):
     with create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     assert (
@@ -174,7 +175,7 @@ def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not
     assert try_broker(mqtt, 2).contact is LastContact.NOT_TRIED
 
 
-def test_a_certificate_is_held_against_its_key(fleet):
+def test_a_certificate_is_compared_with_its_key(fleet):
     cert, key = fleet.device("device", days=2)
     fact = read_certificate(mqtt_for(fleet, (cert, key)))
     assert (fact.subject, fact.key_fits, fact.key_mode) == ("device", True, 0o600)
@@ -207,7 +208,7 @@ def test_pins_are_the_gpio_chips(tmp_path, monkeypatch):
     assert (read_pins(tmp_path).chips, read_pins(tmp_path).usable) == (("gpiochip0",), True)
 
 
-def test_heat_and_power_come_from_the_kernel(tmp_path):
+def test_temperature_and_power_come_from_the_kernel(tmp_path):
     put(tmp_path, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
     put(tmp_path, "sys/class/thermal/thermal_zone0/temp", "51540\n")
     put(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
@@ -221,9 +222,7 @@ def test_heat_and_power_come_from_the_kernel(tmp_path):
 
 
 @pytest.mark.parametrize(("alarm", "flags"), [("0\n", 0), ("1\n", 1)])
-def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_then_not_read(
-    tmp_path, alarm, flags
-):
+def test_with_hwmon_the_deprecated_file_is_not_read(tmp_path, alarm, flags):
     put(tmp_path, "sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
     put(tmp_path, "sys/class/hwmon/hwmon1/name", "rpi_volt\n")
     put(tmp_path, "sys/class/hwmon/hwmon1/in0_lcrit_alarm", alarm)
@@ -232,26 +231,26 @@ def test_under_voltage_comes_from_the_kernels_hwmon_and_its_deprecated_file_is_t
 
 
 @pytest.mark.parametrize(
-    ("answer", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)]
+    ("output", "flags"), [("throttled=0x50000", 0x50000), ('error=1 error_msg="no"', 1)]
 )
-def test_the_firmware_itself_is_asked_first_where_it_may_be_since_it_tells_of_the_past_too(
-    tmp_path, monkeypatch, answer, flags
+def test_vcgencmd_is_used_first_because_it_reports_the_past_too(
+    tmp_path, monkeypatch, output, flags
 ):
     put(tmp_path, "dev/vcio")
     put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
     put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
-    put(tmp_path, "bin/vcgencmd", f"#!/bin/sh\n[ $1 = get_throttled ] && echo '{answer}'\n")
+    put(tmp_path, "bin/vcgencmd", f"#!/bin/sh\n[ $1 = get_throttled ] && echo '{output}'\n")
     (tmp_path / "bin/vcgencmd").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     assert read_board(tmp_path).throttled == flags
 
 
-def test_a_whole_round_over_a_pi_in_trouble_names_heat_and_power_with_what_to_do(tmp_path):
+def test_a_hot_pi_with_under_voltage_has_two_failures_that_say_what_to_do(tmp_path):
     put(tmp_path, "sys/class/thermal/thermal_zone0/type", "cpu-thermal\n")
     put(tmp_path, "sys/class/thermal/thermal_zone0/temp", "84000\n")
     put(tmp_path, "sys/class/hwmon/hwmon0/name", "rpi_volt\n")
     put(tmp_path, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
-    found = {finding.part: finding for finding in judge_board(read_board(tmp_path))}
+    found = {finding.part: finding for finding in check_board(read_board(tmp_path))}
     assert {part: finding.state for part, finding in found.items()} == {
         "temperature": FindingState.FAILURE,
         "power": FindingState.FAILURE,
@@ -260,18 +259,18 @@ def test_a_whole_round_over_a_pi_in_trouble_names_heat_and_power_with_what_to_do
     assert "short cable" in found["power"].todo.en
 
 
-def test_a_machine_that_is_no_pi_tells_neither(tmp_path):
+def test_another_machine_than_a_pi_reports_neither(tmp_path):
     fact = read_board(tmp_path)
     assert (fact.temperature_c, fact.throttled) == (None, None)
 
 
-def test_the_disk_is_that_of_the_folder_even_before_there_is_one(tmp_path):
+def test_the_disk_is_that_of_the_folder_even_before_the_folder_exists(tmp_path):
     fact = read_disk(tmp_path / "not" / "yet")
     assert fact.folder == str(tmp_path)
     assert 0 < fact.free_bytes <= fact.total_bytes
 
 
-def test_the_scanners_own_words_are_read_with_their_age(tmp_path):
+def test_the_scanners_report_is_read_with_its_age(tmp_path):
     file = tmp_path / "health.json"
     assert read_daemon(file, 0) is None
     write_health(file, {"state": "degraded", "problems": {"camera": "lost"}})
@@ -279,7 +278,7 @@ def test_the_scanners_own_words_are_read_with_their_age(tmp_path):
     assert (fact.age_s, fact.state, fact.problems) == (4, "degraded", {"camera": "lost"})
 
 
-def test_a_store_is_looked_at_and_not_changed(tmp_path):
+def test_a_store_is_read_and_not_changed(tmp_path):
     assert not read_store(tmp_path / "none").exists
     opened = open_store(
         tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom, floor_s=7
@@ -291,8 +290,8 @@ def test_a_store_is_looked_at_and_not_changed(tmp_path):
     assert (tmp_path / "store.db").read_bytes() == before
 
 
-def test_keys_in_a_store_that_cannot_be_looked_into_are_not_said_to_be_missing(tmp_path):
-    """To connect the network would not help."""
+def test_the_keys_of_an_unreadable_store_are_unknown_and_not_missing(tmp_path):
+    """Connecting the network would not help."""
     root = signer(Ed25519PrivateKey.generate()).public
     (tmp_path / "roots.cbor").write_bytes(Roots(1, (root,)).to_bytes())
     assert read_keys(tmp_path / "roots.cbor", tmp_path, 0).problems, (
@@ -302,47 +301,70 @@ def test_keys_in_a_store_that_cannot_be_looked_into_are_not_said_to_be_missing(t
     assert isinstance(read_keys(tmp_path / "roots.cbor", tmp_path, 0), Unknown)
 
 
-@pytest.mark.parametrize("damage", [b"not a database at all" * 100, b""], ids=["foreign", "empty"])
-def test_a_file_that_is_no_store_is_told(tmp_path, damage):
-    (tmp_path / "store.db").write_bytes(damage)
+def test_a_file_that_is_not_a_database_is_a_damaged_store(tmp_path):
+    (tmp_path / "store.db").write_bytes(b"not a database at all" * 100)
+    assert "file is not a database" in read_store(tmp_path).damage
+
+
+def test_an_empty_file_is_not_a_store_and_its_state_is_unknown(tmp_path):
+    (tmp_path / "store.db").write_bytes(b"")
     fact = read_store(tmp_path)
-    assert isinstance(fact, Unknown) or fact.damage
+    assert isinstance(fact, Unknown)
+    assert "is not a scanner's store" in fact.why
 
 
-def test_a_damaged_page_is_found(tmp_path):
+def overwrite(file, begin, end):
+    content = bytearray(file.read_bytes())
+    content[begin:end] = bytes(len(content[begin:end]))
+    file.write_bytes(content)
+
+
+@pytest.fixture
+def store_file(tmp_path):
     opened = open_store(tmp_path, device_id="kiosk-1", now_s=1_800_000_000, random_bytes=os.urandom)
     opened.store.close()
-    content = bytearray((tmp_path / "store.db").read_bytes())
-    content[8192:] = os.urandom(len(content) - 8192)
-    (tmp_path / "store.db").write_bytes(content)
-    fact = read_store(tmp_path)
-    assert isinstance(fact, Unknown) or fact.damage
+    return tmp_path / "store.db"
 
 
-def test_no_machine_and_no_folder_make_the_round_fail(tmp_path):
+def test_a_file_that_is_damaged_throughout_is_a_damaged_store(store_file):
+    overwrite(store_file, 8192, None)
+    assert "malformed" in read_store(store_file.parent).damage
+
+
+def test_one_damaged_page_of_an_index_of_the_ledger_is_found(store_file):
+    with closing(sqlite3.connect(store_file)) as database:
+        query = "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'ledger'"
+        (page,), (size,) = (database.execute(sql).fetchone() for sql in (query, "PRAGMA page_size"))
+    overwrite(store_file, (page - 1) * size, page * size)
+    fact = read_store(store_file.parent)
+    assert f"Page {page}" in fact.damage
+    assert fact.device_id == "kiosk-1", "the rest of the store is still read"
+
+
+def test_the_collection_ends_on_any_machine_and_without_any_folder(tmp_path):
     (tmp_path / "dev").write_text("not a folder")
     (tmp_path / "health.json").write_text("{half")
     profile = tmp_path / "profile.toml"
     profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
-    vitals = collect(profile, tmp_path, root=tmp_path, timeout_s=0.2)
-    assert isinstance(vitals.daemon, Unknown)
-    assert vitals.store is not None
+    facts = collect(profile, tmp_path, root=tmp_path, timeout_s=0.2)
+    assert isinstance(facts.daemon, Unknown)
+    assert facts.store is not None
 
 
-def test_a_folder_of_another_user_is_said_to_be_closed():
+def test_a_folder_of_another_user_cannot_be_read():
     with ordinary_user() as folder:
         folder.chmod(0)
-        vitals = collect(folder / "profile.toml", folder / "data", timeout_s=0.2)
-    assert "cannot be read" in vitals.profile[0]
+        facts = collect(folder / "profile.toml", folder / "data", timeout_s=0.2)
+    assert "cannot be read" in str(facts.profile[0])
 
 
-def test_a_damaged_identity_and_settings_that_cannot_be_used_are_named(tmp_path):
+def test_a_damaged_identity_and_unusable_settings_are_reported(tmp_path):
     profile = tmp_path / "profile.toml"
     profile.write_bytes((FIRMWARE / "profiles" / "kiosk.toml").read_bytes())
     put(tmp_path, "data/identity/identity.json", "{")
     SettingsFolder(tmp_path / "data").change(
         lambda _: PushedState(phase=SettingsPhase.COMMITTED, good="0" * 64)
     )
-    vitals = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
-    assert "not JSON" in vitals.damage
-    assert "push them again" in vitals.settings
+    facts = collect(profile, tmp_path / "data", root=tmp_path, timeout_s=0.2)
+    assert "not JSON" in facts.damage
+    assert "push them again" in facts.settings

@@ -1,4 +1,4 @@
-"""The one model for configuration, shipped as a profile or pushed by ops: pure, a ``Profile`` or a list of errors out."""
+"""Pure: the one model of configuration, shipped as a profile or pushed by ops."""
 
 from edge.config.locker import LockerSection
 from edge.config.peripherals import (

@@ -1,8 +1,8 @@
-"""The profile's JSON Schema (draft 2020-12), generated from the one model, for editors and for the platform.
+"""The profile's JSON Schema (draft 2020-12), generated from the model, for editors and platforms.
 
 ``python -m edge.config.json_schema`` prints what ``firmware-config/profile.schema.json`` holds.
-A schema cannot say what spans two settings (pins that clash, an exposure longer than a frame):
-``edge-scanner config check`` has the last word.
+A schema cannot express what spans two settings (pins that clash, an exposure longer than a frame):
+``edge-scanner config check`` decides.
 """
 
 from __future__ import annotations

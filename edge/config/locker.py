@@ -15,32 +15,29 @@ class Compartment(Section):
     lock_pin: Pin | None = None
     door_pin: Pin | None = None
     door_open_high: bool = True  # the contact reads high when the door is open
-    lock_number: int | None = Field(
-        None, ge=1, le=16
-    )  # the connector on the lock board, as printed on it
-    board_address: int | None = Field(
-        None, ge=0, le=9
-    )  # of several boards on one bus; None: locker.board.address
+    # The connector on the lock board, as printed on it.
+    lock_number: int | None = Field(None, ge=1, le=16)
+    # With several boards on one bus; None: locker.board.address.
+    board_address: int | None = Field(None, ge=0, le=9)
 
     @property
     def has_contact(self) -> bool:
-        """Whether the door's state can be read. A lock board reads it off the lock itself."""
+        """Return whether the door's state can be read. A lock board reads it from the lock."""
         return self.door_pin is not None or self.lock_number is not None
 
 
 class LockBoardSection(Section):
-    """Lock boards on an RS-485 line (the KR-CU16 protocol, docs/adr/0050). They time the pulse themselves."""
+    """Lock boards on an RS-485 line (KR-CU16 protocol, docs/adr/0050). They time the pulse."""
 
     port: Node
     baud: Baud = 19200
     address: int = Field(0, ge=0, le=9)  # the board's switch
-    closed_is_one: bool = (
-        True  # a status bit of 1 means closed; some firmware has it the other way round
-    )
+    # A status bit of 1 means closed; some firmware has it the other way round.
+    closed_is_one: bool = True
 
 
 class LockerSection(Section):
-    """Locks by compartment name. ``board``: pulse_ms is the unlock time that the boards are set to."""
+    """Locks by compartment name. With ``board``, pulse_ms is the unlock time set on the boards."""
 
     driver: Literal["gpio", "board"] = "gpio"
     board: LockBoardSection | None = None
@@ -53,7 +50,7 @@ class LockerSection(Section):
 
     @model_validator(mode="after")
     def _wired_as_driven(self) -> LockerSection:
-        """Every door is wired to what drives it, and to nothing else."""
+        """Refuse a door that is not wired to its driver, or is wired to anything else."""
         own, other = (("lock_pin",), ("lock_number", "board_address"))
         if self.driver == "board":
             own, other = (("lock_number",), ("lock_pin", "door_pin"))
@@ -81,13 +78,15 @@ class LockerSection(Section):
         faults = []
         for name, place in self.board_places().items():
             if place in taken:
-                said = f"lock {place[1]} of board {place[0]} is that of compartment {taken[place]}"
-                faults.append((f"compartments.{name}.lock_number", said))
+                message = (
+                    f"lock {place[1]} of board {place[0]} belongs to compartment {taken[place]}"
+                )
+                faults.append((f"compartments.{name}.lock_number", message))
             taken.setdefault(place, name)
         return faults
 
     def board_places(self) -> dict[str, tuple[int, int]]:
-        """Where each compartment hangs on the bus: the board's address, and the lock's number on it from 1."""
+        """Return each compartment's place on the bus: board address, and lock number from 1."""
         own = self.board.address if self.board is not None else 0
         return {
             name: (own if door.board_address is None else door.board_address, door.lock_number)

@@ -9,7 +9,7 @@ Tree = dict[str, Any]
 
 
 def merge(base: Any, patch: Any) -> Any:
-    """Return ``base`` changed by ``patch``: RFC 7386, JSON Merge Patch. Null removes; arrays are replaced.
+    """Return ``base`` changed by ``patch`` (RFC 7386). Null removes a key; arrays are replaced.
 
     >>> merge({"a": {"b": 1, "c": 2}}, {"a": {"b": None, "d": 3}})
     {'a': {'c': 2, 'd': 3}}

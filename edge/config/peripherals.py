@@ -1,4 +1,4 @@
-"""The sections for what a device looks with, shows with and is told by."""
+"""The sections for camera, decoder, indicators, scan engines, trigger and presence sensor."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Indicators(Section):
 
     @property
     def pins(self) -> dict[str, int]:
-        """The pins that are wired, by name."""
+        """Return the wired pins, by name."""
         named = self.model_dump(include={"green_pin", "amber_pin", "red_pin", "buzzer_pin"})
         return {name: pin for name, pin in named.items() if pin is not None}
 
@@ -82,16 +82,20 @@ class EnginesSection(Section):
 
 
 class Trigger(Section):
-    """A button between a pin and ground. With one, the camera's frames are decoded only while and after it is held."""
+    """A button between a pin and ground.
+
+    With one, frames are decoded only while it is held and for ``scan_s`` after.
+    """
 
     pin: Pin
-    scan_s: float = Field(
-        4.0, ge=0.2, le=60
-    )  # how long scanning goes on after the button is released
+    scan_s: float = Field(4.0, ge=0.2, le=60)  # scanning continues this long after the release
 
 
 class Presence(Section):
-    """A presence sensor (infrared, radar, a light barrier). While it is on, an idle loop looks at every frame."""
+    """A presence sensor: infrared, radar or a light barrier.
+
+    While it is on, an idle loop decodes every frame.
+    """
 
     pin: Pin
     active_high: bool = True  # False: it pulls the pin to ground

@@ -14,7 +14,7 @@ Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 
 
 class Section(BaseModel):
-    """A table of a profile. Unknown keys are refused, so that a misspelt setting is an error and not a default."""
+    """A table of a profile. Unknown keys are refused: a misspelt setting is an error."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True

@@ -25,7 +25,7 @@ _TOO_DEEP = ConfigError("", f"not TOML: nested more than {_DEEPEST} deep")
 
 
 def parse_toml(content: str | bytes) -> dict[str, Any] | ConfigError:
-    """Read TOML that a person wrote, with or without a byte order mark, or say what is wrong with it.
+    """Parse TOML that a person wrote, with or without a byte order mark; or return the error.
 
     >>> parse_toml("a = " + "[" * 9999).message
     'not TOML: nested more than 16 deep'
@@ -37,15 +37,13 @@ def parse_toml(content: str | bytes) -> dict[str, Any] | ConfigError:
         return ConfigError("", "not UTF-8 text; save it as UTF-8")
     except RecursionError:
         return _TOO_DEEP
-    except (
-        ValueError
-    ) as error:  # TOMLDecodeError is one; a number of thousands of digits is another
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         return ConfigError("", f"not TOML: {error}")
     return document if _depth_is_bounded(document) else _TOO_DEEP
 
 
 def _depth_is_bounded(document: dict[str, Any]) -> bool:
-    """Whether no table or array is nested beyond reason. Dotted keys nest without nesting in the text."""
+    """Return whether the nesting is bounded. Dotted keys nest without nesting in the text."""
     layer: list[Any] = [document]
     for _ in range(_DEEPEST):
         layer = [

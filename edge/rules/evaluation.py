@@ -1,4 +1,4 @@
-"""Evaluate an expression on data: total, deterministic, bounded in depth and steps. No clock, no effects."""
+"""Evaluate an expression on data: total, deterministic, bounded in depth and steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT: Final = EvaluationLimits()
 
 
 def evaluate(logic: Value, data: Value, *, limits: EvaluationLimits = DEFAULT) -> Value | RuleFault:
-    """Return the value of ``logic`` on ``data``, or why it has none. Never raises, for anything that JSON holds.
+    """Return the value of ``logic`` on ``data``, or why it has none. Never raises for any JSON.
 
     >>> evaluate({"<": [{"var": "hour"}, 18]}, {"hour": 9})
     True

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class RuleFaultCause(StrEnum):
-    """One word a cause, in the detail of ``rule_failed``."""
+    """The code of a cause, in the detail of ``rule_failed``."""
 
     NOT_MET = "not_met"  # it says no
     NOT_BOOLEAN = "not_boolean"  # it says neither yes nor no
@@ -26,7 +26,7 @@ class RuleFault:
     """An expression without a value."""
 
     cause: RuleFaultCause
-    detail: str = ""  # in English, for whoever writes rules; no data of the order
+    detail: str = ""  # in English, for authors of rules; no data of the order
 
     def __str__(self) -> str:
         return f"{self.cause}: {self.detail}" if self.detail else self.cause.value
@@ -42,7 +42,7 @@ class EvaluationStopped(Exception):  # noqa: N818 - an outcome of the world, rai
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationLimits:
-    """What an evaluation may cost. A step is a node evaluated, an element or 16 characters handled."""
+    """The cost limits of an evaluation. A step is a node, an element or 16 characters."""
 
     steps: int = 10_000
     depth: int = 32
@@ -58,13 +58,13 @@ class EvaluationMeter:
         self._depth = limits.depth
 
     def spend(self, steps: int) -> None:
-        """Take ``steps`` off what is left. Raises Stop when there is not enough, before the work is done."""
+        """Spend ``steps`` before the work. Raises EvaluationStopped when too few are left."""
         self._steps -= steps
         if self._steps < 0:
             raise EvaluationStopped(RuleFaultCause.TOO_MANY_STEPS)
 
     def enter(self, depth: int) -> None:
-        """A node at ``depth`` is evaluated."""
+        """Account for a node at ``depth``. Raises EvaluationStopped beyond the limits."""
         if depth > self._depth:
             raise EvaluationStopped(RuleFaultCause.TOO_DEEP, f"more than {self._depth} levels")
         self.spend(1)

@@ -1,4 +1,4 @@
-"""JSON Logic's operators (jsonlogic.com, "Supported Operations"), but ``log``, which would be an effect."""
+"""The operators of JSON Logic (jsonlogic.com, "Supported Operations"), without ``log``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ _MANY: Final = 1000  # more arguments than any limit of steps or size lets throu
 
 
 def is_truthy(value: Value) -> bool:
-    """As jsonlogic.com/truthy: false, null, 0, NaN, "" and the empty list are not; an empty object is."""
+    """Return whether ``value`` is truthy (jsonlogic.com/truthy).
+
+    false, null, 0, NaN, "" and the empty list are not; an empty object is.
+    """
     if type(value) is dict:
         return True
     return bool(value) and not (type(value) is float and isnan(value))
@@ -144,7 +147,7 @@ def _divided(run: Evaluator, arguments: list[Value], data: Value, depth: int) ->
 
 
 def _modulo(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
-    """The remainder with the sign of the first, as JavaScript has it."""
+    """Return the remainder with the sign of the first number, as in JavaScript."""
     numerator, denominator = _two_numbers(run, arguments, data, depth)
     rest = abs(numerator) % abs(denominator)
     return finite(rest if numerator >= 0 else -rest)
@@ -232,7 +235,7 @@ def _reduce(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> 
 def _items(
     run: Evaluator, arguments: list[Value], data: Value, depth: int
 ) -> tuple[list[Value], Value]:
-    """The list that the first argument gives, empty where it gives none, and the logic for each item."""
+    """Return the list of the first argument, empty if it is no list, and the logic for an item."""
     if len(arguments) != 2:
         raise EvaluationStopped(RuleFaultCause.ARGUMENTS, f"{len(arguments)} arguments, not 2")
     listed = run.value(arguments[0], data, depth + 1)
@@ -267,7 +270,7 @@ def _whole(value: Value) -> int:
 
 
 def _one(run: Evaluator, arguments: list[Value], data: Value, depth: int) -> Value:
-    """The first argument's value; JSON Logic lets further ones be."""
+    """Return the value of the first argument; JSON Logic ignores further ones."""
     return run.value(arguments[0], data, depth + 1) if arguments else None
 
 

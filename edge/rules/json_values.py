@@ -1,4 +1,4 @@
-"""The values of JSON, and how JavaScript turns one sort into another (ECMA-262, chapter 7): JSON Logic rests on it."""
+"""JSON values, and JavaScript's conversions between them (ECMA-262, chapter 7), for JSON Logic."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _CHARACTERS_A_STEP: Final = 16
 
 
 def is_number(value: Value) -> bool:
-    """Whether it is a number; a boolean is not."""
+    """Return whether ``value`` is a number; a boolean is not."""
     return type(value) is int or type(value) is float
 
 
 def finite(value: int | float) -> int | float:
-    """Return ``value``, whole where it can be. Raises Stop beyond the range."""
+    """Return ``value``, whole where it can be. Raises EvaluationStopped beyond the range."""
     if type(value) is float:
         if not math.isfinite(value):
             raise EvaluationStopped(RuleFaultCause.NUMBER_RANGE, "not a finite number")
@@ -63,7 +63,7 @@ def _numeral(text: str) -> int | float | None:
 
 
 def needed_number(value: Value) -> int | float:
-    """As ``to_number``. Raises Stop where there is none."""
+    """Return ``to_number(value)``. Raises EvaluationStopped if there is none."""
     number = to_number(value)
     if number is None:
         raise EvaluationStopped(RuleFaultCause.ARGUMENTS, "not a number")
@@ -85,7 +85,7 @@ def to_text(value: Value, meter: EvaluationMeter) -> str:
 
 
 def loosely_equal(left: Value, right: Value) -> bool:
-    """JavaScript's ``==`` (IsLooselyEqual). Two lists, or two objects, are never equal."""
+    """Compare as JavaScript's ``==`` (IsLooselyEqual). Lists or objects are never equal."""
     if type(left) is type(right) or (is_number(left) and is_number(right)):
         return strictly_equal(left, right)
     if left is None or right is None:
@@ -97,7 +97,7 @@ def loosely_equal(left: Value, right: Value) -> bool:
 
 
 def strictly_equal(left: Value, right: Value) -> bool:
-    """JavaScript's ``===`` (IsStrictlyEqual). Two lists, or two objects, are never equal."""
+    """Compare as JavaScript's ``===`` (IsStrictlyEqual). Lists or objects are never equal."""
     if is_number(left) and is_number(right):
         return bool(left == right)
     if type(left) is not type(right) or type(left) in (list, dict):
@@ -106,7 +106,7 @@ def strictly_equal(left: Value, right: Value) -> bool:
 
 
 def less(left: Value, right: Value, *, or_equal: bool) -> bool:
-    """JavaScript's ``<`` and ``<=``: two texts by their characters, everything else by number; NaN never."""
+    """Compare as JavaScript's ``<`` and ``<=``: two texts by characters, all else by number."""
     if type(left) is str and type(right) is str:
         return left <= right if or_equal else left < right
     one, other = to_number(left), to_number(right)

@@ -1,4 +1,4 @@
-"""A rule as the order feed and the configuration carry it: ``[{"id": ..., "logic": ...}]`` in JSON."""
+"""Rules as order feed and configuration carry them: ``[{"id": ..., "logic": ...}]`` in JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _KEYS: Final = frozenset({"id", "logic"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A condition. It is met when ``logic`` is exactly true on the data of a scan (``edge.domain.rule_data``)."""
+    """A condition: met when ``logic`` is exactly true on the data of a scan.
+
+    ``edge.domain.rule_data`` makes the data.
+    """
 
     id: str
     logic: Value
@@ -28,7 +31,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleFailure:
-    """The first rule that was not met. ``rule_id`` is empty where the list itself cannot be read."""
+    """The first rule that was not met. ``rule_id`` is empty if the list cannot be read."""
 
     rule_id: str
     fault: RuleFault
@@ -37,7 +40,7 @@ class RuleFailure:
         return f"rule {self.rule_id}: {self.fault}" if self.rule_id else f"rules: {self.fault}"
 
 
-@lru_cache(maxsize=64)  # a campaign's vouchers carry the same text; nobody changes what was read
+@lru_cache(maxsize=64)  # a campaign's vouchers carry the same text; the result is immutable
 def parse_rules(text: str) -> tuple[Rule, ...] | RuleFailure:
     """Read a list of rules: all of it, or why not. Never raises."""
     listed = parse_logic(text)
@@ -70,7 +73,10 @@ def parse_logic(text: str) -> Value | RuleFault:
 def first_failure(
     rules: Iterable[Rule], data: Value, limits: EvaluationLimits = DEFAULT
 ) -> RuleFailure | None:
-    """Return the first of ``rules`` that is not met on ``data``. ``limits`` bounds them together. Never raises."""
+    """Return the first of ``rules`` that is not met on ``data``. Never raises.
+
+    ``limits`` bound all rules together.
+    """
     meter = EvaluationMeter(limits)
     for rule in rules:
         value = evaluate_on(meter, rule.logic, data)

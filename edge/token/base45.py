@@ -75,5 +75,5 @@ def _decode_triples(digits: bytes, triples: int) -> bytes:
 
 
 def _low_bytes(lanes: int) -> int:
-    """Return the mask of each lane's lowest byte; a longer mask serves a shorter integer as well."""
+    """Return the mask of the lowest byte of each lane; a longer mask works as well."""
     return _MASK if lanes <= _MASK_LANES else int.from_bytes(b"\x00\x00\x00\xff" * lanes, "big")

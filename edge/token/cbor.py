@@ -39,7 +39,7 @@ DOCUMENT_LIMITS: Final = CborLimits(depth=12, entries=1_000_000, text=1_000_000,
 
 
 def decode(data: bytes, limits: CborLimits) -> Item:
-    """Return the one item that ``data`` holds. Raises Refused with one of the ``cbor_*`` reasons or ``too_long``.
+    """Return the one item in ``data``. Raises InputRefused: ``cbor_*`` or ``too_long``.
 
     >>> decode(bytes.fromhex("a201020304"), TOKEN_LIMITS)
     {1: 2, 3: 4}
@@ -59,7 +59,7 @@ def read(data: bytes, at: int, limits: CborLimits) -> tuple[Item, int]:
 
 
 def head(data: bytes, at: int) -> tuple[int, int, int]:
-    """Return an item's major type, its argument, and where its content starts. Not for major type 7."""
+    """Return an item's major type (but 7), its argument, and the offset of its content."""
     if at >= len(data):
         raise InputRefused(Rejection.CBOR_TRUNCATED, _TRUNCATED)
     first = data[at]
@@ -189,7 +189,7 @@ def _simple(first: int, limits: CborLimits) -> bool | None:
 
 
 def encode(item: Item) -> bytes:
-    """Return the deterministic encoding of ``item``. Raises TypeError for what ``decode`` would refuse.
+    """Return the deterministic encoding of ``item``. Raises TypeError for what ``decode`` refuses.
 
     >>> encode({10: 1, -1: 2, "a": 3}).hex()
     'a30a012002616103'

@@ -17,7 +17,7 @@ class Kind(IntEnum):
 
     @property
     def code(self) -> str:
-        """The word used in configuration, events and command lines: ``write_off``."""
+        """Return the code in configuration, events and command lines: ``write_off``."""
         return self.name.lower()
 
 
@@ -45,7 +45,7 @@ class Claims:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRefusal:
-    """A code that was not believed, with what a person may be told.
+    """A code that failed verification, and why.
 
     ``claims`` is set only when the signature held and a later check failed
     (expired, wrong audience, revoked), so that the journal can name the order.

@@ -1,7 +1,7 @@
-"""The strict profile's claims set (RFC 8392 with integer keys): payload bytes to ``Claims`` and back.
+"""The claims set of the strict profile (RFC 8392): payload bytes to ``Claims`` and back.
 
 Claims: 1 iss, 3 aud, 4 exp, 5 nbf, 6 iat (optional), 7 cti, 8 cnf (optional, RFC 8747), and
-under one private label what the token is good for. Nothing else may be in it.
+under one private label the entitlement. Nothing else may be in it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _KINDS: Final = {int(kind): kind for kind in Kind}  # 1, 2, 3 without a gap
 
 
 def read_claims(payload: bytes, kid: bytes) -> Claims:
-    """Return the claims of a payload whose signature by ``kid`` held. Raises Refused: ``cbor_*`` or ``claim_*``."""
+    """Return the claims of a payload that ``kid`` signed.
+
+    Raises InputRefused: ``cbor_*`` or ``claim_*``.
+    """
     claims = fields.mapping(cbor.decode(payload, cbor.TOKEN_LIMITS), "the claims set", _CLAIMS)
     entitlement = fields.mapping(
         fields.required(claims, ENTITLEMENT, "entitlement"), "the entitlement", _ENTITLEMENT

@@ -18,7 +18,8 @@ CWT_TAG: Final = 61  # RFC 8392 section 6
 ALG, CRIT, KID = 1, 2, 4  # header parameters, RFC 9052 section 3.1
 _ARRAY_OF_FOUR: Final = b"\x84"
 
-# Tag 18, array of four, 9 bytes of header {alg, kid}; an empty map, a payload of 24 to 255 bytes; a 64-byte signature.
+# Tag 18, array of four, 9 bytes of header {alg, kid}; an empty map; a payload of 24 to 255 bytes;
+# a signature of 64 bytes.
 _USUAL_HEAD, _USUAL_MIDDLE, _USUAL_TAIL = b"\xd2\x84\x49", b"\xa0\x58", b"\x58\x40"
 
 
@@ -53,7 +54,10 @@ class Sign1(NamedTuple):
 
 
 def parse(message: bytes, policy: Sign1Policy) -> Sign1:
-    """Take ``message`` apart. Raises Refused: ``cbor_*``, ``cose_structure`` or ``unprotected_not_empty``."""
+    """Parse ``message``.
+
+    Raises InputRefused: ``cbor_*``, ``cose_structure`` or ``unprotected_not_empty``.
+    """
     if (
         message[:3] == _USUAL_HEAD
         and message[12:14] == _USUAL_MIDDLE
@@ -128,7 +132,7 @@ def protected_headers(message: Sign1, policy: Sign1Policy) -> dict[cbor.Item, cb
 
 
 def signed_prefix(protected: bytes, external_aad: bytes) -> bytes:
-    """Return what goes under a signature before the payload (Sig_structure, RFC 9052 section 4.4)."""
+    """Return the signed bytes before the payload (Sig_structure, RFC 9052 section 4.4)."""
     return _ARRAY_OF_FOUR + b"".join(
         cbor.encode(part) for part in ("Signature1", protected, external_aad)
     )
@@ -152,8 +156,9 @@ def verify(
 ) -> bytes:
     """Return the payload of ``message`` once its signature by ``key`` holds.
 
-    The algorithm is the header's, the protected one first, if ``policy`` allows it and it fits ``key``.
-    ``detached`` is the payload of a message that carries none. Raises Refused.
+    The algorithm comes from the header, the protected one first; ``policy`` must allow it and it
+    must fit ``key``. ``detached`` is the payload of a message that carries none.
+    Raises InputRefused.
     """
     parts = parse(message, policy)
     headers = protected_headers(parts, policy)

@@ -3,7 +3,7 @@
 ``ES1:`` token · ``ES2:`` token, then the Base45 of a 4-byte step and a 6-byte HMAC (mode 1) ·
 ``ES3:`` token, then the Base45 of a 4-byte step and a 64-byte signature of the holder (mode 2).
 Tails have a fixed length in characters, so a page that shows a code can replace the tail alone.
-A step is the Unix time divided by 15. Whoever holds a group key can mint tails, never tokens.
+A step is the Unix time divided by 15. A group key can make tails, never tokens.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ class FramedCode(NamedTuple):
 
 
 def split(text: bytes) -> FramedCode:
-    """Take a code's text apart by its prefix. Raises Refused ``prefix_unknown`` or ``dynamic_missing``."""
+    """Split a code's text by its prefix.
+
+    Raises InputRefused: ``prefix_unknown`` or ``dynamic_missing``.
+    """
     prefix = text[:4]
     if prefix not in _MODES:
         raise InputRefused(Rejection.PREFIX_UNKNOWN, "not one of our codes")
@@ -55,24 +58,27 @@ def split(text: bytes) -> FramedCode:
 
 
 def derive_key(group_key: bytes, cti: bytes) -> bytes:
-    """Return the key of one token's tails: all that its holder's page needs to know."""
+    """Return the key for the tails of one token: all that the holder's page needs."""
     return hmac.digest(group_key, b"edge-scanner/1/dynamic/" + cti, "sha256")
 
 
 def append_hmac(token: str, key: bytes, unix_s: int) -> str:
-    """Return the ``ES2:`` code of an ``ES1:`` token of mode 1, for now. ``key`` is from ``derive_key``."""
+    """Return the ``ES2:`` code of an ``ES1:`` token of mode 1 at ``unix_s``.
+
+    ``key`` comes from ``derive_key``.
+    """
     step = _step_bytes(unix_s)
     return _with_tail(token, DYNAMIC_HMAC, step + _tag(key, step))
 
 
 def append_proof(token: str, cti: bytes, holder: Signer, unix_s: int) -> str:
-    """Return the ``ES3:`` code of an ``ES1:`` token of mode 2, for now, signed by its holder."""
+    """Return the ``ES3:`` code of an ``ES1:`` token of mode 2 at ``unix_s``, signed by ``holder``."""
     step = _step_bytes(unix_s)
     return _with_tail(token, DYNAMIC_HOLDER, step + holder.sign(_proof_message(cti, step)))
 
 
 def check(claims: Claims, framed: FramedCode, now: Instant, group_key: bytes | None) -> None:
-    """Raise Refused unless ``framed`` has the tail that ``claims`` demand, fresh by a trusted clock."""
+    """Raise InputRefused unless ``framed`` has the fresh tail of ``claims``."""
     if framed.mode != claims.dynamic_mode:
         reason = (
             Rejection.DYNAMIC_INVALID if claims.dynamic_mode is None else Rejection.DYNAMIC_MISSING

@@ -81,7 +81,7 @@ def texts(fields: dict[Item, Item], label: int | str, name: str) -> frozenset[st
 def integers(
     fields: dict[Item, Item], label: int | str, name: str, least: int, end: int
 ) -> frozenset[int]:
-    """Return the field if it is an array of integers as ``integer`` has them. Raises InputRefused."""
+    """Return the field if it is an array of integers in range. Raises InputRefused."""
     return frozenset(integer({0: item}, 0, name, least, end) for item in array(fields, label, name))
 
 

@@ -39,21 +39,21 @@ class TokenRequest:
     issued_at_s: int | None = None
 
 
-def issue_token(grant: TokenRequest, signer: Signer) -> str:
-    """Return the ``ES1:`` text of ``grant``, signed. Raises IssueError for what the profile would refuse."""
+def issue_token(request: TokenRequest, signer: Signer) -> str:
+    """Return the signed ``ES1:`` text. Raises IssueError for what the profile refuses."""
     try:
-        payload = write_claims(_claims(grant, signer))
+        payload = write_claims(_claims(request, signer))
         read_claims(payload, signer.public.kid)
     except (InputRefused, TypeError) as refused:
         raise IssueError(str(refused)) from None
-    if grant.expires_at_s - grant.not_before_s > LONGEST_LIFETIME_S[grant.kind]:
-        days = LONGEST_LIFETIME_S[grant.kind] // 86_400
+    if request.expires_at_s - request.not_before_s > LONGEST_LIFETIME_S[request.kind]:
+        days = LONGEST_LIFETIME_S[request.kind] // 86_400
         raise IssueError(
-            f"a {grant.kind.code} token lives at most {days} days: choose an earlier expiry"
+            f"a {request.kind.code} token lives at most {days} days: choose an earlier expiry"
         )
     message = cose.sign(payload, signer, external_aad=Purpose.TOKEN.external_aad)
     text = "ES1:" + base45.encode(message).decode()
-    longest = LONGEST_TEXT - TAIL_CHARACTERS[grant.dynamic_mode]
+    longest = LONGEST_TEXT - TAIL_CHARACTERS[request.dynamic_mode]
     if len(payload) > LARGEST_PAYLOAD or len(text) > longest:
         raise IssueError(
             f"the payload of {len(payload)} bytes is too long: shorten order, issuer or audience"
@@ -61,22 +61,22 @@ def issue_token(grant: TokenRequest, signer: Signer) -> str:
     return text
 
 
-def _claims(grant: TokenRequest, signer: Signer) -> Claims:
+def _claims(request: TokenRequest, signer: Signer) -> Claims:
     return Claims(
-        cti=grant.cti,
+        cti=request.cti,
         kid=signer.public.kid,
-        issuer=grant.issuer,
-        audience=grant.audience,
-        not_before_s=grant.not_before_s,
-        expires_at_s=grant.expires_at_s,
-        issued_at_s=grant.issued_at_s,
-        order_id=grant.order_id,
-        kind=grant.kind,
-        quantity=grant.quantity,
-        amount_minor=grant.amount_minor,
-        currency=grant.currency,
-        flags=grant.flags,
-        status_index=grant.status_index,
-        dynamic_mode=grant.dynamic_mode,
-        holder_key=None if grant.holder is None else grant.holder.cose_key,
+        issuer=request.issuer,
+        audience=request.audience,
+        not_before_s=request.not_before_s,
+        expires_at_s=request.expires_at_s,
+        issued_at_s=request.issued_at_s,
+        order_id=request.order_id,
+        kind=request.kind,
+        quantity=request.quantity,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        flags=request.flags,
+        status_index=request.status_index,
+        dynamic_mode=request.dynamic_mode,
+        holder_key=None if request.holder is None else request.holder.cose_key,
     )

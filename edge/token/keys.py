@@ -72,7 +72,10 @@ def public_key(raw: object) -> PublicKey:
 
 
 def from_cose_key(parameters: cbor.Item) -> PublicKey:
-    """Return the key that a decoded COSE_Key map holds: its required parameters and no other. Raises UnfitKeyError."""
+    """Return the key in a decoded COSE_Key map: its required parameters and no others.
+
+    Raises UnfitKeyError.
+    """
     if not isinstance(parameters, dict) or {type(value) for value in parameters.values()} - {
         int,
         bytes,
@@ -88,7 +91,7 @@ def from_cose_key(parameters: cbor.Item) -> PublicKey:
         ):
             return _p256(x, y)
     raise UnfitKeyError(
-        "a COSE_Key must be OKP Ed25519 {1, -1, -2} or EC2 P-256 {1, -1, -2, -3} and hold nothing else"
+        "a COSE_Key is OKP Ed25519 {1, -1, -2} or EC2 P-256 {1, -1, -2, -3}, with nothing else"
     )
 
 
@@ -98,7 +101,7 @@ def to_cose_key(key: PublicKey) -> cbor.Item:
 
 
 def signer(private: object) -> Signer:
-    """Return a signer for a private key of ``cryptography``. Signing is deterministic (RFC 8032, RFC 6979)."""
+    """Return a signer for a private key of ``cryptography``: deterministic (RFC 8032, RFC 6979)."""
     if isinstance(private, Ed25519PrivateKey):
         return Signer(public_key(private.public_key()), private.sign)
     if isinstance(private, ec.EllipticCurvePrivateKey):
@@ -109,7 +112,7 @@ def signer(private: object) -> Signer:
 
 
 def signer_from_pem(pem: bytes) -> Signer:
-    """Return a signer for an unencrypted private key in PEM. Raises UnfitKeyError for anything else."""
+    """Return a signer for an unencrypted private key in PEM. Raises UnfitKeyError otherwise."""
     try:
         return signer(serialization.load_pem_private_key(pem, password=None))
     except (ValueError, TypeError) as error:
@@ -117,7 +120,7 @@ def signer_from_pem(pem: bytes) -> Signer:
 
 
 def private_key_pem(private: PrivateKeyTypes) -> bytes:
-    """Return a private key as PEM, PKCS 8 without encryption: for a file that only its owner can read."""
+    """Return a private key as unencrypted PEM (PKCS 8), for a file that only its owner can read."""
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -137,9 +140,7 @@ def _ed25519(encoded: bytes) -> PublicKey:
     if y >= _FIELD:
         raise UnfitKeyError("the Ed25519 key is not in its one encoding")
     if y in _SMALL_ORDER_Y:
-        raise UnfitKeyError(
-            "the Ed25519 key has a small order: it would verify signatures that nobody made"
-        )
+        raise UnfitKeyError("the Ed25519 key has a small order: forged signatures would verify")
     raw = Ed25519PublicKey.from_public_bytes(encoded)
     return _identified(Algorithm.ED25519, raw, {_KTY: _OKP, _CRV: _ED25519, _X: encoded})
 
@@ -157,7 +158,7 @@ def _p256(x: bytes, y: bytes) -> PublicKey:
 def _identified(
     algorithm: Algorithm, raw: Ed25519PublicKey | ec.EllipticCurvePublicKey, required: cbor.Item
 ) -> PublicKey:
-    """The thumbprint is over the deterministic encoding of the required parameters (RFC 9679 section 4)."""
+    """Add the thumbprint: SHA-256 of the required parameters, encoded (RFC 9679 section 4)."""
     encoded = cbor.encode(required)
     return PublicKey(
         algorithm, raw, encoded, sha256(encoded).digest()[:KID_LENGTH], checker(algorithm, raw)

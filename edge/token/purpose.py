@@ -6,9 +6,9 @@ from enum import StrEnum
 
 
 class Purpose(StrEnum):
-    """Every kind of thing the platform signs, each with a key and a domain of its own."""
+    """Each kind of thing that the platform signs, with a key and a domain of its own."""
 
-    TOKEN = "token"  # noqa: S105 - a word, not a secret
+    TOKEN = "token"  # noqa: S105 - a name, not a secret
     ROOT = "root"  # a root rotation
     TRUST_LIST = "trust_list"
     STATUS_LIST = "status_list"
@@ -17,11 +17,11 @@ class Purpose(StrEnum):
     ENROLMENT = "enrolment"
     OPERATORS = "operators"  # who may sign in at devices, and the hashes of their PINs
     REVIEW = "review"  # a person's decision about a redemption; the trust list says whose key it is
-    GRANT = "grant"  # an answer to a claim: leave for one device to honour one entitlement now
+    GRANT = "grant"  # permission for one device to redeem one entitlement now
 
     @property
     def external_aad(self) -> bytes:
-        """The domain-separation string that goes under every signature (RFC 9052 section 4.3).
+        """Return the domain-separation string under every signature (RFC 9052 section 4.3).
 
         >>> Purpose.TRUST_LIST.external_aad
         b'edge-scanner/1/trust_list'

@@ -45,7 +45,7 @@ class Rejection(StrEnum):
 
 
 class InputRefused(Exception):  # noqa: N818 - an outcome of the world, raised and caught inside this room
-    """Input that is not what it must be. ``open_token`` and ``open_document`` turn it into a value."""
+    """Wrong input. ``open_token`` and ``open_document`` turn it into a value."""
 
     def __init__(self, reason: Rejection, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

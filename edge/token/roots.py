@@ -20,7 +20,7 @@ _PURPOSES: Final = frozenset({Purpose.ROOT, Purpose.TRUST_LIST})
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """The root keys of one version. Provisioned with the device; replaced only by ``open_rotation``."""
+    """The root keys of one version, provisioned with the device."""
 
     version: int  # grows by one with each rotation
     keys: tuple[PublicKey, ...]
@@ -43,7 +43,7 @@ class Roots:
         return {_VERSION: self.version, _KEYS: [to_cose_key(key) for key in self.keys]}
 
     def to_bytes(self) -> bytes:
-        """Return the content of a roots file. It is not signed: whoever writes the file is trusted."""
+        """Return the content of a roots file. It is not signed: its writer is trusted."""
         return cbor.encode(self.to_item())
 
 
@@ -58,7 +58,7 @@ def read_roots(data: bytes) -> Roots | DocumentRefusal:
 def claimed_roots(trust_list: bytes) -> Roots | DocumentRefusal:
     """Return the roots that an **unverified** trust list names.
 
-    Good for finding damage with no roots file at hand, never for trust: anybody can name himself.
+    Good for finding damage without a roots file, never for trust: any list can name any roots.
     """
     try:
         listed = _unverified_payload(trust_list)
@@ -68,13 +68,19 @@ def claimed_roots(trust_list: bytes) -> Roots | DocumentRefusal:
 
 
 def sign_rotation(roots: Roots, old: Signer, new: Signer) -> bytes:
-    """Return the document that makes ``roots`` the roots. ``old`` is of those before, ``new`` of ``roots``."""
+    """Return the document that replaces the roots by ``roots``.
+
+    ``old`` signs with a key of the roots before, ``new`` with one of ``roots``.
+    """
     inner = sign_document(roots.to_item(), Purpose.ROOT, new)
     return sign_document(inner, Purpose.ROOT, old)
 
 
 def open_rotation(data: bytes, *, roots: Roots, now: Instant) -> Roots | DocumentRefusal:
-    """Return the roots that follow on ``roots``: signed by one of the old and by one of the new, one version up."""
+    """Return the roots that follow ``roots``, one version up.
+
+    A key of the old roots and one of the new have signed them.
+    """
     outer = open_document(data, Purpose.ROOT, roots, now=now)
     if isinstance(outer, DocumentRefusal):
         return outer
@@ -83,9 +89,8 @@ def open_rotation(data: bytes, *, roots: Roots, now: Instant) -> Roots | Documen
             DocumentFault.CONTENT, "a rotation holds a document signed by the new root"
         )
     try:
-        successor = _read(
-            _unverified_payload(outer.payload)
-        )  # believed once one of its own keys has signed it
+        # Trusted only once one of its own keys has signed it, below.
+        successor = _read(_unverified_payload(outer.payload))
     except (InputRefused, ValueError) as wrong:
         return _refusal(wrong)
     inner = open_document(outer.payload, Purpose.ROOT, successor, now=now)

@@ -1,4 +1,4 @@
-"""Signed documents: what the platform tells devices, each purpose with its own key and domain.
+"""Signed documents of the platform for devices: each purpose with its own key and domain.
 
 A document is a tagged COSE_Sign1 of the strict profile whose payload is deterministic CBOR.
 """
@@ -65,7 +65,7 @@ class Keyring(Protocol):
 
 
 def sign_document(payload: cbor.Item, purpose: Purpose, signer: Signer) -> bytes:
-    """Return ``payload`` signed for ``purpose``. Raises TypeError for floats and what else our CBOR excludes."""
+    """Return ``payload`` signed for ``purpose``. Raises TypeError for what our CBOR excludes."""
     return cose.sign(cbor.encode(payload), signer, external_aad=purpose.external_aad)
 
 
@@ -77,7 +77,7 @@ def open_document(
     now: Instant,
     decode: Callable[[bytes, cbor.CborLimits], cbor.Item] = cbor.decode,
 ) -> SignedDocument | DocumentRefusal:
-    """Return the payload of ``data`` once its signature for ``purpose`` by a key of ``keys`` holds now."""
+    """Return the payload of ``data`` if a valid key of ``keys`` signed it for ``purpose``."""
     if len(data) > LARGEST:
         return DocumentRefusal(DocumentFault.MALFORMED, f"larger than {LARGEST} bytes")
     try:

@@ -42,7 +42,7 @@ class StatusList:
     bits: bytes  # one bit a token
 
     def is_revoked(self, index: int) -> bool | None:
-        """Whether the token with this index is revoked; None when the list does not reach that far."""
+        """Return whether the token with this index is revoked; None beyond the list's end."""
         if index // 8 >= len(self.bits):
             return None
         return bool(self.bits[index // 8] >> (index % 8) & 1)
@@ -63,7 +63,7 @@ def status_list(
     size: int,
     revoked: Iterable[int],
 ) -> StatusList:
-    """Return a list of ``size`` tokens of which those in ``revoked`` are. Raises ValueError for an index beyond."""
+    """Return a list of ``size`` tokens with ``revoked`` set, or raise ValueError beyond."""
     bits = bytearray((size + 7) // 8)
     for index in revoked:
         if not 0 <= index < 8 * len(bits):
@@ -93,7 +93,7 @@ def sign_status_list(status: StatusList, signer: Signer) -> bytes:
 def open_status_list(
     data: bytes, *, keys: Keyring, now: Instant, highest_version: int = 0
 ) -> StatusList | DocumentRefusal:
-    """Return the list in ``data``, no older than ``highest_version``. An expired one is opened all the same."""
+    """Return the list in ``data``, no older than ``highest_version``, even if it has expired."""
     document = open_document(data, Purpose.STATUS_LIST, keys, now=now)
     if isinstance(document, DocumentRefusal):
         return document

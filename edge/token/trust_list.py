@@ -1,4 +1,4 @@
-"""The trust list: which keys may sign what, signed by a root (words and rules: The Update Framework)."""
+"""The trust list: which keys may sign what, signed by a root, after The Update Framework."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def sign_trust_list(trust: TrustList, root: Signer, roots: Roots) -> bytes:
 def open_trust_list(
     data: bytes, *, roots: Roots, now: Instant, highest_version: int = 0
 ) -> TrustList | DocumentRefusal:
-    """Return the trust list in ``data``, signed by one of ``roots`` and no older than ``highest_version``.
+    """Return the trust list in ``data``, signed by a root and no older than ``highest_version``.
 
     An expired list is opened all the same: tokens are then refused as ``trust_list_stale``,
     and a device that has nothing newer can say so.
@@ -138,14 +138,14 @@ def _read_list(payload: cbor.Item) -> TrustList:
 
 
 def _is_of_later(entry: cbor.Item) -> bool:
-    """Whether the purpose is one that this version does not know, whatever else the entry holds: it signs nothing here.
+    """Return whether the purpose is unknown to this version: such a key signs nothing here.
 
-    So a list that names keys for something new does not take a device's other keys from it.
+    A list with keys for a new purpose must not cost a device its other keys.
     """
     return (
         isinstance(entry, dict)
-        and type(word := entry.get(_PURPOSE)) is str
-        and word not in set(Purpose)
+        and type(purpose := entry.get(_PURPOSE)) is str
+        and purpose not in set(Purpose)
     )
 
 
@@ -178,9 +178,9 @@ def _read_entry(item: cbor.Item) -> TrustedKey:
     )
 
 
-def _purpose(word: str) -> Purpose:
-    if word not in set(Purpose) - _BY_ROOT:
+def _purpose(text: str) -> Purpose:
+    if text not in set(Purpose) - _BY_ROOT:
         raise InputRefused(
-            Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {word!r:.40}"
+            Rejection.CLAIM_RANGE, f"a key of the list cannot have the purpose {text!r:.40}"
         )
-    return Purpose(word)
+    return Purpose(text)

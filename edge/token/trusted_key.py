@@ -13,18 +13,16 @@ from edge.values.instant import ClockTrust, Instant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedKey:
-    """One key of the trust list, or a root. The last four fields bound what an issuer's tokens may say."""
+    """One key of the trust list, or a root. The last four fields bound an issuer's tokens."""
 
     key: PublicKey
     purposes: frozenset[Purpose]
     not_before_s: int  # Unix seconds, inclusive
     expires_at_s: int  # Unix seconds, exclusive
-    issuers: frozenset[str] = (
-        frozenset()
-    )  # the iss it may write; of a review key: the person whose it is
-    audiences: frozenset[str] | None = (
-        None  # the aud it may write, the sites whose claims it may answer; None: any
-    )
+    # The ``iss`` that it may write; for a review key, the person who owns it.
+    issuers: frozenset[str] = frozenset()
+    # The ``aud`` that it may write, or the sites whose grants it may sign; None: any.
+    audiences: frozenset[str] | None = None
     kinds: frozenset[Kind] = frozenset()
     largest_amount_minor: int | None = None  # None: no bound
     protected: bytes = field(init=False, repr=False)  # the only protected header it may sign under
@@ -39,11 +37,11 @@ class TrustedKey:
 
     @property
     def kid(self) -> bytes:
-        """The first 4 bytes of the key's thumbprint."""
+        """Return the first 4 bytes of the key's thumbprint."""
         return self.key.kid
 
     def in_window(self, now: Instant) -> bool:
-        """Whether the key may be used now. An untrusted clock can only prove that it has expired."""
+        """Return whether the key is valid now. An untrusted clock only proves expiry."""
         if now.unix_s >= self.expires_at_s:
             return False
         return now.trust is ClockTrust.FLOOR_ONLY or now.unix_s >= self.not_before_s

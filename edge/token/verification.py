@@ -1,8 +1,8 @@
 """Open a token: text in, ``Claims`` or a ``TokenRefusal`` out, the checks in one fixed order.
 
 Length, prefix, base45, COSE structure, headers, key, signature, payload, claims, scope,
-audience, time, lists, status, dynamic code. Nothing from the payload is believed before
-the signature holds.
+audience, time, lists, status, dynamic code. Nothing in the payload is used before the
+signature holds.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ def open_token(
     audiences: frozenset[str] | None,
     policy: VerifyPolicy,
 ) -> Claims | TokenRefusal:
-    """Return what the code ``text`` asserts, or why it is not believed. Never raises for any ``text``.
+    """Return the claims of the code ``text``, or why it is refused. Never raises for any ``text``.
 
     ``text`` is bytes as decoded, unstripped (TypeError for a str: it could have lost bytes).
     ``status`` holds the status list of each issuer key by kid. ``audiences`` are this
-    device's site and groups; None, for tools only, believes any audience.
+    device's site and groups; None, for tools only, accepts any audience.
     """
     if not isinstance(text, bytes):
         raise TypeError("a token is bytes, exactly as decoded")
@@ -89,7 +89,7 @@ def check_again(
     now: Instant,
     policy: VerifyPolicy,
 ) -> TokenRefusal | None:
-    """Whether claims that were believed before are still good now, by today's time and lists. None: they are."""
+    """Return why claims that were verified before no longer hold now, or None if they do."""
     try:
         key = trust.find(claims.kid)
         if key is None or not key.in_window(now):
@@ -152,7 +152,7 @@ def _signed_payload(message: cose.Sign1, key: TrustedKey) -> bytes:
 
 
 def _check_bounds(claims: Claims, key: TrustedKey, policy: VerifyPolicy) -> None:
-    """What this issuer may say, and for how long."""
+    """Hold the claims to the bounds of their issuer's key."""
     longest_s = policy.longest_lifetime_s.get(claims.kind, LONGEST_LIFETIME_S[claims.kind])
     if claims.expires_at_s - claims.not_before_s > longest_s:
         raise InputRefused(
@@ -176,7 +176,7 @@ def _check_bounds(claims: Claims, key: TrustedKey, policy: VerifyPolicy) -> None
 
 
 def _check_time(claims: Claims, now: Instant, policy: VerifyPolicy) -> None:
-    """An untrusted clock tells the earliest it can be: it proves "expired", never the opposite."""
+    """Check the window. An untrusted clock can prove "expired", never the opposite."""
     if now.unix_s < claims.not_before_s and now.trust is ClockTrust.TRUSTED:
         raise InputRefused(Rejection.NOT_YET_VALID, f"valid from {claims.not_before_s}")
     if now.unix_s >= claims.expires_at_s:

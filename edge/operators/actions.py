@@ -18,6 +18,7 @@ from edge.config import Policy
 from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import StaffAction, is_permitted
+from edge.domain.upload_refusal import UploadRefusal
 from edge.operators.operator_events import UNLOCKED, record_operator_event
 from edge.store import ledger, lock_intents, outbox, reviews, scan_journal
 from edge.store.database.store import Store
@@ -34,7 +35,7 @@ REQUEST_HOLDS_S: Final = 120  # an amount that was typed for the next voucher ex
 
 _ALWAYS_REFUSED: Final = (
     "message_too_large",
-    "already_reported",
+    UploadRefusal.ALREADY_REPORTED.value,
 )  # whenever the same event is sent
 
 

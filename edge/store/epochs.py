@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
+from edge.domain.upload_refusal import UploadRefusal
 from edge.store.database.store import Store
 from edge.store.exception_cases import raise_case
 from edge.store.outbox import find_epoch
 from edge.values.instant import Instant
-
-SEQUENCE_REUSED: Final = "sequence_reused"  # the platform's reason, and outbox.rejected
 
 
 def begin_epoch(
@@ -67,7 +65,7 @@ def resend_renumbered(
             return 0
         (current,) = connection.execute("SELECT epoch_no FROM device").fetchone()
         if current == found.number:
-            why = f"{SEQUENCE_REUSED}: the platform has another event under {own[0]} of {epoch}"
+            why = f"{UploadRefusal.SEQUENCE_REUSED}: the platform has another event under {own[0]} of {epoch}"
             current = _begin_current(connection, why=why, now=now, random_bytes=random_bytes)
             raise_case(connection, _identity_in_doubt(why, now))
         for seq in own:
@@ -117,5 +115,5 @@ def _move(
     )
     connection.execute(
         "UPDATE outbox SET rejected = ?, rejected_s = ? WHERE epoch_no = ? AND seq = ?",
-        (SEQUENCE_REUSED, now.unix_s, epoch_no, seq),
+        (UploadRefusal.SEQUENCE_REUSED.value, now.unix_s, epoch_no, seq),
     )

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
+from edge.domain.upload_refusal import UploadRefusal
 from edge.store import authorisations, exception_cases, outbox
 from edge.store.database.store import Store
-from edge.store.epochs import SEQUENCE_REUSED, end_epoch, resend_renumbered
+from edge.store.epochs import end_epoch, resend_renumbered
 from edge.store.outbox import OutboxRow, SettleResult
 from edge.store.refused_events import set_aside
 from edge.values.instant import Instant
@@ -140,7 +141,9 @@ class Uplink:
         An event under a number that the platform has for another is sent under a new number.
         """
         reused = {
-            item.seq: item.id for item in ack.rejected if item.reason == SEQUENCE_REUSED and item.id
+            item.seq: item.id
+            for item in ack.rejected
+            if item.reason == UploadRefusal.SEQUENCE_REUSED and item.id
         }
         resend_renumbered(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
         return [

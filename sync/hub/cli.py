@@ -25,7 +25,6 @@ from sync.hub.config import (
     load_signer_or_exit,
 )
 from sync.hub.enrolment.cli import desk
-from sync.hub.fleet.fleet_store import FleetStoreError
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
@@ -106,7 +105,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
 
     try:
         run_until_signal(step, stop)
-    except (HubStoreError, FleetStoreError) as error:
+    except HubStoreError as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)
     session.close()
@@ -142,7 +141,7 @@ def import_orders(config_file: Path, file: TextIO) -> None:
     now_us = time.time_ns() // 1000
     try:
         with store.transaction() as connection:
-            changed = order_lines.put(connection, _lines(iter(file)), now_us)
+            changed = order_lines.put_lines(connection, _lines(iter(file)), now_us)
     except (HubStoreError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{changed} order lines are new or changed.", err=True)
@@ -158,7 +157,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
     Example: edge-hub ledger --config hub.toml --json
     """
     store = _store(_config(config_file))
-    for row in listing.rows(store, dev=dev):
+    for row in listing.list_events(store, dev=dev):
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
@@ -299,6 +298,6 @@ def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:
         if not text.strip():
             continue
         line = order_lines.parse_line(text)
-        if isinstance(line, str):
+        if isinstance(line, order_lines.LineRefusal):
             raise ValueError(f"line {number}: {line}; nothing was loaded")
         yield line

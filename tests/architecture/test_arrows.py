@@ -58,25 +58,6 @@ LOOSE_IN_FLEET = {
     "options",
     "qr_picture",
 }
-# To be emptied: SQL belongs to the stores. A module that has none any more is taken out here.
-SQL_ELSEWHERE = {
-    "sync.hub.arbitration.grants",
-    "sync.hub.arbitration.site_leases",
-    "sync.hub.enrolment.enrolment_service",
-    "sync.hub.enrolment.site_updates",
-    "sync.hub.fleet.queries",
-    "sync.hub.fleet.fleet_service",
-    "sync.hub.fleet.settings_offers",
-    "sync.hub.fleet.fleet_store",
-    "sync.hub.ledger.ingest",
-    "sync.hub.ledger.listing",
-    "sync.hub.ledger.redemptions",
-    "sync.hub.ledger.reviews",
-    "sync.hub.orders.order_lines",
-    "sync.hub.pki.broker_access",
-    "sync.hub.pki.certificate_renewal",
-    "sync.hub.site.authority",
-}
 
 
 def modules_in(*packages):
@@ -167,8 +148,7 @@ def test_sql_stands_only_in_the_stores():
         for module in HOUSE.modules.values()
         if sql_in(module) and not module.name.startswith(stores)
     }
-    assert found - SQL_ELSEWHERE == set(), "move it to the store"
-    assert SQL_ELSEWHERE - found == set(), "it has none any more: take it out of SQL_ELSEWHERE"
+    assert found == set(), "move it to the store"
 
 
 def test_no_module_lies_loose_in_the_fleet_but_those_of_the_plan():

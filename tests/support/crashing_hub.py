@@ -43,7 +43,7 @@ def only_acknowledgements(publish):
 
 match step:
     case "within the transaction":
-        ingest.take = dies(ingest.take, "after")
+        ingest.ingest_batch = dies(ingest.ingest_batch, "after")
     case "after the commit":
         MqttSession.acknowledge = dies(MqttSession.acknowledge, "before")
     case "before an acknowledgement is sent" | "after an acknowledgement was sent":

@@ -24,11 +24,11 @@ from sync.hub.config import load_hub_config
 from sync.hub.enrolment.enrolment_service import EnrolmentService
 from sync.hub.enrolment.https_server import EnrolmentServer
 from sync.hub.fleet.fleet_service import FleetService
-from sync.hub.fleet.fleet_store import open_fleet_store
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
 from sync.hub.pki.certificate_authority import load_certificate_authority
 from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
+from sync.hub.store.fleet.fleet_store import open_fleet_store
 from tests.support.platform_processes import Keys
 
 NOW = Instant(unix_s=int(time.time()), trust=ClockTrust.FLOOR_ONLY)
@@ -104,7 +104,7 @@ class Platform:
             replace(code, **change), signed_by or self.keys.signer(Purpose.ENROLMENT)
         )
         if given_out:
-            self.office._enrol(text)
+            self.office._open_enrolment(text)
         return text
 
     def traces(self) -> list[str]:

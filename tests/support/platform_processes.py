@@ -25,7 +25,7 @@ from sync.fleet.commands.trust_list import listed_keys
 from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
-from sync.hub.orders.order_lines import parse_line, put
+from sync.hub.orders.order_lines import parse_line, put_lines
 from sync.hub.provisioning import PlatformDocuments
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
@@ -225,12 +225,12 @@ class Platform:
         """As ``edge-hub orders import`` does."""
         parsed = [parse_line(json.dumps(line)) for line in lines]
         with self.hub_store() as store, store.transaction() as connection:
-            put(connection, parsed, time.time_ns() // 1000)
+            put_lines(connection, parsed, time.time_ns() // 1000)
 
     def ledger(self, device: str) -> list[tuple]:
         """The hub's events of a device, as the device's ``ledger`` gives them."""
         with self.hub_store() as store:
-            rows = list(listing.rows(store, dev=device))
+            rows = list(listing.list_events(store, dev=device))
         return [(row["epoch"], row["seq"], row["id"], row["type"], row["body"]) for row in rows]
 
     def __enter__(self):

@@ -1,8 +1,8 @@
-"""Arbitration: which device may honour an entitlement that several could. One claim at a time.
+"""Arbitration: which device may redeem an entitlement that several could. One grant at a time.
 
-A leave that was given is held until its holder has told what it did with it: the redemption that rests on it names
-it, or a batch says that all claims up to a number are over. That word is of its own store's numbers, so that one that
-comes late frees nothing that was given after it. A holder that fell silent keeps its leave.
+A grant is held until its device has reported the outcome: the redemption that rests on it names it, or a batch says
+that all requests up to a number are finished. That number is of the device's own store, so that a late report frees no
+grant that was given after it. A device that fell silent keeps its grant.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.domain.entitlement import OrderStatus
 from edge.token.claims import Kind
 from edge.token.keys import Signer
-from sync.hub.ledger.redemptions import used
+from sync.hub.store import feed_table, grant_table, redemption_table
 from sync.hub.store.interface import HubConnection
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Batch, GrantRequest, Response
 
-_HONOURABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
+_REDEEMABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 
 @dataclass(frozen=True, slots=True)
 class SoldQuantity:
-    """What there is to honour: units, and for a voucher that is used in parts its value."""
+    """What can be redeemed: whole units, and for a voucher that is used in parts its value in minor units."""
 
     units: int
     minor: int | None
@@ -34,7 +34,7 @@ class SoldQuantity:
 
 @dataclass(frozen=True, slots=True)
 class GrantDecision:
-    """The decision on a claim. ``used`` (or held) and ``used_minor``: by other devices than the asking one."""
+    """The decision on a request. ``used`` (or held) and ``used_minor``: by devices other than the asking one."""
 
     result: AuthorisationResult
     used: int = 0
@@ -44,93 +44,84 @@ class GrantDecision:
 def arbitrate(
     connection: HubConnection, request: GrantRequest, *, site: str | None, now_s: int
 ) -> GrantDecision:
-    """Decide ``request`` in the caller's transaction, as the platform. A device that asks again gets it again."""
-    row = connection.execute(
-        "SELECT site, line FROM entitlement WHERE cti = ?", (bytes.fromhex(request.cti),)
-    ).fetchone()
+    """Decide ``request`` as the platform, in the caller's transaction. The same request again gets the same grant."""
+    row = feed_table.entitlement_of(connection, bytes.fromhex(request.cti))
     if row is None or row[0] != site:
         return GrantDecision(AuthorisationResult.UNKNOWN)
     line = json.loads(row[1])
     if (
-        line["status"] not in _HONOURABLE
+        line["status"] not in _REDEEMABLE
         or not line["not_before_s"] <= now_s < line["expires_at_s"]
     ):
         return GrantDecision(AuthorisationResult.NOT_READY)
     in_parts = (
         line["quantity"] == 1 and line["amount_minor"] and line["kind"] == Kind.WRITE_OFF.code
     )
-    return rule(
-        connection,
-        request,
-        SoldQuantity(line["quantity"], line["amount_minor"] if in_parts else None),
-    )
+    sold = SoldQuantity(line["quantity"], line["amount_minor"] if in_parts else None)
+    return decide_grant(connection, request, sold)
 
 
-def rule(connection: HubConnection, request: GrantRequest, sold: SoldQuantity) -> GrantDecision:
-    """Decide ``request`` for what was sold, by what devices told and what they hold.
+def decide_grant(
+    connection: HubConnection, request: GrantRequest, sold: SoldQuantity
+) -> GrantDecision:
+    """Decide ``request`` for what was sold, by what devices reported and by the grants they hold.
 
     What the asking device itself holds is not counted: it knows what it used, and counts it.
     """
     cti = bytes.fromhex(request.cti)
-    units, minor = used(connection, cti)
-    others, others_minor = used(connection, cti, but=request.dev)
+    units, minor = redemption_table.total_redeemed(connection, cti)
+    others, others_minor = redemption_table.total_redeemed(connection, cti, but=request.dev)
     left = sold.units - units
     if sold.minor is not None:  # used in parts: there is a use left while there is value left
         left = 1 if minor < sold.minor else 0
     if left < request.quantity:
         return GrantDecision(AuthorisationResult.SPENT, others, others_minor)
-    (held,) = connection.execute(
-        "SELECT coalesce(sum(quantity), 0) FROM held WHERE cti = ? AND dev <> ?", (cti, request.dev)
-    ).fetchone()
+    held = grant_table.granted_quantity(connection, cti, but=request.dev)
     if left - held < request.quantity:
         return GrantDecision(AuthorisationResult.HELD, others, others_minor)
-    connection.execute(
-        "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (cti, request.dev, request.id, request.quantity, request.epoch, request.number),
-    )
-    return GrantDecision(AuthorisationResult.GRANTED, others + int(held), others_minor)
+    grant_table.insert_grant(connection, request)
+    return GrantDecision(AuthorisationResult.GRANTED, others + held, others_minor)
 
 
-def over(connection: HubConnection, batch: Batch, *, acked_through: int) -> None:
-    """Free what ``batch`` says is over, of claims of the same store. One that names no claim frees nothing.
+def release_finished(connection: HubConnection, batch: Batch, *, acked_through: int) -> None:
+    """Release the grants of the same store that ``batch`` says are finished.
 
-    Where the device has settled more than is known here, what came of those claims may be among it: free nothing.
+    Where the device has settled more than is known here, their outcome may be among it: then none is released.
     """
     if batch.settled_through <= acked_through:
-        connection.execute(
-            "DELETE FROM held WHERE dev = ? AND epoch = ? AND no <= ?",
-            (batch.dev, batch.epoch, batch.grants_released_through),
+        grant_table.delete_grants_through(
+            connection, batch.dev, batch.epoch, batch.grants_released_through
         )
 
 
-def release(connection: HubConnection, cti: bytes) -> int:
-    """A person frees what a device that never came back holds; return how many claims that was."""
-    return connection.execute("DELETE FROM held WHERE cti = ?", (cti,)).rowcount
+def release_grants(connection: HubConnection, cti: bytes) -> int:
+    """Release all grants of an entitlement, as a person asked, and return how many there were."""
+    return grant_table.delete_grants(connection, cti)
 
 
-def response(
+def grant_response(
     request: GrantRequest,
-    ruling: GrantDecision,
+    decision: GrantDecision,
     *,
     site: str,
     authority: str,
     signer: Signer,
     now_s: int,
 ) -> Response:
-    """The message that carries ``ruling``, signed."""
-    answer = GrantReply(
+    """Return the signed message that carries ``decision``."""
+    reply = GrantReply(
         device=request.dev,
         id=request.id,
         cti=bytes.fromhex(request.cti),
-        result=ruling.result,
+        result=decision.result,
         quantity=request.quantity,
         site=site,
         authority=authority,
         issued_at_s=now_s,
-        used=ruling.used,
-        used_minor=ruling.used_minor,
+        used=decision.used,
+        used_minor=decision.used_minor,
     )
-    signed = GRANT_REPLY.sign(answer, signer)
+    signed = GRANT_REPLY.sign(reply, signer)
     return Response(
-        dev=request.dev, id=request.id, result=ruling.result, signed=b64encode(signed).decode()
+        dev=request.dev, id=request.id, result=decision.result, signed=b64encode(signed).decode()
     )

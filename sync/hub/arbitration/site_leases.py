@@ -1,17 +1,19 @@
-"""The platform's side of a site's authority: who holds it, in which term, until when.
+"""The platform's side of a site authority: which one holds a lease, in which term, until when.
 
-While a lease is out the platform answers no claim of that site: there is one authority, or none. A lease ends
-by its time or by a person's word (``release``), who has made sure that the holder is off.
+While a lease is out the platform decides no grant of that site: there is one authority, or none. A lease ends by its
+time, or when a person releases it who has made sure that its holder is off.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from typing import Final
 
 from edge.token.keys import Signer
-from sync.hub.ledger.redemption_identity import STANDS
+from sync.hub.store import event_table, lease_table, redemption_table
 from sync.hub.store.interface import HubConnection
+from sync.hub.store.lease_table import LeaseRow
 from sync.wire.site_lease import (
     LEASE,
     USES_CTIS,
@@ -22,83 +24,70 @@ from sync.wire.site_lease import (
 )
 
 MARGIN_S: Final = 120  # by which the holder's clock may be slow
+_LONGEST_DETAIL: Final = 200  # characters, sync.wire.site_lease
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRefusal:
+    """Why a site authority gets no lease, and what a person can do."""
+
+    detail: str
 
 
 def is_out(connection: HubConnection, site: str, now_s: int) -> bool:
-    """Whether somebody else has authority over ``site``."""
-    row = connection.execute("SELECT until_s FROM lease WHERE site = ?", (site,)).fetchone()
-    return row is not None and row[0] + MARGIN_S > now_s
+    """Return whether a site authority decides the grants of ``site``."""
+    lease = lease_table.lease_of(connection, site)
+    return lease is not None and lease.until_s + MARGIN_S > now_s
 
 
-def grant(
+def grant_lease(
     connection: HubConnection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int
-) -> Lease | str:
-    """Give or renew the lease in the caller's transaction; or say why not."""
-    row = connection.execute(
-        "SELECT holder, term, until_s FROM lease WHERE site = ?", (request.site,)
-    ).fetchone()
+) -> Lease | LeaseRefusal:
+    """Give or renew a lease, in the caller's transaction."""
+    last = lease_table.lease_of(connection, request.site)
     term = 1
-    if row is not None:
-        renewed = row[0] == holder and row[1] == request.term
-        if not renewed and row[2] + MARGIN_S > now_s:
-            return f"{row[0]} holds term {row[1]} until {row[2]}; a person may release it: edge-hub authority release"
-        term = row[1] if renewed else row[1] + 1
+    if last is not None:
+        renewed = last.holder == holder and last.term == request.term
+        if not renewed and last.until_s + MARGIN_S > now_s:
+            return LeaseRefusal(
+                f"{last.holder} holds term {last.term} until {last.until_s};"
+                " a person may release it: edge-hub authority release"
+            )
+        term = last.term if renewed else last.term + 1
     until_s = now_s + lease_s
-    connection.execute(
-        "INSERT INTO lease (site, holder, term, until_s) VALUES (?, ?, ?, ?) ON CONFLICT (site)"
-        " DO UPDATE SET holder = excluded.holder, term = excluded.term, until_s = excluded.until_s",
-        (request.site, holder, term, until_s),
-    )
+    lease_table.put_lease(connection, request.site, LeaseRow(holder, term, until_s))
     lease = Lease(site=request.site, holder=holder, term=term, until_s=until_s)
-    return (
-        _with_uses(connection, lease, bytes.fromhex(request.after)) if request.catch_up else lease
-    )
+    if not request.catch_up:
+        return lease
+    return _with_redemptions(connection, lease, bytes.fromhex(request.after))
 
 
-def release(connection: HubConnection, site: str) -> bool:
-    """A person takes the authority back: the next lease is of a new term. False when none was out."""
-    return (
-        connection.execute(
-            "UPDATE lease SET until_s = 0 WHERE site = ? AND until_s > 0", (site,)
-        ).rowcount
-        == 1
-    )
+def release_lease(connection: HubConnection, site: str) -> bool:
+    """End the lease of a site, as a person asked: the next lease is of a new term. Return False when none was out."""
+    return lease_table.end_lease(connection, site)
 
 
-def answer(request: LeaseRequest, given: Lease | str, signer: Signer) -> LeaseReply:
-    """The message that carries it."""
-    if isinstance(given, str):
-        return LeaseReply(id=request.id, refused=given[:200])
+def lease_reply(request: LeaseRequest, given: Lease | LeaseRefusal, signer: Signer) -> LeaseReply:
+    """Return the message that carries a lease, signed, or its refusal."""
+    if isinstance(given, LeaseRefusal):
+        return LeaseReply(id=request.id, refused=given.detail[:_LONGEST_DETAIL])
     signed = LEASE.sign(given, signer)
     return LeaseReply(id=request.id, signed=b64encode(signed).decode())
 
 
-def _with_uses(connection: HubConnection, lease: Lease, after: bytes) -> Lease:
-    ctis = connection.execute(
-        "SELECT DISTINCT r.cti FROM redemption r JOIN entitlement e ON e.cti = r.cti"
-        " WHERE e.site = ? AND r.cti > ? ORDER BY r.cti LIMIT ?",
-        (lease.site, after, USES_CTIS),
-    ).fetchall()
-    streams = (
-        []
-        if after
-        else connection.execute("SELECT dev, epoch, acked_through FROM stream").fetchall()
-    )
+def _with_redemptions(connection: HubConnection, lease: Lease, after: bytes) -> Lease:
+    """Return the lease with a page of what was redeemed; the first page also says how far each device was heard."""
+    ctis = redemption_table.redeemed_ctis(connection, lease.site, after=after, limit=USES_CTIS)
     return Lease(
         site=lease.site,
         holder=lease.holder,
         term=lease.term,
         until_s=lease.until_s,
-        uses=tuple(use for (cti,) in ctis for use in _uses(connection, bytes(cti))),
-        streams=tuple((dev, epoch, through) for dev, epoch, through in streams),
-        next=bytes(ctis[-1][0]) if len(ctis) == USES_CTIS else b"",
+        uses=tuple(
+            LeasedRedemption(*row)
+            for cti in ctis
+            for row in redemption_table.redemptions_of(connection, cti)
+        ),
+        streams=() if after else tuple(event_table.all_streams(connection)),
+        next=ctis[-1] if len(ctis) == USES_CTIS else b"",
     )
-
-
-def _uses(connection: HubConnection, cti: bytes) -> list[LeasedRedemption]:
-    rows = connection.execute(
-        "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption r"  # noqa: S608 - a constant
-        f" WHERE cti = ? AND {STANDS}",
-        (cti,),
-    )
-    return [LeasedRedemption(bytes(row[0]), *row[1:]) for row in rows.fetchall()]

@@ -14,10 +14,11 @@ from edge.system.program import StopSignal, run_until_signal
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.enrolment.enrolment_service import EnrolmentService
 from sync.hub.enrolment.https_server import EnrolmentServer
-from sync.hub.fleet.fleet_store import FleetStore, FleetStoreError, open_fleet_store
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
 from sync.hub.pki.certificate_authority import CertificateAuthority, load_certificate_authority
+from sync.hub.store.fleet.fleet_store import FleetStore, open_fleet_store
+from sync.hub.store.interface import HubStoreError
 
 LOOK_EVERY_S = 0.5  # at what the hub has written
 COMPARE_EVERY_S = 30.0  # with what somebody else may have written into the broker's files
@@ -49,7 +50,7 @@ def desk(config_file: Path) -> None:
     try:
         store = open_fleet_store(Path(config.data_dir))
         mine = open_fleet_store(Path(config.data_dir))
-    except FleetStoreError as error:
+    except HubStoreError as error:
         raise click.ClickException(str(error)) from None
     access = BrokerAccess(config, config.broker, authority, store) if config.broker else None
     keys = ListedKeys(Path(config.documents.trust_list_file))
@@ -75,7 +76,7 @@ def _maintain(
     server: EnrolmentServer, access: BrokerAccess | None, store: FleetStore, stop: StopSignal
 ) -> None:
     """Bring the broker's files up to what the fleet's store says whenever that has changed; renew what is to end."""
-    what = server.desk
+    what = server.service
     version, compare_s = -1, 0.0
 
     def step() -> None:
@@ -86,7 +87,7 @@ def _maintain(
             try:
                 if what.refresh_access():
                     what.log.info("access_written")
-            except (OSError, FleetStoreError) as error:
+            except (OSError, HubStoreError) as error:
                 what.log.error("access_not_written", detail=str(error))
         if compare:
             compare_s = time.monotonic() + COMPARE_EVERY_S
@@ -99,11 +100,11 @@ def _maintain(
 
 def _renew(server: EnrolmentServer) -> None:
     try:
-        if renewed := server.desk.renew_own():
+        if renewed := server.service.renew_own():
             server.read_certificate()
-            server.desk.log.info("certificates_renewed", names=renewed)
-    except (OSError, ValueError, FleetStoreError) as error:
-        server.desk.log.error("certificates_not_renewed", detail=str(error))
+            server.service.log.info("certificates_renewed", names=renewed)
+    except (OSError, ValueError, HubStoreError) as error:
+        server.service.log.error("certificates_not_renewed", detail=str(error))
 
 
 def _authority(config: HubConfig) -> CertificateAuthority:

@@ -1,9 +1,9 @@
-"""The enrolment desk: HTTPS, apart from the broker, for those who have no certificate yet or need a new one.
+"""The enrolment service: certificates for devices that have none yet, or need a new one. It is apart from the broker.
 
-``POST /v1/enrol`` takes a code that ops signed, once, and a certificate request; ``POST /v1/renew`` takes a
-request from a device that shows its certificate; ``POST /v1/site`` tells a site's authority what its broker has
-to know (``sync.hub.enrolment.site_updates``). What is refused leaves a trace. The desk holds the authority's key and looks
-after who may speak at the broker; the hub does neither.
+``POST /v1/enrol`` takes a code that operations signed, once, and a certificate request. ``POST /v1/renew`` takes a
+request from a device that shows its certificate. ``POST /v1/site`` returns to a site authority what its broker needs
+(``sync.hub.enrolment.site_updates``). Refused requests are recorded. The service holds the certificate authority's key
+and writes the broker's access lists; the hub does neither.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.typing import FilteringBoundLogger
 
 from edge.documents.enrolment_code import (
     EnrolmentCode,
@@ -31,24 +31,31 @@ from edge.documents.enrolment_code import (
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
 from sync.hub.enrolment.site_updates import site_updates
-from sync.hub.fleet.fleet_store import FleetStore, trace
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
 from sync.hub.pki.certificate_authority import CertificateAuthority, issue_for
-from sync.hub.pki.certificate_renewal import renew_folder
+from sync.hub.pki.certificate_renewal import name_of, renew_folder
+from sync.hub.store.fleet import certificate_table, enrolment_table, revocation_table
+from sync.hub.store.fleet.enrolment_table import CODE_REUSED, EnrolledDevice
+from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 
 
-class EnrolmentRefusal(Exception):  # noqa: N818 - it is an answer
-    """What a client is told, and what the trace keeps."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentRefusal:
+    """Why a request is refused: for the client and for the record."""
 
-    def __init__(self, reason: str, detail: str, *, dev: str = "", code: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail, self.dev, self.code = reason, detail, dev, code
+    reason: str
+    detail: str
+    dev: str = ""
+    code: str = ""  # of the enrolment code, hexadecimal
+
+
+Reply = dict[str, Any]
 
 
 @dataclass(slots=True)
 class EnrolmentService:
-    """What the desk does, whoever carries the words. ``now_s`` is Unix time."""
+    """Handles requests, whatever carries them. ``now_s`` is Unix time."""
 
     config: HubConfig
     section: HubEnrolment
@@ -57,236 +64,247 @@ class EnrolmentService:
     access: BrokerAccess | None
     keys: ListedKeys
     now_s: Callable[[], int]
-    log: Any  # a structlog logger
+    log: FilteringBoundLogger
     _alone: Lock = field(default_factory=Lock)
 
-    def answer(
+    def handle(
         self, path: str, body: dict[str, Any], *, peer: x509.Certificate | None, address: str
-    ) -> dict[str, Any]:
-        """Answer a request. Raises Refusal, after leaving a trace of it."""
+    ) -> Reply | EnrolmentRefusal:
+        """Handle a request, and record it if it is refused."""
         with self._alone:
-            try:
-                if path == "/v1/enrol":
-                    return self._enrol(body, address)
-                if path == "/v1/renew":
-                    return self._renew(body, peer)
-                if path == "/v1/site":
-                    return self._site(body, peer)
-                raise EnrolmentRefusal("no_such_path", f"there is nothing at {path}")
-            except EnrolmentRefusal as refusal:
-                with self.store.transaction() as connection:
-                    trace(
-                        connection, self.now_s(), refusal.reason, dev=refusal.dev, code=refusal.code, address=address,
-                        detail=refusal.detail,
-                    )  # fmt: skip
-                self.log.warning(
-                    "desk_refused", reason=refusal.reason, dev=refusal.dev, address=address
-                )
-                raise
+            match path:
+                case "/v1/enrol":
+                    reply = self._enrol(body, address)
+                case "/v1/renew":
+                    reply = self._renew(body, peer)
+                case "/v1/site":
+                    reply = self._site(body, peer)
+                case _:
+                    reply = EnrolmentRefusal(
+                        reason="no_such_path", detail=f"there is nothing at {path}"
+                    )
+            if isinstance(reply, EnrolmentRefusal):
+                self._record(reply, address)
+            return reply
 
     def refresh_access(self) -> bool:
-        """Bring the broker's files up to date. Raises OSError, FleetStoreError."""
+        """Bring the broker's files up to date. Raises OSError and HubStoreError."""
         with self._alone:
             return self.access is not None and self.access.refresh(self.now_s())
 
     def renew_own(self) -> list[str]:
-        """Replace what of the site's own certificates is about to end; its names.
+        """Renew the platform's own certificates that are about to expire and return their names.
 
-        Raises OSError, ValueError, FleetStoreError.
+        Raises OSError, ValueError and HubStoreError.
         """
         with self._alone:
             folder = Path(self.section.ca_key_file).parent
             with self.store.transaction() as connection:
                 renewed = renew_folder(folder, connection, self.authority, now_s=self.now_s())
             if renewed and self.access is not None:
-                self.access.tell_broker()
+                self.access.reload_broker()
             return renewed
 
-    def _enrol(self, body: dict[str, Any], address: str) -> dict[str, Any]:
-        text = str(body.get("code", ""))
-        message = message_of(text)
-        said = read_unverified(message) if message else None
-        if message is None or said is None:
-            raise EnrolmentRefusal("code_malformed", "this is not an enrolment code")
-        names = {"dev": said.device, "code": said.id.hex()}
-        code = open_enrolment_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
-        if not isinstance(code, EnrolmentCode):
-            reason = "code_expired" if code.fault == "document_expired" else "code_not_verified"
-            raise EnrolmentRefusal(reason, str(code), **names)
-        if code.tenant != self.config.tenant:
-            raise EnrolmentRefusal("code_of_another_tenant", code.tenant, **names)
-        if code.serial and code.serial != str(body.get("serial", "")):
-            raise EnrolmentRefusal(
-                "code_for_another_board", "the code is for one board, and this is not it", **names
-            )
-        public = _public_key(str(body.get("csr", "")), names)
+    def _record(self, refusal: EnrolmentRefusal, address: str) -> None:
         with self.store.transaction() as connection:
-            pem = self._use(
-                connection, code, public, serial=str(body.get("serial", "")), address=address
+            enrolment_table.insert_refusal(
+                connection,
+                refusal.reason,
+                at_s=self.now_s(),
+                dev=refusal.dev,
+                code=refusal.code,
+                address=address,
+                detail=refusal.detail,
             )
+        self.log.warning("desk_refused", reason=refusal.reason, dev=refusal.dev, address=address)
+
+    # Enrol
+
+    def _enrol(self, body: dict[str, Any], address: str) -> Reply | EnrolmentRefusal:
+        serial = str(body.get("serial", ""))
+        code = self._open_code(str(body.get("code", "")), serial)
+        if isinstance(code, EnrolmentRefusal):
+            return code
+        public = _public_key(str(body.get("csr", "")), dev=code.device, code=code.id.hex())
+        if isinstance(public, EnrolmentRefusal):
+            return public
+        with self.store.transaction() as connection:
+            pem = self._use_code(connection, code, public, serial=serial, address=address)
+        if isinstance(pem, EnrolmentRefusal):
+            return pem
         if self.access is not None:
-            self.access.refresh(self.now_s())  # before it comes to the broker
+            self.access.refresh(self.now_s())  # before the device comes to the broker
         self.log.info("enrolled", dev=code.device, site=code.site, address=address)
         return self._welcome(pem)
 
-    def _use(
+    def _open_code(self, text: str, serial: str) -> EnrolmentCode | EnrolmentRefusal:
+        """Return a code that is valid for the board with this serial number, used or not."""
+        message = message_of(text)
+        claimed = read_unverified(message) if message else None
+        if message is None or claimed is None:
+            return EnrolmentRefusal(reason="code_malformed", detail="this is not an enrolment code")
+        names = {"dev": claimed.device, "code": claimed.id.hex()}
+        code = open_enrolment_code(message, self.keys(), now=Instant(unix_s=self.now_s()))
+        if not isinstance(code, EnrolmentCode):
+            reason = "code_expired" if code.fault == "document_expired" else "code_not_verified"
+            return EnrolmentRefusal(reason=reason, detail=str(code), **names)
+        if code.tenant != self.config.tenant:
+            return EnrolmentRefusal(reason="code_of_another_tenant", detail=code.tenant, **names)
+        if code.serial and code.serial != serial:
+            detail = "the code is for one board, and this is not it"
+            return EnrolmentRefusal(reason="code_for_another_board", detail=detail, **names)
+        return code
+
+    def _use_code(
         self,
-        connection: sqlite3.Connection,
+        connection: FleetConnection,
         code: EnrolmentCode,
         public: ec.EllipticCurvePublicKey,
         *,
         serial: str,
         address: str,
-    ) -> str:
-        """Take the code for this key: once. The same key may ask again, for an answer that was lost."""
-        names = {"dev": code.device, "code": code.id.hex()}
+    ) -> str | EnrolmentRefusal:
+        """Use the code for this key, once, and return its certificate. The same key may ask again if a reply was lost."""
+        identity = code.id.hex()
+        names = {"dev": code.device, "code": identity}
         digest = _key_digest(public)
-        row = connection.execute(
-            "SELECT state, key_digest, certificate FROM enrolment WHERE id = ?", (code.id.hex(),)
-        ).fetchone()
-        if row is None:
-            raise EnrolmentRefusal("code_unknown", "no such code was given out here", **names)
-        state, used_for, kept = row
-        if state == "cancelled":
-            raise EnrolmentRefusal(
-                "code_cancelled", "the code was cancelled: print a new one", **names
-            )
-        if state == "used":
-            if used_for == digest:
-                return str(kept)
-            raise EnrolmentRefusal(
-                "code_reused", "the code was used already, by another device", **names
-            )
-        self._bar_predecessors(connection, code.device)
+        known = enrolment_table.code_state(connection, identity)
+        if known is None:
+            detail = "no such code was issued here"
+            return EnrolmentRefusal(reason="code_unknown", detail=detail, **names)
+        if known.state == "cancelled":
+            detail = "the code was cancelled: print a new one"
+            return EnrolmentRefusal(reason="code_cancelled", detail=detail, **names)
+        if known.state == "used":
+            if known.key_digest == digest:
+                return str(known.certificate)
+            detail = "the code was used already, by another device"
+            return EnrolmentRefusal(reason=CODE_REUSED, detail=detail, **names)
+        self._revoke_predecessor(connection, code.device)
         pem = self._issue(connection, code.device, public)
-        connection.execute(
-            "UPDATE enrolment SET state = 'used', used_s = ?, used_from = ?, key_digest = ?, certificate = ?"
-            " WHERE id = ?",
-            (self.now_s(), address, digest, pem, code.id.hex()),
+        enrolment_table.use_code(
+            connection,
+            identity,
+            used_s=self.now_s(),
+            used_from=address,
+            key_digest=digest,
+            certificate=pem,
         )
-        connection.execute(
-            "INSERT INTO device VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (dev)"
-            " DO UPDATE SET site = ?2, groups = ?3, serial = ?4, enrolled_s = ?5",
-            (code.device, code.site, json.dumps(list(code.groups)), serial[:80], self.now_s()),
-        )
+        groups = json.dumps(list(code.groups))
+        device = EnrolledDevice(code.site, groups, serial[:80], self.now_s())
+        enrolment_table.put_device(connection, code.device, device)
         return pem
 
-    def _bar_predecessors(self, connection: sqlite3.Connection, dev: str) -> None:
-        """Whoever had this name has it no longer."""
-        connection.execute("DELETE FROM revoked WHERE dev = ?", (dev,))
-        connection.execute(
-            "INSERT OR IGNORE INTO barred SELECT serial, ? FROM certificate WHERE dev = ?",
-            (self.now_s(), dev),
-        )
+    def _revoke_predecessor(self, connection: FleetConnection, dev: str) -> None:
+        """Revoke the certificates of the device that had this name."""
+        revocation_table.delete_revocation(connection, dev)
+        certificate_table.revoke_certificates_of(connection, dev, at_s=self.now_s())
 
     def _issue(
-        self, connection: sqlite3.Connection, dev: str, public: ec.EllipticCurvePublicKey
+        self, connection: FleetConnection, dev: str, public: ec.EllipticCurvePublicKey
     ) -> str:
         days = self.section.certificate_days
         certificate = issue_for(self.authority, dev, public, now_s=self.now_s(), days=days)
-        connection.execute(
-            "INSERT INTO certificate VALUES (?, ?, ?, ?)",
-            (
-                f"{certificate.serial_number:x}",
-                dev,
-                int(certificate.not_valid_after_utc.timestamp()),
-                self.now_s(),
-            ),
+        certificate_table.insert_certificate(
+            connection,
+            f"{certificate.serial_number:x}",
+            dev=dev,
+            expires_at_s=int(certificate.not_valid_after_utc.timestamp()),
+            issued_s=self.now_s(),
         )
         return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def _welcome(self, pem: str) -> dict[str, Any]:
+    def _welcome(self, pem: str) -> Reply | EnrolmentRefusal:
         roots = self.keys.roots
         if roots is None:
-            raise EnrolmentRefusal(
-                "no_trust_list", "the desk has no trust list: set documents.trust_list_file"
-            )
+            detail = "the desk has no trust list: set documents.trust_list_file"
+            return EnrolmentRefusal(reason="no_trust_list", detail=detail)
         mqtt = self.config.mqtt
+        trust_list = Path(self.config.documents.trust_list_file).read_bytes()
         return {
             "certificate": pem,
             "ca": self.authority.certificate.public_bytes(serialization.Encoding.PEM).decode(),
             "roots": base64.b64encode(roots.to_bytes()).decode(),
-            "trust_list": base64.b64encode(
-                Path(self.config.documents.trust_list_file).read_bytes()
-            ).decode(),
+            "trust_list": base64.b64encode(trust_list).decode(),
             "broker": {"host": mqtt.host, "port": mqtt.port},
             "desk": {"host": self.section.host, "port": self.section.port},
             "now_s": self.now_s(),
         }
 
-    def _renew(self, body: dict[str, Any], peer: x509.Certificate | None) -> dict[str, Any]:
-        dev, serial = _who(peer)
-        public = _public_key(str(body.get("csr", "")), {"dev": dev})
+    # Renew
+
+    def _renew(
+        self, body: dict[str, Any], peer: x509.Certificate | None
+    ) -> Reply | EnrolmentRefusal:
+        if peer is None:
+            return _no_certificate()
+        dev, serial = name_of(peer), f"{peer.serial_number:x}"
+        public = _public_key(str(body.get("csr", "")), dev=dev)
+        if isinstance(public, EnrolmentRefusal):
+            return public
         with self.store.transaction() as connection:
-            barred = connection.execute(
-                "SELECT 1 FROM barred WHERE serial = ?", (serial,)
-            ).fetchone()
-            revoked = connection.execute("SELECT 1 FROM revoked WHERE dev = ?", (dev,)).fetchone()
-            known = connection.execute(
-                "SELECT 1 FROM certificate WHERE serial = ?", (serial,)
-            ).fetchone()
-            if barred or revoked:
-                raise EnrolmentRefusal("certificate_revoked", "this device was revoked", dev=dev)
-            if not known:
-                raise EnrolmentRefusal(
-                    "certificate_unknown", "this certificate was not given out here: enrol", dev=dev
-                )
+            if _is_revoked(connection, dev, serial):
+                detail = "this device was revoked"
+                return EnrolmentRefusal(reason="certificate_revoked", detail=detail, dev=dev)
+            if not certificate_table.was_issued(connection, serial):
+                detail = "this certificate was not issued here: enrol"
+                return EnrolmentRefusal(reason="certificate_unknown", detail=detail, dev=dev)
             pem = self._issue(connection, dev, public)
         self.log.info("renewed", dev=dev)
         return {"certificate": pem}
 
-    def _site(self, body: dict[str, Any], peer: x509.Certificate | None) -> dict[str, Any]:
-        name, serial = _who(peer)
-        if self.config.broker is None or name not in {
-            authority.id for authority in self.config.authority
-        }:
-            raise EnrolmentRefusal(
-                "not_an_authority",
-                f"{name} is no [[authority]] of the hub's configuration",
-                dev=name,
-            )
+    # Site authorities
+
+    def _site(
+        self, body: dict[str, Any], peer: x509.Certificate | None
+    ) -> Reply | EnrolmentRefusal:
+        if peer is None:
+            return _no_certificate()
+        name, serial = name_of(peer), f"{peer.serial_number:x}"
+        if self.config.broker is None or name not in {item.id for item in self.config.authority}:
+            detail = f"{name} is no [[authority]] of the hub's configuration"
+            return EnrolmentRefusal(reason="not_an_authority", detail=detail, dev=name)
         with self.store.transaction() as connection:
-            put_out = (
-                "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
-            )
-            if connection.execute(put_out, (serial, name)).fetchone():
-                raise EnrolmentRefusal(
-                    "certificate_revoked", "this authority was revoked", dev=name
-                )
-            crl, devices = (
-                Path(self.config.broker.crl_file),
-                frozenset(device.id for device in self.config.device),
-            )
+            if _is_revoked(connection, name, serial):
+                detail = "this authority was revoked"
+                return EnrolmentRefusal(reason="certificate_revoked", detail=detail, dev=name)
             return site_updates(
-                connection, body, self.authority, crl, devices=devices - {name}, now_s=self.now_s()
+                connection,
+                body,
+                self.authority,
+                Path(self.config.broker.crl_file),
+                devices=frozenset(device.id for device in self.config.device) - {name},
+                now_s=self.now_s(),
             )
 
 
-def _who(peer: x509.Certificate | None) -> tuple[str, str]:
-    """The name and the serial number of a certificate that was shown."""
-    if peer is None:
-        raise EnrolmentRefusal("no_certificate", "show your certificate, or enrol")
-    (name,) = [
-        attribute.value for attribute in peer.subject if attribute.rfc4514_attribute_name == "CN"
-    ]
-    return str(name), f"{peer.serial_number:x}"
+def _no_certificate() -> EnrolmentRefusal:
+    return EnrolmentRefusal(reason="no_certificate", detail="show your certificate, or enrol")
 
 
-def _public_key(csr_pem: str, names: dict[str, str]) -> ec.EllipticCurvePublicKey:
-    """The key of a request that proves that its sender has it."""
+def _is_revoked(connection: FleetConnection, name: str, serial: str) -> bool:
+    return (
+        certificate_table.is_certificate_revoked(connection, serial)
+        or revocation_table.revocation_of(connection, name) is not None
+    )
+
+
+def _public_key(
+    csr_pem: str, *, dev: str, code: str = ""
+) -> ec.EllipticCurvePublicKey | EnrolmentRefusal:
+    """Return the key of a request that proves that its sender has the private one."""
     try:
         request = x509.load_pem_x509_csr(csr_pem.encode())
     except ValueError:
-        raise EnrolmentRefusal(
-            "request_malformed", "csr is not a certificate request, PEM", **names
-        ) from None
+        detail = "csr is not a certificate request, PEM"
+        return EnrolmentRefusal(reason="request_malformed", detail=detail, dev=dev, code=code)
     public = request.public_key()
     if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
-        raise EnrolmentRefusal(
-            "request_not_proven", "the request is not signed by its own P-256 key", **names
-        )
+        detail = "the request is not signed by its own P-256 key"
+        return EnrolmentRefusal(reason="request_not_proven", detail=detail, dev=dev, code=code)
     if not isinstance(public.curve, ec.SECP256R1):
-        raise EnrolmentRefusal("request_not_proven", "the key is not of P-256", **names)
+        detail = "the key is not of P-256"
+        return EnrolmentRefusal(reason="request_not_proven", detail=detail, dev=dev, code=code)
     return public
 
 

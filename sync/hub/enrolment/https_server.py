@@ -1,4 +1,4 @@
-"""Carries words to the enrolment desk and back: HTTPS, TLS 1.3, JSON."""
+"""HTTPS transport (TLS 1.3, JSON) of the enrolment service."""
 
 from __future__ import annotations
 
@@ -14,86 +14,87 @@ from cryptography import x509
 from sync.hub.enrolment.enrolment_service import EnrolmentRefusal, EnrolmentService
 
 LARGEST_BODY: Final = 16 * 1024  # bytes
-PATIENCE_S: Final = 10.0  # with a client that does not go on
+TIMEOUT_S: Final = 10.0  # of a client that sends nothing more
 MOST_CLIENTS: Final = 32
 REFUSED: Final = 403
 
 
 class EnrolmentServer(ThreadingHTTPServer):
-    """Carries the words, TLS 1.3. A client that does nothing holds up nobody else."""
+    """Serves each client in a thread. A client that does nothing delays no other."""
 
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, desk: EnrolmentService, ca_file: str) -> None:
+    def __init__(self, service: EnrolmentService, ca_file: str) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_flags |= ssl.VERIFY_X509_STRICT
-        context.load_cert_chain(desk.section.cert_file, desk.section.key_file)
+        context.load_cert_chain(service.section.cert_file, service.section.key_file)
         context.load_verify_locations(ca_file)
-        context.verify_mode = ssl.CERT_OPTIONAL  # who enrols has none; who renews shows it
-        self.desk = desk
-        self._files = desk.section.cert_file, desk.section.key_file
+        context.verify_mode = (
+            ssl.CERT_OPTIONAL
+        )  # a device that enrols has none; one that renews shows it
+        self.service = service
+        self._files = service.section.cert_file, service.section.key_file
         self._context = context
-        self._places = BoundedSemaphore(MOST_CLIENTS)
-        super().__init__((desk.section.address, desk.section.port), _Handler)
+        self._free_threads = BoundedSemaphore(MOST_CLIENTS)
+        super().__init__((service.section.address, service.section.port), _Handler)
 
     def read_certificate(self) -> None:
-        """Show the certificate that is in the file now. Raises OSError."""
+        """Use the certificate that is in the file now. Raises OSError."""
         self._context.load_cert_chain(*self._files)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept; the handshake happens in the client's own thread."""
+        """Accept a connection. The handshake happens in the client's own thread."""
         plain, address = super().get_request()
-        plain.settimeout(PATIENCE_S)
+        plain.settimeout(TIMEOUT_S)
         return self._context.wrap_socket(
             plain, server_side=True, do_handshake_on_connect=False
         ), address
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve it in a thread, if there is a place."""
-        if self._places.acquire(blocking=False):
+        """Serve a client in a thread, if there is a free one."""
+        if self._free_threads.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Give the place back at the end."""
+        """Serve a client, and free the thread at the end."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._places.release()
+            self._free_threads.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A handshake that failed, or a client that went away: nobody to answer."""
+        """Ignore a handshake that failed and a client that went away."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: EnrolmentServer
     protocol_version = "HTTP/1.1"
-    timeout = PATIENCE_S
+    timeout = TIMEOUT_S
 
     def do_POST(self) -> None:
         self.close_connection = True
         try:
             length = int(self.headers.get("Content-Length", "0"))
             if not 0 < length <= LARGEST_BODY:
-                self._say(413, {"error": "too_large", "detail": f"1 to {LARGEST_BODY} bytes"})
+                self._reply(413, {"error": "too_large", "detail": f"1 to {LARGEST_BODY} bytes"})
                 return
             body = json.loads(self.rfile.read(length))
             if not isinstance(body, dict):
                 raise ValueError("not an object")
         except ValueError as error:
-            self._say(400, {"error": "not_json", "detail": str(error)})
+            self._reply(400, {"error": "not_json", "detail": str(error)})
             return
-        try:
-            answer = self.server.desk.answer(
-                self.path, body, peer=self._peer(), address=self.client_address[0]
-            )
-        except EnrolmentRefusal as refusal:
-            self._say(REFUSED, {"error": refusal.reason, "detail": refusal.detail})
+        reply = self.server.service.handle(
+            self.path, body, peer=self._peer(), address=self.client_address[0]
+        )
+        if isinstance(reply, EnrolmentRefusal):
+            self._reply(REFUSED, {"error": reply.reason, "detail": reply.detail})
         else:
-            self._say(200, answer)
+            self._reply(200, reply)
 
     def _peer(self) -> x509.Certificate | None:
         der = (
@@ -103,8 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         return x509.load_der_x509_certificate(der) if der else None
 
-    def _say(self, status: int, answer: dict[str, Any]) -> None:
-        payload = json.dumps(answer).encode()
+    def _reply(self, status: int, content: dict[str, Any]) -> None:
+        payload = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
@@ -112,4 +113,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, *_: Any) -> None:
-        """The desk logs what matters."""
+        """Log nothing: the service logs what matters."""

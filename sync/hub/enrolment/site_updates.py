@@ -1,8 +1,7 @@
-"""What a site's broker has to know of the platform: who may not speak there, and its certificates' successors."""
+"""What a site's broker needs from the platform: which devices may not speak there, and renewed certificates."""
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from sync.hub.pki.certificate_authority import CertificateAuthority
 from sync.hub.pki.certificate_renewal import name_of, renewed_certificate
+from sync.hub.store.fleet import certificate_table, enrolment_table, revocation_table
+from sync.hub.store.fleet.fleet_store import FleetConnection
 
 
 def site_updates(
-    connection: sqlite3.Connection,
+    connection: FleetConnection,
     body: dict[str, Any],
     authority: CertificateAuthority,
     crl_file: Path,
@@ -25,34 +26,33 @@ def site_updates(
 ) -> dict[str, Any]:
     """Answer ``{"certificates": {name: PEM}}`` with ``{"crl": PEM, "revoked": {device: stage}, "certificates": ...}``.
 
-    A successor keeps the key, so that it is of use only to who has the certificate already. None is given for a
-    device's (``devices``: those of the configuration), which renews its own, and none for one that has ended.
+    A renewed certificate keeps its key, so that it is of use only to who has the certificate already. None is given
+    for a device (``devices``: those of the configuration), which renews its own, and none for one that has expired.
     Raises OSError.
     """
-    revoked = dict(connection.execute("SELECT dev, stage FROM revoked").fetchall())
-    known = connection.execute("SELECT dev FROM device UNION SELECT dev FROM certificate")
-    devices |= {dev for (dev,) in known}
+    devices |= enrolment_table.sites_of_devices(connection).keys()
+    devices |= set(certificate_table.devices_with_certificate(connection))
     asked = body.get("certificates")
-    successors = {}
+    renewed = {}
     for name, pem in asked.items() if isinstance(asked, dict) else ():
         try:
             certificate = x509.load_pem_x509_certificate(str(pem).encode())
-            ended = now_s >= certificate.not_valid_after_utc.timestamp()
-            if not ended and (_for_server(certificate) or name_of(certificate) not in devices):
+            expired = now_s >= certificate.not_valid_after_utc.timestamp()
+            if not expired and (_is_for_server(certificate) or name_of(certificate) not in devices):
                 new = renewed_certificate(connection, certificate, authority, now_s=now_s)
                 if new is not None:
-                    successors[name] = new.public_bytes(Encoding.PEM).decode()
+                    renewed[name] = new.public_bytes(Encoding.PEM).decode()
         except ValueError:
-            continue  # not a certificate of ours: it has no successor
+            continue  # not a certificate of ours: it is not renewed
     return {
         "crl": crl_file.read_text(encoding="ascii"),
-        "revoked": revoked,
-        "certificates": successors,
+        "revoked": revocation_table.revocation_stages(connection),
+        "certificates": renewed,
     }
 
 
-def _for_server(certificate: x509.Certificate) -> bool:
-    """Whether it names a host, and nobody can speak as a device with it. Raises ValueError for one of another shape."""
+def _is_for_server(certificate: x509.Certificate) -> bool:
+    """Return whether it names a host, so that no device can speak with it. Raises ValueError for another shape."""
     try:
         use = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

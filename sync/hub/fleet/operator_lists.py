@@ -1,4 +1,4 @@
-"""Operator lists that ops push over the network: kept as files, one a site, that the hub passes on like any other."""
+"""Operator lists that operations push over the network: files, one a site, that the hub passes on like any other."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SUFFIX: Final = ".cbor"
 
 
 def pushed_lists(folder: Path) -> dict[str, Path]:
-    """The files of the lists that were pushed, by site."""
+    """Return the files of the lists that were pushed, by site."""
     return {file.stem: file for file in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def keep_pushed_list(
+def save_pushed_list(
     folder: Path, raw: bytes, keys: Keyring, *, named: Collection[str], now: Instant
 ) -> OperatorList:
-    """Keep a list that is believed and newer than the one before. ``named`` are sites whose file hub.toml names.
+    """Save a list that is believed and not older than the one before.
 
-    Raises RequestError with what to do, and OSError.
+    ``named`` are sites whose file hub.toml names. Raises RequestError with what to do, and OSError.
     """
     listed = open_operator_list(raw, keys=keys, now=now)
     if not isinstance(listed, OperatorList):

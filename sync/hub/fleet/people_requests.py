@@ -1,48 +1,62 @@
-"""What ops and reviewers ask of the hub about people: redemptions that wait for one, decisions, operator lists."""
+"""Requests about people: redemptions that wait for a second person, decisions, operator lists."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from structlog.typing import FilteringBoundLogger
+
 from edge.token.signed_document import DocumentRefusal, Keyring
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig
-from sync.hub.fleet.operator_lists import FOLDER, keep_pushed_list
+from sync.hub.fleet.operator_lists import FOLDER, save_pushed_list
+from sync.hub.fleet.request_args import count, octets, text_or_none
 from sync.hub.fleet.request_error import RequestError
 from sync.hub.ledger import reviews
+from sync.hub.store.interface import HubConnection
 from sync.wire.fleet_requests import FleetAction, FleetRequest
 from sync.wire.review_decision import open_review_decision
 
 
 class PeopleRequests:
-    """Answers REVIEWS, REVIEW and OPERATORS. What changes something was signed, and is verified here."""
+    """Handles REVIEWS, REVIEW and OPERATORS. What changes something was signed, and is verified here."""
 
     def __init__(
-        self, config: HubConfig, *, keys: Callable[[], Keyring], now_s: Callable[[], int], log: Any
+        self,
+        config: HubConfig,
+        *,
+        keys: Callable[[], Keyring],
+        now_s: Callable[[], int],
+        log: FilteringBoundLogger,
     ) -> None:
         self._config = config
         self._keys = keys
         self._now_s = now_s
         self._log = log
 
-    def answer(self, hub: Any, request: FleetRequest) -> dict[str, Any]:
-        """``hub`` is the hub's own store, in a transaction. Raises RequestError, and OSError."""
+    def result(self, hub: HubConnection, request: FleetRequest) -> dict[str, Any]:
+        """Return the result of a request. ``hub`` is the hub's store, in a transaction.
+
+        Raises RequestError, KeyError, TypeError, ValueError and OSError.
+        """
         args = request.args
         match request.action:
             case FleetAction.REVIEWS:
-                every, after = bool(args.get("all")), int(args.get("after", 0))
-                return reviews.listed(
-                    hub, dev=args.get("dev"), ident=args.get("id"), every=every, after=after
+                return reviews.review_page(
+                    hub,
+                    dev=text_or_none(args, "dev"),
+                    event_id=text_or_none(args, "id"),
+                    decided=bool(args.get("all")),
+                    after=count(args, "after"),
                 )
             case FleetAction.REVIEW:
-                return self._decide(hub, base64.b64decode(args["decision"]))
+                return self._decide(hub, octets(args, "decision"))
             case _:
-                return self._operators(base64.b64decode(args["document"]))
+                return self._operators(octets(args, "document"))
 
-    def _decide(self, hub: Any, raw: bytes) -> dict[str, Any]:
+    def _decide(self, hub: HubConnection, raw: bytes) -> dict[str, Any]:
         opened = open_review_decision(raw, self._keys(), now=self._now())
         if isinstance(opened, DocumentRefusal):
             raise RequestError(f"the hub does not believe this decision: {opened}")
@@ -52,7 +66,7 @@ class PeopleRequests:
                 f"the decision is for tenant {decision.tenant}, this hub's is {self._config.tenant}"
             )
         try:
-            reviews.decide(hub, decision, by=by, raw=raw, now_s=self._now_s())
+            reviews.record_decision(hub, decision, by=by, raw=raw, now_s=self._now_s())
         except reviews.DecisionError as error:
             raise RequestError(str(error)) from None
         self._log.info(
@@ -62,7 +76,7 @@ class PeopleRequests:
 
     def _operators(self, raw: bytes) -> dict[str, Any]:
         named = {item.site for item in self._config.documents.operators}
-        listed = keep_pushed_list(
+        listed = save_pushed_list(
             Path(self._config.data_dir) / FOLDER, raw, self._keys(), named=named, now=self._now()
         )
         self._log.info(

@@ -1,123 +1,122 @@
-"""What ops may see of the hub's store: devices, orders, and the cases that a person must settle. Reads only."""
+"""What operations can ask of the hub's store: devices, orders, and cases that a person must settle. Reads only."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sync.hub.ledger.redemption_identity import STANDS
+from sync.hub.store import (
+    conflict_table,
+    event_table,
+    feed_table,
+    redemption_table,
+    status_table,
+)
+from sync.hub.store.interface import HubConnection
 
 ORDERS_PAGE: Final = 200
 MOST_CASES: Final = 500
-MOST_DOORS: Final = 5000  # pickup events looked through for those that ask for a person
+MOST_DOORS: Final = 5000  # pickup events that are looked through for those that ask for a person
 
 
-def device(hub: Any, dev: str) -> dict[str, Any]:
-    """What a device last said of itself, and how its events stand."""
-    row = hub.execute("SELECT status, received_s FROM status WHERE dev = ?", (dev,)).fetchone()
+class _Case(NamedTuple):
+    """A case that a person must settle. ``at_s`` is Unix seconds."""
+
+    at_s: int
+    dev: str
+    kind: str
+    cti: str | None
+    detail: str
+
+
+def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
+    """Return the last status of a device, and how many of its events need attention."""
+    row = status_table.status_of(connection, dev)
     status = json.loads(row[0]) if row else {}
-    (conflicts,) = hub.execute("SELECT count(*) FROM conflict WHERE dev = ?", (dev,)).fetchone()
-    (clashes,) = hub.execute("SELECT count(*) FROM clash WHERE dev = ?", (dev,)).fetchone()
-    (refused,) = hub.execute(
-        "SELECT count(*) FROM event WHERE dev = ? AND refused IS NOT NULL", (dev,)
-    ).fetchone()
     return {
         "state": status.get("state"),
         "status_s": row[1] if row else None,
         "last_seq": status.get("last_seq"),
         "settled_through": status.get("settled_through"),
         "rungs": status.get("rungs", []),
-        "conflicts": conflicts,
-        "clashes": clashes,
-        "refused_events": refused,
+        "conflicts": conflict_table.count_conflicts(connection, dev),
+        "clashes": event_table.count_clashes(connection, dev),
+        "refused_events": event_table.count_refused(connection, dev),
     }
 
 
-def orders(hub: Any, *, site: str | None, order: str | None, after: str) -> dict[str, Any]:
-    """A page of the order lines, by cti after ``after``. With ``order`` a page may be empty and not the last."""
-    rows = hub.execute(
-        "SELECT cti, line FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?",
-        (bytes.fromhex(after), ORDERS_PAGE + 1),
-    ).fetchall()
-    page = [(bytes(cti), json.loads(line)) for cti, line in rows[:ORDERS_PAGE]]
+def order_page(
+    connection: HubConnection, *, site: str | None, order: str | None, after: str
+) -> dict[str, Any]:
+    """Return a page of the order lines by cti after ``after``. With ``order`` an empty page may not be the last."""
+    lines = feed_table.lines_after(connection, bytes.fromhex(after), ORDERS_PAGE + 1)
+    page = [(cti, json.loads(line)) for cti, line in lines[:ORDERS_PAGE]]
     listed = [
-        line | {"redeemed": _uses(hub, cti)}
+        line | {"redeemed": redemption_table.total_redeemed(connection, cti)[0]}
         for cti, line in page
         if site in (None, line["home_site"]) and order in (None, line["order_id"])
     ]
-    return {"orders": listed, "next": page[-1][0].hex() if len(rows) > ORDERS_PAGE else None}
+    return {"orders": listed, "next": page[-1][0].hex() if len(lines) > ORDERS_PAGE else None}
 
 
-def _uses(hub: Any, cti: bytes) -> int:
-    (units,) = hub.execute(
-        f"SELECT coalesce(sum(units), 0) FROM redemption r WHERE cti = ? AND {STANDS}",  # noqa: S608 - a constant
-        (cti,),
-    ).fetchone()
-    return int(units)
+def exception_list(connection: HubConnection, *, dev: str | None) -> dict[str, Any]:
+    """Return the newest cases, of ``dev`` alone if given.
 
-
-def exceptions(hub: Any, *, dev: str | None) -> dict[str, Any]:
-    """What a person must look into: double redemptions, events that were refused, two devices with one identity."""
-    conflicts = hub.execute(
-        "SELECT found_s, dev, cti, other_dev, other_ts FROM conflict ORDER BY no DESC LIMIT ?",
-        (MOST_CASES,),
-    )
+    Those are double redemptions, refused events, two devices with one identity, and doors that ask for a person.
+    """
     cases = [
-        {"at_s": found_s, "dev": of, "kind": "platform_conflict", "cti": cti.hex(),
-         "detail": f"honoured as well by {other} at {other_ts}"}
-        for found_s, of, cti, other, other_ts in conflicts
-    ]  # fmt: skip
-    refused = hub.execute(
-        "SELECT received_s, dev, seq, type, refused, body FROM event WHERE refused IS NOT NULL"
-        " ORDER BY received_s DESC LIMIT ?",
-        (MOST_CASES,),
-    )
-    cases += [
-        {
-            "at_s": at_s,
-            "dev": of,
-            "kind": "upload_refused",
-            "cti": _cti(body),
-            "detail": f"event {seq}, {kind}: {why}",
-        }
-        for at_s, of, seq, kind, why, body in refused
+        *_conflicts(connection),
+        *_refused(connection),
+        *_clashes(connection),
+        *_doors(connection),
     ]
-    clashes = hub.execute(
-        "SELECT received_s, dev, seq FROM clash ORDER BY received_s DESC LIMIT ?", (MOST_CASES,)
+    newest = sorted(
+        (case for case in cases if dev in (None, case.dev)), key=lambda case: -case.at_s
     )
-    cases += [
-        {
-            "at_s": at_s,
-            "dev": of,
-            "kind": "identity_doubled",
-            "cti": None,
-            "detail": f"another event {seq} is here already",
-        }
-        for at_s, of, seq in clashes
+    return {"exceptions": [case._asdict() for case in newest[:MOST_CASES]]}
+
+
+def _conflicts(connection: HubConnection) -> list[_Case]:
+    return [
+        _Case(
+            found_s,
+            dev,
+            "platform_conflict",
+            cti.hex(),
+            f"redeemed as well by {other} at {other_ts}",
+        )
+        for found_s, dev, cti, other, other_ts in conflict_table.newest_conflicts(
+            connection, MOST_CASES
+        )
     ]
-    doors = hub.execute(
-        "SELECT received_s, dev, body FROM event WHERE type = 'pickup' AND refused IS NULL"
-        " ORDER BY received_s DESC LIMIT ?",
-        (MOST_DOORS,),
-    ).fetchall()
-    for at_s, of, text in doors:
+
+
+def _refused(connection: HubConnection) -> list[_Case]:
+    return [
+        _Case(at_s, dev, "upload_refused", _cti(body), f"event {seq}, {kind}: {reason}")
+        for at_s, dev, seq, kind, reason, body in event_table.newest_refused(connection, MOST_CASES)
+    ]
+
+
+def _clashes(connection: HubConnection) -> list[_Case]:
+    return [
+        _Case(at_s, dev, "identity_doubled", None, f"another event {seq} is here already")
+        for at_s, dev, seq in event_table.newest_clashes(connection, MOST_CASES)
+    ]
+
+
+def _doors(connection: HubConnection) -> list[_Case]:
+    cases = []
+    for at_s, dev, text in event_table.newest_pickups(connection, MOST_DOORS):
         body = json.loads(text)
-        if body.get("exception") and dev in (None, of):
+        if body.get("exception"):
             detail = f"compartment {body.get('compartment')}: {body.get('state')}"
-            cases.append(
-                {
-                    "at_s": at_s,
-                    "dev": of,
-                    "kind": body["exception"],
-                    "cti": _cti(text),
-                    "detail": detail,
-                }
-            )
-    cases = [case for case in cases if dev in (None, case["dev"])]
-    return {"exceptions": sorted(cases, key=lambda case: -case["at_s"])[:MOST_CASES]}
+            cases.append(_Case(at_s, dev, body["exception"], _cti(text), detail))
+    return cases
 
 
 def _cti(body: str) -> str | None:
+    """Return the cti that an event's body names, which may be anything."""
     try:
         cti = json.loads(body).get("cti")
     except (ValueError, AttributeError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edge.values.errors import EdgeError
 
-class RequestError(Exception):
-    """A request that cannot be answered; the message goes to ops."""
+
+class RequestError(EdgeError):
+    """A request that cannot be answered; the message goes to operations."""

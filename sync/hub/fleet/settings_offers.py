@@ -1,4 +1,4 @@
-"""Which settings document is offered to which device, in the fleet's store. Functions of the caller's transaction."""
+"""Which settings document is offered to which device. Functions of the caller's transaction."""
 
 from __future__ import annotations
 
@@ -10,38 +10,20 @@ from typing import Any, Final
 from edge.documents.settings import SettingsDocument
 from edge.system.durable_file import digest_of
 from sync.hub.fleet.request_error import RequestError
+from sync.hub.store.fleet import settings_table
 
 KEPT: Final = 64  # documents of a layer
-ROLLING, CURRENT, WITHDRAWN = "rolling", "current", "withdrawn"
 
 
-def newest(connection: sqlite3.Connection, key: str, dev: str) -> bytes | None:
-    """The document of the layer ``key`` that ``dev`` is to have."""
-    row = connection.execute(
-        "SELECT raw FROM document d WHERE key = ?1 AND (state = ?2 OR (state = ?3 AND EXISTS"
-        " (SELECT 1 FROM offer o WHERE o.key = d.key AND o.rev = d.rev AND o.dev = ?4)))"
-        " ORDER BY rev DESC LIMIT 1",
-        (key, CURRENT, ROLLING, dev),
-    ).fetchone()
-    return row[0] if row else None
-
-
-def highest_rev(connection: sqlite3.Connection) -> int:
-    """The highest rev of all layers: the next one is above it."""
-    return int(connection.execute("SELECT coalesce(max(rev), 0) FROM document").fetchone()[0])
-
-
-def named(
+def documents_named(
     connection: sqlite3.Connection, wanted: Iterable[tuple[str, int]]
 ) -> list[dict[str, Any]]:
-    """The documents of these layers and revs, as far as they are still kept."""
+    """Return the documents of these layers and revs, as far as they are still kept."""
     found = []
     for key, rev in wanted:
-        row = connection.execute(
-            "SELECT raw FROM document WHERE key = ? AND rev = ?", (key, rev)
-        ).fetchone()
-        if row is not None:
-            found.append({"key": key, "rev": rev, "raw": base64.b64encode(row[0]).decode()})
+        raw = settings_table.document_raw(connection, key, rev)
+        if raw is not None:
+            found.append({"key": key, "rev": rev, "raw": base64.b64encode(raw).decode()})
     return found
 
 
@@ -54,62 +36,35 @@ def offer(
     now_s: int,
 ) -> None:
     """Offer ``document`` to ``devices``, or, with None, to all that it is for. Raises RequestError."""
-    _keep(connection, document, raw, now_s)
+    _add(connection, document, raw, now_s)
     key, rev = document.key, document.rev
     if devices is not None:
-        connection.executemany(
-            "INSERT OR IGNORE INTO offer VALUES (?, ?, ?)", [(key, rev, dev) for dev in devices]
-        )
+        settings_table.insert_offers(connection, key, rev, devices)
         return
-    connection.execute(
-        "UPDATE document SET state = ? WHERE key = ? AND rev = ?", (CURRENT, key, rev)
-    )
-    connection.execute("DELETE FROM offer WHERE key = ? AND rev <= ?", (key, rev))
-    connection.execute(
-        "DELETE FROM document WHERE key = ?1 AND rev NOT IN"
-        " (SELECT rev FROM document WHERE key = ?1 ORDER BY rev DESC LIMIT ?2)",
-        (key, KEPT),
-    )
+    settings_table.make_current(connection, key, rev)
+    settings_table.keep_newest(connection, key, KEPT)
 
 
 def withdraw(connection: sqlite3.Connection, key: str, rev: int) -> list[str]:
-    """Take the offer back; return who had it. Raises RequestError."""
-    rows = connection.execute(
-        "SELECT dev FROM offer WHERE key = ? AND rev = ?", (key, rev)
-    ).fetchall()
-    done = connection.execute(
-        "UPDATE document SET state = ? WHERE key = ? AND rev = ? AND state = ?",
-        (WITHDRAWN, key, rev, ROLLING),
-    )
-    if not done.rowcount:
+    """Take the offers of a document back and return the devices that had one. Raises RequestError."""
+    if not settings_table.withdraw_document(connection, key, rev):
         raise RequestError(f"{key} rev {rev} is not being rolled out")
-    connection.execute("DELETE FROM offer WHERE key = ? AND rev = ?", (key, rev))
-    return [dev for (dev,) in rows]
+    return settings_table.delete_offers(connection, key, rev)
 
 
-def _keep(
+def _add(
     connection: sqlite3.Connection, document: SettingsDocument, raw: bytes, now_s: int
 ) -> None:
-    row = connection.execute(
-        "SELECT digest, state FROM document WHERE key = ? AND rev = ?", (document.key, document.rev)
-    ).fetchone()
-    if row is not None:
-        if row[0] != digest_of(raw):
-            raise RequestError(
-                f"{document.key} rev {document.rev} is there with other content: push it anew"
-            )
-        if row[1] == WITHDRAWN:
-            raise RequestError(f"{document.key} rev {document.rev} was withdrawn: push it anew")
+    """Add a document unless it is there. Raises RequestError if its rev is taken, withdrawn or too low."""
+    key, rev, digest = document.key, document.rev, digest_of(raw)
+    state = settings_table.document_state(connection, key, rev)
+    if state is not None:
+        if state[0] != digest:
+            raise RequestError(f"{key} rev {rev} is there with other content: push it anew")
+        if state[1] == settings_table.WITHDRAWN:
+            raise RequestError(f"{key} rev {rev} was withdrawn: push it anew")
         return
-    latest = (
-        connection.execute(
-            "SELECT max(rev) FROM document WHERE key = ?", (document.key,)
-        ).fetchone()[0]
-        or 0
-    )
-    if document.rev < latest:
-        raise RequestError(
-            f"{document.key} has rev {latest}, this is {document.rev}: somebody else has pushed"
-        )
-    fresh = (document.key, document.rev, digest_of(raw), raw, ROLLING, now_s)
-    connection.execute("INSERT INTO document VALUES (?, ?, ?, ?, ?, ?)", fresh)
+    latest = settings_table.highest_rev(connection, key)
+    if rev < latest:
+        raise RequestError(f"{key} has rev {latest}, this is {rev}: another person has pushed")
+    settings_table.insert_document(connection, key, rev, digest=digest, raw=raw, pushed_s=now_s)

@@ -1,25 +1,28 @@
-"""Take batches of events: idempotent, each event on its own, and look for what was honoured too often.
+"""Take batches of events: each event once and on its own, in the caller's transaction.
 
-An event with no effect (refused) is kept like any other, under its number, so that the numbering
-has no holes and a refusal is repeated until the device has heard it.
+An event that is refused has no effect. It is kept like any other, under its number, so that the numbering
+has no gaps and the refusal is repeated until the device has settled it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+from pydantic_core import to_json
+
+from edge.domain.upload_refusal import UploadRefusal
 from sync.hub.ledger import redemptions, reviews
+from sync.hub.store import conflict_table, event_table, status_table
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
-from sync.wire.messages import Ack, BadEvent, Batch, Conflict, Event, RefusedItem, Status
+from sync.wire.messages import Ack, Batch, Conflict, Event, RefusedItem, Status
 
-SEQUENCE_REUSED = "sequence_reused"  # another event has this number: two devices with one identity, or a copied card
-BODY_INVALID = "body_invalid"
-_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
-_NUMBERS = 1000  # looked at in one go, for gaps
-MOST_CONFLICTS = 50  # told in one acknowledgement
+MOST_REFUSALS: Final = 1000  # in one acknowledgement
+MOST_CONFLICTS: Final = 50  # in one acknowledgement
+_NUMBERS: Final = 1000  # looked at in one go, for gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,56 +32,48 @@ class IngestResult:
     ack: Ack
     fresh: int  # events that were new
     repeated: int  # events that were here already
-    refused: int  # refused just now
-    also_tell: frozenset[str]  # other devices with a new conflict
+    refused: int  # events that were refused just now
+    also_notify: frozenset[str]  # other devices with a new conflict
 
 
-def take(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
-    """Store ``batch`` in the caller's transaction and return the acknowledgement to send once it has committed."""
-    fresh = repeated = 0
-    reused: list[RefusedItem] = []
-    also_tell: set[str] = set()
-    refused = 0
+@dataclass(slots=True)
+class _Tally:
+    """What came of the events of a batch so far."""
+
+    fresh: int = 0
+    repeated: int = 0
+    refused: int = 0
+    reused: list[RefusedItem] = field(default_factory=list)
+    also_notify: set[str] = field(default_factory=set)
+
+
+def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
+    """Store ``batch`` and return the acknowledgement to send once the transaction has committed."""
+    tally = _Tally()
     for event in batch.events:
-        effect = redemptions.effect_of(event)
-        first = effect is not None and redemptions.is_first(connection, effect)
-        reason = _refusal(event, effect)
-        if reason is None and effect is not None and not first:
-            reason = redemptions.already_reported(connection, batch, event, effect)
-        if _insert(connection, batch, event, reason, now_s):
-            fresh += 1
-            refused += reason is not None
-            if effect is not None and reason is None:
-                also_tell |= redemptions.apply(connection, batch, event, effect, now_s, first=first)
-            if reason is None:
-                reviews.note(connection, batch.dev, batch.epoch, event)
-        elif event.type == codec.WITHHELD or _is_same(connection, batch, event):
-            repeated += 1
-        else:
-            reused.append(RefusedItem(seq=event.seq, reason=SEQUENCE_REUSED, id=event.id))
-            _keep_clash(connection, batch, event, now_s)
+        _ingest_event(connection, batch, event, now_s, tally)
     for bad in batch.bad:
-        refused += _insert_bad(connection, batch, bad, now_s)
-    if batch.conflicts_through:
-        connection.execute(
-            "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0",
-            (batch.dev, batch.conflicts_through),
+        tally.refused += event_table.insert_unreadable(
+            connection, batch.dev, batch.epoch, bad, received_s=now_s
         )
-    acked_through = _advance(connection, batch.dev, batch.epoch)
+    if batch.conflicts_through:
+        conflict_table.acknowledge_conflicts(connection, batch.dev, through=batch.conflicts_through)
     ack = acknowledgement(
         connection,
         batch.dev,
         batch.epoch,
-        acked_through=acked_through,
+        acked_through=_advance(connection, batch.dev, batch.epoch),
         settled_through=batch.settled_through,
-        reused=reused,
+        reused=tally.reused,
     )
     numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
-    ack = ack.model_copy(
-        update={"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag}
-    )
+    compared = {"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag}
     return IngestResult(
-        ack, fresh, repeated, refused + len(reused), frozenset(also_tell - {batch.dev})
+        ack.model_copy(update=compared),
+        tally.fresh,
+        tally.repeated,
+        tally.refused + len(tally.reused),
+        frozenset(tally.also_notify - {batch.dev}),
     )
 
 
@@ -91,20 +86,15 @@ def acknowledgement(
     settled_through: int,
     reused: Iterable[RefusedItem] = (),
 ) -> Ack:
-    """What ``dev`` is to know. Every refusal that it has not settled yet is said again."""
-    rows = connection.execute(
-        "SELECT seq, refused, CASE WHEN type = ? THEN '' ELSE id END FROM event"
-        " WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ? ORDER BY seq LIMIT 1000",
-        (codec.WITHHELD, dev, epoch, settled_through),
+    """Return what ``dev`` has to know. Every refusal that it has not settled yet is repeated."""
+    rows = event_table.refused_events(
+        connection, dev, epoch, after_seq=settled_through, limit=MOST_REFUSALS
     )
     rejected = [
-        RefusedItem(seq=seq, reason=reason, id=identity)
-        for seq, reason, identity in rows.fetchall()
+        RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
+        for seq, kind, identity, reason in rows
     ]
-    conflicts = connection.execute(
-        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
-        (dev, MOST_CONFLICTS),
-    )
+    conflicts = conflict_table.open_conflicts(connection, dev, MOST_CONFLICTS)
     return Ack(
         dev=dev,
         epoch=epoch,
@@ -119,123 +109,107 @@ def acknowledgement(
 
 
 def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:
-    """The epoch that ``dev`` last sent events in, and how far it is acknowledged."""
-    streams: dict[str, int] = dict(
-        connection.execute(
-            "SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)
-        ).fetchall()
-    )
-    said = _said_epoch(connection, dev)
-    epoch = said if said in streams else next(iter(streams), None)
+    """Return the epoch that ``dev`` last sent events in, and how far it is acknowledged."""
+    streams = event_table.streams_of(connection, dev)
+    named = _current_epoch(connection, dev)
+    epoch = named if named in streams else next(iter(streams), None)
     return None if epoch is None else (epoch, streams[epoch])
 
 
-def note_status(connection: HubConnection, status: Status, now_s: int) -> bool:
-    """Keep what a device says of itself. True when its epoch is one that it had left: then there are two of it.
+def record_status(connection: HubConnection, status: Status, now_s: int) -> bool:
+    """Keep the status of a device. Return True when two devices use its identity.
 
-    A new store begins a new epoch, and a device never goes back to an old one.
+    A new store begins a new epoch, and a device never goes back to an old one: a status that names an
+    epoch from before the last one comes from another device.
     """
-    known = _said_epoch(connection, status.dev)
-    seen = connection.execute(
-        "SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (status.dev, status.epoch)
+    current = _current_epoch(connection, status.dev)
+    two = (
+        current is not None
+        and current != status.epoch
+        and status_table.was_in_epoch(connection, status.dev, status.epoch)
     )
-    two = known is not None and known != status.epoch and seen.fetchone() is not None
-    connection.execute(
-        "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (status.dev, status.epoch, now_s),
-    )
-    connection.execute(
-        "INSERT INTO status VALUES (?, ?, ?) ON CONFLICT (dev)"
-        " DO UPDATE SET status = excluded.status, received_s = excluded.received_s",
-        (status.dev, status.model_dump_json(), now_s),
-    )
+    status_table.put_status(connection, status, received_s=now_s)
     return two
 
 
-def _said_epoch(connection: HubConnection, dev: str) -> str | None:
-    """The epoch that ``dev`` last said it is in."""
-    row = connection.execute("SELECT status FROM status WHERE dev = ?", (dev,)).fetchone()
+def _ingest_event(
+    connection: HubConnection, batch: Batch, event: Event, now_s: int, tally: _Tally
+) -> None:
+    effect = redemptions.effect_of(event)
+    first = effect is not None and redemptions.is_first(connection, effect)
+    refused = _refusal(connection, batch, event, effect, first=first)
+    if not event_table.insert_event(
+        connection, batch.dev, batch.epoch, event, body=to_json(event.body).decode(), refused=refused, received_s=now_s
+    ):  # fmt: skip
+        _compare(connection, batch, event, now_s, tally)
+        return
+    tally.fresh += 1
+    if refused is not None:
+        tally.refused += 1
+        return
+    if effect is not None:
+        tally.also_notify |= redemptions.apply_effect(
+            connection, batch, event, effect, now_s, first=first
+        )
+    reviews.record_event(connection, batch.dev, batch.epoch, event)
+
+
+def _refusal(
+    connection: HubConnection,
+    batch: Batch,
+    event: Event,
+    effect: redemptions.Effect | None,
+    *,
+    first: bool,
+) -> str | None:
+    """Return why an event has no effect; None for one that is not refused."""
+    if event.type == codec.WITHHELD:
+        reason = event.body.get("reason")
+        return reason if isinstance(reason, str) and codec.is_word(reason) else codec.WITHHELD
+    if effect is None:
+        changes_what_is_left = event.type in (redemptions.REDEEMED, redemptions.REVERSED)
+        return UploadRefusal.BODY_INVALID.value if changes_what_is_left else None
+    if not first and redemptions.is_reported(connection, batch, event, effect):
+        return UploadRefusal.ALREADY_REPORTED.value
+    return None
+
+
+def _compare(
+    connection: HubConnection, batch: Batch, event: Event, now_s: int, tally: _Tally
+) -> None:
+    """Compare an event whose number is taken with the event that has it; keep it aside if it is another."""
+    if (
+        event.type == codec.WITHHELD
+        or event_table.event_id(connection, batch.dev, batch.epoch, event.seq) == event.id
+    ):
+        tally.repeated += 1
+        return
+    tally.reused.append(
+        RefusedItem(seq=event.seq, reason=UploadRefusal.SEQUENCE_REUSED, id=event.id)
+    )
+    event_table.insert_clash(connection, batch.dev, batch.epoch, event, received_s=now_s)
+
+
+def _current_epoch(connection: HubConnection, dev: str) -> str | None:
+    """Return the epoch that the last status of ``dev`` names."""
+    row = status_table.status_of(connection, dev)
     return None if row is None else str(json.loads(row[0])["epoch"])
 
 
-def _insert(
-    connection: HubConnection, batch: Batch, event: Event, refused: str | None, now_s: int
-) -> bool:
-    body = _to_json(event.body)
-    changed = connection.execute(
-        "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (
-            batch.dev,
-            batch.epoch,
-            event.seq,
-            event.id,
-            event.type,
-            event.ts,
-            event.ts_trust,
-            body,
-            now_s,
-            refused,
-        ),
-    )
-    return changed.rowcount == 1
-
-
-def _insert_bad(connection: HubConnection, batch: Batch, bad: BadEvent, now_s: int) -> bool:
-    changed = connection.execute(
-        "INSERT INTO event VALUES (?, ?, ?, '', 'unreadable', 0, 'floor_only', ?, ?, ?) ON CONFLICT DO NOTHING",
-        (batch.dev, batch.epoch, bad.seq, bad.raw, now_s, bad.reason),
-    )
-    return changed.rowcount == 1
-
-
-def _is_same(connection: HubConnection, batch: Batch, event: Event) -> bool:
-    (identity,) = connection.execute(
-        "SELECT id FROM event WHERE dev = ? AND epoch = ? AND seq = ?",
-        (batch.dev, batch.epoch, event.seq),
-    ).fetchone()
-    return bool(identity == event.id)
-
-
-def _keep_clash(connection: HubConnection, batch: Batch, event: Event, now_s: int) -> None:
-    connection.execute(
-        "INSERT INTO clash VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (batch.dev, batch.epoch, event.seq, event.id, event.model_dump_json(), now_s),
-    )
-
-
 def _advance(connection: HubConnection, dev: str, epoch: str) -> int:
-    known = connection.execute(
-        "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
-    ).fetchone()
-    start = through = int(known[0]) if known else 0
+    """Acknowledge up to the first gap in the numbers and return that number."""
+    known = event_table.acked_through(connection, dev, epoch)
+    start = through = known or 0
     while numbers := _following(connection, dev, epoch, through):
         through = numbers[-1]
         if len(numbers) < _NUMBERS:
             break
     if known is None or through != start:
-        connection.execute(
-            "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
-            " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through",
-            (dev, epoch, through),
-        )
+        event_table.set_acked_through(connection, dev, epoch, through)
     return through
 
 
 def _following(connection: HubConnection, dev: str, epoch: str, through: int) -> list[int]:
-    """The numbers right after ``through``, without a gap, at most ``_NUMBERS`` of them."""
-    later = connection.execute(
-        "SELECT seq FROM event WHERE dev = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
-        (dev, epoch, through, _NUMBERS),
-    ).fetchall()
-    return [seq for place, (seq,) in enumerate(later, 1) if seq == through + place]
-
-
-def _refusal(event: Event, effect: redemptions.Effect | None) -> str | None:
-    if event.type == codec.WITHHELD:
-        reason = event.body.get("reason")
-        return reason if isinstance(reason, str) and codec.is_word(reason) else codec.WITHHELD
-    return (
-        BODY_INVALID
-        if effect is None and event.type in (redemptions.REDEEMED, redemptions.REVERSED)
-        else None
-    )
+    """Return the numbers right after ``through`` without a gap, at most ``_NUMBERS`` of them."""
+    later = event_table.numbers_after(connection, dev, epoch, through, limit=_NUMBERS)
+    return [seq for place, seq in enumerate(later, 1) if seq == through + place]

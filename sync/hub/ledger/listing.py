@@ -1,4 +1,4 @@
-"""What the hub has of each device, to be held against the device's own ledger."""
+"""What the hub has of each device, to be compared with the device's own ledger."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from sync.hub.store import event_table
 from sync.hub.store.interface import HubStore
 
-_COLUMNS = ("dev", "epoch", "seq", "id", "type", "ts", "ts_trust", "body", "received_s", "refused")
 
-
-def rows(store: HubStore, *, dev: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every event by device, epoch and seq; ``body`` as an object. A view of one moment."""
+def list_events(store: HubStore, *, dev: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every event by device, epoch and seq, with ``body`` as an object, in one consistent view."""
     with store.read() as connection:
-        found = connection.execute(
-            "SELECT dev, epoch, seq, id, type, ts, ts_trust, body, received_s, refused FROM event"
-            " WHERE ? IN ('', dev) ORDER BY dev, epoch, seq",  # no device has an empty name
-            (dev or "",),
-        )
-        for values in found:
-            row = dict(zip(_COLUMNS, values, strict=True))
+        for values in event_table.all_events(connection, dev):
+            row = dict(zip(event_table.COLUMNS, values, strict=True))
             row["body"] = json.loads(row["body"])
             yield row

@@ -1,7 +1,8 @@
 """Which redemption an event of a device is about.
 
-A device numbers the uses of a code in its store, and a store that nothing was carried over to begins with 1 again. So
-a redemption is known by the id of the event that first reported it, which a reversal and the end of a review name.
+A device numbers the uses of a code in its store, and a new store that nothing was carried over to begins with 1
+again. So a redemption is known by the id of the event that first reported it. A reversal and the report of a review
+name that id.
 """
 
 from __future__ import annotations
@@ -13,18 +14,14 @@ from sync.wire.messages import Event
 
 _LONGEST: Final = 40
 
-# Whether ``v``, a reversal or the end of a review, is about ``r``, a redemption.
-IS_ABOUT: Final = "v.cti = r.cti AND v.dev = r.dev AND v.redemption_id = r.id"
-STANDS: Final = f"NOT EXISTS (SELECT 1 FROM reversal v WHERE {IS_ABOUT})"  # noqa: S608 - ``r`` was not taken back
 
-
-def identity(event: Event) -> str:
+def redemption_id_of(event: Event) -> str:
     """Return the id of the redemption that ``event`` reports: of the event that first reported it."""
     return _named(event, REDEMPTION_EVENT) or _named(event, RETRY_OF) or event.id
 
 
 def redemption_named_by(event: Event) -> str | None:
-    """Return the id of the redemption that a reversal or a review's end is about; None where it names none."""
+    """Return the id of the redemption that a reversal or a review is about; None where it names none."""
     return _named(event, REDEMPTION_EVENT)
 
 

@@ -1,49 +1,47 @@
-"""What was honoured of each entitlement, and what was honoured too often."""
+"""What was redeemed of each entitlement, and what was redeemed too often."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from edge.store.outbox import RETRY_OF
 from edge.token.claims import Kind
-from sync.hub.ledger.redemption_identity import STANDS, identity, redemption_named_by
+from sync.hub.ledger.redemption_identity import redemption_id_of, redemption_named_by
+from sync.hub.store import conflict_table, feed_table, grant_table, redemption_table
 from sync.hub.store.interface import HubConnection
+from sync.hub.store.redemption_table import RedemptionEvent, RedemptionRow
 from sync.wire import codec
 from sync.wire.messages import MAX_SEQ, Batch, Event
 
-REDEEMED, REVERSED = (
-    "redeemed",
-    "reversed",
-)  # event types that change what is left of an entitlement
-ALREADY_REPORTED = (
-    "already_reported"  # the same redemption is here under another number: it counts once
-)
+# Types of the events that change what is left of an entitlement.
+REDEEMED: Final = "redeemed"
+REVERSED: Final = "reversed"
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an event does to an entitlement. ``units`` is None for a reversal; ``redemption`` says of which."""
+    """What an event does to an entitlement. ``units`` is None for a reversal."""
 
     cti: bytes
     use_no: int
     units: int | None
     amount_minor: int | None
-    redemption: str
+    redemption_id: str  # which redemption this is, or reverses
 
 
 def effect_of(event: Event) -> Effect | None:
-    """What ``event`` does to an entitlement; None for nothing, or for what cannot be read."""
+    """Return what ``event`` does to an entitlement; None for nothing, and for what cannot be read."""
     cti, use_no = event.body.get("cti"), event.body.get("use")
     units, amount_minor = event.body.get("units"), event.body.get("amount_minor")
-    redemption: str | None = identity(event)
+    redemption_id: str | None = redemption_id_of(event)
     if event.type == REVERSED:
-        units, amount_minor, redemption = None, None, redemption_named_by(event)
+        units, amount_minor, redemption_id = None, None, redemption_named_by(event)
     elif event.type != REDEEMED or not _whole(units, 1):
         return None
     if (
-        redemption is None
+        redemption_id is None
         or not isinstance(cti, str)
         or not codec.is_cti(cti)
         or not _whole(use_no, 1)
@@ -51,42 +49,34 @@ def effect_of(event: Event) -> Effect | None:
         return None
     if amount_minor is not None and not _whole(amount_minor, 0):
         return None
-    return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption)
+    return Effect(bytes.fromhex(cti), use_no, units, amount_minor, redemption_id)
 
 
 def is_first(connection: HubConnection, effect: Effect) -> bool:
-    """Whether nothing was honoured of the entitlement before: most redemptions are first, and soon done with."""
-    known = connection.execute(
-        "SELECT 1 FROM redemption WHERE cti = ? LIMIT 1", (effect.cti,)
-    ).fetchone()
-    return known is None
+    """Return whether nothing was redeemed of the entitlement before. That makes most events quick."""
+    return not redemption_table.has_redemption(connection, effect.cti)
 
 
-def already_reported(
-    connection: HubConnection, batch: Batch, event: Event, effect: Effect
-) -> str | None:
-    """Whether this redemption is here under another number, or one that takes its place, or whose place it takes.
+def is_reported(connection: HubConnection, batch: Batch, event: Event, effect: Effect) -> bool:
+    """Return whether another event of the device has reported this redemption.
 
-    Somebody told the device that we refused it there, and it sent it again.
+    That is the case when a false acknowledgement told the device that the platform refused the event, and the
+    device sent it again: the two name the same redemption, or one takes the place of the other.
     """
     if effect.units is None:
-        return None
-    rows = connection.execute(
-        "SELECT e.id, e.body, r.id FROM redemption r"
-        " JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
-        " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
-        (effect.cti, batch.dev, batch.epoch, event.seq),
-    )
+        return False
     retries = event.body.get(RETRY_OF)
-    mine = {event.id, retries if isinstance(retries, str) else event.id, effect.redemption}
-    told = any(
-        mine & {ident, json.loads(body).get(RETRY_OF), first}
-        for ident, body, first in rows.fetchall()
+    mine = {event.id, retries if isinstance(retries, str) else event.id, effect.redemption_id}
+    others = redemption_table.other_reports(
+        connection, effect.cti, batch.dev, epoch=batch.epoch, seq=event.seq
     )
-    return ALREADY_REPORTED if told else None
+    return any(
+        mine & {other_id, json.loads(body).get(RETRY_OF), redemption_id}
+        for other_id, body, redemption_id in others
+    )
 
 
-def apply(
+def apply_effect(
     connection: HubConnection,
     batch: Batch,
     event: Event,
@@ -95,90 +85,51 @@ def apply(
     *,
     first: bool,
 ) -> set[str]:
-    """Write the effect. Where the entitlement is now overspent, record it for both devices; return the other one.
+    """Write the effect of an event. Return the other device if the entitlement is now overspent.
 
-    ``first`` as ``is_first`` said before: then there is no other, however much was honoured.
+    ``first``: what ``is_first`` returned before. Then no other device is concerned, however much was redeemed.
     """
     if effect.units is None:
-        connection.execute(
-            "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (effect.cti, batch.dev, effect.redemption, batch.epoch, event.seq),
-        )
+        redemption_table.insert_reversal(
+            connection, effect.cti, batch.dev, effect.redemption_id, epoch=batch.epoch, seq=event.seq
+        )  # fmt: skip
         return set()
-    connection.execute(
-        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",  # known from a lease
-        (
-            effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
-            effect.redemption,
-        ),
+    row = RedemptionRow(
+        effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
+        effect.redemption_id,
     )  # fmt: skip
-    if isinstance(
-        claim := event.body.get("grant_request"), str
-    ):  # the leave that it rests on; any other is held on
-        connection.execute(
-            "DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (effect.cti, batch.dev, claim)
-        )
-    if first or not _overspent(connection, effect.cti):
+    redemption_table.insert_redemption(connection, row)
+    if isinstance(grant := event.body.get("grant_request"), str):  # any other grant stays held
+        grant_table.delete_grant(connection, effect.cti, batch.dev, grant)
+    if first or not _is_overspent(connection, effect.cti):
         return set()
-    other = connection.execute(
-        f"SELECT dev, epoch, seq, ts {_STANDING} AND NOT (dev = ? AND epoch = ? AND seq = ?)"
-        " ORDER BY dev = ?, ts DESC LIMIT 1",  # rather another device's, the newest
-        (effect.cti, batch.dev, batch.epoch, event.seq, batch.dev),
-    ).fetchone()
+    mine = RedemptionEvent(batch.dev, batch.epoch, event.seq, event.ts)
+    other = redemption_table.newest_other(connection, effect.cti, mine)
     if other is None:
-        return set()  # one redemption of more than was sold: nobody else is concerned
-    mine = (batch.dev, batch.epoch, event.seq, event.ts)
-    connection.lock_conflict_numbers()
-    _conflict(connection, effect.cti, mine, other, now_s)
-    _conflict(connection, effect.cti, other, mine, now_s)
-    return {other[0]}
-
-
-_STANDING = f"FROM redemption r WHERE cti = ? AND {STANDS}"
+        return set()  # one redemption of more than was sold concerns no other device
+    conflict_table.insert_conflicts(connection, effect.cti, mine, other, found_s=now_s)
+    return {other.dev}
 
 
 def units_left(connection: HubConnection, cti: bytes) -> int | None:
-    """Uses not yet honoured (below zero: too often), or None for an entitlement that is not known.
+    """Return the uses that are left, below zero if too many, or None for an unknown entitlement.
 
-    A voucher with a value and one use is honoured in parts: it has a use left while there is value left.
+    A voucher with a value and one use is redeemed in parts: it has a use left while there is value left.
     """
-    row = connection.execute("SELECT line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
+    row = feed_table.entitlement_of(connection, cti)
     if row is None:
         return None
-    sold = json.loads(row[0])
-    units, amount = used(connection, cti)
+    sold = json.loads(row[1])
+    units, amount = redemption_table.total_redeemed(connection, cti)
     if sold["quantity"] == 1 and sold["amount_minor"] and sold["kind"] == Kind.WRITE_OFF.code:
         left = int(sold["amount_minor"] - amount)
         return 1 if left > 0 else 0 if left == 0 else -1
     return int(sold["quantity"] - units)
 
 
-def used(connection: HubConnection, cti: bytes, *, but: str = "") -> tuple[int, int]:
-    """Units and minor units of money that devices other than ``but`` have honoured and not taken back."""
-    row = connection.execute(
-        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_STANDING} AND dev <> ?",
-        (cti, but),
-    ).fetchone()
-    return int(row[0]), int(row[1])
-
-
-def _overspent(connection: HubConnection, cti: bytes) -> bool:
+def _is_overspent(connection: HubConnection, cti: bytes) -> bool:
     left = units_left(connection, cti)
     return left is not None and left < 0
-
-
-def _conflict(
-    connection: HubConnection,
-    cti: bytes,
-    mine: tuple[str, str, int, int],
-    other: tuple[str, str, int, int],
-    now_s: int,
-) -> None:
-    connection.execute(
-        "INSERT INTO conflict (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        (mine[0], cti, mine[1], mine[2], *other, now_s),
-    )
 
 
 def _whole(value: object, least: int) -> TypeGuard[int]:

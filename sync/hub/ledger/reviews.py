@@ -1,7 +1,7 @@
-"""Redemptions that wait for a second person, and what people at the platform decided on them.
+"""Redemptions that wait for a second person, and what people at the platform decided.
 
-A row per redemption that a device honoured pending review. What a device says of a review may come before the
-redemption that it is about (hubs share their work), so both are kept, and each looks for the other.
+There is a review for each redemption that a device accepted pending review. What a device reports of a review may
+come before the redemption that it is about, since hubs share their work: both are kept, and each looks for the other.
 """
 
 from __future__ import annotations
@@ -11,171 +11,141 @@ from collections import defaultdict
 from typing import Any, Final
 
 from edge.store.reviews import ReviewResult
+from edge.values.errors import EdgeError
 from edge.values.person_name import same_person
-from sync.hub.ledger.redemption_identity import IS_ABOUT, redemption_named_by
+from sync.hub.ledger.redemption_identity import redemption_named_by
+from sync.hub.ledger.redemptions import REDEEMED
+from sync.hub.store import review_table
 from sync.hub.store.interface import HubConnection
+from sync.hub.store.review_table import ListedReview
 from sync.wire import codec
 from sync.wire.messages import Event
 from sync.wire.review_decision import NOT_VERIFIED, ReviewDecision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
-PAGE: Final = 200  # redemptions in one answer, decisions in one page for a device
+PAGE: Final = 200  # reviews in one reply, decisions in one page for a device
+_LONGEST: Final = 400  # characters that are kept of a text
 _WITHOUT_EFFECT: Final = frozenset(
     {ReviewResult.NOT_FOUND.value, ReviewResult.SAME_PERSON.value, NOT_VERIFIED}
 )
-_ITS_REDEMPTION: Final = "r.cti = w.cti AND r.dev = w.dev AND r.epoch = w.epoch AND r.seq = w.seq"
+_SHOWN: Final = ("cti", "order", "use", "kind", "units", "amount_minor", "currency", "risks")
 
 
-class DecisionError(Exception):
-    """A decision that is not taken; the message goes to the reviewer."""
+class DecisionError(EdgeError):
+    """A decision that is not accepted; the message goes to the reviewer."""
 
 
-def note(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
-    """Keep what a device tells of reviews: that one waits, is decided, or cannot be. In ingest's transaction."""
+def record_event(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
+    """Keep what an event says of a review: that it waits, is decided, or cannot be. Most say nothing."""
     if event.type == "review_refused":
-        _refused(connection, dev, event.body)
-    elif event.type == "review" or event.body.get("verdict") == PENDING:  # nearly none
-        _note(connection, dev, epoch, event)
+        _record_refusal(connection, dev, event.body)
+    elif event.type == "review" or event.body.get("verdict") == PENDING:
+        _record_review(connection, dev, epoch, event)
 
 
-def _note(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
-    cti = event.body.get("cti")
-    if not isinstance(cti, str) or not codec.is_cti(cti):
-        return
-    place = (bytes.fromhex(cti), dev)
-    if event.type == "redeemed":
-        connection.execute(
-            "INSERT INTO review (cti, dev, epoch, seq) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (*place, epoch, event.seq),
-        )
-    elif (redemption := redemption_named_by(event)) is not None:
-        said = tuple(
-            str(event.body.get(name) or "")[:400] for name in ("state", "operator", "reason")
-        )
-        connection.execute(
-            "INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (*place, redemption, event.ts, *said),
-        )
-    connection.execute(
-        "UPDATE review AS w SET arrived = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
-        f" (SELECT 1 FROM redemption r JOIN reviewed v ON {IS_ABOUT} WHERE {_ITS_REDEMPTION})",
-        place,
-    )
-
-
-def _refused(connection: HubConnection, dev: str, body: dict[str, Any]) -> None:
-    """A device cannot take a decision: it is said no more. One that another person may make anew waits again."""
-    word = body.get("reason")
-    if not isinstance(word, str) or word not in _WITHOUT_EFFECT:
-        return
-    for no, raw in undelivered(connection, dev).get(dev, []):
-        if decision_name(raw) == body.get("decision"):
-            gone = word == ReviewResult.NOT_FOUND
-            connection.execute(
-                "UPDATE review SET refused = ?, arrived = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
-                (word, int(gone), int(gone), no),
-            )
-
-
-def decide(
+def record_decision(
     connection: HubConnection, decision: ReviewDecision, *, by: str, raw: bytes, now_s: int
 ) -> None:
-    """Keep what ``by`` decided, whose signature held, with that signature. Raises DecisionError.
+    """Keep what ``by`` decided, whose signature was verified, as it was signed. Raises DecisionError.
 
-    The same decision again changes nothing; another one after it is refused.
+    The same decision again changes nothing. Another decision after it is refused.
     """
-    row = connection.execute(
-        "SELECT w.no, w.cti, w.approve, w.decided_by, w.arrived, w.refused, e.body FROM review w JOIN event e"
-        " ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq WHERE w.dev = ? AND w.epoch = ? AND w.seq = ?",
-        (decision.device, decision.epoch, decision.seq),
-    ).fetchone()
-    if row is None or bytes(row[1]) != decision.cti:
+    review = review_table.review_of(connection, decision.device, decision.epoch, decision.seq)
+    if review is None or review.cti != decision.cti:
         raise DecisionError(
-            "no redemption waits for a second person under that: see edge-fleet reviews list --all"
+            "no redemption waits for a second person under that number: see edge-fleet reviews list --all"
         )
-    no, _, approve, decided_by, arrived, refused, body = row
-    if approve == decision.approve and decided_by == by:
+    if review.approve == decision.approve and review.decided_by == by:
         return
-    if approve is not None or arrived:
+    if review.approve is not None or review.arrived:
         raise DecisionError("it is decided already: see edge-fleet reviews list --all")
-    told_so = refused == ReviewResult.SAME_PERSON and same_person(decided_by, by)
-    if told_so or same_person(json.loads(body).get("operator"), by):
-        raise DecisionError(f"{by} scanned it: another person must decide")
-    done = connection.execute(
-        "UPDATE review SET approve = ?, decided_by = ?, reason = ?, decided_s = ?, raw = ?, refused = NULL WHERE no = ?"
-        " AND approve IS NULL AND arrived = 0",
-        (int(decision.approve), by, decision.reason, now_s, raw, no),
+    refused_by_device = review.refused == ReviewResult.SAME_PERSON and same_person(
+        review.decided_by, by
     )
-    if not done.rowcount:
-        raise DecisionError("somebody else has decided just now: see edge-fleet reviews list --all")
+    if refused_by_device or same_person(json.loads(review.body).get("operator"), by):
+        raise DecisionError(f"{by} scanned it: another person must decide")
+    if not review_table.put_decision(
+        connection, review.no, approve=decision.approve, by=by, reason=decision.reason, decided_s=now_s, raw=raw
+    ):  # fmt: skip
+        raise DecisionError(
+            "another person has decided just now: see edge-fleet reviews list --all"
+        )
 
 
-def listed(
-    connection: HubConnection, *, dev: str | None, ident: str | None, every: bool, after: int
+def review_page(
+    connection: HubConnection, *, dev: str | None, event_id: str | None, decided: bool, after: int
 ) -> dict[str, Any]:
-    """A page of redemptions that wait for a second person, by number after ``after``; with ``every`` decided ones, too.
+    """Return a page of the reviews by number after ``after``; with ``decided`` also those that are decided.
 
-    ``ident`` is the id of one redemption's event.
+    ``event_id`` is the id of the event of one redemption.
     """
-    rows = connection.execute(
-        "SELECT w.no, w.dev, w.epoch, w.seq, w.approve, w.decided_by, w.reason, w.decided_s, w.refused,"  # noqa: S608 - constants
-        " e.id, e.ts, e.body, v.state, v.by_whom, v.reason, v.ts FROM review w"
-        " JOIN event e ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq"
-        f" JOIN redemption r ON {_ITS_REDEMPTION} LEFT JOIN reviewed v ON {IS_ABOUT}"
-        " WHERE w.no > ? AND ? IN ('', w.dev) AND ? IN ('', e.id)"  # no device and no event has an empty name
-        " AND (? = 1 OR w.approve IS NULL AND w.arrived = 0)"
-        " ORDER BY w.no LIMIT ?",
-        (after, dev or "", ident or "", int(every), PAGE),
-    ).fetchall()
+    rows = review_table.list_reviews(
+        connection, dev=dev, event_id=event_id, decided=decided, after=after, limit=PAGE
+    )
     return {
-        "reviews": [_shown(row) for row in rows],
-        "next": rows[-1][0] if len(rows) == PAGE else None,
+        "reviews": [_as_reply(row) for row in rows],
+        "next": rows[-1].no if len(rows) == PAGE else None,
     }
 
 
 def undelivered(
     connection: HubConnection, dev: str | None = None
 ) -> dict[str, list[tuple[int, bytes]]]:
-    """Decisions as they were signed that their device has not said it knows, with their numbers, by device."""
-    rows = connection.execute(
-        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND arrived = 0 AND ? IN ('', dev)"
-        " ORDER BY no",
-        (dev or "",),
-    )
+    """Return number and signed bytes of the decisions whose device did not report the outcome, by device."""
     found: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
-    for no, of, raw in rows:
-        found[of].append((no, bytes(raw)))
+    for no, of, raw in review_table.undelivered_decisions(connection, dev):
+        found[of].append((no, raw))
     return found
 
 
-def _shown(row: tuple[Any, ...]) -> dict[str, Any]:
-    (
-        _,
-        dev,
-        epoch,
-        seq,
-        approve,
-        decided_by,
-        reason,
-        decided_s,
-        refused,
-        ident,
-        ts,
-        text,
-        state,
-        by,
-        why,
-        at_s,
-    ) = row
-    body = json.loads(text)
-    names = ("cti", "order", "use", "kind", "units", "amount_minor", "currency", "risks")
-    if state is None:
-        state = refused or ("waiting" if approve is None else "on_its_way")
+def _record_review(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
+    cti_hex = event.body.get("cti")
+    if not isinstance(cti_hex, str) or not codec.is_cti(cti_hex):
+        return
+    cti = bytes.fromhex(cti_hex)
+    if event.type == REDEEMED:
+        review_table.insert_review(connection, cti, dev, epoch, event.seq)
+    elif (redemption_id := redemption_named_by(event)) is not None:
+        state, by, reason = (
+            str(event.body.get(name) or "")[:_LONGEST] for name in ("state", "operator", "reason")
+        )
+        review_table.insert_report(
+            connection, cti, dev, redemption_id, ts=event.ts, state=state, by=by, reason=reason
+        )
+    review_table.close_reported(connection, cti, dev)
+
+
+def _record_refusal(connection: HubConnection, dev: str, body: dict[str, Any]) -> None:
+    """Stop repeating a decision that the device cannot take. The review waits again if another may decide."""
+    reason = body.get("reason")
+    if not isinstance(reason, str) or reason not in _WITHOUT_EFFECT:
+        return
+    for no, raw in undelivered(connection, dev).get(dev, []):
+        if decision_name(raw) == body.get("decision"):
+            review_table.refuse_decision(
+                connection, no, reason, final=reason == ReviewResult.NOT_FOUND
+            )
+
+
+def _as_reply(row: ListedReview) -> dict[str, Any]:
+    body = json.loads(row.event_body)
+    if row.reported_state is None:
+        state = row.refused or ("waiting" if row.approve is None else "on_its_way")
+        decided_by, reason, decided_s = row.decided_by, row.reason, row.decided_s
     else:
-        decided_by, reason, decided_s = by, why, at_s
+        state = row.reported_state
+        decided_by, reason, decided_s = row.reported_by, row.reported_reason, row.reported_ts
     return {
-        "id": ident, "dev": dev, "epoch": epoch, "seq": seq, "at_s": ts, **{name: body.get(name) for name in names},
-        "scanned_by": body.get("operator"), "state": state,
-        "approve": None if approve is None else bool(approve), "decided_by": decided_by, "reason": reason,
+        "id": row.event_id,
+        "dev": row.dev,
+        "epoch": row.epoch,
+        "seq": row.seq,
+        "at_s": row.event_ts,
+        **{name: body.get(name) for name in _SHOWN},
+        "scanned_by": body.get("operator"),
+        "state": state,
+        "approve": None if row.approve is None else bool(row.approve),
+        "decided_by": decided_by,
+        "reason": reason,
         "decided_s": decided_s,
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""The orders that the hub feeds to devices: imported as JSON lines, kept by revision, served in pages.
+"""The orders that the hub feeds to devices: imported as JSON lines, stored by revision, served in pages.
 
 A revision is the time in microseconds, or one more than the last: it grows even when the hub's store
 was restored from an older backup, so that a device never mistakes a new change for an old one.
@@ -7,7 +7,8 @@ was restored from an older backup, so that a device never mistakes a new change 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,17 +16,19 @@ from edge.config import Name
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.claims import Kind
+from sync.hub.store import feed_table
+from sync.hub.store.feed_table import Feed
 from sync.hub.store.interface import HubConnection
 from sync.wire import order_feed
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
 from sync.wire.order_feed import Delta, Snapshot
 
-_PAST_ALL = b"\xff" * 17  # greater than any cti
+_PAST_ALL: Final = b"\xff" * 17  # greater than any cti
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class OrderLine(BaseModel):
-    """One line of ``edge-hub orders import``: an order's line, whole. A line with a known ``cti`` replaces it."""
+    """One line of ``edge-hub orders import``: an order line, whole. It replaces the one with its ``cti``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -49,7 +52,7 @@ class OrderLine(BaseModel):
     rules: Annotated[str, Field(max_length=1000)] | None = None
 
     def entitlement(self) -> Entitlement:
-        """As the device caches it."""
+        """Return the line as a device caches it."""
         return Entitlement(
             cti=bytes.fromhex(self.cti),
             order_id=self.order_id,
@@ -70,115 +73,58 @@ class OrderLine(BaseModel):
         )
 
 
-def parse_line(text: str) -> OrderLine | str:
-    """Read one line; or what is wrong with it."""
+@dataclass(frozen=True, slots=True)
+class LineRefusal:
+    """A line that is no order line. ``where`` names the field, ``detail`` says what is wrong with it."""
+
+    where: str
+    detail: str
+
+    def __str__(self) -> str:
+        """Return both for a person."""
+        return f"{self.where}: {self.detail}"
+
+
+def parse_line(text: str) -> OrderLine | LineRefusal:
+    """Read one line of JSON."""
     try:
         return OrderLine.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc']) or 'line'}: {first['msg']}"
+        return LineRefusal(".".join(str(part) for part in first["loc"]) or "line", first["msg"])
 
 
-def put(connection: HubConnection, lines: Iterable[OrderLine], now_us: int) -> int:
+def put_lines(connection: HubConnection, lines: Iterable[OrderLine], now_us: int) -> int:
     """Write ``lines`` in the caller's transaction and return how many changed something."""
     changed = 0
     for line in lines:
-        changed += _put_one(connection, line, now_us)
+        changed += _put_line(connection, line, now_us)
     return changed
-
-
-def _put_one(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
-    cti, text = bytes.fromhex(line.cti), line.model_dump_json()
-    before = connection.execute(
-        "SELECT site, line FROM entitlement WHERE cti = ?", (cti,)
-    ).fetchone()
-    if before is not None and before == (line.home_site, text):
-        return False
-    if before is not None:
-        _leave(connection, cti, *before, now_us=now_us, moved=before[0] != line.home_site)
-    revision = _next_revision(
-        connection,
-        line.home_site,
-        now_us,
-        row_digest(row_of(line.entitlement())),
-    )
-    connection.execute(
-        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cti)"
-        " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
-        " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
-        (cti, line.home_site, revision, revision, text),
-    )
-    connection.execute("DELETE FROM departed WHERE cti = ? AND site = ?", (cti, line.home_site))
-    return True
-
-
-def _leave(
-    connection: HubConnection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
-) -> None:
-    """Take a row's old form out of its feed; a row that moves to another site is removed from the old one's."""
-    old = row_digest(_row(text))
-    if not moved:
-        connection.execute(
-            "UPDATE feed SET digest = ? WHERE site = ?",
-            (xor(_digest(connection, site), old), site),
-        )
-        return
-    revision = _next_revision(connection, site, now_us, old)
-    connection.execute(
-        "INSERT INTO departed VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
-        (site, cti, revision),
-    )
-
-
-def _next_revision(connection: HubConnection, site: str, now_us: int, digest: bytes) -> int:
-    connection.execute(
-        "INSERT INTO feed VALUES (?, 0, ?) ON CONFLICT DO NOTHING", (site, EMPTY_DIGEST)
-    )
-    (newest,) = connection.execute("SELECT max(head) FROM feed").fetchone()
-    revision = max(now_us, int(newest) + 1)
-    total = xor(_digest(connection, site), digest)
-    connection.execute(
-        "UPDATE feed SET head = ?, digest = ? WHERE site = ?", (revision, total, site)
-    )
-    return revision
-
-
-def _digest(connection: HubConnection, site: str) -> bytes:
-    row = connection.execute("SELECT digest FROM feed WHERE site = ?", (site,)).fetchone()
-    return bytes(row[0]) if row else EMPTY_DIGEST
-
-
-def heads(connection: HubConnection) -> dict[str, int]:
-    """The newest revision of each site's feed."""
-    return dict(connection.execute("SELECT site, head FROM feed").fetchall())
 
 
 def page_for(
     connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Snapshot | Delta:
-    """The page that answers ``request``, in the caller's transaction."""
-    connection.execute(
-        "INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (site, now_us, EMPTY_DIGEST),
-    )
-    (head,) = connection.execute("SELECT head FROM feed WHERE site = ?", (site,)).fetchone()
+    """Return the page that answers ``request``, in the caller's transaction."""
+    feed_table.add_feed(connection, site, Feed(now_us, EMPTY_DIGEST))
+    feed = _feed(connection, site)
     if (
-        request.have > head
-    ):  # the hub was restored from a backup: begin again above what the device has
-        head = max(now_us, head + 1)
-        connection.execute("UPDATE feed SET head = ? WHERE site = ?", (head, site))
-        return snapshot_page(connection, site, _begin_snapshot(connection, site, head), 0, now_s)
-    if request.snapshot and _has_snapshot(connection, site, request.snapshot):
+        request.have > feed.head
+    ):  # the hub was restored from a backup: begin above what the device has
+        feed = Feed(max(now_us, feed.head + 1), feed.digest)
+        feed_table.set_feed(connection, site, feed)
+        return _first_page(connection, site, feed.head, now_s)
+    if request.snapshot and feed_table.has_snapshot(connection, site, request.snapshot):
         return snapshot_page(connection, site, request.snapshot, request.page, now_s)
     if request.have == 0:
-        return snapshot_page(connection, site, _begin_snapshot(connection, site, head), 0, now_s)
+        return _first_page(connection, site, feed.head, now_s)
     return delta_page(connection, site, request.have, now_s)
 
 
 def pages_for(
     connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Iterator[Snapshot | Delta]:
-    """The page that answers ``request`` and those after it, as many as it wants and there are."""
+    """Yield the page that answers ``request`` and those after it, as many as it asks for and there are."""
     page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
     yield page
     for _ in range(1, request.pages):
@@ -193,82 +139,92 @@ def pages_for(
 
 
 def delta_page(connection: HubConnection, site: str, after: int, now_s: int) -> Delta:
-    """What changed after ``after``, at most a page of it."""
-    head, digest = connection.execute(
-        "SELECT head, digest FROM feed WHERE site = ?", (site,)
-    ).fetchone()
-    rows = connection.execute(
-        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ? ORDER BY revision LIMIT ?",
-        (site, after, order_feed.PAGE_ROWS),
-    ).fetchall()
-    through = rows[-1][0] if len(rows) == order_feed.PAGE_ROWS else head
-    removed = connection.execute(
-        "SELECT cti FROM departed WHERE site = ? AND revision > ? AND revision <= ?",
-        (site, after, through),
-    ).fetchall()
+    """Return what changed after revision ``after``, at most a page of it."""
+    feed = _feed(connection, site)
+    rows = feed_table.changed_lines(connection, site, after=after, limit=order_feed.PAGE_ROWS)
+    through = rows[-1][0] if len(rows) == order_feed.PAGE_ROWS else feed.head
+    removed = feed_table.removed_ctis(connection, site, after=after, through=through)
     return Delta(
         site=site,
         issued_at_s=now_s,
         from_revision=after,
         to_revision=through,
-        head=head,
+        head=feed.head,
         rows=tuple(_row(line) for _, line in rows),
-        removed=tuple(cti for (cti,) in removed),
-        digest=digest,
+        removed=tuple(removed),
+        digest=feed.digest,
     )
 
 
 def snapshot_page(
     connection: HubConnection, site: str, revision: int, page: int, now_s: int
 ) -> Snapshot:
-    """Page ``page`` of a snapshot that was begun. Rows that came later are left to the delta after it."""
-    bounds = connection.execute(
-        "SELECT first_cti FROM snapshot_page WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
-        (site, revision, page, page + 1),
-    ).fetchall()
-    first = bounds[0][0] if bounds else _PAST_ALL
-    end = bounds[1][0] if len(bounds) > 1 else None
-    rows = connection.execute(
-        "SELECT line FROM entitlement WHERE site = ? AND created <= ? AND cti >= ? AND cti < ? ORDER BY cti",
-        (site, revision, first, _PAST_ALL if end is None else end),
-    )
+    """Return page ``page`` of a snapshot that was begun. The delta after it has the rows that came later."""
+    bounds = feed_table.page_bounds(connection, site, revision, page)
+    first = bounds[0] if bounds else _PAST_ALL
+    last = len(bounds) < 2
+    end = _PAST_ALL if last else bounds[1]
+    lines = feed_table.lines_between(connection, site, revision=revision, first=first, end=end)
     return Snapshot(
         site=site,
         issued_at_s=now_s,
         revision=revision,
         page=page,
-        last=end is None,
-        rows=tuple(_row(line) for (line,) in rows),
+        last=last,
+        rows=tuple(_row(line) for line in lines),
     )
+
+
+def _put_line(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
+    """Write one line. Return False for one that is there already."""
+    cti, text = bytes.fromhex(line.cti), line.model_dump_json()
+    before = feed_table.entitlement_of(connection, cti)
+    if before == (line.home_site, text):
+        return False
+    if before is not None:
+        _take_out(connection, cti, *before, now_us=now_us, moved=before[0] != line.home_site)
+    digest = row_digest(row_of(line.entitlement()))
+    revision = _next_revision(connection, line.home_site, now_us, digest)
+    feed_table.put_entitlement(connection, cti, line.home_site, revision, text)
+    return True
+
+
+def _take_out(
+    connection: HubConnection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
+) -> None:
+    """Take the old form of a row out of its feed. A row that moves to another site is removed from the old site."""
+    old = row_digest(_row(text))
+    if moved:
+        revision = _next_revision(connection, site, now_us, old)
+        feed_table.insert_removal(connection, site, cti, revision)
+    else:
+        feed = _feed(connection, site)
+        feed_table.set_feed(connection, site, Feed(feed.head, xor(feed.digest, old)))
+
+
+def _next_revision(connection: HubConnection, site: str, now_us: int, digest: bytes) -> int:
+    """Begin a revision of the site's feed and return it; ``digest`` is added to or taken from the feed's."""
+    feed_table.add_feed(connection, site, Feed(0, EMPTY_DIGEST))
+    revision = max(now_us, feed_table.highest_head(connection) + 1)
+    total = xor(_feed(connection, site).digest, digest)
+    feed_table.set_feed(connection, site, Feed(revision, total))
+    return revision
+
+
+def _feed(connection: HubConnection, site: str) -> Feed:
+    feed = feed_table.feed_of(connection, site)
+    assert feed is not None, f"{site} has a feed"
+    return feed
 
 
 def _row(line: str) -> Row:
-    """A kept line as the feed carries it."""
+    """Return a stored line as the feed carries it."""
     return row_of(OrderLine.model_validate_json(line).entitlement())
 
 
-def _has_snapshot(connection: HubConnection, site: str, revision: int) -> bool:
-    found = connection.execute(
-        "SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
-    )
-    return found.fetchone() is not None
-
-
-def _begin_snapshot(connection: HubConnection, site: str, head: int) -> int:
-    """Fix the bounds of the pages of a snapshot at ``head``, unless it has them; forget all but the newest few."""
-    if _has_snapshot(connection, site, head):
-        return head
-    ctis = connection.execute("SELECT cti FROM entitlement WHERE site = ? ORDER BY cti", (site,))
-    firsts = [cti for number, (cti,) in enumerate(ctis) if number % order_feed.PAGE_ROWS == 0] or [
-        b""
-    ]
-    connection.executemany(
-        "INSERT INTO snapshot_page VALUES (?, ?, ?, ?)",
-        [(site, head, page, cti) for page, cti in enumerate(firsts)],
-    )
-    connection.execute(
-        "DELETE FROM snapshot_page WHERE site = ? AND revision NOT IN"
-        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ? ORDER BY revision DESC LIMIT 8)",
-        (site, site),
-    )
-    return head
+def _first_page(connection: HubConnection, site: str, revision: int, now_s: int) -> Snapshot:
+    """Fix the bounds of the pages of a snapshot, unless it has them, and return its first page."""
+    if not feed_table.has_snapshot(connection, site, revision):
+        firsts = feed_table.every_nth_cti(connection, site, order_feed.PAGE_ROWS) or [b""]
+        feed_table.insert_snapshot(connection, site, revision, firsts)
+    return snapshot_page(connection, site, revision, 0, now_s)

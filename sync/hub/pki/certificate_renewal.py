@@ -1,13 +1,13 @@
-"""Certificates that were made with a site, a broker's, a desk's, a hub's: replaced in the last third of their time.
+"""Renew the certificates that were made with a platform: of the broker, the enrolment service and the hubs.
 
-Each keeps its key, so that one public file is replaced at once and nobody ever reads half a pair. A device's
-certificate is not among them: it renews itself, with a new key (``sync.agent.enrolment.renewal``).
+Each is renewed in the last third of its time and keeps its key, so that one public file is replaced at once and no
+reader ever sees half a pair. A device renews its own certificate, with a new key (``sync.agent.enrolment.renewal``).
 """
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,13 +15,15 @@ from cryptography.x509.oid import NameOID
 
 from edge.system.durable_file import write_durably
 from sync.hub.pki.certificate_authority import CertificateAuthority, reissue
+from sync.hub.store.fleet import certificate_table, revocation_table
+from sync.hub.store.fleet.fleet_store import FleetConnection
 from sync.mqtt.tls import renewal_due
 
-SERVERS = ("broker", "desk")
+SERVERS: Final = ("broker", "desk")
 
 
 def own_certificates(folder: Path) -> dict[str, Path]:
-    """The folder's own, by name: servers, and those whose names no device can have."""
+    """Return the platform's own certificates, by name: of servers, and those whose names no device can have."""
     return {
         path.stem: path
         for path in sorted(folder.glob("*.pem"))
@@ -30,39 +32,40 @@ def own_certificates(folder: Path) -> dict[str, Path]:
 
 
 def renewed_certificate(
-    connection: sqlite3.Connection,
+    connection: FleetConnection,
     certificate: x509.Certificate,
     authority: CertificateAuthority,
     *,
     now_s: int,
 ) -> x509.Certificate | None:
-    """Its successor, in the caller's transaction; None for one that is not due, or is no longer believed.
+    """Renew a certificate in the caller's transaction; None for one that is not due, or is revoked.
 
-    Both numbers are kept with the name, so that whoever is revoked can be barred under each of them.
+    Both serial numbers are stored with the name, so that a revocation of the name covers them.
     Raises ValueError for a certificate of another authority.
     """
     name, serial = name_of(certificate), f"{certificate.serial_number:x}"
     if not renewal_due(certificate, now_s):
         return None
-    barred = "SELECT 1 FROM barred WHERE serial = ? UNION SELECT 1 FROM revoked WHERE dev = ?"
-    if connection.execute(barred, (serial, name)).fetchone():
+    if (
+        certificate_table.is_certificate_revoked(connection, serial)
+        or revocation_table.revocation_of(connection, name) is not None
+    ):
         return None
     new = reissue(authority, certificate, now_s=now_s)
-    both = [(serial, name), (f"{new.serial_number:x}", name)]
-    connection.executemany("INSERT OR IGNORE INTO succession VALUES (?, ?)", both)
+    certificate_table.insert_renewal(connection, name, (serial, f"{new.serial_number:x}"))
     return new
 
 
 def name_of(certificate: x509.Certificate) -> str:
-    """Whom a certificate names; empty for one that names nobody."""
+    """Return the common name of a certificate; empty for one without."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else ""
 
 
 def renew_folder(
-    folder: Path, connection: sqlite3.Connection, authority: CertificateAuthority, *, now_s: int
+    folder: Path, connection: FleetConnection, authority: CertificateAuthority, *, now_s: int
 ) -> list[str]:
-    """Replace what is due, in the caller's transaction; its names.
+    """Renew what is due, in the caller's transaction, and return its names.
 
     Raises OSError, and ValueError for a certificate of another authority.
     """

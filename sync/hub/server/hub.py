@@ -106,7 +106,7 @@ class Hub:
                     for node, page in source.due(self._store, self._monotonic()):
                         self._queue(node, Down.ORDERS, page)
             if self._office is not None:
-                self._office.serve(self._session)
+                self._office.publish(self._session)
         else:
             self._outgoing.clear()  # devices ask again
         self._flush()
@@ -139,7 +139,7 @@ class Hub:
         self._reviews.forget()
         self._files_due_s = 0.0
         if self._office is not None:
-            self._office.forget()
+            self._office.start_over()
         command = codec.encode(Command(dev=FLEET))
         self._session.publish(
             self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S
@@ -167,11 +167,11 @@ class Hub:
             case Up.STATUS | Up.CONFIG if not self._lead():
                 pass  # every hub hears these, in their order; one takes them
             case Up.REQUEST if self._office is not None and topic.node == OPS:
-                self._office.request(connection, payload)
+                self._office.handle_request(connection, payload)
             case Up.REQUEST if topic.node in self._authorities:
                 self._lease(connection, self._authorities[topic.node], payload)
             case Up.CONFIG if self._office is not None:
-                self._office.report(topic.node, payload)
+                self._office.record_report(topic.node, payload)
             case _:
                 self._message(connection, topic, incoming)
 
@@ -191,7 +191,7 @@ class Hub:
                 assert_never(incoming.message)
 
     def _events(self, connection: Any, dev: str, batch: Batch) -> None:
-        taken = ingest.take(connection, batch, self._now_s())
+        taken = ingest.ingest_batch(connection, batch, self._now_s())
         self.counts.update(events=taken.fresh, repeated=taken.repeated, refused=taken.refused)
         if taken.refused:
             self._log.warning(
@@ -200,8 +200,8 @@ class Hub:
                 refused=[item.model_dump() for item in taken.ack.rejected[:10]],
             )
         self._answer(dev, taken.ack)
-        grants.over(connection, batch, acked_through=taken.ack.acked_through)
-        for other in sorted(taken.also_tell):
+        grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
+        for other in sorted(taken.also_notify):
             self._log.warning("double_redemption", dev=dev, other=other)
             if (stream := ingest.latest_epoch(connection, other)) is not None:
                 epoch, through = stream
@@ -246,7 +246,7 @@ class Hub:
         if site_leases.is_out(connection, site, self._now_s()):
             return  # the site's authority answers, or nobody
         ruling = grants.arbitrate(connection, request, site=site, now_s=self._now_s())
-        answer = grants.response(
+        answer = grants.grant_response(
             request,
             ruling,
             site=site,
@@ -269,7 +269,7 @@ class Hub:
                 "not of its site, or there is no grant.pem to sign with",
             )
             return
-        given = site_leases.grant(
+        given = site_leases.grant_lease(
             connection, request, holder=authority.id, lease_s=authority.lease_s, now_s=self._now_s()
         )
         if isinstance(given, Lease):
@@ -280,14 +280,14 @@ class Hub:
         self._queue(
             authority.id,
             Down.RESPONSE,
-            codec.encode(site_leases.answer(request, given, self._grant_signer)),
+            codec.encode(site_leases.lease_reply(request, given, self._grant_signer)),
         )
 
     def _site(self, dev: str) -> str | None:
         return self._site_of.get(dev) if self._office is None else self._office.site_of(dev)
 
     def _status(self, connection: Any, dev: str, status: Status) -> None:
-        if ingest.note_status(connection, status, self._now_s()):
+        if ingest.record_status(connection, status, self._now_s()):
             self._count(
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )

@@ -9,6 +9,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.orders import order_lines
+from sync.hub.store import feed_table
 from sync.hub.store.interface import HubStore
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import site_group
@@ -44,7 +45,7 @@ class OrderPublisher:
             return []
         self._data_version = version
         with store.read() as connection:
-            heads = order_lines.heads(connection)
+            heads = feed_table.heads(connection)
             before = heads if self._heads is None else self._heads
             pages = [
                 (site_group(site), self.signed(page))

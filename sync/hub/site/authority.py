@@ -14,6 +14,7 @@ import binascii
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any, Final
 
 from edge.token.keys import Signer
@@ -25,7 +26,10 @@ from sync.hub.arbitration import grants
 from sync.hub.arbitration.grants import SoldQuantity
 from sync.hub.config import HUB_TIMINGS, HubTimings
 from sync.hub.ledger import ingest
+from sync.hub.store import event_table, lease_table, redemption_table
 from sync.hub.store.interface import HubConnection, HubStore
+from sync.hub.store.lease_table import LeaseRow
+from sync.hub.store.redemption_table import RedemptionRow
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
@@ -133,12 +137,12 @@ class SiteAuthority:
     def _heard(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
         if isinstance(batch, MessageRefusal):
             return
-        taken = ingest.take(connection, batch, self._now().unix_s)
+        taken = ingest.ingest_batch(connection, batch, self._now().unix_s)
         if batch.settled_through > taken.ack.acked_through:
             if not self._missing:
                 self._missing, self._after, self._ask_due_s = True, b"", 0.0
             return
-        grants.over(connection, batch, acked_through=taken.ack.acked_through)
+        grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
         if batch.dev in self._unheard:
             self._unheard.discard(batch.dev)
             if self.answers:
@@ -148,10 +152,10 @@ class SiteAuthority:
         if not self.answers or not request.order_quantity:
             return  # nobody answers: the device's offline policy holds
         now_s = self._now().unix_s
-        ruling = grants.rule(
+        ruling = grants.decide_grant(
             connection, request, SoldQuantity(request.order_quantity, request.order_amount_minor)
         )
-        answer = grants.response(
+        answer = grants.grant_response(
             request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
         )
         self._publish(request.dev, Down.RESPONSE, codec.encode(answer))
@@ -201,31 +205,10 @@ class SiteAuthority:
         ):  # until now the platform has answered
             self._answers_from_s = self._monotonic() + self._timings.hand_over_s
         for use in lease.uses:
-            connection.execute(
-                "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                (
-                    use.cti,
-                    use.dev,
-                    use.use_no,
-                    use.epoch,
-                    use.seq,
-                    use.units,
-                    use.amount_minor,
-                    use.ts,
-                    use.id,
-                ),
-            )
-        for dev, epoch, through in lease.streams:
-            connection.execute(
-                "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?) ON CONFLICT (dev, epoch)"
-                " DO UPDATE SET acked_through = excluded.acked_through"
-                " WHERE excluded.acked_through > stream.acked_through",
-                (dev, epoch, through),
-            )
-        connection.execute(
-            "INSERT INTO lease (site, holder, term, until_s) VALUES (?, ?, ?, ?) ON CONFLICT (site)"
-            " DO UPDATE SET holder = excluded.holder, term = excluded.term, until_s = excluded.until_s",
-            (lease.site, lease.holder, lease.term, lease.until_s),
+            redemption_table.insert_redemption(connection, RedemptionRow(*astuple(use)))
+        event_table.raise_acked_through(connection, lease.streams)
+        lease_table.put_lease(
+            connection, lease.site, LeaseRow(lease.holder, lease.term, lease.until_s)
         )
         caught_up = self._catching_up and not lease.next
         self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
@@ -256,15 +239,14 @@ class SiteAuthority:
 
     def _kept(self) -> tuple[int, int]:
         with self._store.read() as connection:
-            row = connection.execute(
-                "SELECT term, until_s FROM lease WHERE site = ? AND holder = ?",
-                (self._site, self._name),
-            ).fetchone()
-        return (0, 0) if row is None else (row[0], row[1])
+            lease = lease_table.lease_of(connection, self._site)
+        return (
+            (0, 0) if lease is None or lease.holder != self._name else (lease.term, lease.until_s)
+        )
 
     def _known_devices(self) -> set[str]:
         with self._store.read() as connection:
-            return {dev for (dev,) in connection.execute("SELECT DISTINCT dev FROM stream")}
+            return {dev for dev, _, _ in event_table.all_streams(connection)}
 
     def _command(self, kind: str) -> None:
         node = site_group(self._site)

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography import x509
 
 from sync.hub.config import HubBroker, HubMqtt, PlatformService
-from sync.hub.pki.broker_access import acl_lines, replace_file, tell_broker
+from sync.hub.pki.broker_access import acl_lines, reload_broker, write_if_changed
 from sync.mqtt.https_client import HttpsError, post_json
 from sync.mqtt.tls import client_context
 
@@ -78,10 +78,10 @@ class SiteLists:
         changed = [
             path.name
             for path, (content, mode) in wanted.items()
-            if replace_file(path, content, mode=mode)
+            if write_if_changed(path, content, mode=mode)
         ]
         if changed:
-            tell_broker(self._folder / self._broker.pid_file)
+            reload_broker(self._folder / self._broker.pid_file)
         return changed
 
     def _wanted(

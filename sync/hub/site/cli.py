@@ -135,7 +135,7 @@ def release(config_file: Path, site: str) -> None:
     Example: edge-hub authority release --config hub.toml shop-1
     """
     with _platform_store(config_file).transaction() as connection:
-        released = site_leases.release(connection, site)
+        released = site_leases.release_lease(connection, site)
     click.echo(
         f"The lease of {site} is over." if released else f"No lease of {site} is out.", err=True
     )
@@ -154,7 +154,7 @@ def release_grant(config_file: Path, cti: str) -> None:
     except ValueError:
         raise click.UsageError("CTI is 32 hexadecimal digits") from None
     with _platform_store(config_file).transaction() as connection:
-        freed = grants.release(connection, raw)
+        freed = grants.release_grants(connection, raw)
     click.echo(f"{freed} claims were freed.", err=True)
 
 

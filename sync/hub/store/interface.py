@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, Protocol
 
+from edge.values.errors import EdgeError
+
 EVERYTHING: Final = None  # a transaction that concerns all there is
 
 Concerns = frozenset[str] | None
 Value = str | int | bytes | None
 
 
-class HubStoreError(Exception):
+class HubStoreError(EdgeError):
     """The store cannot be used; the message says why and what to do."""
 
 

@@ -34,7 +34,7 @@ class PostgresHubStore:
         self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]
     ) -> None:
         self._connection = connection
-        self._portable = _Connection(connection)
+        self._portable = PostgresConnection(connection)
         self._broken = broken
         self._leads = False
 
@@ -113,7 +113,7 @@ class PostgresHubStore:
                 return  # the server undoes what a broken connection left
 
 
-class _Connection:
+class PostgresConnection:
     """``HubConnection`` over psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -147,7 +147,7 @@ def open_postgres(url: str) -> PostgresHubStore:
         with connection.transaction():
             connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_SCHEMA_LOCK})")
             connection.execute("SET LOCAL client_min_messages = warning")
-            migrate(_Connection(connection), steps("postgres"))
+            migrate(PostgresConnection(connection), steps("postgres"))
     except psycopg.Error as error:
         why = str(error).strip()
         raise HubStoreError(

@@ -21,7 +21,7 @@ class SqliteHubStore:
 
     def __init__(self, connection: sqlite3.Connection, lead_file: Path) -> None:
         self._connection = connection
-        self._portable = _Connection(connection)
+        self._portable = SqliteConnection(connection)
         self._lead_file = lead_file
         self._lead: int | None = None
 
@@ -29,25 +29,14 @@ class SqliteHubStore:
     def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[HubConnection]:
         """Run BEGIN IMMEDIATE."""
         del concerning
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with write_transaction(self._connection, "the hub's store"):
             yield self._portable
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            self._undo()
-            raise HubStoreError(f"the hub's store cannot be written: {error}") from error
-        except BaseException:
-            self._undo()
-            raise
 
     @contextmanager
     def read(self) -> Iterator[HubConnection]:
         """Run BEGIN, and undo it in the end."""
-        self._connection.execute("BEGIN")
-        try:
+        with read_view(self._connection):
             yield self._portable
-        finally:
-            self._undo()
 
     def data_version(self) -> int:
         """Return SQLite's own number: it changes with any commit of another connection."""
@@ -73,12 +62,8 @@ class SqliteHubStore:
             os.close(self._lead)
             self._lead = None
 
-    def _undo(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
 
-
-class _Connection:
+class SqliteConnection:
     """``HubConnection`` over sqlite3, which understands the statements as they are."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -108,3 +93,36 @@ def open_sqlite(folder: Path) -> SqliteHubStore:
             f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
         ) from error
     return store
+
+
+@contextmanager
+def write_transaction(connection: sqlite3.Connection, what: str) -> Iterator[None]:
+    """Run BEGIN IMMEDIATE; commit when the block ends, undo when it raises.
+
+    ``what`` names the store in the message. Raises HubStoreError.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        _undo(connection)
+        raise HubStoreError(f"{what} cannot be written: {error}") from error
+    except BaseException:
+        _undo(connection)
+        raise
+
+
+@contextmanager
+def read_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep one consistent view while the block runs."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        _undo(connection)
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

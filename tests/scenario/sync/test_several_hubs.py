@@ -11,7 +11,7 @@ import pytest
 from edge.store import exception_cases, order_cache
 from sync.hub.config import load_hub_config
 from sync.hub.ledger import ingest
-from sync.hub.orders.order_lines import OrderLine, put
+from sync.hub.orders.order_lines import OrderLine, put_lines
 from sync.hub.store.interface import HubStore
 from sync.hub.store.opening import open_hub_store
 from sync.wire.messages import Batch, Event
@@ -70,12 +70,12 @@ def told_to_one_hub(
     """What one hub comes to that hears each device whole, one after another."""
     one = open_hub_store(folder)
     with one.transaction() as connection:
-        put(connection, [OrderLine(**line) for line in sold], time.time_ns() // 1000)
+        put_lines(connection, [OrderLine(**line) for line in sold], time.time_ns() // 1000)
     for device in devices:
         for epoch, seq, identity, kind, body in device.ledger():
             event = Event(seq=seq, id=identity, ts=1, ts_trust="trusted", type=kind, body=body)
             with one.transaction() as connection:
-                ingest.take(connection, Batch(device.name, epoch, 0, 0, (event,)), 1)
+                ingest.ingest_batch(connection, Batch(device.name, epoch, 0, 0, (event,)), 1)
     return one
 
 

@@ -96,12 +96,12 @@ def test_a_connected_device_tells_every_hour_what_its_decoder_has_counted(device
 def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
     hub = open_hub_store(tmp_path)
     with hub.transaction() as connection:
-        ingest.note_status(
+        ingest.record_status(
             connection, Status(dev="kiosk-1", state="online", epoch="a", rungs=(TRIED,)), NOW_S
         )
     with hub.read() as connection:
-        assert queries.device(connection, "kiosk-1")["rungs"] == [TRIED.model_dump()]
-        assert queries.device(connection, "kiosk-3")["rungs"] == []
+        assert queries.device_state(connection, "kiosk-1")["rungs"] == [TRIED.model_dump()]
+        assert queries.device_state(connection, "kiosk-3")["rungs"] == []
     hub.close()
 
 

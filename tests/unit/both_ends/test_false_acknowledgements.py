@@ -8,11 +8,13 @@ import os
 
 import pytest
 
+from edge.domain.upload_refusal import UploadRefusal
 from edge.store import exception_cases, outbox
 from edge.store.epochs import end_epoch
 from edge.store.refused_events import find_refused_event, send_refused_again
 from sync.agent.uplink import AckEffect
-from sync.hub.ledger import ingest, listing, redemptions
+from sync.hub.ledger import listing
+from sync.hub.store import redemption_table
 from sync.wire import codec
 from sync.wire.messages import Ack, Conflict, RefusedItem
 from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World
@@ -59,7 +61,7 @@ def retry(world):
 
 
 def at_the_platform(world):
-    return [(row["type"], row["refused"]) for row in listing.rows(world.hub, dev="kiosk-1")]
+    return [(row["type"], row["refused"]) for row in listing.list_events(world.hub, dev="kiosk-1")]
 
 
 def test_what_was_falsely_acknowledged_is_sent_again_when_the_platform_is_heard(world):
@@ -105,7 +107,7 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
     world.ingest()
     world.down.clear()
     (row,) = outbox.pending(world.stores["kiosk-1"])
-    reused = RefusedItem(seq=1, reason=ingest.SEQUENCE_REUSED, id=row.id)
+    reused = RefusedItem(seq=1, reason=UploadRefusal.SEQUENCE_REUSED, id=row.id)
     ack = Ack(dev="kiosk-1", epoch=row.epoch, acked_through=1, first=1, last=1, rejected=[reused])
     world.down.append(("kiosk-1", codec.encode(ack)))
     world.hear()
@@ -115,7 +117,7 @@ def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
         ("redeemed", None),
     ]
     with world.hub.read() as connection:
-        assert redemptions.used(connection, CTI) == (1, 0)
+        assert redemption_table.total_redeemed(connection, CTI) == (1, 0)
 
 
 def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_platform_has_it(
@@ -130,7 +132,7 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
     retry(world)
     assert at_the_platform(world) == [("redeemed", None), ("redeemed", "already_reported")]
     with world.hub.read() as connection:
-        assert redemptions.used(connection, CTI) == (1, 0)
+        assert redemption_table.total_redeemed(connection, CTI) == (1, 0)
 
 
 def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(world):

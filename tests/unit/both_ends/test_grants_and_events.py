@@ -90,14 +90,14 @@ class Shop(World):
         with self.hub.transaction() as connection:
             if isinstance(request, GrantRequest):
                 ruling = grants.arbitrate(connection, request, site="shop-1", now_s=NOW.unix_s)
-                answer = grants.response(
+                answer = grants.grant_response(
                     request, ruling, site="shop-1", authority="_hub", signer=KEY, now_s=NOW.unix_s
                 )
                 self.down.append((name, codec.encode(answer)))
                 return
             batch = codec.decode_batch(payload, dev=name)
-            taken = ingest.take(connection, batch, NOW.unix_s)
-            grants.over(connection, batch, acked_through=taken.ack.acked_through)
+            taken = ingest.ingest_batch(connection, batch, NOW.unix_s)
+            grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
         self.down.append((name, codec.encode(taken.ack)))
 
     def hear(self, at=0):
@@ -313,7 +313,7 @@ def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
 def test_a_person_frees_what_a_device_that_never_came_back_holds(shop):
     shop.answer_to("kiosk-1")
     with shop.hub.transaction() as connection:
-        assert grants.release(connection, CTI) == 1
+        assert grants.release_grants(connection, CTI) == 1
     assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 

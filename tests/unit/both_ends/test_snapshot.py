@@ -23,6 +23,7 @@ from edge.values.instant import Instant
 from sync.agent.downlink import DIGEST_WRONG, Downlink
 from sync.agent.outcomes import DownlinkRefusal
 from sync.hub.orders import order_lines
+from sync.hub.store import feed_table
 from sync.hub.store.opening import open_hub_store
 from sync.wire import order_feed
 
@@ -58,7 +59,7 @@ class World:
         fixed = {"order_id": "A-1", "kind": "pickup", "home_site": "shop-1", "compartments": ["A1"]}
         self.now_us += 1_000_000
         with self.hub.transaction() as connection:
-            return order_lines.put(
+            return order_lines.put_lines(
                 connection,
                 (order_lines.OrderLine(**{**fixed, **line}) for line in lines),
                 self.now_us,
@@ -95,7 +96,7 @@ class World:
     @property
     def whole(self):
         with self.hub.read() as connection:
-            return cache.feed_state(self.store).revision == order_lines.heads(connection)["shop-1"]
+            return cache.feed_state(self.store).revision == feed_table.heads(connection)["shop-1"]
 
     def load(self, *, turns=10**9, each=lambda world: None):
         """Go on until the device has all of it; returns how many turns it took."""

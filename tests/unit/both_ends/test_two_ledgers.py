@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain import exception_case
+from edge.domain.upload_refusal import UploadRefusal
 from edge.store import exception_cases, outbox
 from edge.store.epochs import resend_renumbered
 from edge.store.exception_cases import record_conflict
@@ -70,7 +71,7 @@ class World:
         batch = codec.decode_batch(payload, dev=name)
         assert isinstance(batch, Batch), batch
         with self.hub.transaction() as connection:
-            taken = ingest.take(connection, batch, NOW.unix_s)
+            taken = ingest.ingest_batch(connection, batch, NOW.unix_s)
         self.down.append((name, codec.encode(taken.ack)))
         return taken
 
@@ -97,7 +98,7 @@ class World:
             ).fetchall()
         theirs = [
             (row["seq"], row["id"], row["type"], row["body"])
-            for row in listing.rows(self.hub, dev=name)
+            for row in listing.list_events(self.hub, dev=name)
         ]
         assert [(seq, ident, kind, json.loads(body)) for seq, ident, kind, body in mine] == theirs
         assert outbox.backlog(self.stores[name]).pending == 0
@@ -223,7 +224,7 @@ def test_a_batch_that_comes_twice_has_one_effect(world):
     world.tick()
     world.up.append(world.up[0])
     assert (world.ingest().fresh, world.ingest().fresh) == (1, 0)
-    assert len(list(listing.rows(world.hub))) == 1
+    assert len(list(listing.list_events(world.hub))) == 1
 
 
 def test_a_refused_event_is_set_aside_and_does_not_block_those_behind_it(world):
@@ -279,7 +280,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
     world.ingest()
     assert world.hear() is AckEffect.REWOUND
     world.calm()
-    rows = list(listing.rows(world.hub, dev="kiosk-1"))
+    rows = list(listing.list_events(world.hub, dev="kiosk-1"))
     assert [row["seq"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [row["refused"] for row in rows] == [None, None, None, None, "already_refused", None]
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
@@ -306,7 +307,7 @@ def test_a_device_whose_old_store_was_put_back_goes_on_under_a_new_epoch(world):
     assert world.hear() is AckEffect.AHEAD
     world.event(cti=os.urandom(16))
     world.calm(3)
-    rows = list(listing.rows(world.hub, dev="kiosk-1"))
+    rows = list(listing.list_events(world.hub, dev="kiosk-1"))
     assert sorted((row["seq"], row["refused"]) for row in rows) == [
         (1, None),
         (1, None),
@@ -343,7 +344,7 @@ def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(w
     assert sorted(identity for identity, _, rejected in rows if rejected is None) == sorted(
         {row[0] for row in rows}
     )
-    held = [row["id"] for row in listing.rows(world.hub) if row["refused"] is None]
+    held = [row["id"] for row in listing.list_events(world.hub) if row["refused"] is None]
     assert sorted(held) == sorted({*held, *(row[0] for row in rows)}), (
         "each once, in one epoch or the other"
     )
@@ -378,9 +379,11 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
     )
     batch = Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
     with world.hub.transaction() as connection:
-        taken = ingest.take(connection, batch, NOW.unix_s)
+        taken = ingest.ingest_batch(connection, batch, NOW.unix_s)
         kept = connection.execute("SELECT id, event FROM clash").fetchall()
-    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(1, ingest.SEQUENCE_REUSED)]
+    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [
+        (1, UploadRefusal.SEQUENCE_REUSED)
+    ]
     assert kept == [("another", clone.model_dump_json())]
 
 
@@ -392,7 +395,7 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
 def test_two_devices_with_one_name_are_found_by_their_epochs(world, epochs, two):
     with world.hub.transaction() as connection:
         said = [Status(dev="kiosk-1", state="online", epoch=epoch) for epoch in epochs]
-        found = [ingest.note_status(connection, status, NOW.unix_s) for status in said]
+        found = [ingest.record_status(connection, status, NOW.unix_s) for status in said]
     assert any(found) is two
 
 
@@ -409,7 +412,7 @@ def order(quantity=1, **changes):
 
 def sell(world, *lines):
     with world.hub.transaction() as connection:
-        order_lines.put(connection, lines, 1)
+        order_lines.put_lines(connection, lines, 1)
 
 
 def conflicts(world, name):
@@ -553,7 +556,7 @@ def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(
                         codec.decode_addressed(Ack, payload, dev="kiosk-1"), NOW, turn * 1000.0
                     )
             world.down.clear()
-    held = [row["id"] for row in listing.rows(world.hub) if row["refused"] is None]
+    held = [row["id"] for row in listing.list_events(world.hub) if row["refused"] is None]
     for ours, _ in pairs:
         with ours.read() as connection:
             assert {row[0] for row in connection.execute("SELECT id FROM outbox")} <= set(held)

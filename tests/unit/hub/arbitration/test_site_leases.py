@@ -17,10 +17,11 @@ from edge.values.instant import Instant
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.arbitration.site_leases import MARGIN_S
 from sync.hub.config import HUB_TIMINGS
-from sync.hub.ledger import ingest, redemptions
+from sync.hub.ledger import ingest
 from sync.hub.orders import order_lines
 from sync.hub.site.authority import RENEW_S, SiteAuthority
 from sync.hub.site.cli import authority as command
+from sync.hub.store import redemption_table
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
@@ -96,10 +97,12 @@ class Site:
             self.post.published.clear()
             request = codec.decode(LeaseRequest, requests[-1])
             with self.platform.transaction() as connection:
-                given = site_leases.grant(
+                given = site_leases.grant_lease(
                     connection, request, holder="hub-shop-1", lease_s=LEASE_S, now_s=self.now_s
                 )
-            self.arrive("hub-shop-1/dn/res", codec.encode(site_leases.answer(request, given, key)))
+            self.arrive(
+                "hub-shop-1/dn/res", codec.encode(site_leases.lease_reply(request, given, key))
+            )
         self.monotonic_s += hand_over_s
         return self
 
@@ -207,11 +210,11 @@ def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_
     def asks(now_s):
         request = LeaseRequest(id="r", site="shop-1")
         with site.platform.transaction() as connection:
-            return site_leases.grant(
+            return site_leases.grant_lease(
                 connection, request, holder="hub-new", lease_s=LEASE_S, now_s=now_s
             )
 
-    assert "hub-shop-1 holds term 1" in asks(NOW_S + LEASE_S + MARGIN_S - 1)
+    assert "hub-shop-1 holds term 1" in asks(NOW_S + LEASE_S + MARGIN_S - 1).detail
     assert asks(NOW_S + LEASE_S + MARGIN_S).term == 2
 
 
@@ -240,14 +243,16 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     use = {"cti": CTI, "use": 1, "units": 1}
     site = Site(tmp_path)
     with site.platform.transaction() as connection:
-        order_lines.put(connection, [line], NOW_S * 1_000_000)
-        ingest.take(connection, Batch("kiosk-1", "e2", 0, 0, (event(1, "redeemed", **use),)), NOW_S)
+        order_lines.put_lines(connection, [line], NOW_S * 1_000_000)
+        ingest.ingest_batch(
+            connection, Batch("kiosk-1", "e2", 0, 0, (event(1, "redeemed", **use),)), NOW_S
+        )
     site.renew()
 
     def used(*events, epoch):
         with site.own.transaction() as connection:
-            ingest.take(connection, Batch("kiosk-1", epoch, 0, 0, events), NOW_S)
-            return redemptions.used(connection, bytes.fromhex(CTI))[0]
+            ingest.ingest_batch(connection, Batch("kiosk-1", epoch, 0, 0, events), NOW_S)
+            return redemption_table.total_redeemed(connection, bytes.fromhex(CTI))[0]
 
     assert used(epoch="e2") == 1
     assert used(event(9, "reversed", **use, redemption_event="id-of-old"), epoch="e1") == 1

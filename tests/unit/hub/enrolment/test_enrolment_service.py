@@ -27,9 +27,9 @@ from edge.values.instant import ClockTrust, Instant
 from sync.agent.enrolment.enrolment import enrol, renew
 from sync.agent.enrolment.enrolment_error import EnrolmentError
 from sync.agent.enrolment.runner import believed_keys
-from sync.hub.fleet.fleet_store import open_fleet_store
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import Credential, load_certificate_authority
+from sync.hub.store.fleet.fleet_store import open_fleet_store
 from sync.mqtt.tls import renewal_due
 from sync.wire.topics import Down, Up
 from tests.support.broker import Process, until

@@ -6,14 +6,16 @@ import os
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edge.domain.upload_refusal import UploadRefusal
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import open_document
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.hub.ledger import ingest, redemptions, reviews
+from sync.hub.ledger import ingest, reviews
 from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPublisher
+from sync.hub.store import redemption_table
 from sync.wire.messages import Batch, Event
 from sync.wire.review_decision import (
     ReviewDecision,
@@ -67,7 +69,7 @@ def said(seq=2, state="approved", use=1, redemption_event="id-1"):
 
 def take(store, *events, epoch="e1"):
     with store.transaction() as connection:
-        return ingest.take(connection, Batch(DEV, epoch, 0, 0, events), NOW_S)
+        return ingest.ingest_batch(connection, Batch(DEV, epoch, 0, 0, events), NOW_S)
 
 
 def decision(seq=1, **changes):
@@ -79,12 +81,14 @@ def decision(seq=1, **changes):
 def decide(store, by="zoe", **changes):
     made = decision(**changes)
     with store.transaction() as connection:
-        reviews.decide(connection, made, by=by, raw=sign_review_decision(made, ZOE), now_s=NOW_S)
+        reviews.record_decision(
+            connection, made, by=by, raw=sign_review_decision(made, ZOE), now_s=NOW_S
+        )
 
 
 def states(store, *, every=True):
     with store.read() as connection:
-        page = reviews.listed(connection, dev=None, ident=None, every=every, after=0)
+        page = reviews.review_page(connection, dev=None, event_id=None, decided=every, after=0)
     return [(review["state"], review["decided_by"]) for review in page["reviews"]]
 
 
@@ -243,7 +247,7 @@ def test_an_odd_event_about_reviews_changes_nothing(opened):
 
 def used(store):
     with store.read() as connection:
-        return redemptions.used(connection, CTI)
+        return redemption_table.total_redeemed(connection, CTI)
 
 
 def honoured_anew(store, **said):
@@ -281,7 +285,9 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
 def test_a_reversal_that_names_no_redemption_is_refused_and_changes_nothing(opened, named):
     store = opened()
     taken = take(store, honoured(), event(2, "reversed", **named))
-    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(2, ingest.BODY_INVALID)]
+    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [
+        (2, UploadRefusal.BODY_INVALID)
+    ]
     take(store, event(3, "review", state="rejected", operator="rob", **named))
     assert (used(store)[0], states(store)) == (1, [("waiting", None)])
 
@@ -317,7 +323,7 @@ def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_o
     take(store, event(3, "redeemed", id="late", units=1, retry_of="id-2", redemption_event="id-1"))
     assert used(store)[0] == 1
     again = take(store, event(4, "redeemed", units=1, retry_of="late", redemption_event="id-1"))
-    assert again.ack.rejected[-1].reason == redemptions.ALREADY_REPORTED
+    assert again.ack.rejected[-1].reason == UploadRefusal.ALREADY_REPORTED
     take(store, event(5, "reversed", redemption_event="id-1"))
     assert used(store)[0] == 0
 

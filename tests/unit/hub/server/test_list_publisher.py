@@ -12,7 +12,7 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.config import HubDocuments, HubOperators
-from sync.hub.fleet.operator_lists import keep_pushed_list, pushed_lists
+from sync.hub.fleet.operator_lists import pushed_lists, save_pushed_list
 from sync.hub.fleet.request_error import RequestError
 from sync.hub.server.list_publisher import ListPublisher
 from sync.wire.topics import Down
@@ -74,11 +74,11 @@ def test_a_list_that_was_replaced_is_published_again_and_one_that_is_gone_stays_
 def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
     published = ListPublisher(documents(tmp_path), tmp_path / "operators")
     published.changed(structlog.get_logger())
-    keep_pushed_list(tmp_path / "operators", signed("shop-3"), KEYS, named=(), now=NOW)
+    save_pushed_list(tmp_path / "operators", signed("shop-3"), KEYS, named=(), now=NOW)
     assert published.changed(structlog.get_logger()) == [
         ("site-shop-3", Down.OPERATORS, signed("shop-3"))
     ]
-    keep_pushed_list(tmp_path / "operators", signed("shop-3", version=2), KEYS, named=(), now=NOW)
+    save_pushed_list(tmp_path / "operators", signed("shop-3", version=2), KEYS, named=(), now=NOW)
     assert published.changed(structlog.get_logger()) == [
         ("site-shop-3", Down.OPERATORS, signed("shop-3", version=2))
     ]
@@ -98,9 +98,9 @@ def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
 )
 def test_a_list_that_is_not_taken_says_why_and_changes_nothing(tmp_path, raw, words):
     folder = tmp_path / "operators"
-    keep_pushed_list(folder, signed("shop-3", version=2), KEYS, named=("shop-1",), now=NOW)
+    save_pushed_list(folder, signed("shop-3", version=2), KEYS, named=("shop-1",), now=NOW)
     with pytest.raises(RequestError, match=words):
-        keep_pushed_list(folder, raw(), KEYS, named=("shop-1",), now=NOW)
+        save_pushed_list(folder, raw(), KEYS, named=("shop-1",), now=NOW)
     assert {site: file.read_bytes() for site, file in pushed_lists(folder).items()} == {
         "shop-3": signed("shop-3", version=2)
     }

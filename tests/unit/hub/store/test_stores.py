@@ -10,6 +10,7 @@ import pytest
 
 from edge.domain.authorisation import AuthorisationResult
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
+from edge.domain.upload_refusal import UploadRefusal
 from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest, listing
 from sync.hub.orders import order_lines
@@ -36,7 +37,7 @@ def batch(*events: Event, dev: str = "kiosk-1", settled: int = 0, conflicts: int
 
 def take(store, *batches: Batch):
     with store.transaction() as connection:
-        return [ingest.take(connection, each, NOW_S) for each in batches][-1]
+        return [ingest.ingest_batch(connection, each, NOW_S) for each in batches][-1]
 
 
 def sell(store, *ctis: bytes, **changes) -> None:
@@ -47,7 +48,7 @@ def sell(store, *ctis: bytes, **changes) -> None:
         for cti in ctis
     ]
     with store.transaction() as connection:
-        order_lines.put(connection, lines, NOW_S * 1_000_000)
+        order_lines.put_lines(connection, lines, NOW_S * 1_000_000)
 
 
 def page(store, have: int = 0, snapshot: int = 0, number: int = 0):
@@ -64,8 +65,8 @@ def test_a_batch_has_one_effect_however_often_it_comes(opened):
     again = take(store, batch(redeemed(1), redeemed(2, os.urandom(16))))
     assert (first.fresh, again.fresh, again.repeated) == (2, 0, 2)
     assert first.ack == again.ack
-    assert [row["seq"] for row in listing.rows(store)] == [1, 2]
-    assert [row["seq"] for row in listing.rows(store, dev="nobody")] == []
+    assert [row["seq"] for row in listing.list_events(store)] == [1, 2]
+    assert [row["seq"] for row in listing.list_events(store, dev="nobody")] == []
 
 
 def test_numbers_are_acknowledged_to_the_first_gap_and_beyond_it_when_it_is_filled(opened):
@@ -79,7 +80,9 @@ def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
     store = opened()
     take(store, batch(redeemed(1)))
     taken = take(store, batch(redeemed(1, id="other")))
-    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [(1, ingest.SEQUENCE_REUSED)]
+    assert [(item.seq, item.reason) for item in taken.ack.rejected] == [
+        (1, UploadRefusal.SEQUENCE_REUSED)
+    ]
     with store.read() as connection:
         assert connection.execute("SELECT id FROM clash").fetchall() == [("other",)]
 
@@ -89,7 +92,7 @@ def test_one_use_honoured_twice_is_told_to_both(opened):
     sell(store, CTI)
     take(store, batch(redeemed(1), dev="kiosk-1"))
     taken = take(store, batch(redeemed(1), dev="kiosk-2"))
-    assert taken.also_tell == {"kiosk-1"}
+    assert taken.also_notify == {"kiosk-1"}
     (mine,) = taken.ack.conflicts
     assert (mine.cti, mine.other_dev) == (CTI.hex(), "kiosk-1")
     again = take(store, batch(dev="kiosk-2", conflicts=mine.number))
@@ -110,7 +113,7 @@ def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(
     def over(through, settled_through=0):
         said = replace(batch(), settled_through=settled_through, grants_released_through=through)
         with store.transaction() as connection:
-            grants.over(connection, said, acked_through=0)
+            grants.release_finished(connection, said, acked_through=0)
 
     assert claim("kiosk-1", 1) is AuthorisationResult.GRANTED
     assert claim("kiosk-2", 1) is AuthorisationResult.HELD
@@ -150,7 +153,7 @@ def test_an_order_that_moves_to_another_site_leaves_the_first(opened):
         cti=CTI.hex(), order_id="A-1", kind="write_off", home_site="shop-2"
     )
     with store.transaction() as connection:
-        order_lines.put(connection, [moved], NOW_S * 1_000_000)
+        order_lines.put_lines(connection, [moved], NOW_S * 1_000_000)
     assert page(store, have=had).removed == (CTI,)
 
 
@@ -159,7 +162,7 @@ def test_what_a_device_said_of_itself_is_kept_and_its_double_is_found(opened):
 
     def says(epoch):
         with store.transaction() as connection:
-            return ingest.note_status(
+            return ingest.record_status(
                 connection, Status(dev="kiosk-1", state="online", epoch=epoch), NOW_S
             )
 
@@ -173,9 +176,9 @@ def test_what_a_device_said_of_itself_is_kept_and_its_double_is_found(opened):
 def test_what_fails_leaves_nothing(opened):
     store = opened()
     with pytest.raises(ZeroDivisionError), store.transaction() as connection:
-        ingest.take(connection, batch(redeemed(1)), NOW_S)
+        ingest.ingest_batch(connection, batch(redeemed(1)), NOW_S)
         raise ZeroDivisionError
-    assert list(listing.rows(store)) == []
+    assert list(listing.list_events(store)) == []
     take(store, batch(redeemed(1)))
 
 
@@ -210,7 +213,7 @@ def test_hubs_that_take_the_same_code_from_two_devices_at_once_always_find_the_c
         for number, cti in enumerate(ctis, 1):
             event = redeemed(number, cti)
             with mine.transaction(frozenset({dev, cti.hex()})) as connection:
-                ingest.take(connection, batch(event, dev=dev), NOW_S)
+                ingest.ingest_batch(connection, batch(event, dev=dev), NOW_S)
         mine.close()
 
     with ThreadPoolExecutor() as pool:
@@ -249,7 +252,7 @@ def test_a_connection_that_is_lost_is_a_store_that_cannot_be_used(postgres, tmp_
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         )
     with pytest.raises(HubStoreError), store.transaction() as connection:
-        ingest.take(connection, batch(redeemed(1)), NOW_S)
+        ingest.ingest_batch(connection, batch(redeemed(1)), NOW_S)
     with pytest.raises(HubStoreError):
         store.data_version()
     other.close()
@@ -268,7 +271,7 @@ def test_a_conflict_waits_for_its_number_while_another_transaction_numbers_one(p
             second.transaction(frozenset({"kiosk-2", CTI.hex()})) as connection,
         ):
             connection.execute("SET LOCAL lock_timeout = 100")
-            ingest.take(connection, batch(redeemed(1), dev="kiosk-2"), NOW_S)
+            ingest.ingest_batch(connection, batch(redeemed(1), dev="kiosk-2"), NOW_S)
     assert take(second, batch(redeemed(1), dev="kiosk-2")).ack.conflicts
     first.close()
     second.close()

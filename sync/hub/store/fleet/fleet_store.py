@@ -1,6 +1,6 @@
-"""What the hub knows of the fleet beside its events: settings, enrolments, certificates, who was revoked.
+"""The fleet's database: settings, enrolments, certificates and revocations, ``fleet.db``.
 
-A file of its own beside the hub's store, shared by the hub and the enrolment desk.
+It is a file of its own beside the hub's store. The hub and the enrolment service share it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
+
+from sync.hub.store.interface import HubStoreError
+from sync.hub.store.sqlite import read_view, write_transaction
 
 FILE = "fleet.db"
+FleetConnection: TypeAlias = sqlite3.Connection
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS document (        -- settings, signed
@@ -86,10 +91,6 @@ CREATE TABLE IF NOT EXISTS barred (          -- certificates on the revocation l
 """
 
 
-class FleetStoreError(Exception):
-    """The store cannot be used; the message says why and what to do."""
-
-
 class FleetStore:
     """One connection. Every change happens in ``transaction`` and is on disk when it ends."""
 
@@ -98,42 +99,27 @@ class FleetStore:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE; committed when the block ends, undone when it raises. Raises FleetStoreError."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
+        """Commit when the block ends, undo when it raises. Raises HubStoreError."""
+        with write_transaction(self._connection, "the fleet's store"):
             yield self._connection
-            self._connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            self._undo()
-            raise FleetStoreError(f"the fleet's store cannot be written: {error}") from error
-        except BaseException:
-            self._undo()
-            raise
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """One consistent view."""
-        self._connection.execute("BEGIN")
-        try:
+        """Open one consistent view."""
+        with read_view(self._connection):
             yield self._connection
-        finally:
-            self._undo()
 
     def data_version(self) -> int:
-        """A number that changes when another process has committed."""
+        """Return a number that changes when another process has committed."""
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _undo(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
 
 def open_fleet_store(folder: Path) -> FleetStore:
-    """Open or make ``folder/fleet.db``. Raises FleetStoreError. Threads may hand it on, not share it."""
+    """Open or make ``folder/fleet.db``. Raises HubStoreError. Threads may hand it on, not share it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _make_file(folder)
@@ -144,16 +130,24 @@ def open_fleet_store(folder: Path) -> FleetStore:
         connection.execute("PRAGMA synchronous = FULL")
         connection.executescript(_SCHEMA)
     except (OSError, sqlite3.Error) as error:
-        raise FleetStoreError(
+        raise HubStoreError(
             f"{folder / FILE} cannot be opened: {error}; check data_dir and its rights"
         ) from error
     return FleetStore(connection)
 
 
-def _make_file(folder: Path) -> None:
-    """Hub and desk share it as two users of a group: whoever may write in the folder may write the file.
+def known_devices(connection: sqlite3.Connection) -> set[str]:
+    """Return the devices that are enrolled, have reported or were revoked."""
+    rows = connection.execute(
+        "SELECT dev FROM device UNION SELECT dev FROM report UNION SELECT dev FROM revoked"
+    )
+    return {dev for (dev,) in rows}
 
-    SQLite gives its other files the rights of this one.
+
+def _make_file(folder: Path) -> None:
+    """Make the file writable for the users that the folder is writable for.
+
+    The hub and the enrolment service may be two users of a group. SQLite gives its other files the rights of this one.
     """
     rights = 0o660 if folder.stat().st_mode & 0o020 else 0o600
     try:
@@ -166,15 +160,3 @@ def _make_file(folder: Path) -> None:
         os.fchmod(descriptor, rights)  # whatever the umask
     finally:
         os.close(descriptor)
-
-
-def trace(
-    connection: sqlite3.Connection, now_s: int, what: str, *, dev: str = "", code: str = "", address: str = "",
-    detail: str = "",
-) -> None:  # fmt: skip
-    """Leave a trace, in the caller's transaction; the newest 10,000 stay."""
-    connection.execute(
-        "INSERT INTO trace (at_s, what, dev, code, address, detail) VALUES (?, ?, ?, ?, ?, ?)",
-        (now_s, what, dev[:80], code[:80], address[:80], detail[:400]),
-    )
-    connection.execute("DELETE FROM trace WHERE no <= (SELECT max(no) FROM trace) - 10000")

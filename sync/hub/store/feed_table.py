@@ -1,0 +1,156 @@
+"""The order feed of each site: the tables ``feed``, ``entitlement``, ``departed`` and ``snapshot_page``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from sync.hub.store.interface import HubConnection
+
+SNAPSHOTS_KEPT: Final = 8  # of a site, the newest
+
+
+class Feed(NamedTuple):
+    """``head`` is the newest revision, ``digest`` is over all rows (edge.domain.order_row)."""
+
+    head: int
+    digest: bytes
+
+
+# Feeds
+
+
+def add_feed(connection: HubConnection, site: str, feed: Feed) -> None:
+    """Insert a feed unless the site has one."""
+    connection.execute("INSERT INTO feed VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (site, *feed))
+
+
+def feed_of(connection: HubConnection, site: str) -> Feed | None:
+    """Return the feed of a site."""
+    row = connection.execute("SELECT head, digest FROM feed WHERE site = ?", (site,)).fetchone()
+    return None if row is None else Feed(row[0], bytes(row[1]))
+
+
+def set_feed(connection: HubConnection, site: str, feed: Feed) -> None:
+    """Write head and digest of a feed that exists."""
+    connection.execute("UPDATE feed SET head = ?, digest = ? WHERE site = ?", (*feed, site))
+
+
+def highest_head(connection: HubConnection) -> int:
+    """Return the highest revision of all feeds. There must be a feed."""
+    return int(connection.execute("SELECT max(head) FROM feed").fetchone()[0])
+
+
+def heads(connection: HubConnection) -> dict[str, int]:
+    """Return the newest revision of each site's feed."""
+    return dict(connection.execute("SELECT site, head FROM feed").fetchall())
+
+
+# Rows
+
+
+def put_entitlement(
+    connection: HubConnection, cti: bytes, site: str, revision: int, line: str
+) -> None:
+    """Write an order line, JSON, in place of the one before. One that comes to its site is new there."""
+    connection.execute(
+        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cti)"
+        " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
+        " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
+        (cti, site, revision, revision, line),
+    )
+    connection.execute("DELETE FROM departed WHERE cti = ? AND site = ?", (cti, site))
+
+
+def entitlement_of(connection: HubConnection, cti: bytes) -> tuple[str, str] | None:
+    """Return the site and the line, JSON, of an entitlement."""
+    row = connection.execute("SELECT site, line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def insert_removal(connection: HubConnection, site: str, cti: bytes, revision: int) -> None:
+    """Record that a site no longer has a row, as of ``revision``."""
+    connection.execute(
+        "INSERT INTO departed VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
+        (site, cti, revision),
+    )
+
+
+def changed_lines(
+    connection: HubConnection, site: str, *, after: int, limit: int
+) -> list[tuple[int, str]]:
+    """Return revision and line of the rows that changed after a revision, in order."""
+    rows = connection.execute(
+        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ? ORDER BY revision LIMIT ?",
+        (site, after, limit),
+    )
+    return rows.fetchall()
+
+
+def removed_ctis(connection: HubConnection, site: str, *, after: int, through: int) -> list[bytes]:
+    """Return what the site lost after one revision and up to another."""
+    rows = connection.execute(
+        "SELECT cti FROM departed WHERE site = ? AND revision > ? AND revision <= ?",
+        (site, after, through),
+    )
+    return [cti for (cti,) in rows.fetchall()]
+
+
+def lines_after(connection: HubConnection, cti: bytes, limit: int) -> list[tuple[bytes, str]]:
+    """Return cti and line of the entitlements of all sites after ``cti``, in order."""
+    rows = connection.execute(
+        "SELECT cti, line FROM entitlement WHERE cti > ? ORDER BY cti LIMIT ?", (cti, limit)
+    )
+    return [(bytes(found), line) for found, line in rows.fetchall()]
+
+
+# Snapshots
+
+
+def lines_between(
+    connection: HubConnection, site: str, *, revision: int, first: bytes, end: bytes
+) -> list[str]:
+    """Return the lines from cti ``first`` to before ``end`` that came to the site by ``revision``, in order."""
+    rows = connection.execute(
+        "SELECT line FROM entitlement WHERE site = ? AND created <= ? AND cti >= ? AND cti < ? ORDER BY cti",
+        (site, revision, first, end),
+    )
+    return [line for (line,) in rows.fetchall()]
+
+
+def has_snapshot(connection: HubConnection, site: str, revision: int) -> bool:
+    """Return whether the pages of a snapshot have their bounds."""
+    row = connection.execute(
+        "SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
+    ).fetchone()
+    return row is not None
+
+
+def page_bounds(connection: HubConnection, site: str, revision: int, page: int) -> list[bytes]:
+    """Return the first cti of a page and of the page after it, as far as they exist."""
+    rows = connection.execute(
+        "SELECT first_cti FROM snapshot_page WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
+        (site, revision, page, page + 1),
+    )
+    return [first for (first,) in rows.fetchall()]
+
+
+def every_nth_cti(connection: HubConnection, site: str, n: int) -> list[bytes]:
+    """Return the first, the n-th after it, and so on, of the site's entitlements in order."""
+    rows = connection.execute("SELECT cti FROM entitlement WHERE site = ? ORDER BY cti", (site,))
+    return [cti for number, (cti,) in enumerate(rows) if number % n == 0]
+
+
+def insert_snapshot(
+    connection: HubConnection, site: str, revision: int, firsts: Sequence[bytes]
+) -> None:
+    """Insert the first cti of each page of a snapshot, and delete all but the newest snapshots of the site."""
+    connection.executemany(
+        "INSERT INTO snapshot_page VALUES (?, ?, ?, ?)",
+        [(site, revision, page, cti) for page, cti in enumerate(firsts)],
+    )
+    connection.execute(
+        "DELETE FROM snapshot_page WHERE site = ? AND revision NOT IN"
+        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ? ORDER BY revision DESC LIMIT ?)",
+        (site, site, SNAPSHOTS_KEPT),
+    )

@@ -1,0 +1,1 @@
+"""The tables of the fleet's database, which the hub and the enrolment service share."""

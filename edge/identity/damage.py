@@ -1,8 +1,8 @@
 """A device whose identity file cannot be read: what is wrong, and what still names the device.
 
 Such a device is not a new one. It keeps the name that its store has, so that what it redeemed stays
-its own. It keeps the anchors of its fleet, so that only that fleet can repair it by a new code. Until
-then it refuses every code.
+its own. It keeps the anchors of its fleet, so that only that fleet can repair it by a new code.
+Until then it refuses every code.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class IdentityDamage:
 
 
 def identity_damage(data: Path) -> str:
-    """Return what is wrong with the identity file and what to do; empty if it is sound or absent."""
+    """Return what is wrong with the identity file and what to do; empty if it is sound."""
     return describe_damage(read_identity_profile(data), data)
 
 
 def describe_damage(identity: Tree | IdentityDamage, data: Path) -> str:
-    """Return what is wrong with an ``identity`` that was read, and what to do; empty for a sound one."""
+    """Return what is wrong with an ``identity`` that was read and what to do; empty if nothing."""
     if not isinstance(identity, IdentityDamage):
         return ""
     return str(identity) if name_from_remains(data) else f"{identity}; {_NAME_UNKNOWN}"
@@ -97,7 +97,7 @@ def lay_identity(tree: Tree, identity: Tree | IdentityDamage, data: Path) -> Tre
 
 
 def name_from_remains(data: Path) -> str | None:
-    """Return the device's name from its store, else from its certificate; None if neither has it."""
+    """Return the device's name from its store, else from its certificate, else None."""
     return _name_in_store(data) or _name_in_certificate(data)
 
 
@@ -113,7 +113,8 @@ def _name_in_store(data: Path) -> str | None:
 def _name_in_certificate(data: Path) -> str | None:
     """Name the device although its store was put aside.
 
-    Under another name the store that comes back would not be its own, and nothing would be carried over.
+    Under another name the store that comes back would not be its own, and nothing would be carried
+    over.
     """
     from cryptography import x509  # slow to import, and a sound device does not need it here
 

@@ -65,7 +65,7 @@ class ChangeWatch:
         self._lost = bool(plan_is_lost)  # until sync restores its file
 
     def __call__(self, daemon: Daemon) -> None:
-        """Look a few times a second; set ``supervisor.finished`` when the daemon has to make way."""
+        """Look a few times a second; set ``supervisor.finished`` when the daemon has to end."""
         now_s = daemon.clock.monotonic_s()
         if now_s < self._due_s:
             return
@@ -84,7 +84,7 @@ class ChangeWatch:
             self._wanted_since_s = None
 
     def offer_enrolment_code(self, content: bytes) -> str | None:
-        """Hand an enrolment code to edge-sync. Return the device that it names; None for other codes."""
+        """Hand an enrolment code to edge-sync; return the device that it names, or None."""
         try:
             return self._codes.offer(content)
         except OSError as error:
@@ -146,7 +146,7 @@ class ChangeWatch:
     def _change(
         self, observed: SettingsState, step: Callable[[SettingsState], SettingsState]
     ) -> None:
-        """Write what ``step`` makes of the state while the candidate that was observed is on probation."""
+        """Write what ``step`` makes of the state, if the observed candidate is on probation."""
         with self._folder.locked() as state:
             if state.phase is SettingsPhase.PROBATION and state.candidate == observed.candidate:
                 self._folder.write_state(step(state))

@@ -74,7 +74,7 @@ class Daemon:
     recovered: bool = False  # the doors that a crash or power cut left open are accounted for
 
     def run(self, stop: threading.Event) -> None:
-        """Scan until ``stop`` is set, a finite source of frames has ended or only a restart can help."""
+        """Scan until ``stop`` is set, the frames have ended or only a restart can help."""
         self.log.info("started", problems=self.supervisor.problems)
         while not stop.is_set() and not self.supervisor.finished:
             self.step()
@@ -141,7 +141,7 @@ class Daemon:
         self.supervisor.scanned(outcome, total_ms, signal)
 
     def _follow_doors(self, pickups: Pickups) -> None:
-        """Account once for what a crash left, from the contacts alone; then advance what is open."""
+        """Account once for what a crash left open, by the contacts; then advance the doors."""
         if not self.recovered:
             try:
                 self._report_doors(pickups.recover(self.clock.monotonic_s(), self.clock.now()))

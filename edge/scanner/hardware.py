@@ -1,4 +1,4 @@
-"""The hardware of a device as the scanner sees it: ports, scan engines and what is wrong with each."""
+"""The hardware as the scanner sees it: ports, scan engines and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class CaptureSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
-    """The hardware of a device. ``problems`` names what the profile asks for and the device lacks."""
+    """The hardware of a device. ``problems`` names what the device lacks of its profile."""
 
     capture: CaptureSource
     indicator: Indicator

@@ -1,8 +1,8 @@
 """The life of a scanner process: one daemon after another, each on one profile.
 
-It changes to other settings between two daemons, when no person is served. The camera's worker keeps
-running unless its own section changed, and so does the memory of the codes in view: a code that is
-shown during the change is handled by one daemon or the other, once.
+It changes to other settings between two daemons, when no person is served. The camera's worker
+keeps running unless its own section changed, and so does the memory of the codes in view: a code
+that is shown during the change is handled by one daemon or the other, once.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class ScannerLifecycle:
     ) -> tuple[ActiveProfile, bool, bool]:
         """Run one daemon to its end.
 
-        Return what to run on next, whether a new process is needed, and whether another daemon follows.
+        Return what to run on next, whether only a new process can help, and whether another daemon
+        follows.
         """
         began_s = time.monotonic()
         self._remove_unenrolled_store(running)
@@ -183,7 +184,7 @@ class ScannerLifecycle:
         return running
 
     def _begin_trial(self, problems: dict[str, str]) -> None:
-        """Note the trial on disk before anything changes: a process that dies from here on is counted."""
+        """Note the trial on disk before anything changes: a death from here on is counted."""
         baseline = [name for name in problems if name.startswith(EQUIPMENT)]
         self._change(
             lambda state: (
@@ -208,7 +209,7 @@ class ScannerLifecycle:
     # Hardware
 
     def _equipped(self, running: ActiveProfile) -> tuple[ActiveProfile, Hardware]:
-        """Return the hardware for ``running``; where a candidate's fails, that for what was good before."""
+        """Return the hardware for ``running``, or for the settings before where it fails."""
         parts = self._parts(running)
         state = self._folder.state()
         if state.phase is not SettingsPhase.APPLYING or state.candidate != running.digest:

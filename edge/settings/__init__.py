@@ -1,1 +1,1 @@
-"""Pushed settings: signed layers over the shipped profile, tried in steps and rolled back on failure."""
+"""Pushed settings: signed layers over the shipped profile, rolled back when they fail."""

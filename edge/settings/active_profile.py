@@ -1,7 +1,8 @@
 """What a process runs on: the shipped profile, the device's identity over it, and the chosen plan.
 
-A start reads each file once and validates the whole profile once. Only what has changed since, or is
-wrong, costs another validation: a shipped profile that was edited, or a plan that cannot be used.
+A start reads each file once and validates the whole profile once. Only what has changed since, or
+is wrong, costs another validation: a shipped profile that was edited, or a plan that cannot be
+used.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def keep_good(active: ActiveProfile, data: Path) -> None:
 def _lay_plan(
     baseline: _Baseline, identity: Tree | IdentityDamage, data: Path
 ) -> tuple[Profile | list[ConfigError], str | None, str]:
-    """Return the profile under the chosen plan, the plan's hash, and why it is not in the profile."""
+    """Return the profile, the hash of the plan in it, and why the chosen plan is not in it."""
     digest, plan = SettingsFolder(data).chosen()
     problem = (
         "" if digest is None or plan else "the settings' file is gone or damaged: push them again"

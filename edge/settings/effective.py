@@ -65,7 +65,7 @@ def forbidden(patch: Tree) -> list[ConfigError]:
 
 
 def effective(baseline: Tree, patches: Iterable[Tree]) -> Profile | list[ConfigError]:
-    """Return the profile that ``patches`` make of ``baseline``, or everything that is wrong with it.
+    """Return the profile that ``patches`` make of ``baseline``, or all that is wrong with it.
 
     The whole is validated once. ``baseline`` is the shipped profile under the device's identity.
     """

@@ -1,7 +1,8 @@
-"""The settings on disk: ``state.json``, a file a plan by its hash, the newest document of each layer.
+"""The settings on disk: the state, a file for each plan, the newest document of each layer.
 
-Two processes write here. The one that changes the state holds the lock and replaces the file durably.
-A reader never needs the lock. No store is needed: settings must be there when the store is not.
+Two processes write here. The one that changes the state holds the lock and replaces the file
+durably. A reader never needs the lock. No store is needed: settings must be there when the store is
+not.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class SettingsFolder:
     def chosen(self) -> tuple[str | None, Plan | None]:
         """Return the plan to run on now, after its hash; no plan where its file is gone or damaged.
 
-        Another process may change the state, and remove the plan that it named, after it was read here.
+        Another process may change the state, and remove the plan that it named, after it was read
+        here.
         """
         digest = self.state().choice
         while (plan := self.plan(digest)) is None and digest != (now := self.state().choice):

@@ -1,6 +1,7 @@
 """The last shipped profile that could be used: the device runs on it while its own is wrong.
 
-The scanner keeps it beside the settings. All other processes only read it, the doctor as another user.
+The scanner keeps it beside the settings. All other processes only read it, the doctor as another
+user.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def make_plan(layers: Iterable[PlanLayer], groups: tuple[str, ...] = ()) -> Plan
 def next_plan(
     good: Plan, new: Iterable[PlanLayer], groups: tuple[str, ...], denied: Iterable[str]
 ) -> Plan:
-    """Return what to try after ``good``: all that is new or, where that failed, the oldest by itself.
+    """Return what to try after ``good``: all that is new; where that failed, the oldest alone.
 
     So a document is blamed only for what it does alone, and a failure does not hold up the others.
     """

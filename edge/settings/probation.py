@@ -24,7 +24,7 @@ class Probation:
     healthy_since_s: float | None = None
 
     def observed(self, *, healthy: bool, now_s: float) -> Probation:
-        """Return the probation after one more look. An unhealthy moment starts the duration anew."""
+        """Return the probation after one more look. An unhealthy one starts the duration anew."""
         if not healthy:
             return replace(self, healthy_since_s=None)
         return self if self.healthy_since_s is not None else replace(self, healthy_since_s=now_s)

@@ -1,8 +1,9 @@
 """The states of new settings, and what may follow on what. Pure.
 
-``received -> verified -> validated -> testing_link -> staged -> applying -> probation -> committed``,
-and from any of them ``refused`` or ``rolled_back``. The state is on disk *before* the step that it
-names is taken, so a process that dies in a step finds on its next start which step it was.
+``received -> verified -> validated -> testing_link -> staged -> applying -> probation ->
+committed``, and from any of them ``refused`` or ``rolled_back``. The state is on disk *before* the
+step that it names is taken, so a process that dies in a step finds on its next start which step it
+was.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class SettingsProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsState:
-    """The whole state. Hashes are those of plans (edge.settings.plan); ``good`` None: as shipped."""
+    """The whole state. Hashes are those of plans; ``good`` None: as shipped."""
 
     phase: SettingsPhase = SettingsPhase.SHIPPED
     candidate: str | None = None

@@ -1,1 +1,1 @@
-"""The device's sync process: carries the outbox up, and signed documents down, between store and broker."""
+"""The device's sync process, between store and broker: events up, signed documents down."""

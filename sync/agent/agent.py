@@ -58,7 +58,7 @@ class AgentAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentParts:
-    """What an agent joins. A part that is None is not served: its messages are counted as unknown."""
+    """What an agent joins. Messages for a part that is None are counted as unknown."""
 
     store: Store
     session: MqttSession

@@ -1,9 +1,9 @@
 """Authorisation requests of the scanner go to the platform, signed replies come into the store.
 
 The scanner asks only while an authority replies (``edge.store.online_flag``). An authority reports
-that it is here when this device reports that it is online. It counts as here until the connection is
-lost or a request expires without a reply. From then on this device asks for it at intervals. So one
-scan may wait for an authority that stopped without notice, and no other scan does.
+that it is here when this device reports that it is online. It counts as here until the connection
+is lost or a request expires without a reply. From then on this device asks for it at intervals. So
+one scan may wait for an authority that stopped without notice, and no other scan does.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class AuthorisationRelay:
         return bool(ended)
 
     def wants_authority(self, monotonic_s: float) -> bool:
-        """Return whether to ask, at intervals, if an authority is here. For a device that is connected."""
+        """Return whether a connected device is to ask, at intervals, for an authority."""
         if self._has_authority or monotonic_s < self._ask_after_s:
             return False
         self._ask_after_s = monotonic_s + ASK_AFTER_S

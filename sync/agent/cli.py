@@ -84,7 +84,7 @@ def cli() -> None:
 )
 @click.pass_obj
 def run(timings: AgentTimings | None, profile_file: Path, data: Path) -> None:
-    """Sync until SIGTERM. The store and the scanner need no network and do not wait for this process.
+    """Sync until SIGTERM. The scanner needs no network and does not wait for this process.
 
     Example: edge-sync run --profile /etc/edge-scanner/profile.toml --data /var/lib/edge-scanner
     """

@@ -1,4 +1,4 @@
-"""What the scanner's decoder counts, read from its health file: for Prometheus and for the platform. Pure."""
+"""The counters of the scanner's decoder, read from its health file. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sync.wire.messages import MOST_RUNGS, RungReport
 
 
 def decoder_counters(health: Mapping[str, Any]) -> tuple[RungReport, ...]:
-    """Return the rungs that were tried, the busiest first; what is no figure of a rung is left out."""
+    """Return the rungs that were tried, the busiest first, without malformed figures."""
     counts = health.get("decoder")
     found = [
         rung

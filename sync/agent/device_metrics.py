@@ -15,50 +15,83 @@ DEVICE_FILE: Final = "edge-sync.prom"
 
 
 def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
-    """From ``Agent.report()``. Ages are 0 where nothing waits, and absent where nothing was ever heard."""
+    """Return the metrics of ``Agent.report()``.
+
+    Ages are 0 where nothing waits, and absent where nothing ever came.
+    """
     oldest_s = report["oldest_pending_s"]
     found = [
         link_metric("edge_sync", report["link"]),
-        counter("edge_sync_connections", "Connections begun, the first among them.", report["connections"]),
-        gauge("edge_sync_unacknowledged_events", "Events that the platform has not acknowledged.", report["pending"]),
+        counter(
+            "edge_sync_connections",
+            "Connections begun, the first among them.",
+            report["connections"],
+        ),
+        gauge(
+            "edge_sync_unacknowledged_events",
+            "Events that the platform has not acknowledged.",
+            report["pending"],
+        ),
         gauge(
             "edge_sync_oldest_unacknowledged_seconds",
             "Age of the oldest event that the platform has not acknowledged.",
             0 if oldest_s is None else max(0, now_s - oldest_s),
         ),
         gauge("edge_sync_rejected_events", "Events that the platform refused.", report["rejected"]),
-        counter("edge_sync_refused_publishes", "Publishes that the broker refused.", report["refused_publishes"]),
-        labelled(
-            CounterMetricFamily, "edge_sync_refused_messages", "Messages that changed nothing.", "reason",
-            report["refused_messages"],
+        counter(
+            "edge_sync_refused_publishes",
+            "Publishes that the broker refused.",
+            report["refused_publishes"],
         ),
-        labelled(
-            CounterMetricFamily, "edge_sync_documents", "Signed documents that came, by what became of them.",
-            "outcome", report["documents"],
+        gauge(
+            "edge_sync_clock_trusted",
+            "1 when the system's clock was set from the network.",
+            int(report["clock"] == ClockTrust.TRUSTED),
         ),
-        gauge("edge_sync_clock_trusted", "1 when the system's clock was set from the network.",
-               int(report["clock"] == ClockTrust.TRUSTED)),
-        labelled(
-            GaugeMetricFamily, "edge_sync_feed_age_seconds", "Age of what is known from each feed.", "feed",
-            {name: max(0, now_s - at_s) for name, at_s in report["feeds"].items()},
-        ),
-        labelled(
-            GaugeMetricFamily, "edge_sync_problem", "Problems that stand.", "problem",
-            dict.fromkeys(report["problems"], 1),
-        ),
-    ]  # fmt: skip
+        *_labelled_metrics(report, now_s),
+    ]
     if report["last_ack_age_s"] is not None:
-        age_s = report["last_ack_age_s"]
-        found.append(
-            gauge(
-                "edge_sync_last_acknowledgement_seconds", "Age of the last acknowledgement.", age_s
-            )
-        )
+        age_s, text = report["last_ack_age_s"], "Age of the last acknowledgement."
+        found.append(gauge("edge_sync_last_acknowledgement_seconds", text, age_s))
     return found
 
 
+def _labelled_metrics(report: Mapping[str, Any], now_s: int) -> list[Metric]:
+    ages_s = {name: max(0, now_s - at_s) for name, at_s in report["feeds"].items()}
+    return [
+        labelled(
+            CounterMetricFamily,
+            "edge_sync_refused_messages",
+            "Messages that changed nothing.",
+            "reason",
+            report["refused_messages"],
+        ),
+        labelled(
+            CounterMetricFamily,
+            "edge_sync_documents",
+            "Signed documents that came, by what became of them.",
+            "outcome",
+            report["documents"],
+        ),
+        labelled(
+            GaugeMetricFamily,
+            "edge_sync_feed_age_seconds",
+            "Age of what is known from each feed.",
+            "feed",
+            ages_s,
+        ),
+        labelled(
+            GaugeMetricFamily,
+            "edge_sync_problem",
+            "Present problems.",
+            "problem",
+            dict.fromkeys(report["problems"], 1),
+        ),
+    ]
+
+
 def decoder_metrics(rungs: Iterable[RungReport]) -> list[Metric]:
-    """What each rung of the scanner's decoder has cost and earned; ``lost``: what it cost to contain it."""
+    """Return the tries, reads, faults and time of each rung of the scanner's decoder."""
     figures = {rung.rung: rung for rung in rungs}
     found = (
         (

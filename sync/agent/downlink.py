@@ -1,7 +1,7 @@
 """Signed documents from the platform: believed only when their signature holds here (law 4).
 
-The broker and the hub's connection prove nothing. A document that is forged, older than one that was
-seen, or for another site changes nothing; the caller names and counts what became of it.
+The broker and the hub's connection prove nothing. A document that is forged, older than one that
+was seen, or for another site changes nothing; the caller names and counts what became of it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Downlink:
         site: str,
         vouch: Callable[[int], None],
     ) -> None:
-        """``vouch`` is called with the issue time (Unix seconds) of every document that is believed."""
+        """Call ``vouch`` with the issue time (Unix seconds) of each document that is believed."""
         self._store = store
         self._roots = roots
         self._anchors = anchors
@@ -226,7 +226,7 @@ class Downlink:
         )
 
     def _differs(self, page: Delta) -> bool:
-        """Return whether the cache, at the platform's newest revision, differs from the platform's."""
+        """Return whether the cache is at the platform's newest revision, but differs from it."""
         revision = order_cache.feed_state(self._store).revision
         return revision == page.head and not order_cache.digest_matches(self._store, page.digest)
 
@@ -270,7 +270,7 @@ class Downlink:
 
 
 def split_documents(payload: bytes) -> list[bytes] | DownlinkRefusal:
-    """Return the signed documents of a message on a ``dn/cfg`` topic: a CBOR array of byte strings."""
+    """Return the documents of a message on a ``dn/cfg`` topic: a CBOR array of byte strings."""
     items = _split_array(payload, MOST_DOCUMENTS)
     if isinstance(items, DownlinkRefusal):
         return items

@@ -49,7 +49,7 @@ class LinkMonitor:
         return True
 
     def check(self, monotonic_s: float) -> bool:
-        """Name the state, and log its change. True: the connection was given up for lack of replies."""
+        """Name the state and log its change. True: the connection was given up as not replying."""
         deaf = self._replies.silence_s(monotonic_s) > self._timings.deaf_s
         gives_up = self._session.connected and deaf
         if gives_up:
@@ -58,7 +58,7 @@ class LinkMonitor:
         link = self._state(monotonic_s)
         if link is not self.link:
             self.link = link
-            log = self._log.warning if link.hopeless else self._log.info
+            log = self._log.warning if link.is_permanent else self._log.info
             log("link", state=link, detail=self._session.detail)
         return gives_up
 

@@ -21,7 +21,7 @@ class DocumentOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DownlinkRefusal:
-    """A message that changed nothing, and why: ``reason`` is the code of the layer that refused it."""
+    """A message that changed nothing, and why. ``reason`` is a code."""
 
     reason: str
     detail: str

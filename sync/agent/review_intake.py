@@ -1,7 +1,7 @@
 """Applies what reviewers at the platform decided, believed by each reviewer's own signature.
 
-The platform repeats a decision until the device reports an effect, so a device that cannot apply one
-reports that, once.
+The platform repeats a decision until the device reports an effect, so a device that cannot apply
+one reports that, once.
 """
 
 from __future__ import annotations

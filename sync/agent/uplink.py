@@ -114,7 +114,8 @@ class Uplink:
     def receive_ack(self, ack: Ack, now: Instant, monotonic_s: float) -> AckEffect:
         """Apply an acknowledgement: durable before this returns. Raises StoreUnavailableError.
 
-        One to another process under this identity, or to this device before it started, does nothing.
+        One to another process under this identity, or to this device before it started, does
+        nothing.
         """
         if ack.tag not in ("", self._tag):
             return AckEffect.NOTHING_NEW
@@ -173,7 +174,7 @@ class Uplink:
         return fresh
 
     def _settle(self, ack: Ack, now: Instant) -> tuple[AckEffect, int]:
-        """Settle only events that the platform compared. Return the effect and what is settled then.
+        """Settle only events that the platform compared. Return the effect and what is settled.
 
         A matching sequence number alone proves nothing: the store may be an old copy, or another
         device may use our identity.

@@ -55,7 +55,7 @@ class HubClient:
             link, waited_s = self._session.link, time.monotonic() - began_s
             unreachable = link is LinkState.UNREACHABLE
             timeout_s = UNREACHABLE_TIMEOUT_S if unreachable else CONNECT_TIMEOUT_S
-            permanent = link.hopeless and link not in _TEMPORARY
+            permanent = link.is_permanent and link not in _TEMPORARY
             if permanent or waited_s > timeout_s:
                 where = f"{self._fleet.endpoint.host}:{self._fleet.endpoint.port}"
                 reason = f"{link}: {self._session.detail}" if self._session.detail else str(link)

@@ -1,4 +1,4 @@
-"""When to try again: full jitter, so that a fleet does not come back in one instant. Pure.
+"""Delays between attempts: full jitter, so that a fleet does not return in one instant. Pure.
 
 Source: "Exponential Backoff And Jitter", AWS Architecture Blog 2015 (full jitter).
 """
@@ -9,31 +9,37 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-LONGEST_AT_ONCE: Final = (
-    7  # doublings after a hopeless failure: 1 s to 120 s at the default floor and cap
-)
+PERMANENT_DOUBLINGS: Final = 7  # after a permanent failure: 1 s to 120 s by default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """The state of one repeated attempt. Each failure doubles the range that the next delay is drawn from."""
+    """The state of one repeated attempt.
+
+    Each failure doubles the range that the next delay is drawn from.
+    """
 
     floor_s: float = 1.0
     cap_s: float = 120.0
     failures: int = 0  # since a success
-    doublings: int = 0  # of the range; more than ``failures`` after a hopeless one
+    doublings: int = 0  # of the range; more than ``failures`` after a permanent one
 
-    def failed(self, *, hopeless: bool = False) -> Backoff:
-        """After one more failure; ``hopeless`` (an authentication failure) goes to the longest delays at once."""
-        doublings = max(self.doublings + 1, LONGEST_AT_ONCE if hopeless else 0)
+    def failed(self, *, permanent: bool = False) -> Backoff:
+        """Return the state after one more failure.
+
+        A ``permanent`` one (an authentication failure) goes to the longest delays at once.
+        """
+        doublings = max(self.doublings + 1, PERMANENT_DOUBLINGS if permanent else 0)
         return replace(self, failures=self.failures + 1, doublings=doublings)
 
     def succeeded(self) -> Backoff:
-        """After a success that proved itself."""
+        """Return the state after a success that lasted."""
         return replace(self, failures=0, doublings=0)
 
     def delay_s(self, uniform: Callable[[float, float], float]) -> float:
-        """Seconds to wait before the next attempt: uniform from ``floor_s`` to the doubled range, never over the cap.
+        """Return the seconds to wait before the next attempt.
+
+        They are uniform from ``floor_s`` to the doubled range, and never more than the cap.
 
         >>> Backoff(doublings=3).delay_s(lambda low, high: high)
         8.0

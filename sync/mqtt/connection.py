@@ -1,11 +1,11 @@
-"""One connection to the broker: MQTT 5 over TLS 1.3, from CONNECT until it ends. The only module that imports paho.
+"""One connection to the broker: MQTT 5 over TLS 1.3, from CONNECT until it ends.
 
-paho is a transport and nothing more. What that means here:
+This is the only module that imports paho, which is a transport and nothing more. That means:
 
-* There is no paho thread. Whoever owns the connection calls ``turn`` and everything happens inside it, so no
-  callback can kill a loop that others believe alive. Callbacks only take note.
-* A connection is a new paho client, and is never made again: what it still had queued when it ended is gone, on
-  purpose. The outbox sends again, and nothing is sent twice by a queue that nobody can see.
+* There is no paho thread. The owner of the connection calls ``step`` and everything happens inside
+  it, so that no callback can end a loop that seems alive. Callbacks only take note.
+* A connection is a new paho client and is never reused: what it still had queued when it ended is
+  gone, on purpose. The outbox sends again, and no hidden queue sends anything twice.
 * The window is ours: paho ignores the server's Receive Maximum.
 """
 
@@ -26,12 +26,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, LinkState, Will
 
-MOST_ARRIVALS: Final = 256  # waiting to be handed over
+MOST_ARRIVALS: Final = 256  # waiting to be returned
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
 
 
 class MqttConnection:
-    """A paho client that connects once. Single-threaded, but for ``dial``, which may block and is called beside it."""
+    """A paho client that connects once. Single-threaded but for ``dial``, which may block."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class MqttConnection:
         arrivals: deque[Arrival],
         timeout_s: float,
     ) -> None:
-        """What comes is put into ``arrivals``, under the connection's ``number``."""
+        """Put what arrives into ``arrivals``, under the connection's ``number``."""
         self._endpoint = endpoint
         self._timeout_s = timeout_s
         self._options = [
@@ -54,25 +54,28 @@ class MqttConnection:
         self.number = number
         self._in_flight: set[int] = set()
         self._window = endpoint.window
-        self._verdict: LinkState | None = None  # what the broker said about the connection
+        self._refusal: LinkState | None = None  # why the broker refused or ended the connection
         self.ready = False  # the broker has accepted the connection and its subscriptions
         self.detail = ""
         self.refused_publishes = 0
         self._client = self._new_client(context, will)
 
     @property
-    def unanswered(self) -> int:
-        """QoS 1 messages that the broker has not taken yet."""
+    def unacknowledged(self) -> int:
+        """Return the number of QoS 1 messages that the broker has not acknowledged yet."""
         return len(self._in_flight)
 
     @property
     def room(self) -> int:
-        """How many more QoS 1 messages may be published now."""
+        """Return how many more QoS 1 messages may be published now."""
         return max(0, self._window - len(self._in_flight)) if self.ready else 0
 
-    def dial(self, may_speak: Callable[[object], None]) -> None:
-        """Connect and shake hands; ``may_speak`` sees the socket before CONNECT. Raises what ends the attempt."""
-        self._client.on_socket_open = lambda _client, _userdata, sock: may_speak(sock)
+    def dial(self, check_socket: Callable[[object], None]) -> None:
+        """Connect and shake hands. Raises what ends the attempt.
+
+        ``check_socket`` gets the socket before CONNECT is sent, and may raise.
+        """
+        self._client.on_socket_open = lambda _client, _userdata, sock: check_socket(sock)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
         self._client.connect(
@@ -83,20 +86,22 @@ class MqttConnection:
             properties=properties,
         )
         sock = self._client.socket()
-        if isinstance(
-            sock, socket.socket
-        ):  # small messages would wait for each other: Nagle's delay, on each
+        if isinstance(sock, socket.socket):
+            # Without it, Nagle's algorithm delays each small message.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def turn(self, timeout_s: float) -> LinkState | None:
-        """Read, write, ping; wait at most ``timeout_s``. None while the connection stands, else why it is over."""
+    def step(self, timeout_s: float) -> LinkState | None:
+        """Read, write and ping; wait at most ``timeout_s``.
+
+        Return why the connection has ended; None while it stands.
+        """
         try:
             code = self._client.loop(timeout_s)
-        except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet; none may end the loop
+        except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet
             self.detail = f"{type(error).__name__}: {error}"
             return LinkState.PROTOCOL_ERROR
-        if self._verdict is not None:
-            return self._verdict
+        if self._refusal is not None:
+            return self._refusal
         if code == MQTTErrorCode.MQTT_ERR_SUCCESS:
             return None
         # With TLS 1.3 a refused client certificate shows only after the handshake, as an alert.
@@ -105,12 +110,15 @@ class MqttConnection:
         return LinkState.CERTIFICATE_REFUSED if refused else LinkState.LOST
 
     def drain(self) -> LinkState | None:
-        """paho reads about one packet a turn; take what is already here, up to a bound. As ``turn``."""
+        """Read what has already arrived, up to a bound. Returns as ``step`` does.
+
+        One loop of paho reads about one packet.
+        """
         seen = -1
         while seen < len(self._arrivals) < MOST_ARRIVALS:
             seen = len(self._arrivals)
-            if (over := self.turn(0.0)) is not None:
-                return over
+            if (ended := self.step(0.0)) is not None:
+                return ended
         return None
 
     def publish(
@@ -137,16 +145,16 @@ class MqttConnection:
         return True
 
     def subscribe(self) -> None:
-        """Subscribe, or again: the broker then sends once more what it retains."""
+        """Subscribe. Called again, it makes the broker send once more what it retains."""
         self._client.subscribe(self._options)
 
     def acknowledge(self, arrival: Arrival) -> None:
-        """Tell the broker that ``arrival``, which came over this connection, has been dealt with."""
+        """Acknowledge ``arrival``, which came over this connection, to the broker."""
         if arrival.connection == self.number and arrival.qos == 1:
             self._client.ack(arrival.mid, arrival.qos)
 
     def fileno(self) -> int | None:
-        """The socket to wait for; None while there is none."""
+        """Return the socket to wait for; None while there is none."""
         sock = self._client.socket()
         return None if sock is None else sock.fileno()
 
@@ -157,7 +165,7 @@ class MqttConnection:
             sock.close()
 
     def disconnect(self) -> None:
-        """Say goodbye. The will is not published."""
+        """Send DISCONNECT. The will is not published."""
         self._client.disconnect()
 
     def _new_client(self, context: ssl.SSLContext, will: Will | None) -> mqtt.Client:
@@ -182,7 +190,7 @@ class MqttConnection:
         client.on_message = self._on_message
         return client
 
-    # Callbacks: they run inside ``turn`` and only take note.
+    # Callbacks: they run inside ``step`` and only take note.
 
     def _on_connect(
         self,
@@ -193,14 +201,13 @@ class MqttConnection:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._verdict, self.detail = (
+            self._refusal, self.detail = (
                 CONNACK.get(reason.value, LinkState.PROTOCOL_ERROR),
                 str(reason),
             )
             return
-        allowed = getattr(
-            properties, "ReceiveMaximum", 65535
-        )  # absent means 65,535 (MQTT 5 section 3.2.2.3.3)
+        # Absent means 65,535 (MQTT 5 section 3.2.2.3.3).
+        allowed = getattr(properties, "ReceiveMaximum", 65535)
         self._window = min(self._endpoint.window, allowed)
         self.subscribe()
 
@@ -213,7 +220,7 @@ class MqttConnection:
         _properties: Any,
     ) -> None:
         if any(reason.is_failure for reason in reasons):
-            self._verdict, self.detail = (
+            self._refusal, self.detail = (
                 LinkState.NOT_AUTHORISED,
                 "the broker refused a subscription",
             )
@@ -230,7 +237,7 @@ class MqttConnection:
         _properties: Any,
     ) -> None:
         if reason.value in CONNACK:
-            self._verdict, self.detail = CONNACK[reason.value], str(reason)
+            self._refusal, self.detail = CONNACK[reason.value], str(reason)
 
     def _on_publish(
         self, _client: mqtt.Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Any
@@ -248,7 +255,7 @@ class MqttConnection:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            topic = ""  # of no protocol: counted as an unknown topic
+            topic = ""  # counted as an unknown topic
         properties = message.properties
         self._arrivals.append(
             Arrival(

@@ -1,4 +1,4 @@
-"""What is said about a connection to the broker: where to, as whom, in which state, and what came over it."""
+"""A connection to the broker in plain data: endpoint, state, arrivals, will."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class LinkState(StrEnum):
     UNREACHABLE = "broker_unreachable"
     BROKER_UNTRUSTED = "broker_certificate_untrusted"
     CREDENTIALS_UNUSABLE = "credentials_unusable"  # our own files: missing, unreadable, not a pair
-    CERTIFICATE_REFUSED = "certificate_refused"  # the broker does not take our certificate
+    CERTIFICATE_REFUSED = "certificate_refused"  # the broker refused our certificate
     NOT_AUTHORISED = "not_authorised"
     IDENTITY_TAKEN = "identity_taken"  # another client connected with our identity
     BROKER_BUSY = "broker_busy"
     LOST = "connection_lost"
     PROTOCOL_ERROR = "protocol_error"
-    SLOW = "replies_slow"  # connected, and the platform's answers take long: a slow line, or a slow hub
-    SILENT = "hub_not_replying"  # connected, but the platform does not answer
+    SLOW = "replies_slow"  # connected, but replies take long: a slow line or a slow hub
+    SILENT = "hub_not_replying"  # connected, but the platform does not reply
 
     @property
-    def hopeless(self) -> bool:
-        """True when trying again soon cannot help: somebody must act."""
+    def is_permanent(self) -> bool:
+        """Return whether another attempt soon cannot help: a person must act."""
         return self in (
             LinkState.BROKER_UNTRUSTED,
             LinkState.CREDENTIALS_UNUSABLE,
@@ -54,7 +54,7 @@ CONNACK: Final = {  # MQTT 5 section 3.2.2.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to connect, and as whom. The three files are PEM."""
+    """Where to connect, and as which client. The three files are PEM."""
 
     host: str
     port: int
@@ -68,7 +68,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message that came. It is acknowledged to the broker only when it has been dealt with."""
+    """A message that arrived. It is acknowledged to the broker once it has been handled."""
 
     topic: str
     payload: bytes
@@ -82,21 +82,22 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Will:
-    """What the broker publishes, retained, when this client is gone without a word."""
+    """What the broker publishes, retained, when this client is lost without a DISCONNECT."""
 
     topic: str
     payload: bytes
 
 
-def which_file(endpoint: Endpoint, error: Exception) -> str:
-    """What is wrong with the endpoint's files, for people."""
+def unusable_file(endpoint: Endpoint, error: Exception) -> str:
+    """Return which of the endpoint's files cannot be used, and why, for people."""
     for name in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file):
         try:
             with Path(name).open("rb"):
                 pass
         except OSError as missing:
             return f"{name}: {missing.strerror}"
-    return f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file} is not usable PEM: {error}"
+    files = f"{endpoint.ca_file}, {endpoint.cert_file} or {endpoint.key_file}"
+    return f"{files} is not usable PEM: {error}"
 
 
 def file_versions(endpoint: Endpoint) -> tuple[FileVersion | None, ...]:

@@ -32,7 +32,7 @@ class HttpsReply:
 
 
 def pinned_context() -> ssl.SSLContext:
-    """Return a context for a server that is recognised by its whole certificate instead of its name."""
+    """Return a context for a server that is recognised by its certificate, not its name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

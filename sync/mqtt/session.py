@@ -1,9 +1,9 @@
-"""A connection to the broker that mends itself: tried again with full jitter, its state always named.
+"""A connection to the broker that repairs itself: retried with full jitter, its state always named.
 
-* Only what may block without end is done beside the loop (sync.mqtt.background_call): the name, the handshake. No
-  packet is read or written there but CONNECT.
-* ``connected`` says that the broker answered once. Whether anything is *safe* only the
-  application's acknowledgement says (sync.agent.uplink).
+* Only what may block without end runs beside the loop (sync.mqtt.background_call): the name and the
+  handshake. No packet but CONNECT is read or written there.
+* ``connected`` says that the broker accepted the connection. Only the application's acknowledgement
+  says that anything is *safe* (sync.agent.uplink).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from edge.values.instant import Instant
 from sync.mqtt.background_call import BackgroundCall
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.connection import MqttConnection
-from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will, file_versions, which_file
-from sync.mqtt.tls import CertificateOverError, check_window, tls_context
+from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will, file_versions, unusable_file
+from sync.mqtt.tls import CertificateExpiredError, check_window, tls_context
 
-# A connection that lasted this long makes the next delays short again. A shorter one does not, answered or not:
-# two devices with one identity would push each other off for ever.
+# A connection that lasted this long makes the next delays short again. A shorter one does not: two
+# devices with one identity would push each other off for ever.
 PROVEN_S: Final = 30.0
 
 
 def system_clock() -> Instant:
-    """The system's clock, believed. For a machine whose time is set."""
+    """Return the time of the system's clock. For a machine whose time is set."""
     return Instant(unix_s=int(time.time()))
 
 
 class MqttSession:
-    """One connection after another. Single-threaded: every method is called from the process's one loop."""
+    """One connection after another. Single-threaded: the process's one loop calls every method."""
 
     def __init__(
         self,
@@ -49,8 +49,9 @@ class MqttSession:
     ) -> None:
         """Connect with the first ``step``.
 
-        ``now`` is the time by which the broker's certificate is judged (sync.mqtt.tls). With ``shares_identity`` several
-        programs use this identity in turn: to be pushed off by another of them is no reason to wait long.
+        ``now`` is the time by which the broker's certificate is checked (sync.mqtt.tls). With
+        ``shares_identity`` several programs use this identity in turn: to be pushed off by another
+        of them is no reason to wait long.
         """
         self._endpoint = endpoint
         self._filters = filters
@@ -63,7 +64,7 @@ class MqttSession:
         self._connect_timeout_s = connect_timeout_s
         self._connection: MqttConnection | None = None
         self._dialling: tuple[MqttConnection, BackgroundCall] | None = None
-        self._wanted: MqttConnection | None = None  # the one that is being made
+        self._wanted: MqttConnection | None = None  # the connection that is being made
         self._arrivals: deque[Arrival] = deque()
         self._lost_detail = ""
         self._refused_before = 0
@@ -75,45 +76,45 @@ class MqttSession:
 
     @property
     def connected(self) -> bool:
-        """True when the broker has accepted this connection and its subscriptions."""
+        """Return whether the broker has accepted this connection and its subscriptions."""
         return self._connection is not None and self._connection.ready
 
     @property
     def detail(self) -> str:
-        """What is known about the last loss of the connection, for people."""
+        """Return what is known about the last loss of the connection, for people."""
         now = "" if self._connection is None else self._connection.detail
         return now if self.connected else now or self._lost_detail
 
     @property
     def failures(self) -> int:
-        """How often the connection failed since one lasted."""
+        """Return how often the connection failed since one lasted."""
         return self._backoff.failures
 
     @property
     def refused_publishes(self) -> int:
-        """How many of our messages the broker refused."""
+        """Return how many of our messages the broker refused."""
         return self._refused_before + (
             0 if self._connection is None else self._connection.refused_publishes
         )
 
     @property
     def room(self) -> int:
-        """How many more QoS 1 messages may be published now."""
+        """Return how many more QoS 1 messages may be published now."""
         return 0 if self._connection is None else self._connection.room
 
     @property
-    def unanswered(self) -> int:
-        """How many of our messages the broker has not taken or refused yet."""
-        return 0 if self._connection is None else self._connection.unanswered
+    def unacknowledged(self) -> int:
+        """Return how many of our messages the broker has neither acknowledged nor refused yet."""
+        return 0 if self._connection is None else self._connection.unacknowledged
 
     def step(self, timeout_s: float) -> list[Arrival]:
-        """Do what is due: connect, read, write, ping. Wait at most ``timeout_s`` and return what came."""
+        """Connect, read, write and ping as due. Wait at most ``timeout_s``; return what arrived."""
         if self._dialling is not None:
-            self._dialled(*self._dialling, timeout_s)
+            self._await_dial(*self._dialling, timeout_s)
         elif self._connection is None:
             self._try_to_connect(timeout_s)
         else:
-            self._turn(self._connection, timeout_s)
+            self._step_connection(self._connection, timeout_s)
         arrivals = list(self._arrivals)
         self._arrivals.clear()
         return arrivals
@@ -127,7 +128,7 @@ class MqttSession:
         expires_s: int | None = None,
         correlation: bytes | None = None,
     ) -> bool:
-        """Send with QoS 1. False, and nothing is queued, when not connected or the window is full."""
+        """Send with QoS 1. False, with nothing queued, if not connected or the window is full."""
         if self._connection is None:
             return False
         return self._connection.publish(
@@ -135,25 +136,25 @@ class MqttSession:
         )
 
     def fileno(self) -> int | None:
-        """The socket to wait for, for whoever runs many sessions in one loop; None while there is none."""
+        """Return the socket to wait for, where one loop runs many sessions; None without one."""
         return None if self._connection is None else self._connection.fileno()
 
-    def ask_retained(self) -> None:
+    def resubscribe(self) -> None:
         """Subscribe again, so that the broker sends once more what it retains."""
         if self._connection is not None and self.connected:
             self._connection.subscribe()
 
     def acknowledge(self, arrival: Arrival) -> None:
-        """Tell the broker that ``arrival`` has been dealt with (on disk, where that matters)."""
+        """Acknowledge ``arrival`` to the broker, once it was handled."""
         if self._connection is not None:
             self._connection.acknowledge(arrival)
 
     def give_up(self, why: LinkState) -> None:
-        """Drop the connection because the other side does not answer; connect again after a delay."""
-        self._lose(why, "no answer")
+        """Drop a connection on which no reply comes; connect again after a delay."""
+        self._lose(why, "no reply")
 
     def close(self, farewell: Will | None = None) -> None:
-        """Say goodbye, flush for at most a second and disconnect. The will is not published."""
+        """Publish ``farewell``, flush for at most a second and disconnect, without the will."""
         self._wanted = None
         if self._dialling is not None:
             self._dialling[1].abandon()
@@ -161,7 +162,7 @@ class MqttSession:
         if farewell is not None:
             self.publish(farewell.topic, farewell.payload, retain=True)
         deadline = self._monotonic() + 1.0
-        while self.connected and self.unanswered and self._monotonic() < deadline:
+        while self.connected and self.unacknowledged and self._monotonic() < deadline:
             self.step(0.05)
         if self._connection is not None:
             self._connection.disconnect()
@@ -176,7 +177,7 @@ class MqttSession:
         try:
             context = tls_context(self._endpoint, now)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            self._lose(LinkState.CREDENTIALS_UNUSABLE, which_file(self._endpoint, error))
+            self._lose(LinkState.CREDENTIALS_UNUSABLE, unusable_file(self._endpoint, error))
             return
         self.connections += 1
         self._arrivals.clear()
@@ -192,36 +193,37 @@ class MqttSession:
         self._since_s = self._monotonic()
         self._wanted = connection
         attempt = BackgroundCall(
-            lambda: connection.dial(lambda sock: self._may_speak(connection, sock, now)),
+            lambda: connection.dial(lambda sock: self._check_socket(connection, sock, now)),
             undo=connection.drop,
         )
         self._dialling = connection, attempt
-        self._dialled(connection, attempt, timeout_s)
+        self._await_dial(connection, attempt, timeout_s)
 
     def _credentials_changed(self) -> bool:
-        """Whether somebody has put other files in place since the last try: then there is no reason to wait."""
+        """Return whether the files were replaced since the last attempt: then it does not wait."""
         seen, self._files = self._files, file_versions(self._endpoint)
         return seen != self._files
 
-    def _may_speak(self, connection: MqttConnection, sock: object, now: Instant) -> None:
-        """After the handshake and before CONNECT, in the attempt's thread. Raises what ends the attempt.
+    def _check_socket(self, connection: MqttConnection, sock: object, now: Instant) -> None:
+        """Check the connection before CONNECT, in the attempt's thread.
 
-        A connection that nobody waits for any more must not say who it is: the broker would drop the one that is used.
+        Raises what ends the attempt. An abandoned connection must not identify itself: the broker
+        would drop the one in use.
         """
         if self._wanted is not connection:
             raise ConnectionAbortedError("given up")
         check_window(sock, now)
 
-    def _dialled(
+    def _await_dial(
         self, connection: MqttConnection, attempt: BackgroundCall, timeout_s: float
     ) -> None:
-        """Look after the attempt for at most ``timeout_s``; only one is ever under way."""
+        """Wait at most ``timeout_s`` for the attempt. There is only one at a time."""
         if not attempt.wait(timeout_s):
             waited_s = self._monotonic() - self._since_s
             if waited_s > self._connect_timeout_s and self.link is not LinkState.UNREACHABLE:
                 self.link, self._lost_detail = (
                     LinkState.UNREACHABLE,
-                    "no answer yet from the name server or the broker",
+                    "no reply yet from the name server or the broker",
                 )
             return
         self._dialling = None
@@ -231,7 +233,7 @@ class MqttSession:
                 self._since_s = self._monotonic()
             case ssl.SSLCertVerificationError() as error:
                 self._lose(LinkState.BROKER_UNTRUSTED, error.verify_message)
-            case CertificateOverError() as error:
+            case CertificateExpiredError() as error:
                 self._lose(LinkState.BROKER_UNTRUSTED, str(error))
             case ssl.SSLError() as error:
                 self._lose(
@@ -243,17 +245,17 @@ class MqttSession:
             case error:
                 self._lose(LinkState.UNREACHABLE, str(error) or type(error).__name__)
 
-    def _turn(self, connection: MqttConnection, timeout_s: float) -> None:
-        over = connection.turn(timeout_s) or connection.drain()
+    def _step_connection(self, connection: MqttConnection, timeout_s: float) -> None:
+        ended = connection.step(timeout_s) or connection.drain()
         age_s = self._monotonic() - self._since_s
-        if over is not None:
-            self._lose(over, connection.detail)
+        if ended is not None:
+            self._lose(ended, connection.detail)
         elif connection.ready:
             self.link = LinkState.CONNECTED
             if age_s > PROVEN_S:
                 self._backoff = self._backoff.succeeded()
         elif age_s > self._connect_timeout_s:
-            self._lose(LinkState.UNREACHABLE, "the broker did not answer CONNECT and SUBSCRIBE")
+            self._lose(LinkState.UNREACHABLE, "the broker did not reply to CONNECT and SUBSCRIBE")
 
     def _lose(self, link: LinkState, detail: str) -> None:
         if self._connection is not None:
@@ -261,7 +263,7 @@ class MqttSession:
             self._retire(self._connection)
         self.link, self._lost_detail = link, detail
         in_turn = link is LinkState.IDENTITY_TAKEN and self._shares_identity
-        self._backoff = self._backoff.failed(hopeless=link.hopeless and not in_turn)
+        self._backoff = self._backoff.failed(permanent=link.is_permanent and not in_turn)
         self._next_try_s = self._monotonic() + self._backoff.delay_s(self._uniform)
 
     def _retire(self, connection: MqttConnection) -> None:

@@ -1,10 +1,10 @@
-"""TLS 1.3 with our certificate, also on a device whose clock nobody set.
+"""TLS 1.3 with our certificate, also on a device whose clock is not set.
 
-A certificate's window is checked against what this device knows of the time. A Raspberry Pi without a
-clock battery starts in the past, where no certificate is valid yet; and it needs the network to learn the
-time. So while the clock is not trusted, the broker's chain and name are verified as ever, but of the window
-only the end, against the time floor: what is proved to be over is over. Signed documents decide what is
-accepted in any case; the broker is a postman.
+A certificate's window is checked against what this device knows of the time. A Raspberry Pi without
+a clock battery starts in the past, where no certificate is valid yet, and it needs the network to
+learn the time. So while the clock is not trusted, the broker's chain and name are verified as
+always, but of the window only the end, against the time floor. The broker decides nothing: signed
+documents decide what is accepted.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Final
 
 from cryptography import x509
 
+from edge.values.errors import EdgeError
 from edge.values.instant import ClockTrust, Instant
 from sync.mqtt.endpoint import Endpoint
 
-_NO_CHECK_TIME: Final = (
-    0x200000  # X509_V_FLAG_NO_CHECK_TIME, OpenSSL's x509_vfy.h; not named by Python's ssl
-)
+_NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME (OpenSSL's x509_vfy.h)
 
 
-class CertificateOverError(Exception):
+class CertificateExpiredError(EdgeError):
     """The broker's certificate has expired, even by the earliest time that it can be now."""
 
 
 def client_context(ca_file: str, cert_file: str, key_file: str) -> ssl.SSLContext:
-    """Return a context that verifies a server strictly and shows it our certificate. TLS 1.3, all files PEM.
+    """Return a context that verifies a server strictly and shows it our certificate.
 
-    Strictly is by RFC 5280: a certificate without an authority key identifier, for example, is refused. Python does
-    so by default from 3.13 on. Raises OSError or ValueError for files that cannot be used.
+    TLS 1.3, all files PEM. Strictly is by RFC 5280: a certificate without an authority key
+    identifier, for example, is refused. Python does so by default from 3.13 on. Raises OSError or
+    ValueError for files that cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -41,7 +41,7 @@ def client_context(ca_file: str, cert_file: str, key_file: str) -> ssl.SSLContex
 
 
 def tls_context(endpoint: Endpoint, now: Instant) -> ssl.SSLContext:
-    """The context to connect with. Raises OSError or ValueError for files that cannot be used."""
+    """Return the context to connect with. Raises OSError or ValueError for unusable files."""
     context = client_context(endpoint.ca_file, endpoint.cert_file, endpoint.key_file)
     if now.trust is not ClockTrust.TRUSTED:
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
@@ -49,17 +49,20 @@ def tls_context(endpoint: Endpoint, now: Instant) -> ssl.SSLContext:
 
 
 def check_window(sock: object, now: Instant) -> None:
-    """After the handshake, with a clock that is not trusted. Raises CertificateOverError."""
+    """Check the end of the broker's certificate after the handshake, without a trusted clock.
+
+    Raises CertificateExpiredError.
+    """
     if now.trust is ClockTrust.TRUSTED or not isinstance(sock, ssl.SSLSocket):
         return
     certificate = sock.getpeercert() or {}
     not_after = certificate.get("notAfter")
     if isinstance(not_after, str) and ssl.cert_time_to_seconds(not_after) <= now.unix_s:
-        raise CertificateOverError(f"the broker's certificate has expired: {not_after}")
+        raise CertificateExpiredError(f"the broker's certificate has expired: {not_after}")
 
 
 def renewal_due(certificate: x509.Certificate, now_s: int) -> bool:
-    """Whether less than a third of the certificate's time is left."""
+    """Return whether less than a third of the certificate's time is left."""
     start_s, end_s = (
         int(at.timestamp())
         for at in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)

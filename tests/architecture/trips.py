@@ -262,7 +262,7 @@ class _Session:
     def acknowledge(self, _arrival: Arrival) -> None:
         """Do nothing: nothing is lost."""
 
-    def ask_retained(self) -> None:
+    def resubscribe(self) -> None:
         """Do nothing: nothing is retained."""
 
 

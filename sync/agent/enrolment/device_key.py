@@ -25,7 +25,7 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 
 def key_for_code(data: Path, code: EnrolmentCode) -> ec.EllipticCurvePrivateKey:
-    """Return the key for this code. It is on disk before it is used: a lost reply can be repeated."""
+    """Return the key for this code, on disk before it is used: a lost reply can be repeated."""
     path = (data / IDENTITY).parent / f"new-{code.id.hex()}.key"
     with suppress(OSError, ValueError):
         stored = serialization.load_pem_private_key(path.read_bytes(), password=None)
@@ -38,7 +38,7 @@ def key_for_code(data: Path, code: EnrolmentCode) -> ec.EllipticCurvePrivateKey:
 
 
 def certificate_request(key: ec.EllipticCurvePrivateKey) -> str:
-    """Return a certificate request for ``key``, PEM. The service names the device, not the request."""
+    """Return a certificate request for ``key``, PEM. The service adds the device's name."""
     request = (
         x509.CertificateSigningRequestBuilder()
         .subject_name(x509.Name([]))

@@ -25,9 +25,10 @@ _CA: Final = "ca.pem"
 
 
 def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Identity:
-    """Become what the code ``text`` says; on disk when this returns. Raises EnrolmentError, OSError.
+    """Become what the code ``text`` says; on disk when this returns.
 
-    ``keys``: what this device believes already; None for one that belongs to no fleet.
+    ``keys``: what this device believes already; None for one that belongs to no fleet. Raises
+    EnrolmentError, OSError.
     """
     message = message_of(text)
     code = read_unverified(message) if message else None
@@ -66,7 +67,7 @@ def renew(data: Path, identity: Identity) -> Identity:
 
 
 def _identity(reply: EnrolmentReply, code: EnrolmentCode, folder: Path, name: str) -> Identity:
-    """Return the identity: the device from the code that operations signed, the broker from the service."""
+    """Return the identity: the device is as the code says, the broker as the service says."""
     return Identity(
         profile={
             "device": {

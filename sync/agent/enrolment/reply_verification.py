@@ -1,4 +1,4 @@
-"""What a device believes of a code and of the service's reply: pinned roots, the list they signed."""
+"""Verification of a code and of the service's reply: pinned roots, the list they signed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def check_fleet(
 ) -> None:
     """Raise EnrolmentError unless the code is of the fleet that this device belongs to.
 
-    A device that has lost its trust list goes by its roots: the service must show the list that they
-    signed, as it did at first.
+    A device that has lost its trust list goes by its roots: the service must show the list that
+    they signed, as it did at first.
     """
     refusal = open_enrolment_code(message, keys, now=now)
     if not isinstance(refusal, DocumentRefusal):

@@ -1,4 +1,4 @@
-"""The order to leave the fleet, as a device receives it: believed by its signature, carried out once."""
+"""The order to leave the fleet: believed by its signature, carried out once."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ RETRY_S: Final = 15.0  # after the service could not be reached
 
 
 class EnrolmentRunner:
-    """``keys`` is what the device believes; None while it belongs to no fleet. Monotonic seconds."""
+    """Enrols and renews. ``keys`` is what the device believes; None without a fleet."""
 
     def __init__(
         self,
@@ -93,7 +93,8 @@ def wait_for_identity(
 ) -> bool:
     """Wait for the scanner to see an enrolment code, and enrol. False when asked to stop instead.
 
-    ``keys``: what a device believes that was enrolled once; ``repaired``: it needs no code any more.
+    ``keys``: what a device believes that was enrolled once; ``repaired``: it needs no code any
+    more.
     """
     clock = WallClock(0)
     runner = EnrolmentRunner(

@@ -1,4 +1,4 @@
-"""The enrolment service as a device asks it: an identity for a code, a certificate for the next one."""
+"""The device's requests to the enrolment service: an identity, a renewed certificate."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def ask_enrolment(
 
 
 def ask_renewal(identity: Identity, key: ec.EllipticCurvePrivateKey) -> str:
-    """Ask for a certificate of ``key``, shown the present one; PEM. Raises EnrolmentError, OSError."""
+    """Show the present certificate and return one of ``key``, PEM.
+
+    Raises EnrolmentError, OSError.
+    """
     mqtt = identity.profile["mqtt"]
     context = client_context(mqtt["ca_file"], mqtt["cert_file"], mqtt["key_file"])
     host, port = identity.service["host"], identity.service["port"]

@@ -1,4 +1,4 @@
-"""The device's store at enrolment: it stays with its owner, and gets the fleet's first trust list."""
+"""The device's store at enrolment: it stays with its owner and gets a trust list."""
 
 from __future__ import annotations
 

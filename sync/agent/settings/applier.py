@@ -66,7 +66,10 @@ class SettingsApplier:
         log: FilteringBoundLogger,
         blocked: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``running`` is what this process runs on; ``blocked`` says why the device is blocked."""
+        """Apply settings to a process that runs on ``running``.
+
+        ``blocked`` returns why the device is blocked, for the report.
+        """
         self._folder = folder
         self._baseline: Tree = running.baseline
         self._intake = intake
@@ -192,7 +195,7 @@ class SettingsApplier:
         ]
 
     def _evaluate(self, plan: Plan) -> Profile | list[ConfigError]:
-        """Return the profile under ``plan``, or what is wrong with it. Each plan is validated once."""
+        """Return the profile under ``plan``, or its errors. Each plan is validated once."""
         digest = plan.digest
         if digest not in self._evaluated:
             while len(self._evaluated) >= _MOST_EVALUATED:
@@ -251,7 +254,7 @@ class SettingsApplier:
     def _change(
         self, observed: SettingsState, step: Callable[[SettingsState], SettingsState]
     ) -> None:
-        """Write what ``step`` makes of the state while the candidate that was observed is on trial."""
+        """Write what ``step`` makes of the state, if the observed candidate is on trial."""
         with self._folder.locked() as state:
             if state.phase.on_trial and state.candidate == observed.candidate:
                 self._folder.write_state(step(state))

@@ -1,4 +1,4 @@
-"""Assembly of a settings applier: its facts, the trial of a broker link, the count of its starts."""
+"""Assembly of a settings applier: its facts, the trial of a link, the count of starts."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def try_broker(
     deadline_s = monotonic() + TRIAL_S
     while monotonic() < deadline_s and not session.connected:
         session.step(0.2)
-        if session.link.hopeless:
+        if session.link.is_permanent:
             break
     connected, why = session.connected, f"{session.link}: {session.detail}"
     session.close()

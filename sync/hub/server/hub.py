@@ -152,7 +152,7 @@ class Hub:
             self.leads = self._store.lead()
             if self.leads:
                 self._log.info("became_leader")
-                self._session.ask_retained()  # what it left to the leader before
+                self._session.resubscribe()  # what it left to the leader before
                 self._published.forget()
                 self._files_due_s = 0.0
                 self._orders.begin()
@@ -334,7 +334,7 @@ class Hub:
     def _watch(self) -> None:
         if self._session.link is not self._link:
             self._link = self._session.link
-            note = self._log.warning if self._link.hopeless else self._log.info
+            note = self._log.warning if self._link.is_permanent else self._log.info
             note("link", state=self._link, detail=self._session.detail)
 
     def _count(self, reason: str, dev: str, detail: str) -> None:

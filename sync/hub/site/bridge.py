@@ -64,7 +64,7 @@ class Bridge:
         way.waiting.extend(way.source.step(0.0))
         if way.target.connected and way.source.connected and way.reached != way.target.connections:
             way.reached = way.target.connections
-            way.source.ask_retained()
+            way.source.resubscribe()
             if way.target is self._platform:
                 self._resend()
         while way.waiting:
@@ -80,7 +80,7 @@ class Bridge:
     def _watch(self, side: str, session: MqttSession) -> None:
         if self._links.get(side) is not session.link:
             self._links[side] = session.link
-            note = self._log.warning if session.link.hopeless else self._log.info
+            note = self._log.warning if session.link.is_permanent else self._log.info
             note("link", side=side, state=session.link, detail=session.detail)
 
 

@@ -98,7 +98,7 @@ def connected(session: MqttSession) -> MqttSession:
 
 def answered(*sessions: MqttSession) -> list[Arrival]:
     """The broker has taken or refused all that the sessions said."""
-    return steps_until(lambda: not any(session.unanswered for session in sessions), *sessions)
+    return steps_until(lambda: not any(session.unacknowledged for session in sessions), *sessions)
 
 
 def heard_through(topic: str, *sessions: MqttSession) -> list[Arrival]:

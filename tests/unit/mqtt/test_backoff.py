@@ -31,20 +31,20 @@ def test_a_fleet_does_not_come_back_at_once():
 
 
 def test_what_trying_again_cannot_help_is_tried_rarely():
-    assert sum(delays(Backoff().failed(hopeless=True), 1000)) / 1000 > 50
+    assert sum(delays(Backoff().failed(permanent=True), 1000)) / 1000 > 50
 
 
 def test_a_success_begins_again():
-    assert Backoff().failed().failed(hopeless=True).succeeded() == Backoff()
+    assert Backoff().failed().failed(permanent=True).succeeded() == Backoff()
 
 
 def test_failures_are_counted_one_by_one_whatever_they_do_to_the_delay():
-    assert Backoff().failed(hopeless=True).failures == 1
-    assert Backoff().failed().failed(hopeless=True).failed().failures == 3
+    assert Backoff().failed(permanent=True).failures == 1
+    assert Backoff().failed().failed(permanent=True).failed().failures == 3
 
 
-def test_every_state_that_somebody_must_mend_is_hopeless():
-    assert {link for link in LinkState if link.hopeless} == {
+def test_every_state_that_a_person_must_repair_is_permanent():
+    assert {link for link in LinkState if link.is_permanent} == {
         LinkState.BROKER_UNTRUSTED, LinkState.CREDENTIALS_UNUSABLE, LinkState.CERTIFICATE_REFUSED, LinkState.NOT_AUTHORISED,
         LinkState.IDENTITY_TAKEN,
     }  # fmt: skip

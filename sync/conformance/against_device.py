@@ -1,4 +1,7 @@
-"""Play a hub against any device: does it keep to the protocol? The device must have something to tell."""
+"""Play a hub against any device, to check that the device keeps to the protocol.
+
+The device must have something to report.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sync.conformance.peer import CheckResult, Peer
+from sync.conformance.peer import CheckFailed, CheckResult, Peer, expect, run_checks
 from sync.mqtt.endpoint import Arrival
 from sync.protocol.event_bodies import BODIES
 from sync.wire import codec
@@ -22,207 +25,210 @@ from sync.wire.messages import (
 )
 from sync.wire.topics import Down, Topic, Up
 
-_NOBODY = "somebody-else"
+_ANOTHER_DEVICE = "another-device"
 _UNSIGNED = b"\xd2\x84\x43\xa1\x01\x27\xa0\x41\xa0\x40"  # a COSE_Sign1 without a signature
 
 
 @dataclass(slots=True)
 class DeviceCheck:
-    """``line`` is connected as the hub, and no other hub is there. Each check is a question with its answer."""
+    """``peer`` is connected as the hub, and no other hub is connected."""
 
-    line: Peer
+    peer: Peer
     tenant: str
     device: str
-    first_s: float = 60.0  # within which it must have something to tell
-    answer_s: float = 20.0
+    first_s: float = 60.0  # within which it must have something to report
+    reply_s: float = 20.0
     _epoch: str = ""
     _batch: Batch | None = None
 
-    def findings(self) -> Iterator[CheckResult]:
-        """Every check in turn. Raises LineError when the broker is gone."""
-        for check in (
-            self._present, self._resend, self._events, self._bodies, self._order, self._unacknowledged, self._junk,
-            self._settled, self._rewound, self._asks, self._unsigned, self._claims,
-        ):  # fmt: skip
-            title = " ".join((check.__doc__ or "").split()).rstrip(".")
-            yield CheckResult(title, check())
+    def results(self) -> Iterator[CheckResult]:
+        """Yield the result of every check. Raises PeerError when the broker is gone."""
+        yield from run_checks(
+            (
+                self._online,
+                self._resend,
+                self._events,
+                self._bodies,
+                self._order,
+                self._unacknowledged,
+                self._false_acknowledgements,
+                self._settled,
+                self._rewound,
+                self._orders_request,
+                self._unsigned_orders,
+                self._grant_requests,
+            )
+        )
 
-    def _present(self) -> str:
-        """Says that it is there, retained."""
-        status = self.line.hear(self._status, self.first_s)
+    def _online(self) -> None:
+        """Report that it is online, retained."""
+        status = self.peer.wait_for(self._status, self.first_s)
         if status is None:
-            return f"nothing came on {self._topic(Up.STATUS)} that is a Status"
+            raise CheckFailed(f"nothing came on {self._topic(Up.STATUS)} that is a Status")
         self._epoch = status.epoch
-        self._say(Down.ORDERS, _UNSIGNED)
-        return "" if status.state == "online" else "it says that it is offline"
+        self._publish(Down.ORDERS, _UNSIGNED)
+        expect(status.state == "online", "it reports that it is offline")
 
-    def _resend(self) -> str:
-        """Answers `resend` with a batch, be it an empty one."""
-        batch = self._asked_again(lambda batch: batch)
-        return "" if batch else f"nothing came on {self._topic(Up.EVENTS)} that is an EventBatch"
+    def _resend(self) -> None:
+        """Answer `resend` with a batch, which may be empty."""
+        batch = self._after_resend(lambda batch: batch)
+        expect(batch, f"nothing came on {self._topic(Up.EVENTS)} that is an EventBatch")
 
-    def _events(self) -> str:
-        """Tells what happened (scan something, or redeem a test voucher, now)."""
-        self._batch = self._asked_again(lambda batch: batch if batch.events else None, self.first_s)
-        return "" if self._batch else "it had nothing to tell"
+    def _events(self) -> None:
+        """Report what happened (scan something, or redeem a test voucher, now)."""
+        self._batch = self._after_resend(
+            lambda batch: batch if batch.events else None, self.first_s
+        )
+        self._reported()
 
-    def _bodies(self) -> str:
-        """Says in its events what the bodies of their types hold."""
+    def _bodies(self) -> None:
+        """Fill the bodies of events as their types say."""
         for event in self._batch.events if self._batch else ():
+            if event.type not in BODIES:
+                continue  # a type of its own: the hub keeps it
             try:
                 BODIES[event.type].model_validate(event.body)
-            except KeyError:
-                continue  # a type of its own: the hub keeps it
             except ValidationError as error:
-                wrong = ", ".join(
-                    ".".join(map(str, item["loc"])) for item in error.errors(include_input=False)
-                )
-                return f"event {event.seq}, {event.type}: {wrong}"
-        return ""
+                fault = codec.first_error(error)
+                raise CheckFailed(f"event {event.seq}, {event.type}: {fault}") from None
 
-    def _order(self) -> str:
-        """Sends events in the order of their numbers, without a gap, after what is settled."""
-        if self._batch is None:
-            return "it had nothing to tell"
-        numbers = [event.seq for event in self._batch.events]
-        expected = list(
-            range(self._batch.settled_through + 1, self._batch.settled_through + 1 + len(numbers))
-        )
-        return (
-            ""
-            if numbers == expected
-            else f"settled through {self._batch.settled_through}, and then {numbers[:5]}"
+    def _order(self) -> None:
+        """Send events in the order of their numbers, without a gap, after what is settled."""
+        batch = self._reported()
+        numbers = [event.seq for event in batch.events]
+        first = batch.settled_through + 1
+        expect(
+            numbers == list(range(first, first + len(numbers))),
+            f"settled through {batch.settled_through}, and then {numbers[:5]}",
         )
 
-    def _unacknowledged(self) -> str:
-        """Sends again, and the same, what is not acknowledged."""
-        again = self.line.hear(self._events_in, self.answer_s)
-        return self._same(again)
+    def _unacknowledged(self) -> None:
+        """Send again, unchanged, what is not acknowledged."""
+        self._expect_same(self.peer.wait_for(self._batch_with_events, self.reply_s))
 
-    def _junk(self) -> str:
-        """Is settled neither by what is no acknowledgement nor by one of others."""
-        if self._batch is None:
-            return "it had nothing to tell"
-        last = self._batch.events[-1].seq
-        others = Ack(
-            dev=_NOBODY,
+    def _false_acknowledgements(self) -> None:
+        """Settle nothing by what is no acknowledgement, or is one of another device or epoch."""
+        batch = self._reported()
+        last = batch.events[-1].seq
+        of_another_device = Ack(
+            dev=_ANOTHER_DEVICE,
             epoch=self._epoch,
             acked_through=last,
             first=1,
             last=last,
-            tag=self._batch.tag,
+            tag=batch.tag,
         )
-        elsewhere = self._ack(last, epoch="another-epoch")
-        unread = Ack(dev=self.device, epoch=self._epoch, acked_through=last, tag=self._batch.tag)
-        for payload in (
-            b"",
-            b"\xff",
-            b"{}",
-            codec.encode(others),
-            codec.encode(elsewhere),
-            codec.encode(unread),
-        ):
-            self._say(Down.ACK, payload)
-        return self._same(self._asked_again(lambda batch: batch if batch.events else None))
+        without_numbers = Ack(dev=self.device, epoch=self._epoch, acked_through=last, tag=batch.tag)
+        for ack in (of_another_device, self._ack(epoch="another-epoch"), without_numbers):
+            self._publish(Down.ACK, codec.encode(ack))
+        for junk in (b"", b"\xff", b"{}"):
+            self._publish(Down.ACK, junk)
+        self._expect_same(self._after_resend(lambda batch: batch if batch.events else None))
 
-    def _settled(self) -> str:
-        """Goes on behind what is acknowledged."""
-        if self._batch is None:
-            return "it had nothing to tell"
-        last = self._batch.events[-1].seq
-        self._say(Down.ACK, codec.encode(self._ack(last)))
-        batch = self._asked_again(lambda batch: batch if batch.settled_through >= last else None)
-        return "" if batch else f"no batch came that says settled_through {last}"
+    def _settled(self) -> None:
+        """Continue after what is acknowledged."""
+        last = self._reported().events[-1].seq
+        self._publish(Down.ACK, codec.encode(self._ack()))
+        batch = self._after_resend(lambda batch: batch if batch.settled_through >= last else None)
+        expect(batch, f"no batch came with settled_through {last}")
 
-    def _rewound(self) -> str:
-        """Sends again from where the platform is, when that has lost events."""
-        if self._batch is None:
-            return "it had nothing to tell"
-        first, last = self._batch.events[0].seq, self._batch.events[-1].seq
+    def _rewound(self) -> None:
+        """Send again what the platform has lost."""
+        batch = self._reported()
+        first, last = batch.events[0].seq, batch.events[-1].seq
         lost = Ack(
             dev=self.device,
             epoch=self._epoch,
             acked_through=first - 1,
             settled_through=last,
-            tag=self._batch.tag,
+            tag=batch.tag,
         )
-        self._say(Down.ACK, codec.encode(lost))
-        again = self.line.hear(self._events_in, self.answer_s)
-        fault = self._same(again)
-        self._say(Down.ACK, codec.encode(self._ack(last)))
-        return fault
+        self._publish(Down.ACK, codec.encode(lost))
+        again = self.peer.wait_for(self._batch_with_events, self.reply_s)
+        self._publish(Down.ACK, codec.encode(self._ack()))
+        self._expect_same(again)
 
-    def _asks(self) -> str:
-        """Asks for its orders."""
-        if self._asked:
-            return ""
-        request = self.line.hear(self._orders_request, self.answer_s)
-        return "it did not" if request is None else ""
+    def _orders_request(self) -> None:
+        """Request its orders."""
+        if not self._orders_requests:
+            request = self.peer.wait_for(self._read_orders_request, self.reply_s)
+            expect(request, "it does not")
 
-    def _unsigned(self) -> str:
-        """Asks on as before after orders that nobody signed."""
-        while len(self._asked) < 2:
-            request = self.line.hear(self._orders_request, 3 * self.answer_s)
-            if request is None:
-                return "it does not ask on"
-        changed = {request.have for request in self._asked} - {self._asked[0].have}
-        return f"it now says that it has {max(changed)}" if changed else ""
+    def _unsigned_orders(self) -> None:
+        """Request as before after orders without a valid signature."""
+        while len(self._orders_requests) < 2:
+            request = self.peer.wait_for(self._read_orders_request, 3 * self.reply_s)
+            expect(request, "it does not request again")
+        first = self._orders_requests[0].have
+        changed = {request.have for request in self._orders_requests} - {first}
+        expect(not changed, f"it now reports the revision {max(changed, default=first)}")
 
-    def _claims(self) -> str:
-        """Sends requests that can be read, and names in a batch the claims that are over only when it has nothing to tell."""
-        told: dict[str, int] = {}  # by epoch, the highest number of an event
-        for arrival in self.line.heard:
-            request, batch = self._request(arrival), self._batch_in(arrival)
+    def _grant_requests(self) -> None:
+        """Send valid requests, and release grants only in a batch after which nothing waits."""
+        newest: dict[str, int] = {}  # by epoch, the highest number of an event
+        for arrival in self.peer.read:
+            request, batch = self._read_request(arrival), self._read_batch(arrival)
             if isinstance(request, MessageRefusal):
-                return f"a request cannot be read: {request.detail}"
+                raise CheckFailed(f"a request cannot be read: {request.detail}")
             if batch is None:
                 continue
-            told[batch.epoch] = max(
-                [event.seq for event in batch.events], default=told.get(batch.epoch, 0)
+            newest[batch.epoch] = max(
+                [event.seq for event in batch.events], default=newest.get(batch.epoch, 0)
             )
-            if batch.grants_released_through and batch.settled_through < told[batch.epoch]:
-                return f"grants_released_through {batch.grants_released_through} with {told[batch.epoch]} not settled"
-        return ""
+            released, last = batch.grants_released_through, newest[batch.epoch]
+            expect(
+                not released or batch.settled_through >= last,
+                f"grants_released_through {released} with {last} not settled",
+            )
 
-    # Saying and hearing
+    # Sending and receiving
 
-    def _asked_again(
+    def _reported(self) -> Batch:
+        if self._batch is None:
+            raise CheckFailed("it had nothing to report")
+        return self._batch
+
+    def _after_resend(
         self, wanted: Callable[[Batch], Batch | None], timeout_s: float | None = None
     ) -> Batch | None:
-        self.line.quiet()
-        self._say(Down.COMMAND, codec.encode(Command(dev=self.device)))
+        """Send `resend`, and return the first batch after it that is wanted."""
+        self.peer.drop_waiting()
+        self._publish(Down.COMMAND, codec.encode(Command(dev=self.device)))
 
-        def heard(arrival: Arrival) -> Batch | None:
-            batch = self._batch_in(arrival)
+        def wanted_batch(arrival: Arrival) -> Batch | None:
+            batch = self._read_batch(arrival)
             return wanted(batch) if batch else None
 
-        return self.line.hear(heard, timeout_s or self.answer_s)
+        return self.peer.wait_for(wanted_batch, timeout_s or self.reply_s)
 
-    def _same(self, again: Batch | None) -> str:
-        if self._batch is None:
-            return "it had nothing to tell"
+    def _expect_same(self, again: Batch | None) -> None:
+        """Fail unless ``again`` begins with the events that were reported."""
+        before = self._reported()
         if again is None:
-            return "nothing came"
-        mine = [(event.seq, event.id, event.body) for event in self._batch.events]
-        theirs = [(event.seq, event.id, event.body) for event in again.events]
-        return (
-            ""
-            if theirs[: len(mine)] == mine
-            else f"{[event.seq for event in again.events][:5]} came"
+            raise CheckFailed("nothing came")
+        events = [(event.seq, event.id, event.body) for event in before.events]
+        repeated = [(event.seq, event.id, event.body) for event in again.events]
+        numbers = [event.seq for event in again.events]
+        expect(repeated[: len(events)] == events, f"{numbers[:5]} came")
+
+    def _ack(self, *, epoch: str = "") -> Ack:
+        batch = self._reported()
+        last = batch.events[-1].seq
+        return Ack(
+            dev=self.device,
+            epoch=epoch or batch.epoch,
+            acked_through=last,
+            first=batch.events[0].seq,
+            last=last,
+            settled_through=batch.settled_through,
+            tag=batch.tag,
         )
 
-    def _ack(self, last: int, *, epoch: str = "") -> Ack:
-        assert self._batch is not None
-        return Ack(
-            dev=self.device, epoch=epoch or self._batch.epoch, acked_through=last, first=self._batch.events[0].seq,
-            last=last, settled_through=self._batch.settled_through, tag=self._batch.tag,
-        )  # fmt: skip
-
-    def _events_in(self, arrival: Arrival) -> Batch | None:
-        batch = self._batch_in(arrival)
+    def _batch_with_events(self, arrival: Arrival) -> Batch | None:
+        batch = self._read_batch(arrival)
         return batch if batch and batch.events else None
 
-    def _batch_in(self, arrival: Arrival) -> Batch | None:
+    def _read_batch(self, arrival: Arrival) -> Batch | None:
         if arrival.topic != self._topic(Up.EVENTS):
             return None
         batch = codec.decode_batch(arrival.payload, dev=self.device)
@@ -234,23 +240,24 @@ class DeviceCheck:
         status = codec.decode_addressed(Status, arrival.payload, dev=self.device)
         return None if isinstance(status, MessageRefusal) else status
 
-    def _orders_request(self, arrival: Arrival) -> OrdersRequest | None:
-        request = self._request(arrival)
+    def _read_orders_request(self, arrival: Arrival) -> OrdersRequest | None:
+        request = self._read_request(arrival)
         return request if isinstance(request, OrdersRequest) else None
 
-    def _request(self, arrival: Arrival) -> OrdersRequest | GrantRequest | MessageRefusal | None:
+    def _read_request(
+        self, arrival: Arrival
+    ) -> OrdersRequest | GrantRequest | MessageRefusal | None:
         if arrival.topic != self._topic(Up.REQUEST):
             return None
         return codec.decode_request(arrival.payload, dev=self.device)
 
     @property
-    def _asked(self) -> list[OrdersRequest]:
-        return [
-            request for arrival in self.line.heard if (request := self._orders_request(arrival))
-        ]
+    def _orders_requests(self) -> list[OrdersRequest]:
+        requests = (self._read_orders_request(arrival) for arrival in self.peer.read)
+        return [request for request in requests if request]
 
-    def _say(self, channel: Down, payload: bytes) -> None:
-        self.line.say(str(Topic(self.tenant, self.device, channel)), payload)
+    def _publish(self, channel: Down, payload: bytes) -> None:
+        self.peer.publish(str(Topic(self.tenant, self.device, channel)), payload)
 
     def _topic(self, channel: Up) -> str:
         return str(Topic(self.tenant, self.device, channel))

@@ -1,4 +1,4 @@
-"""Play two devices of a site against any hub: does a grant stay held until its holder says that it is over?"""
+"""Play two devices of a site against any hub, to check that a grant stays held until it is over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edge.domain.authorisation import AuthorisationResult
-from sync.conformance.peer import CheckResult, Peer
+from sync.conformance.peer import CheckResult, Peer, expect, run_checks
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
 from sync.wire.messages import Ack, GrantRequest, Response
@@ -16,58 +16,51 @@ _GRANTED, _HELD = AuthorisationResult.GRANTED, AuthorisationResult.HELD
 
 
 @dataclass(slots=True)
-class Claimant:
-    """A device that asks for leave, and says what is over. ``epoch`` is one that was never used."""
+class Requester:
+    """A device that requests grants and releases them. ``epoch`` is one that was never used."""
 
-    line: Peer
+    peer: Peer
     tenant: str
     device: str
     epoch: str
-    ident: Callable[[], str]
-    answer_s: float = 10.0
-    number: int = 0
+    new_id: Callable[[], str]
+    reply_s: float = 10.0
+    number: int = 0  # of its newest request
 
-    def asks(self, cti: str) -> AuthorisationResult | None:
-        """What a new claim on ``cti`` is answered; None: nothing came."""
+    def request(self, cti: str) -> AuthorisationResult | None:
+        """Request a grant for ``cti`` and return the result; None: no reply came."""
         self.number += 1
         request = GrantRequest(
             dev=self.device,
-            id=self.ident(),
+            id=self.new_id(),
             cti=cti,
             quantity=1,
             epoch=self.epoch,
             number=self.number,
             order_quantity=1,
         )
-        self.line.say(self._topic(Up.REQUEST), codec.encode(request))
-        response = self.line.hear(
-            lambda arrival: self._response(arrival, request.id), self.answer_s
+        self.peer.publish(self._topic(Up.REQUEST), codec.encode(request))
+        response = self.peer.wait_for(
+            lambda arrival: self._response(arrival, request.id), self.reply_s
         )
         return None if response is None else response.result
 
-    def says(
-        self, grants_released_through: int, *, epoch: str = "", settled_through: int = 0
-    ) -> None:
-        """A batch without events; returns when it is acknowledged."""
+    def release(self, through: int, *, epoch: str = "", settled_through: int = 0) -> None:
+        """Send a batch without events that releases grants; wait until it is acknowledged."""
         epoch = epoch or self.epoch
         batch = codec.encode_batch(
-            self.device,
-            epoch,
-            settled_through,
-            0,
-            [],
-            grants_released_through=grants_released_through,
+            self.device, epoch, settled_through, 0, [], grants_released_through=through
         )
-        self.line.say(self._topic(Up.EVENTS), batch)
-        self.line.hear(lambda arrival: self._acknowledged(arrival, epoch), self.answer_s)
+        self.peer.publish(self._topic(Up.EVENTS), batch)
+        self.peer.wait_for(lambda arrival: self._acknowledgement(arrival, epoch), self.reply_s)
 
-    def _response(self, arrival: Arrival, ident: str) -> Response | None:
+    def _response(self, arrival: Arrival, request_id: str) -> Response | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.RESPONSE)):
             return None
         response = codec.decode_addressed(Response, arrival.payload, dev=self.device)
-        return response if isinstance(response, Response) and response.id == ident else None
+        return response if isinstance(response, Response) and response.id == request_id else None
 
-    def _acknowledged(self, arrival: Arrival, epoch: str) -> Ack | None:
+    def _acknowledgement(self, arrival: Arrival, epoch: str) -> Ack | None:
         if arrival.topic != str(Topic(self.tenant, self.device, Down.ACK)):
             return None
         ack = codec.decode_addressed(Ack, arrival.payload, dev=self.device)
@@ -79,64 +72,63 @@ class Claimant:
 
 @dataclass(slots=True)
 class GrantCheck:
-    """``cti`` is an entitlement of the site, of one unit, which nobody has honoured or holds."""
+    """``cti`` is an entitlement of the site, of one unit, neither redeemed nor granted."""
 
-    first: Claimant
-    second: Claimant
+    first: Requester
+    second: Requester
     cti: str
 
-    def findings(self) -> Iterator[CheckResult]:
-        """Every check in turn. Raises LineError when the broker is gone."""
-        for check in (
-            self._held,
-            self._unnumbered,
-            self._older,
-            self._another_store,
-            self._lost,
-            self._freed,
-        ):
-            yield CheckResult(" ".join((check.__doc__ or "").split()).rstrip("."), check())
-        self.second.says(self.second.number)
+    def results(self) -> Iterator[CheckResult]:
+        """Yield the result of every check. Raises PeerError when the broker is gone."""
+        yield from run_checks(
+            (
+                self._held,
+                self._unnumbered,
+                self._older,
+                self._another_epoch,
+                self._lost,
+                self._released,
+            )
+        )
+        self.second.release(self.second.number)
 
-    def _held(self) -> str:
-        """Grants a claim, and holds it against other devices."""
-        return self._differs("the first", self.first.asks(self.cti), _GRANTED) or self._still_held()
+    def _held(self) -> None:
+        """Grant a request, and hold the grant against other devices."""
+        self._expect_result("the first", self.first, _GRANTED)
+        self._expect_still_held()
 
-    def _unnumbered(self) -> str:
-        """Frees no grant by a batch that names no claim."""
-        self.first.says(0)
-        return self._still_held()
+    def _unnumbered(self) -> None:
+        """Release no grant by a batch that names no request."""
+        self.first.release(0)
+        self._expect_still_held()
 
-    def _older(self) -> str:
-        """Frees no grant by a batch that names an older claim."""
-        asked_again = self._differs("the first", self.first.asks(self.cti), _GRANTED)
-        self.first.says(self.first.number - 1)
-        return asked_again or self._still_held()
+    def _older(self) -> None:
+        """Release no grant by a batch that names an older request."""
+        self._expect_result("the first", self.first, _GRANTED)
+        self.first.release(self.first.number - 1)
+        self._expect_still_held()
 
-    def _another_store(self) -> str:
-        """Frees no grant by what is said of another epoch."""
-        self.first.says(self.first.number, epoch=self.first.ident())
-        return self._still_held()
+    def _another_epoch(self) -> None:
+        """Release no grant by a batch of another epoch."""
+        self.first.release(self.first.number, epoch=self.first.new_id())
+        self._expect_still_held()
 
-    def _lost(self) -> str:
-        """Frees no grant by the word of a device that has settled more than the hub has."""
-        self.first.says(self.first.number, settled_through=5000)
-        return self._still_held()
+    def _lost(self) -> None:
+        """Release no grant by a batch of a device that has settled more than the hub has."""
+        self.first.release(self.first.number, settled_through=5000)
+        self._expect_still_held()
 
-    def _freed(self) -> str:
-        """Frees a grant when its holder says that it is over."""
-        self.first.says(self.first.number)
-        return self._differs("the second", self.second.asks(self.cti), _GRANTED)
+    def _released(self) -> None:
+        """Release a grant when its holder reports that it is over."""
+        self.first.release(self.first.number)
+        self._expect_result("the second", self.second, _GRANTED)
 
-    def _still_held(self) -> str:
-        return self._differs("the second", self.second.asks(self.cti), _HELD)
+    def _expect_still_held(self) -> None:
+        self._expect_result("the second", self.second, _HELD)
 
-    @staticmethod
-    def _differs(
-        who: str, result: AuthorisationResult | None, expected: AuthorisationResult
-    ) -> str:
-        return (
-            ""
-            if result is expected
-            else f"{who} device is answered {result or 'nothing'}, not {expected}"
+    def _expect_result(self, name: str, device: Requester, expected: AuthorisationResult) -> None:
+        result = device.request(self.cti)
+        expect(
+            result is expected,
+            f"the reply to {name} device is {result or 'missing'}, not {expected}",
         )

@@ -1,4 +1,7 @@
-"""``edge-fleet conformance hub|device``: play one end of the protocol against any other, over a real broker."""
+"""``edge-fleet conformance hub|device``: play one end of the protocol against any other.
+
+It runs over a real broker.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,7 +22,7 @@ from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.conformance.against_device import DeviceCheck
 from sync.conformance.against_hub import HubCheck
-from sync.conformance.against_hub_grants import Claimant, GrantCheck
+from sync.conformance.against_hub_grants import GrantCheck, Requester
 from sync.conformance.peer import CheckResult, Peer, PeerError
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
@@ -27,34 +30,69 @@ from sync.wire import codec
 from sync.wire.topics import HUB, Up, device_filters
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OPTIONS = (
+    click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
+    click.option(
+        "--reply",
+        "reply_s",
+        default=20.0,
+        show_default=True,
+        help="Seconds to wait for each reply.",
+    ),
+    click.option("--key", "key_file", required=True, type=_FILE, help="Its private key, PEM."),
+    click.option(
+        "--cert",
+        "cert_file",
+        required=True,
+        type=_FILE,
+        help="The certificate to connect with, PEM.",
+    ),
+    click.option(
+        "--ca", "ca_file", required=True, type=_FILE, help="The authority of the broker, PEM."
+    ),
+    click.option("--device", required=True, metavar="ID"),
+    click.option("--tenant", default="main", show_default=True),
+    click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535)),
+    click.option("--host", default="127.0.0.1", show_default=True, help="The broker."),
+)
 
 
-def _broker(command: Callable[..., None]) -> Callable[..., None]:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
-        click.option(
-            "--answer",
-            "answer_s",
-            default=20.0,
-            show_default=True,
-            help="Seconds to wait for each answer.",
-        ),
-        click.option("--key", "key_file", required=True, type=_FILE, help="Its private key, PEM."),
-        click.option(
-            "--cert",
-            "cert_file",
-            required=True,
-            type=_FILE,
-            help="The certificate to connect with, PEM.",
-        ),
-        click.option(
-            "--ca", "ca_file", required=True, type=_FILE, help="The authority of the broker, PEM."
-        ),
-        click.option("--device", required=True, metavar="ID"),
-        click.option("--tenant", default="main", show_default=True),
-        click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535)),
-        click.option("--host", default="127.0.0.1", show_default=True, help="The broker."),
-    ):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Connection:
+    """The options that both commands have."""
+
+    host: str
+    port: int
+    tenant: str
+    device: str
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    reply_s: float
+    as_json: bool
+
+    def peer(
+        self,
+        client_id: str,
+        filters: list[str],
+        *,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+    ) -> Peer:
+        """Return a peer that connects as ``client_id``, with a certificate of its own if given."""
+        endpoint = Endpoint(
+            host=self.host,
+            port=self.port,
+            client_id=client_id,
+            ca_file=str(self.ca_file),
+            cert_file=str(cert_file or self.cert_file),
+            key_file=str(key_file or self.key_file),
+        )
+        return Peer(MqttSession(endpoint, filters, uniform=random.uniform))
+
+
+def _connection_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in _OPTIONS:
         command = option(command)
     return command
 
@@ -63,24 +101,28 @@ def _broker(command: Callable[..., None]) -> Callable[..., None]:
 def conformance() -> None:
     """Check a hub, or a device, against the protocol (docs/protocol).
 
-    Example: edge-fleet conformance hub --device probe-1 --site shop-1 --ca ca.pem --cert probe-1.pem --key probe-1.key
+    Example: edge-fleet conformance hub --device probe-1 --site shop-1
+    --ca ca.pem --cert probe-1.pem --key probe-1.key
     """
 
 
 @conformance.command()
-@_broker
+@_connection_options
 @click.option("--site", required=True, metavar="ID", help="The device's site.")
 @click.option(
-    "--roots", "roots_file", type=_FILE, help="The roots of the fleet: signatures are then checked."
+    "--roots",
+    "roots_file",
+    type=_FILE,
+    help="The roots of the fleet. Signatures are then verified.",
 )
 @click.option(
     "--cti",
     metavar="HEX",
-    help="Of one unit, free to claim at the site: how claims are held is then checked.",
+    help="An entitlement of one unit that is free at the site. Grants are then checked.",
 )
 @click.option("--other", metavar="ID", help="With --cti: a second device of the site.")
-@click.option("--other-cert", "other_cert", type=_FILE, help="Its certificate, PEM.")
-@click.option("--other-key", "other_key", type=_FILE, help="Its private key, PEM.")
+@click.option("--other-cert", type=_FILE, help="Its certificate, PEM.")
+@click.option("--other-key", type=_FILE, help="Its private key, PEM.")
 def hub(
     *,
     site: str,
@@ -89,109 +131,110 @@ def hub(
     other: str | None,
     other_cert: Path | None,
     other_key: Path | None,
-    **broker: Any,
+    **connection: str | int | float | bool | Path,
 ) -> None:
-    """Play a device against a hub. Use a device of its own: what it says is kept for ever.
+    """Play a device against a hub. Use a device of its own: the hub keeps its events for ever.
 
-    Example: edge-fleet conformance hub --device probe-1 --site shop-1 --ca ca.pem --cert probe-1.pem --key probe-1.key
+    Example: edge-fleet conformance hub --device probe-1 --site shop-1
+    --ca ca.pem --cert probe-1.pem --key probe-1.key
     """
+    options = _Connection(**connection)  # type: ignore[arg-type]  # click has checked them
     roots = load_roots(roots_file) if roots_file else None
     if isinstance(roots, str):
         raise click.ClickException(roots)
     given = (cti, other, other_cert, other_key)
     if any(given) and not all(given):
         raise click.UsageError(
-            "--cti, --other, --other-cert and --other-key are given together, or none of them"
+            "give --cti, --other, --other-cert and --other-key together, or none of them"
         )
     if cti is not None and not codec.is_cti(cti):
         raise click.UsageError("--cti is 32 lower-case hexadecimal digits")
-    line = _line(broker, broker["device"], device_filters(broker["tenant"], broker["device"], site))
+    peer = options.peer(options.device, device_filters(options.tenant, options.device, site))
     check = HubCheck(
-        line,
-        broker["tenant"],
-        broker["device"],
+        peer,
+        options.tenant,
+        options.device,
         site,
-        epoch=_ident(),
-        ident=_ident,
+        epoch=_new_id(),
+        new_id=_new_id,
         now=_now,
         roots=roots,
-        answer_s=broker["answer_s"],
+        reply_s=options.reply_s,
     )
-    findings = check.findings()
+    results = check.results()
     if cti is not None and other is not None:
-        at = {**broker, "device": other, "cert_file": other_cert, "key_file": other_key}
-        second = _line(at, other, device_filters(broker["tenant"], other, site))
-        findings = chain(findings, _claims(_claimant(line, broker), _claimant(second, at), cti))
-    _report(line, findings, as_json=broker["as_json"])
+        second = options.peer(
+            other,
+            device_filters(options.tenant, other, site),
+            cert_file=other_cert,
+            key_file=other_key,
+        )
+        grants = GrantCheck(
+            _requester(peer, options, options.device), _requester(second, options, other), cti
+        )
+        results = chain(results, _grant_results(grants))
+    _print_and_exit(peer, results, as_json=options.as_json)
 
 
-def _claims(first: Claimant, second: Claimant, cti: str) -> Iterator[CheckResult]:
-    second.line.connect()
+def _grant_results(check: GrantCheck) -> Iterator[CheckResult]:
+    check.second.peer.connect()
     try:
-        yield from GrantCheck(first, second, cti).findings()
+        yield from check.results()
     finally:
-        second.line.close()
+        check.second.peer.close()
 
 
-def _claimant(line: Peer, broker: dict[str, Any]) -> Claimant:
-    return Claimant(line, broker["tenant"], broker["device"], _ident(), _ident, broker["answer_s"])
+def _requester(peer: Peer, options: _Connection, device: str) -> Requester:
+    return Requester(peer, options.tenant, device, _new_id(), _new_id, options.reply_s)
 
 
 @conformance.command("device")
-@_broker
+@_connection_options
 @click.option(
     "--first",
     "first_s",
     default=60.0,
     show_default=True,
-    help="Seconds within which it must say something.",
+    help="Seconds within which it must report something.",
 )
-def device_command(*, first_s: float, **broker: Any) -> None:
-    """Play a hub against a device. Stop the real hub first, and have the device honour something meanwhile.
+def device_command(*, first_s: float, **connection: str | int | float | bool | Path) -> None:
+    """Play a hub against a device. Stop the real hub first, and redeem something meanwhile.
 
-    It acknowledges what the device tells, so use a device whose events nobody needs.
+    The command acknowledges what the device reports, so use a device whose events are not needed.
 
-    Example: edge-fleet conformance device --device kiosk-1 --ca ca.pem --cert _hub.pem --key _hub.key
+    Example: edge-fleet conformance device --device kiosk-1
+    --ca ca.pem --cert _hub.pem --key _hub.key
     """
-    filters = [f"v1/{broker['tenant']}/{broker['device']}/up/{channel}" for channel in Up]
-    line = _line(broker, HUB, filters)
+    options = _Connection(**connection)  # type: ignore[arg-type]  # click has checked them
+    filters = [f"v1/{options.tenant}/{options.device}/up/{channel}" for channel in Up]
+    peer = options.peer(HUB, filters)
     check = DeviceCheck(
-        line, broker["tenant"], broker["device"], first_s=first_s, answer_s=broker["answer_s"]
+        peer, options.tenant, options.device, first_s=first_s, reply_s=options.reply_s
     )
-    _report(line, check.findings(), as_json=broker["as_json"])
+    _print_and_exit(peer, check.results(), as_json=options.as_json)
 
 
-def _line(broker: dict[str, Any], client: str, filters: list[str]) -> Peer:
-    endpoint = Endpoint(
-        host=broker["host"], port=broker["port"], client_id=client, ca_file=str(broker["ca_file"]),
-        cert_file=str(broker["cert_file"]), key_file=str(broker["key_file"]),
-    )  # fmt: skip
-    return Peer(MqttSession(endpoint, filters, uniform=random.uniform))
-
-
-def _report(line: Peer, findings: Iterator[CheckResult], *, as_json: bool) -> None:
+def _print_and_exit(peer: Peer, results: Iterator[CheckResult], *, as_json: bool) -> None:
     held = True
     try:
-        line.connect()
-        for finding in findings:
-            held = held and finding.held
-            if as_json:
-                click.echo(
-                    json.dumps({"check": finding.title, "ok": finding.held, "fault": finding.fault})
-                )
-            else:
-                click.echo(
-                    f"{'ok' if finding.held else 'NO'}  {finding.title}"
-                    + (f": {finding.fault}" * (not finding.held))
-                )
+        peer.connect()
+        for result in results:
+            held = held and result.held
+            click.echo(_line(result, as_json=as_json))
     except PeerError as error:
         raise click.ClickException(str(error)) from None
     finally:
-        line.close()
+        peer.close()
     sys.exit(0 if held else 1)
 
 
-def _ident() -> str:
+def _line(result: CheckResult, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps({"check": result.title, "ok": result.held, "fault": result.fault})
+    return f"ok  {result.title}" if result.held else f"NO  {result.title}: {result.fault}"
+
+
+def _new_id() -> str:
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
 
 

@@ -1,4 +1,4 @@
-"""The conformance command: the project's own ends pass it, and an end that is careless is found out by name."""
+"""The conformance command: our own ends pass it, and it names what a careless end does wrong."""
 
 import json
 import subprocess
@@ -18,12 +18,13 @@ from tests.support.platform_processes import BIN, Platform
 
 DEVICES = {"kiosk-1": "shop-1", "probe-1": "shop-1", "probe-2": "shop-1"}
 CTI = "00112233445566778899aabbccddeeff"
-HONOURED = {"cti": CTI, "order": "A-1", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted_pending_review",
+REDEEMED = {"cti": CTI, "order": "A-1", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted_pending_review",
             "kid": "6b657931"}  # fmt: skip
 REVIEWED = {
     "cti": CTI,
     "order": "A-1",
     "use": 1,
+    "redemption_event": "01890c8f-0000-7000-8000-000000000001",
     "state": "approved",
     "reason": "",
     "operator": "platform:zoe",
@@ -38,7 +39,7 @@ def platform(tmp_path_factory):
                   for number in range(1203)]  # fmt: skip
         running.import_orders(*orders)
         yield running
-        running.spy.pardon()  # the checks say what is wrong, on purpose
+        running.spy.pardon()  # the checks send wrong messages, on purpose
 
 
 def check(platform: Platform, kind: str, device: str, identity: str, *options: str):
@@ -67,14 +68,14 @@ def check(platform: Platform, kind: str, device: str, identity: str, *options: s
 
 def test_our_hub_keeps_to_the_protocol(platform):
     roots = str(platform.folder / "roots.cbor")
-    options = ("--site", "shop-1", "--roots", roots, *claiming(platform))
+    options = ("--site", "shop-1", "--roots", roots, *grant_options(platform))
     code, faults, count = check(platform, "hub", "probe-1", "probe-1", *options)
     assert faults == {}
     assert (code, count) == (0, 22)
 
 
-def claiming(platform):
-    """A second device, and an entitlement for the two to claim."""
+def grant_options(platform):
+    """Return the options of a second device, and an entitlement that both request."""
     files = platform.broker.files
     return (
         "--cti", f"{7:032x}", "--other", "probe-2",
@@ -82,8 +83,8 @@ def claiming(platform):
     )  # fmt: skip
 
 
-def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_out(platform):
-    """It takes any batch without events for the word that its grant is over: the error that honours twice."""
+def test_a_hub_that_releases_a_grant_on_any_empty_batch_is_named(platform):
+    """It takes any batch without events for the end of a grant, the error that redeems twice."""
     session = MqttSession(
         platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
     )
@@ -108,16 +109,16 @@ def test_a_hub_that_frees_leave_whenever_a_device_has_nothing_to_tell_is_found_o
     try:
         with playing(session, careless):
             until(lambda: session.connected)
-            options = ("--site", "shop-1", "--answer", "0.5", *claiming(platform))
+            options = ("--site", "shop-1", "--reply", "0.5", *grant_options(platform))
             code, faults, _ = check(platform, "hub", "probe-1", "probe-1", *options)
     finally:
         platform.hub.start()
     assert code == 1
-    assert "Grants a claim, and holds it against other devices" not in faults
-    assert "Frees no grant by a batch that names no claim" in faults
+    assert "Grant a request, and hold the grant against other devices" not in faults
+    assert "Release no grant by a batch that names no request" in faults
 
 
-def test_how_claims_are_held_is_checked_with_two_devices_or_not_at_all(platform):
+def test_grants_are_checked_with_two_devices_or_not_at_all(platform):
     files = platform.broker.files
     command = [
         str(BIN / "edge-fleet"),
@@ -141,18 +142,18 @@ def test_how_claims_are_held_is_checked_with_two_devices_or_not_at_all(platform)
     done = subprocess.run(
         [str(word) for word in command], check=False, capture_output=True, text=True
     )
-    assert (done.returncode, "given together" in done.stderr) == (2, True)
+    assert (done.returncode, "--other-key together" in done.stderr) == (2, True)
 
 
 @pytest.mark.slow
 def test_our_device_keeps_to_the_protocol(platform):
     device = platform.devices["kiosk-1"]
-    device.redeem(body=HONOURED)
+    device.redeem(body=REDEEMED)
     device.redeem(type="review", body=REVIEWED)
     platform.hub.stop()
     try:
         with device.sync:
-            device.redeem(body=HONOURED | {"use": 2})
+            device.redeem(body=REDEEMED | {"use": 2})
             code, faults, count = check(platform, "device", "kiosk-1", "_hub")
     finally:
         platform.hub.start()
@@ -162,7 +163,7 @@ def test_our_device_keeps_to_the_protocol(platform):
 
 @contextmanager
 def playing(session: MqttSession, hear):
-    """Somebody's own end of the protocol, in a thread."""
+    """Run another end of the protocol in a thread."""
     stop = threading.Event()
 
     def listen():
@@ -181,8 +182,8 @@ def playing(session: MqttSession, hear):
         session.close()
 
 
-def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platform):
-    """It answers each batch with its last number: the error that loses events."""
+def test_a_hub_that_acknowledges_beyond_a_gap_is_named(platform):
+    """It acknowledges each batch with its last number, the error that loses events."""
     session = MqttSession(
         platform.broker.endpoint("_hub"), hub_filters("main"), uniform=min, backoff=QUICK
     )
@@ -203,27 +204,27 @@ def test_a_hub_that_acknowledges_beyond_a_gap_and_takes_all_is_found_out(platfor
         with playing(session, careless):
             until(lambda: session.connected)
             code, faults, _ = check(
-                platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--answer", "0.5"
+                platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--reply", "0.5"
             )
     finally:
         platform.hub.start()
     assert code == 1
     assert (
         "acked_through is 7, not 3"
-        in faults["Acknowledges to the first gap, and beyond it when it is filled"]
+        in faults["Acknowledge up to the first gap, and beyond it when it is filled"]
     )
-    assert "Refuses another event under a number that is taken" in faults
-    assert "Acknowledges a batch once it is durable, and names its numbers" not in faults
+    assert "Refuse another event under a number that is taken" in faults
+    assert "Acknowledge a batch once it is durable, and name its numbers" not in faults
 
 
 @pytest.mark.slow
-def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
-    """It takes the broker's word for the platform's: the error that loses redemptions."""
+def test_a_device_that_reports_once_and_forgets_is_named(platform):
+    """It takes the broker's PUBACK for the platform's, the error that loses redemptions."""
     session = MqttSession(
         platform.broker.endpoint("probe-2"), ["v1/main/probe-2/dn/#"], uniform=min, backoff=QUICK
     )
     event = Event(seq=1, id="x", ts=1, ts_trust="trusted", type="redeemed", body={})
-    told = []
+    sent = []
 
     def say(channel, payload, **how):
         session.publish(str(Topic("main", "probe-2", channel)), payload, **how)
@@ -235,9 +236,9 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
                 codec.encode(Status(dev="probe-2", state="online", epoch="e")),
                 retain=True,
             )
-            events = [] if told else [codec.encode_event(event)]
-            say(Up.EVENTS, codec.encode_batch("probe-2", "e", len(told), 0, events))
-            told.extend(events)
+            events = [] if sent else [codec.encode_event(event)]
+            say(Up.EVENTS, codec.encode_batch("probe-2", "e", len(sent), 0, events))
+            sent.extend(events)
 
     platform.hub.stop()
     try:
@@ -249,15 +250,15 @@ def test_a_device_that_tells_once_and_forgets_is_found_out(platform):
                 retain=True,
             )
             code, faults, _ = check(
-                platform, "device", "probe-2", "_hub", "--answer", "0.5", "--first", "2"
+                platform, "device", "probe-2", "_hub", "--reply", "0.5", "--first", "2"
             )
     finally:
         platform.hub.start()
     assert code == 1
-    assert faults["Sends again, and the same, what is not acknowledged"]
-    assert faults["Asks for its orders"] == "it did not"
+    assert faults["Send again, unchanged, what is not acknowledged"]
+    assert faults["Request its orders"] == "it does not"
 
 
-def test_a_broker_that_is_not_there_is_said_so(platform):
+def test_a_broker_that_is_not_there_ends_the_command(platform):
     code, _, count = check(platform, "hub", "probe-1", "probe-1", "--site", "shop-1", "--port", "1")
     assert (code, count) == (1, 0)

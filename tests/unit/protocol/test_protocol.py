@@ -16,7 +16,8 @@ from edge.token.signed_document import open_document
 from edge.token.status_list import open_status_list
 from edge.token.trust_list import TrustList, open_trust_list
 from edge.values.instant import Instant
-from sync.conformance.against_hub_reviews import reviews_fault
+from sync.conformance.against_hub_reviews import check_reviews
+from sync.conformance.peer import CheckFailed
 from sync.protocol import example_keys, examples
 from sync.protocol.__main__ import FOLDER, stale
 from sync.protocol.channels import CHANNELS, MODELS, Form, messages, schemas
@@ -266,9 +267,11 @@ def test_the_document_names_the_form_of_asyncapi_that_it_is_in():
 def test_a_hub_that_passes_on_what_no_reviewer_signed_is_found_out():
     (good,) = [e.payload for e in examples.examples()["OrdersPage"] if "person" in e.title]
     payload = open_document(good, Purpose.ORDER_FEED, example_keys.trust(), now=NOW).payload
-    said = {"site": example_keys.SITE, "now": NOW}
-    assert reviews_fault(payload, keys=example_keys.trust(), **said) == ""
+    at = {"site": example_keys.SITE, "now": NOW}
+    check_reviews(payload, keys=example_keys.trust(), **at)
     forged = payload | {4: [payload[4][0][:-1] + b"?"]}
-    assert "document_signature_invalid" in reviews_fault(forged, keys=example_keys.trust(), **said)
-    assert reviews_fault(forged, keys=None, **said) == ""
-    assert "no signed decision" in reviews_fault(payload | {4: [["kiosk-1"]]}, keys=None, **said)
+    with pytest.raises(CheckFailed, match="document_signature_invalid"):
+        check_reviews(forged, keys=example_keys.trust(), **at)
+    check_reviews(forged, keys=None, **at)
+    with pytest.raises(CheckFailed, match="no signed decision"):
+        check_reviews(payload | {4: [["kiosk-1"]]}, keys=None, **at)

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge.ports import Lock, LockError
+
+
+@dataclass(frozen=True, slots=True)
+class PulseOutcome:
+    """How a pulse ended. ``fault``: why the lock was not pulsed, or not for sure; None: it was."""
+
+    fault: str | None = None
 
 
 class LockActuator(Protocol):
@@ -21,11 +29,8 @@ class LockActuator(Protocol):
         """Begin to pulse ``compartment`` for the intent ``key``. Never raises for a lock."""
         ...
 
-    def outcome(self, key: int) -> str | None:
-        """Return how the pulse ended: empty when it succeeded, else the failure.
-
-        None while it goes on. An outcome is returned once.
-        """
+    def outcome(self, key: int) -> PulseOutcome | None:
+        """Return how the pulse ended, once; None while it goes on."""
         ...
 
 
@@ -34,13 +39,13 @@ class ImmediateActuator:
 
     def __init__(self, lock: Lock) -> None:
         self._lock = lock
-        self._outcomes: dict[int, str] = {}
+        self._outcomes: dict[int, PulseOutcome] = {}
 
     def pulse(self, key: int, compartment: str) -> None:
         """Pulse ``compartment`` and wait for the end."""
         self._outcomes[key] = _pulse(self._lock, compartment)
 
-    def outcome(self, key: int) -> str | None:
+    def outcome(self, key: int) -> PulseOutcome | None:
         """Return how the pulse ended."""
         return self._outcomes.pop(key, None)
 
@@ -52,7 +57,7 @@ class QueuedActuator:
         self._lock = lock
         self._changed = threading.Condition()
         self._queue: deque[tuple[int, str]] = deque()
-        self._outcomes: dict[int, str] = {}
+        self._outcomes: dict[int, PulseOutcome] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="actuator", daemon=True)
         self._thread.start()
@@ -61,12 +66,12 @@ class QueuedActuator:
         """Queue a pulse of ``compartment``. Returns at once."""
         with self._changed:
             if self._closed:
-                self._outcomes[key] = "the lock is closed"
+                self._outcomes[key] = PulseOutcome("the lock is closed")
                 return
             self._queue.append((key, compartment))
             self._changed.notify()
 
-    def outcome(self, key: int) -> str | None:
+    def outcome(self, key: int) -> PulseOutcome | None:
         """Return how the pulse ended."""
         with self._changed:
             return self._outcomes.pop(key, None)
@@ -75,7 +80,8 @@ class QueuedActuator:
         """Begin no more pulses. Close the lock first, to end a pulse. Safe to call twice."""
         with self._changed:
             self._closed = True
-            self._outcomes |= {key: "not pulsed: the device stopped" for key, _ in self._queue}
+            stopped = PulseOutcome("not pulsed: the device stopped")
+            self._outcomes |= {key: stopped for key, _ in self._queue}
             self._queue.clear()
             self._changed.notify()
         self._thread.join()
@@ -92,11 +98,11 @@ class QueuedActuator:
                 self._outcomes[key] = outcome
 
 
-def _pulse(lock: Lock, compartment: str) -> str:
+def _pulse(lock: Lock, compartment: str) -> PulseOutcome:
     try:
         lock.pulse(compartment)
     except LockError as error:
-        return f"the lock failed: {error}"
+        return PulseOutcome(f"the lock failed: {error}")
     except Exception as error:  # noqa: BLE001 - a driver may raise anything; the outcome must be recorded
-        return f"the lock failed: {type(error).__name__}: {error}"
-    return ""
+        return PulseOutcome(f"the lock failed: {type(error).__name__}: {error}")
+    return PulseOutcome()

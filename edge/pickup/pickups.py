@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.pickup.door_states import DoorEvent, DoorState, DoorStep, next_step
-from edge.pickup.lock_actuator import ImmediateActuator, LockActuator
+from edge.pickup.lock_actuator import ImmediateActuator, LockActuator, PulseOutcome
 from edge.ports import CountsOpenings, DoorSensor, Lock
 from edge.store import ledger, lock_intents, outbox, reviews
 from edge.store.database.store import Store, StoreUnavailableError
@@ -52,12 +52,16 @@ class _Door:
     state: DoorState
     since_s: float
     seen_open: bool = False  # already during the pulse: it may be shut again before it is over
-    pulsed: bool = False  # the pulse is over; ``fault`` says how it failed
-    fault: str = ""  # empty: the pulse succeeded
+    outcome: PulseOutcome | None = None  # of the pulse; None: it is not over
     suspect: bool = False  # its contact said open before the pulse
     openings: int = 0  # what the contact had counted before the pulse
     closed_s: float | None = None  # since when it is seen closed
     left_open: bool = False  # its exception for being left open is raised
+
+    @property
+    def fault(self) -> str | None:
+        """Why the lock was not pulsed, or not for sure."""
+        return None if self.outcome is None else self.outcome.fault
 
 
 class Pickups:
@@ -130,6 +134,12 @@ class Pickups:
         """Compartments that a person is being led to; not those whose door was left open."""
         return tuple(doors[0].intent.compartment for doors in self._pickups.values())
 
+    @property
+    def watched(self) -> frozenset[int]:
+        """The intents of every door in progress, also of those that were left open."""
+        doors = [door for pickup in self._pickups.values() for door in pickup] + self._left_open
+        return frozenset(door.intent.id for door in doors)
+
     def _add(self, intent: Intent, monotonic_s: float) -> _Door:
         door = _Door(intent=intent, state=DoorState(intent.state), since_s=monotonic_s)
         self._pickups.setdefault(intent.ledger_id, []).append(door)
@@ -157,12 +167,10 @@ class Pickups:
 
     def _record_pulse(self, door: _Door, monotonic_s: float, now: Instant) -> list[DoorChange]:
         """Record the pulse once it is over; repeated after a disk that failed to take it."""
-        if not door.pulsed:
-            outcome = self._actuator.outcome(door.intent.id)
-            if outcome is None:
-                door.seen_open = door.seen_open or self._is_open(door) is True
-                return []
-            door.pulsed, door.fault = True, outcome
+        door.outcome = door.outcome or self._actuator.outcome(door.intent.id)
+        if door.outcome is None:
+            door.seen_open = door.seen_open or self._is_open(door) is True
+            return []
         return self._apply(door, DoorEvent.PULSED, monotonic_s, now)
 
     def _is_open(self, door: _Door) -> bool | None:
@@ -195,8 +203,12 @@ class Pickups:
             return None
         if is_open is False:
             return DoorEvent.OPEN_TIMEOUT
-        bare = door.intent.compartment not in self._with_contact and not door.fault
-        return DoorEvent.NO_CONTACT_TIMEOUT if bare else DoorEvent.BLIND_TIMEOUT
+        has_contact = door.intent.compartment in self._with_contact
+        return (
+            DoorEvent.NO_CONTACT_TIMEOUT
+            if not has_contact and door.fault is None
+            else DoorEvent.BLIND_TIMEOUT
+        )
 
     def _apply(
         self, door: _Door, event: DoorEvent, monotonic_s: float, now: Instant

@@ -36,9 +36,9 @@ from edge.store.database.store import FILE, connect
 from edge.token.claims import Kind
 from tests.scenario.test_laws import assert_ledger_and_outbox_agree
 from tests.support.door_intents import intents_of
+from tests.support.operator_sessions import sign_in, sign_out
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 from tests.support.shop_model import GRACE_S, Code, Door, Use
-from tests.unit.operators.test_actions import sign_in, sign_out
 
 TIMES = DoorTimings(open_s=10, close_s=90)
 MEMORY = Path("/dev/shm")
@@ -96,7 +96,7 @@ class World:
         pass
 
     def _witness(self, compartment):
-        """Laws 1 and 5: another process can read that this lock is about to be told, and that the order stands."""
+        """Check laws 1 and 5: another process can read the pulse to come, and the order is valid."""
         other = connect(self.folder / FILE, read_only=True)
         (pulsing,) = other.execute(
             "SELECT count(*) FROM intent i JOIN ledger l ON l.id = i.ledger_id JOIN entitlement e ON e.cti = l.cti"
@@ -144,7 +144,7 @@ class Device(RuleBasedStateMachine):
         return at(self.wall_s)
 
     def start(self):
-        """A start reads the contacts and tells no lock (law 5)."""
+        """Start: the contacts are read and no lock is pulsed (law 5)."""
         if self.store is not None:
             self.store.close()
         self.store = open_at(self.folder, now_s=NOON.unix_s)
@@ -201,7 +201,7 @@ class Device(RuleBasedStateMachine):
 
     @rule(shown=codes, who=st.none() | PEOPLE, cut=st.none() | st.integers(1, 14))
     def scan(self, shown, who, cut):
-        """Somebody shows a code, perhaps with a person signed in; perhaps the power goes."""
+        """Scan a code, perhaps with a person signed in; perhaps the power fails."""
         sign_in(self.store, who, Role.OPERATOR, now=self.now) if who else sign_out(self.store)
         expected = shown.verdict(self.now.unix_s, self.doors_of)
         outcome = self.with_cut(
@@ -223,7 +223,7 @@ class Device(RuleBasedStateMachine):
 
     @rule(shown=codes, cut=st.sampled_from(["before the bolt", "after the bolt", 1, 2, 3, 5, 8]))
     def scan_and_lose_power_at_the_door(self, shown, cut):
-        """The scan is honoured; the power goes while the lock is told, or around it."""
+        """Accept a scan; the power fails during the pulse, or around it."""
         sign_out(self.store)
         outcome = redeemer(self.store, grace_s=GRACE_S).redeem(shown.claims, self.now)
         self.scans += 1
@@ -232,7 +232,7 @@ class Device(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 11, 91]), cut=st.none() | st.integers(1, 8))
     def time_passes(self, seconds, cut):
-        """The daemon looks at its doors; perhaps the power goes."""
+        """Poll the doors; perhaps the power fails."""
         self.monotonic_s += seconds
         self.wall_s += seconds
         self.with_cut(lambda: self.pickups.tick(self.monotonic_s, self.now), cut)
@@ -279,11 +279,11 @@ class Device(RuleBasedStateMachine):
     @precondition(lambda self: any(shown.uses for shown in self.sold))
     @rule(data=st.data(), role=st.sampled_from(Role))
     def reverse(self, data, role):
-        """Somebody takes a redemption back: only a supervisor, once, and not with a door under way."""
+        """Reverse a redemption: only a supervisor, once, and not with a door in progress."""
         use = data.draw(st.sampled_from([use for shown in self.sold for use in shown.uses]))
         sign_in(self.store, "sue", role, now=self.now)
         moving = any(door.live for door in self.doors_of(use).values())
-        done = self.staff().reverse(use.ledger_id, "a test", self.now).result
+        done = self.actions().reverse(use.ledger_id, "a test", self.now).result
         (row,) = [row for row in ledger.rows(self.store) if row.id == use.ledger_id]
         if role is not Role.SUPERVISOR:
             assert done is ActionResult.OPERATOR_FORBIDDEN
@@ -292,8 +292,8 @@ class Device(RuleBasedStateMachine):
         elif moving:
             assert done is ActionResult.PICKUP_IN_PROGRESS
         else:
-            assert done is (ActionResult.ALREADY if use.taken_back else ActionResult.DONE)
-        use.taken_back |= done is ActionResult.DONE
+            assert done is (ActionResult.ALREADY if use.reversed else ActionResult.DONE)
+        use.reversed |= done is ActionResult.DONE
 
     @precondition(lambda self: any(use.review for shown in self.sold for use in shown.uses))
     @rule(data=st.data(), who=PEOPLE, approve=st.booleans())
@@ -303,19 +303,17 @@ class Device(RuleBasedStateMachine):
         use = data.draw(st.sampled_from(uses))
         sign_in(self.store, who, Role.REVIEWER, now=self.now)
         done = (
-            self.staff()
+            self.actions()
             .review(use.ledger_id, approve=approve, reason="a test", now=self.now)
             .result
         )
-        if use.review != "pending" or use.taken_back:
+        if use.review != "pending" or use.reversed:
             assert done is ActionResult.ALREADY
         elif use.by == who:
             assert done is ActionResult.SAME_PERSON
         else:
             assert done is ActionResult.DONE
-            use.review, use.taken_back = (
-                ("approved", use.taken_back) if approve else ("rejected", True)
-            )
+            use.review, use.reversed = ("approved", use.reversed) if approve else ("rejected", True)
 
     @precondition(lambda self: exception_cases.cases(self.store, only_open=True))
     @rule(
@@ -323,24 +321,24 @@ class Device(RuleBasedStateMachine):
         how=st.sampled_from([how for how in Settlement if how is not Settlement.RETRIED]),
     )
     def settle(self, data, how):
-        """A supervisor looks and says what was found."""
+        """Settle a case: a supervisor looked and says what was found."""
         case = data.draw(st.sampled_from(exception_cases.cases(self.store, only_open=True)))
         sign_in(self.store, "sue", Role.SUPERVISOR, now=self.now)
-        self.staff().settle(case.id, how, "a test", self.now)
+        self.actions().settle(case.id, how, "a test", self.now)
         self.hear_doors()
 
     @rule(amount=st.integers(1, 3))
     def type_how_many(self, amount):
-        """What somebody typed and left is forgotten: whoever scans next is another person, or nobody."""
+        """Forget a typed amount: the next scan is another person's, or no one's."""
         sign_in(self.store, "zed", Role.OPERATOR, now=self.now)
         assert (
-            self.staff().request_amount(RequestedUse(units=amount), self.now).result
+            self.actions().request_amount(RequestedUse(units=amount), self.now).result
             is ActionResult.DONE
         )
 
     # What is known of it
 
-    def staff(self):
+    def actions(self):
         return OperatorActions(self.store, random_bytes=os.urandom)
 
     def doors_of(self, use):
@@ -365,10 +363,10 @@ class Device(RuleBasedStateMachine):
         self.hear_doors()
 
     def hear_doors(self):
-        """A pickup of which nothing left the locker was taken back by itself."""
-        taken_back = {row.reverses for row in ledger.rows(self.store)}
+        """Expect the reversal of a pickup of which nothing left the locker."""
+        reversed_ids = {row.reverses for row in ledger.rows(self.store)}
         for use in (use for shown in self.sold for use in shown.uses):
-            use.taken_back |= use.ledger_id in taken_back
+            use.reversed |= use.ledger_id in reversed_ids
 
     # What must hold after every step
 
@@ -380,12 +378,12 @@ class Device(RuleBasedStateMachine):
     def law_3_no_code_is_honoured_beyond_its_quantity(self):
         self.hear_doors()
         rows = ledger.rows(self.store)
-        taken_back = {row.reverses for row in rows}
+        reversed_ids = {row.reverses for row in rows}
         for shown in self.sold:
             standing = [
                 row
                 for row in rows
-                if row.cti == shown.claims.cti and row.use_no and row.id not in taken_back
+                if row.cti == shown.claims.cti and row.use_no and row.id not in reversed_ids
             ]
             assert sum(row.units for row in standing) <= shown.claims.quantity
             assert [row.id for row in standing] == [use.ledger_id for use in shown.standing], (
@@ -408,12 +406,11 @@ class Device(RuleBasedStateMachine):
 
     @invariant()
     def a_live_door_is_one_that_the_daemon_watches(self):
-        watched = {door.intent.id for doors in self.pickups._walks.values() for door in doors}
-        watched |= {door.intent.id for door in self.pickups._ajar}
-        assert {intent.id for intent in lock_intents.unfinished(self.store)} <= watched
+        unfinished = {intent.id for intent in lock_intents.unfinished(self.store)}
+        assert unfinished <= self.pickups.watched
 
     @invariant()
-    def nobody_approved_what_they_scanned(self):
+    def no_one_approved_what_they_scanned(self):
         assert all(item.operator != item.decided_by or item.decided_by is None
                    for item in reviews.reviews(self.store, only_pending=False))  # fmt: skip
 

@@ -65,7 +65,7 @@ def assert_ledger_and_outbox_agree(store):
 
 
 class Witness:
-    """A lock, a door and a lamp that look, from a connection of their own, at what is on disk when they are told."""
+    """A lock, a door and a lamp that read what is on disk, by a connection of their own."""
 
     def __init__(self, folder):
         self.folder, self.seen = folder, []
@@ -93,7 +93,7 @@ class Witness:
         pass
 
 
-def test_a_lock_is_told_only_what_another_process_can_already_read(tmp_path):
+def test_a_lock_is_pulsed_only_for_an_intent_that_another_process_can_read(tmp_path):
     store, claims, witness = open_at(tmp_path), code(kind=Kind.PICKUP), Witness(tmp_path)
     deliver(store, order(claims))
     pickups = Pickups(store, witness, witness, times=TIMES, random_bytes=os.urandom)
@@ -102,7 +102,7 @@ def test_a_lock_is_told_only_what_another_process_can_already_read(tmp_path):
     assert witness.seen == [[(claims.cti, "pulsing")]]
 
 
-def test_an_honoured_verdict_is_returned_only_when_another_process_can_read_it(tmp_path):
+def test_an_accepted_verdict_is_returned_only_when_another_process_can_read_it(tmp_path):
     store, witness = open_at(tmp_path), Witness(tmp_path)
     codes = [code() for _ in range(5)]
     deliver(store, *(order(claims) for claims in codes))
@@ -134,7 +134,7 @@ class Failing:
 
 
 @pytest.mark.parametrize("kind", [Kind.WRITE_OFF, Kind.PICKUP])
-def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(tmp_path, kind):
+def test_a_disk_that_fails_at_any_statement_redeems_nothing_and_writes_no_half(tmp_path, kind):
     store, claims = open_at(tmp_path), code(kind=kind)
     deliver(store, order(claims))
     real = store.connection()
@@ -154,7 +154,7 @@ def test_a_disk_that_fails_at_any_statement_honours_nothing_and_leaves_no_half(t
     assert_ledger_and_outbox_agree(store)
 
 
-def test_a_full_disk_honours_nothing_and_is_a_verdict_with_a_name(tmp_path):
+def test_a_full_disk_redeems_nothing_and_gives_store_unavailable(tmp_path):
     store = open_at(tmp_path)
     codes = [code(order_id="A" * 40) for _ in range(400)]
     deliver(store, *(order(claims) for claims in codes))
@@ -195,7 +195,7 @@ def test_a_log_that_was_cut_anywhere_by_a_power_cut_shows_whole_redemptions_only
 
 @settings(max_examples=15, deadline=None)
 @given(quantity=st.integers(1, 4), scanners=st.integers(2, 6), each=st.integers(1, 3))
-def test_threads_racing_on_one_code_are_honoured_at_most_its_quantity(
+def test_threads_racing_on_one_code_redeem_at_most_its_quantity(
     tmp_path_factory, quantity, scanners, each
 ):
     store, claims = (
@@ -235,7 +235,7 @@ print(json.dumps([n for n in numbers if redeemer(store).redeem(codes[n], NOON).i
 """
 
 
-def test_processes_racing_on_the_same_codes_honour_each_at_most_its_quantity(tmp_path):
+def test_processes_racing_on_the_same_codes_redeem_each_at_most_its_quantity(tmp_path):
     import time
 
     store = open_at(tmp_path)
@@ -266,7 +266,7 @@ jumps = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(quantity=st.integers(1, 3), jumps=jumps, kind=st.sampled_from([Kind.WRITE_OFF, Kind.PICKUP]))
-def test_a_clock_that_jumps_both_ways_honours_no_code_more_often(
+def test_a_clock_that_jumps_both_ways_redeems_no_code_more_often(
     tmp_path_factory, quantity, jumps, kind
 ):
     folder = tmp_path_factory.mktemp("jumps")
@@ -294,7 +294,7 @@ def test_the_database_itself_refuses_a_second_row_for_the_same_use(tmp_path):
         connection.execute(f"INSERT INTO ledger ({columns}) SELECT {columns} FROM ledger")
 
 
-def test_a_use_is_taken_back_once(tmp_path):
+def test_a_redemption_is_reversed_once(tmp_path):
     store, claims = open_at(tmp_path), code()
     deliver(store, order(claims))
     use = redeemer(store).redeem(claims, NOON).ledger_id
@@ -418,7 +418,7 @@ def live_and_ended(store):
 # Law 8: every refusal has one reason code
 
 
-def test_no_two_reasons_share_a_code_and_each_has_its_words():
+def test_no_two_reasons_share_a_code_and_each_has_its_message():
     for reasons in (Verdict, Rejection, SignInResult, ExceptionKind):
         assert (
             len({reason.value for reason in reasons})
@@ -449,7 +449,7 @@ def test_a_refusal_has_the_same_code_in_the_verdict_the_journal_and_the_event(tm
     assert [event.body["reason"] for event in outbox.pending(store)] == reasons
 
 
-def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
+def test_a_code_that_fails_verification_is_journalled_and_not_reported(tmp_path):
     store = open_at(tmp_path)
     refusal = TokenRefusal(reason=Rejection.SIGNATURE_INVALID, detail="no key fits", claims=None)
     assert redeemer(store).refuse(refusal, NOON, decode_ms=3.5).journal_id
@@ -458,7 +458,7 @@ def test_a_code_that_was_not_believed_is_journalled_and_not_told(tmp_path):
     assert outbox.pending(store) == []
 
 
-def test_without_a_store_every_believed_code_is_refused_by_that_name():
+def test_without_a_store_every_verified_code_is_refused_as_store_unavailable():
     outcome = redeemer(None).redeem(code(), NOON)
     assert (outcome.reason, outcome.is_accepted, outcome.journal_id) == (
         Verdict.STORE_UNAVAILABLE,

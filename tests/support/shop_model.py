@@ -52,7 +52,7 @@ class Use:
     ledger_id: int
     by: str | None
     review: str | None = None  # pending | approved
-    taken_back: bool = False
+    reversed: bool = False
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Code:
 
     @property
     def standing(self):
-        return [use for use in self.uses if not use.taken_back]
+        return [use for use in self.uses if not use.reversed]
 
     def verdict(self, now_s, doors_of):
         """What a scan at ``now_s`` must say. ``doors_of(use)`` is what is on record of its doors, by name."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge.store.database.schema import STEPS
+from edge.values.errors import EdgeError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -53,7 +54,7 @@ def lacks_tables(connection: sqlite3.Connection) -> bool:
     return not {name for name, _ in STEPS} <= set(_applied(connection))
 
 
-class NewerSchemaError(Exception):
+class NewerSchemaError(EdgeError):
     """The store has migrations that this program does not know."""
 
 

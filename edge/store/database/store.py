@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
+from edge.values.errors import EdgeError
+
 FILE = "store.db"
 LOCK = "store.lock"  # held while the store is opened; its one byte counts quarantines
 SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
@@ -37,7 +39,7 @@ _WORLD = (
 )
 
 
-class StoreUnavailableError(Exception):
+class StoreUnavailableError(EdgeError):
     """The disk failed, not the program: full, read-only, locked too long, corrupt or replaced.
 
     The transaction that met it changed nothing. The message says which failure it was.

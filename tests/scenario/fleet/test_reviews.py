@@ -16,9 +16,9 @@ from edge.store.order_history import order_history
 from edge.values.instant import Instant
 from sync.fleet.key_folder import REVIEWERS
 from tests.support.broker import until
+from tests.support.operator_sessions import actions, sign_in
 from tests.support.platform_processes import BIN, Platform
 from tests.support.sample_shop import DEVICE, SITE, code, redeemer
-from tests.unit.operators.test_actions import sign_in, staff
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_a_rejection_that_came_after_an_approval_at_the_device_is_reported_as_fa
     sign_in(kiosk.store, "bob", Role.REVIEWER, now=now())
     use = review_of(kiosk, "R-5").ledger_id
     assert (
-        staff(kiosk.store).review(use, approve=True, reason="seen", now=now()).result
+        actions(kiosk.store).review(use, approve=True, reason="seen", now=now()).result
         is ActionResult.DONE
     )
     with ThreadPoolExecutor() as pool:

@@ -40,7 +40,7 @@ def standing_uses(store, claims):
 
 @pytest.mark.parametrize(("status", "before"), CANCELLATIONS)
 @pytest.mark.parametrize("kind", [Kind.WRITE_OFF, Kind.PICKUP])
-def test_after_a_cancellation_nothing_is_honoured(store, status, before, kind):
+def test_after_a_cancellation_nothing_is_redeemed(store, status, before, kind):
     claims = code(kind=kind)
     deliver(store, order(claims, status=status))
     deliver(store, order(claims, status=OrderStatus.CANCELLED))
@@ -49,9 +49,7 @@ def test_after_a_cancellation_nothing_is_honoured(store, status, before, kind):
 
 
 @pytest.mark.parametrize(("status", "before"), CANCELLATIONS)
-def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_honoured(
-    store, status, before
-):
+def test_a_cancellation_after_a_redemption_raises_one_case(store, status, before):
     claims = code(quantity=2)
     deliver(store, order(claims, status=status))
     assert redeemer(store).redeem(claims, NOON).reason is before
@@ -59,16 +57,16 @@ def test_a_cancellation_after_the_scan_raises_a_case_once_where_something_was_ho
         deliver(store, order(claims, status=OrderStatus.CANCELLED))
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.ORDER_CANCELLED
     raised = [(case.kind, case.cause) for case in exception_cases.cases(store)]
-    honoured = before is Verdict.ACCEPTED
-    assert raised == ([("business_rule", "cancelled after it was redeemed")] if honoured else [])
-    assert len(standing_uses(store, claims)) == honoured
+    redeemed = before is Verdict.ACCEPTED
+    assert raised == ([("business_rule", "cancelled after it was redeemed")] if redeemed else [])
+    assert len(standing_uses(store, claims)) == redeemed
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_between(
     store, seed
 ):
-    """Two threads and two connections: either it is refused, or it was honoured and a person is told."""
+    """Two threads and two connections: the code is refused, or it is redeemed and raises a case."""
     codes = [code() for _ in range(20)]
     deliver(store, *(order(claims) for claims in codes))
     scanner, start, outcomes = redeemer(store), threading.Barrier(2), {}

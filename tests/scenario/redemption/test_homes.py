@@ -28,7 +28,7 @@ HOMES = {
 
 
 class Authority:
-    """Whoever has authority over this site's codes, at the other end of edge-sync. Silent when ``result`` is None."""
+    """The authority over this site's codes, behind edge-sync. Silent when ``result`` is None."""
 
     def __init__(self, store, result, delay_s=0.0, **said):
         self.store, self.result, self.delay_s, self.said, self.asked = (
@@ -91,7 +91,7 @@ def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
     ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
     ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
 ])  # fmt: skip
-def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(
+def test_offline_the_verdict_is_that_of_the_table_and_the_event_names_the_risk(
     store, home, policy, expected, risks
 ):
     outcome = scan(store, at_home(store, home), policy)
@@ -107,7 +107,7 @@ def test_offline_it_is_as_the_table_says_and_the_risk_is_in_the_event(
     ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
     ("not in the cache", STRICT, True, Verdict.ACCEPTED),
 ])  # fmt: skip
-def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_risk(
+def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes_the_risk(
     store, home, policy, asked, expected
 ):
     claims = at_home(store, home, amount_minor=10**6)  # far above any floor limit
@@ -118,7 +118,7 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
     assert event.body.get("risks", []) == []
     assert event.body.get("grant_request") == (authority.asked[0] if asked else None)
     (row,) = scan_journal.rows(store)
-    assert replay(row.facts, row.policy) == outcome.decision, "the answer is one of the facts"
+    assert replay(row.facts, row.policy) == outcome.decision, "the reply is one of the facts"
 
 
 @pytest.mark.parametrize(("answer", "expected"), [
@@ -128,14 +128,14 @@ def test_online_it_is_claimed_where_another_may_have_it_and_then_there_is_no_ris
     (AuthorisationResult.UNKNOWN, Verdict.WRONG_SITE),
 ])  # fmt: skip
 @pytest.mark.parametrize("home", ["this site", "not in the cache"])
-def test_what_the_authority_refuses_is_refused_whatever_the_policy_would_risk(
+def test_a_refusal_of_the_authority_holds_whatever_the_policy_would_risk(
     store, home, answer, expected
 ):
     with Authority(store, answer):
         assert scan(store, at_home(store, home)).reason is expected
 
 
-def test_uses_elsewhere_count(store):
+def test_uses_on_other_devices_count(store):
     claims = code(quantity=3)
     deliver(store, order(claims, home_device=None))
     with Authority(store, AuthorisationResult.GRANTED, used_units=2):
@@ -145,23 +145,23 @@ def test_uses_elsewhere_count(store):
         ]
 
 
-@pytest.mark.parametrize("late", ["no answer", "a late answer"])
-def test_without_an_answer_in_time_it_is_offline_and_flagged(store, late):
+@pytest.mark.parametrize("late", ["no reply", "a late reply"])
+def test_without_a_reply_in_time_the_scan_is_offline_and_its_risk_is_reported(store, late):
     claims, began = at_home(store, "this site"), time.monotonic()
-    with Authority(store, None if late == "no answer" else AuthorisationResult.SPENT, delay_s=0.4):
+    with Authority(store, None if late == "no reply" else AuthorisationResult.SPENT, delay_s=0.4):
         outcome = scan(store, claims, within_s=0.2)
         assert time.monotonic() - began < 0.39
     assert outcome.reason is Verdict.ACCEPTED
     assert outbox.pending(store)[0].body["risks"] == ["site_home"]
 
 
-def test_with_the_network_down_nobody_is_asked_and_nothing_waits(store):
+def test_with_the_network_down_no_request_is_written_and_nothing_waits(store):
     outcome = scan(store, at_home(store, "this site"), within_s=30)
     assert outcome.reason is Verdict.ACCEPTED
     assert authorisations.open_requests(store, 0) == []
 
 
-def test_leave_is_for_one_redemption(store):
+def test_a_grant_is_for_one_redemption(store):
     claims = code(quantity=2)
     deliver(store, order(claims, home_device=None))
     with Authority(store, AuthorisationResult.GRANTED) as authority:
@@ -177,7 +177,7 @@ def test_leave_is_for_one_redemption(store):
     assert scan(store, code(), STRICT).reason is Verdict.NEEDS_ONLINE
 
 
-def test_a_parcel_nobody_here_knows_is_not_asked_for_because_its_door_is_not_known(store):
+def test_no_grant_is_requested_for_a_parcel_whose_door_is_not_known(store):
     with Authority(store, AuthorisationResult.GRANTED) as authority:
         assert (
             scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason
@@ -206,7 +206,7 @@ def test_each_floor_limit_stops_at_its_edge(store):
     assert spend(1) is Verdict.ACCEPTED
     assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "the fourth of the day"
     assert spend(1, seconds=86_401) is Verdict.OVER_FLOOR_LIMIT, (
-        "and too long since the platform was heard"
+        "and too long since the last contact with the platform"
     )
     deliver(store, now=at(86_401))
     assert spend(1, seconds=86_401) is Verdict.ACCEPTED

@@ -22,7 +22,7 @@ CUTS = (DoorEvent.CUT_CLOSED, DoorEvent.CUT_OPEN, DoorEvent.CUT_BLIND)
 
 
 def table(heading):
-    """The rows of the table that begins with this heading, as the code words in each cell."""
+    """Return the rows of the table under this heading, as the code words in each cell."""
     lines = PAGE[PAGE.index(f"\n| {heading} |") + 1 :].split("\n\n")[0].splitlines()[2:]
     return [[re.findall(r"`(\w+)`", cell) for cell in line.strip("|").split("|")] for line in lines]
 
@@ -49,7 +49,7 @@ def test_every_step_of_the_page_is_the_programs_and_every_step_of_the_program_is
 
 
 class Locker:
-    """A lock and a contact whose door is a file, so that it outlives the process. Kills its process when told to."""
+    """A lock and a contact whose door is a file, which outlives the process that it may kill."""
 
     def __init__(self, folder):
         self.folder, self.kill_in_pulse = folder, False

@@ -20,9 +20,9 @@ from sync.agent.outcomes import DocumentOutcome
 from sync.fleet.key_folder import REVIEWERS, load_signer
 from sync.wire.review_decision import ReviewDecision, decision_name, sign_review_decision
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload
+from tests.support.operator_sessions import actions, sign_in
 from tests.support.platform_processes import Keys
 from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
-from tests.unit.operators.test_actions import sign_in, staff
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(
     )
     sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
     (case,) = exception_cases.cases(desk.store)
-    assert staff(desk.store).send_again(case.id, desk.now).result is ActionResult.DONE
+    assert actions(desk.store).send_again(case.id, desk.now).result is ActionResult.DONE
     (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
     assert again.seq != desk.use.seq
     assert take(desk, page(desk, keys, seq=again.seq)) is DocumentOutcome.REVIEWS

@@ -1,4 +1,4 @@
-"""Leaving the fleet: nothing of people stays, nothing that was not told is lost, and it can be done again."""
+"""Decommissioning: personal data goes, unsent events are sealed, and it is safe to repeat."""
 
 import json
 import os
@@ -33,7 +33,7 @@ ORDER = RevocationOrder(
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """A device that has orders, and has honoured two of them without a network."""
+    """A device that has orders and has redeemed two of them without a network."""
     town = provision_sample(tmp_path_factory.mktemp("town"), now_s=int(time.time()))
     provision(town, now=Instant(unix_s=int(time.time())))
     with open_scanner(town) as kiosk:
@@ -55,7 +55,7 @@ def opened(town):
     ).store
 
 
-def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
+def test_every_table_is_either_erased_or_kept_for_a_reason(town):
     with closing(connect(town.data / "store.db", read_only=True)) as connection:
         tables = {
             name
@@ -64,9 +64,9 @@ def test_every_table_is_either_wiped_or_kept_for_a_reason(town):
     assert tables - set(KEPT) - ERASED == set(), "a new table: name it in edge.store.erasure"
 
 
-def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_sealed_file(town):
+def test_no_order_stays_on_the_disk_and_unsent_events_are_in_the_sealed_file(town):
     store = opened(town)
-    told = [row.id for row in outbox.pending(store)]
+    unsent = [row.id for row in outbox.pending(store)]
     sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
     store.close()
     disk = {path: path.read_bytes() for path in town.data.rglob("*") if path.is_file()}
@@ -74,14 +74,14 @@ def test_nothing_of_an_order_stays_on_the_disk_and_what_was_not_told_is_in_the_s
         path.name for path, content in disk.items() if b"V-100" in content or b"P-100" in content
     ] == []
     events = [json.loads(line) for line in unseal(sealed.read_bytes(), KEY).splitlines()]
-    assert [event["id"] for event in events] == told
+    assert [event["id"] for event in events] == unsent
     assert {event["body"]["order"] for event in events if event["type"] == "redeemed"} == {
         "V-1002",
         "V-1003",
     }
 
 
-def test_doing_it_again_loses_nothing(town):
+def test_repeating_it_loses_nothing(town):
     store = opened(town)
     sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
     before = sealed.read_bytes()
@@ -89,22 +89,22 @@ def test_doing_it_again_loses_nothing(town):
     assert outbox.backlog(store).pending == 0
 
 
-def test_a_cut_before_the_wiping_still_seals_everything(town, monkeypatch):
+def test_a_cut_before_the_erasure_still_seals_everything(town, monkeypatch):
     store = opened(town)
-    told = len(outbox.pending(store))
+    unsent = len(outbox.pending(store))
     monkeypatch.setattr(
         "edge.governance.decommission.seal",
         lambda *_, **__: (_ for _ in ()).throw(OSError("the card is full")),
     )
     with pytest.raises(OSError, match="full"):
         decommission(store, town.data, ORDER, order_digest="0" * 64)
-    assert len(outbox.pending(store)) == told, "nothing is wiped before it is sealed"
+    assert len(outbox.pending(store)) == unsent, "nothing is erased before it is sealed"
     monkeypatch.undo()
     sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
-    assert len(unseal(sealed.read_bytes(), KEY).splitlines()) == told
+    assert len(unseal(sealed.read_bytes(), KEY).splitlines()) == unsent
 
 
-def test_a_code_that_was_used_is_used_after_the_device_is_taken_back(town):
+def test_a_redeemed_code_stays_redeemed_when_the_device_is_enrolled_again(town):
     store = opened(town)
     decommission(store, town.data, ORDER, order_digest="0" * 64)
     with store.transaction() as connection:

@@ -1,4 +1,4 @@
-"""What a signed-in person does beside scanning: who may, what it writes, and whom it names."""
+"""The actions of a signed-in person: who may, what each writes, and whom it names."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult, OperatorActions
+from edge.operators.actions import ActionResult
 from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger, outbox, reviews
-from edge.store.sessions import OperatorSession, end_session, open_session
 from edge.token.claims import Kind
 from tests.support.door_intents import intents_of
+from tests.support.operator_sessions import actions, sign_in
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 from tests.unit.pickup.test_pickups import Locker
 
@@ -29,25 +29,7 @@ def store(tmp_path):
     store.close()
 
 
-def sign_in(store, who="ann", role=Role.SUPERVISOR, now=NOON):
-    session = OperatorSession(
-        operator_id=who, role=role, badge=b"b" * 16, opened_s=now.unix_s, expires_s=now.unix_s + 10**6,
-        acted_s=now.unix_s, idle_s=10**6,
-    )  # fmt: skip
-    with store.transaction() as connection:
-        open_session(connection, session)
-
-
-def sign_out(store):
-    with store.transaction() as connection:
-        end_session(connection)
-
-
-def staff(store):
-    return OperatorActions(store, random_bytes=os.urandom)
-
-
-def honoured(store, claims=None, now=NOON, policy=None, **said):
+def redeemed(store, claims=None, now=NOON, policy=None, **said):
     claims = claims or code()
     deliver(store, order(claims, **said), now=now)
     outcome = redeemer(store, policy=policy).redeem(claims, now)
@@ -55,23 +37,24 @@ def honoured(store, claims=None, now=NOON, policy=None, **said):
     return claims, outcome.ledger_id
 
 
-def told(store, kind):
+def reported(store, kind):
     return [event.body for event in outbox.pending(store, limit=1000) if event.type == kind]
 
 
 # Reversal
 
 
-def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_again(store):
-    claims, use = honoured(store)
+def test_a_supervisor_reverses_a_redemption_as_a_new_row_and_the_code_is_valid_again(store):
+    claims, use = redeemed(store)
     sign_in(store)
-    assert staff(store).reverse(use, "wrong person", at(60)).result is ActionResult.DONE
+    assert actions(store).reverse(use, "wrong person", at(60)).result is ActionResult.DONE
     rows = ledger.rows(store)
     assert [(row.verdict, row.reverses, row.operator) for row in rows] == [
         ("accepted", None, None), ("reversed", use, "ann")
     ]  # fmt: skip
     assert (
-        told(store, "reversed")[0].items() >= {"reason": "wrong person", "operator": "ann"}.items()
+        reported(store, "reversed")[0].items()
+        >= {"reason": "wrong person", "operator": "ann"}.items()
     )
     assert redeemer(store).redeem(claims, at(61)).reason is Verdict.ACCEPTED
 
@@ -83,38 +66,38 @@ def test_a_supervisor_takes_a_redemption_back_as_a_new_row_and_the_code_is_good_
     (Role.TECHNICIAN, ActionResult.OPERATOR_FORBIDDEN),
     (Role.SUPERVISOR, ActionResult.DONE),
 ])  # fmt: skip
-def test_a_redemption_is_taken_back_only_by_right(store, role, expected):
-    _, use = honoured(store)
+def test_only_a_supervisor_reverses_a_redemption(store, role, expected):
+    _, use = redeemed(store)
     if role is not None:
         sign_in(store, role=role)
-    assert staff(store).reverse(use, "why", at(1)).result is expected
+    assert actions(store).reverse(use, "why", at(1)).result is expected
     assert ledger.count(store) == (2 if expected is ActionResult.DONE else 1)
 
 
 @pytest.mark.parametrize(
     ("after_s", "expected"), [(100, ActionResult.DONE), (101, ActionResult.TOO_LATE)]
 )
-def test_a_redemption_is_taken_back_only_within_the_window_it_was_honoured_under(
+def test_a_redemption_is_reversed_only_within_the_window_of_its_own_policy(
     store, after_s, expected
 ):
-    _, use = honoured(store, policy=Policy(reversal_window_s=100))
+    _, use = redeemed(store, policy=Policy(reversal_window_s=100))
     sign_in(store)
-    assert staff(store).reverse(use, "why", at(after_s)).result is expected
+    assert actions(store).reverse(use, "why", at(after_s)).result is expected
 
 
-def test_nothing_is_taken_back_twice_and_a_reversal_is_not_reversed(store):
-    _, use = honoured(store)
+def test_nothing_is_reversed_twice_and_a_reversal_is_not_reversed(store):
+    _, use = redeemed(store)
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).result is ActionResult.DONE
-    assert staff(store).reverse(use, "why", NOON).result is ActionResult.ALREADY
-    assert staff(store).reverse(use + 1, "why", NOON).result is ActionResult.NOT_FOUND
+    assert actions(store).reverse(use, "why", NOON).result is ActionResult.DONE
+    assert actions(store).reverse(use, "why", NOON).result is ActionResult.ALREADY
+    assert actions(store).reverse(use + 1, "why", NOON).result is ActionResult.NOT_FOUND
     assert ledger.count(store) == 2
 
 
-def test_a_pickup_whose_door_is_open_is_not_taken_back(store):
-    _, use = honoured(store, code(kind=Kind.PICKUP))
+def test_a_pickup_whose_door_is_open_is_not_reversed(store):
+    _, use = redeemed(store, code(kind=Kind.PICKUP))
     sign_in(store)
-    assert staff(store).reverse(use, "why", NOON).result is ActionResult.PICKUP_IN_PROGRESS
+    assert actions(store).reverse(use, "why", NOON).result is ActionResult.PICKUP_IN_PROGRESS
     assert ledger.count(store) == 1
 
 
@@ -123,34 +106,35 @@ def test_a_pickup_whose_door_is_open_is_not_taken_back(store):
 
 def flagged(store, who="ann", **said):
     sign_in(store, who, Role.REVIEWER)
-    return honoured(store, review=True, **said)
+    return redeemed(store, review=True, **said)
 
 
 def test_a_second_person_approves_and_it_is_final(store):
     _, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=True, reason="seen", now=at(5)).result is ActionResult.DONE
+        actions(store).review(use, approve=True, reason="seen", now=at(5)).result
+        is ActionResult.DONE
     )
     (review,) = reviews.reviews(store, only_pending=False)
     assert (review.operator, review.state, review.decided_by) == ("ann", "approved", "bob")
     assert ledger.count(store) == 1
     assert (
-        told(store, "review")[0].items()
+        reported(store, "review")[0].items()
         >= {"state": "approved", "operator": "bob", "use": 1}.items()
     )
 
 
-def test_a_second_person_rejects_and_it_is_taken_back_with_the_reason(store):
+def test_a_second_persons_rejection_reverses_with_its_reason(store):
     claims, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=False, reason="not the customer", now=at(5)).result
+        actions(store).review(use, approve=False, reason="not the customer", now=at(5)).result
         is ActionResult.DONE
     )
     row = ledger.rows(store)[-1]
     assert (row.reverses, row.reason, row.operator) == (use, "not the customer", "bob")
-    assert [body["state"] for body in told(store, "review")] == ["rejected"]
+    assert [body["state"] for body in reported(store, "review")] == ["rejected"]
     assert redeemer(store).redeem(claims, at(6)).reason is Verdict.ACCEPTED_PENDING_REVIEW
 
 
@@ -158,7 +142,7 @@ def test_who_scanned_never_decides(store):
     _, use = flagged(store)
     for approve in (True, False):
         assert (
-            staff(store).review(use, approve=approve, reason="", now=at(5)).result
+            actions(store).review(use, approve=approve, reason="", now=at(5)).result
             is ActionResult.SAME_PERSON
         )
     assert [review.state for review in reviews.reviews(store)] == ["pending"]
@@ -170,7 +154,7 @@ def test_who_scanned_does_not_decide_under_another_form_of_the_name(store, form)
     _, use = flagged(store, "Jos\u00e9")
     sign_in(store, form, Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).result
+        actions(store).review(use, approve=True, reason="", now=at(5)).result
         is ActionResult.SAME_PERSON
     )
 
@@ -180,7 +164,7 @@ def test_only_a_reviewer_decides(store, role):
     _, use = flagged(store)
     sign_in(store, "bob", role)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).result
+        actions(store).review(use, approve=True, reason="", now=at(5)).result
         is ActionResult.OPERATOR_FORBIDDEN
     )
 
@@ -188,17 +172,18 @@ def test_only_a_reviewer_decides(store, role):
 def test_a_review_is_decided_once_and_not_after_a_reversal(store):
     _, use = flagged(store)
     sign_in(store, "sue", Role.SUPERVISOR)
-    staff(store).reverse(use, "why", at(1))
+    actions(store).reverse(use, "why", at(1))
     sign_in(store, "bob", Role.REVIEWER)
     assert (
-        staff(store).review(use, approve=True, reason="", now=at(5)).result is ActionResult.ALREADY
+        actions(store).review(use, approve=True, reason="", now=at(5)).result
+        is ActionResult.ALREADY
     )
-    assert [body["state"] for body in told(store, "review")] == ["void"]
+    assert [body["state"] for body in reported(store, "review")] == ["void"]
 
 
 def test_a_redemption_above_the_limit_waits_for_a_second_person(store):
     claims = code(amount_minor=501, currency="EUR")
-    _, use = honoured(store, claims, policy=Policy(review_above_minor=500))
+    _, use = redeemed(store, claims, policy=Policy(review_above_minor=500))
     assert [review.ledger_id for review in reviews.reviews(store)] == [use]
 
 
@@ -211,7 +196,7 @@ def test_a_flagged_parcels_door_opens_only_after_the_approval(store):
     again = redeemer(store).redeem(claims, at(1))
     assert (again.reason, again.intents) == (Verdict.ACCEPTED_PENDING_REVIEW, ())
     sign_in(store, "bob", Role.REVIEWER)
-    staff(store).review(first.ledger_id, approve=True, reason="", now=at(2))
+    actions(store).review(first.ledger_id, approve=True, reason="", now=at(2))
     opened = redeemer(store).redeem(claims, at(3))
     assert (opened.reason, len(opened.intents), opened.ledger_id) == (
         Verdict.ACCEPTED,
@@ -227,7 +212,7 @@ def test_an_approved_parcel_whose_door_did_not_open_needs_no_second_approval(sto
     deliver(store, order(claims, review=True))
     use = redeemer(store).redeem(claims, at(0)).ledger_id
     sign_in(store, "bob", Role.REVIEWER)
-    staff(store).review(use, approve=True, reason="", now=at(1))
+    actions(store).review(use, approve=True, reason="", now=at(1))
     pickups = Pickups(
         store, locker, locker, times=DoorTimings(open_s=10, close_s=90), random_bytes=os.urandom
     )
@@ -247,7 +232,7 @@ def test_what_staff_types_holds_for_the_next_voucher_and_for_one_only(store):
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
     assert (
-        staff(store).request_amount(RequestedUse(amount_minor=300), NOON).result
+        actions(store).request_amount(RequestedUse(amount_minor=300), NOON).result
         is ActionResult.DONE
     )
     part, rest = (redeemer(store).redeem(claims, at(second)) for second in (1, 2))
@@ -258,7 +243,7 @@ def test_more_than_is_left_is_refused_and_must_be_typed_again(store):
     claims = code(quantity=3)
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).request_amount(RequestedUse(units=4), NOON)
+    actions(store).request_amount(RequestedUse(units=4), NOON)
     assert redeemer(store).redeem(claims, at(1)).reason is Verdict.QUANTITY_EXCEEDED
     assert redeemer(store).redeem(claims, at(2)).decision.units == 1
 
@@ -268,7 +253,7 @@ def test_what_was_typed_is_forgotten_with_its_time_or_its_person(store, gone):
     claims = code(amount_minor=1000, currency="EUR")
     deliver(store, order(claims))
     sign_in(store, role=Role.OPERATOR)
-    staff(store).request_amount(RequestedUse(amount_minor=300), NOON)
+    actions(store).request_amount(RequestedUse(amount_minor=300), NOON)
     if gone == "person":
         sign_in(store, "bob", Role.OPERATOR)
     outcome = redeemer(store).redeem(claims, at(120 if gone == "time" else 1))
@@ -279,7 +264,7 @@ def test_what_was_typed_is_forgotten_with_its_time_or_its_person(store, gone):
 
 
 def door_not_opened(store, opens=False):
-    """A parcel whose contact went blind: nobody knows whether its door opened. Returns its claims and its case."""
+    """Return the claims and the case of a parcel whose contact failed: its door may have opened."""
     claims, locker = code(kind=Kind.PICKUP), Locker()
     deliver(store, order(claims))
     locker.opens_by_itself, locker.open["A"] = False, None
@@ -297,14 +282,14 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
     assert redeemer(store, grace_s=0).redeem(claims, at(12)).reason is Verdict.ALREADY_REDEEMED
     sign_in(store)
     assert (
-        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).result
+        actions(store).settle(case.id, Settlement.NOT_COLLECTED, "greased the bolt", at(13)).result
         is ActionResult.DONE
     )
     (settled,) = exception_cases.cases(store)
     said = (settled.settled_by, settled.settlement, settled.note)
     assert said == ("ann", "not_collected", "greased the bolt")
     assert (
-        told(store, "exception")[0].items()
+        reported(store, "exception")[0].items()
         >= {"state": "settled", "operator": "ann", "case": case.id}.items()
     )
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ACCEPTED
@@ -314,12 +299,12 @@ def test_a_parcel_that_was_found_gone_stays_redeemed(store):
     claims, case = door_not_opened(store)
     sign_in(store)
     assert (
-        staff(store).settle(case.id, Settlement.COLLECTED, "", at(13)).result is ActionResult.DONE
+        actions(store).settle(case.id, Settlement.COLLECTED, "", at(13)).result is ActionResult.DONE
     )
     assert [row.state for row in intents_of(store, case.ledger_id)] == ["collected"]
     assert redeemer(store, grace_s=0).redeem(claims, at(14)).reason is Verdict.ALREADY_REDEEMED
     assert (
-        staff(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).result
+        actions(store).settle(case.id, Settlement.NOT_COLLECTED, "", at(15)).result
         is ActionResult.ALREADY
     )
 
@@ -334,18 +319,18 @@ def test_only_a_supervisor_settles_and_a_case_about_no_door_has_no_parcel(store)
         )
     sign_in(store, role=Role.REVIEWER)
     assert (
-        staff(store).settle(case, Settlement.FIXED, "", NOON).result
+        actions(store).settle(case, Settlement.FIXED, "", NOON).result
         is ActionResult.OPERATOR_FORBIDDEN
     )
     sign_in(store)
     assert (
-        staff(store).settle(case, Settlement.COLLECTED, "", NOON).result
+        actions(store).settle(case, Settlement.COLLECTED, "", NOON).result
         is ActionResult.NOT_THIS_KIND
     )
     assert (
-        staff(store).settle(case + 1, Settlement.FIXED, "", NOON).result is ActionResult.NOT_FOUND
+        actions(store).settle(case + 1, Settlement.FIXED, "", NOON).result is ActionResult.NOT_FOUND
     )
-    assert staff(store).settle(case, Settlement.FIXED, "", NOON).result is ActionResult.DONE
+    assert actions(store).settle(case, Settlement.FIXED, "", NOON).result is ActionResult.DONE
 
 
 def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(store):
@@ -360,7 +345,7 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
     (case,) = exception_cases.cases(store)
     sign_in(store)
     assert (
-        staff(store)
+        actions(store)
         .settle(case.id, Settlement.COLLECTED, "shut by hand, contact broken", at(101))
         .result
         is ActionResult.DONE
@@ -371,17 +356,18 @@ def test_a_door_that_was_left_open_and_settled_by_hand_is_no_longer_watched(stor
 
 
 def test_a_dispute_names_the_redemption_and_who_raised_it(store):
-    _, use = honoured(store)
+    _, use = redeemed(store)
     sign_in(store, role=Role.OPERATOR)
     assert (
-        staff(store).raise_dispute(use, "the compartment was empty", at(5)).result
+        actions(store).raise_dispute(use, "the compartment was empty", at(5)).result
         is ActionResult.DONE
     )
     (case,) = exception_cases.cases(store)
     assert (case.kind, case.ledger_id, case.tried) == ("dispute", use, "raised by ann")
     sign_in(store)
     assert (
-        staff(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).result is ActionResult.DONE
+        actions(store).settle(case.id, Settlement.REVERSED, "", at(10**5)).result
+        is ActionResult.DONE
     ), "no window here"
     assert [row.verdict for row in ledger.rows(store)] == ["accepted", "reversed"]
 
@@ -400,7 +386,7 @@ def console(store, monkeypatch):
 
 
 def test_without_a_session_the_command_line_says_what_to_do(store, console):
-    _, use = honoured(store)
+    _, use = redeemed(store)
     result = console("reverse", str(use), "--reason", "x")
     assert result.exit_code == 1
     assert (
@@ -462,7 +448,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
         "wrong_site",
     ]
     sign_in(store)
-    staff(store).settle(case.id, Settlement.COLLECTED, "", at(30))
+    actions(store).settle(case.id, Settlement.COLLECTED, "", at(30))
     epoch, last = outbox.current_epoch(store)
     outbox.settle(store, epoch=epoch, through_seq=last)
     assert json.loads(console("story", claims.order_id, "--json").stdout)["settled"] is True

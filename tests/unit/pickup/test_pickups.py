@@ -1,4 +1,4 @@
-"""The pickup over a simulated door: one pulse a recorded intent, and what a fault or a cut leaves (law 5)."""
+"""The pickup over a simulated door: one pulse for each intent, faults and power cuts (law 5)."""
 
 import os
 
@@ -209,7 +209,7 @@ def test_within_the_grace_the_same_code_reopens_its_door_and_that_is_recorded(ba
     )
 
 
-def test_reopening_a_door_that_then_stays_shut_takes_nothing_back(bay):
+def test_reopening_a_door_that_then_stays_shut_reverses_nothing(bay):
     claims = parcel(bay)
     bay.scan(claims)
     bay.wait()
@@ -261,7 +261,7 @@ def test_a_courier_who_left_a_door_open_goes_on_by_scanning_again_and_the_open_d
     bay.wait()
     bay.wait(91)
     assert bay.news[-1].remaining == ("B", "C")
-    assert bay.pickups.in_progress == (), "nobody is led to a door"
+    assert bay.pickups.in_progress == (), "no one is led to a door"
     assert bay.scan(claims) is Verdict.ACCEPTED
     bay.take("B")
     bay.take("C")
@@ -287,7 +287,7 @@ def test_the_same_code_while_its_door_waits_says_so_and_pulses_nothing(bay):
     assert ledger.count(bay.store) == 1
 
 
-def test_a_contact_that_says_open_before_the_lock_is_told_is_raised_at_once_and_a_stuck_one_ends_unknown(
+def test_a_contact_open_before_the_pulse_raises_a_case_at_once_and_a_stuck_one_ends_unknown(
     bay,
 ):
     bay.locker.open["A"] = True
@@ -329,7 +329,7 @@ def test_an_order_refunded_between_two_doors_keeps_the_second_shut(bay):
     assert ledger.count(bay.store) == 1, "what was taken stays taken"
 
 
-def test_a_door_that_was_opened_and_shut_while_nobody_looked_was_opened(bay):
+def test_a_door_that_was_opened_and_shut_between_two_ticks_was_opened(bay):
     counted = {"A": 0}
     bay.locker.openings = counted.__getitem__
     bay.locker.opens_by_itself = False
@@ -372,7 +372,7 @@ CUTS = [
 
 
 @pytest.mark.parametrize(("state", "contact", "found", "raised"), CUTS)
-def test_after_a_cut_the_contact_tells_and_no_lock_is_told(bay, state, contact, found, raised):
+def test_after_a_cut_the_contact_decides_and_no_lock_is_pulsed(bay, state, contact, found, raised):
     claims = parcel(bay)
     outcome = redeemer(bay.store).redeem(claims, bay.now)
     with bay.store.transaction() as connection:
@@ -401,7 +401,7 @@ def test_after_a_cut_with_an_unknown_outcome_the_same_code_reopens_the_door(bay)
     assert bay.locker.pulses == ["A", "A"]
 
 
-def test_after_a_cut_before_the_lock_was_told_the_code_is_good_again(bay):
+def test_after_a_cut_before_the_pulse_the_code_is_valid_again(bay):
     claims = parcel(bay)
     redeemer(bay.store).redeem(claims, bay.now)
     bay.cut_power()
@@ -423,7 +423,7 @@ def test_no_pulse_while_its_intent_cannot_be_put_on_disk(bay):
     other.close()
 
 
-def test_a_lock_that_could_not_be_told_in_time_is_not_told_later(bay):
+def test_a_lock_that_could_not_be_pulsed_in_time_is_not_pulsed_later(bay):
     claims = parcel(bay)
     outcome = redeemer(bay.store).redeem(claims, bay.now)
     bay.store.connection().execute("PRAGMA busy_timeout = 1")

@@ -1,4 +1,4 @@
-"""A pickup whose locks are told in a thread: the steps on disk are the same, and a tick waits for no pulse."""
+"""A pickup over queued pulses: the steps on disk are the same, and a tick waits for no pulse."""
 
 import os
 import threading

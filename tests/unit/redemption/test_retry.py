@@ -1,4 +1,4 @@
-"""A refused write-off is tried again from its case: by the claims that were believed then and the lists of now."""
+"""A refused write-off is retried from its case: the claims verified then, the lists of now."""
 
 import time
 from types import SimpleNamespace
@@ -19,9 +19,9 @@ from edge.store.refused_events import set_aside
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant
+from tests.support.operator_sessions import actions, sign_in
 from tests.support.platform_processes import Keys
 from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
-from tests.unit.operators.test_actions import sign_in, staff
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +71,12 @@ def field(tmp_path, keys):
         documents.put(store, version=2, raw=keys.status_list(2, revoked=[7]), **status)
 
     sign_in(store, now=now)
-    retry = RetryService(staff(store), lambda: profile)
+    retry = RetryService(actions(store), lambda: profile)
     yield SimpleNamespace(store=store, now=now, retry=retry, refused=refused, revoke=revoke)
     store.close()
 
 
-def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
+def test_a_write_off_that_is_ready_now_is_redeemed_and_its_case_settled_as_retried(field):
     claims, case = field.refused()
     assert field.retry.retry_write_off(case, field.now).result is ActionResult.STILL_REFUSED
     deliver(field.store, order(claims), now=field.now)
@@ -92,7 +92,7 @@ def test_what_is_ready_now_is_honoured_and_the_case_settled_as_retried(field):
     assert field.retry.retry_write_off(case, field.now).result is ActionResult.ALREADY
 
 
-def test_what_was_revoked_or_has_expired_meanwhile_is_not_honoured(field):
+def test_a_write_off_that_was_revoked_or_has_expired_is_not_redeemed(field):
     claims, case = field.refused()
     deliver(field.store, order(claims), now=field.now)
     late = Instant(unix_s=field.now.unix_s + 3600)
@@ -191,9 +191,7 @@ def test_an_event_that_no_platform_could_take_is_not_sent_again(field):
 
 
 @pytest.mark.parametrize("kind", list(ExceptionKind), ids=lambda kind: kind.value)
-def test_a_case_of_every_kind_about_what_stands_says_what_to_do_instead_and_is_not_honoured_twice(
-    field, kind
-):
+def test_a_case_about_a_redemption_says_what_to_do_instead_and_redeems_nothing_twice(field, kind):
     claims = code(
         quantity=3, not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600
     )
@@ -233,7 +231,7 @@ def test_a_case_without_a_code_says_how_to_settle_it(field):
     assert "settle as fixed" in field.retry.retry(case, field.now).detail
 
 
-def test_an_orders_story_is_settled_once_its_refused_event_was_sent_again_and_has_arrived(field):
+def test_an_orders_history_is_settled_once_its_refused_event_was_sent_again_and_acknowledged(field):
     refused, case = refused_upload(field)
     assert not order_history(field.store, case.order_id).settled
     field.retry.retry(case.id, field.now)

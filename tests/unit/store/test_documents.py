@@ -1,4 +1,4 @@
-"""Signed documents are kept as they came, and an older one is never taken again (rollback attack)."""
+"""Signed documents are stored as they came, and an older one is refused (rollback attack)."""
 
 import pytest
 

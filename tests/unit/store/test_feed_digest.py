@@ -1,4 +1,4 @@
-"""The digest that is kept with every page is that of the rows that are there, however they came."""
+"""Each page of the feed leaves the digest of the stored rows, in whatever order pages come."""
 
 import pytest
 from hypothesis import given, settings
@@ -38,7 +38,7 @@ def kept(store):
 
 @settings(max_examples=80, deadline=None)
 @given(steps)
-def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
+def test_the_stored_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
     store = open_at(tmp_path_factory.mktemp("store"))
     revision, page, loaded = 0, None, set()
     try:
@@ -92,7 +92,7 @@ def test_the_kept_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
         pytest.param("aa", "", id="sent twice"),
     ],
 )
-def test_a_delta_that_names_a_code_twice_leaves_the_digest_of_what_is_there(store, sent, removed):
+def test_a_delta_that_names_a_code_twice_gives_the_digest_of_the_stored_rows(store, sent, removed):
     here = [row_of(order(CTIS[name])) for name in "bc"]
     order_cache.apply_snapshot_page(store, here, site=SITE, revision=1, page=0, last=True, now=NOON)
     content = [row_of(order(CTIS[name], quantity=n)) for n, name in enumerate(sent, 2)]
@@ -110,7 +110,7 @@ def store(tmp_path):
     store.close()
 
 
-def test_a_difference_is_remembered_until_a_snapshot_has_mended_it(store):
+def test_a_digest_mismatch_is_recorded_until_a_snapshot_has_repaired_it(store):
     row = row_of(order(code()))
     order_cache.apply_snapshot_page(
         store, [row], site=SITE, revision=1, page=0, last=True, now=NOON

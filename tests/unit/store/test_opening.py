@@ -26,7 +26,7 @@ def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
 
 @pytest.fixture
 def used(tmp_path):
-    """A folder whose store has honoured one code; and that code."""
+    """A folder whose store has one redemption, and its code."""
     store, claims = open_at(tmp_path), code()
     deliver(store, order(claims))
     assert redeemer(store).redeem(claims, NOON).is_accepted
@@ -102,7 +102,7 @@ def test_a_torn_page_in_the_ledger_is_noticed_at_the_start(used):
     assert reopen(folder).state is StoreState.QUARANTINED
 
 
-def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
+def test_a_page_found_torn_while_scanning_is_checked_at_the_next_start(used):
     folder, _ = used
     with sqlite3.connect(folder / FILE) as connection:
         (page,) = connection.execute(
@@ -121,7 +121,7 @@ def test_a_page_found_torn_while_scanning_is_looked_for_at_the_next_start(used):
     assert not (folder / SUSPECT).exists()
 
 
-def test_what_was_honoured_stays_honoured_when_the_store_was_put_aside(used):
+def test_a_redeemed_code_stays_redeemed_after_the_store_was_quarantined(used):
     folder, claims = used
     with sqlite3.connect(folder / FILE) as connection:
         connection.execute(FROM_THE_FUTURE)
@@ -132,7 +132,7 @@ def test_what_was_honoured_stays_honoured_when_the_store_was_put_aside(used):
     assert redeemer(opened.store).redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
 
 
-def test_what_was_not_told_yet_is_told_from_the_new_store_under_its_old_name(used):
+def test_an_unsent_event_is_sent_from_the_new_store_under_its_old_epoch_and_seq(used):
     folder, _ = used
     store = open_at(folder)
     (event,) = outbox.pending(store)
@@ -158,7 +158,7 @@ def test_what_waits_for_a_second_person_still_waits_in_the_new_store(tmp_path):
     assert reviews.reviews(reopen(tmp_path).store) == before != []
 
 
-def test_a_start_under_another_name_leaves_the_store_alone_and_honours_nothing(used):
+def test_a_start_under_another_device_id_changes_nothing_and_redeems_nothing(used):
     folder, claims = used
     before = sorted(path.name for path in folder.iterdir())
     opened = reopen(folder, device_id="kiosk-2")
@@ -174,7 +174,7 @@ def test_a_start_under_another_name_leaves_the_store_alone_and_honours_nothing(u
     assert redeemer(back.store).redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
 
 
-def test_a_store_that_only_has_something_to_tell_is_not_taken_by_another_name_either(tmp_path):
+def test_a_store_with_only_an_unsent_event_is_not_replaced_by_another_device_id_either(tmp_path):
     store = open_at(tmp_path)
     with store.transaction() as connection:
         outbox.append(connection, type="refused", body={}, now=NOON, id="1")
@@ -197,7 +197,7 @@ def test_a_store_that_was_never_used_makes_way_for_the_name_that_its_device_is_g
 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
-def test_every_file_of_a_quarantined_store_is_kept(used, suffix):
+def test_every_file_of_a_quarantined_store_stays(used, suffix):
     folder, _ = used
     store = open_at(folder)  # leaves -wal and -shm while it is open
     with store.transaction() as connection:
@@ -220,7 +220,7 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
 
 
 @pytest.mark.parametrize("moment", ["read_remains", "_make", "_quarantine"])
-def test_what_a_running_scanner_calls_honoured_while_the_store_is_put_aside_is_in_the_new_one(
+def test_a_redemption_that_a_running_scanner_accepts_during_a_quarantine_is_in_the_new_store(
     used, moment, monkeypatch
 ):
     folder, _ = used
@@ -377,7 +377,7 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path):
     assert reopen(tmp_path).state is StoreState.READY
 
 
-def test_the_time_floor_of_a_store_that_was_put_aside_is_kept_and_not_made_up_from_its_redemptions(
+def test_the_time_floor_of_a_quarantined_store_is_carried_over_and_not_derived_from_redemptions(
     used,
 ):
     folder, _ = used

@@ -109,7 +109,7 @@ def test_deltas_follow_one_another(store):
     assert known(store) == {"b"}
 
 
-def test_a_delta_heard_twice_changes_nothing(store):
+def test_a_delta_applied_twice_changes_nothing(store):
     page(store, *some("a"))
     delta(store, *some("b"), frm=1, to=2)
     assert delta(store, *some("c"), frm=1, to=2) is PageResult.ALREADY
@@ -132,7 +132,7 @@ def test_a_late_delta_does_not_undo_a_newer_page(store):
 
 
 @pytest.mark.parametrize("update", ["delta", "snapshot", "removal and return"])
-def test_no_update_of_an_order_takes_back_a_redemption(store, update):
+def test_no_update_of_an_order_reverses_a_redemption(store, update):
     """pretix deletes local check-ins with any update of their order."""
     claims = code()
     deliver(store, order(claims))

@@ -1,4 +1,4 @@
-"""Events: gapless, settled only by the platform's word, refused ones kept, and never in anyone's way (law 2)."""
+"""Events: gapless, settled only by the platform's acknowledgement; a refused one blocks nothing (law 2)."""
 
 import pytest
 from hypothesis import given, settings
@@ -75,7 +75,7 @@ def test_a_platform_that_knows_more_than_we_wrote_shows_that_an_old_copy_was_res
     assert waiting(store) == [1]
 
 
-def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
+def test_a_refused_event_stays_raises_a_case_and_blocks_nothing(store):
     write(store, *"abc")
     epoch, _ = outbox.current_epoch(store)
     assert set_aside(store, epoch=epoch, seq=1, reason="unknown order", now=at(5))
@@ -86,7 +86,7 @@ def test_a_refused_event_is_kept_raised_and_blocks_nothing(store):
     assert "unknown order" in case.cause
 
 
-def test_a_refusal_heard_twice_raises_one_case(store):
+def test_a_refusal_received_twice_raises_one_case(store):
     write(store, "a")
     epoch, _ = outbox.current_epoch(store)
     assert set_aside(store, epoch=epoch, seq=1, reason="no", now=NOON)

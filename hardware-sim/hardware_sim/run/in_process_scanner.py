@@ -31,6 +31,7 @@ from hardware_sim.world.sample_platform import DEVICE, SITE, SamplePlatform
 from sync.hub.orders.order_lines import OrderLine
 
 HOLD_OFF_S = 0.2  # scenarios are quick
+CEILING_S = 90.0  # a guard against hanging, and no more: what is waited for is a state
 
 
 def provision(town: SamplePlatform, *, now: Instant) -> None:
@@ -66,7 +67,7 @@ class InProcessScanner:
     pins: Any  # the mock pins, by their BCM number: ``pins.pin(24)``
 
     def scan(
-        self, code: str, *, timeout_s: float = 5.0, condition: str = "clean"
+        self, code: str, *, timeout_s: float = CEILING_S, condition: str = "clean"
     ) -> dict[str, Any]:
         """Hold up the code of this name until it is scanned, take it away, and return the log line of the scan.
 
@@ -88,7 +89,7 @@ class InProcessScanner:
         """The log lines of the scans."""
         return [line for line in self.log if line["event"] == "scan"]
 
-    def wait(self, so: Any, timeout_s: float = 5.0) -> None:
+    def wait(self, so: Any, timeout_s: float = CEILING_S) -> None:
         """Wait until ``so()`` holds. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while not so():

@@ -37,7 +37,7 @@ def test_a_code_in_the_wrong_light_is_scanned(town, scene, px_per_module):
     )
     with open_scanner(town) as kiosk:
         kiosk.scene.show_light(light)
-        kiosk.wait(lambda: kiosk.scans, timeout_s=20)
+        kiosk.wait(lambda: kiosk.scans)
         assert kiosk.scans[0]["reason"] == "accepted"
 
 
@@ -80,8 +80,8 @@ def test_why_a_code_in_view_is_not_read_is_on_the_lamps_and_in_the_health_file_u
             show(signal, now_s),
         )
         kiosk.scene.show(town.codes["voucher"], CUT_OFF)
-        kiosk.wait(lambda: hint() == "cut_off", timeout_s=15)
+        kiosk.wait(lambda: hint() == "cut_off")
         assert shown[-1] is Signal.AIM
         kiosk.scene.clear()
-        kiosk.wait(lambda: hint() is None and shown[-1] is Signal.IDLE, timeout_s=15)
+        kiosk.wait(lambda: hint() is None and shown[-1] is Signal.IDLE)
         assert kiosk.scans == []

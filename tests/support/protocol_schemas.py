@@ -1,4 +1,4 @@
-"""Holds what goes over the wire against the published schemas (docs/protocol/asyncapi.json), not against the code."""
+"""Compare the traffic at a broker with the published schemas (docs/protocol/asyncapi.json)."""
 
 import json
 import threading
@@ -23,7 +23,7 @@ def document() -> dict:
 
 @lru_cache
 def validator(name: str) -> Draft7Validator:
-    """For one schema or message of the published document."""
+    """Return the validator of one schema or message of the published document."""
     whole = Resource(contents=document(), specification=DRAFT7)
     registry = Registry().with_resource("urn:protocol", whole)
     return Draft7Validator({"$ref": f"urn:protocol#/components/{name}"}, registry=registry)
@@ -50,12 +50,12 @@ def channel_of(topic: str) -> Channel | None:
 
 
 def faults(topic: str, payload: bytes) -> list[str]:
-    """What is wrong with a message that was said on ``topic``; nothing when the published document allows it."""
+    """Return what is wrong with a message on ``topic`` by the published document."""
     channel = channel_of(topic)
     if channel is None or channel.name not in document()["channels"]:
         return [f"{topic} is no channel of the protocol"]
     if not payload and channel.retained:
-        return []  # an empty payload takes a retained message back
+        return []  # an empty payload removes a retained message
     found = [
         _faults_as(name, channel, payload)
         for name in document()["channels"][channel.name]["messages"]
@@ -76,11 +76,11 @@ def _faults_as(name: str, channel: Channel, payload: bytes) -> list[str]:
 
 
 class Spy:
-    """Hears all that is said at a broker, from a thread of its own, and keeps what the document does not allow."""
+    """Read all messages at a broker, in a thread, and collect what the document does not allow."""
 
     def __init__(self, session):
         self._session = session
-        self.heard: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         self.faults: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
@@ -89,8 +89,8 @@ class Spy:
     def filters(tenant: str = "main") -> list[str]:
         return [f"{VERSION}/{tenant}/#"]
 
-    def pardon(self) -> None:
-        """Forget what was said until now: a test said it, to see it refused."""
+    def forget_faults(self) -> None:
+        """Forget the faults until now: a test sent wrong messages on purpose."""
         self.faults.clear()
 
     def _listen(self) -> None:
@@ -98,8 +98,8 @@ class Spy:
             for arrival in self._session.step(0.05):
                 self._session.acknowledge(arrival)
                 channel = channel_of(arrival.topic)
-                self.heard[channel.name if channel else arrival.topic] = (
-                    self.heard.get(channel.name if channel else arrival.topic, 0) + 1
+                self.counts[channel.name if channel else arrival.topic] = (
+                    self.counts.get(channel.name if channel else arrival.topic, 0) + 1
                 )
                 self.faults += faults(arrival.topic, arrival.payload)
 

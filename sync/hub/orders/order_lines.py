@@ -19,9 +19,8 @@ from edge.token.claims import Kind
 from sync.hub.store import feed_table
 from sync.hub.store.feed_table import Feed
 from sync.hub.store.interface import HubConnection
-from sync.wire import order_feed
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
-from sync.wire.order_feed import Delta, Snapshot
+from sync.wire.order_feed import PAGE_ROWS, Delta, Snapshot
 
 _PAST_ALL: Final = b"\xff" * 17  # greater than any cti
 Text = Annotated[str, Field(min_length=1, max_length=100)]
@@ -103,7 +102,13 @@ def put_lines(connection: HubConnection, lines: Iterable[OrderLine], now_us: int
 
 
 def page_for(
-    connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
+    connection: HubConnection,
+    site: str,
+    request: OrdersRequest,
+    *,
+    now_s: int,
+    now_us: int,
+    page_rows: int = PAGE_ROWS,
 ) -> Snapshot | Delta:
     """Return the page that answers ``request``, in the caller's transaction."""
     feed_table.add_feed(connection, site, Feed(now_us, EMPTY_DIGEST))
@@ -113,12 +118,12 @@ def page_for(
     ):  # the hub was restored from a backup: begin above what the device has
         feed = Feed(max(now_us, feed.head + 1), feed.digest)
         feed_table.set_feed(connection, site, feed)
-        return _first_page(connection, site, feed.head, now_s)
+        return _first_page(connection, site, feed.head, now_s, page_rows)
     if request.snapshot and feed_table.has_snapshot(connection, site, request.snapshot):
         return snapshot_page(connection, site, request.snapshot, request.page, now_s)
     if request.have == 0:
-        return _first_page(connection, site, feed.head, now_s)
-    return delta_page(connection, site, request.have, now_s)
+        return _first_page(connection, site, feed.head, now_s, page_rows)
+    return delta_page(connection, site, request.have, now_s, page_rows=page_rows)
 
 
 def pages_for(
@@ -138,11 +143,13 @@ def pages_for(
         yield page
 
 
-def delta_page(connection: HubConnection, site: str, after: int, now_s: int) -> Delta:
-    """Return what changed after revision ``after``, at most a page of it."""
+def delta_page(
+    connection: HubConnection, site: str, after: int, now_s: int, *, page_rows: int = PAGE_ROWS
+) -> Delta:
+    """Return what changed after revision ``after``, at most ``page_rows`` rows of it."""
     feed = _feed(connection, site)
-    rows = feed_table.changed_lines(connection, site, after=after, limit=order_feed.PAGE_ROWS)
-    through = rows[-1][0] if len(rows) == order_feed.PAGE_ROWS else feed.head
+    rows = feed_table.changed_lines(connection, site, after=after, limit=page_rows)
+    through = rows[-1][0] if len(rows) == page_rows else feed.head
     removed = feed_table.removed_ctis(connection, site, after=after, through=through)
     return Delta(
         site=site,
@@ -222,9 +229,11 @@ def _row(line: str) -> Row:
     return row_of(OrderLine.model_validate_json(line).entitlement())
 
 
-def _first_page(connection: HubConnection, site: str, revision: int, now_s: int) -> Snapshot:
+def _first_page(
+    connection: HubConnection, site: str, revision: int, now_s: int, page_rows: int
+) -> Snapshot:
     """Fix the bounds of the pages of a snapshot, unless it has them, and return its first page."""
     if not feed_table.has_snapshot(connection, site, revision):
-        firsts = feed_table.every_nth_cti(connection, site, order_feed.PAGE_ROWS) or [b""]
+        firsts = feed_table.every_nth_cti(connection, site, page_rows) or [b""]
         feed_table.insert_snapshot(connection, site, revision, firsts)
     return snapshot_page(connection, site, revision, 0, now_s)

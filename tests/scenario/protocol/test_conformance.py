@@ -39,7 +39,7 @@ def platform(tmp_path_factory):
                   for number in range(1203)]  # fmt: skip
         running.import_orders(*orders)
         yield running
-        running.spy.pardon()  # the checks send wrong messages, on purpose
+        running.spy.forget_faults()  # the checks send wrong messages, on purpose
 
 
 def check(platform: Platform, kind: str, device: str, identity: str, *options: str):

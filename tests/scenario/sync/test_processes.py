@@ -232,7 +232,7 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
         platform.hub.start()
         device.redeem()
         device.settled()  # and the loop lives on
-    platform.spy.pardon()
+    platform.spy.forget_faults()
 
 
 def _trust(keys, version):
@@ -281,7 +281,7 @@ def test_the_hub_counts_what_is_wrong_and_goes_on(platform):
     with device.sync:
         device.settled()
     assert "Traceback" not in platform.hub.text
-    platform.spy.pardon()
+    platform.spy.forget_faults()
 
 
 def links(process) -> list[str]:
@@ -334,9 +334,10 @@ def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platfo
             lambda: links(device.sync)[-1] == "hub_not_replying",
             what=lambda: device.sync.text[-900:],
         )
-        sent, lines = platform.spy.heard["device.up.evt"], device.sync.text.count("\n")
+        sent, lines = platform.spy.counts["device.up.evt"], device.sync.text.count("\n")
         until(
-            lambda: platform.spy.heard["device.up.evt"] >= sent + 3, what="it sends again and again"
+            lambda: platform.spy.counts["device.up.evt"] >= sent + 3,
+            what="it sends again and again",
         )
         assert device.sync.text.count("\n") == lines
         platform.hub.start()

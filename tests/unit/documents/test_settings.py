@@ -1,4 +1,4 @@
-"""What a settings document must be before anything of it is looked at, and what layers make together."""
+"""A settings document is verified before its content is read; layers merge in order."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 
-OPS, STRANGER = (signer(Ed25519PrivateKey.generate()) for _ in range(2))
+OPS, UNKNOWN = (signer(Ed25519PrivateKey.generate()) for _ in range(2))
 TRUST = TrustList(
     version=1,
     issued_at_s=0,
@@ -62,7 +62,7 @@ def opened(raw: bytes, *, now: Instant = NOW):
     return open_settings(raw, TRUST, now=now, me=ME)
 
 
-def test_a_signed_document_for_this_device_is_taken_whole():
+def test_a_signed_document_for_this_device_is_read_whole():
     assert opened(sign_settings(DOCUMENT, OPS)) == DOCUMENT
 
 
@@ -97,10 +97,10 @@ def test_a_signed_document_for_this_device_is_taken_whole():
         ),
         pytest.param({"rev": 0}, DocumentFault.CONTENT, id="no revision"),
         pytest.param({"name": "all"}, DocumentFault.CONTENT, id="a fleet with a name"),
-        pytest.param({"smallest_agent": "new"}, DocumentFault.CONTENT, id="a version that is none"),
+        pytest.param({"smallest_agent": "new"}, DocumentFault.CONTENT, id="not a version"),
     ],
 )
-def test_a_document_that_is_not_for_here_and_now_says_why(change, fault):
+def test_a_document_for_another_device_software_or_time_is_refused_with_its_fault(change, fault):
     refusal = opened(sign_settings(dataclasses.replace(DOCUMENT, **change), OPS))
     assert isinstance(refusal, SettingsRefusal)
     assert refusal.fault is fault
@@ -118,14 +118,14 @@ def test_a_document_that_is_not_for_here_and_now_says_why(change, fault):
         ),
     ],
 )
-def test_a_document_that_is_for_here_and_now_is_taken(change):
+def test_a_document_for_this_device_software_and_time_is_read(change):
     assert opened(
         sign_settings(dataclasses.replace(DOCUMENT, **change), OPS)
     ) == dataclasses.replace(DOCUMENT, **change)
 
 
-def test_nothing_that_a_stranger_signed_is_read():
-    refusal = opened(sign_settings(DOCUMENT, STRANGER))
+def test_a_document_of_an_unknown_key_is_refused():
+    refusal = opened(sign_settings(DOCUMENT, UNKNOWN))
     assert isinstance(refusal, SettingsRefusal)
     assert refusal.fault is DocumentFault.KEY_UNKNOWN
 
@@ -138,7 +138,7 @@ def test_a_changed_byte_breaks_the_signature():
     assert refusal.fault is DocumentFault.SIGNATURE_INVALID
 
 
-def test_what_was_signed_for_another_purpose_is_no_settings_document():
+def test_a_document_of_another_purpose_is_refused():
     refusal = opened(sign_document({1: "main"}, Purpose.ENROLMENT, OPS))
     assert isinstance(refusal, SettingsRefusal)
     assert refusal.fault is DocumentFault.SIGNATURE_INVALID
@@ -186,7 +186,7 @@ def test_layers_merge_as_json_merge_patches(base, patch, merged):
     assert merge(base, patch) == merged
 
 
-def test_the_narrower_layer_has_the_last_word_and_a_whole_layer_replaces_the_one_before_it():
+def test_the_narrower_layer_overrides_and_a_whole_layer_replaces_the_one_before_it():
     fleet = dataclasses.replace(
         DOCUMENT, content={"decode": {"budget_ms": 40.0, "hold_off_s": 2.0}}
     )
@@ -223,7 +223,7 @@ def test_identity_anchors_and_credentials_cannot_be_pushed(content, path):
     [
         pytest.param({"decode": {"budget": 40}}, "decode.budget", id="an unknown key"),
         pytest.param({"decode": {"budget_ms": -1}}, "decode.budget_ms", id="a value out of range"),
-        pytest.param({"mqtt": None}, "mqtt", id="the broker taken away"),
+        pytest.param({"mqtt": None}, "mqtt", id="the broker removed"),
         pytest.param(
             {"locker": {"compartments": {"A1": {"lock_pin": 5}}}},
             "locker.compartments.A1.lock_pin",
@@ -231,7 +231,7 @@ def test_identity_anchors_and_credentials_cannot_be_pushed(content, path):
         ),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(content, path):
+def test_an_error_is_named_by_its_path(content, path):
     errors = effective(SHIPPED, [content])
     assert isinstance(errors, list)
     assert path in [error.path for error in errors]

@@ -1,4 +1,4 @@
-"""The messages: what is written is read, and what is wrong gets a name and never an exception."""
+"""The codec of messages: it reads what it writes, and refuses the rest without an exception."""
 
 import json
 from functools import partial
@@ -111,12 +111,12 @@ def test_a_message_is_read_as_it_was_written(message):
 
 @pytest.mark.parametrize("decode", DECODERS)
 @given(payload=st.binary(max_size=200) | json_values.map(lambda value: json.dumps(value).encode()))
-def test_junk_is_named_and_never_raises(decode, payload):
+def test_junk_is_refused_and_never_raises(decode, payload):
     assert isinstance(decode(payload, dev="kiosk-1"), MessageRefusal)
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
-def test_a_damaged_batch_is_named_or_read_and_never_raises(at, damage):
+def test_a_damaged_batch_is_refused_or_read_and_never_raises(at, damage):
     payload = bytearray(batch(event(1), event(2)))
     payload[at : at + len(damage)] = damage
     assert isinstance(codec.decode_batch(bytes(payload), dev="kiosk-1"), Batch | MessageRefusal)
@@ -129,13 +129,13 @@ def test_a_damaged_batch_is_named_or_read_and_never_raises(at, damage):
     pytest.param(b"{}" + b" " * codec.MAX_MESSAGE_BYTES, MessageFault.TOO_LARGE, id="too large"),
     pytest.param(b"{}", MessageFault.WRONG_SHAPE, id="nothing in it"),
     pytest.param(batch(v=2), MessageFault.VERSION_UNKNOWN, id="a later version"),
-    pytest.param(batch(dev="kiosk-2"), MessageFault.WRONG_DEVICE, id="another device's, on this one's topic"),
-    pytest.param(batch(epoch="../x"), MessageFault.WRONG_SHAPE, id="an epoch that is none"),
-    pytest.param(batch(event("1")), MessageFault.WRONG_SHAPE, id="an event whose number cannot be read"),
+    pytest.param(batch(dev="kiosk-2"), MessageFault.WRONG_DEVICE, id="another device on this topic"),
+    pytest.param(batch(epoch="../x"), MessageFault.WRONG_SHAPE, id="not an epoch"),
+    pytest.param(batch(event("1")), MessageFault.WRONG_SHAPE, id="an event without a number"),
     pytest.param(batch(settled_through=-1), MessageFault.WRONG_SHAPE, id="a negative number"),
     pytest.param(batch(settled_through=True), MessageFault.WRONG_SHAPE, id="true is not a number"),
 ])  # fmt: skip
-def test_a_wrong_batch_has_a_named_fault(payload, fault):
+def test_a_wrong_batch_is_refused_with_its_fault(payload, fault):
     found = codec.decode_batch(payload, dev="kiosk-1")
     assert isinstance(found, MessageRefusal)
     assert found.fault is fault
@@ -148,25 +148,25 @@ def test_a_bad_event_is_refused_by_its_number_and_the_others_are_read():
     assert isinstance(found.bad[0], BadEvent)
 
 
-def test_a_number_that_json_does_not_have_makes_the_event_bad_and_not_the_batch():
+def test_a_number_that_json_does_not_have_refuses_the_event_and_not_the_batch():
     payload = batch(event(1), event(2, body={"amount": float("nan")}))
     found = codec.decode_batch(payload, dev="kiosk-1")
     assert [item.seq for item in found.events] == [1]
     assert [item.reason for item in found.bad] == ["wrong_shape.body"]
 
 
-def test_unknown_keys_are_ignored_so_that_a_device_and_a_hub_may_differ_in_age():
+def test_unknown_keys_are_ignored_so_that_a_device_and_a_hub_may_differ_in_version():
     assert isinstance(
         codec.decode_batch(batch(event(1, colour="blue"), news=1), dev="kiosk-1"), Batch
     )
 
 
-def test_an_event_too_large_for_the_wire_is_named():
+def test_an_event_too_large_for_the_wire_is_refused():
     big = Event(**event(1, body={"text": "x" * codec.MAX_EVENT_BYTES}))
     assert codec.encode_event(big).fault is MessageFault.TOO_LARGE
 
 
-def test_an_event_that_json_cannot_hold_is_named():
+def test_an_event_that_json_cannot_hold_is_refused():
     assert (
         codec.encode_event(Event(**event(1, body={"text": "\ud800"}))).fault
         is MessageFault.NOT_JSON
@@ -174,7 +174,7 @@ def test_an_event_that_json_cannot_hold_is_named():
 
 
 def test_a_redemption_costs_few_bytes():
-    """A metered link carries about 350 bytes for one redemption with its envelope."""
+    """One redemption with its envelope is at most 350 bytes, which a metered link carries."""
     body = {
         "cti": "00" * 16,
         "order": "A-1000",
@@ -203,11 +203,11 @@ def test_any_text_is_a_topic_or_none(text):
     "v1/main/kiosk-1/up/ack", "v1/main/kiosk-1/dn/evt", "v2/main/kiosk-1/up/evt", "v1/main/+/up/evt", "v1/main//up/evt",
     "v1/main/kiosk-1/up/evt/x", "v1/main/kiosk-1/up", "$SYS/broker/load", "v1/main/_hub/up/evt",
 ])  # fmt: skip
-def test_what_is_not_a_topic_of_the_protocol_is_none(topic):
+def test_a_text_that_is_no_topic_of_the_protocol_is_none(topic):
     assert parse_topic(topic) is None
 
 
-def test_a_device_hears_itself_its_site_and_the_fleet():
+def test_a_device_subscribes_to_itself_its_site_and_the_fleet():
     assert device_filters("main", "kiosk-1", "shop-1") == [
         "v1/main/kiosk-1/dn/#", "v1/main/site-shop-1/dn/#", "v1/main/_all/dn/#",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The quick reader of a page of orders lets nothing pass that the strict one would not."""
+"""The quick reader of a page of orders accepts nothing that the strict one refuses."""
 
 import cbor2
 import pytest
@@ -12,7 +12,7 @@ from sync.wire.messages import MessageRefusal
 from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
 from sync.wire.order_feed_columns import rows_size
-from tests.unit.wire.test_order_feed import deltas, rows, snapshots
+from tests.support.order_feed_pages import deltas, rows, snapshots
 
 ROW = [
     bytes(range(16)),
@@ -39,7 +39,7 @@ LIMITS = cbor.DOCUMENT_LIMITS
 
 
 def read(data):
-    """What becomes of ``data``, by the quick reader and by the strict one."""
+    """Return what the quick reader and the strict one make of ``data``."""
     return [_read(lambda: decode_page(data, LIMITS)), _read(lambda: cbor.decode(data, LIMITS))]
 
 
@@ -62,33 +62,33 @@ def test_a_page_is_read_the_quick_way_with_the_digests_of_its_rows(page):
     assert decoded.digests == row_numbers(page.rows)
 
 
-def test_a_page_in_which_a_text_looks_like_the_start_of_a_row_is_read_all_the_same():
+def test_a_page_in_which_a_text_looks_like_the_start_of_a_row_is_read():
     row = [*ROW[:12], "\u03cfP", None, None]  # in UTF-8 the second byte is that of an array of 15
     page = Snapshot(site="shop-1", issued_at_s=1, revision=9, page=0, last=True, rows=(row, ROW))
     decoded = decode_page(cbor.encode(page_payload(page)), LIMITS)
-    assert decoded.digests == {}  # whoever keeps them makes them from the rows
+    assert decoded.digests == {}  # the cache computes them from the rows
     assert read_page(decoded.item, site="shop-1") == page
 
 
 @pytest.mark.parametrize(("was", "becomes"), [
     pytest.param(b"\x07\x19\x04\xe2", b"\x18\x07\x19\x04\xe2", id="an integer in two bytes that fits one"),
     pytest.param(b"\x19\x04\xe2", b"\x1a\x00\x00\x04\xe2", id="an integer in four bytes that fits two"),
-    pytest.param(b"\x63A-1", b"\x78\x03A-1", id="a text whose length is wider than need be"),
-    pytest.param(b"\x8f\x50", b"\x98\x0f\x50", id="a row whose length is wider than need be"),
-    pytest.param(b"\x04\x82", b"\x04\x98\x02", id="rows whose number is wider than need be"),
+    pytest.param(b"\x63A-1", b"\x78\x03A-1", id="a text whose length is wider than necessary"),
+    pytest.param(b"\x8f\x50", b"\x98\x0f\x50", id="a row whose length is wider than necessary"),
+    pytest.param(b"\x04\x82", b"\x04\x98\x02", id="rows whose number is wider than necessary"),
     pytest.param(b"\x81\x62A1", b"\x9f\x62A1\xff", id="an array without a length"),
     pytest.param(b"\x63A-1", b"\x7f\x63A-1\xff", id="a text without a length"),
     pytest.param(b"\x19\x04\xe2", b"\xc2\x42\x04\xe2", id="a number as a tag"),
     pytest.param(b"\x19\x04\xe2", b"\xf9\x64\xe2", id="a float"),
     pytest.param(b"\x19\x04\xe2", b"\xd9\xd9\xf7\x19\x04\xe2", id="a tag of no meaning"),
-    pytest.param(b"\xa7", b"\xb8\x07", id="a map whose length is wider than need be"),
-    pytest.param(b"\x01\x01", b"\x18\x01\x01", id="a label that is wider than need be"),
+    pytest.param(b"\xa7", b"\xb8\x07", id="a map whose length is wider than necessary"),
+    pytest.param(b"\x01\x01", b"\x18\x01\x01", id="a label that is wider than necessary"),
     pytest.param(b"\xa7\x01\x01\x02\x66shop-1", b"\xa7\x02\x66shop-1\x01\x01", id="labels out of order"),
     pytest.param(b"\xa7\x01\x01", b"\xa8\x01\x01\x01\x01", id="a label twice"),
     pytest.param(b"\xf6\xf6\xf6", b"\xf7\xf6\xf6", id="undefined"),
     pytest.param(b"\xf4\x81", b"\xf8\x14\x81", id="a boolean in two bytes"),
 ])  # fmt: skip
-def test_of_one_page_there_is_one_encoding(was, becomes):
+def test_a_page_has_one_encoding(was, becomes):
     assert was in DATA
     quick, strict = read(DATA.replace(was, becomes))
     assert isinstance(strict, str)  # refused
@@ -123,7 +123,7 @@ NO_PAGES = [DATA + b"\x00", DATA[:-1], b"", b"\x01", b"\xa0", cbor2.dumps({4: 1}
 
 
 @pytest.mark.parametrize("data", NO_PAGES, ids=range(len(NO_PAGES)))
-def test_what_is_no_page_or_more_than_one_is_refused_as_by_the_strict_reader(data):
+def test_data_that_is_not_one_page_is_refused_as_by_the_strict_reader(data):
     quick, strict = read(data)
     assert quick == strict
     assert not isinstance(quick, Snapshot | Delta)

@@ -108,4 +108,4 @@ class Platform:
         return text
 
     def traces(self) -> list[str]:
-        return [item["what"] for item in self.office._enrolments()["refusals"]]
+        return [item["reason"] for item in self.office._enrolments()["refusals"]]

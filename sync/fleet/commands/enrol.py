@@ -213,7 +213,7 @@ def _wait_until_used(client: HubClient, code: EnrolmentCode, as_json: bool) -> N
         attempts = [item for item in state["refusals"] if item["code"] == code.id.hex()]
         for item in attempts[: len(attempts) - reported]:  # newest first
             click.secho(
-                f"refused: {item['what']} from {item['address']}: {item['detail']}",
+                f"refused: {item['reason']} from {item['address']}: {item['detail']}",
                 err=True,
                 fg="red",
             )
@@ -264,9 +264,9 @@ def _list(client: HubClient, as_json: bool) -> None:
         click.echo(f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}")
     for item in state["refusals"]:
         if as_json:
-            click.echo(json.dumps({**item, "what": "refused", "reason": item["what"]}))
+            click.echo(json.dumps({**item, "what": "refused"}))
             continue
         click.echo(
-            f"{_local_time(item['at_s'])}  refused  {item['what']:<20} {item['dev']} "
+            f"{_local_time(item['at_s'])}  refused  {item['reason']:<20} {item['dev']} "
             f"from {item['address']}: {item['detail']}"
         )

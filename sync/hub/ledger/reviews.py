@@ -57,7 +57,7 @@ def record_decision(
         )
     if review.approve == decision.approve and review.decided_by == by:
         return
-    if review.approve is not None or review.arrived:
+    if review.approve is not None or review.closed:
         raise DecisionError("it is decided already: see edge-fleet reviews list --all")
     refused_by_device = review.refused == ReviewResult.SAME_PERSON and same_person(
         review.decided_by, by

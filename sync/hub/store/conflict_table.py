@@ -27,7 +27,8 @@ def insert_conflicts(
 def acknowledge_conflicts(connection: HubConnection, dev: str, *, through: int) -> None:
     """Mark the conflicts up to number ``through`` as known to the device."""
     connection.execute(
-        "UPDATE conflict SET told = 1 WHERE dev = ? AND no <= ? AND told = 0", (dev, through)
+        "UPDATE conflict SET acknowledged = 1 WHERE dev = ? AND no <= ? AND acknowledged = 0",
+        (dev, through),
     )
 
 
@@ -36,7 +37,7 @@ def open_conflicts(
 ) -> list[tuple[int, bytes, str, int, str, int]]:
     """Return no, cti, epoch, seq, other_dev and other_ts of conflicts that the device did not acknowledge."""
     rows = connection.execute(
-        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND told = 0 ORDER BY no LIMIT ?",
+        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND acknowledged = 0 ORDER BY no LIMIT ?",
         (dev, limit),
     )
     return rows.fetchall()

@@ -1,4 +1,4 @@
-"""The order feed of each site: the tables ``feed``, ``entitlement``, ``departed`` and ``snapshot_page``."""
+"""The order feed of each site: the tables ``feed``, ``entitlement``, ``removed_entitlement`` and ``snapshot_page``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def put_entitlement(
         " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
         (cti, site, revision, revision, line),
     )
-    connection.execute("DELETE FROM departed WHERE cti = ? AND site = ?", (cti, site))
+    connection.execute("DELETE FROM removed_entitlement WHERE cti = ? AND site = ?", (cti, site))
 
 
 def entitlement_of(connection: HubConnection, cti: bytes) -> tuple[str, str] | None:
@@ -71,7 +71,7 @@ def entitlement_of(connection: HubConnection, cti: bytes) -> tuple[str, str] | N
 def insert_removal(connection: HubConnection, site: str, cti: bytes, revision: int) -> None:
     """Record that a site no longer has a row, as of ``revision``."""
     connection.execute(
-        "INSERT INTO departed VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
+        "INSERT INTO removed_entitlement VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
         (site, cti, revision),
     )
 
@@ -90,7 +90,7 @@ def changed_lines(
 def removed_ctis(connection: HubConnection, site: str, *, after: int, through: int) -> list[bytes]:
     """Return what the site lost after one revision and up to another."""
     rows = connection.execute(
-        "SELECT cti FROM departed WHERE site = ? AND revision > ? AND revision <= ?",
+        "SELECT cti FROM removed_entitlement WHERE site = ? AND revision > ? AND revision <= ?",
         (site, after, through),
     )
     return [cti for (cti,) in rows.fetchall()]

@@ -1,4 +1,4 @@
-"""Grants whose outcome their device did not report yet: the table ``held``."""
+"""Grants whose outcome their device did not report yet: the table ``open_grant``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sync.wire.messages import GrantRequest
 def insert_grant(connection: HubConnection, request: GrantRequest) -> None:
     """Insert the grant of what ``request`` asks for. The same request again changes nothing."""
     connection.execute(
-        "INSERT INTO held VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO open_grant VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             bytes.fromhex(request.cti),
             request.dev,
@@ -24,21 +24,25 @@ def insert_grant(connection: HubConnection, request: GrantRequest) -> None:
 def granted_quantity(connection: HubConnection, cti: bytes, *, but: str) -> int:
     """Return the units that devices other than ``but`` hold grants for."""
     row = connection.execute(
-        "SELECT coalesce(sum(quantity), 0) FROM held WHERE cti = ? AND dev <> ?", (cti, but)
+        "SELECT coalesce(sum(quantity), 0) FROM open_grant WHERE cti = ? AND dev <> ?", (cti, but)
     ).fetchone()
     return int(row[0])
 
 
 def delete_grant(connection: HubConnection, cti: bytes, dev: str, id: str) -> None:
     """Delete the grant of one request."""
-    connection.execute("DELETE FROM held WHERE cti = ? AND dev = ? AND id = ?", (cti, dev, id))
+    connection.execute(
+        "DELETE FROM open_grant WHERE cti = ? AND dev = ? AND id = ?", (cti, dev, id)
+    )
 
 
 def delete_grants_through(connection: HubConnection, dev: str, epoch: str, no: int) -> None:
     """Delete the grants of a device's store whose requests have a number up to ``no``."""
-    connection.execute("DELETE FROM held WHERE dev = ? AND epoch = ? AND no <= ?", (dev, epoch, no))
+    connection.execute(
+        "DELETE FROM open_grant WHERE dev = ? AND epoch = ? AND no <= ?", (dev, epoch, no)
+    )
 
 
 def delete_grants(connection: HubConnection, cti: bytes) -> int:
     """Delete all grants of an entitlement and return how many there were."""
-    return connection.execute("DELETE FROM held WHERE cti = ?", (cti,)).rowcount
+    return connection.execute("DELETE FROM open_grant WHERE cti = ?", (cti,)).rowcount

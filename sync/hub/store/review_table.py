@@ -1,7 +1,7 @@
-"""Redemptions that wait for a second person: the tables ``review`` and ``reviewed``.
+"""Redemptions that wait for a second person: the tables ``review`` and ``review_report``.
 
 A row of ``review`` is a redemption that a device accepted pending review, and what the platform decided. A row of
-``reviewed`` is what a device reported of a review, which may come before the redemption that it is about.
+``review_report`` is what a device reported of a review, which may come before the redemption that it is about.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class OpenReview(NamedTuple):
     cti: bytes
     approve: int | None  # None: not decided at the platform
     decided_by: str | None
-    arrived: int  # 1: the device has reported the outcome
+    closed: int  # 1: the device has reported the outcome
     refused: str | None  # why the device did not take the last decision
     body: str
 
@@ -69,7 +69,7 @@ def insert_report(
 ) -> None:
     """Insert what a device reported of the review of a redemption."""
     connection.execute(
-        "INSERT INTO reviewed VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO review_report VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (cti, dev, redemption_id, ts, state, by, reason),
     )
 
@@ -77,8 +77,8 @@ def insert_report(
 def close_reported(connection: HubConnection, cti: bytes, dev: str) -> None:
     """Close the reviews of a device's redemptions whose outcome it has reported."""
     connection.execute(
-        "UPDATE review AS w SET arrived = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
-        f" (SELECT 1 FROM redemption r JOIN reviewed v ON {IS_ABOUT} WHERE {_ITS_REDEMPTION})",
+        "UPDATE review AS w SET closed = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
+        f" (SELECT 1 FROM redemption r JOIN review_report v ON {IS_ABOUT} WHERE {_ITS_REDEMPTION})",
         (cti, dev),
     )
 
@@ -86,7 +86,7 @@ def close_reported(connection: HubConnection, cti: bytes, dev: str) -> None:
 def refuse_decision(connection: HubConnection, no: int, reason: str, *, final: bool) -> None:
     """Record why a device did not take a decision. If ``final`` it is closed, otherwise it can be decided again."""
     connection.execute(
-        "UPDATE review SET refused = ?, arrived = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
+        "UPDATE review SET refused = ?, closed = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
         (reason, int(final), int(final), no),
     )
 
@@ -94,7 +94,7 @@ def refuse_decision(connection: HubConnection, no: int, reason: str, *, final: b
 def review_of(connection: HubConnection, dev: str, epoch: str, seq: int) -> OpenReview | None:
     """Return the review of the redemption that an event reported."""
     row = connection.execute(
-        "SELECT w.no, w.cti, w.approve, w.decided_by, w.arrived, w.refused, e.body FROM review w JOIN event e"
+        "SELECT w.no, w.cti, w.approve, w.decided_by, w.closed, w.refused, e.body FROM review w JOIN event e"
         " ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq WHERE w.dev = ? AND w.epoch = ? AND w.seq = ?",
         (dev, epoch, seq),
     ).fetchone()
@@ -107,7 +107,7 @@ def put_decision(
     """Write a decision as it was signed. Return False when the review has one, or is closed."""
     done = connection.execute(
         "UPDATE review SET approve = ?, decided_by = ?, reason = ?, decided_s = ?, raw = ?, refused = NULL WHERE no = ?"
-        " AND approve IS NULL AND arrived = 0",
+        " AND approve IS NULL AND closed = 0",
         (int(approve), by, reason, decided_s, raw, no),
     )
     return done.rowcount == 1
@@ -118,7 +118,7 @@ def undelivered_decisions(
 ) -> Iterable[tuple[int, str, bytes]]:
     """Return no, device and signed bytes of the decisions whose device did not report the outcome, in order."""
     rows = connection.execute(
-        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND arrived = 0 AND ? IN ('', dev)"
+        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND closed = 0 AND ? IN ('', dev)"
         " ORDER BY no",
         (dev or "",),
     )
@@ -131,11 +131,11 @@ def list_reviews(
     """Return a page of the reviews by number after ``after``; with ``decided`` also those that are decided."""
     rows: list[tuple[Any, ...]] = connection.execute(
         "SELECT w.no, w.dev, w.epoch, w.seq, w.approve, w.decided_by, w.reason, w.decided_s, w.refused,"  # noqa: S608 - constants
-        " e.id, e.ts, e.body, v.state, v.by_whom, v.reason, v.ts FROM review w"
+        " e.id, e.ts, e.body, v.state, v.decided_by, v.reason, v.ts FROM review w"
         " JOIN event e ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq"
-        f" JOIN redemption r ON {_ITS_REDEMPTION} LEFT JOIN reviewed v ON {IS_ABOUT}"
+        f" JOIN redemption r ON {_ITS_REDEMPTION} LEFT JOIN review_report v ON {IS_ABOUT}"
         " WHERE w.no > ? AND ? IN ('', w.dev) AND ? IN ('', e.id)"  # no device and no event has an empty name
-        " AND (? = 1 OR w.approve IS NULL AND w.arrived = 0)"
+        " AND (? = 1 OR w.approve IS NULL AND w.closed = 0)"
         " ORDER BY w.no LIMIT ?",
         (after, dev or "", event_id or "", int(decided), limit),
     ).fetchall()

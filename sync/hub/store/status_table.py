@@ -1,4 +1,4 @@
-"""What devices last said of themselves: the tables ``status`` and ``identity``."""
+"""What devices last said of themselves: the tables ``device_status`` and ``seen_epoch``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sync.wire.messages import Status
 def put_status(connection: HubConnection, status: Status, *, received_s: int) -> None:
     """Write the status of a device in place of the one before, and that its epoch was seen."""
     connection.execute(
-        "INSERT INTO identity VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO seen_epoch VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         (status.dev, status.epoch, received_s),
     )
     connection.execute(
-        "INSERT INTO status VALUES (?, ?, ?) ON CONFLICT (dev)"
+        "INSERT INTO device_status VALUES (?, ?, ?) ON CONFLICT (dev)"
         " DO UPDATE SET status = excluded.status, received_s = excluded.received_s",
         (status.dev, status.model_dump_json(), received_s),
     )
@@ -22,7 +22,7 @@ def put_status(connection: HubConnection, status: Status, *, received_s: int) ->
 def status_of(connection: HubConnection, dev: str) -> tuple[str, int] | None:
     """Return the last status of a device, JSON, and when it was received (Unix seconds)."""
     row = connection.execute(
-        "SELECT status, received_s FROM status WHERE dev = ?", (dev,)
+        "SELECT status, received_s FROM device_status WHERE dev = ?", (dev,)
     ).fetchone()
     return None if row is None else (row[0], row[1])
 
@@ -30,6 +30,6 @@ def status_of(connection: HubConnection, dev: str) -> tuple[str, int] | None:
 def was_in_epoch(connection: HubConnection, dev: str, epoch: str) -> bool:
     """Return whether a status of the device named this epoch before."""
     row = connection.execute(
-        "SELECT 1 FROM identity WHERE dev = ? AND epoch = ?", (dev, epoch)
+        "SELECT 1 FROM seen_epoch WHERE dev = ? AND epoch = ?", (dev, epoch)
     ).fetchone()
     return row is not None

@@ -306,7 +306,9 @@ def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
         shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
     )  # the second leave comes before the first use is told
     with shop.hub.transaction() as connection:
-        assert connection.execute("SELECT id FROM held").fetchall() == [(shop.asked["kiosk-1"],)]
+        assert connection.execute("SELECT id FROM open_grant").fetchall() == [
+            (shop.asked["kiosk-1"],)
+        ]
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 

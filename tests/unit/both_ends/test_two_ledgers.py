@@ -461,7 +461,7 @@ def test_a_conflict_is_told_until_the_device_has_it(world):
     world.calm(1)
     with world.hub.read() as connection:
         assert connection.execute(
-            "SELECT count(*) FROM conflict WHERE told = 0 AND dev = 'kiosk-1'"
+            "SELECT count(*) FROM conflict WHERE acknowledged = 0 AND dev = 'kiosk-1'"
         ).fetchone() == (0,)
 
 

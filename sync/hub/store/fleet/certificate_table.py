@@ -11,40 +11,43 @@ def insert_certificate(
 ) -> None:
     """Insert a certificate that a device got."""
     connection.execute(
-        "INSERT INTO certificate VALUES (?, ?, ?, ?)", (serial, dev, expires_at_s, issued_s)
+        "INSERT INTO device_certificate VALUES (?, ?, ?, ?)", (serial, dev, expires_at_s, issued_s)
     )
 
 
 def was_issued(connection: sqlite3.Connection, serial: str) -> bool:
     """Return whether a device got this certificate here."""
-    row = connection.execute("SELECT 1 FROM certificate WHERE serial = ?", (serial,)).fetchone()
+    row = connection.execute(
+        "SELECT 1 FROM device_certificate WHERE serial = ?", (serial,)
+    ).fetchone()
     return row is not None
 
 
 def last_expiry_s(connection: sqlite3.Connection, dev: str) -> int | None:
     """Return when the last certificate of a device expires (Unix seconds)."""
     row = connection.execute(
-        "SELECT max(expires_at_s) FROM certificate WHERE dev = ?", (dev,)
+        "SELECT max(expires_at_s) FROM device_certificate WHERE dev = ?", (dev,)
     ).fetchone()
     return None if row[0] is None else int(row[0])
 
 
 def devices_with_certificate(connection: sqlite3.Connection) -> list[str]:
     """Return the names that devices got certificates for."""
-    return [dev for (dev,) in connection.execute("SELECT DISTINCT dev FROM certificate")]
+    return [dev for (dev,) in connection.execute("SELECT DISTINCT dev FROM device_certificate")]
 
 
 def insert_renewal(connection: sqlite3.Connection, name: str, serials: Iterable[str]) -> None:
     """Record that ``name``, no device, has certificates of these serial numbers."""
     connection.executemany(
-        "INSERT OR IGNORE INTO succession VALUES (?, ?)", [(serial, name) for serial in serials]
+        "INSERT OR IGNORE INTO renewed_certificate VALUES (?, ?)",
+        [(serial, name) for serial in serials],
     )
 
 
 def serials_of(connection: sqlite3.Connection, name: str) -> list[str]:
     """Return the serial numbers of every certificate that names ``name``, as far as they are recorded."""
     rows = connection.execute(
-        "SELECT serial FROM certificate WHERE dev = ?1 UNION SELECT serial FROM succession WHERE name = ?1",
+        "SELECT serial FROM device_certificate WHERE dev = ?1 UNION SELECT serial FROM renewed_certificate WHERE name = ?1",
         (name,),
     )
     return [serial for (serial,) in rows]
@@ -55,23 +58,32 @@ def revoke_certificates(
 ) -> None:
     """Put certificates on the revocation list."""
     connection.executemany(
-        "INSERT OR IGNORE INTO barred VALUES (?, ?)", [(serial, at_s) for serial in serials]
+        "INSERT OR IGNORE INTO revoked_certificate VALUES (?, ?)",
+        [(serial, at_s) for serial in serials],
     )
 
 
 def revoke_certificates_of(connection: sqlite3.Connection, dev: str, *, at_s: int) -> None:
     """Put every certificate that a device got on the revocation list."""
     connection.execute(
-        "INSERT OR IGNORE INTO barred SELECT serial, ? FROM certificate WHERE dev = ?", (at_s, dev)
+        "INSERT OR IGNORE INTO revoked_certificate SELECT serial, ? FROM device_certificate WHERE dev = ?",
+        (at_s, dev),
     )
 
 
 def is_certificate_revoked(connection: sqlite3.Connection, serial: str) -> bool:
     """Return whether a certificate is on the revocation list."""
-    row = connection.execute("SELECT 1 FROM barred WHERE serial = ?", (serial,)).fetchone()
+    row = connection.execute(
+        "SELECT 1 FROM revoked_certificate WHERE serial = ?", (serial,)
+    ).fetchone()
     return row is not None
 
 
 def revoked_serials(connection: sqlite3.Connection) -> list[str]:
     """Return the serial numbers on the revocation list, in order."""
-    return [serial for (serial,) in connection.execute("SELECT serial FROM barred ORDER BY serial")]
+    return [
+        serial
+        for (serial,) in connection.execute(
+            "SELECT serial FROM revoked_certificate ORDER BY serial"
+        )
+    ]

@@ -10,7 +10,7 @@ CODE_REUSED: Final = "code_reused"  # the reason that hints at a stolen code
 _CODE_COLUMNS: Final = (
     "id", "dev", "site", "expires_at_s", "state", "made_s", "used_s", "used_from",
 )  # fmt: skip
-_REFUSAL_COLUMNS: Final = ("at_s", "what", "dev", "code", "address", "detail")
+_REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail")
 
 
 class CodeState(NamedTuple):
@@ -44,7 +44,7 @@ def insert_code(
 ) -> None:
     """Insert an open code. The same code again changes nothing."""
     connection.execute(
-        "INSERT OR IGNORE INTO enrolment (id, dev, site, expires_at_s, state, made_s)"
+        "INSERT OR IGNORE INTO enrolment_code (id, dev, site, expires_at_s, state, made_s)"
         " VALUES (?, ?, ?, ?, 'open', ?)",
         (id, dev, site, expires_at_s, made_s),
     )
@@ -53,7 +53,7 @@ def insert_code(
 def code_state(connection: sqlite3.Connection, id: str) -> CodeState | None:
     """Return the state of a code; None for one that is not known."""
     row = connection.execute(
-        "SELECT state, key_digest, certificate FROM enrolment WHERE id = ?", (id,)
+        "SELECT state, key_digest, certificate FROM enrolment_code WHERE id = ?", (id,)
     ).fetchone()
     return None if row is None else CodeState(*row)
 
@@ -69,7 +69,7 @@ def use_code(
 ) -> None:
     """Record the use of a code, with what it got, so that a lost reply can be given again."""
     connection.execute(
-        "UPDATE enrolment SET state = 'used', used_s = ?, used_from = ?, key_digest = ?, certificate = ?"
+        "UPDATE enrolment_code SET state = 'used', used_s = ?, used_from = ?, key_digest = ?, certificate = ?"
         " WHERE id = ?",
         (used_s, used_from, key_digest, certificate, id),
     )
@@ -78,7 +78,7 @@ def use_code(
 def cancel_code(connection: sqlite3.Connection, id: str) -> bool:
     """Cancel an open code. Return False when there is none."""
     done = connection.execute(
-        "UPDATE enrolment SET state = 'cancelled' WHERE id = ? AND state = 'open'", (id,)
+        "UPDATE enrolment_code SET state = 'cancelled' WHERE id = ? AND state = 'open'", (id,)
     )
     return done.rowcount == 1
 
@@ -86,7 +86,7 @@ def cancel_code(connection: sqlite3.Connection, id: str) -> bool:
 def cancel_codes_of(connection: sqlite3.Connection, dev: str, *, but: str = "") -> None:
     """Cancel the open codes of a device, other than ``but``."""
     connection.execute(
-        "UPDATE enrolment SET state = 'cancelled' WHERE dev = ? AND state = 'open' AND id <> ?",
+        "UPDATE enrolment_code SET state = 'cancelled' WHERE dev = ? AND state = 'open' AND id <> ?",
         (dev, but),
     )
 
@@ -94,7 +94,7 @@ def cancel_codes_of(connection: sqlite3.Connection, dev: str, *, but: str = "") 
 def newest_codes(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     """Return the newest codes, by column."""
     rows = connection.execute(
-        f"SELECT {', '.join(_CODE_COLUMNS)} FROM enrolment ORDER BY made_s DESC LIMIT ?",  # noqa: S608 - constants
+        f"SELECT {', '.join(_CODE_COLUMNS)} FROM enrolment_code ORDER BY made_s DESC LIMIT ?",  # noqa: S608 - constants
         (limit,),
     )
     return [dict(zip(_CODE_COLUMNS, row, strict=True)) for row in rows]
@@ -106,7 +106,7 @@ def newest_codes(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
 def put_device(connection: sqlite3.Connection, dev: str, device: EnrolledDevice) -> None:
     """Write an enrolled device in place of the one that had its name."""
     connection.execute(
-        "INSERT INTO device VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (dev)"
+        "INSERT INTO enrolled_device VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (dev)"
         " DO UPDATE SET site = ?2, groups = ?3, serial = ?4, enrolled_s = ?5",
         (dev, *device),
     )
@@ -115,14 +115,14 @@ def put_device(connection: sqlite3.Connection, dev: str, device: EnrolledDevice)
 def device_of(connection: sqlite3.Connection, dev: str) -> EnrolledDevice | None:
     """Return an enrolled device."""
     row = connection.execute(
-        "SELECT site, groups, serial, enrolled_s FROM device WHERE dev = ?", (dev,)
+        "SELECT site, groups, serial, enrolled_s FROM enrolled_device WHERE dev = ?", (dev,)
     ).fetchone()
     return None if row is None else EnrolledDevice(*row)
 
 
 def sites_of_devices(connection: sqlite3.Connection) -> dict[str, str]:
     """Return the enrolled devices and the site of each."""
-    return dict(connection.execute("SELECT dev, site FROM device").fetchall())
+    return dict(connection.execute("SELECT dev, site FROM enrolled_device").fetchall())
 
 
 # Refusals
@@ -140,18 +140,19 @@ def insert_refusal(
 ) -> None:
     """Insert a refused request, its texts cut short, and delete all but the newest refusals."""
     connection.execute(
-        "INSERT INTO trace (at_s, what, dev, code, address, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO enrolment_refusal (at_s, reason, dev, code, address, detail) VALUES (?, ?, ?, ?, ?, ?)",
         (at_s, reason, dev[:80], code[:80], address[:80], detail[:400]),
     )
     connection.execute(
-        "DELETE FROM trace WHERE no <= (SELECT max(no) FROM trace) - ?", (REFUSALS_KEPT,)
+        "DELETE FROM enrolment_refusal WHERE no <= (SELECT max(no) FROM enrolment_refusal) - ?",
+        (REFUSALS_KEPT,),
     )
 
 
 def newest_refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     """Return the newest refusals, by column."""
     rows = connection.execute(
-        f"SELECT {', '.join(_REFUSAL_COLUMNS)} FROM trace ORDER BY no DESC LIMIT ?",  # noqa: S608 - constants
+        f"SELECT {', '.join(_REFUSAL_COLUMNS)} FROM enrolment_refusal ORDER BY no DESC LIMIT ?",  # noqa: S608 - constants
         (limit,),
     )
     return [dict(zip(_REFUSAL_COLUMNS, row, strict=True)) for row in rows]
@@ -160,6 +161,6 @@ def newest_refusals(connection: sqlite3.Connection, limit: int) -> list[dict[str
 def count_reused_codes(connection: sqlite3.Connection, dev: str) -> int:
     """Return how often a used code of the device was used again."""
     row = connection.execute(
-        "SELECT count(*) FROM trace WHERE dev = ? AND what = ?", (dev, CODE_REUSED)
+        "SELECT count(*) FROM enrolment_refusal WHERE dev = ? AND reason = ?", (dev, CODE_REUSED)
     ).fetchone()
     return int(row[0])

@@ -19,7 +19,7 @@ FILE = "fleet.db"
 FleetConnection: TypeAlias = sqlite3.Connection
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS document (        -- settings, signed
+CREATE TABLE IF NOT EXISTS settings_document (      -- settings, signed
   key TEXT NOT NULL,                         -- fleet | group/x | site/x | device/x
   rev INTEGER NOT NULL,
   digest TEXT NOT NULL,
@@ -28,25 +28,25 @@ CREATE TABLE IF NOT EXISTS document (        -- settings, signed
   pushed_s INTEGER NOT NULL,
   PRIMARY KEY (key, rev)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS offer (           -- who is offered a rolling one
+CREATE TABLE IF NOT EXISTS settings_offer (         -- the devices that a rolling document is offered to
   key TEXT NOT NULL,
   rev INTEGER NOT NULL,
   dev TEXT NOT NULL,
   PRIMARY KEY (key, rev, dev)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS report (          -- what each device last said of its settings
+CREATE TABLE IF NOT EXISTS settings_report (        -- the last report of each device
   dev TEXT PRIMARY KEY,
   report TEXT NOT NULL,                      -- JSON
   received_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS device (          -- enrolled ones; those of hub.toml are not here
+CREATE TABLE IF NOT EXISTS enrolled_device (        -- without those of hub.toml
   dev TEXT PRIMARY KEY,
   site TEXT NOT NULL,
   groups TEXT NOT NULL,                      -- JSON array
-  serial TEXT NOT NULL,                      -- of the board, as it said
+  serial TEXT NOT NULL,                      -- of the board, as the device reported
   enrolled_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS enrolment (
+CREATE TABLE IF NOT EXISTS enrolment_code (
   id TEXT PRIMARY KEY,                       -- of the code, hexadecimal
   dev TEXT NOT NULL,
   site TEXT NOT NULL,
@@ -55,36 +55,36 @@ CREATE TABLE IF NOT EXISTS enrolment (
   made_s INTEGER NOT NULL,
   used_s INTEGER,
   used_from TEXT,
-  key_digest TEXT,                           -- of the key that it was used for
-  certificate TEXT                           -- what that key got, so that a lost answer can be given again
+  key_digest TEXT,                           -- of the public key that it was used for
+  certificate TEXT                           -- for that key, so that a lost reply can be given again
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS trace (           -- what was refused at the desk
+CREATE TABLE IF NOT EXISTS enrolment_refusal (      -- a request that was refused
   no INTEGER PRIMARY KEY,
   at_s INTEGER NOT NULL,
-  what TEXT NOT NULL,
+  reason TEXT NOT NULL,
   dev TEXT NOT NULL,
   code TEXT NOT NULL,
   address TEXT NOT NULL,
   detail TEXT NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS certificate (
+CREATE TABLE IF NOT EXISTS device_certificate (
   serial TEXT PRIMARY KEY,                   -- hexadecimal
   dev TEXT NOT NULL,
   expires_at_s INTEGER NOT NULL,
   issued_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS succession (      -- certificates of servers, hubs and authorities, and their successors
+CREATE TABLE IF NOT EXISTS renewed_certificate (    -- of a server, a hub or an authority, before and after
   serial TEXT PRIMARY KEY,                   -- hexadecimal
   name TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS revoked (         -- who may not take part
+CREATE TABLE IF NOT EXISTS revocation (             -- a device that may not take part
   dev TEXT PRIMARY KEY,
   raw BLOB NOT NULL,                         -- the signed order
   reason TEXT NOT NULL,
   at_s INTEGER NOT NULL,
-  stage TEXT NOT NULL                        -- told: may only hear of it and answer | cut: not even that
+  stage TEXT NOT NULL                        -- see sync.wire.fleet_requests
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS barred (          -- certificates on the revocation list
+CREATE TABLE IF NOT EXISTS revoked_certificate (    -- certificates on the revocation list
   serial TEXT PRIMARY KEY,
   at_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -139,7 +139,7 @@ def open_fleet_store(folder: Path) -> FleetStore:
 def known_devices(connection: sqlite3.Connection) -> set[str]:
     """Return the devices that are enrolled, have reported or were revoked."""
     rows = connection.execute(
-        "SELECT dev FROM device UNION SELECT dev FROM report UNION SELECT dev FROM revoked"
+        "SELECT dev FROM enrolled_device UNION SELECT dev FROM settings_report UNION SELECT dev FROM revocation"
     )
     return {dev for (dev,) in rows}
 

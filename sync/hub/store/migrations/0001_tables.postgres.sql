@@ -49,13 +49,13 @@ CREATE TABLE reversal (
   seq BIGINT NOT NULL,
   PRIMARY KEY (cti, dev, redemption_id)
 );
-CREATE TABLE reviewed (
+CREATE TABLE review_report (
   cti BYTEA NOT NULL,
   dev TEXT COLLATE "C" NOT NULL,
   redemption_id TEXT COLLATE "C" NOT NULL,
   ts BIGINT NOT NULL,
   state TEXT COLLATE "C" NOT NULL,
-  by_whom TEXT COLLATE "C" NOT NULL,
+  decided_by TEXT COLLATE "C" NOT NULL,
   reason TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (cti, dev, redemption_id)
 );
@@ -70,12 +70,12 @@ CREATE TABLE review (
   reason TEXT COLLATE "C",
   decided_s BIGINT,
   raw BYTEA,
-  arrived BIGINT NOT NULL DEFAULT 0,
+  closed BIGINT NOT NULL DEFAULT 0,
   refused TEXT COLLATE "C",
   UNIQUE (dev, epoch, seq)
 );
 CREATE INDEX review_of ON review (dev, cti);
-CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND arrived = 0;
+CREATE INDEX review_undelivered ON review (dev, no) WHERE approve IS NOT NULL AND closed = 0;
 CREATE TABLE conflict (
   no BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   dev TEXT COLLATE "C" NOT NULL,
@@ -87,10 +87,10 @@ CREATE TABLE conflict (
   other_seq BIGINT NOT NULL,
   other_ts BIGINT NOT NULL,
   found_s BIGINT NOT NULL,
-  told BIGINT NOT NULL DEFAULT 0,
+  acknowledged BIGINT NOT NULL DEFAULT 0,
   UNIQUE (dev, epoch, seq, other_dev, other_epoch, other_seq)
 );
-CREATE INDEX conflict_untold ON conflict (dev, no) WHERE told = 0;
+CREATE INDEX conflict_open ON conflict (dev, no) WHERE acknowledged = 0;
 CREATE TABLE feed (
   site TEXT COLLATE "C" PRIMARY KEY,
   head BIGINT NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE entitlement (
 );
 CREATE UNIQUE INDEX entitlement_feed ON entitlement (site, revision);
 CREATE INDEX entitlement_page ON entitlement (site, cti);
-CREATE TABLE departed (
+CREATE TABLE removed_entitlement (
   site TEXT COLLATE "C" NOT NULL,
   cti BYTEA NOT NULL,
   revision BIGINT NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE snapshot_page (
   first_cti BYTEA NOT NULL,
   PRIMARY KEY (site, revision, page)
 );
-CREATE TABLE held (
+CREATE TABLE open_grant (
   cti BYTEA NOT NULL,
   dev TEXT COLLATE "C" NOT NULL,
   id TEXT COLLATE "C" NOT NULL,
@@ -127,20 +127,20 @@ CREATE TABLE held (
   no BIGINT NOT NULL,
   PRIMARY KEY (cti, dev, id)
 );
-CREATE INDEX held_by ON held (dev, epoch, no);
+CREATE INDEX open_grant_number ON open_grant (dev, epoch, no);
 CREATE TABLE lease (
   site TEXT COLLATE "C" PRIMARY KEY,
   holder TEXT COLLATE "C" NOT NULL,
   term BIGINT NOT NULL,
   until_s BIGINT NOT NULL
 );
-CREATE TABLE identity (
+CREATE TABLE seen_epoch (
   dev TEXT COLLATE "C" NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
   first_s BIGINT NOT NULL,
   PRIMARY KEY (dev, epoch)
 );
-CREATE TABLE status (
+CREATE TABLE device_status (
   dev TEXT COLLATE "C" PRIMARY KEY,
   status TEXT COLLATE "C" NOT NULL,
   received_s BIGINT NOT NULL

@@ -54,7 +54,7 @@ def test_the_fleets_store_is_shared_with_a_group_only_where_its_folder_is(
     finally:
         os.umask(former)
     with store.transaction() as connection:
-        connection.execute("DELETE FROM trace")
+        connection.execute("DELETE FROM enrolment_refusal")
         assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {file_mode}
         assert (folder / "fleet.db-wal").exists()
 
@@ -129,7 +129,7 @@ def test_the_thief_who_was_first_shows_in_the_state_of_the_fleet(platform, devic
     assert refused(code, device) == "code_reused"
     with platform.store.read() as connection:
         assert connection.execute(
-            "SELECT count(*) FROM trace WHERE dev = 'kiosk-7'"
+            "SELECT count(*) FROM enrolment_refusal WHERE dev = 'kiosk-7'"
         ).fetchone() == (1,)
 
 

@@ -92,7 +92,9 @@ def test_what_was_barred_or_put_out_is_not_renewed_in_the_sites_folder(platform)
     for name, certificate in (("_hub", barred), ("_ops", put_out_)):
         platform.files.certificate(name).write_text(pem(certificate))
     with platform.store.transaction() as connection:
-        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S))
+        connection.execute(
+            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S)
+        )
     put_out(platform, "_ops")
     assert platform.desk.renew_own() == []
 
@@ -102,7 +104,9 @@ def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
     due, barred = (loaded(issue_client(authority, "_bridge-shop-1", **SHORT)) for _ in range(2))
     with platform.store.transaction() as connection:
-        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S))
+        connection.execute(
+            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S)
+        )
     foreign = loaded(
         issue_client(new_certificate_authority("other", now_s=NOW_S), AUTHORITY, **SHORT)
     )
@@ -122,8 +126,10 @@ def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
         "kiosk-4",
     )
     with platform.store.transaction() as connection:
-        connection.execute("INSERT INTO device VALUES (?, 'shop-1', '[]', '', 0)", (enrolled,))
-        connection.execute("INSERT INTO certificate VALUES ('1', ?, 0, 0)", (issued,))
+        connection.execute(
+            "INSERT INTO enrolled_device VALUES (?, 'shop-1', '[]', '', 0)", (enrolled,)
+        )
+        connection.execute("INSERT INTO device_certificate VALUES ('1', ?, 0, 0)", (issued,))
     put_out(platform, gone)
     platform.desk.config = platform.desk.config.model_copy(
         update={"device": (HubDevice(id=configured, site="shop-1"),)}
@@ -172,7 +178,9 @@ def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
     assert ask(platform, None).reason == "no_certificate"
     peer = loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S))
     with platform.store.transaction() as connection:
-        connection.execute("INSERT INTO barred VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S))
+        connection.execute(
+            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S)
+        )
     assert ask(platform, peer).reason == "certificate_revoked"
 
 
@@ -197,7 +205,7 @@ def shop(platform, tmp_path):
 def put_out(platform, dev):
     with platform.store.transaction() as connection:
         connection.execute(
-            "INSERT INTO revoked VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed")
+            "INSERT INTO revocation VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed")
         )
     platform.access.refresh(NOW_S)
 

@@ -46,7 +46,7 @@ class ScanHandler(Protocol):
     """What decides on a code."""
 
     def handle(self, content: bytes, now: Instant, *, decode_ms: float | None = None) -> Redemption:
-        """Return what came of the code ``content``, on disk."""
+        """Return the outcome of the code ``content``, on disk."""
         ...
 
 

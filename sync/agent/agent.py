@@ -227,7 +227,7 @@ class Agent:
             self._step_settings(self._parts.settings, monotonic_s)
 
     def _step_relay(self, relay: AuthorisationRelay, monotonic_s: float) -> None:
-        """Send the scanner's requests, and note whether an authority answers them."""
+        """Send the scanner's requests, and note whether an authority replies."""
         if not self._session.connected:
             relay.start_over(monotonic_s)
         for request in relay.next_requests(self._sources.monotonic_ns()):

@@ -80,7 +80,7 @@ class AuthorisationRelay:
     def release_ended(self, now_ns: int) -> bool:
         """Return whether a grant that may have been made ended since the last call.
 
-        The platform is then told that it is unused.
+        The platform then learns that it is unused.
         """
         ended = [identity for identity, end_ns in self._ends_ns.items() if end_ns <= now_ns]
         for identity in ended:
@@ -128,14 +128,14 @@ class AuthorisationRelay:
         opened = GRANT_REPLY.open_with_key(raw, trust, now=now)
         if isinstance(opened, DocumentRefusal):
             return DownlinkRefusal(opened.fault, opened.detail)
-        answer, key = opened
-        if answer.device != self._device or answer.site != self._site:
+        reply, key = opened
+        if reply.device != self._device or reply.site != self._site:
             return DownlinkRefusal(MessageFault.WRONG_DEVICE, "a reply to another device")
         if key.audiences is not None and self._site not in key.audiences:
             return DownlinkRefusal(
                 MessageFault.WRONG_SITE, "the key may not grant requests of this site"
             )
-        return answer
+        return reply
 
     def _request(self, asked: AuthorisationRequest, epoch: str, now_ns: int) -> GrantRequest:
         return GrantRequest(

@@ -1,4 +1,4 @@
-"""The order to leave the fleet: believed by its signature, carried out once."""
+"""Revocation orders: believed by their signature, carried out once."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def code(platform):
     return line["code"]
 
 
-def test_a_device_from_the_box_knows_nobody_and_says_so(platform, device):
+def test_a_factory_fresh_device_trusts_no_fleet_and_reports_that(platform, device):
     until((device.data / "health.json").exists, what="it scans")
     assert device.show(platform.town.codes["voucher"], "scan")["signal"] == "stop"
     assert "no_roots" in device.health()["problems"]
@@ -89,7 +89,7 @@ def test_what_ops_look_at_is_json_and_nothing_else_when_they_say_so(
     assert all(keys <= line.keys() for line in lines)
 
 
-def test_people_get_a_table_with_a_head_and_a_word_when_there_is_nothing(platform, device):
+def test_people_get_a_table_with_a_head_and_a_message_when_it_is_empty(platform, device):
     head, *rows = platform.fleet("orders").stdout.splitlines()
     assert head.split() == ["order", "kind", "site", "status", "quantity", "used", "code"]
     assert len(rows) == 9
@@ -118,7 +118,9 @@ def test_the_device_itself_shows_what_it_runs_on(platform, device):
     assert shown["settings"]["state"] == "committed"
 
 
-def test_put_out_it_stops_wipes_what_it_knows_and_keeps_what_it_had_not_told(platform, device):
+def test_a_revoked_device_stops_wipes_what_it_knows_and_seals_what_it_had_not_reported(
+    platform, device
+):
     until(lambda: device.health()["outbox"]["pending"] == 0, what="all is told")
     device.sync.stop()  # no network
     assert device.show(platform.town.codes["glare"], "scan")["reason"] == "accepted"
@@ -145,7 +147,7 @@ def test_put_out_it_stops_wipes_what_it_knows_and_keeps_what_it_had_not_told(pla
     assert not _connects(platform, before), "the broker does not even let it in"
 
 
-def test_it_is_taken_back_by_a_new_code(platform, device):
+def test_a_revoked_device_returns_by_a_new_code(platform, device):
     (line,) = platform.json("enrol", "--device", "locker-1", "--site", "shop-1")
     assert device.show(line["code"], "enrolment")["enrolled"] is True
     until(

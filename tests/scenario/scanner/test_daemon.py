@@ -116,7 +116,7 @@ def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(town):
     assert [line["event"] for line in changes] == ["problem", "problem_gone"]
 
 
-def test_a_device_whose_store_cannot_be_used_still_scans_and_says_why(tmp_path):
+def test_a_device_whose_store_cannot_be_used_still_scans_and_reports_why(tmp_path):
     town = provision_sample(tmp_path, now_s=int(time.time()))
     town.data.write_text("a file where the folder should be", encoding="utf-8")
     with open_scanner(town) as kiosk:
@@ -125,7 +125,7 @@ def test_a_device_whose_store_cannot_be_used_still_scans_and_says_why(tmp_path):
         assert "store_unavailable" in kiosk.daemon.supervisor.problems
 
 
-def test_a_device_that_never_heard_of_its_platform_still_scans_and_says_why(tmp_path):
+def test_a_device_that_never_reached_its_platform_still_scans_and_reports_why(tmp_path):
     town = provision_sample(tmp_path, now_s=int(time.time()))
     with open_scanner(town) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
@@ -134,7 +134,7 @@ def test_a_device_that_never_heard_of_its_platform_still_scans_and_says_why(tmp_
         assert json.loads((town.data / "health.json").read_text())["state"] == "degraded"
 
 
-def test_a_corrupt_store_is_put_aside_and_the_device_goes_on(town):
+def test_a_corrupt_store_is_put_aside_and_the_device_continues(town):
     with open_scanner(town) as kiosk:
         kiosk.scan("voucher")
     (town.data / "store.db").write_bytes(b"not a database" * 1000)
@@ -158,7 +158,7 @@ def test_orders_and_lists_that_arrive_while_scanning_are_used(tmp_path):
         assert kiosk.scan("voucher")["reason"] == "accepted"
 
 
-def test_the_log_says_what_happened_to_a_code_and_nothing_about_the_person(town):
+def test_the_log_has_the_outcome_of_a_code_and_nothing_about_the_person(town):
     with open_scanner(town) as kiosk:
         scan = kiosk.scan("voucher")
     assert set(scan) == {
@@ -184,7 +184,7 @@ def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(to
         assert kiosk.scan("voucher")["reason"] == "accepted"
 
 
-def test_log_lines_that_nobody_takes_stop_no_scan():
+def test_log_lines_that_cannot_be_written_stop_no_scan():
     class Full:
         def write(self, _text):
             raise OSError(28, "No space left on device")

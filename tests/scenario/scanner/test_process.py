@@ -106,7 +106,7 @@ def test_it_stops_cleanly_when_asked_to(town, start):
     assert scanner.end(signal.SIGTERM) == 0
 
 
-def test_it_tells_the_service_manager_that_it_is_ready_alive_and_stopping(town, tmp_path):
+def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(town, tmp_path):
     address = str(tmp_path / "notify")
     profile = tmp_path / "folder.toml"
     pictures = tmp_path / "pictures"
@@ -150,7 +150,7 @@ def test_a_voucher_written_off_before_a_power_cut_is_refused_after_it(town, star
     assert scanner.line("scan")["reason"] == "already_redeemed"
 
 
-def test_power_cuts_at_any_moment_lose_nothing_and_honour_nothing_twice(town, start):
+def test_power_cuts_at_any_moment_lose_nothing_and_redeem_nothing_twice(town, start):
     for tenths in (3, 5, 6, 7, 9, 12):
         scanner = start(town)
         for code in ("voucher", "glare", "offline 1"):

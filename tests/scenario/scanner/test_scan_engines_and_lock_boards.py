@@ -71,7 +71,7 @@ def heard(kiosk, engine, code):
     return kiosk.scans[-1]
 
 
-def test_an_engines_code_is_honoured_once_as_a_frames_is(town, engine):
+def test_an_engines_code_is_redeemed_once_as_a_frames_is(town, engine):
     with open_scanner(town) as kiosk:
         time.sleep(0.3)  # until the engine is open
         scan = heard(kiosk, engine, "voucher")
@@ -123,7 +123,7 @@ def test_a_pickup_over_a_lock_board_opens_its_door_and_is_collected(town, boards
     assert boards.doors.openings == ["A1"]
 
 
-def test_a_lock_board_without_power_is_a_problem_and_no_door_is_told_twice(town, boards):
+def test_a_lock_board_without_power_is_a_problem_and_no_door_is_pulsed_twice(town, boards):
     boards.faults.add(LineFault.SILENT)
     with open_scanner(town) as kiosk:
         kiosk.wait(lambda: "lock_board_0" in kiosk.daemon.supervisor.problems)

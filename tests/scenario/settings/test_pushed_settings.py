@@ -173,7 +173,7 @@ def test_a_camera_mode_that_kills_the_process_is_rolled_back_by_itself_and_never
     assert field.scanner.starts == died
 
 
-def test_the_next_good_settings_are_taken_after_bad_ones(field):
+def test_the_next_good_settings_are_applied_after_bad_ones(field):
     field.publish(field.document({"decode": {"budget_ms": 44.0}}))
     field.becomes("committed", rev=field.rev)
     until(lambda: field.report()["applied_rev"] == field.rev, what="it is reported")

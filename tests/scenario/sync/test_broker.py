@@ -120,7 +120,7 @@ def topics(arrivals) -> list[str]:
     return [arrival.topic for arrival in arrivals]
 
 
-def test_a_device_reads_only_what_is_said_to_it_its_site_and_the_fleet(broker):
+def test_a_device_reads_only_messages_to_it_its_site_and_the_fleet(broker):
     heard = ["v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", "v1/main/_all/dn/trust"]
     others = ["v1/main/kiosk-2/dn/ack", "v1/main/site-shop-2/dn/ord", "v1/other/kiosk-1/dn/ack"]
     with (
@@ -336,7 +336,7 @@ def test_the_window_is_ours(broker):
         steps_until(lambda: device.room == 3, device)
 
 
-def test_the_will_says_that_a_device_is_gone(broker):
+def test_the_will_reports_that_a_device_is_gone(broker):
     with client(broker, "_hub", "v1/main/+/up/status") as hub, client(broker, "kiosk-1") as device:
         device.will = Will("v1/main/kiosk-1/up/status", b"offline")
         connected(hub)
@@ -399,7 +399,7 @@ def hanging_names(monkeypatch):
     answers.set()
 
 
-def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker, hanging_names):
+def test_a_name_server_that_does_not_reply_blocks_nothing_and_is_named(broker, hanging_names):
     """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
     asked, answers = hanging_names
     with client(broker, "kiosk-1", connect_timeout_s=0.5) as device:
@@ -411,9 +411,7 @@ def test_a_name_server_that_does_not_answer_holds_nothing_up_and_is_named(broker
         connected(device)
 
 
-def test_a_dialled_connection_that_nobody_wants_any_more_is_dropped(
-    broker, hanging_names, monkeypatch
-):
+def test_an_abandoned_connection_is_dropped_once_it_is_made(broker, hanging_names, monkeypatch):
     asked, answers = hanging_names
     with client(broker, "kiosk-1") as device:
         steps_until(lambda: asked, device)
@@ -490,7 +488,7 @@ def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
     "#", "+/+/+/+/+", "v1/main/+/up/evt", "v1/main/kiosk-2/#", "$share/any/v1/main/+/up/#",
     "$share/x/v1/main/kiosk-2/dn/#", "v1/main/_hub/#", "v1/main/site-shop-2/dn/#",
 ])  # fmt: skip
-def test_no_filter_shows_a_device_what_is_said_to_or_by_another(broker, filters):
+def test_no_filter_shows_a_device_the_messages_to_or_of_another(broker, filters):
     """Mosquitto may take the subscription; it delivers nothing on it that the ACL does not allow."""
     own = "v1/main/kiosk-2/dn/cmd"
     with (

@@ -201,7 +201,7 @@ def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_p
         assert_equal(platform, device)
 
 
-def test_a_hub_restored_from_an_older_backup_is_told_again_what_it_lost(platform):
+def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(platform):
     device = platform.devices["kiosk-6"]
     hub_db = platform.broker.files.folder / "hub-data" / "hub.db"
     with device.sync:
@@ -284,7 +284,7 @@ def test_a_full_disk_at_the_device_is_named_and_takes_nothing_with_it(platform):
     assert "Traceback" not in device.sync.text
 
 
-def test_an_expired_certificate_is_named_and_a_new_one_is_taken_without_a_restart(platform):
+def test_an_expired_certificate_is_named_and_a_new_one_is_used_without_a_restart(platform):
     device, files = platform.devices["kiosk-8"], platform.broker.files
     good = files.certificate(device.name).read_bytes(), files.key(device.name).read_bytes()
     authority = load_certificate_authority(files.ca.read_bytes(), files.key("ca").read_bytes())
@@ -435,7 +435,7 @@ def replace_seq(place: outbox.OutboxPlace, number: int) -> outbox.OutboxPlace:
     pytest.param(2_000, id="2,000 events"),
     pytest.param(100_000, id="100,000 events", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
 ])  # fmt: skip
-def test_a_device_that_was_away_for_a_month_tells_all_of_it(platform, events):
+def test_a_device_that_was_away_for_a_month_reports_all_of_it(platform, events):
     device = platform.devices["kiosk-8" if events > 10_000 else "kiosk-3"]
     away_for_a_month(device, events)
     platform.hub.kill()

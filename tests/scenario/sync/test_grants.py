@@ -57,7 +57,7 @@ def online(device: Device) -> None:
     )
 
 
-def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
+def test_of_two_devices_that_ask_at_once_one_gets_the_grant(platform, cti):
     devices = list(platform.devices.values())
     for device in devices:
         online(device)
@@ -73,7 +73,7 @@ def test_of_two_devices_that_ask_at_once_one_gets_leave(platform, cti):
     assert {answer.authority for answer in answers} == {"_hub"}
 
 
-def test_leave_is_used_once_by_a_redemption(platform, cti):
+def test_a_grant_is_used_once_by_a_redemption(platform, cti):
     device = platform.devices["kiosk-1"]
     online(device)
     answer, _ = ask(device, cti, deadline_s=10)
@@ -92,7 +92,7 @@ def test_leave_is_used_once_by_a_redemption(platform, cti):
     )
 
 
-def test_a_hub_that_died_without_a_word_costs_one_scan_its_deadline_and_no_other(platform, cti):
+def test_a_hub_that_died_unnoticed_costs_one_scan_its_deadline_and_no_other(platform, cti):
     device = platform.devices["kiosk-1"]
     online(device)
     platform.hub.kill()

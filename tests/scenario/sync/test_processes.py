@@ -132,7 +132,7 @@ def test_a_revocation_reaches_the_device_within_seconds(platform):
         until(lambda: version_of(device, name) == 2, what="the new status list")
 
 
-def test_a_refused_event_is_set_aside_and_the_next_goes_on(platform):
+def test_a_refused_event_is_set_aside_and_the_next_is_sent(platform):
     device = platform.devices["kiosk-1"]
     before = len(exception_cases.cases(device.store))
     with device.sync:
@@ -144,7 +144,7 @@ def test_a_refused_event_is_set_aside_and_the_next_goes_on(platform):
     assert_ledgers_agree(platform, "kiosk-1")
 
 
-def test_one_voucher_honoured_at_two_devices_comes_back_to_both(platform):
+def test_one_voucher_redeemed_at_two_devices_is_reported_to_both(platform):
     cti = os.urandom(16)
     platform.import_orders(order(cti, kind="write_off"))
     first, second = platform.devices["kiosk-1"], platform.devices["kiosk-3"]
@@ -254,7 +254,7 @@ def _known(device) -> tuple:
     return kept, order_cache.feed_state(device.store).revision, order_cache.count(device.store)
 
 
-def test_the_hub_counts_what_is_wrong_and_goes_on(platform):
+def test_the_hub_counts_what_is_wrong_and_continues(platform):
     attacker = MqttSession(
         endpoint(platform.broker, "kiosk-1"), ["v1/x"], uniform=middle, backoff=QUICK
     )
@@ -321,7 +321,7 @@ def test_the_log_has_a_line_for_a_change_of_state_and_none_for_a_retry(platform)
             assert process.text.count("\n") - lines <= 4  # and what came with the connection, once
 
 
-def test_a_hub_that_does_not_answer_is_one_line_however_often_it_is_asked(platform):
+def test_a_hub_that_does_not_reply_is_one_line_however_often_it_is_asked(platform):
     device = platform.devices["kiosk-3"]
     with device.sync:
         device.redeem()

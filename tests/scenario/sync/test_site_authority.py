@@ -148,7 +148,7 @@ def claimed(device, cti):
     return found[0]
 
 
-def test_with_the_line_up_the_sites_authority_answers_and_the_platform_does_not(shop):
+def test_with_the_line_up_the_sites_authority_replies_and_the_platform_does_not(shop):
     first, second = shop.devices
     cti = shop.sell()
     answer = claimed(first, cti)
@@ -180,7 +180,7 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
     assert shop.honoured(*ctis) == [1, 1, 1]
 
 
-def test_what_was_sold_while_the_line_was_cut_comes_when_it_is_mended(shop):
+def test_orders_sold_while_the_line_was_cut_come_when_it_is_repaired(shop):
     """Nobody in the shop noticed: its devices are connected to their broker. The bridge has them ask."""
     cti = os.urandom(16)
     shop.cut()
@@ -200,7 +200,7 @@ def test_the_line_may_go_and_come_without_end(shop):
     assert "Traceback" not in shop.bridge.text
 
 
-def test_an_authority_that_died_is_not_waited_for_and_goes_on_from_its_store(shop):
+def test_an_authority_that_died_delays_no_scan_and_continues_from_its_store(shop):
     first, second = shop.devices
     used, held = shop.sell(), shop.sell()
     shop.cut()
@@ -235,7 +235,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     )
 
 
-def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_says_so(shop):
+def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_releases_it(shop):
     """The dead one may still be answering somewhere. Then it begins a new term, with all that was honoured."""
     _, second = shop.devices
     spent = shop.sell()

@@ -24,7 +24,7 @@ def platform(tmp_path):
         yield running
 
 
-def test_a_snapshot_whose_hub_line_and_device_die_at_random_pages_goes_on_from_where_it_was(
+def test_a_snapshot_continues_after_its_hub_line_or_device_died_at_random_pages(
     platform,
 ):
     device, chance = platform.devices["kiosk-1"], random.Random(11)

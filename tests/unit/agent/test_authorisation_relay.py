@@ -83,7 +83,7 @@ def response(answer=GIVEN, *, key=KEY, purpose=Purpose.GRANT, spoil=False):
     )
 
 
-def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, relay):
+def test_a_request_is_sent_once_and_its_reply_is_stored(store, relay):
     asked(store)
     (request,) = relay.next_requests(S)
     assert (request.id, request.cti, request.order_quantity, request.wait_ms) == (
@@ -110,7 +110,7 @@ def test_a_request_goes_out_once_and_its_answer_comes_into_the_store(store, rela
     ({"answer": replace(GIVEN, cti=bytes(16))}, "grant_not_requested"),
     ({"answer": replace(GIVEN, quantity=0)}, "grant_not_requested"),
 ])  # fmt: skip
-def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, relay, what, reason):
+def test_a_reply_to_anything_but_this_request_changes_nothing(store, relay, what, reason):
     asked(store)
     relay.next_requests(S)
     taken = relay.receive(response(**what), NOW, 2 * S)
@@ -119,7 +119,7 @@ def test_what_is_not_an_answer_to_this_very_request_changes_nothing(store, relay
     assert authorisations.find_reply(store, "r1") is None
 
 
-def test_an_unsigned_answer_changes_nothing(store, relay):
+def test_an_unsigned_reply_changes_nothing(store, relay):
     """The plain fields are for whoever looks."""
     asked(store)
     relay.next_requests(S)
@@ -131,7 +131,7 @@ def test_an_unsigned_answer_changes_nothing(store, relay):
     assert authorisations.find_reply(store, "r1") is None
 
 
-def test_an_answer_cannot_be_played_again(store, relay):
+def test_a_reply_cannot_be_replayed(store, relay):
     asked(store)
     relay.next_requests(S)
     relay.receive(response(), NOW, 2 * S)
@@ -141,7 +141,7 @@ def test_an_answer_cannot_be_played_again(store, relay):
     assert authorisations.find_reply(store, "r2") is None
 
 
-def test_a_key_of_another_sites_authority_does_not_answer_here(store):
+def test_a_key_of_another_sites_authority_grants_nothing_here(store):
     relay = AuthorisationRelay(
         store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1"
     )
@@ -151,7 +151,7 @@ def test_a_key_of_another_sites_authority_does_not_answer_here(store):
     assert relay.receive(response(), NOW, 2 * S).reason == "wrong_site"
 
 
-def test_leave_that_comes_after_the_deadline_is_no_leave(store, relay):
+def test_a_grant_that_comes_after_the_deadline_is_none(store, relay):
     asked(store, due_s=10)
     relay.next_requests(S)
     relay.receive(response(), NOW, 11 * S)
@@ -159,7 +159,7 @@ def test_leave_that_comes_after_the_deadline_is_no_leave(store, relay):
         assert authorisations.find_grant(connection, CTI, 11 * S) is None
 
 
-def test_leave_that_was_not_used_at_once_is_no_leave_later(store, relay):
+def test_a_grant_that_was_not_used_at_once_is_none_later(store, relay):
     asked(store, due_s=10)
     relay.next_requests(S)
     relay.receive(response(), NOW, 2 * S)
@@ -174,7 +174,7 @@ def test_leave_that_was_not_used_at_once_is_no_leave_later(store, relay):
         )
 
 
-def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, relay):
+def test_nothing_is_requested_before_an_authority_reports_on_this_connection(store, relay):
     relay.start_over(0.0)
     asked(store)
     assert relay.next_requests(S) == []
@@ -182,7 +182,7 @@ def test_nothing_is_asked_while_nobody_was_heard_on_this_connection(store, relay
     assert len(relay.next_requests(S)) == 1
 
 
-def test_a_request_that_ran_out_makes_the_authority_doubtful_until_it_is_heard(store, relay):
+def test_after_an_expired_request_no_authority_counts_as_here_until_it_reports(store, relay):
     asked(store, due_s=10)
     relay.next_requests(S)
     assert relay.is_answered

@@ -46,7 +46,7 @@ def world():
     return world
 
 
-def test_a_quick_answer_changes_nothing(world):
+def test_a_quick_reply_changes_nothing(world):
     for _ in range(5):
         world.asks()
         world.after(AGENT_TIMINGS.slow_s / 2)
@@ -55,7 +55,7 @@ def test_a_quick_answer_changes_nothing(world):
     assert world.lines == [LinkState.CONNECTED]
 
 
-def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
+def test_slow_replies_are_named_once_until_one_comes_quickly(world):
     for _ in range(4):
         world.asks()
         world.after(AGENT_TIMINGS.slow_s + 1)
@@ -69,7 +69,7 @@ def test_answers_that_take_long_are_named_once_until_one_comes_quickly(world):
     assert world.lines == [LinkState.CONNECTED, LinkState.SLOW, LinkState.CONNECTED]
 
 
-def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times(world):
+def test_after_a_slow_reply_an_idle_device_probes_at_once_and_then_at_intervals(world):
     """Or it would be called slow until the next redemption."""
     world.asks()
     world.after(AGENT_TIMINGS.slow_s + 1)
@@ -87,7 +87,7 @@ def test_after_a_slow_answer_an_idle_device_asks_again_at_once_and_then_at_times
     assert not world.monitor.wants_probe(world.time_s)
 
 
-def test_a_slow_line_is_not_forgotten_between_the_answers_to_one_window(world):
+def test_a_slow_line_is_not_forgotten_between_the_replies_to_one_window(world):
     """Answers that follow each other closely are as late as the first of them."""
     for seq in (10, 20, 30):
         world.asks(seq)

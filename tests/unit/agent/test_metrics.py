@@ -39,7 +39,7 @@ def read(path, metrics) -> dict:
     }
 
 
-def test_a_device_tells_what_waits_what_it_knows_and_how_it_is_connected(tmp_path):
+def test_a_device_exports_what_waits_what_it_knows_and_how_it_is_connected(tmp_path):
     told = read(tmp_path / "a.prom", device_metrics(DEVICE, now_s=NOW_S))
     assert told[("edge_sync_oldest_unacknowledged_seconds",)] == 90
     assert told[("edge_sync_feed_age_seconds", "orders")] == 60
@@ -53,7 +53,7 @@ def test_a_device_tells_what_waits_what_it_knows_and_how_it_is_connected(tmp_pat
     assert sum(value for (name, *_), value in told.items() if name == "edge_sync_link") == 1
 
 
-def test_where_nothing_waits_the_age_is_zero_and_what_was_never_heard_has_none(tmp_path):
+def test_where_nothing_waits_the_age_is_zero_and_what_never_came_has_none(tmp_path):
     idle = {**DEVICE, "oldest_pending_s": None, "last_ack_age_s": None, "feeds": {}}
     told = read(tmp_path / "a.prom", device_metrics(idle, now_s=NOW_S))
     assert told[("edge_sync_oldest_unacknowledged_seconds",)] == 0
@@ -67,7 +67,7 @@ def test_where_nothing_waits_the_age_is_zero_and_what_was_never_heard_has_none(t
 RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.4}
 
 
-def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
+def test_a_device_exports_the_tries_reads_and_time_of_each_rung_of_its_decoder(tmp_path):
     health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
     told = read(
         tmp_path / "a.prom",
@@ -96,7 +96,7 @@ def test_a_device_tells_what_each_rung_of_its_decoder_costs_and_earns(tmp_path):
         pytest.param({"decoder": {"zxing": {**RUNG, "tries": 0}}}, id="never tried"),
     ],
 )
-def test_a_health_file_without_figures_of_the_decoder_tells_nothing_of_it(health):
+def test_a_health_file_without_figures_of_the_decoder_yields_none(health):
     assert decoder_counters(health) == ()
     assert decoder_metrics(decoder_counters(health)) == []
 
@@ -132,14 +132,14 @@ def test_edge_sync_writes_both_into_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b"\xff", b"[" * 100_000])
-def test_a_health_file_that_is_not_there_or_damaged_says_nothing(tmp_path, content):
+def test_a_health_file_that_is_missing_or_damaged_yields_no_figures(tmp_path, content):
     path = tmp_path / "health.json"
     if content is not None:
         path.write_bytes(content)
     assert read_health(path) == {}
 
 
-def test_a_hub_tells_what_came_and_what_it_said(tmp_path):
+def test_a_hub_exports_what_arrived_and_what_it_replied(tmp_path):
     told = read(tmp_path / "a.prom", hub_metrics(HUB, now_s=NOW_S))
     assert told[("edge_hub_events_total", "repeated")] == 2
     assert told[("edge_hub_feed_age_seconds", "_all/trust")] == 5

@@ -106,7 +106,7 @@ def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
     assert (row.reverses, row.reason, row.operator) == (desk.use.id, "stolen card", "platform:zoe")
 
 
-def test_a_decision_finds_a_redemption_that_was_told_again_under_another_number(desk, keys):
+def test_a_decision_finds_a_redemption_that_was_reported_again_under_another_number(desk, keys):
     assert set_aside(
         desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now
     )
@@ -127,7 +127,7 @@ def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(desk, keys):
     assert state(desk) == ("pending", None)
 
 
-def test_who_scanned_it_does_not_decide_through_the_platform_either(desk, keys):
+def test_the_person_who_scanned_a_code_cannot_decide_through_the_platform_either(desk, keys):
     for name in ("ann", "Ann"):
         raw = decided(desk, keys, by=name)
         for _ in range(3):
@@ -175,7 +175,7 @@ def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(desk
     assert state(desk) == ("approved", "platform:zoe")
 
 
-def test_the_end_of_a_review_and_a_reversal_name_the_redemption_by_the_event_that_first_told_it(
+def test_the_end_of_a_review_and_a_reversal_name_the_event_that_first_reported_the_redemption(
     desk, keys
 ):
     first = outbox.pending(desk.store)[-1].id

@@ -80,7 +80,7 @@ def device(tmp_path):
     store.close()
 
 
-def test_a_connected_device_tells_every_hour_what_its_decoder_has_counted(device):
+def test_a_connected_device_reports_its_decoders_counts_every_hour(device):
     device.agent.step()
     device.rungs = (TRIED,)
     device.monotonic_s += AGENT_TIMINGS.status_every_s - 1
@@ -105,7 +105,7 @@ def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):
     hub.close()
 
 
-def test_fifty_devices_with_all_rungs_there_may_be_fit_into_one_answer_to_ops():
+def test_fifty_devices_with_every_possible_rung_fit_into_one_reply_to_ops():
     longest = tuple(
         RungReport(
             rung=f"{number:02}".rjust(24, "x"),

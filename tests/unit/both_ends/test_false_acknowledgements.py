@@ -64,7 +64,7 @@ def at_the_platform(world):
     return [(row["type"], row["refused"]) for row in listing.list_events(world.hub, dev="kiosk-1")]
 
 
-def test_what_was_falsely_acknowledged_is_sent_again_when_the_platform_is_heard(world):
+def test_events_that_were_falsely_acknowledged_are_resent_once_the_platform_replies(world):
     for _ in range(3):
         world.event(cti=os.urandom(16))
     assert falsely(world, intercepted(world)) is AckEffect.SETTLED
@@ -100,7 +100,7 @@ def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_per
     assert at_the_platform(world) == [("withheld", "already_refused"), ("redeemed", None)]
 
 
-def test_what_was_falsely_said_to_stand_under_a_taken_number_counts_once(world):
+def test_an_event_whose_number_was_falsely_called_used_counts_once(world):
     """The device sends it again under a new number, and the platform may have it under the first."""
     world.event()
     world.tick()

@@ -199,7 +199,7 @@ def shop(tmp_path):
     return shop
 
 
-def test_one_claim_at_a_time(shop):
+def test_one_request_is_granted_at_a_time(shop):
     assert shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     assert (
@@ -207,7 +207,7 @@ def test_one_claim_at_a_time(shop):
     )  # asked again, the answer was late
 
 
-def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_holder_has_said_so(
+def test_an_unused_grant_is_free_once_it_has_ended_and_its_holder_has_reported_that(
     shop,
 ):
     shop.answer_to("kiosk-1")
@@ -217,7 +217,7 @@ def test_leave_that_was_not_used_is_free_as_soon_as_its_time_is_over_and_its_hol
     assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
-def test_leave_whose_holder_is_not_heard_stays_held(shop):
+def test_a_grant_whose_holder_reports_nothing_stays_held(shop):
     """The line may have been cut right after it was used."""
     shop.answer_to("kiosk-1")
     assert shop.use("kiosk-1")
@@ -225,7 +225,7 @@ def test_leave_whose_holder_is_not_heard_stays_held(shop):
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
-def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_after_it(shop):
+def test_a_late_release_does_not_free_a_grant_that_was_made_after_it(shop):
     """Said, and then in the hand of a hub that had stopped; meanwhile the same device was granted the code, used it."""
     shop.answer_to("kiosk-1")
     shop.time_s += LEAVE_S
@@ -241,7 +241,7 @@ def test_a_late_word_that_nothing_is_left_does_not_free_leave_that_was_given_aft
     assert not shop.use("kiosk-2")
 
 
-def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
+def test_a_release_that_is_sent_while_a_grant_may_still_be_used_does_not_cover_it(shop):
     shop.answer_to("kiosk-1")
     shop.uplinks["kiosk-1"].start_over(shop.time_s)
     shop.tick("kiosk-1")
@@ -253,7 +253,7 @@ def test_a_word_said_while_leave_may_still_be_used_does_not_speak_of_it(shop):
     assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 1
 
 
-def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
+def test_a_device_with_an_unsent_event_releases_no_grants(shop):
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
     assert authorisations.released_through(shop.stores["kiosk-1"], shop.now_ns + 10**15) == 0
@@ -261,7 +261,7 @@ def test_a_device_with_an_event_to_tell_says_nothing_of_claims(shop):
     assert authorisations.released_through(shop.stores["kiosk-1"], shop.now_ns) == 1
 
 
-def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(shop):
+def test_a_release_stays_due_until_it_is_sent_whatever_is_acknowledged_meanwhile(shop):
     shop.answer_to("kiosk-1")
     shop.time_s += LEAVE_S
     shop.event("kiosk-1", type="operator", body={})
@@ -271,7 +271,7 @@ def test_the_word_is_owed_until_it_is_said_whatever_is_acknowledged_meanwhile(sh
     assert codec.decode_batch(shop.late("kiosk-1")[1], dev="kiosk-1").grants_released_through == 1
 
 
-def test_a_store_says_nothing_of_the_claims_of_the_one_before_it(shop):
+def test_a_store_releases_no_grants_of_the_one_before_it(shop):
     """A new card does not know what the old one honoured."""
     shop.answer_to("kiosk-1")
     store = shop.stores["kiosk-1"]
@@ -298,7 +298,7 @@ def test_a_hub_that_lost_events_frees_nothing_until_it_has_them_again(shop):
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
-def test_a_redemption_frees_the_leave_that_it_rests_on_and_no_other(tmp_path):
+def test_a_redemption_frees_the_grant_that_it_rests_on_and_no_other(tmp_path):
     shop = Shop(tmp_path, sold=2)
     shop.answer_to("kiosk-1")
     shop.use("kiosk-1")
@@ -319,7 +319,7 @@ def test_a_person_frees_what_a_device_that_never_came_back_holds(shop):
     assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
-def test_an_answer_tells_what_others_have_used_or_may_still_use(tmp_path):
+def test_a_reply_names_what_others_have_used_or_may_still_use(tmp_path):
     shop = Shop(tmp_path, sold=5, names=("kiosk-1", "kiosk-2", "kiosk-3"))
     for name in ("kiosk-1", "kiosk-2"):
         shop.answer_to(name)
@@ -361,7 +361,7 @@ TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself wi
 @pytest.mark.parametrize(
     "body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"]
 )
-def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
+def test_a_grant_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
     """The platform has no redemption of it, so that its leave is all that says that the code is used."""
     store, _ = refused(shop, body)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
@@ -372,7 +372,7 @@ def test_leave_stays_held_when_the_event_of_its_redemption_was_refused(shop, bod
     assert authorisations.released_through(store, shop.now_ns) == 0
 
 
-def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_leave(shop):
+def test_a_refused_redemption_that_was_resent_with_success_holds_no_later_grant(shop):
     store, cause = refused(shop, {"use": "one"})
     with store.transaction() as connection:
         event = find_refused_event(connection, cause)
@@ -390,7 +390,7 @@ def test_a_refused_redemption_that_was_sent_again_with_success_holds_no_later_le
 
 
 @pytest.mark.parametrize("reason", ["body_invalid", "already_reported"])
-def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, reason):
+def test_a_grant_stays_held_whichever_sender_refused_its_redemption(shop, reason):
     """An acknowledgement is not signed: it may be somebody's on the way, and the platform has only a number."""
     shop.answer_to("kiosk-1")
     assert shop.use("kiosk-1")
@@ -404,7 +404,7 @@ def test_leave_stays_held_whoever_said_that_its_redemption_was_refused(shop, rea
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
 
-def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
+def test_a_refused_redemption_that_was_reversed_holds_nothing(shop):
     store, _ = refused(shop, {"use": "one"})
     with store.transaction() as connection:
         (epoch_no, seq) = connection.execute("SELECT epoch_no, seq FROM outbox").fetchone()
@@ -423,7 +423,7 @@ def test_a_refused_redemption_that_was_taken_back_holds_nothing(shop):
     assert shop.answer_to("kiosk-2") is AuthorisationResult.GRANTED
 
 
-def test_a_claim_on_what_was_honoured_is_refused(shop):
+def test_a_request_for_what_was_redeemed_is_refused(shop):
     shop.event("kiosk-1")
     shop.wait(1)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
@@ -435,14 +435,14 @@ def test_a_claim_on_what_was_honoured_is_refused(shop):
     (order(not_before_s=NOW.unix_s + 1), AuthorisationResult.NOT_READY),
     (order(home_site="shop-2"), AuthorisationResult.UNKNOWN),
 ])  # fmt: skip
-def test_a_claim_is_granted_only_for_what_may_be_honoured(shop, line, result):
+def test_a_request_is_granted_only_for_what_may_be_redeemed(shop, line, result):
     with shop.hub.transaction() as connection:
         connection.execute("DELETE FROM entitlement")
     sell(shop, line)
     assert shop.answer_to("kiosk-1") is result
 
 
-def test_claims_are_numbered_as_they_are_asked_whatever_the_clock_does(shop):
+def test_requests_are_numbered_in_order_whatever_the_clock_does(shop):
     store = shop.stores["kiosk-1"]
     for unix_ms in (9000, 1000, 5000):
         authorisations.write_request(
@@ -512,7 +512,7 @@ def any_order(shop, taken):
 
 @settings(max_examples=100, deadline=None)
 @given(steps, st.integers(1, 3))
-def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(
+def test_nothing_is_redeemed_beyond_what_was_sold_whatever_the_channel_does(
     memory_folder, taken, sold
 ):
     any_order(Shop(memory_folder(), sold=sold), taken)
@@ -522,7 +522,7 @@ def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does(
 @pytest.mark.timeout(900)
 @settings(max_examples=3000, deadline=None)
 @given(steps, st.integers(1, 3))
-def test_nothing_is_honoured_beyond_what_was_sold_whatever_the_channel_does_at_length(
+def test_nothing_is_redeemed_beyond_what_was_sold_whatever_the_channel_does_at_length(
     memory_folder, taken, sold
 ):
     any_order(Shop(memory_folder(), sold=sold), taken)

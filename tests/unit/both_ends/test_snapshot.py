@@ -135,7 +135,7 @@ def test_a_snapshot_comes_in_runs_of_pages_and_is_whole(tmp_path):
     world.assert_equal()
 
 
-def test_a_snapshot_that_breaks_off_anywhere_goes_on_from_where_it_was(tmp_path):
+def test_a_snapshot_that_breaks_off_anywhere_continues_from_there(tmp_path):
     world, chance = World(tmp_path, 6_100), random.Random(5)
     furthest = [0]
 
@@ -214,7 +214,7 @@ def rows_here(world):
     return world.store.connection().execute("SELECT count(*) FROM entitlement").fetchone()[0]
 
 
-def test_pages_are_taken_one_by_one_and_not_gathered(tmp_path):
+def test_pages_are_applied_one_by_one_and_not_collected(tmp_path):
     """What Python holds at most while a snapshot comes is about the same for eight pages and for sixty-four."""
     held = []
     for count in (8, 8, 64):  # the first is there to fill what is filled once

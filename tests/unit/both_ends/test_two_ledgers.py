@@ -172,6 +172,16 @@ def test_what_is_still_on_its_way_over_a_slow_line_is_not_sent_again(tmp_path):
     assert len(world.up) == 2 * sent - 1 + sent - 1
 
 
+def test_an_acknowledgement_reads_once_what_is_settled(world, monkeypatch):
+    reads, read = [], outbox.settled_through
+    world.event()
+    world.tick()
+    world.ingest()
+    monkeypatch.setattr(outbox, "settled_through", lambda *at: reads.append(at) or read(*at))
+    assert world.hear() is AckEffect.SETTLED
+    assert len(reads) == 1
+
+
 def test_only_the_platforms_acknowledgement_settles(world):
     """That the broker took it (here: ``send`` said True) means nothing."""
     world.event()
@@ -192,7 +202,7 @@ def test_no_more_than_the_window_is_in_flight(world):
     assert sum(len(batch.events) for batch in sent) == 5
 
 
-def test_what_came_after_a_gap_is_kept_but_not_acknowledged(world):
+def test_events_after_a_gap_are_stored_but_not_acknowledged(world):
     world.event()
     world.tick()
     world.event(cti=os.urandom(16))
@@ -240,7 +250,7 @@ def test_a_refused_event_is_set_aside_and_does_not_block_those_behind_it(world):
     assert "body_invalid" in case.cause
 
 
-def test_a_refusal_whose_acknowledgement_was_lost_is_said_again(world):
+def test_a_refusal_whose_acknowledgement_was_lost_is_repeated(world):
     world.event(body={"cti": "not a cti"})
     world.tick()
     world.ingest()
@@ -250,7 +260,7 @@ def test_a_refusal_whose_acknowledgement_was_lost_is_said_again(world):
     assert outbox.backlog(world.stores["kiosk-1"]).rejected == 1
 
 
-def test_an_event_too_large_for_the_wire_is_refused_by_name_and_kept(world):
+def test_an_event_too_large_for_the_wire_is_refused_by_name_and_stays(world):
     world.event(type="refused", body={"detail": "x" * codec.MAX_EVENT_BYTES})
     world.event()
     world.calm(3)
@@ -286,7 +296,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(world):
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 
-def test_a_device_whose_old_store_was_put_back_goes_on_under_a_new_epoch(world):
+def test_a_device_whose_old_store_was_restored_continues_under_a_new_epoch(world):
     world.event(cti=os.urandom(16))
     world.calm(2)
     (world.folder / "old").mkdir()
@@ -432,7 +442,7 @@ def tell(world, name):
     world.down.append((name, codec.encode(ack)))
 
 
-def test_one_use_honoured_at_two_devices_is_told_to_both_once(world):
+def test_one_use_redeemed_at_two_devices_is_reported_to_both_once(world):
     sell(world, order())
     world.event("kiosk-1")
     world.event("kiosk-2")
@@ -444,7 +454,7 @@ def test_one_use_honoured_at_two_devices_is_told_to_both_once(world):
     assert "kiosk-2" in conflicts(world, "kiosk-1")[0].cause
 
 
-def test_a_conflict_is_told_until_the_device_has_it(world):
+def test_a_conflict_is_reported_until_the_device_has_it(world):
     sell(world, order())
     world.event("kiosk-1")
     world.event("kiosk-2")
@@ -465,7 +475,7 @@ def test_a_conflict_is_told_until_the_device_has_it(world):
         ).fetchone() == (0,)
 
 
-def test_a_use_that_was_taken_back_is_no_conflict(world):
+def test_a_use_that_was_reversed_is_no_conflict(world):
     sell(world, order())
     world.event("kiosk-1")
     with world.stores["kiosk-1"].read() as connection:
@@ -499,7 +509,7 @@ def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(w
 
 @pytest.mark.parametrize("heard", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
 @pytest.mark.parametrize("taken", [[0, 1, 2], [2, 1, 0], [1, 2, 0]], ids=str)
-def test_batches_that_several_hubs_answer_in_any_order_settle_without_being_sent_again(
+def test_batches_that_several_hubs_acknowledge_in_any_order_settle_without_a_resend(
     world, taken, heard
 ):
     for _ in range(3):

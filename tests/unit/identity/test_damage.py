@@ -150,7 +150,7 @@ def test_the_anchors_stay_those_of_its_fleet(device):
     )
 
 
-def test_without_a_store_its_certificate_tells_its_name(device):
+def test_without_a_store_the_certificate_names_the_device(device):
     for path in device.data.glob("store.db*"):
         path.unlink()
     device.identity.write_bytes(b"")
@@ -177,7 +177,7 @@ def test_pushed_settings_hold_but_for_the_broker(device):
     )
 
 
-def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_under_another(device):
+def test_without_any_name_it_is_reported_and_no_store_is_made_or_opened_under_another(device):
     """The shipped profile's name is nobody's: under it, the store would be lost to the device that comes back."""
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"{")
@@ -198,7 +198,7 @@ def test_without_a_name_either_it_says_so_and_no_store_is_made_or_taken_over_und
     assert device.open("kiosk-7").state is StoreState.READY
 
 
-def test_mending_the_file_mends_the_device(device):
+def test_repairing_the_file_repairs_the_device(device):
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"")
     assert load_active_profile(device.file, device.data).damage
@@ -254,14 +254,14 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
     return seen
 
 
-def test_it_scans_and_refuses_from_the_first_code_on_and_says_why(device):
+def test_it_scans_and_refuses_from_the_first_code_on_and_reports_why(device):
     device.identity.write_bytes(b"{")
     ((name, reason, problem),) = scan(device)
     assert (name, reason) == ("kiosk-7", Verdict.BLOCKED_DEVICE)
     assert "not JSON" in problem
 
 
-def test_mended_it_goes_on_without_a_restart(device):
+def test_once_repaired_it_continues_without_a_restart(device):
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"{")
     damaged, mended = scan(
@@ -271,7 +271,7 @@ def test_mended_it_goes_on_without_a_restart(device):
     assert mended == ("kiosk-7", Verdict.ACCEPTED, "")
 
 
-def test_sync_waits_to_be_mended_and_believes_only_its_own_fleet(device, tmp_path):
+def test_sync_waits_for_repair_and_trusts_only_its_own_fleet(device, tmp_path):
     keys = Keys(tmp_path / "keys")
     store = open_for_work(device.data)
     now_s, raw = int(time.time()), keys.trust_list(3)

@@ -58,7 +58,7 @@ def dies(device: Device, raw: bytes, *, at: int, before: bool) -> bool:
         pytest.param(False, id="after it is on disk", marks=pytest.mark.slow),
     ],
 )
-def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_come_all_the_same(
+def test_a_kill_at_any_step_leaves_old_or_new_settings_and_the_new_ones_are_applied_later(
     tmp_path, before
 ):
     at = 0
@@ -135,7 +135,7 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
     assert device.budget_ms() == 50.0
 
 
-def test_a_damaged_plan_starts_the_device_as_shipped_and_says_so(tmp_path):
+def test_a_damaged_plan_starts_the_device_as_shipped_and_is_reported(tmp_path):
     device = Device(tmp_path)
     device.live(document(1, 50.0))
     (plan,) = [path for path in (tmp_path / "settings").glob("*.json") if path.name != "state.json"]
@@ -207,7 +207,7 @@ def test_the_same_content_is_tried_again_only_under_a_new_revision(tmp_path):
     assert device.budget_ms() == 13.0
 
 
-def test_settings_that_wait_for_their_key_are_taken_when_the_trust_list_has_come(tmp_path):
+def test_settings_that_wait_for_their_key_are_staged_once_the_trust_list_is_here(tmp_path):
     device = Device(tmp_path)
     applier = device.applier()
     device.trust = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=())
@@ -317,7 +317,7 @@ def test_a_kill_before_old_plans_are_removed_only_delays_it(tmp_path, monkeypatc
     assert len(plans(device)) <= 2
 
 
-def test_a_plan_that_is_removed_while_the_scanner_reads_it_is_not_taken_for_lost(
+def test_a_plan_that_is_removed_while_the_scanner_reads_it_does_not_count_as_lost(
     tmp_path, monkeypatch
 ):
     """The scanner reads without the lock: first the state, then the plan that it names."""

@@ -51,7 +51,7 @@ def put(file: Path, content: str | bytes | None) -> None:
 
 
 @each_wrong
-def test_the_device_runs_on_the_profile_before_and_says_what_is_wrong(file, content):
+def test_the_device_runs_on_the_profile_before_and_reports_what_is_wrong(file, content):
     put(file, content)
     running = load_active_profile(file, file.parent / "data")
     assert running.profile == parse_profile(GOOD)
@@ -67,20 +67,20 @@ def test_without_a_profile_before_it_every_error_is_named(file, content):
     assert isinstance(load_active_profile(file, file.parent / "data"), list)
 
 
-def test_a_profile_that_can_be_used_is_used_and_nothing_is_said(file):
+def test_a_profile_that_can_be_used_is_used_and_nothing_is_reported(file):
     file.write_text(GOOD.replace("kiosk-1", "kiosk-2"))
     running = load_active_profile(file, file.parent / "data")
     assert (running.profile.device.id, running.invalid) == ("kiosk-2", "")
 
 
-def test_a_kept_profile_that_is_damaged_itself_counts_as_none(file):
+def test_a_last_good_profile_that_is_damaged_itself_counts_as_none(file):
     file.write_text("nonsense =")
     (file.parent / "data" / LAST_GOOD).write_text("[device")
     assert isinstance(load_active_profile(file, file.parent / "data"), list)
 
 
 @each_wrong
-def test_what_cannot_be_used_is_not_kept(file, content):
+def test_a_profile_that_cannot_be_used_does_not_become_the_last_good_one(file, content):
     if content is not None:
         put(file, content)
         keep_good(load_active_profile(file, file.parent / "data"), file.parent / "data")
@@ -99,7 +99,7 @@ def test_an_identity_still_names_the_device(file):
     assert (running.profile.device.id, running.damage) == ("kiosk-9", "")
 
 
-def test_keeping_what_is_kept_writes_nothing(file):
+def test_a_profile_that_is_the_last_good_one_already_is_not_written_again(file):
     kept = file.parent / "data" / LAST_GOOD
     before = kept.stat().st_ino
     keep_good(load_active_profile(file, file.parent / "data"), file.parent / "data")

@@ -26,7 +26,7 @@ def validations():
 
 @pytest.fixture
 def device(tmp_path):
-    """A device that has started before: its shipped profile is kept as the last good one."""
+    """Return a device that has started before: its shipped profile is kept as the last good."""
     device = Device(tmp_path)
     keep_good(load_active_profile(device.file, device.data), device.data)
     return device
@@ -46,6 +46,13 @@ def enrol(device: Device) -> None:
         '{"profile": {"device": {"id": "kiosk-1", "site": "shop-1"}, "trust": {"roots_file": "r"},'
         ' "mqtt": {"host": "h", "ca_file": "c", "cert_file": "c", "key_file": "k"}}}'
     )
+
+
+def test_the_first_start_of_all_validates_the_shipped_profile_once(tmp_path):
+    device = Device(tmp_path)
+    with validations() as counted:
+        keep_good(load_active_profile(device.file, device.data), device.data)
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize("is_enrolled", [False, True], ids=["as shipped", "enrolled"])

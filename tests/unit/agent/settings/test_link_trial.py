@@ -30,7 +30,7 @@ def endpoint(tmp_path):
     )  # fmt: skip
 
 
-def test_a_broker_that_never_answers_is_given_up_when_the_time_of_a_trial_is_over(endpoint):
+def test_a_broker_that_never_replies_is_given_up_when_the_time_of_a_trial_is_over(endpoint):
     ticks = itertools.count(0.0, 4.0)  # each look at the clock finds it four seconds on
     with socket.create_server(("127.0.0.1", endpoint.port)):
         why = try_broker(endpoint, ["v1/main/kiosk-1/dn/#"], monotonic=lambda: next(ticks))

@@ -16,7 +16,7 @@ import click
 from edge.cli.store_options import data_option, now_of, profile_option
 from edge.documents.clock_reset_order import ClockResetOrder, open_clock_reset_order
 from edge.store.database.store import Store, StoreUnavailableError
-from edge.store.device_row import read_device_row
+from edge.store.device_record import device_name
 from edge.store.opening import open_for_reading, open_for_work
 from edge.store.time_floor import ResetResult, lower_time_floor, time_floor_s
 
@@ -112,8 +112,7 @@ def _believed(store: Store, file: Path, profile: Path) -> ClockResetOrder:
     order = open_clock_reset_order(file.read_bytes(), anchors.trust)
     if isinstance(order, DocumentRefusal):
         _stop(f"{file} is not believed ({order}): have it made with edge-fleet clock-reset")
-    row = read_device_row(store)
-    device = "" if row is None else row.device_id
+    device = device_name(store)
     if (order.tenant, order.device) != (read.device.tenant, device):
         _stop(
             f"{file} is for {order.device} of {order.tenant}, this is {device} of {read.device.tenant}"

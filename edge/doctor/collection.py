@@ -34,7 +34,7 @@ from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store import documents
 from edge.store.database.integrity import find_damage
 from edge.store.database.store import FILE, StoreUnavailableError
-from edge.store.device_row import read_device_row
+from edge.store.device_record import read_device_record
 from edge.store.opening import open_for_reading
 from edge.store.outbox import backlog
 from edge.system.time_zone import zone_problem
@@ -247,7 +247,7 @@ def read_store(folder: Path) -> StoreFact | Unknown:
     try:
         with closing(open_for_reading(folder)) as store:
             damage = find_damage(store, _CHECKED)
-            device = read_device_row(store)
+            device = read_device_record(store)
             waiting = backlog(store)
     except StoreUnavailableError as error:
         return (

@@ -1,20 +1,15 @@
-"""``edge-scanner``: the command line of the device."""
-
-# A command's module is imported only when that command runs, so that ``--help`` and small commands start at once.
-# Commands that live outside ``edge/`` join through the entry-point group ``edge_scanner.commands``.
+"""``edge-scanner``: the command line of the device, whose commands are imported when they run."""
 
 from __future__ import annotations
 
 import os
-from importlib import import_module
 
 import click
 
-from edge.system.program import run_program
+from edge.system.program import LazyGroup, run_program
 
-os.environ.setdefault(
-    "PYDANTIC_DISABLE_PLUGINS", "__all__"
-)  # none is wanted, and to look for some takes long
+# None is used, and the search for plugins is slow.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 COMMANDS = {
     "run": "edge.cli.run:run",
@@ -36,38 +31,20 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are ``module:attribute`` until they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return [*COMMANDS, *sorted(self._elsewhere())]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        target = COMMANDS.get(cmd_name) or self._elsewhere().get(cmd_name)
-        if target is None:
-            return None
-        module, _, attribute = target.partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-    @staticmethod
-    def _elsewhere() -> dict[str, str]:
-        from importlib.metadata import entry_points  # slow to import, and `run` does not need it
-
-        return {point.name: point.value for point in entry_points(group="edge_scanner.commands")}
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    targets=COMMANDS,
+    entry_points="edge_scanner.commands",  # of commands outside ``edge/``
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="edge-scanner")
 def cli() -> None:
-    """Read signed QR codes, honour each once, offline.
+    """Read signed QR codes and redeem each once, offline.
 
     Example: edge-scanner demo
     """
 
 
 def main() -> None:
-    """Run ``edge-scanner``. Exit 0 success, 1 the world said no, 2 usage."""
+    """Run ``edge-scanner``. Exit codes: 0 success, 1 refused or failed, 2 wrong usage."""
     run_program(cli, "edge-scanner")

@@ -1,1 +1,1 @@
-"""The operating system at arm's length: clock, time zone, systemd, log, health file, durable files."""
+"""Services of the operating system: clock, time zone, systemd, log, health file, durable files."""

@@ -10,7 +10,7 @@ from pathlib import Path
 def write_durably(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Replace ``path`` whole: temporary file, fsync, rename, fsync of the folder. Raises OSError.
 
-    ``mode`` is what the file gets, whatever the process's umask: who else is to read it must be able to.
+    The file gets ``mode`` whatever the process's umask is.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     temporary.unlink(missing_ok=True)

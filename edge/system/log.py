@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line an event, on stdout, for journald and for people with jq."""
+"""Structured logs: one JSON line an event, on stdout, for journald and jq."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 
 class _UnbreakableStream:
-    """A stream for log lines that outlives its reader: a full disk or a closed pipe loses lines, never a scan."""
+    """Stream that never raises: a full disk or a closed pipe loses log lines, not a scan."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -26,9 +26,9 @@ class _UnbreakableStream:
 
 
 def configure(stream: TextIO = sys.stdout, **bound: str) -> FilteringBoundLogger:
-    """Send every log line as one JSON object to ``stream``; return a logger that says ``bound`` in each.
+    """Send every log line as one JSON object to ``stream``; return a logger with ``bound`` in each.
 
-    Called once, by a process's entry point.
+    A process's entry point calls it once.
     """
     structlog.configure(
         processors=[

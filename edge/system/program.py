@@ -1,21 +1,60 @@
-"""Run a program: its commands with messages instead of tracebacks, and its loop until a signal."""
+"""Running a program: its commands, with messages instead of tracebacks, and its main loop."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
 from edge.system.systemd import notify
 
 
+class LazyGroup(click.Group):
+    """Group whose commands are imported only when they run, so that ``--help`` starts at once."""
+
+    def __init__(
+        self, *, targets: Mapping[str, str], entry_points: str | None = None, **options: Any
+    ) -> None:
+        """Set the commands: name to ``module:attribute``, in the order of ``--help``.
+
+        ``entry_points`` is the group of entry points by which other packages add commands.
+        """
+        super().__init__(**options)
+        self._targets = targets
+        self._entry_points = entry_points
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        del ctx
+        return [*self._targets, *sorted(self._added())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command ``cmd_name``; None where there is none."""
+        del ctx
+        target = self._targets.get(cmd_name) or self._added().get(cmd_name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def _added(self) -> dict[str, str]:
+        if self._entry_points is None:
+            return {}
+        from importlib.metadata import entry_points  # slow to import, and `run` does not need it
+
+        return {point.name: point.value for point in entry_points(group=self._entry_points)}
+
+
 class StopSignal:
-    """Notes SIGTERM and SIGINT from its construction on: a process ends between steps, not in one."""
+    """Record of SIGTERM and SIGINT, so that a process ends between two steps of its loop."""
 
     def __init__(self) -> None:
         self.received = False
@@ -41,14 +80,14 @@ def run_until_signal(step: Callable[[], bool | None], stop: StopSignal) -> bool:
 
 
 def run_program(program: click.Command, name: str, *, timings: object = None) -> None:
-    """Run ``program`` as ``name`` and exit: 0 success, 1 the world said no, 2 usage.
+    """Run ``program`` as ``name`` and exit: 0 success, 1 refused or failed, 2 wrong usage.
 
-    ``timings`` is handed to the commands as click's context object; None: each has its defaults.
+    ``timings`` is the context object of the commands; None: each uses its defaults.
 
-    What was printed must have arrived: a full disk or a closed output is no success. A reader that has
-    enough (``| head``) ends the program quietly.
+    Output that cannot be written (a full disk, a closed output) is a failure. A reader that closes
+    the pipe (``| head``) ends the program quietly.
     """
-    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - closed is as good as empty
+    sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - a closed input counts as empty
     if sys.stdout is None:
         _end(name, "standard output is closed")
     code: int | str | None = 0
@@ -58,27 +97,25 @@ def run_program(program: click.Command, name: str, *, timings: object = None) ->
         except SystemExit as ending:
             code = ending.code
         sys.stdout.flush()
-    except KeyboardInterrupt:  # between click's own care and the end
+    except KeyboardInterrupt:  # outside click's own handler
         _end(name, "stopped")
     except BrokenPipeError:
-        _forget_output()
+        _discard_output()
         sys.exit(0)
     except OSError as error:
-        _forget_output()
+        _discard_output()
         about = f"{error.filename}: " if error.filename else "standard input or output: "
         _end(name, f"{about}{error.strerror or error}")
     sys.exit(code)
 
 
-def _forget_output() -> None:
-    """What cannot be written must not be tried again when the interpreter ends."""
+def _discard_output() -> None:
+    """Redirect the output, so that the interpreter does not write it again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _end(name: str, message: str) -> None:
     if sys.stderr is not None:
-        print(
-            f"{name}: {message}", file=sys.stderr
-        )  # click's echo would need the output that is not there
+        print(f"{name}: {message}", file=sys.stderr)  # click's echo would need standard output
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the interpreter
     sys.exit(1)

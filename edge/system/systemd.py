@@ -7,7 +7,7 @@ import socket
 
 
 def notify(state: str) -> None:
-    """Send ``state`` ("READY=1", "WATCHDOG=1", "STATUS=...") to systemd; nothing happens outside it.
+    """Send ``state`` ("READY=1", "WATCHDOG=1", "STATUS=...") to systemd; do nothing outside it.
 
     The protocol is one datagram to ``$NOTIFY_SOCKET``; a leading ``@`` names an abstract socket.
     """
@@ -20,4 +20,4 @@ def notify(state: str) -> None:
         try:
             channel.sendto(state.encode(), address)
         except OSError:
-            return  # a missing supervisor must never stop a scan
+            return  # a missing service manager must never stop a scan

@@ -1,4 +1,4 @@
-"""How far a site's clocks are ahead of UTC, from the system's time zone data."""
+"""Offset of a site's clocks from UTC, from the system's time zone data."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-UtcOffset = Callable[
-    [int], int | None
-]  # Unix seconds -> seconds ahead of UTC then; None: not known
+# Unix seconds to seconds ahead of UTC then; None: not known.
+UtcOffset = Callable[[int], int | None]
 
 
 def utc_offset_of(name: str) -> UtcOffset:
-    """Return the offset of the zone ``name`` (IANA) at any moment; a zone this system does not have is never known.
+    """Return the function of time that is the offset of zone ``name`` (IANA).
+
+    It returns None at any time for a zone that this system does not have.
 
     >>> utc_offset_of("UTC")(0)
     0
@@ -37,13 +38,14 @@ def utc_offset_of(name: str) -> UtcOffset:
 
 
 def zone_problem(name: str) -> str | None:
-    """What is wrong with the zone ``name`` here, and what to do; None when it is known.
+    """Return what is wrong with the zone ``name`` and what to do; None when it is known.
 
     >>> zone_problem("UTC")
     """
     if utc_offset_of(name)(0) is not None:
         return None
     return (
-        f"this system does not know the time zone {name}, so every rule refuses (rule_failed, no_local_time):"
-        " correct policy.timezone, for instance Europe/Madrid, or install tzdata"
+        f"this system does not know the time zone {name}, so every rule refuses"
+        " (rule_failed, no_local_time):"
+        " correct policy.timezone, for example Europe/Madrid, or install tzdata"
     )

@@ -289,10 +289,10 @@ def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSour
 
 def _clock_problem(clock: WallClock) -> dict[str, str]:
     """Return the problem of a clock whose time is impossible, name to detail; empty without one."""
-    astray_s = clock.astray_s()
-    if not astray_s:
+    implausible_by_s = clock.implausible_by_s()
+    if not implausible_by_s:
         return {}
-    days = astray_s // 86_400
+    days = implausible_by_s // 86_400
     detail = (
         f"{-days} days before what is proved to be past"
         if days < 0

@@ -5,11 +5,9 @@ The module of a command is imported only when that command runs.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
-from edge.system.program import run_program
+from edge.system.program import LazyGroup, run_program
 
 COMMANDS = {
     "keys": "sync.fleet.commands.keys:keys",
@@ -30,23 +28,11 @@ COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group whose commands are named as ``module:attribute`` and imported on demand."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
-        return command
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    targets=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="edge-scanner")
 def cli() -> None:
     """Run a fleet of scanners: keys, trust lists, tokens, configuration, revocation.

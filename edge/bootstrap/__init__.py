@@ -1,4 +1,4 @@
-"""The one place where a device profile becomes real devices, and they become a scanner."""
+"""Composition of a device: from a profile to devices, and from devices to a scanner."""
 
 from edge.bootstrap.hardware_assembly import OpenCamera, build_hardware, camera_opener
 from edge.bootstrap.scanner import build_scanner

@@ -1,4 +1,4 @@
-"""From a device profile to real devices: the only module that names them."""
+"""From a device profile to real devices. The only module that names them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OpenCamera = Callable[[], ports.Camera]
 def build_hardware(
     profile: Profile, *, pin_factory: Any = None, open_camera: OpenCamera | None = None
 ) -> Hardware:
-    """Build what ``profile`` asks for. Never raises for missing hardware: it becomes a named problem.
+    """Build the devices of ``profile``. Missing hardware is a problem in the result, not an error.
 
     ``pin_factory`` and ``open_camera`` replace the real ones; a simulator passes its own.
     """
@@ -48,7 +48,7 @@ def build_hardware(
 
 
 def camera_opener(section: CameraSection) -> OpenCamera:
-    """Return what opens the camera that ``section`` names, anew at each call."""
+    """Return the function that opens the camera of ``section``, anew at each call."""
     match section.source:
         case "picamera2":
             from edge.capture.picamera import PiCamera
@@ -71,7 +71,7 @@ def camera_opener(section: CameraSection) -> OpenCamera:
 
 
 def _pin_factory(profile: Profile, given: Any, problems: dict[str, str]) -> Any:
-    """What pins are taken from; None when no part needs one, or there is no GPIO."""
+    """Return the source of pins; None when no part uses pins, or there is no GPIO."""
     on_pins = profile.locker.driver == "gpio" and profile.locker.compartments
     if not (profile.indicators.pins or on_pins or profile.trigger or profile.presence):
         return None
@@ -116,7 +116,10 @@ def _indicator(profile: Profile, factory: Any, problems: dict[str, str]) -> Indi
 def _trigger(
     section: Trigger | Presence | None, factory: Any, problems: dict[str, str]
 ) -> GpioTrigger | None:
-    """The trigger or sensor; None: the camera's frames are always decoded, also when the pin cannot be had."""
+    """Return the trigger or sensor; None without one, or when its pin cannot be claimed.
+
+    Without a trigger every frame is decoded.
+    """
     if section is None or factory is None:
         return None
     try:

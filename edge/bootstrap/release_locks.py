@@ -1,7 +1,7 @@
 """Drive every lock pin inactive: ``python -m edge.bootstrap.release_locks --profile FILE``.
 
-For the service manager, after the scanner ended in whatever way (systemd: ExecStopPost=). A process
-that is killed in the middle of a pulse cannot do this itself.
+The service manager runs it after the scanner ended for any reason (systemd: ExecStopPost=). A
+process that is killed in the middle of a pulse cannot do this itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge.settings.active_profile import ActiveProfile, load_active_profile
 def release(profile: Profile, *, pin_factory: Any) -> int:
     """Drive all lock pins of ``profile`` inactive; return how many. Raises LockError.
 
-    Lock boards end their pulses by themselves: there is nothing to do for them.
+    Lock boards end their pulses by themselves.
     """
     if profile.locker.driver == "board":
         return 0
@@ -37,13 +37,13 @@ def release(profile: Profile, *, pin_factory: Any) -> int:
     "path",
     required=True,
     type=click.Path(path_type=Path),
-    help="the device profile (TOML)",
+    help="The device profile (TOML).",
 )
 @click.option(
-    "--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="the data folder"
+    "--data", type=click.Path(path_type=Path), envvar="EDGE_SCANNER_DATA", help="The data folder."
 )
 def main(path: Path, data: Path | None) -> None:
-    """De-energise every lock of a profile, and of the settings that ops pushed over it.
+    """De-energise every lock of a profile and of the settings pushed over it.
 
     Example: python -m edge.bootstrap.release_locks --profile /etc/edge-scanner/profile.toml
     """
@@ -67,7 +67,7 @@ def main(path: Path, data: Path | None) -> None:
         if one.locker.compartments and one.locker.driver != "board"
     ]
     if not on_pins:
-        return  # no lock on a pin, and perhaps no GPIO
+        return  # there may be no GPIO either
     try:
         factory = open_pin_factory()
         count = sum(release(one, pin_factory=factory) for one in on_pins)

@@ -1,4 +1,4 @@
-"""From a profile, a data folder and devices to a scanner at work."""
+"""From a profile, a data folder and devices to a scanner that runs."""
 
 from __future__ import annotations
 
@@ -46,11 +46,10 @@ from edge.system.wall_clock import WallClock, synchronised_by_systemd
 from edge.token.roots import Roots
 from edge.trust.anchors import Anchors, load_roots
 
-RELEASED_S: Final = (
-    1_735_689_600  # 2025-01-01: no clock is believed to be earlier (docs/explanation/time.md)
-)
-_STEADY_S: Final = 0.25  # a door contact that says closed for this long does not bounce
-_DECODING_CORES: Final = 2 if (os.cpu_count() or 1) > 2 else 1  # one is the loop's
+# 2025-01-01: the least time floor (docs/explanation/time.md).
+RELEASED_S: Final = 1_735_689_600
+_STEADY_S: Final = 0.25  # a door contact that reads closed for this long does not bounce
+_DECODING_CORES: Final = 2 if (os.cpu_count() or 1) > 2 else 1  # the main loop has one
 _DECODER_START_S: Final = 8.0  # below the next
 _STUCK_AFTER_S: Final = 10.0  # below the unit's WatchdogSec
 
@@ -68,28 +67,20 @@ def build_scanner(
 ) -> Iterator[Daemon]:
     """Join store, trust, decoder and ``parts`` into a daemon; release everything at the end.
 
-    ``synchronised`` says whether the wall clock was set from a source of time since the boot;
-    ``hold_off`` goes on where a daemon before this one was; ``fork_server`` forks the decoder's processes.
-    Never raises for what the disk, the roots file or the hardware are like: it becomes a named problem.
+    ``synchronised`` returns whether the wall clock was set from a time source since the boot;
+    ``hold_off`` is that of an earlier daemon; ``fork_server`` forks the decoder's processes. Any
+    state of the disk, the roots file or the hardware is a problem in the health, not an error.
     """
     hold_off = HoldOff(profile.decode.hold_off_s) if hold_off is None else hold_off
-    health = Health(limit_s=_STUCK_AFTER_S)
-    for name, detail in parts.problems.items():
-        health.set_problem(name, detail)
-    health.set_problem("timezone_unknown", zone_problem(profile.policy.timezone))
+    health = _initial_health(profile, parts)
     with ExitStack() as releases:
         releases.callback(parts.close)
         opened = _opened(profile, data, health, releases)
         store = opened.store
         clock = WallClock(_floor_s(store), synchronised=synchronised)
         anchors = _anchors(profile, store, clock, health)
-        decoder = _decoder(profile, fork_server)
-        releases.callback(decoder.close)
-        actuator = QueuedActuator(parts.lock)
-        releases.callback(actuator.close)
-        releases.callback(
-            parts.lock.close
-        )  # first: it ends a pulse, and with it what the actuator waits for
+        decoder = _decoder(profile, fork_server, releases)
+        pickups = _pickups(profile, store, parts=parts, actuator=_actuator(parts, releases))
         supervisor = Supervisor(
             health=health,
             health_file=data / "health.json",
@@ -106,10 +97,7 @@ def build_scanner(
             log=log,
             notify=notify,
         )
-        pickups = _pickups(profile, store, parts=parts, actuator=actuator)
-        parts.capture.start()
-        for engine in parts.engines:
-            engine.start()
+        _start(parts)
         yield Daemon(
             frames=_frames(profile, parts, hold_off, decoder.wake),
             engines=parts.engines,
@@ -125,28 +113,45 @@ def build_scanner(
         )
 
 
+def _initial_health(profile: Profile, parts: Hardware) -> Health:
+    health = Health(limit_s=_STUCK_AFTER_S)
+    for name, detail in parts.problems.items():
+        health.set_problem(name, detail)
+    health.set_problem("timezone_unknown", zone_problem(profile.policy.timezone))
+    return health
+
+
+def _start(parts: Hardware) -> None:
+    parts.capture.start()
+    for engine in parts.engines:
+        engine.start()
+
+
 def _meter(
     profile: Profile, decoder: IsolatedDecoder, parts: Hardware
 ) -> Callable[[Frame, bool], None]:
-    """Have the camera expose for a code that is seen and not read."""
+    """Return the function that sets the exposure after each frame, for a code that is not read."""
     frame_us = 1e6 / profile.camera.frame_rate_hz
-    metering = ExposureController(
+    controller = ExposureController(
         ExposureLimits(longest_us=min(ExposureLimits().longest_us, frame_us))
     )
 
-    def after(frame: Frame, read: bool) -> None:
-        now_s = time.monotonic()
-        parts.capture.expose(
-            metering.update(frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=now_s)
+    def after_frame(frame: Frame, read: bool) -> None:
+        wanted = controller.update(
+            frame, read=read, unread=decoder.unread, hint=decoder.hint, now_s=time.monotonic()
         )
+        parts.capture.expose(wanted)
 
-    return after
+    return after_frame
 
 
 def _frames(
     profile: Profile, parts: Hardware, hold_off: HoldOff, wake: Callable[[], None]
 ) -> FrameSource:
-    """The frames to decode. What was in view when the trigger was let go counts anew when it is pressed again."""
+    """Return the source of the frames to decode.
+
+    A code in view when the trigger was released counts again when it is pressed again.
+    """
     frames: FrameSource = parts.capture
     if parts.presence is not None:
         frames = PresenceFrames(frames, Waker(parts.presence.is_pressed, wake))
@@ -160,19 +165,30 @@ def _frames(
     )
 
 
-def _decoder(profile: Profile, fork_server: ForkServer | None) -> IsolatedDecoder:
-    """A camera's next frame is as good as one that came while the decoder started; a file's frames come once."""
+def _decoder(
+    profile: Profile, fork_server: ForkServer | None, releases: ExitStack
+) -> IsolatedDecoder:
+    """Return the decoder. Only frames of files wait for its start, because they come once."""
     once = profile.camera.source in ("video", "images")
-    return IsolatedDecoder(
+    decoder = IsolatedDecoder(
         budget_ms=profile.decode.budget_ms,
         cores=_DECODING_CORES,
         fork_server=fork_server,
         start_wait_s=_DECODER_START_S if once else 0.0,
     )
+    releases.callback(decoder.close)
+    return decoder
+
+
+def _actuator(parts: Hardware, releases: ExitStack) -> LockActuator:
+    actuator = QueuedActuator(parts.lock)
+    releases.callback(actuator.close)
+    releases.callback(parts.lock.close)  # runs first: it ends the pulse that the actuator waits for
+    return actuator
 
 
 def _store_folder(profile: Profile, data: Path) -> Path:
-    """A device that is nobody yet, or cannot tell who it is, keeps no store under a name that it will not have."""
+    """Return the store's folder; a device without a usable identity gets a throw-away one."""
     enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
     return data if enrolled and not identity_is_unknown(data) else data / UNENROLLED
 

@@ -74,7 +74,7 @@ class V4l2Camera:
                 return
 
     def read(self) -> Frame:
-        """Wait for the next whole frame, about a second at most. Raises CameraError if none came."""
+        """Wait for a whole frame, about a second at most. Raises CameraError if none came."""
         for _ in range(_MOST_DAMAGED):
             came, picture = self._video.read()
             if not came or picture is None:

@@ -17,7 +17,7 @@ _WAKE_EVERY_S: Final = 1.0
 
 
 class TriggeredFrames:
-    """``FrameSource`` that returns frames captured while it is awake; asleep, it polls the trigger."""
+    """``FrameSource`` of frames captured while it is awake; asleep, it polls the trigger."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TriggeredFrames:
 
 
 class Waker:
-    """Trigger or presence sensor that wakes a decoder: when it goes on, and again while it is on."""
+    """Switch that wakes a decoder: when it goes on, and again while it is on."""
 
     def __init__(
         self,

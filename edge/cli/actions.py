@@ -1,4 +1,4 @@
-"""What a signed-in person does beside scanning: ``reverse``, ``review``, ``ask``."""
+"""Actions of the signed-in operator besides scanning: ``reverse``, ``review``, ``ask``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
 
 _reason = click.option(
-    "--reason", callback=as_text, required=True, help="Why; it is kept and told to the platform."
+    "--reason", callback=as_text, required=True, help="Why. It is stored and sent to the platform."
 )
 
 
@@ -26,7 +26,7 @@ _reason = click.option(
 @click.argument("ledger_id", type=click.IntRange(1))
 @_reason
 def reverse(data: Path, ledger_id: int, reason: str) -> None:
-    """Take a redemption back, as a new row of the ledger. A supervisor must be signed in.
+    """Reverse a redemption, as a new row of the ledger. A supervisor must be signed in.
 
     Example: edge-scanner reverse 42 --reason "wrong person"
     """
@@ -35,7 +35,7 @@ def reverse(data: Path, ledger_id: int, reason: str) -> None:
 
 @click.group()
 def review() -> None:
-    """Decide, as a second person, on what was honoured and waits for it.
+    """Decide, as a second person, on redemptions that need a review.
 
     Example: edge-scanner review list
     """
@@ -43,10 +43,10 @@ def review() -> None:
 
 @review.command("list")
 @data_option
-@click.option("--all", "every", is_flag=True, help="Decided ones too.")
+@click.option("--all", "every", is_flag=True, help="List decided reviews too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_reviews(data: Path, every: bool, as_json: bool) -> None:
-    """List what waits for a second person, oldest first.
+    """List the redemptions that wait for a second person, oldest first.
 
     Example: edge-scanner review list --json
     """
@@ -57,28 +57,41 @@ def list_reviews(data: Path, every: bool, as_json: bool) -> None:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
     for row in rows:
-        line = {
-            "ledger_id": row.ledger_id, "order": row.order_id, "use": row.use_no, "kind": row.kind,
-            "units": row.units, "amount_minor": row.amount_minor, "currency": row.currency, "scanned_by": row.operator,
-            "opened_s": row.opened_s, "state": row.state.value, "decided_s": row.decided_s,
-            "decided_by": row.decided_by, "reason": row.reason,
-        }  # fmt: skip
-        words = (
-            row.ledger_id,
-            row.order_id,
-            row.kind,
-            row.state.value,
-            f"scanned by {row.operator or 'nobody'}",
-        )
-        click.echo(json.dumps(line, ensure_ascii=False) if as_json else "  ".join(map(str, words)))
+        click.echo(_json_line(row) if as_json else _text_line(row))
+
+
+def _json_line(row: reviews.Review) -> str:
+    line = {
+        "ledger_id": row.ledger_id,
+        "order": row.order_id,
+        "use": row.use_no,
+        "kind": row.kind,
+        "units": row.units,
+        "amount_minor": row.amount_minor,
+        "currency": row.currency,
+        "scanned_by": row.operator,
+        "opened_s": row.opened_s,
+        "state": row.state.value,
+        "decided_s": row.decided_s,
+        "decided_by": row.decided_by,
+        "reason": row.reason,
+    }
+    return json.dumps(line, ensure_ascii=False)
+
+
+def _text_line(row: reviews.Review) -> str:
+    scanned_by = f"scanned by {row.operator}" if row.operator else "scanned without a sign-in"
+    return f"{row.ledger_id}  {row.order_id}  {row.kind}  {row.state.value}  {scanned_by}"
 
 
 @review.command()
 @data_option
 @click.argument("ledger_id", type=click.IntRange(1))
-@click.option("--note", callback=as_text, default="", help="What was looked at.")
+@click.option("--note", callback=as_text, default="", help="What was checked.")
 def approve(data: Path, ledger_id: int, note: str) -> None:
-    """Approve what another person scanned: it is final, and a parcel's door opens at the next scan.
+    """Approve a redemption that another person scanned.
+
+    It is final, and a parcel's door opens at the next scan.
 
     Example: edge-scanner review approve 42
     """
@@ -90,7 +103,7 @@ def approve(data: Path, ledger_id: int, note: str) -> None:
 @click.argument("ledger_id", type=click.IntRange(1))
 @_reason
 def reject(data: Path, ledger_id: int, reason: str) -> None:
-    """Reject what another person scanned: it is taken back.
+    """Reject a redemption that another person scanned: it is reversed.
 
     Example: edge-scanner review reject 42 --reason "not the customer"
     """
@@ -98,7 +111,7 @@ def reject(data: Path, ledger_id: int, reason: str) -> None:
 
 
 def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """An amount in whole units of currency with at most two decimals, as minor units."""
+    """Return an amount in units of currency, with at most two decimals, in minor units."""
     try:
         minor = None if value is None else Decimal(value) * 100
         if minor is not None and not (
@@ -106,28 +119,28 @@ def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int
         ):
             raise InvalidOperation
     except InvalidOperation:
-        said = f"{value!r} is no amount above nothing with at most two decimals; write it as 12.50"
-        raise click.BadParameter(said, ctx, param) from None
+        detail = f"{value!r} is not an amount above 0 with at most two decimals; write it as 12.50"
+        raise click.BadParameter(detail, ctx, param) from None
     return None if minor is None else int(minor)
 
 
 @click.command()
 @data_option
 @click.option("--units", type=click.IntRange(1, 1_000_000), help="How many uses.")
-@click.option("--amount", callback=_minor, help="How much of a voucher with a value, as 12.50.")
+@click.option("--amount", callback=_minor, help="How much of a voucher with a value, like 12.50.")
 @click.option(
     "--amount-minor",
     type=click.IntRange(1),
     help="The same in minor units, for any currency: 1250.",
 )
 def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | None) -> None:
-    """Say how much the next voucher is to be used for, then scan it. Somebody must be signed in.
+    """Set how much of the next voucher to redeem; then scan it. An operator must be signed in.
 
     Example: edge-scanner ask --amount 12.50
     """
-    said = [value for value in (units, amount, amount_minor) if value is not None]
-    if len(said) != 1:
-        raise click.UsageError("say one of --units, --amount and --amount-minor")
+    given = [value for value in (units, amount, amount_minor) if value is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one of --units, --amount and --amount-minor")
     asked = RequestedUse(
         units=units or 1, amount_minor=amount if amount is not None else amount_minor
     )

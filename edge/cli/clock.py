@@ -1,4 +1,4 @@
-"""``edge-scanner clock``: what time this device goes by, and the way back from a time floor that is wrong."""
+"""``edge-scanner clock``: the time that this device uses, and the reset of a wrong time floor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edge.store.time_floor import ResetResult, lower_time_floor, time_floor_s
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
 def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
-    """Show the time that this device goes by, its wall clock, and the floor: what is proved to be past.
+    """Show the time that this device uses, its wall clock, and the floor: what is proved past.
 
     Example: edge-scanner clock
     """
@@ -51,9 +51,9 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
             )
         )
         return
-    click.echo(f"goes by  {_date(now.unix_s)}  ({now.trust})")
-    click.echo(f"clock    {_date(wall_s)}")
-    click.echo(f"floor    {_date(floor_s)}  ({floor_s})")
+    click.echo(f"time   {_date(now.unix_s)}  ({now.trust})")
+    click.echo(f"clock  {_date(wall_s)}")
+    click.echo(f"floor  {_date(floor_s)}  ({floor_s})")
 
 
 @clock.command()
@@ -63,10 +63,11 @@ def clock(ctx: click.Context, data: Path, as_json: bool) -> None:
 @profile_option("The device's profile.")
 @click.pass_obj
 def reset(data: Path, file: Path, profile: Path) -> None:
-    """Give up a time floor that is wrong, by the order in FILE that ops signed (edge-fleet clock-reset).
+    """Lower a wrong time floor, by the signed order in FILE (edge-fleet clock-reset).
 
-    With a floor years ahead every list, badge and certificate has expired, so nobody can sign in: only a signed order
-    helps. The platform is told. Scanner and sync notice, and start again by themselves.
+    With a floor years ahead every list, badge and certificate has expired, and no operator can
+    sign in: only a signed order helps. It is reported to the platform. Scanner and sync notice it
+    and restart by themselves.
 
     Example: edge-scanner clock reset kiosk-7.clock
     """
@@ -75,7 +76,7 @@ def reset(data: Path, file: Path, profile: Path) -> None:
 
     try:
         with closing(open_for_work(data)) as store:
-            order = _believed(store, file, profile)
+            order = _verified_order(store, file, profile)
         now = WallClock(order.issued_at_s).now()
         done = lower_time_floor(
             data,
@@ -89,16 +90,18 @@ def reset(data: Path, file: Path, profile: Path) -> None:
         _stop(str(error))
     if done is ResetResult.NOT_WRONG:
         _stop(
-            f"the floor is before {_date(order.wrong_s)}, so the order does not hold: see edge-scanner clock"
+            f"the floor is before {_date(order.wrong_s)}, so the order does not apply:"
+            " see edge-scanner clock"
         )
     if done is ResetResult.SUPERSEDED:
         _stop(
-            f"an order as new as {file} was taken before: have a new one made with edge-fleet clock-reset"
+            f"an order as new as {file} was applied before:"
+            " make a new one with edge-fleet clock-reset"
         )
-    click.echo(f"the floor is {_date(order.issued_at_s)} now")
+    click.echo(f"the floor is now {_date(order.issued_at_s)}")
 
 
-def _believed(store: Store, file: Path, profile: Path) -> ClockResetOrder:
+def _verified_order(store: Store, file: Path, profile: Path) -> ClockResetOrder:
     from edge.cli.profile_options import read_profile
     from edge.token.signed_document import DocumentRefusal
     from edge.trust.anchors import Anchors, load_roots
@@ -111,11 +114,12 @@ def _believed(store: Store, file: Path, profile: Path) -> ClockResetOrder:
     anchors.refresh(now_of(store))
     order = open_clock_reset_order(file.read_bytes(), anchors.trust)
     if isinstance(order, DocumentRefusal):
-        _stop(f"{file} is not believed ({order}): have it made with edge-fleet clock-reset")
+        _stop(f"{file} is refused ({order}): make it with edge-fleet clock-reset")
     device = device_name(store)
     if (order.tenant, order.device) != (read.device.tenant, device):
         _stop(
-            f"{file} is for {order.device} of {order.tenant}, this is {device} of {read.device.tenant}"
+            f"{file} is for {order.device} of {order.tenant},"
+            f" this is {device} of {read.device.tenant}"
         )
     return order
 

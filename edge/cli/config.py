@@ -1,4 +1,4 @@
-"""``edge-scanner config``: look at a profile before a device does."""
+"""``edge-scanner config``: check a profile, and show what the device runs on."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from edge.settings.folder import SettingsFolder
 
 @click.group()
 def config() -> None:
-    """Check configuration files."""
+    """Check and show the configuration."""
 
 
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Validate a device profile: every error with its path, exit 1.
+    """Validate a device profile. Prints every error with its path, and exits 1.
 
     Example: edge-scanner config check /etc/edge-scanner/profile.toml
     """
     profile = read_profile(file)
     click.echo(
-        f"{file}: good: {profile.device.kind} {profile.device.id} at {profile.device.site}",
+        f"{file}: valid: {profile.device.kind} {profile.device.id} at {profile.device.site}",
         err=True,
     )
 
@@ -51,7 +51,7 @@ def check(file: Path) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; else TOML-like lines.")
 def show(file: Path, data: Path, as_json: bool) -> None:
-    """Show what the device runs on: the profile with its identity and the pushed settings, and how far those are.
+    """Show the profile that the device runs on, with its identity and the pushed settings.
 
     Example: edge-scanner config show --profile /etc/edge-scanner/profile.toml
     """

@@ -22,11 +22,9 @@ from edge.ports import Symbol
 @click.option(
     "--budget-ms",
     type=click.FloatRange(min=0),
-    help="Start no further attempt after this long. Default: none.",
+    help="Start no further method after this long.  [default: no limit]",
 )
-@click.option(
-    "--deep", is_flag=True, help="Also try what costs more than a live camera can afford."
-)
+@click.option("--deep", is_flag=True, help="Also use methods that are too slow for a live camera.")
 @click.argument(
     "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -39,7 +37,7 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
     """
     picture_files.silence_opencv()
     if reason := zbar.absence():
-        click.echo(f"edge-scanner decode: reading without the second decoder: {reason}", err=True)
+        click.echo(f"edge-scanner decode: the second decoder is not used: {reason}", err=True)
     ladder = Ladder(DEEP if deep else RUNGS, budget_ms=budget_ms)
     failed = False
     for path in picture_files.find(paths):
@@ -47,22 +45,22 @@ def decode(as_json: bool, budget_ms: float | None, deep: bool, paths: tuple[Path
             grey = picture_files.load(path)
         except picture_files.UnreadablePictureError as error:
             failed = True
-            _say_error(path, str(error), as_json=as_json)
+            _print_error(path, str(error), as_json=as_json)
             continue
         started_ms = monotonic_ms()
         symbols = ladder.decode(grey)
-        _say_symbols(path, symbols, monotonic_ms() - started_ms, as_json=as_json)
+        _print_symbols(path, symbols, monotonic_ms() - started_ms, as_json=as_json)
     sys.exit(1 if failed else 0)
 
 
-def _say_error(path: Path, message: str, *, as_json: bool) -> None:
+def _print_error(path: Path, message: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"image": str(path), "error": message}))
     else:
         click.echo(f"{path}: {message}", err=True)
 
 
-def _say_symbols(
+def _print_symbols(
     path: Path, symbols: Sequence[Symbol], elapsed_ms: float, *, as_json: bool
 ) -> None:
     if as_json:

@@ -52,12 +52,12 @@ _MARKS_ZH = {FindingState.OK: "正常", FindingState.WARNING: "注意", FindingS
     type=click.FloatRange(0.1, 60),
     default=5.0,
     show_default=True,
-    help="For the broker.",
+    help="Limit for the broker.",
 )
 def doctor(
     profile_file: Path, data: Path, as_json: bool, lang: str | None, timeout_s: float
 ) -> None:
-    """Examine this device: each part ok, warning or failure, and what to do. Exit 1 on a failure.
+    """Check this device: each part ok, warning or failure, and what to do. Exit 1 on a failure.
 
     Example: sudo edge-scanner doctor
     """
@@ -77,13 +77,13 @@ def _entry(finding: Finding) -> dict[str, Any]:
     return {
         "part": finding.part,
         "state": finding.state.value,
-        "found": _both(finding.found),
-        "todo": _both(finding.todo) if finding.todo else None,
+        "found": _languages(finding.found),
+        "todo": _languages(finding.todo) if finding.todo else None,
     }
 
 
-def _both(words: ResultMessage) -> dict[str, str]:
-    return {"zh": words.zh, "en": words.en}
+def _languages(message: ResultMessage) -> dict[str, str]:
+    return {"zh": message.zh, "en": message.en}
 
 
 def _system_language() -> str:
@@ -96,8 +96,7 @@ def _show(findings: list[Finding], lang: str) -> None:
     for finding in findings:
         mark, colour = _MARKS[finding.state]
         mark = f"{_MARKS_ZH[finding.state]}" if lang == "zh" else f"{mark:<7}"
-        click.echo(
-            f"{click.style(mark, fg=colour)}  {finding.part:<{width}}  {getattr(finding.found, lang)}"
-        )
+        found = getattr(finding.found, lang)
+        click.echo(f"{click.style(mark, fg=colour)}  {finding.part:<{width}}  {found}")
         if finding.todo:
             click.echo(f"{'':<{width + 11}}-> {getattr(finding.todo, lang)}")

@@ -1,4 +1,4 @@
-"""``edge-scanner exceptions``: list the cases that a person must settle, settle them, retry, raise a dispute."""
+"""``edge-scanner exceptions``: list, settle and retry cases, and raise a dispute."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BY_HAND = [how.value for how in Settlement if how is not Settlement.RETRIED]
 @click.group(invoke_without_command=True)
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-@click.option("--open", "only_open", is_flag=True, help="Only cases that nobody has settled.")
+@click.option("--open", "only_open", is_flag=True, help="Only cases that are not settled.")
 @click.pass_context
 def exceptions(ctx: click.Context, data: Path, as_json: bool, only_open: bool) -> None:
     """List the cases that a person must settle; with a subcommand, settle one.
@@ -31,17 +31,18 @@ def exceptions(ctx: click.Context, data: Path, as_json: bool, only_open: bool) -
 @exceptions.command()
 @click.argument("case", type=click.IntRange(1))
 @click.option(
-    "--how", required=True, type=click.Choice(_BY_HAND), help="What was found, or what is to be."
+    "--how", required=True, type=click.Choice(_BY_HAND), help="What was found or decided."
 )
-@click.option("--note", callback=as_text, default="", help="What was done, in words.")
+@click.option("--note", callback=as_text, default="", help="What was done.")
 @click.pass_obj
 def settle(data: Path, case: int, how: str, note: str) -> None:
     """Settle a case. A supervisor must be signed in.
 
-    fixed: the cause is mended. accepted: it stays as it is. collected, not_collected: somebody looked into the
-    compartment; a parcel that is inside makes the code good again. reversed: the redemption is taken back.
+    fixed: the cause is repaired. accepted: nothing changes. collected, not_collected: a person has
+    looked into the compartment; a parcel that is still inside makes the code valid again.
+    reversed: the redemption is reversed.
 
-    Example: edge-scanner exceptions settle 7 --how not_collected --note "the bolt was stuck; greased"
+    Example: edge-scanner exceptions settle 7 --how not_collected --note "bolt was stuck; greased"
     """
     act(data, lambda staff, now: staff.settle(case, Settlement(how), note, now))
 
@@ -51,10 +52,11 @@ def settle(data: Path, case: int, how: str, note: str) -> None:
 @profile_option("The device's profile (TOML), for a write-off.")
 @click.pass_obj
 def retry(data: Path, case: int, profile: Path) -> None:
-    """Try again what a case is about, and settle it. A supervisor must be signed in.
+    """Retry the failed action of a case, and settle the case. A supervisor must be signed in.
 
-    A write-off: now, by today's orders and lists. An upload that the platform refused: as a new event that names the
-    refused one. Where there is nothing to try again, the answer says what to do instead.
+    A write-off is retried now, with the present orders and lists. An upload that the platform
+    refused is sent as a new event that names the refused one. For a case that cannot be retried,
+    the message says what to do instead.
 
     Example: edge-scanner exceptions retry 7 --profile /etc/edge-scanner/profile.toml
     """
@@ -68,12 +70,10 @@ def retry(data: Path, case: int, profile: Path) -> None:
 
 @exceptions.command("raise")
 @click.argument("ledger_id", type=click.IntRange(1))
-@click.option(
-    "--cause", callback=as_text, required=True, help="What is said not to be as recorded."
-)
+@click.option("--cause", callback=as_text, required=True, help="What differs from the record.")
 @click.pass_obj
 def raise_dispute(data: Path, ledger_id: int, cause: str) -> None:
-    """Raise a dispute about a redemption. Somebody must be signed in.
+    """Raise a dispute about a redemption. An operator must be signed in.
 
     Example: edge-scanner exceptions raise 42 --cause "the customer says the compartment was empty"
     """

@@ -1,4 +1,4 @@
-"""Look into the store: ``ledger``, ``orders``, ``outbox``, and the list of exceptions. Nothing here changes it."""
+"""Listings of the store: ``ledger``, ``orders``, ``outbox`` and the exceptions. They only read."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def orders(data: Path, as_json: bool, order: str | None) -> None:
     help="At most this many events.",
 )
 def outbox(data: Path, as_json: bool, limit: int) -> None:
-    """List the events that the platform has not acknowledged, oldest first, and say how many there are and how old.
+    """List the events that the platform has not acknowledged, oldest first, and their backlog.
 
     Example: edge-scanner outbox --json | wc -l
     """
@@ -81,20 +81,21 @@ def outbox(data: Path, as_json: bool, limit: int) -> None:
     )
     if not as_json:
         with closing(open_for_reading(data)) as store:
-            click.echo(waiting(outbox_store.backlog(store), int(time.time())), err=True)
+            click.echo(backlog_sentence(outbox_store.backlog(store), int(time.time())), err=True)
 
 
-def waiting(backlog: Backlog, now_s: int) -> str:
-    """How much waits for the platform, in a sentence.
+def backlog_sentence(backlog: Backlog, now_s: int) -> str:
+    """Return the backlog of events in a sentence.
 
-    >>> waiting(Backlog(pending=2, rejected=0, oldest_s=1_000), 1_000 + 3 * 86_400 + 3_600)
+    >>> backlog = Backlog(pending=2, rejected=0, oldest_s=1_000)
+    >>> backlog_sentence(backlog, 1_000 + 3 * 86_400 + 3_600)
     '2 events wait for the platform, the oldest for 3 d 1 h.'
     """
     refused = (
         f" {backlog.rejected} were refused: edge-scanner exceptions." if backlog.rejected else ""
     )
     if backlog.oldest_s is None:
-        return f"Nothing waits: the platform has acknowledged everything.{refused}"
+        return f"No event waits: the platform has acknowledged everything.{refused}"
     minutes = max(0, now_s - backlog.oldest_s) // 60
     days, hours = minutes // 1440, minutes // 60 % 24
     age = (
@@ -138,7 +139,7 @@ def _line(row: dict[str, Any], as_json: bool, columns: tuple[str, ...]) -> str:
 def _pages(
     page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: Any
 ) -> Iterator[Any]:
-    """Every row of a table, a page at a time, so that a large one needs little memory."""
+    """Yield every row of a table, a page at a time, so that a large one needs little memory."""
     after = start
     while rows := page(after):
         yield from rows
@@ -151,12 +152,25 @@ def _ledger(store: Store) -> Iterator[dict[str, Any]]:
     )
     for row in pages:
         yield {
-            "id": row.id, "at_s": row.at.unix_s, "clock": row.at.trust.value, "cti": row.cti.hex(), "use": row.use_no,
-            "reverses": row.reverses, "order": row.order_id, "kind": row.kind, "units": row.units,
-            "amount_minor": row.amount_minor, "currency": row.currency, "verdict": row.verdict, "reason": row.reason,
-            "operator": row.operator, "risks": list(row.risks), "epoch": row.epoch, "seq": row.seq,
+            "id": row.id,
+            "at_s": row.at.unix_s,
+            "clock": row.at.trust.value,
+            "cti": row.cti.hex(),
+            "use": row.use_no,
+            "reverses": row.reverses,
+            "order": row.order_id,
+            "kind": row.kind,
+            "units": row.units,
+            "amount_minor": row.amount_minor,
+            "currency": row.currency,
+            "verdict": row.verdict,
+            "reason": row.reason,
+            "operator": row.operator,
+            "risks": list(row.risks),
+            "epoch": row.epoch,
+            "seq": row.seq,
             "settled": row.settled,
-        }  # fmt: skip
+        }
 
 
 def _orders(store: Store, order: str | None) -> Iterator[dict[str, Any]]:
@@ -165,12 +179,21 @@ def _orders(store: Store, order: str | None) -> Iterator[dict[str, Any]]:
 
     for row in _pages(page, lambda row: row.cti, b""):
         yield {
-            "cti": row.cti.hex(), "order": row.order_id, "kind": row.kind.code, "status": row.status.value,
-            "home": row.home_device or row.home_site, "quantity": row.quantity, "amount_minor": row.amount_minor,
-            "currency": row.currency, "not_before_s": row.not_before_s, "expires_at_s": row.expires_at_s,
-            "review": row.review, "compartments": list(row.compartments), "campaign": row.campaign,
+            "cti": row.cti.hex(),
+            "order": row.order_id,
+            "kind": row.kind.code,
+            "status": row.status.value,
+            "home": row.home_device or row.home_site,
+            "quantity": row.quantity,
+            "amount_minor": row.amount_minor,
+            "currency": row.currency,
+            "not_before_s": row.not_before_s,
+            "expires_at_s": row.expires_at_s,
+            "review": row.review,
+            "compartments": list(row.compartments),
+            "campaign": row.campaign,
             "revision": row.revision,
-        }  # fmt: skip
+        }
 
 
 def _exceptions(store: Store, only_open: bool) -> Iterator[dict[str, Any]]:
@@ -179,16 +202,30 @@ def _exceptions(store: Store, only_open: bool) -> Iterator[dict[str, Any]]:
 
     for row in _pages(page, lambda row: row.id, 0):
         yield {
-            "id": row.id, "kind": row.kind.value, "cause": row.cause, "tried": row.tried,
-            "cti": row.cti.hex() if row.cti else None, "order": row.order_id, "compartment": row.compartment,
-            "ledger_id": row.ledger_id, "raised_s": row.raised_s, "settled_s": row.settled_s,
-            "settled_by": row.settled_by, "settlement": row.settlement, "note": row.note,
-        }  # fmt: skip
+            "id": row.id,
+            "kind": row.kind.value,
+            "cause": row.cause,
+            "tried": row.tried,
+            "cti": row.cti.hex() if row.cti else None,
+            "order": row.order_id,
+            "compartment": row.compartment,
+            "ledger_id": row.ledger_id,
+            "raised_s": row.raised_s,
+            "settled_s": row.settled_s,
+            "settled_by": row.settled_by,
+            "settlement": row.settlement,
+            "note": row.note,
+        }
 
 
 def _outbox(store: Store, limit: int) -> Iterator[dict[str, Any]]:
     for row in outbox_store.pending(store, limit=limit):
         yield {
-            "epoch": row.epoch, "seq": row.seq, "id": row.id, "at_s": row.at.unix_s, "clock": row.at.trust.value,
-            "type": row.type, "body": row.body,
-        }  # fmt: skip
+            "epoch": row.epoch,
+            "seq": row.seq,
+            "id": row.id,
+            "at_s": row.at.unix_s,
+            "clock": row.at.trust.value,
+            "type": row.type,
+            "body": row.body,
+        }

@@ -1,4 +1,4 @@
-"""``edge-scanner operator``: sign in at this device with a badge and its PIN, see who is, sign out, unlock."""
+"""``edge-scanner operator``: sign in and out at this device, show who is signed in, unlock."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ _DATA = click.option(
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
-    """This device, as its operators meet it."""
+class _Device:
+    """This device, with what a sign-in needs."""
 
     profile: Profile
     store: Store
@@ -90,20 +90,21 @@ def operator() -> None:
 @click.option(
     "--badge",
     metavar="TEXT",
-    help="The badge's code, - for standard input.  [default: the one just scanned]",
+    help="The badge's code, or - for standard input.  [default: the badge just scanned]",
 )
 def sign_in(file: Path, data: Path, badge: str | None) -> None:
-    """Open a session: scan the badge at the device, or give its code, then type the PIN. Exit 1 when refused.
+    """Open a session: scan the badge or give its code, then type the PIN. Exit 1 when refused.
 
     Example: edge-scanner operator sign-in --badge 'ES1:...'
     """
-    with _device(file, data) as here:
-        shown = (
-            None if badge is None else _badge(here, sys.stdin.readline() if badge == "-" else badge)
-        )
+    with _open_device(file, data) as device:
+        text = sys.stdin.readline() if badge == "-" else badge
+        shown = None if text is None else _verified_badge(device, text)
         pin = click.prompt("PIN", hide_input=True, err=True)
-        register = read_operator_directory(here.store, here.anchors.trust, here.audiences, here.now)
-        outcome = here.desk.sign_in(pin, register, here.now, badge=shown)
+        register = read_operator_directory(
+            device.store, device.anchors.trust, device.audiences, device.now
+        )
+        outcome = device.desk.sign_in(pin, register, device.now, badge=shown)
     if outcome.session is None:
         _refuse(outcome.reason, outcome.detail)
     click.echo(_line(outcome.session))
@@ -113,14 +114,14 @@ def sign_in(file: Path, data: Path, badge: str | None) -> None:
 @_PROFILE
 @_DATA
 def sign_out(file: Path, data: Path) -> None:
-    """End the session. Showing the badge to the scanner again does the same.
+    """End the session. Scanning the badge again does the same.
 
     Example: edge-scanner operator sign-out
     """
-    with _device(file, data) as here:
-        outcome = here.desk.sign_out(here.now)
+    with _open_device(file, data) as device:
+        outcome = device.desk.sign_out(device.now)
     click.echo(
-        "nobody was signed in" if outcome is None else f"{outcome.operator_id} is signed out"
+        "no operator was signed in" if outcome is None else f"{outcome.operator_id} is signed out"
     )
 
 
@@ -128,7 +129,7 @@ def sign_out(file: Path, data: Path) -> None:
 @_DATA
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, or null.")
 def who(data: Path, as_json: bool) -> None:
-    """Say who is signed in. Exit 1 when nobody is.
+    """Show which operator is signed in. Exit 1 when none is.
 
     Example: edge-scanner operator who --json
     """
@@ -141,7 +142,7 @@ def who(data: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(None if session is None else _plain(session)))
     else:
-        click.echo("nobody is signed in" if session is None else _line(session))
+        click.echo("no operator is signed in" if session is None else _line(session))
     sys.exit(session is None)
 
 
@@ -150,13 +151,13 @@ def who(data: Path, as_json: bool) -> None:
 @_DATA
 @click.argument("operator_id", metavar="OPERATOR")
 def unlock(file: Path, data: Path, operator_id: str) -> None:
-    """Let an operator who gave too many wrong PINs try again. A supervisor must be signed in.
+    """Unlock an operator who gave too many wrong PINs. A supervisor must be signed in.
 
     Example: edge-scanner operator unlock anna
     """
-    with _device(file, data) as here:
-        actions = OperatorActions(here.store, random_bytes=secrets.token_bytes)
-        outcome = actions.unlock(operator_id, here.now)
+    with _open_device(file, data) as device:
+        actions = OperatorActions(device.store, random_bytes=secrets.token_bytes)
+        outcome = actions.unlock(operator_id, device.now)
     if outcome.result is not ActionResult.DONE:
         _stop(outcome.detail)
     click.echo(outcome.detail)
@@ -169,65 +170,66 @@ def unlock(file: Path, data: Path, operator_id: str) -> None:
     "list_file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 def load(file: Path, data: Path, list_file: Path) -> None:
-    """Take an operator list from FILE, as it otherwise comes over the network. Only one that is signed counts.
+    """Load a signed operator list from FILE, which otherwise comes over the network.
 
     Example: edge-scanner operator load operators.cbor
     """
-    with _device(file, data) as here:
-        kept = store_operator_list(
-            here.store,
+    with _open_device(file, data) as device:
+        stored = store_operator_list(
+            device.store,
             list_file.read_bytes(),
-            keys=here.anchors.trust,
-            audiences=here.audiences,
-            now=here.now,
+            keys=device.anchors.trust,
+            audiences=device.audiences,
+            now=device.now,
         )
-    if isinstance(kept, OperatorList):
-        click.echo(f"{len(kept.entries)} operators of {kept.audience}, version {kept.version}")
-    elif kept is StoreResult.SAME:
-        click.echo("this list is here already")
+    if isinstance(stored, OperatorList):
+        count = len(stored.entries)
+        click.echo(f"{count} operators of {stored.audience}, version {stored.version}")
+    elif stored is StoreResult.SAME:
+        click.echo("this list is loaded already")
     else:
-        _stop(f"{list_file} is not taken ({kept}): build it anew with edge-fleet operators build")
+        _stop(f"{list_file} is refused ({stored}): build a new one: edge-fleet operators build")
 
 
 @contextmanager
-def _device(file: Path, data: Path) -> Iterator[_Here]:
+def _open_device(file: Path, data: Path) -> Iterator[_Device]:
     profile = read_profile(file)
     roots = load_roots(Path(profile.trust.roots_file))
     if isinstance(roots, str):
         _stop(roots)
     try:
-        open_for_reading(data).close()  # says what to do where there is none
+        open_for_reading(data).close()  # its error says what to do where there is no store
         store = Store(data / FILE)
         try:
             clock = WallClock(time_floor_s(store))
             anchors = Anchors(store, roots)
             anchors.refresh(clock.now())
-            yield _Here(profile, store, anchors, clock)
+            yield _Device(profile, store, anchors, clock)
         finally:
             store.close()
     except StoreUnavailableError as error:
         _stop(str(error))
 
 
-def _badge(here: _Here, text: str) -> ShownBadge:
-    """The badge whose code was given, once it is believed."""
+def _verified_badge(device: _Device, text: str) -> ShownBadge:
+    """Return the badge of a code; print the reason and exit 1 when it is refused."""
     opened = open_token(
         os.fsencode(text.strip("\r\n")),
-        trust=here.anchors.trust,
-        status=here.anchors.status,
-        now=here.now,
-        audiences=here.audiences,
-        policy=verify_policy_of(here.profile),
+        trust=device.anchors.trust,
+        status=device.anchors.status,
+        now=device.now,
+        audiences=device.audiences,
+        policy=verify_policy_of(device.profile),
     )
     if isinstance(opened, TokenRefusal):
         _stop(f"{opened.reason}: {opened.detail}")
     if opened.kind is not Kind.OPERATOR:
-        _stop(f"this is a {opened.kind.code} code, no badge")
+        _stop(f"this is a {opened.kind.code} code, not a badge")
     return badge_of(opened)
 
 
 def _refuse(reason: SignInResult, detail: str) -> NoReturn:
-    from edge.feedback.result_messages import message_for  # with it comes what the lamps need
+    from edge.feedback.result_messages import message_for  # it imports what only lamps need
 
     _stop(f"{reason}: {message_for(reason).en}{f' ({detail})' if detail else ''}")
 

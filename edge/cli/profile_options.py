@@ -1,4 +1,4 @@
-"""Read a profile for a command, or say what is wrong with it and stop."""
+"""Reading of a profile for a command, which ends with a message when the profile is invalid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edge.config import ConfigError, Profile, parse_profile
 
 
 def read_profile(file: Path) -> Profile:
-    """Return the profile in ``file``. Prints every error with its path and exits 1 when there is one."""
+    """Return the profile in ``file``. Prints every error with its path, and exits 1."""
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
@@ -27,11 +27,9 @@ def read_profile(file: Path) -> Profile:
 
 
 def read_running(file: Path, data: Path) -> Profile:
-    """Return what the device is to run on. Prints every error and exits 1 when it cannot run at all."""
-    from edge.settings.active_profile import (
-        ActiveProfile,
-        load_active_profile,
-    )  # not for commands that have no device
+    """Return the profile that the device runs on. Prints every error and exits 1 without one."""
+    # Imported here: commands without a device do not need it.
+    from edge.settings.active_profile import ActiveProfile, load_active_profile
 
     running = load_active_profile(file, data)
     if isinstance(running, ActiveProfile):
@@ -40,7 +38,7 @@ def read_running(file: Path, data: Path) -> Profile:
 
 
 def report_errors(file: Path, errors: list[ConfigError]) -> SystemExit:
-    """Print each error of the profile ``file``; return the exit 1 to raise."""
+    """Print each error of the profile ``file``; return the exception that exits 1."""
     for error in errors:
         click.echo(f"{file}: {error}", err=True)
     return SystemExit(1)

@@ -1,4 +1,4 @@
-"""``edge-scanner rules``: look at rules before an order or a device carries them."""
+"""``edge-scanner rules``: check rules before an order or a device uses them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def rules() -> None:
     "--data",
     "data_file",
     type=_FILE,
-    help="Try them on this JSON document of a scan (docs/reference/rules.md).",
+    help="Evaluate them on this JSON document of a scan (docs/reference/rules.md).",
 )
 def check(file: Path, data_file: Path | None) -> None:
-    """Say what is wrong with the rules in FILE, each with its id; with --data also which is not met. Exit 1 then.
+    """Print what is wrong with the rules in FILE, by their ids, and exit 1.
+
+    With --data, also print the first rule that is not met.
 
     Example: edge-scanner rules check opening-hours.json
     """
@@ -39,7 +41,7 @@ def check(file: Path, data_file: Path | None) -> None:
         click.echo(f"{file}: {problem}", err=True)
     if problems:
         sys.exit(1)
-    click.echo(f"{file}: good", err=True)
+    click.echo(f"{file}: valid", err=True)
 
 
 def _problems(parsed: tuple[Rule, ...], data_file: Path | None) -> list[str]:

@@ -14,11 +14,9 @@ import click
 if TYPE_CHECKING:
     from edge.decode.isolation.fork_server import ForkServer
 
-_DECODING = (
-    "edge.decode.isolation.decoder",
-    "edge.decode.live",
-)  # what only the decoder's processes need
-_TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
+# Modules that only the decoder's processes use.
+_DECODING = ("edge.decode.isolation.decoder", "edge.decode.live")
+_TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the service manager restarts the process
 
 
 @click.command()
@@ -27,7 +25,7 @@ _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
     "file",
     required=True,
     type=click.Path(path_type=Path),
-    help="device profile (TOML)",
+    help="The device profile (TOML).",
 )
 @click.option(
     "--data",
@@ -35,32 +33,31 @@ _TEMPORARY_FAILURE = 75  # sysexits.h: the service manager starts it again
     envvar="EDGE_SCANNER_DATA",
     default=Path("/var/lib/edge-scanner"),
     show_default=True,
-    help="data folder",
+    help="The device's data folder.",
 )
 def run(file: Path, data: Path) -> None:
-    """Scan until told to stop (SIGTERM, Ctrl-C).
+    """Scan until SIGTERM or Ctrl-C.
 
     Example: edge-scanner run --profile /etc/edge-scanner/profile.toml
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    gc.disable()  # what is loaded stays: there is nothing to collect before all is
-    import cv2  # noqa: F401 - both processes need it, so it is loaded before there are two
+    gc.disable()  # modules stay loaded: there is no garbage while they are imported
+    import cv2  # noqa: F401 - both processes use it, so it is imported before there are two
 
     from edge.decode.isolation.fork_server import ForkServer
     from edge.system.systemd import notify
 
-    with ForkServer(
-        _DECODING
-    ) as fork_server:  # before there are threads, a camera, pins and a store
-        again = _scan(file, data, fork_server, stop)
+    # Forked before there are threads, a camera, pins and a store.
+    with ForkServer(_DECODING) as fork_server:
+        restart = _scan(file, data, fork_server, stop)
     notify("STOPPING=1")
-    sys.exit(_TEMPORARY_FAILURE if again else 0)
+    sys.exit(_TEMPORARY_FAILURE if restart else 0)
 
 
 def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event) -> bool:
-    """Scan until told to stop. True: a new process is needed."""
+    """Scan until ``stop`` is set. Return whether a new process is needed."""
     from edge.bootstrap import build_hardware, build_scanner
     from edge.cli.profile_options import report_errors
     from edge.scanner.lifecycle import ConfigurationError, ScannerLifecycle

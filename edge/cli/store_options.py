@@ -1,4 +1,4 @@
-"""The store's folder as an option, and a store to work in, for the commands that change something."""
+"""Options for the store, and actions in it, shared by commands."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 
 def as_text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """The callback of what is looked up or kept: a shell hands bytes that are no text on as surrogates."""
+    """Return ``value``; refuse bytes that are not text, which Python reads as surrogates."""
     try:
         (value or "").encode()
     except UnicodeEncodeError as error:
-        raise click.BadParameter("this is not text in UTF-8; copy it again") from error
+        raise click.BadParameter("this is not UTF-8 text; copy it again") from error
     return value
 
 
@@ -42,28 +42,28 @@ data_option = click.option(
 
 
 def now_of(store: Store) -> Instant:
-    """The device's time: the wall clock held to the store's floor."""
+    """Return the device's time: the wall clock, raised to the store's floor."""
     from edge.system.wall_clock import WallClock
 
     return WallClock(time_floor_s(store)).now()
 
 
 def act(data: Path, work: Callable[[OperatorActions, Instant], ActionOutcome]) -> None:
-    """Do ``work`` in the store of ``data`` in the name of who is signed in; exit 1 when the answer is no."""
+    """Do ``work`` in the store of ``data`` as the signed-in operator; exit 1 when it is refused."""
     try:
         with closing(open_for_work(data)) as store:
-            answer = work(OperatorActions(store, random_bytes=secrets.token_bytes), now_of(store))
+            outcome = work(OperatorActions(store, random_bytes=secrets.token_bytes), now_of(store))
     except StoreUnavailableError as error:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
-    if answer.result is not ActionResult.DONE:
-        click.echo(f"edge-scanner: {answer.result}: {answer.detail}", err=True)
+    if outcome.result is not ActionResult.DONE:
+        click.echo(f"edge-scanner: {outcome.result}: {outcome.detail}", err=True)
         sys.exit(1)
-    click.echo(answer.detail)
+    click.echo(outcome.detail)
 
 
 def profile_option(help: str) -> Callable[[Decorated], Decorated]:
-    """``--profile FILE``, by default the device's own."""
+    """Return the option ``--profile FILE``, by default the device's own profile."""
     return click.option(
         "--profile",
         type=click.Path(path_type=Path),

@@ -1,4 +1,4 @@
-"""``edge-scanner verify``: what a device would say of a token's signature, claims and time."""
+"""``edge-scanner verify``: check a token's signature, claims and time as a device does."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class InputError(click.ClickException):
     "--root",
     "root_file",
     type=_FILE,
-    help="The root keys to hold the list against.  [default: FILE.roots]",
+    help="The root keys that must have signed the list.  [default: FILE.roots]",
 )
 @click.option(
     "--status-list",
     "status_files",
     type=_FILE,
     multiple=True,
-    help="A signed status list; may be repeated.",
+    help="A signed status list. May be repeated.",
 )
 @click.option(
     "--group-key", "group_key_file", type=_FILE, help="The group key (hex) for dynamic codes."
@@ -56,14 +56,14 @@ class InputError(click.ClickException):
     "at_s",
     type=click.IntRange(0, TIME_END - 1),
     metavar="UNIX_S",
-    help="As of then.  [default: now]",
+    help="The time of the check.  [default: now]",
 )
 @click.option(
     "--site",
     "sites",
     multiple=True,
     metavar="ID",
-    help="As at this site; without it any audience will do.",
+    help="The site of the check; without it any audience is accepted.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on a terminal too.")
 @click.argument("tokens", nargs=-1, required=True, metavar="(TOKEN... | -)")
@@ -81,8 +81,8 @@ def verify(
     """Verify tokens given as arguments, or one a line on standard input with `-`.
 
     One line a token: {"result": "ok" or a reason code, "claims": {...} or null}. Exit 0 when
-    all are ok, 1 when some are refused, 2 for wrong usage or an unusable file. The list's
-    max age is not held against it here, only its expiry; nor is a missing status list.
+    all are ok, 1 when some are refused, 2 for wrong usage or an unusable file. The check applies
+    the list's expiry, not its maximum age, and does not require a status list.
 
     Example: edge-scanner verify --trust-list trust.cbor --site shop-1 'ES1:...'
     """
@@ -111,7 +111,7 @@ def verify(
 
 
 def _texts(tokens: tuple[str, ...]) -> Iterator[bytes]:
-    """Yield the tokens byte for byte: a space can be part of one, a line's end cannot."""
+    """Yield the tokens byte by byte: a space can be part of one, a line end cannot."""
     if "-" not in tokens:
         yield from (os.fsencode(token) for token in tokens)
         return
@@ -138,7 +138,8 @@ def _read_trust(path: Path, root_path: Path | None, now: Instant) -> TrustList:
     trust = open_trust_list(data, roots=roots, now=now)
     if isinstance(trust, DocumentRefusal):
         raise InputError(
-            f"{path} is not a trust list of these roots ({trust}). Ask for the fleet's list and roots."
+            f"{path} is not a trust list of these roots ({trust})."
+            " Use the list and the roots of one fleet."
         )
     return trust
 
@@ -148,8 +149,9 @@ def _unpinned_roots(path: Path, data: bytes) -> Roots:
     if isinstance(roots, DocumentRefusal):
         raise InputError(f"{path} is not a trust list ({roots}).")
     click.echo(
-        f"warning: no {path.name}.roots beside the list and no --root: the list was checked only against the root "
-        "it names itself, so it shows damage but not a forgery.",
+        f"warning: no {path.name}.roots beside the list and no --root:"
+        " the list was checked only against the root that it names itself."
+        " This finds damage but not a forgery.",
         err=True,
     )
     return roots
@@ -189,7 +191,7 @@ def _json_line(outcome: Claims | TokenRefusal) -> str:
 
 
 def _plain(claims: Claims) -> dict[str, Any]:
-    """Return the claims in JSON's types: bytes as hexadecimal, the kind as its word."""
+    """Return the claims in JSON's types: bytes in hexadecimal, the kind by its code."""
     plain = {
         name: value.hex() if isinstance(value, bytes) else value
         for name, value in asdict(claims).items()
@@ -205,4 +207,7 @@ def _human_line(outcome: Claims | TokenRefusal) -> str:
         if outcome.amount_minor is None
         else f", {outcome.amount_minor} minor units {outcome.currency}"
     )
-    return f"ok  {outcome.kind.code} of order {outcome.order_id} at {outcome.audience}, {outcome.quantity} x{amount}"
+    return (
+        f"ok  {outcome.kind.code} of order {outcome.order_id} at {outcome.audience},"
+        f" {outcome.quantity} x{amount}"
+    )

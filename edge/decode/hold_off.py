@@ -44,7 +44,7 @@ class HoldOff:
         return any(gone_since_s is None for gone_since_s in self._gone_since_s.values())
 
     def with_hold_off(self, hold_off_s: float) -> HoldOff:
-        """Return a filter with the same memory and another hold-off, so that no code counts twice."""
+        """Return a filter with the same memory and another hold-off: no code counts twice."""
         successor = HoldOff(hold_off_s, capacity=self._capacity)
         successor._gone_since_s = self._gone_since_s
         return successor

@@ -23,7 +23,7 @@ class MotionDetector:
         self._awake_until_ms = 0.0
 
     def is_still(self, grey: NDArray[np.uint8], now_ms: float) -> bool:
-        """Return whether nothing has changed for ``wake_ms``. A slow drift of light is no change."""
+        """Return whether nothing changed for ``wake_ms``. A slow drift of light is no change."""
         height, width = grey.shape
         size = (min(width, _WIDTH), max(1, min(height, height * _WIDTH // width)))
         step = max(1, width // (4 * _WIDTH))

@@ -68,7 +68,7 @@ class GpioDoorSensor:
         return low != self._open_high[compartment]
 
     def openings(self, compartment: str) -> int:
-        """Return how often the door opened and closed since the start, counted at the pin's edges."""
+        """Return how often the door opened and closed since the start, by the pin's edges."""
         return self._openings[compartment]
 
     def _record_edge(self, name: str, *, low: bool) -> None:

@@ -167,7 +167,7 @@ class LockBoards:
         board.confirmed = board.agreed
 
     def _query(self, address: int) -> int | None:
-        """Return the board's state bits, after some tries; None: no reply, and ``problem`` is set."""
+        """Return the board's state bits; None: no reply to any try, and ``problem`` is set."""
         problem = (
             f"lock board {address} does not reply:"
             " check its power, its address and the line's A and B"

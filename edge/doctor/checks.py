@@ -1,6 +1,6 @@
 """Check of a whole device: each part ok, warning or failure, and what to do.
 
-Pure: ``DeviceFacts`` in, findings out; it never raises. A dead network is a warning at most (law 7).
+Pure: ``DeviceFacts`` in, findings out; it never raises. A dead network is a warning (law 7).
 """
 
 from __future__ import annotations

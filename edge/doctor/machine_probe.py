@@ -49,8 +49,8 @@ def _throttled(root: Path) -> int | None:
     """Return the firmware's flags from the best source that exists.
 
     vcgencmd reports all of them. hwmon reports under-voltage within two seconds, and nothing else.
-    The kernel's file comes last: it is stale without hwmon, and reading it with hwmon puts a warning
-    with a stack trace into the kernel's log ("deprecated, use hwmon sysfs instead").
+    The kernel's file comes last: it is stale without hwmon, and reading it with hwmon puts a
+    warning with a stack trace into the kernel's log ("deprecated, use hwmon sysfs instead").
     """
     if (root / _VCIO).exists() and (flags := _flags_of_firmware()) is not None:
         return flags

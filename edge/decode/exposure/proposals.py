@@ -75,7 +75,7 @@ def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:
 
 
 def _split(light: float, limits: ExposureLimits) -> Exposure:
-    """Split ``light`` into time, as far as motion allows, and gain for the rest: time adds no noise."""
+    """Split ``light`` into time, as far as motion allows, and gain: time adds no noise."""
     time_us = min(max(light, limits.shortest_us), limits.longest_us)
     return Exposure(time_us, min(max(light / time_us, 1.0), limits.highest_gain))
 

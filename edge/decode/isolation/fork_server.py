@@ -161,8 +161,8 @@ def _send_pidfd(channel: socket.socket, child: int) -> None:
 def _detach_from_parent(channel: int) -> None:
     """Reset signal handlers and close every file but the channel and standard error.
 
-    Workers leave no zombies. The signals that ask a service to stop are ignored: the parent decides,
-    and the end of the channel is its decision.
+    Workers leave no zombies. The signals that ask a service to stop are ignored: the parent
+    decides, and the end of the channel is its decision.
     """
     for number in signal.valid_signals() - {
         signal.SIGKILL,

@@ -162,7 +162,7 @@ class DecoderProcess:
         return worker if worker.ready else None
 
     def _fork_server_is_loading(self) -> bool:
-        """Return whether there is a fork server that is not ready yet. Gives up one that is gone."""
+        """Return whether a fork server is not ready yet. Gives up one that is gone."""
         try:
             return self._fork_server is not None and not self._fork_server.is_ready()
         except OSError:

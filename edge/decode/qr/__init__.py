@@ -1,1 +1,1 @@
-"""Reading one QR symbol: finder patterns, sampling grid, error correction, and the libraries used."""
+"""Reading of one QR symbol: finder patterns, sampling grid, error correction, and libraries."""

@@ -1,9 +1,9 @@
 """From soft modules to a repaired matrix: format, codewords, erasures, and the evidence for it.
 
 Of the least certain codewords of a block, first a few are erased, then more, until the block can be
-repaired (Forney's generalised minimum distance decoding). Erasing spends redundancy that also guards
-against a wrong result. So the redundancy that is left is counted in bits, and a result with too
-little of it is rejected.
+repaired (Forney's generalised minimum distance decoding). Erasing spends redundancy that also
+guards against a wrong result. So the redundancy that is left is counted in bits, and a result with
+too little of it is rejected.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class RepairedMatrix:
 
 
 def repair(soft: NDArray[np.float32], version: int) -> RepairedMatrix | None:
-    """Return the matrix that ``soft`` (n, n; positive is dark) shows, or None when it is unclear."""
+    """Return the matrix that ``soft`` (n, n; positive is dark) shows; None when it is unclear."""
     for form in _formats(soft):
         if repaired := _repair_as(soft, version, form):
             return repaired

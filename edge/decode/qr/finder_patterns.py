@@ -126,10 +126,10 @@ def _four_corners(ring: Contour) -> Points:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Two or three finder patterns, each at its corner of a code, their own corners in the code's order."""
+    """Two or three finder patterns, each at its corner of a code."""
 
     roles: tuple[int, ...]  # 0 top left, 1 top right, 2 bottom left
-    corners: Points  # (2 or 3, 4, 2)
+    corners: Points  # (2 or 3, 4, 2), in the code's order
     centres: Points  # (2 or 3, 2)
     spacing: float  # modules between the centres
     strain: float  # how far from a square code seen straight on
@@ -179,7 +179,7 @@ def _in_order(corners: Points, across: Points, down: Points) -> Points:
 
 
 def _versions(group: _Group, binary: NDArray[np.uint8]) -> list[tuple[float, LocatedSymbol]]:
-    """Return the two most probable versions of a group, each with its agreement with the picture."""
+    """Return the two most probable versions of a group, with their agreement with the picture."""
     near = (group.spacing - 10) / 4
     guesses = []
     for version in range(max(1, int(near) - 1), min(40, int(near) + 2) + 1):

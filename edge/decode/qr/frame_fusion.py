@@ -37,7 +37,7 @@ class FrameFusion:
     _sums: list[_Sum] = field(default_factory=list)
 
     def add(self, place: LocatedSymbol, modules: Soft, now_ms: float) -> Symbol | None:
-        """Add the soft modules (n, n) of the code at ``place``; return the code once it is readable."""
+        """Add soft modules (n, n) of the code at ``place``; return the code once it is readable."""
         self._sums = [known for known in self._sums if now_ms - known.seen_ms < _FORGET_MS][
             -_MOST_CODES:
         ]

@@ -76,7 +76,7 @@ def correct(
 
 
 def _locator(syndrome: list[int], checks: int, erased: list[int]) -> list[int] | None:
-    """Return the error locator, lowest power first (Berlekamp-Massey, started from the erasures)."""
+    """Return the error locator, lowest power first (Berlekamp-Massey, from the erasures)."""
     locator = [1]
     for power in erased:
         locator = _product(locator, [1, _EXP[power % 255]])

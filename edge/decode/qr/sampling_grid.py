@@ -27,7 +27,7 @@ Field = NDArray[np.float32]
 
 
 class SamplingGrid:
-    """Map from module coordinates (0 to ``size``, from the code's top left) to pixels of ``grey``."""
+    """Map from module coordinates (0 to ``size``, from the code's top left) to pixels."""
 
     def __init__(self, grey: NDArray[np.uint8], quad: Quad, size: int) -> None:
         """Lay a flat grid of ``size`` modules over ``quad``.

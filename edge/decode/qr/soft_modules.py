@@ -46,7 +46,7 @@ def centres(soft: Soft) -> Soft:
 
 
 def likeness(modules: Soft, plan: SymbolLayout) -> float:
-    """Return how far modules (n, n) agree with the version's fixed patterns: 1 wholly, 0 by chance."""
+    """Return how far modules (n, n) agree with the fixed patterns: 1 wholly, 0 by chance."""
     fixed = plan.known != UNKNOWN
     return float(np.mean(np.clip(modules[fixed], -1, 1) * (2 * plan.known[fixed] - 1)))
 

@@ -156,13 +156,13 @@ def test_an_order_that_is_played_back_does_nothing(device, keys, wrong):
     again = open_at(device.folder, now_s=int(time.time()))
     raise_time_floor(again, in_three_months)
     again.close()
-    assert "was taken before" in reset(device, file, exit_code=1).output
+    assert "was applied before" in reset(device, file, exit_code=1).output
     assert floor(device) == in_three_months
 
 
 def test_an_order_for_a_later_floor_than_the_devices_does_nothing(device, keys):
     assert (
-        "does not hold"
+        "does not apply"
         in reset(device, ordered(device, keys, floor=IN_2100 + 60), exit_code=1).output
     )
     assert floor(device) == IN_2100
@@ -186,7 +186,7 @@ def test_that_an_order_was_taken_outlives_the_store(device, keys):
     )
     raise_time_floor(opened.store, IN_2100)
     opened.store.close()
-    assert "was taken before" in reset(device, file, exit_code=1).output
+    assert "was applied before" in reset(device, file, exit_code=1).output
 
 
 def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
@@ -244,7 +244,7 @@ def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
         b"not cbor",
     ):
         file.write_bytes(forged)
-        assert "is not believed" in reset(device, file, exit_code=1).output
+        assert "is refused" in reset(device, file, exit_code=1).output
     assert floor(device) == IN_2100
 
 
@@ -284,6 +284,6 @@ def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
     )
     assert "is in the past" in run(edge_fleet, *words, 1000, exit_code=2).output
     (tmp_path / "roots.cbor").write_bytes(Roots(version=1, keys=()).to_bytes())
-    assert "is not believed" in reset(device, ordered(device, keys), exit_code=1).output
+    assert "is refused" in reset(device, ordered(device, keys), exit_code=1).output
     missing = run(edge_scanner, "clock", "--data", tmp_path / "none", exit_code=1)
     assert "no store in" in missing.output

@@ -57,12 +57,12 @@ def test_the_ledger_shows_each_redemption_and_whether_the_platform_has_it(device
     assert row.items() >= shown.items()
 
 
-def test_orders_can_be_asked_for_by_name(device):
+def test_orders_can_be_listed_by_name(device):
     assert [row["order"] for row in lines(listings.orders, device)] == ["A-7", "A-8"]
     assert [row["order"] for row in lines(listings.orders, device, "--order", "A-8")] == ["A-8"]
 
 
-def test_the_outbox_shows_what_waits_and_says_how_much_and_how_old(device):
+def test_the_outbox_lists_its_events_and_reports_their_number_and_age(device):
     rows = lines(listings.outbox, device)
     row = rows[0]
     assert (row["seq"], row["type"], row["body"]["order"]) == (1, "redeemed", "A-7")
@@ -72,21 +72,37 @@ def test_the_outbox_shows_what_waits_and_says_how_much_and_how_old(device):
 
 
 @pytest.mark.parametrize(
-    ("pending", "rejected", "oldest_s", "said"),
+    ("pending", "rejected", "oldest_s", "sentence"),
     [
-        pytest.param(0, 0, None, "Nothing waits: the platform has acknowledged everything.", id="nothing"),
-        pytest.param(3, 0, 940, "3 events wait for the platform, the oldest for 1 min.", id="just now"),
-        pytest.param(3, 0, 2000, "3 events wait for the platform, the oldest for 0 min.", id="a clock set back"),
-        pytest.param(1, 2, -17_600, "1 event waits for the platform, the oldest for 5 h 10 min."
-                     " 2 were refused: edge-scanner exceptions.", id="some were refused"),
-        pytest.param(9, 0, 1000 - 30 * 86_400, "9 events wait for the platform, the oldest for 30 d 0 h.", id="long"),
+        pytest.param(
+            0, 0, None, "No event waits: the platform has acknowledged everything.", id="nothing"
+        ),
+        pytest.param(
+            3, 0, 940, "3 events wait for the platform, the oldest for 1 min.", id="just now"
+        ),
+        pytest.param(
+            3, 0, 2000, "3 events wait for the platform, the oldest for 0 min.", id="clock set back"
+        ),
+        pytest.param(
+            1,
+            2,
+            -17_600,
+            "1 event waits for the platform, the oldest for 5 h 10 min."
+            " 2 were refused: edge-scanner exceptions.",
+            id="some were refused",
+        ),
+        pytest.param(
+            9,
+            0,
+            1000 - 30 * 86_400,
+            "9 events wait for the platform, the oldest for 30 d 0 h.",
+            id="long",
+        ),
     ],
-)  # fmt: skip
-def test_what_waits_is_said_in_a_sentence(pending, rejected, oldest_s, said):
-    assert (
-        listings.waiting(Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s), 1000)
-        == said
-    )
+)
+def test_the_backlog_is_one_sentence(pending, rejected, oldest_s, sentence):
+    backlog = Backlog(pending=pending, rejected=rejected, oldest_s=oldest_s)
+    assert listings.backlog_sentence(backlog, 1000) == sentence
 
 
 def test_exceptions_can_be_only_the_open_ones(device):
@@ -94,7 +110,7 @@ def test_exceptions_can_be_only_the_open_ones(device):
     assert [row["cause"] for row in lines(exceptions_cli.exceptions, device, "--open")] == ["open"]
 
 
-def test_the_outbox_shows_what_waits(device):
+def test_the_outbox_lists_its_events(device):
     assert [(row["seq"], row["type"]) for row in lines(listings.outbox, device)] == [
         (1, "redeemed"),
         (2, "refused"),

@@ -121,7 +121,7 @@ def test_a_day_at_the_desk(fleet, device):
     assert done.stdout.startswith("anna (operator) is signed in until ")
     assert ANNA not in done.output, "what is typed is not shown"
     assert operator("sign-out").stdout == "anna is signed out\n"
-    assert operator("sign-out").stdout == "nobody was signed in\n"
+    assert operator("sign-out").stdout == "no operator was signed in\n"
 
 
 def test_a_new_list_without_somebody_ends_their_session(fleet, device):
@@ -158,7 +158,7 @@ def test_a_code_that_is_no_badge_and_a_badge_for_another_site_are_refused(fleet,
         issued(fleet, "pickup", "anna"),
         issued(fleet, "operator", "anna", site="site-9"),
     )
-    assert "no badge" in operator("sign-in", "--badge", parcel, exit_code=1).stderr
+    assert "not a badge" in operator("sign-in", "--badge", parcel, exit_code=1).stderr
     assert "audience" in operator("sign-in", "--badge", elsewhere, exit_code=1).stderr
     assert "prefix_unknown" in operator("sign-in", "--badge", "anna", exit_code=1).stderr
     assert "badge_not_shown" in operator("sign-in", input=f"{ANNA}\n", exit_code=1).stderr

@@ -453,5 +453,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     outbox.settle(store, epoch=epoch, through_seq=last)
     assert json.loads(console("story", claims.order_id, "--json").stdout)["settled"] is True
     words = console("story", claims.order_id).stdout
-    assert "exception" in words and words.endswith("settled: the platform has all of it\n")
+    assert "exception" in words and words.endswith(
+        "settled: the platform has acknowledged everything\n"
+    )
     assert console("story", "nobody").exit_code == 1

@@ -1,8 +1,8 @@
 """Metrics of both ends for Prometheus, as text files for node_exporter's textfile collector.
 
 The scanner has no network, and a device listens on no port. node_exporter reads ``edge-sync.prom``
-in the device's data folder; the hub writes ``<identity>.prom`` in its own. The scanner's counts (the
-steps of its decoder) come from its health file.
+in the device's data folder; the hub writes ``<identity>.prom`` in its own. The counts of the
+scanner's decoder come from its health file.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ def counter(name: str, words: str, value: float) -> Metric:
 
 
 def labelled(
-    kind: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, words: str, label: str,
+    kind: type[GaugeMetricFamily] | type[CounterMetricFamily],
+    name: str,
+    words: str,
+    label: str,
     values: Mapping[str, float],
-) -> Metric:  # fmt: skip
+) -> Metric:
     """Return one sample for each key of ``values``, in order."""
     family = kind(name, words, labels=[label])
     for key, value in sorted(values.items()):

@@ -51,5 +51,5 @@ def open_revocation_order(
 
 
 def has_order_form(data: bytes) -> bool:
-    """Return whether ``data`` reads as an order. **No signature is verified**: it picks a handler."""
+    """Return whether ``data`` reads as an order, **unverified**, to choose its handler."""
     return not isinstance(_TYPE.read_unverified(data), DocumentRefusal)

@@ -210,7 +210,10 @@ def open_settings(
             SettingsFault.WRONG_AUDIENCE, f"for {document.tenant} {document.key}, not this device"
         )
     if document.schema_version != SCHEMA_VERSION:
-        detail = f"schema version {document.schema_version}, this software knows {SCHEMA_VERSION}: upgrade it"
+        detail = (
+            f"schema version {document.schema_version}, this software knows {SCHEMA_VERSION}:"
+            " upgrade it"
+        )
         return SettingsRefusal(SettingsFault.SCHEMA_UNKNOWN, detail)
     if _numbers(me.agent_version) < _numbers(document.smallest_agent):
         detail = f"needs software {document.smallest_agent}, this is {me.agent_version}: upgrade it"

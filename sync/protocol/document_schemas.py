@@ -21,9 +21,9 @@ _MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
 
 
 def json_form(item: Item) -> Any:
-    """Return a CBOR item in the form that JSON can hold.
+    r"""Return a CBOR item in the form that JSON can hold.
 
-    >>> json_form({1: b"\\x0a", 2: [True, None]})
+    >>> json_form({1: b"\x0a", 2: [True, None]})
     {'1': '0a', '2': [True, None]}
     """
     if isinstance(item, bytes):
@@ -173,7 +173,8 @@ REVIEW_DECISION: Final = _map(
 )
 TRUST_LIST: Final = _map(
     "TrustList",
-    "The keys that a device trusts, signed by a root. The layout of a key is in docs/reference/token.md.",
+    "The keys that a device trusts, signed by a root (docs/reference/signed-lists.md has the layout"
+    " of a key).",
     {
         "1": _described(_VERSION, "version"),
         "2": _described(_SECONDS, "issued at"),

@@ -7,9 +7,9 @@ revision is a gap, and the device requests from what it has (``sync.wire.message
 A delta to the newest revision without rows says that the device has everything as of
 ``issued_at_s``.
 
-``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}``. A snapshot (kind 1) has ``5: revision, 6: page,
-7: last``. A delta (kind 2) has ``8: from, 9: to, 10: head, 11: removed ctis, 12: digest``. Rows, and
-the digest of a feed at ``head``, are those of ``edge.domain.order_row``.
+``{1: kind, 2: site, 3: issued_at_s, 4: rows, ...}``. A snapshot (kind 1) has ``5: revision,
+6: page, 7: last``. A delta (kind 2) has ``8: from, 9: to, 10: head, 11: removed ctis,
+12: digest``. Rows, and the digest of a feed at ``head``, are those of ``edge.domain.order_row``.
 """
 
 from __future__ import annotations

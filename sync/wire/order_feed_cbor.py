@@ -1,4 +1,4 @@
-"""The CBOR of a page of orders, read as strictly as by the strict reader and many times faster. Pure.
+"""A reader of the CBOR of order pages, as strict as ``cbor.decode`` and many times faster. Pure.
 
 cbor2 reads it, and refuses tags and items without a length. The one freedom that is left is the
 width of a head. A head wider than necessary shows in the length, which is compared with the one

@@ -18,8 +18,15 @@ from tests.support.platform_processes import BIN, Platform
 
 DEVICES = {"kiosk-1": "shop-1", "probe-1": "shop-1", "probe-2": "shop-1"}
 CTI = "00112233445566778899aabbccddeeff"
-REDEEMED = {"cti": CTI, "order": "A-1", "kind": "write_off", "use": 1, "units": 1, "verdict": "accepted_pending_review",
-            "kid": "6b657931"}  # fmt: skip
+REDEEMED = {
+    "cti": CTI,
+    "order": "A-1",
+    "kind": "write_off",
+    "use": 1,
+    "units": 1,
+    "verdict": "accepted_pending_review",
+    "kid": "6b657931",
+}
 REVIEWED = {
     "cti": CTI,
     "order": "A-1",
@@ -35,8 +42,10 @@ QUICK = Backoff(floor_s=0.02, cap_s=0.1)
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
     with Platform(tmp_path_factory.mktemp("conformance"), DEVICES) as running:
-        orders = [{"cti": f"{number:032x}", "order_id": "A", "kind": "pickup", "home_site": "shop-1"}
-                  for number in range(1203)]  # fmt: skip
+        orders = [
+            {"cti": f"{number:032x}", "order_id": "A", "kind": "pickup", "home_site": "shop-1"}
+            for number in range(1203)
+        ]
         running.import_orders(*orders)
         yield running
         running.spy.forget_faults()  # the checks send wrong messages, on purpose
@@ -78,9 +87,15 @@ def grant_options(platform):
     """Return the options of a second device, and an entitlement that both request."""
     files = platform.broker.files
     return (
-        "--cti", f"{7:032x}", "--other", "probe-2",
-        "--other-cert", str(files.certificate("probe-2")), "--other-key", str(files.key("probe-2")),
-    )  # fmt: skip
+        "--cti",
+        f"{7:032x}",
+        "--other",
+        "probe-2",
+        "--other-cert",
+        str(files.certificate("probe-2")),
+        "--other-key",
+        str(files.key("probe-2")),
+    )
 
 
 def test_a_hub_that_releases_a_grant_on_any_empty_batch_is_named(platform):
@@ -195,8 +210,14 @@ def test_a_hub_that_acknowledges_beyond_a_gap_is_named(platform):
         batch = codec.decode_batch(arrival.payload, dev=topic.node)
         if isinstance(batch, Batch) and batch.events:
             last = batch.events[-1].seq
-            ack = Ack(dev=topic.node, epoch=batch.epoch, acked_through=last, first=batch.events[0].seq, last=last,
-                           tag=batch.tag)  # fmt: skip
+            ack = Ack(
+                dev=topic.node,
+                epoch=batch.epoch,
+                acked_through=last,
+                first=batch.events[0].seq,
+                last=last,
+                tag=batch.tag,
+            )
             session.publish(str(Topic("main", topic.node, Down.ACK)), codec.encode(ack))
 
     platform.hub.stop()

@@ -133,10 +133,16 @@ def test_the_schema_and_the_code_allow_the_same(data):
 
 
 odd = st.one_of(
-    st.none(), st.booleans(), st.integers(-2, 3), st.sampled_from([2**31, 2**33, 2**53, 2**53 - 1, 10**30]),
-    st.text("aA1-_.:é", max_size=45), st.just("x" * 5000), st.sampled_from(["offline", "granted", "resend", "devices"]),
-    st.lists(st.integers(), max_size=1), st.dictionaries(st.just("a"), st.integers(), max_size=1),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 3),
+    st.sampled_from([2**31, 2**33, 2**53, 2**53 - 1, 10**30]),
+    st.text("aA1-_.:é", max_size=45),
+    st.just("x" * 5000),
+    st.sampled_from(["offline", "granted", "resend", "devices"]),
+    st.lists(st.integers(), max_size=1),
+    st.dictionaries(st.just("a"), st.integers(), max_size=1),
+)
 
 
 def test_the_schema_of_bodies_allows_the_bodies_of_the_examples():

@@ -94,13 +94,22 @@ def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
     assert read == Batch(dev, "ab12", settled, 7, tuple(sorted(sent, key=lambda item: item.seq)))
 
 
-@pytest.mark.parametrize("message", [
-    Ack(dev="k", epoch="e", acked_through=3, rejected=[RefusedItem(seq=2, reason="body_invalid")]),
-    OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
-    GrantRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", number=1),
-    Status(dev="k", state="online", epoch="e", last_seq=4),
-    Command(dev="k"),
-], ids=lambda message: type(message).__name__)  # fmt: skip
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ack(
+            dev="k",
+            epoch="e",
+            acked_through=3,
+            rejected=[RefusedItem(seq=2, reason="body_invalid")],
+        ),
+        OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
+        GrantRequest(dev="k", id="1", cti="00" * 16, quantity=1, epoch="e", number=1),
+        Status(dev="k", state="online", epoch="e", last_seq=4),
+        Command(dev="k"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
 def test_a_message_is_read_as_it_was_written(message):
     payload = codec.encode(message)
     if isinstance(message, OrdersRequest | GrantRequest):
@@ -122,19 +131,28 @@ def test_a_damaged_batch_is_refused_or_read_and_never_raises(at, damage):
     assert isinstance(codec.decode_batch(bytes(payload), dev="kiosk-1"), Batch | MessageRefusal)
 
 
-@pytest.mark.parametrize(("payload", "fault"), [
-    pytest.param(b"", MessageFault.NOT_JSON, id="nothing"),
-    pytest.param(b"\xff\xfe", MessageFault.NOT_JSON, id="not UTF-8"),
-    pytest.param(b"[" * 100_000, MessageFault.NOT_JSON, id="nested without end"),
-    pytest.param(b"{}" + b" " * codec.MAX_MESSAGE_BYTES, MessageFault.TOO_LARGE, id="too large"),
-    pytest.param(b"{}", MessageFault.WRONG_SHAPE, id="nothing in it"),
-    pytest.param(batch(v=2), MessageFault.VERSION_UNKNOWN, id="a later version"),
-    pytest.param(batch(dev="kiosk-2"), MessageFault.WRONG_DEVICE, id="another device on this topic"),
-    pytest.param(batch(epoch="../x"), MessageFault.WRONG_SHAPE, id="not an epoch"),
-    pytest.param(batch(event("1")), MessageFault.WRONG_SHAPE, id="an event without a number"),
-    pytest.param(batch(settled_through=-1), MessageFault.WRONG_SHAPE, id="a negative number"),
-    pytest.param(batch(settled_through=True), MessageFault.WRONG_SHAPE, id="true is not a number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        pytest.param(b"", MessageFault.NOT_JSON, id="nothing"),
+        pytest.param(b"\xff\xfe", MessageFault.NOT_JSON, id="not UTF-8"),
+        pytest.param(b"[" * 100_000, MessageFault.NOT_JSON, id="nested without end"),
+        pytest.param(
+            b"{}" + b" " * codec.MAX_MESSAGE_BYTES, MessageFault.TOO_LARGE, id="too large"
+        ),
+        pytest.param(b"{}", MessageFault.WRONG_SHAPE, id="nothing in it"),
+        pytest.param(batch(v=2), MessageFault.VERSION_UNKNOWN, id="a later version"),
+        pytest.param(
+            batch(dev="kiosk-2"), MessageFault.WRONG_DEVICE, id="another device on this topic"
+        ),
+        pytest.param(batch(epoch="../x"), MessageFault.WRONG_SHAPE, id="not an epoch"),
+        pytest.param(batch(event("1")), MessageFault.WRONG_SHAPE, id="an event without a number"),
+        pytest.param(batch(settled_through=-1), MessageFault.WRONG_SHAPE, id="a negative number"),
+        pytest.param(
+            batch(settled_through=True), MessageFault.WRONG_SHAPE, id="true is not a number"
+        ),
+    ],
+)
 def test_a_wrong_batch_is_refused_with_its_fault(payload, fault):
     found = codec.decode_batch(payload, dev="kiosk-1")
     assert isinstance(found, MessageRefusal)
@@ -199,18 +217,30 @@ def test_any_text_is_a_topic_or_none(text):
     assert found is None or str(found) == text
 
 
-@pytest.mark.parametrize("topic", [
-    "v1/main/kiosk-1/up/ack", "v1/main/kiosk-1/dn/evt", "v2/main/kiosk-1/up/evt", "v1/main/+/up/evt", "v1/main//up/evt",
-    "v1/main/kiosk-1/up/evt/x", "v1/main/kiosk-1/up", "$SYS/broker/load", "v1/main/_hub/up/evt",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "v1/main/kiosk-1/up/ack",
+        "v1/main/kiosk-1/dn/evt",
+        "v2/main/kiosk-1/up/evt",
+        "v1/main/+/up/evt",
+        "v1/main//up/evt",
+        "v1/main/kiosk-1/up/evt/x",
+        "v1/main/kiosk-1/up",
+        "$SYS/broker/load",
+        "v1/main/_hub/up/evt",
+    ],
+)
 def test_a_text_that_is_no_topic_of_the_protocol_is_none(topic):
     assert parse_topic(topic) is None
 
 
 def test_a_device_subscribes_to_itself_its_site_and_the_fleet():
     assert device_filters("main", "kiosk-1", "shop-1") == [
-        "v1/main/kiosk-1/dn/#", "v1/main/site-shop-1/dn/#", "v1/main/_all/dn/#",
-    ]  # fmt: skip
+        "v1/main/kiosk-1/dn/#",
+        "v1/main/site-shop-1/dn/#",
+        "v1/main/_all/dn/#",
+    ]
 
 
 @pytest.mark.parametrize("name", ["_all", "_hub", site_group("shop-1"), "", "a/b", "#", "x" * 41])

@@ -176,10 +176,15 @@ def test_a_snapshot_of_no_orders_is_one_empty_last_page(tmp_path):
     assert page.revision > 0
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("{", "Invalid JSON"), ('{"cti": "xy"}', "cti"), ('{"cti": "' + "0" * 32 + '"}', "order_id"),
-    ('{"cti": "' + "0" * 32 + '", "order_id": "A", "kind": "gift", "home_site": "s"}', "kind"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"cti": "xy"}', "cti"),
+        ('{"cti": "' + "0" * 32 + '"}', "order_id"),
+        ('{"cti": "' + "0" * 32 + '", "order_id": "A", "kind": "gift", "home_site": "s"}', "kind"),
+    ],
+)
 def test_the_refusal_of_an_order_line_names_the_field(text, word):
     found = order_lines.parse_line(text)
     assert isinstance(found, order_lines.LineRefusal)
@@ -189,9 +194,16 @@ def test_the_refusal_of_an_order_line_names_the_field(text, word):
 def test_page_rows_fit_a_message():
     """A page of the longest rows stays below the limit of the shipped broker."""
     longest = Entitlement(
-        cti=bytes(16), order_id="x" * 100, kind=Kind.PICKUP, home_site="shop-1", home_device="x" * 40,
-        subject="x" * 100, campaign="x" * 100, rules="x" * 1000, compartments=("x" * 8,) * 4,
-    )  # fmt: skip
+        cti=bytes(16),
+        order_id="x" * 100,
+        kind=Kind.PICKUP,
+        home_site="shop-1",
+        home_device="x" * 40,
+        subject="x" * 100,
+        campaign="x" * 100,
+        rules="x" * 1000,
+        compartments=("x" * 8,) * 4,
+    )
     rows = (row_of(longest),) * PAGE_ROWS
     page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=rows)
     assert len(cbor.encode(page_payload(page))) < 1_000_000

@@ -70,24 +70,33 @@ def test_a_page_in_which_a_text_looks_like_the_start_of_a_row_is_read():
     assert read_page(decoded.item, site="shop-1") == page
 
 
-@pytest.mark.parametrize(("was", "becomes"), [
-    pytest.param(b"\x07\x19\x04\xe2", b"\x18\x07\x19\x04\xe2", id="an integer in two bytes that fits one"),
-    pytest.param(b"\x19\x04\xe2", b"\x1a\x00\x00\x04\xe2", id="an integer in four bytes that fits two"),
-    pytest.param(b"\x63A-1", b"\x78\x03A-1", id="a text whose length is wider than necessary"),
-    pytest.param(b"\x8f\x50", b"\x98\x0f\x50", id="a row whose length is wider than necessary"),
-    pytest.param(b"\x04\x82", b"\x04\x98\x02", id="rows whose number is wider than necessary"),
-    pytest.param(b"\x81\x62A1", b"\x9f\x62A1\xff", id="an array without a length"),
-    pytest.param(b"\x63A-1", b"\x7f\x63A-1\xff", id="a text without a length"),
-    pytest.param(b"\x19\x04\xe2", b"\xc2\x42\x04\xe2", id="a number as a tag"),
-    pytest.param(b"\x19\x04\xe2", b"\xf9\x64\xe2", id="a float"),
-    pytest.param(b"\x19\x04\xe2", b"\xd9\xd9\xf7\x19\x04\xe2", id="a tag of no meaning"),
-    pytest.param(b"\xa7", b"\xb8\x07", id="a map whose length is wider than necessary"),
-    pytest.param(b"\x01\x01", b"\x18\x01\x01", id="a label that is wider than necessary"),
-    pytest.param(b"\xa7\x01\x01\x02\x66shop-1", b"\xa7\x02\x66shop-1\x01\x01", id="labels out of order"),
-    pytest.param(b"\xa7\x01\x01", b"\xa8\x01\x01\x01\x01", id="a label twice"),
-    pytest.param(b"\xf6\xf6\xf6", b"\xf7\xf6\xf6", id="undefined"),
-    pytest.param(b"\xf4\x81", b"\xf8\x14\x81", id="a boolean in two bytes"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [
+        pytest.param(
+            b"\x07\x19\x04\xe2", b"\x18\x07\x19\x04\xe2", id="an integer in two bytes that fits one"
+        ),
+        pytest.param(
+            b"\x19\x04\xe2", b"\x1a\x00\x00\x04\xe2", id="an integer in four bytes that fits two"
+        ),
+        pytest.param(b"\x63A-1", b"\x78\x03A-1", id="a text whose length is wider than necessary"),
+        pytest.param(b"\x8f\x50", b"\x98\x0f\x50", id="a row whose length is wider than necessary"),
+        pytest.param(b"\x04\x82", b"\x04\x98\x02", id="rows whose number is wider than necessary"),
+        pytest.param(b"\x81\x62A1", b"\x9f\x62A1\xff", id="an array without a length"),
+        pytest.param(b"\x63A-1", b"\x7f\x63A-1\xff", id="a text without a length"),
+        pytest.param(b"\x19\x04\xe2", b"\xc2\x42\x04\xe2", id="a number as a tag"),
+        pytest.param(b"\x19\x04\xe2", b"\xf9\x64\xe2", id="a float"),
+        pytest.param(b"\x19\x04\xe2", b"\xd9\xd9\xf7\x19\x04\xe2", id="a tag of no meaning"),
+        pytest.param(b"\xa7", b"\xb8\x07", id="a map whose length is wider than necessary"),
+        pytest.param(b"\x01\x01", b"\x18\x01\x01", id="a label that is wider than necessary"),
+        pytest.param(
+            b"\xa7\x01\x01\x02\x66shop-1", b"\xa7\x02\x66shop-1\x01\x01", id="labels out of order"
+        ),
+        pytest.param(b"\xa7\x01\x01", b"\xa8\x01\x01\x01\x01", id="a label twice"),
+        pytest.param(b"\xf6\xf6\xf6", b"\xf7\xf6\xf6", id="undefined"),
+        pytest.param(b"\xf4\x81", b"\xf8\x14\x81", id="a boolean in two bytes"),
+    ],
+)
 def test_a_page_has_one_encoding(was, becomes):
     assert was in DATA
     quick, strict = read(DATA.replace(was, becomes))

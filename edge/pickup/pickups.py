@@ -279,20 +279,7 @@ class Pickups:
         ):
             return False
         if step.raises is not None:
-            reserved = door.state is DoorState.RESERVED
-            case = ExceptionCase(
-                kind=step.raises,
-                cause=detail,
-                tried="nothing: the lock was not pulsed"
-                if reserved
-                else "the lock was pulsed once",
-                cti=intent.cti,
-                order_id=intent.order_id,
-                compartment=intent.compartment,
-                ledger_id=intent.ledger_id,
-                raised_s=now.unix_s,
-            )
-            raise_case(connection, case)
+            raise_case(connection, _case(door, step.raises, detail, now))
         if step.state.ended or step.raises is not None:
             body = {
                 "cti": intent.cti.hex(),
@@ -339,6 +326,20 @@ class Pickups:
             self._pickups[door.intent.ledger_id] = rest
         else:
             self._pickups.pop(door.intent.ledger_id, None)
+
+
+def _case(door: _Door, kind: ExceptionKind, cause: str, now: Instant) -> ExceptionCase:
+    reserved = door.state is DoorState.RESERVED
+    return ExceptionCase(
+        kind=kind,
+        cause=cause,
+        tried="nothing: the lock was not pulsed" if reserved else "the lock was pulsed once",
+        cti=door.intent.cti,
+        order_id=door.intent.order_id,
+        compartment=door.intent.compartment,
+        ledger_id=door.intent.ledger_id,
+        raised_s=now.unix_s,
+    )
 
 
 def _release(connection: sqlite3.Connection, doors: list[_Door], now: Instant) -> None:

@@ -220,31 +220,11 @@ class Redeemer:
         Where a pickup continues, there is no new ledger row, and only the event is written.
         """
         facts, decision = ruling.facts, ruling.decision
-        operator = ruling.operator_id
-        use = decision.continues
         if not decision.verdict.is_accepted:
-            body: dict[str, object] = {
-                "reason": decision.verdict.value,
-                "detail": decision.detail,
-            }
-            self._report(connection, "refused", facts.claims, body, operator, facts.now)
+            body = {"reason": decision.verdict.value, "detail": decision.detail}
+            self._report(connection, "refused", facts.claims, body, ruling.operator_id, facts.now)
             return None, ()
-        if use is None:
-            ledger_id = ledger.write_redemption(
-                connection,
-                facts.claims,
-                decision,
-                use_no=facts.standing.next_use_no,
-                place=ruling.place,
-                now=facts.now,
-                operator=operator,
-                event_id=event_id(facts.now, self._random_bytes),
-            )
-        else:
-            ledger_id = use.ledger_id
-            kind = "reopened" if decision.reopening else "continued"
-            body = {"use": use.use_no, "doors": list(decision.doors)}
-            self._report(connection, kind, facts.claims, body, operator, facts.now)
+        ledger_id = self._record_use(connection, ruling)
         intents = lock_intents.reserve(
             connection,
             ledger_id,
@@ -254,6 +234,26 @@ class Redeemer:
             now=facts.now,
         )
         return ledger_id, intents
+
+    def _record_use(self, connection: sqlite3.Connection, ruling: _Ruling) -> int:
+        """Write a use with its event, or only the event of a pickup that continues."""
+        facts, decision, operator = ruling.facts, ruling.decision, ruling.operator_id
+        use = decision.continues
+        if use is not None:
+            kind = "reopened" if decision.reopening else "continued"
+            body = {"use": use.use_no, "doors": list(decision.doors)}
+            self._report(connection, kind, facts.claims, body, operator, facts.now)
+            return use.ledger_id
+        return ledger.write_redemption(
+            connection,
+            facts.claims,
+            decision,
+            use_no=facts.standing.next_use_no,
+            place=ruling.place,
+            now=facts.now,
+            operator=operator,
+            event_id=event_id(facts.now, self._random_bytes),
+        )
 
     def _settle(self, connection: sqlite3.Connection, ruling: _Ruling) -> None:
         """Use up what the ruling rests on: the typed request, accepted or not, and the grant."""

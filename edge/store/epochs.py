@@ -65,7 +65,8 @@ def resend_renumbered(
             return 0
         (current,) = connection.execute("SELECT epoch_no FROM device").fetchone()
         if current == found.number:
-            why = f"{UploadRefusal.SEQUENCE_REUSED}: the platform has another event under {own[0]} of {epoch}"
+            reused = f"the platform has another event under {own[0]} of {epoch}"
+            why = f"{UploadRefusal.SEQUENCE_REUSED}: {reused}"
             current = _begin_current(connection, why=why, now=now, random_bytes=random_bytes)
             raise_case(connection, _identity_in_doubt(why, now))
         for seq in own:

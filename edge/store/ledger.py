@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from edge.domain.decision_input import Decision
 from edge.domain.verdict import Verdict
@@ -22,7 +22,7 @@ _COLUMNS: Final = (
 )
 _INSERT: Final = (
     "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency,"
-    " verdict, reason, at_s, trust, operator, risk, epoch_no, seq, event_id)"
+    " verdict, reason, operator, risk, at_s, trust, epoch_no, seq, event_id)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
@@ -50,6 +50,23 @@ class LedgerRow:
     settled: bool  # the platform has acknowledged it
 
 
+class _Line(NamedTuple):
+    """The columns of a row before its time, clock, place and event."""
+
+    cti: bytes
+    use_no: int | None
+    reverses: int | None
+    order_id: str
+    kind: str
+    units: int
+    amount_minor: int | None
+    currency: str | None
+    verdict: str
+    reason: str | None
+    operator: str | None
+    risk: str | None
+
+
 def write_redemption(
     connection: sqlite3.Connection,
     claims: Claims,
@@ -62,44 +79,23 @@ def write_redemption(
     event_id: str,
 ) -> int:
     """Write an accepted decision and its event in the caller's transaction; return the row's id."""
-    risk = " ".join(decision.risks) or None
-    body: dict[str, object] = {
-        "cti": claims.cti.hex(),
-        "order": claims.order_id,
-        "kind": claims.kind.code,
-        "use": use_no,
-        "units": decision.units,
-        "amount_minor": decision.amount_minor,
-        "currency": claims.currency,
-        "verdict": decision.verdict.value,
-        "risks": list(decision.risks),
-        "operator": operator,
-        "doors": list(decision.doors),
-        "kid": claims.kid.hex(),
-    }
-    if decision.claim is not None:
-        body[GRANT_REQUEST] = decision.claim
+    body = _redeemed_body(claims, decision, use_no, operator)
     append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
-    row = (
-        claims.cti,
-        use_no,
-        None,
-        claims.order_id,
-        claims.kind.code,
-        decision.units,
-        decision.amount_minor,
-        claims.currency,
-        decision.verdict.value,
-        None,
-        now.unix_s,
-        now.trust.value,
-        operator,
-        risk,
-        *place,
-        event_id,
+    line = _Line(
+        cti=claims.cti,
+        use_no=use_no,
+        reverses=None,
+        order_id=claims.order_id,
+        kind=claims.kind.code,
+        units=decision.units,
+        amount_minor=decision.amount_minor,
+        currency=claims.currency,
+        verdict=decision.verdict.value,
+        reason=None,
+        operator=operator,
+        risk=" ".join(decision.risks) or None,
     )
-    ledger_id = connection.execute(_INSERT, row).lastrowid
-    assert ledger_id is not None
+    ledger_id = _insert(connection, line, place=place, now=now, event_id=event_id)
     if decision.verdict is Verdict.ACCEPTED_PENDING_REVIEW:
         opened = "INSERT INTO review (ledger_id, state, opened_s) VALUES (?, 'pending', ?)"
         connection.execute(opened, (ledger_id, now.unix_s))
@@ -139,25 +135,45 @@ def write_reversal(
     }
     place = next_place(connection)
     append_at(connection, place, type="reversed", body=body, now=now, id=event_id)
-    row = (
-        cti,
-        None,
-        ledger_id,
-        order_id,
-        kind,
-        units,
-        amount_minor,
-        currency,
-        REVERSED,
-        reason,
-        now.unix_s,
-        now.trust.value,
-        operator,
-        None,
-        *place,
-        event_id,
-    )
-    return connection.execute(_INSERT, row).lastrowid
+    of_use = (order_id, kind, units, amount_minor, currency)
+    line = _Line(cti, None, ledger_id, *of_use, REVERSED, reason, operator, None)
+    return _insert(connection, line, place=place, now=now, event_id=event_id)
+
+
+def _redeemed_body(
+    claims: Claims, decision: Decision, use_no: int, operator: str | None
+) -> dict[str, object]:
+    body: dict[str, object] = {
+        "cti": claims.cti.hex(),
+        "order": claims.order_id,
+        "kind": claims.kind.code,
+        "use": use_no,
+        "units": decision.units,
+        "amount_minor": decision.amount_minor,
+        "currency": claims.currency,
+        "verdict": decision.verdict.value,
+        "risks": list(decision.risks),
+        "operator": operator,
+        "doors": list(decision.doors),
+        "kid": claims.kid.hex(),
+    }
+    if decision.claim is not None:
+        body[GRANT_REQUEST] = decision.claim
+    return body
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    line: _Line,
+    *,
+    place: OutboxPlace,
+    now: Instant,
+    event_id: str,
+) -> int:
+    row = (*line, now.unix_s, now.trust.value, *place, event_id)
+    ledger_id = connection.execute(_INSERT, row).lastrowid
+    assert ledger_id is not None
+    return ledger_id
 
 
 def rows(

@@ -15,11 +15,8 @@ from pathlib import Path
 
 from hardware_sim.world.free_ports import free_port
 
-from edge.token.claims import Kind
-from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList, sign_trust_list
-from edge.token.trusted_key import TrustedKey
-from sync.fleet.key_folder import LISTED, ROOT, FleetRecord, KeyFolder, create_key_folder
+from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.mqtt.endpoint import Endpoint
 
@@ -86,7 +83,7 @@ class Field:
             folder / "keys", record, issuer_alg="Ed25519", group_key=bytes(32)
         )
         trust_list = folder / "trust-list.cose"
-        trust_list.write_bytes(trust_list_of(self.keys, record, now_s))
+        trust_list.write_bytes(trust_list_of(self.keys, now_s))
         (folder / "roots.cbor").write_bytes(self.keys.roots().to_bytes())
         documents = PlatformDocuments(
             order_feed_key=folder / "keys" / "order_feed.pem", trust_list=trust_list
@@ -147,19 +144,11 @@ class Field:
             return probe.connect_ex(("127.0.0.1", self.site.port)) == 0
 
 
-def trust_list_of(keys: KeyFolder, record: FleetRecord, now_s: int) -> bytes:
-    """A trust list with every key of ``keys``, signed."""
-    listed = []
-    for purpose in LISTED:
-        token = purpose is Purpose.TOKEN
-        listed.append(
-            TrustedKey(
-                key=keys.signer(purpose).public, purposes=frozenset({Purpose(purpose)}), not_before_s=now_s - 86_400,
-                expires_at_s=now_s + YEAR_S, issuers=frozenset({record.issuer}) if token else frozenset(),
-                kinds=frozenset(Kind) if token else frozenset(),
-            )
-        )  # fmt: skip
-    trust = TrustList(version=1, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=tuple(listed))
+def trust_list_of(keys: KeyFolder, now_s: int) -> bytes:
+    """Return a signed trust list with every key of ``keys``."""
+    trust = TrustList(
+        version=1, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys.trusted_keys()
+    )
     return sign_trust_list(trust, keys.signer(ROOT), keys.roots())
 
 

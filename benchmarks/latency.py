@@ -29,7 +29,7 @@ import numpy as np
 import structlog
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.mock_pins import wired_factory
-from hardware_sim.run.in_process_scanner import provision
+from hardware_sim.run.in_process_scanner import fill_store
 from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.render import render
 from hardware_sim.vision.view_condition import CLEAN
@@ -117,8 +117,8 @@ class _TimedConnection(sqlite3.Connection):
 
 def _latencies(folder: Path) -> Iterator[Measurement]:
     now_s = int(time.time())
-    town = provision_vouchers(folder / "town", SCANS, now_s=now_s)
-    provision(town, now=Instant(unix_s=now_s))
+    sample = provision_vouchers(folder / "sample", SCANS, now_s=now_s)
+    fill_store(sample, now=Instant(unix_s=now_s))
     model = open_store(
         folder / "model", device_id="bench", now_s=now_s, random_bytes=os.urandom
     ).store
@@ -134,12 +134,12 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
             "edge.store.database.store.sqlite3.connect",
             partial(sqlite3.connect, factory=_TimedConnection),
         ),
-        _scanner(town) as (
+        _scanner(sample) as (
             daemon,
             stamps,
         ),
     ):
-        for token in town.codes.values():
+        for token in sample.codes.values():
             picture = render(token, CLEAN, rng=rng)
             began_ns = time.monotonic_ns()
             commit()
@@ -172,10 +172,10 @@ def _summary(
 
 
 class _scanner:  # noqa: N801 - a context manager
-    """The daemon of ``town`` with stamps for lamp and frames; nothing of it sleeps."""
+    """The daemon of ``sample`` with stamps for lamp and frames; nothing of it sleeps."""
 
-    def __init__(self, town: SamplePlatform) -> None:
-        profile = parse_profile(town.profile.read_text(encoding="utf-8"))
+    def __init__(self, sample: SamplePlatform) -> None:
+        profile = parse_profile(sample.profile.read_text(encoding="utf-8"))
         assert isinstance(profile, Profile)
         scene = CameraScene(width_px=160, height_px=120)
         factory = wired_factory(profile.locker, Doors(profile.locker.compartments))
@@ -184,7 +184,7 @@ class _scanner:  # noqa: N801 - a context manager
         )
         silent = structlog.wrap_logger(None, processors=[_drop])
         self._built = build_scanner(
-            profile, town.data, parts, log=silent, synchronised=lambda: True
+            profile, sample.data, parts, log=silent, synchronised=lambda: True
         )
 
     def __enter__(self) -> tuple[Daemon, _Stamps]:
@@ -221,10 +221,10 @@ def _footprint() -> Iterator[Measurement]:
     """The scanner with all its processes against one that only imports the same libraries, taking turns."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
         now_s = int(time.time())
-        town = provision_vouchers(Path(name), 10, now_s=now_s)
-        provision(town, now=Instant(unix_s=now_s))
-        _show_without_end(town)
-        pairs = [(_start_scanner(town), _start_imports()) for _ in range(STARTS)]
+        sample = provision_vouchers(Path(name), 10, now_s=now_s)
+        fill_store(sample, now=Instant(unix_s=now_s))
+        _show_without_end(sample)
+        pairs = [(_start_scanner(sample), _start_imports()) for _ in range(STARTS)]
     started_s, read_s, weight_mib = (
         statistics.median(pair[0][index] for pair in pairs) for index in range(3)
     )
@@ -238,30 +238,30 @@ def _footprint() -> Iterator[Measurement]:
     yield Measurement("latency.start_to_first_read", read_s, "s", "bare imports", read_s / bare_s)
 
 
-def _show_without_end(town: SamplePlatform) -> None:
+def _show_without_end(sample: SamplePlatform) -> None:
     """A voucher before the camera for as long as anybody measures."""
-    pictures = town.profile.parent / "pictures"
+    pictures = sample.profile.parent / "pictures"
     pictures.mkdir()
     shown = pictures / "0.png"
-    picture = render(next(iter(town.codes.values())), CLEAN, rng=np.random.default_rng(1))
+    picture = render(next(iter(sample.codes.values())), CLEAN, rng=np.random.default_rng(1))
     cv2.imwrite(str(shown), picture)
     for number in range(1, _PICTURES):
         (pictures / f"{number}.png").hardlink_to(shown)
-    text = town.profile.read_text(encoding="utf-8")
-    town.profile.write_text(text.replace('path = "."', f'path = "{pictures}"'), encoding="utf-8")
+    text = sample.profile.read_text(encoding="utf-8")
+    sample.profile.write_text(text.replace('path = "."', f'path = "{pictures}"'), encoding="utf-8")
 
 
-def _start_scanner(town: SamplePlatform) -> tuple[float, float, float]:
+def _start_scanner(sample: SamplePlatform) -> tuple[float, float, float]:
     """Seconds until the daemon says that it started and until it judged a code that it read; MiB some frames later."""
     command = [
         str(Path(sys.executable).with_name("edge-scanner")),
         "run",
         "--profile",
-        str(town.profile),
+        str(sample.profile),
     ]
     began_s = time.monotonic()
     process = subprocess.Popen(
-        [*command, "--data", str(town.data)],
+        [*command, "--data", str(sample.data)],
         stdout=subprocess.PIPE,
         env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"},
     )

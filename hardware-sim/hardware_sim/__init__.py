@@ -1,1 +1,1 @@
-"""The ports in memory, rendered camera frames, power cuts and scenarios."""
+"""Simulated hardware: ports in memory, rendered frames, faults, and a sample platform."""

@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.system.durable_file import write_durably, write_secret
+from edge.token.claims import Kind
 from edge.token.fields import TIME_END
 from edge.token.keys import (
     PublicKey,
@@ -40,6 +41,7 @@ from edge.token.keys import (
 )
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
+from edge.token.trusted_key import TrustedKey
 from edge.values.errors import EdgeError
 
 ROOT = "root"
@@ -119,6 +121,55 @@ class KeyFolder:
                     f"{path} is not a usable public key ({error}): make a new one."
                 ) from None
         return found
+
+    def trusted_keys(
+        self,
+        *,
+        audiences: frozenset[str] | None = None,
+        kinds: frozenset[Kind] = frozenset(Kind),
+        largest_amount_minor: int | None = None,
+    ) -> tuple[TrustedKey, ...]:
+        """Return every key for a trust list: one for each purpose, the sites' and the reviewers'.
+
+        The arguments limit the tokens that the issuer's key may sign; None is no limit. A site's
+        key is trusted for replies of that site alone, a reviewer's key under the reviewer's name.
+        """
+        record = self.record()
+        token = TrustedKey(
+            key=self.signer(Purpose.TOKEN).public,
+            purposes=frozenset({Purpose.TOKEN}),
+            not_before_s=record.not_before_s,
+            expires_at_s=record.expires_at_s,
+            issuers=frozenset({record.issuer}),
+            audiences=audiences,
+            kinds=kinds,
+            largest_amount_minor=largest_amount_minor,
+        )
+
+        def other(key: PublicKey, purpose: Purpose) -> TrustedKey:
+            return TrustedKey(
+                key=key,
+                purposes=frozenset({purpose}),
+                not_before_s=record.not_before_s,
+                expires_at_s=record.expires_at_s,
+            )
+
+        return (
+            token,
+            *(
+                other(self.signer(purpose).public, purpose)
+                for purpose in LISTED
+                if purpose is not Purpose.TOKEN
+            ),
+            *(
+                replace(other(key, Purpose.GRANT), audiences=frozenset({site}))
+                for site, key in self.holder_keys(SITES).items()
+            ),
+            *(
+                replace(other(key, Purpose.REVIEW), issuers=frozenset({name}))
+                for name, key in self.holder_keys(REVIEWERS).items()
+            ),
+        )
 
     def add_holder(self, group: str, name: str) -> Path:
         """Make a key for ``name`` and return its file. Never overwrites a key."""

@@ -60,7 +60,7 @@ def test_without_a_whole_reply_no_lock_gets_a_command_and_no_door_has_a_state(bu
     assert "does not reply" in here.locker.problems["lock_board_0"]
     with pytest.raises(LockError, match="nothing was energised"):
         here.locker.pulse("A1")
-    assert here.boards.orders == []
+    assert here.boards.open_commands == []
     here.boards.faults.clear()
     assert becomes(False, lambda: here.locker.is_open("A1"))
     assert here.locker.problems == {}
@@ -75,16 +75,16 @@ def test_noise_around_a_reply_and_the_echo_of_a_query_are_ignored(build, fault):
     here.locker.pulse("A2")
     assert becomes(True, lambda: here.locker.is_open("A2"))
     assert here.locker.is_open("A1") is False
-    assert here.boards.orders == ["A2"]
+    assert here.boards.open_commands == ["A2"]
 
 
 def test_a_query_is_repeated_and_a_command_never_is(build):
     here = build()
-    here.boards.loses = 2
-    here.boards.faults.add(LineFault.DEAF_TO_ORDERS)
+    here.boards.lost_replies = 2
+    here.boards.faults.add(LineFault.DROPS_COMMANDS)
     here.locker.pulse("A1")  # the board ignores it, and only the contact can show that
     time.sleep(0.2)
-    assert here.boards.orders == ["A1"]
+    assert here.boards.open_commands == ["A1"]
     assert here.locker.is_open("A1") is False
 
 
@@ -98,7 +98,7 @@ def test_a_line_lost_during_a_pulse_is_an_error_and_the_command_is_not_repeated(
     assert "plugged in" in here.locker.problems["lock_board_0"]
     here.boards.port.plug()
     assert becomes(True, lambda: here.locker.is_open("A1"))
-    assert here.boards.orders == ["A1"]
+    assert here.boards.open_commands == ["A1"]
     assert here.locker.problems == {}
 
 
@@ -110,7 +110,7 @@ def test_an_adapter_plugged_in_after_the_start_is_found(build):
     here.boards.port.plug()
     assert becomes(False, lambda: here.locker.is_open("A1"))
     here.locker.pulse("A1")
-    assert here.boards.orders == ["A1"]
+    assert here.boards.open_commands == ["A1"]
 
 
 def test_a_state_counts_when_two_replies_in_a_row_agree(build):

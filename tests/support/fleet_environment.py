@@ -64,8 +64,8 @@ class Scan:
 class Platform:
     def __init__(self, folder: Path):
         self.folder = folder
-        self.town = sample_platform.provision_sample(folder, now_s=int(time.time()))
-        files = self.town.files
+        self.sample = sample_platform.provision_sample(folder, now_s=int(time.time()))
+        files = self.sample.files
         text = files.hub_config.read_text()
         head, _, rest = text.partition("[enrolment]")
         old = next(line for line in rest.splitlines() if line.startswith("port = "))
@@ -73,11 +73,11 @@ class Platform:
             f"{head}[enrolment]{rest.replace(old, f'port = {free_port()}', 1)}"
         )
         self.fresh = folder / "fresh.toml"
-        shipped = self.town.profile.read_text().partition("[trust]")[0]
+        shipped = self.sample.profile.read_text().partition("[trust]")[0]
         self.fresh.write_text(shipped.replace('id = "locker-1"', 'id = "kiosk-0001"') + FRESH)
         hub = ["--config", str(files.hub_config)]
         subprocess.run(
-            [program("edge-hub"), "orders", "import", *hub, str(self.town.orders)], check=True
+            [program("edge-hub"), "orders", "import", *hub, str(self.sample.orders)], check=True
         )
         self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
         self.hub = Process([program("edge-hub"), "run", *hub], folder / "hub.log")
@@ -99,7 +99,7 @@ class Platform:
 
     def fleet(self, *command: str, code: int | None = 0) -> subprocess.CompletedProcess:
         """Run edge-fleet; its exit code must be ``code``."""
-        where = [] if command[0] == "recover" else ["--fleet", str(self.town.files.fleet_config)]
+        where = [] if command[0] == "recover" else ["--fleet", str(self.sample.files.fleet_config)]
         done = subprocess.run(
             [program("edge-fleet"), *command, *where], check=False, capture_output=True, text=True
         )

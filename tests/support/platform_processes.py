@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge.store import outbox
 from edge.store.database.store import Store
 from edge.store.opening import open_store
-from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 from edge.token.status_list import StatusList, sign_status_list, status_list
@@ -21,7 +20,6 @@ from edge.token.trust_list import TrustList, sign_trust_list
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.agent.device_metrics import DEVICE_FILE
-from sync.fleet.commands.trust_list import listed_keys
 from sync.fleet.key_folder import ROOT, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.config import HubConfig, load_hub_config
 from sync.hub.ledger import listing
@@ -60,9 +58,11 @@ class Keys:
 
     def trust_list(self, version: int) -> bytes:
         now_s = int(time.time())
-        keys = listed_keys(self.folder, self.record, {"kinds": frozenset(Kind)})
         trust = TrustList(
-            version=version, issued_at_s=now_s, expires_at_s=now_s + YEAR_S, keys=keys
+            version=version,
+            issued_at_s=now_s,
+            expires_at_s=now_s + YEAR_S,
+            keys=self.folder.trusted_keys(),
         )
         return sign_trust_list(trust, self.folder.signer(ROOT), self.roots())
 

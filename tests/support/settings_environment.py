@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-from hardware_sim.run.in_process_scanner import provision
+from hardware_sim.run.in_process_scanner import fill_store
 from hardware_sim.run.process_stack import program
 from hardware_sim.world.sample_platform import DEVICE, SITE, provision_sample
 
@@ -83,18 +83,18 @@ class Unit:
 
 class Field:
     def __init__(self, folder: Path):
-        self.town = provision_sample(folder, now_s=int(time.time()))
+        self.sample = provision_sample(folder, now_s=int(time.time()))
         self.keys = KeyFolder(folder / "keys")
-        provision(self.town, now=Instant(unix_s=int(time.time())))
-        files = self.town.files
+        fill_store(self.sample, now=Instant(unix_s=int(time.time())))
+        files = self.sample.files
         self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
-        run = ["--profile", str(self.town.profile), "--data", str(self.town.data)]
+        run = ["--profile", str(self.sample.profile), "--data", str(self.sample.data)]
         self.sync = Unit([program("edge-sync"), "run", *run], folder / "sync.log")
         self.scanner = Unit(
             [sys.executable, "-m", "hardware_sim.run.simulated_scanner", *run],
             folder / "scanner.log",
         )
-        self.settings = SettingsFolder(self.town.data)
+        self.settings = SettingsFolder(self.sample.data)
         self.rev = 0
 
     def __enter__(self):
@@ -110,7 +110,7 @@ class Field:
 
     @property
     def port(self) -> int:
-        text = self.town.files.broker_config.read_text()
+        text = self.sample.files.broker_config.read_text()
         return int(
             next(line.split()[1] for line in text.splitlines() if line.startswith("listener "))
         )
@@ -137,7 +137,7 @@ class Field:
 
     def publish(self, *documents: bytes) -> None:
         """Whoever holds the broker publishes these, retained, to the device."""
-        files = self.town.files
+        files = self.sample.files
         endpoint = Endpoint(
             host="127.0.0.1", port=self.port, client_id="_hub",
             ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
@@ -158,7 +158,7 @@ class Field:
 
     def report(self) -> dict:
         """What the device says of its settings: the retained message."""
-        files = self.town.files
+        files = self.sample.files
         endpoint = Endpoint(
             host="127.0.0.1", port=self.port, client_id="_hub",
             ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
@@ -170,7 +170,7 @@ class Field:
         return json.loads(arrivals[-1].payload)
 
     def health(self) -> dict:
-        return json.loads((self.town.data / "health.json").read_text())
+        return json.loads((self.sample.data / "health.json").read_text())
 
     @property
     def state(self):

@@ -1,4 +1,4 @@
-"""What happens in the demonstration, as data: who shows what, how it looks, and what must come of it."""
+"""Steps of the demonstration: which code is shown, how, and the expected result."""
 
 from __future__ import annotations
 
@@ -11,45 +11,57 @@ from edge.token.rejection import Rejection
 
 @dataclass(frozen=True, slots=True)
 class DemoStep:
-    """Somebody holds a code before the lens."""
+    """A person holds a code before the lens."""
 
     zh: str
     en: str
-    code: str  # a name in ``Town.codes``
+    code: str  # a name in ``SamplePlatform.codes``
     condition: str  # a name in ``hardware_sim.vision.view_condition.PRESETS``
     expected: Reason
 
 
 ONLINE = (
-    DemoStep("取件", "pickup, tilted", "pickup", "tilted", Verdict.ACCEPTED),
-    DemoStep("核销券", "voucher on a phone", "voucher", "phone screen", Verdict.ACCEPTED),
+    DemoStep("取件码", "pickup code", "pickup", "tilted", Verdict.ACCEPTED),
+    DemoStep("核销券", "voucher", "voucher", "phone screen", Verdict.ACCEPTED),
     DemoStep(
-        "同一张券再次出示",
+        "再次出示同一张券",
         "the same voucher again",
         "voucher",
         "phone screen",
         Verdict.ALREADY_REDEEMED,
     ),
-    DemoStep("伪造的码", "forged", "forged", "clean", Rejection.SIGNATURE_INVALID),
-    DemoStep("过期的码", "expired", "expired", "noisy", Rejection.EXPIRED),
-    DemoStep("其他站点的码", "another site's", "wrong site", "tilted", Rejection.AUDIENCE),
-    DemoStep("未知密钥", "unknown key", "unknown key", "clean", Rejection.KEY_UNKNOWN),
-    DemoStep("已撤销的码", "revoked", "revoked", "phone screen", Rejection.REVOKED),
-    DemoStep("反光下的券", "voucher under glare", "glare", "glare", Verdict.ACCEPTED),
-    DemoStep("外来二维码", "foreign QR code", "foreign", "clean", Rejection.PREFIX_UNKNOWN),
+    DemoStep("伪造的码", "forged code", "forged", "clean", Rejection.SIGNATURE_INVALID),
+    DemoStep("过期的码", "expired code", "expired", "noisy", Rejection.EXPIRED),
+    DemoStep("其他站点的码", "code of another site", "wrong site", "tilted", Rejection.AUDIENCE),
     DemoStep(
-        "高风险订单", "risky order, to review", "risky", "blurred", Verdict.ACCEPTED_PENDING_REVIEW
+        "未知密钥签发的码", "code of an unknown key", "unknown key", "clean", Rejection.KEY_UNKNOWN
+    ),
+    DemoStep("已撤销的码", "revoked code", "revoked", "phone screen", Rejection.REVOKED),
+    DemoStep("另一张核销券", "another voucher", "glare", "glare", Verdict.ACCEPTED),
+    DemoStep("无关的二维码", "foreign QR code", "foreign", "clean", Rejection.PREFIX_UNKNOWN),
+    DemoStep(
+        "待复核的高风险订单",
+        "risky order, to be reviewed",
+        "risky",
+        "blurred",
+        Verdict.ACCEPTED_PENDING_REVIEW,
     ),
     DemoStep(
         "已取消的订单", "cancelled order", "cancelled", "upside down", Verdict.ORDER_CANCELLED
     ),
-    DemoStep("未备好的订单", "order not ready", "not ready", "smeared", Verdict.NOT_READY),
+    DemoStep(
+        "尚未备好的订单", "order that is not ready", "not ready", "smeared", Verdict.NOT_READY
+    ),
 )
 OFFLINE = (
-    DemoStep("断网核销", "voucher, no network", "offline 1", "dark", Verdict.ACCEPTED),
-    DemoStep("断网取件", "pickup, no network", "offline 2", "banded", Verdict.ACCEPTED),
+    DemoStep("断网时核销", "voucher, offline", "offline 1", "dark", Verdict.ACCEPTED),
+    DemoStep("断网时取件", "pickup, offline", "offline 2", "banded", Verdict.ACCEPTED),
     DemoStep(
-        "断网重复出示", "the same again, no network", "offline 1", "clean", Verdict.ALREADY_REDEEMED
+        "断网时再次出示",
+        "the same again, offline",
+        "offline 1",
+        "clean",
+        Verdict.ALREADY_REDEEMED,
     ),
-    DemoStep("断网核销", "voucher, no network", "offline 3", "hard", Verdict.ACCEPTED),
+    DemoStep("断网时核销", "voucher, offline", "offline 3", "hard", Verdict.ACCEPTED),
 )

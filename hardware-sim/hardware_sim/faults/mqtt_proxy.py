@@ -1,12 +1,13 @@
-"""A bad network: a TCP proxy on loopback that cuts, stalls, slows and, between MQTT peers, doubles and reorders.
+"""A faulty network: a TCP proxy on loopback that cuts, stalls, slows, duplicates and reorders.
 
-    with Proxy(8883) as proxy:            # clients connect to proxy.port
-        proxy.weather = HALF_OPEN         # from now on, whatever is under way
-        proxy.weather = CLEAR
+    with Proxy(8883) as proxy:          # clients connect to proxy.port
+        proxy.fault = HALF_OPEN         # applies at once, to open connections too
+        proxy.fault = CLEAR
 
-With ``ProxyIdentity`` it ends TLS on both sides, as a broker that cannot be trusted would, and sees MQTT packets:
-``double`` and ``reorder`` are the chances of a PUBLISH to be sent twice and to be sent late. ``names_takeover``
-chooses how a broker ends a connection: Mosquitto 2.0.11 closes it, 2.0.21 sends DISCONNECT first.
+With ``ProxyIdentity`` the proxy terminates TLS on both sides and sees MQTT packets. ``duplicate``
+and ``reorder`` are then the probabilities that a PUBLISH is sent twice, or late.
+``names_takeover`` chooses how the broker ends a connection: Mosquitto 2.0.11 closes it, 2.0.21
+sends DISCONNECT first.
 """
 
 from __future__ import annotations
@@ -22,35 +23,33 @@ from typing import Final
 
 _PUBLISH: Final = 3  # MQTT 5 section 2.1.2
 _DISCONNECT: Final = 14
-_TAKEN_OVER: Final = bytes(
-    (_DISCONNECT << 4, 1, 142)
-)  # DISCONNECT, session taken over: MQTT 5 section 3.14.2.1
+# DISCONNECT with the reason "session taken over": MQTT 5 section 3.14.2.1
+_TAKEN_OVER: Final = bytes((_DISCONNECT << 4, 1, 142))
 _LATE_S: Final = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFault:
-    """What becomes of bytes now."""
+    """How the network treats bytes."""
 
     cut: bool = False  # connections are closed and refused
-    swallow: bool = False  # a half-open link: connections stand, nothing comes through
+    discard: bool = False  # a half-open link: connections stay up, no byte arrives
     delay_s: float = 0.0  # each way
     bytes_per_s: float | None = None  # each way and connection
-    double: float = 0.0
-    reorder: float = 0.0
-    names_takeover: bool | None = (
-        None  # whether DISCONNECT comes before the broker closes; None: as the broker does
-    )
+    duplicate: float = 0.0  # probability, 0 to 1
+    reorder: float = 0.0  # probability, 0 to 1
+    # Whether DISCONNECT precedes the end of a connection; None: as the broker does.
+    names_takeover: bool | None = None
 
 
 CLEAR: Final = NetworkFault()
 CUT: Final = NetworkFault(cut=True)
-HALF_OPEN: Final = NetworkFault(swallow=True)
+HALF_OPEN: Final = NetworkFault(discard=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyIdentity:
-    """Certificates, PEM: as what the proxy listens, and as whom it goes on."""
+    """PEM certificates with which the proxy listens and connects."""
 
     ca_file: Path
     server: tuple[Path, Path]  # certificate and key
@@ -58,7 +57,7 @@ class ProxyIdentity:
 
 
 class Proxy:
-    """Listens on ``port`` of 127.0.0.1 and goes on to ``target`` there. Its loop is a thread's own."""
+    """Listens on ``port`` of loopback and forwards to ``target``, in a thread of its own."""
 
     def __init__(
         self,
@@ -68,16 +67,16 @@ class Proxy:
         seed: int = 1,
         host: str = "127.0.0.1",
     ) -> None:
-        """``target``: the port behind it. ``host``: the loopback address that it listens on."""
+        """Forward to port ``target`` of 127.0.0.1; listen on the loopback address ``host``."""
         self._target = target
         self._host = host
         self._identity = identity
-        self._chance = random.Random(seed)
+        self._random = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="proxy")
-        self._weather = CLEAR
+        self._fault = CLEAR
         self._links: set[asyncio.StreamWriter] = set()
-        self._poisoned: set[asyncio.StreamWriter] = set()  # something was lost on them
+        self._lossy: set[asyncio.StreamWriter] = set()  # bytes were discarded on them
         self._late: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
@@ -86,13 +85,13 @@ class Proxy:
         self.connections = 0
 
     @property
-    def weather(self) -> NetworkFault:
-        """What becomes of bytes now."""
-        return self._weather
+    def fault(self) -> NetworkFault:
+        """How the network treats bytes now."""
+        return self._fault
 
-    @weather.setter
-    def weather(self, weather: NetworkFault) -> None:
-        asyncio.run_coroutine_threadsafe(self._change(weather), self._loop).result(5)
+    @fault.setter
+    def fault(self, fault: NetworkFault) -> None:
+        asyncio.run_coroutine_threadsafe(self._change(fault), self._loop).result(5)
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -118,37 +117,39 @@ class Proxy:
             late.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    async def _change(self, weather: NetworkFault) -> None:
-        self._weather = weather
-        for link in list(
-            self._links if weather.cut else self._poisoned if not weather.swallow else ()
-        ):
+    async def _change(self, fault: NetworkFault) -> None:
+        self._fault = fault
+        for link in list(self._links if fault.cut else self._lossy if not fault.discard else ()):
             link.transport.abort()
-            self._poisoned.discard(link)
+            self._lossy.discard(link)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._weather.cut:
+        if self._fault.cut:
             writer.transport.abort()
             return
         self.connections += 1
         context = None if self._identity is None else _client_context(self._identity)
         try:
-            there_reader, there = await asyncio.open_connection(
+            target_reader, target = await asyncio.open_connection(
                 "127.0.0.1", self._target, ssl=context
             )
         except OSError:
             writer.transport.abort()
             return
-        self._links |= {writer, there}
-        ways = (self._pump(reader, there, up=True), self._pump(there_reader, writer, up=False))
+        self._links |= {writer, target}
+        directions = (
+            self._pump(reader, target, up=True),
+            self._pump(target_reader, writer, up=False),
+        )
         with suppress(OSError, asyncio.IncompleteReadError):
             await asyncio.wait(
-                [asyncio.ensure_future(way) for way in ways], return_when=asyncio.FIRST_COMPLETED
+                [asyncio.ensure_future(direction) for direction in directions],
+                return_when=asyncio.FIRST_COMPLETED,
             )
-        for link in (writer, there):
+        for link in (writer, target):
             link.transport.abort()
             self._links.discard(link)
-            self._poisoned.discard(link)
+            self._lossy.discard(link)
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, up: bool
@@ -161,33 +162,33 @@ class Proxy:
                 else:
                     self.bytes_down += len(data)
                     ended = self._identity is not None and data[0] >> 4 == _DISCONNECT
-                if not (ended and self._weather.names_takeover is False):
-                    await self._pass(data, writer)
-        if self._weather.names_takeover and not up and not ended:
+                if not (ended and self._fault.names_takeover is False):
+                    await self._forward(data, writer)
+        if self._fault.names_takeover and not up and not ended:
             with suppress(OSError):
                 writer.write(_TAKEN_OVER)
                 await writer.drain()
 
-    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
-        weather = self._weather
-        if weather.swallow:
-            self._poisoned.add(writer)
+    async def _forward(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        fault = self._fault
+        if fault.discard:
+            self._lossy.add(writer)
             return
-        if weather.bytes_per_s is not None:
-            await asyncio.sleep(len(data) / weather.bytes_per_s)
-        if weather.delay_s:
-            self._later(data, writer, weather.delay_s)
+        if fault.bytes_per_s is not None:
+            await asyncio.sleep(len(data) / fault.bytes_per_s)
+        if fault.delay_s:
+            self._write_later(data, writer, fault.delay_s)
             return
         if self._identity is not None and data[0] >> 4 == _PUBLISH:
-            if self._chance.random() < weather.double:
-                self._later(data, writer, self._chance.uniform(0, _LATE_S))
-            if self._chance.random() < weather.reorder:
-                self._later(data, writer, self._chance.uniform(0, _LATE_S))
+            if self._random.random() < fault.duplicate:
+                self._write_later(data, writer, self._random.uniform(0, _LATE_S))
+            if self._random.random() < fault.reorder:
+                self._write_later(data, writer, self._random.uniform(0, _LATE_S))
                 return
         writer.write(data)
         await writer.drain()
 
-    def _later(self, data: bytes, writer: asyncio.StreamWriter, delay_s: float) -> None:
+    def _write_later(self, data: bytes, writer: asyncio.StreamWriter, delay_s: float) -> None:
         async def write() -> None:
             await asyncio.sleep(delay_s)
             with suppress(OSError):
@@ -199,7 +200,7 @@ class Proxy:
 
 
 async def _packet(reader: asyncio.StreamReader) -> bytes:
-    """One MQTT control packet, whole (MQTT 5 section 2.1). Empty at the end."""
+    """Read one MQTT control packet (MQTT 5 section 2.1). Empty at the end of the stream."""
     head = await reader.read(1)
     if not head:
         return b""

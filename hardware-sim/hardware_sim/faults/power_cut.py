@@ -1,4 +1,4 @@
-"""Power cuts: a program in a process of its own that ends without warning, as when somebody pulls the plug."""
+"""Power cuts: a program in its own process that ends without warning."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contextlib import suppress
 
 
 class PoweredProcess:
-    """A program that can be cut off. Its standard output is read line by line.
+    """A program that can be killed at any moment. Its standard output is read line by line.
 
-    A killed process leaves the page cache intact: this shows what survives a crash of
-    the program, not what a disk loses that ignores fsync.
+    A killed process leaves the page cache intact: this shows what survives a crash of the program,
+    not what a disk loses that ignores fsync.
     """
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
-        """Switch on: start ``command`` as the head of its own process group; ``env`` adds to the environment."""
+        """Start ``command`` as the leader of its own process group; ``env`` adds variables."""
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -34,23 +34,25 @@ class PoweredProcess:
         self._cut = False
 
     def wait_for_line(self, text: str, timeout_s: float = 20.0) -> str:
-        """Return the first line of output that contains ``text``. Raises TimeoutError, or EOFError when it ended."""
+        """Return the first line of output that contains ``text``.
+
+        Raises TimeoutError, or EOFError when the program has ended.
+        """
         deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._stdout, selectors.EVENT_READ)
             while True:
                 *lines, self._rest = self._rest.split(b"\n")
-                for place, line in enumerate(lines):
+                for index, line in enumerate(lines):
                     if text.encode() in line:
-                        self._rest = b"\n".join([*lines[place + 1 :], self._rest])
+                        self._rest = b"\n".join([*lines[index + 1 :], self._rest])
                         return line.decode(errors="replace")
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     raise TimeoutError(f"no line with {text!r} in {timeout_s} s")
                 chunk = self._stdout.read(65536)
                 if chunk == b"":
-                    raise EOFError(
-                        f"the program ended (code {self._process.wait()}) without a line with {text!r}"
-                    )
+                    code = self._process.wait()
+                    raise EOFError(f"the program ended (code {code}) without a line with {text!r}")
                 self._rest += chunk or b""
 
     @property
@@ -59,7 +61,10 @@ class PoweredProcess:
         return self._process.poll() is None
 
     def cut_power(self) -> None:
-        """End the program and all it started, now: no handler runs, nothing is flushed. Safe to call twice."""
+        """Kill the program and its children: no handler runs, nothing is flushed.
+
+        Safe to call twice.
+        """
         if not self._cut:
             self._cut = True
             with suppress(ProcessLookupError):
@@ -67,7 +72,10 @@ class PoweredProcess:
         self._process.wait()
 
     def switch_off(self, timeout_s: float = 10.0) -> int:
-        """Ask the program to end (SIGTERM) and return its exit code. Raises subprocess.TimeoutExpired."""
+        """Ask the program to end (SIGTERM) and return its exit code.
+
+        Raises subprocess.TimeoutExpired.
+        """
         self._process.terminate()
         return self._process.wait(timeout_s)
 

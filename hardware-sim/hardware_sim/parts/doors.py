@@ -1,4 +1,4 @@
-"""A locker's doors as things: a bolt that a current draws, a spring, a contact, and what can break."""
+"""Simulated locker doors: a bolt drawn by current, a spring, a contact, and their failures."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from enum import Enum
 
 
 class DoorFailure(Enum):
-    """What can be wrong with one door."""
+    """A failure of one door."""
 
     STUCK_CLOSED = "stuck_closed"  # the bolt is drawn, the door jams
     NO_OPEN = "no_open"  # the lock does nothing: cut wire, dead coil
-    LEFT_OPEN = "left_open"  # nobody closes it
+    LEFT_OPEN = "left_open"  # the person does not close it
     SENSOR_STUCK_OPEN = "sensor_stuck_open"
     SENSOR_STUCK_CLOSED = "sensor_stuck_closed"
     SENSOR_NONE = "sensor_none"  # no contact, or it cannot be read
@@ -23,22 +23,21 @@ class DoorFailure(Enum):
 class Doors:
     """The doors of a locker. Safe to use from several threads.
 
-    Energising a lock makes its door spring open. It stays open until somebody closes it:
-    ``close_door``, or by itself ``person_closes_after_s`` after it opened.
+    Energising a lock makes its door spring open. It stays open until ``close_door``, or for
+    ``person_closes_after_s`` seconds, as if a person closed it then.
     """
 
     def __init__(
         self, compartments: Iterable[str], *, person_closes_after_s: float | None = None
     ) -> None:
-        self._person_s = person_closes_after_s
+        self._closes_after_s = person_closes_after_s
         self._lock = threading.Lock()
         self._opened_at: dict[str, float | None] = dict.fromkeys(compartments)
         self._failures: dict[str, set[DoorFailure]] = {name: set() for name in self._opened_at}
-        self._said: dict[str, bool | None] = dict.fromkeys(self._opened_at, False)
+        self._reported: dict[str, bool | None] = dict.fromkeys(self._opened_at, False)
         self.openings: list[str] = []  # each time a door sprang open
-        self.watchers: list[
-            Callable[[str], None]
-        ] = []  # each is told when a door's contact has changed
+        # Each is called with the compartment after its contact has changed.
+        self.watchers: list[Callable[[str], None]] = []
 
     @property
     def names(self) -> frozenset[str]:
@@ -46,46 +45,49 @@ class Doors:
         return frozenset(self._opened_at)
 
     def fail(self, compartment: str, failure: DoorFailure) -> None:
-        """Break something."""
+        """Add a failure to this door."""
         with self._changing(compartment):
             self._failures[compartment].add(failure)
 
     def repair(self, compartment: str) -> None:
-        """Mend all that is wrong with this door."""
+        """Remove every failure of this door."""
         with self._changing(compartment):
             self._failures[compartment].clear()
 
     def energise(self, compartment: str) -> None:
-        """Current flows through the lock's coil."""
+        """Send current through the lock's coil."""
         with self._changing(compartment):
             jammed = self._failures[compartment] & {DoorFailure.STUCK_CLOSED, DoorFailure.NO_OPEN}
-            if not jammed and not self._stands_open(compartment):
+            if not jammed and not self._is_open(compartment):
                 self._opened_at[compartment] = time.monotonic()
                 self.openings.append(compartment)
 
     def close_door(self, compartment: str) -> None:
-        """A person pushes the door shut, unless it was LEFT_OPEN."""
+        """Push the door shut; no effect on a door that was LEFT_OPEN."""
         with self._changing(compartment):
             if DoorFailure.LEFT_OPEN not in self._failures[compartment]:
                 self._opened_at[compartment] = None
 
-    def stands_open(self, compartment: str) -> bool:
-        """What a person standing before it sees."""
+    def is_open(self, compartment: str) -> bool:
+        """Return whether the door is open, as a person sees it."""
         with self._lock:
-            return self._stands_open(compartment)
+            return self._is_open(compartment)
 
     def contact(self, compartment: str) -> bool | None:
-        """What the door's contact says: True open, False closed, None unreadable."""
+        """Return what the contact reads: True open, False closed, None unreadable."""
         with self._changing(compartment):
             return self._contact(compartment)
 
     @contextmanager
     def _changing(self, compartment: str) -> Iterator[None]:
-        """Alone with the doors; who watches is told afterwards if the contact of this one has changed."""
+        """Hold the lock; afterwards call the watchers if this door's contact has changed."""
         with self._lock:
             yield
-            before, self._said[compartment] = self._said[compartment], self._contact(compartment)
-            changed = before is not self._said[compartment]
+            before, self._reported[compartment] = (
+                self._reported[compartment],
+                self._contact(compartment),
+            )
+            changed = before is not self._reported[compartment]
         if changed:
             for watcher in self.watchers:
                 watcher(compartment)
@@ -98,17 +100,17 @@ class Doors:
             return True
         if DoorFailure.SENSOR_STUCK_CLOSED in failures:
             return False
-        return self._stands_open(compartment)
+        return self._is_open(compartment)
 
-    def _stands_open(self, compartment: str) -> bool:
+    def _is_open(self, compartment: str) -> bool:
         opened_at = self._opened_at[compartment]
         if opened_at is None:
             return False
         left_open = DoorFailure.LEFT_OPEN in self._failures[compartment]
         if (
-            self._person_s is not None
+            self._closes_after_s is not None
             and not left_open
-            and time.monotonic() - opened_at >= self._person_s
+            and time.monotonic() - opened_at >= self._closes_after_s
         ):
             self._opened_at[compartment] = None
             return False

@@ -1,4 +1,4 @@
-"""Lamps in memory: remembers every signal shown."""
+"""Indicator in memory that records every signal shown."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge.ports import Signal
 
 
 class SimIndicator:
-    """Implements ``Indicator``. ``on_show`` is called with each signal, for people watching a demo."""
+    """Implements ``Indicator``. ``on_show`` is called with each signal."""
 
     def __init__(self, on_show: Callable[[Signal], None] | None = None) -> None:
         self.shown: list[Signal] = []
@@ -20,12 +20,12 @@ class SimIndicator:
 
     @property
     def showing(self) -> Signal:
-        """What the lamps show now."""
+        """The signal that is shown now."""
         with self._changed:
             return self.shown[-1] if self.shown and not self._closed else Signal.OFF
 
     def show(self, signal: Signal) -> None:
-        """Remember ``signal``."""
+        """Show and record ``signal``."""
         with self._changed:
             if self._closed:
                 return
@@ -35,7 +35,7 @@ class SimIndicator:
             self._on_show(signal)
 
     def wait_for(self, signal: Signal, timeout_s: float = 5.0) -> bool:
-        """Wait until ``signal`` is shown; False when it is not in time."""
+        """Wait until ``signal`` is shown. Return False when it is not shown in time."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while self.shown[-1:] != [signal]:
@@ -44,6 +44,6 @@ class SimIndicator:
             return True
 
     def close(self) -> None:
-        """All off. Safe to call twice."""
+        """Switch everything off. Safe to call twice."""
         with self._changed:
             self._closed = True

@@ -1,4 +1,4 @@
-"""Simulated doors wired to gpiozero's mock pins: the real lock and contact adapters, with a locker behind the pins."""
+"""Simulated doors wired to gpiozero's mock pins, for the real lock and contact adapters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hardware_sim.parts.doors import Doors
 
 
 class WiredPin(MockPin):  # type: ignore[misc]  # gpiozero ships no types
-    """A mock pin that tells what it drives, and reads what drives it."""
+    """A mock pin that reports its output, and reads its input from a function."""
 
     on_output: Callable[[bool], None] | None = None
     level: Callable[[], bool] | None = None
@@ -29,18 +29,18 @@ class WiredPin(MockPin):  # type: ignore[misc]  # gpiozero ships no types
         state: bool = super()._get_state()
         return state
 
-    def edge(self) -> None:
-        """What drives it has changed: tell who waits for that."""
+    def input_changed(self) -> None:
+        """Signal an edge to the listeners of this input."""
         if self.level is not None and self.function == "input":
             level = self.level()
-            super()._change_state(not level)  # whatever the pull-up had left: this is an edge
+            super()._change_state(not level)  # so that the next line is an edge
             (self.drive_high if level else self.drive_low)()
 
 
 def wired_factory(section: LockerSection, doors: Doors) -> MockFactory:
-    """Return a pin factory behind which ``doors`` hang on the pins that ``section`` names.
+    """Return a pin factory with ``doors`` connected to the pins that ``section`` names.
 
-    A contact that cannot be read leaves its pin to the pull-up, as a cut wire does.
+    The pull-up decides the level of a contact that cannot be read, as with a cut wire.
     """
     factory = MockFactory(pin_class=WiredPin)
     contacts: dict[str, WiredPin] = {}
@@ -52,7 +52,7 @@ def wired_factory(section: LockerSection, doors: Doors) -> MockFactory:
             door_pin: Any = factory.pin(compartment.door_pin)
             door_pin.level = _contact(name, doors, open_high=compartment.door_open_high)
             contacts[name] = door_pin
-    doors.watchers.append(lambda name: contacts[name].edge() if name in contacts else None)
+    doors.watchers.append(lambda name: contacts[name].input_changed() if name in contacts else None)
     return factory
 
 

@@ -1,4 +1,4 @@
-"""A serial port on a pseudo-terminal that can be unplugged: a path like those of /dev/serial/by-id."""
+"""Serial port on a pseudo-terminal that can be unplugged, like those of /dev/serial/by-id."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class SimPort:
-    """The far end of a serial line. ``path`` is what the program opens; it is there while plugged in."""
+    """The far end of a serial line. The program opens ``path``, which exists while plugged in."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -18,18 +18,16 @@ class SimPort:
         self.plug()
 
     def plug(self) -> None:
-        """Plug the adapter in: a new device behind the same path."""
+        """Plug the adapter in: a new device at the same path."""
         if self._ends is None:
             near, far = os.openpty()
             tty.setraw(far)
             self.path.symlink_to(os.ttyname(far))
-            self._ends = (
-                near,
-                far,
-            )  # far stays open here: a pseudo-terminal that nobody has open cannot be read
+            # The far end stays open here: a pseudo-terminal without an open end cannot be read.
+            self._ends = (near, far)
 
     def unplug(self) -> None:
-        """Pull it out: the path is gone, and whoever has it open gets an error."""
+        """Pull the adapter out: the path is removed, and reads and writes of it fail."""
         ends, self._ends = self._ends, None
         if ends is not None:
             self.path.unlink(missing_ok=True)
@@ -37,7 +35,7 @@ class SimPort:
                 os.close(end)
 
     def receive(self, timeout_s: float) -> bytes:
-        """What the program sent, up to 256 bytes; empty when nothing came in time or nothing is plugged in."""
+        """Return up to 256 bytes from the program; empty after the timeout or while unplugged."""
         ends = self._ends
         with suppress(OSError, ValueError):  # unplugged meanwhile
             if ends is not None and select.select([ends[0]], [], [], timeout_s)[0]:
@@ -45,7 +43,7 @@ class SimPort:
         return b""
 
     def send(self, content: bytes) -> None:
-        """Let the program receive ``content``; it is lost while nothing is plugged in."""
+        """Send ``content`` to the program; it is lost while unplugged."""
         ends = self._ends
         with suppress(OSError):
             if ends is not None:

@@ -1,4 +1,4 @@
-"""A whole scanner in this process, with simulated hardware and a store that has its orders: for scenarios."""
+"""Scanner in this process, with simulated hardware and a store that has its orders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,20 +27,21 @@ from edge.values.instant import Instant
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.mock_pins import wired_factory
 from hardware_sim.vision.camera import CameraScene, SimCamera
-from hardware_sim.world.sample_platform import DEVICE, SITE, SamplePlatform
+from hardware_sim.vision.view_condition import PRESETS
+from hardware_sim.world.sample_platform import DEVICE, SITE, SamplePlatform, provision_sample
 from sync.hub.orders.order_lines import OrderLine
 
-HOLD_OFF_S = 0.2  # scenarios are quick
-CEILING_S = 90.0  # a guard against hanging, and no more: what is waited for is a state
+HOLD_OFF_S = 0.2  # short, for quick scenarios
+CEILING_S = 90.0  # only a guard against hanging: tests wait for a state
 
 
-def provision(town: SamplePlatform, *, now: Instant) -> None:
-    """Put the town's lists and orders into the device's store, as edge-sync would."""
+def fill_store(sample: SamplePlatform, *, now: Instant) -> None:
+    """Write the sample's lists and orders to the device's store, as edge-sync does."""
     opened = open_store(
-        town.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes
+        sample.data, device_id=DEVICE, now_s=now.unix_s, random_bytes=secrets.token_bytes
     )
     assert opened.store is not None, opened.detail
-    for name, file in town.documents.items():
+    for name, file in sample.documents.items():
         documents.put(
             opened.store,
             name=name,
@@ -49,7 +50,7 @@ def provision(town: SamplePlatform, *, now: Instant) -> None:
             raw=file.read_bytes(),
             now=now,
         )
-    lines = town.orders.read_text(encoding="utf-8").splitlines()
+    lines = sample.orders.read_text(encoding="utf-8").splitlines()
     sold = [row_of(OrderLine.model_validate(json.loads(line)).entitlement()) for line in lines]
     apply_snapshot_page(opened.store, sold, site=SITE, revision=1, page=0, last=True, now=now)
     opened.store.close()
@@ -57,9 +58,9 @@ def provision(town: SamplePlatform, *, now: Instant) -> None:
 
 @dataclass(frozen=True, slots=True)
 class InProcessScanner:
-    """A scanner at work in another thread, and the world before it."""
+    """A scanner that runs in another thread, and the scene and doors before it."""
 
-    town: SamplePlatform
+    sample: SamplePlatform
     scene: CameraScene
     doors: Doors
     daemon: Daemon
@@ -69,14 +70,12 @@ class InProcessScanner:
     def scan(
         self, code: str, *, timeout_s: float = CEILING_S, condition: str = "clean"
     ) -> dict[str, Any]:
-        """Hold up the code of this name until it is scanned, take it away, and return the log line of the scan.
+        """Show the code of this name until it is scanned; return the log line of the scan.
 
-        Raises TimeoutError when it is not scanned.
+        Raises TimeoutError when it is not scanned in time.
         """
-        from hardware_sim.vision.view_condition import PRESETS
-
         before = len(self.scans)
-        self.scene.show(self.town.codes[code], PRESETS[condition])
+        self.scene.show(self.sample.codes[code], PRESETS[condition])
         try:
             self.wait(lambda: len(self.scans) > before, timeout_s)
         finally:
@@ -89,19 +88,19 @@ class InProcessScanner:
         """The log lines of the scans."""
         return [line for line in self.log if line["event"] == "scan"]
 
-    def wait(self, so: Any, timeout_s: float = CEILING_S) -> None:
-        """Wait until ``so()`` holds. Raises TimeoutError."""
+    def wait(self, condition: Callable[[], object], timeout_s: float = CEILING_S) -> None:
+        """Wait until ``condition()`` is true. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
-        while not so():
+        while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError("it did not become so in time")
+                raise TimeoutError(f"the condition did not hold within {timeout_s} s")
             time.sleep(0.01)
 
 
 @contextmanager
-def open_scanner(town: SamplePlatform) -> Iterator[InProcessScanner]:
-    """Run a scanner over ``town.data`` until the block ends."""
-    text = town.profile.read_text(encoding="utf-8").replace(
+def open_scanner(sample: SamplePlatform) -> Iterator[InProcessScanner]:
+    """Run a scanner over ``sample.data`` until the block ends."""
+    text = sample.profile.read_text(encoding="utf-8").replace(
         "hold_off_s = 0.6", f"hold_off_s = {HOLD_OFF_S}"
     )
     profile = parse_profile(text)
@@ -116,32 +115,30 @@ def open_scanner(town: SamplePlatform) -> Iterator[InProcessScanner]:
     log: list[dict[str, Any]] = []
     stop = threading.Event()
     with build_scanner(
-        profile, town.data, parts, log=_recorder(log), synchronised=lambda: True
+        profile, sample.data, parts, log=_recorder(log), synchronised=lambda: True
     ) as daemon:
         thread = threading.Thread(target=daemon.run, args=(stop,), name="scanner")
         thread.start()
         try:
-            yield InProcessScanner(town, scene, doors, daemon, log, pins)
+            yield InProcessScanner(sample, scene, doors, daemon, log, pins)
         finally:
             stop.set()
             thread.join()
 
 
 def _recorder(log: list[dict[str, Any]]) -> FilteringBoundLogger:
-    """A logger that keeps its lines."""
+    """Return a logger that appends its lines to ``log``."""
 
-    def keep(_logger: Any, level: str, line: Any) -> Any:
+    def append(_logger: Any, level: str, line: Any) -> Any:
         log.append({**line, "level": level})
         raise structlog.DropEvent
 
-    recorder: FilteringBoundLogger = structlog.wrap_logger(None, processors=[keep])
+    recorder: FilteringBoundLogger = structlog.wrap_logger(None, processors=[append])
     return recorder
 
 
 def provision_scanner(folder: Path, *, now_s: int) -> SamplePlatform:
-    """Make a town whose device has its lists and orders already."""
-    from hardware_sim.world.sample_platform import provision_sample
-
-    town = provision_sample(folder, now_s=now_s)
-    provision(town, now=Instant(unix_s=now_s))
-    return town
+    """Make a sample whose device has its lists and orders already."""
+    sample = provision_sample(folder, now_s=now_s)
+    fill_store(sample, now=Instant(unix_s=now_s))
+    return sample

@@ -1,4 +1,4 @@
-"""The real processes of a demonstration: broker, hub, sync, and the scanner with simulated hardware."""
+"""The real processes of a demonstration: broker, hub, sync, and scanner with simulated parts."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+from edge.values.errors import EdgeError
 from hardware_sim.world.sample_platform import SamplePlatform
 
-_PATIENCE_S: Final = 30.0
+_TIMEOUT_S: Final = 30.0
 _MOSQUITTO = ("mosquitto", "/usr/sbin/mosquitto")
 
 
-class ProcessStackError(Exception):
-    """A process did not start or did not do its part. The message says what to do."""
+class ProcessStackError(EdgeError):
+    """A process did not start, or ended, or did not respond in time."""
 
 
 class Process:
-    """A child process whose output goes to a log file, ended with the stage."""
+    """A child process whose output goes to a log file."""
 
     def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
         self._name, self._command, self._log = name, command, folder / f"{name}.log"
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start the process, or start it again."""
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def stop(self) -> None:
-        """Ask it to end, and wait. Safe to call twice."""
+        """Ask the process to end, and wait. Safe to call twice."""
         child, self._child = self._child, None
         if child is None:
             return
@@ -52,7 +53,7 @@ class Process:
             child.wait()
 
     def check(self) -> None:
-        """Raise StageError when it has ended by itself."""
+        """Raise ProcessStackError when the process has ended by itself."""
         if self._child is not None and self._child.poll() is not None:
             last = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
             raise ProcessStackError(
@@ -60,19 +61,19 @@ class Process:
             )
 
 
-class Scanner:
+class ScannerProcess:
     """The scanner process: commands in, log lines out."""
 
-    def __init__(self, town: SamplePlatform, *, real_camera: bool) -> None:
+    def __init__(self, sample: SamplePlatform, *, real_camera: bool) -> None:
         command = [
             sys.executable,
             "-m",
             "hardware_sim.run.simulated_scanner",
             "--profile",
-            str(town.profile),
+            str(sample.profile),
         ]
-        command += ["--data", str(town.data), *(["--real-camera"] if real_camera else [])]
-        with (town.data.parent / "scanner.log").open("ab") as log:
+        command += ["--data", str(sample.data), *(["--real-camera"] if real_camera else [])]
+        with (sample.data.parent / "scanner.log").open("ab") as log:
             self._child = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -82,18 +83,18 @@ class Scanner:
                 encoding="utf-8",
             )
         self._lines: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._listen, name="scanner-log", daemon=True).start()
+        threading.Thread(target=self._read_log, name="scanner-log", daemon=True).start()
 
-    def tell(self, **command: Any) -> None:
-        """Change the world before the scanner (see ``hardware_sim.run.simulated_scanner``)."""
+    def send(self, **command: Any) -> None:
+        """Send a command to the scene or doors (``hardware_sim.run.simulated_scanner``)."""
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(command) + "\n")
         self._child.stdin.flush()
 
     def wait_for(
-        self, event: str, timeout_s: float = _PATIENCE_S, **like: Any
+        self, event: str, timeout_s: float = _TIMEOUT_S, **fields: Any
     ) -> dict[str, Any] | None:
-        """The next log line of ``event`` whose fields are ``like``, or None when none came in time."""
+        """Return the next log line of ``event`` with these ``fields``, or None after the timeout."""
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):
@@ -102,12 +103,12 @@ class Scanner:
                     raise ProcessStackError(
                         f"the scanner ended with code {self._child.wait()}; see scanner.log"
                     )
-                if line.get("event") == event and like.items() <= line.items():
+                if line.get("event") == event and fields.items() <= line.items():
                     return line
         return None
 
     def stop(self) -> None:
-        """End it as systemd would."""
+        """End the process as systemd does."""
         self._child.send_signal(signal.SIGTERM)
         try:
             self._child.wait(10)
@@ -115,7 +116,7 @@ class Scanner:
             self._child.kill()
             self._child.wait()
 
-    def _listen(self) -> None:
+    def _read_log(self) -> None:
         assert self._child.stdout is not None
         for line in self._child.stdout:
             with suppress(ValueError):
@@ -124,31 +125,33 @@ class Scanner:
 
 
 class ProcessStack:
-    """Everything running. Made by ``set_up``."""
+    """The running processes. Made by ``start_stack``."""
 
-    def __init__(self, town: SamplePlatform, *, real_camera: bool) -> None:
-        self.town = town
-        folder = town.data.parent
-        hub = [program("edge-hub"), "run", "--config", str(town.files.hub_config)]
+    def __init__(self, sample: SamplePlatform, *, real_camera: bool) -> None:
+        self.sample = sample
+        folder = sample.data.parent
+        hub = [program("edge-hub"), "run", "--config", str(sample.files.hub_config)]
         sync = [
             program("edge-sync"),
             "run",
             "--profile",
-            str(town.profile),
+            str(sample.profile),
             "--data",
-            str(town.data),
+            str(sample.data),
         ]
-        self.broker = Process("broker", [_mosquitto(), "-c", str(town.files.broker_config)], folder)
+        self.broker = Process(
+            "broker", [_mosquitto(), "-c", str(sample.files.broker_config)], folder
+        )
         self.hub = Process("hub", hub, folder)
         self.sync = Process("sync", sync, folder)
         with ExitStack() as started:
             for process in (self.broker, self.hub, self.sync):
                 started.callback(process.stop)
                 process.start()
-            self.scanner = Scanner(town, real_camera=real_camera)
+            self.scanner = ScannerProcess(sample, real_camera=real_camera)
             started.pop_all()
 
-    def ask(self, *command: str) -> list[dict[str, Any]]:
+    def query(self, *command: str) -> list[dict[str, Any]]:
         """Run one of the project's commands with ``--json`` and return its lines."""
         done = subprocess.run(
             [program(command[0]), *command[1:], "--json"],
@@ -162,8 +165,11 @@ class ProcessStack:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def wait_until(self, what: str, *, problem: str = "", waiting: int = 0) -> None:
-        """Wait until the scanner has its lists, no ``problem`` and an outbox of ``waiting``. Raises StageError."""
-        deadline = time.monotonic() + _PATIENCE_S
+        """Wait until the scanner has its lists, no ``problem`` and ``waiting`` unsent events.
+
+        ``what`` names the wait in the ProcessStackError that is raised after the timeout.
+        """
+        deadline = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < deadline:
             health = self.health()
             outbox = health.get("outbox") or {}
@@ -174,22 +180,23 @@ class ProcessStack:
                 process.check()
             time.sleep(0.1)
         raise ProcessStackError(
-            f"{what} did not happen within {_PATIENCE_S:.0f} s; see the logs in {self.town.data.parent}"
+            f"{what} did not happen within {_TIMEOUT_S:.0f} s; "
+            f"see the logs in {self.sample.data.parent}"
         )
 
     def health(self) -> dict[str, Any]:
-        """The scanner's health file; empty before there is one."""
+        """Return the scanner's health file; empty before there is one."""
         try:
             report: dict[str, Any] = json.loads(
-                (self.town.data / "health.json").read_text(encoding="utf-8")
+                (self.sample.data / "health.json").read_text(encoding="utf-8")
             )
         except (OSError, ValueError):
             return {}
         return report
 
     def orders(self) -> int:
-        """How many entitlements the device has."""
-        return len(self.ask("edge-scanner", "orders", "--data", str(self.town.data)))
+        """Return how many orders the device has."""
+        return len(self.query("edge-scanner", "orders", "--data", str(self.sample.data)))
 
     def close(self) -> None:
         """End every process."""
@@ -199,28 +206,28 @@ class ProcessStack:
 
 
 @contextmanager
-def set_up(town: SamplePlatform, *, real_camera: bool) -> Iterator[ProcessStack]:
-    """Start everything; end it whatever happens. Raises StageError."""
+def start_stack(sample: SamplePlatform, *, real_camera: bool) -> Iterator[ProcessStack]:
+    """Start the processes; end them whatever happens. Raises ProcessStackError."""
     command = [
         program("edge-hub"),
         "orders",
         "import",
         "--config",
-        str(town.files.hub_config),
-        str(town.orders),
+        str(sample.files.hub_config),
+        str(sample.orders),
     ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise ProcessStackError(f"the orders could not be loaded: {done.stderr.strip()}")
-    stage = ProcessStack(town, real_camera=real_camera)
+    stack = ProcessStack(sample, real_camera=real_camera)
     try:
-        yield stage
+        yield stack
     finally:
-        stage.close()
+        stack.close()
 
 
 def program(name: str) -> str:
-    """The path of one of this project's commands, beside the interpreter that runs now."""
+    """Return the path of one of this project's commands, beside the running interpreter."""
     return str(Path(sys.executable).with_name(name))
 
 
@@ -228,4 +235,4 @@ def _mosquitto() -> str:
     for name in _MOSQUITTO:
         if found := shutil.which(name):
             return found
-    raise ProcessStackError("there is no mosquitto here: sudo apt-get install mosquitto")
+    raise ProcessStackError("mosquitto is not installed: sudo apt-get install mosquitto")

@@ -1,10 +1,15 @@
-"""The real daemon with a simulated camera and locker: ``python -m hardware_sim.run.simulated_scanner --profile FILE --data DIR``.
+"""The real daemon with a simulated camera and locker.
 
-Standard input takes one JSON object a line and changes the world before it:
+    python -m hardware_sim.run.simulated_scanner --profile FILE --data DIR
 
-``{"show": TEXT, "condition": NAME}`` holds a code before the lens, ``{"picture": PATH}`` a picture,
-``{"clear": true}`` takes it away, ``{"unplug": true}``, ``{"stall": true}`` and ``{"replug": true}`` do that to
-the camera, ``{"fail": COMPARTMENT, "how": NAME}`` and ``{"repair": COMPARTMENT}`` to a door.
+Standard input takes one command a line, as a JSON object:
+
+``{"show": TEXT, "condition": NAME}``, ``{"picture": PATH}``, ``{"clear": true}``
+    hold a code or a picture before the lens, or remove it.
+``{"unplug": true}``, ``{"stall": true}``, ``{"replug": true}``
+    change the camera.
+``{"fail": COMPARTMENT, "how": NAME}``, ``{"repair": COMPARTMENT}``
+    change a door.
 """
 
 from __future__ import annotations
@@ -36,21 +41,21 @@ from hardware_sim.parts.mock_pins import wired_factory
 from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.vision.view_condition import PRESETS
 
-PERSON_CLOSES_AFTER_S = 0.6  # people in a demonstration are quick
-UNKNOWN_MODES = ((4096, 2160),)  # width, height in pixels: what the simulated camera does not have
-FATAL_MODE = (666, 666)
+PERSON_CLOSES_AFTER_S = 0.6  # short, for a quick demonstration
+UNSUPPORTED_MODES = ((4096, 2160),)  # (width, height) in pixels
+FATAL_MODE = (666, 666)  # opening it ends the process, as a faulty driver does
 
 
-def obey(lines: Iterable[str], scene: CameraScene, doors: Doors) -> None:
-    """Carry out commands until they end. A command that is wrong is named on standard error and skipped."""
+def run_commands(lines: Iterable[str], scene: CameraScene, doors: Doors) -> None:
+    """Run commands until the input ends. A wrong one is reported on standard error and skipped."""
     for line in lines:
         try:
-            _obey(json.loads(line), scene, doors)
+            _run_command(json.loads(line), scene, doors)
         except (ValueError, KeyError, OSError) as error:
-            print(f"not understood: {line.strip()}: {error}", file=sys.stderr, flush=True)
+            print(f"wrong command: {line.strip()}: {error}", file=sys.stderr, flush=True)
 
 
-def _obey(command: dict[str, Any], scene: CameraScene, doors: Doors) -> None:
+def _run_command(command: dict[str, Any], scene: CameraScene, doors: Doors) -> None:
     match command:
         case {"show": text, "condition": name}:
             scene.show(text, PRESETS[name])
@@ -69,15 +74,15 @@ def _obey(command: dict[str, Any], scene: CameraScene, doors: Doors) -> None:
         case {"repair": compartment}:
             doors.repair(compartment)
         case _:
-            raise ValueError("no such command")
+            raise ValueError("there is no such command")
 
 
 def open_mode(scene: CameraScene, section: CameraSection) -> SimCamera:
-    """Open the simulated camera as ``section`` says. Raises CameraError for a mode that it does not have."""
+    """Open the simulated camera. Raises CameraError for a mode that it does not support."""
     if (section.width_px, section.height_px) == FATAL_MODE:
-        os.abort()  # a driver that takes the process with it
-    if (section.width_px, section.height_px) in UNKNOWN_MODES:
-        raise CameraError(f"there is no mode of {section.width_px} x {section.height_px}")
+        os.abort()
+    if (section.width_px, section.height_px) in UNSUPPORTED_MODES:
+        raise CameraError(f"the camera has no mode of {section.width_px} x {section.height_px}")
     return SimCamera(scene, frame_rate_hz=section.frame_rate_hz)
 
 
@@ -91,13 +96,15 @@ def scan(
     log: FilteringBoundLogger,
     fork_server: ForkServer,
 ) -> None:
-    """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated one."""
+    """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated camera."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     scene = CameraScene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
     doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
-    threading.Thread(target=obey, args=(commands, scene, doors), name="world", daemon=True).start()
+    threading.Thread(
+        target=run_commands, args=(commands, scene, doors), name="commands", daemon=True
+    ).start()
 
     def equip(now: Profile) -> Hardware:
         return build_hardware(
@@ -137,7 +144,7 @@ def main(file: Path, data: Path, real_camera: bool) -> None:
     """Run the daemon with simulated hardware."""
     profile = read_running(file, data)
     opener = camera_opener(profile.camera) if real_camera else None
-    with ForkServer() as fork_server:  # before there are threads
+    with ForkServer() as fork_server:  # before any thread starts
         logger = log.configure(device=profile.device.id)
         scan(
             profile, file, data, sys.stdin, open_camera=opener, log=logger, fork_server=fork_server

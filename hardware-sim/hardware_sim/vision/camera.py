@@ -1,4 +1,4 @@
-"""A camera in memory: frames of a scene that another thread may change, and every way a camera can fail."""
+"""Camera in memory: frames of a scene that another thread may change, and camera failures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from hardware_sim.vision import image_sensor
 from hardware_sim.vision.render import draw, empty
 from hardware_sim.vision.view_condition import CLEAN, ViewCondition
 
-_VARIANTS = (
-    3  # pictures drawn of one scene, shown in turn: noise and trembling without drawing every frame
-)
+# Pictures drawn of one scene and shown in turn: noise and tremor without drawing every frame.
+_VARIANTS = 3
 
 
 class CameraScene:
-    """What is before the lens, and how the camera does. Outlives the cameras that look at it."""
+    """The scene before the lens, and the state of the camera. Outlives the cameras opened on it."""
 
     def __init__(self, *, width_px: int = 1280, height_px: int = 720, seed: int = 0) -> None:
         self.size = (width_px, height_px)
@@ -53,36 +52,39 @@ class CameraScene:
         self._set(pictures)
 
     def show_frame(self, grey: NDArray[np.uint8]) -> None:
-        """Show a picture as it is, whatever its size."""
+        """Show a picture unchanged, whatever its size."""
         self._set([grey])
 
     def show_frames(self, frames: Iterable[NDArray[np.uint8]]) -> None:
-        """Show a film, over and over."""
+        """Show frames in turn, repeatedly."""
         self._set(list(frames))
 
     def show_light(self, light: image_sensor.Light) -> None:
-        """Show what a camera sees as it is exposed; until something else is shown."""
+        """Show light that the camera exposes, until something else is shown."""
         with self._changed:
             self._light = light
 
     def clear(self) -> None:
-        """Take everything away: the empty place."""
+        """Remove everything: show the empty scene."""
         self._set(self._empty)
 
     def unplug(self) -> None:
         """Pull the cable: reading and opening fail."""
-        self._become(plugged=False, stalled=False)
+        self._set_state(plugged=False, stalled=False)
 
     def stall(self) -> None:
-        """Frames stop coming; a read blocks until ``replug``."""
-        self._become(plugged=True, stalled=True)
+        """Stop the frames: a read blocks until ``replug``."""
+        self._set_state(plugged=True, stalled=True)
 
     def replug(self) -> None:
-        """All is well again."""
-        self._become(plugged=True, stalled=False)
+        """Restore the camera after ``unplug`` or ``stall``."""
+        self._set_state(plugged=True, stalled=False)
 
     def picture(self, number: int) -> NDArray[np.uint8]:
-        """The picture for frame ``number``. Blocks while stalled; raises CameraError when unplugged."""
+        """Return the picture of frame ``number``. Blocks while stalled.
+
+        Raises CameraError when unplugged.
+        """
         with self._changed:
             self._changed.wait_for(lambda: not self._stalled)
             if not self._plugged:
@@ -92,23 +94,26 @@ class CameraScene:
     def expose(
         self, number: int, exposure: Exposure | None
     ) -> tuple[NDArray[np.uint8], Exposure | None]:
-        """The picture for frame ``number``, and how it was exposed: None where no light is shown. See ``picture``."""
+        """Return the picture of frame ``number`` and its exposure, None where no light is shown.
+
+        Blocks and raises as ``picture`` does.
+        """
         picture, light = self.picture(number), self._light
         if light is None:
             return picture, None
         used = exposure or image_sensor.automatic(light)
         return image_sensor.expose(light, used, self._rng), used
 
-    def enter(self) -> None:
-        """A camera opens. Raises CameraError when unplugged."""
+    def attach(self) -> None:
+        """Count a camera that opens. Raises CameraError when unplugged."""
         with self._changed:
             if not self._plugged:
                 raise CameraError("there is no camera: check its cable")
             self.owners += 1
             self.most_owners = max(self.most_owners, self.owners)
 
-    def leave(self) -> None:
-        """A camera closes."""
+    def detach(self) -> None:
+        """Count a camera that closes."""
         with self._changed:
             self.owners -= 1
 
@@ -116,41 +121,41 @@ class CameraScene:
         with self._changed:
             self._pictures, self._light = pictures, None
 
-    def _become(self, *, plugged: bool, stalled: bool) -> None:
+    def _set_state(self, *, plugged: bool, stalled: bool) -> None:
         with self._changed:
             self._plugged, self._stalled = plugged, stalled
             self._changed.notify_all()
 
 
 class SimCamera:
-    """Implements ``Camera``: looks at ``scene`` at a steady frame rate."""
+    """Implements ``Camera``: reads ``scene`` at a steady frame rate."""
 
     def __init__(self, scene: CameraScene, *, frame_rate_hz: float = 30.0) -> None:
         """Open the camera. Raises CameraError when it is unplugged."""
-        scene.enter()
+        scene.attach()
         self._scene: CameraScene | None = scene
         self._period_s = 1 / frame_rate_hz
         self._due_s = time.monotonic()
         self._number = -1
-        self._told: deque[Exposure | None] = deque(
+        self._requested: deque[Exposure | None] = deque(  # newest last
             [None] * (image_sensor.LAG + 1), image_sensor.LAG + 1
-        )  # newest last
+        )
 
     def expose(self, wanted: Exposure | None) -> None:
-        """Expose the frames to come like this, after a lag; None: automatically."""
-        self._told[-1] = wanted
+        """Set the exposure of later frames, after a lag; None: automatic."""
+        self._requested[-1] = wanted
 
     def read(self) -> Frame:
-        """Sleep until the next frame is due and return it. Pictures are shared: do not draw on them."""
+        """Sleep until the next frame is due and return it. Its picture is shared: read it only."""
         if self._scene is None:
             raise CameraError("the camera is closed")
         time.sleep(max(0.0, self._due_s - time.monotonic()))
-        # A late reader has missed frames: the count goes on without them.
+        # A late reader has missed frames: the number counts them too.
         missed = max(0, int((time.monotonic() - self._due_s) / self._period_s))
         self._due_s += (1 + missed) * self._period_s
         self._number += 1 + missed
-        picture, exposure = self._scene.expose(self._number, self._told[0])
-        self._told.append(self._told[-1])
+        picture, exposure = self._scene.expose(self._number, self._requested[0])
+        self._requested.append(self._requested[-1])
         return Frame(
             grey=picture, number=self._number, captured_ns=time.monotonic_ns(), exposure=exposure
         )
@@ -159,4 +164,4 @@ class SimCamera:
         """Release the scene. Safe to call twice."""
         scene, self._scene = self._scene, None
         if scene is not None:
-            scene.leave()
+            scene.detach()

@@ -1,4 +1,4 @@
-"""Scenes that a camera exposing for the room gets wrong, as light: see ``Scene.show_light``."""
+"""Scenes, as light, in which automatic exposure fails: see ``CameraScene.show_light``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def glare_on_a_label(
     height_px: int = 480,
     px_per_module: float = 5.0,
 ) -> Light:
-    """Return the light of a label that shows ``text`` under a lamp's reflection, twice as bright as its paper."""
+    """Return the light of a label with ``text`` under a reflection twice as bright as paper."""
     shown = ViewCondition(px_per_module=px_per_module, background=90, defocus_px=0.6)
     drawn = draw([(text, shown)], rng=rng, width_px=width_px, height_px=height_px)
     corners = np.asarray(drawn.quads[0])

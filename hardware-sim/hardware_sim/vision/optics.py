@@ -1,7 +1,7 @@
-"""Lens and sensor: what happens to light on its way to grey values.
+"""Lens and sensor: from light to grey values.
 
-Each function takes and returns a float32 picture (height, width) in grey levels,
-which may go beyond 0 to 255 until ``expose`` clips it.
+Each function takes and returns a float32 picture (height, width) in grey levels, which may be
+beyond 0 to 255 until ``expose`` clips it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def see(
     size_px: float,
     rng: np.random.Generator,
 ) -> Grey:
-    """Take one picture of ``light``; ``centre`` and ``size_px`` say where the code is, for the glare."""
+    """Take one picture of ``light``; the glare falls on the code at ``centre`` of ``size_px``."""
     seen = add_glare(light, condition, centre, size_px, rng)
     seen = blur(seen, condition)
     seen = shade(seen, condition, rng)
@@ -39,14 +39,14 @@ def add_glare(
     size_px: float,
     rng: np.random.Generator,
 ) -> Light:
-    """Lay an elliptic highlight somewhere on the code."""
+    """Add an elliptic highlight somewhere on the code."""
     if condition.glare <= 0:
         return light
     radius = max(1.0, condition.glare_size * size_px)
     x, y = (middle + rng.uniform(-0.25, 0.25) * size_px for middle in centre)
     rows, columns = np.ogrid[: light.shape[0], : light.shape[1]]
     squared = ((columns - x) / radius) ** 2 + ((rows - y) / (radius * rng.uniform(0.5, 1.0))) ** 2
-    # Exponent 2 of the squared distance: a flat, burnt-out middle with a steep edge, as on varnish.
+    # The square of the squared distance: a flat, burnt-out centre with a steep edge, as on varnish.
     spot = np.exp(-(squared**2)).astype(np.float32)
     burnt: Light = light + (condition.glare * spot) * (320.0 - light)
     return burnt
@@ -76,7 +76,7 @@ def _smear(condition: ViewCondition) -> Light:
 
 
 def shade(light: Light, condition: ViewCondition, rng: np.random.Generator) -> Light:
-    """Vignetting and the dark bands of a rolling exposure under flickering light."""
+    """Add vignetting, and the dark bands of a rolling shutter under flickering light."""
     height, width = light.shape
     seen = light
     if condition.vignetting > 0:
@@ -90,7 +90,7 @@ def shade(light: Light, condition: ViewCondition, rng: np.random.Generator) -> L
 
 
 def expose(light: Light, condition: ViewCondition, rng: np.random.Generator) -> Grey:
-    """Contrast, brightness, gamma and sensor noise; then eight bits."""
+    """Apply contrast, brightness, gamma and sensor noise, and round to eight bits."""
     seen = (light - 127.5) * np.float32(condition.contrast) + np.float32(
         127.5 + condition.brightness
     )
@@ -105,7 +105,7 @@ def expose(light: Light, condition: ViewCondition, rng: np.random.Generator) -> 
 
 
 def compress(grey: Grey, condition: ViewCondition) -> Grey:
-    """What a JPEG of that quality leaves."""
+    """Encode as JPEG of the condition's quality and decode again."""
     if condition.jpeg_quality is None:
         return grey
     _, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, condition.jpeg_quality])

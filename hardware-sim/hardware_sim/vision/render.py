@@ -1,4 +1,4 @@
-"""Camera frames of QR codes, drawn: pure functions of a text, a condition and a random generator.
+"""Rendered camera frames of QR codes: functions of a text, a condition and a random generator.
 
 >>> import numpy as np
 >>> render("ES1:HELLO", CLEAN, rng=np.random.default_rng(0)).shape
@@ -38,7 +38,7 @@ from hardware_sim.vision.view_condition import (
     UNREADABLE,
     UPSIDE_DOWN,
     ViewCondition,
-)  # fmt: skip
+)
 
 __all__ = [
     "BANDED",
@@ -67,18 +67,18 @@ __all__ = [
     "modules",
     "render",
     "render_many",
-]  # fmt: skip
+]
 
 Quad = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 
-QUIET = 4  # modules of white round a code (ISO/IEC 18004)
+QUIET = 4  # white modules around a code (ISO/IEC 18004)
 INK, PAPER, BEZEL = 25.0, 225.0, 12.0  # grey levels
-LENS = 1.2  # focal length as a share of the frame's width: some 45 degrees of view
+LENS = 1.2  # focal length as a share of the frame's width: a view of about 45 degrees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A drawn frame and the truth about it."""
+    """A drawn frame, and where its codes are."""
 
     grey: Grey  # (height, width)
     quads: tuple[Quad, ...]  # the corners of each code in pixels, in the order of the texts
@@ -128,7 +128,7 @@ def empty(
     width_px: int = 1280,
     height_px: int = 720,
 ) -> Grey:
-    """Draw a frame without any code: what the camera sees while nobody is there."""
+    """Draw a frame without a code."""
     return draw([], rng=rng, width_px=width_px, height_px=height_px, nothing=condition).grey
 
 
@@ -141,7 +141,7 @@ def draw(
     nothing: ViewCondition = CLEAN,
     behind: Light | None = None,
 ) -> Picture:
-    """Draw codes, each in its own column, and tell where they are.
+    """Draw codes, each in its own column, and return the frame and their corners.
 
     Lens and sensor are those of the first code's condition, or of ``nothing`` without codes;
     ``behind`` is the scene (see ``backdrop``), a fresh one by default.
@@ -157,7 +157,7 @@ def draw(
         for column, (text, condition) in enumerate(codes)
     ]
     for code in placed:
-        light = _lay(light, code)
+        light = _overlay(light, code)
     centre = placed[0].centre if placed else (width_px / 2, height_px / 2)
     size_px = placed[0].size_px if placed else height_px / 2
     return Picture(
@@ -167,7 +167,10 @@ def draw(
 
 
 def modules(text: str | bytes) -> NDArray[np.uint8]:
-    """The code's modules without quiet zone, (n, n), 1 is dark. Level M, alphanumeric mode where the text allows."""
+    """Return the code's modules without quiet zone: (n, n), 1 is dark.
+
+    The level is M, the mode alphanumeric where the text allows.
+    """
     content = text if isinstance(text, bytes) or text.isascii() else text.encode()
     code = segno.make_qr(content, error="m", boost_error=False)
     return np.array([list(row) for row in code.matrix], dtype=np.uint8)
@@ -181,9 +184,7 @@ def _place(
     frame: tuple[int, int],
 ) -> _Placed:
     code = modules(text)
-    texels = max(
-        2, round(condition.px_per_module)
-    )  # about one texel a pixel, so that linear sampling is fair
+    texels = max(2, round(condition.px_per_module))  # about one a pixel, for linear sampling
     surface, (left, top) = (
         _phone(code, texels, condition) if condition.screen else _label(code, texels)
     )
@@ -230,7 +231,10 @@ def _centre(
 def _projection(
     condition: ViewCondition, centre: tuple[float, float], width_px: int
 ) -> NDArray[np.float64]:
-    """The homography from a plane in front of a pinhole camera (pixels round its centre) to the frame."""
+    """Return the homography from a plane before a pinhole camera to the frame.
+
+    The plane is in pixels around its centre.
+    """
     tilt, pan, turn = (
         math.radians(a) for a in (condition.tilt_deg, condition.pan_deg, condition.rotation_deg)
     )
@@ -244,9 +248,7 @@ def _projection(
         [[math.cos(turn), -math.sin(turn), 0], [math.sin(turn), math.cos(turn), 0], [0, 0, 1]]
     )
     turned = about_x @ about_y @ about_z
-    focal = (
-        LENS * width_px
-    )  # the plane stands at this distance too, so that its centre keeps its scale
+    focal = LENS * width_px  # also the distance of the plane, so that its centre keeps its scale
     camera = np.array([[focal, 0, centre[0]], [0, focal, centre[1]], [0, 0, 1]])
     matrix: NDArray[np.float64] = camera @ np.column_stack(
         [turned[:, 0], turned[:, 1], [0, 0, focal]]
@@ -255,7 +257,7 @@ def _projection(
 
 
 def _label(code: NDArray[np.uint8], texels: int) -> tuple[Light, tuple[int, int]]:
-    """A printed label; with it the texel at which the code begins."""
+    """Return a printed label, and the texel at which the code begins."""
     ink = np.kron(np.pad(code, QUIET), np.ones((texels, texels), np.uint8))
     return np.where(ink, np.float32(INK), np.float32(PAPER)), (QUIET * texels, QUIET * texels)
 
@@ -263,7 +265,10 @@ def _label(code: NDArray[np.uint8], texels: int) -> tuple[Light, tuple[int, int]
 def _phone(
     code: NDArray[np.uint8], texels: int, condition: ViewCondition
 ) -> tuple[Light, tuple[int, int]]:
-    """A phone that shows the code on a page with some lines of text; emits a little more than paper."""
+    """Return a phone with the code on a page of text, and the texel at which the code begins.
+
+    The screen is a little brighter than paper.
+    """
     page, _ = _label(code, texels)
     side = len(page)
     bezel, margin = side // 16, side // 20
@@ -272,9 +277,7 @@ def _phone(
     body[2 * bezel : height - 2 * bezel, bezel : width - bezel] = PAPER
     top, left = (height - side) // 2, bezel + margin
     line = max(2, side // 40)
-    for row in range(
-        2 * bezel + 3 * line, top - 2 * line, 3 * line
-    ):  # the order's details, above the code
+    for row in range(2 * bezel + 3 * line, top - 2 * line, 3 * line):  # lines above the code
         body[row : row + line, left + side // 8 : width - left - side // (3 + row % 5)] = 90
     body[top : top + side, left : left + side] = page
     grid = 1 - condition.pixel_grid * (
@@ -284,16 +287,15 @@ def _phone(
     return body, (left + QUIET * texels, top + QUIET * texels)
 
 
-def _lay(light: Light, code: _Placed) -> Light:
-    """Put a flat surface into the scene, in perspective."""
+def _overlay(light: Light, code: _Placed) -> Light:
+    """Draw a flat surface into the scene, in perspective."""
     size = (light.shape[1], light.shape[0])
     seen = cv2.warpPerspective(code.texture, code.matrix, size, flags=cv2.INTER_LINEAR)
     cover = cv2.warpPerspective(
         np.ones_like(code.texture), code.matrix, size, flags=cv2.INTER_LINEAR
     )
-    covered: Light = (
-        light * (1 - cover) + seen
-    )  # outside its border the surface is 0, inside cover is 1
+    # Outside its border the surface is 0; inside, cover is 1.
+    covered: Light = light * (1 - cover) + seen
     return covered
 
 
@@ -304,7 +306,7 @@ def backdrop(
     width_px: int = 1280,
     height_px: int = 720,
 ) -> Light:
-    """Draw what is behind the code: soft shapes and hard-edged things (shelves, labels, letters)."""
+    """Draw the background: soft shapes, and objects with hard edges (shelves, labels, text)."""
     coarse = rng.normal(condition.background, 35 * condition.clutter, (6, 10)).astype(np.float32)
     soft = cv2.resize(coarse, (width_px, height_px), interpolation=cv2.INTER_CUBIC)
     scene = np.clip(soft, 5, 250).astype(np.uint8)

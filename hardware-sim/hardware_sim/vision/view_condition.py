@@ -1,4 +1,4 @@
-"""What stands between a code and the sensor: one frozen record, and named presets."""
+"""How a code is shown to the camera: one frozen record, and named presets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ class ViewCondition:
     """
 
     px_per_module: float = 6.0  # at the centre of the code
-    position: tuple[float, float] | None = (
-        None  # centre as a share of (width, height); None: near the middle
-    )
+    # The code's centre as a share of (width, height); None: near the middle.
+    position: tuple[float, float] | None = None
     rotation_deg: float = 0.0  # in the plane of the picture
     tilt_deg: float = 0.0  # about the horizontal axis: the top leans away
     pan_deg: float = 0.0  # about the vertical axis: the right side leans away
@@ -57,19 +56,43 @@ LOW_LIGHT_JPEG = ViewCondition(
     contrast=0.6, brightness=-30, noise=10, jpeg_quality=35, vignetting=0.4
 )
 HARD = ViewCondition(
-    px_per_module=4.0, screen=True, tilt_deg=28, pan_deg=18, rotation_deg=12, defocus_px=1.0, motion_px=3.0,
-    motion_angle_deg=40, noise=9, glare=0.6, glare_size=0.14, contrast=0.7, vignetting=0.4, banding=0.25,
-    jpeg_quality=55, clutter=1.0, background=80,
-)  # fmt: skip
+    px_per_module=4.0,
+    screen=True,
+    tilt_deg=28,
+    pan_deg=18,
+    rotation_deg=12,
+    defocus_px=1.0,
+    motion_px=3.0,
+    motion_angle_deg=40,
+    noise=9,
+    glare=0.6,
+    glare_size=0.14,
+    contrast=0.7,
+    vignetting=0.4,
+    banding=0.25,
+    jpeg_quality=55,
+    clutter=1.0,
+    background=80,
+)
 CUT_OFF = ViewCondition(cut_off=0.25)  # no decoder can read it
-HOPELESS = ViewCondition(
-    px_per_module=2.0, defocus_px=3.0, noise=30, contrast=0.4
-)  # no decoder can read it
+# No decoder can read it.
+HOPELESS = ViewCondition(px_per_module=2.0, defocus_px=3.0, noise=30, contrast=0.4)
 
 READABLE = {
-    "clean": CLEAN, "small": SMALL, "tilted": TILTED, "upside down": UPSIDE_DOWN, "blurred": BLURRED,
-    "smeared": SMEARED, "noisy": NOISY, "glare": GLARE, "phone screen": PHONE_SCREEN, "dark": DARK,
-    "overexposed": OVEREXPOSED, "banded": BANDED, "low light jpeg": LOW_LIGHT_JPEG, "hard": HARD,
-}  # fmt: skip
+    "clean": CLEAN,
+    "small": SMALL,
+    "tilted": TILTED,
+    "upside down": UPSIDE_DOWN,
+    "blurred": BLURRED,
+    "smeared": SMEARED,
+    "noisy": NOISY,
+    "glare": GLARE,
+    "phone screen": PHONE_SCREEN,
+    "dark": DARK,
+    "overexposed": OVEREXPOSED,
+    "banded": BANDED,
+    "low light jpeg": LOW_LIGHT_JPEG,
+    "hard": HARD,
+}
 UNREADABLE = {"cut off": CUT_OFF, "hopeless": HOPELESS}
 PRESETS = READABLE | UNREADABLE

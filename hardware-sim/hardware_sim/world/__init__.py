@@ -1,1 +1,1 @@
-"""The surroundings: a sample platform, free ports, ledger comparison."""
+"""What surrounds a scanner: a sample platform, free ports, ledger comparison."""

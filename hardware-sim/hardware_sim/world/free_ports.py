@@ -1,4 +1,4 @@
-"""Loopback ports for brokers, hubs and desks that are started a while after their port was chosen."""
+"""Loopback ports for programs that are started some time after their port was chosen."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import random
 import socket
 from contextlib import suppress
 
-_CHOOSE = random.SystemRandom()  # whatever seed is set, no two choose alike
+_RANDOM = random.SystemRandom()  # ignores any seed, so that two programs choose differently
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and below those that the kernel gives to whoever connects: it stays free."""
+    """Return a free port.
+
+    It is below the range from which the kernel takes ports for connections, so it stays free.
+    """
     while True:
         with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", _CHOOSE.randrange(10_000, 32_000)))
+            probe.bind(("127.0.0.1", _RANDOM.randrange(10_000, 32_000)))
             return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Hold a device's ledger against the hub's, row by row. Pure."""
+"""Comparison of a device's ledger with the hub's, row by row. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 Row = Mapping[str, Any]
 _FIELDS = ("cti", "order", "kind", "use", "units", "amount_minor", "currency", "verdict")
-_OF_LEDGER = frozenset({"redeemed", "reversed"})
+_LEDGER_EVENTS = frozenset({"redeemed", "reversed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which the two do not agree."""
+    """One difference between the two ledgers."""
 
     seq: int
     what: str
@@ -23,25 +23,26 @@ class Difference:
 
 
 def compare(device: Sequence[Row], hub: Sequence[Row]) -> list[Difference]:
-    """Return how ``hub`` (rows of ``edge-hub ledger --json``) differs from ``device`` (``edge-scanner ledger --json``).
+    """Return how the ledger of ``hub`` differs from that of ``device``.
 
-    Every ledger row must be on the hub exactly once, with the same content; the hub may have no other.
+    The rows are those of ``edge-hub ledger --json`` and ``edge-scanner ledger --json``. Every row
+    of the device must be on the hub exactly once, with the same content, and the hub has no other.
     """
-    told = {(row["epoch"], row["seq"]): row for row in hub if row["type"] in _OF_LEDGER}
+    reported = {(row["epoch"], row["seq"]): row for row in hub if row["type"] in _LEDGER_EVENTS}
     written = {(row["epoch"], row["seq"]): row for row in device}
     found = [
-        Difference(seq, "the hub has it, the device has not")
-        for _, seq in told.keys() - written.keys()
+        Difference(seq, "the hub has it, the device does not")
+        for _, seq in reported.keys() - written.keys()
     ]
     for key, row in written.items():
-        if key not in told:
-            found.append(Difference(row["seq"], "the device has it, the hub has not"))
+        if key not in reported:
+            found.append(Difference(row["seq"], "the device has it, the hub does not"))
         else:
-            found += _fields(row, told[key])
+            found += _field_differences(row, reported[key])
     return sorted(found, key=lambda difference: difference.seq)
 
 
-def _fields(row: Row, event: Row) -> list[Difference]:
+def _field_differences(row: Row, event: Row) -> list[Difference]:
     if event["refused"]:
         return [Difference(row["seq"], f"the hub refused it: {event['refused']}")]
     body = event["body"]

@@ -1,4 +1,4 @@
-"""A platform, a site and a device for a demonstration: keys, lists, certificates, orders, a profile and codes."""
+"""Sample platform, site and device: keys, lists, certificates, orders, a profile and codes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.status_list import sign_status_list, status_list
 from edge.token.trust_list import TrustList, sign_trust_list
-from edge.token.trusted_key import TrustedKey
 from hardware_sim.world.free_ports import free_port
-from sync.fleet import key_folder
-from sync.fleet.key_folder import LISTED, ROOT, ROOTS_FILE, FleetRecord, KeyFolder
+from sync.fleet.key_folder import ROOT, ROOTS_FILE, FleetRecord, KeyFolder, create_key_folder
 from sync.hub.provisioning import PlatformDocuments, PlatformFiles, PlatformSpec, provision
 
 DEVICE, SITE = "locker-1", "shop-1"
@@ -75,54 +73,58 @@ roots_file = "{roots}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplePlatform:
-    """Where everything is, and the codes that people will show, by name."""
+    """Files of the sample, and the codes that people will show, by name."""
 
     files: PlatformFiles
     profile: Path
     data: Path
     orders: Path  # for `edge-hub orders import`
-    documents: Mapping[str, Path]  # signed lists, by the name that the device's store gives them
+    documents: Mapping[str, Path]  # signed lists, by their name in the device's store
     codes: Mapping[str, str]
 
 
-Sold = tuple[dict[str, str], list[dict[str, object]]]  # codes by name, and the orders behind them
+SoldOrders = tuple[
+    dict[str, str], list[dict[str, object]]
+]  # codes by name, and the orders behind them
 
 
 def provision_sample(
     folder: Path, *, now_s: int, camera_index: int | None = None
 ) -> SamplePlatform:
-    """Make a town in ``folder``, which must be empty. ``camera_index``: use that V4L2 camera in the profile."""
-    return _found(folder, _codes, now_s=now_s, camera_index=camera_index)
+    """Make a sample in ``folder``, which must be empty.
+
+    With ``camera_index``, the profile names that V4L2 camera.
+    """
+    return _provision(folder, _sell_sample_orders, now_s=now_s, camera_index=camera_index)
 
 
 def provision_vouchers(folder: Path, count: int, *, now_s: int) -> SamplePlatform:
-    """Make a town that sold ``count`` vouchers and nothing else."""
+    """Make a sample with ``count`` vouchers and no other orders."""
 
-    def sell(keys: KeyFolder, now_s: int) -> Sold:
-        market = _Shop(keys, now_s)
+    def sell(keys: KeyFolder, now_s: int) -> SoldOrders:
+        shop = _Shop(keys, now_s)
         codes = {
-            f"voucher {number}": market.sell(f"V-{number}", Kind.WRITE_OFF)
-            for number in range(count)
+            f"voucher {number}": shop.sell(f"V-{number}", Kind.WRITE_OFF) for number in range(count)
         }
-        return codes, market.orders
+        return codes, shop.orders
 
-    return _found(folder, sell, now_s=now_s)
+    return _provision(folder, sell, now_s=now_s)
 
 
-def _found(
+def _provision(
     folder: Path,
-    sell: Callable[[KeyFolder, int], Sold],
+    sell: Callable[[KeyFolder, int], SoldOrders],
     *,
     now_s: int,
     camera_index: int | None = None,
 ) -> SamplePlatform:
-    keys = key_folder.create_key_folder(
+    keys = create_key_folder(
         folder / "keys",
         FleetRecord(issuer=ISSUER, not_before_s=0, expires_at_s=now_s + 365 * _DAY_S),
         issuer_alg="Ed25519",
         group_key=os.urandom(32),
     )
-    documents = _documents(folder, keys, now_s)
+    documents = _signed_lists(folder, keys, now_s)
     site = PlatformSpec(port=free_port(), devices={DEVICE: SITE}, user=getpass.getuser())
     files = provision(folder / "site", site, documents, now_s=now_s)
     profile = folder / "profile.toml"
@@ -139,6 +141,7 @@ def _found(
     (folder / "orders.jsonl").write_text(
         "".join(json.dumps(order) + "\n" for order in orders), encoding="utf-8"
     )
+    status_list_of_issuer = names.status_list_name(keys.signer(Purpose.TOKEN).public.kid)
     return SamplePlatform(
         files=files,
         profile=profile,
@@ -146,30 +149,18 @@ def _found(
         orders=folder / "orders.jsonl",
         documents={
             names.TRUST_LIST: documents.trust_list,
-            names.status_list_name(keys.signer(Purpose.TOKEN).public.kid): documents.status_lists[
-                0
-            ],
+            status_list_of_issuer: documents.status_lists[0],
         },
         codes=codes,
     )
 
 
-def _documents(folder: Path, keys: KeyFolder, now_s: int) -> PlatformDocuments:
-    scope = {"issuers": frozenset({ISSUER}), "kinds": frozenset(Kind)}
+def _signed_lists(folder: Path, keys: KeyFolder, now_s: int) -> PlatformDocuments:
     trust = TrustList(
         version=1,
         issued_at_s=now_s - 60,
         expires_at_s=now_s + 30 * _DAY_S,
-        keys=tuple(
-            TrustedKey(
-                key=keys.signer(purpose).public,
-                purposes=frozenset({purpose}),
-                not_before_s=0,
-                expires_at_s=now_s + 365 * _DAY_S,
-                **(scope if purpose is Purpose.TOKEN else {}),  # type: ignore[arg-type]
-            )
-            for purpose in LISTED
-        ),
+        keys=keys.trusted_keys(),
     )
     trust_file, status_file = folder / "trust-list.cbor", folder / "status-list.cbor"
     trust_file.write_bytes(sign_trust_list(trust, keys.signer(ROOT), keys.roots()))
@@ -190,15 +181,15 @@ def _documents(folder: Path, keys: KeyFolder, now_s: int) -> PlatformDocuments:
 
 
 class _Shop:
-    """Where orders are sold: remembers them, and signs their codes."""
+    """A shop that sells orders: it records them and signs their codes."""
 
     def __init__(self, keys: KeyFolder, now_s: int) -> None:
         self.issuer = keys.signer(Purpose.TOKEN)
         self.orders: list[dict[str, object]] = []
         self._now_s = now_s
 
-    def grant(self, order: str, kind: Kind) -> TokenRequest:
-        """What a code of this order asserts."""
+    def token_request(self, order: str, kind: Kind) -> TokenRequest:
+        """Return the claims of a code for this order."""
         return TokenRequest(
             cti=os.urandom(16),
             issuer=ISSUER,
@@ -213,8 +204,8 @@ class _Shop:
         )
 
     def sell(self, order: str, kind: Kind, **more: object) -> str:
-        """Sell an order homed on the device; return its code."""
-        sold = self.grant(order, kind)
+        """Sell an order whose home is the device; return its code."""
+        sold = self.token_request(order, kind)
         self.orders.append(
             {
                 "cti": sold.cti.hex(),
@@ -233,11 +224,11 @@ class _Shop:
         return issue_token(sold, self.issuer)
 
 
-def _codes(keys: KeyFolder, now_s: int) -> Sold:
-    """The codes of a busy day, and the orders behind those that the platform sold."""
-    market = _Shop(keys, now_s)
-    issuer, sell = market.issuer, market.sell
-    voucher = market.grant("X-2001", Kind.WRITE_OFF)
+def _sell_sample_orders(keys: KeyFolder, now_s: int) -> SoldOrders:
+    """Return codes of every kind, and the orders of those that the platform sold."""
+    shop = _Shop(keys, now_s)
+    issuer, sell = shop.issuer, shop.sell
+    voucher = shop.token_request("X-2001", Kind.WRITE_OFF)
     expired = replace(voucher, not_before_s=now_s - 2 * _DAY_S, expires_at_s=now_s - _DAY_S)
     codes = {
         "pickup": sell("P-1001", Kind.PICKUP),
@@ -256,7 +247,7 @@ def _codes(keys: KeyFolder, now_s: int) -> Sold:
         "revoked": issue_token(replace(voucher, status_index=_REVOKED_INDEX), issuer),
         "foreign": FOREIGN,
     }
-    return codes, market.orders
+    return codes, shop.orders
 
 
 def forge(token: str) -> str:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from edge.system.durable_file import write_durably
 from edge.token.claims import Kind
 from edge.token.claims_set import AMOUNT_END
-from edge.token.keys import PublicKey, Signer
-from edge.token.purpose import Purpose
+from edge.token.keys import Signer
 from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list, sign_trust_list
-from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.fleet.key_folder import (
-    LISTED,
-    REVIEWERS,
     ROOT,
-    SITES,
-    FleetRecord,
     KeyFolder,
     KeyFolderError,
 )
@@ -94,11 +87,6 @@ def build(
     Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
     """
     issued_at_s = int(time.time())
-    scope = {
-        "audiences": frozenset(audiences) or None,
-        "kinds": frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
-        "largest_amount_minor": largest_amount_minor,
-    }
     roots_file = output.with_name(output.name + ".roots")
     try:
         folder = KeyFolder(keys_dir)
@@ -108,7 +96,11 @@ def build(
             version=record.trust_list_version,
             issued_at_s=issued_at_s,
             expires_at_s=issued_at_s + valid_days * _DAY_S,
-            keys=listed_keys(folder, record, scope),
+            keys=folder.trusted_keys(
+                audiences=frozenset(audiences) or None,
+                kinds=frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
+                largest_amount_minor=largest_amount_minor,
+            ),
         )
         roots = folder.roots()
         signed = _sign_and_check(trust, folder.signer(ROOT), roots)
@@ -131,21 +123,6 @@ def build(
     )
 
 
-def listed_keys(
-    folder: KeyFolder, record: FleetRecord, scope: dict[str, Any]
-) -> tuple[TrustedKey, ...]:
-    """Return every key that a trust list of ``folder`` names.
-
-    ``scope`` limits the issuer's key to audiences, kinds and amounts. Raises KeyFolderError.
-    """
-    scope = {"issuers": frozenset({record.issuer}), **scope}
-    return (
-        *(_trusted(folder.signer(purpose).public, purpose, record, scope) for purpose in LISTED),
-        *(_site_key(key, name, record) for name, key in folder.holder_keys(SITES).items()),
-        *(_reviewer_key(key, name, record) for name, key in folder.holder_keys(REVIEWERS).items()),
-    )
-
-
 def _sign_and_check(trust: TrustList, root: Signer, roots: Roots) -> bytes:
     """Return the signed list, after opening it as a device does."""
     try:
@@ -160,25 +137,3 @@ def _sign_and_check(trust: TrustList, root: Signer, roots: Roots) -> bytes:
             f"no device would accept this list ({opened}). Nothing was written."
         )
     return signed
-
-
-def _site_key(key: PublicKey, name: str, record: FleetRecord) -> TrustedKey:
-    """Return a site authority's key: it is trusted for replies of that site alone."""
-    return replace(_trusted(key, Purpose.GRANT, record, {}), audiences=frozenset({name}))
-
-
-def _reviewer_key(key: PublicKey, name: str, record: FleetRecord) -> TrustedKey:
-    """Return the key of the person ``name``, who decides on redemptions."""
-    return replace(_trusted(key, Purpose.REVIEW, record, {}), issuers=frozenset({name}))
-
-
-def _trusted(
-    key: PublicKey, purpose: Purpose, record: FleetRecord, scope: dict[str, Any]
-) -> TrustedKey:
-    return TrustedKey(
-        key=key,
-        purposes=frozenset({purpose}),
-        not_before_s=record.not_before_s,
-        expires_at_s=record.expires_at_s,
-        **(scope if purpose is Purpose.TOKEN else {}),
-    )

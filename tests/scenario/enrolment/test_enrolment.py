@@ -37,14 +37,14 @@ def device(platform):
 
 @pytest.fixture(scope="module")
 def code(platform):
-    """A code for the device that the town's orders are homed on."""
+    """A code for the device that the sample's orders are homed on."""
     (line,) = platform.json("enrol", "--device", "locker-1", "--site", "shop-1")
     return line["code"]
 
 
 def test_a_factory_fresh_device_trusts_no_fleet_and_reports_that(platform, device):
     until((device.data / "health.json").exists, what="it scans")
-    assert device.show(platform.town.codes["voucher"], "scan")["signal"] == "stop"
+    assert device.show(platform.sample.codes["voucher"], "scan")["signal"] == "stop"
     assert "no_roots" in device.health()["problems"]
 
 
@@ -52,7 +52,7 @@ def test_it_joins_by_a_code_before_its_own_camera_and_starts_to_work(platform, d
     assert device.show(code, "enrolment")["enrolled"] is True
     until(lambda: platform.device()["state"] == "online", what="it is online")
     until(lambda: "no_roots" not in device.health()["problems"], what="it has trust")
-    assert device.show(platform.town.codes["voucher"], "scan")["reason"] == "accepted"
+    assert device.show(platform.sample.codes["voucher"], "scan")["reason"] == "accepted"
 
 
 def test_it_gets_its_configuration(platform, device):
@@ -123,7 +123,7 @@ def test_a_revoked_device_stops_wipes_what_it_knows_and_seals_what_it_had_not_re
 ):
     until(lambda: device.health()["outbox"]["pending"] == 0, what="all is told")
     device.sync.stop()  # no network
-    assert device.show(platform.town.codes["glare"], "scan")["reason"] == "accepted"
+    assert device.show(platform.sample.codes["glare"], "scan")["reason"] == "accepted"
     before = json.loads((device.data / "identity" / "identity.json").read_text())["profile"]["mqtt"]
     (line,) = platform.json("revoke", "locker-1", "--reason", "sold", "--yes", "--wait", "2")
     assert line["stage"] == "quarantined", (
@@ -133,7 +133,7 @@ def test_a_revoked_device_stops_wipes_what_it_knows_and_seals_what_it_had_not_re
     until(
         lambda: platform.device()["revoked"]["stage"] == "cut", what="it has heard, and is cut off"
     )
-    assert device.show(platform.town.codes["risky"], "scan")["reason"] == "blocked_device"
+    assert device.show(platform.sample.codes["risky"], "scan")["reason"] == "blocked_device"
     assert device.health()["problems"]["blocked_device"] == "sold"
     assert _people(device) == 0
     (sealed,) = (device.data / "recovery").glob("*.sealed")
@@ -155,7 +155,7 @@ def test_a_revoked_device_returns_by_a_new_code(platform, device):
         what="it is back",
     )
     until(lambda: "blocked_device" not in device.health()["problems"], what="it is not blocked")
-    again = device.show(platform.town.codes["voucher"], "scan")
+    again = device.show(platform.sample.codes["voucher"], "scan")
     assert again["reason"] == "already_redeemed", "once is once, whatever happened in between"
 
 
@@ -163,7 +163,7 @@ def test_a_revoked_device_returns_by_a_new_code(platform, device):
 def test_a_certificate_that_is_due_is_renewed_by_the_device_itself(tmp_path):
     """A desk that gives certificates for half an hour: each is due as soon as it is there; once a minute is enough."""
     made = Platform(tmp_path)
-    config = made.town.files.hub_config
+    config = made.sample.files.hub_config
     config.write_text(
         config.read_text().replace("ca_key_file", "certificate_days = 0.02\nca_key_file")
     )

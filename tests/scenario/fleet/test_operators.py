@@ -28,7 +28,7 @@ def platform(tmp_path_factory):
 
 @pytest.fixture
 def device(platform):
-    with Scan(platform.folder, platform.town.profile, "device") as device:
+    with Scan(platform.folder, platform.sample.profile, "device") as device:
         until(lambda: device.sync.said("orders_snapshot_complete"), what="lists and orders arrived")
         yield device
 
@@ -72,14 +72,14 @@ def scanner(device, platform, *words, **options):
     """Run an edge-scanner command at the device."""
     where = ["--data", str(device.data)]
     if words[:2] == ("operator", "sign-in"):
-        where += ["--profile", str(platform.town.profile)]
+        where += ["--profile", str(platform.sample.profile)]
     command = words[:1] if words[0] not in ("reverse", "operator") else words
     return run("edge-scanner", *command, *where, *words[len(command) :], **options)
 
 
 def hub_events(platform, kind):
     """Return the bodies of the device's events of ``kind`` in the hub's ledger."""
-    config = str(platform.town.files.hub_config)
+    config = str(platform.sample.files.hub_config)
     rows = run(
         "edge-hub", "ledger", "--config", config, "--json", "--dev", DEVICE
     ).stdout.splitlines()
@@ -89,7 +89,7 @@ def hub_events(platform, kind):
 def test_a_badge_and_its_pin_open_a_session_and_the_hub_records_the_person_with_each_action(
     platform, device
 ):
-    voucher = platform.town.codes["voucher"]
+    voucher = platform.sample.codes["voucher"]
     assert "1 operator of shop-1" in push(platform, ("sue", "supervisor")).stderr
     until(lambda: device.sync.said("operator_list_stored"), what="the list arrived at the device")
     scan = device.show(badge(platform, "sue"), "scan")

@@ -23,7 +23,7 @@ from tests.support.sample_shop import DEVICE, SITE, code, redeemer
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    """A platform where ann and zoe have keys to review with. Ann scans."""
+    """Run a platform where ann, who scans, and zoe have keys to review with."""
     running = Platform(tmp_path_factory.mktemp("platform"), {DEVICE: SITE})
     for name in ("ann", "zoe"):
         running.keys.folder.add_holder(REVIEWERS, name)
@@ -177,7 +177,7 @@ def test_the_orders_history_shows_the_platforms_decision(platform, kiosk):
     assert history.settled
 
 
-def test_a_decision_on_ones_own_scan_with_an_unlisted_key_without_a_reason_or_a_second_one_is_refused(
+def test_a_decision_on_ones_own_scan_with_an_unlisted_key_or_twice_is_refused(
     platform, kiosk, tmp_path
 ):
     kiosk.sync.start()

@@ -16,37 +16,37 @@ from edge.system import log
 
 
 @pytest.fixture
-def town(tmp_path):
+def sample(tmp_path):
     return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
-def redemptions(town):
-    store = open_for_reading(town.data)
+def redemptions(sample):
+    store = open_for_reading(sample.data)
     try:
         return ledger.rows(store)
     finally:
         store.close()
 
 
-def test_a_voucher_is_written_off_once_however_long_it_is_held_up(town):
-    with open_scanner(town) as kiosk:
-        kiosk.scene.show(town.codes["voucher"], CLEAN)
+def test_a_voucher_is_written_off_once_however_long_it_is_held_up(sample):
+    with open_scanner(sample) as kiosk:
+        kiosk.scene.show(sample.codes["voucher"], CLEAN)
         kiosk.wait(lambda: kiosk.scans)
         time.sleep(0.5)  # ten frames
         assert [scan["reason"] for scan in kiosk.scans] == ["accepted"]
         kiosk.scene.clear()
         time.sleep(0.4)
         assert kiosk.scan("voucher")["reason"] == "already_redeemed"
-    assert len(redemptions(town)) == 1
+    assert len(redemptions(sample)) == 1
 
 
-def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
+def test_no_lamp_is_green_before_the_redemption_is_on_disk(sample):
     seen = []
-    with open_scanner(town) as kiosk:
+    with open_scanner(sample) as kiosk:
         panel, show = kiosk.daemon.display, kiosk.daemon.display.show_result
 
         def result(signal, now_s):
-            seen.append((signal, len(redemptions(town))))  # over another connection
+            seen.append((signal, len(redemptions(sample))))  # over another connection
             show(signal, now_s)
 
         panel.show_result = result
@@ -56,27 +56,27 @@ def test_no_lamp_is_green_before_the_redemption_is_on_disk(town):
 
 
 def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes_without_rules_go_on(
-    town,
+    sample,
 ):
-    with town.profile.open("a") as profile:
+    with sample.profile.open("a") as profile:
         profile.write('\n[policy]\ntimezone = "Atlantis/Poseidonis"\n')
-    with open_scanner(town) as kiosk:
+    with open_scanner(sample) as kiosk:
         problem = kiosk.daemon.supervisor.problems["timezone_unknown"]
         assert "Atlantis/Poseidonis" in problem
         assert "policy.timezone" in problem
         assert kiosk.scan("voucher")["reason"] == "accepted"
 
 
-def test_two_codes_in_a_frame_are_two_scans(town):
-    with open_scanner(town) as kiosk:
-        kiosk.scene.show_many([(town.codes["voucher"], CLEAN), (town.codes["glare"], CLEAN)])
+def test_two_codes_in_a_frame_are_two_scans(sample):
+    with open_scanner(sample) as kiosk:
+        kiosk.scene.show_many([(sample.codes["voucher"], CLEAN), (sample.codes["glare"], CLEAN)])
         kiosk.wait(lambda: len(kiosk.scans) == 2)
     assert {scan["reason"] for scan in kiosk.scans} == {"accepted"}
-    assert len(redemptions(town)) == 2
+    assert len(redemptions(sample)) == 2
 
 
-def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(town):
-    with open_scanner(town) as kiosk:
+def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(sample):
+    with open_scanner(sample) as kiosk:
         kiosk.scan("pickup")
         kiosk.wait(lambda: any(line.get("state") == "collected" for line in kiosk.log))
         assert kiosk.doors.openings == ["A1"]
@@ -95,17 +95,17 @@ def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(town):
         ("not ready", "not_ready"),
     ],
 )
-def test_what_is_refused_is_named_and_changes_nothing(town, code, reason):
-    with open_scanner(town) as kiosk:
+def test_what_is_refused_is_named_and_changes_nothing(sample, code, reason):
+    with open_scanner(sample) as kiosk:
         scan = kiosk.scan(code)
     assert scan["reason"] == reason
     assert scan["signal"] != Signal.GO.value
-    assert redemptions(town) == []
+    assert redemptions(sample) == []
     assert kiosk.doors.openings == []
 
 
-def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(town):
-    with open_scanner(town) as kiosk:
+def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(sample):
+    with open_scanner(sample) as kiosk:
         kiosk.wait(lambda: kiosk.daemon.supervisor.resting_signal is Signal.IDLE)
         kiosk.scene.unplug()
         kiosk.wait(lambda: "camera" in kiosk.daemon.supervisor.problems, 2.0)
@@ -117,59 +117,59 @@ def test_an_unplugged_camera_is_named_within_a_second_and_recovered_from(town):
 
 
 def test_a_device_whose_store_cannot_be_used_still_scans_and_reports_why(tmp_path):
-    town = provision_sample(tmp_path, now_s=int(time.time()))
-    town.data.write_text("a file where the folder should be", encoding="utf-8")
-    with open_scanner(town) as kiosk:
+    sample = provision_sample(tmp_path, now_s=int(time.time()))
+    sample.data.write_text("a file where the folder should be", encoding="utf-8")
+    with open_scanner(sample) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "store_unavailable"
         assert kiosk.scans[0]["signal"] == "fault"
         assert "store_unavailable" in kiosk.daemon.supervisor.problems
 
 
 def test_a_device_that_never_reached_its_platform_still_scans_and_reports_why(tmp_path):
-    town = provision_sample(tmp_path, now_s=int(time.time()))
-    with open_scanner(town) as kiosk:
+    sample = provision_sample(tmp_path, now_s=int(time.time()))
+    with open_scanner(sample) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
         assert "no_trust_list" in kiosk.daemon.supervisor.problems
-        kiosk.wait((town.data / "health.json").exists)
-        assert json.loads((town.data / "health.json").read_text())["state"] == "degraded"
+        kiosk.wait((sample.data / "health.json").exists)
+        assert json.loads((sample.data / "health.json").read_text())["state"] == "degraded"
 
 
-def test_a_corrupt_store_is_put_aside_and_the_device_continues(town):
-    with open_scanner(town) as kiosk:
+def test_a_corrupt_store_is_put_aside_and_the_device_continues(sample):
+    with open_scanner(sample) as kiosk:
         kiosk.scan("voucher")
-    (town.data / "store.db").write_bytes(b"not a database" * 1000)
-    with open_scanner(town) as kiosk:
+    (sample.data / "store.db").write_bytes(b"not a database" * 1000)
+    with open_scanner(sample) as kiosk:
         assert "quarantined" in kiosk.daemon.supervisor.problems
         assert kiosk.scan("glare")["reason"] == "key_unknown"  # its lists must come again
-    assert [path.name for path in town.data.glob("store.db.*corrupt")]
+    assert [path.name for path in sample.data.glob("store.db.*corrupt")]
 
 
 def test_orders_and_lists_that_arrive_while_scanning_are_used(tmp_path):
-    from hardware_sim.run.in_process_scanner import provision
+    from hardware_sim.run.in_process_scanner import fill_store
 
     from edge.values.instant import Instant
 
     now_s = int(time.time())
-    town = provision_sample(tmp_path, now_s=now_s)
-    with open_scanner(town) as kiosk:
+    sample = provision_sample(tmp_path, now_s=now_s)
+    with open_scanner(sample) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "key_unknown"
-        provision(town, now=Instant(unix_s=now_s))
+        fill_store(sample, now=Instant(unix_s=now_s))
         kiosk.wait(lambda: "no_trust_list" not in kiosk.daemon.supervisor.problems)
         assert kiosk.scan("voucher")["reason"] == "accepted"
 
 
-def test_the_log_has_the_outcome_of_a_code_and_nothing_about_the_person(town):
-    with open_scanner(town) as kiosk:
+def test_the_log_has_the_outcome_of_a_code_and_nothing_about_the_person(sample):
+    with open_scanner(sample) as kiosk:
         scan = kiosk.scan("voucher")
     assert set(scan) == {
         "event", "level", "reason", "detail", "signal", "cti", "order", "kind", "ledger", "decoder", "decode_ms",
         "total_ms",
     }  # fmt: skip
-    assert town.codes["voucher"] not in json.dumps(scan)
+    assert sample.codes["voucher"] not in json.dumps(scan)
 
 
-def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(town):
-    with open_scanner(town) as kiosk:
+def test_a_camera_that_sends_no_pictures_is_named_and_the_scanner_outlives_it(sample):
+    with open_scanner(sample) as kiosk:
         for garbage in (
             np.zeros((0, 0), np.uint8),
             np.zeros((4, 4, 3), np.uint8),

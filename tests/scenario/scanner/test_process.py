@@ -26,22 +26,22 @@ MOCK_PINS = {**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}
 
 
 @pytest.fixture
-def town(tmp_path):
+def sample(tmp_path):
     return provision_scanner(tmp_path, now_s=int(time.time()))
 
 
 class Scanner:
     """The simulated scanner's process, told what to see over its standard input."""
 
-    def __init__(self, town, **environment):
+    def __init__(self, sample, **environment):
         command = [
             sys.executable,
             "-m",
             "hardware_sim.run.simulated_scanner",
             "--profile",
-            town.profile,
+            sample.profile,
             "--data",
-            town.data,
+            sample.data,
         ]
         self.process = subprocess.Popen(
             command,
@@ -81,14 +81,17 @@ def start():
         scanner.process.wait()
 
 
-def test_a_folder_with_one_picture_is_scanned_and_it_ends(town, tmp_path):
+def test_a_folder_with_one_picture_is_scanned_and_it_ends(sample, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     cv2.imwrite(
-        str(pictures / "0.png"), render(town.codes["voucher"], CLEAN, rng=np.random.default_rng(1))
+        str(pictures / "0.png"),
+        render(sample.codes["voucher"], CLEAN, rng=np.random.default_rng(1)),
     )
-    town.profile.write_text(town.profile.read_text().replace('path = "."', f'path = "{pictures}"'))
-    command = [program("edge-scanner"), "run", "--profile", town.profile, "--data", town.data]
+    sample.profile.write_text(
+        sample.profile.read_text().replace('path = "."', f'path = "{pictures}"')
+    )
+    command = [program("edge-scanner"), "run", "--profile", sample.profile, "--data", sample.data]
     done = subprocess.run(
         command, check=False, env=MOCK_PINS, capture_output=True, text=True, timeout=60
     )
@@ -100,18 +103,18 @@ def test_a_folder_with_one_picture_is_scanned_and_it_ends(town, tmp_path):
     ]
 
 
-def test_it_stops_cleanly_when_asked_to(town, start):
-    scanner = start(town)
+def test_it_stops_cleanly_when_asked_to(sample, start):
+    scanner = start(sample)
     scanner.line("started")
     assert scanner.end(signal.SIGTERM) == 0
 
 
-def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(town, tmp_path):
+def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(sample, tmp_path):
     address = str(tmp_path / "notify")
     profile = tmp_path / "folder.toml"
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    text = town.profile.read_text().replace('path = "."', f'path = "{pictures}"')
+    text = sample.profile.read_text().replace('path = "."', f'path = "{pictures}"')
     profile.write_text(text)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)
@@ -123,7 +126,7 @@ def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(tow
             "--profile",
             str(profile),
             "--data",
-            str(town.data),
+            str(sample.data),
         ]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
@@ -140,24 +143,24 @@ def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(tow
     assert any(line.startswith("STATUS=") for line in told)
 
 
-def test_a_voucher_written_off_before_a_power_cut_is_refused_after_it(town, start):
-    scanner = start(town)
-    scanner.tell(show=town.codes["voucher"], condition="clean")
+def test_a_voucher_written_off_before_a_power_cut_is_refused_after_it(sample, start):
+    scanner = start(sample)
+    scanner.tell(show=sample.codes["voucher"], condition="clean")
     assert scanner.line("scan")["reason"] == "accepted"
     scanner.end(signal.SIGKILL)
-    scanner = start(town)
-    scanner.tell(show=town.codes["voucher"], condition="clean")
+    scanner = start(sample)
+    scanner.tell(show=sample.codes["voucher"], condition="clean")
     assert scanner.line("scan")["reason"] == "already_redeemed"
 
 
-def test_power_cuts_at_any_moment_lose_nothing_and_redeem_nothing_twice(town, start):
+def test_power_cuts_at_any_moment_lose_nothing_and_redeem_nothing_twice(sample, start):
     for tenths in (3, 5, 6, 7, 9, 12):
-        scanner = start(town)
+        scanner = start(sample)
         for code in ("voucher", "glare", "offline 1"):
-            scanner.tell(show=town.codes[code], condition="clean")
+            scanner.tell(show=sample.codes[code], condition="clean")
         time.sleep(tenths / 10)
         scanner.end(signal.SIGKILL)
-    store = open_for_reading(town.data)
+    store = open_for_reading(sample.data)
     try:
         uses = [(row.cti, row.use_no) for row in ledger.rows(store)]
         told = [row.body for row in outbox.pending(store, limit=1000) if row.type == "redeemed"]
@@ -202,24 +205,24 @@ def test_a_wrong_profile_is_named_with_its_path_and_no_traceback(tmp_path, conte
 
 
 def test_a_profile_made_wrong_after_it_worked_is_a_named_problem_and_the_device_scans_on(
-    town, start
+    sample, start
 ):
-    start(town).line("started")
-    town.profile.write_text("nonsense =")
-    scanner = start(town)
+    start(sample).line("started")
+    sample.profile.write_text("nonsense =")
+    scanner = start(sample)
     assert "not TOML" in scanner.line("profile_invalid")["detail"]
     scanner.line("started")
     until_s = time.monotonic() + 20
     while "profile_invalid" not in (
-        problems := json.loads((town.data / "health.json").read_text())["problems"]
+        problems := json.loads((sample.data / "health.json").read_text())["problems"]
     ):
         assert time.monotonic() < until_s, problems
         time.sleep(0.1)
 
 
-def test_a_good_profile_passes_the_check(town):
+def test_a_good_profile_passes_the_check(sample):
     done = subprocess.run(
-        [program("edge-scanner"), "config", "check", str(town.profile)], check=False
+        [program("edge-scanner"), "config", "check", str(sample.profile)], check=False
     )
     assert done.returncode == 0
 

@@ -58,7 +58,7 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         field.publish(field.document({"decode": {"budget_ms": 51.0 + number}}))
         time.sleep(delay_s)
         field.scanner.tell(
-            show=field.town.codes["voucher" if number % 2 else "glare"], condition="clean"
+            show=field.sample.codes["voucher" if number % 2 else "glare"], condition="clean"
         )
         time.sleep(1.5)
         field.scanner.tell(clear=True)
@@ -183,7 +183,7 @@ def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_an
     field,
 ):
     good = field.state.good
-    (field.town.data / "settings" / f"{good}.json").write_bytes(b"zeros")
+    (field.sample.data / "settings" / f"{good}.json").write_bytes(b"zeros")
     shifts, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
     field.scanner.kill()
     field.sync.kill()

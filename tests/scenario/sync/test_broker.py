@@ -182,7 +182,7 @@ def ending(broker: Broker, name: str, *, names_takeover: bool):
         client=(files.certificate(name), files.key(name)),
     )
     with Proxy(broker.site.port, identity=identity) as proxy:
-        proxy.weather = NetworkFault(names_takeover=names_takeover)
+        proxy.fault = NetworkFault(names_takeover=names_takeover)
         yield proxy.port
 
 

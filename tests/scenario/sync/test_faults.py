@@ -105,10 +105,10 @@ def test_a_line_that_is_cut_is_named_and_what_was_written_meanwhile_arrives(plat
         named(device, "connected")
         for _ in range(2):
             device.redeem()
-            proxy.weather = CUT
+            proxy.fault = CUT
             named(device, "connection_lost", "broker_unreachable")
             device.redeem()
-            proxy.weather = CLEAR
+            proxy.fault = CLEAR
         named(device, "connected")
         assert_equal(platform, device)
     assert "Traceback" not in device.sync.text
@@ -121,10 +121,10 @@ def test_a_half_open_line_is_found_by_its_silence(platform):
     with proxied(platform, device) as proxy:
         device.redeem()
         device.settled()
-        proxy.weather = HALF_OPEN
+        proxy.fault = HALF_OPEN
         device.redeem()
         named(device, "connection_lost", "broker_unreachable", "hub_not_replying")
-        proxy.weather = CLEAR
+        proxy.fault = CLEAR
         assert_equal(platform, device)
 
 
@@ -133,13 +133,13 @@ def test_a_slow_line_is_named_and_loses_and_doubles_nothing(platform):
     device = platform.devices["kiosk-3"]
     with proxied(platform, device) as proxy:
         named(device, "connected")
-        for weather in (NetworkFault(delay_s=0.3), NetworkFault(bytes_per_s=6000)):
-            proxy.weather = weather
+        for fault in (NetworkFault(delay_s=0.3), NetworkFault(bytes_per_s=6000)):
+            proxy.fault = fault
             for _ in range(40):
                 device.redeem()
             named(device, "replies_slow")
             assert_equal(platform, device)
-        proxy.weather = CLEAR
+        proxy.fault = CLEAR
         device.redeem()
         named(device, "connected")
     assert device.sync.text.count('"replies_slow"') <= 2
@@ -152,7 +152,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         {"cti": cti.hex(), "order_id": "A", "kind": "pickup", "home_site": "shop-1"} for cti in ctis
     ]
     with proxied(platform, device, mqtt=True) as proxy:
-        proxy.weather = NetworkFault(double=0.4, reorder=0.4)
+        proxy.fault = NetworkFault(duplicate=0.4, reorder=0.4)
         platform.import_orders(*lines)
         for number in range(150):
             device.redeem()
@@ -165,7 +165,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
         device.settled()
         want = {cti: number % 30 == 0 and number < 150 for number, cti in enumerate(ctis)}
         until(lambda: feed(device) == want, what=lambda: f"the feed is whole; {device.health()}")
-        proxy.weather = CLEAR
+        proxy.fault = CLEAR
         assert_equal(platform, device)
         assert not order_cache.feed_state(device.store).digest_mismatch
         until(

@@ -97,11 +97,11 @@ class Shop:
             until(lambda d=device: order_cache.find(d.store, cti), what="the order comes")
 
     def cut(self):
-        self.line.weather = CUT
+        self.line.fault = CUT
         until(lambda: not self.line_is("connected"), what=lambda: self.bridge.text[-1500:])
 
     def mend(self):
-        self.line.weather = CLEAR
+        self.line.fault = CLEAR
         until(lambda: self.line_is("connected"), what=lambda: self.bridge.text[-1500:])
         for device in self.devices:
             device.settled()

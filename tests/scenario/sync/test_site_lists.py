@@ -40,7 +40,7 @@ class Shop:
     """A shop's broker and authority beside a platform."""
 
     def __init__(self, folder: Path, platform: Platform):
-        hub_file = platform.town.files.hub_config
+        hub_file = platform.sample.files.hub_config
         hub_file.write_text(
             hub_file.read_text() + '\n[[authority]]\nid = "hub-shop-1"\nsite = "shop-1"\n'
         )
@@ -49,10 +49,10 @@ class Shop:
         self.at = SiteBroker(
             site="shop-1", devices=(DEVICE,), port=free_port(), platform=("127.0.0.1", hub.mqtt.port),
             desk_port=hub.enrolment.port, user=getpass.getuser(), grant_key=keys / "grant.pem",
-            roots=platform.town.files.folder.parent / "keys" / "roots.cbor",
+            roots=platform.sample.files.folder.parent / "keys" / "roots.cbor",
         )  # fmt: skip
         self.files = provision_site_broker(
-            folder, self.at, platform.town.files, now_s=int(time.time())
+            folder, self.at, platform.sample.files, now_s=int(time.time())
         )
         config = folder / "authority.toml"
         config.write_text(config.read_text().replace("[desk]", "[desk]\nevery_s = 1.0"))
@@ -92,7 +92,7 @@ def field(tmp_path_factory):
     (folder / "platform").mkdir()
     platform = Platform(folder / "platform")
     shop = Shop(folder / "shop", platform)
-    files = platform.town.files
+    files = platform.sample.files
     shorten(files, files, "broker", "desk", "_hub", "_fleet")
     shorten(shop.files, files, "broker", shop.at.bridge)
     made_s = time.time()
@@ -106,7 +106,7 @@ def field(tmp_path_factory):
 
 def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_ends(field):
     platform, shop, made_s = field
-    hub = load_hub_config(platform.town.files.hub_config)
+    hub = load_hub_config(platform.sample.files.hub_config)
     for port in (hub.mqtt.port, hub.enrolment.port, shop.at.port):
         until(
             lambda port=port: end_s(port) > time.time() + 800 * DAY_S,
@@ -114,18 +114,18 @@ def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_e
             f"a longer one is shown at {port}",
         )
     for files, names in (
-        (platform.town.files, ("_hub", "_fleet")),
+        (platform.sample.files, ("_hub", "_fleet")),
         (shop.files, (shop.at.bridge,)),
     ):
         for name in names:
             certificate = x509.load_pem_x509_certificate(files.certificate(name).read_bytes())
             assert certificate.not_valid_after_utc.timestamp() > time.time() + 800 * DAY_S, name
-    assert certificate_mode(platform.town.files.certificate("_hub")) == 0o644, (
+    assert certificate_mode(platform.sample.files.certificate("_hub")) == 0o644, (
         "the hub is another user"
     )
     time.sleep(max(0.0, made_s + SHORT_S + 1 - time.time()))
     for port in (hub.mqtt.port, shop.at.port):
-        assert says(port, platform.town.files, DEVICE, platform.town.files.ca) == "", (
+        assert says(port, platform.sample.files, DEVICE, platform.sample.files.ca) == "", (
             "after the former one's end"
         )
     assert platform.json("status", code=None), "ops' own certificate was renewed as well"
@@ -137,7 +137,7 @@ def certificate_mode(path: Path) -> int:
 
 def test_a_device_that_is_revoked_is_cut_off_at_its_sites_broker_as_well(field):
     platform, shop, _ = field
-    here = (shop.at.port, platform.town.files, DEVICE, platform.town.files.ca)
+    here = (shop.at.port, platform.sample.files, DEVICE, platform.sample.files.ca)
     assert says(*here) == ""
     platform.fleet("revoke", DEVICE, "--reason", "stolen", "--now", "--yes", "--wait", "10")
     until(
@@ -147,6 +147,6 @@ def test_a_device_that_is_revoked_is_cut_off_at_its_sites_broker_as_well(field):
     )
     acl = (shop.files.folder / "acl").read_text()
     assert f"user {DEVICE}\ntopic deny #" in acl
-    assert says(shop.at.port, shop.files, shop.at.authority, platform.town.files.ca) == "", (
+    assert says(shop.at.port, shop.files, shop.at.authority, platform.sample.files.ca) == "", (
         "nobody else is"
     )

@@ -35,7 +35,7 @@ def test_a_snapshot_continues_after_its_hub_line_or_device_died_at_random_pages(
     faults = chance.sample(["hub", "line", "device"] * 2, len(at))
     seen = []
     with proxied(platform, device) as proxy:
-        proxy.weather = SLOW
+        proxy.fault = SLOW
         for page, fault in zip(at, faults, strict=True):
             until(
                 lambda page=page: order_cache.feed_state(device.store).next_page >= page,
@@ -65,12 +65,12 @@ def break_it(fault, platform, device, proxy):
             device.sync.kill()
             device.sync.start()
         case "line":
-            proxy.weather = CUT
+            proxy.fault = CUT
             until(
                 lambda: device.health().get("link") in ("connection_lost", "broker_unreachable"),
                 what="the cut",
             )
-            proxy.weather = SLOW
+            proxy.fault = SLOW
 
 
 def every(store):

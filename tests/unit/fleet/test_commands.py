@@ -35,7 +35,7 @@ def run(command, *arguments, exit_code=0, **options):
 
 @pytest.fixture
 def fleet(tmp_path):
-    """A folder with keys and a trust list."""
+    """Make a folder with keys and a trust list."""
     run(edge_fleet, "keys", "init", tmp_path / "keys")
     run(
         edge_fleet,

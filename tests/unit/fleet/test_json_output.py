@@ -71,7 +71,7 @@ def test_every_command_has_the_json_option(path):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with the files that the commands read."""
+    """Make a folder with the files that the commands read."""
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(edge_fleet, ["keys", "init", "keys"]).exit_code == 0
     person = {"id": "ann", "role": "operator", "pin_hash": hash_pin("7391462")}

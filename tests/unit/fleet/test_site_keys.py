@@ -28,7 +28,7 @@ CTI = bytes(range(16))
 
 @pytest.fixture
 def keys(tmp_path):
-    """Keys of a fleet whose shop-1 has a site authority."""
+    """Make keys of a fleet whose shop-1 has a site authority."""
     run(edge_fleet, "keys", "init", tmp_path / "keys")
     run(edge_fleet, "keys", "site", tmp_path / "keys", "shop-1")
     return tmp_path / "keys"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from hardware_sim.run.in_process_scanner import open_scanner, provision
+from hardware_sim.run.in_process_scanner import fill_store, open_scanner
 from hardware_sim.world.sample_platform import provision_sample
 
 from edge.documents.revocation_order import RevocationOrder
@@ -34,29 +34,29 @@ ORDER = RevocationOrder(
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
     """A device that has orders and has redeemed two of them without a network."""
-    town = provision_sample(tmp_path_factory.mktemp("town"), now_s=int(time.time()))
-    provision(town, now=Instant(unix_s=int(time.time())))
-    with open_scanner(town) as kiosk:
+    sample = provision_sample(tmp_path_factory.mktemp("sample"), now_s=int(time.time()))
+    fill_store(sample, now=Instant(unix_s=int(time.time())))
+    with open_scanner(sample) as kiosk:
         kiosk.scan("voucher")
         kiosk.scan("glare")
-    return town
+    return sample
 
 
 @pytest.fixture
-def town(used, tmp_path):
+def sample(used, tmp_path):
     """The same device, for one test."""
     shutil.copytree(used.data, tmp_path / "data")
     return replace(used, data=tmp_path / "data")
 
 
-def opened(town):
+def opened(sample):
     return open_store(
-        town.data, device_id="locker-1", now_s=int(time.time()), random_bytes=os.urandom
+        sample.data, device_id="locker-1", now_s=int(time.time()), random_bytes=os.urandom
     ).store
 
 
-def test_every_table_is_either_erased_or_kept_for_a_reason(town):
-    with closing(connect(town.data / "store.db", read_only=True)) as connection:
+def test_every_table_is_either_erased_or_kept_for_a_reason(sample):
+    with closing(connect(sample.data / "store.db", read_only=True)) as connection:
         tables = {
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -64,12 +64,12 @@ def test_every_table_is_either_erased_or_kept_for_a_reason(town):
     assert tables - set(KEPT) - ERASED == set(), "a new table: name it in edge.store.erasure"
 
 
-def test_no_order_stays_on_the_disk_and_unsent_events_are_in_the_sealed_file(town):
-    store = opened(town)
+def test_no_order_stays_on_the_disk_and_unsent_events_are_in_the_sealed_file(sample):
+    store = opened(sample)
     unsent = [row.id for row in outbox.pending(store)]
-    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
+    sealed = decommission(store, sample.data, ORDER, order_digest="0" * 64)
     store.close()
-    disk = {path: path.read_bytes() for path in town.data.rglob("*") if path.is_file()}
+    disk = {path: path.read_bytes() for path in sample.data.rglob("*") if path.is_file()}
     assert [
         path.name for path, content in disk.items() if b"V-100" in content or b"P-100" in content
     ] == []
@@ -81,38 +81,38 @@ def test_no_order_stays_on_the_disk_and_unsent_events_are_in_the_sealed_file(tow
     }
 
 
-def test_repeating_it_loses_nothing(town):
-    store = opened(town)
-    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
+def test_repeating_it_loses_nothing(sample):
+    store = opened(sample)
+    sealed = decommission(store, sample.data, ORDER, order_digest="0" * 64)
     before = sealed.read_bytes()
-    assert decommission(store, town.data, ORDER, order_digest="0" * 64).read_bytes() == before
+    assert decommission(store, sample.data, ORDER, order_digest="0" * 64).read_bytes() == before
     assert outbox.backlog(store).pending == 0
 
 
-def test_a_cut_before_the_erasure_still_seals_everything(town, monkeypatch):
-    store = opened(town)
+def test_a_cut_before_the_erasure_still_seals_everything(sample, monkeypatch):
+    store = opened(sample)
     unsent = len(outbox.pending(store))
     monkeypatch.setattr(
         "edge.governance.decommission.seal",
         lambda *_, **__: (_ for _ in ()).throw(OSError("the card is full")),
     )
     with pytest.raises(OSError, match="full"):
-        decommission(store, town.data, ORDER, order_digest="0" * 64)
+        decommission(store, sample.data, ORDER, order_digest="0" * 64)
     assert len(outbox.pending(store)) == unsent, "nothing is erased before it is sealed"
     monkeypatch.undo()
-    sealed = decommission(store, town.data, ORDER, order_digest="0" * 64)
+    sealed = decommission(store, sample.data, ORDER, order_digest="0" * 64)
     assert len(unseal(sealed.read_bytes(), KEY).splitlines()) == unsent
 
 
-def test_a_redeemed_code_stays_redeemed_when_the_device_is_enrolled_again(town):
-    store = opened(town)
-    decommission(store, town.data, ORDER, order_digest="0" * 64)
+def test_a_redeemed_code_stays_redeemed_when_the_device_is_enrolled_again(sample):
+    store = opened(sample)
+    decommission(store, sample.data, ORDER, order_digest="0" * 64)
     with store.transaction() as connection:
         connection.execute("UPDATE device SET blocked = NULL")
     store.close()
-    (town.data / "blocked").unlink()
-    provision(town, now=Instant(unix_s=int(time.time())))
-    with open_scanner(town) as kiosk:
+    (sample.data / "blocked").unlink()
+    fill_store(sample, now=Instant(unix_s=int(time.time())))
+    with open_scanner(sample) as kiosk:
         assert kiosk.scan("voucher")["reason"] == "already_redeemed"
 
 

@@ -1,4 +1,4 @@
-"""Power cuts end a program without warning, whatever it does about it."""
+"""Power cuts end a program without warning, even one that ignores signals."""
 
 import sys
 
@@ -26,7 +26,7 @@ def test_a_power_cut_runs_no_handler(tmp_path):
     assert not trace.exists()
 
 
-def test_a_program_that_is_asked_to_end_may_do_so_in_order():
+def test_a_program_that_is_asked_to_end_runs_its_handler():
     with PoweredProcess(
         [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
     ) as machine:
@@ -35,7 +35,7 @@ def test_a_program_that_is_asked_to_end_may_do_so_in_order():
         assert not machine.running
 
 
-def test_lines_are_waited_for_one_after_the_other():
+def test_each_wait_returns_the_next_matching_line():
     with PoweredProcess(
         [sys.executable, "-c", "print('one\\ntwo\\nthree', flush=True)"]
     ) as machine:
@@ -45,7 +45,7 @@ def test_lines_are_waited_for_one_after_the_other():
             machine.wait_for_line("four")
 
 
-def test_a_line_that_does_not_come_is_a_timeout():
+def test_a_missing_line_is_a_timeout():
     with (
         PoweredProcess([sys.executable, "-c", "import time; time.sleep(60)"]) as machine,
         pytest.raises(TimeoutError, match="ready"),

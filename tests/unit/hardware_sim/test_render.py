@@ -1,4 +1,4 @@
-"""Drawn frames: read by a real decoder, so that what the simulator shows is what a camera would see."""
+"""Rendered frames, checked with a real decoder."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hardware_sim.vision.render import draw, empty, modules, render, render_many
 from hardware_sim.vision.video_clip import clip
 from hardware_sim.vision.view_condition import CLEAN, READABLE, TILTED, UNREADABLE, ViewCondition
 
-TOKEN = "ES1:" + "A1B2C3%*" * 27  # as long as a real token, and of its alphabet
+TOKEN = "ES1:" + "A1B2C3%*" * 27  # length and alphabet of a real token
 
 
 def rng(seed=0):
@@ -21,12 +21,12 @@ def read(grey):
     return [code.bytes for code in codes]
 
 
-def test_a_frame_has_the_size_asked_for_and_is_grey():
+def test_a_frame_is_grey_and_has_the_requested_size():
     frame = render("ES1:A", CLEAN, rng=rng(), width_px=640, height_px=480)
     assert (frame.shape, frame.dtype) == ((480, 640), np.uint8)
 
 
-def test_the_same_randomness_gives_the_same_frame():
+def test_the_same_seed_gives_the_same_frame():
     condition = READABLE["hard"]
     first, again, other = (render(TOKEN, condition, rng=rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -56,18 +56,18 @@ def test_any_text_and_any_bytes_can_be_shown(content):
 
 
 def test_a_token_is_drawn_in_alphanumeric_mode_at_level_m():
-    """ISO/IEC 18004 table 7: version 8-M (49 modules) holds 221 alphanumeric characters, but only 152 bytes."""
+    """ISO/IEC 18004 table 7: 8-M (49 modules) holds 221 alphanumeric characters or 152 bytes."""
     assert len(TOKEN) == 220
     assert len(modules(TOKEN)) == 49
     assert len(modules(TOKEN.lower())) > 49
 
 
-def test_several_codes_stand_side_by_side():
+def test_several_codes_are_drawn_side_by_side():
     texts = ["ES1:A", "ES1:B", "ES1:C"]
     assert sorted(read(render_many(texts, TILTED, rng=rng()))) == [text.encode() for text in texts]
 
 
-def test_the_drawing_tells_where_the_code_is():
+def test_the_corners_of_a_drawn_code_are_returned():
     picture = draw([(TOKEN, TILTED)], rng=rng())
     found = zxingcpp.read_barcodes(picture.grey)[0].position
     corners = [found.top_left, found.top_right, found.bottom_right, found.bottom_left]
@@ -76,12 +76,12 @@ def test_the_drawing_tells_where_the_code_is():
         assert abs(told[1] - seen.y) < 6
 
 
-def test_a_code_that_does_not_fit_is_refused_with_the_way_out():
+def test_the_error_for_a_code_that_does_not_fit_says_what_to_do():
     with pytest.raises(ValueError, match="px_per_module"):
         render(TOKEN, ViewCondition(px_per_module=20), rng=rng())
 
 
-def test_a_hand_brings_the_phone_from_out_of_reach_to_readable():
+def test_a_clip_goes_from_an_unreadable_to_a_readable_phone():
     frames = list(clip(TOKEN, rng=rng(), frames=16))
     readable = [read(frame) == [TOKEN.encode()] for frame in frames]
     assert not any(readable[:4])

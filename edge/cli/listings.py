@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from edge.store import outbox as outbox_store
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import open_for_reading
 from edge.store.outbox import Backlog
+
+Row = TypeVar("Row")
+Key = TypeVar("Key")
 
 _PAGE = 500
 
@@ -137,8 +140,8 @@ def _line(row: dict[str, Any], as_json: bool, columns: tuple[str, ...]) -> str:
 
 
 def _pages(
-    page: Callable[[Any], list[Any]], key: Callable[[Any], Any], start: Any
-) -> Iterator[Any]:
+    page: Callable[[Key], list[Row]], key: Callable[[Row], Key], start: Key
+) -> Iterator[Row]:
     """Yield every row of a table, a page at a time, so that a large one needs little memory."""
     after = start
     while rows := page(after):

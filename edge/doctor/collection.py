@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, TypeVar
@@ -78,20 +79,20 @@ def collect(
     running = _guarded(lambda: load_active_profile(profile_file, data))
     clock = _guarded(lambda: read_clock(root))
     now_s = clock.now_s if isinstance(clock, ClockFact) else 0
-    common = {
-        "profile": profile,
-        "damage": running.damage if isinstance(running, ActiveProfile) else "",
-        "settings": running.problem if isinstance(running, ActiveProfile) else "",
-        "daemon": _guarded(lambda: read_daemon(data / "health.json", time.time())),
-        "store": _guarded(lambda: read_store(data)),
-        "clock": clock,
-        "disk": _guarded(lambda: read_disk(data)),
-        "board": _guarded(lambda: read_board(root)),
-    }
+    facts = DeviceFacts(
+        profile=profile,
+        damage=running.damage if isinstance(running, ActiveProfile) else "",
+        settings=running.problem if isinstance(running, ActiveProfile) else "",
+        daemon=_guarded(lambda: read_daemon(data / "health.json", time.time())),
+        store=_guarded(lambda: read_store(data)),
+        clock=clock,
+        disk=_guarded(lambda: read_disk(data)),
+        board=_guarded(lambda: read_board(root)),
+    )
     if not isinstance(profile, Profile):
-        return DeviceFacts(**common)  # type: ignore[arg-type]  # each value has its field's type
-    return DeviceFacts(
-        **common,  # type: ignore[arg-type]
+        return facts
+    return replace(
+        facts,
         camera=_guarded(lambda: read_camera(profile.camera, root)),
         pins=_guarded(lambda: read_pins(root)) if _uses_pins(profile) else None,
         nodes=_guarded(lambda: read_nodes(profile)),

@@ -1,4 +1,4 @@
-"""Our calls to picamera2, held against the real package's source."""
+"""The calls to picamera2, checked with the real package's source."""
 
 import ast
 from contextlib import nullcontext
@@ -43,7 +43,7 @@ def test_the_frame_is_the_y_plane_without_its_padding(sensor):
     camera.close()
 
 
-def test_the_frame_is_a_copy_and_the_buffer_goes_back_to_the_camera(sensor):
+def test_the_frame_is_a_copy_and_the_buffer_is_released(sensor):
     camera = PiCamera(section())
     first = camera.read()
     for _ in range(5):
@@ -55,7 +55,7 @@ def test_the_frame_is_a_copy_and_the_buffer_goes_back_to_the_camera(sensor):
     camera.close()
 
 
-def test_frame_numbers_rise(sensor):
+def test_frame_numbers_increase(sensor):
     camera = PiCamera(section())
     numbers = [camera.read().number for _ in range(10)]
     assert numbers == sorted(set(numbers))
@@ -107,7 +107,7 @@ def test_the_profile_becomes_controls(sensor, changes, expected):
     assert configured(sensor)["controls"] == {"FrameDurationLimits": (33_333, 33_333), **expected}
 
 
-def test_a_control_the_camera_lacks_is_left_out_and_named(sensor):
+def test_a_control_that_the_camera_lacks_is_left_out_and_listed(sensor):
     sensor.controls = ("FrameDurationLimits", "AeEnable")
     camera = PiCamera(section(autofocus="manual", lens_position_dioptre=5.0))
     assert camera.unsupported == ("AfMode", "LensPosition")
@@ -116,7 +116,7 @@ def test_a_control_the_camera_lacks_is_left_out_and_named(sensor):
     camera.close()
 
 
-def test_a_frame_says_how_it_was_exposed_and_the_next_ones_follow_what_is_asked(sensor):
+def test_a_frame_has_its_exposure_and_the_next_frames_have_the_requested_one(sensor):
     camera = PiCamera(section())
     assert camera.read().exposure == Exposure(10_000, 1.5)
     camera.expose(Exposure(2_000.4, 3.0))
@@ -143,7 +143,7 @@ def test_a_frame_says_how_it_was_exposed_and_the_next_ones_follow_what_is_asked(
         ),
     ],
 )
-def test_the_exposure_is_given_back(sensor, changes, given_back):
+def test_the_exposure_of_the_profile_comes_back(sensor, changes, given_back):
     camera = PiCamera(section(**changes))
     camera.expose(Exposure(2_000, 3.0))
     camera.expose(None)
@@ -152,8 +152,8 @@ def test_the_exposure_is_given_back(sensor, changes, given_back):
 
 
 @pytest.mark.parametrize(("value", "mode"), [(0, 0), (2_000, 1)])
-def test_zero_gives_exposure_back_to_the_automatic_in_picamera2_itself(value, mode):
-    """The real ``CompletedRequest.release``, with a request that notes what libcamera is told."""
+def test_zero_gives_the_exposure_back_to_the_automatic_in_picamera2_itself(value, mode):
+    """It runs the real ``CompletedRequest.release``, with a request that records the controls."""
     told, names = {}, ("ExposureTime", "ExposureTimeMode", "AnalogueGain", "AnalogueGainMode")
     libcamera = SimpleNamespace(controls=SimpleNamespace(**{name: name for name in names}))
     release = double.real_function(
@@ -177,7 +177,7 @@ def test_zero_gives_exposure_back_to_the_automatic_in_picamera2_itself(value, mo
 
 
 @pytest.mark.parametrize("lacking", ["ExposureTime", "AnalogueGain"])
-def test_a_camera_that_cannot_be_exposed_by_hand_says_so_and_is_left_alone(sensor, lacking):
+def test_a_camera_without_manual_exposure_is_never_set(sensor, lacking):
     sensor.controls = tuple(name for name in sensor.controls if name != lacking)
     camera = PiCamera(section())
     assert camera.read().exposure is None
@@ -186,7 +186,7 @@ def test_a_camera_that_cannot_be_exposed_by_hand_says_so_and_is_left_alone(senso
     camera.close()
 
 
-def test_a_profile_without_bracket_asks_for_no_metadata(sensor):
+def test_a_profile_without_bracket_reads_no_metadata(sensor):
     camera = PiCamera(section(bracket=False))
     assert camera.read().exposure is None
     camera.close()
@@ -203,20 +203,20 @@ def test_a_stall_is_an_error_in_time_and_the_camera_can_still_be_closed(sensor):
     assert (sensor.open_cameras, sensor.held) == (0, 0)
 
 
-def test_a_missing_camera_is_an_error_that_says_what_to_check(sensor):
+def test_the_error_of_a_missing_camera_says_what_to_check(sensor):
     sensor.present = False
     with pytest.raises(CameraError, match="check its cable"):
         PiCamera(section())
 
 
-def test_a_camera_without_yuv420_is_released_and_the_way_out_is_named(sensor):
+def test_a_camera_without_yuv420_is_released_and_the_error_says_what_to_do(sensor):
     sensor.format_given = "MJPEG"
     with pytest.raises(CameraError, match="v4l2"):
         PiCamera(section())
     assert sensor.open_cameras == 0
 
 
-def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):
+def test_the_error_without_picamera2_says_how_to_install_it(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "picamera2", None)
@@ -226,7 +226,7 @@ def test_without_picamera2_the_message_says_how_to_install_it(monkeypatch):
 
 
 def test_the_controls_are_ones_that_picamera2_itself_uses():
-    """Names that picamera2's source mentions; the other two are libcamera's, control_ids_core.yaml."""
+    """Two more names are libcamera's, of control_ids_core.yaml."""
     import types
 
     mentioned = set()

@@ -1,6 +1,7 @@
-"""A profile becomes parts; what is missing becomes a named problem, and the device scans all the same."""
+"""A profile becomes devices; a missing one is a problem, and the scanner is built all the same."""
 
 import pytest
+from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 from hardware_sim.vision.camera import CameraScene, SimCamera
 
@@ -9,11 +10,22 @@ from edge.bootstrap.release_locks import release
 from edge.config import Profile, parse_profile
 from edge.devices.lock_board import LockBoards
 from edge.devices.null_devices import NoIndicator, NoLocker
+from edge.ports import LockError
 from tests.support.paths import FIRMWARE
 
 HEAD = '[device]\nid = "d"\nsite = "s"\nkind = "locker"\n[trust]\nroots_file = "r"\n'
-BOARD = '[locker]\ndriver = "board"\n[locker.board]\nport = "/nowhere/line"\n[locker.compartments.A1]\nlock_number = 1\n'
+BOARD = (
+    '[locker]\ndriver = "board"\n[locker.board]\nport = "/nowhere/line"\n'
+    "[locker.compartments.A1]\nlock_number = 1\n"
+)
 PROFILES = sorted((FIRMWARE / "profiles").glob("*.toml"))
+
+
+@pytest.fixture
+def no_gpio(monkeypatch):
+    """Make a machine without GPIO, whatever pin factory gpiozero has opened before."""
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonsense")
+    monkeypatch.setattr(Device, "pin_factory", None)
 
 
 def parts_of(text, **given):
@@ -39,8 +51,8 @@ def test_every_shipped_profile_can_be_built(path):
         parts.close()
 
 
-def test_a_board_locker_without_lamps_needs_no_gpio(monkeypatch):
-    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nonsense")
+@pytest.mark.usefixtures("no_gpio")
+def test_a_board_locker_without_lamps_needs_no_gpio():
     parts = parts_of(HEAD + BOARD)
     assert isinstance(parts.lock, LockBoards)
     assert parts.lock is parts.doors
@@ -50,25 +62,28 @@ def test_a_board_locker_without_lamps_needs_no_gpio(monkeypatch):
     parts.close()
 
 
-def test_a_board_locker_with_lamps_but_no_gpio_still_has_its_locks(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.hardware_assembly.open_pin_factory", _no_pins)
+@pytest.mark.usefixtures("no_gpio")
+def test_a_board_locker_with_lamps_but_no_gpio_has_its_locks():
     parts = parts_of(HEAD + BOARD + "[indicators]\ngreen_pin = 17\n[trigger]\npin = 4\n")
-    assert parts.problems == {"gpio_unavailable": "no GPIO here"}
+    assert parts.problems.keys() == {"gpio_unavailable"}
+    assert "no GPIO on this machine" in parts.problems["gpio_unavailable"]
     assert isinstance(parts.indicator, NoIndicator)
     assert parts.trigger is None
     assert parts.lock.compartments() == {"A1"}
     parts.close()
 
 
-def test_a_gpio_locker_without_gpio_has_no_locks_and_says_so(monkeypatch):
-    monkeypatch.setattr("edge.bootstrap.hardware_assembly.open_pin_factory", _no_pins)
+@pytest.mark.usefixtures("no_gpio")
+def test_a_gpio_locker_without_gpio_has_no_locks_and_a_problem():
     parts = parts_of(HEAD + "[locker.compartments.A1]\nlock_pin = 17\n")
     assert isinstance(parts.lock, NoLocker)
-    assert parts.problems == {"gpio_unavailable": "no GPIO here"}
+    assert parts.problems.keys() == {"gpio_unavailable"}
+    with pytest.raises(LockError, match="no GPIO on this machine"):
+        parts.lock.pulse("A1")
     parts.close()
 
 
-def test_a_trigger_whose_pin_is_taken_is_a_problem_and_scanning_goes_on_without_it():
+def test_a_trigger_whose_pin_is_in_use_is_a_problem_and_every_frame_is_decoded():
     factory = MockFactory()
     other = parts_of(HEAD + "[trigger]\npin = 4\n", pin_factory=factory)
     parts = parts_of(HEAD + "[trigger]\npin = 4\n", pin_factory=factory)
@@ -78,7 +93,7 @@ def test_a_trigger_whose_pin_is_taken_is_a_problem_and_scanning_goes_on_without_
     parts.close()
 
 
-def test_a_presence_sensor_is_built_and_its_pin_is_let_go():
+def test_a_presence_sensor_is_built_and_its_pin_is_released():
     factory = MockFactory()
     for _ in range(2):
         parts = parts_of(HEAD + "[presence]\npin = 4\n", pin_factory=factory)
@@ -89,7 +104,7 @@ def test_a_presence_sensor_is_built_and_its_pin_is_let_go():
         parts.close()
 
 
-def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
+def test_no_lock_of_a_board_is_released_because_it_times_its_own_pulse():
     assert release(parse_profile(HEAD + BOARD), pin_factory=None) == 0
 
 
@@ -146,13 +161,7 @@ def test_there_is_nothing_to_release_for_a_board_that_times_its_own_pulse():
         ),
     ],
 )
-def test_each_fault_between_settings_is_named_by_its_path(text, errors):
+def test_each_conflict_between_settings_has_its_path(text, errors):
     outcome = parse_profile(HEAD + text)
     found = [] if isinstance(outcome, Profile) else outcome
     assert {error.path for error in found} == errors
-
-
-def _no_pins():
-    from edge.devices.pin_factory import PinsUnavailableError
-
-    raise PinsUnavailableError("no GPIO here")

@@ -1,4 +1,4 @@
-"""A device that once took a wrong, far time finds its way back: by an order that ops signed, and by nothing else."""
+"""A time floor far in the future is lowered by a signed order, and by nothing else."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def device(tmp_path, keys):
-    """A device whose floor stands in the year 2100, in the middle of an order."""
+    """Make a device whose floor is in the year 2100, with one redemption."""
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
@@ -112,21 +112,21 @@ def floor(device):
     ]
 
 
-def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(device, keys):
+def test_the_device_uses_the_time_of_the_order_and_reports_it_to_the_platform(device, keys):
     before = int(time.time())
     assert floor(device) == IN_2100
     reset(device, ordered(device, keys))
     assert before <= floor(device) <= time.time()
     again = open_at(device.folder, now_s=before)
     assert WallClock(time_floor_s(again)).now().unix_s <= time.time()
-    told = outbox.pending(again)[-1]
-    assert (told.type, told.body["previous_floor"], told.body["reason"]) == (
+    event = outbox.pending(again)[-1]
+    assert (event.type, event.body["previous_floor"], event.body["reason"]) == (
         "clock_reset",
         IN_2100,
         "set by hand",
     )
-    assert told.body["new_floor"] == floor(device)
-    assert told.at.unix_s < IN_2100
+    assert event.body["new_floor"] == floor(device)
+    assert event.at.unix_s < IN_2100
     lines = [line for line in order_history(again, "A-1").lines if line.what == "clock"]
     assert [(line.fields["previous_floor_s"], line.fields["reason"]) for line in lines] == [
         (IN_2100, "set by hand")
@@ -134,9 +134,7 @@ def test_the_device_goes_by_the_time_of_the_order_again_and_tells_the_platform(d
     again.close()
 
 
-def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_starts_anew(
-    device, keys
-):
+def test_a_process_with_the_wrong_time_cannot_restore_it_and_must_restart(device, keys):
     reset(device, ordered(device, keys))
     with pytest.raises(StoreUnavailableError) as stopped:
         raise_time_floor(device.store, IN_2100 + 60)
@@ -145,7 +143,7 @@ def test_a_process_that_still_goes_by_the_wrong_time_cannot_bring_it_back_and_st
 
 
 @pytest.mark.parametrize("wrong", ["far", "near"])
-def test_an_order_that_is_played_back_does_nothing(device, keys, wrong):
+def test_an_order_that_is_replayed_does_nothing(device, keys, wrong):
     tomorrow = int(time.time()) + 86_400
     if wrong == "near":
         with device.store.transaction() as connection:
@@ -168,7 +166,7 @@ def test_an_order_for_a_later_floor_than_the_devices_does_nothing(device, keys):
     assert floor(device) == IN_2100
 
 
-def test_that_an_order_was_taken_outlives_the_store(device, keys):
+def test_a_new_store_still_knows_that_an_order_was_applied(device, keys):
     file = ordered(device, keys)
     reset(device, file)
     device.store.close()
@@ -189,7 +187,7 @@ def test_that_an_order_was_taken_outlives_the_store(device, keys):
     assert "was applied before" in reset(device, file, exit_code=1).output
 
 
-def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
+def test_a_reset_removes_what_was_written_with_the_wrong_time(device, keys):
     with device.store.transaction() as connection:
         connection.execute("UPDATE feed SET last_contact_s = ?", (IN_2100,))
         connection.execute("INSERT INTO pin_attempt VALUES ('ann', 5, ?)", (IN_2100 + 60,))
@@ -209,14 +207,14 @@ def test_what_the_wrong_time_wrote_goes_with_it(device, keys):
     again.close()
 
 
-def test_an_order_for_another_device_is_not_taken(device, keys):
+def test_an_order_for_another_device_is_refused(device, keys):
     assert (
         "is for kiosk-9" in reset(device, ordered(device, keys, name="kiosk-9"), exit_code=1).output
     )
     assert floor(device) == IN_2100
 
 
-def test_an_order_for_a_device_of_the_same_name_of_another_tenant_is_not_taken(device, keys):
+def test_an_order_for_the_same_device_name_of_another_tenant_is_refused(device, keys):
     file = ordered(device, keys, "--tenant", "other")
     assert (
         f"is for {DEVICE} of other, this is {DEVICE} of main"
@@ -230,16 +228,16 @@ def test_an_order_for_a_device_of_the_same_name_of_another_tenant_is_not_taken(d
     assert floor(device) < IN_2100
 
 
-def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
+def test_an_altered_order_and_one_of_another_key_are_refused(device, keys):
     file = ordered(device, keys)
     raw = file.read_bytes()
     now_s = int(time.time())
-    said = ClockResetOrder(
+    order_content = ClockResetOrder(
         tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s
     )
     for forged in (
         raw[:-1] + bytes([raw[-1] ^ 1]),
-        sign_clock_reset_order(said, keys.signer(Purpose.CONFIGURATION)),
+        sign_clock_reset_order(order_content, keys.signer(Purpose.CONFIGURATION)),
         b"",
         b"not cbor",
     ):
@@ -248,30 +246,29 @@ def test_what_is_altered_or_of_another_key_is_not_believed(device, keys):
     assert floor(device) == IN_2100
 
 
-def test_a_key_counts_as_it_did_when_it_signed_whatever_the_device_takes_the_time_for(keys):
+def test_a_key_is_checked_at_the_time_of_signing_and_not_at_the_devices_time(keys):
     now_s = int(time.time())
     trust = open_trust_list(keys.trust_list(1), roots=keys.roots(), now=Instant(unix_s=now_s))
-    said = ClockResetOrder(
+    order_content = ClockResetOrder(
         tenant="main", device=DEVICE, wrong_s=IN_2100, reason="x", issued_at_s=now_s
     )
     signer = keys.signer(Purpose.ENROLMENT)
-    assert open_clock_reset_order(sign_clock_reset_order(said, signer), trust) == said
-    late = replace(said, issued_at_s=keys.record.expires_at_s)
+    signed = sign_clock_reset_order(order_content, signer)
+    assert open_clock_reset_order(signed, trust) == order_content
+    late = replace(order_content, issued_at_s=keys.record.expires_at_s)
     assert "document_key_window" in str(
         open_clock_reset_order(sign_clock_reset_order(late, signer), trust)
     )
-    backwards = replace(said, wrong_s=now_s)
+    backwards = replace(order_content, wrong_s=now_s)
     assert "document_content" in str(
         open_clock_reset_order(sign_clock_reset_order(backwards, signer), trust)
     )
-    nobody = TrustList(version=1, issued_at_s=0, expires_at_s=1, keys=())
-    assert "document_key_unknown" in str(
-        open_clock_reset_order(sign_clock_reset_order(said, signer), nobody)
-    )
+    no_keys = TrustList(version=1, issued_at_s=0, expires_at_s=1, keys=())
+    assert "document_key_unknown" in str(open_clock_reset_order(signed, no_keys))
 
 
-def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
-    words = (
+def test_the_errors_of_wrong_usage_say_what_is_needed(device, keys, tmp_path):
+    arguments = (
         "clock-reset",
         DEVICE,
         "--keys",
@@ -282,7 +279,7 @@ def test_wrong_usage_says_what_is_needed(device, keys, tmp_path):
         "x",
         "--floor",
     )
-    assert "is in the past" in run(edge_fleet, *words, 1000, exit_code=2).output
+    assert "is in the past" in run(edge_fleet, *arguments, 1000, exit_code=2).output
     (tmp_path / "roots.cbor").write_bytes(Roots(version=1, keys=()).to_bytes())
     assert "is refused" in reset(device, ordered(device, keys), exit_code=1).output
     missing = run(edge_scanner, "clock", "--data", tmp_path / "none", exit_code=1)

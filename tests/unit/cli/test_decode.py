@@ -1,4 +1,4 @@
-"""``edge-scanner decode``: one line a picture, whatever the picture."""
+"""``edge-scanner decode``: one line for each picture."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_json_has_the_agreed_form(run, tmp_path):
     assert line["elapsed_ms"] > 0
 
 
-def test_a_folder_is_its_pictures_in_order_of_name(run, tmp_path):
+def test_the_pictures_of_a_folder_are_read_in_order_of_name(run, tmp_path):
     for name in ("b/2.png", "a/1.jpg", "3.bmp"):
         saved(tmp_path / name, drawn(name)[0])
     (tmp_path / "notes.txt").write_text("no picture")
@@ -52,7 +52,9 @@ def test_a_folder_is_its_pictures_in_order_of_name(run, tmp_path):
         pytest.param(b"\x89PNG\r\n\x1a\n" + b"\x00" * 40, "not a picture", id="damaged"),
     ],
 )
-def test_an_unreadable_file_is_a_line_and_exit_1_and_the_rest_is_read(run, tmp_path, content, says):
+def test_an_unreadable_file_is_reported_with_exit_1_and_the_rest_is_read(
+    run, tmp_path, content, says
+):
     bad, good = tmp_path / "bad.png", saved(tmp_path / "good.png", drawn("GOOD")[0])
     if content is not None:
         bad.write_bytes(content)
@@ -64,12 +66,12 @@ def test_an_unreadable_file_is_a_line_and_exit_1_and_the_rest_is_read(run, tmp_p
     assert second["symbols"][0]["text"] == "GOOD"
 
 
-def test_a_picture_without_a_code_is_no_failure(run, tmp_path):
+def test_a_picture_without_a_code_is_a_success(run, tmp_path):
     result = run(saved(tmp_path / "wall.png", np.full((80, 80), 128, np.uint8)))
     assert (result.exit_code, "no code read" in result.stdout) == (0, True)
 
 
-def test_deep_and_budget_are_taken(run, tmp_path):
+def test_deep_and_budget_are_options(run, tmp_path):
     path = saved(tmp_path / "a.png", drawn("A")[0])
     assert run("--deep", "--budget-ms", 5, path).exit_code == 0
     assert run("--budget-ms", -1, path).exit_code == 2

@@ -1,4 +1,4 @@
-"""``edge-scanner doctor`` comes to its end on any machine, in both languages, and its exit code tells."""
+"""``edge-scanner doctor`` ends on any machine, in both languages, with an exit code."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_json_is_one_object_with_every_part_in_both_languages(tmp_path):
         assert (finding["todo"] is None) == (finding["state"] == "ok")
 
 
-def test_a_time_zone_that_this_system_does_not_have_is_named_with_what_to_do(tmp_path):
+def test_an_unknown_time_zone_is_reported_with_what_to_do(tmp_path):
     profile = tmp_path / "profile.toml"
     text = (PROFILES / "kiosk.toml").read_text()
     profile.write_text(text.replace("[policy]\n", '[policy]\ntimezone = "Atlantis/Poseidonis"\n'))
@@ -65,7 +65,7 @@ def test_a_failure_is_exit_1_and_a_device_without_one_is_exit_0(tmp_path):
     assert run("--profile", tmp_path / "none.toml", "--data", tmp_path).exit_code == 1
 
 
-def test_a_sound_device_is_exit_0(tmp_path, fleet_device):
+def test_a_healthy_device_is_exit_0(tmp_path, fleet_device):
     assert (
         run("--profile", fleet_device, "--data", tmp_path, GPIOZERO_PIN_FACTORY="mock").exit_code
         == 0
@@ -75,7 +75,7 @@ def test_a_sound_device_is_exit_0(tmp_path, fleet_device):
 @pytest.mark.parametrize(
     ("environment", "word"), [({"LANG": "zh_CN.UTF-8"}, "站点"), ({"LANG": "C.UTF-8"}, "at site-1")]
 )
-def test_it_speaks_the_systems_language(tmp_path, environment, word):
+def test_it_uses_the_systems_language(tmp_path, environment, word):
     cleared = {"LC_ALL": "", "LC_MESSAGES": ""}
     assert (
         word
@@ -87,7 +87,7 @@ def test_it_speaks_the_systems_language(tmp_path, environment, word):
 
 @pytest.fixture
 def fleet_device(tmp_path):
-    """A profile whose parts are all there: a folder of pictures, roots, a trust list, a live scanner's health."""
+    """Make a profile whose parts all exist: pictures, roots, a trust list, a scanner's health."""
     now_s = int(time.time())
     root = signer(Ed25519PrivateKey.generate())
     roots = Roots(1, (root.public,))

@@ -1,4 +1,4 @@
-"""A file that a person wrote, or a disk damaged, is answered with words and never with a traceback."""
+"""A file that a person wrote, or a disk damaged, gives a message and never a traceback."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ hostile = pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 
 
 @hostile
-def test_a_profile_that_is_no_toml_is_one_error(text):
+def test_a_profile_that_is_not_toml_is_one_error(text):
     (error,) = parse_profile(text)
     assert error.path == ""
     assert error.message.startswith("not TOML: ")
 
 
 @hostile
-def test_every_reader_of_a_profile_says_so(tmp_path, text):
+def test_every_reader_of_a_profile_reports_it(tmp_path, text):
     file = tmp_path / "profile.toml"
     file.write_text(text)
     (error,) = load_active_profile(file, tmp_path)
@@ -43,7 +43,7 @@ def test_every_reader_of_a_profile_says_so(tmp_path, text):
 
 
 @hostile
-def test_a_settings_file_of_ops_says_so_too(tmp_path, text):
+def test_a_settings_file_that_is_not_toml_is_reported_too(tmp_path, text):
     (tmp_path / "settings.toml").write_text(text)
     with pytest.raises(click.ClickException, match="is not TOML"):
         read_settings_file(tmp_path / "settings.toml")
@@ -57,7 +57,7 @@ def test_a_profile_saved_with_a_byte_order_mark_is_read_like_any_other(tmp_path)
     assert CliRunner().invoke(cli, ["config", "check", str(file)]).exit_code == 0
 
 
-def test_a_roots_file_that_cannot_be_a_name_is_a_problem_with_what_to_do():
+def test_a_roots_file_with_an_impossible_name_is_a_problem_with_what_to_do():
     assert "cannot be a file's name" in load_roots(Path("/etc/roots\0.cbor"))
 
 
@@ -76,7 +76,7 @@ def test_a_roots_file_that_cannot_be_a_name_is_a_problem_with_what_to_do():
     ],
     ids=lambda content: content[:40],
 )
-def test_a_damaged_state_of_the_settings_is_as_none(tmp_path, content):
+def test_a_damaged_state_of_the_settings_counts_as_none(tmp_path, content):
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "state.json").write_text(content)
     assert SettingsFolder(tmp_path).state() == SettingsState()

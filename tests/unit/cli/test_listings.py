@@ -1,4 +1,4 @@
-"""The commands that look into the store: what they print, and what they say when there is none."""
+"""The commands that list the store: what they print, and their errors without one."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.support.sample_shop import NOON, code, deliver, open_at, order, redee
 
 @pytest.fixture
 def device(tmp_path):
-    """A device that honoured one code, refused it once, and has one open and one settled case."""
+    """Make a device that redeemed a code, refused it once, and has an open and a settled case."""
     store, claims = open_at(tmp_path), code(order_id="A-7")
     deliver(store, order(claims), order(code(order_id="A-8")))
     for _ in range(2):
@@ -51,7 +51,7 @@ def lines(command, folder, *arguments):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_the_ledger_shows_each_redemption_and_whether_the_platform_has_it(device):
+def test_the_ledger_lists_each_redemption_and_whether_it_is_settled(device):
     (row,) = lines(listings.ledger, device)
     shown = {"order": "A-7", "kind": "write_off", "use": 1, "verdict": "accepted", "settled": False}
     assert row.items() >= shown.items()
@@ -105,7 +105,7 @@ def test_the_backlog_is_one_sentence(pending, rejected, oldest_s, sentence):
     assert listings.backlog_sentence(backlog, 1000) == sentence
 
 
-def test_exceptions_can_be_only_the_open_ones(device):
+def test_exceptions_can_be_limited_to_open_ones(device):
     assert [row["cause"] for row in lines(exceptions_cli.exceptions, device)] == ["open", "settled"]
     assert [row["cause"] for row in lines(exceptions_cli.exceptions, device, "--open")] == ["open"]
 
@@ -122,18 +122,18 @@ COMMANDS = [listings.ledger, listings.orders, exceptions_cli.exceptions, listing
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_for_people_it_is_one_line_a_row(device, command):
+def test_without_json_there_is_one_line_a_row(device, command):
     assert run(command, "--data", device).exit_code == 0
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_gives_an_example(command):
+def test_help_has_an_example(command):
     assert "Example: edge-scanner" in run(command, "--help").output
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("folder", ["absent", "empty file", "nonsense"])
-def test_without_a_readable_store_it_says_what_to_do_and_exits_1(tmp_path, command, folder):
+def test_the_error_without_a_readable_store_says_what_to_do(tmp_path, command, folder):
     if folder != "absent":
         (tmp_path / "store.db").write_bytes(b"" if folder == "empty file" else b"nonsense" * 1000)
     result = run(command, "--data", tmp_path)
@@ -156,7 +156,7 @@ def test_without_a_readable_store_it_says_what_to_do_and_exits_1(tmp_path, comma
         ),
     ],
 )  # fmt: skip
-def test_a_store_without_our_tables_is_named_for_what_it_is(tmp_path, command, tables, said):
+def test_the_error_of_a_foreign_database_says_what_it_is(tmp_path, command, tables, said):
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         connection.executescript(tables)
     result = run(command, "--data", tmp_path)
@@ -179,14 +179,14 @@ def test_a_store_without_our_tables_is_named_for_what_it_is(tmp_path, command, t
         ),
     ],
 )
-def test_an_argument_that_no_store_can_hold_is_refused_as_such(device, command, arguments):
+def test_an_argument_that_a_store_cannot_hold_is_refused(device, command, arguments):
     where = () if command is exceptions_cli.exceptions else ("--data", device)
     result = run(command, *where, *arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
 
 
-def test_looking_changes_nothing(device):
+def test_listing_changes_nothing(device):
     def content():
         return {
             path.name: path.read_bytes()

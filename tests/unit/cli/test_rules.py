@@ -1,4 +1,4 @@
-"""edge-scanner rules check, as a person runs it."""
+"""``edge-scanner rules check``."""
 
 import json
 
@@ -18,7 +18,7 @@ def check(*arguments):
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
-def test_the_examples_are_good(path):
+def test_the_examples_are_valid(path):
     assert check(path).exit_code == 0
 
 
@@ -27,7 +27,7 @@ def test_the_examples_are_good(path):
     ('[{"id": "a", "logic": {"and": [{"launch": 1}]}}]', 'rule a: unrecognised operator: "launch" in {"launch": 1}'),
     ('[{"id": "a", "dialect": "jsonlogic", "logic": true}]', "an id and logic, and nothing else"),
 ])  # fmt: skip
-def test_what_is_wrong_is_told_with_the_rules_id(tmp_path, text, message):
+def test_an_error_has_the_rules_id(tmp_path, text, message):
     (tmp_path / "rules.json").write_text(text)
     result = check(tmp_path / "rules.json")
     assert result.exit_code == 1
@@ -35,7 +35,7 @@ def test_what_is_wrong_is_told_with_the_rules_id(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(("today", "exit_code"), [(1, 0), (2, 1)])
-def test_rules_can_be_tried_on_a_document(tmp_path, today, exit_code):
+def test_rules_can_be_evaluated_on_a_document(tmp_path, today, exit_code):
     (tmp_path / "scan.json").write_text(json.dumps({"uses": {"today": today}}))
     result = check(FOLDER / "uses-a-day.json", "--data", tmp_path / "scan.json")
     assert result.exit_code == exit_code

@@ -7,7 +7,7 @@ from edge.system.durable_file import write_durably
 from edge.system.file_version import file_version
 
 
-def test_a_file_that_is_left_alone_keeps_its_version(tmp_path: Path) -> None:
+def test_an_unchanged_file_has_the_same_version(tmp_path: Path) -> None:
     file = tmp_path / "list"
     file.write_bytes(b"one")
     before = file_version(file)
@@ -16,7 +16,7 @@ def test_a_file_that_is_left_alone_keeps_its_version(tmp_path: Path) -> None:
     assert file_version(file) == before
 
 
-def test_a_file_that_is_replaced_by_equal_content_has_another_version(tmp_path: Path) -> None:
+def test_a_file_replaced_by_equal_content_has_another_version(tmp_path: Path) -> None:
     file = tmp_path / "list"
     file.write_bytes(b"one")
     before = file_version(file)
@@ -24,7 +24,7 @@ def test_a_file_that_is_replaced_by_equal_content_has_another_version(tmp_path: 
     assert file_version(file) != before
 
 
-def test_content_that_grows_in_the_same_instant_is_another_version(tmp_path: Path) -> None:
+def test_content_that_grows_at_the_same_time_is_another_version(tmp_path: Path) -> None:
     file = tmp_path / "list"
     file.write_bytes(b"one")
     before, at = file_version(file), file.stat()
@@ -34,6 +34,6 @@ def test_content_that_grows_in_the_same_instant_is_another_version(tmp_path: Pat
     assert file_version(file) != before
 
 
-def test_a_file_that_is_not_there_has_no_version(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_version(tmp_path: Path) -> None:
     assert file_version(tmp_path / "list") is None
     assert file_version(tmp_path / "list" / "below") is None

@@ -1,4 +1,4 @@
-"""A program's loop runs until a signal or until its step says that it is done."""
+"""A program's loop runs until a signal, or until its step returns True."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_a_step_that_returns_true_ends_the_loop_without_a_signal():
     assert run_until_signal(lambda: True, StopSignal()) is False
 
 
-def test_systemd_hears_that_the_loop_is_ready_and_alive(tmp_path, monkeypatch):
+def test_systemd_is_notified_that_the_loop_is_ready_and_alive(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))

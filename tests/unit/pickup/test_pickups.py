@@ -202,7 +202,8 @@ def test_within_the_grace_the_same_code_reopens_its_door_and_that_is_recorded(ba
     bay.shut("A")
     assert bay.locker.pulses == ["A", "A"]
     assert ledger.count(bay.store) == 1, "one redemption"
-    assert "reopened" in [row.type for row in outbox.pending(bay.store)]
+    (event,) = [row for row in outbox.pending(bay.store) if row.type == "reopened"]
+    assert (event.body["use"], event.body["doors"]) == (1, ["A"])
     bay.wait(28)
     assert bay.scan(claims) is Verdict.ALREADY_REDEEMED, (
         "60 s after the end of the first opening, not of the last"

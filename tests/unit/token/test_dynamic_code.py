@@ -1,7 +1,7 @@
 import pytest
 
 from edge.token import base45
-from edge.token.dynamic_code import append_hmac, append_proof, derive_key
+from edge.token.dynamic_code import TAIL_CHARACTERS, append_hmac, append_proof, derive_key, split
 from edge.token.verification import LONGEST_TEXT, VerifyPolicy
 from edge.values.instant import Instant
 from tests.support.token_factory import FLOOR, GRANT, ISSUER, NOW_S, ed25519, p256, reason, token
@@ -42,6 +42,13 @@ def test_a_dynamic_token_without_its_tail_is_refused():
     assert shown(b"ES2:" + token(dynamic_mode=1)[4:]) != "accepted"
     assert shown(b"ES2:") == "dynamic_missing"
     assert shown(b"ES3:" + b"0" * 102) == "dynamic_missing"
+
+
+@pytest.mark.parametrize(("prefix", "mode"), [(b"ES2:", 1), (b"ES3:", 2)])
+def test_a_code_is_split_before_its_tail_however_short_the_token(prefix, mode):
+    tail = b"9" * TAIL_CHARACTERS[mode]
+    assert split(prefix + b"0" + tail) == (mode, b"0", tail)
+    assert reason(prefix + tail) == "dynamic_missing"
 
 
 def test_a_static_token_takes_no_tail():

@@ -1,4 +1,4 @@
-"""A real Mosquitto on a free loopback port: TLS 1.3, a certificate a device, the shipped configuration and ACL."""
+"""A real Mosquitto on a free loopback port, with TLS 1.3 and the shipped configuration."""
 
 import getpass
 import shutil
@@ -25,7 +25,7 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sb
 
 
 def until(condition, timeout_s: float = CEILING_S, what="condition"):
-    """Wait for ``condition()`` to be true and return its value. ``what`` may be called to say how it is instead."""
+    """Wait until ``condition()`` is true and return it; ``what`` describes the failure."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         if value := condition():
@@ -74,7 +74,7 @@ class Process:
 
 
 class Broker(Process):
-    """``Broker(folder, {"kiosk-1": "shop-1"})``: certificates and configuration are in ``files``."""
+    """``Broker(folder, {"kiosk-1": "shop-1"})``; its files are in ``files``."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Broker(Process):
         super().__init__([MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log")
 
     def _admit_spy(self) -> None:
-        """A client of the tests' own that hears everything (tests/support/protocol_schemas.py)."""
+        """Return a client that receives every message (tests/support/protocol_schemas.py)."""
         authority = load_certificate_authority(
             self.files.ca.read_bytes(), self.files.key("ca").read_bytes()
         )
@@ -105,9 +105,13 @@ class Broker(Process):
     def endpoint(self, name: str) -> Endpoint:
         """Where a client connects, as whom."""
         return Endpoint(
-            host="127.0.0.1", port=self.site.port, client_id=name, ca_file=str(self.files.ca),
-            cert_file=str(self.files.certificate(name)), key_file=str(self.files.key(name)),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=self.site.port,
+            client_id=name,
+            ca_file=str(self.files.ca),
+            cert_file=str(self.files.certificate(name)),
+            key_file=str(self.files.key(name)),
+        )
 
     def start(self) -> "Broker":
         super().start()

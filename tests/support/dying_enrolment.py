@@ -1,9 +1,9 @@
-"""Enrols in children that die at a given write; for tests whose own process has threads, and so must not fork.
+"""Enrols in children that die at a given write, for tests that have threads and cannot fork.
 
     python -m tests.support.dying_enrolment
 
-It reads a line of JSON for each child, and answers with the child's exit code: 9 when it died, 0 when it came to the
-end, and 1 when it failed.
+It reads a line of JSON for each child, and answers with the child's exit code: 9 when it died, 0
+when it came to the end, and 1 when it failed.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""An enrolment service over TLS on a loopback port, the fleet service beside it, and the keys of ops."""
+"""An enrolment service over TLS on a loopback port, the fleet service, and the keys of ops."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""The real programs with short timings: ``python fast_timings.py edge-sync run ...``, or ``edge-hub``.
+"""The real programs with short timings: ``python fast_timings.py edge-sync run ...``.
 
 A lost connection is tried again within a fraction of a second, health and metrics are written as
 often, and a site's authority takes over within a second. Nothing else differs from ``edge-sync``

@@ -1,4 +1,4 @@
-"""Sync's settings applier and the scanner's life cycle over one folder, without a camera or a broker."""
+"""Settings applier and scanner life cycle over one folder, without a camera or a broker."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def applier_of(
     scope: DeviceScope = SCOPE,
     log=LOG,
 ) -> SettingsApplier:
-    """Return the applier of a device that runs on ``running``, and whose trials of a link succeed."""
+    """Return the applier of a device that runs on ``running``. Its trials of a link succeed."""
     folder = SettingsFolder(data)
     return SettingsApplier(
         folder,

@@ -1,5 +1,8 @@
-"""One device in the field, as real processes: broker, edge-sync and the scanner with simulated hardware, each
-started again when it dies, as systemd does; and somebody at the broker who can publish anything."""
+"""One device in the field, as real processes: broker, edge-sync and the simulated scanner.
+
+Each process is started again when it dies, as systemd does. A client at the broker can publish
+anything.
+"""
 
 import json
 import random
@@ -118,7 +121,7 @@ class Field:
     def document(
         self, content: dict, *, layer=SettingsLayer.FLEET, name="", rev=None, signer=None, **more
     ) -> bytes:
-        """A signed document, one rev up unless said otherwise."""
+        """Return a signed document, one rev up by default."""
         if rev is None:
             self.rev += 1
             rev = self.rev
@@ -139,9 +142,13 @@ class Field:
         """Whoever holds the broker publishes these, retained, to the device."""
         files = self.sample.files
         endpoint = Endpoint(
-            host="127.0.0.1", port=self.port, client_id="_hub",
-            ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=self.port,
+            client_id="_hub",
+            ca_file=str(files.ca),
+            cert_file=str(files.certificate("_hub")),
+            key_file=str(files.key("_hub")),
+        )
         session = MqttSession(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
         until(
             lambda: session.step(0.05) is not None and session.connected,
@@ -157,12 +164,16 @@ class Field:
         session.close()
 
     def report(self) -> dict:
-        """What the device says of its settings: the retained message."""
+        """Return the device's retained report of its settings."""
         files = self.sample.files
         endpoint = Endpoint(
-            host="127.0.0.1", port=self.port, client_id="_hub",
-            ca_file=str(files.ca), cert_file=str(files.certificate("_hub")), key_file=str(files.key("_hub")),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=self.port,
+            client_id="_hub",
+            ca_file=str(files.ca),
+            cert_file=str(files.certificate("_hub")),
+            key_file=str(files.key("_hub")),
+        )
         session = MqttSession(endpoint, ["v1/main/+/up/cfg"], uniform=random.uniform)
         arrivals: list = []
         until(lambda: arrivals.extend(session.step(0.05)) or arrivals, what="a report is retained")
@@ -183,7 +194,8 @@ class Field:
         until(
             so,
             timeout_s,
-            f"{phase} of rev {rev}; it is {self.state.phase}, rev {self.state.desired}, {self.state.wrong}",
+            f"{phase} of rev {rev}; it is {self.state.phase}, rev {self.state.desired},"
+            f" {self.state.wrong}",
         )
 
     def runs_on(self, content_digest: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""A device's life in a fleet, from the box to the end, as real processes: the story is told in order."""
+"""A device's life in a fleet, from the box to its revocation, as real processes, in order."""
 
 import json
 import random
@@ -37,7 +37,7 @@ def device(platform):
 
 @pytest.fixture(scope="module")
 def code(platform):
-    """A code for the device that the sample's orders are homed on."""
+    """Return a code for the device that the platform's orders are homed on."""
     (line,) = platform.json("enrol", "--device", "locker-1", "--site", "shop-1")
     return line["code"]
 
@@ -161,7 +161,7 @@ def test_a_revoked_device_returns_by_a_new_code(platform, device):
 
 @pytest.mark.slow
 def test_a_certificate_that_is_due_is_renewed_by_the_device_itself(tmp_path):
-    """A desk that gives certificates for half an hour: each is due as soon as it is there; once a minute is enough."""
+    """Certificates last half an hour, so each is due at once: one a minute is enough."""
     made = Platform(tmp_path)
     config = made.sample.files.hub_config
     config.write_text(

@@ -133,7 +133,7 @@ def test_a_read_that_never_returns_is_replaced_by_a_fresh_reader():
 
 
 class Exposable:
-    """A camera that records each exposure and the thread that sets it; lost when ``breaks`` is set."""
+    """Records each exposure and the thread that sets it; lost when ``breaks`` is set."""
 
     def __init__(self, settings, breaks, refuses=False):
         self.settings, self.breaks, self.refuses = settings, breaks, refuses

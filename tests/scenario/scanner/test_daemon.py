@@ -55,7 +55,7 @@ def test_no_lamp_is_green_before_the_redemption_is_on_disk(sample):
     assert seen == [(Signal.GO, 1), (Signal.GO, 2)]
 
 
-def test_a_time_zone_that_this_system_does_not_have_is_a_named_problem_and_codes_without_rules_go_on(
+def test_a_time_zone_that_is_missing_is_a_named_problem_and_codes_without_rules_are_redeemed(
     sample,
 ):
     with sample.profile.open("a") as profile:
@@ -162,9 +162,19 @@ def test_the_log_has_the_outcome_of_a_code_and_nothing_about_the_person(sample):
     with open_scanner(sample) as kiosk:
         scan = kiosk.scan("voucher")
     assert set(scan) == {
-        "event", "level", "reason", "detail", "signal", "cti", "order", "kind", "ledger", "decoder", "decode_ms",
+        "event",
+        "level",
+        "reason",
+        "detail",
+        "signal",
+        "cti",
+        "order",
+        "kind",
+        "ledger",
+        "decoder",
+        "decode_ms",
         "total_ms",
-    }  # fmt: skip
+    }
     assert sample.codes["voucher"] not in json.dumps(scan)
 
 

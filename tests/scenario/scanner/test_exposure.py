@@ -1,4 +1,4 @@
-"""The scanner whole, where the light is wrong: decoder process, daemon, capture thread and camera in one loop."""
+"""The whole scanner in bad light: decoder process, daemon, capture thread and camera."""
 
 import time
 
@@ -28,9 +28,12 @@ def changed(sample, before, after):
 
 
 @pytest.mark.parametrize(
-    ("scene", "px_per_module"), [pytest.param(phone_in_the_dark, 2.6, id="a phone in the dark"),
-                                 pytest.param(glare_on_a_label, 5.0, id="glare on a label")]
-)  # fmt: skip
+    ("scene", "px_per_module"),
+    [
+        pytest.param(phone_in_the_dark, 2.6, id="a phone in the dark"),
+        pytest.param(glare_on_a_label, 5.0, id="glare on a label"),
+    ],
+)
 def test_a_code_in_the_wrong_light_is_scanned(sample, scene, px_per_module):
     light = scene(
         sample.codes["voucher"], rng=np.random.default_rng(2), px_per_module=px_per_module, **FRAME

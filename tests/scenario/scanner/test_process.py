@@ -1,4 +1,4 @@
-"""The scanner as a process: how it starts, stops, is killed, and what it tells the service manager."""
+"""The scanner as a process: start, stop, kill, and its notices to the service manager."""
 
 import json
 import os
@@ -227,8 +227,21 @@ def test_a_good_profile_passes_the_check(sample):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("command", ["run", "decode", "verify", "ledger", "orders", "exceptions", "outbox", "doctor",
-                                     "config check", "demo"])  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "decode",
+        "verify",
+        "ledger",
+        "orders",
+        "exceptions",
+        "outbox",
+        "doctor",
+        "config check",
+        "demo",
+    ],
+)
 def test_help_of_every_command_has_an_example(command):
     done = CliRunner().invoke(cli, [*command.split(), "--help"])
     assert done.exit_code == 0

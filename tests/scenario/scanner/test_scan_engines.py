@@ -1,4 +1,4 @@
-"""Scan engines: one that types, through evdev, one on a pseudo-terminal, and their worker thread."""
+"""Scan engines: one that types through evdev, one on a pseudo-terminal, and their worker."""
 
 import os
 import select
@@ -26,7 +26,7 @@ CODE = "ES1:6BF%/R8 $*+-."
 
 
 def keys(text, layout="us"):
-    """The (code, value) key events of an engine that types ``text``; "\\n" is Enter."""
+    """Return the (code, value) key events of an engine that types ``text``, with Enter for LF."""
     places = {char: place for place, char in reversed(characters(layout).items())} | {
         "\n": (ENTER, "")
     }

@@ -1,4 +1,4 @@
-"""The scanner whole, with what a locker of many doors and a handheld have: lock boards, scan engines, a trigger."""
+"""The whole scanner with lock boards, scan engines and a trigger."""
 
 import re
 import time
@@ -41,7 +41,10 @@ def boards(sample, tmp_path):
             r"lock_pin = \d+\ndoor_pin = (\d+)\n", lambda found: f"lock_number = {found[1]}\n", text
         )
         text = text.replace("lock_number = 19", "lock_number = 9")
-        board = f'driver = "board"\ndoor_open_timeout_s = 1\npulse_ms = 150\n[locker.board]\nport = "{tmp_path / "line"}"\n'
+        board = (
+            'driver = "board"\ndoor_open_timeout_s = 1\npulse_ms = 150\n'
+            f'[locker.board]\nport = "{tmp_path / "line"}"\n'
+        )
         return text.replace("pulse_ms = 150\ngrace_s = 0\n", "grace_s = 0\n" + board)
 
     profile = rewire(sample, onto_a_board)

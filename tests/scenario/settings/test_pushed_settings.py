@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def field(tmp_path_factory):
-    """One device for all of these: each goes on from where the one before it left it, as in life."""
+    """Return one device for all of these tests: each continues where the one before it ended."""
     with Field(tmp_path_factory.mktemp("field")) as field:
         field.rev = 10
         field.first = field.document({"decode": {"budget_ms": 50.0}})
@@ -28,7 +28,7 @@ def field(tmp_path_factory):
 
 
 def unchanged(field, before, wait_s: float = 0.5) -> None:
-    """A while later the device still runs on what was good."""
+    """Wait a while and check that the device still runs on what was good."""
     time.sleep(wait_s)
     assert field.state.good == before.good
     assert field.state.denied == before.denied
@@ -49,7 +49,7 @@ def test_settings_are_committed_after_their_probation_and_reported(field):
 
 
 def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
-    """A code is before the camera for a moment: before, in and after the change from one daemon to the next."""
+    """The codes come before, during and after the change from one daemon to the next."""
     frames = until(
         lambda: field.health()["camera"]["frames"] > 60 and field.health()["camera"]["frames"]
     )
@@ -73,7 +73,7 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
 
 
 def damaged(raw: bytes) -> bytes:
-    """The signature's last bit is another."""
+    """Return ``raw`` with another last bit in its signature."""
     return raw[:-1] + bytes([raw[-1] ^ 1])
 
 

@@ -51,9 +51,13 @@ def platform_with_hub(tmp_path_factory):
 def endpoint(broker: Broker, name: str, **changes) -> Endpoint:
     files = broker.files
     facts = {
-        "host": "127.0.0.1", "port": broker.site.port, "client_id": name, "ca_file": str(files.ca),
-        "cert_file": str(files.certificate(name)), "key_file": str(files.key(name)),
-    }  # fmt: skip
+        "host": "127.0.0.1",
+        "port": broker.site.port,
+        "client_id": name,
+        "ca_file": str(files.ca),
+        "cert_file": str(files.certificate(name)),
+        "key_file": str(files.key(name)),
+    }
     return Endpoint(**{**facts, **changes})
 
 
@@ -97,12 +101,12 @@ def connected(session: MqttSession) -> MqttSession:
 
 
 def answered(*sessions: MqttSession) -> list[Arrival]:
-    """The broker has taken or refused all that the sessions said."""
+    """Step until the broker has acknowledged or refused all messages of the sessions."""
     return steps_until(lambda: not any(session.unacknowledged for session in sessions), *sessions)
 
 
 def heard_through(topic: str, *sessions: MqttSession) -> list[Arrival]:
-    """All that comes until something on ``topic`` does. A broker passes on in the order in which it was told."""
+    """Return all arrivals up to one on ``topic``. A broker passes messages on in order."""
     heard: list[Arrival] = []
 
     def turn() -> bool:
@@ -174,7 +178,7 @@ def test_a_device_cannot_push_another_off_by_taking_its_name(broker):
 
 @contextmanager
 def ending(broker: Broker, name: str, *, names_takeover: bool):
-    """The broker, reached as ``name``, with the one way or the other to push a client off; yields its port."""
+    """Yield the port of a broker that pushes a client off in one way or the other."""
     files = broker.files
     identity = ProxyIdentity(
         ca_file=files.ca,
@@ -186,14 +190,17 @@ def ending(broker: Broker, name: str, *, names_takeover: bool):
         yield proxy.port
 
 
-@pytest.mark.parametrize(("names_takeover", "link"), [
-    pytest.param(False, LinkState.LOST, id="closed without a DISCONNECT"),
-    pytest.param(True, LinkState.IDENTITY_TAKEN, id="session taken over"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("names_takeover", "link"),
+    [
+        pytest.param(False, LinkState.LOST, id="closed without a DISCONNECT"),
+        pytest.param(True, LinkState.IDENTITY_TAKEN, id="session taken over"),
+    ],
+)
 def test_a_device_pushed_off_by_its_double_takes_its_place_back_after_a_delay(
     broker, names_takeover, link
 ):
-    """Mosquitto 2.0.11 closes the connection, 2.0.21 says why. The hub names the double (see its tests)."""
+    """Mosquitto 2.0.11 closes the connection, 2.0.21 gives a reason. The hub names the double."""
     with (
         ending(broker, "kiosk-1", names_takeover=names_takeover) as port,
         client(broker, "kiosk-1", port=port) as first,
@@ -213,7 +220,7 @@ def test_a_device_pushed_off_by_its_double_takes_its_place_back_after_a_delay(
 def test_two_edge_fleet_commands_at_once_take_turns_with_the_one_identity(
     platform_with_hub, names_takeover
 ):
-    """What is asked of the longest delay is 2 s here; for a device with a double it would be 2 minutes."""
+    """The longest delay is 2 s here; for a device with a double it would be 2 minutes."""
     place = load_fleet_file(platform_with_hub.broker.files.fleet_config)
     with ending(platform_with_hub.broker, OPS, names_takeover=names_takeover) as port:
         place = replace(place, endpoint=replace(place.endpoint, port=port))
@@ -261,7 +268,7 @@ def test_a_broker_that_another_authority_vouches_for_is_not_trusted(broker, tmp_
 
 
 def test_a_broker_under_another_name_is_not_trusted(broker):
-    """The broker itself and its own certificate, which does not name the address that it is reached under."""
+    """The certificate is the broker's own, but does not name the address that is used."""
     with (
         Proxy(broker.site.port, host="127.0.0.2") as proxy,
         client(broker, "kiosk-1", host="127.0.0.2", port=proxy.port) as session,
@@ -298,7 +305,7 @@ def test_the_broker_speaks_tls_1_3_alone(broker):
 
 
 def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_comes_again(broker):
-    """An unacknowledged document is not lost: it is retained, and comes with the next connection."""
+    """A document that was not acknowledged is retained and comes with the next connection."""
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/_all/dn/#") as device:
         connected(hub)
         connected(device)
@@ -315,7 +322,7 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
 
 
 def test_nothing_is_queued_while_there_is_no_connection(broker):
-    """paho alone would queue it, say that it failed, and send it twice."""
+    """The library alone would queue it, report a failure, and send it twice."""
     with client(broker, "_hub", "v1/main/+/up/#") as hub, client(broker, "kiosk-1") as device:
         connected(hub)
         assert not device.publish("v1/main/kiosk-1/up/evt", b"too early")
@@ -386,7 +393,7 @@ def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
 
 @pytest.fixture
 def hanging_names(monkeypatch):
-    """A name server that says nothing until the event is set; who was asked for."""
+    """Yield the names that a silent name server was asked for, and the event that ends that."""
     asked, answers, real = [], threading.Event(), socket.getaddrinfo
 
     def hangs(host, *arguments, **options):
@@ -437,7 +444,7 @@ def broken(self, *arguments):
 def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(
     broker, monkeypatch, callback
 ):
-    """In paho's own thread it would end the loop, while ``is_connected()`` stays true and publishing "succeeds"."""
+    """In a thread of paho it would end the loop, with ``is_connected()`` still true."""
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
         connected(hub)
         connected(device)
@@ -457,7 +464,7 @@ def test_an_exception_in_a_callback_ends_the_connection_and_not_the_loop(
 
 
 def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
-    """paho itself catches this one."""
+    """The library itself catches this one."""
     monkeypatch.setattr(MqttConnection, "_on_log", broken)
     with client(broker, "_hub") as hub, client(broker, "kiosk-1", "v1/main/kiosk-1/dn/#") as device:
         connected(hub)
@@ -468,11 +475,22 @@ def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
 
 
 OTHERS = [
-    "v1/main/kiosk-2/up/evt", "v1/main/kiosk-2/up/req", "v1/main/kiosk-2/up/status", "v1/main/kiosk-2/dn/ack",
-    "v1/main/kiosk-2/dn/res", "v1/main/kiosk-1/dn/ack", "v1/main/kiosk-1/dn/res", "v1/main/site-shop-1/dn/ord",
-    "v1/main/site-shop-1/dn/cmd", "v1/main/_all/dn/trust", "v1/main/_all/dn/revoked", "v1/main/_hub/up/evt",
-    "v1/other/kiosk-1/up/evt", "v2/main/kiosk-1/up/evt", "$SYS/broker/version",
-]  # fmt: skip
+    "v1/main/kiosk-2/up/evt",
+    "v1/main/kiosk-2/up/req",
+    "v1/main/kiosk-2/up/status",
+    "v1/main/kiosk-2/dn/ack",
+    "v1/main/kiosk-2/dn/res",
+    "v1/main/kiosk-1/dn/ack",
+    "v1/main/kiosk-1/dn/res",
+    "v1/main/site-shop-1/dn/ord",
+    "v1/main/site-shop-1/dn/cmd",
+    "v1/main/_all/dn/trust",
+    "v1/main/_all/dn/revoked",
+    "v1/main/_hub/up/evt",
+    "v1/other/kiosk-1/up/evt",
+    "v2/main/kiosk-1/up/evt",
+    "$SYS/broker/version",
+]
 
 
 @pytest.mark.parametrize("topic", OTHERS)
@@ -484,12 +502,21 @@ def test_a_device_can_write_nothing_that_is_not_its_own(broker, topic):
         assert device.refused_publishes == 1
 
 
-@pytest.mark.parametrize("filters", [
-    "#", "+/+/+/+/+", "v1/main/+/up/evt", "v1/main/kiosk-2/#", "$share/any/v1/main/+/up/#",
-    "$share/x/v1/main/kiosk-2/dn/#", "v1/main/_hub/#", "v1/main/site-shop-2/dn/#",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "filters",
+    [
+        "#",
+        "+/+/+/+/+",
+        "v1/main/+/up/evt",
+        "v1/main/kiosk-2/#",
+        "$share/any/v1/main/+/up/#",
+        "$share/x/v1/main/kiosk-2/dn/#",
+        "v1/main/_hub/#",
+        "v1/main/site-shop-2/dn/#",
+    ],
+)
 def test_no_filter_shows_a_device_the_messages_to_or_of_another(broker, filters):
-    """Mosquitto may take the subscription; it delivers nothing on it that the ACL does not allow."""
+    """Mosquitto may accept the subscription, but delivers only what the ACL allows."""
     own = "v1/main/kiosk-2/dn/cmd"
     with (
         client(broker, "kiosk-2", filters, own) as other,

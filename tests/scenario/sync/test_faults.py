@@ -1,4 +1,4 @@
-"""Every fault of the sync page, with real processes: afterwards the ledgers are equal, and meanwhile it had a name."""
+"""Every fault of the sync page, with real processes: it has a name, and the ledgers end equal."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def platform(tmp_path_factory):
 
 
 def small_disk(folder: Path) -> bool:
-    """A file system of its own, which can be filled; False for whoever may not mount one."""
+    """Mount a file system that can be filled; return False where mounting is not permitted."""
     folder.mkdir(parents=True)
     options = ["-t", "tmpfs", "-o", "size=128M", "tmpfs", str(folder)]
     return subprocess.run(["mount", *options], check=False, capture_output=True).returncode == 0
@@ -79,7 +79,7 @@ def link(device: Device) -> str:
 
 
 def named(device: Device, *states: str) -> None:
-    """The state is in the health file, for whoever looks, and in the metrics."""
+    """Return the device once its link is in ``state``, in the health file and the metrics."""
     until(
         lambda: link(device) in states,
         what=lambda: f"{states}; {device.health()} {device.sync.text[-1500:]}",
@@ -116,7 +116,7 @@ def test_a_line_that_is_cut_is_named_and_what_was_written_meanwhile_arrives(plat
 
 @pytest.mark.slow
 def test_a_half_open_line_is_found_by_its_silence(platform):
-    """Nothing says that it is gone, no FIN, no RST. The keep-alive finds it; handshakes are waited out."""
+    """No FIN and no RST reports the loss. The keep-alive finds it; handshakes time out."""
     device = platform.devices["kiosk-2"]
     with proxied(platform, device) as proxy:
         device.redeem()
@@ -129,7 +129,7 @@ def test_a_half_open_line_is_found_by_its_silence(platform):
 
 
 def test_a_slow_line_is_named_and_loses_and_doubles_nothing(platform):
-    """Long ways first, then a thin line. Here an answer is late after half a second (tests/support/fast_timings.py)."""
+    """A long delay first, then low bandwidth. A reply is late after half a second here."""
     device = platform.devices["kiosk-3"]
     with proxied(platform, device) as proxy:
         named(device, "connected")
@@ -175,14 +175,20 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
 
 
 def feed(device: Device) -> dict[bytes, bool]:
-    """cti to "was cancelled", of all that is cached."""
+    """Return whether each cached order was cancelled, by its cti."""
     return {row.cti: row.status == "cancelled" for row in order_cache.entitlements(device.store)}
 
 
-@pytest.mark.parametrize("step", [
-    "within the transaction", "after the commit", "before an acknowledgement is sent",
-    "after an acknowledgement was sent", "after the broker was told",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "step",
+    [
+        "within the transaction",
+        "after the commit",
+        "before an acknowledgement is sent",
+        "after an acknowledgement was sent",
+        "after the broker was told",
+    ],
+)
 def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_path):
     device = platform.devices["kiosk-5"]
     platform.hub.kill()
@@ -230,7 +236,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(platform):
 
 @contextmanager
 def full(folder: Path):
-    """The disk of ``folder`` is full."""
+    """Fill the disk of ``folder``."""
     if not os.path.ismount(folder):
         pytest.skip("a full disk needs the right to mount one: run as root")
     ballast = folder / "ballast"
@@ -244,7 +250,7 @@ def full(folder: Path):
 
 
 def the_unit_starts_it_again(process: Process) -> None:
-    """It ends itself, having said why; its unit says Restart=always."""
+    """Wait until the process has ended by itself. Its unit has Restart=always."""
     assert process.child.wait(CEILING_S) == 1
     process.start()
 
@@ -306,7 +312,7 @@ def test_an_expired_certificate_is_named_and_a_new_one_is_used_without_a_restart
 
 @pytest.fixture(scope="module")
 def shifted_clock(tmp_path_factory):
-    """A library that shifts the system's time of a process, TLS included."""
+    """Return the library that shifts the system's time of a process, TLS included."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler to make a wrong clock with: apt-get install gcc")
@@ -350,7 +356,7 @@ int gettimeofday(struct timeval *tv, void *tz) {
 def test_a_clock_that_is_years_off_is_named_and_the_device_still_syncs(
     platform, shifted_clock, years
 ):
-    """By such a clock no certificate is valid: only what is proved to be over counts against the broker."""
+    """By such a clock no certificate is valid: only a proved end counts against the broker."""
     device = platform.devices["kiosk-9"]
     device.redeem()
     shift = f"CLOCK_SHIFT_S={years * 365 * 86_400}"
@@ -422,19 +428,28 @@ def away_for_a_month(device: Device, events: int) -> None:
                 "kind": "write_off",
             }
             outbox.append_at(
-                connection, replace_seq(place, number), type="redeemed", body=body, now=now,
+                connection,
+                replace_seq(place, number),
+                type="redeemed",
+                body=body,
+                now=now,
                 id=uuid7(now.unix_s * 1000, os.urandom(10)),
-            )  # fmt: skip
+            )
 
 
 def replace_seq(place: outbox.OutboxPlace, number: int) -> outbox.OutboxPlace:
     return place._replace(seq=place.seq + number)
 
 
-@pytest.mark.parametrize("events", [
-    pytest.param(2_000, id="2,000 events"),
-    pytest.param(100_000, id="100,000 events", marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(2_000, id="2,000 events"),
+        pytest.param(
+            100_000, id="100,000 events", marks=[pytest.mark.slow, pytest.mark.timeout(600)]
+        ),
+    ],
+)
 def test_a_device_that_was_away_for_a_month_reports_all_of_it(platform, events):
     device = platform.devices["kiosk-8" if events > 10_000 else "kiosk-3"]
     away_for_a_month(device, events)

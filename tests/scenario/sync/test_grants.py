@@ -1,4 +1,4 @@
-"""Claims over a real broker: the scanner writes a row, the hub answers it signed, and nobody waits for the dead."""
+"""Grants over a real broker: requested by a row, granted by a signed reply, never waited for."""
 
 import os
 import time

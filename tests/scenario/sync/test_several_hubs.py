@@ -1,4 +1,4 @@
-"""Several hub processes on one shared subscription: what one would have come to, whoever of them is killed."""
+"""Several hub processes on one shared subscription: the result of one, whichever is killed."""
 
 import os
 import random
@@ -53,11 +53,14 @@ def order(cti: bytes, **changes) -> dict:
 
 
 def outcome(store: HubStore) -> dict[str, list]:
-    """What does not depend on when things happened."""
+    """Return the rows that do not depend on when things happened."""
     questions = {
-        "events": "SELECT dev, epoch, seq, id, type, body, refused FROM event ORDER BY dev, epoch, seq",
-        "redemptions": "SELECT cti, dev, use_no, epoch, seq, units FROM redemption ORDER BY cti, dev, epoch, seq",
-        "conflicts": "SELECT cti, dev, epoch, seq, other_dev, other_seq FROM conflict ORDER BY cti, dev, seq",
+        "events": "SELECT dev, epoch, seq, id, type, body, refused FROM event"
+        " ORDER BY dev, epoch, seq",
+        "redemptions": "SELECT cti, dev, use_no, epoch, seq, units FROM redemption"
+        " ORDER BY cti, dev, epoch, seq",
+        "conflicts": "SELECT cti, dev, epoch, seq, other_dev, other_seq FROM conflict"
+        " ORDER BY cti, dev, seq",
         "acknowledged": "SELECT dev, epoch, acked_through FROM stream ORDER BY dev, epoch",
     }
     with store.read() as connection:
@@ -67,7 +70,7 @@ def outcome(store: HubStore) -> dict[str, list]:
 def told_to_one_hub(
     folder: Path, devices: list[Device], sold: list[dict], platform: Platform
 ) -> HubStore:
-    """What one hub comes to that hears each device whole, one after another."""
+    """Return the rows of one hub that ingests each device whole, one after another."""
     one = open_hub_store(folder)
     with one.transaction() as connection:
         put_lines(connection, [OrderLine(**line) for line in sold], time.time_ns() // 1000)
@@ -179,7 +182,7 @@ def kinds(device: Device) -> list[str]:
 
 
 def _leader(platform: Platform):
-    """The hub whose newest start was followed by taking the lead."""
+    """Return the hub that became the leader after its newest start."""
     for hub in platform.hubs:
         if '"became_leader"' in hub.text.rpartition('"started"')[2]:
             return hub

@@ -1,4 +1,4 @@
-"""A shop whose line is cut: its kiosks arbitrate codes among themselves, by one authority, with real brokers."""
+"""A shop whose line is cut: one authority there grants codes to its kiosks, with real brokers."""
 
 import getpass
 import os
@@ -32,15 +32,20 @@ def order(cti: bytes) -> dict:
 
 
 class Shop:
-    """A platform, and shop-1 with a broker and an authority of its own behind a line that can be cut."""
+    """A platform, and shop-1 with its own broker and authority behind a line that can be cut."""
 
     def __init__(self, folder: Path, platform: Platform, line: Proxy, grant_key: Path):
         self.platform, self.line = platform, line
         self.devices = [platform.devices["kiosk-1"], platform.devices["kiosk-2"]]
         at = SiteBroker(
-            site="shop-1", devices=("kiosk-1", "kiosk-2"), port=free_port(), platform=("127.0.0.1", line.port),
-            user=getpass.getuser(), grant_key=grant_key, roots=platform.folder / "roots.cbor",
-        )  # fmt: skip
+            site="shop-1",
+            devices=("kiosk-1", "kiosk-2"),
+            port=free_port(),
+            platform=("127.0.0.1", line.port),
+            user=getpass.getuser(),
+            grant_key=grant_key,
+            roots=platform.folder / "roots.cbor",
+        )
         self.files = provision_site_broker(
             folder, at, platform.broker.files, now_s=int(time.time())
         )
@@ -75,18 +80,18 @@ class Shop:
         )
 
     def answers(self) -> bool:
-        """What the authority said last since it was started last."""
+        """Return the state that the authority logged last since its last start."""
         lines = self.authority.text.rpartition('"event": "started"')[2].splitlines()
         states = [line for line in lines if '"event": "authority"' in line]
         return bool(states) and '"answers"' in states[-1]
 
     def line_is(self, state: str) -> bool:
-        """What the bridge said last of its line to the platform."""
+        """Return the state of the platform's line that the bridge logged last."""
         states = [line for line in self.bridge.text.splitlines() if '"side": "platform"' in line]
         return bool(states) and f'"state": "{state}"' in states[-1]
 
     def sell(self) -> bytes:
-        """An order of the shop's, in the caches of its kiosks."""
+        """Sell an order of the shop and wait until it is in the caches of the kiosks."""
         cti = os.urandom(16)
         self.platform.import_orders(order(cti))
         self.heard_of(cti)
@@ -136,7 +141,7 @@ def shop(tmp_path_factory):
 
 
 def claimed(device, cti):
-    """What the authority says, once there is one that answers."""
+    """Return the authority's log line, once it answers requests."""
     found = []
 
     def heard():
@@ -181,7 +186,7 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
 
 
 def test_orders_sold_while_the_line_was_cut_come_when_it_is_repaired(shop):
-    """Nobody in the shop noticed: its devices are connected to their broker. The bridge has them ask."""
+    """The devices stay connected to the shop's broker, so the bridge makes them ask."""
     cti = os.urandom(16)
     shop.cut()
     shop.platform.import_orders(order(cti))
@@ -236,7 +241,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
 
 
 def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_releases_it(shop):
-    """The dead one may still be answering somewhere. Then it begins a new term, with all that was honoured."""
+    """The lost one may still grant somewhere. The new term begins with all redemptions."""
     _, second = shop.devices
     spent = shop.sell()
     second.redeem(spent)
@@ -262,9 +267,13 @@ def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
     files, port = shop.files, shop.platform.broker.site.port
     name = "_bridge-shop-1"
     bridge = Endpoint(
-        host="127.0.0.1", port=port, client_id=name, ca_file=str(files.ca),
-        cert_file=str(files.certificate(name)), key_file=str(files.key(name)),
-    )  # fmt: skip
+        host="127.0.0.1",
+        port=port,
+        client_id=name,
+        ca_file=str(files.ca),
+        cert_file=str(files.certificate(name)),
+        key_file=str(files.key(name)),
+    )
     shop.bridge.kill()  # or it and this one would push each other off
     session = MqttSession(bridge, ["v1/main/+/dn/#"], uniform=middle, backoff=QUICK)
     hub = MqttSession(

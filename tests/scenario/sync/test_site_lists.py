@@ -1,4 +1,4 @@
-"""A site's own broker, told by the platform's desk, and certificates that do not end: real brokers, hub and desk."""
+"""A site's own broker: its lists and certificates follow the platform, with real processes."""
 
 import getpass
 import os
@@ -47,10 +47,15 @@ class Shop:
         hub = load_hub_config(hub_file)
         keys = platform.folder / "keys"
         self.at = SiteBroker(
-            site="shop-1", devices=(DEVICE,), port=free_port(), platform=("127.0.0.1", hub.mqtt.port),
-            desk_port=hub.enrolment.port, user=getpass.getuser(), grant_key=keys / "grant.pem",
+            site="shop-1",
+            devices=(DEVICE,),
+            port=free_port(),
+            platform=("127.0.0.1", hub.mqtt.port),
+            desk_port=hub.enrolment.port,
+            user=getpass.getuser(),
+            grant_key=keys / "grant.pem",
             roots=platform.sample.files.folder.parent / "keys" / "roots.cbor",
-        )  # fmt: skip
+        )
         self.files = provision_site_broker(
             folder, self.at, platform.sample.files, now_s=int(time.time())
         )
@@ -64,7 +69,7 @@ class Shop:
 
 
 def says(port: int, files: PlatformFiles, name: str, ca: Path) -> str:
-    """What a broker or a desk says to who comes with ``name``'s certificate: "" when it lets it in."""
+    """Return why a server refuses the certificate of ``name``; "" where it accepts it."""
     context = ssl.create_default_context(cafile=ca)
     context.load_cert_chain(files.certificate(name), files.key(name))
     try:

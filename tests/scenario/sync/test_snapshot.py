@@ -1,4 +1,4 @@
-"""A snapshot through a real broker that breaks off at random pages: it goes on from where it was."""
+"""A snapshot through a real broker that breaks off at random pages and continues from there."""
 
 import os
 import random

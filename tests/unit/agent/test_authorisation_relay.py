@@ -1,4 +1,4 @@
-"""An answer to a claim is believed when it is signed, for this device, for what it asked, and asked just now."""
+"""A reply counts if it is signed, for this device, for its request, and within its deadline."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -70,9 +70,15 @@ def asked(store, identity="r1", due_s=50.0):
 
 
 GIVEN = GrantReply(
-    device="kiosk-1", id="r1", cti=CTI, result=AuthorisationResult.GRANTED, quantity=1, site="shop-1", authority="_hub",
+    device="kiosk-1",
+    id="r1",
+    cti=CTI,
+    result=AuthorisationResult.GRANTED,
+    quantity=1,
+    site="shop-1",
+    authority="_hub",
     issued_at_s=NOW.unix_s,
-)  # fmt: skip
+)
 
 
 def response(answer=GIVEN, *, key=KEY, purpose=Purpose.GRANT, spoil=False):
@@ -99,17 +105,20 @@ def test_a_request_is_sent_once_and_its_reply_is_stored(store, relay):
         assert authorisations.find_grant(connection, CTI, 3 * S).id == "r1"
 
 
-@pytest.mark.parametrize(("what", "reason"), [
-    ({"key": signer(Ed25519PrivateKey.generate())}, "document_key_unknown"),
-    ({"spoil": True}, "document_signature_invalid"),
-    ({"key": FEED_KEY}, "document_key_purpose"),
-    ({"key": FEED_KEY, "purpose": Purpose.ORDER_FEED}, "document_key_purpose"),
-    ({"answer": replace(GIVEN, device="kiosk-2")}, "wrong_device"),
-    ({"answer": replace(GIVEN, site="shop-2")}, "wrong_device"),
-    ({"answer": replace(GIVEN, id="r0")}, "grant_not_requested"),
-    ({"answer": replace(GIVEN, cti=bytes(16))}, "grant_not_requested"),
-    ({"answer": replace(GIVEN, quantity=0)}, "grant_not_requested"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ({"key": signer(Ed25519PrivateKey.generate())}, "document_key_unknown"),
+        ({"spoil": True}, "document_signature_invalid"),
+        ({"key": FEED_KEY}, "document_key_purpose"),
+        ({"key": FEED_KEY, "purpose": Purpose.ORDER_FEED}, "document_key_purpose"),
+        ({"answer": replace(GIVEN, device="kiosk-2")}, "wrong_device"),
+        ({"answer": replace(GIVEN, site="shop-2")}, "wrong_device"),
+        ({"answer": replace(GIVEN, id="r0")}, "grant_not_requested"),
+        ({"answer": replace(GIVEN, cti=bytes(16))}, "grant_not_requested"),
+        ({"answer": replace(GIVEN, quantity=0)}, "grant_not_requested"),
+    ],
+)
 def test_a_reply_to_anything_but_this_request_changes_nothing(store, relay, what, reason):
     asked(store)
     relay.next_requests(S)

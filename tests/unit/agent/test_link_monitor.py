@@ -1,4 +1,4 @@
-"""The state of the line to the platform: each has a name while it lasts, and one line in the log when it begins."""
+"""The state of the line to the platform: each has a name, and one log line when it begins."""
 
 from types import SimpleNamespace
 

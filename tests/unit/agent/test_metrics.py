@@ -18,15 +18,28 @@ from sync.mqtt.endpoint import LinkState
 
 NOW_S = 1_800_000_000
 DEVICE = {
-    "link": LinkState.CONNECTED, "connections": 3, "pending": 7, "oldest_pending_s": NOW_S - 90, "rejected": 1,
-    "refused_publishes": 0, "refused_messages": {"not_json": 4}, "feeds": {"orders": NOW_S - 60, "trust_list": NOW_S},
-    "problems": {"status_stale": "older than it may be"}, "last_ack_age_s": 1.5, "clock": "floor_only",
+    "link": LinkState.CONNECTED,
+    "connections": 3,
+    "pending": 7,
+    "oldest_pending_s": NOW_S - 90,
+    "rejected": 1,
+    "refused_publishes": 0,
+    "refused_messages": {"not_json": 4},
+    "feeds": {"orders": NOW_S - 60, "trust_list": NOW_S},
+    "problems": {"status_stale": "older than it may be"},
+    "last_ack_age_s": 1.5,
+    "clock": "floor_only",
     "documents": {"orders_gap": 2},
-}  # fmt: skip
+}
 HUB = {
-    "link": LinkState.UNREACHABLE, "connections": 2, "leader": True, "events": {"fresh": 9, "repeated": 2, "refused": 1},
-    "refused_messages": {}, "oldest_unanswered_s": 0.0, "feeds": {"_all/trust": NOW_S - 5},
-}  # fmt: skip
+    "link": LinkState.UNREACHABLE,
+    "connections": 2,
+    "leader": True,
+    "events": {"fresh": 9, "repeated": 2, "refused": 1},
+    "refused_messages": {},
+    "oldest_unanswered_s": 0.0,
+    "feeds": {"_all/trust": NOW_S - 5},
+}
 
 
 def read(path, metrics) -> dict:

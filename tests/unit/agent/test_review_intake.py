@@ -1,4 +1,4 @@
-"""A person at the platform decides on a redemption: believed by its signature alone, and never from who scanned it."""
+"""A reviewer's decision counts by its signature alone, and never on a scan of their own."""
 
 import os
 import time
@@ -35,7 +35,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def desk(tmp_path, keys):
-    """A device with a redemption by ann that waits for a second person."""
+    """Return a device with a redemption by ann that waits for a second person."""
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     put = documents.put(
@@ -62,8 +62,16 @@ def desk(tmp_path, keys):
 
 
 def decided(desk, keys, *, by="zoe", key=None, **said):
-    facts = {"tenant": "main", "device": DEVICE, "epoch": desk.use.epoch, "seq": desk.use.seq, "cti": desk.use.cti,
-             "approve": True, "reason": "seen", "issued_at_s": desk.now.unix_s}  # fmt: skip
+    facts = {
+        "tenant": "main",
+        "device": DEVICE,
+        "epoch": desk.use.epoch,
+        "seq": desk.use.seq,
+        "cti": desk.use.cti,
+        "approve": True,
+        "reason": "seen",
+        "issued_at_s": desk.now.unix_s,
+    }
     key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
     return sign_review_decision(ReviewDecision(**{**facts, **said}), key)
 

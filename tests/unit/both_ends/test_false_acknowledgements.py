@@ -1,7 +1,7 @@
-"""Somebody between device and platform acknowledges in the platform's place (adr/0043): in the end nothing is lost.
+"""An attacker acknowledges in the platform's place (adr/0043): in the end nothing is lost.
 
-They know all that goes by: epoch, numbers, tag. What they say is believed, for it is not signed; the next word of the
-platform itself puts it right.
+They know all that goes by: epoch, numbers, tag. What they say is believed, for it is not signed;
+the next word of the platform itself puts it right.
 """
 
 import os
@@ -26,7 +26,7 @@ def world(tmp_path):
 
 
 def intercepted(world):
-    """What the device has just sent, taken away."""
+    """Return what the device has just sent, which does not arrive."""
     world.tick()
     (said,) = [codec.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
     world.up.clear()
@@ -34,12 +34,18 @@ def intercepted(world):
 
 
 def falsely(world, said, **how):
-    """The answer to it of somebody who is not the platform."""
+    """Return an acknowledgement of it that is not the platform's."""
     numbers = [event.seq for event in said.events]
     ack = Ack(
-        dev="kiosk-1", epoch=said.epoch, acked_through=max(numbers), first=min(numbers), last=max(numbers),
-        settled_through=said.settled_through, tag=said.tag, **how,
-    )  # fmt: skip
+        dev="kiosk-1",
+        epoch=said.epoch,
+        acked_through=max(numbers),
+        first=min(numbers),
+        last=max(numbers),
+        settled_through=said.settled_through,
+        tag=said.tag,
+        **how,
+    )
     world.down.append(("kiosk-1", codec.encode(ack)))
     return world.hear()
 
@@ -50,7 +56,7 @@ def reconnect(world):
 
 
 def retry(world):
-    """A person settles the case by sending it again; then the platform is heard."""
+    """Settle the case by sending the event again, then let the platform reply."""
     store = world.stores["kiosk-1"]
     (case,) = exception_cases.cases(store)
     with store.transaction() as connection:
@@ -101,7 +107,7 @@ def test_what_was_falsely_refused_is_a_case_and_comes_to_the_platform_when_a_per
 
 
 def test_an_event_whose_number_was_falsely_called_used_counts_once(world):
-    """The device sends it again under a new number, and the platform may have it under the first."""
+    """The device resends it under a new number; the platform may have it under the first."""
     world.event()
     world.tick()
     world.ingest()

@@ -1,6 +1,7 @@
-"""Claims and events over a channel that loses, doubles, delays and reorders: nothing is honoured beyond what was sold.
+"""Grants and events over a channel that loses, doubles, delays and reorders messages.
 
-Stores, uplinks, claim relays and hub are the real ones; the test carries the messages and holds the clock.
+Stores, uplinks, claim relays and hub are the real ones; the test carries the messages and holds the
+clock.
 """
 
 import os
@@ -43,7 +44,7 @@ class Trusting:
 
 
 class Shop(World):
-    """Kiosks that ask one hub for leave. ``up`` and ``down`` hold what is on its way, claims as well as batches."""
+    """Kiosks that ask one hub for grants. ``up`` and ``down`` hold the messages on their way."""
 
     def __init__(self, folder, *, sold=1, names=("kiosk-1", "kiosk-2")):
         self.relays, self.sold, self.asked = {}, sold, {}
@@ -62,7 +63,7 @@ class Shop(World):
         )
 
     def ask(self, name):
-        """The scanner writes its request; edge-sync sends it."""
+        """Write a request as the scanner does, and send it as edge-sync does."""
         due_ns = self.now_ns + int(REPLY_DEADLINE_S * 1e9)
         asked = AuthorisationRequest(
             id=uuid7(1, os.urandom(10)), cti=CTI, order_quantity=self.sold, due_ns=due_ns
@@ -111,7 +112,7 @@ class Shop(World):
             )
 
     def use(self, name, *, told=True):
-        """The scanner honours what its last request was granted, in one transaction; False when it may not.
+        """Redeem what the last request was granted, in one transaction; False where it may not.
 
         ``told``: by an event that the platform takes.
         """
@@ -171,7 +172,7 @@ class Shop(World):
             self.carry()
 
     def answer_to(self, name):
-        """What a new request of ``name`` is answered."""
+        """Return the reply to a new request of ``name``."""
         self.ask(name)
         self.carry()
         return authorisations.find_reply(self.stores[name], self.asked[name]).result
@@ -186,7 +187,7 @@ class Shop(World):
         return claims[-1]
 
     def late(self, name):
-        """What ``name`` has just said and is on its way: it will come later."""
+        """Return the message that ``name`` has just sent, to be delivered later."""
         (said,) = [item for item in self.up if item[0] == name]
         self.up.remove(said)
         return said
@@ -226,7 +227,7 @@ def test_a_grant_whose_holder_reports_nothing_stays_held(shop):
 
 
 def test_a_late_release_does_not_free_a_grant_that_was_made_after_it(shop):
-    """Said, and then in the hand of a hub that had stopped; meanwhile the same device was granted the code, used it."""
+    """A hub that had stopped held the release; meanwhile the device was granted the code again."""
     shop.answer_to("kiosk-1")
     shop.time_s += LEAVE_S
     shop.tick("kiosk-1")
@@ -332,7 +333,7 @@ def test_a_reply_names_what_others_have_used_or_may_still_use(tmp_path):
 
 
 def refused(shop, body):
-    """``kiosk-1`` is granted the code and honours it; its event is one that the platform does not take."""
+    """Let kiosk-1 redeem the code by a grant, with an event that the platform refuses."""
     shop.answer_to("kiosk-1")
     store = shop.stores["kiosk-1"]
     with store.transaction() as connection:
@@ -362,7 +363,7 @@ TOO_LARGE = {"use": 1, "units": 1, "pad": "x" * 300_000}  # the device itself wi
     "body", [TOO_LARGE, {"use": "one"}], ids=["message_too_large", "body_invalid"]
 )
 def test_a_grant_stays_held_when_the_event_of_its_redemption_was_refused(shop, body):
-    """The platform has no redemption of it, so that its leave is all that says that the code is used."""
+    """The platform has no redemption of it: only the grant shows that the code is used."""
     store, _ = refused(shop, body)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
     for _ in range(authorisations.KEPT_REQUESTS + 1):
@@ -391,7 +392,7 @@ def test_a_refused_redemption_that_was_resent_with_success_holds_no_later_grant(
 
 @pytest.mark.parametrize("reason", ["body_invalid", "already_reported"])
 def test_a_grant_stays_held_whichever_sender_refused_its_redemption(shop, reason):
-    """An acknowledgement is not signed: it may be somebody's on the way, and the platform has only a number."""
+    """An acknowledgement is not signed, so it need not be the platform's."""
     shop.answer_to("kiosk-1")
     assert shop.use("kiosk-1")
     store = shop.stores["kiosk-1"]
@@ -409,7 +410,8 @@ def test_a_refused_redemption_that_was_reversed_holds_nothing(shop):
     with store.transaction() as connection:
         (epoch_no, seq) = connection.execute("SELECT epoch_no, seq FROM outbox").fetchone()
         connection.execute(
-            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id)"
+            "INSERT INTO ledger (id, cti, use_no, order_id, kind, units, verdict, at_s, trust,"
+            " epoch_no, seq, event_id)"
             " VALUES (1, ?, 1, 'A-1', 'write_off', 1, 'accepted', 0, 'trusted', ?, ?, 'id-1')",
             (CTI, epoch_no, seq),
         )
@@ -429,12 +431,15 @@ def test_a_request_for_what_was_redeemed_is_refused(shop):
     assert shop.answer_to("kiosk-2") is AuthorisationResult.SPENT
 
 
-@pytest.mark.parametrize(("line", "result"), [
-    (order(status="cancelled"), AuthorisationResult.NOT_READY),
-    (order(expires_at_s=NOW.unix_s), AuthorisationResult.NOT_READY),
-    (order(not_before_s=NOW.unix_s + 1), AuthorisationResult.NOT_READY),
-    (order(home_site="shop-2"), AuthorisationResult.UNKNOWN),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("line", "result"),
+    [
+        (order(status="cancelled"), AuthorisationResult.NOT_READY),
+        (order(expires_at_s=NOW.unix_s), AuthorisationResult.NOT_READY),
+        (order(not_before_s=NOW.unix_s + 1), AuthorisationResult.NOT_READY),
+        (order(home_site="shop-2"), AuthorisationResult.UNKNOWN),
+    ],
+)
 def test_a_request_is_granted_only_for_what_may_be_redeemed(shop, line, result):
     with shop.hub.transaction() as connection:
         connection.execute("DELETE FROM entitlement")
@@ -455,17 +460,34 @@ def test_requests_are_numbered_in_order_whatever_the_clock_does(shop):
 
 steps = st.lists(
     st.tuples(
-        st.sampled_from(["scan", "scan", "ask", "use", "use untold", "tick", "take", "take", "double", "lose", "hear",
-                         "lose answer", "restart", "wait", "over"]),
+        st.sampled_from(
+            [
+                "scan",
+                "scan",
+                "ask",
+                "use",
+                "use untold",
+                "tick",
+                "take",
+                "take",
+                "double",
+                "lose",
+                "hear",
+                "lose answer",
+                "restart",
+                "wait",
+                "over",
+            ]
+        ),
         st.sampled_from(["kiosk-1", "kiosk-2"]),
         st.integers(0, 4),
     ),
     max_size=40,
-)  # fmt: skip
+)
 
 
 def any_order(shop, taken):
-    """Do as ``taken`` says. At no time is more honoured than was sold, and in the end what is left is free."""
+    """Do the steps of ``taken``: never is more redeemed than sold, and the rest ends free."""
     for step, name, at in taken:
         match step:
             case "scan":  # asked and answered at once; what was said before may still be on its way

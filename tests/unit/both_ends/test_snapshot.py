@@ -1,4 +1,4 @@
-"""A device with an empty store gets all of a site's orders, signed, whatever breaks off, in bounded memory."""
+"""A device with an empty store gets all of a site's orders, whatever breaks off."""
 
 import os
 import random
@@ -66,7 +66,7 @@ class World:
             )
 
     def restart(self):
-        """The device's process is new: nothing but its store is left."""
+        """Start the device's process anew: only its store remains."""
         self.pages.clear()
         self.downlink = Downlink(
             self.store,
@@ -195,7 +195,8 @@ def test_what_a_snapshot_left_behind_is_removed_when_nothing_else_is_to_be_done(
     with world.store.transaction() as connection:
         connection.execute("UPDATE feed SET digest_mismatch = 1")
         connection.execute(
-            "UPDATE entitlement SET cti = randomblob(16) WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 700)"
+            "UPDATE entitlement SET cti = randomblob(16)"
+            " WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 700)"
         )
     world.restart()
     world.load_again()
@@ -215,7 +216,7 @@ def rows_here(world):
 
 
 def test_pages_are_applied_one_by_one_and_not_collected(tmp_path):
-    """What Python holds at most while a snapshot comes is about the same for eight pages and for sixty-four."""
+    """Python needs about the same memory for a snapshot of eight pages and of sixty-four."""
     held = []
     for count in (8, 8, 64):  # the first is there to fill what is filled once
         world = World(tmp_path / str(len(held)), 0)
@@ -250,10 +251,18 @@ def memory() -> int:
     )
 
 
-@pytest.mark.parametrize(("rows", "growth_mb"), [
-    pytest.param(20_000, 40, id="20,000 entitlements"),
-    pytest.param(1_000_000, 80, id="1,000,000 entitlements", marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "growth_mb"),
+    [
+        pytest.param(20_000, 40, id="20,000 entitlements"),
+        pytest.param(
+            1_000_000,
+            80,
+            id="1,000,000 entitlements",
+            marks=[pytest.mark.slow, pytest.mark.timeout(1800)],
+        ),
+    ],
+)
 def test_memory_stays_bounded_however_many_there_are(memory_folder, rows, growth_mb):
     """Hub and device in one process: of neither does memory grow with the rows."""
     world, chance = World(memory_folder(), rows), random.Random(7)

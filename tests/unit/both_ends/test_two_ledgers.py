@@ -1,4 +1,4 @@
-"""Uplink and ingest joined by a channel that loses, doubles and reorders: the two ledgers end equal (law 2)."""
+"""Uplink and ingest over a channel that loses, doubles and reorders: equal ledgers (law 2)."""
 
 import json
 import os
@@ -105,10 +105,26 @@ class World:
 
 
 steps = st.lists(
-    st.sampled_from(["event", "tick", "ingest", "ingest last", "lose", "lose last", "double", "hear", "hear last",
-                     "lose ack", "double ack", "restart", "reconnect", "wait"]),
+    st.sampled_from(
+        [
+            "event",
+            "tick",
+            "ingest",
+            "ingest last",
+            "lose",
+            "lose last",
+            "double",
+            "hear",
+            "hear last",
+            "lose ack",
+            "double ack",
+            "restart",
+            "reconnect",
+            "wait",
+        ]
+    ),
     max_size=80,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -214,7 +230,7 @@ def test_events_after_a_gap_are_stored_but_not_acknowledged(world):
 
 
 def test_a_refused_events_placeholder_is_no_second_identity(world):
-    """The refusal was recorded and the process died before it settled: the number is sent again, without content."""
+    """The process died after the refusal: the number is sent again, without content."""
     world.event(body={"cti": "not a cti"})
     world.event()
     world.tick()
@@ -329,7 +345,7 @@ def test_a_device_whose_old_store_was_restored_continues_under_a_new_epoch(world
 
 
 def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(world):
-    """An old copy of the store was put back and wrote on, before there was a network: its events are not lost."""
+    """An old copy of the store wrote events before there was a network: they are not lost."""
     world.event(cti=os.urandom(16))
     (world.folder / "old").mkdir()
     with world.stores["kiosk-1"].read() as connection:
@@ -397,11 +413,14 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
     assert kept == [("another", clone.model_dump_json())]
 
 
-@pytest.mark.parametrize(("epochs", "two"), [
-    pytest.param("aaa", False, id="a device that comes and goes"),
-    pytest.param("ab", False, id="a new card"),
-    pytest.param("aba", True, id="back in an epoch that it had left"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("epochs", "two"),
+    [
+        pytest.param("aaa", False, id="a device that comes and goes"),
+        pytest.param("ab", False, id="a new card"),
+        pytest.param("aba", True, id="back in an epoch that it had left"),
+    ],
+)
 def test_two_devices_with_one_name_are_found_by_their_epochs(world, epochs, two):
     with world.hub.transaction() as connection:
         said = [Status(dev="kiosk-1", state="online", epoch=epoch) for epoch in epochs]
@@ -529,7 +548,7 @@ def test_batches_that_several_hubs_acknowledge_in_any_order_settle_without_a_res
 
 
 def copied(world, name="kiosk-1"):
-    """A second device from a copy of the first one's card, with an uplink of its own."""
+    """Return a second device from a copy of the first one's card, and its uplink."""
     (world.folder / "copy").mkdir()
     with world.stores[name].read() as connection:
         copy = sqlite3.connect(world.folder / "copy" / "store.db")
@@ -581,9 +600,12 @@ def test_a_conflict_about_an_event_that_was_sent_again_names_its_redemption(worl
     with store.transaction() as connection:
         identity = connection.execute("SELECT id FROM outbox").fetchone()[0]
         connection.execute(
-            "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust, epoch_no, seq, event_id)"
-            " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1, ? FROM device", (CTI, identity)
-        )  # fmt: skip
+            "INSERT INTO ledger (cti, use_no, order_id, kind, units, verdict, at_s, trust,"
+            " epoch_no, seq, event_id)"
+            " SELECT ?, 1, 'A-1', 'write_off', 1, 'accepted', 5, 'trusted', epoch_no, 1, ?"
+            " FROM device",
+            (CTI, identity),
+        )
     assert resend_renumbered(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
     assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1
     assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 0

@@ -1,4 +1,4 @@
-"""A device whose identity file is damaged is not a new device: it keeps its name and its store, and honours nothing."""
+"""A device whose identity file is damaged keeps its name and its store, and redeems nothing."""
 
 import json
 import os
@@ -53,7 +53,8 @@ DAMAGED = {
     "an empty list for a profile": b'{"profile": []}',
     "an empty profile": b'{"profile": {}}',
     "no profile": b"{}",
-    "a name that is none": b'{"profile": {"device": {"id": 7, "site": "s"}, "trust": {"roots_file": "r"}}}',
+    "a name that is none": b'{"profile": {"device": {"id": 7, "site": "s"},'
+    b' "trust": {"roots_file": "r"}}}',
     "a number of 5000 digits": b'{"profile": ' + b"1" * 5000 + b"}",
     "nested without end": b"[" * 100_000,
 }
@@ -178,7 +179,7 @@ def test_pushed_settings_hold_but_for_the_broker(device):
 
 
 def test_without_any_name_it_is_reported_and_no_store_is_made_or_opened_under_another(device):
-    """The shipped profile's name is nobody's: under it, the store would be lost to the device that comes back."""
+    """Under the shipped profile's name, the store would be lost to the repaired device."""
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"{")
     (device.data / "identity" / "device-1.pem").unlink()
@@ -213,7 +214,7 @@ LOG = structlog.wrap_logger(
 
 
 def scan(device, during=lambda clock: None) -> list[tuple]:
-    """Scan a code a second until asked for another shift twice. Returns reasons and problems, shift by shift."""
+    """Scan a code a second through two daemons. Return the reasons and problems of each."""
     seen: list[tuple] = []
     stop, clock = threading.Event(), {"s": 0.0}
 
@@ -236,11 +237,18 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
         supervisor.note_problem = lambda name, detail: problems.update(
             {name: detail} if detail else {}
         )
-        gate = SimpleNamespace(handle=lambda content, now: SimpleNamespace(reason=Verdict.ACCEPTED))
+        accepted = SimpleNamespace(reason=Verdict.ACCEPTED)
+        handler = SimpleNamespace(handle=lambda content, now: accepted)
         daemon = SimpleNamespace(
-            after_step=None, offer_enrolment_code=None, handler=gate, hold_off=HoldOff(1.0), serving=False, supervisor=supervisor,
-            clock=SimpleNamespace(monotonic_s=lambda: clock["s"]), profile=profile,
-        )  # fmt: skip
+            after_step=None,
+            offer_enrolment_code=None,
+            handler=handler,
+            hold_off=HoldOff(1.0),
+            serving=False,
+            supervisor=supervisor,
+            clock=SimpleNamespace(monotonic_s=lambda: clock["s"]),
+            profile=profile,
+        )
         daemon.run = lambda _stop: run(daemon)
         yield daemon
 

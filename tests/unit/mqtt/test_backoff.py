@@ -45,6 +45,9 @@ def test_failures_are_counted_one_by_one_whatever_they_do_to_the_delay():
 
 def test_every_state_that_a_person_must_repair_is_permanent():
     assert {link for link in LinkState if link.is_permanent} == {
-        LinkState.BROKER_UNTRUSTED, LinkState.CREDENTIALS_UNUSABLE, LinkState.CERTIFICATE_REFUSED, LinkState.NOT_AUTHORISED,
+        LinkState.BROKER_UNTRUSTED,
+        LinkState.CREDENTIALS_UNUSABLE,
+        LinkState.CERTIFICATE_REFUSED,
+        LinkState.NOT_AUTHORISED,
         LinkState.IDENTITY_TAKEN,
-    }  # fmt: skip
+    }

@@ -1,4 +1,4 @@
-"""Between two turns: when a daemon makes way for other settings, and when it must not, or it would not end."""
+"""When a daemon ends for other settings, and when it must not: it would never stop changing."""
 
 import json
 from types import SimpleNamespace
@@ -65,10 +65,14 @@ class Device:
             self.data, self.running, SimpleNamespace(status=lambda: status), LOG
         )
         self.daemon = SimpleNamespace(
-            hold_off=HoldOff(1.0), serving=False, handler=None,
+            hold_off=HoldOff(1.0),
+            serving=False,
+            handler=None,
             clock=SimpleNamespace(monotonic_s=lambda: self.now_s),
-            supervisor=SimpleNamespace(finished="", problems={}, note_problem=lambda name, detail: None),
-        )  # fmt: skip
+            supervisor=SimpleNamespace(
+                finished="", problems={}, note_problem=lambda name, detail: None
+            ),
+        )
 
     def scan(self, seconds: int) -> bool:
         """Scan on; True when the daemon was asked to make way."""

@@ -1,7 +1,8 @@
-"""A kill at every step that is on disk: the device comes back on the old settings or on the new, and then goes on.
+"""A kill at every write: the device returns on the old settings or the new, and continues.
 
-The way of a document is walked in a child process that ends without warning (``os._exit``) just before or just
-after the n-th thing that it puts on disk, for every n. Then another process finds what is there, as after a restart.
+The way of a document is walked in a child process that ends without warning (``os._exit``) just
+before or just after the n-th thing that it puts on disk, for every n. Then another process finds
+what is there, as after a restart.
 """
 
 import os

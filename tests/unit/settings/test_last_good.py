@@ -1,4 +1,4 @@
-"""A profile that cannot be used does not stop a device that worked: it runs on the last one that could, and says so."""
+"""With a profile that cannot be used, a device runs on the last one that could."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ each_wrong = pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys()
 
 @pytest.fixture
 def file(tmp_path):
-    """A profile that worked, of a device that kept it."""
+    """Return a profile that worked, of a device that has it as its last good one."""
     path = tmp_path / "profile.toml"
     path.write_text(GOOD)
     (tmp_path / "data").mkdir()
@@ -109,7 +109,19 @@ def test_a_profile_that_is_the_last_good_one_already_is_not_written_again(file):
 def test_the_locks_of_the_profile_before_are_released_too(file):
     file.write_text("nonsense =")
     done = subprocess.run(
-        [sys.executable, "-m", "edge.bootstrap.release_locks", "--profile", file, "--data", file.parent / "data"],
-        env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"}, capture_output=True, text=True, check=False, timeout=30,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "edge.bootstrap.release_locks",
+            "--profile",
+            file,
+            "--data",
+            file.parent / "data",
+        ],
+        env={**os.environ, "GPIOZERO_PIN_FACTORY": "mock"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
     assert (done.returncode, done.stderr) == (0, "1 locks de-energised\n")

@@ -1,4 +1,4 @@
-"""The probation of new settings: healthy for its duration on end, or overdue after three times that and 15 s."""
+"""The probation of new settings: healthy for its duration, or overdue after a limit."""
 
 import pytest
 
@@ -8,7 +8,7 @@ BEGAN_S, DURATION_S = 100.0, 10.0
 
 
 def after(*looks: tuple[float, bool]) -> Probation:
-    """A probation with ``looks``: seconds after its begin, and whether the device was healthy."""
+    """Return a probation after ``looks``: seconds since its begin, and the health then."""
     probation = Probation(candidate="a", duration_s=DURATION_S, began_s=BEGAN_S)
     for at_s, healthy in looks:
         probation = probation.observed(healthy=healthy, now_s=BEGAN_S + at_s)

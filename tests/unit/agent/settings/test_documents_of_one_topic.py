@@ -125,10 +125,16 @@ def test_each_document_of_a_message_goes_to_its_handler(world):
 
 
 def test_an_order_that_a_stranger_signed_is_counted_and_changes_nothing(world):
-    world.keys = trust(KEY, REVOKING, TrustedKey(
-        key=STRANGER.public, purposes=frozenset({Purpose.CONFIGURATION}),
-        not_before_s=0, expires_at_s=2**33 - 1,
-    ))  # fmt: skip
+    world.keys = trust(
+        KEY,
+        REVOKING,
+        TrustedKey(
+            key=STRANGER.public,
+            purposes=frozenset({Purpose.CONFIGURATION}),
+            not_before_s=0,
+            expires_at_s=2**33 - 1,
+        ),
+    )
     world.push(cbor.encode([order(key=STRANGER)]))
     assert world.agent.refused == {"document_key_purpose": 1}
     assert (world.blocked, world.handed) == (None, [])

@@ -25,9 +25,13 @@ def endpoint(tmp_path):
     )
     files = provision(tmp_path / "site", site, listed, now_s=1_800_000_000)
     return Endpoint(
-        host="127.0.0.1", port=free_port(), client_id="kiosk-1", ca_file=str(files.ca),
-        cert_file=str(files.certificate("kiosk-1")), key_file=str(files.key("kiosk-1")),
-    )  # fmt: skip
+        host="127.0.0.1",
+        port=free_port(),
+        client_id="kiosk-1",
+        ca_file=str(files.ca),
+        cert_file=str(files.certificate("kiosk-1")),
+        key_file=str(files.key("kiosk-1")),
+    )
 
 
 def test_a_broker_that_never_replies_is_given_up_when_the_time_of_a_trial_is_over(endpoint):

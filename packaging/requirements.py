@@ -1,7 +1,8 @@
-"""What the package carries: `requirements.py pyproject.toml` prints it, one requirement a line.
+"""Requirements of the Debian package. Standard library only.
 
-`requirements.py --pinned CONSTRAINTS REPORT` compares what pip resolved (its report, JSON) with what is pinned there,
-prints each library that is on one side only, and ends with 1 if there is any. Standard library only.
+``requirements.py pyproject.toml`` prints the libraries that the package contains, one a line.
+``requirements.py --pinned CONSTRAINTS REPORT`` compares what pip resolved (its JSON report) with what
+is pinned, prints each library that is on one side only, and exits with 1 if there is one.
 """
 
 import json
@@ -11,25 +12,23 @@ import tomllib
 from pathlib import Path
 
 SYSTEMS = {"evdev", "pyserial"}  # python3-evdev, python3-serial: docs/adr/0030
-NOT_SHIPPED = {
-    "pip",
-    "setuptools",
-}  # wanted by `sqlite-utils install` alone, which a device never runs
+# Only `sqlite-utils install` needs them, and a device never runs it.
+NOT_SHIPPED = {"pip", "setuptools"}
 
 
 def name_of(requirement: str) -> str:
-    """The distribution's name, as PEP 503 writes it."""
+    """Return the name of the distribution, normalised as in PEP 503."""
     return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
 
 
 def wanted(pyproject: Path) -> list[str]:
-    """What pyproject.toml asks for and the system does not give."""
-    asked = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
-    return [requirement for requirement in asked if name_of(requirement) not in SYSTEMS]
+    """Return the requirements of pyproject.toml that the system does not provide."""
+    required = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return [requirement for requirement in required if name_of(requirement) not in SYSTEMS]
 
 
 def pinned(constraints: Path) -> dict[str, str]:
-    """The exact versions of a constraints file."""
+    """Return the exact versions of a constraints file, by name."""
     lines = [
         line.partition("#")[0].strip()
         for line in constraints.read_text(encoding="utf-8").splitlines()
@@ -38,17 +37,17 @@ def pinned(constraints: Path) -> dict[str, str]:
 
 
 def differences(constraints: Path, report: Path) -> list[str]:
-    """What is resolved and not pinned, or pinned and not resolved."""
+    """Return what is resolved but not pinned, and what is pinned but not resolved."""
     installed = (
         item["metadata"] for item in json.loads(report.read_text(encoding="utf-8"))["install"]
     )
     resolved = {name_of(item["name"]): item["version"] for item in installed}
     pins = pinned(constraints)
-    loose = [
+    unpinned = [
         f"not pinned: {name}=={resolved[name]}"
         for name in sorted(resolved.keys() - pins.keys() - NOT_SHIPPED)
     ]
-    return loose + [
+    return unpinned + [
         f"pinned and not used: {name}" for name in sorted(pins.keys() - resolved.keys())
     ]
 

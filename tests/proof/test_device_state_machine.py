@@ -1,7 +1,8 @@
-"""The device against its model: scans, crashes, restarts, cancellations, reversals, reviews, clock jumps, door faults.
+"""The device against its model: scans, crashes, cancellations, reviews, clock jumps, door faults.
 
-After every step the laws of docs/architecture.md are checked on what is on disk and on what the doors really did.
-A power cut comes before any statement, or in the middle of a pulse; what was in memory is gone with it.
+After every step the laws of docs/architecture.md are checked on what is on disk and on what the
+doors really did. A power cut comes before any statement, or in the middle of a pulse; it clears the
+memory.
 """
 
 import os
@@ -96,10 +97,11 @@ class World:
         pass
 
     def _witness(self, compartment):
-        """Check laws 1 and 5: another process can read the pulse to come, and the order is valid."""
+        """Check laws 1 and 5: another process can read the coming pulse, and the order holds."""
         other = connect(self.folder / FILE, read_only=True)
         (pulsing,) = other.execute(
-            "SELECT count(*) FROM intent i JOIN ledger l ON l.id = i.ledger_id JOIN entitlement e ON e.cti = l.cti"
+            "SELECT count(*) FROM intent i JOIN ledger l ON l.id = i.ledger_id"
+            " JOIN entitlement e ON e.cti = l.cti"
             " LEFT JOIN review r ON r.ledger_id = l.id"
             " WHERE i.compartment = ? AND i.state = 'pulsing' AND e.status = 'ready'"
             " AND (r.state IS NULL OR r.state = 'approved')",
@@ -112,7 +114,7 @@ class World:
 
 @pytest.fixture(scope="module", autouse=True)
 def _fresh_store(tmp_path_factory):
-    """A store as it is on its first day, made once: each example begins with a copy."""
+    """Make a new store once: each example begins with a copy."""
     folder = tmp_path_factory.mktemp("fresh")
     open_at(folder).close()
     Device.fresh = folder / FILE
@@ -157,7 +159,7 @@ class Device(RuleBasedStateMachine):
         self.hear_doors()
 
     def with_cut(self, work, cut):
-        """Do ``work``; with ``cut``, lose the power in the midst of it and start again. None: it was cut."""
+        """Do ``work``; with ``cut``, lose the power in it and start again, which gives None."""
         store, real = self.store, self.store.connection()
         if isinstance(cut, int):
             store._own.connection = Cutting(real, cut)
@@ -179,13 +181,19 @@ class Device(RuleBasedStateMachine):
     def sell_a_parcel(self):
         return self.sell(Kind.PICKUP, 1, False, 2, 10**6)
 
-    @rule(target=codes, kind=st.sampled_from([Kind.WRITE_OFF, Kind.PICKUP]), quantity=st.integers(1, 2),
-          flagged=st.booleans(), doors=st.integers(1, 2), lasts_s=st.sampled_from([3600, 10**6, 10**6]))  # fmt: skip
+    @rule(
+        target=codes,
+        kind=st.sampled_from([Kind.WRITE_OFF, Kind.PICKUP]),
+        quantity=st.integers(1, 2),
+        flagged=st.booleans(),
+        doors=st.integers(1, 2),
+        lasts_s=st.sampled_from([3600, 10**6, 10**6]),
+    )
     def sell_more(self, kind, quantity, flagged, doors, lasts_s):
         return self.sell(kind, quantity, flagged, doors, lasts_s)
 
     def sell(self, kind, quantity, flagged, doors, lasts_s):
-        """The platform sells a voucher, or a parcel that lies in compartments of its own."""
+        """Sell a voucher, or a parcel in compartments of its own."""
         free = [name for name in "ABC" if not any(name in other.doors for other in self.sold)]
         if kind is Kind.PICKUP and len(free) < doors:
             return multiple()
@@ -210,7 +218,7 @@ class Device(RuleBasedStateMachine):
         if outcome is None:
             self.remember(
                 shown, who
-            )  # a cut after the commit: it was honoured, and nobody saw a lamp
+            )  # a cut after the commit: it was redeemed, and no one saw a lamp
             return
         self.scans += 1
         assert outcome.reason is expected, outcome.detail
@@ -247,7 +255,7 @@ class Device(RuleBasedStateMachine):
 
     @rule(shown=codes, walks=st.integers(1, 2))
     def collect(self, shown, walks):
-        """A person walks the doors: each is opened, and shut."""
+        """Open and shut each door, as a person does."""
         self.scan(shown, None, None)
         for _ in range(walks):
             self.time_passes(1, None)
@@ -257,19 +265,19 @@ class Device(RuleBasedStateMachine):
 
     @rule(compartment=st.sampled_from("ABC"))
     def shut(self, compartment):
-        """A person takes what is there and shuts the door."""
+        """Take what is there and shut the door."""
         self.world.open[compartment] = False
 
-    @rule(compartment=st.sampled_from("ABC"), what=st.sampled_from(["dead", "blind", "mended"]))
+    @rule(compartment=st.sampled_from("ABC"), what=st.sampled_from(["dead", "blind", "repaired"]))
     def break_or_mend(self, compartment, what):
         for fault in (self.world.dead, self.world.blind):
             fault.discard(compartment)
-        if what != "mended":
+        if what != "repaired":
             getattr(self.world, what).add(compartment)
 
     @rule(shown=codes, status=st.sampled_from([OrderStatus.READY] * 6 + list(OrderStatus)))
     def the_platform_says(self, shown, status):
-        """The order's state changes: paid, ready, cancelled, refunded, at any moment."""
+        """Change the order's state at any moment: paid, ready, cancelled, refunded."""
         shown.status = OrderStatus.READY if status is OrderStatus.SHIPPED else status
         changed = order(
             shown.claims, compartments=shown.doors, review=shown.flagged, status=shown.status
@@ -298,7 +306,7 @@ class Device(RuleBasedStateMachine):
     @precondition(lambda self: any(use.review for shown in self.sold for use in shown.uses))
     @rule(data=st.data(), who=PEOPLE, approve=st.booleans())
     def review(self, data, who, approve):
-        """A second person decides, once, and never the one who scanned."""
+        """Decide as a second person, once, and never as the one who scanned."""
         uses = [use for shown in self.sold for use in shown.uses if use.review]
         use = data.draw(st.sampled_from(uses))
         sign_in(self.store, who, Role.REVIEWER, now=self.now)
@@ -375,7 +383,7 @@ class Device(RuleBasedStateMachine):
         assert_ledger_and_outbox_agree(self.store)
 
     @invariant()
-    def law_3_no_code_is_honoured_beyond_its_quantity(self):
+    def law_3_no_code_is_redeemed_beyond_its_quantity(self):
         self.hear_doors()
         rows = ledger.rows(self.store)
         reversed_ids = {row.reverses for row in rows}

@@ -1,6 +1,7 @@
-"""The laws of the house that the store, the decision and the redemption keep (docs/architecture.md, "The laws").
+"""The laws that the store, the decision and the redemption keep (docs/architecture.md).
 
-Threads and processes race, the disk fills, the clock jumps, and the process is killed at every statement.
+Threads and processes race, the disk fills, the clock jumps, and the process is killed at every
+statement.
 """
 
 import json
@@ -32,8 +33,8 @@ from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, r
 TIMES = DoorTimings(open_s=10, close_s=90)
 
 
-def honoured(store, claims):
-    """Uses of a code that no reversal took back."""
+def redeemed_units(store, claims):
+    """Return how many redemptions of a code were not reversed."""
     rows = ledger.rows(store, cti=claims.cti)
     return len([row for row in rows if row.use_no]) - len([row for row in rows if row.reverses])
 
@@ -42,15 +43,15 @@ def assert_ledger_and_outbox_agree(store):
     """Every ledger row has its event, every such event its row, and the events have no gap."""
     events = outbox.pending(store, limit=10_000)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    told = {
+    reported = {
         (event.epoch, event.seq): event
         for event in events
         if event.type in ("redeemed", "reversed")
     }
     written = {(row.epoch, row.seq): row for row in ledger.rows(store, limit=10_000)}
-    assert told.keys() == written.keys()
+    assert reported.keys() == written.keys()
     for place, row in written.items():
-        event = told[place]
+        event = reported[place]
         assert event.body["cti"] == row.cti.hex()
         assert event.at == row.at
         assert event.type == ("reversed" if row.reverses else "redeemed")
@@ -187,7 +188,7 @@ def test_a_log_that_was_cut_anywhere_by_a_power_cut_shows_whole_redemptions_only
     for claims in codes:
         deliver(after, order(claims))
         redeemer(after).redeem(claims, NOON)
-        assert honoured(after, claims) == 1
+        assert redeemed_units(after, claims) == 1
 
 
 # Law 3: once is once
@@ -215,7 +216,7 @@ def test_threads_racing_on_one_code_redeem_at_most_its_quantity(
     for thread in threads:
         thread.join()
     green = [outcome for outcome in outcomes if outcome.is_accepted]
-    assert len(green) == min(quantity, scanners * each) == honoured(store, claims)
+    assert len(green) == min(quantity, scanners * each) == redeemed_units(store, claims)
     assert {outcome.reason for outcome in outcomes} <= {Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED}
     assert_ledger_and_outbox_agree(store)
     store.close()
@@ -253,7 +254,7 @@ def test_processes_racing_on_the_same_codes_redeem_each_at_most_its_quantity(tmp
     ]
     green = [n for racer in racers for n in json.loads(racer.communicate()[0])]
     for n, claims in codes.items():
-        assert green.count(n) == claims.quantity == honoured(store, claims)
+        assert green.count(n) == claims.quantity == redeemed_units(store, claims)
     assert_ledger_and_outbox_agree(store)
 
 
@@ -280,7 +281,7 @@ def test_a_clock_that_jumps_both_ways_redeems_no_code_more_often(
         if restart:
             store.close()
             store = open_at(folder, now_s=at(seconds).unix_s)
-        assert honoured(store, claims) <= quantity
+        assert redeemed_units(store, claims) <= quantity
     assert_ledger_and_outbox_agree(store)
     store.close()
 
@@ -303,7 +304,7 @@ def test_a_redemption_is_reversed_once(tmp_path):
         assert ledger.write_reversal(connection, use, event_id="1", **said) is not None
         assert ledger.write_reversal(connection, use, event_id="2", **said) is None
     assert redeemer(store).redeem(claims, NOON).is_accepted
-    assert honoured(store, claims) == 1
+    assert redeemed_units(store, claims) == 1
 
 
 # Laws 2, 3 and 5 together: killed at every statement
@@ -336,7 +337,7 @@ class LoudLocker:
 
 
 def pick_up(folder, claims, kill_at):
-    """Scan, open, take, shut; killed before the ``kill_at``-th statement. Runs in a child that may not return."""
+    """Scan, open, take, shut, in a child that is killed before the ``kill_at``-th statement."""
     store, locker = open_at(folder), LoudLocker(folder / "pulses")
     left = kill_at
 
@@ -406,7 +407,7 @@ def assert_sound_after_a_start(folder, claims, *, door_is_open):
     assert locker.pulses == pulses, "a start pulses nothing"
     assert_ledger_and_outbox_agree(store)
     outcome = redeemer(store).redeem(claims, at(40))
-    assert honoured(store, claims) == 1
+    assert redeemed_units(store, claims) == 1
     assert outcome.reason in (Verdict.ACCEPTED, Verdict.ALREADY_REDEEMED)
     store.close()
 

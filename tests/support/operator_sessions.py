@@ -10,9 +10,14 @@ from tests.support.sample_shop import NOON
 
 def sign_in(store, who="ann", role=Role.SUPERVISOR, now=NOON):
     session = OperatorSession(
-        operator_id=who, role=role, badge=b"b" * 16, opened_s=now.unix_s, expires_s=now.unix_s + 10**6,
-        acted_s=now.unix_s, idle_s=10**6,
-    )  # fmt: skip
+        operator_id=who,
+        role=role,
+        badge=b"b" * 16,
+        opened_s=now.unix_s,
+        expires_s=now.unix_s + 10**6,
+        acted_s=now.unix_s,
+        idle_s=10**6,
+    )
     with store.transaction() as connection:
         open_session(connection, session)
 

@@ -31,33 +31,51 @@ _numbers = itertools.count(1)
 
 
 def at(seconds, trust=ClockTrust.TRUSTED):
-    """The moment ``seconds`` after NOON."""
+    """Return the moment ``seconds`` after NOON."""
     return Instant(unix_s=NOON.unix_s + seconds, trust=trust)
 
 
 def code(**said):
-    """A believed code: by default a single write-off, valid for an hour either way."""
+    """Return a verified code: by default a single write-off, valid for an hour either way."""
     fields = {
-        "cti": next(_numbers).to_bytes(16, "big"), "kid": b"kid1", "issuer": "shop", "audience": SITE,
-        "not_before_s": NOON.unix_s - 3600, "expires_at_s": NOON.unix_s + 3600, "issued_at_s": None,
-        "order_id": "A-1", "kind": Kind.WRITE_OFF, "quantity": 1, "amount_minor": None, "currency": None, "flags": 0,
-        "status_index": None, "dynamic_mode": None, "holder_key": None,
-    }  # fmt: skip
+        "cti": next(_numbers).to_bytes(16, "big"),
+        "kid": b"kid1",
+        "issuer": "shop",
+        "audience": SITE,
+        "not_before_s": NOON.unix_s - 3600,
+        "expires_at_s": NOON.unix_s + 3600,
+        "issued_at_s": None,
+        "order_id": "A-1",
+        "kind": Kind.WRITE_OFF,
+        "quantity": 1,
+        "amount_minor": None,
+        "currency": None,
+        "flags": 0,
+        "status_index": None,
+        "dynamic_mode": None,
+        "holder_key": None,
+    }
     return Claims(**{**fields, **said})
 
 
 def order(claims, **said):
-    """The entitlement that goes with a code: by default homed on this device, and ready."""
+    """Return the entitlement that goes with a code: by default homed on this device, and ready."""
     fields = {
-        "cti": claims.cti, "order_id": claims.order_id, "kind": claims.kind, "home_site": SITE, "home_device": DEVICE,
-        "quantity": claims.quantity, "amount_minor": claims.amount_minor, "currency": claims.currency,
+        "cti": claims.cti,
+        "order_id": claims.order_id,
+        "kind": claims.kind,
+        "home_site": SITE,
+        "home_device": DEVICE,
+        "quantity": claims.quantity,
+        "amount_minor": claims.amount_minor,
+        "currency": claims.currency,
         "compartments": ("A",) if claims.kind is Kind.PICKUP else (),
-    }  # fmt: skip
+    }
     return Entitlement(**{**fields, **said})
 
 
 def open_at(folder, **said):
-    """The store in ``folder``; it must open."""
+    """Open the store in ``folder``; it must open."""
     facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **said}
     opened = open_store(folder, **facts)
     assert opened.store is not None, opened.detail
@@ -65,7 +83,7 @@ def open_at(folder, **said):
 
 
 def deliver(store, *entitlements, now=NOON):
-    """The platform sends orders: a first snapshot, or a change to it."""
+    """Deliver orders from the platform: a first snapshot, or a change to it."""
     state, sold = order_cache.feed_state(store), [row_of(each) for each in entitlements]
     (site,) = {each.home_site for each in entitlements} or {SITE}
     if state.revision == 0:

@@ -1,7 +1,8 @@
 """What a device must answer, small enough to be read as the specification.
 
-The model knows what was sold, what was honoured and taken back, and what the platform and people said since. It
-predicts the verdict of every scan. Of a door it knows only what is on record: how it ended, and when.
+The model knows what was sold, redeemed and reversed, and what the platform and people decided
+since. It predicts the verdict of every scan. Of a door it knows only its record: how it ended, and
+when.
 """
 
 from dataclasses import dataclass, field
@@ -32,11 +33,11 @@ class Door:
 
     @property
     def left(self):
-        """Never opened, and nothing is under way: still to be had."""
+        """True when it never opened and nothing is in progress."""
         return not self.live and set(self.states) == {"released"}
 
     def opens_again(self, now_s):
-        """The grace runs from the end of the first time that it was, or may have been, opened."""
+        """Return whether the grace since the end of its first possible opening is not over."""
         ends = [
             end
             for state, end in zip(self.states, self.ends_s, strict=True)
@@ -70,7 +71,7 @@ class Code:
         return [use for use in self.uses if not use.reversed]
 
     def verdict(self, now_s, doors_of):
-        """What a scan at ``now_s`` must say. ``doors_of(use)`` is what is on record of its doors, by name."""
+        """Return the verdict of a scan at ``now_s``; ``doors_of(use)`` gives its doors by name."""
         if self.status in CLOSED_TO:
             return CLOSED_TO[self.status]
         if now_s < self.claims.not_before_s:
@@ -85,7 +86,7 @@ class Code:
         return Verdict.ACCEPTED_PENDING_REVIEW if self.flagged else Verdict.ACCEPTED
 
     def _going_on(self, now_s, doors_of):
-        """A parcel whose use is written: its doors go on without a new use."""
+        """Return the verdict on a parcel whose use is written: its doors continue."""
         if self.claims.kind is not Kind.PICKUP or not self.standing:
             return None
         use = self.standing[-1]

@@ -1,4 +1,4 @@
-"""The platform's three cancellations, arriving at any moment: before, between and after a scan and its commit."""
+"""The platform's three cancellations, before, during and after a scan and its commit."""
 
 import os
 import random
@@ -90,10 +90,10 @@ def test_a_cancellation_that_races_a_scan_comes_before_it_or_after_it_and_never_
     raised = {case.cti for case in exception_cases.cases(store)}
     for claims in codes:
         assert outcomes[claims.cti] in (Verdict.ACCEPTED, Verdict.ORDER_CANCELLED)
-        honoured = outcomes[claims.cti] is Verdict.ACCEPTED
-        assert (len(standing_uses(store, claims)) == 1) is honoured
-        assert (claims.cti in raised) is honoured, (
-            "what was honoured and then cancelled is told to a person"
+        redeemed = outcomes[claims.cti] is Verdict.ACCEPTED
+        assert (len(standing_uses(store, claims)) == 1) is redeemed
+        assert (claims.cti in raised) is redeemed, (
+            "a redemption that was then cancelled raises a case"
         )
     assert_ledger_and_outbox_agree(store)
 

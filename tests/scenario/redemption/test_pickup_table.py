@@ -1,4 +1,4 @@
-"""docs/explanation/pickup.md is the specification: its tables are the program's, and a killed process comes back as they say."""
+"""The tables of docs/explanation/pickup.md are those of the program, also after a kill."""
 
 import os
 import re

@@ -33,7 +33,7 @@ ORDER = RevocationOrder(
 
 @pytest.fixture(scope="module")
 def used(tmp_path_factory):
-    """A device that has orders and has redeemed two of them without a network."""
+    """Return a device that has orders and has redeemed two of them without a network."""
     sample = provision_sample(tmp_path_factory.mktemp("sample"), now_s=int(time.time()))
     fill_store(sample, now=Instant(unix_s=int(time.time())))
     with open_scanner(sample) as kiosk:
@@ -44,7 +44,7 @@ def used(tmp_path_factory):
 
 @pytest.fixture
 def sample(used, tmp_path):
-    """The same device, for one test."""
+    """Return the same device, for one test."""
     shutil.copytree(used.data, tmp_path / "data")
     return replace(used, data=tmp_path / "data")
 

@@ -390,8 +390,8 @@ def test_without_a_session_the_command_line_says_what_to_do(store, console):
     result = console("reverse", str(use), "--reason", "x")
     assert result.exit_code == 1
     assert (
-        result.stderr
-        == "edge-scanner: operator_required: no one is signed in: scan a badge, then enter its PIN\n"
+        result.stderr == "edge-scanner: operator_required:"
+        " no one is signed in: scan a badge, then enter its PIN\n"
     )
 
 

@@ -37,8 +37,13 @@ def entry(name, role=Role.OPERATOR, pin=PIN, **said):
 
 
 def directory(*entries, expires_at_s=NOON.unix_s + 7 * DAY_S):
-    listed = OperatorList(audience="site-1", version=1, issued_at_s=NOON.unix_s - DAY_S, expires_at_s=expires_at_s,
-                          entries=entries or (entry("anna"), entry("sven", Role.SUPERVISOR, OTHER_PIN)))  # fmt: skip
+    listed = OperatorList(
+        audience="site-1",
+        version=1,
+        issued_at_s=NOON.unix_s - DAY_S,
+        expires_at_s=expires_at_s,
+        entries=entries or (entry("anna"), entry("sven", Role.SUPERVISOR, OTHER_PIN)),
+    )
     return OperatorDirectory((listed,))
 
 

@@ -77,7 +77,7 @@ class Bay:
         self.wait()
 
     def take(self, compartment):
-        """A person takes the parcel and shuts the door."""
+        """Take the parcel and shut the door, as a person does."""
         self.wait()
         self.wait()
         self.shut(compartment)
@@ -354,7 +354,7 @@ def test_a_contact_that_bounces_has_not_closed(bay):
     assert bay.states()[0] == ("A", "collected")
 
 
-# What a crash or a power cut leaves, at each state. The table is edge.pickup.door_states.TABLE, lines CUT_*.
+# A crash or a power cut in each state: the lines CUT_* of edge.pickup.door_states.TABLE.
 
 CUTS = [
     ("reserved", False, "released", []),

@@ -1,4 +1,4 @@
-"""How long a scanner waits for a reply: up to its deadline, and hardly at all for a silent authority."""
+"""A scanner waits for a reply up to its deadline, and hardly at all after a silence."""
 
 import time
 

@@ -31,12 +31,13 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def field(tmp_path, keys):
-    """A device that refused a voucher because its order was not ready; a case of it is open, and a supervisor there."""
+    """Return a device that refused a voucher whose order was not ready, with an open case."""
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
     profile = load_profile({
-        "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"}, "trust": {"roots_file": str(tmp_path / "roots.cbor")},
+        "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"},
+        "trust": {"roots_file": str(tmp_path / "roots.cbor")},
     })  # fmt: skip
     assert isinstance(profile, Profile), profile
     trust = documents.TRUST_LIST
@@ -129,7 +130,7 @@ def test_only_a_supervisor_retries(field):
 
 
 def refused_upload(field, reason="body_invalid"):
-    """A redemption whose event the platform has refused; its event and case."""
+    """Return the event and the case of a redemption whose event the platform refused."""
     claims = code(not_before_s=field.now.unix_s - 60, expires_at_s=field.now.unix_s + 3600)
     deliver(field.store, order(claims), now=field.now)
     assert redeemer(field.store).redeem(claims, field.now).is_accepted
@@ -144,7 +145,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
     refused, case = refused_upload(field)
     before = ledger.rows(field.store)
     assert field.retry.retry(case.id, field.now).result is ActionResult.DONE
-    again, told = outbox.pending(field.store)
+    again, settled = outbox.pending(field.store)
     assert (again.type, again.at, again.body) == (
         refused.type,
         refused.at,
@@ -152,7 +153,7 @@ def test_a_refused_upload_is_sent_again_as_a_new_event_that_names_it_and_the_led
     )
     assert again.seq > refused.seq
     assert again.id != refused.id
-    assert (told.type, told.body["settlement"], told.body["operator"]) == (
+    assert (settled.type, settled.body["settlement"], settled.body["operator"]) == (
         "exception",
         "retried",
         "ann",
@@ -237,12 +238,12 @@ def test_an_orders_history_is_settled_once_its_refused_event_was_sent_again_and_
     field.retry.retry(case.id, field.now)
     last = outbox.pending(field.store)[-1]
     outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
-    told = order_history(field.store, case.order_id)
-    events = [line.fields for line in told.lines if line.what == "event"]
+    history = order_history(field.store, case.order_id)
+    events = [line.fields for line in history.lines if line.what == "event"]
     assert [(event["refused"], event["retry_of"]) for event in events[:2]] == [
         ("body_invalid", None), (None, refused.id)
     ]  # fmt: skip
-    assert [line.fields["settlement"] for line in told.lines if line.what == "exception"] == [
+    assert [line.fields["settlement"] for line in history.lines if line.what == "exception"] == [
         "retried"
     ]
-    assert told.settled
+    assert history.settled

@@ -1,4 +1,4 @@
-"""The device always boots: what it does with a store that is broken, foreign, full or from the future (law 6)."""
+"""The device always boots: with a broken, foreign, full or newer store, too (law 6)."""
 
 import os
 import shutil
@@ -17,7 +17,10 @@ from edge.store.opening import StoreState, open_store
 from tests.support.ordinary_user import ordinary_user
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
-FROM_THE_FUTURE = f"INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('{migration.SET}', '9999_future')"
+FROM_THE_FUTURE = (
+    "INSERT INTO _sqlite_migrations (migration_set, name)"
+    f" VALUES ('{migration.SET}', '9999_future')"
+)
 
 
 def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
@@ -26,7 +29,7 @@ def reopen(folder, device_id=DEVICE, now_s=NOON.unix_s + 60):
 
 @pytest.fixture
 def used(tmp_path):
-    """A folder whose store has one redemption, and its code."""
+    """Return a folder whose store has one redemption, and its code."""
     store, claims = open_at(tmp_path), code()
     deliver(store, order(claims))
     assert redeemer(store).redeem(claims, NOON).is_accepted
@@ -169,7 +172,7 @@ def test_a_start_under_another_device_id_changes_nothing_and_redeems_nothing(use
     assert sorted(path.name for path in folder.iterdir()) == before
     back = reopen(folder)
     assert back.state is StoreState.READY
-    assert len(outbox.pending(back.store)) == 1, "the platform is still told"
+    assert len(outbox.pending(back.store)) == 1, "the event still waits for the platform"
     deliver(back.store, order(claims))
     assert redeemer(back.store).redeem(claims, NOON).reason is Verdict.ALREADY_REDEEMED
 
@@ -299,7 +302,7 @@ except OSError as error:
 
 
 def in_a_small_file_system(folder, command):
-    """Run ``command`` with an own 64 KiB file system at ``folder``; skip where the machine does not let us."""
+    """Run ``command`` with a 64 KiB file system at ``folder``; skip where that is forbidden."""
     mount = 'mount -t tmpfs -o size=64k tmpfs "$0" 2>/dev/null || exit 99; exec "$@"'
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare")

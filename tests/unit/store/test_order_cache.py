@@ -1,4 +1,4 @@
-"""The cache of orders: a broken-off snapshot removes nothing, and no update touches what happened here."""
+"""The order cache: an interrupted snapshot removes nothing; no update touches a redemption."""
 
 import pytest
 
@@ -133,7 +133,7 @@ def test_a_late_delta_does_not_undo_a_newer_page(store):
 
 @pytest.mark.parametrize("update", ["delta", "snapshot", "removal and return"])
 def test_no_update_of_an_order_reverses_a_redemption(store, update):
-    """pretix deletes local check-ins with any update of their order."""
+    """Differ from pretix, which deletes local check-ins with any update of their order."""
     claims = code()
     deliver(store, order(claims))
     assert redeemer(store).redeem(claims, NOON).is_accepted

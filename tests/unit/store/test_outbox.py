@@ -1,4 +1,4 @@
-"""Events: gapless, settled only by the platform's acknowledgement; a refused one blocks nothing (law 2)."""
+"""Events: gapless, settled only by an acknowledgement; a refused one blocks nothing (law 2)."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,18 +1,15 @@
-"""Facts are read from real parts: a tree like a Pi's /sys, a store, certificates and a TLS server."""
+"""Facts are read from real parts: a tree like a Pi's /sys, a store and certificates."""
 
 import os
 import sqlite3
-import ssl
-import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from socket import create_server
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.config import CameraSection, MqttSection
+from edge.config import CameraSection
 from edge.doctor.broker_probe import read_certificate, try_broker
 from edge.doctor.collection import (
     collect,
@@ -33,93 +30,17 @@ from edge.store.opening import open_store
 from edge.system.health import write_health
 from edge.token.keys import signer
 from edge.token.roots import Roots
-from sync.hub.pki.certificate_authority import (
-    Credential,
-    authority_pem,
-    issue_client,
-    issue_server,
-    new_certificate_authority,
-)
-from tests.support.certificates import without_authority_key_identifier
 from tests.support.ordinary_user import ordinary_user
 from tests.support.paths import FIRMWARE
+from tests.support.pem_fleet import PemFleet
 
 NOW_S = int(time.time())
 DAY_S = 86_400
 
 
-class Fleet:
-    """A fleet's certificate authority, which writes PEM files."""
-
-    def __init__(self, folder: Path, name: str):
-        self.folder = folder
-        self.authority = new_certificate_authority(name, now_s=NOW_S)
-        self.ca_file = self._write(f"{name}.pem", authority_pem(self.authority).certificate_pem)
-
-    def device(self, name: str, *, days: float = 1) -> tuple[Path, Path]:
-        """Return the files of a device's certificate and key."""
-        return self._files(name, issue_client(self.authority, name, now_s=NOW_S, days=days))
-
-    def server(self, *, strictly_valid: bool = True) -> tuple[Path, Path]:
-        """Return the files of the certificate and key of a broker at localhost."""
-        issued = issue_server(self.authority, ["localhost"], now_s=NOW_S, days=1)
-        return self._files(
-            "broker",
-            issued if strictly_valid else without_authority_key_identifier(self.authority, issued),
-        )
-
-    def _files(self, name: str, credential: Credential) -> tuple[Path, Path]:
-        return (
-            self._write(f"{name}.pem", credential.certificate_pem),
-            self._write(f"{name}.key", credential.key_pem),
-        )
-
-    def _write(self, name: str, pem: bytes) -> Path:
-        path = self.folder / name
-        path.write_bytes(pem)
-        path.chmod(0o600)
-        return path
-
-
-@contextmanager
-def broker(fleet: Fleet, *, strictly_valid: bool = True):
-    """Run a TLS 1.3 server that requires a client certificate of ``fleet``; yield its port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(*fleet.server(strictly_valid=strictly_valid))
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(fleet.ca_file)
-
-    def serve(listener):
-        try:
-            plain, _ = listener.accept()
-            with plain, context.wrap_socket(plain, server_side=True) as secure:
-                secure.settimeout(5)
-                secure.recv(1)  # as a broker waits for CONNECT
-        except OSError:
-            return
-
-    with create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(5)
-
-
-def mqtt_for(fleet: Fleet, certificate: tuple[Path, Path], port: int = 8883) -> MqttSection:
-    cert, key = certificate
-    return MqttSection(
-        host="localhost",
-        port=port,
-        ca_file=str(fleet.ca_file),
-        cert_file=str(cert),
-        key_file=str(key),
-    )
-
-
 @pytest.fixture
 def fleet(tmp_path):
-    return Fleet(tmp_path, "fleet")
+    return PemFleet(tmp_path, "fleet", now_s=NOW_S)
 
 
 def put(root: Path, path: str, text: str = "") -> None:
@@ -128,47 +49,10 @@ def put(root: Path, path: str, text: str = "") -> None:
     file.write_text(text)
 
 
-def test_a_broker_of_the_fleet_is_reached_with_tls_1_3(fleet):
-    with broker(fleet) as port:
-        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert (fact.contact, fact.detail) == (LastContact.REACHED, "TLSv1.3")
-
-
-def test_a_broker_of_another_fleet_is_not_trusted(fleet, tmp_path):
-    (tmp_path / "other").mkdir()
-    with broker(Fleet(tmp_path / "other", "stranger")) as port:
-        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert fact.contact is LastContact.NOT_TRUSTED
-
-
-def test_a_broker_whose_certificate_is_not_strictly_valid_is_not_trusted(fleet):
-    """By RFC 5280; on either release, whatever Python's default is there."""
-    with broker(fleet, strictly_valid=False) as port:
-        fact = try_broker(mqtt_for(fleet, fleet.device("device"), port), 2)
-    assert fact.contact is LastContact.NOT_TRUSTED
-    assert "Authority Key Identifier" in fact.detail
-
-
-def test_a_refused_certificate_differs_from_a_dead_network(fleet, tmp_path):
-    (tmp_path / "other").mkdir()
-    stolen = Fleet(tmp_path / "other", "stranger").device("device")
-    with broker(fleet) as port:
-        fact = try_broker(mqtt_for(fleet, stolen, port), 2)
-    assert fact.contact is LastContact.NOT_ACCEPTED
-
-
-def test_a_closed_port_is_no_route(fleet):
-    with create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert (
-        try_broker(mqtt_for(fleet, fleet.device("device"), port), 2).contact is LastContact.NO_ROUTE
-    )
-
-
 def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not_tried(
     tmp_path, fleet
 ):
-    mqtt = mqtt_for(fleet, (tmp_path / "none.pem", tmp_path / "none.key"))
+    mqtt = fleet.mqtt((tmp_path / "none.pem", tmp_path / "none.key"))
     assert read_certificate(mqtt) == NotEnrolled(
         (str(tmp_path / "none.pem"), str(tmp_path / "none.key"))
     )
@@ -177,11 +61,11 @@ def test_without_certificate_files_the_device_is_not_enrolled_and_the_broker_not
 
 def test_a_certificate_is_compared_with_its_key(fleet):
     cert, key = fleet.device("device", days=2)
-    fact = read_certificate(mqtt_for(fleet, (cert, key)))
+    fact = read_certificate(fleet.mqtt((cert, key)))
     assert (fact.subject, fact.key_fits, fact.key_mode) == ("device", True, 0o600)
     assert fact.not_after_s == NOW_S + 2 * DAY_S
     _, other = fleet.device("other")
-    assert not read_certificate(mqtt_for(fleet, (cert, other))).key_fits
+    assert not read_certificate(fleet.mqtt((cert, other))).key_fits
 
 
 def test_a_camera_module_is_found_by_its_sensor(tmp_path):

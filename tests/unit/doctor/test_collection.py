@@ -221,7 +221,7 @@ def test_one_damaged_page_of_an_index_of_the_ledger_is_found(store_file):
         (page,), (size,) = (database.execute(sql).fetchone() for sql in (query, "PRAGMA page_size"))
     overwrite(store_file, (page - 1) * size, page * size)
     fact = read_store(store_file.parent)
-    assert f"Page {page}" in fact.damage
+    assert f"page {page}" in fact.damage.lower()  # SQLite 3.46 says it within a line
     assert fact.device_id == "kiosk-1", "the rest of the store is still read"
 
 

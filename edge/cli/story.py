@@ -50,7 +50,9 @@ def _document(history: OrderHistory) -> dict[str, Any]:
         "device": history.device,
         "order": history.order,
         "settled": history.settled,
-        "story": [{"at_s": line.at_s, "what": line.what, **line.fields} for line in history.lines],
+        "story": [
+            {"at_s": line.at_s, "record": line.record, **line.fields} for line in history.lines
+        ],
     }
 
 
@@ -76,11 +78,11 @@ def _line(line: HistoryEntry) -> str:
     shown = {
         name: value for name, value in line.fields.items() if value not in (None, "", False, [])
     }
-    if line.what == "event":
+    if line.record == "event":
         shown.pop("body", None)
         if not {"refused", "retry_of"} & shown.keys():
             shown.pop("id", None)
-    return f"{when:<20}  {line.what:<9}  " + "  ".join(
+    return f"{when:<20}  {line.record:<9}  " + "  ".join(
         f"{name} {_plain(value)}" for name, value in shown.items()
     )
 

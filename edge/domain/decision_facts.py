@@ -33,7 +33,7 @@ _ENTITLEMENT = (
     "currency", "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign",
     "rules", "revision",
 )  # fmt: skip
-_STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "heard_s")
+_STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
 

@@ -87,14 +87,17 @@ def _over_floor(case: DecisionInput) -> str | None:
         return f"{standing.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
     if standing.exposure.amount_minor + value > floor.exposure_minor:
         return f"the offline exposure would exceed {floor.exposure_minor}"
-    if standing.heard_s is None or case.now.unix_s - standing.heard_s > floor.longest_offline_s:
-        return f"the platform was last heard at {standing.heard_s}"
+    if (
+        standing.last_contact_s is None
+        or case.now.unix_s - standing.last_contact_s > floor.longest_offline_s
+    ):
+        return f"the platform was last heard at {standing.last_contact_s}"
     return None
 
 
 def risks(case: DecisionInput) -> tuple[Risk, ...]:
     """Return the doubts that remain if this code is redeemed."""
-    order, heard_s = case.entitlement, case.standing.heard_s
+    order, last_contact_s = case.entitlement, case.standing.last_contact_s
     asked = case.standing.claimed is not None
     found = []
     if not asked and order is None:
@@ -106,7 +109,10 @@ def risks(case: DecisionInput) -> tuple[Risk, ...]:
     if (
         not asked
         and order is not None
-        and (heard_s is None or case.now.unix_s - heard_s > case.policy.orders_max_age_s)
+        and (
+            last_contact_s is None
+            or case.now.unix_s - last_contact_s > case.policy.orders_max_age_s
+        )
     ):
         found.append(Risk.ORDERS_STALE)
     return tuple(found)

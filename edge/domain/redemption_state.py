@@ -102,6 +102,6 @@ class RedemptionState:
     revoked: bool = False
     campaign_withdrawn: bool = False
     blocked: str | None = None
-    heard_s: int | None = None  # when data of the platform last arrived
+    last_contact_s: int | None = None  # when data of the platform last arrived
     exposure: OfflineExposure = OfflineExposure()
     claimed: OnlineAuthorisation | None = None  # None: not asked, or no reply in time

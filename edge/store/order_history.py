@@ -118,10 +118,10 @@ _ORDER_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """One thing that happened; with ``what`` "order", an entitlement that is in the cache now."""
+    """One thing that happened; with ``record`` "order", an entitlement that is in the cache now."""
 
     at_s: int | None  # Unix seconds; None for an order
-    what: str  # order | scan | ledger | door | review | exception | event | clock
+    record: str  # order | scan | ledger | door | review | exception | event | clock
     fields: dict[str, Any]
 
 
@@ -140,7 +140,7 @@ def order_history(store: Store, order: str) -> OrderHistory:
     with store.read() as connection:
         (device,) = connection.execute("SELECT device_id FROM device").fetchone()
         cached = [
-            HistoryEntry(at_s=None, what="order", fields=_named(_ORDER_COLUMNS, row))
+            HistoryEntry(at_s=None, record="order", fields=_named(_ORDER_COLUMNS, row))
             for row in connection.execute(_ORDER, (order,))
         ]
         happened = [line for source in _SOURCES for line in _lines(connection, order, *source)]
@@ -154,17 +154,17 @@ def order_history(store: Store, order: str) -> OrderHistory:
 
 def _replaced(lines: list[HistoryEntry]) -> frozenset[str]:
     """Return the ids of refused events that were sent again, under their own id or another."""
-    events = [line.fields for line in lines if line.what == "event"]
+    events = [line.fields for line in lines if line.record == "event"]
     standing = {str(event["id"]) for event in events if event["refused"] is None}
     retried = {str(event["retry_of"]) for event in events if event["retry_of"]}
     return frozenset(standing | retried)
 
 
 def _lines(
-    connection: sqlite3.Connection, order: str, what: str, query: str, columns: tuple[str, ...]
+    connection: sqlite3.Connection, order: str, record: str, query: str, columns: tuple[str, ...]
 ) -> list[HistoryEntry]:
     return [
-        HistoryEntry(at_s=at_s, what=what, fields=_named(columns, tuple(row)))
+        HistoryEntry(at_s=at_s, record=record, fields=_named(columns, tuple(row)))
         for at_s, *row in connection.execute(f"{query} ORDER BY 1, 2", (order,))
     ]
 
@@ -183,7 +183,7 @@ def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _is_settled(line: HistoryEntry, replaced: frozenset[str]) -> bool:
-    match line.what:
+    match line.record:
         case "event":
             refused = line.fields["refused"] is not None and line.fields["id"] not in replaced
             return bool(line.fields["settled"]) and not refused

@@ -98,7 +98,7 @@ def read_redemption_state(
         revoked=bool(revoked),
         campaign_withdrawn=bool(withdrawn),
         blocked=blocked,
-        heard_s=last_contact_s,
+        last_contact_s=last_contact_s,
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
         claimed=authorisation,
     )

@@ -21,14 +21,14 @@ ORDERS_STALE = "orders_stale"
 def staleness(
     trust: TrustList,
     statuses: Mapping[bytes, StatusList],
-    heard_s: int | None,
+    last_contact_s: int | None,
     *,
     policy: Policy,
     now: Instant,
 ) -> dict[str, str]:
     """Return what is older than ``policy`` allows, as name to detail.
 
-    ``heard_s``: Unix seconds of the newest order data, or None if none ever came. A list that never
+    ``last_contact_s``: Unix seconds of the newest order data, or None if none ever came. A list that never
     came is not stale: it is missing, which is another problem.
     """
     found: dict[str, str] = {}
@@ -44,8 +44,10 @@ def staleness(
         found[STATUS_STALE] = _older(
             f"status list of {oldest.kid.hex()}", oldest.issued_at_s, policy.status_list_max_age_s
         )
-    if heard_s is not None and now.unix_s - heard_s > policy.orders_max_age_s:
-        found[ORDERS_STALE] = _older("the newest order data", heard_s, policy.orders_max_age_s)
+    if last_contact_s is not None and now.unix_s - last_contact_s > policy.orders_max_age_s:
+        found[ORDERS_STALE] = _older(
+            "the newest order data", last_contact_s, policy.orders_max_age_s
+        )
     return found
 
 

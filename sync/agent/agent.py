@@ -165,7 +165,7 @@ class Agent:
             "oldest_pending_s": backlog.oldest_s,
             "rejected": backlog.rejected,
             "orders_revision": feed.revision,
-            "orders_heard_s": feed.last_contact_s,
+            "orders_received_s": feed.last_contact_s,
             "feeds": self._feeds(feed.last_contact_s),
             "documents": dict(self.documents),
             "refused_messages": dict(self.refused),

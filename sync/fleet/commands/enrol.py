@@ -258,13 +258,13 @@ def _list(client: HubClient, as_json: bool) -> None:
         expired = item["state"] == "open" and item["expires_at_s"] <= time.time()
         shown = {**item, "state": "expired" if expired else item["state"]}
         if as_json:
-            click.echo(json.dumps({"what": "code", **shown}))
+            click.echo(json.dumps({"type": "code", **shown}))
             continue
         used = f"  from {item['used_from']}" if item["used_from"] else ""
         click.echo(f"{shown['id']}  {shown['dev']:<16} {shown['site']:<12} {shown['state']}{used}")
     for item in state["refusals"]:
         if as_json:
-            click.echo(json.dumps({**item, "what": "refused"}))
+            click.echo(json.dumps({**item, "type": "refusal"}))
             continue
         click.echo(
             f"{_local_time(item['at_s'])}  refused  {item['reason']:<20} {item['dev']} "

@@ -93,7 +93,7 @@ def _print_table(devices: list[dict[str, Any]], now_s: int) -> None:
 def watch(fleet_file: Path, as_json: bool, for_s: float | None) -> None:
     """Show what devices report, as it arrives: status, settings, redemptions. Ctrl-C ends.
 
-    Example: edge-fleet watch --json | jq 'select(.what == "settings")'
+    Example: edge-fleet watch --json | jq 'select(.type == "settings")'
     """
     end_s = float("inf") if for_s is None else time.monotonic() + for_s
     try:
@@ -160,7 +160,7 @@ def report_lines(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
         case Up.STATUS:
             status = codec.decode_addressed(Status, arrival.payload, dev=dev)
             return (
-                [{"dev": dev, "what": "status", "state": status.state}]
+                [{"dev": dev, "type": "status", "state": status.state}]
                 if isinstance(status, Status)
                 else []
             )
@@ -170,7 +170,7 @@ def report_lines(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
                 return []
             line: dict[str, Any] = {
                 "dev": dev,
-                "what": "settings",
+                "type": "settings",
                 "state": report.state,
                 "rev": report.desired_rev,
             }
@@ -192,7 +192,7 @@ def report_lines(topic: Topic, arrival: Arrival) -> list[dict[str, Any]]:
 def _event(dev: str, event: Event) -> dict[str, Any]:
     names = ("order", "verdict", "reason", "compartment", "state")
     fields: dict[str, Any] = {name: event.body[name] for name in names if name in event.body}
-    return {"dev": dev, "what": event.type, "seq": event.seq, "ts": event.ts, **fields}
+    return {"dev": dev, "type": event.type, "seq": event.seq, "ts": event.ts, **fields}
 
 
 def _print(line: dict[str, Any], as_json: bool) -> None:
@@ -200,9 +200,9 @@ def _print(line: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps({"at_s": int(time.time()), **line}, ensure_ascii=False))
     else:
         rest = " ".join(
-            f"{key}={value}" for key, value in line.items() if key not in ("dev", "what", "ts")
+            f"{key}={value}" for key, value in line.items() if key not in ("dev", "type", "ts")
         )
-        click.echo(f"{_local_time(int(time.time()))}  {line['dev']:<16} {line['what']:<10} {rest}")
+        click.echo(f"{_local_time(int(time.time()))}  {line['dev']:<16} {line['type']:<10} {rest}")
     sys.stdout.flush()
 
 

@@ -120,7 +120,7 @@ class Hub:
             "connections": self._session.connections,
             "leader": self.leads,
             "events": {
-                "fresh": events["events"],
+                "new": events["events"],
                 "repeated": events["repeated"],
                 "refused": events["refused"],
             },

@@ -77,7 +77,7 @@ def test_the_code_is_worth_nothing_a_second_time_and_the_attempt_is_seen(
     [
         pytest.param(["orders"], {"order_id", "status", "cti"}, id="orders"),
         pytest.param(["exceptions"], {"dev", "kind", "detail"}, id="exceptions"),
-        pytest.param(["watch", "--for", "2"], {"dev", "what", "at_s"}, id="watch"),
+        pytest.param(["watch", "--for", "2"], {"dev", "type", "at_s"}, id="watch"),
         pytest.param(["status"], {"dev", "site", "issues"}, id="status"),
     ],
 )

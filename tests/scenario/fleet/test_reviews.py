@@ -165,11 +165,11 @@ def test_the_orders_history_shows_the_platforms_decision(platform, kiosk):
     kiosk.settled()
     history = order_history(kiosk.store, "R-3")
     lines = [
-        (line.what, line.fields.get("reason"), line.fields.get("decided_by"))
+        (line.record, line.fields.get("reason"), line.fields.get("decided_by"))
         for line in history.lines
     ]
     assert ("review", "wrong person", "platform:zoe") in lines
-    assert [line.fields["type"] for line in history.lines if line.what == "event"] == [
+    assert [line.fields["type"] for line in history.lines if line.record == "event"] == [
         "redeemed",
         "review",
         "reversed",

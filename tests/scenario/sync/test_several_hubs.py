@@ -174,7 +174,7 @@ def _events(platform: Platform, hub) -> float:
     """How many events a hub says that it took since it started."""
     folder = Path(load_hub_config(Path(platform.config)).data_dir)
     text = (folder / f"{hub.output.stem}.prom").read_text()
-    return float(re.search(r'edge_hub_events_total{outcome="fresh"} (\S+)', text)[1])
+    return float(re.search(r'edge_hub_events_total{outcome="new"} (\S+)', text)[1])
 
 
 def kinds(device: Device) -> list[str]:

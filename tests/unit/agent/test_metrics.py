@@ -35,7 +35,7 @@ HUB = {
     "link": LinkState.UNREACHABLE,
     "connections": 2,
     "leader": True,
-    "events": {"fresh": 9, "repeated": 2, "refused": 1},
+    "events": {"new": 9, "repeated": 2, "refused": 1},
     "refused_messages": {},
     "oldest_unanswered_s": 0.0,
     "feeds": {"_all/trust": NOW_S - 5},

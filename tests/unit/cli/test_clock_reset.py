@@ -127,7 +127,7 @@ def test_the_device_uses_the_time_of_the_order_and_reports_it_to_the_platform(de
     )
     assert event.body["new_floor"] == floor(device)
     assert event.at.unix_s < IN_2100
-    lines = [line for line in order_history(again, "A-1").lines if line.what == "clock"]
+    lines = [line for line in order_history(again, "A-1").lines if line.record == "clock"]
     assert [(line.fields["previous_floor_s"], line.fields["reason"]) for line in lines] == [
         (IN_2100, "set by hand")
     ]

@@ -41,7 +41,7 @@ def verdict(claims=None, standing=None, **said):
 
 def decided(claims=None, standing=None, **said):
     claims = claims or code()
-    standing = standing or RedemptionState(entitlement=order(claims), heard_s=HEARD)
+    standing = standing or RedemptionState(entitlement=order(claims), last_contact_s=HEARD)
     terms = {name: said.pop(name) for name in ("place", "policy", "grace_s") if name in said}
     facts = DecisionFacts(claims, standing, **{"now": NOON, **said})
     return decide(facts, DecisionTerms(**{"place": PLACE, "policy": Policy(), **terms}))
@@ -49,7 +49,7 @@ def decided(claims=None, standing=None, **said):
 
 def standing_of(claims, *, order_said=None, **said):
     return RedemptionState(
-        **{"entitlement": order(claims, **(order_said or {})), "heard_s": HEARD, **said}
+        **{"entitlement": order(claims, **(order_said or {})), "last_contact_s": HEARD, **said}
     )
 
 
@@ -74,7 +74,7 @@ def test_a_code_is_honoured_only_in_its_window(now, expected, who_says):
         **(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9})
     )
     standing = standing_of(
-        claims, order_said=window if who_says == "the order" else {}, heard_s=100
+        claims, order_said=window if who_says == "the order" else {}, last_contact_s=100
     )
     assert verdict(claims, standing, now=Instant(unix_s=now)) is expected
 
@@ -181,7 +181,7 @@ def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     assert verdict(claims, higher, asked=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
 
 
-UNKNOWN = RedemptionState(entitlement=None, heard_s=HEARD)
+UNKNOWN = RedemptionState(entitlement=None, last_contact_s=HEARD)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     pytest.param(
         {"claims": {"amount_minor": 600}, "standing": {"exposure": OfflineExposure(amount_minor=1401)}}, id="exposure"
     ),
-    pytest.param({"standing": {"heard_s": NOON.unix_s - 86_401}}, id="time since the platform was heard"),
-    pytest.param({"standing": {"heard_s": None}}, id="never heard"),
+    pytest.param({"standing": {"last_contact_s": NOON.unix_s - 86_401}}, id="time since the platform was heard"),
+    pytest.param({"standing": {"last_contact_s": None}}, id="never heard"),
 ])  # fmt: skip
 def test_each_floor_limit_holds(limit):
     claims = code(**limit.get("claims", {}))
@@ -229,7 +229,7 @@ def test_with_a_clock_that_is_only_a_floor_a_pickup_is_flagged_and_a_voucher_is_
 
 def test_orders_not_heard_of_for_long_are_flagged():
     claims = code()
-    old = standing_of(claims, heard_s=NOON.unix_s - 8 * 86_400)
+    old = standing_of(claims, last_contact_s=NOON.unix_s - 8 * 86_400)
     assert decided(claims, old).risks == (Risk.ORDERS_STALE,)
 
 
@@ -393,7 +393,7 @@ def judged(case):
     said = {name: case[name] for name in ("status", "home_device", "rules")}
     entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
-    standing = RedemptionState(entitlement=entitlement, heard_s=HEARD, **known)
+    standing = RedemptionState(entitlement=entitlement, last_contact_s=HEARD, **known)
     asked = RequestedUse(units=case["asked"])
     return verdict(claims, standing, asked=asked, operator=case["operator"], policy=case["policy"])
 
@@ -435,7 +435,7 @@ standings = st.builds(
     RedemptionState, entitlement=st.none() | entitlements,
     uses=st.lists(uses_made, max_size=3).map(tuple), doors=st.lists(doors_seen, max_size=3).map(tuple),
     next_use_no=whole, revoked=st.booleans(), campaign_withdrawn=st.booleans(), blocked=st.none() | names,
-    heard_s=maybe,
+    last_contact_s=maybe,
     exposure=st.builds(OfflineExposure, uses_today=whole, amount_minor=whole),
 )  # fmt: skip
 policies = st.sampled_from(

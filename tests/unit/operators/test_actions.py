@@ -435,7 +435,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     result = console("story", claims.order_id, "--json")
     story = json.loads(result.stdout)
     assert (story["device"], story["settled"]) == ("kiosk-1", False)
-    assert {line["what"] for line in story["story"]} == {
+    assert {line["record"] for line in story["story"]} == {
         "order",
         "scan",
         "ledger",
@@ -443,7 +443,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
         "exception",
         "event",
     }
-    assert [line["reason"] for line in story["story"] if line["what"] == "scan"] == [
+    assert [line["reason"] for line in story["story"] if line["record"] == "scan"] == [
         "accepted",
         "wrong_site",
     ]

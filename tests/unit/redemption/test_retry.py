@@ -239,11 +239,11 @@ def test_an_orders_history_is_settled_once_its_refused_event_was_sent_again_and_
     last = outbox.pending(field.store)[-1]
     outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
     history = order_history(field.store, case.order_id)
-    events = [line.fields for line in history.lines if line.what == "event"]
+    events = [line.fields for line in history.lines if line.record == "event"]
     assert [(event["refused"], event["retry_of"]) for event in events[:2]] == [
         ("body_invalid", None), (None, refused.id)
     ]  # fmt: skip
-    assert [line.fields["settlement"] for line in history.lines if line.what == "exception"] == [
+    assert [line.fields["settlement"] for line in history.lines if line.record == "exception"] == [
         "retried"
     ]
     assert history.settled

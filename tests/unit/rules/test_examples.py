@@ -36,7 +36,7 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     claims = code(quantity=9, not_before_s=0, expires_at_s=2**32, kind=kind)
     entitlement = order(claims, rules=rules)
     standing = RedemptionState(
-        entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), heard_s=at_s
+        entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), last_contact_s=at_s
     )
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
     facts = DecisionFacts(
@@ -124,7 +124,7 @@ def test_a_door_under_way_reopens_whatever_the_gap_because_it_is_no_new_use():
     claims = code(kind=Kind.PICKUP, not_before_s=0, expires_at_s=2**32)
     standing = RedemptionState(
         entitlement=order(claims, rules=text("minimum-gap")),
-        uses=(used(MONDAY_S + 12 * HOUR_S - 30),), doors=tuple(doors), heard_s=MONDAY_S,
+        uses=(used(MONDAY_S + 12 * HOUR_S - 30),), doors=tuple(doors), last_contact_s=MONDAY_S,
     )  # fmt: skip
     now = Instant(unix_s=MONDAY_S + 12 * HOUR_S)
     found = decide(DecisionFacts(claims, standing, now), DecisionTerms(PLACE, Policy(), grace_s=60))

@@ -16,7 +16,7 @@ from tests.architecture.house import (
     read_table,
     sql_in,
 )
-from tests.support.paths import DOCS
+from tests.support.paths import DOCS, ROOT
 
 HOUSE = read_house(PACKAGES)
 PAGE = (DOCS / "architecture.md").read_text(encoding="utf-8")
@@ -173,3 +173,14 @@ def test_a_folder_says_in_one_sentence_what_it_is(package):
 def test_a_house_has_no_code_at_its_door(package):
     """What its ``__init__`` imported, every room would import."""
     assert len(HOUSE.modules[package].tree.body) == 1
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT / "tests")))
+def test_no_test_is_imported(path):
+    """What two tests need stands in tests/support."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in modules if re.search(r"^tests\..*\btest_\w+$", name)]

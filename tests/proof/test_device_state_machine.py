@@ -35,8 +35,8 @@ from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, reviews, scan_journal
 from edge.store.database.store import FILE, connect
 from edge.token.claims import Kind
-from tests.scenario.test_laws import assert_ledger_and_outbox_agree
 from tests.support.door_intents import intents_of
+from tests.support.ledger_checks import assert_ledger_and_outbox_agree
 from tests.support.operator_sessions import sign_in, sign_out
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 from tests.support.shop_model import GRACE_S, Code, Door, Use

@@ -27,6 +27,7 @@ from edge.token.claims import Kind, TokenRefusal
 from edge.token.rejection import Rejection
 from edge.values.instant import ClockTrust
 from tests.support.door_intents import intents_of
+from tests.support.ledger_checks import assert_ledger_and_outbox_agree
 from tests.support.paths import ROOT
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
@@ -37,29 +38,6 @@ def redeemed_units(store, claims):
     """Return how many redemptions of a code were not reversed."""
     rows = ledger.rows(store, cti=claims.cti)
     return len([row for row in rows if row.use_no]) - len([row for row in rows if row.reverses])
-
-
-def assert_ledger_and_outbox_agree(store):
-    """Every ledger row has its event, every such event its row, and the events have no gap."""
-    events = outbox.pending(store, limit=10_000)
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
-    reported = {
-        (event.epoch, event.seq): event
-        for event in events
-        if event.type in ("redeemed", "reversed")
-    }
-    written = {(row.epoch, row.seq): row for row in ledger.rows(store, limit=10_000)}
-    assert reported.keys() == written.keys()
-    for place, row in written.items():
-        event = reported[place]
-        assert event.body["cti"] == row.cti.hex()
-        assert event.at == row.at
-        assert event.type == ("reversed" if row.reverses else "redeemed")
-    with store.read() as connection:
-        orphans = connection.execute(
-            "SELECT count(*) FROM intent WHERE ledger_id NOT IN (SELECT id FROM ledger)"
-        )
-        assert orphans.fetchone() == (0,)
 
 
 # Law 1: durable before visible

@@ -11,9 +11,9 @@ from edge.domain.verdict import Verdict
 from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger
 from edge.token.claims import Kind
-from tests.scenario.test_laws import assert_ledger_and_outbox_agree
+from tests.support.hand_operated_locker import Locker
+from tests.support.ledger_checks import assert_ledger_and_outbox_agree
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
-from tests.unit.pickup.test_pickups import Locker
 
 # The order's state when it is cancelled, and what a scan just before the cancellation says.
 CANCELLATIONS = [

@@ -25,44 +25,29 @@ from sync.hub.pki.certificate_authority import (
 )
 from sync.hub.provisioning import provision
 from sync.mqtt.connection import MqttConnection
-from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will
+from sync.mqtt.endpoint import LinkState, Will
 from sync.mqtt.session import MqttSession
 from sync.wire.fleet_requests import FleetAction
 from sync.wire.topics import OPS
 from tests.support.broker import CEILING_S, Broker, until
+from tests.support.broker_sessions import (
+    DEVICES,
+    answered,
+    connected,
+    endpoint,
+    heard_through,
+    middle,
+    steps_until,
+    topics,
+)
 from tests.support.fast_timings import QUICK
 from tests.support.platform_processes import Platform
-
-DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-2"}
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with Broker(tmp_path_factory.mktemp("site"), DEVICES) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def platform_with_hub(tmp_path_factory):
     with Platform(tmp_path_factory.mktemp("platform"), DEVICES) as running:
         yield running
-
-
-def endpoint(broker: Broker, name: str, **changes) -> Endpoint:
-    files = broker.files
-    facts = {
-        "host": "127.0.0.1",
-        "port": broker.site.port,
-        "client_id": name,
-        "ca_file": str(files.ca),
-        "cert_file": str(files.certificate(name)),
-        "key_file": str(files.key(name)),
-    }
-    return Endpoint(**{**facts, **changes})
-
-
-def middle(low: float, high: float) -> float:
-    return (low + high) / 2
 
 
 @contextmanager
@@ -78,50 +63,6 @@ def client(broker: Broker, name: str, *filters: str, connect_timeout_s: float = 
         yield session
     finally:
         session.close()
-
-
-def steps_until(condition, *sessions: MqttSession) -> list[Arrival]:
-    """Turn the sessions until ``condition()``; return what came."""
-    arrivals: list[Arrival] = []
-
-    def turn() -> bool:
-        for session in sessions:
-            for arrival in session.step(0.01):
-                session.acknowledge(arrival)
-                arrivals.append(arrival)
-        return condition()
-
-    until(turn, what=lambda: [f"{session.link} {session.detail}" for session in sessions])
-    return arrivals
-
-
-def connected(session: MqttSession) -> MqttSession:
-    steps_until(lambda: session.connected, session)
-    return session
-
-
-def answered(*sessions: MqttSession) -> list[Arrival]:
-    """Step until the broker has acknowledged or refused all messages of the sessions."""
-    return steps_until(lambda: not any(session.unacknowledged for session in sessions), *sessions)
-
-
-def heard_through(topic: str, *sessions: MqttSession) -> list[Arrival]:
-    """Return all arrivals up to one on ``topic``. A broker passes messages on in order."""
-    heard: list[Arrival] = []
-
-    def turn() -> bool:
-        for session in sessions:
-            for arrival in session.step(0.01):
-                session.acknowledge(arrival)
-                heard.append(arrival)
-        return topic in topics(heard)
-
-    until(turn, what=lambda: f"{topic}; {heard}")
-    return heard
-
-
-def topics(arrivals) -> list[str]:
-    return [arrival.topic for arrival in arrivals]
 
 
 def test_a_device_reads_only_messages_to_it_its_site_and_the_fleet(broker):
@@ -532,3 +473,9 @@ def test_no_filter_shows_a_device_the_messages_to_or_of_another(broker, filters)
             assert hub.publish(topic, b"yours" if topic == own else b"mine")
         heard = heard_through(own, other, hub) if other.connected else []
         assert b"mine" not in [arrival.payload for arrival in heard]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    with Broker(tmp_path_factory.mktemp("site"), DEVICES) as running:
+        yield running

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, HALF_OPEN, NetworkFault, Proxy, ProxyIdentity
+from hardware_sim.faults.mqtt_proxy import CLEAR, CUT, HALF_OPEN, NetworkFault
 
 from edge.store import exception_cases, order_cache, outbox
 from edge.system.durable_file import write_secret
@@ -21,6 +21,7 @@ from sync.hub.pki.certificate_authority import (
     load_certificate_authority,
 )
 from tests.support.broker import CEILING_S, Process, until
+from tests.support.faulty_network import proxied
 from tests.support.paths import ROOT
 from tests.support.platform_processes import Device, Platform
 
@@ -53,25 +54,6 @@ def small_disk(folder: Path) -> bool:
 def the_hub_is_there(platform):
     if platform.hub.child is None or platform.hub.child.poll() is not None:
         platform.hub.start()
-
-
-@contextmanager
-def proxied(platform: Platform, device: Device, *, mqtt: bool = False):
-    """``device`` reaches its broker through a proxy."""
-    files, port = platform.broker.files, platform.broker.site.port
-    identity = ProxyIdentity(
-        ca_file=files.ca,
-        server=(files.certificate("broker"), files.key("broker")),
-        client=(files.certificate(device.name), files.key(device.name)),
-    )
-    with Proxy(port, identity=identity if mqtt else None) as proxy:
-        text = device.profile.read_text()
-        device.profile.write_text(
-            text.replace(f"port = {port}", f"port = {proxy.port}\nkeepalive_s = 5")
-        )
-        with device.sync:
-            yield proxy
-        device.profile.write_text(text)
 
 
 def link(device: Device) -> str:

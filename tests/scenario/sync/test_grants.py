@@ -7,13 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from edge.domain.authorisation import AuthorisationResult
-from edge.redemption.authorisation_client import REPLY_DEADLINE_S, AuthorisationClient
+from edge.redemption.authorisation_client import REPLY_DEADLINE_S
 from edge.store import authorisations
-from edge.store.authorisations import AuthorisationRequest
 from edge.store.online_flag import is_online
-from edge.values.instant import Instant
-from edge.values.uuid7 import uuid7
 from tests.support.broker import until
+from tests.support.grant_requests import ask
 from tests.support.platform_processes import Device, Platform
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1"}
@@ -33,20 +31,6 @@ def cti(platform):
     line = {"cti": cti.hex(), "order_id": "A-1", "kind": "write_off", "home_site": "shop-1"}
     platform.import_orders(line)
     return cti
-
-
-def ask(device: Device, cti: bytes, *, deadline_s: float = REPLY_DEADLINE_S):
-    """As the scanner does; returns the answer and how long it took."""
-    asked = AuthorisationRequest(
-        id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
-        cti=cti,
-        order_quantity=1,
-        due_ns=time.monotonic_ns() + int(deadline_s * 1e9),
-    )
-    started_s = time.monotonic()
-    client = AuthorisationClient(device.store)
-    answer = client.request(asked, Instant(unix_s=int(time.time())))
-    return answer, time.monotonic() - started_s
 
 
 def online(device: Device) -> None:

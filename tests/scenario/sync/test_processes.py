@@ -19,8 +19,8 @@ from sync.fleet.key_folder import create_key_folder
 from sync.mqtt.session import MqttSession
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import Down, Topic
-from tests.scenario.sync.test_broker import answered, connected, endpoint, middle
 from tests.support.broker import until
+from tests.support.broker_sessions import answered, connected, endpoint, middle
 from tests.support.fast_timings import QUICK
 from tests.support.platform_processes import BIN, Platform
 

@@ -17,10 +17,10 @@ from sync.fleet.key_folder import SITES
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
-from tests.scenario.sync.test_broker import answered, connected, endpoint, heard_through, middle
-from tests.scenario.sync.test_grants import ask
 from tests.support.broker import MOSQUITTO, Process, until
+from tests.support.broker_sessions import answered, connected, endpoint, heard_through, middle
 from tests.support.fast_timings import QUICK, program
+from tests.support.grant_requests import ask
 from tests.support.platform_processes import Platform
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1", "kiosk-3": "shop-2"}

@@ -8,8 +8,8 @@ from hardware_sim.faults.mqtt_proxy import CUT, NetworkFault
 
 from edge.store import order_cache
 from sync.wire.order_feed import PAGE_ROWS
-from tests.scenario.sync.test_faults import proxied
 from tests.support.broker import until
+from tests.support.faulty_network import proxied
 from tests.support.platform_processes import Platform
 
 SLOW = NetworkFault(

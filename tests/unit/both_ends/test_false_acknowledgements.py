@@ -17,7 +17,7 @@ from sync.hub.ledger import listing
 from sync.hub.store import redemption_table
 from sync.wire import codec
 from sync.wire.messages import Ack, Conflict, RefusedItem
-from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World
+from tests.support.two_ledgers import CTI, NOW, World
 
 
 @pytest.fixture

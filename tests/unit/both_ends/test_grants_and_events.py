@@ -28,7 +28,7 @@ from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest
 from sync.wire import codec
 from sync.wire.messages import Ack, GrantRequest, Response
-from tests.unit.both_ends.test_two_ledgers import CTI, NOW, World, order, sell
+from tests.support.two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())
 LEAVE_S = REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9

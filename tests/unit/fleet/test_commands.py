@@ -9,7 +9,6 @@ import time
 import cv2
 import pytest
 import zxingcpp
-from click.testing import CliRunner
 
 from edge.cli import cli as edge_scanner
 from edge.token.dynamic_code import append_hmac
@@ -22,15 +21,9 @@ from sync.fleet import qr_picture
 from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
 from sync.fleet.qr_picture import read_back, render
+from tests.support.fleet_command import run
 
 PICKUP = ("--kind", "pickup", "--site", "shop-1", "--order", "A-1001")
-
-
-def run(command, *arguments, exit_code=0, **options):
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments], **options)
-    assert result.exit_code == exit_code, result.output
-    assert "Traceback" not in result.output
-    return result
 
 
 @pytest.fixture

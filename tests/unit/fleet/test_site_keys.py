@@ -20,7 +20,7 @@ from sync.fleet.cli import cli as edge_fleet
 from sync.fleet.key_folder import KeyFolder
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Response
-from tests.unit.fleet.test_commands import run
+from tests.support.fleet_command import run
 
 NOW = Instant(unix_s=int(time.time()))
 CTI = bytes(range(16))

@@ -17,9 +17,9 @@ from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger, outbox, reviews
 from edge.token.claims import Kind
 from tests.support.door_intents import intents_of
+from tests.support.hand_operated_locker import Locker
 from tests.support.operator_sessions import actions, sign_in
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
-from tests.unit.pickup.test_pickups import Locker
 
 
 @pytest.fixture

@@ -8,36 +8,12 @@ from edge.domain.entitlement import OrderStatus
 from edge.domain.verdict import Verdict
 from edge.pickup.door_states import TABLE, DoorEvent, DoorState, next_step
 from edge.pickup.pickups import DoorTimings, Pickups
-from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, outbox
 from edge.token.claims import Kind
+from tests.support.hand_operated_locker import Locker
 from tests.support.sample_shop import at, code, deliver, open_at, order, redeemer
 
 TIMES = DoorTimings(open_s=10, close_s=90)
-
-
-class Locker:
-    """Three compartments; the lock and the contacts are one object, as on a real board."""
-
-    def __init__(self):
-        self.open = dict.fromkeys("ABC", False)
-        self.pulses, self.opens_by_itself, self.fails = [], True, False
-
-    def compartments(self):
-        return frozenset(self.open)
-
-    def pulse(self, compartment):
-        self.pulses.append(compartment)
-        if self.fails:
-            raise LockError("relay board does not answer")
-        if self.opens_by_itself:
-            self.open[compartment] = True
-
-    def is_open(self, compartment):
-        return self.open[compartment]
-
-    def close(self):
-        pass
 
 
 class Bay:

@@ -30,6 +30,7 @@ from edge.settings import state_machine as states
 from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase, SettingsProblem, SettingsState
+from edge.values.errors import EdgeError
 
 FIRST_FRAME_S: Final = 8.0  # a camera that gives none within this does not know the mode
 
@@ -273,8 +274,8 @@ class ScannerLifecycle:
         )
 
 
-class ConfigurationError(Exception):
-    """The shipped profile cannot be used."""
+class ConfigurationError(EdgeError):
+    """The shipped profile cannot be used, nor the one before it."""
 
     def __init__(self, errors: list[ConfigError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))

@@ -21,10 +21,10 @@ from sync.hub.config import (
     HUB_TIMINGS,
     HubConfig,
     HubTimings,
-    load_hub_config,
+    load_hub_config_or_exit,
     load_signer_or_exit,
 )
-from sync.hub.enrolment.cli import desk
+from sync.hub.enrolment.cli import enrolment
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
@@ -67,7 +67,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
 
     Example: edge-hub run --config /etc/edge-hub/hub.toml
     """
-    config = _config(config_file)
+    config = load_hub_config_or_exit(config_file)
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub")
     store = _store(config)
@@ -137,7 +137,7 @@ def import_orders(config_file: Path, file: TextIO) -> None:
     Example line: {"cti": "00112233445566778899aabbccddeeff", "order_id": "A-1", "kind": "pickup",
     "home_site": "shop-1", "compartments": ["A1"]}
     """
-    store = _store(_config(config_file))
+    store = _store(load_hub_config_or_exit(config_file))
     now_us = time.time_ns() // 1000
     try:
         with store.transaction() as connection:
@@ -156,7 +156,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
 
     Example: edge-hub ledger --config hub.toml --json
     """
-    store = _store(_config(config_file))
+    store = _store(load_hub_config_or_exit(config_file))
     for row in listing.list_events(store, dev=dev):
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -261,19 +261,12 @@ def site_command(
         click.echo("No hub.toml: name --keys and --trust-list for one.", err=True)
 
 
-cli.add_command(desk)
+cli.add_command(enrolment)
 
 
 def main(timings: HubTimings = HUB_TIMINGS) -> None:
     """Run ``edge-hub``. Exit 0 success, 1 the world said no, 2 usage."""
     run_program(cli, "edge-hub", timings=timings)
-
-
-def _config(path: Path) -> HubConfig:
-    config = load_hub_config(path)
-    if isinstance(config, HubConfig):
-        return config
-    raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
 
 
 def _store(config: HubConfig) -> HubStore:

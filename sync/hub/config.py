@@ -78,7 +78,7 @@ class HubDocuments(_Section):
 
 
 class HubBroker(_Section):
-    """The broker's files, for the desk, which says who may speak. Read again by the broker at SIGHUP."""
+    """The broker's files, which the enrolment service writes. The broker reads them again at SIGHUP."""
 
     acl_file: str
     acl_base_file: str  # what stands before the lines of the devices
@@ -87,7 +87,7 @@ class HubBroker(_Section):
 
 
 class HubEnrolment(_Section):
-    """The desk at which devices enrol and renew their certificates. It alone holds the authority's key."""
+    """The enrolment service, which alone holds the certificate authority's key."""
 
     address: str = "0.0.0.0"  # on which it listens  # noqa: S104 - devices come from anywhere
     host: str  # under which devices reach it; its certificate is pinned by each code
@@ -99,7 +99,7 @@ class HubEnrolment(_Section):
 
 
 class PlatformService(_Section):
-    """Where a site's authority finds the platform's desk, which tells it what its broker has to know."""
+    """Where a site authority finds the platform's enrolment service, which keeps its broker current."""
 
     host: str
     port: int = Field(8443, ge=1, le=65535)
@@ -144,6 +144,14 @@ def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
     """Read the configuration. File names in it are relative to its folder."""
     config = read_config(path, HubConfig)
     return _anchored(config, path.resolve().parent) if isinstance(config, HubConfig) else config
+
+
+def load_hub_config_or_exit(path: Path) -> HubConfig:
+    """Read the configuration. Raises ClickException, which says everything that is wrong with it."""
+    config = load_hub_config(path)
+    if isinstance(config, HubConfig):
+        return config
+    raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
 
 
 C = TypeVar("C", bound=BaseModel)

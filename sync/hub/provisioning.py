@@ -37,7 +37,7 @@ TEMPLATES = (
 )
 
 
-_TAKEN = ("ca", "broker", "desk")  # names of other certificates in the folder
+_TAKEN = ("ca", "broker", "enrolment")  # names of other certificates in the folder
 
 
 class ProvisioningError(Exception):
@@ -52,7 +52,7 @@ class PlatformSpec:
     host: str = "127.0.0.1"  # under which devices and hub reach the broker
     address: str = "127.0.0.1"  # on which the broker listens
     port: int = 8883
-    desk_port: int | None = None  # of the enrolment desk; None: the one after the broker's
+    enrolment_port: int | None = None  # of the enrolment service; None: the one after the broker's
     user: str = (
         "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
     )
@@ -145,7 +145,7 @@ def provision(
         (folder / "broker-data").mkdir(mode=0o700, exist_ok=True)
         authority = _authority(files, now_s)
         hosts = list(dict.fromkeys([site.host, site.address, "localhost"]))
-        for name in ("broker", "desk"):
+        for name in ("broker", "enrolment"):
             if not files.certificate(name).exists():
                 write_credential(files, name, issue_server(authority, hosts, now_s=now_s))
         for name in (*site.hub_names, OPS, *site.devices):
@@ -239,9 +239,9 @@ pid_file = "mosquitto.pid"
 [enrolment]
 address = "{site.address}"
 host = "{site.host}"
-port = {site.desk_port or site.port + 1}
-cert_file = "desk.pem"
-key_file = "desk.key"
+port = {site.enrolment_port or site.port + 1}
+cert_file = "enrolment.pem"
+key_file = "enrolment.key"
 ca_key_file = "ca.key"
 {devices}"""
 

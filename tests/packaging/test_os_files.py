@@ -99,7 +99,7 @@ def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
     assert modes.pop("etc/edge-scanner/tls") == modes.pop("etc/edge-scanner") == 0o750
     assert (
         modes.pop("var/lib/edge-hub") == 0o2770
-    )  # hub and desk share the fleet's store by the hub's group
+    )  # hub and enrolment service share the fleet's store by the hub's group
     assert set(modes.values()) == {0o700}
 
 

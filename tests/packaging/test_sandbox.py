@@ -27,7 +27,7 @@ REPORTS = {
     "scanner, families allowed": "scanner-families.service",  # what its empty network namespace alone withholds
     "sync": "edge-sync.service",
     "hub": "edge-hub.service",
-    "desk": "edge-hub-desk.service",
+    "enrolment": "edge-hub-enrolment.service",
     "authority": "edge-hub-authority.service",
     "bridge": "edge-hub-bridge.service",
 }
@@ -164,27 +164,27 @@ def test_the_postmen_reach_the_network_and_no_other_family(reports, kind):
         assert reports[kind][f"{family} socket"] == "Address family not supported by protocol"
 
 
-@pytest.mark.parametrize("kind", ["sync", "hub", "desk", "authority", "bridge"])
+@pytest.mark.parametrize("kind", ["sync", "hub", "enrolment", "authority", "bridge"])
 def test_the_postmen_have_no_device_but_the_harmless_ones(reports, kind):
     harmless = {"full", "null", "random", "tty", "urandom", "zero", "ptmx", "pts", "shm", "mqueue", "hugepages", "log",
                 "stdin", "stdout", "stderr", "fd", "core", "char", "block", "initctl", "net"}  # fmt: skip
     assert not set(reports[kind]["devices"]) - harmless
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority", "bridge"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "enrolment", "authority", "bridge"])
 @pytest.mark.parametrize("act", ["writable code", "new namespace", "become root"])
 def test_no_unit_may_leave_its_bounds(reports, kind, act):
     assert reports[kind][act] != "yes"
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority", "bridge"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "enrolment", "authority", "bridge"])
 def test_the_system_is_read_only_to_every_unit(reports, kind):
     assert reports["control"]["write /etc"] == "yes"
     assert reports[kind]["write /etc"] == "Read-only file system"
     assert reports[kind]["write /usr"] == "Read-only file system"
 
 
-@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "desk", "authority"])
+@pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "enrolment", "authority"])
 def test_every_unit_runs_as_its_own_user_and_can_write_its_state(reports, kind):
     assert reports[kind]["uid"] != 0
     assert reports[kind]["write state"] == "yes"
@@ -218,23 +218,25 @@ def test_whoever_holds_claims_or_sessions_can_tell_this_boot_from_the_last(repor
     assert str(UUID(reports[kind]["boot"])) == reports[kind]["boot"]
 
 
-def test_desk_and_authority_and_nobody_else_of_ours_write_the_sites_folder(reports):
-    assert reports["desk"]["write site"] == "yes"
+def test_enrolment_and_authority_alone_write_the_sites_folder(reports):
+    assert reports["enrolment"]["write site"] == "yes"
     assert reports["authority"]["write site"] == "yes"
     for kind in ("scanner", "sync", "hub", "bridge"):
         assert reports[kind]["write site"] != "yes"
 
 
-def test_desk_and_authority_cannot_read_the_key_that_signs_orders(reports):
+def test_enrolment_and_authority_cannot_read_the_key_that_signs_orders(reports):
     assert reports["hub"]["read the order feed's key"] == "yes"
-    assert reports["desk"]["read the order feed's key"] != "yes"
+    assert reports["enrolment"]["read the order feed's key"] != "yes"
     assert reports["authority"]["read the order feed's key"] != "yes"
     assert reports["bridge"]["read the order feed's key"] != "yes"
 
 
-def test_the_desk_has_no_other_family_than_the_internets(reports):
+def test_the_enrolment_service_has_no_other_family_than_the_internets(reports):
     for family in ("packet", "bluetooth", "vsock", "netlink"):
-        assert reports["desk"][f"{family} socket"] == "Address family not supported by protocol"
+        assert (
+            reports["enrolment"][f"{family} socket"] == "Address family not supported by protocol"
+        )
 
 
 def test_the_scanner_cannot_read_the_key_that_speaks_to_the_broker(reports):

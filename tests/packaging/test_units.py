@@ -68,8 +68,8 @@ def test_every_unit_of_the_tree_is_among_those_that_are_tested():
     assert found == set(SERVICES)
 
 
-def test_there_is_a_unit_for_scanner_sync_hub_desk_and_a_shops_authority_and_bridge():
-    hub = {"edge-hub", "edge-hub-desk", "edge-hub-authority", "edge-hub-bridge"}
+def test_there_is_a_unit_for_scanner_sync_hub_enrolment_and_a_shops_authority_and_bridge():
+    hub = {"edge-hub", "edge-hub-enrolment", "edge-hub-authority", "edge-hub-bridge"}
     assert {path.stem for path in UNITS} == {"edge-scanner", "edge-sync", *hub}
 
 
@@ -154,7 +154,7 @@ def test_the_locks_are_released_however_the_scanner_ended():
         ("edge-scanner", COMMANDS["run"]),
         ("edge-sync", "sync.agent.cli:main"),
         ("edge-hub", "sync.hub.cli:main"),
-        ("edge-hub-desk", "sync.hub.enrolment.cli:desk"),
+        ("edge-hub-enrolment", "sync.hub.enrolment.cli:enrolment"),
         ("edge-hub-authority", "sync.hub.site.cli:run"),
         ("edge-hub-bridge", "sync.hub.site.bridge_cli:bridge"),
         ("edge-scanner ExecStopPost", "edge.bootstrap.release_locks:__name__"),

@@ -41,14 +41,14 @@ LOG = structlog.wrap_logger(
 
 
 class Platform:
-    """A desk at work, the office that takes codes from ops, and ops' keys."""
+    """An enrolment service that runs, the fleet service that takes codes, and the keys of operations."""
 
     def __init__(self, folder: Path):
         self.keys: KeyFolder = Keys(folder / "keys").folder
         (folder / "trust.cose").write_bytes(Keys.trust_list(self._with(folder), 1))
         site = PlatformSpec(
             port=free_port(),
-            desk_port=free_port(),
+            enrolment_port=free_port(),
             devices={"kiosk-1": "shop-1"},
             user=getpass.getuser(),
         )
@@ -65,7 +65,7 @@ class Platform:
             self.files.ca.read_bytes(), self.files.key("ca").read_bytes()
         )
         self.access = BrokerAccess(config, config.broker, authority, self.store)
-        self.desk = EnrolmentService(
+        self.service = EnrolmentService(
             config,
             config.enrolment,
             self.store,
@@ -75,10 +75,10 @@ class Platform:
             lambda: self.now_s,
             LOG,
         )
-        self.office = FleetService(
+        self.fleet = FleetService(
             config, self.store, keys=trusted, now_s=lambda: self.now_s, log=LOG
         )
-        self.server = EnrolmentServer(self.desk, config.mqtt.ca_file)
+        self.server = EnrolmentServer(self.service, config.mqtt.ca_file)
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def _with(self, folder: Path) -> Keys:
@@ -87,7 +87,7 @@ class Platform:
         return keys
 
     def code(self, *, signed_by=None, given_out=True, **change) -> str:
-        leaf = x509.load_pem_x509_certificate(self.files.certificate("desk").read_bytes())
+        leaf = x509.load_pem_x509_certificate(self.files.certificate("enrolment").read_bytes())
         code = EnrolmentCode(
             id=os.urandom(16),
             tenant="main",
@@ -104,8 +104,8 @@ class Platform:
             replace(code, **change), signed_by or self.keys.signer(Purpose.ENROLMENT)
         )
         if given_out:
-            self.office._open_enrolment(text)
+            self.fleet._open_enrolment(text)
         return text
 
-    def traces(self) -> list[str]:
-        return [item["reason"] for item in self.office._enrolments()["refusals"]]
+    def refusals(self) -> list[str]:
+        return [item["reason"] for item in self.fleet._enrolments()["refusals"]]

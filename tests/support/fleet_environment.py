@@ -1,4 +1,4 @@
-"""A platform and a device in the field, as real processes: broker, hub, desk, edge-sync and the simulated scanner."""
+"""A platform and a device in the field, as real processes, with the simulated scanner."""
 
 import json
 import subprocess
@@ -81,20 +81,20 @@ class Platform:
         )
         self.broker = Process([MOSQUITTO, "-c", str(files.broker_config)], folder / "broker.log")
         self.hub = Process([program("edge-hub"), "run", *hub], folder / "hub.log")
-        self.desk = Process([program("edge-hub"), "desk", *hub], folder / "desk.log")
+        self.enrolment = Process([program("edge-hub"), "enrolment", *hub], folder / "enrolment.log")
 
     def __enter__(self):
-        for process in (self.broker, self.hub, self.desk):
+        for process in (self.broker, self.hub, self.enrolment):
             process.start()
         until(
             lambda: '"connected"' in self.hub.text,
             what=lambda: f"{self.hub.text[-999:]} {self.broker.text[-999:]}",
         )
-        until(lambda: '"started"' in self.desk.text, what="the desk is open")
+        until(lambda: '"started"' in self.enrolment.text, what="the enrolment service is open")
         return self
 
     def __exit__(self, *_):
-        for process in (self.hub, self.desk, self.broker):
+        for process in (self.hub, self.enrolment, self.broker):
             process.kill()
 
     def fleet(self, *command: str, code: int | None = 0) -> subprocess.CompletedProcess:

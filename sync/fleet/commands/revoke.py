@@ -86,7 +86,7 @@ def revoke(
         stage = _wait_until_cut(client, device, wait_s)
     _report(device, stage, as_json=as_json)
     if stage not in (CUT, QUARANTINED):
-        click.echo("The broker did not bar the device: does edge-hub desk run?", err=True)
+        click.echo("The broker did not bar the device: does edge-hub enrolment run?", err=True)
         sys.exit(1)
 
 

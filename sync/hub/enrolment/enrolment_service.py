@@ -116,7 +116,9 @@ class EnrolmentService:
                 address=address,
                 detail=refusal.detail,
             )
-        self.log.warning("desk_refused", reason=refusal.reason, dev=refusal.dev, address=address)
+        self.log.warning(
+            "enrolment_refused", reason=refusal.reason, dev=refusal.dev, address=address
+        )
 
     # Enrol
 
@@ -217,7 +219,7 @@ class EnrolmentService:
     def _welcome(self, pem: str) -> Reply | EnrolmentRefusal:
         roots = self.keys.roots
         if roots is None:
-            detail = "the desk has no trust list: set documents.trust_list_file"
+            detail = "the enrolment service has no trust list: set documents.trust_list_file"
             return EnrolmentRefusal(reason="no_trust_list", detail=detail)
         mqtt = self.config.mqtt
         trust_list = Path(self.config.documents.trust_list_file).read_bytes()
@@ -227,7 +229,6 @@ class EnrolmentService:
             "roots": base64.b64encode(roots.to_bytes()).decode(),
             "trust_list": base64.b64encode(trust_list).decode(),
             "broker": {"host": mqtt.host, "port": mqtt.port},
-            "desk": {"host": self.section.host, "port": self.section.port},
             "now_s": self.now_s(),
         }
 

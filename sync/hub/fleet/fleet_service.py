@@ -246,7 +246,9 @@ class FleetService:
     def _enrolment_address(self) -> dict[str, Any]:
         section = self._config.enrolment
         if section is None:
-            raise RequestError("the hub has no [enrolment] section: add one, and run edge-hub desk")
+            raise RequestError(
+                "the hub has no [enrolment] section: add one, and run edge-hub enrolment"
+            )
         certificate = Path(section.cert_file).read_text(encoding="ascii")
         return {"host": section.host, "port": section.port, "certificate": certificate}
 

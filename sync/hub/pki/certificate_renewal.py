@@ -19,7 +19,7 @@ from sync.hub.store.fleet import certificate_table, revocation_table
 from sync.hub.store.fleet.fleet_store import FleetConnection
 from sync.mqtt.tls import renewal_due
 
-SERVERS: Final = ("broker", "desk")
+SERVERS: Final = ("broker", "enrolment")
 
 
 def own_certificates(folder: Path) -> dict[str, Path]:

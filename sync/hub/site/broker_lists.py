@@ -1,7 +1,7 @@
-"""A site's broker kept as the platform says: who may not speak there, and certificates that do not end.
+"""Keep a site's broker as the platform says: which devices may not speak there, and renewed certificates.
 
-Every few seconds the site's authority asks the platform's desk, by its own certificate. While the line is cut the
-broker goes on with what it has; what was missed comes with the first answer afterwards.
+Every few seconds the site authority asks the platform's enrolment service, with its own certificate. While the line
+is cut the broker continues with what it has; what was missed comes with the first reply afterwards.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from structlog.typing import FilteringBoundLogger
 
+from edge.values.errors import EdgeError
 from sync.hub.config import HubBroker, HubMqtt, PlatformService
 from sync.hub.pki.broker_access import acl_lines, reload_broker, write_if_changed
 from sync.mqtt.https_client import HttpsError, post_json
 from sync.mqtt.tls import client_context
 
 
-class SiteUpdatesError(Exception):
-    """The desk did not answer, or said no."""
+class SiteUpdatesError(EdgeError):
+    """The enrolment service did not reply, or refused."""
 
 
 class SiteLists:
-    """Keeps the files of one site's broker. File names are relative to ``folder``."""
+    """Keeps the files of one site's broker as the platform says. File names are relative to ``folder``."""
 
     def __init__(
         self,
@@ -32,49 +34,47 @@ class SiteLists:
         site: str,
         devices: tuple[str, ...],
         broker: HubBroker,
-        desk: PlatformService,
+        service: PlatformService,
         mqtt: HubMqtt,
         folder: Path,
-        log: Any,  # a structlog logger
+        log: FilteringBoundLogger,
     ) -> None:
         self._sites = dict.fromkeys(devices, site)
         self._broker = broker
-        self._desk = desk
+        self._service = service
         self._mqtt = mqtt
         self._folder = folder
         self._log = log
         self._tenant = tenant
         self._state = ""
 
-    def keep(self) -> None:
+    def run(self) -> None:
         """Refresh for ever, in a thread of its own."""
         while True:
             try:
                 if changed := self.refresh():
                     self._log.info("site_lists_written", files=changed)
-                self._tell("current", "")
+                self._log_state("current", "")
             except (SiteUpdatesError, OSError, ValueError) as error:
-                self._tell("behind", str(error))
-            time.sleep(self._desk.every_s)
+                self._log_state("behind", str(error))
+            time.sleep(self._service.every_s)
 
     def refresh(self) -> list[str]:
-        """Ask, write what has changed, and have the broker read it; the changed files. Raises DeskError, OSError."""
-        mine = {
+        """Ask, write what has changed, reload the broker, and return the changed files.
+
+        Raises SiteUpdatesError and OSError.
+        """
+        present = {
             path.stem: path
             for path in sorted(self._folder.glob("*.pem"))
             if path.with_suffix(".key").exists()
         }
-        answer = self._ask(
-            {
-                "certificates": {
-                    name: path.read_text(encoding="ascii") for name, path in mine.items()
-                }
-            }
-        )
+        pems = {name: path.read_text(encoding="ascii") for name, path in present.items()}
+        reply = self._ask({"certificates": pems})
         try:
-            wanted = self._wanted(answer, mine)
+            wanted = self._wanted(reply, present)
         except (KeyError, TypeError, ValueError) as error:
-            raise SiteUpdatesError(f"an answer that cannot be read: {error!r}") from None
+            raise SiteUpdatesError(f"the reply cannot be read: {error!r}") from None
         changed = [
             path.name
             for path, (content, mode) in wanted.items()
@@ -85,52 +85,51 @@ class SiteLists:
         return changed
 
     def _wanted(
-        self, answer: dict[str, Any], mine: dict[str, Path]
+        self, reply: dict[str, Any], present: dict[str, Path]
     ) -> dict[Path, tuple[bytes, int]]:
-        """What each file is to hold, and its mode."""
+        """Return the content and the mode that each file should have. Raises KeyError, TypeError, ValueError."""
         base = (self._folder / self._broker.acl_base_file).read_text(encoding="utf-8")
         revoked = {
-            dev: str(stage) for dev, stage in _map(answer, "revoked").items() if dev in self._sites
+            dev: str(stage)
+            for dev, stage in _object(reply, "revoked").items()
+            if dev in self._sites
         }
-        crl = str(answer["crl"]).encode()
+        acl = base + acl_lines(self._tenant, self._sites, revoked)
+        crl = str(reply["crl"]).encode()
         x509.load_pem_x509_crl(crl)
         wanted = {
-            self._folder / self._broker.acl_file: (
-                (base + acl_lines(self._tenant, self._sites, revoked)).encode(),
-                0o600,
-            ),
+            self._folder / self._broker.acl_file: (acl.encode(), 0o600),
             self._folder / self._broker.crl_file: (crl, 0o644),
         }
-        for name, pem in _map(answer, "certificates").items():
-            successor = x509.load_pem_x509_certificate(str(pem).encode())
-            present = x509.load_pem_x509_certificate(mine[name].read_bytes())
-            if successor.public_key() != present.public_key():
-                raise ValueError(f"{name}: not the successor of the certificate that is here")
-            wanted[mine[name]] = (str(pem).encode(), 0o644)
+        for name, pem in _object(reply, "certificates").items():
+            renewed = x509.load_pem_x509_certificate(str(pem).encode())
+            before = x509.load_pem_x509_certificate(present[name].read_bytes())
+            if renewed.public_key() != before.public_key():
+                raise ValueError(f"{name}: the renewed certificate has another key")
+            wanted[present[name]] = (str(pem).encode(), 0o644)
         return wanted
 
     def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
         files = (self._mqtt.ca_file, self._mqtt.cert_file, self._mqtt.key_file)
         context = client_context(*(str(self._folder / name) for name in files))
         try:
-            reply = post_json(self._desk.host, self._desk.port, "/v1/site", body, context)
+            reply = post_json(self._service.host, self._service.port, "/v1/site", body, context)
         except HttpsError as error:
             raise SiteUpdatesError(f"the enrolment service does not reply: {error}") from None
         if not reply.accepted:
             raise SiteUpdatesError(f"the enrolment service refused: {reply.body}")
         return reply.body
 
-    def _tell(self, state: str, detail: str) -> None:
-        """A line for each change of state."""
+    def _log_state(self, state: str, detail: str) -> None:
+        """Log each change of state."""
         if state != self._state:
             self._state = state
-            (self._log.info if state == "current" else self._log.warning)(
-                "site_lists", state=state, detail=detail
-            )
+            write = self._log.info if state == "current" else self._log.warning
+            write("site_lists", state=state, detail=detail)
 
 
-def _map(answer: dict[str, Any], name: str) -> dict[str, Any]:
-    found = answer[name]
+def _object(reply: dict[str, Any], name: str) -> dict[str, Any]:
+    found = reply[name]
     if not isinstance(found, dict):
-        raise ValueError(f"{name}: not an object")
+        raise TypeError(f"{name}: not an object")
     return found

@@ -37,7 +37,9 @@ class SiteBroker:
     address: str = "127.0.0.1"
     port: int = 8883
     platform: tuple[str, int]
-    desk_port: int | None = None  # of the platform's desk; None: the one after the platform's
+    enrolment_port: int | None = (
+        None  # of the platform's enrolment service; None: the one after the platform's
+    )
     user: str = "mosquitto"
     grant_key: Path  # PEM: that the trust list names for claims of this site
     roots: Path
@@ -153,9 +155,9 @@ acl_base_file = "acl.base"
 crl_file = "crl.pem"
 pid_file = "mosquitto.pid"
 
-[desk]
+[enrolment]
 host = "{at.platform[0]}"
-port = {at.desk_port or at.platform[1] + 1}
+port = {at.enrolment_port or at.platform[1] + 1}
 """
 
 

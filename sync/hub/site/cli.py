@@ -23,11 +23,10 @@ from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import (
     HUB_TIMINGS,
     HubBroker,
-    HubConfig,
     HubMqtt,
     HubTimings,
     PlatformService,
-    load_hub_config,
+    load_hub_config_or_exit,
     load_signer_or_exit,
     read_config_or_exit,
 )
@@ -60,7 +59,7 @@ class AuthorityConfig(BaseModel):
     broker: HubBroker | None = (
         None  # with these two, its lists and certificates are kept up to date
     )
-    desk: PlatformService | None = None
+    enrolment: PlatformService | None = None
 
 
 @click.group()
@@ -111,12 +110,12 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
     )
     stop = StopSignal()
     logger.info("started")
-    if config.broker and config.desk:
+    if config.broker and config.enrolment:
         lists = SiteLists(
-            tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, desk=config.desk,
+            tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, service=config.enrolment,
             mqtt=config.mqtt, folder=folder, log=logger,
         )  # fmt: skip
-        Thread(target=lists.keep, name="lists", daemon=True).start()
+        Thread(target=lists.run, name="lists", daemon=True).start()
     try:
         run_until_signal(site_authority.step, stop)
     except HubStoreError as error:
@@ -166,9 +165,9 @@ def release_grant(config_file: Path, cti: str) -> None:
 @click.option("--platform-host", default="127.0.0.1", show_default=True)
 @click.option("--platform-port", default=8883, show_default=True, type=click.IntRange(1, 65535))
 @click.option(
-    "--desk-port",
+    "--enrolment-port",
     type=click.IntRange(1, 65535),
-    help="Of the platform's desk.  [default: its port + 1]",
+    help="Of the platform's enrolment service.  [default: its port + 1]",
 )
 @click.option("--site", required=True)
 @click.option(
@@ -193,7 +192,7 @@ def site_command(
     platform: Path,
     platform_host: str,
     platform_port: int,
-    desk_port: int | None,
+    enrolment_port: int | None,
     site: str,
     devices: tuple[str, ...],
     host: str,
@@ -209,7 +208,7 @@ def site_command(
     """
     at = SiteBroker(
         site=site, devices=devices, host=host, address=address, port=port, platform=(platform_host, platform_port),
-        desk_port=desk_port, user=user, grant_key=grant_key, roots=roots,
+        enrolment_port=enrolment_port, user=user, grant_key=grant_key, roots=roots,
     )  # fmt: skip
     try:
         files = provision_site_broker(
@@ -232,7 +231,5 @@ def _store(folder: Path, database: str | None = None) -> HubStore:
 
 
 def _platform_store(config_file: Path) -> HubStore:
-    config = load_hub_config(config_file)
-    if not isinstance(config, HubConfig):
-        raise click.ClickException("; ".join(f"{config_file}: {error}" for error in config))
+    config = load_hub_config_or_exit(config_file)
     return _store(Path(config.data_dir), config.database)

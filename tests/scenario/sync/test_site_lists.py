@@ -51,7 +51,7 @@ class Shop:
             devices=(DEVICE,),
             port=free_port(),
             platform=("127.0.0.1", hub.mqtt.port),
-            desk_port=hub.enrolment.port,
+            enrolment_port=hub.enrolment.port,
             user=getpass.getuser(),
             grant_key=keys / "grant.pem",
             roots=platform.sample.files.folder.parent / "keys" / "roots.cbor",
@@ -60,7 +60,7 @@ class Shop:
             folder, self.at, platform.sample.files, now_s=int(time.time())
         )
         config = folder / "authority.toml"
-        config.write_text(config.read_text().replace("[desk]", "[desk]\nevery_s = 1.0"))
+        config.write_text(config.read_text().replace("[enrolment]", "[enrolment]\nevery_s = 1.0"))
         self.broker = Process(
             [MOSQUITTO, "-c", str(self.files.broker_config)], folder / "mosquitto.log"
         )
@@ -98,7 +98,7 @@ def field(tmp_path_factory):
     platform = Platform(folder / "platform")
     shop = Shop(folder / "shop", platform)
     files = platform.sample.files
-    shorten(files, files, "broker", "desk", "_hub", "_fleet")
+    shorten(files, files, "broker", "enrolment", "_hub", "_fleet")
     shorten(shop.files, files, "broker", shop.at.bridge)
     made_s = time.time()
     former = os.umask(0o077)  # as the units have it

@@ -19,7 +19,7 @@ def endpoint(tmp_path):
     )
     site = PlatformSpec(
         port=free_port(),
-        desk_port=free_port(),
+        enrolment_port=free_port(),
         devices={"kiosk-1": "shop-1"},
         user=getpass.getuser(),
     )

@@ -1,4 +1,4 @@
-"""The enrolment desk: what it gives to whom, and what leaves a trace. Over real TLS on a loopback port."""
+"""The enrolment service over real TLS on a loopback port: what it issues, refuses and records."""
 
 import json
 import os
@@ -116,14 +116,16 @@ def test_a_board_without_a_clock_enrols_too(platform, device):
     )
 
 
-def test_a_code_is_used_once_and_the_second_device_leaves_a_trace(platform, device, tmp_path):
+def test_a_code_is_used_once_and_a_second_device_is_refused_and_recorded(
+    platform, device, tmp_path
+):
     code = platform.code()
     enrol(code, device, keys=None, now=NOW)
     assert refused(code, tmp_path / "thief") == "code_reused"
-    assert platform.traces() == ["code_reused"]
+    assert platform.refusals() == ["code_reused"]
 
 
-def test_the_thief_who_was_first_shows_in_the_state_of_the_fleet(platform, device, tmp_path):
+def test_a_code_that_was_used_twice_shows_in_the_state_of_the_fleet(platform, device, tmp_path):
     code = platform.code()
     enrol(code, tmp_path / "thief", keys=None, now=NOW)
     assert refused(code, device) == "code_reused"
@@ -133,21 +135,21 @@ def test_the_thief_who_was_first_shows_in_the_state_of_the_fleet(platform, devic
         ).fetchone() == (1,)
 
 
-def test_an_answer_that_was_lost_is_given_again_to_the_same_device(platform, device):
+def test_a_reply_that_was_lost_is_repeated_for_the_same_device(platform, device):
     code = platform.code()
     first = enrol(code, device, keys=None, now=NOW)
     key = next((device / "identity").glob("device-*.key")).read_bytes()
     (device / "identity" / f"new-{first.code}.key").write_bytes(key)
     (device / "identity" / "identity.json").unlink()
     assert enrol(code, device, keys=None, now=NOW).profile == first.profile
-    assert platform.traces() == []
+    assert platform.refusals() == []
 
 
 def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platform, device):
     code = platform.code()
     first = enrol(code, device, keys=None, now=NOW)
-    assert enrol(code, device, keys=platform.desk.keys(), now=NOW) == first
-    assert platform.traces() == []
+    assert enrol(code, device, keys=platform.service.keys(), now=NOW) == first
+    assert platform.refusals() == []
 
 
 @pytest.mark.parametrize(
@@ -181,42 +183,40 @@ def test_a_code_that_was_not_put_away_in_time_does_not_look_like_a_theft(platfor
         ),
     ],
 )
-def test_a_code_that_is_worth_nothing_gets_nothing_and_leaves_a_trace(
-    platform, device, make, reason
-):
+def test_an_invalid_code_is_refused_and_recorded(platform, device, make, reason):
     assert refused(make(platform), device) == reason
-    assert platform.traces() == [reason]
+    assert platform.refusals() == [reason]
 
 
-def test_a_code_is_worth_nothing_when_its_time_is_over_at_the_desk(platform, device):
+def test_a_code_is_refused_when_it_has_expired_by_the_clock_of_the_service(platform, device):
     code = platform.code()
     platform.now_s += 900
     assert refused(code, device) == "code_expired"
 
 
-def test_a_cancelled_code_is_worth_nothing_and_a_new_one_cancels_the_one_before(platform, device):
+def test_a_cancelled_code_is_refused_and_a_new_code_cancels_the_one_before(platform, device):
     first = platform.code()
     platform.code()
     assert refused(first, device) == "code_cancelled"
 
 
-def test_nothing_is_said_to_a_desk_that_the_code_does_not_name(platform, device):
+def test_nothing_is_sent_to_a_service_that_the_code_does_not_name(platform, device):
     assert refused(platform.code(service_pin=bytes(16)), device) == "wrong_service"
-    assert platform.traces() == []
+    assert platform.refusals() == []
 
 
-def test_a_desk_with_other_roots_is_not_believed_keys(platform, device):
+def test_a_service_with_other_roots_is_not_believed(platform, device):
     assert refused(platform.code(roots_pin=bytes(16)), device) == "wrong_roots"
 
 
-def test_a_desk_that_is_not_there_can_be_tried_again(platform, device):
+def test_a_service_that_is_not_reached_can_be_tried_again(platform, device):
     with pytest.raises(EnrolmentError) as raised:
         enrol(platform.code(port=free_port()), device, keys=None, now=NOW)
     assert raised.value.again
 
 
 @pytest.mark.parametrize("text", ["EN1:", "EN1:AAAA", "ES1:AAAA", "", "EN1:" + "A" * 2000])
-def test_what_is_no_code_is_not_taken_to_the_desk(device, text):
+def test_what_is_no_code_is_not_sent_to_the_service(device, text):
     assert refused(text, device) == "code_malformed"
 
 
@@ -226,7 +226,7 @@ def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, 
     try:
         enrol(platform.code(), device, keys=None, now=NOW)
         with pytest.raises(EnrolmentError) as raised:
-            enrol(other.code(), device, keys=platform.desk.keys(), now=NOW)
+            enrol(other.code(), device, keys=platform.service.keys(), now=NOW)
         assert raised.value.reason == "code_not_verified"
         assert read_identity(device).device == "kiosk-7"
     finally:
@@ -234,7 +234,7 @@ def test_a_device_of_a_fleet_is_not_taken_over_by_another_one(platform, device, 
         other.server.server_close()
 
 
-def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_fleet_alone(
+def test_only_its_own_fleet_enrols_a_device_again_that_lost_its_store_and_identity(
     platform, device, tmp_path
 ):
     enrol(platform.code(), device, keys=None, now=NOW)
@@ -253,25 +253,23 @@ def test_a_device_that_lost_its_store_and_its_identity_is_taken_back_by_its_own_
     assert enrol(platform.code(), device, keys=knows, now=NOW).device == "kiosk-7"
 
 
-def test_what_one_device_has_honoured_never_becomes_anothers_and_the_code_is_not_spent(
-    platform, device
-):
+def test_what_one_device_redeemed_never_becomes_anothers_and_the_code_is_not_used(platform, device):
     identity = enrol(platform.code(), device, keys=None, now=NOW)
     honour(device)
     code = platform.code(device="kiosk-8")
     with pytest.raises(EnrolmentError) as raised:
-        enrol(code, device, keys=platform.desk.keys(), now=NOW)
+        enrol(code, device, keys=platform.service.keys(), now=NOW)
     assert raised.value.reason == "code_for_another_device"
     assert "print a code for kiosk-7" in raised.value.detail
     assert read_identity(device) == identity
     for path in list(device.glob("store.db*")):
         path.rename(path.with_name(f"kept-{path.name}"))
-    assert enrol(code, device, keys=platform.desk.keys(), now=NOW).device == "kiosk-8", (
+    assert enrol(code, device, keys=platform.service.keys(), now=NOW).device == "kiosk-8", (
         "as the message says"
     )
 
 
-def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_mends_it(
+def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_repairs_it(
     platform, device, tmp_path
 ):
     enrol(platform.code(), device, keys=None, now=NOW)
@@ -296,14 +294,16 @@ def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_
     assert "Traceback" not in sync.text
 
 
-def test_the_next_device_of_a_name_bars_the_one_before_it(platform, device, tmp_path):
+def test_enrolling_a_name_again_revokes_the_certificates_of_the_device_before(
+    platform, device, tmp_path
+):
     enrol(platform.code(), device, keys=None, now=NOW)
     enrol(platform.code(), tmp_path / "second", keys=None, now=NOW)
     crl = x509.load_pem_x509_crl((platform.files.folder / "crl.pem").read_bytes())
     assert len(list(crl)) == 1
     with pytest.raises(EnrolmentError):
         renew(device, read_identity(device))
-    assert platform.traces() == ["certificate_revoked"]
+    assert platform.refusals() == ["certificate_revoked"]
 
 
 def test_a_certificate_is_exchanged_for_one_with_another_key(platform, device):
@@ -315,7 +315,7 @@ def test_a_certificate_is_exchanged_for_one_with_another_key(platform, device):
     assert renew(device, after).profile != after.profile
 
 
-def test_a_client_certificate_that_is_not_strictly_valid_is_refused_before_a_word_is_said(
+def test_a_client_certificate_that_is_not_strictly_valid_is_refused_before_any_request(
     platform, device
 ):
     """By RFC 5280; on either release, whatever Python's default is there."""
@@ -349,7 +349,7 @@ def test_a_certificate_is_renewed_in_the_last_third_of_its_time(platform, device
     assert renewal_due(certificate, end_s - third)
 
 
-def test_a_revoked_device_may_only_hear_of_it_and_answer():
+def test_a_revoked_device_may_only_receive_its_revocation_and_confirm_it():
     lines = acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "ordered"})
     denied = {
         line.removeprefix("topic deny v1/main/kiosk-1/")
@@ -362,7 +362,7 @@ def test_a_revoked_device_may_only_hear_of_it_and_answer():
     assert "site-shop-1" not in lines
 
 
-def test_a_device_that_has_answered_may_do_nothing_at_all():
+def test_a_device_that_confirmed_its_revocation_may_do_nothing_at_all():
     assert (
         acl_lines("main", {"kiosk-1": "shop-1"}, {"kiosk-1": "confirmed"})
         == "\nuser kiosk-1\ntopic deny #\n"
@@ -374,7 +374,7 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
 
     message = message_of(platform.code())
     refusal = open_enrolment_code(
-        message, platform.desk.keys(), now=Instant(unix_s=NOW.unix_s + 900)
+        message, platform.service.keys(), now=Instant(unix_s=NOW.unix_s + 900)
     )
     assert refusal.fault == "document_expired"
 
@@ -418,4 +418,4 @@ def test_a_cut_at_any_step_of_enrolling_ends_in_the_same_identity(
         assert read_identity(data) == identity
         assert Path(identity.profile["mqtt"]["key_file"]).exists()
     assert at > 4
-    assert platform.traces() == [], "the same device may ask again"
+    assert platform.refusals() == [], "the same device may ask again"

@@ -1,4 +1,4 @@
-"""Successors of certificates, and what the desk tells a site's authority: to whom, and what it refuses."""
+"""Renewed certificates, and what the enrolment service returns to a site authority."""
 
 import getpass
 import time
@@ -30,7 +30,7 @@ SHORT = {"now_s": NOW_S, "days": 10 / DAY_S}
 def platform(tmp_path):
     made = Platform(tmp_path)
     authorities = (HubAuthority(id=AUTHORITY, site="shop-1"),)
-    made.desk.config = made.config.model_copy(update={"authority": authorities})
+    made.service.config = made.config.model_copy(update={"authority": authorities})
     yield made
     made.server.shutdown()
     made.server.server_close()
@@ -46,29 +46,29 @@ def pem(certificate):
 
 def ask(platform, peer, **certificates):
     body = {"certificates": {name: pem(certificate) for name, certificate in certificates.items()}}
-    return platform.desk.handle("/v1/site", body, peer=peer, address="127.0.0.1")
+    return platform.service.handle("/v1/site", body, peer=peer, address="127.0.0.1")
 
 
-def test_a_successor_has_the_same_name_purpose_hosts_and_key_and_a_later_end():
+def test_a_renewed_certificate_has_the_same_name_purpose_hosts_and_key_and_a_later_end():
     authority = new_certificate_authority("ours", now_s=NOW_S)
     former = loaded(issue_server(authority, ["broker.shop", "127.0.0.1"], **SHORT))
-    successor = reissue(authority, former, now_s=NOW_S)
-    assert successor.subject == former.subject
-    assert successor.public_key() == former.public_key()
-    assert list(successor.extensions) == list(former.extensions)
-    assert successor.not_valid_after_utc > former.not_valid_after_utc
-    assert successor.serial_number != former.serial_number
-    successor.verify_directly_issued_by(authority.certificate)
+    renewed = reissue(authority, former, now_s=NOW_S)
+    assert renewed.subject == former.subject
+    assert renewed.public_key() == former.public_key()
+    assert list(renewed.extensions) == list(former.extensions)
+    assert renewed.not_valid_after_utc > former.not_valid_after_utc
+    assert renewed.serial_number != former.serial_number
+    renewed.verify_directly_issued_by(authority.certificate)
 
 
-def test_another_authoritys_certificate_has_no_successor():
+def test_another_authoritys_certificate_is_not_renewed():
     ours, other = (new_certificate_authority("ours", now_s=NOW_S) for _ in range(2))
     with pytest.raises(ValueError, match="not issued by this authority"):
         reissue(ours, loaded(issue_client(other, "_hub", **SHORT)), now_s=NOW_S)
 
 
 def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
-    authority = platform.desk.authority
+    authority = platform.service.authority
     for name in ("kiosk-1", "_hub"):
         platform.files.certificate(name).write_bytes(
             issue_client(authority, name, **SHORT).certificate_pem
@@ -77,47 +77,47 @@ def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
     platform.files.certificate("_late").write_bytes(
         issue_client(authority, "_late", now_s=NOW_S - 2 * DAY_S, days=1).certificate_pem
     )
-    assert platform.desk.renew_own() == ["_hub", "_late"], (
+    assert platform.service.renew_own() == ["_hub", "_late"], (
         "also one that ended while nobody was there"
     )
     assert platform.files.certificate("kiosk-1").read_bytes() == before, (
-        "its number is what would be barred"
+        "its number is what would be revoked"
     )
-    assert platform.desk.renew_own() == []
+    assert platform.service.renew_own() == []
 
 
-def test_what_was_barred_or_put_out_is_not_renewed_in_the_sites_folder(platform):
-    authority = platform.desk.authority
-    barred, put_out_ = (loaded(issue_client(authority, name, **SHORT)) for name in ("_hub", "_ops"))
-    for name, certificate in (("_hub", barred), ("_ops", put_out_)):
+def test_what_was_revoked_is_not_renewed_in_the_sites_folder(platform):
+    authority = platform.service.authority
+    revoked, gone = (loaded(issue_client(authority, name, **SHORT)) for name in ("_hub", "_ops"))
+    for name, certificate in (("_hub", revoked), ("_ops", gone)):
         platform.files.certificate(name).write_text(pem(certificate))
     with platform.store.transaction() as connection:
         connection.execute(
-            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S)
+            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{revoked.serial_number:x}", NOW_S)
         )
-    put_out(platform, "_ops")
-    assert platform.desk.renew_own() == []
+    revoke_device(platform, "_ops")
+    assert platform.service.renew_own() == []
 
 
-def test_only_what_is_about_to_end_and_is_not_barred_has_a_successor(platform):
-    authority = platform.desk.authority
+def test_only_what_is_about_to_end_and_is_not_revoked_is_renewed(platform):
+    authority = platform.service.authority
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
-    due, barred = (loaded(issue_client(authority, "_bridge-shop-1", **SHORT)) for _ in range(2))
+    due, revoked = (loaded(issue_client(authority, "_bridge-shop-1", **SHORT)) for _ in range(2))
     with platform.store.transaction() as connection:
         connection.execute(
-            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{barred.serial_number:x}", NOW_S)
+            "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{revoked.serial_number:x}", NOW_S)
         )
     foreign = loaded(
         issue_client(new_certificate_authority("other", now_s=NOW_S), AUTHORITY, **SHORT)
     )
-    answer = ask(platform, peer, due=due, barred=barred, foreign=foreign, fresh=peer)
+    answer = ask(platform, peer, due=due, revoked=revoked, foreign=foreign, fresh=peer)
     assert set(answer["certificates"]) == {"due"}
     assert answer["crl"] == platform.files.revocations.read_text()
 
 
-def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
+def test_no_devices_certificate_is_renewed_by_way_of_a_shop(platform):
     """It renews its own, with a new key; and one that was put out has none at all."""
-    authority = platform.desk.authority
+    authority = platform.service.authority
     enrolled, issued, configured, gone, host = (
         "kiosk-4",
         "kiosk-5",
@@ -130,8 +130,8 @@ def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
             "INSERT INTO enrolled_device VALUES (?, 'shop-1', '[]', '', 0)", (enrolled,)
         )
         connection.execute("INSERT INTO device_certificate VALUES ('1', ?, 0, 0)", (issued,))
-    put_out(platform, gone)
-    platform.desk.config = platform.desk.config.model_copy(
+    revoke_device(platform, gone)
+    platform.service.config = platform.service.config.model_copy(
         update={"device": (HubDevice(id=configured, site="shop-1"),)}
     )
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
@@ -144,39 +144,39 @@ def test_no_devices_certificate_has_a_successor_by_way_of_a_shop(platform):
     ].keys() == {"host"}
 
 
-def test_an_ended_certificate_and_the_authoritys_own_have_no_successor(platform):
-    authority = platform.desk.authority
+def test_an_expired_certificate_and_the_authoritys_own_are_not_renewed(platform):
+    authority = platform.service.authority
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
     ended = loaded(issue_client(authority, "_bridge-shop-1", now_s=NOW_S - 2 * DAY_S, days=1))
     own = reissue(authority, authority.certificate, now_s=NOW_S, days=10 / DAY_S)
     assert ask(platform, peer, ended=ended, own=own)["certificates"] == {}
 
 
-def test_a_revoked_authority_is_barred_under_every_number_that_it_ever_had(platform):
-    peer = loaded(issue_client(platform.desk.authority, AUTHORITY, **SHORT))
-    successor = x509.load_pem_x509_certificate(
+def test_a_revoked_authority_is_refused_under_every_serial_number_that_it_had(platform):
+    peer = loaded(issue_client(platform.service.authority, AUTHORITY, **SHORT))
+    renewed = x509.load_pem_x509_certificate(
         ask(platform, peer, own=peer)["certificates"]["own"].encode()
     )
-    put_out(platform, AUTHORITY)
+    revoke_device(platform, AUTHORITY)
     listed = x509.load_pem_x509_crl(platform.files.revocations.read_bytes())
-    assert {item.serial_number for item in listed} == {peer.serial_number, successor.serial_number}
-    again = loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S))
+    assert {item.serial_number for item in listed} == {peer.serial_number, renewed.serial_number}
+    again = loaded(issue_client(platform.service.authority, AUTHORITY, now_s=NOW_S))
     assert ask(platform, again).reason == "certificate_revoked"
 
 
 @pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
-def test_whoever_is_no_authority_of_a_site_is_told_nothing(platform, name):
+def test_a_client_that_is_no_site_authority_is_refused(platform, name):
     authority = load_certificate_authority(
         platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
     )
     stranger = loaded(issue_client(authority, name, now_s=NOW_S))
     assert ask(platform, stranger).reason == "not_an_authority"
-    assert platform.traces()[-1] == "not_an_authority"
+    assert platform.refusals()[-1] == "not_an_authority"
 
 
-def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
+def test_a_client_without_a_certificate_or_with_a_revoked_one_is_refused(platform):
     assert ask(platform, None).reason == "no_certificate"
-    peer = loaded(issue_client(platform.desk.authority, AUTHORITY, now_s=NOW_S))
+    peer = loaded(issue_client(platform.service.authority, AUTHORITY, now_s=NOW_S))
     with platform.store.transaction() as connection:
         connection.execute(
             "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S)
@@ -186,7 +186,7 @@ def test_without_a_certificate_or_with_a_barred_one_nothing_is_told(platform):
 
 @pytest.fixture
 def shop(platform, tmp_path):
-    """A shop's folder, and what keeps it by the platform's desk, over real TLS."""
+    """A shop's folder, and what keeps it by the enrolment service, over real TLS."""
     at = SiteBroker(
         site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
         grant_key=tmp_path / "grant.pem", roots=tmp_path / "roots.cbor",
@@ -196,13 +196,13 @@ def shop(platform, tmp_path):
     lists = SiteLists(
         tenant="main", site="shop-1", devices=at.devices, folder=files.folder, log=structlog.get_logger(),
         broker=HubBroker(acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"),
-        desk=PlatformService(host="127.0.0.1", port=platform.config.enrolment.port),
+        service=PlatformService(host="127.0.0.1", port=platform.config.enrolment.port),
         mqtt=HubMqtt(host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"),
     )  # fmt: skip
     return files, lists
 
 
-def put_out(platform, dev):
+def revoke_device(platform, dev):
     with platform.store.transaction() as connection:
         connection.execute(
             "INSERT INTO revocation VALUES (?, ?, ?, ?, ?)", (dev, b"", "trial", NOW_S, "confirmed")
@@ -210,10 +210,10 @@ def put_out(platform, dev):
     platform.access.refresh(NOW_S)
 
 
-def test_a_shop_takes_over_who_was_put_out_and_changes_nothing_the_second_time(platform, shop):
+def test_a_shop_takes_over_revocations_and_changes_nothing_the_second_time(platform, shop):
     files, lists = shop
     assert lists.refresh() == []
-    put_out(platform, "kiosk-1")
+    revoke_device(platform, "kiosk-1")
     assert sorted(lists.refresh()) == ["acl", "crl.pem"]
     assert files.revocations.read_bytes() == platform.files.revocations.read_bytes()
     assert "user kiosk-1\ntopic deny #" in (files.folder / "acl").read_text()
@@ -222,14 +222,12 @@ def test_a_shop_takes_over_who_was_put_out_and_changes_nothing_the_second_time(p
 
 def test_another_shops_devices_do_not_come_into_a_shops_list(platform, shop):
     files, lists = shop
-    put_out(platform, "kiosk-9")
+    revoke_device(platform, "kiosk-9")
     lists.refresh()
     assert "kiosk-9" not in (files.folder / "acl").read_text()
 
 
-def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_missed(
-    platform, shop
-):
+def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_says_so(platform, shop):
     files, lists = shop
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     platform.server.shutdown()
@@ -245,16 +243,14 @@ def test_with_the_desk_away_a_shops_files_stay_as_they_are_and_it_says_whom_it_m
     {"revoked": ["kiosk-1"]}, {"revoked": None}, {"certificates": []}, {"certificates": "none"}, {"crl": 1},
     {"certificates": {"no-such-file": "-"}},
 ])  # fmt: skip
-def test_an_answer_of_another_shape_is_named_and_asked_for_again(
-    platform, shop, monkeypatch, change
-):
+def test_a_reply_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):
     files, lists = shop
     answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     monkeypatch.setattr(
         "sync.hub.enrolment.enrolment_service.site_updates", lambda *_, **__: answer | change
     )
-    with pytest.raises(SiteUpdatesError, match="an answer that cannot be read"):
+    with pytest.raises(SiteUpdatesError, match="the reply cannot be read"):
         lists.refresh()
     assert {
         path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()
@@ -263,10 +259,10 @@ def test_an_answer_of_another_shape_is_named_and_asked_for_again(
     assert lists.refresh() == []
 
 
-def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, shop, monkeypatch):
+def test_a_renewed_certificate_with_another_key_is_not_written(platform, shop, monkeypatch):
     files, lists = shop
     other = issue_client(
-        platform.desk.authority, "_bridge-shop-1", now_s=NOW_S
+        platform.service.authority, "_bridge-shop-1", now_s=NOW_S
     ).certificate_pem.decode()
     answer = {
         "crl": files.revocations.read_text(),
@@ -277,6 +273,6 @@ def test_a_certificate_for_another_key_is_not_taken_for_a_successor(platform, sh
         "sync.hub.enrolment.enrolment_service.site_updates", lambda *_, **__: answer
     )
     before = files.certificate("_bridge-shop-1").read_bytes()
-    with pytest.raises(SiteUpdatesError, match="not the successor"):
+    with pytest.raises(SiteUpdatesError, match="another key"):
         lists.refresh()
     assert files.certificate("_bridge-shop-1").read_bytes() == before

@@ -169,21 +169,21 @@ def test_who_may_not_decide_is_told_why(opened, by, changes, words):
 def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):
     store = opened()
     take(store, honoured(), honoured(2, use=2))
-    desk = pages(store)
-    assert desk.due(store, 0.0) == []
+    publisher = pages(store)
+    assert publisher.due(store, 0.0) == []
     decide(store, reason="seen")
-    ((dev, raw),) = desk.due(store, LOOK_EVERY_S)
+    ((dev, raw),) = publisher.due(store, LOOK_EVERY_S)
     assert (dev, told(raw)) == (DEV, [(1, True, "zoe", "seen")])
     decide(store, seq=2, approve=False, reason="stolen")
-    ((_, second),) = desk.due(store, 2 * LOOK_EVERY_S)
+    ((_, second),) = publisher.due(store, 2 * LOOK_EVERY_S)
     assert told(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
-    ((_, again),) = desk.due(store, REPEAT_S + 5 * LOOK_EVERY_S)
+    ((_, again),) = publisher.due(store, REPEAT_S + 5 * LOOK_EVERY_S)
     assert len(told(again)) == 2
     take(store, said(3))
-    ((_, rest),) = desk.due(store, 3 * REPEAT_S)
+    ((_, rest),) = publisher.due(store, 3 * REPEAT_S)
     assert [row[0] for row in told(rest)] == [2]
     take(store, said(4, state="rejected", use=2, redemption_event="id-2"))
-    assert desk.due(store, 9 * REPEAT_S) == []
+    assert publisher.due(store, 9 * REPEAT_S) == []
 
 
 def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(
@@ -341,12 +341,12 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
     store = opened()
     take(store, honoured())
     decide(store)
-    desk = pages(store)
-    assert desk.due(store, 0.0)
+    publisher = pages(store)
+    assert publisher.due(store, 0.0)
     refused(store, 2, "not_found")
     assert states(store) == [("not_found", "zoe")]
     assert states(store, every=False) == []
-    assert desk.due(store, 9 * REPEAT_S) == []
+    assert publisher.due(store, 9 * REPEAT_S) == []
     with pytest.raises(reviews.DecisionError, match="decided already"):
         decide(store, by="rob")
 

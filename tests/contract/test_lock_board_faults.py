@@ -43,9 +43,9 @@ def build(tmp_path):
 
 def becomes(expected, value, within_s=2.0):
     until_s = time.monotonic() + within_s
-    while value() != expected and time.monotonic() < until_s:
+    while (found := value()) != expected and time.monotonic() < until_s:
         time.sleep(0.005)
-    return value() == expected
+    return found == expected
 
 
 GARBLED = [LineFault.HALF_FRAME, LineFault.WRONG_ADDRESS, LineFault.BAD_CHECKSUM, LineFault.SILENT]

@@ -53,9 +53,9 @@ def state_of(pid):
 
 def comes_true(holds, within_s=10.0):
     until = time.monotonic() + within_s
-    while not holds() and time.monotonic() < until:
+    while not (held := holds()) and time.monotonic() < until:
         time.sleep(0.01)
-    return holds()
+    return held
 
 
 def send_state(pipe):

@@ -223,9 +223,9 @@ def test_the_error_of_a_missing_serial_engine_says_what_to_do(tmp_path):
 
 def becomes(expected, value, within_s=3.0):
     until_s = time.monotonic() + within_s
-    while value() != expected and time.monotonic() < until_s:
+    while (found := value()) != expected and time.monotonic() < until_s:
         time.sleep(0.005)
-    return value() == expected
+    return found == expected
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ class StopSignal:
 def run_until_signal(step: Callable[[], bool | None], stop: StopSignal) -> bool:
     """Call ``step`` until it returns True or ``stop`` was received. Return whether it was received.
 
-    Systemd is told that the process is ready, and before each step that it is alive. A step that
-    never returns is therefore noticed.
+    Systemd is notified that the process is ready, and before each step that it is alive. So it
+    notices a step that never returns.
     """
     notify("READY=1")
     while not stop.received:

@@ -154,26 +154,29 @@ def test_the_exposure_of_the_profile_comes_back(sensor, changes, given_back):
 @pytest.mark.parametrize(("value", "mode"), [(0, 0), (2_000, 1)])
 def test_zero_gives_the_exposure_back_to_the_automatic_in_picamera2_itself(value, mode):
     """It runs the real ``CompletedRequest.release``, with a request that records the controls."""
-    told, names = {}, ("ExposureTime", "ExposureTimeMode", "AnalogueGain", "AnalogueGainMode")
+    controls, names = {}, ("ExposureTime", "ExposureTimeMode", "AnalogueGain", "AnalogueGainMode")
     libcamera = SimpleNamespace(controls=SimpleNamespace(**{name: name for name in names}))
     release = double.real_function(
         "request.py", "CompletedRequest", "release", libcamera=libcamera, Controls=lambda _: None
     )
-    asked = SimpleNamespace(
+    requested = SimpleNamespace(
         get_libcamera_controls=lambda: {"ExposureTime": value, "AnalogueGain": value}
     )
     picam2 = SimpleNamespace(
-        camera=SimpleNamespace(queue_request=lambda _: None), stop_count=0, started=True, controls=asked,
+        camera=SimpleNamespace(queue_request=lambda _: None),
+        stop_count=0,
+        started=True,
+        controls=requested,
         allocator=SimpleNamespace(release=lambda _: None),
-    )  # fmt: skip
-    request = SimpleNamespace(reuse=lambda: None, set_control=told.__setitem__, buffers={})
+    )
+    request = SimpleNamespace(reuse=lambda: None, set_control=controls.__setitem__, buffers={})
     release(
         SimpleNamespace(
             lock=nullcontext(), ref_count=1, picam2=picam2, stop_count=0, syncs=[], request=request
         )
     )
     values = {"ExposureTime": value, "AnalogueGain": value} if value else {}
-    assert told == {"ExposureTimeMode": mode, "AnalogueGainMode": mode, **values}
+    assert controls == {"ExposureTimeMode": mode, "AnalogueGainMode": mode, **values}
 
 
 @pytest.mark.parametrize("lacking", ["ExposureTime", "AnalogueGain"])

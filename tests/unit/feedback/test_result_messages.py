@@ -1,4 +1,4 @@
-"""Every reason has words in both languages and one lamp; the documentation lists them all."""
+"""Every reason has a message in both languages and one signal, and is in the documentation."""
 
 import re
 from itertools import chain
@@ -21,32 +21,32 @@ PAGE = DOCS / "reference" / "reason-codes.md"
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_a_reason_is_said_in_chinese_and_in_english(reason):
-    words = message_for(reason)
-    assert re.search(r"[一-鿿]", words.zh)
-    assert re.fullmatch(r"[ -~]+", words.en)
+def test_a_reason_has_a_message_in_chinese_and_in_english(reason):
+    message = message_for(reason)
+    assert re.search(r"[一-鿿]", message.zh)
+    assert re.fullmatch(r"[ -~]+", message.en)
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_green_shows_only_for_what_was_honoured(reason):
-    honoured = isinstance(reason, Verdict) and reason.is_accepted
-    assert (signal_for(reason) is Signal.GO) == honoured
+def test_the_signal_is_go_only_for_an_accepted_code(reason):
+    accepted = isinstance(reason, Verdict) and reason.is_accepted
+    assert (signal_for(reason) is Signal.GO) == accepted
 
 
-def test_words_exist_for_no_other_code():
+def test_there_is_a_message_for_each_reason_and_no_other():
     assert set(MESSAGES) == set(chain(Rejection, Verdict, SignInResult))
 
 
 @pytest.mark.parametrize("reason", REASONS)
-def test_the_documentation_lists_the_code_with_its_words_and_lamp(reason):
-    words = message_for(reason)
+def test_the_documentation_lists_the_reason_with_its_message_and_signal(reason):
+    message = message_for(reason)
     assert (
-        f"| `{reason}` | {signal_for(reason).value} | {words.en} | {words.zh} |"
+        f"| `{reason}` | {signal_for(reason).value} | {message.en} | {message.zh} |"
         in PAGE.read_text(encoding="utf-8")
     )
 
 
 @pytest.mark.parametrize("hint", Hint)
-def test_what_is_wrong_with_the_view_of_a_code_is_said_in_both_languages(hint):
+def test_a_hint_has_a_message_in_both_languages(hint):
     assert re.search(r"[一-鿿]", HINTS[hint].zh)
     assert re.fullmatch(r"[ -~]+", HINTS[hint].en)

@@ -1,4 +1,4 @@
-"""The version of a file tells whether the file was replaced."""
+"""The version of a file changes when the file is replaced."""
 
 import os
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What is measured, side by side with peers in the same run."""
+"""Benchmarks, each measured against a peer in the same run."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME...] [--json]``: run the named measurements, or all that are here.
+"""``python -m benchmarks [NAME...] [--json]``: run the named benchmarks, or all of them.
 
 Each measurement is a module ``benchmarks.<name>`` with ``measure() -> Iterator[Measurement]``.
 """
@@ -16,10 +16,10 @@ NAMES = ("token", "store", "latency", "decode", "sync", "fleet")
 
 
 def main() -> int:
-    """Print one line a measurement; exit 2 for a name that is not there."""
+    """Print one line for each measurement. Exit 2 for an unknown name."""
     here = [name for name in NAMES if find_spec(f"benchmarks.{name}")]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(here)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(here)}")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(here):

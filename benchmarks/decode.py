@@ -1,8 +1,8 @@
-"""Reads, false reads and time of our ladder against every decoder that is installed, on the same pictures.
+"""Reads, false reads and time of our ladder and of every installed decoder, on the same pictures.
 
-One thread, every decoder on each picture in turn. Time on pictures is processor time of the whole process, so that what
-else the machine does falls out. ``EDGE_SCANNER_BENCH=full`` draws more tokens and clips.
-Compare ratios, never milliseconds.
+One thread; every decoder reads each picture in turn. The time of a picture is processor time of the
+whole process, so that other load does not count. ``EDGE_SCANNER_BENCH=full`` draws more tokens and
+clips. Compare ratios, never milliseconds.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class _Tally:
 def _still(name: str, cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterator[Measurement]:
     tallies = {peer.name: _Tally() for peer in decoders}
     for number, case in enumerate(cases):
-        turn = number % len(decoders)  # nobody always finds the caches warm
+        turn = number % len(decoders)  # no decoder always runs with warm caches
         for peer in [*decoders[turn:], *decoders[:turn]]:
             tally = tallies[peer.name]
             reads, spent_ms = cpu_ms(peer.read, case.grey)
@@ -96,7 +96,7 @@ def _report(name: str, peer: str, tally: _Tally, reference: _Tally) -> Iterator[
 
 
 def _repeated(cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterator[Measurement]:
-    """The ladder's mean time over the reference's, several times over, so that one disturbed run decides nothing."""
+    """Yield the ladder's mean time over the reference's, of several runs, against disturbances."""
     theirs, ours = decoders[0], next(peer for peer in decoders if peer.is_ours)
     ratios = []
     for _ in range(_REPEATS):
@@ -116,7 +116,7 @@ def _repeated(cases: Sequence[Case], decoders: Sequence[Peer]) -> Iterator[Measu
 
 
 def _choice(cases: Sequence[Case]) -> Iterator[Measurement]:
-    """What ladders read of pictures that had no part in choosing their rungs."""
+    """Yield what ladders read of pictures that were not used to choose their rungs."""
     reads, first_ms, rest = 0, [], []
     for case in cases:
         found, spent_ms = cpu_ms(zxing.detect, case.grey)
@@ -126,13 +126,11 @@ def _choice(cases: Sequence[Case]) -> Iterator[Measurement]:
         else:
             rest.append(case)
     trials = table(rest)
-    for name, times in (
-        ("ladder", 3),
-        ("deep", 16),
-    ):  # what the rungs beyond the first may cost, in first rungs
+    # The budget of the rungs beyond the first, in units of the first rung.
+    for name, times in (("ladder", 3), ("deep", 16)):
         held_out = reads + held_out_reads(trials, times * mean(first_ms) * len(cases) / len(rest))
-        said = f"boofcv reads, {name} chosen on other pictures"
-        yield Measurement(said, held_out, "pictures", "first rung", held_out / reads)
+        title = f"boofcv reads, {name} chosen on other pictures"
+        yield Measurement(title, held_out, "pictures", "first rung", held_out / reads)
 
 
 def _over(ours: float, theirs: float) -> float | None:

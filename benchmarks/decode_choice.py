@@ -1,8 +1,9 @@
 """Cross-validation of the choice of rungs: chosen on some pictures, counted on others.
 
-Each rung is tried alone (with the closer look it feeds, and with the patient one after that) on every picture that the
-first rung does not read. A ladder is then chosen greedily, gain per cost, on four fifths of the pictures, and its reads
-counted on the fifth left out. Cost is processor time.
+Each rung is tried alone (with the closer look that follows it, and with the patient one after that)
+on every picture that the first rung does not read. A ladder is then chosen greedily, by gain per
+cost, on four fifths of the pictures, and its reads are counted on the remaining fifth. Cost is
+processor time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one rung did to one picture."""
+    """Result of one rung on one picture."""
 
     read: bool
     ms: float
@@ -32,11 +33,14 @@ Table = list[dict[str, Trial]]  # one row a picture, by the name of the rung
 def table(cases: Sequence[Case]) -> Table:
     """Try every rung on every picture."""
     rungs = [rung for rung in DEEP if not rung.name.startswith(("closer", "patient"))]
-    return [dict(trial for rung in rungs for trial in _tries(rung, case)) for case in cases]
+    return [dict(trial for rung in rungs for trial in _trials(rung, case)) for case in cases]
 
 
 def held_out_reads(rows: Table, budget_ms: float) -> int:
-    """Return how many pictures the ladders read that were chosen without them, at a mean cost of ``budget_ms``."""
+    """Return how many pictures are read by ladders that were chosen without them.
+
+    Each ladder has a mean cost of at most ``budget_ms``.
+    """
     reads = 0
     for fold in range(FOLDS):
         train = [row for at, row in enumerate(rows) if at % FOLDS != fold]
@@ -64,8 +68,8 @@ def _greedy(rows: Table, budget_ms: float) -> Iterator[str]:
             yield best
 
 
-def _tries(rung: Rung, case: Case) -> Iterator[tuple[str, Trial]]:
-    """The rung alone, and the rung with a patient look at what it leaves."""
+def _trials(rung: Rung, case: Case) -> Iterator[tuple[str, Trial]]:
+    """Yield a trial of the rung alone, and of the rung with a patient look after it."""
     scene = FrameAnalysis(case.grey)
     began_s = time.process_time()
     symbols = rung.read(scene) or closer(scene)

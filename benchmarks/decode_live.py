@@ -1,4 +1,4 @@
-"""The live decoder: frames without a code, an idle loop, moving clips, and what a second core is worth."""
+"""The live decoder: frames without a code, an idle loop, moving clips, and a second core."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge.decode.qr import zxing
 _RATE_HZ = 30
 _FRAME_MS = 1000 / _RATE_HZ
 _PICTURE_FRAMES = 45
-_EVERY = 4  # of the photographs that the first rung does not read
+_EVERY = 4  # one in this many of the photographs that the first rung does not read
 
 
 def measure_live(clip_count: int) -> Iterator[Measurement]:
@@ -48,7 +48,7 @@ def _blank(frames: Sequence[Grey]) -> Iterator[Measurement]:
 
 
 def _idle(grey: Grey) -> Iterator[Measurement]:
-    """The processor's share of a core at 30 frames a second, while nothing moves and while somebody is there."""
+    """Yield the load of a core at 30 frames a second, idle and awake."""
     now_ms = [0.0]
     decoders = {name: LiveDecoder(clock_ms=lambda: now_ms[0]) for name in ("idle", "awake")}
     spent = dict.fromkeys(decoders, 0.0)
@@ -57,14 +57,17 @@ def _idle(grey: Grey) -> Iterator[Measurement]:
         decoders["awake"].wake()
         for name, decoder in decoders.items():
             spent_ms = cpu_ms(decoder.decode, grey)[1]
-            spent[name] += spent_ms if number >= 300 else 0.0  # by then the idle one is asleep
+            spent[name] += spent_ms if number >= 300 else 0.0  # by then the idle one sleeps
     idle, awake = (100 * spent[name] / 300 / _FRAME_MS for name in ("idle", "awake"))
     yield Measurement("still empty frame, awake", awake, "% of core")
     yield Measurement("still empty frame, idle", idle, "% of core", "awake", idle / awake)
 
 
 def _moving(films: Sequence[tuple[str, list[Grey]]]) -> Iterator[Measurement]:
-    """Frames until the first read: ours live, theirs on every frame; a clip never read counts as all its frames."""
+    """Yield the frames until the first read: ours live, the reference's on every frame.
+
+    A clip that is never read counts with all its frames.
+    """
     reference = peers()[0].read
     ours_at, theirs_at, lengths = [], [], []
     for text, frames in films:
@@ -98,7 +101,10 @@ def _first(text: str, reads: Iterable[list[str]]) -> int | None:
 
 
 def _held_still() -> Iterator[tuple[str | None, list[Grey]]]:
-    """Yield photographs that the first rung does not read, trembling by a pixel; without a text any read counts."""
+    """Yield photographs that the first rung does not read, moving by a pixel.
+
+    They have no text: any read counts.
+    """
     hard = [case.grey for case in photographs("boofcv-") if not zxing.detect(case.grey).read]
     for grey in hard[::_EVERY]:
         trembling = [np.ascontiguousarray(np.roll(grey, shift, axis=1)) for shift in (0, 1, 2)]
@@ -106,7 +112,10 @@ def _held_still() -> Iterator[tuple[str | None, list[Grey]]]:
 
 
 def _cores(name: str, films: Sequence[tuple[str | None, list[Grey]]]) -> Iterator[Measurement]:
-    """One core against two at the camera's pace, film by film in turn; a film never read counts in full."""
+    """Yield figures of one core and of two, at the camera's frame rate, film by film in turn.
+
+    A film that is never read counts in full.
+    """
     waits: dict[int, list[float]] = {1: [], 2: []}
     read, looked, spent_s = ({1: 0.0, 2: 0.0} for _ in range(3))
     for number, (text, frames) in enumerate(films):
@@ -145,7 +154,7 @@ def _cores(name: str, films: Sequence[tuple[str | None, list[Grey]]]) -> Iterato
 
 
 def _wait_for(decoder: IsolatedDecoder, cores: int, shape: tuple[int, ...]) -> None:
-    """Until its processes have started: each has counted a rung that only it has."""
+    """Wait until its processes have started: each has counted a rung that only it has."""
     wanted = {"zxing", "closer-adaptive"} if cores == 2 else {"zxing"}
     while not wanted <= decoder.counts.keys():
         decoder.decode(np.full(shape, 128, np.uint8))
@@ -155,7 +164,10 @@ def _wait_for(decoder: IsolatedDecoder, cores: int, shape: tuple[int, ...]) -> N
 def _watched(
     decoder: IsolatedDecoder, text: str | None, frames: Sequence[Grey]
 ) -> tuple[bool, float, int]:
-    """Whether a film was read, when (ms), and how many of its frames were looked at: always the newest."""
+    """Return whether a film was read, after how many ms, and how many frames were decoded.
+
+    The decoder always gets the newest frame.
+    """
     began_s, last, seen = time.perf_counter(), -1, 0
     while (newest := int((time.perf_counter() - began_s) * _RATE_HZ)) < len(frames):
         if newest == last:

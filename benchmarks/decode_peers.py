@@ -1,4 +1,4 @@
-"""The decoders that are held against each other: every peer that is installed here, and ours."""
+"""Decoders to compare: every installed peer, and ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFERENCE = "zxing-cpp QRCode"
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A decoder under its name. ``is_ours`` keeps it out of the union of peers."""
+    """A decoder and its name. ``is_ours`` excludes it from the union of peers."""
 
     name: str
     read: Callable[[Grey], Reads]
@@ -31,7 +31,7 @@ class Peer:
 
 
 def peers() -> list[Peer]:
-    """Return every decoder there is, the reference first."""
+    """Return every decoder, the reference first."""
     formats = zxingcpp.BarcodeFormat
     found = [
         Peer(REFERENCE, _zxing(formats=formats.QRCode)),
@@ -42,7 +42,7 @@ def peers() -> list[Peer]:
     ]
     if zbar.absence() is None:
         found.append(Peer("zbar", lambda grey: [(s.content, s.quad) for s in zbar.read(grey)]))
-    if find_spec("deqr"):  # quirc; not a dependency, measured where somebody installed it
+    if find_spec("deqr"):  # quirc: no dependency, measured where it is installed
         found.append(Peer("quirc", _quirc()))
     return [*found, ours("ladder", Ladder(RUNGS)), ours("ladder deep", Ladder(DEEP))]
 

@@ -1,4 +1,4 @@
-"""What is decoded: shared photographs with their truth, drawn tokens, clips, and frames without a code."""
+"""Pictures to decode: photographs with known content, drawn tokens, clips, and empty frames."""
 
 from __future__ import annotations
 
@@ -35,16 +35,26 @@ CONDITIONS = {
     "smeared": ViewCondition(motion_px=4, motion_angle_deg=25, noise=4, defocus_px=0.5),
     "glare": ViewCondition(glare=0.95, glare_size=0.16, noise=4, defocus_px=0.6),
     "hard": ViewCondition(
-        screen=True, tilt_deg=20, pan_deg=12, rotation_deg=10, defocus_px=0.9, motion_px=2, noise=9, contrast=0.6,
-        jpeg_quality=55, vignetting=0.3, glare=0.5, glare_size=0.12,
+        screen=True,
+        tilt_deg=20,
+        pan_deg=12,
+        rotation_deg=10,
+        defocus_px=0.9,
+        motion_px=2,
+        noise=9,
+        contrast=0.6,
+        jpeg_quality=55,
+        vignetting=0.3,
+        glare=0.5,
+        glare_size=0.12,
     ),
-}  # fmt: skip
+}
 PX_PER_MODULE = (1.4, 1.7, 2.0, 2.4, 2.8, 3.3, 4.0, 5.0, 6.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A picture and the truth about it: texts, or places, or neither where nothing may be read."""
+    """A picture and its known content: texts, or places, or neither where nothing may be read."""
 
     name: str
     grey: Grey
@@ -52,19 +62,19 @@ class Case:
     places: tuple[Quad, ...] | None = None
 
     def judge(self, reads: Reads) -> tuple[bool, int]:
-        """Return whether a code was read rightly, and how many reads were false."""
-        right = [self._is_right(text, quad) for text, quad in reads]
-        return any(right), len(right) - sum(right)
+        """Return whether a code was read correctly, and how many reads were false."""
+        correct = [self._is_correct(text, quad) for text, quad in reads]
+        return any(correct), len(correct) - sum(correct)
 
-    def _is_right(self, text: str | bytes, quad: Quad) -> bool:
+    def _is_correct(self, text: str | bytes, quad: Quad) -> bool:
         if self.places is not None:
             return any(contains(place, centre(quad)) for place in self.places)
         assert self.texts is not None
-        return any(told.replace("\r\n", "\n") in self.texts for told in _readings(text))
+        return any(reading.replace("\r\n", "\n") in self.texts for reading in _readings(text))
 
 
 def photographs(prefix: str) -> Iterator[Case]:
-    """Yield the shared photographs of the folders that begin with ``prefix``; none where they are absent."""
+    """Yield the shared photographs of the folders that begin with ``prefix``, if there are any."""
     root = Path(
         os.environ.get("EDGE_SCANNER_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data"
     )
@@ -99,14 +109,23 @@ def clips(count: int) -> Iterator[tuple[str, list[Grey]]]:
     """Yield (token, frames): a hand brings a phone to the camera, from easy to hard."""
     for seed in range(count):
         rng = np.random.default_rng([7, seed])
-        ease = 1 - 0.75 * seed / max(
-            1, count - 1
-        )  # from 1, easy, to 0.25, which no decoder here reads in any frame
+        # From 1, easy, to 0.25, which no decoder here reads in any frame.
+        ease = 1 - 0.75 * seed / max(1, count - 1)
         held = ViewCondition(
-            screen=True, px_per_module=2.2 + 1.6 * ease, tilt_deg=8 + 18 * (1 - ease), pan_deg=10, rotation_deg=8,
-            defocus_px=0.5 + 0.9 * (1 - ease), motion_px=3 * (1 - ease), noise=4 + 8 * (1 - ease), background=70,
-            contrast=0.9 - 0.35 * (1 - ease), banding=0.3 * (1 - ease), glare=0.8 * (1 - ease), glare_size=0.12,
-        )  # fmt: skip
+            screen=True,
+            px_per_module=2.2 + 1.6 * ease,
+            tilt_deg=8 + 18 * (1 - ease),
+            pan_deg=10,
+            rotation_deg=8,
+            defocus_px=0.5 + 0.9 * (1 - ease),
+            motion_px=3 * (1 - ease),
+            noise=4 + 8 * (1 - ease),
+            background=70,
+            contrast=0.9 - 0.35 * (1 - ease),
+            banding=0.3 * (1 - ease),
+            glare=0.8 * (1 - ease),
+            glare_size=0.12,
+        )
         text = token(rng)
         yield text, list(clip(text, rng=rng, frames=36, condition=held))
 
@@ -128,7 +147,7 @@ def token(rng: np.random.Generator) -> str:
 
 
 def _readings(text: str | bytes) -> list[str]:
-    """The texts that bytes may be; peers that give bytes leave the character set to us."""
+    """Return the texts that bytes may be; some peers do not decode the character set."""
     if isinstance(text, str):
         return [text]
     readings = []

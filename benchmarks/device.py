@@ -1,4 +1,4 @@
-"""One device of a field: its store, its edge-sync, and what it has to tell."""
+"""One device of a benchmark platform: its store, its edge-sync, and its events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import time
 from pathlib import Path
 
-from benchmarks.field import BIN, Field, Program, until
+from benchmarks.platform import BIN, Platform, Program, until
 from edge.store import outbox
 from edge.store.database.store import Store
 from edge.store.opening import open_store
@@ -16,18 +16,18 @@ from edge.values.uuid7 import uuid7
 from sync.protocol.event_bodies import RedeemedBody
 
 
-def store_of(field: Field, device: str) -> Store:
-    """The store of ``device``, made at its first use."""
+def store_of(platform: Platform, device: str) -> Store:
+    """Open the store of ``device``; the first call makes it."""
     opened = open_store(
-        field.folder / device, device_id=device, now_s=now().unix_s, random_bytes=os.urandom
+        platform.folder / device, device_id=device, now_s=now().unix_s, random_bytes=os.urandom
     )
     assert opened.store is not None, opened.detail
     return opened.store
 
 
-def start_sync(field: Field, device: str, profile: Path) -> Program:
-    """Its edge-sync; returns when it is connected."""
-    log = field.folder / f"{device}.log"
+def start_sync(platform: Platform, device: str, profile: Path) -> Program:
+    """Start the device's edge-sync, and wait until it is connected."""
+    log = platform.folder / f"{device}.log"
     log.unlink(missing_ok=True)
     command = [
         str(BIN / "edge-sync"),
@@ -35,36 +35,43 @@ def start_sync(field: Field, device: str, profile: Path) -> Program:
         "--profile",
         str(profile),
         "--data",
-        str(field.folder / device),
+        str(platform.folder / device),
     ]
     sync = Program(command, log)
     sync.start()
-    until(lambda: '"connected"' in sync.said)
+    until(lambda: '"connected"' in sync.output_text)
     return sync
 
 
 def append(store: Store, count: int) -> None:
-    """``count`` redemptions to tell, in one commit."""
+    """Append ``count`` redemptions to the outbox, in one commit."""
     with store.transaction() as connection:
         for _ in range(count):
             outbox.append(connection, type="redeemed", body=redemption(), now=now(), id=ident())
 
 
 def redemption() -> dict[str, object]:
-    """What the event of one redemption says."""
-    whole = RedeemedBody(
-        cti=os.urandom(16).hex(), order="A-1042", kind="write_off", use=1, units=1, amount_minor=1250, currency="EUR",
-        verdict="accepted", kid="6b657931",
-    )  # fmt: skip
-    body: dict[str, object] = json.loads(whole.model_dump_json())
+    """Return the body of the event of one redemption."""
+    model = RedeemedBody(
+        cti=os.urandom(16).hex(),
+        order="A-1042",
+        kind="write_off",
+        use=1,
+        units=1,
+        amount_minor=1250,
+        currency="EUR",
+        verdict="accepted",
+        kid="6b657931",
+    )
+    body: dict[str, object] = json.loads(model.model_dump_json())
     return body
 
 
 def now() -> Instant:
-    """By the system's clock."""
+    """Return the time of the system's clock."""
     return Instant(unix_s=int(time.time()))
 
 
 def ident() -> str:
-    """A new identity of an event."""
+    """Return a new event id."""
     return uuid7(time.time_ns() // 1_000_000, os.urandom(10))

@@ -1,7 +1,7 @@
-"""A simulated fleet against one hub and more, and its coming back after the broker was restarted.
+"""A simulated fleet with one hub and several, and its reconnection after a broker restart.
 
-Sizes by ``EDGE_SCANNER_FLEET_DEVICES`` (2000). Devices, broker, database and hubs share this machine's cores: what
-grows with hub processes here is what they leave each other.
+``EDGE_SCANNER_FLEET_DEVICES`` (2000) is its size. Devices, broker, database and hubs share the
+cores of this machine, which limits the gain of more hub processes.
 """
 
 from __future__ import annotations
@@ -20,86 +20,87 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.field import Field, scratch
 from benchmarks.measurement import Measurement
+from benchmarks.platform import Platform, scratch
 from benchmarks.simulated import MOST_DEVICES
 from tests.support.postgres import BIN as POSTGRES
 from tests.support.postgres import running_postgres
 
 DEVICES = int(os.environ.get("EDGE_SCANNER_FLEET_DEVICES", "2000"))
-EVENTS = 3  # a device and round
+EVENTS = 3  # for each device and round
 HUBS = (1, 2, 4)
 ROUNDS = 2
-SLICE_S = 10  # by which the storm is shown
-WINDOW_S = 0.1  # in which attempts are counted as coming at once
+SLICE_S = 10  # of the figures of the storm
+WINDOW_S = 0.1  # attempts within it count as simultaneous
 
 
 class Part:
     """A process with some of the devices (``benchmarks.simulated``)."""
 
-    def __init__(self, field: Field, names: list[str]) -> None:
+    def __init__(self, platform: Platform, names: list[str]) -> None:
         self._child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.simulated"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        endpoints = [asdict(field.endpoint(name)) for name in names]
-        self.say(json.dumps({"tenant": field.site.tenant, "endpoints": endpoints}))
+        endpoints = [asdict(platform.endpoint(name)) for name in names]
+        self.send(json.dumps({"tenant": platform.site.tenant, "endpoints": endpoints}))
 
-    def say(self, line: str) -> None:
-        """One command."""
+    def send(self, line: str) -> None:
+        """Send one command."""
         assert self._child.stdin is not None
         self._child.stdin.write(line + "\n")
         self._child.stdin.flush()
 
-    def heard(self) -> dict[str, Any]:
-        """Its answer."""
+    def reply(self) -> dict[str, Any]:
+        """Wait for the reply, and return it."""
         assert self._child.stdout is not None
         found: dict[str, Any] = json.loads(self._child.stdout.readline())
         return found
 
     def end(self) -> None:
-        """End it."""
+        """End the process."""
         self._child.kill()
         self._child.wait()
 
 
-class Crowd:
-    """All of the parts."""
+class SimulatedFleet:
+    """All parts of the fleet."""
 
-    def __init__(self, field: Field, names: list[str]) -> None:
+    def __init__(self, platform: Platform, names: list[str]) -> None:
         self._parts = [
-            Part(field, names[at : at + MOST_DEVICES]) for at in range(0, len(names), MOST_DEVICES)
+            Part(platform, names[at : at + MOST_DEVICES])
+            for at in range(0, len(names), MOST_DEVICES)
         ]
 
-    def do(self, command: str) -> list[dict[str, Any]]:
-        """Say a command to all, and wait for all."""
-        self.say(command)
-        return self.heard()
+    def request(self, command: str) -> list[dict[str, Any]]:
+        """Send a command to every part, and return the replies."""
+        self.send(command)
+        return self.replies()
 
-    def say(self, command: str) -> None:
-        """Say it."""
+    def send(self, command: str) -> None:
+        """Send a command to every part."""
         for part in self._parts:
-            part.say(command)
+            part.send(command)
 
-    def heard(self) -> list[dict[str, Any]]:
-        """All answers."""
-        return [part.heard() for part in self._parts]
+    def replies(self) -> list[dict[str, Any]]:
+        """Wait for the reply of every part, and return them."""
+        return [part.reply() for part in self._parts]
 
-    def took_s(self, command: str) -> float:
-        """From the first that began to the last that was done."""
-        found = self.do(command)
+    def duration_s(self, command: str) -> float:
+        """Return the seconds from the first part's begin to the last part's end."""
+        found = self.request(command)
         return float(max(each["ended"] for each in found) - min(each["began"] for each in found))
 
     def end(self) -> None:
-        """End all."""
+        """End every part."""
         for part in self._parts:
             part.end()
 
 
 def measure() -> Iterator[Measurement]:
-    """Connecting, events settled a second by hub processes, and the storm."""
+    """Yield the time to connect, the events settled a second by number of hubs, and the storm."""
     names = [f"sim-{number}" for number in range(DEVICES)]
     with ExitStack() as stack:
         folder = Path(
@@ -108,26 +109,28 @@ def measure() -> Iterator[Measurement]:
         database = None
         if (POSTGRES / "postgres").exists():
             database = stack.enter_context(running_postgres()).database()
-        field = Field(folder, dict.fromkeys(names, "shop-1"), hubs=max(HUBS), database=database)
-        stack.callback(field.close)
-        field.start_broker()
-        crowd = Crowd(field, names)
-        stack.callback(crowd.end)
+        platform = Platform(
+            folder, dict.fromkeys(names, "shop-1"), hubs=max(HUBS), database=database
+        )
+        stack.callback(platform.close)
+        platform.start_broker()
+        fleet = SimulatedFleet(platform, names)
+        stack.callback(fleet.end)
         yield Measurement("fleet.devices", float(DEVICES), "devices")
-        yield Measurement("fleet.connect_all", crowd.took_s("connect"), "s")
-        yield from _growth(field, crowd, "PostgreSQL" if database else "one SQLite file")
-        field.start_hub()
-        yield from _storm(field, crowd)
+        yield Measurement("fleet.connect_all", fleet.duration_s("connect"), "s")
+        yield from _growth(platform, fleet, "PostgreSQL" if database else "one SQLite file")
+        platform.start_hub()
+        yield from _storm(platform, fleet)
 
 
-def _growth(field: Field, crowd: Crowd, store: str) -> Iterator[Measurement]:
+def _growth(platform: Platform, fleet: SimulatedFleet, store: str) -> Iterator[Measurement]:
     rates: dict[int, list[float]] = {count: [] for count in HUBS}
     for turn in range(ROUNDS):
         for count in HUBS if turn % 2 == 0 else HUBS[::-1]:
             for number in range(count):
-                field.start_hub(number)
-            rates[count].append(DEVICES * EVENTS / crowd.took_s(f"tell {EVENTS}"))
-            for hub in field.hubs:
+                platform.start_hub(number)
+            rates[count].append(DEVICES * EVENTS / fleet.duration_s(f"send {EVENTS}"))
+            for hub in platform.hubs:
                 hub.stop()
     one = statistics.median(rates[1])
     for count in HUBS:
@@ -138,13 +141,13 @@ def _growth(field: Field, crowd: Crowd, store: str) -> Iterator[Measurement]:
         )
 
 
-def _storm(field: Field, crowd: Crowd) -> Iterator[Measurement]:
-    crowd.say("watch")
+def _storm(platform: Platform, fleet: SimulatedFleet) -> Iterator[Measurement]:
+    fleet.send("watch")
     time.sleep(0.5)
-    field.broker.stop(signal.SIGKILL)
-    field.start_broker()
+    platform.broker.stop(signal.SIGKILL)
+    platform.start_broker()
     up_s = time.monotonic()
-    found = crowd.heard()
+    found = fleet.replies()
     back = sorted(at - up_s for each in found for at in each["back"])
     attempts = sorted(at for each in found for at in each["attempts"])
     since = [at - up_s for at in attempts]
@@ -167,7 +170,7 @@ def _storm(field: Field, crowd: Crowd) -> Iterator[Measurement]:
 
 
 def _within(attempts: list[float], first: int) -> int:
-    """How many began within a moment of one of them."""
+    """Return how many attempts began within ``WINDOW_S`` of one of them."""
     last = first
     while last < len(attempts) and attempts[last] - attempts[first] < WINDOW_S:
         last += 1

@@ -1,9 +1,10 @@
-"""From a readable frame to the lamp, with the redemption on disk; and what the process weighs.
+"""From a readable frame to the lamp, with the redemption on disk; memory and start of the scanner.
 
-Each voucher is shown once, as a 1280x720 frame, to the daemon's own loop; the lamp is a stamp of the clock.
-Between two scans bare SQLite commits the same rows on the same disk: decode and that commit are the peer.
-What is ours is a scan without its decode and without the COMMIT statements that it waited for. Weight (of all its
-processes, while frames come) and start are held against a process that only imports what a scanner imports.
+Each voucher is shown once, as a 1280x720 frame, to the daemon's own loop; the lamp records the
+time. Between two scans bare SQLite commits the same rows on the same disk: decode and that commit
+are the peer. Our share is a scan without its decode and without the COMMIT statements that it
+waited for. Memory (of all processes, while frames arrive) and start are compared with a process
+that only imports what a scanner imports.
 """
 
 from __future__ import annotations
@@ -60,11 +61,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from multiprocessing.connection import Connection
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from pyzbar import pyzbar
-"""  # what a running scanner imports of other people's, as it imports it
+"""  # the libraries that a running scanner imports, as it imports them
 
 
 def measure() -> Iterator[Measurement]:
-    """Yield latencies in milliseconds, then weight in MiB and start in seconds against bare imports."""
+    """Yield latencies (ms), then memory (MiB) and start (s) against bare imports."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
         yield from _latencies(Path(name))
     yield from _footprint()
@@ -72,13 +73,13 @@ def measure() -> Iterator[Measurement]:
 
 @dataclass(slots=True)
 class _Stamps:
-    """A lamp, a decoder and a source of frames that remember when."""
+    """A lamp, a decoder and a source of frames that record times."""
 
     decoder: Decoder
     frame: Frame | None = None
     decoded_ms: float = 0.0
     hint: Hint | None = None
-    lit_ns: int = 0
+    shown_ns: int = 0
     committed_ms: float = 0.0
     signals: list[Signal] = field(default_factory=list)
 
@@ -94,7 +95,7 @@ class _Stamps:
         return symbols
 
     def show(self, signal: Signal) -> None:
-        self.lit_ns = time.monotonic_ns()
+        self.shown_ns = time.monotonic_ns()
         self.committed_ms = _TimedConnection.committed_ns / 1e6
         self.signals.append(signal)
 
@@ -103,7 +104,7 @@ class _Stamps:
 
 
 class _TimedConnection(sqlite3.Connection):
-    """Adds up how long COMMIT statements take: the disk's share of a scan."""
+    """Sums the time of COMMIT statements: the disk's share of a scan."""
 
     committed_ns = 0
 
@@ -149,7 +150,7 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
             _TimedConnection.committed_ns = 0
             daemon.step()
             assert stamps.signals[-1] is Signal.GO, stamps.signals
-            totals.append((stamps.lit_ns - captured_ns) / 1e6)
+            totals.append((stamps.shown_ns - captured_ns) / 1e6)
             decodes.append(stamps.decoded_ms)
             ours.append(totals[-1] - stamps.decoded_ms - stamps.committed_ms)
     model.close()
@@ -172,7 +173,7 @@ def _summary(
 
 
 class _scanner:  # noqa: N801 - a context manager
-    """The daemon of ``sample`` with stamps for lamp and frames; nothing of it sleeps."""
+    """The daemon of ``sample``, with recorders in place of lamp and frames; it never sleeps."""
 
     def __init__(self, sample: SamplePlatform) -> None:
         profile = parse_profile(sample.profile.read_text(encoding="utf-8"))
@@ -200,7 +201,7 @@ class _scanner:  # noqa: N801 - a context manager
 
     @staticmethod
     def _until_it_reads(decoder: Decoder) -> None:
-        """The decoder's process takes a moment to start, and until then answers that it read nothing."""
+        """Wait until the decoder's process has started: until then it reads nothing."""
         picture = render("WARM UP", CLEAN, rng=np.random.default_rng(0))
         deadline_s = time.monotonic() + _PATIENCE_S
         while not decoder.decode(picture):
@@ -212,25 +213,25 @@ class _scanner:  # noqa: N801 - a context manager
 
 
 def _drop(_logger: object, _level: str, line: object) -> str:
-    """Pay for a log line, and print none."""
+    """Encode a log line, and print none."""
     json.dumps(line, default=str)
     raise structlog.DropEvent
 
 
 def _footprint() -> Iterator[Measurement]:
-    """The scanner with all its processes against one that only imports the same libraries, taking turns."""
+    """Yield figures of the scanner with all its processes, and of bare imports, in turn."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="latency-bench-") as name:
         now_s = int(time.time())
         sample = provision_vouchers(Path(name), 10, now_s=now_s)
         fill_store(sample, now=Instant(unix_s=now_s))
-        _show_without_end(sample)
+        _write_endless_pictures(sample)
         pairs = [(_start_scanner(sample), _start_imports()) for _ in range(STARTS)]
-    started_s, read_s, weight_mib = (
+    started_s, read_s, memory_mib = (
         statistics.median(pair[0][index] for pair in pairs) for index in range(3)
     )
     bare_s, bare_mib = (statistics.median(pair[1][index] for pair in pairs) for index in range(2))
     yield Measurement(
-        "latency.resident_memory", weight_mib, "MiB", "bare imports", weight_mib / bare_mib
+        "latency.resident_memory", memory_mib, "MiB", "bare imports", memory_mib / bare_mib
     )
     yield Measurement(
         "latency.start_to_scanning", started_s, "s", "bare imports", started_s / bare_s
@@ -238,8 +239,8 @@ def _footprint() -> Iterator[Measurement]:
     yield Measurement("latency.start_to_first_read", read_s, "s", "bare imports", read_s / bare_s)
 
 
-def _show_without_end(sample: SamplePlatform) -> None:
-    """A voucher before the camera for as long as anybody measures."""
+def _write_endless_pictures(sample: SamplePlatform) -> None:
+    """Write a folder of pictures that show a voucher for the whole measurement."""
     pictures = sample.profile.parent / "pictures"
     pictures.mkdir()
     shown = pictures / "0.png"
@@ -252,7 +253,7 @@ def _show_without_end(sample: SamplePlatform) -> None:
 
 
 def _start_scanner(sample: SamplePlatform) -> tuple[float, float, float]:
-    """Seconds until the daemon says that it started and until it judged a code that it read; MiB some frames later."""
+    """Return the seconds until the daemon has started and has judged a code, and its MiB."""
     command = [
         str(Path(sys.executable).with_name("edge-scanner")),
         "run",
@@ -276,33 +277,34 @@ def _start_scanner(sample: SamplePlatform) -> tuple[float, float, float]:
 
 
 def _start_imports() -> tuple[float, float]:
-    """The same for a process that imports and does nothing else."""
+    """Return the seconds until a process has imported the libraries, and its MiB."""
     began_s = time.monotonic()
     code = f"{_IMPORTS}\nprint('ready', flush=True); input()"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     ready_s = _seconds_until(process, b"ready", began_s)
-    weight_mib = _tree_mib(process.pid)
+    memory_mib = _tree_mib(process.pid)
     process.communicate(b"\n")
-    return ready_s, weight_mib
+    return ready_s, memory_mib
 
 
-def _seconds_until(process: subprocess.Popen[bytes], said: bytes, began_s: float) -> float:
+def _seconds_until(process: subprocess.Popen[bytes], text: bytes, began_s: float) -> float:
     assert process.stdout is not None
-    while said not in (line := process.stdout.readline()):
-        assert line, f"it ended without a word of {said!r}"
+    while text not in (line := process.stdout.readline()):
+        assert line, f"the process ended without {text!r}"
     return time.monotonic() - began_s
 
 
 def _tree_mib(pid: int) -> float:
-    """Resident memory of a process and all below it, a page that they share counted once.
+    """Return the resident memory of a process and its descendants, each shared page once.
 
-    What was forked shares anonymous and shared memory with its tree alone, so that proportional shares add up to it;
-    libraries on disk are shared with strangers as well, and count as the process with the most of them has them.
+    Forked processes share anonymous and shared memory within their tree alone, so the proportional
+    shares add up. Libraries on disk are shared with other programs, too: they count once, as in the
+    process that has the most of them.
     """
     tree = [pid]
-    for member in tree:  # it grows on the way
+    for member in tree:  # the list grows in the loop
         tree += [child for child, parent in _parents().items() if parent == member]
     own = sum(
         _kib(member, "smaps_rollup", name)

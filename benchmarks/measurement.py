@@ -1,4 +1,4 @@
-"""One figure, and the peer it was measured against in the same run."""
+"""One figure, and the peer that was measured in the same run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Got = TypeVar("_Got")
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """``ratio`` is ours over the peer's; what is better depends on the unit."""
+    """One figure. ``ratio`` is our value over the peer's; the unit decides which is better."""
 
     name: str
     value: float
@@ -29,7 +29,7 @@ class Measurement:
 def cpu_ms(
     call: Callable[_Given, _Got], *given: _Given.args, **named: _Given.kwargs
 ) -> tuple[_Got, float]:
-    """Return what ``call`` returns, and the processor time it took this process, in milliseconds."""
+    """Return the result of ``call``, and the processor time of this process in milliseconds."""
     began_s = time.process_time()
     got = call(*given, **named)
     return got, (time.process_time() - began_s) * 1000

@@ -1,8 +1,16 @@
-"""A part of a simulated fleet, in a process of its own: real sessions over TLS, the wire's messages, no store.
+"""Part of a simulated fleet, in its own process: real TLS sessions and messages, no store.
 
-``python -m benchmarks.simulated`` reads one line of JSON (``endpoints``, ``tenant``), then commands, one a line:
-``connect``, ``tell N`` (each device has N events acknowledged, one after another), ``watch`` (until all have come back)
-and ``end``. Each is answered with one line of JSON. Times are of the system's monotonic clock.
+``python -m benchmarks.simulated`` reads one line of JSON (``endpoints``, ``tenant``), then a
+command on each line. It replies to each with one line of JSON. Times are of the system's monotonic clock.
+
+``connect``
+    connect every device.
+``send N``
+    send N events of each device, one after another, until each is acknowledged.
+``watch``
+    wait until every device has lost its connection and is connected again.
+``end``
+    end the process.
 """
 
 from __future__ import annotations
@@ -27,17 +35,15 @@ from sync.wire.messages import Ack, Event
 from sync.wire.topics import Down, Topic, Up
 
 RESEND_S = 5.0
-IDLE_STEP_S, DIAL_STEP_S = 3.0, 0.03  # how often a device is stepped that nothing came for
-COMMANDS = io.FileIO(0, closefd=False)  # unbuffered: it is waited for
-DIALLING = 5  # of a part at once, where it is not a storm
-MOST_DEVICES = (
-    150  # a process: paho has three files a client and waits with select(), which knows 1,024
-)
+IDLE_STEP_S, DIAL_STEP_S = 3.0, 0.03  # how often an idle device is stepped
+COMMANDS = io.FileIO(0, closefd=False)  # unbuffered, because it is polled
+DIALLING = 5  # devices that connect at the same time, except in a storm
+MOST_DEVICES = 150  # in a process: paho uses three files a client, and select() is limited to 1,024
 
 
 @dataclass(slots=True)
 class Device:
-    """One device: its session, and how far it is."""
+    """One device: its session, and its progress."""
 
     name: str
     tenant: str
@@ -48,10 +54,10 @@ class Device:
     left: int = 0
     sent_s: float = 0.0
     attempts: list[float] = field(default_factory=list)
-    back_s: float = 0.0
+    reconnected_s: float = 0.0
 
     def step(self, now_s: float) -> None:
-        """What a device does, but for its store."""
+        """Do what a device does, except for its store."""
         before = self.session.connections
         for arrival in self.session.step(0.0):
             self.session.acknowledge(arrival)
@@ -72,8 +78,8 @@ class Device:
         elif self.left and now_s - self.sent_s > RESEND_S:
             self._send(now_s)
 
-    def tell(self, events: int, now_s: float) -> None:
-        """Have ``events`` more acknowledged."""
+    def send_events(self, events: int, now_s: float) -> None:
+        """Send ``events`` more, one after another, until each is acknowledged."""
         self.left = events
         self._next(now_s)
 
@@ -90,9 +96,13 @@ class Device:
             "kind": "write_off",
         }
         event = Event(
-            seq=self.seq, id=f"{self.epoch[:24]}-{self.seq}", ts=int(time.time()), ts_trust="trusted",
-            type="redeemed", body=body,
-        )  # fmt: skip
+            seq=self.seq,
+            id=f"{self.epoch[:24]}-{self.seq}",
+            ts=int(time.time()),
+            ts_trust="trusted",
+            type="redeemed",
+            body=body,
+        )
         encoded = codec.encode_event(event)
         assert isinstance(encoded, bytes)
         payload = codec.encode_batch(self.name, self.epoch, self.settled, 0, [encoded])
@@ -100,20 +110,23 @@ class Device:
         self.sent_s = now_s
 
 
-class Crowd:
-    """Devices in one loop: each is stepped when something came for it, and at times when nothing did."""
+class DeviceLoop:
+    """Devices in one loop: each is stepped when data has arrived for it, and from time to time."""
 
     def __init__(self, devices: list[Device]) -> None:
         self.devices = devices
         self._poll = select.epoll()
         self._poll.register(COMMANDS, select.EPOLLIN)
-        self._number: dict[str, int] = {}  # the socket that is waited for, by device
+        self._number: dict[str, int] = {}  # the polled socket of each device
         self._device: dict[int, Device] = {}
         self._due_s = dict.fromkeys((device.name for device in devices), 0.0)
         self._sweep_s = 0.0
 
-    def turn(self, *, dialling: int | None = None) -> bool:
-        """Step whom it concerns; of those without a connection only the first ``dialling``. True for a command."""
+    def step(self, *, dialling: int | None = None) -> bool:
+        """Step the devices that are due. Return whether a command has arrived.
+
+        Of the devices without a connection only the first ``dialling`` are stepped.
+        """
         ready = [number for number, _ in self._poll.poll(DIAL_STEP_S)]
         now_s = time.monotonic()
         for number in ready:
@@ -121,21 +134,21 @@ class Crowd:
                 self._step(self._device[number], now_s)
         if now_s >= self._sweep_s:
             self._sweep_s = now_s + DIAL_STEP_S
-            apart = [device for device in self.devices if not device.session.connected]
+            disconnected = [device for device in self.devices if not device.session.connected]
             due = [
                 device
                 for device in self.devices
                 if device.session.connected and now_s >= self._due_s[device.name]
             ]
-            for device in due + apart[:dialling]:
+            for device in due + disconnected[:dialling]:
                 self._step(device, now_s)
         return COMMANDS.fileno() in ready
 
     def until(self, done: Callable[[], bool], *, dialling: int | None = None) -> dict[str, Any]:
-        """Turn until ``done``; when it began and ended."""
+        """Step until ``done``, and return when that began and ended."""
         began = time.monotonic()
         while not done():
-            self.turn(dialling=dialling)
+            self.step(dialling=dialling)
         return {"began": began, "ended": time.monotonic()}
 
     def _step(self, device: Device, now_s: float) -> None:
@@ -145,7 +158,7 @@ class Crowd:
         if number == known:
             return
         if known is not None and self._device.get(known) is device:
-            del self._device[known]  # closed, and so no longer waited for
+            del self._device[known]  # closed, and so no longer polled
         if number is None or number < 0:
             self._number.pop(device.name, None)
             return
@@ -156,24 +169,26 @@ class Crowd:
 
 def main() -> None:
     """Serve commands until ``end``."""
-    said = json.loads(COMMANDS.readline())
-    crowd = Crowd([_device(Endpoint(**endpoint), said["tenant"]) for endpoint in said["endpoints"]])
-    devices = crowd.devices
-    while line := _command(crowd):
+    setup = json.loads(COMMANDS.readline())
+    loop = DeviceLoop(
+        [_device(Endpoint(**endpoint), setup["tenant"]) for endpoint in setup["endpoints"]]
+    )
+    devices = loop.devices
+    while line := _command(loop):
         match line.split():
             case ["connect"]:
-                _answer(
-                    crowd.until(
+                _reply(
+                    loop.until(
                         lambda: all(device.session.connected for device in devices),
                         dialling=DIALLING,
                     )
                 )
-            case ["tell", events]:
+            case ["send", events]:
                 for device in devices:
-                    device.tell(int(events), time.monotonic())
-                _answer(crowd.until(lambda: not any(device.left for device in devices)))
+                    device.send_events(int(events), time.monotonic())
+                _reply(loop.until(lambda: not any(device.left for device in devices)))
             case ["watch"]:
-                _answer(_storm(crowd))
+                _reply(_storm(loop))
             case _:
                 break
     for device in devices:
@@ -188,35 +203,35 @@ def _device(endpoint: Endpoint, tenant: str) -> Device:
     )
 
 
-def _command(crowd: Crowd) -> str:
-    """The next line of the standard input; meanwhile the devices that are connected live on."""
-    while not crowd.turn(dialling=0):
+def _command(loop: DeviceLoop) -> str:
+    """Return the next line of standard input; meanwhile step the connected devices."""
+    while not loop.step(dialling=0):
         pass
     return COMMANDS.readline().decode()
 
 
-def _storm(crowd: Crowd) -> dict[str, Any]:
-    """From the loss of the connection until all are back: when each tried, and when it was back."""
+def _storm(loop: DeviceLoop) -> dict[str, Any]:
+    """Wait until all devices have reconnected; return when each tried and when it succeeded."""
     lost: set[str] = set()
     sweep_s = 0.0
-    for device in crowd.devices:
+    for device in loop.devices:
         device.attempts.clear()
-        device.back_s = 0.0
-    while not all(device.back_s for device in crowd.devices):
-        crowd.turn()
+        device.reconnected_s = 0.0
+    while not all(device.reconnected_s for device in loop.devices):
+        loop.step()
         if time.monotonic() > sweep_s:
-            gc.collect()  # of failed attempts, whose files would add up
+            gc.collect()  # closes the files of failed attempts
             sweep_s = time.monotonic() + 1.0
-        for device in crowd.devices:
+        for device in loop.devices:
             if not device.session.connected:
                 lost.add(device.name)
-            elif device.name in lost and not device.back_s:
-                device.back_s = time.monotonic()
-    attempts = sorted(at for device in crowd.devices for at in device.attempts)
-    return {"attempts": attempts, "back": sorted(device.back_s for device in crowd.devices)}
+            elif device.name in lost and not device.reconnected_s:
+                device.reconnected_s = time.monotonic()
+    attempts = sorted(at for device in loop.devices for at in device.attempts)
+    return {"attempts": attempts, "back": sorted(device.reconnected_s for device in loop.devices)}
 
 
-def _answer(found: dict[str, Any]) -> None:
+def _reply(found: dict[str, Any]) -> None:
     print(json.dumps(found), flush=True)
 
 

@@ -1,6 +1,6 @@
-"""One redemption against a bare SQLite commit of the same rows, and a large cache against a small one.
+"""A redemption against a bare SQLite commit of its rows, and a large cache against a small one.
 
-Both sides take turns, scan by scan, on the same disk, so that what the disk does to one it does to both.
+Both sides alternate, scan by scan, on the same disk, so that the disk affects both alike.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ROWS = ("outbox", "ledger", "journal")  # what one write-off writes
 
 
 def measure() -> Iterator[Measurement]:
-    """Medians in microseconds of one durable write-off, from claims to a committed verdict."""
+    """Yield medians (us) of one durable write-off, from claims to a committed verdict."""
     with tempfile.TemporaryDirectory(dir=disk(), prefix="store-bench-") as name:
         folder = Path(name)
         store, small, large = (_filled(folder / name, cached) for name, cached in _STORES)
@@ -50,7 +50,7 @@ def measure() -> Iterator[Measurement]:
 
 
 def _take_turns(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
-    """The medians of two actions that alternate, in microseconds."""
+    """Return the medians of two alternating actions, in microseconds."""
     times: tuple[list[float], list[float]] = ([], [])
     for turn in range(ROUNDS):
         for index, action in enumerate((first, second) if turn % 2 else (second, first)):
@@ -68,9 +68,8 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
         DecisionTerms(DevicePlace(device_id="bench", site_id="site"), Policy()),
         random_bytes=os.urandom,
     )
-    step = (
-        cached * 617 // 1000 | 1
-    )  # odd, and no multiple of 5: every code once, far from the one before
+    # Odd, and no multiple of 5: every code once, far from the previous one.
+    step = cached * 617 // 1000 | 1
     assert gcd(step, cached) == 1
     shown = iter([_claims(_cti(turn * step % cached, cached)) for turn in range(1, ROUNDS + 1)])
 
@@ -82,7 +81,10 @@ def _redeeming(store: Store, cached: int) -> Callable[[], None]:
 
 
 def bare_commits(path: Path, model: Store) -> Callable[[], None]:
-    """Commit, with the same tables, constraints, pragmas and bytes, and nothing else, what a redemption commits."""
+    """Return an action that commits only the rows of a redemption.
+
+    Tables, constraints, pragmas and bytes are the same.
+    """
     source = _filled(path.parent / "model", SMALL)
     _redeeming(source, SMALL)()
     peer = connect(path)
@@ -91,7 +93,7 @@ def bare_commits(path: Path, model: Store) -> Callable[[], None]:
             "SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY rowid"
         ):
             peer.execute(statement)
-    for table in ("epoch", "policy"):  # what the rows refer to
+    for table in ("epoch", "policy"):  # to which the rows refer
         _insert(peer, table, _first(source, table))
     rows = [(table, _first(source, table)) for table in _ROWS]
     source.close()
@@ -135,8 +137,8 @@ def _filled(folder: Path, cached: int) -> Store:
     connection.execute("PRAGMA synchronous = OFF")
     with store.transaction():
         connection.executemany(
-            "INSERT INTO entitlement VALUES (?, 'A-1042', 1, 'site', 'bench', 'ready', 1, 1250, 'EUR', 0, 8589934591,"
-            " 0, '[]', 'subject-0042', 'spring', NULL, 1, 1)",
+            "INSERT INTO entitlement VALUES (?, 'A-1042', 1, 'site', 'bench', 'ready', 1, 1250,"
+            " 'EUR', 0, 8589934591, 0, '[]', 'subject-0042', 'spring', NULL, 1, 1)",
             ((_cti(number, cached),) for number in range(cached)),
         )
         connection.execute(
@@ -148,18 +150,34 @@ def _filled(folder: Path, cached: int) -> Store:
 
 
 def _cti(number: int, of: int) -> bytes:
-    """The ``number``-th of ``of`` identities, evenly spread, so that filling is sequential and lookups are not."""
+    """Return the ``number``-th of ``of`` evenly spread identities.
+
+    Filling is then sequential, and lookups are not.
+    """
     return (number * (2**128 // of)).to_bytes(16, "big")
 
 
 def _claims(cti: bytes) -> Claims:
     return Claims(
-        cti=cti, kid=b"kid0", issuer="shop", audience="site", not_before_s=0, expires_at_s=2**33 - 1,
-        issued_at_s=NOW.unix_s, order_id="A-1042", kind=Kind.WRITE_OFF, quantity=1, amount_minor=1250, currency="EUR",
-        flags=0, status_index=7, dynamic_mode=None, holder_key=None,
-    )  # fmt: skip
+        cti=cti,
+        kid=b"kid0",
+        issuer="shop",
+        audience="site",
+        not_before_s=0,
+        expires_at_s=2**33 - 1,
+        issued_at_s=NOW.unix_s,
+        order_id="A-1042",
+        kind=Kind.WRITE_OFF,
+        quantity=1,
+        amount_minor=1250,
+        currency="EUR",
+        flags=0,
+        status_index=7,
+        dynamic_mode=None,
+        holder_key=None,
+    )
 
 
 def disk() -> Path:
-    """A folder on a disk: a commit to memory would cost nothing, and the ratios would say nothing."""
+    """Return a folder on a disk: the ratios would mean nothing with a file system in memory."""
     return Path(os.environ.get("TMPDIR", "/var/tmp"))

@@ -1,4 +1,4 @@
-"""Sync against its parts: a bare publisher, bytes on the wire, and snapshots (``benchmarks.snapshot``)."""
+"""Sync: events settled against a bare publisher, bytes on the wire, snapshots."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks import snapshot
 from benchmarks.device import append, ident, now, redemption, start_sync, store_of
-from benchmarks.field import Field, scratch, until
 from benchmarks.measurement import Measurement
+from benchmarks.platform import Platform, scratch, until
 from edge.store import order_cache, outbox
 from edge.store.database.store import Store
 from sync.agent.downlink import REFRESH_S
@@ -31,28 +31,28 @@ DEVICE, BARE = "kiosk-1", "bare"
 
 
 def measure() -> Iterator[Measurement]:
-    """Events a second, bytes of a redemption and of an idle day, snapshot rows a second."""
+    """Yield events a second, bytes of a redemption and of an idle day, snapshot rows a second."""
     with tempfile.TemporaryDirectory(dir=scratch(), prefix="sync-bench-") as name:
         folder = Path(name)
-        field = Field(folder, {DEVICE: "shop-1", BARE: "shop-1"})
+        platform = Platform(folder, {DEVICE: "shop-1", BARE: "shop-1"})
         try:
-            field.start_broker()
-            field.start_hub()
-            yield from _settled(field)
-            yield from _bytes(field)
+            platform.start_broker()
+            platform.start_hub()
+            yield from _settled(platform)
+            yield from _bytes(platform)
         finally:
-            field.close()
+            platform.close()
     yield from snapshot.measure()
 
 
 # Events settled
 
 
-def _settled(field: Field) -> Iterator[Measurement]:
-    store = store_of(field, DEVICE)
+def _settled(platform: Platform) -> Iterator[Measurement]:
+    store = store_of(platform, DEVICE)
     append(store, 1)
-    sync = start_sync(field, DEVICE, field.profile(DEVICE))
-    bare = _bare_client(field)
+    sync = start_sync(platform, DEVICE, platform.profile(DEVICE))
+    bare = _bare_client(platform)
     ours: list[float] = []
     theirs: list[float] = []
     try:
@@ -65,7 +65,7 @@ def _settled(field: Field) -> Iterator[Measurement]:
     finally:
         sync.stop()
         bare.loop_stop()
-    # The quicker quarter of both: what else the machine does makes a round slower, never quicker.
+    # The faster quarter of both: other load makes a round slower, never faster.
     value, peer = (statistics.quantiles(rates, n=4)[2] for rates in (ours, theirs))
     yield Measurement(
         "sync.events_settled",
@@ -77,7 +77,7 @@ def _settled(field: Field) -> Iterator[Measurement]:
 
 
 def _settle(store: Store) -> float:
-    """Seconds from the commit of the events until the platform has acknowledged the last."""
+    """Return the seconds from the commit of the events until the last is acknowledged."""
     append(store, EVENTS)
     began = time.perf_counter()
     until(lambda: _last_settled(store))
@@ -85,12 +85,12 @@ def _settle(store: Store) -> float:
 
 
 def _last_settled(store: Store) -> bool:
-    """A cheap question: it is asked while the device works."""
+    """Return whether the last event is settled. Cheap, because it is polled during the run."""
     row = (
         store.connection()
         .execute(
-            "SELECT settled_through >= (SELECT max(seq) FROM outbox o WHERE o.epoch_no = e.no) FROM epoch e"
-            " ORDER BY no DESC LIMIT 1"
+            "SELECT settled_through >= (SELECT max(seq) FROM outbox o WHERE o.epoch_no = e.no)"
+            " FROM epoch e ORDER BY no DESC LIMIT 1"
         )
         .fetchone()
     )
@@ -98,23 +98,23 @@ def _last_settled(store: Store) -> bool:
 
 
 def _publish(client: mqtt.Client) -> float:
-    """Seconds for as many publishes of one event each, until the broker has acknowledged the last."""
+    """Return the seconds for as many publishes, until the broker has acknowledged the last."""
     row = outbox.OutboxRow(
         epoch="", seq=1, id=ident(), type="redeemed", body=redemption(), at=now()
     )
     ((_, event),) = events_of([row], after_seq=0, until_bytes=1)
     began = time.perf_counter()
-    sent = [client.publish(f"v1/main/{BARE}/up/tel", event, qos=1) for _ in range(EVENTS)]
+    sent = [client.publish(f"v1/main/{BARE}/up/bench", event, qos=1) for _ in range(EVENTS)]
     for each in sent:
         each.wait_for_publish(60)
     return time.perf_counter() - began
 
 
-def _bare_client(field: Field) -> mqtt.Client:
-    files = field.files
+def _bare_client(platform: Platform) -> mqtt.Client:
+    files = platform.files
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=BARE, protocol=mqtt.MQTTv5)
     client.tls_set(str(files.ca), str(files.certificate(BARE)), str(files.key(BARE)))
-    client.connect("127.0.0.1", field.site.port)
+    client.connect("127.0.0.1", platform.site.port)
     client.loop_start()
     until(client.is_connected)
     return client
@@ -124,31 +124,31 @@ def _bare_client(field: Field) -> mqtt.Client:
 
 
 class Relay:
-    """Carries TCP between a device and the broker, and counts: TLS and MQTT, without the headers of TCP and IP."""
+    """Forwards TCP between a device and the broker, and counts the bytes of TLS and MQTT."""
 
     def __init__(self, port: int) -> None:
         self.port = free_port()
         self.up = self.down = 0
-        self._to = port
+        self._broker_port = port
         self._stop = False
         self._server = socket.create_server(("127.0.0.1", self.port))
-        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread = threading.Thread(target=self._forward, daemon=True)
         self._thread.start()
 
     @property
     def total(self) -> int:
-        """Both directions."""
+        """The bytes of both directions."""
         return self.up + self.down
 
     def close(self) -> None:
-        """End."""
+        """End the relay."""
         self._stop = True
         self._thread.join(5)
         self._server.close()
 
-    def _carry(self) -> None:
+    def _forward(self) -> None:
         device, _ = self._server.accept()
-        broker = socket.create_connection(("127.0.0.1", self._to))
+        broker = socket.create_connection(("127.0.0.1", self._broker_port))
         with selectors.DefaultSelector() as selector, device, broker:
             for each in (device, broker):
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -168,14 +168,14 @@ class Relay:
                         self.down += len(data)
 
 
-def _bytes(field: Field) -> Iterator[Measurement]:
-    store = store_of(field, DEVICE)
-    relay = Relay(field.site.port)
-    profile = field.profile(DEVICE, port=relay.port)
+def _bytes(platform: Platform) -> Iterator[Measurement]:
+    store = store_of(platform, DEVICE)
+    relay = Relay(platform.site.port)
+    profile = platform.profile(DEVICE, port=relay.port)
     profile.write_text(
         profile.read_text().replace("[mqtt]\n", f"[mqtt]\nkeepalive_s = {KEEPALIVE_S}\n")
     )
-    sync = start_sync(field, DEVICE, profile)
+    sync = start_sync(platform, DEVICE, profile)
     try:
         until(lambda: order_cache.feed_state(store).revision > 0)
         _quiet(relay)
@@ -200,10 +200,10 @@ def _cost_of_one(store: Store, relay: Relay) -> tuple[int, int]:
 
 
 def _idle_day(relay: Relay, exchange: float) -> Measurement:
-    """What a day without a redemption costs: pings, measured and scaled to the shipped keepalive.
+    """Return the bytes of a day without a redemption: measured pings, scaled to the keepalive.
 
-    To these come the rare exchanges, each counted as dear as a redemption: the question where the platform is, the
-    question for orders, the hourly page that says that nothing is new.
+    It includes the rare exchanges, each counted like a redemption: the probe of the platform, the
+    request for orders, and the hourly page without news.
     """
     before = relay.total
     time.sleep(IDLE_S)

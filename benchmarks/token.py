@@ -1,7 +1,7 @@
 """From a code's text to its claims, against one bare signature verification of ``cryptography``.
 
-Ours and the peer take turns, a token at a time, so that a noisy machine slows both alike
-and an interruption spoils few turns; figures are medians over the turns.
+Ours and the peer alternate, a token at a time, so that other load slows both alike and an
+interruption affects few turns. The figures are medians over the turns.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from edge.values.instant import Instant
 
 TURNS = 6000
 WARM_UP = 200
-TOKENS = 40  # different ones, again and again
+TOKENS = 40  # different tokens, used in turn
 NOW_S = 1_800_000_000
 
 Work = Callable[[int], None]  # the number of a token in
@@ -47,7 +47,7 @@ def measure() -> Iterator[Measurement]:
         issuer = signer(private)
         texts = [_token(issuer, number) for number in range(TOKENS)]
         ours_ns, bare_ns, ready_ns = _interleave(
-            _open_all(texts, issuer), _verify_all(texts, private, issuer), _ready_made(texts)
+            _open_all(texts, issuer), _verify_all(texts, private, issuer), _library_decoders(texts)
         )
         bare = f"bare cryptography {name} verify"
         yield Measurement(
@@ -157,7 +157,7 @@ def _open_all(texts: list[bytes], issuer: Signer) -> Work:
 
 
 def _verify_all(texts: list[bytes], private: PrivateKey, issuer: Signer) -> Work:
-    """The peer: the signature alone, in the form that ``cryptography`` wants, everything prepared."""
+    """Return the peer: the signature check alone, with every input prepared."""
     prefix = cose.signed_prefix(cose.protected_header(issuer), Purpose.TOKEN.external_aad)
     parts = [cose.parse(base45.decode(text[4:]), cose.STRICT) for text in texts]
     prepared = [(part.signature, cose.signed_bytes(prefix, part.payload or b"")) for part in parts]
@@ -182,8 +182,8 @@ def _verify_all_ecdsa(
     return lambda number: public.verify(*der[number], ecdsa)
 
 
-def _ready_made(texts: list[bytes]) -> Work:
-    """Ready-made decoders on the same text: no strictness, no checks, no signature."""
+def _library_decoders(texts: list[bytes]) -> Work:
+    """Return ready-made decoders on the same text: no strictness, no checks, no signature."""
 
     def work(number: int) -> None:
         cbor2.loads(cbor2.loads(ready_made_base45.b45decode(texts[number][4:])).value[2])

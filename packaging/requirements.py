@@ -1,8 +1,8 @@
 """Requirements of the Debian package. Standard library only.
 
 ``requirements.py pyproject.toml`` prints the libraries that the package contains, one a line.
-``requirements.py --pinned CONSTRAINTS REPORT`` compares what pip resolved (its JSON report) with what
-is pinned, prints each library that is on one side only, and exits with 1 if there is one.
+``requirements.py --pinned CONSTRAINTS REPORT`` compares what pip resolved (its JSON report) with
+what is pinned, prints each library that is on one side only, and exits with 1 if there is one.
 """
 
 import json

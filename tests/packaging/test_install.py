@@ -1,4 +1,4 @@
-"""The installer: it says what it needs, sets the boot partition once, and touches nothing it should not."""
+"""The installer reports what it needs, sets the boot partition once, and changes nothing else."""
 
 import importlib.util
 import os
@@ -15,10 +15,10 @@ FRAGMENTS = ROOT / "firmware-config" / "boot"
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the installer needs root")
 
 
-def install(*words: str, boot: Path | None = None) -> subprocess.CompletedProcess[str]:
+def install(*arguments: str, boot: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | ({"EDGE_BOOT": str(boot)} if boot else {})
     return subprocess.run(
-        ["bash", ROOT / "install", *words],
+        ["bash", ROOT / "install", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -29,7 +29,7 @@ def install(*words: str, boot: Path | None = None) -> subprocess.CompletedProces
 
 @pytest.fixture
 def boot(tmp_path):
-    """A boot partition as Raspberry Pi OS leaves it: cmdline.txt is one line."""
+    """Make a boot partition like that of Raspberry Pi OS: cmdline.txt is one line."""
     (tmp_path / "config.txt").write_text("dtparam=audio=on\n[all]\n")
     (tmp_path / "cmdline.txt").write_text(
         "console=tty1 root=PARTUUID=1-02 rootfstype=ext4 fsck.repair=yes rootwait\n"
@@ -41,22 +41,22 @@ def test_the_one_command_of_a_checkout_is_the_installer():
     assert (ROOT / "install").resolve() == ROOT / "packaging" / "edge-scanner-install"
 
 
-def test_help_names_every_way_and_an_example():
+def test_help_shows_every_command_and_an_example():
     outcome = install("--help")
     assert outcome.returncode == 0
     for word in ("--profile", "back", "boot", "remove", "Example:"):
         assert word in outcome.stdout
 
 
-@pytest.mark.parametrize("words", [("--wrong",), ("nowhere.deb",), ("hello",)])
-def test_a_wrong_word_is_a_usage_error_and_changes_nothing(words):
-    outcome = install(*words)
+@pytest.mark.parametrize("arguments", [("--wrong",), ("nowhere.deb",), ("hello",)])
+def test_a_wrong_argument_is_a_usage_error_and_changes_nothing(arguments):
+    outcome = install(*arguments)
     assert outcome.returncode == 2
     assert outcome.stderr
 
 
 @needs_root
-def test_the_boot_partition_is_set_and_its_former_files_kept(boot):
+def test_the_boot_partition_is_set_and_its_original_files_are_kept(boot):
     before = (boot / "cmdline.txt").read_text()
     outcome = install("boot", "--locker", boot=boot)
     assert outcome.returncode == 0
@@ -67,7 +67,7 @@ def test_the_boot_partition_is_set_and_its_former_files_kept(boot):
     line = (boot / "cmdline.txt").read_text()
     assert line.count("\n") == 1
     assert line.startswith(before.strip())
-    assert line.split().count("fsck.repair=yes") == 1, "a word that is there is not added again"
+    assert line.split().count("fsck.repair=yes") == 1, "a present argument is not added again"
     assert set((FRAGMENTS / "cmdline.txt").read_text().split()) <= set(line.split())
     assert (boot / "cmdline.txt.before-edge").read_text() == before
 
@@ -89,7 +89,7 @@ def test_a_machine_without_a_boot_partition_is_left_alone(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_script_of_the_package_is_sound_shell():
+def test_every_script_of_the_package_is_valid_shell():
     for path in PACKAGING.iterdir():
         if path.is_file() and path.read_text(encoding="utf-8").startswith(
             ("#!/usr/bin/env bash", "#!/bin/bash")
@@ -108,7 +108,7 @@ def test_removing_never_names_the_data_in_a_deletion():
 
 
 def requirements():
-    """packaging/requirements.py, which is no module of ours."""
+    """Import packaging/requirements.py, which is in no package."""
     spec = importlib.util.spec_from_file_location("requirements", PACKAGING / "requirements.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -119,10 +119,8 @@ def requirements():
 def test_every_library_of_the_package_is_pinned_for_the_release(release):
     tool = requirements()
     pins = tool.pinned(PACKAGING / f"constraints-{release}.txt")
-    asked = {tool.name_of(requirement) for requirement in tool.wanted(ROOT / "pyproject.toml")}
-    assert not asked - pins.keys(), (
-        "add the version; `make wheels` says which, and of what they bring along"
-    )
+    required = {tool.name_of(requirement) for requirement in tool.wanted(ROOT / "pyproject.toml")}
+    assert not required - pins.keys(), "add the version; `make wheels` lists those that are missing"
     assert all(pins.values()), "each line names one version: name==version"
 
 
@@ -135,7 +133,7 @@ def test_both_releases_have_the_same_libraries():
 
 
 @pytest.mark.parametrize(("release", "numpy"), RELEASES.items())
-def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_library_have(
+def test_the_libraries_are_pinned_for_the_numpy_of_the_release_and_its_camera_library(
     release, numpy
 ):
     assert requirements().pinned(PACKAGING / f"constraints-{release}.txt")["numpy"] == numpy
@@ -145,7 +143,7 @@ def test_the_libraries_are_chosen_for_the_numpy_that_the_release_and_its_camera_
 
 
 @pytest.mark.slow
-def test_every_library_is_to_be_had_as_a_wheel_for_a_pi_with_either_release():
+def test_every_library_has_a_wheel_for_a_pi_with_either_release():
     run = subprocess.run(
         [PACKAGING / "check-wheels", "--arch", "arm64"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The fragments for the operating system are ones its own tools understand, and say whom they serve."""
+"""The tools of the operating system accept its files, and each file names its boards."""
 
 import os
 import re
@@ -29,14 +29,14 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture
 def root_with_users(tmp_path):
-    """An empty root in which the users of sysusers.conf exist."""
+    """Make an empty root in which the users of sysusers.conf exist."""
     (tmp_path / "etc").mkdir()
     run(tool("systemd-sysusers", "systemd"), f"--root={tmp_path}", OS / "sysusers.conf")
     return tmp_path
 
 
 def head_of(path: Path) -> str:
-    """Where a file says what it is: the comment at its head; for what can hold none, a line of the folder's README."""
+    """Return a file's description: its first comment, or its line in the folder's README."""
     if path.name != "README.md" and (path.suffix == ".json" or path.name == "cmdline.txt"):
         readme = (path.parent / "README.md").read_text(encoding="utf-8")
         (line,) = re.findall(rf"^\| `{re.escape(path.name)}` \|.*$", readme, flags=re.MULTILINE)
@@ -46,18 +46,18 @@ def head_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(FIRMWARE)))
-def test_a_file_says_what_it_is_for_and_which_boards_and_releases_it_serves(path):
+def test_a_file_describes_itself_and_its_boards_and_releases(path):
     head = head_of(path)
-    assert len(head.splitlines()) >= 2, "what it is for"
+    assert len(head.splitlines()) >= 2, "its purpose"
     assert re.search(r"\bserves?\b", head, flags=re.IGNORECASE)
     assert re.search(r"\bPi\b", head)
     assert re.search(r"Bookworm.*Trixie", head, flags=re.DOTALL)
     assert re.search(r"every Raspberry Pi|\bPi (?:\d|Zero)|every device|every broker", head), (
-        "which models"
+        "its models"
     )
 
 
-def test_the_kernels_words_are_one_line_without_a_comment():
+def test_the_kernel_arguments_are_one_line_without_a_comment():
     text = (FIRMWARE / "boot" / "cmdline.txt").read_text(encoding="utf-8")
     assert text.count("\n") == 1
     assert "#" not in text
@@ -65,7 +65,7 @@ def test_the_kernels_words_are_one_line_without_a_comment():
     assert all(f"`{word}`" in explained for word in text.split())
 
 
-def test_the_scanners_user_is_made_and_may_use_its_devices(root_with_users):
+def test_the_scanners_user_is_created_and_may_use_its_devices(root_with_users):
     groups = dict(
         line.split(":x:") for line in (root_with_users / "etc" / "group").read_text().splitlines()
     )
@@ -80,7 +80,7 @@ def test_the_scanners_user_is_made_and_may_use_its_devices(root_with_users):
     assert "edge-scanner:x:" in (root_with_users / "etc" / "passwd").read_text()
 
 
-def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
+def test_only_the_services_may_read_the_store_and_the_keys(root_with_users):
     run(
         tool("systemd-tmpfiles", "systemd"),
         f"--root={root_with_users}",
@@ -97,9 +97,8 @@ def test_the_store_and_the_keys_are_closed_to_everybody_else(root_with_users):
         )
     }
     assert modes.pop("etc/edge-scanner/tls") == modes.pop("etc/edge-scanner") == 0o750
-    assert (
-        modes.pop("var/lib/edge-hub") == 0o2770
-    )  # hub and enrolment service share the fleet's store by the hub's group
+    # Hub and enrolment service share the fleet's store through the hub's group.
+    assert modes.pop("var/lib/edge-hub") == 0o2770
     assert set(modes.values()) == {0o700}
 
 
@@ -115,5 +114,5 @@ def test_the_firewall_loads(tmp_path):
     )
 
 
-def test_chrony_understands_its_sources():
+def test_chrony_accepts_its_sources():
     run(tool("chronyd", "chrony"), "-p", "-f", OS / "chrony.conf")

@@ -1,7 +1,8 @@
-"""Each unit's sandbox, tried from inside: a throwaway systemd boots from this machine's own /usr and starts the units.
+"""The sandbox of each unit, tested from inside a temporary systemd with this machine's /usr.
 
-The shipped unit files run as they are, but for what they execute: a probe that tries to get out. A control service
-without a sandbox runs the same probe, so that "no" here means the unit forbids it and not that the machine cannot.
+The shipped units run unchanged, except that they execute a probe that tries to leave the sandbox.
+A control service without a sandbox runs the same probe. So "no" means that the unit forbids it, not
+that the machine cannot do it.
 """
 
 import json
@@ -20,11 +21,15 @@ from tests.support.paths import ROOT
 NEEDS = ("systemd-nspawn", "systemctl", "python3")
 PYTHON = "/usr/bin/python3"
 LIBRARIES = Path(cv2.__file__).parents[1]
-LISTENER = f"{PYTHON} -c 'import socket; s = socket.create_server((\"127.0.0.1\", 47653)); [s.accept() for _ in range(99)]'"
+LISTENER = (
+    f'{PYTHON} -c \'import socket; s = socket.create_server(("127.0.0.1", 47653)); '
+    "[s.accept() for _ in range(99)]'"
+)
 REPORTS = {
     "control": "control.service",
     "scanner": "edge-scanner.service",
-    "scanner, families allowed": "scanner-families.service",  # what its empty network namespace alone withholds
+    # Without the filter of address families: what the empty network namespace alone forbids.
+    "scanner, families allowed": "scanner-families.service",
     "sync": "edge-sync.service",
     "hub": "edge-hub.service",
     "enrolment": "edge-hub-enrolment.service",
@@ -35,8 +40,12 @@ PARTS = {
     "control": "decode boot",
     "scanner": "decode boot",
     "sync": "boot",
-}  # parts of this project, tried from inside
-# What the machine of a site has beside the package: the broker's user, the site's folder.
+}  # parts of this project that the probe runs
+HARMLESS = (
+    "full null random tty urandom zero ptmx pts shm mqueue hugepages log "
+    "stdin stdout stderr fd core char block initctl net"
+)
+# What a site has in addition to the package: the broker's user and the site's folder.
 SITE = {
     "sysusers.d": "u mosquitto -\n",
     "tmpfiles.d": "d /srv/edge-site 0700 mosquitto mosquitto\n"
@@ -45,7 +54,7 @@ SITE = {
 
 
 def lay_out_units(units: Path) -> None:
-    """The shipped units with a drop-in each, and a target that runs them all and halts."""
+    """Write the shipped units with a drop-in each, and a target that runs them all and halts."""
     units.mkdir()
     for kind, unit in REPORTS.items():
         drop_in = units / f"{unit}.d"
@@ -61,7 +70,8 @@ def lay_out_units(units: Path) -> None:
         (drop_in / "probe.conf").write_text(
             "[Unit]\nConditionPathExists=\nAfter=listener.service systemd-sysusers.service\n"
             "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStopPost=\n"
-            f"ExecStart={PYTHON} /probe.py {PARTS.get(kind, '')}\nEnvironment=PYTHONPATH=/checkout:/libraries\n"
+            f"ExecStart={PYTHON} /probe.py {PARTS.get(kind, '')}\n"
+            "Environment=PYTHONPATH=/checkout:/libraries\n"
             f"StandardOutput=file:/reports/{unit}.json\nStandardError=file:/reports/{unit}.err\n"
             f"{extra}"
         )
@@ -69,7 +79,8 @@ def lay_out_units(units: Path) -> None:
         f"[Service]\nExecStart={LISTENER}\nExecStartPost=/bin/sleep 1\n"
     )
     (units / "halt-after.service").write_text(
-        f"[Unit]\nAfter={' '.join(REPORTS.values())}\n[Service]\nType=oneshot\nExecStart=/bin/systemctl exit --force\n"
+        f"[Unit]\nAfter={' '.join(REPORTS.values())}\n"
+        "[Service]\nType=oneshot\nExecStart=/bin/systemctl exit --force\n"
     )
     (units / "probe.target").write_text(
         f"[Unit]\nRequires=sysinit.target\nAfter=sysinit.target\n"
@@ -79,7 +90,7 @@ def lay_out_units(units: Path) -> None:
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Boot once; return what each service found, by kind."""
+    """Boot once, and return what each service found, by kind."""
     missing = [name for name in NEEDS if not shutil.which(name)]
     if missing or os.geteuid() != 0 or not Path(PYTHON).exists():
         pytest.skip(
@@ -92,18 +103,27 @@ def reports(tmp_path_factory):
     for name, line in SITE.items():
         (folder / name).write_text(line)
     command = [
-        "systemd-nspawn", "--quiet", "--directory=/", "--volatile=yes", "--boot", "--register=no", "--keep-unit",
-        "--private-network", f"--machine=edge-units-{os.getpid()}", "--console=pipe",
+        "systemd-nspawn",
+        "--quiet",
+        "--directory=/",
+        "--volatile=yes",
+        "--boot",
+        "--register=no",
+        "--keep-unit",
+        "--private-network",
+        f"--machine=edge-units-{os.getpid()}",
+        "--console=pipe",
         f"--bind-ro={folder}/units:/etc/systemd/system",
         f"--bind-ro={ROOT}/firmware-config/os/sysusers.conf:/etc/sysusers.d/edge-scanner.conf",
         f"--bind-ro={ROOT}/firmware-config/os/tmpfiles.conf:/etc/tmpfiles.d/edge-scanner.conf",
         *(f"--bind-ro={folder}/{name}:/etc/{name}/site.conf" for name in SITE),
-        f"--bind-ro={ROOT}:/checkout", f"--bind-ro={LIBRARIES}:/libraries",
+        f"--bind-ro={ROOT}:/checkout",
+        f"--bind-ro={LIBRARIES}:/libraries",
         f"--bind-ro={folder}/tls:/etc/edge-scanner/tls",
         f"--bind-ro={ROOT}/tests/support/sandbox_probe.py:/probe.py",
         f"--bind={folder}/reports:/reports",
         "systemd.unit=probe.target",
-    ]  # fmt: skip
+    ]
     try:
         run = subprocess.run(
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=200, check=False
@@ -124,7 +144,7 @@ def reports(tmp_path_factory):
     return {kind: json.loads(file.read_text()) for kind, file in texts.items()}
 
 
-def test_without_a_sandbox_the_probe_does_reach_what_the_units_forbid(reports):
+def test_without_a_sandbox_the_probe_reaches_what_the_units_forbid(reports):
     control = reports["control"]
     for act in (
         "inet socket",
@@ -141,39 +161,37 @@ def test_the_scanner_cannot_even_make_a_network_socket(reports, family):
     assert reports["scanner"][f"{family} socket"] == "Address family not supported by protocol"
 
 
-def test_the_scanner_sees_no_interface_but_an_empty_loopback_and_reaches_nobody(reports):
+def test_the_scanner_sees_only_an_empty_loopback_and_reaches_no_server(reports):
     assert reports["scanner"]["interfaces"] == ["lo"]
     assert reports["scanner"]["connect to a server on this machine"] != "yes"
 
 
-def test_without_the_family_filter_its_empty_namespace_still_reaches_nobody(reports):
+def test_without_the_family_filter_the_scanner_still_reaches_no_server(reports):
     opened = reports["scanner, families allowed"]
     assert opened["inet socket"] == "yes"
     assert opened["connect to a server on this machine"] != "yes"
 
 
-def test_the_scanner_keeps_the_two_families_its_own_parts_need(reports):
+def test_the_scanner_has_the_two_address_families_that_it_needs(reports):
     assert reports["scanner"]["unix socket"] == "yes"  # sd_notify, the journal
     assert reports["scanner"]["netlink socket"] == "yes"  # libcamera's enumeration
 
 
 @pytest.mark.parametrize("kind", ["sync", "hub", "authority", "bridge"])
-def test_the_postmen_reach_the_network_and_no_other_family(reports, kind):
+def test_the_network_services_have_no_other_address_family(reports, kind):
     assert reports[kind]["connect to a server on this machine"] == "yes"
     for family in ("packet", "bluetooth", "vsock", "netlink"):
         assert reports[kind][f"{family} socket"] == "Address family not supported by protocol"
 
 
 @pytest.mark.parametrize("kind", ["sync", "hub", "enrolment", "authority", "bridge"])
-def test_the_postmen_have_no_device_but_the_harmless_ones(reports, kind):
-    harmless = {"full", "null", "random", "tty", "urandom", "zero", "ptmx", "pts", "shm", "mqueue", "hugepages", "log",
-                "stdin", "stdout", "stderr", "fd", "core", "char", "block", "initctl", "net"}  # fmt: skip
-    assert not set(reports[kind]["devices"]) - harmless
+def test_the_network_services_have_harmless_devices_only(reports, kind):
+    assert not set(reports[kind]["devices"]) - set(HARMLESS.split())
 
 
 @pytest.mark.parametrize("kind", ["scanner", "sync", "hub", "enrolment", "authority", "bridge"])
 @pytest.mark.parametrize("act", ["writable code", "new namespace", "become root"])
-def test_no_unit_may_leave_its_bounds(reports, kind, act):
+def test_no_unit_can_leave_its_sandbox(reports, kind, act):
     assert reports[kind][act] != "yes"
 
 
@@ -191,13 +209,13 @@ def test_every_unit_runs_as_its_own_user_and_can_write_its_state(reports, kind):
 
 
 def _parts_can_be_tried() -> bool:
-    said = subprocess.run(
+    done = subprocess.run(
         [PYTHON, "-c", "import sys; print(sys.version_info[:2])"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return said.stdout.strip() == str(sys.version_info[:2])
+    return done.stdout.strip() == str(sys.version_info[:2])
 
 
 needs_same_python = pytest.mark.skipif(
@@ -214,32 +232,32 @@ def test_the_scanners_decoder_starts_its_processes_in_the_sandbox_and_reads_a_co
 
 @needs_same_python
 @pytest.mark.parametrize("kind", ["scanner", "sync"])
-def test_whoever_holds_claims_or_sessions_can_tell_this_boot_from_the_last(reports, kind):
+def test_scanner_and_sync_can_read_the_boot_id(reports, kind):
     assert str(UUID(reports[kind]["boot"])) == reports[kind]["boot"]
 
 
-def test_enrolment_and_authority_alone_write_the_sites_folder(reports):
+def test_only_enrolment_service_and_site_authority_write_the_sites_folder(reports):
     assert reports["enrolment"]["write site"] == "yes"
     assert reports["authority"]["write site"] == "yes"
     for kind in ("scanner", "sync", "hub", "bridge"):
         assert reports[kind]["write site"] != "yes"
 
 
-def test_enrolment_and_authority_cannot_read_the_key_that_signs_orders(reports):
+def test_only_the_hub_can_read_the_key_that_signs_orders(reports):
     assert reports["hub"]["read the order feed's key"] == "yes"
     assert reports["enrolment"]["read the order feed's key"] != "yes"
     assert reports["authority"]["read the order feed's key"] != "yes"
     assert reports["bridge"]["read the order feed's key"] != "yes"
 
 
-def test_the_enrolment_service_has_no_other_family_than_the_internets(reports):
+def test_the_enrolment_service_has_ip_sockets_only(reports):
     for family in ("packet", "bluetooth", "vsock", "netlink"):
         assert (
             reports["enrolment"][f"{family} socket"] == "Address family not supported by protocol"
         )
 
 
-def test_the_scanner_cannot_read_the_key_that_speaks_to_the_broker(reports):
+def test_the_scanner_cannot_read_the_key_for_the_broker(reports):
     assert reports["control"]["list tls"] == "yes"
     assert reports["scanner"]["list tls"] != "yes"
     assert reports["sync"]["list tls"] == "yes"

@@ -21,7 +21,7 @@ TEST, MODULE = "tests/unit/test_x.py::test_a", "tests/unit/test_x.py"
 
 
 @pytest.mark.parametrize(
-    ("report", "listed", "said"),
+    ("report", "listed", "output"),
     [
         pytest.param("run", "", "", id="nothing skipped"),
         pytest.param("expected to fail", "", "", id="an expected failure is no skip"),
@@ -30,12 +30,12 @@ TEST, MODULE = "tests/unit/test_x.py::test_a", "tests/unit/test_x.py"
         pytest.param("run", f"{TEST}  # a server", "listed as skipped, and ran", id="not needed"),
     ],
 )
-def test_a_run_passes_whose_skips_are_listed(tmp_path, report, listed, said):
-    assert check(tmp_path, report, listed, exit_code=0).startswith(said)
+def test_a_run_with_listed_skips_passes(tmp_path, report, listed, output):
+    assert check(tmp_path, report, listed, exit_code=0).startswith(output)
 
 
 @pytest.mark.parametrize(
-    ("report", "listed", "said"),
+    ("report", "listed", "output"),
     [
         pytest.param("skipped", "", f"SKIPPED, and must not be: {TEST}: no PostgreSQL", id="new"),
         pytest.param("module skipped", "", f"SKIPPED, and must not be: {MODULE}", id="a module"),
@@ -43,8 +43,8 @@ def test_a_run_passes_whose_skips_are_listed(tmp_path, report, listed, said):
         pytest.param("skipped", TEST, "without what it needs", id="no reason"),
     ],
 )
-def test_a_run_fails_whose_list_has_grown_or_is_wrong(tmp_path, report, listed, said):
-    assert said in check(tmp_path, report, listed, exit_code=1)
+def test_a_run_with_an_unlisted_skip_or_a_wrong_list_fails(tmp_path, report, listed, output):
+    assert output in check(tmp_path, report, listed, exit_code=1)
 
 
 def check(folder, report, listed, *, exit_code):
@@ -52,7 +52,9 @@ def check(folder, report, listed, *, exit_code):
     (folder / "skips").write_text(f"# a comment\n{listed}\n")
     done = subprocess.run(
         [sys.executable, ROOT / ".ci" / "check-skips", folder / "report.xml", folder / "skips"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == exit_code, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""What the trial scripts import of the programs exists: they run for minutes before they would say so."""
+"""What the trial scripts import exists: the scripts run for minutes before they reach it."""
 
 import re
 from importlib import import_module
@@ -22,5 +22,5 @@ def test_there_are_imports():
 
 
 @pytest.mark.parametrize(("module", "name"), IMPORTS)
-def test_a_script_imports_what_there_is(module, name):
+def test_what_a_script_imports_exists(module, name):
     assert hasattr(import_module(module), name)

@@ -1,4 +1,4 @@
-"""The units are sound, tight, and start without waiting for a network or a clock."""
+"""The units are valid and sandboxed, and start without a network or a correct clock."""
 
 import configparser
 import json
@@ -15,10 +15,8 @@ from edge.cli import COMMANDS
 from tests.support.paths import ROOT
 
 UNITS = sorted((ROOT / "systemd").glob("*.service"))
-SERVICES = [
-    *UNITS,
-    *sorted((ROOT / "firmware-config").rglob("*.service")),
-]  # and those that a person puts in place
+# With those that an administrator copies.
+SERVICES = [*UNITS, *sorted((ROOT / "firmware-config").rglob("*.service"))]
 SCANNER_DEVICES = (
     "gpiochip",
     "media",
@@ -59,7 +57,7 @@ class _Unit(configparser.RawConfigParser):
         return re.findall(rf"^{key}=(.*)$", self.text, flags=re.MULTILINE)
 
 
-def test_every_unit_of_the_tree_is_among_those_that_are_tested():
+def test_every_unit_of_the_repository_is_tested():
     found = {
         path
         for path in ROOT.rglob("*")
@@ -68,7 +66,7 @@ def test_every_unit_of_the_tree_is_among_those_that_are_tested():
     assert found == set(SERVICES)
 
 
-def test_there_is_a_unit_for_scanner_sync_hub_enrolment_and_a_shops_authority_and_bridge():
+def test_each_service_has_a_unit():
     hub = {"edge-hub", "edge-hub-enrolment", "edge-hub-authority", "edge-hub-bridge"}
     assert {path.stem for path in UNITS} == {"edge-scanner", "edge-sync", *hub}
 
@@ -77,16 +75,25 @@ def test_there_is_a_unit_for_scanner_sync_hub_enrolment_and_a_shops_authority_an
 @each_service
 def test_a_units_exposure_is_at_most_one_and_a_half(path):
     run = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_TENTHS}", "--json=short", path],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            f"--threshold={EXPOSURE_TENTHS}",
+            "--json=short",
+            path,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = [item["description"] for item in json.loads(run.stdout) if item["set"] is False]
     assert run.returncode == 0, "\n".join(found)
 
 
 @needs_systemd
 @each_service
-def test_systemd_understands_every_line_of_a_unit(path, tmp_path):
+def test_systemd_accepts_every_line_of_a_unit(path, tmp_path):
     installed = re.sub(
         r"^(Exec\w+)=\S+", r"\1=/bin/true", path.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
@@ -111,7 +118,7 @@ def test_no_unit_waits_for_the_network_or_the_clock(path):
     assert unit.get("Unit", "DefaultDependencies", fallback="yes") == "yes"
 
 
-def test_nothing_waits_for_the_unit_that_waits_for_the_time():
+def test_no_unit_waits_for_the_unit_that_waits_for_the_time():
     waiter = _Unit(ROOT / "firmware-config" / "os" / "edge-chrony-flag.service")
     assert waiter.values("Type") == ["exec"], "it counts as started at once"
     assert not waiter.values("Before")
@@ -119,7 +126,7 @@ def test_nothing_waits_for_the_unit_that_waits_for_the_time():
 
 
 @each_unit
-def test_every_unit_is_watched_and_never_given_up(path):
+def test_every_unit_has_a_watchdog_and_is_always_restarted(path):
     unit = _Unit(path)
     assert unit.get("Service", "Type") == "notify"
     assert int(unit.get("Service", "WatchdogSec")) > 0
@@ -127,7 +134,7 @@ def test_every_unit_is_watched_and_never_given_up(path):
     assert unit.get("Unit", "StartLimitIntervalSec") == "0"
 
 
-def test_the_scanner_has_no_network_in_two_independent_ways():
+def test_two_independent_settings_deny_the_scanner_a_network():
     unit = _Unit(ROOT / "systemd" / "edge-scanner.service")
     assert unit.values("PrivateNetwork") == ["yes"]
     assert unit.values("RestrictAddressFamilies") == ["AF_UNIX AF_NETLINK"]
@@ -144,7 +151,8 @@ def test_only_the_scanner_may_touch_devices():
 
 def test_the_locks_are_released_however_the_scanner_ended():
     assert _Unit(ROOT / "systemd" / "edge-scanner.service").values("ExecStopPost") == [
-        "/usr/lib/edge-scanner/bin/python3 -I -m edge.bootstrap.release_locks --profile /etc/edge-scanner/profile.toml"
+        "/usr/lib/edge-scanner/bin/python3 -I -m edge.bootstrap.release_locks"
+        " --profile /etc/edge-scanner/profile.toml"
     ]
 
 
@@ -160,7 +168,7 @@ def test_the_locks_are_released_however_the_scanner_ended():
         ("edge-scanner ExecStopPost", "edge.bootstrap.release_locks:__name__"),
     ],
 )
-def test_what_a_unit_executes_is_a_command_the_code_has(unit, target):
+def test_a_unit_executes_an_existing_command(unit, target):
     name, _, key = unit.partition(" ")
     (line,) = _Unit(ROOT / "systemd" / f"{name}.service").values(key or "ExecStart")
     module, _, attribute = target.partition(":")

@@ -86,7 +86,7 @@ class ScannerProcess:
         threading.Thread(target=self._read_log, name="scanner-log", daemon=True).start()
 
     def send(self, **command: Any) -> None:
-        """Send a command to the scene or doors (``hardware_sim.run.simulated_scanner``)."""
+        """Send a command for scene or doors (``hardware_sim.run.simulated_scanner``)."""
         assert self._child.stdin is not None
         self._child.stdin.write(json.dumps(command) + "\n")
         self._child.stdin.flush()
@@ -94,7 +94,7 @@ class ScannerProcess:
     def wait_for(
         self, event: str, timeout_s: float = _TIMEOUT_S, **fields: Any
     ) -> dict[str, Any] | None:
-        """Return the next log line of ``event`` with these ``fields``, or None after the timeout."""
+        """Return the next log line of ``event`` with ``fields``, or None after the timeout."""
         deadline = time.monotonic() + timeout_s
         while (left_s := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):

@@ -1,4 +1,4 @@
-"""A broker, hubs and certificates on loopback for the benchmarks of sync: the shipped configuration, real processes."""
+"""A platform on loopback for the benchmarks: broker, hubs, certificates, shipped configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ YEAR_S = 365 * 86_400
 
 
 class Program:
-    """A child process, its output in a file."""
+    """A child process whose output goes to a file."""
 
     def __init__(self, command: list[str], output: Path) -> None:
         self._command = command
@@ -33,19 +33,19 @@ class Program:
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process."""
         with self._output.open("ab") as output:
             self._child = subprocess.Popen(self._command, stdout=output, stderr=subprocess.STDOUT)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it, if it was started."""
+        """End the process, if it was started."""
         if self._child is not None:
             self._child.send_signal(number)
             self._child.wait(30)
             self._child = None
 
     def memory_mb(self, name: str) -> float:
-        """``VmRSS``, what is resident now, or ``VmHWM``, the most that ever was (proc(5))."""
+        """Return ``VmRSS``, the resident memory, or ``VmHWM``, its maximum (proc(5))."""
         assert self._child is not None
         status = Path(f"/proc/{self._child.pid}/status").read_text(encoding="ascii")
         (kb,) = (
@@ -54,8 +54,8 @@ class Program:
         return kb / 1024
 
     @property
-    def said(self) -> str:
-        """Its output so far."""
+    def output_text(self) -> str:
+        """The output so far."""
         return (
             self._output.read_text(encoding="utf-8", errors="replace")
             if self._output.exists()
@@ -63,8 +63,8 @@ class Program:
         )
 
 
-class Field:
-    """Everything in ``folder``; ``start`` and ``stop`` what is needed."""
+class Platform:
+    """A platform in ``folder``; nothing runs until it is started."""
 
     def __init__(
         self, folder: Path, devices: dict[str, str], *, hubs: int = 1, database: str | None = None
@@ -104,42 +104,46 @@ class Field:
         ]
 
     def start_broker(self) -> None:
-        """Returns when it answers."""
+        """Start the broker, and wait until it accepts connections."""
         self.broker.start()
-        until(self._answers)
+        until(self._accepts)
 
     def start_hub(self, number: int = 0) -> None:
-        """Returns when it is connected."""
+        """Start a hub, and wait until it is connected."""
         hub = self.hubs[number]
-        before = hub.said.count('"connected"')
+        before = hub.output_text.count('"connected"')
         hub.start()
-        until(lambda: hub.said.count('"connected"') > before)
+        until(lambda: hub.output_text.count('"connected"') > before)
 
     def close(self) -> None:
-        """End everything."""
+        """End every process."""
         for program in (*self.hubs, self.broker):
             program.stop(signal.SIGKILL)
 
     def endpoint(self, name: str) -> Endpoint:
-        """How ``name`` connects."""
+        """Return how ``name`` connects to the broker."""
         return Endpoint(
-            host="127.0.0.1", port=self.site.port, client_id=name, ca_file=str(self.files.ca),
-            cert_file=str(self.files.certificate(name)), key_file=str(self.files.key(name)),
-        )  # fmt: skip
+            host="127.0.0.1",
+            port=self.site.port,
+            client_id=name,
+            ca_file=str(self.files.ca),
+            cert_file=str(self.files.certificate(name)),
+            key_file=str(self.files.key(name)),
+        )
 
     def profile(self, device: str, *, port: int | None = None) -> Path:
-        """A profile of ``device``, which reaches the broker at ``port``."""
+        """Write a profile of ``device``, whose broker is at ``port``, and return its path."""
         path = self.folder / f"{device}.toml"
         section = self.files.mqtt_section(device, self.site).replace(
             f"port = {self.site.port}\n", f"port = {port or self.site.port}\n"
         )
         path.write_text(
-            f'[device]\nid = "{device}"\nsite = "{self.site.devices[device]}"\nkind = "kiosk"\n\n[trust]\n'
-            f'roots_file = "{self.folder / "roots.cbor"}"\n\n{section}'
+            f'[device]\nid = "{device}"\nsite = "{self.site.devices[device]}"\nkind = "kiosk"\n\n'
+            f'[trust]\nroots_file = "{self.folder / "roots.cbor"}"\n\n{section}'
         )
         return path
 
-    def _answers(self) -> bool:
+    def _accepts(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.site.port)) == 0
 
@@ -155,7 +159,7 @@ def trust_list_of(keys: KeyFolder, now_s: int) -> bytes:
 def until(
     condition: Callable[[], object], timeout_s: float = 60.0, *, every_s: float = 0.002
 ) -> None:
-    """Wait for ``condition``; a benchmark that waits longer is of no use."""
+    """Wait for ``condition``. Ends the program after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -164,5 +168,5 @@ def until(
 
 
 def scratch() -> Path:
-    """A folder on a disk: a commit to memory would cost nothing, and the ratios would say nothing."""
+    """Return a folder on a disk: the ratios would mean nothing with a file system in memory."""
     return Path(os.environ.get("TMPDIR", "/var/tmp"))

@@ -1,8 +1,9 @@
 """Read the rooms and arrows of the house off the syntax trees, and judge them by the page's tables.
 
-A *room* is a folder of ``edge``, ``sync``, ``sync/hub`` or ``hardware_sim``, or a module that lies loose in one of
-these. An *arrow* goes from a room to one that it imports, at the top of a module or inside a function. The tables of
-the section "Arrows" in docs/architecture.md say which arrows may be. What breaks a rule is returned as sentences.
+A *room* is a folder of ``edge``, ``sync``, ``sync/hub`` or ``hardware_sim``, or a module that lies
+loose in one of these. An *arrow* goes from a room to one that it imports, at the top of a module or
+inside a function. The tables of the section "Arrows" in docs/architecture.md say which arrows may
+be. What breaks a rule is returned as sentences.
 """
 
 from __future__ import annotations
@@ -26,10 +27,37 @@ PACKAGES = {
 HOUSES = ("edge", "sync", "sync/hub", SIMULATOR)  # where folders and loose modules are rooms
 INNER = ("sync/hub",)  # rooms that are houses themselves
 EFFECTS = frozenset(
-    {"asyncio", "click", "fcntl", "http", "io", "logging", "multiprocessing", "os", "paho", "pathlib", "queue",
-     "random", "secrets", "select", "shutil", "signal", "socket", "sqlite3", "sqlite_utils", "ssl", "structlog",
-     "subprocess", "tempfile", "threading", "time", "urllib", "uuid", "cv2"}
-)  # fmt: skip
+    {
+        "asyncio",
+        "click",
+        "fcntl",
+        "http",
+        "io",
+        "logging",
+        "multiprocessing",
+        "os",
+        "paho",
+        "pathlib",
+        "queue",
+        "random",
+        "secrets",
+        "select",
+        "shutil",
+        "signal",
+        "socket",
+        "sqlite3",
+        "sqlite_utils",
+        "ssl",
+        "structlog",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+        "urllib",
+        "uuid",
+        "cv2",
+    }
+)
 EFFECTFUL_BUILTINS = frozenset({"open", "print", "input"})
 EFFECTFUL_METHODS = frozenset(
     {"now", "utcnow", "today", "generate"}

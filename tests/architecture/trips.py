@@ -1,8 +1,9 @@
 """Run five trips through the house and count: files and rooms entered, and moves from one room into another.
 
-A *move* is a call of a function in one room from a function in another; what a library or a test calls is none. Each
-trip runs in a fresh world twice, and the second run is counted: by then every module is imported. The parts of the
-world that are no part of the house (broker, camera, locks) are simulated, so that the figures are the same each time.
+A *move* is a call of a function in one room from a function in another; what a library or a test
+calls is none. Each trip runs in a fresh world twice, and the second run is counted: by then every
+module is imported. The parts of the world that are no part of the house (broker, camera, locks) are
+simulated, so that the figures are the same each time.
 """
 
 from __future__ import annotations

@@ -199,9 +199,12 @@ class Device(RuleBasedStateMachine):
             return multiple()
         mine = tuple(free[:doors]) if kind is Kind.PICKUP else ()
         claims = code(
-            kind=kind, quantity=quantity if kind is Kind.WRITE_OFF else 1, order_id=f"A-{len(self.sold)}",
-            not_before_s=NOON.unix_s - lasts_s, expires_at_s=NOON.unix_s + lasts_s,
-        )  # fmt: skip
+            kind=kind,
+            quantity=quantity if kind is Kind.WRITE_OFF else 1,
+            order_id=f"A-{len(self.sold)}",
+            not_before_s=NOON.unix_s - lasts_s,
+            expires_at_s=NOON.unix_s + lasts_s,
+        )
         sold = Code(claims, flagged, mine)
         self.sold.append(sold)
         deliver(self.store, order(claims, compartments=mine, review=flagged))

@@ -1,9 +1,9 @@
 """A stand-in for picamera2 built from picamera2's own source, which cannot be imported without libcamera.
 
-Every method called must exist in the real class, and every call must bind to its real signature. Jobs,
-the layout of buffers, alignment and the checks of a configuration are the real package's code, compiled
-out of its source. What is invented here is only the sensor: a thread that completes a request every few
-milliseconds, until it is told to stall.
+Every method called must exist in the real class, and every call must bind to its real signature.
+Jobs, the layout of buffers, alignment and the checks of a configuration are the real package's
+code, compiled out of its source. What is invented here is only the sensor: a thread that completes
+a request every few milliseconds, until it is told to stall.
 """
 
 import ast
@@ -102,8 +102,20 @@ def real_module(file: str):
 class Sensor:
     """What is in front of the lens, and the machine's faults. Shared by every camera opened on it."""
 
-    def __init__(self, scene, *, stride_align=64, controls=("FrameDurationLimits", "ExposureTime", "AnalogueGain",
-                                                            "AeEnable", "AfMode", "LensPosition")):  # fmt: skip
+    def __init__(
+        self,
+        scene,
+        *,
+        stride_align=64,
+        controls=(
+            "FrameDurationLimits",
+            "ExposureTime",
+            "AnalogueGain",
+            "AeEnable",
+            "AfMode",
+            "LensPosition",
+        ),
+    ):
         self.scene, self.stride_align, self.controls = scene, stride_align, controls
         self.stalled = threading.Event()
         self.present = True
@@ -125,8 +137,13 @@ def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
     )
     wait = real_function("picamera2.py", "Picamera2", "wait")
     legacy = types.SimpleNamespace(VC4=1)
-    align = real_function("picamera2.py", "Picamera2", "align_stream", Platform=types.SimpleNamespace(Platform=legacy),
-                          Picamera2=types.SimpleNamespace(platform=2))  # fmt: skip
+    align = real_function(
+        "picamera2.py",
+        "Picamera2",
+        "align_stream",
+        Platform=types.SimpleNamespace(Platform=legacy),
+        Picamera2=types.SimpleNamespace(platform=2),
+    )
     known, allowed = (
         signatures("picamera2.py", "Picamera2"),
         attributes("picamera2.py", "Picamera2"),

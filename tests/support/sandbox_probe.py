@@ -1,6 +1,7 @@
 """What a process can do from where it stands. Run by units under test; prints JSON.
 
-Standard library only, but for the words on its command line: parts of this project, to be tried from there.
+Standard library only, but for the words on its command line: parts of this project, to be tried
+from there.
 """
 
 import ctypes

@@ -41,9 +41,19 @@ def test_json_is_one_object_with_every_part_in_both_languages(tmp_path):
     report = json.loads(outcome.stdout)
     assert report["state"] == "failure"
     assert {finding["part"] for finding in report["findings"]} == {
-        "profile", "scanner", "camera", "pins", "store", "keys", "certificate", "broker", "clock", "disk",
-        "temperature", "power",
-    }  # fmt: skip
+        "profile",
+        "scanner",
+        "camera",
+        "pins",
+        "store",
+        "keys",
+        "certificate",
+        "broker",
+        "clock",
+        "disk",
+        "temperature",
+        "power",
+    }
     for finding in report["findings"]:
         assert finding["found"]["zh"]
         assert finding["found"]["en"]

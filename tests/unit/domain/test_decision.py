@@ -369,12 +369,21 @@ ORDER = [
 
 def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
     case = {
-        "audience": "site-9", "kind": Kind.OPERATOR, "revoked": True, "campaign_withdrawn": True,
-        "status": OrderStatus.CANCELLED, "not_before_s": NOON.unix_s + 1, "expires_at_s": NOON.unix_s,
-        "uses": (used(),), "asked": 2, "home_device": None, "blocked": "stolen", "operator": None,
+        "audience": "site-9",
+        "kind": Kind.OPERATOR,
+        "revoked": True,
+        "campaign_withdrawn": True,
+        "status": OrderStatus.CANCELLED,
+        "not_before_s": NOON.unix_s + 1,
+        "expires_at_s": NOON.unix_s,
+        "uses": (used(),),
+        "asked": 2,
+        "home_device": None,
+        "blocked": "stolen",
+        "operator": None,
         "rules": '[{"id": "never", "logic": false}]',
         "policy": STAFFED.model_copy(update={"offline_site_home": "refuse"}),
-    }  # fmt: skip
+    }
     for expected, put_right in ORDER:
         assert judged(case) is expected
         put_right(case)
@@ -406,21 +415,43 @@ names = st.sampled_from(["site-1", "north", "site-9", "", "kiosk-1", "柜"])
 moments = st.builds(Instant, unix_s=whole, trust=st.sampled_from(ClockTrust))
 doors_named = st.lists(st.sampled_from("ABZ"), max_size=3).map(tuple)
 claims_of_any_sort = st.builds(
-    Claims, cti=st.binary(min_size=16, max_size=16), kid=st.binary(min_size=4, max_size=4), issuer=names,
-    audience=names, not_before_s=whole, expires_at_s=whole, issued_at_s=maybe, order_id=names,
-    kind=st.sampled_from(Kind), quantity=whole, amount_minor=maybe, currency=st.none() | names, flags=whole,
-    status_index=maybe, dynamic_mode=maybe, holder_key=st.none() | st.binary(max_size=4),
-)  # fmt: skip
+    Claims,
+    cti=st.binary(min_size=16, max_size=16),
+    kid=st.binary(min_size=4, max_size=4),
+    issuer=names,
+    audience=names,
+    not_before_s=whole,
+    expires_at_s=whole,
+    issued_at_s=maybe,
+    order_id=names,
+    kind=st.sampled_from(Kind),
+    quantity=whole,
+    amount_minor=maybe,
+    currency=st.none() | names,
+    flags=whole,
+    status_index=maybe,
+    dynamic_mode=maybe,
+    holder_key=st.none() | st.binary(max_size=4),
+)
 WITH_RULES = [
     '[{"id": "a", "logic": {"<": [{"var": "uses.today"}, 2]}}]',
     '[{"id": "a", "logic": {"var": "now"}}]',
 ]
 entitlements = st.builds(
-    order, st.builds(code, kind=st.sampled_from(Kind)), home_site=names, home_device=st.none() | names,
-    status=st.sampled_from(OrderStatus), quantity=whole, amount_minor=maybe, not_before_s=whole, expires_at_s=whole,
-    review=st.booleans(), compartments=doors_named, campaign=st.none() | names,
+    order,
+    st.builds(code, kind=st.sampled_from(Kind)),
+    home_site=names,
+    home_device=st.none() | names,
+    status=st.sampled_from(OrderStatus),
+    quantity=whole,
+    amount_minor=maybe,
+    not_before_s=whole,
+    expires_at_s=whole,
+    review=st.booleans(),
+    compartments=doors_named,
+    campaign=st.none() | names,
     rules=st.none() | st.text(max_size=5) | st.sampled_from(WITH_RULES),
-)  # fmt: skip
+)
 uses_made = st.builds(
     LocalRedemption, ledger_id=whole, use_no=whole, units=whole, amount_minor=maybe, at_s=whole
 )
@@ -432,12 +463,17 @@ doors_seen = st.builds(
     ended_s=maybe,
 )
 standings = st.builds(
-    RedemptionState, entitlement=st.none() | entitlements,
-    uses=st.lists(uses_made, max_size=3).map(tuple), doors=st.lists(doors_seen, max_size=3).map(tuple),
-    next_use_no=whole, revoked=st.booleans(), campaign_withdrawn=st.booleans(), blocked=st.none() | names,
+    RedemptionState,
+    entitlement=st.none() | entitlements,
+    uses=st.lists(uses_made, max_size=3).map(tuple),
+    doors=st.lists(doors_seen, max_size=3).map(tuple),
+    next_use_no=whole,
+    revoked=st.booleans(),
+    campaign_withdrawn=st.booleans(),
+    blocked=st.none() | names,
     last_contact_s=maybe,
     exposure=st.builds(OfflineExposure, uses_today=whole, amount_minor=whole),
-)  # fmt: skip
+)
 policies = st.sampled_from(
     [Policy(), RISKY, STAFFED, Policy(review_above_minor=0, floor=FloorLimits(uses_a_day=10**6))]
 )

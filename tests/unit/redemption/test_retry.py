@@ -50,9 +50,13 @@ def field(tmp_path, keys):
 
     def refused(kind=Kind.WRITE_OFF):
         claims = code(
-            kid=kid, kind=kind, status_index=7, issuer=keys.record.issuer, not_before_s=now.unix_s - 60,
+            kid=kid,
+            kind=kind,
+            status_index=7,
+            issuer=keys.record.issuer,
+            not_before_s=now.unix_s - 60,
             expires_at_s=now.unix_s + 3600,
-        )  # fmt: skip
+        )
         deliver(store, order(claims, status=OrderStatus.PAID), now=now)
         assert redeemer(store).redeem(claims, now).reason is Verdict.NOT_READY
         with store.transaction() as connection:

@@ -13,12 +13,30 @@ from edge.rules.fault import EvaluationLimits, RuleFault, RuleFaultCause
 from edge.rules.rule import RuleFailure, first_failure, parse_rules
 from edge.rules.validation import validate
 
-WORDS = ["", "a", "0", "1.5", "a.0", "current", "accumulator", "day", "2026-02-29", "2024-02-29T25:00:00Z", "9" * 70,
-         "2024-02-29T23:59:59.5+14:00", "2024"]  # fmt: skip
+WORDS = [
+    "",
+    "a",
+    "0",
+    "1.5",
+    "a.0",
+    "current",
+    "accumulator",
+    "day",
+    "2026-02-29",
+    "2024-02-29T25:00:00Z",
+    "9" * 70,
+    "2024-02-29T23:59:59.5+14:00",
+    "2024",
+]
 leaves = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(WORDS)
+    | st.text(max_size=5)
     | st.integers(-(10**400), 10**400)
-)  # fmt: skip
+)
 names = st.sampled_from(sorted({*json_logic.OPERATORS, "launch"}))
 
 

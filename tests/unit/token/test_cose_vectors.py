@@ -170,7 +170,7 @@ def test_a_cwt_of_rfc_8392_gives_its_claims():
     assert (claims[4], claims[5], claims[6]) == (1444064944, 1443944944, 1443944944)
 
 
-# --- EU Digital COVID Certificates -------------------------------------------------------------------------------
+# --- EU Digital COVID Certificates ---------------------------------------------------------------
 
 DGC = {
     "AT": ("1", "2", "3", "4"),

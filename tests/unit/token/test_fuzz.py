@@ -5,9 +5,16 @@ import pytest
 from tests.support import token_mutations
 
 REASONS_A_STRANGER_MEETS = {
-    "prefix_unknown", "base45_invalid", "cbor_truncated", "cbor_trailing", "cose_structure", "unprotected_not_empty",
-    "key_unknown", "alg_mismatch", "signature_invalid",
-}  # fmt: skip
+    "prefix_unknown",
+    "base45_invalid",
+    "cbor_truncated",
+    "cbor_trailing",
+    "cose_structure",
+    "unprotected_not_empty",
+    "key_unknown",
+    "alg_mismatch",
+    "signature_invalid",
+}
 REASONS_AN_ISSUER_MEETS = {
     "cbor_type",
     "cbor_key_order_or_duplicate",

@@ -37,7 +37,7 @@ def test_the_unchanged_token_of_these_tests_is_good():
     assert reason(changed()) == "accepted"
 
 
-# --- cwt 3.3.0's list -------------------------------------------------------------------------------------------------
+# --- cwt 3.3.0's list ----------------------------------------------------------------------------
 
 
 def test_an_unsigned_map_of_claims_is_refused():
@@ -79,7 +79,7 @@ def test_two_hundred_nested_layers_are_refused():
     assert reason(sign_raw(b"\xd8\x3d" * 100 + cbor.encode({}))) == "cbor_type"
 
 
-# --- cbor2's list -----------------------------------------------------------------------------------------------------
+# --- cbor2's list --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_signed_payload_that_is_no_claims_set_is_refused(encoded):
     assert reason(sign_raw(bytes.fromhex(encoded))) in {"claim_type", "claim_missing"}
 
 
-# --- identity ---------------------------------------------------------------------------------------------------------
+# --- identity ------------------------------------------------------------------------------------
 
 
 def test_a_malleable_signature_makes_another_text_but_not_another_identity():
@@ -155,7 +155,7 @@ def test_one_keys_signature_is_not_anothers():
     assert reason(wrap(both)) == "signature_invalid"
 
 
-# --- claims: exactly these, exactly so --------------------------------------------------------------------------------
+# --- claims: exactly these, exactly so -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("label", ["c1", "c3", "c4", "c5", "c7", "c-65537", "e1", "e2", "e3"])

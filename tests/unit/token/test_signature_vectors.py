@@ -54,8 +54,9 @@ def test_every_wycheproof_key_is_fit_for_a_trust_list():
         assert from_cose_key({1: 2, -1: 1, -2: point[1:33], -3: point[33:]})
 
 
-# ed25519-speccheck says neither pass nor fail: this pins what the library does, so that an upgrade that changes it is
-# seen. "Taming the many EdDSAs" (Chalkias et al., 2020), table 6, describes the twelve cases.
+# ed25519-speccheck says neither pass nor fail: this pins what the library does, so that an upgrade
+# that changes it is seen. "Taming the many EdDSAs" (Chalkias et al., 2020), table 6, describes the
+# twelve cases.
 SPECCHECK_HOLDS = {0, 1, 2, 3, 11}
 SPECCHECK_KEY_FIT = {2, 3, 4, 5, 6, 7, 8, 9}
 

@@ -37,7 +37,8 @@ def fault(outcome) -> DocumentFault:
 
 
 def test_the_ietf_examples_bits_stand_where_the_draft_puts_them():
-    # draft-ietf-oauth-status-list, section 4.1: bytes b9 a3 for the statuses 1,0,0,1,1,1,0,1, 1,1,0,0,0,1,0,1
+    # draft-ietf-oauth-status-list, section 4.1: bytes b9 a3 for the statuses 1,0,0,1,1,1,0,1,
+    # 1,1,0,0,0,1,0,1
     bits = [1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1]
     listed = statuses([index for index, bit in enumerate(bits) if bit], size=16)
     assert listed.bits.hex() == "b9a3"

@@ -75,7 +75,7 @@ def test_text_is_bytes_because_a_str_could_have_lost_some():
         scan(token().decode())
 
 
-# --- length, prefix, base45 ---------------------------------------------------------------------------------------
+# --- length, prefix, base45 ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_text_that_is_no_token_is_refused_by_name(text, expected):
     assert reason(text) == expected
 
 
-# --- COSE structure and headers -------------------------------------------------------------------------------------
+# --- COSE structure and headers ------------------------------------------------------------------
 
 
 def message(protected=None, unprotected=b"\xa0", body=b"\x41x", signature=None, head=b"\xd2\x84"):
@@ -231,7 +231,7 @@ def test_a_header_has_one_spelling(header, expected):
     assert reason(sign_headers(bytes.fromhex(header))) == expected
 
 
-# --- key and signature ------------------------------------------------------------------------------------------------
+# --- key and signature ---------------------------------------------------------------------------
 
 
 def test_a_key_outside_its_window_signs_nothing():
@@ -294,7 +294,7 @@ def test_nothing_of_an_unsigned_payload_is_believed_or_told():
     )  # not "expired": the payload has not been read
 
 
-# --- scope ------------------------------------------------------------------------------------------------------------
+# --- scope ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_token_is_for_this_site_or_one_of_its_groups():
     assert scan(token(), audiences=frozenset()).claims.audience == "shop-1"
 
 
-# --- time -------------------------------------------------------------------------------------------------------------
+# --- time ----------------------------------------------------------------------------------------
 
 BEGIN_S, END_S = NOW_S - 60, NOW_S + 60
 
@@ -379,7 +379,7 @@ def test_a_lifetime_is_bounded_for_each_kind(kind):
     assert reason(token(kind=kind), policy=short) == "claim_range"
 
 
-# --- one reason at a time, the most fundamental first -----------------------------------------------------------------
+# --- one reason at a time, the most fundamental first --------------------------------------------
 
 
 def test_of_several_faults_the_first_in_order_is_the_reason():
@@ -415,10 +415,21 @@ def test_of_several_faults_the_first_in_order_is_the_reason():
         ),
     ]
     assert seen == [
-        "too_long", "prefix_unknown", "base45_invalid", "cbor_truncated", "key_unknown", "key_window",
-        "signature_invalid", "key_scope", "issuer", "audience", "expired", "trust_list_stale", "status_stale",
+        "too_long",
+        "prefix_unknown",
+        "base45_invalid",
+        "cbor_truncated",
+        "key_unknown",
+        "key_window",
+        "signature_invalid",
+        "key_scope",
+        "issuer",
+        "audience",
+        "expired",
+        "trust_list_stale",
+        "status_stale",
         "dynamic_missing",
-    ]  # fmt: skip
+    ]
 
 
 REASON_CODES = """

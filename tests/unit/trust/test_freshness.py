@@ -19,9 +19,18 @@ POLICY = Policy(
     trust_list_max_age_s=10 * DAY_S, status_list_max_age_s=DAY_S, orders_max_age_s=2 * DAY_S
 )
 TRUST = TrustList(
-    version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 100 * DAY_S,
-    keys=(TrustedKey(key=KEY.public, purposes=frozenset({Purpose.TOKEN}), not_before_s=0, expires_at_s=2**33 - 1),),
-)  # fmt: skip
+    version=1,
+    issued_at_s=ISSUED_S,
+    expires_at_s=ISSUED_S + 100 * DAY_S,
+    keys=(
+        TrustedKey(
+            key=KEY.public,
+            purposes=frozenset({Purpose.TOKEN}),
+            not_before_s=0,
+            expires_at_s=2**33 - 1,
+        ),
+    ),
+)
 STATUS = StatusList(
     kid=b"kid1", version=1, issued_at_s=ISSUED_S, expires_at_s=ISSUED_S + 100 * DAY_S, bits=b""
 )

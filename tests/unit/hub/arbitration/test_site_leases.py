@@ -75,10 +75,18 @@ class Site:
         )
         self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
         self.authority = SiteAuthority(
-            self.own, self.post, ROOTS, tenant="main", site="shop-1", name="hub-shop-1", grant_signer=KEY,
-            now=lambda: Instant(unix_s=self.now_s), monotonic=lambda: self.monotonic_s, ident=lambda: "id-1",
+            self.own,
+            self.post,
+            ROOTS,
+            tenant="main",
+            site="shop-1",
+            name="hub-shop-1",
+            grant_signer=KEY,
+            now=lambda: Instant(unix_s=self.now_s),
+            monotonic=lambda: self.monotonic_s,
+            ident=lambda: "id-1",
             log=CapturingLogger(),
-        )  # fmt: skip
+        )
         keys = (listed(KEY, None), listed(SITES, frozenset({"shop-1"})))
         trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=keys)
         self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))

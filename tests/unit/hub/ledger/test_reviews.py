@@ -73,8 +73,16 @@ def take(store, *events, epoch="e1"):
 
 
 def decision(seq=1, **changes):
-    facts = {"tenant": "main", "device": DEV, "epoch": "e1", "seq": seq, "cti": CTI, "approve": True, "reason": "",
-             "issued_at_s": NOW_S}  # fmt: skip
+    facts = {
+        "tenant": "main",
+        "device": DEV,
+        "epoch": "e1",
+        "seq": seq,
+        "cti": CTI,
+        "approve": True,
+        "reason": "",
+        "issued_at_s": NOW_S,
+    }
     return ReviewDecision(**{**facts, **changes})
 
 

@@ -148,14 +148,17 @@ def test_the_error_without_a_readable_store_says_what_to_do(tmp_path, command, f
     [
         pytest.param("CREATE TABLE device (x)", "is not a scanner's store", id="another program's"),
         pytest.param(
-            "CREATE TABLE device (x); CREATE TABLE _sqlite_migrations (x)", "is not a scanner's store", id="a likeness"
+            "CREATE TABLE device (x); CREATE TABLE _sqlite_migrations (x)",
+            "is not a scanner's store",
+            id="a likeness",
         ),
         pytest.param(
             "CREATE TABLE device (device_id); CREATE TABLE _sqlite_migrations (id INTEGER, migration_set, name);",
-            "an older version", id="an older program's",
+            "an older version",
+            id="an older program's",
         ),
     ],
-)  # fmt: skip
+)
 def test_the_error_of_a_foreign_database_says_what_it_is(tmp_path, command, tables, said):
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         connection.executescript(tables)

@@ -22,11 +22,20 @@ def test_the_examples_are_valid(path):
     assert check(path).exit_code == 0
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("[", "rules: malformed: not JSON"),
-    ('[{"id": "a", "logic": {"and": [{"launch": 1}]}}]', 'rule a: unrecognised operator: "launch" in {"launch": 1}'),
-    ('[{"id": "a", "dialect": "jsonlogic", "logic": true}]', "an id and logic, and nothing else"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[", "rules: malformed: not JSON"),
+        (
+            '[{"id": "a", "logic": {"and": [{"launch": 1}]}}]',
+            'rule a: unrecognised operator: "launch" in {"launch": 1}',
+        ),
+        (
+            '[{"id": "a", "dialect": "jsonlogic", "logic": true}]',
+            "an id and logic, and nothing else",
+        ),
+    ],
+)
 def test_an_error_has_the_rules_id(tmp_path, text, message):
     (tmp_path / "rules.json").write_text(text)
     result = check(tmp_path / "rules.json")

@@ -1,14 +1,17 @@
-"""Make everything a broker, a hub and their devices need, in one folder: for a site, a test or a demonstration.
+"""One folder with everything that a broker, a hub and their devices need.
 
-``provision`` writes the authority, a certificate each, the broker's configuration and ACL (from the
-templates in ``firmware-config/mosquitto``), and the hub's configuration. What is there is kept: a second
-call with more devices adds their certificates and leaves the others alone.
+It serves a site, a test or a demonstration. ``provision`` writes the authority, a certificate for
+each party, the broker's configuration and ACL (from the templates in
+``firmware-config/mosquitto``), and the hub's configuration. Existing certificates stay: a second
+call with more devices adds only theirs.
 
-    site = Site(port=8883, devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
-    documents = SiteDocuments(order_feed_key=keys / "order_feed.pem", trust_list=keys / "trust-list.cose")
-    files = make_site(folder, site, documents, now_s=int(time.time()))
+    spec = PlatformSpec(port=8883, devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
+    documents = PlatformDocuments(
+        order_feed_key=keys / "order_feed.pem", trust_list=keys / "trust-list.cose"
+    )
+    files = provision(folder, spec, documents, now_s=int(time.time()))
     # mosquitto -c {files.broker_config}, edge-hub run --config {files.hub_config},
-    # and a device's profile with files.mqtt_section("kiosk-1", site)
+    # and a device's profile with files.mqtt_section("kiosk-1", spec)
 """
 
 from __future__ import annotations
@@ -46,16 +49,15 @@ class ProvisioningError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformSpec:
-    """What to make."""
+    """What ``provision`` makes."""
 
     tenant: str = "main"
-    host: str = "127.0.0.1"  # under which devices and hub reach the broker
-    address: str = "127.0.0.1"  # on which the broker listens
+    host: str = "127.0.0.1"  # name or address under which devices and hub reach the broker
+    address: str = "127.0.0.1"  # address on which the broker listens
     port: int = 8883
     enrolment_port: int | None = None  # of the enrolment service; None: the one after the broker's
-    user: str = (
-        "mosquitto"  # as whom a broker started by root goes on; it must be able to read the folder
-    )
+    # The account to which a broker started by root changes; it must be able to read the folder.
+    user: str = "mosquitto"
     devices: dict[str, str]  # device id -> site
     hubs: int = 1  # hub processes that share the work
     database: str | None = None  # the hubs' store, a postgresql:// URL; None: a file
@@ -68,7 +70,7 @@ class PlatformSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformDocuments:
-    """The hub's documents, by path: see ``sync.hub.config.HubDocuments``."""
+    """Paths of the hub's documents: see ``sync.hub.config.HubDocuments``."""
 
     order_feed_key: Path
     trust_list: Path
@@ -77,7 +79,7 @@ class PlatformDocuments:
 
 @dataclass(frozen=True, slots=True)
 class PlatformFiles:
-    """Where things are."""
+    """Paths of the files in a provisioned folder."""
 
     folder: Path
 
@@ -88,16 +90,16 @@ class PlatformFiles:
 
     @property
     def broker_config(self) -> Path:
-        """For ``mosquitto -c``."""
+        """The broker's configuration, for ``mosquitto -c``."""
         return self.folder / "mosquitto.conf"
 
     @property
     def hub_config(self) -> Path:
-        """For ``edge-hub run --config``."""
+        """The first hub's configuration, for ``edge-hub run --config``."""
         return self.folder / "hub.toml"
 
     def hub_config_of(self, name: str) -> Path:
-        """The same for one of several hubs: ``_hub-2``'s is hub-2.toml."""
+        """Return the configuration of one of several hubs: hub-2.toml for ``_hub-2``."""
         return self.folder / f"{name.lstrip('_')}.toml"
 
     @property
@@ -107,19 +109,19 @@ class PlatformFiles:
 
     @property
     def fleet_config(self) -> Path:
-        """For ``edge-fleet --fleet``."""
+        """The configuration of operations, for ``edge-fleet --fleet``."""
         return self.folder / "fleet.toml"
 
     def certificate(self, name: str) -> Path:
-        """The certificate of a device, of ``_hub`` or of ``broker``."""
+        """Return the certificate of a device, of ``_hub`` or of ``broker``."""
         return self.folder / f"{name}.pem"
 
     def key(self, name: str) -> Path:
-        """Its private key."""
+        """Return the private key that belongs to ``certificate(name)``."""
         return self.folder / f"{name}.key"
 
     def mqtt_section(self, device: str, site: PlatformSpec) -> str:
-        """The ``[mqtt]`` section of a device's profile, TOML."""
+        """Return the ``[mqtt]`` section of a device's profile, TOML."""
         return (
             f'[mqtt]\nhost = "{site.host}"\nport = {site.port}\nca_file = "{self.ca}"\n'
             f'cert_file = "{self.certificate(device)}"\nkey_file = "{self.key(device)}"\n'
@@ -129,7 +131,10 @@ class PlatformFiles:
 def provision(
     folder: Path, site: PlatformSpec, documents: PlatformDocuments | None, *, now_s: int
 ) -> PlatformFiles:
-    """Make or extend ``folder``. Without ``documents`` no hub configuration is written. Raises SiteError."""
+    """Make or extend ``folder``. Raises ProvisioningError.
+
+    Without ``documents`` no hub configuration is written.
+    """
     for device in site.devices:
         if device in _TAKEN:
             raise ProvisioningError(
@@ -137,7 +142,8 @@ def provision(
             )
         if not is_device_name(device):
             raise ProvisioningError(
-                f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', not starting 'site-'"
+                f"{device!r} cannot name a device: letters, digits, '.', '_' and '-', "
+                "not starting 'site-'"
             )
     files = PlatformFiles(folder.absolute())
     try:
@@ -195,13 +201,14 @@ def _broker(files: PlatformFiles, site: PlatformSpec) -> None:
     write_public(files.broker_config, template("mosquitto.conf").substitute(values).encode())
     base = template("acl").substitute(values)
     for name in site.hub_names[1:]:
-        base += f"\nuser {name}\ntopic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
+        base += f"\nuser {name}\n"
+        base += f"topic read v1/{site.tenant}/+/up/#\ntopic write v1/{site.tenant}/+/dn/#\n"
     write_secret(files.folder / "acl.base", base.encode())
     write_secret(files.folder / "acl", (base + acl_lines(site.tenant, site.devices, {})).encode())
 
 
 def template(name: str) -> Template:
-    """A template of ``firmware-config/mosquitto``. Raises SiteError."""
+    """Return a template of ``firmware-config/mosquitto``. Raises ProvisioningError."""
     for folder in TEMPLATES:
         if (folder / name).exists():
             return Template((folder / name).read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""The fleet's records and the service that `edge-fleet` asks."""
+"""The fleet's records and the service behind ``edge-fleet``."""

@@ -1,4 +1,7 @@
-"""Which devices there are, and where each is: of the hub's configuration, enrolled, or known by what they reported."""
+"""The known devices, and the site and groups of each.
+
+A device is known from the hub's configuration, from its enrolment, or from what it reported.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ class DeviceDirectory:
         self._store = store
 
     def devices(self) -> list[str]:
-        """Return the names of all devices, in order, revoked ones among them."""
+        """Return the names of all devices in order, including revoked ones."""
         with self._store.read() as connection:
             return sorted({*self._sites, *known_devices(connection)})
 
     def site_of(self, dev: str) -> str | None:
-        """Return the site of a device that takes part: enrolled or configured, and not revoked."""
+        """Return the site of a device that is enrolled or configured; None for a revoked one."""
         with self._store.read() as connection:
             if revocation_table.revocation_of(connection, dev) is not None:
                 return None
@@ -41,7 +44,10 @@ class DeviceDirectory:
         return enrolled.site if enrolled else self._sites.get(dev)
 
     def placement_of(self, connection: FleetConnection, dev: str) -> Placement:
-        """Return where a device is, for delivery. The device itself compares what it gets with what it knows."""
+        """Return where a device is, for delivery.
+
+        The device itself compares what it receives with its own site and groups.
+        """
         row = settings_table.report_of(connection, dev)
         if row is not None:
             report = SettingsReport.model_validate_json(row[0])

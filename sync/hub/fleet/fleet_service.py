@@ -1,7 +1,8 @@
-"""Settings and revocations for devices, and replies to operations. No network, none of the broker's files.
+"""Settings and revocations for devices, and replies to operations.
 
-Whatever changes a device is a document that operations signed. It is verified here, so that a mistake is reported at
-once, and again on the device, which trusts neither this service nor the broker.
+This service touches neither the network nor the broker's files. Each change of a device is a
+document that operations signed. It is verified here, so that a mistake is reported at once, and
+again on the device, which trusts neither this service nor the broker.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ _LISTED: Final = 200  # codes and refusals in one reply
 
 
 class FleetService:
-    """The fleet service of one hub. ``now_s`` is Unix time; ``keys`` the trust list that the hub passes on."""
+    """The fleet service of one hub.
+
+    ``now_s`` returns Unix time; ``keys`` returns the trust list that the hub publishes.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class FleetService:
         self._replies: list[FleetResponse] = []
 
     def record_report(self, dev: str, payload: bytes) -> None:
-        """Keep what a device reports of its settings. Raises HubStoreError."""
+        """Store what a device reports of its settings. Raises HubStoreError."""
         report = codec.decode_addressed(SettingsReport, payload, dev=dev)
         if isinstance(report, MessageRefusal):
             self._log_refused(report, dev)
@@ -89,7 +93,10 @@ class FleetService:
         self._delivery.mark_due([dev])  # its groups may have changed
 
     def handle_request(self, hub: HubConnection, payload: bytes) -> None:
-        """Prepare the reply to a request. ``hub`` is the hub's store, in a transaction. Raises HubStoreError."""
+        """Prepare the reply to a request. Raises HubStoreError.
+
+        ``hub`` is the hub's store, in a transaction.
+        """
         request = codec.decode(FleetRequest, payload, largest=LARGEST)
         if isinstance(request, MessageRefusal):
             self._log_refused(request, OPS)
@@ -105,7 +112,7 @@ class FleetService:
         self._replies.append(reply)
 
     def site_of(self, dev: str) -> str | None:
-        """Return the site of a device that takes part: enrolled or configured, and not revoked."""
+        """Return the site of a device that is enrolled or configured; None for a revoked one."""
         return self._directory.site_of(dev)
 
     def start_over(self) -> None:
@@ -113,7 +120,10 @@ class FleetService:
         self._delivery.start_over()
 
     def publish(self, session: MqttSession) -> None:
-        """Publish replies and settings that are due, as far as the session has room. Raises HubStoreError."""
+        """Publish replies and settings that are due, as far as the session has room.
+
+        Raises HubStoreError.
+        """
         topic = str(Topic(self._config.tenant, OPS, Down.RESPONSE))
         while self._replies and session.publish(topic, self._replies[0].model_dump_json().encode()):
             del self._replies[0]

@@ -1,4 +1,7 @@
-"""Operator lists that operations push over the network: files, one a site, that the hub passes on like any other."""
+"""Operator lists that operations push over the network.
+
+They are files, one for each site, and the hub publishes them like every other list.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ def pushed_lists(folder: Path) -> dict[str, Path]:
 def save_pushed_list(
     folder: Path, raw: bytes, keys: Keyring, *, named: Collection[str], now: Instant
 ) -> OperatorList:
-    """Save a list that is believed and not older than the one before.
+    """Save a list that verifies and is not older than the one before.
 
-    ``named`` are sites whose file hub.toml names. Raises RequestError with what to do, and OSError.
+    ``named`` are the sites whose file hub.toml names. Raises RequestError, whose message names the
+    next step, and OSError.
     """
     listed = open_operator_list(raw, keys=keys, now=now)
     if not isinstance(listed, OperatorList):
@@ -40,7 +44,8 @@ def save_pushed_list(
         )
     if site in named:
         raise RequestError(
-            f"hub.toml names a file for {site}: put the list there, or take the file out of hub.toml"
+            f"hub.toml names a file for {site}: "
+            "put the list there, or take the file out of hub.toml"
         )
     path = folder / f"{site}{SUFFIX}"
     before = open_operator_list(path.read_bytes(), keys=keys, now=now) if path.exists() else None

@@ -1,4 +1,4 @@
-"""Requests about people: redemptions that wait for a second person, decisions, operator lists."""
+"""Requests about people: redemptions that need a second person, decisions, operator lists."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from sync.wire.review_decision import open_review_decision
 
 
 class PeopleRequests:
-    """Handles REVIEWS, REVIEW and OPERATORS. What changes something was signed, and is verified here."""
+    """Handles REVIEWS, REVIEW and OPERATORS.
+
+    A request that changes something carries a signed document, which is verified here.
+    """
 
     def __init__(
         self,

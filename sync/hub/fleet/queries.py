@@ -1,4 +1,4 @@
-"""What operations can ask of the hub's store: devices, orders, and cases that a person must settle. Reads only."""
+"""Read-only queries of operations: devices, orders, and cases that a person must settle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sync.hub.store.interface import HubConnection
 
 ORDERS_PAGE: Final = 200
 MOST_CASES: Final = 500
-MOST_DOORS: Final = 5000  # pickup events that are looked through for those that ask for a person
+MOST_DOORS: Final = 5000  # pickup events that are searched for those that need a person
 
 
 class _Case(NamedTuple):
@@ -48,7 +48,10 @@ def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
 def order_page(
     connection: HubConnection, *, site: str | None, order: str | None, after: str
 ) -> dict[str, Any]:
-    """Return a page of the order lines by cti after ``after``. With ``order`` an empty page may not be the last."""
+    """Return the page of order lines, by cti, that follows ``after``.
+
+    With ``site`` or ``order`` an empty page may not be the last: ``next`` is None on the last one.
+    """
     lines = feed_table.lines_after(connection, bytes.fromhex(after), ORDERS_PAGE + 1)
     page = [(cti, json.loads(line)) for cti, line in lines[:ORDERS_PAGE]]
     listed = [
@@ -62,7 +65,8 @@ def order_page(
 def exception_list(connection: HubConnection, *, dev: str | None) -> dict[str, Any]:
     """Return the newest cases, of ``dev`` alone if given.
 
-    Those are double redemptions, refused events, two devices with one identity, and doors that ask for a person.
+    Cases are double redemptions, refused events, two devices with one identity, and doors that
+    need a person.
     """
     cases = [
         *_conflicts(connection),
@@ -116,7 +120,7 @@ def _doors(connection: HubConnection) -> list[_Case]:
 
 
 def _cti(body: str) -> str | None:
-    """Return the cti that an event's body names, which may be anything."""
+    """Return the cti in an event's body; None where the body, which may be anything, has none."""
     try:
         cti = json.loads(body).get("cti")
     except (ValueError, AttributeError):

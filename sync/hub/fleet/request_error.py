@@ -6,4 +6,4 @@ from edge.values.errors import EdgeError
 
 
 class RequestError(EdgeError):
-    """A request that cannot be answered; the message goes to operations."""
+    """A request that cannot be fulfilled; the message goes to operations."""

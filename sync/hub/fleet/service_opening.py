@@ -1,4 +1,4 @@
-"""The fleet service of ``edge-hub run``: its store, and the keys of the trust list that the hub passes on."""
+"""The fleet service of ``edge-hub run``, with its store and the hub's trust list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publish to each device the settings that it is offered, or its revocation, retained."""
+"""Delivery of settings or a revocation to each device, as a retained message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sync.wire.topics import Down, Topic
 
 
 class SettingsDelivery:
-    """Remembers which devices are due and what the broker has of each."""
+    """Publishes what is due, and remembers what the broker has of each device."""
 
     def __init__(self, store: FleetStore, directory: DeviceDirectory, *, tenant: str) -> None:
         self._store = store
@@ -26,7 +26,7 @@ class SettingsDelivery:
         self._data_version = -1
 
     def mark_due(self, devices: Iterable[str]) -> None:
-        """Compare these devices at the next ``publish``."""
+        """Mark these devices for comparison at the next ``publish``."""
         self._due.update(dict.fromkeys(devices))
 
     def start_over(self) -> None:
@@ -51,7 +51,7 @@ class SettingsDelivery:
             del self._due[dev]
 
     def _bundle(self, dev: str) -> bytes | None:
-        """Return every document that is for ``dev`` now, one a layer. A revocation stands alone."""
+        """Return the documents for ``dev``, one a layer; a revocation excludes all others."""
         with self._store.read() as connection:
             order = revocation_table.revocation_order_of(connection, dev)
             if order is not None:

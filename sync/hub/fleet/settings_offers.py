@@ -1,4 +1,7 @@
-"""Which settings document is offered to which device. Functions of the caller's transaction."""
+"""Offers of settings documents to devices.
+
+Every function runs in the caller's transaction.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from edge.system.durable_file import digest_of
 from sync.hub.fleet.request_error import RequestError
 from sync.hub.store.fleet import settings_table
 
-KEPT: Final = 64  # documents of a layer
+KEPT_DOCUMENTS: Final = 64  # newest documents of each layer that stay stored
 
 
 def documents_named(
     connection: sqlite3.Connection, wanted: Iterable[tuple[str, int]]
 ) -> list[dict[str, Any]]:
-    """Return the documents of these layers and revs, as far as they are still kept."""
+    """Return the documents of these layers and revs, as far as they are still stored."""
     found = []
     for key, rev in wanted:
         raw = settings_table.document_raw(connection, key, rev)
@@ -35,18 +38,21 @@ def offer(
     *,
     now_s: int,
 ) -> None:
-    """Offer ``document`` to ``devices``, or, with None, to all that it is for. Raises RequestError."""
+    """Offer ``document`` to ``devices``; None means its whole layer. Raises RequestError."""
     _add(connection, document, raw, now_s)
     key, rev = document.key, document.rev
     if devices is not None:
         settings_table.insert_offers(connection, key, rev, devices)
         return
     settings_table.make_current(connection, key, rev)
-    settings_table.keep_newest(connection, key, KEPT)
+    settings_table.keep_newest(connection, key, KEPT_DOCUMENTS)
 
 
 def withdraw(connection: sqlite3.Connection, key: str, rev: int) -> list[str]:
-    """Take the offers of a document back and return the devices that had one. Raises RequestError."""
+    """Withdraw the offers of a document and return the devices that had one.
+
+    Raises RequestError.
+    """
     if not settings_table.withdraw_document(connection, key, rev):
         raise RequestError(f"{key} rev {rev} is not being rolled out")
     return settings_table.delete_offers(connection, key, rev)
@@ -55,7 +61,10 @@ def withdraw(connection: sqlite3.Connection, key: str, rev: int) -> list[str]:
 def _add(
     connection: sqlite3.Connection, document: SettingsDocument, raw: bytes, now_s: int
 ) -> None:
-    """Add a document unless it is there. Raises RequestError if its rev is taken, withdrawn or too low."""
+    """Add a document unless it is there.
+
+    Raises RequestError if its rev is taken, withdrawn or too low.
+    """
     key, rev, digest = document.key, document.rev, digest_of(raw)
     state = settings_table.document_state(connection, key, rev)
     if state is not None:

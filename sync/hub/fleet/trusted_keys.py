@@ -1,4 +1,4 @@
-"""The keys that the hub believes: those of the trust list that it passes on."""
+"""The keys that the hub trusts: those of the trust list that it publishes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from edge.values.instant import Instant
 
 
 class ListedKeys:
-    """The keys of the trust list in a file that ops put there; read again when it was replaced.
+    """The keys of the trust list in a file from operations, read again when it is replaced.
 
-    Whoever can write the file decides what the *hub* believes, and nothing of what a device does: that knows its roots.
+    Write access to the file decides which keys the *hub* trusts. A device does not depend on it:
+    it verifies the list against its own roots.
     """
 
     def __init__(self, file: Path) -> None:
@@ -26,7 +27,7 @@ class ListedKeys:
         self._roots: Roots | None = None
 
     def __call__(self) -> TrustList:
-        """The list as it is now; an empty one when there is none."""
+        """Return the present list; an empty one when there is none."""
         try:
             version = file_version(self._file)
             if version != self._version:

@@ -1,7 +1,8 @@
-"""The broker's access control list and certificate revocation list, written again when the fleet changes.
+"""The broker's access control list and certificate revocation list.
 
-A revoked device may first do nothing but receive its revocation and confirm it. When it has, or at once if operations
-ask for it, its certificates are revoked as well. Mosquitto reads both files again at SIGHUP.
+Both are rewritten when the fleet changes. A revoked device may first only receive its revocation
+and confirm it. After that, or at once if operations ask for it, its certificates are revoked as
+well. Mosquitto reads both files again at SIGHUP.
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 from sync.wire.fleet_requests import CONFIRMED, CUT
 from sync.wire.topics import FLEET, Down, Up, site_group
 
-# What is left to a device that was revoked: it receives its revocation and confirms it.
+# The channels that a revoked device may still use: to receive its revocation and to confirm it.
 _MAY_READ: Final = Down.CONFIG
 _MAY_WRITE: Final = Up.CONFIG
 
 
 def acl_lines(tenant: str, sites: dict[str, str], revoked: dict[str, str]) -> str:
-    """Return the devices' lines of an ACL: groups for those that take part, denials for those that were revoked.
+    """Return the devices' ACL lines: group topics for active devices, denials for revoked ones.
 
-    ``sites`` is each device's site, ``revoked`` the stage of each revocation.
+    ``sites`` maps each device to its site, ``revoked`` each revoked device to the stage of its
+    revocation.
     """
     lines = []
     for dev in sorted({*sites, *revoked}):
@@ -51,7 +53,7 @@ def acl_lines(tenant: str, sites: dict[str, str], revoked: dict[str, str]) -> st
 
 
 class BrokerAccess:
-    """Keeps the broker's files as the fleet's store says. Only the enrolment service has one."""
+    """Updates the broker's files from the fleet's store. Only the enrolment service has one."""
 
     def __init__(
         self,
@@ -100,13 +102,17 @@ class BrokerAccess:
         stages = revocation_table.revocation_stages(connection)
         for dev in (dev for dev, stage in stages.items() if stage in (CONFIRMED, CUT)):
             serials = certificate_table.serials_of(connection, dev)
-            with suppress(OSError, ValueError):  # one that was made with the platform
+            with suppress(OSError, ValueError):  # a certificate that was made with the platform
                 pem = (Path(self._broker.crl_file).parent / f"{dev}.pem").read_bytes()
                 serials.append(f"{x509.load_pem_x509_certificate(pem).serial_number:x}")
             certificate_table.revoke_certificates(connection, serials, at_s=now_s)
 
     def _listed(self) -> set[int]:
-        """Return the serial numbers on the broker's list; what no list has, for one that cannot be read."""
+        """Return the serial numbers on the broker's list.
+
+        For a list that cannot be read return a set that differs from every list: it is then
+        written again.
+        """
         with suppress(OSError, ValueError):
             crl = x509.load_pem_x509_crl(Path(self._broker.crl_file).read_bytes())
             return {revoked.serial_number for revoked in crl}
@@ -114,13 +120,16 @@ class BrokerAccess:
 
 
 def reload_broker(pid_file: Path) -> None:
-    """Have a broker read its lists and certificates again. One that is not running reads them when it starts."""
+    """Have a broker read its lists and certificates again.
+
+    A broker that is not running reads them when it starts.
+    """
     with suppress(OSError, ValueError):
         os.kill(int(pid_file.read_text(encoding="ascii")), signal.SIGHUP)
 
 
 def write_if_changed(path: Path, content: bytes, *, mode: int = 0o600) -> bool:
-    """Write ``content`` unless the file holds it. Return whether it was written. Raises OSError."""
+    """Write ``content`` unless the file has it already. Return whether it wrote. Raises OSError."""
     with suppress(OSError):
         if path.read_bytes() == content:
             return False

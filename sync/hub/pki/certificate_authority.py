@@ -1,7 +1,8 @@
-"""Certificates for a broker, a hub and devices: a private authority of one site, test or small fleet.
+"""A private certificate authority for a broker, its hub and its devices.
 
-P-256 keys, as every TLS 1.3 stack has them. A device's certificate names it in the common name and
-in nothing else; the broker takes that name as the user.
+It suits one site, a test or a small fleet. Keys are P-256, which every TLS 1.3 stack supports. A
+device's certificate names the device in the common name only; the broker uses that name as the
+user name.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edge.token.keys import private_key_pem
 
-END_DAYS = 825  # how long a certificate lasts that ends a chain: a broker's, a hub's
-SKEW = timedelta(days=1)  # a certificate is valid a little before it was made: clocks differ
+END_DAYS = 825  # validity of an end-entity certificate: a broker's, a hub's
+SKEW = timedelta(
+    days=1
+)  # a certificate is valid from a little before it is made, because clocks differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Credential:
 
 
 def new_certificate_authority(name: str, *, now_s: int, days: int = 3650) -> CertificateAuthority:
-    """Make a self-signed authority that can sign certificates of ends, not of other authorities."""
+    """Make a self-signed authority that signs end-entity certificates, but no other authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, subject, key.public_key(), now_s, days)
@@ -64,7 +67,7 @@ def load_certificate_authority(certificate_pem: bytes, key_pem: bytes) -> Certif
 
 
 def authority_pem(authority: CertificateAuthority) -> Credential:
-    """The authority as PEM, to be kept."""
+    """Return the authority as PEM, for storage."""
     return Credential(
         authority.certificate.public_bytes(serialization.Encoding.PEM),
         private_key_pem(authority.key),
@@ -74,7 +77,7 @@ def authority_pem(authority: CertificateAuthority) -> Credential:
 def issue_client(
     authority: CertificateAuthority, name: str, *, now_s: int, days: float = END_DAYS
 ) -> Credential:
-    """A certificate for a device or a hub, with a key of its own. ``name`` becomes the broker's user."""
+    """Issue a certificate with a new key to a device or hub; the broker's user is ``name``."""
     return _issue(authority, name, [], ExtendedKeyUsageOID.CLIENT_AUTH, now_s=now_s, days=days)
 
 
@@ -86,7 +89,7 @@ def issue_for(
     now_s: int,
     days: float,
 ) -> x509.Certificate:
-    """A certificate for a device that keeps its key to itself."""
+    """Issue a certificate for a device whose private key stays on the device."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, authority.certificate.subject, public_key, now_s, days)
     return _end(builder, authority, ExtendedKeyUsageOID.CLIENT_AUTH).sign(
@@ -97,7 +100,10 @@ def issue_for(
 def revocation_list(
     authority: CertificateAuthority, serials: list[int], *, now_s: int, days: int = 3650
 ) -> bytes:
-    """The certificates that nobody is to believe any longer, PEM. Long-lived: an expired list would bar everybody."""
+    """Return a revocation list of these serial numbers, PEM.
+
+    It is long-lived, because with an expired list the broker refuses every client.
+    """
     now = datetime.fromtimestamp(now_s, UTC)
     builder = x509.CertificateRevocationListBuilder().issuer_name(authority.certificate.subject)
     builder = builder.last_update(now - SKEW).next_update(now + timedelta(days=days))
@@ -110,7 +116,7 @@ def revocation_list(
 def issue_server(
     authority: CertificateAuthority, hosts: list[str], *, now_s: int, days: float = END_DAYS
 ) -> Credential:
-    """A certificate for a broker that is reached under ``hosts``: names or addresses."""
+    """Issue a certificate for a server that is reached under ``hosts``: names or addresses."""
     return _issue(
         authority, hosts[0], hosts, ExtendedKeyUsageOID.SERVER_AUTH, now_s=now_s, days=days
     )
@@ -123,9 +129,10 @@ def reissue(
     now_s: int,
     days: float = END_DAYS,
 ) -> x509.Certificate:
-    """A certificate's successor: the same name, purpose and key, and a later end. Nobody without the key can use it.
+    """Issue a renewal of a certificate: the same name, purpose and key, and a later end.
 
-    Raises ValueError for one that is not of this authority's.
+    It needs no proof of identity, because only the holder of the private key can use it.
+    Raises ValueError for a certificate that this authority did not issue.
     """
     try:
         certificate.verify_directly_issued_by(authority.certificate)
@@ -166,7 +173,7 @@ def _end(
     authority: CertificateAuthority,
     purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
-    """What a certificate that ends a chain says of itself."""
+    """Add the extensions of an end-entity certificate (RFC 5280, section 4.2)."""
     builder = builder.add_extension(
         x509.BasicConstraints(ca=False, path_length=None), critical=True
     )

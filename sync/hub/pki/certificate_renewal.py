@@ -1,7 +1,8 @@
-"""Renew the certificates that were made with a platform: of the broker, the enrolment service and the hubs.
+"""Renewal of a platform's own certificates: of the broker, the enrolment service and the hubs.
 
-Each is renewed in the last third of its time and keeps its key, so that one public file is replaced at once and no
-reader ever sees half a pair. A device renews its own certificate, with a new key (``sync.agent.enrolment.renewal``).
+Each is renewed in the last third of its validity, with the same key. Only one public file is then
+replaced, atomically, and no reader sees a certificate without its key. A device renews its own
+certificate, with a new key (``sync.agent.enrolment.renewal``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SERVERS: Final = ("broker", "enrolment")
 
 
 def own_certificates(folder: Path) -> dict[str, Path]:
-    """Return the platform's own certificates, by name: of servers, and those whose names no device can have."""
+    """Return the platform's own certificates by name: of servers, hubs and operations."""
     return {
         path.stem: path
         for path in sorted(folder.glob("*.pem"))
@@ -38,9 +39,9 @@ def renewed_certificate(
     *,
     now_s: int,
 ) -> x509.Certificate | None:
-    """Renew a certificate in the caller's transaction; None for one that is not due, or is revoked.
+    """Renew a certificate in the caller's transaction; return None if it is not due or is revoked.
 
-    Both serial numbers are stored with the name, so that a revocation of the name covers them.
+    Both serial numbers are stored with the name, so that a revocation of the name covers both.
     Raises ValueError for a certificate of another authority.
     """
     name, serial = name_of(certificate), f"{certificate.serial_number:x}"
@@ -65,7 +66,7 @@ def name_of(certificate: x509.Certificate) -> str:
 def renew_folder(
     folder: Path, connection: FleetConnection, authority: CertificateAuthority, *, now_s: int
 ) -> list[str]:
-    """Renew what is due, in the caller's transaction, and return its names.
+    """Renew the certificates that are due, in the caller's transaction, and return their names.
 
     Raises OSError, and ValueError for a certificate of another authority.
     """

@@ -1,7 +1,7 @@
 """``edge-hub run``: the platform's end of the protocol. One loop, no threads.
 
-Everything that arrived in one turn is stored in one transaction, and acknowledged only after it has
-committed. What the hub signs is the order feed; trust and status lists it passes on as files.
+Everything that arrives in one turn is stored in one transaction, and acknowledged only after the
+commit. The hub signs the order feed; trust and status lists are files that it publishes unchanged.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ from sync.wire.site_lease import Lease, LeaseRequest
 from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
 
 FILES_EVERY_S: Final = 1.0
-LEAD_EVERY_S: Final = 1.0  # how often a hub that does not speak to groups asks whether it is to
+LEAD_EVERY_S: Final = 1.0  # how often a hub that is not the leader tries to become it
 
 Outgoing = tuple[Topic, bytes]
 
 
 class Hub:
-    """Joins the hub's store to one session. ``step`` is the whole of it."""
+    """Connects the hub's store to one MQTT session. Call ``step`` in a loop."""
 
     def __init__(
         self,
@@ -83,12 +83,14 @@ class Hub:
         self._files_due_s = 0.0
         self._lead_due_s = 0.0
         self.leads = False
-        self._unsent_since_s: float | None = None  # since when something waits to be sent
-        self._said_s: dict[str, int] = {}  # when each feed was last said, Unix seconds
+        self._unsent_since_s: float | None = (
+            None  # monotonic; since when a message waits to be sent
+        )
+        self._published_s: dict[str, int] = {}  # last publication of each feed, Unix seconds
         self.counts: Counter[str] = Counter()
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """One turn. Raises HubStoreError; nothing that comes over the network makes it raise."""
+        """Run one turn. Raises HubStoreError; no message from the network makes it raise."""
         arrivals = self._session.step(0.0 if self._outgoing else timeout_s)
         if arrivals:
             incoming = [read(arrival, tenant=self._config.tenant) for arrival in arrivals]
@@ -113,7 +115,7 @@ class Hub:
         self._watch()
 
     def report(self) -> dict[str, Any]:
-        """The state of this hub, for its metrics."""
+        """Return the state of this hub, for its metrics."""
         events = {name: self.counts[name] for name in ("events", "repeated", "refused")}
         return {
             "link": self._link,
@@ -130,7 +132,7 @@ class Hub:
             "oldest_unanswered_s": 0.0
             if self._unsent_since_s is None
             else self._monotonic() - self._unsent_since_s,
-            "feeds": dict(self._said_s),
+            "feeds": dict(self._published_s),
         }
 
     def _begin(self) -> None:
@@ -146,13 +148,16 @@ class Hub:
         )
 
     def _lead(self) -> bool:
-        """True when this hub of several speaks to groups and hears what devices say of themselves."""
+        """Return whether this hub leads: only the leader publishes to groups and stores reports.
+
+        A hub that does not lead tries to, every ``LEAD_EVERY_S``.
+        """
         if not self.leads and self._monotonic() >= self._lead_due_s:
             self._lead_due_s = self._monotonic() + LEAD_EVERY_S
             self.leads = self._store.lead()
             if self.leads:
                 self._log.info("became_leader")
-                self._session.resubscribe()  # what it left to the leader before
+                self._session.resubscribe()  # the retained reports that it skipped before
                 self._published.forget()
                 self._files_due_s = 0.0
                 self._orders.begin()
@@ -165,7 +170,7 @@ class Hub:
             return
         match topic.channel:
             case Up.STATUS | Up.CONFIG if not self._lead():
-                pass  # every hub hears these, in their order; one takes them
+                pass  # every hub receives these in order; only the leader stores them
             case Up.REQUEST if self._office is not None and topic.node == OPS:
                 self._office.handle_request(connection, payload)
             case Up.REQUEST if topic.node in self._authorities:
@@ -199,13 +204,13 @@ class Hub:
                 dev=dev,
                 refused=[item.model_dump() for item in taken.ack.rejected[:10]],
             )
-        self._answer(dev, taken.ack)
+        self._acknowledge(dev, taken.ack)
         grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
         for other in sorted(taken.also_notify):
             self._log.warning("double_redemption", dev=dev, other=other)
             if (stream := ingest.latest_epoch(connection, other)) is not None:
                 epoch, through = stream
-                self._answer(
+                self._acknowledge(
                     other,
                     ingest.acknowledgement(
                         connection, other, epoch, acked_through=through, settled_through=through
@@ -240,13 +245,14 @@ class Hub:
             self._count(
                 missing,
                 request.dev,
-                "name the device's site, and put grant.pem of the fleet's keys beside order_feed.pem",
+                "name the device's site, "
+                "and put grant.pem of the fleet's keys beside order_feed.pem",
             )
             return
         if site_leases.is_out(connection, site, self._now_s()):
-            return  # the site's authority answers, or nobody
+            return  # only the site's authority may reply
         ruling = grants.arbitrate(connection, request, site=site, now_s=self._now_s())
-        answer = grants.grant_response(
+        response = grants.grant_response(
             request,
             ruling,
             site=site,
@@ -254,7 +260,7 @@ class Hub:
             signer=self._grant_signer,
             now_s=self._now_s(),
         )
-        self._queue(request.dev, Down.RESPONSE, codec.encode(answer))
+        self._queue(request.dev, Down.RESPONSE, codec.encode(response))
 
     def _lease(self, connection: Any, authority: HubAuthority, payload: bytes) -> None:
         request = codec.decode(LeaseRequest, payload)
@@ -269,18 +275,18 @@ class Hub:
                 "not of its site, or there is no grant.pem to sign with",
             )
             return
-        given = site_leases.grant_lease(
+        granted = site_leases.grant_lease(
             connection, request, holder=authority.id, lease_s=authority.lease_s, now_s=self._now_s()
         )
-        if isinstance(given, Lease):
-            given = replace(
-                given,
-                streams=tuple(item for item in given.streams if self._site(item[0]) == given.site),
+        if isinstance(granted, Lease):
+            site, streams = granted.site, granted.streams
+            granted = replace(
+                granted, streams=tuple(item for item in streams if self._site(item[0]) == site)
             )
         self._queue(
             authority.id,
             Down.RESPONSE,
-            codec.encode(site_leases.lease_reply(request, given, self._grant_signer)),
+            codec.encode(site_leases.lease_reply(request, granted, self._grant_signer)),
         )
 
     def _site(self, dev: str) -> str | None:
@@ -295,28 +301,28 @@ class Hub:
             self._queue(dev, Down.COMMAND, codec.encode(Command(dev=dev, type="authority_online")))
 
     def _rules(self, connection: Any, site: str | None) -> bool:
-        """Whether the platform itself answers claims of ``site`` now."""
+        """Return whether the platform itself rules on claims of ``site`` now."""
         if site is None or self._grant_signer is None:
             return False
         return not site_leases.is_out(connection, site, self._now_s())
 
     def _publish_files(self) -> None:
-        """Pass on the signed lists, retained, when they changed."""
+        """Publish the signed lists, retained, when they have changed."""
         if self._monotonic() < self._files_due_s:
             return
         self._files_due_s = self._monotonic() + FILES_EVERY_S
         for node, channel, payload in self._published.changed(self._log):
             if self._session.publish(self._topic(node, channel), payload, retain=True):
-                self._said_s[f"{node}/{channel}"] = self._now_s()
+                self._published_s[f"{node}/{channel}"] = self._now_s()
             else:
                 self._published.forget()
 
-    def _answer(self, dev: str, ack: Ack) -> None:
+    def _acknowledge(self, dev: str, ack: Ack) -> None:
         self._queue(dev, Down.ACK, codec.encode(ack))
 
     def _queue(self, node: str, channel: Down, payload: bytes) -> None:
         if channel is Down.ORDERS and node.startswith(SITE_PREFIX):
-            self._said_s[f"{node}/{channel}"] = self._now_s()
+            self._published_s[f"{node}/{channel}"] = self._now_s()
         self._outgoing.append((Topic(self._config.tenant, node, channel), payload))
 
     def _flush(self) -> None:

@@ -1,4 +1,7 @@
-"""What a hub was sent, read before the store is touched: its transaction must know what it will concern."""
+"""Inbound messages of a hub, decoded before the store is touched.
+
+The transaction must know beforehand which names it will concern.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ Message = Batch | OrdersRequest | GrantRequest | Status | MessageRefusal
 
 @dataclass(frozen=True, slots=True)
 class InboundMessage:
-    """A message and where it came from. Neither for one that is not of this protocol or tenant.
+    """A message and its topic; both are None for another protocol or tenant.
 
-    ``message`` is None on channels that are not read here.
+    ``message`` is None too on channels that are not decoded here.
     """
 
     arrival: Arrival
@@ -26,7 +29,10 @@ class InboundMessage:
 
 
 def read(arrival: Arrival, *, tenant: str) -> InboundMessage:
-    """Take a message apart; nothing is believed yet but that the broker knows the sender."""
+    """Decode a message. Nothing in it is verified yet.
+
+    Only its sender is certain, because the broker has authenticated it.
+    """
     topic = parse_topic(arrival.topic)
     if topic is None or topic.tenant != tenant:
         return InboundMessage(arrival)
@@ -36,7 +42,7 @@ def read(arrival: Arrival, *, tenant: str) -> InboundMessage:
 def concerning(
     incoming: Iterable[InboundMessage], site_of: Callable[[str], str | None]
 ) -> frozenset[str]:
-    """The names of all that these messages read or change in the store."""
+    """Return the names of everything that these messages read or change in the store."""
     return frozenset(name for item in incoming for name in _names(item, site_of))
 
 

@@ -1,4 +1,4 @@
-"""Signed lists that the hub passes on from files. It holds none of their keys."""
+"""Signed lists that the hub publishes from files. It holds none of their keys."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ Place = tuple[str, Down]  # a node and a channel
 
 
 class ListPublisher:
-    """Watches the files of the trust list and the status lists. A file is read again when it was replaced."""
+    """Watches the files of the trust list, the status lists and the operator lists.
+
+    A file is read again when it is replaced.
+    """
 
     def __init__(self, documents: HubDocuments, pushed: Path | None = None) -> None:
-        """``pushed``: the folder of operator lists that ops pushed (``sync.hub.fleet.operator_lists``)."""
+        """Watch ``documents`` and ``pushed``.
+
+        ``pushed`` is the folder of pushed operator lists (``sync.hub.fleet.operator_lists``).
+        """
         self._pushed = pushed
         self._files: dict[Place, tuple[Path, ...]] = {
             (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
             (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
         }
-        for item in documents.operators:  # to its site alone: nobody else is to have its hashes
+        for item in documents.operators:  # to its site alone: no other site may read its hashes
             self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
         self._seen: dict[Place, tuple[FileVersion | None, ...]] = {}
         self._missing: set[Place] = set()
@@ -34,7 +40,7 @@ class ListPublisher:
         self._seen.clear()
 
     def changed(self, log: Any) -> list[tuple[str, Down, bytes]]:
-        """Nodes and channels whose files are new, with what to publish there, retained."""
+        """Return each node and channel whose files are new, with the payload to retain there."""
         for site, path in ({} if self._pushed is None else pushed_lists(self._pushed)).items():
             self._files.setdefault((site_group(site), Down.OPERATORS), (path,))
         found = []

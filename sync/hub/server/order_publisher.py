@@ -1,4 +1,4 @@
-"""What sites are told of their orders unasked: each change, and at times that there is none."""
+"""Unrequested pages of the order feed: one for each change, and a heartbeat without any."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sync.hub.store.interface import HubStore
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import site_group
 
-MOST_PAGES_PUSHED: Final = 20  # of one change; who needs more asks for it
+MOST_PAGES_PUSHED: Final = 20  # of one change; a device that needs more requests them
 
 
 class OrderPublisher:
-    """Looks for what changed since it looked last. Pages are signed documents."""
+    """Finds what has changed since its last look. Pages are signed documents."""
 
     def __init__(self, signer: Signer, *, heartbeat_s: float, now_s: Callable[[], int]) -> None:
-        """``heartbeat_s``: after this long without a change an empty page says so."""
+        """Send an empty page every ``heartbeat_s``, in seconds, to sites without a change."""
         self._signer = signer
         self._heartbeat_s = heartbeat_s
         self._now_s = now_s
@@ -30,15 +30,15 @@ class OrderPublisher:
         self._beat_due_s = 0.0
 
     def begin(self) -> None:
-        """This hub speaks to groups from now on: say at once how things are."""
+        """Start to publish: this hub has become the leader. The first heartbeat is due at once."""
         self._beat_due_s = 0.0
 
     def signed(self, page: Snapshot | Delta) -> bytes:
-        """A page as it goes out."""
+        """Return a page as a signed document."""
         return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)
 
     def due(self, store: HubStore, monotonic_s: float) -> list[tuple[str, bytes]]:
-        """Groups and the pages to send them now, in order."""
+        """Return the pages to publish now, each with its group, in order."""
         version = store.data_version()
         beat = monotonic_s >= self._beat_due_s
         if version == self._data_version and not beat:

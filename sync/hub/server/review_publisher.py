@@ -1,4 +1,4 @@
-"""Says to devices what people at the platform decided, again and again until each device says that it knows."""
+"""Decisions of people at the platform, published to devices until each device confirms them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from sync.wire.review_page import ReviewPage, review_payload
 
 LOOK_EVERY_S: Final = 1.0
 REPEAT_S: Final = 60.0
-Page = tuple[str, bytes]  # a device, and what to say to it
+Page = tuple[str, bytes]  # a device, and the payload for it
 
 
 class ReviewPublisher:
-    """What is due to be said. ``now_s`` is Unix time; ``site_of`` is None for a device that takes part no more."""
+    """Finds the decisions that are due for publication.
+
+    ``now_s`` returns Unix time; ``site_of`` returns None for a device that is no longer active.
+    """
 
     def __init__(
         self, signer: Signer, *, site_of: Callable[[str], str | None], now_s: Callable[[], int]
@@ -27,31 +30,34 @@ class ReviewPublisher:
         self._site_of = site_of
         self._now_s = now_s
         self._look_s = 0.0
-        self._again_s: dict[int, float] = {}  # when to say each decision again, by its number
+        self._repeat_s: dict[int, float] = {}  # when to repeat each decision, by its number
 
     def forget(self) -> None:
-        """A new connection: say everything again."""
-        self._again_s.clear()
+        """Publish everything again: the connection is a new one."""
+        self._repeat_s.clear()
         self._look_s = 0.0
 
     def asked(self, connection: HubConnection, dev: str) -> list[Page]:
-        """What ``dev``, which has just come back, is to know."""
+        """Return the unconfirmed decisions for ``dev``, which has just reconnected."""
         decided = reviews.undelivered(connection, dev).get(dev, [])
         return self._pages(dev, [row for _, row in decided])
 
     def due(self, store: HubStore, monotonic_s: float) -> list[Page]:
-        """What was decided since the last look, and what no device has confirmed for a while. Raises HubStoreError."""
+        """Return new decisions, and those that a device has not confirmed for ``REPEAT_S``.
+
+        Raises HubStoreError.
+        """
         if monotonic_s < self._look_s:
             return []
         self._look_s = monotonic_s + LOOK_EVERY_S
         with store.read() as connection:
             waiting = reviews.undelivered(connection)
         known = {no for decided in waiting.values() for no, _ in decided}
-        self._again_s = {no: at_s for no, at_s in self._again_s.items() if no in known}
+        self._repeat_s = {no: at_s for no, at_s in self._repeat_s.items() if no in known}
         pages = []
         for dev, decided in waiting.items():
-            now = [(no, row) for no, row in decided if monotonic_s >= self._again_s.get(no, 0.0)]
-            self._again_s.update((no, monotonic_s + REPEAT_S) for no, _ in now)
+            now = [(no, row) for no, row in decided if monotonic_s >= self._repeat_s.get(no, 0.0)]
+            self._repeat_s.update((no, monotonic_s + REPEAT_S) for no, _ in now)
             pages += self._pages(dev, [row for _, row in now])
         return pages
 

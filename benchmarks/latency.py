@@ -135,7 +135,7 @@ def _latencies(folder: Path) -> Iterator[Measurement]:
             "edge.store.database.store.sqlite3.connect",
             partial(sqlite3.connect, factory=_TimedConnection),
         ),
-        _scanner(sample) as (
+        _RecordedScanner(sample) as (
             daemon,
             stamps,
         ),
@@ -172,7 +172,7 @@ def _summary(
     yield Measurement("latency.bare_commit_p50", statistics.median(commits), "ms")
 
 
-class _scanner:  # noqa: N801 - a context manager
+class _RecordedScanner:
     """The daemon of ``sample``, with recorders in place of lamp and frames; it never sleeps."""
 
     def __init__(self, sample: SamplePlatform) -> None:

@@ -137,8 +137,9 @@ def _reviewer_name(_: click.Context, __: click.Parameter, value: str) -> str:
 def reviewer(folder: Path, name: str, as_json: bool) -> None:
     """Make a key for NAME, who reviews redemptions as a second person (edge-fleet reviews).
 
-    Use the person's operator name: nobody may review their own scan. The key is valid once a new
-    trust list is published. To withdraw it, remove DIR/reviewers/NAME.pub and build the list again.
+    Use the person's operator name: reviews of one's own scans are refused. The key is valid once a
+    trust list with it is published. To withdraw it, remove DIR/reviewers/NAME.pub and build the
+    list again.
 
     Example: edge-fleet keys reviewer ./fleet-keys zoe
     """

@@ -71,9 +71,9 @@ def test_the_corners_of_a_drawn_code_are_returned():
     picture = draw([(TOKEN, TILTED)], rng=rng())
     found = zxingcpp.read_barcodes(picture.grey)[0].position
     corners = [found.top_left, found.top_right, found.bottom_right, found.bottom_left]
-    for told, seen in zip(picture.quads[0], corners, strict=True):
-        assert abs(told[0] - seen.x) < 6
-        assert abs(told[1] - seen.y) < 6
+    for drawn, read in zip(picture.quads[0], corners, strict=True):
+        assert abs(drawn[0] - read.x) < 6
+        assert abs(drawn[1] - read.y) < 6
 
 
 def test_the_error_for_a_code_that_does_not_fit_says_what_to_do():

@@ -1,0 +1,1 @@
+"""SQL of the steps of the hub's schema, for SQLite and for PostgreSQL."""

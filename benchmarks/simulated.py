@@ -1,7 +1,8 @@
 """Part of a simulated fleet, in its own process: real TLS sessions and messages, no store.
 
 ``python -m benchmarks.simulated`` reads one line of JSON (``endpoints``, ``tenant``), then a
-command on each line. It replies to each with one line of JSON. Times are of the system's monotonic clock.
+command on each line. It replies to each with one line of JSON. Times are of the system's
+monotonic clock.
 
 ``connect``
     connect every device.

@@ -1,7 +1,9 @@
 """Sphinx's settings: one site of the Markdown pages and of an API reference from the docstrings.
 
-The build needs no network, and neither does a reader: Mermaid diagrams become SVG while the site is built.
-`make docs` treats each warning as an error: a broken link, anchor or diagram, a page that no menu lists.
+The build needs no network, and neither does a reader: Mermaid diagrams become SVG while the site
+is built.
+`make docs` treats each warning as an error: a broken link, anchor or diagram, or a page that no
+menu lists.
 """
 
 import os

@@ -51,7 +51,10 @@ class TrustSection(Section):
 
 
 class IdentityProfile(Section):
-    """The sections of a profile that an enrolment writes. Its device's kind comes with the hardware."""
+    """The sections of a profile that enrolment writes.
+
+    The device's kind comes with the hardware.
+    """
 
     device: DeviceSection
     trust: TrustSection

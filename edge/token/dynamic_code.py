@@ -72,7 +72,7 @@ def append_hmac(token: str, key: bytes, unix_s: int) -> str:
 
 
 def append_proof(token: str, cti: bytes, holder: Signer, unix_s: int) -> str:
-    """Return the ``ES3:`` code of an ``ES1:`` token of mode 2 at ``unix_s``, signed by ``holder``."""
+    """Return the ``ES3:`` code of a mode 2 ``ES1:`` token at ``unix_s``, signed by ``holder``."""
     step = _step_bytes(unix_s)
     return _with_tail(token, DYNAMIC_HOLDER, step + holder.sign(_proof_message(cti, step)))
 

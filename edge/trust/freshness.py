@@ -28,7 +28,8 @@ def staleness(
 ) -> dict[str, str]:
     """Return what is older than ``policy`` allows, as name to detail.
 
-    ``last_contact_s``: Unix seconds of the newest order data, or None if none ever came. A list that never
+    ``last_contact_s``: Unix seconds of the newest order data, or None if none ever came. A list
+    that never came is not stale: it is missing, which is another problem.
     came is not stale: it is missing, which is another problem.
     """
     found: dict[str, str] = {}

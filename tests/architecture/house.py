@@ -64,7 +64,8 @@ EFFECTFUL_METHODS = frozenset(
 )  # of datetime, date, private keys
 _EFFECTFUL_TYPES = re.compile(r"^(datetime|date|\w+PrivateKey)$")
 _SQL = re.compile(
-    r"\s*(SELECT\s|INSERT (OR \w+ )?INTO\s|UPDATE\s+\S+\s+SET\s|DELETE FROM\s|CREATE (TABLE|INDEX|UNIQUE)\s"
+    r"\s*(SELECT\s|INSERT (OR \w+ )?INTO\s|UPDATE\s+\S+\s+SET\s|DELETE FROM\s"
+    r"|CREATE (TABLE|INDEX|UNIQUE)\s"
     r"|ALTER TABLE\s|DROP TABLE\s|PRAGMA\s|BEGIN( IMMEDIATE)?$|COMMIT$|ROLLBACK$)"
 )
 _ROOM = re.compile(r"(?:edge|sync|hardware_sim)(?:/\w+)+")
@@ -107,7 +108,10 @@ class House:
 
     @cached_property
     def rooms(self) -> dict[str, list[Module]]:
-        """Return the modules of each room; those of the hub stand in the hub's rooms and in ``sync/hub``."""
+        """Return the modules of each room.
+
+        A module of the hub counts for its inner room and for ``sync/hub``.
+        """
         found: dict[str, list[Module]] = {}
         for module in self.modules.values():
             for room in rooms_of(module.name):
@@ -126,13 +130,16 @@ class House:
         return found
 
     def graph(self, within: str) -> dict[str, set[str]]:
-        """Return the arrows between the rooms of ``edge``, ``sync``, ``sync/hub`` or ``hardware_sim``."""
+        """Return the arrows between the rooms of one house, as ``edge`` or ``sync/hub``."""
         depth = within.count("/") + 1
         rooms = {r for r in self.rooms if r.startswith(f"{within}/") and r.count("/") == depth}
         return {a: {b for b in rooms if (a, b) in self.arrows} for a in sorted(rooms)}
 
     def folders(self, within: str) -> dict[str, set[str]]:
-        """Return the imports between all folders of ``within``, however deep; loose modules are told apart."""
+        """Return the imports between all folders of ``within``, at any depth.
+
+        A loose module counts as a folder of its own.
+        """
         found: dict[str, set[str]] = {}
         for module in self.modules.values():
             if module.name.startswith(within.replace("/", ".") + ".") and not module.is_package:
@@ -163,7 +170,10 @@ def read_house(packages: Mapping[str, Path]) -> House:
 
 
 def read_table(page: str, heading: str = "## Arrows") -> dict[str, frozenset[str]]:
-    """Return the rows ``| room | may import |`` of a section. Raises ValueError for a room with two rows."""
+    """Return the rows ``| room | may import |`` of a section.
+
+    Raises ValueError for a room with two rows.
+    """
     section = page.split(f"\n{heading}\n", 1)[1].split("\n## ", 1)[0]
     table: dict[str, frozenset[str]] = {}
     for line in section.splitlines():
@@ -177,7 +187,7 @@ def read_table(page: str, heading: str = "## Arrows") -> dict[str, frozenset[str
 
 
 def pure_rooms(page: str) -> set[str]:
-    """Return the rooms that the section "Rooms" calls pure: their description begins with the word."""
+    """Return the rooms whose description in the section "Rooms" begins with "pure"."""
     section = page.split("\n## Rooms\n", 1)[1].split("\n## ", 1)[0]
     return {
         row[1] for row in re.finditer(r"^\| `([\w/]+)(?:\.py)?` \| pure\b", section, re.MULTILINE)
@@ -185,10 +195,14 @@ def pure_rooms(page: str) -> set[str]:
 
 
 def rooms_of(module: str) -> list[str]:
-    """Return the room that ``module`` is in, and the room within that one. The packages themselves are in none.
+    """Return the room that ``module`` is in, and the room within that one.
 
-    >>> rooms_of("edge.decode.qr.quad"), rooms_of("sync.hub.store.sqlite"), rooms_of("edge.ports"), rooms_of("edge")
-    (['edge/decode'], ['sync/hub', 'sync/hub/store'], ['edge/ports'], [])
+    The packages themselves are in none.
+
+    >>> rooms_of("edge.decode.qr.quad"), rooms_of("sync.hub.store.sqlite")
+    (['edge/decode'], ['sync/hub', 'sync/hub/store'])
+    >>> rooms_of("edge.ports"), rooms_of("edge")
+    (['edge/ports'], [])
     """
     parts = module.split(".")
     outer = "/".join(parts[:2])
@@ -198,7 +212,10 @@ def rooms_of(module: str) -> list[str]:
 
 
 def arrow_of(importer: str, target: str) -> Arrow | None:
-    """Return the arrow that one import draws; None within a room, to a library, and out of the simulator."""
+    """Return the arrow that one import draws.
+
+    None for an import within a room, of a library, and out of the simulator.
+    """
     if target.split(".", maxsplit=1)[0] not in {"edge", "sync", SIMULATOR}:
         return None
     ours, theirs = rooms_of(importer), rooms_of(target)
@@ -236,7 +253,10 @@ def floors(graph: Graph) -> dict[str, int]:
 
 
 def judge_room(house: House, table: Table, room: str) -> list[str]:
-    """Return what is wrong with ``room``: not in the table, not in the code, an arrow too many or too few."""
+    """Return what is wrong with ``room``.
+
+    It is not in the table, not in the code, or has an arrow too many or too few.
+    """
     if room not in table:
         return [f"{room} has no row in the table"]
     if room not in house.rooms:
@@ -250,7 +270,10 @@ def judge_room(house: House, table: Table, room: str) -> list[str]:
 
 
 def impurities(house: House, room: str) -> list[str]:
-    """Return each effect that a module of ``room`` has, or gets from what it imports, with the way there."""
+    """Return each effect of the modules of ``room``, with the chain of imports that leads to it.
+
+    An effect is a module's own, or comes from a module that it imports.
+    """
     found = []
     for module in house.rooms.get(room, ()):
         for way in _ways(house, module):
@@ -293,7 +316,10 @@ def _imports(tree: ast.Module, modules: Collection[str]) -> Iterator[Import]:
 
 
 def _place(module: Module) -> str:
-    """Return the folder of ``module``, as ``edge/decode/qr``; for one that lies loose in a house, itself."""
+    """Return the folder of ``module``, as ``edge/decode/qr``.
+
+    A module that lies loose in a house is its own place.
+    """
     parts = module.name.split(".")
     folder = "/".join(parts if module.is_package else parts[:-1])
     return "/".join(parts) if folder in HOUSES else folder
@@ -311,7 +337,10 @@ def _reached(start: str, graph: Graph) -> set[str]:
 
 
 def _ways(house: House, start: Module) -> Iterator[list[str]]:
-    """Yield the shortest way to each module that is loaded with ``start``; packages are loaded with their modules."""
+    """Yield the shortest chain of imports to each module that is loaded with ``start``.
+
+    A package is loaded with its modules.
+    """
     seen, ahead = {start.name}, [[start.name]]
     while ahead:
         way = ahead.pop(0)

@@ -129,7 +129,7 @@ def test_concrete_adapters_are_named_only_in_bootstrap():
 
 
 def test_the_adapters_are_those_that_a_device_has():
-    """Each module of the two rooms that imports a hardware library, and each that bootstrap chooses between."""
+    """Compare the modules that import a hardware library with those that bootstrap chooses from."""
     chosen = {
         one.target
         for one in HOUSE.modules["edge.bootstrap.hardware_assembly"].imports

@@ -18,7 +18,7 @@ SHARED_MODULE_NAMES = {
     "locker": "the locker's section of a profile, and the simulated locker",
     "migration": "the same mechanism for the device's store and for the hub's",
     "opening": "opening the device's store, and the hub's",
-    "reviews": "one review's rows at the device, its ledger at the hub, and the command that decides",
+    "reviews": "a review's rows at the device, its ledger at the hub, the command that decides",
     "trust_list": "the trust list, and the command that builds it",
 }
 

@@ -1,4 +1,4 @@
-"""What counts as a move: code compiled as if it lay in two rooms of the product, and the calls between them."""
+"""What counts as a move: code compiled as if it were in two rooms, and the calls between them."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The tables of the pages are complete: each value of an enumeration has its row, each right its cell."""
+"""The tables of the pages are complete: a row for each enumeration value, a cell for each right."""
 
 import re
 

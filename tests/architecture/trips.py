@@ -1,4 +1,4 @@
-"""Run five trips through the house and count: files and rooms entered, and moves from one room into another.
+"""Run five trips through the house and count files, rooms and moves between rooms.
 
 A *move* is a call of a function in one room from a function in another; what a library or a test
 calls is none. Each trip runs in a fresh world twice, and the second run is counted: by then every
@@ -78,7 +78,7 @@ class Trip:
 
 
 class Recorder:
-    """Counts calls in all threads that begin while it is on, and in this one; between ``start`` and ``stop`` alone.
+    """Counts calls between ``start`` and ``stop``, in this thread and in those begun meanwhile.
 
     ``trips`` holds one for this thread, ``here``, and one for all others.
     """
@@ -125,7 +125,10 @@ class Recorder:
 
 @cache
 def _room(file: str) -> str | None:
-    """Return the room of a source file of the product, the hub's inner rooms told apart; None for any other."""
+    """Return the room of a source file of the product; None for any other file.
+
+    The hub's inner rooms are rooms of their own.
+    """
     path = Path(file)
     if not path.is_relative_to(ROOT):
         return None
@@ -142,7 +145,10 @@ def _is_test(file: str) -> bool:
 
 
 def _caller(frame: FrameType) -> str | None:
-    """Return the room of the nearest caller in the product; None when a test is nearer, or there is none."""
+    """Return the room of the nearest caller in the product.
+
+    None when a test is nearer, or when there is no caller.
+    """
     above = frame.f_back
     while above is not None:
         file = above.f_code.co_filename
@@ -205,7 +211,10 @@ class _Last:
 
 
 def scan(folder: Path, record: Recorder, code_name: str, last: str, method: str) -> None:
-    """Have one code of the sample platform read; ``last`` is the part that ends the trip with ``method``."""
+    """Scan one code of the sample platform.
+
+    ``last`` is the part that ends the trip with ``method``.
+    """
     platform = provision_scanner(folder, now_s=int(time.time()))
     profile = _profile(platform)
     scene, doors = CameraScene(), Doors(profile.locker.compartments)
@@ -345,7 +354,7 @@ def settle_event(folder: Path, record: Recorder) -> None:
 
 
 def retry_refused_upload(folder: Path, record: Recorder) -> None:
-    """Carry one event that the platform refuses, to its case and to the event that is sent in its place."""
+    """Carry an event that the platform refuses to its case, and to the event sent in its place."""
     with ExitStack() as closing:
         ends = BothEnds(folder, closing)
         with ends.scanner.transaction() as connection:
@@ -381,7 +390,7 @@ def _no_profile() -> Profile:
 
 
 def commit_settings(folder: Path, record: Recorder) -> None:
-    """Push three settings documents, one after the other, each until both processes have proved and committed it."""
+    """Push three settings documents in turn, each until both processes have committed it."""
     device = Device(folder)
     for rev in (1, 2, 3):
         pushed = document(rev, 50.0 + rev)
@@ -430,7 +439,10 @@ HERE: dict[str, Way] = {
 
 
 def run_trips() -> dict[str, Trip]:
-    """Run every trip, and return what each entered; enrolment is two, of the device and of the service."""
+    """Run every trip, and return what each entered.
+
+    Enrolment is two trips: the device's and the service's.
+    """
     found = {name: _run(way).here for name, way in HERE.items()}
     enrolment = _run(enrol_device)
     return found | {

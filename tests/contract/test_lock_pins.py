@@ -165,7 +165,7 @@ def test_the_release_command_de_energises_or_reports_why_not(tmp_path, text, fac
 
 
 def test_lgpio_claims_an_output_with_its_level_in_one_step(monkeypatch):
-    """gpiozero would claim it low first: a pulse at every start for an active low relay."""
+    """With gpiozero it would be low first: a pulse at every start for an active low relay."""
     claims = []
 
     class LGPIOFactory(MockFactory):

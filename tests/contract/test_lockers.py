@@ -115,7 +115,7 @@ def seen(locker, name, expected):
 
 
 def counted(locker, name, expected, within_s=0.5):
-    """Return whether the sensor counts ``expected`` openings in time, without a read of the door."""
+    """Return whether the sensor counts ``expected`` openings in time, without reading the door."""
     until_s = time.monotonic() + within_s
     while locker.sensor.openings(name) != expected and time.monotonic() < until_s:
         time.sleep(0.005)

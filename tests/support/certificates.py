@@ -10,7 +10,7 @@ from sync.hub.pki.certificate_authority import CertificateAuthority, Credential
 def without_authority_key_identifier(
     authority: CertificateAuthority, credential: Credential
 ) -> Credential:
-    """The same certificate, as an authority would issue it that leaves the identifier out."""
+    """Return the certificate as an authority that omits the identifier would issue it."""
     certificate = x509.load_pem_x509_certificate(credential.certificate_pem)
     builder = x509.CertificateBuilder(
         issuer_name=certificate.issuer,

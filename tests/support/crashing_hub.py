@@ -1,6 +1,7 @@
-"""``edge-hub run`` that dies, as if by a power cut, at a step of its work: ``python crashing_hub.py STEP N run ...``.
+"""Run ``edge-hub run``, and end it at a step of its work as if by a power cut.
 
-The N-th time the hub comes to STEP, the process is gone without a word.
+Usage: ``python crashing_hub.py STEP N run ...``. The process ends when the hub reaches STEP for the
+N-th time, without any clean-up.
 """
 
 import itertools
@@ -17,7 +18,7 @@ calls = itertools.count(1)
 
 
 def dies(function, where):
-    """``function``, but for its ``after``-th call: gone before it, or right after it."""
+    """Return ``function``, but end the process before or right after its ``after``-th call."""
 
     def wrapped(*arguments, **options):
         last = next(calls) == after

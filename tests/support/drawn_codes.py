@@ -8,7 +8,7 @@ TOKEN = "ES1:" + "A1B2C3%*" * 30 + "Z9X8Y"  # as long as a real token, and of it
 
 
 def matrix(content, **options):
-    """The modules of a code, (n, n), 1 is dark."""
+    """Return the modules of a code, (n, n), 1 is dark."""
     options = {"error": "m", "boost_error": False} | options
     code = (
         segno.make_qr(content, **options)
@@ -19,7 +19,7 @@ def matrix(content, **options):
 
 
 def drawn(content, px=4, frame=(480, 640), at=(60, 80), **options):
-    """A frame with a code on white paper, its quad from the code's top left."""
+    """Draw a code on white paper; return the frame and the quad from the code's top left."""
     modules, _ = matrix(content, **options)
     grey = np.full(frame, 220, np.uint8)
     ink = np.kron(np.where(modules, 30, 220).astype(np.uint8), np.ones((px, px), np.uint8))
@@ -30,7 +30,7 @@ def drawn(content, px=4, frame=(480, 640), at=(60, 80), **options):
 
 
 def bent(grey, depth):
-    """The frame with its middle pushed sideways and down, as on a round can: ``depth`` in pixels."""
+    """Return the frame with its middle bent by ``depth`` pixels, as on a round can."""
     height, width = grey.shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
     swell = np.sin(np.pi * x / width) * np.sin(np.pi * y / height)
@@ -44,6 +44,6 @@ def bent(grey, depth):
 
 
 def noisy(grey, sigma, seed=0):
-    """The frame with sensor noise."""
+    """Return the frame with sensor noise."""
     noise = np.random.default_rng(seed).normal(0, sigma, grey.shape)
     return np.clip(grey + noise, 0, 255).astype(np.uint8)

@@ -41,7 +41,7 @@ LOG = structlog.wrap_logger(
 
 
 class Platform:
-    """An enrolment service that runs, the fleet service that takes codes, and the keys of operations."""
+    """A running enrolment service, the fleet service that takes codes, and the operations keys."""
 
     def __init__(self, folder: Path):
         self.keys: KeyFolder = Keys(folder / "keys").folder

@@ -1,4 +1,7 @@
-"""The figures of the pages that are drawn from the code: ``python -m tests.support.figures`` writes them anew."""
+"""Draw the figures of the pages from the code.
+
+``python -m tests.support.figures`` writes them.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ AFTER_A_CUT = "cut_"
 
 
 def door_states() -> str:
-    """Return the state diagram of a door in Mermaid. What a power cut leaves is a table of its own, and not drawn."""
+    """Return the state diagram of a door in Mermaid.
+
+    Steps after a power cut have a table of their own, and are not drawn.
+    """
     ways = defaultdict(list)
     for (state, event), step in TABLE.items():
         if not event.startswith(AFTER_A_CUT):
@@ -51,7 +57,10 @@ def arrows(page: str) -> dict[str, set[str]]:
 
 
 def floors(rooms: dict[str, set[str]], package: str) -> list[list[str]]:
-    """Return the rooms of a package by floor, the lowest first: each above all that it imports within the package."""
+    """Return the rooms of a package by floor, the lowest first.
+
+    Each room is above all that it imports within the package.
+    """
     inside = {
         room: {to for to in targets if to in rooms and _in(to, package)}
         for room, targets in rooms.items()
@@ -98,7 +107,7 @@ def floors_svg() -> str:
 
 
 def ladder_svg() -> str:
-    """Return the picture of the ladder: its rungs in their order, and those of ``--deep`` beside them."""
+    """Return the picture of the ladder: its rungs in order, and those of ``--deep`` beside them."""
     parts = ['<text x="20" y="28" class="package">one picture</text>']
     for place, rung in enumerate(RUNGS):
         left, top = 20 + place * 16, 44 + place * 36
@@ -112,7 +121,8 @@ def ladder_svg() -> str:
     parts.append(f'<text x="485" y="{bottom / 2 + 20:.0f}" class="room">a rung reads:</text>')
     parts.append(f'<text x="485" y="{bottom / 2 + 38:.0f}" class="room">stop</text>')
     parts.append(
-        f'<text x="20" y="{bottom + 20}" class="number">None reads: the next rung, while the budget lasts.</text>'
+        f'<text x="20" y="{bottom + 20}" class="number">'
+        "None reads: the next rung, while the budget lasts.</text>"
     )
     parts.append('<text x="560" y="28" class="package">--deep goes on with</text>')
     for place, rung in enumerate(DEEP[len(RUNGS) :]):
@@ -130,7 +140,8 @@ def _svg(title: str, width: int, height: int, parts: list[str]) -> str:
     style = (
         "text{font:14px sans-serif;fill:#1b2733}.package{font-weight:bold}.number{fill:#6b7a89}"
         ".room{text-anchor:middle;font-size:13px}rect{fill:#e8f0fa;stroke:#4a7ab5}.floor{stroke:#c4ced8}"
-        ".read{stroke:#2e9e5b}.stop{fill:#e6f5ec;stroke:#2e9e5b}.deep{fill:#fff;stroke-dasharray:5 4}"
+        ".read{stroke:#2e9e5b}.stop{fill:#e6f5ec;stroke:#2e9e5b}"
+        ".deep{fill:#fff;stroke-dasharray:5 4}"
     )
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">'
     paper = f'<path d="M0 0h{width}v{height}H0z" fill="#fff"/>'

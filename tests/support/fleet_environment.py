@@ -14,7 +14,8 @@ from edge.settings.folder import SettingsFolder
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.settings_environment import Unit
 
-FRESH = "[trust]\nroots_file = 'none.cbor'\n"  # a device of no fleet: the rest of its profile is as shipped
+# A device of no fleet: the rest of its profile is as shipped.
+FRESH = "[trust]\nroots_file = 'none.cbor'\n"
 
 
 class Scan:

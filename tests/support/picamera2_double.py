@@ -1,4 +1,4 @@
-"""A stand-in for picamera2 built from picamera2's own source, which cannot be imported without libcamera.
+"""A stand-in for picamera2, built from its source because it needs libcamera to be imported.
 
 Every method called must exist in the real class, and every call must bind to its real signature.
 Jobs, the layout of buffers, alignment and the checks of a configuration are the real package's
@@ -39,7 +39,7 @@ def _functions(file: str, name: str) -> dict[str, ast.FunctionDef]:
 
 
 def signatures(file: str, name: str) -> dict[str, inspect.Signature]:
-    """The signature of each method; a default is only marked as being there."""
+    """Return the signature of each method; a default is only marked as present."""
 
     def parameter(arg, kind, optional):
         return inspect.Parameter(
@@ -100,7 +100,10 @@ def real_module(file: str):
 
 
 class Sensor:
-    """What is in front of the lens, and the machine's faults. Shared by every camera opened on it."""
+    """What is in front of the lens, and the machine's faults.
+
+    Every camera opened on it shares it.
+    """
 
     def __init__(
         self,
@@ -127,7 +130,7 @@ class Sensor:
 
 
 def modules(sensor: Sensor) -> dict[str, types.ModuleType]:
-    """The modules ``picamera2`` and ``libcamera``, for ``sys.modules``."""
+    """Return the modules ``picamera2`` and ``libcamera``, for ``sys.modules``."""
     formats, job = real_module("formats.py"), real_module("job.py")
     make_array = real_function(
         "request.py", "Helpers", "_make_array_shared", formats=formats, np=np

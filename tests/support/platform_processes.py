@@ -1,4 +1,7 @@
-"""The platform's end and one device, as real processes: broker, hub, edge-sync, over a store that tests write to."""
+"""The platform and one device as real processes: broker, hub and edge-sync.
+
+The tests write to the device's store.
+"""
 
 import json
 import os
@@ -81,7 +84,7 @@ class Keys:
 
 
 def metric(file: Path, name: str, *labels: str) -> float:
-    """A figure in a file for Prometheus; 0 where there is none."""
+    """Return a figure of a file for Prometheus; 0 when it is absent."""
     families = text_string_to_metric_families(file.read_text()) if file.exists() else ()
     samples = (sample for family in families for sample in family.samples)
     return sum(
@@ -99,7 +102,8 @@ class Device:
         profile = self.data.with_suffix(".toml")
         roots = platform.folder / "roots.cbor"
         profile.write_text(
-            f'[device]\nid = "{name}"\nsite = "{site}"\nkind = "kiosk"\n\n[trust]\nroots_file = "{roots}"\n\n'
+            f'[device]\nid = "{name}"\nsite = "{site}"\nkind = "kiosk"\n\n'
+            f'[trust]\nroots_file = "{roots}"\n\n'
             + platform.broker.files.mqtt_section(name, platform.broker.site)
         )
         self.profile = profile
@@ -145,7 +149,7 @@ class Device:
         return outbox.backlog(self.store).pending
 
     def settled(self) -> None:
-        """The platform has acknowledged all of it."""
+        """Wait until the platform has acknowledged every event."""
         until(
             lambda: not self.pending(),
             what=lambda: f"{self.name}: {self.pending()} wait; {self.sync.text[-2000:]}",
@@ -155,7 +159,8 @@ class Device:
         """Every event of the store, as the hub's ledger should have it."""
         with self.store.read() as connection:
             rows = connection.execute(
-                "SELECT e.epoch, o.seq, o.id, o.type, o.body FROM outbox o JOIN epoch e ON e.no = o.epoch_no"
+                "SELECT e.epoch, o.seq, o.id, o.type, o.body"
+                " FROM outbox o JOIN epoch e ON e.no = o.epoch_no"
                 " ORDER BY e.no, o.seq"
             ).fetchall()
         return [
@@ -164,7 +169,7 @@ class Device:
         ]
 
     def metric(self, name: str, *labels: str) -> float:
-        """What Prometheus would read; 0 where there is no such figure."""
+        """Return what Prometheus would read; 0 when the figure is absent."""
         return metric(self.data / DEVICE_FILE, name, *labels)
 
     def health(self) -> dict:
@@ -207,12 +212,12 @@ class Platform:
         temporary.replace(file)
 
     def metric(self, name: str, *labels: str) -> float:
-        """What Prometheus would read of the first hub."""
+        """Return what Prometheus would read of the first hub."""
         return metric(self.broker.files.folder / "hub-data" / "hub.prom", name, *labels)
 
     @contextmanager
     def hub_store(self) -> Iterator[HubStore]:
-        """The hub's own store, beside the running hub, as the ``edge-hub`` commands open it."""
+        """Open the hub's store beside the running hub, as the ``edge-hub`` commands do."""
         config = load_hub_config(Path(self.config))
         assert isinstance(config, HubConfig)
         store = open_hub_store(Path(config.data_dir), config.database)
@@ -228,7 +233,7 @@ class Platform:
             put_lines(connection, parsed, time.time_ns() // 1000)
 
     def ledger(self, device: str) -> list[tuple]:
-        """The hub's events of a device, as the device's ``ledger`` gives them."""
+        """Return the hub's events of a device, in the form of the device's ``ledger``."""
         with self.hub_store() as store:
             rows = list(listing.list_events(store, dev=device))
         return [(row["epoch"], row["seq"], row["id"], row["type"], row["body"]) for row in rows]

@@ -42,7 +42,8 @@ def too_long(page: str) -> list[str]:
         for line in lines
         if len(line.text) > LONGEST_LINE
     ] + [
-        f"line {paragraph.line_no}: a paragraph of {paragraph.words} words, the limit is {LONGEST_PARAGRAPH}"
+        f"line {paragraph.line_no}: a paragraph of {paragraph.words} words,"
+        f" the limit is {LONGEST_PARAGRAPH}"
         for paragraph in _paragraphs(lines)
         if paragraph.words > LONGEST_PARAGRAPH
     ]

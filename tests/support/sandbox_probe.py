@@ -77,7 +77,7 @@ def in_child(act):
 
 
 def decode():
-    """What the scanner's decoder, in its own processes, reads in a picture of the word PROBE."""
+    """Return what the isolated decoder reads in a picture of the word PROBE."""
     import cv2
     import numpy as np
 
@@ -111,7 +111,7 @@ def read(decoder, grey):
 
 
 def boot():
-    """The run of the machine, by which claims and sessions are told from those of an earlier one."""
+    """Return the identity of this run of the machine, which names its claims and sessions."""
     from edge.store.boot import boot_id
 
     return boot_id()

@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 
 
 def shared_data(*parts: str) -> Path:
-    """Return a file or folder of the shared data; skip the test, with one line, where it is absent."""
+    """Return a file or folder of the shared data; skip the test, with a reason, without it."""
     folder = Path(os.environ.get("EDGE_SCANNER_SHARED_DATA") or ROOT.parent / "shared" / "data")
     path = folder.joinpath(*parts)
     if not path.exists():

@@ -108,7 +108,10 @@ def wrap(message: bytes) -> bytes:
 
 
 def sign_raw(encoded: bytes, key: Signer = ISSUER) -> bytes:
-    """Return a token over any payload bytes, correctly signed: what a careless or hostile issuer might make."""
+    """Return a correctly signed token over any payload bytes.
+
+    A careless or hostile issuer might make one.
+    """
     return wrap(cose.sign(encoded, key, external_aad=Purpose.TOKEN.external_aad))
 
 

@@ -1,4 +1,6 @@
-"""Mutate good tokens and watch the verifier: ``python -m tests.support.token_mutations --seconds N [--seed N]``.
+"""Mutate good tokens and watch the verifier.
+
+Run it with ``python -m tests.support.token_mutations --seconds N [--seed N]``.
 
 Two hostile worlds. A stranger changes the text or the bytes of a good token, without a key: no
 mutant may be accepted. A careless issuer signs what a mutated payload says: it may be accepted
@@ -96,7 +98,7 @@ def mutate_bytes(data: bytes, chance: random.Random) -> bytes:
 
 
 def mutate_item(item: cbor.Item, chance: random.Random) -> cbor.Item:
-    """Change one place of a decoded payload, its structure kept: another value, key, entry, or none."""
+    """Change one place of a decoded payload: another value, key or entry, or one removed."""
     if isinstance(item, dict) and item and chance.random() < 0.85:
         changed = dict(item)
         key = chance.choice(list(changed))
@@ -136,14 +138,20 @@ def careless_issuer(chance: random.Random) -> bytes:
 
 
 def is_malleable_twin(text: bytes) -> bool:
-    """Whether ``text`` differs from a good ES256 token only by (r, n - s): the one other text that may hold."""
+    """Return whether ``text`` is a good ES256 token with n - s for s.
+
+    It is the one other text that may verify.
+    """
     message, good = base45.decode(text[4:]), base45.decode(TOKENS[1][4:])
     s, t = int.from_bytes(message[-32:], "big"), int.from_bytes(good[-32:], "big")
     return message[:-32] == good[:-32] and s == P256_ORDER - t
 
 
 def check_stranger(text: bytes) -> str:
-    """Return the reason, "as it was" for a mutant that is no mutant. Raises AssertionError for one that is believed."""
+    """Return the reason, or "as it was" for a mutant equal to a good token.
+
+    Raises AssertionError for a mutant that is accepted.
+    """
     outcome = scan(text)
     if text in TOKENS:
         return "as it was"
@@ -157,7 +165,10 @@ def check_stranger(text: bytes) -> str:
 
 
 def check_issuer(text: bytes) -> str:
-    """Return the reason or "accepted". Raises AssertionError for a believed payload that is not of the profile."""
+    """Return the reason or "accepted".
+
+    Raises AssertionError for an accepted payload that breaks the profile.
+    """
     outcome = scan(text)
     if isinstance(outcome, TokenRefusal):
         return outcome.reason.value
@@ -174,7 +185,7 @@ WORLDS: tuple[tuple[Callable[[random.Random], bytes], Callable[[bytes], str]], .
 
 
 def until_over(seconds: float) -> Iterator[None]:
-    """Turns for so long."""
+    """Yield turns for ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

@@ -12,7 +12,7 @@ from tests.support.protocol_schemas import validator
 
 @pytest.fixture(scope="session", autouse=True)
 def _every_message_is_as_published():
-    """Whatever is written as a message in these tests is what docs/protocol/asyncapi.json allows."""
+    """Check each message that these tests write against docs/protocol/asyncapi.json."""
     encode, encode_batch = codec.encode, codec.encode_batch
 
     def held(payload: bytes, name: str) -> bytes:
@@ -30,7 +30,7 @@ def _every_message_is_as_published():
 
 @pytest.fixture(scope="session")
 def memory_folder():
-    """Make empty folders, in memory where there is such a place: what the protocol does is not about the disk."""
+    """Make empty folders, in memory where possible: these tests are not about the disk."""
     shared = Path("/dev/shm")
     root = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else None))
     yield lambda: Path(tempfile.mkdtemp(dir=root))

@@ -59,7 +59,8 @@ def device(tmp_path, keys):
     raise_time_floor(store, IN_2100)
     profile = tmp_path / "profile.toml"
     profile.write_text(
-        f'[device]\nid = "{DEVICE}"\nsite = "{SITE}"\nkind = "kiosk"\n\n[trust]\nroots_file = "{tmp_path}/roots.cbor"\n'
+        f'[device]\nid = "{DEVICE}"\nsite = "{SITE}"\nkind = "kiosk"\n\n'
+        f'[trust]\nroots_file = "{tmp_path}/roots.cbor"\n'
     )
     yield SimpleNamespace(store=store, folder=tmp_path, profile=profile)
     store.close()

@@ -117,7 +117,8 @@ def fleet_device(tmp_path):
     write_health(tmp_path / "health.json", {"state": "scanning", "problems": {}})
     profile = tmp_path / "profile.toml"
     profile.write_text(
-        f'[device]\nid = "kiosk-1"\nsite = "s1"\nkind = "kiosk"\n[camera]\nsource = "images"\npath = "{tmp_path}"\n'
+        '[device]\nid = "kiosk-1"\nsite = "s1"\nkind = "kiosk"\n'
+        f'[camera]\nsource = "images"\npath = "{tmp_path}"\n'
         f'[indicators]\ngreen_pin = 17\n[trust]\nroots_file = "{tmp_path}/roots.cbor"\n'
     )
     return profile

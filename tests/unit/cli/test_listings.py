@@ -153,7 +153,8 @@ def test_the_error_without_a_readable_store_says_what_to_do(tmp_path, command, f
             id="a likeness",
         ),
         pytest.param(
-            "CREATE TABLE device (device_id); CREATE TABLE _sqlite_migrations (id INTEGER, migration_set, name);",
+            "CREATE TABLE device (device_id);"
+            " CREATE TABLE _sqlite_migrations (id INTEGER, migration_set, name);",
             "an older version",
             id="an older program's",
         ),

@@ -92,10 +92,14 @@ def issued(folder, kind, order, site="site-1"):
 
 @pytest.fixture
 def device(tmp_path, fleet, monkeypatch):
-    """Make a device of that fleet: a profile, and a store with the trust list; commands find both."""
+    """Make a device of that fleet: a profile, and a store with the trust list.
+
+    Commands find both.
+    """
     profile = (
         '[device]\nid = "kiosk-1"\nsite = "site-1"\nkind = "kiosk"\n'
-        f'[trust]\nroots_file = "{fleet}/trust.cbor.roots"\n[policy]\noperator_required_kinds = ["write_off"]\n'
+        f'[trust]\nroots_file = "{fleet}/trust.cbor.roots"\n'
+        '[policy]\noperator_required_kinds = ["write_off"]\n'
     )
     (tmp_path / "profile.toml").write_text(profile)
     now_s = int(time.time())

@@ -1,4 +1,4 @@
-"""The shipped profiles are ones a device can run, and the published schema is the code's own model."""
+"""A device can run each shipped profile, and the published schema is the code's own model."""
 
 import json
 import re

@@ -204,9 +204,12 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     pytest.param({"claims": {"amount_minor": 1001}}, id="one amount"),
     pytest.param({"standing": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
     pytest.param(
-        {"claims": {"amount_minor": 600}, "standing": {"exposure": OfflineExposure(amount_minor=1401)}}, id="exposure"
+        {"claims": {"amount_minor": 600},
+         "standing": {"exposure": OfflineExposure(amount_minor=1401)}},
+        id="exposure",
     ),
-    pytest.param({"standing": {"last_contact_s": NOON.unix_s - 86_401}}, id="time since the platform was heard"),
+    pytest.param({"standing": {"last_contact_s": NOON.unix_s - 86_401}},
+                 id="time since the last contact"),
     pytest.param({"standing": {"last_contact_s": None}}, id="never heard"),
 ])  # fmt: skip
 def test_each_floor_limit_holds(limit):

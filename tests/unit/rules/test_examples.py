@@ -1,4 +1,4 @@
-"""The rules that are shipped as examples, on the way that a scan takes: from the order's text to the verdict."""
+"""The rules shipped as examples, on the path of a scan: from the order's text to the verdict."""
 
 import pytest
 
@@ -31,7 +31,10 @@ def text(name):
 
 
 def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, doors=(), **said):
-    """The decision on a code whose order carries ``rules``; also that it replays to the same from the journal."""
+    """Return the decision on a code whose order carries ``rules``.
+
+    Also check that it replays to the same decision from the journal.
+    """
     now = Instant(unix_s=at_s)
     claims = code(quantity=9, not_before_s=0, expires_at_s=2**32, kind=kind)
     entitlement = order(claims, rules=rules)
@@ -65,9 +68,9 @@ def test_each_example_is_well_formed_and_named_here(path):
     pytest.param(8 * HOUR_S - 1, 0, Verdict.RULE_FAILED, id="a second before"),
     pytest.param(20 * HOUR_S - 1, 0, Verdict.ACCEPTED, id="its last second"),
     pytest.param(20 * HOUR_S, 0, Verdict.RULE_FAILED, id="closed"),
-    pytest.param(7 * HOUR_S, HOUR_S, Verdict.ACCEPTED, id="open already where clocks are an hour ahead"),
+    pytest.param(7 * HOUR_S, HOUR_S, Verdict.ACCEPTED, id="open already an hour ahead"),
     pytest.param(19 * HOUR_S, HOUR_S, Verdict.RULE_FAILED, id="and closed an hour earlier"),
-    pytest.param(-20 * HOUR_S, -8 * HOUR_S, Verdict.RULE_FAILED, id="still Saturday evening in the west"),
+    pytest.param(-20 * HOUR_S, -8 * HOUR_S, Verdict.RULE_FAILED, id="Saturday in the west"),
     pytest.param(5 * 86_400 + 10 * HOUR_S, 0, Verdict.ACCEPTED, id="Saturday morning"),
     pytest.param(5 * 86_400 + 15 * HOUR_S, 0, Verdict.RULE_FAILED, id="Saturday afternoon"),
     pytest.param(6 * 86_400 + 10 * HOUR_S, 0, Verdict.RULE_FAILED, id="Sunday"),
@@ -98,7 +101,8 @@ def test_uses_are_counted_by_the_sites_day(uses_at, offset_s, expected):
 
 
 @pytest.mark.parametrize(("ago_s", "expected"), [
-    (None, Verdict.ACCEPTED), (1799, Verdict.RULE_FAILED), (1800, Verdict.ACCEPTED), (-5, Verdict.RULE_FAILED),
+    (None, Verdict.ACCEPTED), (1799, Verdict.RULE_FAILED),
+    (1800, Verdict.ACCEPTED), (-5, Verdict.RULE_FAILED),
 ])  # fmt: skip
 def test_a_minimum_gap_lies_between_two_uses(ago_s, expected):
     uses = [] if ago_s is None else [used(MONDAY_S + 12 * HOUR_S - ago_s)]
@@ -149,11 +153,13 @@ def test_a_rule_of_the_site_holds_for_every_code_of_its_kinds_and_comes_first():
     ("nonsense", "rules: malformed: not JSON: Expecting value: line 1 column 1 (char 0)"),
     ("{}", "rules: malformed: not a list of at most 16 rules"),
     ('[{"id": "a", "logic": NaN}]', "rules: malformed: not JSON: NaN is not a number of JSON"),
-    ('[{"id": "a", "logic": {"and": [], "and": []}}]', "rules: malformed: not JSON: an object has a key twice"),
+    ('[{"id": "a", "logic": {"and": [], "and": []}}]',
+     "rules: malformed: not JSON: an object has a key twice"),
     ('[{"id": "a", "logic": {"launch": []}}]', "rule a: unknown_operator: launch"),
     ('[{"id": "a", "logic": "yes"}]', "rule a: not_boolean"),
     ('[{"id": "a", "logic": 1}]', "rule a: not_boolean"),
-    ('[{"id": "", "logic": true}]', "rules: malformed: a rule's id is a text of 1 to 40 characters"),
+    ('[{"id": "", "logic": true}]',
+     "rules: malformed: a rule's id is a text of 1 to 40 characters"),
     ('[{"logic": true}]', "rules: malformed: a rule has an id and logic, and nothing else"),
     ('[{"id": "a", "logic": true, "dialect": "jsonlogic"}]',
      "rules: malformed: a rule has an id and logic, and nothing else"),

@@ -7,7 +7,7 @@ from tests.support.shared_data import shared_json
 
 
 def text(value):
-    """What two equal JSON values share, whether 2 is written 2 or 2.0."""
+    """Return the same text for equal JSON values, whether 2 is written 2 or 2.0."""
     return json.dumps(value, sort_keys=True, default=repr).replace(".0,", ",").removesuffix(".0")
 
 

@@ -1,4 +1,4 @@
-"""The public COSE vectors, through the policy-free core; and their refusal by the strict profile."""
+"""The public COSE vectors: the policy-free core reads them, the strict profile refuses them."""
 
 import base64
 
@@ -190,7 +190,10 @@ def dgc_case(path):
 
 
 def dgc_verify(message, certificate):
-    """As the EU's rules have it: the protected kid counts first, and it is 8 bytes of the certificate's hash."""
+    """Verify as the EU's rules say.
+
+    The protected kid counts first, and it is 8 bytes of the certificate's hash.
+    """
     parts = cose.parse(message, cose.VECTORS)
     kid = cose.protected_headers(parts, cose.VECTORS).get(cose.KID, parts.unprotected.get(cose.KID))
     if kid != certificate.fingerprint(hashes.SHA256())[:8]:

@@ -1,4 +1,4 @@
-"""The CDDL of docs/reference/token.md and signed-lists.md describes what the code makes and takes."""
+"""The CDDL of docs/reference/token.md and signed-lists.md describes what the code accepts."""
 
 import re
 from dataclasses import replace

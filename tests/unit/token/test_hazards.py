@@ -23,7 +23,10 @@ P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def changed(**labels):
-    """A correctly signed token with changed claims: c4 is claim 4, e3 the entitlement's 3; an ellipsis removes."""
+    """Return a correctly signed token with changed claims.
+
+    ``c4`` is claim 4, ``e3`` the entitlement's 3; an ellipsis removes the claim.
+    """
     claims = payload()
     for name, value in labels.items():
         where = claims if name[0] == "c" else claims[ENTITLEMENT]
@@ -109,7 +112,7 @@ def test_a_signed_payload_that_is_no_claims_set_is_refused(encoded):
 
 
 def test_a_malleable_signature_makes_another_text_but_not_another_identity():
-    """(r, n - s) holds as well as (r, s): the text and the signature must never identify a redemption."""
+    """(r, n - s) verifies as (r, s) does: neither text nor signature may identify a redemption."""
     first = token(ISSUER_P256)
     message = base45.decode(first[4:])
     s = int.from_bytes(message[-32:], "big")

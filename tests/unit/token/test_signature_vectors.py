@@ -16,7 +16,7 @@ def wycheproof(name):
 
 
 def disagreements(name, key_of, algorithm):
-    """Return the cases whose signature does not hold as the vectors say, and how many there were."""
+    """Return the cases whose signature check differs from the vectors, and the number of cases."""
     total, wrong = 0, []
     for public, test in wycheproof(name):
         holds = checker(algorithm, key_of(public))(

@@ -37,7 +37,7 @@ def open_list(data, **changes):
 
 
 def signed(payload_changes, key_changes=None):
-    """A list signed by the root whose payload is changed first."""
+    """Change the payload of a list, and return it signed by the root."""
     entry = {
         1: {1: 1, -1: 6, -2: ISSUER.public.cose_key[-32:]},
         2: "token",

@@ -433,10 +433,12 @@ def test_of_several_faults_the_first_in_order_is_the_reason():
 
 
 REASON_CODES = """
-    too_long prefix_unknown base45_invalid cbor_truncated cbor_trailing cbor_not_shortest cbor_indefinite
-    cbor_key_order_or_duplicate cbor_type cbor_depth cbor_utf8 cose_structure unprotected_not_empty header_set
-    key_unknown key_window key_scope alg_mismatch signature_invalid claim_missing claim_type claim_range issuer
-    audience not_yet_valid expired time_untrusted trust_list_stale status_stale revoked dynamic_missing
+    too_long prefix_unknown base45_invalid cbor_truncated cbor_trailing cbor_not_shortest
+    cbor_indefinite cbor_key_order_or_duplicate cbor_type cbor_depth cbor_utf8 cose_structure
+    unprotected_not_empty header_set key_unknown key_window key_scope alg_mismatch
+    signature_invalid claim_missing claim_type claim_range issuer
+    audience not_yet_valid expired time_untrusted trust_list_stale status_stale revoked
+    dynamic_missing
     dynamic_stale dynamic_invalid holder_proof
 """
 

@@ -22,7 +22,7 @@ def test_a_clean_code_is_unchanged_by_repair(content):
 
 
 def test_uncertain_modules_cost_half_as_much_as_wrong_ones():
-    """A damaged stretch that a decoder without erasures cannot repair: wrong, but known uncertain."""
+    """A decoder without erasures cannot repair this stretch: wrong, but known to be uncertain."""
     soft, modules, version = soft_of("HTTPS://EXAMPLE.COM/PICKUP/12345", version=3)
     rng = np.random.default_rng(1)
     soft[15:20, 9:27] = rng.normal(0, 0.05, (5, 18))
@@ -41,7 +41,7 @@ def test_noise_is_never_repaired():
 
 
 def test_a_repaired_block_with_too_little_evidence_is_rejected():
-    """Version 1 L has seven checks: three repaired errors leave too little redundancy as evidence."""
+    """Version 1 L has seven checks: three repairs leave too little redundancy as evidence."""
     soft, _, version = soft_of("TEST", version=1, error="l")
     plan = layout(version)
     for word in (0, 5, 11):

@@ -1,4 +1,4 @@
-"""A lease over a site's claims ends by time: its holder falls silent, and only later the platform speaks again."""
+"""A lease over a site's claims ends by time: the holder stops before the platform resumes."""
 
 import pytest
 from click.testing import CliRunner
@@ -96,7 +96,7 @@ class Site:
         self.authority.step()
 
     def renew(self, key=KEY, *, hand_over_s=HUB_TIMINGS.hand_over_s):
-        """The authority asks, the platform answers, until nothing is left to be told; then time goes by."""
+        """Exchange requests and replies until none is left; then let time pass."""
         self.monotonic_s += RENEW_S
         self.authority.step()
         while requests := [
@@ -115,7 +115,7 @@ class Site:
         return self
 
     def site_answers(self):
-        """What the site's authority says to a claim, or None."""
+        """Return the site authority's reply to a claim, or None."""
         self.asked += 1
         self.post.published.clear()
         request = GrantRequest(
@@ -178,7 +178,7 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
 
 
 def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
-    """The platform's books of it do not come with the lease. Then the site is told that somebody answers."""
+    """The lease carries no record of it. Later the site hears that its authority is online."""
     site = Site(tmp_path).renew(hand_over_s=HUB_TIMINGS.hand_over_s - 0.1)
     assert HUB_TIMINGS.hand_over_s > REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
     assert site.site_answers() is None
@@ -210,7 +210,7 @@ def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
 
 
 def test_the_key_of_a_site_gives_no_lease(tmp_path):
-    """Whoever has the machine of a shop could else give its authority for ever, or that of another shop."""
+    """A shop could otherwise extend its authority for ever, or grant another shop's."""
     assert Site(tmp_path).renew(SITES).site_answers() is None
 
 
@@ -227,7 +227,7 @@ def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_
 
 
 def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
-    """The lease is in the store: an authority that starts again after its end is silent until it is renewed."""
+    """The lease is in the store: an authority restarted after its end is silent until renewal."""
     site.own.close()
     again = Site(tmp_path)
     again.now_s = NOW_S + LEASE_S
@@ -244,7 +244,7 @@ def test_a_platform_that_speaks_again_grants_by_its_own_books(site):
 
 
 def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores_reversal(tmp_path):
-    """A device told the platform of a use; a reversal by a store that it had before comes over the shop's broker."""
+    """The platform knows of a use; an earlier store of the device reverses it at the shop."""
     line = order_lines.OrderLine(
         cti=CTI, order_id="A-1", kind="write_off", home_site="shop-1", quantity=2
     )

@@ -69,7 +69,7 @@ def platform(tmp_path):
 
 @pytest.fixture
 def device(tmp_path):
-    """A data folder of a factory-fresh device."""
+    """Make the data folder of a factory-fresh device."""
     (tmp_path / "profile.toml").write_text(PROFILE)
     (tmp_path / "device").mkdir()
     return tmp_path / "device"
@@ -381,7 +381,7 @@ def test_a_code_that_was_signed_for_enrolment_is_no_token_of_a_later_time(platfo
 
 @pytest.fixture(scope="module")
 def dies():
-    """Return whether enrolling dies at its ``at``-th write; False when it came to the end without."""
+    """Return whether enrolment dies at its ``at``-th write; False when it ran to its end."""
     command = [sys.executable, "-m", "tests.support.dying_enrolment"]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1

@@ -186,7 +186,7 @@ def test_a_client_without_a_certificate_or_with_a_revoked_one_is_refused(platfor
 
 @pytest.fixture
 def shop(platform, tmp_path):
-    """A shop's folder, and what keeps it by the enrolment service, over real TLS."""
+    """Make a shop's folder, and its updates from the enrolment service over real TLS."""
     at = SiteBroker(
         site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
         grant_key=tmp_path / "grant.pem", roots=tmp_path / "roots.cbor",
@@ -194,10 +194,15 @@ def shop(platform, tmp_path):
     files = provision_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
     name = f"{AUTHORITY}.pem"
     lists = SiteLists(
-        tenant="main", site="shop-1", devices=at.devices, folder=files.folder, log=structlog.get_logger(),
-        broker=HubBroker(acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"),
+        tenant="main", site="shop-1", devices=at.devices, folder=files.folder,
+        log=structlog.get_logger(),
+        broker=HubBroker(
+            acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"
+        ),
         service=PlatformService(host="127.0.0.1", port=platform.config.enrolment.port),
-        mqtt=HubMqtt(host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"),
+        mqtt=HubMqtt(
+            host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"
+        ),
     )  # fmt: skip
     return files, lists
 
@@ -240,7 +245,8 @@ def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_says_so(
 
 
 @pytest.mark.parametrize("change", [
-    {"revoked": ["kiosk-1"]}, {"revoked": None}, {"certificates": []}, {"certificates": "none"}, {"crl": 1},
+    {"revoked": ["kiosk-1"]}, {"revoked": None},
+    {"certificates": []}, {"certificates": "none"}, {"crl": 1},
     {"certificates": {"no-such-file": "-"}},
 ])  # fmt: skip
 def test_a_reply_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):

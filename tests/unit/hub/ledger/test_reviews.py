@@ -1,4 +1,4 @@
-"""Reviews at the hub: what waits, who may decide, and that a decision is said until its device has said it knows."""
+"""Reviews at the hub: what waits, who may decide, and how long a decision is sent again."""
 
 import json
 import os
@@ -194,9 +194,7 @@ def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_
     assert publisher.due(store, 9 * REPEAT_S) == []
 
 
-def test_a_device_that_asks_for_orders_hears_of_its_decisions_and_one_that_takes_part_no_more_does_not(
-    opened,
-):
+def test_a_device_that_asks_for_orders_gets_its_decisions_unless_it_has_left(opened):
     store = opened()
     take(store, honoured())
     decide(store)
@@ -259,7 +257,7 @@ def used(store):
 
 
 def honoured_anew(store, **said):
-    """A card was replaced, and nothing carried over: the new store's uses begin with 1 again."""
+    """Redeem in a new store after a card was replaced: its uses begin with 1 again."""
     body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **said}
     take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
 
@@ -321,9 +319,7 @@ def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened
     assert (used(store)[0], states(store)) == (0, [("rejected", "rob")])
 
 
-def test_a_reversal_names_a_redemption_by_the_event_that_first_told_it_however_often_that_was_sent_again(
-    opened,
-):
+def test_a_reversal_names_a_redemption_by_the_event_that_first_reported_it(opened):
     store = opened()
     take(
         store, event(1, "redeemed", units=0), event(2, "redeemed", units=0, retry_of="id-1")

@@ -1,4 +1,7 @@
-"""Certificates of the product's own authority hold under strict verification (RFC 5280), with any release's Python."""
+"""Certificates of the product's own authority pass strict verification (RFC 5280).
+
+They pass with the Python of every supported release.
+"""
 
 import ssl
 import time
@@ -57,7 +60,10 @@ def server_context(ca: str, cert: str, key: str) -> ssl.SSLContext:
 
 
 def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str = "localhost") -> None:
-    """Shake hands in memory. Raises SSLCertVerificationError from the end that does not believe the other."""
+    """Shake hands in memory.
+
+    Raises SSLCertVerificationError from the end that rejects the other.
+    """
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = (
         client.wrap_bio(to_client, to_server, server_hostname=host),

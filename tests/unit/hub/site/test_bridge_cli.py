@@ -1,4 +1,4 @@
-"""What is wrong with the configuration of a shop's bridge is said, in the words of every other configuration."""
+"""Errors in the configuration of a shop's bridge read like those of every configuration."""
 
 import pytest
 from click.testing import CliRunner

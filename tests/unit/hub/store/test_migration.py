@@ -95,7 +95,10 @@ TYPES = {"bigint": "INTEGER", "text": "TEXT", "bytea": "BLOB"}
 
 
 def sqlite_tables(file):
-    """Return columns (name, type, not null, default, generated) and indexes (unique, columns, condition) by table."""
+    """Return columns and indexes by table.
+
+    Columns are (name, type, not null, default, generated); indexes (unique, columns, condition).
+    """
     tables = {}
     of_all = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     for table, ddl in file.execute(of_all).fetchall():
@@ -119,7 +122,8 @@ def sqlite_tables(file):
 def postgres_tables(server):
     tables = {}
     columns = server.execute(
-        "SELECT table_name, column_name, data_type, is_nullable = 'NO', column_default, is_identity = 'YES',"
+        "SELECT table_name, column_name, data_type, is_nullable = 'NO', column_default,"
+        " is_identity = 'YES',"
         " collation_name FROM information_schema.columns WHERE table_schema = current_schema()"
         " ORDER BY table_name, ordinal_position"
     ).fetchall()
@@ -133,7 +137,8 @@ def postgres_tables(server):
         )
     indexes = server.execute(
         "SELECT i.indrelid::regclass::text, i.indisunique, pg_get_indexdef(i.indexrelid),"
-        " array(SELECT pg_get_indexdef(i.indexrelid, n, true) FROM generate_series(1, i.indnatts) n)"
+        " array(SELECT pg_get_indexdef(i.indexrelid, n, true)"
+        " FROM generate_series(1, i.indnatts) n)"
         " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
         " WHERE c.relnamespace = current_schema()::regnamespace"
     ).fetchall()

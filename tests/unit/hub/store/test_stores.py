@@ -1,4 +1,4 @@
-"""One contract for the hub's store, in a file and in PostgreSQL: the same words, the same answers."""
+"""One contract for the hub's store, in a file and in PostgreSQL: same calls, same results."""
 
 import os
 import threading
@@ -259,7 +259,7 @@ def test_a_connection_that_is_lost_is_a_store_that_cannot_be_used(postgres, tmp_
 
 
 def test_a_conflict_waits_for_its_number_while_another_transaction_numbers_one(postgres, tmp_path):
-    """A device acknowledges conflicts up to a number: a lower one that is committed later would be lost."""
+    """A device acknowledges conflicts up to a number: a lower one committed later would be lost."""
     url = postgres.database()
     first, second = open_hub_store(tmp_path, url), open_hub_store(tmp_path, url)
     sell(first, CTI)

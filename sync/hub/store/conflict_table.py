@@ -14,18 +14,19 @@ def insert_conflicts(
     *,
     found_s: int,
 ) -> None:
-    """Record for the devices of both redemptions that they exclude each other."""
+    """Record a conflict between two redemptions, for the device of each."""
     connection.lock_conflict_numbers()
     for mine, theirs in ((one, other), (other, one)):
         connection.execute(
-            "INSERT INTO conflict (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
+            "INSERT INTO conflict"
+            " (dev, cti, epoch, seq, other_dev, other_epoch, other_seq, other_ts, found_s)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (mine.dev, cti, mine.epoch, mine.seq, *theirs, found_s),
         )
 
 
 def acknowledge_conflicts(connection: HubConnection, dev: str, *, through: int) -> None:
-    """Mark the conflicts up to number ``through`` as known to the device."""
+    """Mark the conflicts up to number ``through`` as acknowledged by the device."""
     connection.execute(
         "UPDATE conflict SET acknowledged = 1 WHERE dev = ? AND no <= ? AND acknowledged = 0",
         (dev, through),
@@ -35,9 +36,13 @@ def acknowledge_conflicts(connection: HubConnection, dev: str, *, through: int) 
 def open_conflicts(
     connection: HubConnection, dev: str, limit: int
 ) -> list[tuple[int, bytes, str, int, str, int]]:
-    """Return no, cti, epoch, seq, other_dev and other_ts of conflicts that the device did not acknowledge."""
+    """Return the conflicts that the device has not acknowledged, by number.
+
+    Columns: no, cti, epoch, seq, other_dev, other_ts.
+    """
     rows = connection.execute(
-        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict WHERE dev = ? AND acknowledged = 0 ORDER BY no LIMIT ?",
+        "SELECT no, cti, epoch, seq, other_dev, other_ts FROM conflict"
+        " WHERE dev = ? AND acknowledged = 0 ORDER BY no LIMIT ?",
         (dev, limit),
     )
     return rows.fetchall()

@@ -27,8 +27,17 @@ def insert_event(
 ) -> bool:
     """Insert an event with its ``body`` as JSON. Return False when its number is taken."""
     row = (
-        dev, epoch, event.seq, event.id, event.type, event.ts, event.ts_trust, body, received_s, refused,
-    )  # fmt: skip
+        dev,
+        epoch,
+        event.seq,
+        event.id,
+        event.type,
+        event.ts,
+        event.ts_trust,
+        body,
+        received_s,
+        refused,
+    )
     inserted = connection.execute(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
     )
@@ -38,9 +47,10 @@ def insert_event(
 def insert_unreadable(
     connection: HubConnection, dev: str, epoch: str, bad: BadEvent, *, received_s: int
 ) -> bool:
-    """Insert an event that could not be read, as it came. Return False when its number is taken."""
+    """Insert an unreadable event as it was received. Return False when its number is taken."""
     inserted = connection.execute(
-        "INSERT INTO event VALUES (?, ?, ?, '', ?, 0, 'floor_only', ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO event VALUES (?, ?, ?, '', ?, 0, 'floor_only', ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
         (dev, epoch, bad.seq, UNREADABLE, bad.raw, received_s, bad.reason),
     )
     return inserted.rowcount == 1
@@ -57,7 +67,7 @@ def event_id(connection: HubConnection, dev: str, epoch: str, seq: int) -> str:
 def insert_clash(
     connection: HubConnection, dev: str, epoch: str, event: Event, *, received_s: int
 ) -> None:
-    """Keep an event whose number another event has."""
+    """Insert an event whose number belongs to another event."""
     connection.execute(
         "INSERT INTO clash VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (dev, epoch, event.seq, event.id, event.model_dump_json(), received_s),
@@ -69,8 +79,8 @@ def refused_events(
 ) -> list[tuple[int, str, str, str]]:
     """Return seq, type, id and reason of the refused events after ``after_seq``, in order."""
     rows = connection.execute(
-        "SELECT seq, type, id, refused FROM event WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ?"
-        " ORDER BY seq LIMIT ?",
+        "SELECT seq, type, id, refused FROM event"
+        " WHERE dev = ? AND epoch = ? AND refused IS NOT NULL AND seq > ? ORDER BY seq LIMIT ?",
         (dev, epoch, after_seq, limit),
     )
     return rows.fetchall()
@@ -88,7 +98,7 @@ def numbers_after(
 
 
 def acked_through(connection: HubConnection, dev: str, epoch: str) -> int | None:
-    """Return how far a stream is acknowledged; None for a stream that is not known."""
+    """Return the acknowledged number of a stream; None for an unknown stream."""
     row = connection.execute(
         "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
     ).fetchone()
@@ -96,7 +106,7 @@ def acked_through(connection: HubConnection, dev: str, epoch: str) -> int | None
 
 
 def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: int) -> None:
-    """Write how far a stream is acknowledged."""
+    """Write the acknowledged number of a stream."""
     connection.execute(
         "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
         " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through",
@@ -105,16 +115,17 @@ def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: 
 
 
 def raise_acked_through(connection: HubConnection, streams: Iterable[tuple[str, str, int]]) -> None:
-    """Write how far streams (device, epoch, through) are acknowledged, where that is further than known."""
+    """Raise the acknowledged number of streams (device, epoch, through), and never lower one."""
     connection.executemany(
-        "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?) ON CONFLICT (dev, epoch)"
-        " DO UPDATE SET acked_through = excluded.acked_through WHERE excluded.acked_through > stream.acked_through",
+        "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
+        " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through"
+        " WHERE excluded.acked_through > stream.acked_through",
         streams,
     )
 
 
 def streams_of(connection: HubConnection, dev: str) -> dict[str, int]:
-    """Return the epochs of a device, in order, and how far each is acknowledged."""
+    """Return the epochs of a device, in order, with the acknowledged number of each."""
     rows = connection.execute(
         "SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)
     )
@@ -127,7 +138,7 @@ def all_streams(connection: HubConnection) -> list[tuple[str, str, int]]:
 
 
 def all_events(connection: HubConnection, dev: str | None) -> Iterable[tuple[Any, ...]]:
-    """Return every event, of ``dev`` alone if given, as ``COLUMNS``; by device, epoch and number."""
+    """Return the events, or those of ``dev``, as ``COLUMNS``; by device, epoch and number."""
     return connection.execute(
         f"SELECT {_LISTED} FROM event WHERE ? IN ('', dev) ORDER BY dev, epoch, seq",  # noqa: S608 - constants
         (dev or "",),  # no device has an empty name
@@ -143,7 +154,7 @@ def count_refused(connection: HubConnection, dev: str) -> int:
 
 
 def count_clashes(connection: HubConnection, dev: str) -> int:
-    """Return how many events of a device came under a number that another event has."""
+    """Return how many events of a device had a number that belongs to another event."""
     return int(connection.execute("SELECT count(*) FROM clash WHERE dev = ?", (dev,)).fetchone()[0])
 
 

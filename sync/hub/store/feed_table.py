@@ -1,4 +1,7 @@
-"""The order feed of each site: the tables ``feed``, ``entitlement``, ``removed_entitlement`` and ``snapshot_page``."""
+"""The order feed of each site.
+
+Tables: ``feed``, ``entitlement``, ``removed_entitlement`` and ``snapshot_page``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ SNAPSHOTS_KEPT: Final = 8  # of a site, the newest
 
 
 class Feed(NamedTuple):
-    """``head`` is the newest revision, ``digest`` is over all rows (edge.domain.order_row)."""
+    """A site's feed: its newest revision, and the digest of all rows (edge.domain.order_row)."""
 
     head: int
     digest: bytes
@@ -52,18 +55,23 @@ def heads(connection: HubConnection) -> dict[str, int]:
 def put_entitlement(
     connection: HubConnection, cti: bytes, site: str, revision: int, line: str
 ) -> None:
-    """Write an order line, JSON, in place of the one before. One that comes to its site is new there."""
+    """Write an order line (JSON), in place of the one before.
+
+    A line that moves to another site counts as created there at ``revision``.
+    """
     connection.execute(
-        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?) ON CONFLICT (cti)"
-        " DO UPDATE SET site = excluded.site, revision = excluded.revision, line = excluded.line, created ="
-        " CASE WHEN entitlement.site = excluded.site THEN entitlement.created ELSE excluded.created END",
+        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (cti) DO UPDATE"
+        " SET site = excluded.site, revision = excluded.revision, line = excluded.line,"
+        " created = CASE WHEN entitlement.site = excluded.site"
+        " THEN entitlement.created ELSE excluded.created END",
         (cti, site, revision, revision, line),
     )
     connection.execute("DELETE FROM removed_entitlement WHERE cti = ? AND site = ?", (cti, site))
 
 
 def entitlement_of(connection: HubConnection, cti: bytes) -> tuple[str, str] | None:
-    """Return the site and the line, JSON, of an entitlement."""
+    """Return the site and the line (JSON) of an entitlement."""
     row = connection.execute("SELECT site, line FROM entitlement WHERE cti = ?", (cti,)).fetchone()
     return None if row is None else (row[0], row[1])
 
@@ -71,7 +79,8 @@ def entitlement_of(connection: HubConnection, cti: bytes) -> tuple[str, str] | N
 def insert_removal(connection: HubConnection, site: str, cti: bytes, revision: int) -> None:
     """Record that a site no longer has a row, as of ``revision``."""
     connection.execute(
-        "INSERT INTO removed_entitlement VALUES (?, ?, ?) ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
+        "INSERT INTO removed_entitlement VALUES (?, ?, ?)"
+        " ON CONFLICT (site, cti) DO UPDATE SET revision = excluded.revision",
         (site, cti, revision),
     )
 
@@ -81,14 +90,15 @@ def changed_lines(
 ) -> list[tuple[int, str]]:
     """Return revision and line of the rows that changed after a revision, in order."""
     rows = connection.execute(
-        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ? ORDER BY revision LIMIT ?",
+        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ?"
+        " ORDER BY revision LIMIT ?",
         (site, after, limit),
     )
     return rows.fetchall()
 
 
 def removed_ctis(connection: HubConnection, site: str, *, after: int, through: int) -> list[bytes]:
-    """Return what the site lost after one revision and up to another."""
+    """Return the ctis removed from the site after one revision and up to another."""
     rows = connection.execute(
         "SELECT cti FROM removed_entitlement WHERE site = ? AND revision > ? AND revision <= ?",
         (site, after, through),
@@ -110,16 +120,20 @@ def lines_after(connection: HubConnection, cti: bytes, limit: int) -> list[tuple
 def lines_between(
     connection: HubConnection, site: str, *, revision: int, first: bytes, end: bytes
 ) -> list[str]:
-    """Return the lines from cti ``first`` to before ``end`` that came to the site by ``revision``, in order."""
+    """Return the lines that the site had by ``revision``, in order of cti.
+
+    ``first`` is the lowest cti, inclusive; ``end`` is exclusive.
+    """
     rows = connection.execute(
-        "SELECT line FROM entitlement WHERE site = ? AND created <= ? AND cti >= ? AND cti < ? ORDER BY cti",
+        "SELECT line FROM entitlement"
+        " WHERE site = ? AND created <= ? AND cti >= ? AND cti < ? ORDER BY cti",
         (site, revision, first, end),
     )
     return [line for (line,) in rows.fetchall()]
 
 
 def has_snapshot(connection: HubConnection, site: str, revision: int) -> bool:
-    """Return whether the pages of a snapshot have their bounds."""
+    """Return whether the page bounds of a snapshot are stored."""
     row = connection.execute(
         "SELECT 1 FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
     ).fetchone()
@@ -129,14 +143,15 @@ def has_snapshot(connection: HubConnection, site: str, revision: int) -> bool:
 def page_bounds(connection: HubConnection, site: str, revision: int, page: int) -> list[bytes]:
     """Return the first cti of a page and of the page after it, as far as they exist."""
     rows = connection.execute(
-        "SELECT first_cti FROM snapshot_page WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
+        "SELECT first_cti FROM snapshot_page"
+        " WHERE site = ? AND revision = ? AND page IN (?, ?) ORDER BY page",
         (site, revision, page, page + 1),
     )
     return [first for (first,) in rows.fetchall()]
 
 
 def every_nth_cti(connection: HubConnection, site: str, n: int) -> list[bytes]:
-    """Return the first, the n-th after it, and so on, of the site's entitlements in order."""
+    """Return the first of the site's ctis, in order, and every n-th after it."""
     rows = connection.execute("SELECT cti FROM entitlement WHERE site = ? ORDER BY cti", (site,))
     return [cti for number, (cti,) in enumerate(rows) if number % n == 0]
 
@@ -144,13 +159,17 @@ def every_nth_cti(connection: HubConnection, site: str, n: int) -> list[bytes]:
 def insert_snapshot(
     connection: HubConnection, site: str, revision: int, firsts: Sequence[bytes]
 ) -> None:
-    """Insert the first cti of each page of a snapshot, and delete all but the newest snapshots of the site."""
+    """Insert the first cti of each page of a snapshot.
+
+    Delete all but the newest ``SNAPSHOTS_KEPT`` snapshots of the site.
+    """
     connection.executemany(
         "INSERT INTO snapshot_page VALUES (?, ?, ?, ?)",
         [(site, revision, page, cti) for page, cti in enumerate(firsts)],
     )
     connection.execute(
         "DELETE FROM snapshot_page WHERE site = ? AND revision NOT IN"
-        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ? ORDER BY revision DESC LIMIT ?)",
+        " (SELECT DISTINCT revision FROM snapshot_page WHERE site = ?"
+        " ORDER BY revision DESC LIMIT ?)",
         (site, site, SNAPSHOTS_KEPT),
     )

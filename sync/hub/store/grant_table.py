@@ -1,4 +1,4 @@
-"""Grants whose outcome their device did not report yet: the table ``open_grant``."""
+"""Grants whose outcome their device has not reported yet: the table ``open_grant``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sync.wire.messages import GrantRequest
 
 
 def insert_grant(connection: HubConnection, request: GrantRequest) -> None:
-    """Insert the grant of what ``request`` asks for. The same request again changes nothing."""
+    """Insert the grant for ``request``. The same request again changes nothing."""
     connection.execute(
         "INSERT INTO open_grant VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
@@ -37,7 +37,7 @@ def delete_grant(connection: HubConnection, cti: bytes, dev: str, id: str) -> No
 
 
 def delete_grants_through(connection: HubConnection, dev: str, epoch: str, no: int) -> None:
-    """Delete the grants of a device's store whose requests have a number up to ``no``."""
+    """Delete the grants of one epoch of a device, for requests up to number ``no``."""
     connection.execute(
         "DELETE FROM open_grant WHERE dev = ? AND epoch = ? AND no <= ?", (dev, epoch, no)
     )

@@ -1,7 +1,8 @@
 """What every store of a hub offers: a file, or a database that several hub processes share.
 
-A statement means the same to SQLite and to PostgreSQL: a value is ``?`` in the order of the values, a row that
-may exist already is met by ``ON CONFLICT``, and no statement with values holds a ``?`` for anything else.
+A statement means the same to SQLite and to PostgreSQL. Each ``?`` is a value, in the order of the
+values, and a statement with values holds no other ``?``. A statement that inserts a row which may
+exist already uses ``ON CONFLICT``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Any, Final, Protocol
 
 from edge.values.errors import EdgeError
 
-EVERYTHING: Final = None  # a transaction that concerns all there is
+EVERYTHING: Final = None  # a transaction that concerns every name
 
 Concerns = frozenset[str] | None
 Value = str | int | bytes | None
 
 
 class HubStoreError(EdgeError):
-    """The store cannot be used; the message says why and what to do."""
+    """The store cannot be used; the message gives the cause and what to do."""
 
 
 class Rows(Protocol):
@@ -27,19 +28,19 @@ class Rows(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """How many rows were changed."""
+        """Return how many rows were changed."""
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
 
     def fetchall(self) -> list[Any]:
-        """Return all rows that are left."""
+        """Return all remaining rows."""
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class HubConnection(Protocol):
-    """Run SQL in one transaction."""
+    """SQL statements in one transaction."""
 
     def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
         """Run one statement."""
@@ -48,10 +49,10 @@ class HubConnection(Protocol):
         """Run one statement for each of ``values``."""
 
     def lock_conflict_numbers(self) -> None:
-        """Wait until no other transaction numbers conflicts, and keep them from it until this one ends.
+        """Lock the numbering of conflicts until this transaction ends; wait for the lock.
 
-        Call it before a row is added to ``conflict``. A device acknowledges conflicts up to a number, so
-        no lower number may appear after a higher one was committed.
+        Call it before a row is added to ``conflict``. A device acknowledges conflicts up to a
+        number, so no lower number may appear after a higher one was committed.
         """
 
 
@@ -63,8 +64,8 @@ class HubStore(Protocol):
     ) -> AbstractContextManager[HubConnection]:
         """Commit when the block ends, undo when it raises. Raises HubStoreError.
 
-        No other transaction that concerns any of the same names (of devices, sites, entitlements) runs at the
-        same time: what is read in it stays true until it ends.
+        No other transaction that concerns any of the same names (of devices, sites, entitlements)
+        runs at the same time. What is read in it stays true until it ends.
         """
 
     def read(self) -> AbstractContextManager[HubConnection]:
@@ -74,7 +75,10 @@ class HubStore(Protocol):
         """Return a number that changes when another process has changed a feed."""
 
     def lead(self) -> bool:
-        """Return True when this process is the one of all hubs that speaks to groups; it stays so until it ends."""
+        """Return True when this process is the only hub that publishes to groups.
+
+        It stays the only one until it ends.
+        """
 
     def close(self) -> None:
         """Close the connection, and free the lead for another process."""

@@ -1,4 +1,4 @@
-"""Which site authority has a lease: the table ``lease``."""
+"""The lease of each site's authority: the table ``lease``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sync.hub.store.interface import HubConnection
 
 
 class LeaseRow(NamedTuple):
-    """A lease of a site. ``until_s`` is Unix seconds, 0 for a released one."""
+    """A lease of a site. ``until_s`` is Unix seconds, 0 for a released lease."""
 
     holder: str
     term: int

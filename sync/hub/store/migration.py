@@ -1,7 +1,7 @@
-"""Bring the hub's tables up to this program's, step by step.
+"""Migrate the hub's tables to the version of this program, step by step.
 
-A step is a pair of files in ``migrations``, one for each database, and is never edited once it is released:
-a new pair repairs it. The table ``migration`` names the steps that a store has.
+A step is a pair of files in ``migrations``, one for each database. It is never edited once it is
+released: a new pair repairs it. The table ``migration`` names the steps that a store has.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ def steps(database: Database) -> tuple[Step, ...]:
 def migrate(connection: HubConnection, todo: Sequence[Step]) -> None:
     """Run those of ``todo`` that the store lacks, in the caller's transaction.
 
-    Raises HubStoreError for a store that a newer program wrote. No other process may migrate meanwhile.
+    Raises HubStoreError for a store that a newer program wrote. No other process may migrate at
+    the same time.
     """
     connection.execute("CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)")
     done = {name for (name,) in connection.execute("SELECT name FROM migration").fetchall()}
-    if strangers := sorted(done - {step.name for step in todo}):
+    if unknown := sorted(done - {step.name for step in todo}):
         raise HubStoreError(
-            f"the hub's store was written by a newer program ({', '.join(strangers)}): install that or a newer one"
+            f"the hub's store was written by a newer program ({', '.join(unknown)}):"
+            " install that or a newer one"
         )
     for step in todo:
         if step.name in done:
@@ -53,9 +55,9 @@ def migrate(connection: HubConnection, todo: Sequence[Step]) -> None:
 
 
 def statements(script: str) -> Iterator[str]:
-    """Split ``script`` into its statements; ``executescript`` would commit the transaction.
+    r"""Yield the statements of ``script``; ``executescript`` would commit the transaction.
 
-    >>> list(statements("CREATE TABLE a (b TEXT);  -- one\\nCREATE TABLE c (d TEXT);\\n"))
+    >>> list(statements("CREATE TABLE a (b TEXT);  -- one\nCREATE TABLE c (d TEXT);\n"))
     ['CREATE TABLE a (b TEXT);  -- one', 'CREATE TABLE c (d TEXT);']
     """
     statement = ""

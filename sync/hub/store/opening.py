@@ -1,4 +1,4 @@
-"""Open the hub's store where the configuration says that it is."""
+"""Open the hub's store that the configuration names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from sync.hub.store.sqlite import open_sqlite
 
 
 def open_hub_store(folder: Path, database: str | None = None) -> HubStore:
-    """Open or make ``folder/hub.db``, or the store in ``database``, a ``postgresql://`` URL. Raises HubStoreError."""
+    """Open ``folder/hub.db``, or the store in ``database``, a ``postgresql://`` URL.
+
+    Make the file where there is none. Raises HubStoreError.
+    """
     if database is None:
         return open_sqlite(folder)
     from sync.hub.store.postgres import open_postgres

@@ -1,8 +1,10 @@
-"""The hub's store in PostgreSQL, for several hub processes at once. psycopg is imported only when it is used.
+"""The hub's store in PostgreSQL, for several hub processes at once.
 
-Each transaction first takes an advisory lock for every name that it concerns, always in one order, so that
-two hubs never decide about one device or one entitlement at the same time and never wait for each other in
-a circle. Those that concern nothing in common run side by side.
+Each transaction first takes an advisory lock for every name that it concerns. Two hubs therefore
+never decide about one device or one entitlement at the same time. The order of the locks is fixed,
+so two transactions never deadlock. Transactions with no name in common run side by side.
+
+psycopg is imported only when it is used.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ CONNECT_TIMEOUT_S: Final = 10
 
 
 class PostgresHubStore:
-    """``HubStore`` in a database. A connection that is lost ends the process, which is started again."""
+    """``HubStore`` in a database. A lost connection ends the process, which is then restarted."""
 
     def __init__(
         self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]
@@ -40,7 +42,7 @@ class PostgresHubStore:
 
     @contextmanager
     def transaction(self, concerning: Concerns = EVERYTHING) -> Iterator[HubConnection]:
-        """READ COMMITTED, behind the locks of what it concerns."""
+        """Run READ COMMITTED, with the locks of ``concerning``."""
         try:
             self._connection.execute("BEGIN")
             self._lock(concerning)
@@ -57,7 +59,7 @@ class PostgresHubStore:
 
     @contextmanager
     def read(self) -> Iterator[HubConnection]:
-        """REPEATABLE READ: one snapshot."""
+        """Run REPEATABLE READ: one snapshot."""
         try:
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield self._portable
@@ -69,11 +71,11 @@ class PostgresHubStore:
             self._undo()
 
     def data_version(self) -> int:
-        """The sum of all revisions: it only grows."""
+        """Return the sum of all revisions: it only grows."""
         return int(self._one("SELECT coalesce(sum(head), 0) FROM feed"))
 
     def lead(self) -> bool:
-        """A lock of this connection: the database takes it back when the connection ends."""
+        """Take a lock that the database releases when the connection ends."""
         if not self._leads:
             self._leads = bool(self._one(f"SELECT pg_try_advisory_lock({_LOCKS}, {_LEAD})"))
         return self._leads
@@ -93,7 +95,7 @@ class PostgresHubStore:
         return row[0]
 
     def _lock(self, concerning: Concerns) -> None:
-        """Wait for our turn."""
+        """Wait for the locks of ``concerning``."""
         stripes = (
             list(range(STRIPES))
             if concerning is EVERYTHING
@@ -110,7 +112,7 @@ class PostgresHubStore:
             try:
                 self._connection.execute("ROLLBACK")
             except self._broken:
-                return  # the server undoes what a broken connection left
+                return  # the server rolls back a broken connection
 
 
 class PostgresConnection:
@@ -131,12 +133,12 @@ class PostgresConnection:
             cursor.executemany(cast("Any", for_psycopg(sql)), list(values))
 
     def lock_conflict_numbers(self) -> None:
-        """Take a lock that every other lock precedes: nobody waits in a circle."""
+        """Take the lock that comes after every other lock, so that no two transactions deadlock."""
         self._connection.execute(f"SELECT pg_advisory_xact_lock({_LOCKS}, {_CONFLICTS})")
 
 
 def open_postgres(url: str) -> PostgresHubStore:
-    """Connect, and make the tables where there are none. Raises HubStoreError."""
+    """Connect and migrate the tables. Raises HubStoreError."""
     try:
         import psycopg
     except ImportError:
@@ -158,9 +160,10 @@ def open_postgres(url: str) -> PostgresHubStore:
 
 @lru_cache(maxsize=500)
 def for_psycopg(sql: str) -> str:
-    """Write a portable statement with values as psycopg has it: ``%s`` for ``?``, and ``%%`` for ``%``.
+    """Return a portable statement with values in psycopg's form.
 
-    The only difference between the two databases' statements. It holds because a ``?`` is always a value.
+    ``?`` becomes ``%s`` and ``%`` becomes ``%%``. The statements of the two databases differ in
+    nothing else. The rule holds because a ``?`` is always a value.
 
     >>> for_psycopg("SELECT 1 WHERE a = ? AND b % 2 = ?")
     'SELECT 1 WHERE a = %s AND b %% 2 = %s'

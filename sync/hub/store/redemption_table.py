@@ -36,7 +36,7 @@ class RedemptionEvent(NamedTuple):
 
 
 def insert_redemption(connection: HubConnection, row: RedemptionRow) -> None:
-    """Insert a redemption. One that is known already, from a lease, stays as it is."""
+    """Insert a redemption. One that is known already, from a lease, does not change."""
     connection.execute(
         "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
     )
@@ -45,7 +45,10 @@ def insert_redemption(connection: HubConnection, row: RedemptionRow) -> None:
 def insert_reversal(
     connection: HubConnection, cti: bytes, dev: str, redemption_id: str, *, epoch: str, seq: int
 ) -> None:
-    """Insert the reversal of a redemption, which may come before it. ``epoch`` and ``seq``: of its event."""
+    """Insert the reversal of a redemption. It may come before the redemption.
+
+    ``epoch`` and ``seq`` are those of the event that reported the reversal.
+    """
     connection.execute(
         "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (cti, dev, redemption_id, epoch, seq),
@@ -61,7 +64,10 @@ def has_redemption(connection: HubConnection, cti: bytes) -> bool:
 def other_reports(
     connection: HubConnection, cti: bytes, dev: str, *, epoch: str, seq: int
 ) -> list[tuple[str, str, str]]:
-    """Return event id, event body and redemption id of the redemptions that other events of ``dev`` reported."""
+    """Return the redemptions that other events of ``dev`` reported.
+
+    Columns: event id, event body (JSON), redemption id.
+    """
     rows = connection.execute(
         "SELECT e.id, e.body, r.id FROM redemption r"
         " JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
@@ -74,7 +80,10 @@ def other_reports(
 def newest_other(
     connection: HubConnection, cti: bytes, mine: RedemptionEvent
 ) -> RedemptionEvent | None:
-    """Return the newest redemption beside ``mine`` that stands, one of another device before one of its own."""
+    """Return the newest redemption other than ``mine`` that was not reversed.
+
+    Another device's redemption comes before one of the same device.
+    """
     row = connection.execute(
         f"SELECT dev, epoch, seq, ts {_OF_CODE} AND NOT (dev = ? AND epoch = ? AND seq = ?)"
         " ORDER BY dev = ?, ts DESC LIMIT 1",
@@ -84,7 +93,10 @@ def newest_other(
 
 
 def total_redeemed(connection: HubConnection, cti: bytes, *, but: str = "") -> tuple[int, int]:
-    """Return the units and minor units of money that devices other than ``but`` redeemed and did not reverse."""
+    """Return the units and the minor units of money that were redeemed and not reversed.
+
+    Redemptions of the device ``but`` do not count.
+    """
     row = connection.execute(
         f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_OF_CODE} AND dev <> ?",
         (cti, but),

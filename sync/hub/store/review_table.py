@@ -1,7 +1,8 @@
 """Redemptions that wait for a second person: the tables ``review`` and ``review_report``.
 
-A row of ``review`` is a redemption that a device accepted pending review, and what the platform decided. A row of
-``review_report`` is what a device reported of a review, which may come before the redemption that it is about.
+A row of ``review`` is a redemption that a device accepted pending review, with the platform's
+decision. A row of ``review_report`` is what a device reported about a review. The report may come
+before its redemption.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def insert_report(
     by: str,
     reason: str,
 ) -> None:
-    """Insert what a device reported of the review of a redemption."""
+    """Insert what a device reported about the review of a redemption."""
     connection.execute(
         "INSERT INTO review_report VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (cti, dev, redemption_id, ts, state, by, reason),
@@ -78,15 +79,20 @@ def close_reported(connection: HubConnection, cti: bytes, dev: str) -> None:
     """Close the reviews of a device's redemptions whose outcome it has reported."""
     connection.execute(
         "UPDATE review AS w SET closed = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
-        f" (SELECT 1 FROM redemption r JOIN review_report v ON {IS_ABOUT} WHERE {_ITS_REDEMPTION})",
+        f" (SELECT 1 FROM redemption r JOIN review_report v ON {IS_ABOUT}"
+        f" WHERE {_ITS_REDEMPTION})",
         (cti, dev),
     )
 
 
 def refuse_decision(connection: HubConnection, no: int, reason: str, *, final: bool) -> None:
-    """Record why a device did not take a decision. If ``final`` it is closed, otherwise it can be decided again."""
+    """Record why a device did not accept a decision.
+
+    Close the review if ``final``; otherwise it can be decided again.
+    """
     connection.execute(
-        "UPDATE review SET refused = ?, closed = ?, approve = CASE ? WHEN 1 THEN approve END WHERE no = ?",
+        "UPDATE review SET refused = ?, closed = ?, approve = CASE ? WHEN 1 THEN approve END"
+        " WHERE no = ?",
         (reason, int(final), int(final), no),
     )
 
@@ -94,20 +100,28 @@ def refuse_decision(connection: HubConnection, no: int, reason: str, *, final: b
 def review_of(connection: HubConnection, dev: str, epoch: str, seq: int) -> OpenReview | None:
     """Return the review of the redemption that an event reported."""
     row = connection.execute(
-        "SELECT w.no, w.cti, w.approve, w.decided_by, w.closed, w.refused, e.body FROM review w JOIN event e"
-        " ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq WHERE w.dev = ? AND w.epoch = ? AND w.seq = ?",
+        "SELECT w.no, w.cti, w.approve, w.decided_by, w.closed, w.refused, e.body FROM review w"
+        " JOIN event e ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq"
+        " WHERE w.dev = ? AND w.epoch = ? AND w.seq = ?",
         (dev, epoch, seq),
     ).fetchone()
     return None if row is None else OpenReview(row[0], bytes(row[1]), *row[2:])
 
 
 def put_decision(
-    connection: HubConnection, no: int, *, approve: bool, by: str, reason: str, decided_s: int, raw: bytes
-) -> bool:  # fmt: skip
+    connection: HubConnection,
+    no: int,
+    *,
+    approve: bool,
+    by: str,
+    reason: str,
+    decided_s: int,
+    raw: bytes,
+) -> bool:
     """Write a decision as it was signed. Return False when the review has one, or is closed."""
     done = connection.execute(
-        "UPDATE review SET approve = ?, decided_by = ?, reason = ?, decided_s = ?, raw = ?, refused = NULL WHERE no = ?"
-        " AND approve IS NULL AND closed = 0",
+        "UPDATE review SET approve = ?, decided_by = ?, reason = ?, decided_s = ?, raw = ?,"
+        " refused = NULL WHERE no = ? AND approve IS NULL AND closed = 0",
         (int(approve), by, reason, decided_s, raw, no),
     )
     return done.rowcount == 1
@@ -116,25 +130,35 @@ def put_decision(
 def undelivered_decisions(
     connection: HubConnection, dev: str | None
 ) -> Iterable[tuple[int, str, bytes]]:
-    """Return no, device and signed bytes of the decisions whose device did not report the outcome, in order."""
+    """Return the decisions whose outcome was not reported yet, by number.
+
+    Columns: number, device, signed bytes.
+    """
     rows = connection.execute(
-        "SELECT no, dev, raw FROM review WHERE approve IS NOT NULL AND closed = 0 AND ? IN ('', dev)"
-        " ORDER BY no",
+        "SELECT no, dev, raw FROM review"
+        " WHERE approve IS NOT NULL AND closed = 0 AND ? IN ('', dev) ORDER BY no",
         (dev or "",),
     )
     return ((no, of, bytes(raw)) for no, of, raw in rows)
 
 
 def list_reviews(
-    connection: HubConnection, *, dev: str | None, event_id: str | None, decided: bool, after: int, limit: int
-) -> list[ListedReview]:  # fmt: skip
-    """Return a page of the reviews by number after ``after``; with ``decided`` also those that are decided."""
+    connection: HubConnection,
+    *,
+    dev: str | None,
+    event_id: str | None,
+    decided: bool,
+    after: int,
+    limit: int,
+) -> list[ListedReview]:
+    """Return a page of the reviews after number ``after``, with the decided ones if ``decided``."""
     rows: list[tuple[Any, ...]] = connection.execute(
-        "SELECT w.no, w.dev, w.epoch, w.seq, w.approve, w.decided_by, w.reason, w.decided_s, w.refused,"  # noqa: S608 - constants
-        " e.id, e.ts, e.body, v.state, v.decided_by, v.reason, v.ts FROM review w"
+        "SELECT w.no, w.dev, w.epoch, w.seq, w.approve, w.decided_by, w.reason, w.decided_s,"  # noqa: S608 - constants
+        " w.refused, e.id, e.ts, e.body, v.state, v.decided_by, v.reason, v.ts FROM review w"
         " JOIN event e ON e.dev = w.dev AND e.epoch = w.epoch AND e.seq = w.seq"
         f" JOIN redemption r ON {_ITS_REDEMPTION} LEFT JOIN review_report v ON {IS_ABOUT}"
-        " WHERE w.no > ? AND ? IN ('', w.dev) AND ? IN ('', e.id)"  # no device and no event has an empty name
+        # No device and no event has an empty name: an empty value selects all.
+        " WHERE w.no > ? AND ? IN ('', w.dev) AND ? IN ('', e.id)"
         " AND (? = 1 OR w.approve IS NULL AND w.closed = 0)"
         " ORDER BY w.no LIMIT ?",
         (after, dev or "", event_id or "", int(decided), limit),

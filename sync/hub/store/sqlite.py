@@ -17,7 +17,7 @@ LEAD_FILE = "hub.lead"
 
 
 class SqliteHubStore:
-    """``HubStore`` in one file. Its writers wait for each other, whatever they are concerned with."""
+    """``HubStore`` in one file. Its writers wait for each other, whatever they concern."""
 
     def __init__(self, connection: sqlite3.Connection, lead_file: Path) -> None:
         self._connection = connection
@@ -34,7 +34,7 @@ class SqliteHubStore:
 
     @contextmanager
     def read(self) -> Iterator[HubConnection]:
-        """Run BEGIN, and undo it in the end."""
+        """Run BEGIN, and ROLLBACK when the block ends."""
         with read_view(self._connection):
             yield self._portable
 
@@ -43,7 +43,7 @@ class SqliteHubStore:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def lead(self) -> bool:
-        """Lock a file beside the store; the system takes the lock back when the process ends."""
+        """Lock a file beside the store; the system releases the lock when the process ends."""
         if self._lead is not None:
             return True
         number = os.open(self._lead_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -115,7 +115,7 @@ def write_transaction(connection: sqlite3.Connection, what: str) -> Iterator[Non
 
 @contextmanager
 def read_view(connection: sqlite3.Connection) -> Iterator[None]:
-    """Keep one consistent view while the block runs."""
+    """Hold one consistent view while the block runs."""
     connection.execute("BEGIN")
     try:
         yield

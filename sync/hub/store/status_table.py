@@ -1,4 +1,4 @@
-"""What devices last said of themselves: the tables ``device_status`` and ``seen_epoch``."""
+"""The last status of each device: the tables ``device_status`` and ``seen_epoch``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sync.wire.messages import Status
 
 
 def put_status(connection: HubConnection, status: Status, *, received_s: int) -> None:
-    """Write the status of a device in place of the one before, and that its epoch was seen."""
+    """Write the status of a device in place of the one before, and record its epoch as seen."""
     connection.execute(
         "INSERT INTO seen_epoch VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
         (status.dev, status.epoch, received_s),
@@ -20,7 +20,7 @@ def put_status(connection: HubConnection, status: Status, *, received_s: int) ->
 
 
 def status_of(connection: HubConnection, dev: str) -> tuple[str, int] | None:
-    """Return the last status of a device, JSON, and when it was received (Unix seconds)."""
+    """Return the last status of a device (JSON) and when it was received (Unix seconds)."""
     row = connection.execute(
         "SELECT status, received_s FROM device_status WHERE dev = ?", (dev,)
     ).fetchone()

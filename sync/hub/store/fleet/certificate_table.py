@@ -9,14 +9,14 @@ from collections.abc import Iterable
 def insert_certificate(
     connection: sqlite3.Connection, serial: str, *, dev: str, expires_at_s: int, issued_s: int
 ) -> None:
-    """Insert a certificate that a device got."""
+    """Insert a certificate that was issued to a device."""
     connection.execute(
         "INSERT INTO device_certificate VALUES (?, ?, ?, ?)", (serial, dev, expires_at_s, issued_s)
     )
 
 
 def was_issued(connection: sqlite3.Connection, serial: str) -> bool:
-    """Return whether a device got this certificate here."""
+    """Return whether this certificate was issued here to a device."""
     row = connection.execute(
         "SELECT 1 FROM device_certificate WHERE serial = ?", (serial,)
     ).fetchone()
@@ -32,7 +32,7 @@ def last_expiry_s(connection: sqlite3.Connection, dev: str) -> int | None:
 
 
 def devices_with_certificate(connection: sqlite3.Connection) -> list[str]:
-    """Return the names that devices got certificates for."""
+    """Return the devices that certificates were issued to."""
     return [dev for (dev,) in connection.execute("SELECT DISTINCT dev FROM device_certificate")]
 
 
@@ -45,9 +45,10 @@ def insert_renewal(connection: sqlite3.Connection, name: str, serials: Iterable[
 
 
 def serials_of(connection: sqlite3.Connection, name: str) -> list[str]:
-    """Return the serial numbers of every certificate that names ``name``, as far as they are recorded."""
+    """Return the recorded serial numbers of every certificate that names ``name``."""
     rows = connection.execute(
-        "SELECT serial FROM device_certificate WHERE dev = ?1 UNION SELECT serial FROM renewed_certificate WHERE name = ?1",
+        "SELECT serial FROM device_certificate WHERE dev = ?1"
+        " UNION SELECT serial FROM renewed_certificate WHERE name = ?1",
         (name,),
     )
     return [serial for (serial,) in rows]
@@ -64,9 +65,10 @@ def revoke_certificates(
 
 
 def revoke_certificates_of(connection: sqlite3.Connection, dev: str, *, at_s: int) -> None:
-    """Put every certificate that a device got on the revocation list."""
+    """Put every certificate that was issued to a device on the revocation list."""
     connection.execute(
-        "INSERT OR IGNORE INTO revoked_certificate SELECT serial, ? FROM device_certificate WHERE dev = ?",
+        "INSERT OR IGNORE INTO revoked_certificate"
+        " SELECT serial, ? FROM device_certificate WHERE dev = ?",
         (at_s, dev),
     )
 

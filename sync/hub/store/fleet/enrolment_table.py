@@ -26,7 +26,7 @@ class EnrolledDevice(NamedTuple):
 
     site: str
     groups: str  # JSON array
-    serial: str  # of the board, as it said
+    serial: str  # of the board, as the device reported it
     enrolled_s: int  # Unix seconds
 
 
@@ -51,7 +51,7 @@ def insert_code(
 
 
 def code_state(connection: sqlite3.Connection, id: str) -> CodeState | None:
-    """Return the state of a code; None for one that is not known."""
+    """Return the state of a code; None for an unknown code."""
     row = connection.execute(
         "SELECT state, key_digest, certificate FROM enrolment_code WHERE id = ?", (id,)
     ).fetchone()
@@ -67,9 +67,10 @@ def use_code(
     key_digest: str,
     certificate: str,
 ) -> None:
-    """Record the use of a code, with what it got, so that a lost reply can be given again."""
+    """Record the use of a code and its certificate, so that a lost reply can be sent again."""
     connection.execute(
-        "UPDATE enrolment_code SET state = 'used', used_s = ?, used_from = ?, key_digest = ?, certificate = ?"
+        "UPDATE enrolment_code"
+        " SET state = 'used', used_s = ?, used_from = ?, key_digest = ?, certificate = ?"
         " WHERE id = ?",
         (used_s, used_from, key_digest, certificate, id),
     )
@@ -86,7 +87,8 @@ def cancel_code(connection: sqlite3.Connection, id: str) -> bool:
 def cancel_codes_of(connection: sqlite3.Connection, dev: str, *, but: str = "") -> None:
     """Cancel the open codes of a device, other than ``but``."""
     connection.execute(
-        "UPDATE enrolment_code SET state = 'cancelled' WHERE dev = ? AND state = 'open' AND id <> ?",
+        "UPDATE enrolment_code SET state = 'cancelled'"
+        " WHERE dev = ? AND state = 'open' AND id <> ?",
         (dev, but),
     )
 
@@ -104,7 +106,7 @@ def newest_codes(connection: sqlite3.Connection, limit: int) -> list[dict[str, A
 
 
 def put_device(connection: sqlite3.Connection, dev: str, device: EnrolledDevice) -> None:
-    """Write an enrolled device in place of the one that had its name."""
+    """Write an enrolled device in place of the one with its name."""
     connection.execute(
         "INSERT INTO enrolled_device VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (dev)"
         " DO UPDATE SET site = ?2, groups = ?3, serial = ?4, enrolled_s = ?5",
@@ -138,9 +140,10 @@ def insert_refusal(
     address: str,
     detail: str,
 ) -> None:
-    """Insert a refused request, its texts cut short, and delete all but the newest refusals."""
+    """Insert a refused request with its texts truncated; delete all but the newest refusals."""
     connection.execute(
-        "INSERT INTO enrolment_refusal (at_s, reason, dev, code, address, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO enrolment_refusal (at_s, reason, dev, code, address, detail)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
         (at_s, reason, dev[:80], code[:80], address[:80], detail[:400]),
     )
     connection.execute(

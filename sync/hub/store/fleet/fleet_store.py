@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS settings_document (      -- settings, signed
   pushed_s INTEGER NOT NULL,
   PRIMARY KEY (key, rev)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS settings_offer (         -- the devices that a rolling document is offered to
+CREATE TABLE IF NOT EXISTS settings_offer (         -- the devices a rolling document is offered to
   key TEXT NOT NULL,
   rev INTEGER NOT NULL,
   dev TEXT NOT NULL,
@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS enrolment_code (
   used_s INTEGER,
   used_from TEXT,
   key_digest TEXT,                           -- of the public key that it was used for
-  certificate TEXT                           -- for that key, so that a lost reply can be given again
+  certificate TEXT                           -- for that key, so that a lost reply can be sent again
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS enrolment_refusal (      -- a request that was refused
   no INTEGER PRIMARY KEY,
@@ -73,7 +73,7 @@ CREATE TABLE IF NOT EXISTS device_certificate (
   expires_at_s INTEGER NOT NULL,
   issued_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS renewed_certificate (    -- of a server, a hub or an authority, before and after
+CREATE TABLE IF NOT EXISTS renewed_certificate (    -- of servers, hubs and authorities
   serial TEXT PRIMARY KEY,                   -- hexadecimal
   name TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -119,7 +119,10 @@ class FleetStore:
 
 
 def open_fleet_store(folder: Path) -> FleetStore:
-    """Open or make ``folder/fleet.db``. Raises HubStoreError. Threads may hand it on, not share it."""
+    """Open or make ``folder/fleet.db``. Raises HubStoreError.
+
+    Any thread may use the store, but only one at a time.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _make_file(folder)
@@ -139,7 +142,8 @@ def open_fleet_store(folder: Path) -> FleetStore:
 def known_devices(connection: sqlite3.Connection) -> set[str]:
     """Return the devices that are enrolled, have reported or were revoked."""
     rows = connection.execute(
-        "SELECT dev FROM enrolled_device UNION SELECT dev FROM settings_report UNION SELECT dev FROM revocation"
+        "SELECT dev FROM enrolled_device"
+        " UNION SELECT dev FROM settings_report UNION SELECT dev FROM revocation"
     )
     return {dev for (dev,) in rows}
 
@@ -147,7 +151,8 @@ def known_devices(connection: sqlite3.Connection) -> set[str]:
 def _make_file(folder: Path) -> None:
     """Make the file writable for the users that the folder is writable for.
 
-    The hub and the enrolment service may be two users of a group. SQLite gives its other files the rights of this one.
+    The hub and the enrolment service may run as two users of one group. SQLite gives its other
+    files the permissions of this one.
     """
     rights = 0o660 if folder.stat().st_mode & 0o020 else 0o600
     try:

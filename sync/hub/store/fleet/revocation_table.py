@@ -1,4 +1,4 @@
-"""Devices and authorities that were revoked, and how far each revocation is (sync.wire.fleet_requests)."""
+"""Revoked devices and authorities, and the stage of each revocation (sync.wire.fleet_requests)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Revocation(NamedTuple):
 def put_revocation(
     connection: sqlite3.Connection, dev: str, revocation: Revocation, *, raw: bytes
 ) -> None:
-    """Write a revocation and its signed order. One that is cut off stays cut off."""
+    """Write a revocation and its signed order. A device that is cut off stays cut off."""
     connection.execute(
-        "INSERT INTO revocation VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (dev) DO UPDATE SET raw = ?2, reason = ?3,"
-        " at_s = ?4, stage = CASE WHEN stage = ?6 THEN stage ELSE ?5 END",
+        "INSERT INTO revocation VALUES (?1, ?2, ?3, ?4, ?5)"
+        " ON CONFLICT (dev) DO UPDATE SET raw = ?2, reason = ?3, at_s = ?4,"
+        " stage = CASE WHEN stage = ?6 THEN stage ELSE ?5 END",
         (dev, raw, *revocation, CUT),
     )
 
@@ -55,11 +56,11 @@ def confirm_revocation(connection: sqlite3.Connection, dev: str) -> bool:
 
 
 def advance_revocations(connection: sqlite3.Connection) -> None:
-    """Record that the broker enforces every revocation as it was read."""
+    """Record that the broker enforces every revocation."""
     for before, after in ((ORDERED, QUARANTINED), (CONFIRMED, CUT)):
         connection.execute("UPDATE revocation SET stage = ? WHERE stage = ?", (after, before))
 
 
 def delete_revocation(connection: sqlite3.Connection, dev: str) -> None:
-    """Delete the revocation of a name that a new device gets."""
+    """Delete the revocation of a name that a new device takes."""
     connection.execute("DELETE FROM revocation WHERE dev = ?", (dev,))

@@ -1,4 +1,4 @@
-"""Settings documents, which device is offered which, and what devices reported of their settings."""
+"""Settings documents, their offers to devices, and what devices reported about their settings."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ WITHDRAWN: Final = "withdrawn"
 
 
 def newest_document(connection: sqlite3.Connection, key: str, dev: str) -> bytes | None:
-    """Return the newest document of the layer ``key`` that is current, or rolling and offered to ``dev``."""
+    """Return the newest document of layer ``key`` that is current, or is offered to ``dev``."""
     row = connection.execute(
-        "SELECT raw FROM settings_document d WHERE key = ?1 AND (state = ?2 OR (state = ?3 AND EXISTS"
+        "SELECT raw FROM settings_document d"
+        " WHERE key = ?1 AND (state = ?2 OR (state = ?3 AND EXISTS"
         " (SELECT 1 FROM settings_offer o WHERE o.key = d.key AND o.rev = d.rev AND o.dev = ?4)))"
         " ORDER BY rev DESC LIMIT 1",
         (key, CURRENT, ROLLING, dev),
@@ -35,7 +36,7 @@ def document_raw(connection: sqlite3.Connection, key: str, rev: int) -> bytes | 
 
 
 def document_state(connection: sqlite3.Connection, key: str, rev: int) -> tuple[str, str] | None:
-    """Return digest and state of a document."""
+    """Return the digest and the state of a document."""
     row = connection.execute(
         "SELECT digest, state FROM settings_document WHERE key = ? AND rev = ?", (key, rev)
     ).fetchone()
@@ -100,7 +101,7 @@ def insert_offers(
 
 
 def delete_offers(connection: sqlite3.Connection, key: str, rev: int) -> list[str]:
-    """Take a document's offers back and return the devices that had one."""
+    """Delete the offers of a document and return the devices that had one."""
     of = (key, rev)
     rows = connection.execute(
         "SELECT dev FROM settings_offer WHERE key = ? AND rev = ?", of
@@ -113,15 +114,16 @@ def delete_offers(connection: sqlite3.Connection, key: str, rev: int) -> list[st
 
 
 def put_report(connection: sqlite3.Connection, dev: str, report: str, *, received_s: int) -> None:
-    """Write what a device reports of its settings, JSON, in place of what it reported before."""
+    """Write a device's report of its settings (JSON), in place of the one before."""
     connection.execute(
-        "INSERT INTO settings_report VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET report = ?2, received_s = ?3",
+        "INSERT INTO settings_report VALUES (?1, ?2, ?3)"
+        " ON CONFLICT (dev) DO UPDATE SET report = ?2, received_s = ?3",
         (dev, report, received_s),
     )
 
 
 def report_of(connection: sqlite3.Connection, dev: str) -> tuple[str, int] | None:
-    """Return the last report of a device, JSON, and when it was received (Unix seconds)."""
+    """Return the last report of a device (JSON) and when it was received (Unix seconds)."""
     row = connection.execute(
         "SELECT report, received_s FROM settings_report WHERE dev = ?", (dev,)
     ).fetchone()

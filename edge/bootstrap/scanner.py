@@ -44,7 +44,7 @@ from edge.system.systemd import notify
 from edge.system.time_zone import zone_problem
 from edge.system.wall_clock import WallClock, synchronised_by_systemd
 from edge.token.roots import Roots
-from edge.trust.anchors import Anchors, load_roots
+from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 
 # 2025-01-01: the least time floor (docs/explanation/time.md).
 RELEASED_S: Final = 1_735_689_600
@@ -230,8 +230,8 @@ def _anchors(
     profile: Profile, store: Store | None, clock: WallClock, health: Health
 ) -> Anchors | None:
     roots = load_roots(Path(profile.trust.roots_file))
-    if isinstance(roots, str):
-        health.set_problem("no_roots", roots)
+    if isinstance(roots, RootsFileRefusal):
+        health.set_problem("no_roots", str(roots))
         roots = Roots(version=0, keys=())
     if store is None:
         return None

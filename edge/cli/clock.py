@@ -104,12 +104,12 @@ def reset(data: Path, file: Path, profile: Path) -> None:
 def _verified_order(store: Store, file: Path, profile: Path) -> ClockResetOrder:
     from edge.cli.profile_options import read_profile
     from edge.token.signed_document import DocumentRefusal
-    from edge.trust.anchors import Anchors, load_roots
+    from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 
     read = read_profile(profile)
     roots = load_roots(Path(read.trust.roots_file))
-    if isinstance(roots, str):
-        _stop(roots)
+    if isinstance(roots, RootsFileRefusal):
+        _stop(str(roots))
     anchors = Anchors(store, roots)
     anchors.refresh(now_of(store))
     order = open_clock_reset_order(file.read_bytes(), anchors.trust)

@@ -30,7 +30,7 @@ from edge.store.time_floor import time_floor_s
 from edge.system.wall_clock import WallClock
 from edge.token.claims import Kind, TokenRefusal
 from edge.token.verification import open_token
-from edge.trust.anchors import Anchors, load_roots
+from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 from edge.values.instant import Instant
 
 _PROFILE = click.option(
@@ -195,8 +195,8 @@ def load(file: Path, data: Path, list_file: Path) -> None:
 def _open_device(file: Path, data: Path) -> Iterator[_Device]:
     profile = read_profile(file)
     roots = load_roots(Path(profile.trust.roots_file))
-    if isinstance(roots, str):
-        _stop(roots)
+    if isinstance(roots, RootsFileRefusal):
+        _stop(str(roots))
     try:
         open_for_reading(data).close()  # its error says what to do where there is no store
         store = Store(data / FILE)

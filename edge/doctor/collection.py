@@ -40,7 +40,7 @@ from edge.store.opening import open_for_reading
 from edge.store.outbox import backlog
 from edge.system.time_zone import zone_problem
 from edge.system.wall_clock import synchronised_by_systemd
-from edge.trust.anchors import Anchors, load_roots
+from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 from edge.values.instant import ClockTrust, Instant
 
 Fact = TypeVar("Fact")
@@ -274,8 +274,8 @@ def read_store(folder: Path) -> StoreFact | Unknown:
 def read_keys(roots_file: Path, data: Path, now_s: int) -> KeysFact | Unknown:
     """Return the roots and the store's trust list, verified as the scanner verifies them."""
     roots = load_roots(roots_file)
-    if isinstance(roots, str):
-        return KeysFact(roots=0, problems=(roots,))
+    if isinstance(roots, RootsFileRefusal):
+        return KeysFact(roots=0, problems=(str(roots),))
     try:
         store = open_for_reading(data)
     except StoreUnavailableError as error:

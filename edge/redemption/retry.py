@@ -19,7 +19,7 @@ from edge.redemption.verification_policy import verify_policy_of
 from edge.store import ledger, scan_journal
 from edge.token.claims import Claims, Kind
 from edge.token.verification import check_again
-from edge.trust.anchors import Anchors, load_roots
+from edge.trust.anchors import Anchors, RootsFileRefusal, load_roots
 from edge.values.instant import Instant
 
 
@@ -129,8 +129,8 @@ class RetryService:
     def _recheck(self, claims: Claims, profile: Profile, now: Instant) -> ActionOutcome | None:
         """Return why ``claims`` fail verification by the lists of now; None when they hold."""
         roots = load_roots(Path(profile.trust.roots_file))
-        if isinstance(roots, str):
-            return ActionOutcome(ActionResult.STILL_REFUSED, roots)
+        if isinstance(roots, RootsFileRefusal):
+            return ActionOutcome(ActionResult.STILL_REFUSED, str(roots))
         anchors = Anchors(self._actions.store, roots)
         anchors.refresh(now)
         refusal = check_again(

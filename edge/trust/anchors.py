@@ -6,6 +6,7 @@ Every list is verified again when it is read (law 4): the store is a cache, not 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,18 +21,32 @@ from edge.values.instant import Instant
 NO_TRUST = TrustList(version=0, issued_at_s=0, expires_at_s=2**33, keys=())
 
 
-def load_roots(path: Path) -> Roots | str:
-    """Return the roots in ``path``, or what is wrong with the file and what to do."""
+@dataclass(frozen=True, slots=True)
+class RootsFileRefusal:
+    """A roots file that cannot be used."""
+
+    where: str  # the file, or the setting that names it
+    detail: str  # what is wrong, and what to do now
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.detail}"
+
+
+def load_roots(path: Path) -> Roots | RootsFileRefusal:
+    """Return the roots in ``path``."""
     try:
         roots = read_roots(path.read_bytes())
     except OSError as error:
-        return f"{path}: {error.strerror}: enrol this device, or copy its fleet's roots file there"
+        return RootsFileRefusal(
+            str(path), f"{error.strerror}: enrol this device, or copy its fleet's roots file there"
+        )
     except ValueError:  # a NUL in its name
-        return (
-            f"trust.roots_file: {str(path)!r} cannot be a file's name: name the fleet's roots file"
+        return RootsFileRefusal(
+            "trust.roots_file",
+            f"{str(path)!r} cannot be a file's name: name the fleet's roots file",
         )
     if isinstance(roots, DocumentRefusal):
-        return f"{path}: {roots}: copy the fleet's roots file there again"
+        return RootsFileRefusal(str(path), f"{roots}: copy the fleet's roots file there again")
     return roots
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from edge.trust.anchors import load_roots
+from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.values.instant import Instant
 from edge.values.uuid7 import uuid7
 from sync.conformance.against_device import DeviceCheck
@@ -140,8 +140,8 @@ def hub(
     """
     options = _Connection(**connection)  # type: ignore[arg-type]  # click has checked them
     roots = load_roots(roots_file) if roots_file else None
-    if isinstance(roots, str):
-        raise click.ClickException(roots)
+    if isinstance(roots, RootsFileRefusal):
+        raise click.ClickException(str(roots))
     given = (cti, other, other_cert, other_key)
     if any(given) and not all(given):
         raise click.UsageError(

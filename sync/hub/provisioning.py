@@ -21,6 +21,7 @@ from pathlib import Path
 from string import Template
 
 from edge.system.durable_file import write_durably, write_secret
+from edge.values.errors import EdgeError
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import (
     CertificateAuthority,
@@ -43,7 +44,7 @@ TEMPLATES = (
 _TAKEN = ("ca", "broker", "enrolment")  # names of other certificates in the folder
 
 
-class ProvisioningError(Exception):
+class ProvisioningError(EdgeError):
     """The folder cannot be made; the message says what to do."""
 
 

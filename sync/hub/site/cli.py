@@ -17,7 +17,7 @@ from edge.config import Name
 from edge.system import log
 from edge.system.program import StopSignal, run_until_signal
 from edge.system.wall_clock import WallClock
-from edge.trust.anchors import load_roots
+from edge.trust.anchors import RootsFileRefusal, load_roots
 from edge.values.uuid7 import uuid7
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import (
@@ -81,8 +81,8 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
     config = read_config_or_exit(config_file, AuthorityConfig)
     folder = config_file.resolve().parent
     roots = load_roots(folder / config.roots_file)
-    if isinstance(roots, str):
-        raise click.ClickException(roots)
+    if isinstance(roots, RootsFileRefusal):
+        raise click.ClickException(str(roots))
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-authority", site=config.site)
     store = _store(folder / config.data_dir)

@@ -1,1 +1,1 @@
-"""A shop with its own broker: provisioning, authority under a lease, and the bridge to the platform."""
+"""A shop with its own broker: provisioning, the authority under a lease, the platform bridge."""

@@ -1,11 +1,13 @@
-"""A site's authority: answers the claims of one shop's devices, also while the line to the platform is cut.
+"""A site's authority: rules on the claims of one shop's devices, also without the platform.
 
-It listens at the site's broker to what the devices there tell the platform, so that it knows what was honoured,
-and rules on claims by the platform's lease and within it. It acknowledges nothing: only the platform does.
+At the site's broker it receives what the devices there report to the platform, so that it knows
+what was redeemed. It rules on claims under the platform's lease and within its limits. It
+acknowledges nothing: only the platform does.
 
-It answers while (1) it holds a lease, and (2) it has heard everything. After a start it cannot know that: each
-device of the site has to say how far it is, or the platform what it has. Where a device has settled more than was
-heard here (this process was down), only the platform can tell, and until then nobody is answered.
+It rules while (1) it holds a lease, and (2) its history is complete. After a start it cannot know
+that: each device of the site must report its position, or the platform must send what it has. A
+device may have settled more than was received here, because this process was down. Then only the
+platform knows the difference, and until it has sent it no claim gets a reply.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ EXPIRES_S: Final = 60
 
 
 class SiteAuthority:
-    """Joins the authority's store to one session with the site's broker. ``step`` is the whole of it."""
+    """Connects the authority's store to the site broker's session. Call ``step`` in a loop."""
 
     def __init__(
         self,
@@ -74,55 +76,55 @@ class SiteAuthority:
         self._log = log
         self._connection = 0
         self._trust: TrustList | None = None
-        self._term, self._until_s = self._kept()
-        self._missing = self._term == 0  # something that devices told is not known here
-        self._unheard = self._known_devices()  # since the start
+        self._term, self._until_s = self._stored_lease()
+        self._missing = self._term == 0  # some reports of devices are not known here
+        self._unreported = self._known_devices()  # devices without a batch since the start
         self._answers_from_s = 0.0  # monotonic
         self._after = b""
-        self._catching_up = False  # the last request asked for what was missed
-        self._ask_due_s = 0.0
+        self._catching_up = False  # the last request asked for the missing history
+        self._request_due_s = 0.0
         self._state = ""
         self._link: LinkState | None = None
         self.counts: Counter[str] = Counter()
 
     @property
     def answers(self) -> bool:
-        """Whether claims are ruled on now."""
+        """Whether this authority rules on claims now."""
         leased = (
             self._term > 0
             and self._now().unix_s < self._until_s
             and self._monotonic() >= self._answers_from_s
         )
-        return leased and not self._missing and not self._unheard
+        return leased and not self._missing and not self._unreported
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """One turn. Raises HubStoreError."""
+        """Run one turn. Raises HubStoreError."""
         arrivals = self._session.step(timeout_s)
         if arrivals:
             with self._store.transaction() as connection:
                 for arrival in arrivals:
-                    self._take(connection, arrival)
+                    self._receive(connection, arrival)
             for arrival in arrivals:
                 self._session.acknowledge(arrival)
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._connection = self._session.connections
-                self._command("resend")  # what devices wrote meanwhile, and how far they are
-                self._ask_due_s = 0.0
-            self._ask()
+                self._command("resend")  # what devices wrote meanwhile, and their positions
+                self._request_due_s = 0.0
+            self._request_lease()
         self._watch()
 
-    def _take(self, connection: HubConnection, arrival: Arrival) -> None:
+    def _receive(self, connection: HubConnection, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
         if topic is None or topic.tenant != self._tenant:
             return
         match topic.channel:
             case Down.TRUST:
-                self._trusted(arrival.payload)
+                self._receive_trust(arrival.payload)
             case Down.RESPONSE if topic.node == self._name:
-                self._leased(connection, arrival.payload)
+                self._receive_lease(connection, arrival.payload)
             case Up.EVENTS:
-                self._heard(connection, codec.decode_batch(arrival.payload, dev=topic.node))
+                self._receive_batch(connection, codec.decode_batch(arrival.payload, dev=topic.node))
             case Up.STATUS:
                 status = codec.decode_addressed(Status, arrival.payload, dev=topic.node)
                 if isinstance(status, Status) and status.state == "online" and self.answers:
@@ -134,34 +136,34 @@ class SiteAuthority:
             case _:
                 pass
 
-    def _heard(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
+    def _receive_batch(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
         if isinstance(batch, MessageRefusal):
             return
         taken = ingest.ingest_batch(connection, batch, self._now().unix_s)
         if batch.settled_through > taken.ack.acked_through:
             if not self._missing:
-                self._missing, self._after, self._ask_due_s = True, b"", 0.0
+                self._missing, self._after, self._request_due_s = True, b"", 0.0
             return
         grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
-        if batch.dev in self._unheard:
-            self._unheard.discard(batch.dev)
+        if batch.dev in self._unreported:
+            self._unreported.discard(batch.dev)
             if self.answers:
                 self._command("authority_online")
 
     def _claim(self, connection: HubConnection, request: GrantRequest) -> None:
         if not self.answers or not request.order_quantity:
-            return  # nobody answers: the device's offline policy holds
+            return  # without a reply the device's offline policy applies
         now_s = self._now().unix_s
         ruling = grants.decide_grant(
             connection, request, SoldQuantity(request.order_quantity, request.order_amount_minor)
         )
-        answer = grants.grant_response(
+        response = grants.grant_response(
             request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
         )
-        self._publish(request.dev, Down.RESPONSE, codec.encode(answer))
+        self._publish(request.dev, Down.RESPONSE, codec.encode(response))
         self.counts[ruling.result] += 1
 
-    def _trusted(self, raw: bytes) -> None:
+    def _receive_trust(self, raw: bytes) -> None:
         known = 0 if self._trust is None else self._trust.version
         trust = open_trust_list(raw, roots=self._roots, now=self._now(), highest_version=known)
         if isinstance(trust, DocumentRefusal):
@@ -169,15 +171,15 @@ class SiteAuthority:
         else:
             self._trust = trust
 
-    def _leased(self, connection: HubConnection, payload: bytes) -> None:
-        answer = codec.decode(LeaseReply, payload)
-        if isinstance(answer, MessageRefusal) or self._trust is None:
+    def _receive_lease(self, connection: HubConnection, payload: bytes) -> None:
+        reply = codec.decode(LeaseReply, payload)
+        if isinstance(reply, MessageRefusal) or self._trust is None:
             return
-        if answer.refused:
-            self._tell("lease_refused", answer.refused)
+        if reply.refused:
+            self._log_state("lease_refused", reply.refused)
             return
         try:
-            raw = b64decode(answer.signed, validate=True)
+            raw = b64decode(reply.signed, validate=True)
         except (binascii.Error, ValueError):
             return
         opened = LEASE.open_with_key(raw, self._trust, now=self._now())
@@ -185,11 +187,11 @@ class SiteAuthority:
             self._log.warning("message_refused", reason=opened.fault, detail=opened.detail)
             return
         lease, key = opened
-        if key.audiences is not None:  # a site's own key, which is for its audience alone
+        if key.audiences is not None:  # a site's own key, valid for its audience alone
             self._log.warning(
                 "message_refused",
                 reason=MessageFault.WRONG_SITE,
-                detail="a site's key gives no lease",
+                detail="a site's key cannot sign a lease",
             )
         elif (lease.site, lease.holder) == (
             self._site,
@@ -200,9 +202,8 @@ class SiteAuthority:
     def _adopt(self, connection: HubConnection, lease: Lease) -> None:
         if lease.term != self._term and not self._catching_up:
             self._missing, self._after = True, b""
-        if (
-            lease.term != self._term or self._now().unix_s >= self._until_s
-        ):  # until now the platform has answered
+        if lease.term != self._term or self._now().unix_s >= self._until_s:
+            # Until now the platform ruled: wait until its last grants are used or have expired.
             self._answers_from_s = self._monotonic() + self._timings.hand_over_s
         for use in lease.uses:
             redemption_table.insert_redemption(connection, RedemptionRow(*astuple(use)))
@@ -212,20 +213,20 @@ class SiteAuthority:
         )
         caught_up = self._catching_up and not lease.next
         self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
-        self._ask_due_s = self._monotonic() + (0.0 if lease.next else RENEW_S)
+        self._request_due_s = self._monotonic() + (0.0 if lease.next else RENEW_S)
         if caught_up:
             self._missing, self._catching_up = False, False
-            self._unheard.clear()
+            self._unreported.clear()
         elif self._missing and not lease.next:
-            self._ask_due_s = 0.0
+            self._request_due_s = 0.0
         if self.answers:
             self._command("authority_online")
 
-    def _ask(self) -> None:
-        if self._monotonic() < self._ask_due_s or self._trust is None:
+    def _request_lease(self) -> None:
+        if self._monotonic() < self._request_due_s or self._trust is None:
             return
-        self._ask_due_s = self._monotonic() + self._timings.lease_retry_s
-        self._catching_up = self._missing or bool(self._unheard)
+        self._request_due_s = self._monotonic() + self._timings.lease_retry_s
+        self._catching_up = self._missing or bool(self._unreported)
         request = LeaseRequest(
             id=self._ident(),
             site=self._site,
@@ -237,7 +238,7 @@ class SiteAuthority:
             str(Topic(self._tenant, self._name, Up.REQUEST)), codec.encode(request), expires_s=5
         )
 
-    def _kept(self) -> tuple[int, int]:
+    def _stored_lease(self) -> tuple[int, int]:
         with self._store.read() as connection:
             lease = lease_table.lease_of(connection, self._site)
         return (
@@ -267,25 +268,25 @@ class SiteAuthority:
         if self.answers:
             if self._state != "answers":
                 self._command("authority_online")
-            self._tell("answers", f"term {self._term}")
+            self._log_state("answers", f"term {self._term}")
         elif self._term == 0:
-            self._tell("no_lease", "") if not self._state.startswith("lease_refused") else None
+            self._log_state("no_lease", "") if not self._state.startswith("lease_refused") else None
         elif self._now().unix_s >= self._until_s:
-            self._tell("lease_over", f"term {self._term}")
+            self._log_state("lease_over", f"term {self._term}")
         else:
-            self._tell(
-                "catching_up" if self._missing or self._unheard else "taking_over",
+            self._log_state(
+                "catching_up" if self._missing or self._unreported else "taking_over",
                 f"term {self._term}",
             )
 
-    def _tell(self, state: str, detail: str) -> None:
-        """A line for each change of state."""
+    def _log_state(self, state: str, detail: str) -> None:
+        """Log each change of state."""
         if state != self._state:
             self._state = state
             self._log.info("authority", state=state, detail=detail)
 
 
 def authority_filters(tenant: str, name: str) -> list[str]:
-    """What an authority listens to at its site's broker."""
+    """Return an authority's subscriptions at its site's broker."""
     up = [f"v1/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST, Up.STATUS)]
     return [*up, f"v1/{tenant}/{name}/dn/res", f"v1/{tenant}/{FLEET}/dn/trust"]

@@ -1,8 +1,9 @@
-"""The line between a site's broker and the platform's: what goes up there goes out, what comes down comes in.
+"""The bridge between a site's broker and the platform's: it forwards messages both ways.
 
-It carries and keeps nothing. What cannot be passed on is dropped, because no broker and no queue is needed for
-anything to be safe: devices send again what the platform did not acknowledge. So that they need not wait for their
-timers, the site is asked to (``resend``) whenever the line is there again, and each side to say again what it retains.
+It stores nothing. A message that cannot be forwarded is dropped, because safety depends on no
+broker and no queue: devices send again what the platform did not acknowledge. To spare them the
+wait for their timers, the bridge sends the site a ``resend`` command when the line returns. It
+also subscribes again on each side, so that retained messages are repeated.
 """
 
 from __future__ import annotations
@@ -23,55 +24,62 @@ RESEND_EXPIRES_S: Final = 60
 
 @dataclass(slots=True)
 class _Direction:
-    """One direction. At most a window of messages waits: the broker sends no more until they are acknowledged."""
+    """One direction.
+
+    At most one receive window of messages waits: the broker sends no more before they are
+    acknowledged.
+    """
 
     source: MqttSession
     target: MqttSession
     waiting: deque[Arrival] = field(default_factory=deque)
-    reached: int = (
-        0  # the connection of the target that the source's retained messages were last asked for
-    )
+    # The target's connection for which the source was last asked for its retained messages.
+    reached: int = 0
 
 
 class Bridge:
-    """Joins the session with the site's broker to that with the platform's. ``step`` is the whole of it."""
+    """Connects the site's session to the platform's. Call ``step`` in a loop."""
 
     def __init__(
         self, here: MqttSession, platform: MqttSession, *, tenant: str, site: str, log: Any
     ) -> None:
-        """``log``: a structlog logger."""
+        """Connect ``here`` to ``platform``. ``log`` is a structlog logger."""
         self._here = here
         self._platform = platform
-        self._ways = (_Direction(here, platform), _Direction(platform, here))
+        self._directions = (_Direction(here, platform), _Direction(platform, here))
         self._site = Topic(tenant, site_group(site), Down.COMMAND)
         self._log = log
         self._links: dict[str, LinkState] = {}
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """One turn. Nothing that comes over the network makes it raise."""
+        """Run one turn. No message from the network makes it raise."""
         sockets = [
             number
             for session in (self._here, self._platform)
             if (number := session.fileno()) is not None
         ]
         select.select([number for number in sockets if number >= 0], [], [], timeout_s)
-        for way in self._ways:
-            self._carry(way)
+        for direction in self._directions:
+            self._forward(direction)
         self._watch("site", self._here)
         self._watch("platform", self._platform)
 
-    def _carry(self, way: _Direction) -> None:
-        way.waiting.extend(way.source.step(0.0))
-        if way.target.connected and way.source.connected and way.reached != way.target.connections:
-            way.reached = way.target.connections
-            way.source.resubscribe()
-            if way.target is self._platform:
+    def _forward(self, direction: _Direction) -> None:
+        direction.waiting.extend(direction.source.step(0.0))
+        if (
+            direction.target.connected
+            and direction.source.connected
+            and direction.reached != direction.target.connections
+        ):
+            direction.reached = direction.target.connections
+            direction.source.resubscribe()
+            if direction.target is self._platform:
                 self._resend()
-        while way.waiting:
-            message = way.waiting[0]
-            if way.target.connected and not _pass_on(message, way.target):
+        while direction.waiting:
+            message = direction.waiting[0]
+            if direction.target.connected and not _publish_to(message, direction.target):
                 return  # its window is full
-            way.source.acknowledge(way.waiting.popleft())
+            direction.source.acknowledge(direction.waiting.popleft())
 
     def _resend(self) -> None:
         command = codec.encode(Command(dev=self._site.node, type="resend"))
@@ -84,7 +92,7 @@ class Bridge:
             note("link", side=side, state=session.link, detail=session.detail)
 
 
-def _pass_on(message: Arrival, target: MqttSession) -> bool:
+def _publish_to(message: Arrival, target: MqttSession) -> bool:
     return target.publish(
         message.topic,
         message.payload,
@@ -95,10 +103,13 @@ def _pass_on(message: Arrival, target: MqttSession) -> bool:
 
 
 def up_filters(tenant: str) -> list[str]:
-    """What the bridge hears at the site's broker."""
+    """Return the bridge's subscriptions at the site's broker."""
     return [f"{VERSION}/{tenant}/+/up/#"]
 
 
 def down_filters(tenant: str) -> list[str]:
-    """What it hears at the platform's, whose ACL lets through what is for its site."""
+    """Return its subscriptions at the platform's broker.
+
+    That broker's ACL lets through only what is for the bridge's site.
+    """
     return [f"{VERSION}/{tenant}/+/dn/#"]

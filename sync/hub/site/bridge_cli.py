@@ -1,4 +1,4 @@
-"""``edge-hub authority bridge``: the line between a site's broker and the platform's, on the command line."""
+"""``edge-hub authority bridge``: the bridge between a site's broker and the platform's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BridgeConfig(BaseModel):
 )
 @click.pass_obj
 def bridge(timings: HubTimings | None, config_file: Path) -> None:
-    """Carry messages between a site's broker and the platform's until SIGTERM.
+    """Forward messages between a site's broker and the platform's until SIGTERM.
 
     Example: edge-hub authority bridge --config /etc/edge-hub/bridge.toml
     """

@@ -1,7 +1,8 @@
-"""Keep a site's broker as the platform says: which devices may not speak there, and renewed certificates.
+"""Updates of a site's broker from the platform: revoked devices and renewed certificates.
 
-Every few seconds the site authority asks the platform's enrolment service, with its own certificate. While the line
-is cut the broker continues with what it has; what was missed comes with the first reply afterwards.
+Every few seconds the site authority asks the platform's enrolment service, with its own
+certificate. While the line is cut the broker continues with what it has; the first reply
+afterwards brings what it missed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ class SiteUpdatesError(EdgeError):
 
 
 class SiteLists:
-    """Keeps the files of one site's broker as the platform says. File names are relative to ``folder``."""
+    """Updates the files of one site's broker from the platform.
+
+    File names are relative to ``folder``.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class SiteLists:
         self._state = ""
 
     def run(self) -> None:
-        """Refresh for ever, in a thread of its own."""
+        """Refresh for ever; call it in a thread of its own."""
         while True:
             try:
                 if changed := self.refresh():
@@ -87,7 +91,10 @@ class SiteLists:
     def _wanted(
         self, reply: dict[str, Any], present: dict[str, Path]
     ) -> dict[Path, tuple[bytes, int]]:
-        """Return the content and the mode that each file should have. Raises KeyError, TypeError, ValueError."""
+        """Return the content and the mode that each file should have.
+
+        Raises KeyError, TypeError and ValueError for a reply of another form.
+        """
         base = (self._folder / self._broker.acl_base_file).read_text(encoding="utf-8")
         revoked = {
             dev: str(stage)

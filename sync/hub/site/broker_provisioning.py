@@ -1,9 +1,9 @@
-"""A broker on site, a bridge to the platform's, and the site's authority: certificates and configuration.
+"""Certificates and configuration of a site's broker, its bridge to the platform and its authority.
 
-The devices of the site connect to this broker, always. The bridge is our own (``sync.hub.site.bridge``): that of
-Mosquitto 2.0.11, which Debian 12 ships, can hang with its whole broker when the line comes back (adr/0042).
-``provision_site_broker`` takes its certificates from the platform's folder (``sync.hub.provisioning``) and adds there who may
-speak for whom.
+The devices of the site always connect to this broker. The bridge is our own
+(``sync.hub.site.bridge``): that of Mosquitto 2.0.11, which Debian 12 ships, can hang with its whole
+broker when the line returns (adr/0042). ``provision_site_broker`` issues certificates from the
+authority in the platform's folder (``sync.hub.provisioning``) and adds the bridge to the ACL there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BRIDGE_PREFIX = "_bridge-"  # no device can have such a name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteBroker:
-    """What to make. ``platform``: host and port under which the site reaches the platform's broker."""
+    """What to make. ``platform`` is the host and port by which the site reaches its broker."""
 
     tenant: str = "main"
     site: str
@@ -37,11 +37,10 @@ class SiteBroker:
     address: str = "127.0.0.1"
     port: int = 8883
     platform: tuple[str, int]
-    enrolment_port: int | None = (
-        None  # of the platform's enrolment service; None: the one after the platform's
-    )
+    # Port of the platform's enrolment service; None: the one after the platform's broker.
+    enrolment_port: int | None = None
     user: str = "mosquitto"
-    grant_key: Path  # PEM: that the trust list names for claims of this site
+    grant_key: Path  # PEM; the trust list names it for claims of this site
     roots: Path
 
     @property
@@ -51,16 +50,17 @@ class SiteBroker:
 
     @property
     def bridge(self) -> str:
-        """As whom the bridge goes to the platform's broker."""
+        """The user name of the bridge, at both brokers."""
         return BRIDGE_PREFIX + self.site
 
 
 def provision_site_broker(
     folder: Path, at: SiteBroker, platform: PlatformFiles, *, now_s: int
 ) -> PlatformFiles:
-    """Make ``folder``: for ``mosquitto -c mosquitto.conf``, and ``edge-hub authority run`` and ``bridge``.
+    """Make ``folder`` for ``mosquitto -c`` and for ``edge-hub authority run`` and ``bridge``.
 
-    Extends the platform's ACL; its broker is to read it again (SIGHUP). Raises OSError, ValueError, SiteError.
+    Extends the platform's ACL; the platform's broker must then read it again (SIGHUP).
+    Raises OSError, ValueError and ProvisioningError.
     """
     files = PlatformFiles(folder.absolute())
     (folder / "broker-data").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def provision_site_broker(
     write_secret(files.folder / "acl", acl.encode())
     write_public(files.folder / "authority.toml", _authority_toml(at).encode())
     write_public(files.folder / "bridge.toml", _bridge_toml(at).encode())
-    _join(platform, at)
+    _extend_platform_acl(platform, at)
     return files
 
 
@@ -95,7 +95,7 @@ def _write(files: PlatformFiles, name: str, credential: Credential) -> None:
 
 
 def _authority_acl(at: SiteBroker) -> str:
-    """At the site's broker the authority hears its devices, and answers them."""
+    """Return the authority's rights at the site's broker: read its devices, reply to them."""
     lines = [
         f"\n# The site's authority.\nuser {at.authority}\n",
         f"topic read v1/{at.tenant}/+/up/#\n",
@@ -107,7 +107,7 @@ def _authority_acl(at: SiteBroker) -> str:
 
 
 def _bridge_acl(at: SiteBroker) -> str:
-    """At the site's broker the bridge hears the site, and says what the platform's ACL let it hear."""
+    """Return the bridge's rights at the site's broker: read the site, publish to its devices."""
     lines = [
         f"\n# The line to the platform.\nuser {at.bridge}\n",
         f"topic read v1/{at.tenant}/+/up/#\n",
@@ -115,8 +115,8 @@ def _bridge_acl(at: SiteBroker) -> str:
     return "".join([*lines, f"topic write v1/{at.tenant}/+/dn/#\n"])
 
 
-def _join(platform: PlatformFiles, at: SiteBroker) -> None:
-    """At the platform's broker the bridge speaks and hears for its site's devices, and for nobody else."""
+def _extend_platform_acl(platform: PlatformFiles, at: SiteBroker) -> None:
+    """Give the bridge rights at the platform's broker, for its own site's devices alone."""
     lines = [f"\n# The bridge of {at.site}.\nuser {at.bridge}\n"]
     for name in (*at.devices, at.authority):
         lines += [

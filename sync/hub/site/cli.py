@@ -1,4 +1,4 @@
-"""``edge-hub authority``: a site's own authority, and the platform's word over it."""
+"""``edge-hub authority``: a site's own authority, and the platform's control of it."""
 
 from __future__ import annotations
 
@@ -55,16 +55,15 @@ class AuthorityConfig(BaseModel):
     roots_file: str
     grant_key_file: str
     mqtt: HubMqtt
-    devices: tuple[Name, ...] = ()  # who may speak at the site's broker
-    broker: HubBroker | None = (
-        None  # with these two, its lists and certificates are kept up to date
-    )
+    devices: tuple[Name, ...] = ()  # the devices that may use the site's broker
+    # With both of these, the broker's lists and certificates are updated from the platform.
+    broker: HubBroker | None = None
     enrolment: PlatformService | None = None
 
 
 @click.group()
 def authority() -> None:
-    """A site's own authority over claims, for when the line to the platform is cut.
+    """Run or provision a site's own authority, which rules on claims without the platform.
 
     Example: edge-hub authority run --config authority.toml
     """
@@ -74,7 +73,7 @@ def authority() -> None:
 @_CONFIG
 @click.pass_obj
 def run(timings: HubTimings | None, config_file: Path) -> None:
-    """Answer a site's claims until SIGTERM, under the platform's lease.
+    """Rule on a site's claims until SIGTERM, under the platform's lease.
 
     Example: edge-hub authority run --config /etc/edge-hub/authority.toml
     """
@@ -112,9 +111,15 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
     logger.info("started")
     if config.broker and config.enrolment:
         lists = SiteLists(
-            tenant=config.tenant, site=config.site, devices=config.devices, broker=config.broker, service=config.enrolment,
-            mqtt=config.mqtt, folder=folder, log=logger,
-        )  # fmt: skip
+            tenant=config.tenant,
+            site=config.site,
+            devices=config.devices,
+            broker=config.broker,
+            service=config.enrolment,
+            mqtt=config.mqtt,
+            folder=folder,
+            log=logger,
+        )
         Thread(target=lists.run, name="lists", daemon=True).start()
     try:
         run_until_signal(site_authority.step, stop)
@@ -129,7 +134,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
 @_CONFIG
 @click.argument("site")
 def release(config_file: Path, site: str) -> None:
-    """Take the authority over SITE back, on the platform. First make sure that the site's own is off.
+    """Return the authority over SITE to the platform. First stop the site's own authority.
 
     Example: edge-hub authority release --config hub.toml shop-1
     """
@@ -144,7 +149,7 @@ def release(config_file: Path, site: str) -> None:
 @_CONFIG
 @click.argument("cti")
 def release_grant(config_file: Path, cti: str) -> None:
-    """Free the entitlement CTI (hexadecimal) from claims of devices that will not come back.
+    """Free the entitlement CTI (hexadecimal) from claims of devices that will not return.
 
     Example: edge-hub authority release-grant --config hub.toml 00112233445566778899aabbccddeeff
     """
@@ -202,14 +207,23 @@ def site_command(
     grant_key: Path,
     roots: Path,
 ) -> None:
-    """Make a broker on site, and the configuration of its authority and its bridge to the platform, in FOLDER.
+    """Make in FOLDER a site's broker, and the configuration of its authority and bridge.
 
-    Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1 --grant-key k.pem --roots r
+    Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1
+    --grant-key k.pem --roots r
     """
     at = SiteBroker(
-        site=site, devices=devices, host=host, address=address, port=port, platform=(platform_host, platform_port),
-        enrolment_port=enrolment_port, user=user, grant_key=grant_key, roots=roots,
-    )  # fmt: skip
+        site=site,
+        devices=devices,
+        host=host,
+        address=address,
+        port=port,
+        platform=(platform_host, platform_port),
+        enrolment_port=enrolment_port,
+        user=user,
+        grant_key=grant_key,
+        roots=roots,
+    )
     try:
         files = provision_site_broker(
             folder, at, PlatformFiles(platform.absolute()), now_s=int(time.time())

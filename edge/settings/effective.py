@@ -84,7 +84,7 @@ def _may(section: str, key: str) -> bool:
 
 
 def _unsafe(profile: Profile, baseline: Tree) -> list[ConfigError]:
-    """Return what a profile allows, but a push to a locker that nobody looks at must not do."""
+    """Return the settings that a profile allows and a push to an unattended locker must not make."""
     known = set(_lock_pins(baseline))
     found = []
     for name, door in profile.locker.compartments.items():

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO, TypedDict, Unpack
 
 import click
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from edge.system import log
 from edge.system.program import StopSignal, run_program, run_until_signal
@@ -30,7 +31,7 @@ from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
 from sync.hub.orders import order_lines
 from sync.hub.provisioning import PlatformDocuments, PlatformSpec, ProvisioningError, provision
-from sync.hub.server.hub import Hub
+from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.hub_metrics import hub_metrics
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.site.bridge_cli import bridge
@@ -41,6 +42,7 @@ from sync.metrics import write_metrics
 from sync.mqtt.session import MqttSession
 from sync.wire.topics import hub_filters
 
+_FEED_KEY_SETTING: Final = "documents.order_feed_key_file"
 _CONFIG = click.option(
     "--config",
     "config_file",
@@ -50,10 +52,22 @@ _CONFIG = click.option(
 )
 
 
+class _PlatformOptions(TypedDict):
+    """Options of ``edge-hub site`` that are fields of ``PlatformSpec``."""
+
+    tenant: str
+    host: str
+    address: str
+    port: int
+    user: str
+    hubs: int
+    database: str | None
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="edge-scanner")
 def cli() -> None:
-    """Take what devices redeemed, and feed them orders.
+    """Receive what devices redeemed, and feed them orders.
 
     Example: edge-hub run --config hub.toml
     """
@@ -70,46 +84,28 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
     config = load_hub_config_or_exit(config_file)
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub")
-    store = _store(config)
-    mqtt, timings = config.mqtt, timings or HUB_TIMINGS
-    session = MqttSession(
-        mqtt.endpoint(Path()),
-        hub_filters(config.tenant, mqtt.share),
-        uniform=random.uniform,
-        backoff=timings.reconnect,
-    )
-    hub = Hub(
-        config,
-        store,
-        session,
-        feed_signer=load_signer_or_exit(
-            Path(config.documents.order_feed_key_file), setting="documents.order_feed_key_file"
-        ),
-        published=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
-        now_us=lambda: time.time_ns() // 1000,
-        monotonic=time.monotonic,
-        log=logger,
-        office=open_fleet_service(config, logger),
-        grant_signer=_grant_signer(config),
-    )
+    timings = timings or HUB_TIMINGS
+    parts = _parts(config, timings, logger)
+    hub = Hub(config, parts)
     stop = StopSignal()
-    logger.info("started", broker=f"{mqtt.host}:{mqtt.port}")
-    metrics, due_s = Path(config.data_dir) / f"{mqtt.identity.strip('_')}.prom", 0.0
+    logger.info("started", broker=f"{config.mqtt.host}:{config.mqtt.port}")
+    metrics = Path(config.data_dir) / f"{config.mqtt.identity.strip('_')}.prom"
+    metrics_due_s = 0.0
 
     def step() -> None:
-        nonlocal due_s
+        nonlocal metrics_due_s
         hub.step()
-        if time.monotonic() >= due_s:
+        if time.monotonic() >= metrics_due_s:
             write_metrics(metrics, hub_metrics(hub.report(), now_s=int(time.time())))
-            due_s = time.monotonic() + timings.metrics_every_s
+            metrics_due_s = time.monotonic() + timings.metrics_every_s
 
     try:
         run_until_signal(step, stop)
     except HubStoreError as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)
-    session.close()
-    store.close()
+    parts.session.close()
+    parts.store.close()
     logger.info("stopped")
 
 
@@ -119,7 +115,7 @@ cli.add_command(authority)
 
 @cli.group("orders")
 def orders_group() -> None:
-    """The orders that devices are fed.
+    """Load the orders that devices are fed.
 
     Example: edge-hub orders import --config hub.toml orders.jsonl
     """
@@ -131,13 +127,13 @@ def orders_group() -> None:
 def import_orders(config_file: Path, file: TextIO) -> None:
     """Load order lines from FILE (or - for standard input), one JSON object a line.
 
-    A line with a cti that is known replaces it; devices hear of changes at once. Nothing is loaded
-    when a line is wrong.
+    A line with a cti that is known replaces it. Devices receive changes at once. Nothing is loaded
+    if a line is wrong.
 
     Example line: {"cti": "00112233445566778899aabbccddeeff", "order_id": "A-1", "kind": "pickup",
     "home_site": "shop-1", "compartments": ["A1"]}
     """
-    store = _store(load_hub_config_or_exit(config_file))
+    store = _open_store(load_hub_config_or_exit(config_file))
     now_us = time.time_ns() // 1000
     try:
         with store.transaction() as connection:
@@ -152,11 +148,11 @@ def import_orders(config_file: Path, file: TextIO) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--dev", default=None, metavar="ID", help="Of this device only.")
 def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
-    """Print what the hub has of each device, by device, epoch and number.
+    """Print the events of each device, by device, epoch and number.
 
     Example: edge-hub ledger --config hub.toml --json
     """
-    store = _store(load_hub_config_or_exit(config_file))
+    store = _open_store(load_hub_config_or_exit(config_file))
     for row in listing.list_events(store, dev=dev):
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -179,7 +175,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
 )
 @click.option("--tenant", default="main", show_default=True)
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Under which devices reach the broker."
+    "--host", default="127.0.0.1", show_default=True, help="Where devices reach the broker."
 )
 @click.option(
     "--address", default="127.0.0.1", show_default=True, help="On which the broker listens."
@@ -189,7 +185,7 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
     "--user",
     default="mosquitto",
     show_default=True,
-    help="As whom a broker started by root goes on.",
+    help="The user that a broker started by root becomes.",
 )
 @click.option(
     "--hubs",
@@ -212,28 +208,22 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
 )
 @click.option("--status-list", "status_lists", multiple=True, type=click.Path(path_type=Path))
 def site_command(
-    *,
     folder: Path,
     devices: tuple[str, ...],
-    tenant: str,
-    host: str,
-    address: str,
-    port: int,
-    user: str,
-    hubs: int,
-    database: str | None,
     keys_dir: Path | None,
     trust_list: Path | None,
     status_lists: tuple[Path, ...],
+    **options: Unpack[_PlatformOptions],
 ) -> None:
     """Make a broker's, a hub's and devices' certificates and configuration in FOLDER.
 
     Called again with more devices, it adds them. Then: mosquitto -c FOLDER/mosquitto.conf
 
-    Example: edge-hub site ./site --device kiosk-1=shop-1 --keys ./fleet-keys --trust-list trust-list.cbor
+    Example: edge-hub site ./site --device kiosk-1=shop-1 --keys ./fleet-keys
+    --trust-list trust-list.cbor
     """
     pairs = [device.partition("=") for device in devices]
-    if any(not name or not of for name, _, of in pairs):
+    if any(not name or not site for name, _, site in pairs):
         raise click.UsageError("--device takes ID=SITE")
     documents = None
     if keys_dir is not None and trust_list is not None:
@@ -242,23 +232,14 @@ def site_command(
             trust_list=trust_list,
             status_lists=status_lists,
         )
-    site = PlatformSpec(
-        tenant=tenant,
-        host=host,
-        address=address,
-        port=port,
-        user=user,
-        devices={name: of for name, _, of in pairs},
-        hubs=hubs,
-        database=database,
-    )
+    spec = PlatformSpec(devices={name: site for name, _, site in pairs}, **options)
     try:
-        files = provision(folder, site, documents, now_s=int(time.time()))
+        files = provision(folder, spec, documents, now_s=int(time.time()))
     except ProvisioningError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
     if documents is None:
-        click.echo("No hub.toml: name --keys and --trust-list for one.", err=True)
+        click.echo("No hub.toml was made: name --keys and --trust-list for one.", err=True)
 
 
 cli.add_command(enrolment)
@@ -269,21 +250,37 @@ def main(timings: HubTimings = HUB_TIMINGS) -> None:
     run_program(cli, "edge-hub", timings=timings)
 
 
-def _store(config: HubConfig) -> HubStore:
+def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger) -> HubParts:
+    """Open what a hub needs. Raises ClickException."""
+    feed_key = Path(config.documents.order_feed_key_file)
+    return HubParts(
+        store=_open_store(config),
+        session=MqttSession(
+            config.mqtt.endpoint(Path()),
+            hub_filters(config.tenant, config.mqtt.share),
+            uniform=random.uniform,
+            backoff=timings.reconnect,
+        ),
+        lists=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
+        feed_signer=load_signer_or_exit(feed_key, setting=_FEED_KEY_SETTING),
+        grant_signer=_grant_signer(feed_key.with_name(f"{Purpose.GRANT}.pem")),
+        fleet=open_fleet_service(config, logger),
+        now_us=lambda: time.time_ns() // 1000,
+        monotonic=time.monotonic,
+        log=logger,
+    )
+
+
+def _grant_signer(path: Path) -> Signer | None:
+    """Return the signer of grants, whose key lies beside that of the order feed; None where there is none."""
+    return load_signer_or_exit(path, setting=_FEED_KEY_SETTING) if path.exists() else None
+
+
+def _open_store(config: HubConfig) -> HubStore:
     try:
         return open_hub_store(Path(config.data_dir), config.database)
     except HubStoreError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _grant_signer(config: HubConfig) -> Signer | None:
-    """The key that answers claims lies beside that of the order feed; without it no claim is answered."""
-    path = Path(config.documents.order_feed_key_file).with_name(f"{Purpose.GRANT}.pem")
-    return (
-        load_signer_or_exit(path, setting="documents.order_feed_key_file")
-        if path.exists()
-        else None
-    )
 
 
 def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:

@@ -48,7 +48,7 @@ from sync.agent.enrolment.runner import EnrolmentRunner
 from sync.agent.uplink import Uplink
 from sync.fleet.key_folder import KeyFolder
 from sync.hub.config import load_hub_config
-from sync.hub.server.hub import Hub
+from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
@@ -311,16 +311,16 @@ class BothEnds:
         hub_store = open_hub_store(folder / "hub")
         closing.callback(hub_store.close)
         key = KeyFolder(Path(config.documents.order_feed_key_file).parent).signer("order_feed")
-        self.hub = Hub(
-            config,
-            hub_store,
-            self._hub,
+        parts = HubParts(
+            store=hub_store,
+            session=self._hub,
+            lists=ListPublisher(config.documents),
             feed_signer=key,
-            published=ListPublisher(config.documents),
             now_us=lambda: NOW.unix_s * 1_000_000,
             monotonic=lambda: 0.0,
             log=LOG,
         )
+        self.hub = Hub(config, parts)
         for _ in range(3):  # both have connected, and nothing is on its way
             self.turn()
 

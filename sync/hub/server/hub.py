@@ -1,27 +1,32 @@
 """``edge-hub run``: the platform's end of the protocol. One loop, no threads.
 
-Everything that arrives in one turn is stored in one transaction, and acknowledged only after the
-commit. The hub signs the order feed; trust and status lists are files that it publishes unchanged.
+Everything that arrived in one step is stored in one transaction, and acknowledged only after it has committed. What
+the hub signs is the order feed, grants and leases; trust and status lists it passes on as files.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any, Final, assert_never
 
+from structlog.typing import FilteringBoundLogger
+
 from edge.token.keys import Signer
-from sync.hub.arbitration import grants, site_leases
-from sync.hub.config import HubAuthority, HubConfig
+from sync.hub.arbitration import grants
+from sync.hub.config import HubConfig
 from sync.hub.fleet.fleet_service import FleetService
 from sync.hub.ledger import ingest
 from sync.hub.orders import order_lines
-from sync.hub.server.inbound import InboundMessage, concerning, read
+from sync.hub.server.inbound import InboundMessage, concerned_names, read_message
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.server.order_publisher import OrderPublisher
+from sync.hub.server.outgoing import OutgoingMessages
+from sync.hub.server.platform_authority import PlatformAuthority
+from sync.hub.server.refusal_counter import RefusalCounter
 from sync.hub.server.review_publisher import ReviewPublisher
-from sync.hub.store.interface import HubStore
+from sync.hub.store.interface import HubConnection, HubStore
 from sync.mqtt.endpoint import LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
@@ -36,323 +41,247 @@ from sync.wire.messages import (
     OrdersRequest,
     Status,
 )
-from sync.wire.site_lease import Lease, LeaseRequest
-from sync.wire.topics import FLEET, HUB, OPS, SITE_PREFIX, Down, Topic, Up
+from sync.wire.topics import FLEET, OPS, SITE_PREFIX, Down, Topic, Up
 
 FILES_EVERY_S: Final = 1.0
 LEAD_EVERY_S: Final = 1.0  # how often a hub that is not the leader tries to become it
 
-Outgoing = tuple[Topic, bytes]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubParts:
+    """What a hub is made of. ``now_us`` is Unix time in microseconds, ``monotonic`` seconds."""
+
+    store: HubStore
+    session: MqttSession
+    lists: ListPublisher
+    feed_signer: Signer
+    grant_signer: Signer | None = None  # None: the platform decides no grants
+    fleet: FleetService | None = None  # None: no settings, and no replies to operations
+    now_us: Callable[[], int]
+    monotonic: Callable[[], float]
+    log: FilteringBoundLogger
 
 
 class Hub:
-    """Connects the hub's store to one MQTT session. Call ``step`` in a loop."""
+    """Joins the hub's store to one session. ``step`` does all of its work."""
 
-    def __init__(
-        self,
-        config: HubConfig,
-        store: HubStore,
-        session: MqttSession,
-        *,
-        feed_signer: Signer,
-        published: ListPublisher,
-        now_us: Callable[[], int],
-        monotonic: Callable[[], float],
-        log: Any,  # a structlog logger
-        office: FleetService | None = None,
-        grant_signer: Signer | None = None,
-    ) -> None:
-        self._config = config
-        self._store = store
-        self._session = session
-        self._orders = OrderPublisher(
-            feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s
+    def __init__(self, config: HubConfig, parts: HubParts) -> None:
+        self._tenant = config.tenant
+        self._store = parts.store
+        self._session = parts.session
+        self._lists = parts.lists
+        self._fleet = parts.fleet
+        self._now_us = parts.now_us
+        self._monotonic = parts.monotonic
+        self._log = parts.log
+        self._configured_sites = {device.id: device.site for device in config.device}
+        self._refusals = RefusalCounter(parts.log)
+        self._outgoing = OutgoingMessages(
+            parts.session, tenant=config.tenant, monotonic=parts.monotonic
         )
-        self._published = published
-        self._now_us = now_us
-        self._monotonic = monotonic
-        self._log = log
-        self._office = office
-        self._grant_signer = grant_signer
-        self._authorities = {authority.id: authority for authority in config.authority}
-        self._site_of = {device.id: device.site for device in config.device}
-        self._reviews = ReviewPublisher(feed_signer, site_of=self._site, now_s=self._now_s)
+        self._authority = PlatformAuthority(
+            parts.grant_signer,
+            config.authority,
+            site_of=self._site_of,
+            now_s=self._now_s,
+            refusals=self._refusals,
+        )
+        self._orders = OrderPublisher(
+            parts.feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s
+        )
+        self._reviews = ReviewPublisher(parts.feed_signer, site_of=self._site_of, now_s=self._now_s)
         self._connection = 0
         self._link: LinkState | None = None
-        self._outgoing: list[Outgoing] = []
         self._files_due_s = 0.0
         self._lead_due_s = 0.0
-        self.leads = False
-        self._unsent_since_s: float | None = (
-            None  # monotonic; since when a message waits to be sent
-        )
-        self._published_s: dict[str, int] = {}  # last publication of each feed, Unix seconds
-        self.counts: Counter[str] = Counter()
+        self._leads = False
+        self._events: Counter[str] = Counter()
+        self._published_s: dict[str, int] = {}  # when each feed was last published, Unix seconds
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """Run one turn. Raises HubStoreError; no message from the network makes it raise."""
-        arrivals = self._session.step(0.0 if self._outgoing else timeout_s)
-        if arrivals:
-            incoming = [read(arrival, tenant=self._config.tenant) for arrival in arrivals]
-            with self._store.transaction(concerning(incoming, self._site)) as connection:
-                for item in incoming:
-                    self._take(connection, item)
-            for arrival in arrivals:
-                self._session.acknowledge(arrival)
+        """Handle what arrives and publish what is due. Raises HubStoreError, and nothing for what arrives."""
+        self._receive(0.0 if self._outgoing else timeout_s)
         if self._session.connected:
             if self._connection != self._session.connections:
-                self._begin()
+                self._start_over()
             if self._lead():
                 self._publish_files()
                 for source in (self._orders, self._reviews):
-                    for node, page in source.due(self._store, self._monotonic()):
-                        self._queue(node, Down.ORDERS, page)
-            if self._office is not None:
-                self._office.publish(self._session)
+                    for node, page in source.due_pages(self._store, self._monotonic()):
+                        self._queue_page(node, page)
+            if self._fleet is not None:
+                self._fleet.publish(self._session)
         else:
             self._outgoing.clear()  # devices ask again
-        self._flush()
-        self._watch()
+        self._outgoing.flush()
+        self._log_link()
 
     def report(self) -> dict[str, Any]:
-        """Return the state of this hub, for its metrics."""
-        events = {name: self.counts[name] for name in ("events", "repeated", "refused")}
+        """Return the state of this hub for its metrics."""
         return {
             "link": self._link,
             "connections": self._session.connections,
-            "leader": self.leads,
-            "events": {
-                "new": events["events"],
-                "repeated": events["repeated"],
-                "refused": events["refused"],
-            },
-            "refused_messages": {
-                name: count for name, count in self.counts.items() if name not in events
-            },
-            "oldest_unanswered_s": 0.0
-            if self._unsent_since_s is None
-            else self._monotonic() - self._unsent_since_s,
+            "leader": self._leads,
+            "events": {name: self._events[name] for name in ("new", "repeated", "refused")},
+            "refused_messages": dict(self._refusals.counts),
+            "oldest_unanswered_s": self._outgoing.oldest_age_s,
             "feeds": dict(self._published_s),
         }
 
-    def _begin(self) -> None:
-        self._connection = self._session.connections
-        self._published.forget()
-        self._reviews.forget()
-        self._files_due_s = 0.0
-        if self._office is not None:
-            self._office.start_over()
-        command = codec.encode(Command(dev=FLEET))
-        self._session.publish(
-            self._topic(FLEET, Down.COMMAND), command, expires_s=COMMAND_EXPIRES_S
-        )
+    # Receive
 
-    def _lead(self) -> bool:
-        """Return whether this hub leads: only the leader publishes to groups and stores reports.
+    def _receive(self, timeout_s: float) -> None:
+        """Store what arrived in one transaction, and acknowledge it to the broker."""
+        arrivals = self._session.step(timeout_s)
+        if not arrivals:
+            return
+        incoming = [read_message(arrival, tenant=self._tenant) for arrival in arrivals]
+        with self._store.transaction(concerned_names(incoming, self._site_of)) as connection:
+            for item in incoming:
+                self._handle(connection, item)
+        for arrival in arrivals:
+            self._session.acknowledge(arrival)
 
-        A hub that does not lead tries to, every ``LEAD_EVERY_S``.
-        """
-        if not self.leads and self._monotonic() >= self._lead_due_s:
-            self._lead_due_s = self._monotonic() + LEAD_EVERY_S
-            self.leads = self._store.lead()
-            if self.leads:
-                self._log.info("became_leader")
-                self._session.resubscribe()  # the retained reports that it skipped before
-                self._published.forget()
-                self._files_due_s = 0.0
-                self._orders.begin()
-        return self.leads
-
-    def _take(self, connection: Any, incoming: InboundMessage) -> None:
+    def _handle(self, connection: HubConnection, incoming: InboundMessage) -> None:
         topic, payload = incoming.topic, incoming.arrival.payload
         if topic is None:
-            self._count(MessageFault.TOPIC_UNKNOWN, "", "")
+            self._refusals.add(MessageFault.TOPIC_UNKNOWN, "", "")
             return
         match topic.channel:
             case Up.STATUS | Up.CONFIG if not self._lead():
-                pass  # every hub receives these in order; only the leader stores them
-            case Up.REQUEST if self._office is not None and topic.node == OPS:
-                self._office.handle_request(connection, payload)
-            case Up.REQUEST if topic.node in self._authorities:
-                self._lease(connection, self._authorities[topic.node], payload)
-            case Up.CONFIG if self._office is not None:
-                self._office.record_report(topic.node, payload)
+                pass  # every hub receives these, in their order; the leader handles them
+            case Up.REQUEST if self._fleet is not None and topic.node == OPS:
+                self._fleet.handle_request(connection, payload)
+            case Up.REQUEST if self._authority.is_site_authority(topic.node):
+                reply = self._authority.handle_lease_request(connection, topic.node, payload)
+                self._respond(topic.node, reply)
+            case Up.CONFIG if self._fleet is not None:
+                self._fleet.record_report(topic.node, payload)
             case _:
-                self._message(connection, topic, incoming)
+                self._handle_message(connection, topic, incoming)
 
-    def _message(self, connection: Any, topic: Topic, incoming: InboundMessage) -> None:
+    def _handle_message(
+        self, connection: HubConnection, topic: Topic, incoming: InboundMessage
+    ) -> None:
         match incoming.message:
             case Batch() as batch:
-                self._events(connection, topic.node, batch)
-            case OrdersRequest() | GrantRequest() as request:
-                self._request(connection, topic.node, request)
+                self._ingest(connection, topic.node, batch)
+            case OrdersRequest() as request:
+                self._send_orders(connection, topic.node, request)
+            case GrantRequest() as request:
+                self._respond(topic.node, self._authority.handle_grant_request(connection, request))
             case Status() as status:
-                self._status(connection, topic.node, status)
-            case MessageRefusal() as malformed:
-                self._count(malformed.fault, topic.node, malformed.detail)
+                self._record_status(connection, topic.node, status)
+            case MessageRefusal() as refusal:
+                self._refusals.add(refusal.fault, topic.node, refusal.detail)
             case None:
-                self._count(MessageFault.TOPIC_UNKNOWN, topic.node, topic.channel)
+                self._refusals.add(MessageFault.TOPIC_UNKNOWN, topic.node, topic.channel)
             case _:
                 assert_never(incoming.message)
 
-    def _events(self, connection: Any, dev: str, batch: Batch) -> None:
-        taken = ingest.ingest_batch(connection, batch, self._now_s())
-        self.counts.update(events=taken.fresh, repeated=taken.repeated, refused=taken.refused)
-        if taken.refused:
-            self._log.warning(
-                "events_refused",
-                dev=dev,
-                refused=[item.model_dump() for item in taken.ack.rejected[:10]],
-            )
-        self._acknowledge(dev, taken.ack)
-        grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
-        for other in sorted(taken.also_notify):
+    def _ingest(self, connection: HubConnection, dev: str, batch: Batch) -> None:
+        result = ingest.ingest_batch(connection, batch, self._now_s())
+        self._events.update(new=result.fresh, repeated=result.repeated, refused=result.refused)
+        if result.refused:
+            first = [item.model_dump() for item in result.ack.rejected[:10]]
+            self._log.warning("events_refused", dev=dev, refused=first)
+        self._acknowledge(dev, result.ack)
+        grants.release_finished(connection, batch, acked_through=result.ack.acked_through)
+        for other in sorted(result.also_notify):
             self._log.warning("double_redemption", dev=dev, other=other)
-            if (stream := ingest.latest_epoch(connection, other)) is not None:
-                epoch, through = stream
-                self._acknowledge(
-                    other,
-                    ingest.acknowledgement(
-                        connection, other, epoch, acked_through=through, settled_through=through
-                    ),
-                )
+            self._notify(connection, other)
 
-    def _request(self, connection: Any, dev: str, request: OrdersRequest | GrantRequest) -> None:
-        site = self._site(dev)
-        match request:
-            case OrdersRequest():
-                if site is None:
-                    self._count(
-                        "device_without_site",
-                        dev,
-                        "name the device and its site in the hub's configuration",
-                    )
-                    return
-                for page in order_lines.pages_for(
-                    connection, site, request, now_s=self._now_s(), now_us=self._now_us()
-                ):
-                    self._queue(dev, Down.ORDERS, self._orders.signed(page))
-                for node, decided in self._reviews.asked(connection, dev):
-                    self._queue(node, Down.ORDERS, decided)
-            case GrantRequest():
-                self._claim(connection, request, site)
-            case _:
-                assert_never(request)
-
-    def _claim(self, connection: Any, request: GrantRequest, site: str | None) -> None:
-        if self._grant_signer is None or site is None:
-            missing = "device_without_site" if site is None else "grant_key_missing"
-            self._count(
-                missing,
-                request.dev,
-                "name the device's site, "
-                "and put grant.pem of the fleet's keys beside order_feed.pem",
+    def _notify(self, connection: HubConnection, dev: str) -> None:
+        """Send a device its new conflicts in an acknowledgement that acknowledges nothing new."""
+        stream = ingest.latest_epoch(connection, dev)
+        if stream is not None:
+            epoch, through = stream
+            ack = ingest.acknowledgement(
+                connection, dev, epoch, acked_through=through, settled_through=through
             )
+            self._acknowledge(dev, ack)
+
+    def _send_orders(self, connection: HubConnection, dev: str, request: OrdersRequest) -> None:
+        site = self._site_of(dev)
+        if site is None:
+            detail = "name the device and its site in the hub's configuration, or enrol it"
+            self._refusals.add("device_without_site", dev, detail)
             return
-        if site_leases.is_out(connection, site, self._now_s()):
-            return  # only the site's authority may reply
-        ruling = grants.arbitrate(connection, request, site=site, now_s=self._now_s())
-        response = grants.grant_response(
-            request,
-            ruling,
-            site=site,
-            authority=HUB,
-            signer=self._grant_signer,
-            now_s=self._now_s(),
-        )
-        self._queue(request.dev, Down.RESPONSE, codec.encode(response))
+        now_s, now_us = self._now_s(), self._now_us()
+        for page in order_lines.pages_for(connection, site, request, now_s=now_s, now_us=now_us):
+            self._queue_page(dev, self._orders.sign_page(page))
+        for node, decided in self._reviews.pages_for(connection, dev):
+            self._queue_page(node, decided)
 
-    def _lease(self, connection: Any, authority: HubAuthority, payload: bytes) -> None:
-        request = codec.decode(LeaseRequest, payload)
-        if (
-            isinstance(request, MessageRefusal)
-            or request.site != authority.site
-            or self._grant_signer is None
-        ):
-            self._count(
-                "lease_request",
-                authority.id,
-                "not of its site, or there is no grant.pem to sign with",
-            )
-            return
-        granted = site_leases.grant_lease(
-            connection, request, holder=authority.id, lease_s=authority.lease_s, now_s=self._now_s()
-        )
-        if isinstance(granted, Lease):
-            site, streams = granted.site, granted.streams
-            granted = replace(
-                granted, streams=tuple(item for item in streams if self._site(item[0]) == site)
-            )
-        self._queue(
-            authority.id,
-            Down.RESPONSE,
-            codec.encode(site_leases.lease_reply(request, granted, self._grant_signer)),
-        )
-
-    def _site(self, dev: str) -> str | None:
-        return self._site_of.get(dev) if self._office is None else self._office.site_of(dev)
-
-    def _status(self, connection: Any, dev: str, status: Status) -> None:
+    def _record_status(self, connection: HubConnection, dev: str, status: Status) -> None:
         if ingest.record_status(connection, status, self._now_s()):
-            self._count(
+            self._refusals.add(
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )
-        if status.state == "online" and self._rules(connection, self._site(dev)):
-            self._queue(dev, Down.COMMAND, codec.encode(Command(dev=dev, type="authority_online")))
+        if status.state == "online" and self._authority.decides_for(connection, dev):
+            online = Command(dev=dev, type="authority_online")
+            self._outgoing.add(dev, Down.COMMAND, codec.encode(online))
 
-    def _rules(self, connection: Any, site: str | None) -> bool:
-        """Return whether the platform itself rules on claims of ``site`` now."""
-        if site is None or self._grant_signer is None:
-            return False
-        return not site_leases.is_out(connection, site, self._now_s())
+    # Publish
+
+    def _start_over(self) -> None:
+        """Publish everything again: this is a new connection, and the broker may have come back empty."""
+        self._connection = self._session.connections
+        self._lists.start_over()
+        self._reviews.start_over()
+        self._files_due_s = 0.0
+        if self._fleet is not None:
+            self._fleet.start_over()
+        resend = codec.encode(Command(dev=FLEET))
+        topic = str(Topic(self._tenant, FLEET, Down.COMMAND))
+        self._session.publish(topic, resend, expires_s=COMMAND_EXPIRES_S)
+
+    def _lead(self) -> bool:
+        """Return whether this hub of several publishes to groups and handles what devices say of themselves."""
+        if not self._leads and self._monotonic() >= self._lead_due_s:
+            self._lead_due_s = self._monotonic() + LEAD_EVERY_S
+            self._leads = self._store.lead()
+            if self._leads:
+                self._log.info("became_leader")
+                self._session.resubscribe()  # for the retained messages that it left to the leader
+                self._lists.start_over()
+                self._files_due_s = 0.0
+                self._orders.announce()
+        return self._leads
 
     def _publish_files(self) -> None:
-        """Publish the signed lists, retained, when they have changed."""
+        """Publish the signed lists that changed, retained."""
         if self._monotonic() < self._files_due_s:
             return
         self._files_due_s = self._monotonic() + FILES_EVERY_S
-        for node, channel, payload in self._published.changed(self._log):
-            if self._session.publish(self._topic(node, channel), payload, retain=True):
+        for node, channel, payload in self._lists.changed(self._log):
+            topic = str(Topic(self._tenant, node, channel))
+            if self._session.publish(topic, payload, retain=True):
                 self._published_s[f"{node}/{channel}"] = self._now_s()
             else:
-                self._published.forget()
+                self._lists.start_over()
 
     def _acknowledge(self, dev: str, ack: Ack) -> None:
-        self._queue(dev, Down.ACK, codec.encode(ack))
+        self._outgoing.add(dev, Down.ACK, codec.encode(ack))
 
-    def _queue(self, node: str, channel: Down, payload: bytes) -> None:
-        if channel is Down.ORDERS and node.startswith(SITE_PREFIX):
-            self._published_s[f"{node}/{channel}"] = self._now_s()
-        self._outgoing.append((Topic(self._config.tenant, node, channel), payload))
+    def _respond(self, node: str, response: bytes | None) -> None:
+        if response is not None:
+            self._outgoing.add(node, Down.RESPONSE, response)
 
-    def _flush(self) -> None:
-        sent = 0
-        for topic, payload in self._outgoing:
-            if not self._session.publish(str(topic), payload):
-                break
-            sent += 1
-        del self._outgoing[:sent]
-        if not self._outgoing:
-            self._unsent_since_s = None
-        elif sent or self._unsent_since_s is None:
-            self._unsent_since_s = self._monotonic()
+    def _queue_page(self, node: str, page: bytes) -> None:
+        if node.startswith(SITE_PREFIX):
+            self._published_s[f"{node}/{Down.ORDERS}"] = self._now_s()
+        self._outgoing.add(node, Down.ORDERS, page)
 
-    def _watch(self) -> None:
+    def _log_link(self) -> None:
+        """Log each change of the link's state."""
         if self._session.link is not self._link:
             self._link = self._session.link
-            note = self._log.warning if self._link.is_permanent else self._log.info
-            note("link", state=self._link, detail=self._session.detail)
+            write = self._log.warning if self._link.is_permanent else self._log.info
+            write("link", state=self._link, detail=self._session.detail)
 
-    def _count(self, reason: str, dev: str, detail: str) -> None:
-        self.counts[str(reason)] += 1
-        count = self.counts[str(reason)]
-        if count == 10 ** (len(str(count)) - 1):
-            self._log.warning(
-                "message_refused", reason=str(reason), dev=dev, detail=detail, count=count
-            )
-
-    def _topic(self, node: str, channel: Down) -> str:
-        return str(Topic(self._config.tenant, node, channel))
+    def _site_of(self, dev: str) -> str | None:
+        return self._configured_sites.get(dev) if self._fleet is None else self._fleet.site_of(dev)
 
     def _now_s(self) -> int:
         return self._now_us() // 1_000_000

@@ -28,7 +28,7 @@ class InboundMessage:
     message: Message | None = None
 
 
-def read(arrival: Arrival, *, tenant: str) -> InboundMessage:
+def read_message(arrival: Arrival, *, tenant: str) -> InboundMessage:
     """Decode a message. Nothing in it is verified yet.
 
     Only its sender is certain, because the broker has authenticated it.
@@ -39,7 +39,7 @@ def read(arrival: Arrival, *, tenant: str) -> InboundMessage:
     return InboundMessage(arrival, topic, _message(topic, arrival.payload))
 
 
-def concerning(
+def concerned_names(
     incoming: Iterable[InboundMessage], site_of: Callable[[str], str | None]
 ) -> frozenset[str]:
     """Return the names of everything that these messages read or change in the store."""

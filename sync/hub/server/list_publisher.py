@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+
+from structlog.typing import FilteringBoundLogger
 
 from edge.system.file_version import FileVersion, file_version
 from edge.token import cbor
@@ -11,7 +12,7 @@ from sync.hub.config import HubDocuments
 from sync.hub.fleet.operator_lists import pushed_lists
 from sync.wire.topics import FLEET, Down, site_group
 
-Place = tuple[str, Down]  # a node and a channel
+Destination = tuple[str, Down]  # a node and a channel
 
 
 class ListPublisher:
@@ -26,20 +27,20 @@ class ListPublisher:
         ``pushed`` is the folder of pushed operator lists (``sync.hub.fleet.operator_lists``).
         """
         self._pushed = pushed
-        self._files: dict[Place, tuple[Path, ...]] = {
+        self._files: dict[Destination, tuple[Path, ...]] = {
             (FLEET, Down.TRUST): (Path(documents.trust_list_file),),
             (FLEET, Down.REVOKED): tuple(Path(name) for name in documents.status_list_files),
         }
         for item in documents.operators:  # to its site alone: no other site may read its hashes
             self._files[site_group(item.site), Down.OPERATORS] = (Path(item.file),)
-        self._seen: dict[Place, tuple[FileVersion | None, ...]] = {}
-        self._missing: set[Place] = set()
+        self._seen: dict[Destination, tuple[FileVersion | None, ...]] = {}
+        self._missing: set[Destination] = set()
 
-    def forget(self) -> None:
+    def start_over(self) -> None:
         """Publish everything again: a broker may have come back with an empty store."""
         self._seen.clear()
 
-    def changed(self, log: Any) -> list[tuple[str, Down, bytes]]:
+    def changed(self, log: FilteringBoundLogger) -> list[tuple[str, Down, bytes]]:
         """Return each node and channel whose files are new, with the payload to retain there."""
         for site, path in ({} if self._pushed is None else pushed_lists(self._pushed)).items():
             self._files.setdefault((site_group(site), Down.OPERATORS), (path,))

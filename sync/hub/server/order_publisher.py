@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.orders import order_lines
 from sync.hub.store import feed_table
-from sync.hub.store.interface import HubStore
+from sync.hub.store.interface import HubConnection, HubStore
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import site_group
 
@@ -29,15 +29,15 @@ class OrderPublisher:
         self._heads: dict[str, int] | None = None
         self._beat_due_s = 0.0
 
-    def begin(self) -> None:
+    def announce(self) -> None:
         """Start to publish: this hub has become the leader. The first heartbeat is due at once."""
         self._beat_due_s = 0.0
 
-    def signed(self, page: Snapshot | Delta) -> bytes:
+    def sign_page(self, page: Snapshot | Delta) -> bytes:
         """Return a page as a signed document."""
         return sign_document(page_payload(page), Purpose.ORDER_FEED, self._signer)
 
-    def due(self, store: HubStore, monotonic_s: float) -> list[tuple[str, bytes]]:
+    def due_pages(self, store: HubStore, monotonic_s: float) -> list[tuple[str, bytes]]:
         """Return the pages to publish now, each with its group, in order."""
         version = store.data_version()
         beat = monotonic_s >= self._beat_due_s
@@ -48,17 +48,17 @@ class OrderPublisher:
             heads = feed_table.heads(connection)
             before = heads if self._heads is None else self._heads
             pages = [
-                (site_group(site), self.signed(page))
+                (site_group(site), self.sign_page(page))
                 for site, head in heads.items()
-                for page in self._of_site(connection, site, before.get(site, 0), head, beat=beat)
+                for page in self._site_pages(connection, site, before.get(site, 0), head, beat=beat)
             ]
         self._heads = heads
         if beat:
             self._beat_due_s = monotonic_s + self._heartbeat_s
         return pages
 
-    def _of_site(
-        self, connection: Any, site: str, after: int, head: int, *, beat: bool
+    def _site_pages(
+        self, connection: HubConnection, site: str, after: int, head: int, *, beat: bool
     ) -> Iterator[Delta]:
         pages = 0
         while after < head and pages < MOST_PAGES_PUSHED:

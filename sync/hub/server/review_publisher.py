@@ -12,7 +12,7 @@ from sync.hub.ledger import reviews
 from sync.hub.store.interface import HubConnection, HubStore
 from sync.wire.review_page import ReviewPage, review_payload
 
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 REPEAT_S: Final = 60.0
 Page = tuple[str, bytes]  # a device, and the payload for it
 
@@ -29,27 +29,27 @@ class ReviewPublisher:
         self._signer = signer
         self._site_of = site_of
         self._now_s = now_s
-        self._look_s = 0.0
+        self._poll_due_s = 0.0
         self._repeat_s: dict[int, float] = {}  # when to repeat each decision, by its number
 
-    def forget(self) -> None:
+    def start_over(self) -> None:
         """Publish everything again: the connection is a new one."""
         self._repeat_s.clear()
-        self._look_s = 0.0
+        self._poll_due_s = 0.0
 
-    def asked(self, connection: HubConnection, dev: str) -> list[Page]:
+    def pages_for(self, connection: HubConnection, dev: str) -> list[Page]:
         """Return the unconfirmed decisions for ``dev``, which has just reconnected."""
         decided = reviews.undelivered(connection, dev).get(dev, [])
         return self._pages(dev, [row for _, row in decided])
 
-    def due(self, store: HubStore, monotonic_s: float) -> list[Page]:
+    def due_pages(self, store: HubStore, monotonic_s: float) -> list[Page]:
         """Return new decisions, and those that a device has not confirmed for ``REPEAT_S``.
 
         Raises HubStoreError.
         """
-        if monotonic_s < self._look_s:
+        if monotonic_s < self._poll_due_s:
             return []
-        self._look_s = monotonic_s + LOOK_EVERY_S
+        self._poll_due_s = monotonic_s + POLL_EVERY_S
         with store.read() as connection:
             waiting = reviews.undelivered(connection)
         known = {no for decided in waiting.values() for no, _ in decided}

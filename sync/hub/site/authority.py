@@ -1,23 +1,25 @@
-"""A site's authority: rules on the claims of one shop's devices, also without the platform.
+"""A site's authority: decides the grants of one shop's devices, also without the platform.
 
 At the site's broker it receives what the devices there report to the platform, so that it knows
-what was redeemed. It rules on claims under the platform's lease and within its limits. It
-acknowledges nothing: only the platform does.
+what was redeemed. It decides under the platform's lease and within its limits. It acknowledges
+nothing: only the platform does.
 
-It rules while (1) it holds a lease, and (2) its history is complete. After a start it cannot know
+It decides while (1) it holds a lease, and (2) its history is complete. After a start it cannot know
 that: each device of the site must report its position, or the platform must send what it has. A
 device may have settled more than was received here, because this process was down. Then only the
-platform knows the difference, and until it has sent it no claim gets a reply.
+platform knows the difference, and until it has sent it no request gets a reply.
 """
 
 from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import astuple
-from typing import Any, Final
+from dataclasses import astuple, dataclass
+from enum import StrEnum
+from typing import Final, Literal
+
+from structlog.typing import FilteringBoundLogger
 
 from edge.token.keys import Signer
 from edge.token.roots import Roots
@@ -40,56 +42,73 @@ from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 RENEW_S: Final = 60.0
-EXPIRES_S: Final = 60
+COMMAND_EXPIRES_S: Final = 60
+RESPONSE_EXPIRES_S: Final = 5  # a device waits for no longer
+
+
+class AuthorityState(StrEnum):
+    """Whether grant requests are answered, and if not, why."""
+
+    ANSWERS = "answers"
+    NO_LEASE = "no_lease"
+    LEASE_REFUSED = "lease_refused"
+    LEASE_EXPIRED = "lease_expired"
+    CATCHING_UP = "catching_up"  # what devices reported is not all known here
+    TAKING_OVER = "taking_over"  # grants that the platform gave before may still be in use
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityIdentity:
+    """The site, and the name under which its authority holds a lease and is known to the broker."""
+
+    tenant: str
+    site: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorityParts:
+    """What a site authority is made of. ``monotonic`` is in seconds, ``new_id`` makes ids of requests."""
+
+    store: HubStore
+    session: MqttSession
+    roots: Roots
+    grant_signer: Signer
+    now: Callable[[], Instant]
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    log: FilteringBoundLogger
+    timings: HubTimings = HUB_TIMINGS
 
 
 class SiteAuthority:
     """Connects the authority's store to the site broker's session. Call ``step`` in a loop."""
 
-    def __init__(
-        self,
-        store: HubStore,
-        session: MqttSession,
-        roots: Roots,
-        *,
-        tenant: str,
-        site: str,
-        name: str,
-        grant_signer: Signer,
-        now: Callable[[], Instant],
-        monotonic: Callable[[], float],
-        ident: Callable[[], str],
-        log: Any,  # a structlog logger
-        timings: HubTimings = HUB_TIMINGS,
-    ) -> None:
-        self._timings = timings
-        self._store = store
-        self._session = session
-        self._roots = roots
-        self._tenant = tenant
-        self._site = site
-        self._name = name
-        self._signer = grant_signer
-        self._now = now
-        self._monotonic = monotonic
-        self._ident = ident
-        self._log = log
+    def __init__(self, identity: AuthorityIdentity, parts: AuthorityParts) -> None:
+        self._identity = identity
+        self._parts = parts
+        self._store = parts.store
+        self._session = parts.session
+        self._now = parts.now
+        self._monotonic = parts.monotonic
+        self._log = parts.log
         self._connection = 0
         self._trust: TrustList | None = None
         self._term, self._until_s = self._stored_lease()
         self._missing = self._term == 0  # some reports of devices are not known here
         self._unreported = self._known_devices()  # devices without a batch since the start
         self._answers_from_s = 0.0  # monotonic
-        self._after = b""
+        self._after = (
+            b""  # the entitlement that the last page of the platform's redemptions ended with
+        )
         self._catching_up = False  # the last request asked for the missing history
         self._request_due_s = 0.0
-        self._state = ""
+        self._state: AuthorityState | None = None
         self._link: LinkState | None = None
-        self.counts: Counter[str] = Counter()
 
     @property
     def answers(self) -> bool:
-        """Whether this authority rules on claims now."""
+        """Return whether grant requests are answered now."""
         leased = (
             self._term > 0
             and self._now().unix_s < self._until_s
@@ -98,33 +117,35 @@ class SiteAuthority:
         return leased and not self._missing and not self._unreported
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """Run one turn. Raises HubStoreError."""
+        """Handle what arrives, and renew the lease when that is due. Raises HubStoreError."""
         arrivals = self._session.step(timeout_s)
         if arrivals:
             with self._store.transaction() as connection:
                 for arrival in arrivals:
-                    self._receive(connection, arrival)
+                    self._handle(connection, arrival)
             for arrival in arrivals:
                 self._session.acknowledge(arrival)
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._connection = self._session.connections
-                self._command("resend")  # what devices wrote meanwhile, and their positions
+                self._command("resend")  # what devices wrote meanwhile, and how far they are
                 self._request_due_s = 0.0
             self._request_lease()
-        self._watch()
+        self._log_changes()
 
-    def _receive(self, connection: HubConnection, arrival: Arrival) -> None:
+    # Receive
+
+    def _handle(self, connection: HubConnection, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)
-        if topic is None or topic.tenant != self._tenant:
+        if topic is None or topic.tenant != self._identity.tenant:
             return
         match topic.channel:
             case Down.TRUST:
-                self._receive_trust(arrival.payload)
-            case Down.RESPONSE if topic.node == self._name:
+                self._receive_trust_list(arrival.payload)
+            case Down.RESPONSE if topic.node == self._identity.name:
                 self._receive_lease(connection, arrival.payload)
             case Up.EVENTS:
-                self._receive_batch(connection, codec.decode_batch(arrival.payload, dev=topic.node))
+                self._ingest(connection, codec.decode_batch(arrival.payload, dev=topic.node))
             case Up.STATUS:
                 status = codec.decode_addressed(Status, arrival.payload, dev=topic.node)
                 if isinstance(status, Status) and status.state == "online" and self.answers:
@@ -132,40 +153,44 @@ class SiteAuthority:
             case Up.REQUEST:
                 request = codec.decode_request(arrival.payload, dev=topic.node)
                 if isinstance(request, GrantRequest):
-                    self._claim(connection, request)
+                    self._decide(connection, request)
             case _:
                 pass
 
-    def _receive_batch(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
+    def _ingest(self, connection: HubConnection, batch: Batch | MessageRefusal) -> None:
         if isinstance(batch, MessageRefusal):
             return
-        taken = ingest.ingest_batch(connection, batch, self._now().unix_s)
-        if batch.settled_through > taken.ack.acked_through:
+        ack = ingest.ingest_batch(connection, batch, self._now().unix_s).ack
+        if batch.settled_through > ack.acked_through:
             if not self._missing:
                 self._missing, self._after, self._request_due_s = True, b"", 0.0
             return
-        grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
+        grants.release_finished(connection, batch, acked_through=ack.acked_through)
         if batch.dev in self._unreported:
             self._unreported.discard(batch.dev)
             if self.answers:
                 self._command("authority_online")
 
-    def _claim(self, connection: HubConnection, request: GrantRequest) -> None:
+    def _decide(self, connection: HubConnection, request: GrantRequest) -> None:
         if not self.answers or not request.order_quantity:
-            return  # without a reply the device's offline policy applies
-        now_s = self._now().unix_s
-        ruling = grants.decide_grant(
-            connection, request, SoldQuantity(request.order_quantity, request.order_amount_minor)
-        )
+            return  # without a reply the device's offline policy holds
+        sold = SoldQuantity(request.order_quantity, request.order_amount_minor)
         response = grants.grant_response(
-            request, ruling, site=self._site, authority=self._name, signer=self._signer, now_s=now_s
+            request,
+            grants.decide_grant(connection, request, sold),
+            site=self._identity.site,
+            authority=self._identity.name,
+            signer=self._parts.grant_signer,
+            now_s=self._now().unix_s,
         )
-        self._publish(request.dev, Down.RESPONSE, codec.encode(response))
-        self.counts[ruling.result] += 1
+        topic = str(Topic(self._identity.tenant, request.dev, Down.RESPONSE))
+        self._session.publish(topic, codec.encode(response), expires_s=RESPONSE_EXPIRES_S)
 
-    def _receive_trust(self, raw: bytes) -> None:
+    def _receive_trust_list(self, raw: bytes) -> None:
         known = 0 if self._trust is None else self._trust.version
-        trust = open_trust_list(raw, roots=self._roots, now=self._now(), highest_version=known)
+        trust = open_trust_list(
+            raw, roots=self._parts.roots, now=self._now(), highest_version=known
+        )
         if isinstance(trust, DocumentRefusal):
             self._log.warning("message_refused", reason=trust.fault, detail=trust.detail)
         else:
@@ -176,7 +201,7 @@ class SiteAuthority:
         if isinstance(reply, MessageRefusal) or self._trust is None:
             return
         if reply.refused:
-            self._log_state("lease_refused", reply.refused)
+            self._log_state(AuthorityState.LEASE_REFUSED, reply.refused)
             return
         try:
             raw = b64decode(reply.signed, validate=True)
@@ -187,30 +212,20 @@ class SiteAuthority:
             self._log.warning("message_refused", reason=opened.fault, detail=opened.detail)
             return
         lease, key = opened
-        if key.audiences is not None:  # a site's own key, valid for its audience alone
-            self._log.warning(
-                "message_refused",
-                reason=MessageFault.WRONG_SITE,
-                detail="a site's key cannot sign a lease",
-            )
-        elif (lease.site, lease.holder) == (
-            self._site,
-            self._name,
-        ) and lease.until_s >= self._until_s:
+        mine = (self._identity.site, self._identity.name)
+        if key.audiences is not None:  # a site's own key, which is for its audience alone
+            detail = "a site's key gives no lease"
+            self._log.warning("message_refused", reason=MessageFault.WRONG_SITE, detail=detail)
+        elif (lease.site, lease.holder) == mine and lease.until_s >= self._until_s:
             self._adopt(connection, lease)
 
     def _adopt(self, connection: HubConnection, lease: Lease) -> None:
-        if lease.term != self._term and not self._catching_up:
+        new_term = lease.term != self._term
+        if new_term and not self._catching_up:
             self._missing, self._after = True, b""
-        if lease.term != self._term or self._now().unix_s >= self._until_s:
-            # Until now the platform ruled: wait until its last grants are used or have expired.
-            self._answers_from_s = self._monotonic() + self._timings.hand_over_s
-        for use in lease.uses:
-            redemption_table.insert_redemption(connection, RedemptionRow(*astuple(use)))
-        event_table.raise_acked_through(connection, lease.streams)
-        lease_table.put_lease(
-            connection, lease.site, LeaseRow(lease.holder, lease.term, lease.until_s)
-        )
+        if new_term or self._now().unix_s >= self._until_s:  # until now the platform has answered
+            self._answers_from_s = self._monotonic() + self._parts.timings.hand_over_s
+        self._store_lease(connection, lease)
         caught_up = self._catching_up and not lease.next
         self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
         self._request_due_s = self._monotonic() + (0.0 if lease.next else RENEW_S)
@@ -222,71 +237,80 @@ class SiteAuthority:
         if self.answers:
             self._command("authority_online")
 
-    def _request_lease(self) -> None:
-        if self._monotonic() < self._request_due_s or self._trust is None:
-            return
-        self._request_due_s = self._monotonic() + self._timings.lease_retry_s
-        self._catching_up = self._missing or bool(self._unreported)
-        request = LeaseRequest(
-            id=self._ident(),
-            site=self._site,
-            term=self._term,
-            catch_up=self._catching_up,
-            after=self._after.hex(),
-        )
-        self._session.publish(
-            str(Topic(self._tenant, self._name, Up.REQUEST)), codec.encode(request), expires_s=5
-        )
+    # Store
+
+    def _store_lease(self, connection: HubConnection, lease: Lease) -> None:
+        """Store a lease, and what the platform had from the site's devices."""
+        for use in lease.uses:
+            redemption_table.insert_redemption(connection, RedemptionRow(*astuple(use)))
+        event_table.raise_acked_through(connection, lease.streams)
+        row = LeaseRow(lease.holder, lease.term, lease.until_s)
+        lease_table.put_lease(connection, lease.site, row)
 
     def _stored_lease(self) -> tuple[int, int]:
+        """Return term and end (Unix seconds) of the last lease; zeros for none."""
         with self._store.read() as connection:
-            lease = lease_table.lease_of(connection, self._site)
-        return (
-            (0, 0) if lease is None or lease.holder != self._name else (lease.term, lease.until_s)
-        )
+            lease = lease_table.lease_of(connection, self._identity.site)
+        if lease is None or lease.holder != self._identity.name:
+            return 0, 0
+        return lease.term, lease.until_s
 
     def _known_devices(self) -> set[str]:
         with self._store.read() as connection:
             return {dev for dev, _, _ in event_table.all_streams(connection)}
 
-    def _command(self, kind: str) -> None:
-        node = site_group(self._site)
-        command = Command(
-            dev=node, type="authority_online" if kind == "authority_online" else "resend"
-        )
-        self._session.publish(
-            str(Topic(self._tenant, node, Down.COMMAND)), codec.encode(command), expires_s=EXPIRES_S
-        )
+    # Publish
 
-    def _publish(self, node: str, channel: Down, payload: bytes) -> None:
-        self._session.publish(str(Topic(self._tenant, node, channel)), payload, expires_s=5)
+    def _request_lease(self) -> None:
+        if self._monotonic() < self._request_due_s or self._trust is None:
+            return
+        self._request_due_s = self._monotonic() + self._parts.timings.lease_retry_s
+        self._catching_up = self._missing or bool(self._unreported)
+        request = LeaseRequest(
+            id=self._parts.new_id(),
+            site=self._identity.site,
+            term=self._term,
+            catch_up=self._catching_up,
+            after=self._after.hex(),
+        )
+        topic = str(Topic(self._identity.tenant, self._identity.name, Up.REQUEST))
+        self._session.publish(topic, codec.encode(request), expires_s=RESPONSE_EXPIRES_S)
 
-    def _watch(self) -> None:
+    def _command(self, kind: Literal["resend", "authority_online"]) -> None:
+        node = site_group(self._identity.site)
+        topic = str(Topic(self._identity.tenant, node, Down.COMMAND))
+        command = codec.encode(Command(dev=node, type=kind))
+        self._session.publish(topic, command, expires_s=COMMAND_EXPIRES_S)
+
+    def _log_changes(self) -> None:
         if self._session.link is not self._link:
             self._link = self._session.link
             self._log.info("link", state=self._link, detail=self._session.detail)
-        if self.answers:
-            if self._state != "answers":
-                self._command("authority_online")
-            self._log_state("answers", f"term {self._term}")
-        elif self._term == 0:
-            self._log_state("no_lease", "") if not self._state.startswith("lease_refused") else None
-        elif self._now().unix_s >= self._until_s:
-            self._log_state("lease_over", f"term {self._term}")
-        else:
-            self._log_state(
-                "catching_up" if self._missing or self._unreported else "taking_over",
-                f"term {self._term}",
-            )
+        state = self._current_state()
+        if state is AuthorityState.ANSWERS and self._state is not AuthorityState.ANSWERS:
+            self._command("authority_online")
+        self._log_state(state, f"term {self._term}" if self._term else "")
 
-    def _log_state(self, state: str, detail: str) -> None:
+    def _current_state(self) -> AuthorityState:
+        if self.answers:
+            return AuthorityState.ANSWERS
+        if self._term == 0:
+            refused = self._state is AuthorityState.LEASE_REFUSED
+            return AuthorityState.LEASE_REFUSED if refused else AuthorityState.NO_LEASE
+        if self._now().unix_s >= self._until_s:
+            return AuthorityState.LEASE_EXPIRED
+        if self._missing or self._unreported:
+            return AuthorityState.CATCHING_UP
+        return AuthorityState.TAKING_OVER
+
+    def _log_state(self, state: AuthorityState, detail: str) -> None:
         """Log each change of state."""
-        if state != self._state:
+        if state is not self._state:
             self._state = state
             self._log.info("authority", state=state, detail=detail)
 
 
 def authority_filters(tenant: str, name: str) -> list[str]:
-    """Return an authority's subscriptions at its site's broker."""
+    """Return what an authority subscribes to at its site's broker."""
     up = [f"v1/{tenant}/+/up/{channel.value}" for channel in (Up.EVENTS, Up.REQUEST, Up.STATUS)]
     return [*up, f"v1/{tenant}/{name}/dn/res", f"v1/{tenant}/{FLEET}/dn/trust"]

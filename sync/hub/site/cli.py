@@ -1,4 +1,4 @@
-"""``edge-hub authority``: a site's own authority, and the platform's control of it."""
+"""``edge-hub authority``: run a site's own authority, and control it on the platform."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 from threading import Thread
+from typing import TypedDict, Unpack
 
 import click
 import structlog
 from pydantic import BaseModel, ConfigDict
+from structlog.typing import FilteringBoundLogger
 
 from edge.config import Name
 from edge.system import log
@@ -31,7 +33,12 @@ from sync.hub.config import (
     read_config_or_exit,
 )
 from sync.hub.provisioning import PlatformFiles, ProvisioningError
-from sync.hub.site.authority import SiteAuthority, authority_filters
+from sync.hub.site.authority import (
+    AuthorityIdentity,
+    AuthorityParts,
+    SiteAuthority,
+    authority_filters,
+)
 from sync.hub.site.broker_lists import SiteLists
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.hub.store.interface import HubStore, HubStoreError
@@ -61,9 +68,23 @@ class AuthorityConfig(BaseModel):
     enrolment: PlatformService | None = None
 
 
+class _SiteOptions(TypedDict):
+    """Options of ``edge-hub authority site`` that are fields of ``SiteBroker``."""
+
+    site: str
+    devices: tuple[str, ...]
+    host: str
+    address: str
+    port: int
+    user: str
+    enrolment_port: int | None
+    grant_key: Path
+    roots: Path
+
+
 @click.group()
 def authority() -> None:
-    """Run or provision a site's own authority, which rules on claims without the platform.
+    """Run a site's own authority, which decides grants while the line to the platform is cut.
 
     Example: edge-hub authority run --config authority.toml
     """
@@ -73,60 +94,26 @@ def authority() -> None:
 @_CONFIG
 @click.pass_obj
 def run(timings: HubTimings | None, config_file: Path) -> None:
-    """Rule on a site's claims until SIGTERM, under the platform's lease.
+    """Decide the grants of a site until SIGTERM, under the platform's lease.
 
     Example: edge-hub authority run --config /etc/edge-hub/authority.toml
     """
     config = read_config_or_exit(config_file, AuthorityConfig)
     folder = config_file.resolve().parent
-    roots = load_roots(folder / config.roots_file)
-    if isinstance(roots, RootsFileRefusal):
-        raise click.ClickException(str(roots))
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-authority", site=config.site)
-    store = _store(folder / config.data_dir)
-    clock = WallClock(0)
-    timings = timings or HUB_TIMINGS
-    site_authority = SiteAuthority(
-        store,
-        MqttSession(
-            config.mqtt.endpoint(folder),
-            authority_filters(config.tenant, config.id),
-            uniform=random.uniform,
-            now=clock.now,
-            backoff=timings.reconnect,
-        ),
-        roots,
-        tenant=config.tenant,
-        site=config.site,
-        name=config.id,
-        grant_signer=load_signer_or_exit(folder / config.grant_key_file, setting="grant_key_file"),
-        now=clock.now,
-        monotonic=time.monotonic,
-        ident=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
-        log=logger,
-        timings=timings,
-    )
+    parts = _parts(config, folder, timings or HUB_TIMINGS, logger)
+    identity = AuthorityIdentity(tenant=config.tenant, site=config.site, name=config.id)
+    site_authority = SiteAuthority(identity, parts)
     stop = StopSignal()
     logger.info("started")
-    if config.broker and config.enrolment:
-        lists = SiteLists(
-            tenant=config.tenant,
-            site=config.site,
-            devices=config.devices,
-            broker=config.broker,
-            service=config.enrolment,
-            mqtt=config.mqtt,
-            folder=folder,
-            log=logger,
-        )
-        Thread(target=lists.run, name="lists", daemon=True).start()
+    _start_lists(config, folder, logger)
     try:
         run_until_signal(site_authority.step, stop)
     except HubStoreError as error:
         logger.error("store_unavailable", detail=str(error))
         sys.exit(1)
-    store.close()
+    parts.store.close()
     logger.info("stopped")
 
 
@@ -134,7 +121,7 @@ def run(timings: HubTimings | None, config_file: Path) -> None:
 @_CONFIG
 @click.argument("site")
 def release(config_file: Path, site: str) -> None:
-    """Return the authority over SITE to the platform. First stop the site's own authority.
+    """End the lease of SITE, on the platform. First make sure that the site's own authority is off.
 
     Example: edge-hub authority release --config hub.toml shop-1
     """
@@ -149,7 +136,7 @@ def release(config_file: Path, site: str) -> None:
 @_CONFIG
 @click.argument("cti")
 def release_grant(config_file: Path, cti: str) -> None:
-    """Free the entitlement CTI (hexadecimal) from claims of devices that will not return.
+    """Release the grants that devices hold for CTI (hexadecimal) and will not use.
 
     Example: edge-hub authority release-grant --config hub.toml 00112233445566778899aabbccddeeff
     """
@@ -158,8 +145,8 @@ def release_grant(config_file: Path, cti: str) -> None:
     except ValueError:
         raise click.UsageError("CTI is 32 hexadecimal digits") from None
     with _platform_store(config_file).transaction() as connection:
-        freed = grants.release_grants(connection, raw)
-    click.echo(f"{freed} claims were freed.", err=True)
+        released = grants.release_grants(connection, raw)
+    click.echo(f"{released} grants were released.", err=True)
 
 
 @authority.command("site")
@@ -182,48 +169,31 @@ def release_grant(config_file: Path, cti: str) -> None:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Under which devices reach the site's broker.",
+    help="Where devices reach the site's broker.",
 )
 @click.option("--address", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8883, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--user", default="mosquitto", show_default=True)
 @click.option(
-    "--grant-key", required=True, type=click.Path(path_type=Path), help="That the trust list names."
+    "--grant-key",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The site's key that the trust list names.",
 )
 @click.option("--roots", required=True, type=click.Path(path_type=Path))
 def site_command(
-    *,
     folder: Path,
     platform: Path,
     platform_host: str,
     platform_port: int,
-    enrolment_port: int | None,
-    site: str,
-    devices: tuple[str, ...],
-    host: str,
-    address: str,
-    port: int,
-    user: str,
-    grant_key: Path,
-    roots: Path,
+    **options: Unpack[_SiteOptions],
 ) -> None:
-    """Make in FOLDER a site's broker, and the configuration of its authority and bridge.
+    """Make a site's broker in FOLDER, and the configuration of its authority and its bridge.
 
     Example: edge-hub authority site ./s1 --platform ./site --site shop-1 --device kiosk-1
     --grant-key k.pem --roots r
     """
-    at = SiteBroker(
-        site=site,
-        devices=devices,
-        host=host,
-        address=address,
-        port=port,
-        platform=(platform_host, platform_port),
-        enrolment_port=enrolment_port,
-        user=user,
-        grant_key=grant_key,
-        roots=roots,
-    )
+    at = SiteBroker(platform=(platform_host, platform_port), **options)
     try:
         files = provision_site_broker(
             folder, at, PlatformFiles(platform.absolute()), now_s=int(time.time())
@@ -234,10 +204,54 @@ def site_command(
         str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml")
     )
     click.echo(f"{made} are made. Add to the hub's configuration:")
-    click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{site}"')
+    click.echo(f'[[authority]]\nid = "{at.authority}"\nsite = "{at.site}"')
 
 
-def _store(folder: Path, database: str | None = None) -> HubStore:
+def _parts(
+    config: AuthorityConfig, folder: Path, timings: HubTimings, logger: FilteringBoundLogger
+) -> AuthorityParts:
+    """Open what a site authority needs. Raises ClickException."""
+    roots = load_roots(folder / config.roots_file)
+    if isinstance(roots, RootsFileRefusal):
+        raise click.ClickException(str(roots))
+    clock = WallClock(0)
+    return AuthorityParts(
+        store=_open_store(folder / config.data_dir),
+        session=MqttSession(
+            config.mqtt.endpoint(folder),
+            authority_filters(config.tenant, config.id),
+            uniform=random.uniform,
+            now=clock.now,
+            backoff=timings.reconnect,
+        ),
+        roots=roots,
+        grant_signer=load_signer_or_exit(folder / config.grant_key_file, setting="grant_key_file"),
+        now=clock.now,
+        monotonic=time.monotonic,
+        new_id=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
+        log=logger,
+        timings=timings,
+    )
+
+
+def _start_lists(config: AuthorityConfig, folder: Path, logger: FilteringBoundLogger) -> None:
+    """Keep the lists of the site's broker current in a thread, where the configuration says how."""
+    if config.broker is None or config.enrolment is None:
+        return
+    lists = SiteLists(
+        tenant=config.tenant,
+        site=config.site,
+        devices=config.devices,
+        broker=config.broker,
+        service=config.enrolment,
+        mqtt=config.mqtt,
+        folder=folder,
+        log=logger,
+    )
+    Thread(target=lists.run, name="lists", daemon=True).start()
+
+
+def _open_store(folder: Path, database: str | None = None) -> HubStore:
     try:
         return open_hub_store(folder, database)
     except HubStoreError as error:
@@ -246,4 +260,4 @@ def _store(folder: Path, database: str | None = None) -> HubStore:
 
 def _platform_store(config_file: Path) -> HubStore:
     config = load_hub_config_or_exit(config_file)
-    return _store(Path(config.data_dir), config.database)
+    return _open_store(Path(config.data_dir), config.database)

@@ -19,7 +19,7 @@ from sync.hub.arbitration.site_leases import MARGIN_S
 from sync.hub.config import HUB_TIMINGS
 from sync.hub.ledger import ingest
 from sync.hub.orders import order_lines
-from sync.hub.site.authority import RENEW_S, SiteAuthority
+from sync.hub.site.authority import RENEW_S, AuthorityIdentity, AuthorityParts, SiteAuthority
 from sync.hub.site.cli import authority as command
 from sync.hub.store import redemption_table
 from sync.hub.store.opening import open_hub_store
@@ -74,19 +74,18 @@ class Site:
             open_hub_store(folder / "shop"),
         )
         self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
-        self.authority = SiteAuthority(
-            self.own,
-            self.post,
-            ROOTS,
-            tenant="main",
-            site="shop-1",
-            name="hub-shop-1",
+        parts = AuthorityParts(
+            store=self.own,
+            session=self.post,
+            roots=ROOTS,
             grant_signer=KEY,
             now=lambda: Instant(unix_s=self.now_s),
             monotonic=lambda: self.monotonic_s,
-            ident=lambda: "id-1",
+            new_id=lambda: "id-1",
             log=CapturingLogger(),
         )
+        identity = AuthorityIdentity(tenant="main", site="shop-1", name="hub-shop-1")
+        self.authority = SiteAuthority(identity, parts)
         keys = (listed(KEY, None), listed(SITES, frozenset({"shop-1"})))
         trust = TrustList(version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 10**8, keys=keys)
         self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))

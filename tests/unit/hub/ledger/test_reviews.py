@@ -14,7 +14,7 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.hub.ledger import ingest, reviews
-from sync.hub.server.review_publisher import LOOK_EVERY_S, REPEAT_S, ReviewPublisher
+from sync.hub.server.review_publisher import POLL_EVERY_S, REPEAT_S, ReviewPublisher
 from sync.hub.store import redemption_table
 from sync.wire.messages import Batch, Event
 from sync.wire.review_decision import (
@@ -178,20 +178,20 @@ def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_
     store = opened()
     take(store, honoured(), honoured(2, use=2))
     publisher = pages(store)
-    assert publisher.due(store, 0.0) == []
+    assert publisher.due_pages(store, 0.0) == []
     decide(store, reason="seen")
-    ((dev, raw),) = publisher.due(store, LOOK_EVERY_S)
+    ((dev, raw),) = publisher.due_pages(store, POLL_EVERY_S)
     assert (dev, told(raw)) == (DEV, [(1, True, "zoe", "seen")])
     decide(store, seq=2, approve=False, reason="stolen")
-    ((_, second),) = publisher.due(store, 2 * LOOK_EVERY_S)
+    ((_, second),) = publisher.due_pages(store, 2 * POLL_EVERY_S)
     assert told(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
-    ((_, again),) = publisher.due(store, REPEAT_S + 5 * LOOK_EVERY_S)
+    ((_, again),) = publisher.due_pages(store, REPEAT_S + 5 * POLL_EVERY_S)
     assert len(told(again)) == 2
     take(store, said(3))
-    ((_, rest),) = publisher.due(store, 3 * REPEAT_S)
+    ((_, rest),) = publisher.due_pages(store, 3 * REPEAT_S)
     assert [row[0] for row in told(rest)] == [2]
     take(store, said(4, state="rejected", use=2, redemption_event="id-2"))
-    assert publisher.due(store, 9 * REPEAT_S) == []
+    assert publisher.due_pages(store, 9 * REPEAT_S) == []
 
 
 def test_a_device_that_asks_for_orders_gets_its_decisions_unless_it_has_left(opened):
@@ -199,10 +199,10 @@ def test_a_device_that_asks_for_orders_gets_its_decisions_unless_it_has_left(ope
     take(store, honoured())
     decide(store)
     with store.transaction() as connection:
-        ((_, raw),) = pages(store).asked(connection, DEV)
+        ((_, raw),) = pages(store).pages_for(connection, DEV)
         assert told(raw) == [(1, True, "zoe", "")]
-        assert pages(store).asked(connection, "kiosk-2") == []
-        assert pages(store, site_of=lambda _: None).asked(connection, DEV) == []
+        assert pages(store).pages_for(connection, "kiosk-2") == []
+        assert pages(store, site_of=lambda _: None).pages_for(connection, DEV) == []
 
 
 def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):
@@ -211,7 +211,7 @@ def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):
     take(store, *(honoured(use, use) for use in uses))
     for use in uses:
         decide(store, seq=use)
-    assert [len(told(raw)) for _, raw in pages(store).due(store, 0.0)] == [reviews.PAGE, 1]
+    assert [len(told(raw)) for _, raw in pages(store).due_pages(store, 0.0)] == [reviews.PAGE, 1]
 
 
 def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_will_do():
@@ -346,11 +346,11 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
     take(store, honoured())
     decide(store)
     publisher = pages(store)
-    assert publisher.due(store, 0.0)
+    assert publisher.due_pages(store, 0.0)
     refused(store, 2, "not_found")
     assert states(store) == [("not_found", "zoe")]
     assert states(store, every=False) == []
-    assert publisher.due(store, 9 * REPEAT_S) == []
+    assert publisher.due_pages(store, 9 * REPEAT_S) == []
     with pytest.raises(reviews.DecisionError, match="decided already"):
         decide(store, by="rob")
 
@@ -368,10 +368,10 @@ def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_ca
     assert states(store) == [("on_its_way", "zoe")], "neither is an answer to it"
     refused(store, 4, reason, reason="one")
     assert states(store, every=False) == [(reason, "zoe")]
-    assert pages(store).due(store, 0.0) == []
+    assert pages(store).due_pages(store, 0.0) == []
     if reason == "same_person":
         with pytest.raises(reviews.DecisionError, match="scanned it"):
             decide(store)
     decide(store, by="rob")
     assert states(store) == [("on_its_way", "rob")]
-    assert pages(store).due(store, 0.0)
+    assert pages(store).due_pages(store, 0.0)

@@ -1,0 +1,23 @@
+"""Counts what the hub refuses or cannot handle, by reason, and logs it ever more rarely."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from structlog.typing import FilteringBoundLogger
+
+
+class RefusalCounter:
+    """Logs the 1st, 10th, 100th, ... message that is refused for one reason."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self.counts: Counter[str] = Counter()
+
+    def add(self, reason: str, dev: str, detail: str) -> None:
+        """Count one message. ``detail`` says what is wrong, or what to do."""
+        name = str(reason)
+        self.counts[name] += 1
+        count = self.counts[name]
+        if count == 10 ** (len(str(count)) - 1):
+            self._log.warning("message_refused", reason=name, dev=dev, detail=detail, count=count)

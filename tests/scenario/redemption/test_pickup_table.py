@@ -126,11 +126,11 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(
     (use,) = [row for row in ledger.rows(store) if row.use_no]
     assert [intent.state for intent in intents_of(store, use.id)] == [found]
     assert [case.kind for case in exception_cases.cases(store)] == raised
-    assert locker.pulses == before, "a start tells no lock"
+    assert locker.pulses == before, "a start pulses no lock"
     again = redeemer(store).redeem(claims, at(6))
     if found == DoorState.RELEASED:
         assert (again.reason, again.ledger_id != use.id) == (Verdict.ACCEPTED, True), (
-            "the code is good again"
+            "the code can be redeemed again"
         )
     elif found == DoorState.OPENED:
         assert (again.reason, again.intents) == (Verdict.ACCEPTED, ()), (

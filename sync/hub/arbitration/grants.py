@@ -1,8 +1,9 @@
 """Arbitration: which device may redeem an entitlement that several could. One grant at a time.
 
-A grant is held until its device has reported the outcome: the redemption that rests on it names it, or a batch says
-that all requests up to a number are finished. That number is of the device's own store, so that a late report frees no
-grant that was given after it. A device that fell silent keeps its grant.
+A grant is held until its device has reported the outcome. Either the redemption names the grant,
+or a batch reports all requests up to a number as finished. That number belongs to one epoch of the
+device, so a late report releases no grant that was made after it. A device that no longer reports
+keeps its grant.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ _REDEEMABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 @dataclass(frozen=True, slots=True)
 class SoldQuantity:
-    """What can be redeemed: whole units, and for a voucher that is used in parts its value in minor units."""
+    """The quantity that can be redeemed.
+
+    ``units`` is whole units. ``minor`` is the value in minor units of a voucher that is redeemed in
+    parts, otherwise None.
+    """
 
     units: int
     minor: int | None
@@ -34,7 +39,10 @@ class SoldQuantity:
 
 @dataclass(frozen=True, slots=True)
 class GrantDecision:
-    """The decision on a request. ``used`` (or held) and ``used_minor``: by devices other than the asking one."""
+    """The decision on a request.
+
+    ``used`` (redeemed or held) and ``used_minor`` count devices other than the requesting one.
+    """
 
     result: AuthorisationResult
     used: int = 0
@@ -44,7 +52,10 @@ class GrantDecision:
 def arbitrate(
     connection: HubConnection, request: GrantRequest, *, site: str | None, now_s: int
 ) -> GrantDecision:
-    """Decide ``request`` as the platform, in the caller's transaction. The same request again gets the same grant."""
+    """Decide ``request`` as the platform, in the caller's transaction.
+
+    The same request again gets the same grant.
+    """
     row = feed_table.entitlement_of(connection, bytes.fromhex(request.cti))
     if row is None or row[0] != site:
         return GrantDecision(AuthorisationResult.UNKNOWN)
@@ -64,15 +75,15 @@ def arbitrate(
 def decide_grant(
     connection: HubConnection, request: GrantRequest, sold: SoldQuantity
 ) -> GrantDecision:
-    """Decide ``request`` for what was sold, by what devices reported and by the grants they hold.
+    """Decide ``request`` from what was sold, what devices reported and the grants they hold.
 
-    What the asking device itself holds is not counted: it knows what it used, and counts it.
+    Grants of the requesting device do not count: it counts its own redemptions.
     """
     cti = bytes.fromhex(request.cti)
     units, minor = redemption_table.total_redeemed(connection, cti)
     others, others_minor = redemption_table.total_redeemed(connection, cti, but=request.dev)
     left = sold.units - units
-    if sold.minor is not None:  # used in parts: there is a use left while there is value left
+    if sold.minor is not None:  # redeemed in parts: one use remains while value remains
         left = 1 if minor < sold.minor else 0
     if left < request.quantity:
         return GrantDecision(AuthorisationResult.SPENT, others, others_minor)
@@ -84,9 +95,10 @@ def decide_grant(
 
 
 def release_finished(connection: HubConnection, batch: Batch, *, acked_through: int) -> None:
-    """Release the grants of the same store that ``batch`` says are finished.
+    """Release the grants of the same epoch that ``batch`` reports as finished.
 
-    Where the device has settled more than is known here, their outcome may be among it: then none is released.
+    If the device has settled more events than are known here, their outcome may be among those.
+    Then no grant is released.
     """
     if batch.settled_through <= acked_through:
         grant_table.delete_grants_through(
@@ -95,7 +107,7 @@ def release_finished(connection: HubConnection, batch: Batch, *, acked_through: 
 
 
 def release_grants(connection: HubConnection, cti: bytes) -> int:
-    """Release all grants of an entitlement, as a person asked, and return how many there were."""
+    """Release all grants of an entitlement on request; return how many there were."""
     return grant_table.delete_grants(connection, cti)
 
 

@@ -1,7 +1,7 @@
-"""The platform's side of a site authority: which one holds a lease, in which term, until when.
+"""The platform's side of site authorities: who holds a site's lease, in which term, until when.
 
-While a lease is out the platform decides no grant of that site: there is one authority, or none. A lease ends by its
-time, or when a person releases it who has made sure that its holder is off.
+While a lease is out, the platform decides no grant of that site: there is one authority, or none. A
+lease ends when its time is over, or when a person releases it after switching its holder off.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LONGEST_DETAIL: Final = 200  # characters, sync.wire.site_lease
 
 @dataclass(frozen=True, slots=True)
 class LeaseRefusal:
-    """Why a site authority gets no lease, and what a person can do."""
+    """The reason why a site authority gets no lease, and what a person can do."""
 
     detail: str
 
@@ -43,7 +43,7 @@ def is_out(connection: HubConnection, site: str, now_s: int) -> bool:
 def grant_lease(
     connection: HubConnection, request: LeaseRequest, *, holder: str, lease_s: int, now_s: int
 ) -> Lease | LeaseRefusal:
-    """Give or renew a lease, in the caller's transaction."""
+    """Grant or renew a lease, in the caller's transaction."""
     last = lease_table.lease_of(connection, request.site)
     term = 1
     if last is not None:
@@ -63,12 +63,15 @@ def grant_lease(
 
 
 def release_lease(connection: HubConnection, site: str) -> bool:
-    """End the lease of a site, as a person asked: the next lease is of a new term. Return False when none was out."""
+    """End the lease of a site, on a person's request. Return False when none was out.
+
+    The next lease begins a new term.
+    """
     return lease_table.end_lease(connection, site)
 
 
 def lease_reply(request: LeaseRequest, given: Lease | LeaseRefusal, signer: Signer) -> LeaseReply:
-    """Return the message that carries a lease, signed, or its refusal."""
+    """Return the message that carries a signed lease or its refusal."""
     if isinstance(given, LeaseRefusal):
         return LeaseReply(id=request.id, refused=given.detail[:_LONGEST_DETAIL])
     signed = LEASE.sign(given, signer)
@@ -76,7 +79,10 @@ def lease_reply(request: LeaseRequest, given: Lease | LeaseRefusal, signer: Sign
 
 
 def _with_redemptions(connection: HubConnection, lease: Lease, after: bytes) -> Lease:
-    """Return the lease with a page of what was redeemed; the first page also says how far each device was heard."""
+    """Return the lease with a page of redemptions.
+
+    The first page also has the acknowledged number of each stream.
+    """
     ctis = redemption_table.redeemed_ctis(connection, lease.site, after=after, limit=USES_CTIS)
     return Lease(
         site=lease.site,

@@ -1,7 +1,7 @@
-"""Take batches of events: each event once and on its own, in the caller's transaction.
+"""Ingest batches of events: each event once and on its own, in the caller's transaction.
 
-An event that is refused has no effect. It is kept like any other, under its number, so that the numbering
-has no gaps and the refusal is repeated until the device has settled it.
+A refused event has no effect. It is stored like any other, under its number, so that the numbering
+has no gaps. The refusal is repeated until the device has settled it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _NUMBERS: Final = 1000  # looked at in one go, for gaps
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What came of a batch."""
+    """The outcome of a batch."""
 
     ack: Ack
     fresh: int  # events that were new
-    repeated: int  # events that were here already
+    repeated: int  # events that were stored already
     refused: int  # events that were refused just now
     also_notify: frozenset[str]  # other devices with a new conflict
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of the events of a batch so far."""
+    """The outcome of the events of a batch so far."""
 
     fresh: int = 0
     repeated: int = 0
@@ -48,7 +48,7 @@ class _Tally:
 
 
 def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
-    """Store ``batch`` and return the acknowledgement to send once the transaction has committed."""
+    """Store ``batch`` and return the acknowledgement to send after the transaction commits."""
     tally = _Tally()
     for event in batch.events:
         _ingest_event(connection, batch, event, now_s, tally)
@@ -86,7 +86,7 @@ def acknowledgement(
     settled_through: int,
     reused: Iterable[RefusedItem] = (),
 ) -> Ack:
-    """Return what ``dev`` has to know. Every refusal that it has not settled yet is repeated."""
+    """Return the acknowledgement for ``dev``. It repeats every refusal that is not settled yet."""
     rows = event_table.refused_events(
         connection, dev, epoch, after_seq=settled_through, limit=MOST_REFUSALS
     )
@@ -109,7 +109,7 @@ def acknowledgement(
 
 
 def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:
-    """Return the epoch that ``dev`` last sent events in, and how far it is acknowledged."""
+    """Return the epoch that ``dev`` last sent events in, and its acknowledged number."""
     streams = event_table.streams_of(connection, dev)
     named = _current_epoch(connection, dev)
     epoch = named if named in streams else next(iter(streams), None)
@@ -117,10 +117,10 @@ def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:
 
 
 def record_status(connection: HubConnection, status: Status, now_s: int) -> bool:
-    """Keep the status of a device. Return True when two devices use its identity.
+    """Store the status of a device. Return True when two devices use its identity.
 
-    A new store begins a new epoch, and a device never goes back to an old one: a status that names an
-    epoch from before the last one comes from another device.
+    A new store begins a new epoch, and a device never returns to an old one. A status that names
+    an epoch before the current one therefore comes from another device.
     """
     current = _current_epoch(connection, status.dev)
     two = (
@@ -139,8 +139,14 @@ def _ingest_event(
     first = effect is not None and redemptions.is_first(connection, effect)
     refused = _refusal(connection, batch, event, effect, first=first)
     if not event_table.insert_event(
-        connection, batch.dev, batch.epoch, event, body=to_json(event.body).decode(), refused=refused, received_s=now_s
-    ):  # fmt: skip
+        connection,
+        batch.dev,
+        batch.epoch,
+        event,
+        body=to_json(event.body).decode(),
+        refused=refused,
+        received_s=now_s,
+    ):
         _compare(connection, batch, event, now_s, tally)
         return
     tally.fresh += 1
@@ -177,7 +183,7 @@ def _refusal(
 def _compare(
     connection: HubConnection, batch: Batch, event: Event, now_s: int, tally: _Tally
 ) -> None:
-    """Compare an event whose number is taken with the event that has it; keep it aside if it is another."""
+    """Count an event whose number is taken as repeated, or store it as a clash if it differs."""
     if (
         event.type == codec.WITHHELD
         or event_table.event_id(connection, batch.dev, batch.epoch, event.seq) == event.id

@@ -1,4 +1,4 @@
-"""What the hub has of each device, to be compared with the device's own ledger."""
+"""The events that the hub has of each device, for comparison with the device's own ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from sync.hub.store.interface import HubStore
 
 
 def list_events(store: HubStore, *, dev: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield every event by device, epoch and seq, with ``body`` as an object, in one consistent view."""
+    """Yield every event from one consistent view, by device, epoch and seq.
+
+    ``body`` is an object. ``dev`` limits the list to one device.
+    """
     with store.read() as connection:
         for values in event_table.all_events(connection, dev):
             row = dict(zip(event_table.COLUMNS, values, strict=True))

@@ -1,8 +1,8 @@
-"""Which redemption an event of a device is about.
+"""The identity of the redemption that an event of a device is about.
 
-A device numbers the uses of a code in its store, and a new store that nothing was carried over to begins with 1
-again. So a redemption is known by the id of the event that first reported it. A reversal and the report of a review
-name that id.
+A device numbers the uses of a code in its store, and a new, empty store begins with 1 again. A
+redemption is therefore identified by the id of the event that first reported it. A reversal and
+the report of a review name that id.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _LONGEST: Final = 40
 
 
 def redemption_id_of(event: Event) -> str:
-    """Return the id of the redemption that ``event`` reports: of the event that first reported it."""
+    """Return the id of the event that first reported the redemption in ``event``."""
     return _named(event, REDEMPTION_EVENT) or _named(event, RETRY_OF) or event.id
 
 
 def redemption_named_by(event: Event) -> str | None:
-    """Return the id of the redemption that a reversal or a review is about; None where it names none."""
+    """Return the id of the redemption that a reversal or a review names; None if it names none."""
     return _named(event, REDEMPTION_EVENT)
 
 

@@ -1,4 +1,4 @@
-"""What was redeemed of each entitlement, and what was redeemed too often."""
+"""The redemptions of each entitlement, and the conflicts between them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sync.hub.store.redemption_table import RedemptionEvent, RedemptionRow
 from sync.wire import codec
 from sync.wire.messages import MAX_SEQ, Batch, Event
 
-# Types of the events that change what is left of an entitlement.
+# Types of the events that change how many uses of an entitlement remain.
 REDEEMED: Final = "redeemed"
 REVERSED: Final = "reversed"
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an event does to an entitlement. ``units`` is None for a reversal."""
+    """The effect of an event on an entitlement. ``units`` is None for a reversal."""
 
     cti: bytes
     use_no: int
@@ -32,7 +32,7 @@ class Effect:
 
 
 def effect_of(event: Event) -> Effect | None:
-    """Return what ``event`` does to an entitlement; None for nothing, and for what cannot be read."""
+    """Return the effect of ``event``; None if it has none or cannot be read."""
     cti, use_no = event.body.get("cti"), event.body.get("use")
     units, amount_minor = event.body.get("units"), event.body.get("amount_minor")
     redemption_id: str | None = redemption_id_of(event)
@@ -53,15 +53,18 @@ def effect_of(event: Event) -> Effect | None:
 
 
 def is_first(connection: HubConnection, effect: Effect) -> bool:
-    """Return whether nothing was redeemed of the entitlement before. That makes most events quick."""
+    """Return whether nothing was redeemed of the entitlement before.
+
+    This is true of most events, and then the slower checks are not needed.
+    """
     return not redemption_table.has_redemption(connection, effect.cti)
 
 
 def is_reported(connection: HubConnection, batch: Batch, event: Event, effect: Effect) -> bool:
     """Return whether another event of the device has reported this redemption.
 
-    That is the case when a false acknowledgement told the device that the platform refused the event, and the
-    device sent it again: the two name the same redemption, or one takes the place of the other.
+    This happens after a false acknowledgement that reported the event as refused: the device sends
+    the redemption again. The two events name the same redemption, or one replaces the other.
     """
     if effect.units is None:
         return False
@@ -87,17 +90,30 @@ def apply_effect(
 ) -> set[str]:
     """Write the effect of an event. Return the other device if the entitlement is now overspent.
 
-    ``first``: what ``is_first`` returned before. Then no other device is concerned, however much was redeemed.
+    ``first`` is the earlier result of ``is_first``. If true, no other device is concerned, however
+    much was redeemed.
     """
     if effect.units is None:
         redemption_table.insert_reversal(
-            connection, effect.cti, batch.dev, effect.redemption_id, epoch=batch.epoch, seq=event.seq
-        )  # fmt: skip
+            connection,
+            effect.cti,
+            batch.dev,
+            effect.redemption_id,
+            epoch=batch.epoch,
+            seq=event.seq,
+        )
         return set()
     row = RedemptionRow(
-        effect.cti, batch.dev, effect.use_no, batch.epoch, event.seq, effect.units, effect.amount_minor, event.ts,
+        effect.cti,
+        batch.dev,
+        effect.use_no,
+        batch.epoch,
+        event.seq,
+        effect.units,
+        effect.amount_minor,
+        event.ts,
         effect.redemption_id,
-    )  # fmt: skip
+    )
     redemption_table.insert_redemption(connection, row)
     if isinstance(grant := event.body.get("grant_request"), str):  # any other grant stays held
         grant_table.delete_grant(connection, effect.cti, batch.dev, grant)
@@ -112,9 +128,9 @@ def apply_effect(
 
 
 def units_left(connection: HubConnection, cti: bytes) -> int | None:
-    """Return the uses that are left, below zero if too many, or None for an unknown entitlement.
+    """Return the remaining uses, below zero if overspent; None for an unknown entitlement.
 
-    A voucher with a value and one use is redeemed in parts: it has a use left while there is value left.
+    A voucher with a value and one use is redeemed in parts: one use remains while value remains.
     """
     row = feed_table.entitlement_of(connection, cti)
     if row is None:

@@ -1,7 +1,8 @@
-"""Redemptions that wait for a second person, and what people at the platform decided.
+"""Redemptions that wait for a second person, and the decisions of people at the platform.
 
-There is a review for each redemption that a device accepted pending review. What a device reports of a review may
-come before the redemption that it is about, since hubs share their work: both are kept, and each looks for the other.
+There is a review for each redemption that a device accepted pending review. Hubs share their work,
+so a device's report about a review may come before its redemption. Both are stored, and each is
+matched to the other, whichever comes first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sync.wire.review_decision import NOT_VERIFIED, ReviewDecision, decision_nam
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
 PAGE: Final = 200  # reviews in one reply, decisions in one page for a device
-_LONGEST: Final = 400  # characters that are kept of a text
+_LONGEST: Final = 400  # characters of a text that are stored
 _WITHOUT_EFFECT: Final = frozenset(
     {ReviewResult.NOT_FOUND.value, ReviewResult.SAME_PERSON.value, NOT_VERIFIED}
 )
@@ -36,7 +37,10 @@ class DecisionError(EdgeError):
 
 
 def record_event(connection: HubConnection, dev: str, epoch: str, event: Event) -> None:
-    """Keep what an event says of a review: that it waits, is decided, or cannot be. Most say nothing."""
+    """Record what ``event`` reports about a review. Most events report nothing.
+
+    A redemption waits for review, a review was decided, or the device refused a decision.
+    """
     if event.type == "review_refused":
         _record_refusal(connection, dev, event.body)
     elif event.type == "review" or event.body.get("verdict") == PENDING:
@@ -46,14 +50,16 @@ def record_event(connection: HubConnection, dev: str, epoch: str, event: Event) 
 def record_decision(
     connection: HubConnection, decision: ReviewDecision, *, by: str, raw: bytes, now_s: int
 ) -> None:
-    """Keep what ``by`` decided, whose signature was verified, as it was signed. Raises DecisionError.
+    """Record the decision of ``by`` with its signed bytes ``raw``. Raises DecisionError.
 
-    The same decision again changes nothing. Another decision after it is refused.
+    The caller has verified the signature. The same decision again changes nothing. A different
+    decision after it is refused.
     """
     review = review_table.review_of(connection, decision.device, decision.epoch, decision.seq)
     if review is None or review.cti != decision.cti:
         raise DecisionError(
-            "no redemption waits for a second person under that number: see edge-fleet reviews list --all"
+            "no redemption waits for a second person under that number:"
+            " see edge-fleet reviews list --all"
         )
     if review.approve == decision.approve and review.decided_by == by:
         return
@@ -65,8 +71,14 @@ def record_decision(
     if refused_by_device or same_person(json.loads(review.body).get("operator"), by):
         raise DecisionError(f"{by} scanned it: another person must decide")
     if not review_table.put_decision(
-        connection, review.no, approve=decision.approve, by=by, reason=decision.reason, decided_s=now_s, raw=raw
-    ):  # fmt: skip
+        connection,
+        review.no,
+        approve=decision.approve,
+        by=by,
+        reason=decision.reason,
+        decided_s=now_s,
+        raw=raw,
+    ):
         raise DecisionError(
             "another person has decided just now: see edge-fleet reviews list --all"
         )
@@ -75,7 +87,7 @@ def record_decision(
 def review_page(
     connection: HubConnection, *, dev: str | None, event_id: str | None, decided: bool, after: int
 ) -> dict[str, Any]:
-    """Return a page of the reviews by number after ``after``; with ``decided`` also those that are decided.
+    """Return a page of the reviews after number ``after``, with the decided ones if ``decided``.
 
     ``event_id`` is the id of the event of one redemption.
     """
@@ -91,7 +103,7 @@ def review_page(
 def undelivered(
     connection: HubConnection, dev: str | None = None
 ) -> dict[str, list[tuple[int, bytes]]]:
-    """Return number and signed bytes of the decisions whose device did not report the outcome, by device."""
+    """Return the decisions without a reported outcome, by device: number and signed bytes."""
     found: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
     for no, of, raw in review_table.undelivered_decisions(connection, dev):
         found[of].append((no, raw))
@@ -116,7 +128,10 @@ def _record_review(connection: HubConnection, dev: str, epoch: str, event: Event
 
 
 def _record_refusal(connection: HubConnection, dev: str, body: dict[str, Any]) -> None:
-    """Stop repeating a decision that the device cannot take. The review waits again if another may decide."""
+    """Stop sending a decision that the device refused.
+
+    The review waits again if another person may decide.
+    """
     reason = body.get("reason")
     if not isinstance(reason, str) or reason not in _WITHOUT_EFFECT:
         return

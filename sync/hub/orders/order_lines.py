@@ -1,7 +1,7 @@
-"""The orders that the hub feeds to devices: imported as JSON lines, stored by revision, served in pages.
+"""The order feed: imported as JSON lines, stored by revision, served to devices in pages.
 
-A revision is the time in microseconds, or one more than the last: it grows even when the hub's store
-was restored from an older backup, so that a device never mistakes a new change for an old one.
+A revision is the time in microseconds, or one more than the last. It grows even when the hub's
+store was restored from an older backup, so that a device never takes a new change for an old one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class OrderLine(BaseModel):
-    """One line of ``edge-hub orders import``: an order line, whole. It replaces the one with its ``cti``."""
+    """An order line of ``edge-hub orders import``. It replaces the line with the same ``cti``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -74,7 +74,7 @@ class OrderLine(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LineRefusal:
-    """A line that is no order line. ``where`` names the field, ``detail`` says what is wrong with it."""
+    """A line that is no order line. ``where`` names the field, ``detail`` the fault."""
 
     where: str
     detail: str
@@ -110,12 +110,11 @@ def page_for(
     now_us: int,
     page_rows: int = PAGE_ROWS,
 ) -> Snapshot | Delta:
-    """Return the page that answers ``request``, in the caller's transaction."""
+    """Return the page that ``request`` asks for, in the caller's transaction."""
     feed_table.add_feed(connection, site, Feed(now_us, EMPTY_DIGEST))
     feed = _feed(connection, site)
-    if (
-        request.have > feed.head
-    ):  # the hub was restored from a backup: begin above what the device has
+    if request.have > feed.head:
+        # The hub was restored from a backup: begin above what the device has.
         feed = Feed(max(now_us, feed.head + 1), feed.digest)
         feed_table.set_feed(connection, site, feed)
         return _first_page(connection, site, feed.head, now_s, page_rows)
@@ -129,7 +128,7 @@ def page_for(
 def pages_for(
     connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Iterator[Snapshot | Delta]:
-    """Yield the page that answers ``request`` and those after it, as many as it asks for and there are."""
+    """Yield the pages that ``request`` asks for, as far as they exist."""
     page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
     yield page
     for _ in range(1, request.pages):
@@ -146,7 +145,7 @@ def pages_for(
 def delta_page(
     connection: HubConnection, site: str, after: int, now_s: int, *, page_rows: int = PAGE_ROWS
 ) -> Delta:
-    """Return what changed after revision ``after``, at most ``page_rows`` rows of it."""
+    """Return at most ``page_rows`` of the rows that changed after revision ``after``."""
     feed = _feed(connection, site)
     rows = feed_table.changed_lines(connection, site, after=after, limit=page_rows)
     through = rows[-1][0] if len(rows) == page_rows else feed.head
@@ -166,7 +165,10 @@ def delta_page(
 def snapshot_page(
     connection: HubConnection, site: str, revision: int, page: int, now_s: int
 ) -> Snapshot:
-    """Return page ``page`` of a snapshot that was begun. The delta after it has the rows that came later."""
+    """Return page ``page`` of a snapshot that has its bounds.
+
+    Rows that came later are in the delta after the snapshot.
+    """
     bounds = feed_table.page_bounds(connection, site, revision, page)
     first = bounds[0] if bounds else _PAST_ALL
     last = len(bounds) < 2
@@ -183,7 +185,7 @@ def snapshot_page(
 
 
 def _put_line(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
-    """Write one line. Return False for one that is there already."""
+    """Write one line. Return False if it is stored already."""
     cti, text = bytes.fromhex(line.cti), line.model_dump_json()
     before = feed_table.entitlement_of(connection, cti)
     if before == (line.home_site, text):
@@ -199,7 +201,10 @@ def _put_line(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
 def _take_out(
     connection: HubConnection, cti: bytes, site: str, text: str, *, now_us: int, moved: bool
 ) -> None:
-    """Take the old form of a row out of its feed. A row that moves to another site is removed from the old site."""
+    """Take the old form of a row out of its feed.
+
+    A row that moves to another site is removed from the old site.
+    """
     old = row_digest(_row(text))
     if moved:
         revision = _next_revision(connection, site, now_us, old)
@@ -210,7 +215,10 @@ def _take_out(
 
 
 def _next_revision(connection: HubConnection, site: str, now_us: int, digest: bytes) -> int:
-    """Begin a revision of the site's feed and return it; ``digest`` is added to or taken from the feed's."""
+    """Begin a revision of the site's feed and return it.
+
+    ``digest`` is that of the row that is added or removed.
+    """
     feed_table.add_feed(connection, site, Feed(0, EMPTY_DIGEST))
     revision = max(now_us, feed_table.highest_head(connection) + 1)
     total = xor(_feed(connection, site).digest, digest)
@@ -225,14 +233,14 @@ def _feed(connection: HubConnection, site: str) -> Feed:
 
 
 def _row(line: str) -> Row:
-    """Return a stored line as the feed carries it."""
+    """Return a stored line as a row of the feed."""
     return row_of(OrderLine.model_validate_json(line).entitlement())
 
 
 def _first_page(
     connection: HubConnection, site: str, revision: int, now_s: int, page_rows: int
 ) -> Snapshot:
-    """Fix the bounds of the pages of a snapshot, unless it has them, and return its first page."""
+    """Return the first page of a snapshot; fix the bounds of its pages if it has none."""
     if not feed_table.has_snapshot(connection, site, revision):
         firsts = feed_table.every_nth_cti(connection, site, page_rows) or [b""]
         feed_table.insert_snapshot(connection, site, revision, firsts)

@@ -184,3 +184,16 @@ def test_no_test_is_imported(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert not [name for name in modules if re.search(r"^tests\..*\btest_\w+$", name)]
+
+
+UNIT_TESTS = [path for path in TESTS if "unit" in path.parts]
+
+
+@pytest.mark.parametrize(
+    "path", UNIT_TESTS, ids=lambda path: str(path.relative_to(ROOT / "tests" / "unit"))
+)
+def test_a_unit_test_waits_for_no_clock_and_starts_no_broker(path):
+    """A test with real threads, processes or brokers is a scenario or a contract test."""
+    source = path.read_text(encoding="utf-8")
+    waits = re.findall(r"\btime\.sleep\(|\buntil\(|tests\.support\.broker\b", source)
+    assert not waits

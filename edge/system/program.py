@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from edge.system.systemd import notify
+from edge.values.errors import EdgeError
 
 
 class LazyGroup(click.Group):
@@ -99,6 +100,8 @@ def run_program(program: click.Command, name: str, *, timings: object = None) ->
         sys.stdout.flush()
     except KeyboardInterrupt:  # outside click's own handler
         _end(name, "stopped")
+    except EdgeError as error:  # a failure that no command has handled
+        _end(name, str(error) or type(error).__name__)
     except BrokenPipeError:
         _discard_output()
         sys.exit(0)

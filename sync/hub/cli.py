@@ -158,9 +158,8 @@ def show_ledger(config_file: Path, as_json: bool, dev: str | None) -> None:
             click.echo(json.dumps(row, ensure_ascii=False))
         else:
             effect = f"  refused: {row['refused']}" if row["refused"] else ""
-            click.echo(
-                f"{row['dev']}  {row['epoch']}  {row['seq']:>6}  {row['type']:<12}  {row['ts']}{effect}"
-            )
+            number = f"{row['dev']}  {row['epoch']}  {row['seq']:>6}"
+            click.echo(f"{number}  {row['type']:<12}  {row['ts']}{effect}")
 
 
 @cli.command("site")
@@ -272,7 +271,7 @@ def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger)
 
 
 def _grant_signer(path: Path) -> Signer | None:
-    """Return the signer of grants, whose key lies beside that of the order feed; None where there is none."""
+    """Return the signer of grants, if its key lies beside that of the order feed."""
     return load_signer_or_exit(path, setting=_FEED_KEY_SETTING) if path.exists() else None
 
 

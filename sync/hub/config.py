@@ -48,7 +48,10 @@ class HubMqtt(_Section):
     window: int = Field(500, ge=1, le=5000)
 
     def endpoint(self, folder: Path) -> Endpoint:
-        """Where to connect, and as whom; file names are relative to ``folder``."""
+        """Return the broker's address and the identity there.
+
+        File names are relative to ``folder``.
+        """
         return Endpoint(
             host=self.host,
             port=self.port,
@@ -69,19 +72,22 @@ class HubOperators(_Section):
 
 
 class HubDocuments(_Section):
-    """What the hub signs, and what it passes on already signed."""
+    """The key that the hub signs with, and the signed lists that it publishes unchanged."""
 
     order_feed_key_file: str  # PEM, PKCS 8: the key that the trust list names for order_feed
     trust_list_file: str  # signed by the root, which the hub never holds
-    status_list_files: tuple[str, ...] = ()  # signed, one an issuer key
-    operators: tuple[HubOperators, ...] = ()  # signed, one a site
+    status_list_files: tuple[str, ...] = ()  # signed, one for each issuer key
+    operators: tuple[HubOperators, ...] = ()  # signed, one for each site
 
 
 class HubBroker(_Section):
-    """The broker's files, which the enrolment service writes. The broker reads them again at SIGHUP."""
+    """The broker's files, which the enrolment service writes.
+
+    The broker reads them again at SIGHUP.
+    """
 
     acl_file: str
-    acl_base_file: str  # what stands before the lines of the devices
+    acl_base_file: str  # what precedes the lines of the devices
     crl_file: str
     pid_file: str
 
@@ -89,8 +95,8 @@ class HubBroker(_Section):
 class HubEnrolment(_Section):
     """The enrolment service, which alone holds the certificate authority's key."""
 
-    address: str = "0.0.0.0"  # on which it listens  # noqa: S104 - devices come from anywhere
-    host: str  # under which devices reach it; its certificate is pinned by each code
+    address: str = "0.0.0.0"  # it listens there  # noqa: S104 - devices come from anywhere
+    host: str  # where devices reach it; each code pins its certificate
     port: int = Field(8443, ge=1, le=65535)
     cert_file: str
     key_file: str
@@ -99,7 +105,7 @@ class HubEnrolment(_Section):
 
 
 class PlatformService(_Section):
-    """Where a site authority finds the platform's enrolment service, which keeps its broker current."""
+    """Where a site authority finds the platform's enrolment service."""
 
     host: str
     port: int = Field(8443, ge=1, le=65535)
@@ -114,13 +120,15 @@ class HubDevice(_Section):
 
 
 class HubAuthority(_Section):
-    """A site's own authority, which answers claims there while it holds the lease (docs/explanation/site-authority.md)."""
+    """A site's own authority, which decides grants there while it holds the lease.
+
+    See docs/explanation/site-authority.md.
+    """
 
     id: Name
     site: Name
-    lease_s: int = Field(
-        3 * 86_400, ge=30
-    )  # how long a line may be cut before the site's claims go unanswered
+    # How long a line may be cut before the site's grant requests get no reply.
+    lease_s: int = Field(3 * 86_400, ge=30)
 
 
 class HubConfig(_Section):
@@ -135,9 +143,8 @@ class HubConfig(_Section):
     authority: tuple[HubAuthority, ...] = ()
     broker: HubBroker | None = None
     enrolment: HubEnrolment | None = None
-    feed_heartbeat_s: int = Field(
-        3600, ge=10
-    )  # an empty page at least this often, so that devices know they are fresh
+    # An empty page is published at least this often, so that devices know that they are current.
+    feed_heartbeat_s: int = Field(3600, ge=10)
 
 
 def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
@@ -147,7 +154,10 @@ def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:
 
 
 def load_hub_config_or_exit(path: Path) -> HubConfig:
-    """Read the configuration. Raises ClickException, which says everything that is wrong with it."""
+    """Read the configuration.
+
+    Raises ClickException, which says everything that is wrong with it.
+    """
     config = load_hub_config(path)
     if isinstance(config, HubConfig):
         return config

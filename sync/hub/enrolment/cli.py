@@ -107,7 +107,10 @@ class _Maintenance:
 def _open_service(
     config: HubConfig, logger: FilteringBoundLogger
 ) -> tuple[EnrolmentService, FleetStore]:
-    """Open the service, and the store once more to watch it. Raises HubStoreError and ClickException."""
+    """Open the service, and the store once more to watch it.
+
+    Raises HubStoreError and ClickException.
+    """
     assert config.enrolment is not None
     authority = _authority(config, Path(config.enrolment.ca_key_file))
     store, watched = (open_fleet_store(Path(config.data_dir)) for _ in range(2))

@@ -1,9 +1,12 @@
-"""The enrolment service: certificates for devices that have none yet, or need a new one. It is apart from the broker.
+"""The enrolment service: certificates for devices that have none yet, or need a new one.
 
-``POST /v1/enrol`` takes a code that operations signed, once, and a certificate request. ``POST /v1/renew`` takes a
-request from a device that shows its certificate. ``POST /v1/site`` returns to a site authority what its broker needs
-(``sync.hub.enrolment.site_updates``). Refused requests are recorded. The service holds the certificate authority's key
-and writes the broker's access lists; the hub does neither.
+It is apart from the broker.
+
+``POST /v1/enrol`` takes a code that operations signed, once, and a certificate request. ``POST
+/v1/renew`` takes a request from a device that shows its certificate. ``POST /v1/site`` returns to a
+site authority what its broker needs (``sync.hub.enrolment.site_updates``). Refused requests are
+recorded. The service holds the certificate authority's key and writes the broker's access lists;
+the hub does neither.
 """
 
 from __future__ import annotations
@@ -166,7 +169,10 @@ class EnrolmentService:
         serial: str,
         address: str,
     ) -> str | EnrolmentRefusal:
-        """Use the code for this key, once, and return its certificate. The same key may ask again if a reply was lost."""
+        """Use the code for this key, once, and return its certificate.
+
+        The same key may ask again if a reply was lost.
+        """
         identity = code.id.hex()
         names = {"dev": code.device, "code": identity}
         digest = _key_digest(public)

@@ -1,4 +1,4 @@
-"""What a site's broker needs from the platform: which devices may not speak there, and renewed certificates."""
+"""What a site's broker needs from the platform: revocations and renewed certificates."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def site_updates(
     devices: frozenset[str],
     now_s: int,
 ) -> dict[str, Any]:
-    """Answer ``{"certificates": {name: PEM}}`` with ``{"crl": PEM, "revoked": {device: stage}, "certificates": ...}``.
+    """Return revocations, and the certificates that are renewed of those in ``body``.
 
-    A renewed certificate keeps its key, so that it is of use only to who has the certificate already. None is given
-    for a device (``devices``: those of the configuration), which renews its own, and none for one that has expired.
-    Raises OSError.
+    ``body`` is ``{"certificates": {name: PEM}}``, and the result
+    ``{"crl": PEM, "revoked": {device: stage}, "certificates": {name: PEM}}``.
+
+    A renewed certificate keeps its key, so that it is of use only to the holder of that key. A
+    device's certificate is not renewed, since a device renews its own; ``devices`` are those of the
+    configuration. An expired certificate is not renewed either. Raises OSError.
     """
     devices |= enrolment_table.sites_of_devices(connection).keys()
     devices |= set(certificate_table.devices_with_certificate(connection))
@@ -52,7 +55,10 @@ def site_updates(
 
 
 def _is_for_server(certificate: x509.Certificate) -> bool:
-    """Return whether it names a host, so that no device can speak with it. Raises ValueError for another shape."""
+    """Return whether it names a host, so that no device can speak with it.
+
+    Raises ValueError for another shape.
+    """
     try:
         use = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:

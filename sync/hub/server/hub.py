@@ -1,7 +1,8 @@
 """``edge-hub run``: the platform's end of the protocol. One loop, no threads.
 
-Everything that arrived in one step is stored in one transaction, and acknowledged only after it has committed. What
-the hub signs is the order feed, grants and leases; trust and status lists it passes on as files.
+Everything that arrived in one step is stored in one transaction, and acknowledged only after it has
+committed. What the hub signs is the order feed, grants and leases; trust and status lists it passes
+on as files.
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ class Hub:
         self._published_s: dict[str, int] = {}  # when each feed was last published, Unix seconds
 
     def step(self, timeout_s: float = 0.1) -> None:
-        """Handle what arrives and publish what is due. Raises HubStoreError, and nothing for what arrives."""
+        """Handle what arrives and publish what is due.
+
+        Raises HubStoreError, and nothing for what arrives.
+        """
         self._receive(0.0 if self._outgoing else timeout_s)
         if self._session.connected:
             if self._connection != self._session.connections:
@@ -225,7 +229,7 @@ class Hub:
     # Publish
 
     def _start_over(self) -> None:
-        """Publish everything again: this is a new connection, and the broker may have come back empty."""
+        """Publish everything again: after a new connection the broker may be empty."""
         self._connection = self._session.connections
         self._lists.start_over()
         self._reviews.start_over()
@@ -237,7 +241,10 @@ class Hub:
         self._session.publish(topic, resend, expires_s=COMMAND_EXPIRES_S)
 
     def _lead(self) -> bool:
-        """Return whether this hub of several publishes to groups and handles what devices say of themselves."""
+        """Return whether this hub leads: only the leader publishes to groups and stores reports.
+
+        A hub that does not lead tries to, every ``LEAD_EVERY_S``.
+        """
         if not self._leads and self._monotonic() >= self._lead_due_s:
             self._lead_due_s = self._monotonic() + LEAD_EVERY_S
             self._leads = self._store.lead()

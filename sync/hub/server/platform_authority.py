@@ -1,4 +1,4 @@
-"""The platform's authority: decides the grants of its sites, or leases that to a site's own authority."""
+"""The platform's authority: decides the grants of a site, or leases that to the site's own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _NO_SITE: Final = "name the device and its site in the hub's configuration, or e
 
 
 class PlatformAuthority:
-    """Answers grant and lease requests. Without a signer it answers none. ``now_s`` is Unix time."""
+    """Answers grant and lease requests. Without a signer it answers none.
+
+    ``now_s`` is Unix time.
+    """
 
     def __init__(
         self,
@@ -72,7 +75,7 @@ class PlatformAuthority:
     def handle_lease_request(
         self, connection: HubConnection, node: str, payload: bytes
     ) -> bytes | None:
-        """Return the reply to a lease request of the site authority ``node``; None for one that is not valid."""
+        """Return the reply to a lease request of a site authority; None for an invalid request."""
         authority, signer = self._site_authorities[node], self._signer
         request = codec.decode(LeaseRequest, payload)
         if isinstance(request, MessageRefusal):

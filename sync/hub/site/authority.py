@@ -68,7 +68,10 @@ class AuthorityIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityParts:
-    """What a site authority is made of. ``monotonic`` is in seconds, ``new_id`` makes ids of requests."""
+    """What a site authority is made of.
+
+    ``monotonic`` is in seconds, ``new_id`` makes ids of requests.
+    """
 
     store: HubStore
     session: MqttSession

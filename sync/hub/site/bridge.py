@@ -11,7 +11,9 @@ from __future__ import annotations
 import select
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
 
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.session import MqttSession
@@ -41,9 +43,15 @@ class Bridge:
     """Connects the site's session to the platform's. Call ``step`` in a loop."""
 
     def __init__(
-        self, here: MqttSession, platform: MqttSession, *, tenant: str, site: str, log: Any
+        self,
+        here: MqttSession,
+        platform: MqttSession,
+        *,
+        tenant: str,
+        site: str,
+        log: FilteringBoundLogger,
     ) -> None:
-        """Connect ``here`` to ``platform``. ``log`` is a structlog logger."""
+        """Connect ``here`` to ``platform``."""
         self._here = here
         self._platform = platform
         self._directions = (_Direction(here, platform), _Direction(platform, here))

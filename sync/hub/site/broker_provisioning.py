@@ -40,7 +40,7 @@ class SiteBroker:
     # Port of the platform's enrolment service; None: the one after the platform's broker.
     enrolment_port: int | None = None
     user: str = "mosquitto"
-    grant_key: Path  # PEM; the trust list names it for claims of this site
+    grant_key: Path  # PEM; the trust list names it for grants of this site
     roots: Path
 
     @property

@@ -84,7 +84,7 @@ def _may(section: str, key: str) -> bool:
 
 
 def _unsafe(profile: Profile, baseline: Tree) -> list[ConfigError]:
-    """Return the settings that a profile allows and a push to an unattended locker must not make."""
+    """Return the settings that a profile may make, but a push to an unattended locker must not."""
     known = set(_lock_pins(baseline))
     found = []
     for name, door in profile.locker.compartments.items():

@@ -111,10 +111,10 @@ class Shop(World):
                 codec.decode_addressed(Ack, payload, dev=name), NOW, self.time_s
             )
 
-    def use(self, name, *, told=True):
+    def use(self, name, *, reported=True):
         """Redeem what the last request was granted, in one transaction; False where it may not.
 
-        ``told``: by an event that the platform takes.
+        ``reported``: by an event that the platform takes.
         """
         used_elsewhere = self.used_elsewhere(name)
         with self.stores[name].transaction() as connection:
@@ -130,7 +130,7 @@ class Shop(World):
             body = {
                 "cti": CTI.hex(),
                 "use": mine + 1,
-                "units": 1 if told else "one",
+                "units": 1 if reported else "one",
                 "grant_request": grant.id,
             }
             outbox.append(
@@ -148,7 +148,7 @@ class Shop(World):
             0
         ]
 
-    def honoured(self):
+    def redeemed(self):
         total = 0
         for store in self.stores.values():
             with store.read() as connection:
@@ -273,7 +273,7 @@ def test_a_release_stays_due_until_it_is_sent_whatever_is_acknowledged_meanwhile
 
 
 def test_a_store_releases_no_grants_of_the_one_before_it(shop):
-    """A new card does not know what the old one honoured."""
+    """A new card does not know what the old one redeemed."""
     shop.answer_to("kiosk-1")
     store = shop.stores["kiosk-1"]
     epoch = outbox.current_epoch(store)[0]
@@ -305,7 +305,7 @@ def test_a_redemption_frees_the_grant_that_it_rests_on_and_no_other(tmp_path):
     shop.use("kiosk-1")
     assert (
         shop.answer_to("kiosk-1") is AuthorisationResult.GRANTED
-    )  # the second leave comes before the first use is told
+    )  # the second grant comes before the first use is reported
     with shop.hub.transaction() as connection:
         assert connection.execute("SELECT id FROM open_grant").fetchall() == [
             (shop.asked["kiosk-1"],)
@@ -382,8 +382,8 @@ def test_a_refused_redemption_that_was_resent_with_success_holds_no_later_grant(
     shop.wait(1)  # refused too
     assert authorisations.released_through(store, shop.now_ns) == 0
     with store.transaction() as connection:
-        mended = event._replace(body={**event.body, "use": 1, "units": 1})
-        send_refused_again(connection, mended, id="third")
+        repaired = event._replace(body={**event.body, "use": 1, "units": 1})
+        send_refused_again(connection, repaired, id="third")
     shop.uplinks["kiosk-1"].note_commit()
     shop.wait(1)
     assert authorisations.released_through(store, shop.now_ns) == 1
@@ -466,7 +466,7 @@ steps = st.lists(
                 "scan",
                 "ask",
                 "use",
-                "use untold",
+                "use unreported",
                 "tick",
                 "take",
                 "take",
@@ -495,13 +495,13 @@ def any_order(shop, taken):
                 shop.ingest(shop.claim_on_its_way(name))
                 shop.hear(-1)
                 if at:
-                    shop.use(name, told=at < 4)
-                assert shop.honoured() <= shop.sold
+                    shop.use(name, reported=at < 4)
+                assert shop.redeemed() <= shop.sold
             case "ask":
                 shop.ask(name)
-            case "use" | "use untold":
-                shop.use(name, told=step == "use")
-                assert shop.honoured() <= shop.sold
+            case "use" | "use unreported":
+                shop.use(name, reported=step == "use")
+                assert shop.redeemed() <= shop.sold
             case "tick":
                 shop.tick(name)
             case "take" if at < len(shop.up):
@@ -525,9 +525,9 @@ def any_order(shop, taken):
     for name in shop.stores:
         shop.uplinks[name].start_over(shop.time_s)
     shop.wait(1)
-    left, answer = shop.sold - shop.honoured(), shop.answer_to("kiosk-2")
+    left, answer = shop.sold - shop.redeemed(), shop.answer_to("kiosk-2")
     if any(outbox.backlog(store).rejected for store in shop.stores.values()):
-        assert left or not shop.use("kiosk-2"), "what the platform was not told of is held"
+        assert left or not shop.use("kiosk-2"), "what the platform has no report of is held"
     else:
         assert answer is (AuthorisationResult.GRANTED if left else AuthorisationResult.SPENT)
 

@@ -176,7 +176,7 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
     assert not silent
 
 
-def test_a_holder_waits_until_leave_that_the_platform_gave_just_before_is_used_or_over(tmp_path):
+def test_a_new_holder_waits_until_the_platforms_last_grants_are_used_or_have_expired(tmp_path):
     """The lease carries no record of it. Later the site hears that its authority is online."""
     site = Site(tmp_path).renew(hand_over_s=HUB_TIMINGS.hand_over_s - 0.1)
     assert HUB_TIMINGS.hand_over_s > REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
@@ -275,7 +275,7 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     ("a = " + "[" * 9999, "nested more than 16 deep"),
     (None, "configuration: cannot be read: No such file or directory"),
 ])  # fmt: skip
-def test_a_configuration_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, said):
     file = tmp_path / "authority.toml"
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())

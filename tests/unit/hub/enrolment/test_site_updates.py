@@ -78,7 +78,7 @@ def test_a_devices_certificate_is_never_replaced_in_the_sites_folder(platform):
         issue_client(authority, "_late", now_s=NOW_S - 2 * DAY_S, days=1).certificate_pem
     )
     assert platform.service.renew_own() == ["_hub", "_late"], (
-        "also one that ended while nobody was there"
+        "also one that expired while the service was down"
     )
     assert platform.files.certificate("kiosk-1").read_bytes() == before, (
         "its number is what would be revoked"
@@ -232,7 +232,9 @@ def test_another_shops_devices_do_not_come_into_a_shops_list(platform, shop):
     assert "kiosk-9" not in (files.folder / "acl").read_text()
 
 
-def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_says_so(platform, shop):
+def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_has_the_reason(
+    platform, shop
+):
     files, lists = shop
     before = {path.name: path.read_bytes() for path in files.folder.iterdir() if path.is_file()}
     platform.server.shutdown()

@@ -51,7 +51,7 @@ def event(seq, type, *, ts=NOW_S, id="", **body):
     return Event(seq=seq, id=id or f"id-{seq}", ts=ts, ts_trust="trusted", type=type, body=whole)
 
 
-def honoured(seq=1, use=1):
+def pending_redemption(seq=1, use=1):
     return event(seq, "redeemed", units=1, verdict=reviews.PENDING, operator="ann", use=use)
 
 
@@ -105,7 +105,7 @@ def pages(store, **said):
     return ReviewPublisher(FEED, **facts)
 
 
-def told(raw):
+def decisions_in(raw):
     now = Instant(unix_s=NOW_S)
     document = open_document(raw, Purpose.ORDER_FEED, TRUST, now=now)
     made = [
@@ -115,12 +115,12 @@ def told(raw):
     return [(decision.seq, decision.approve, by, decision.reason) for decision, by in made]
 
 
-def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(opened):
+def test_a_review_is_listed_until_it_is_decided_here_or_at_the_device(opened):
     store = opened()
     take(
         store,
-        honoured(),
-        honoured(2, use=2),
+        pending_redemption(),
+        pending_redemption(2, use=2),
         event(3, "redeemed", units=1, verdict="accepted", use=3),
     )
     assert states(store) == [("waiting", None)] * 2
@@ -132,10 +132,10 @@ def test_what_waits_is_listed_until_somebody_has_decided_here_or_at_the_device(o
     assert states(store)[0] == ("rejected", "rob")
 
 
-def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened):
+def test_the_report_of_a_review_may_come_before_its_redemption(opened):
     store = opened()
     take(store, said())
-    take(store, honoured())
+    take(store, pending_redemption())
     assert states(store) == [("approved", "rob")]
     with pytest.raises(reviews.DecisionError, match="decided already"):
         decide(store)
@@ -143,7 +143,7 @@ def test_what_a_device_says_of_a_review_may_come_before_what_it_is_about(opened)
 
 def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     decide(store, approve=False, reason="stolen card")
     decide(store, approve=False, reason="stolen card")  # asked again, because the answer was lost
     with store.read() as connection:
@@ -159,48 +159,48 @@ def test_a_decision_is_kept_with_who_when_why_and_its_signature(opened):
     [
         pytest.param("ann", {}, "ann scanned it", id="who scanned it"),
         pytest.param("Ann ", {}, "scanned it", id="who scanned it, written otherwise"),
-        pytest.param("rob", {"approve": False}, "decided already", id="somebody after zoe"),
+        pytest.param("rob", {"approve": False}, "decided already", id="another person after zoe"),
         pytest.param("rob", {"seq": 9}, "no redemption waits", id="what is not there"),
         pytest.param("rob", {"cti": bytes(16)}, "no redemption waits", id="another code"),
         pytest.param("rob", {"device": "kiosk-9"}, "no redemption waits", id="another device"),
     ],
 )
-def test_who_may_not_decide_is_told_why(opened, by, changes, words):
+def test_a_reviewer_who_may_not_decide_gets_the_reason(opened, by, changes, words):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     if "decided" in words:
         decide(store)
     with pytest.raises(reviews.DecisionError, match=words):
         decide(store, by=by, **changes)
 
 
-def test_a_decision_is_said_at_once_and_again_until_the_device_has_said_that_it_knows(opened):
+def test_a_decision_is_published_at_once_and_repeated_until_the_device_reports_the_outcome(opened):
     store = opened()
-    take(store, honoured(), honoured(2, use=2))
+    take(store, pending_redemption(), pending_redemption(2, use=2))
     publisher = pages(store)
     assert publisher.due_pages(store, 0.0) == []
     decide(store, reason="seen")
     ((dev, raw),) = publisher.due_pages(store, POLL_EVERY_S)
-    assert (dev, told(raw)) == (DEV, [(1, True, "zoe", "seen")])
+    assert (dev, decisions_in(raw)) == (DEV, [(1, True, "zoe", "seen")])
     decide(store, seq=2, approve=False, reason="stolen")
     ((_, second),) = publisher.due_pages(store, 2 * POLL_EVERY_S)
-    assert told(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
+    assert decisions_in(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
     ((_, again),) = publisher.due_pages(store, REPEAT_S + 5 * POLL_EVERY_S)
-    assert len(told(again)) == 2
+    assert len(decisions_in(again)) == 2
     take(store, said(3))
     ((_, rest),) = publisher.due_pages(store, 3 * REPEAT_S)
-    assert [row[0] for row in told(rest)] == [2]
+    assert [row[0] for row in decisions_in(rest)] == [2]
     take(store, said(4, state="rejected", use=2, redemption_event="id-2"))
     assert publisher.due_pages(store, 9 * REPEAT_S) == []
 
 
 def test_a_device_that_asks_for_orders_gets_its_decisions_unless_it_has_left(opened):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     decide(store)
     with store.transaction() as connection:
         ((_, raw),) = pages(store).pages_for(connection, DEV)
-        assert told(raw) == [(1, True, "zoe", "")]
+        assert decisions_in(raw) == [(1, True, "zoe", "")]
         assert pages(store).pages_for(connection, "kiosk-2") == []
         assert pages(store, site_of=lambda _: None).pages_for(connection, DEV) == []
 
@@ -208,10 +208,13 @@ def test_a_device_that_asks_for_orders_gets_its_decisions_unless_it_has_left(ope
 def test_a_device_that_was_away_for_long_gets_its_decisions_in_pages(opened):
     store = opened()
     uses = range(1, reviews.PAGE + 2)
-    take(store, *(honoured(use, use) for use in uses))
+    take(store, *(pending_redemption(use, use) for use in uses))
     for use in uses:
         decide(store, seq=use)
-    assert [len(told(raw)) for _, raw in pages(store).due_pages(store, 0.0)] == [reviews.PAGE, 1]
+    assert [len(decisions_in(raw)) for _, raw in pages(store).due_pages(store, 0.0)] == [
+        reviews.PAGE,
+        1,
+    ]
 
 
 def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_will_do():
@@ -229,10 +232,10 @@ def test_a_decision_names_the_person_of_the_key_that_signed_it_and_no_other_key_
         "document_signature_invalid"
     )
     assert str(open_review_decision(os.urandom(100), TRUST, now=now)).startswith("document_")
-    nobody = TrustList(
+    empty = TrustList(
         version=1, issued_at_s=0, expires_at_s=2**32, keys=(listed(ZOE, Purpose.REVIEW),)
     )
-    assert "whose key" in str(open_review_decision(raw, nobody, now=now))
+    assert "whose key" in str(open_review_decision(raw, empty, now=now))
 
 
 def test_an_odd_event_about_reviews_changes_nothing(opened):
@@ -256,29 +259,29 @@ def used(store):
         return redemption_table.total_redeemed(connection, CTI)
 
 
-def honoured_anew(store, **said):
+def redeemed_by_new_store(store, **said):
     """Redeem in a new store after a card was replaced: its uses begin with 1 again."""
     body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **said}
     take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
 
 
-def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of_that_number(
+def test_reports_of_a_lost_store_do_not_concern_the_new_stores_use_of_the_same_number(
     opened,
 ):
     store = opened()
     named = {"ts": NOW_S + 3600, "redemption_event": "id-1"}  # the new store's clock is slow
-    told = (
-        honoured(),
+    reported = (
+        pending_redemption(),
         event(2, "review", state="rejected", operator="rob", **named),
         event(3, "reversed", **named),
     )
-    take(store, *told)
+    take(store, *reported)
     assert used(store)[0] == 0
-    honoured_anew(store)
-    assert used(store)[0] == 1, "the new store has honoured it"
+    redeemed_by_new_store(store)
+    assert used(store)[0] == 1, "the new store has redeemed it"
     assert states(store) == [("rejected", "rob"), ("waiting", None)]
     decide(store, epoch="e2")
-    take(store, *told)  # again
+    take(store, *reported)  # again
     assert states(store)[1] == ("on_its_way", "zoe")
     assert used(store)[0] == 1
     take(store, event(2, "reversed", redemption_event="new-1"), epoch="e2")
@@ -290,7 +293,7 @@ def test_what_a_lost_store_said_of_its_use_says_nothing_of_the_new_stores_use_of
 )
 def test_a_reversal_that_names_no_redemption_is_refused_and_changes_nothing(opened, named):
     store = opened()
-    taken = take(store, honoured(), event(2, "reversed", **named))
+    taken = take(store, pending_redemption(), event(2, "reversed", **named))
     assert [(item.seq, item.reason) for item in taken.ack.rejected] == [
         (2, UploadRefusal.BODY_INVALID)
     ]
@@ -302,13 +305,13 @@ def test_a_reversal_of_what_the_platform_never_took_reverses_nothing_else(opened
     store = opened()
     refused = event(1, "redeemed", units=0)
     take(store, refused, event(2, "reversed", ts=NOW_S + 3600, redemption_event=refused.id))
-    honoured_anew(store)
+    redeemed_by_new_store(store)
     assert used(store)[0] == 1
 
 
 def test_a_use_that_was_carried_over_into_a_new_store_is_taken_back_there(opened):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     later = {"ts": NOW_S + 90, "redemption_event": "id-1"}
     take(
         store,
@@ -341,9 +344,9 @@ def refused(store, seq, word, **changes):
                       body={"decision": name, "reason": word}))  # fmt: skip
 
 
-def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(opened):
+def test_a_decision_on_a_redemption_that_its_device_lost_is_closed_and_not_repeated(opened):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     decide(store)
     publisher = pages(store)
     assert publisher.due_pages(store, 0.0)
@@ -356,12 +359,12 @@ def test_a_decision_about_what_its_device_has_no_more_ends_and_is_said_no_more(o
 
 
 @pytest.mark.parametrize("reason", ["same_person", "not_verified"])
-def test_a_decision_that_its_device_does_not_take_is_said_no_more_and_another_can_be_made(
+def test_a_decision_that_its_device_refuses_is_not_repeated_and_another_can_be_made(
     opened,
     reason,
 ):
     store = opened()
-    take(store, honoured())
+    take(store, pending_redemption())
     decide(store, reason="one")
     refused(store, 2, "made_up", reason="one")
     refused(store, 3, reason, reason="another")

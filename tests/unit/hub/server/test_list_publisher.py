@@ -96,7 +96,7 @@ def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
         pytest.param(lambda: b"", "does not believe", id="nothing"),
     ],
 )
-def test_a_list_that_is_not_taken_says_why_and_changes_nothing(tmp_path, raw, words):
+def test_a_list_that_is_refused_gives_the_reason_and_changes_nothing(tmp_path, raw, words):
     folder = tmp_path / "operators"
     save_pushed_list(folder, signed("shop-3", version=2), KEYS, named=("shop-1",), now=NOW)
     with pytest.raises(RequestError, match=words):

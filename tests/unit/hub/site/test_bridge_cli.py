@@ -13,7 +13,7 @@ from sync.hub.site.bridge_cli import bridge
     ("a = " + "[" * 9999, "nested more than 16 deep"),
     (None, "configuration: cannot be read: No such file or directory"),
 ])  # fmt: skip
-def test_a_configuration_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path, text, said):
+def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, said):
     file = tmp_path / "bridge.toml"
     if text is not None:
         file.write_text(text)

@@ -66,7 +66,7 @@ def test_a_batch_has_one_effect_however_often_it_comes(opened):
     assert (first.fresh, again.fresh, again.repeated) == (2, 0, 2)
     assert first.ack == again.ack
     assert [row["seq"] for row in listing.list_events(store)] == [1, 2]
-    assert [row["seq"] for row in listing.list_events(store, dev="nobody")] == []
+    assert [row["seq"] for row in listing.list_events(store, dev="kiosk-9")] == []
 
 
 def test_numbers_are_acknowledged_to_the_first_gap_and_beyond_it_when_it_is_filled(opened):
@@ -87,7 +87,7 @@ def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
         assert connection.execute("SELECT id FROM clash").fetchall() == [("other",)]
 
 
-def test_one_use_honoured_twice_is_told_to_both(opened):
+def test_one_use_that_was_redeemed_twice_is_reported_to_both_devices(opened):
     store = opened()
     sell(store, CTI)
     take(store, batch(redeemed(1), dev="kiosk-1"))
@@ -99,7 +99,7 @@ def test_one_use_honoured_twice_is_told_to_both(opened):
     assert not again.ack.conflicts
 
 
-def test_one_claim_at_a_time_and_again_when_its_holder_has_said_that_it_is_over(opened):
+def test_one_grant_at_a_time_and_the_next_when_its_device_has_reported_the_outcome(opened):
     store = opened()
     sell(store, CTI)
 
@@ -157,23 +157,28 @@ def test_an_order_that_moves_to_another_site_leaves_the_first(opened):
     assert page(store, have=had).removed == (CTI,)
 
 
-def test_what_a_device_said_of_itself_is_kept_and_its_double_is_found(opened):
+def test_a_status_is_stored_and_a_second_device_with_its_identity_is_found(opened):
     store = opened()
 
-    def says(epoch):
+    def report_status(epoch):
         with store.transaction() as connection:
             return ingest.record_status(
                 connection, Status(dev="kiosk-1", state="online", epoch=epoch), NOW_S
             )
 
-    assert [says("a"), says("a"), says("b"), says("a")] == [False, False, False, True]
+    assert [report_status("a"), report_status("a"), report_status("b"), report_status("a")] == [
+        False,
+        False,
+        False,
+        True,
+    ]
     take(store, batch(redeemed(1)))
     with store.read() as connection:
         assert ingest.latest_epoch(connection, "kiosk-1") == ("epoch-1", 1)
         assert ingest.latest_epoch(connection, "kiosk-2") is None
 
 
-def test_what_fails_leaves_nothing(opened):
+def test_a_transaction_that_fails_leaves_nothing(opened):
     store = opened()
     with pytest.raises(ZeroDivisionError), store.transaction() as connection:
         ingest.ingest_batch(connection, batch(redeemed(1)), NOW_S)
@@ -238,7 +243,7 @@ def test_transactions_that_share_many_names_do_not_wait_in_a_circle(opened):
         )  # a circle is found by the database, and raised here
 
 
-def test_a_database_that_is_not_there_is_said_so(tmp_path):
+def test_a_database_that_cannot_be_reached_is_reported(tmp_path):
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     with pytest.raises(HubStoreError, match="check database in the configuration"):
         open_hub_store(tmp_path, f"postgresql:///x?host={tmp_path}")

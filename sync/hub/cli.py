@@ -30,7 +30,7 @@ from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
 from sync.hub.orders import order_lines
-from sync.hub.provisioning import PlatformDocuments, PlatformSpec, ProvisioningError, provision
+from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.hub_metrics import hub_metrics
 from sync.hub.server.list_publisher import ListPublisher
@@ -138,7 +138,7 @@ def import_orders(config_file: Path, file: TextIO) -> None:
     try:
         with store.transaction() as connection:
             changed = order_lines.put_lines(connection, _lines(iter(file)), now_us)
-    except (HubStoreError, ValueError) as error:
+    except ValueError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{changed} order lines are new or changed.", err=True)
 
@@ -232,10 +232,7 @@ def site_command(
             status_lists=status_lists,
         )
     spec = PlatformSpec(devices={name: site for name, _, site in pairs}, **options)
-    try:
-        files = provision(folder, spec, documents, now_s=int(time.time()))
-    except ProvisioningError as error:
-        raise click.ClickException(str(error)) from None
+    files = provision(folder, spec, documents, now_s=int(time.time()))
     click.echo(f"The broker's configuration is {files.broker_config}.", err=True)
     if documents is None:
         click.echo("No hub.toml was made: name --keys and --trust-list for one.", err=True)
@@ -250,7 +247,7 @@ def main(timings: HubTimings = HUB_TIMINGS) -> None:
 
 
 def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger) -> HubParts:
-    """Open what a hub needs. Raises ClickException."""
+    """Open what a hub needs. Raises ClickException and HubStoreError."""
     feed_key = Path(config.documents.order_feed_key_file)
     return HubParts(
         store=_open_store(config),
@@ -276,10 +273,8 @@ def _grant_signer(path: Path) -> Signer | None:
 
 
 def _open_store(config: HubConfig) -> HubStore:
-    try:
-        return open_hub_store(Path(config.data_dir), config.database)
-    except HubStoreError as error:
-        raise click.ClickException(str(error)) from None
+    """Open the hub's store. Raises HubStoreError."""
+    return open_hub_store(Path(config.data_dir), config.database)
 
 
 def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:

@@ -47,10 +47,7 @@ def enrolment(config_file: Path) -> None:
         )
     log.configure()
     logger = structlog.get_logger().bind(process="edge-hub-enrolment")
-    try:
-        service, watched = _open_service(config, logger)
-    except HubStoreError as error:
-        raise click.ClickException(str(error)) from None
+    service, watched = _open_service(config, logger)
     where = f"{config.enrolment.address}:{config.enrolment.port}"
     try:
         server = EnrolmentServer(service, config.mqtt.ca_file)

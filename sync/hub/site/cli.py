@@ -32,7 +32,7 @@ from sync.hub.config import (
     load_signer_or_exit,
     read_config_or_exit,
 )
-from sync.hub.provisioning import PlatformFiles, ProvisioningError
+from sync.hub.provisioning import PlatformFiles
 from sync.hub.site.authority import (
     AuthorityIdentity,
     AuthorityParts,
@@ -198,7 +198,7 @@ def site_command(
         files = provision_site_broker(
             folder, at, PlatformFiles(platform.absolute()), now_s=int(time.time())
         )
-    except (OSError, ValueError, ProvisioningError) as error:
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     made = ", ".join(
         str(files.folder / name) for name in ("mosquitto.conf", "authority.toml", "bridge.toml")
@@ -210,13 +210,13 @@ def site_command(
 def _parts(
     config: AuthorityConfig, folder: Path, timings: HubTimings, logger: FilteringBoundLogger
 ) -> AuthorityParts:
-    """Open what a site authority needs. Raises ClickException."""
+    """Open what a site authority needs. Raises ClickException and HubStoreError."""
     roots = load_roots(folder / config.roots_file)
     if isinstance(roots, RootsFileRefusal):
         raise click.ClickException(str(roots))
     clock = WallClock(0)
     return AuthorityParts(
-        store=_open_store(folder / config.data_dir),
+        store=open_hub_store(folder / config.data_dir),
         session=MqttSession(
             config.mqtt.endpoint(folder),
             authority_filters(config.tenant, config.id),
@@ -251,13 +251,6 @@ def _start_lists(config: AuthorityConfig, folder: Path, logger: FilteringBoundLo
     Thread(target=lists.run, name="lists", daemon=True).start()
 
 
-def _open_store(folder: Path, database: str | None = None) -> HubStore:
-    try:
-        return open_hub_store(folder, database)
-    except HubStoreError as error:
-        raise click.ClickException(str(error)) from None
-
-
 def _platform_store(config_file: Path) -> HubStore:
     config = load_hub_config_or_exit(config_file)
-    return _open_store(Path(config.data_dir), config.database)
+    return open_hub_store(Path(config.data_dir), config.database)

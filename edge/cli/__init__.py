@@ -19,7 +19,7 @@ COMMANDS = {
     "orders": "edge.cli.listings:orders",
     "exceptions": "edge.cli.exceptions:exceptions",
     "outbox": "edge.cli.listings:outbox",
-    "story": "edge.cli.story:story",
+    "history": "edge.cli.history:history",
     "ask": "edge.cli.actions:ask",
     "reverse": "edge.cli.actions:reverse",
     "review": "edge.cli.actions:review",

@@ -68,7 +68,7 @@ class _Device:
         return self.clock.now()
 
     @property
-    def desk(self) -> SignInService:
+    def service(self) -> SignInService:
         return sign_in_service(self.profile, self.store, secrets.token_bytes)
 
     @property
@@ -104,7 +104,7 @@ def sign_in(file: Path, data: Path, badge: str | None) -> None:
         register = read_operator_directory(
             device.store, device.anchors.trust, device.audiences, device.now
         )
-        outcome = device.desk.sign_in(pin, register, device.now, badge=shown)
+        outcome = device.service.sign_in(pin, register, device.now, badge=shown)
     if outcome.session is None:
         _refuse(outcome.reason, outcome.detail)
     click.echo(_line(outcome.session))
@@ -119,7 +119,7 @@ def sign_out(file: Path, data: Path) -> None:
     Example: edge-scanner operator sign-out
     """
     with _open_device(file, data) as device:
-        outcome = device.desk.sign_out(device.now)
+        outcome = device.service.sign_out(device.now)
     click.echo(
         "no operator was signed in" if outcome is None else f"{outcome.operator_id} is signed out"
     )

@@ -42,9 +42,7 @@ _CASE_COLUMNS: Final = {
 
 @click.command()
 @fleet_option
-@click.option(
-    "--issues", "--sick", "only_issues", is_flag=True, help="Only devices that have an issue."
-)
+@click.option("--issues", "only_issues", is_flag=True, help="Only devices that have an issue.")
 @click.option("--site", help="Only devices of this site.")
 def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None) -> None:
     """Show every device, those with issues on top. Exit 1 when a device has one.

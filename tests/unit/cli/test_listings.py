@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from edge.cli import exceptions as exceptions_cli
 from edge.cli import listings
-from edge.cli.story import story
+from edge.cli.history import history
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store import exception_cases
 from edge.store.outbox import Backlog
@@ -175,7 +175,7 @@ def test_the_error_of_a_foreign_database_says_what_it_is(tmp_path, command, tabl
             listings.outbox, ("--limit", "99999999999999999999"), id="a number beyond all measure"
         ),
         pytest.param(listings.orders, ("--order", "\udcff"), id="a byte that is no text"),
-        pytest.param(story, ("\udcff",), id="a story of what is no text"),
+        pytest.param(history, ("\udcff",), id="a history of what is no text"),
         pytest.param(
             exceptions_cli.exceptions,
             ("dispute", "1", "--cause", "\udcff"),

@@ -432,10 +432,10 @@ def test_an_amount_that_is_none_is_a_usage_error(console, amount):
 def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events(store, console):
     claims, case = door_not_opened(store)
     redeemer(store).redeem(code(cti=claims.cti, audience="site-9", kind=Kind.PICKUP), at(20))
-    result = console("story", claims.order_id, "--json")
-    story = json.loads(result.stdout)
-    assert (story["device"], story["settled"]) == ("kiosk-1", False)
-    assert {line["record"] for line in story["story"]} == {
+    result = console("history", claims.order_id, "--json")
+    history = json.loads(result.stdout)
+    assert (history["device"], history["settled"]) == ("kiosk-1", False)
+    assert {line["record"] for line in history["history"]} == {
         "order",
         "scan",
         "ledger",
@@ -443,7 +443,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
         "exception",
         "event",
     }
-    assert [line["reason"] for line in story["story"] if line["record"] == "scan"] == [
+    assert [line["reason"] for line in history["history"] if line["record"] == "scan"] == [
         "accepted",
         "wrong_site",
     ]
@@ -451,9 +451,9 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     actions(store).settle(case.id, Settlement.COLLECTED, "", at(30))
     epoch, last = outbox.current_epoch(store)
     outbox.settle(store, epoch=epoch, through_seq=last)
-    assert json.loads(console("story", claims.order_id, "--json").stdout)["settled"] is True
-    words = console("story", claims.order_id).stdout
+    assert json.loads(console("history", claims.order_id, "--json").stdout)["settled"] is True
+    words = console("history", claims.order_id).stdout
     assert "exception" in words and words.endswith(
         "settled: the platform has acknowledged everything\n"
     )
-    assert console("story", "nobody").exit_code == 1
+    assert console("history", "nobody").exit_code == 1

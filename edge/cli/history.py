@@ -1,4 +1,4 @@
-"""``edge-scanner story``: the history of one order on this device."""
+"""``edge-scanner history``: the history of one order on this device."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from edge.store.order_history import HistoryEntry, OrderHistory, order_history
 @data_option
 @click.argument("order", callback=as_text)
 @click.option("--json", "as_json", is_flag=True, help="The history as one JSON object.")
-def story(data: Path, order: str, as_json: bool) -> None:
+def history(data: Path, order: str, as_json: bool) -> None:
     """Show an order's history on this device: scans, redemptions, doors, reviews, cases, events.
 
-    Example: edge-scanner story A-1042
+    Example: edge-scanner history A-1042
     """
     try:
         with closing(open_for_reading(data)) as store:
-            history = order_history(store, order)
+            found = order_history(store, order)
     except StoreUnavailableError as error:
         click.echo(f"edge-scanner: {error}", err=True)
         sys.exit(1)
-    if not history.lines:
+    if not found.lines:
         click.echo(
             f"edge-scanner: this device has no record of order {order}; see edge-scanner orders",
             err=True,
         )
         sys.exit(1)
     click.echo(
-        json.dumps(_document(history), ensure_ascii=False)
+        json.dumps(_document(found), ensure_ascii=False)
         if as_json
-        else "\n".join(_text_lines(history))
+        else "\n".join(_text_lines(found))
     )
 
 
@@ -50,7 +50,7 @@ def _document(history: OrderHistory) -> dict[str, Any]:
         "device": history.device,
         "order": history.order,
         "settled": history.settled,
-        "story": [
+        "history": [
             {"at_s": line.at_s, "record": line.record, **line.fields} for line in history.lines
         ],
     }

@@ -67,7 +67,7 @@ release: setup $(VENV)/.with-release  ## wheel, sdist, packages, bill of materia
 install:  ## on this machine: running, enabled services (ARGS='--profile locker-gpio')
 	sudo ./install $(ARGS)
 
-try-deb:  ## install it in a clean Debian, boot, enrol, honour a code, upgrade, go back, remove (ARGS=--checkout: `./install`)
+try-deb:  ## install it in a clean Debian, boot, enrol, redeem a code, upgrade, go back, remove (ARGS=--checkout: `./install`)
 	@.ci/system-packages debootstrap systemd-container
 	packaging/try-in-clean-debian $(ARGS)
 

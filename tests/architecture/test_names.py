@@ -61,4 +61,4 @@ def test_each_exception_is_still_needed(name):
 
 
 def test_a_second_place_is_seen():
-    assert shared({"Desk": {"a", "b"}, "Gate": {"c"}}) == {"Desk": ["a", "b"]}
+    assert shared({"Queue": {"a", "b"}, "Lock": {"c"}}) == {"Queue": ["a", "b"]}

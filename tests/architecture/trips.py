@@ -99,7 +99,7 @@ class Recorder:
     @contextmanager
     def on(self) -> Iterator[Recorder]:
         """Watch until the block ends."""
-        former = sys.getprofile()  # of whoever measures coverage
+        former = sys.getprofile()  # the profiler of a coverage run, or None
         threading.setprofile(self._event)
         sys.setprofile(self._event)
         try:

@@ -82,7 +82,7 @@ def refused(text: str, device: Path, **more) -> str:
     return raised.value.reason
 
 
-def honour(device: Path) -> None:
+def redeem_a_code(device: Path) -> None:
     """From here on the store owes the platform an event."""
     store = open_for_work(device)
     with store.transaction() as connection:
@@ -255,7 +255,7 @@ def test_only_its_own_fleet_enrols_a_device_again_that_lost_its_store_and_identi
 
 def test_what_one_device_redeemed_never_becomes_anothers_and_the_code_is_not_used(platform, device):
     identity = enrol(platform.code(), device, keys=None, now=NOW)
-    honour(device)
+    redeem_a_code(device)
     code = platform.code(device="kiosk-8")
     with pytest.raises(EnrolmentError) as raised:
         enrol(code, device, keys=platform.service.keys(), now=NOW)
@@ -273,7 +273,7 @@ def test_a_sync_process_with_anothers_store_says_so_and_waits_for_the_code_that_
     platform, device, tmp_path
 ):
     enrol(platform.code(), device, keys=None, now=NOW)
-    honour(device)
+    redeem_a_code(device)
     identity = device / "identity" / "identity.json"
     identity.write_text(identity.read_text().replace('"id": "kiosk-7"', '"id": "kiosk-8"'))
     command = [

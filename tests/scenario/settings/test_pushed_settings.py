@@ -1,4 +1,4 @@
-"""Settings pushed to a device of real processes, by ops and by whoever else holds the broker."""
+"""Settings pushed to a device of real processes, by operations and by an attacker who holds the broker."""
 
 import time
 
@@ -54,7 +54,7 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         lambda: field.health()["camera"]["frames"] > 60 and field.health()["camera"]["frames"]
     )
     for number, delay_s in enumerate((0.0, 0.2, 0.4, 0.6)):
-        scans, shifts = len(field.scanner.said("scan")), len(field.scanner.said("settings"))
+        scans, changes = len(field.scanner.said("scan")), len(field.scanner.said("settings"))
         field.publish(field.document({"decode": {"budget_ms": 51.0 + number}}))
         time.sleep(delay_s)
         field.scanner.tell(
@@ -63,7 +63,7 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         time.sleep(1.5)
         field.scanner.tell(clear=True)
         field.becomes("committed", rev=field.rev)
-        assert len(field.scanner.said("settings")) == shifts + 1, "it has changed"
+        assert len(field.scanner.said("settings")) == changes + 1, "it has changed"
         assert len(field.scanner.said("scan")) == scans + 1, "one verdict for one showing"
     reasons = [scan["reason"] for scan in field.scanner.said("scan")]
     assert reasons == ["accepted", "accepted", "already_redeemed", "already_redeemed"]
@@ -184,13 +184,13 @@ def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_an
 ):
     good = field.state.good
     (field.sample.data / "settings" / f"{good}.json").write_bytes(b"zeros")
-    shifts, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
+    changes, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
     field.scanner.kill()
     field.sync.kill()
-    until(lambda: len(field.scanner.said("settings")) > shifts, what="the scanner is back")
+    until(lambda: len(field.scanner.said("settings")) > changes, what="the scanner is back")
     until(lambda: field.runs_on(good), what="the scanner runs on what was good")
     time.sleep(2.0)
-    hashes = [said["hash"] for said in field.scanner.said("settings")[shifts:]]
+    hashes = [said["hash"] for said in field.scanner.said("settings")[changes:]]
     assert hashes in ([None, good], [good]), (
         "as shipped, unless edge-sync was quicker, and then on what was good"
     )

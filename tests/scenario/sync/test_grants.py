@@ -83,7 +83,7 @@ def test_a_hub_that_died_unnoticed_costs_one_scan_its_deadline_and_no_other(plat
     answer, took_s = ask(device, cti)
     assert answer is None
     assert took_s < REPLY_DEADLINE_S + 0.5
-    until(lambda: not is_online(device.data), 5, "nobody is asked any more")
+    until(lambda: not is_online(device.data), 5, "no authority is asked any more")
     assert ask(device, cti)[1] < 0.5
     platform.hub.start()
     online(device)

@@ -93,7 +93,7 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
     for number, cti in enumerate(vouchers):
         for device in chance.sample(
             devices, 2 if number % 3 == 0 else 1
-        ):  # every third is honoured at two devices
+        ):  # every third is redeemed at two devices
             device.redeem(cti)
         chance.choice(devices).redeem()
         if number % 10 == 5:
@@ -112,7 +112,7 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
         assert connection.execute("SELECT count(*) FROM conflict").fetchone() == (
             2 * len(vouchers[::3]),
         )
-    for device in devices:  # and whoever honoured one of those is told
+    for device in devices:  # each device that redeemed one of those hears of it
         with one.read() as connection:
             found = connection.execute(
                 "SELECT count(DISTINCT cti) FROM conflict WHERE dev = ?", (device.name,)

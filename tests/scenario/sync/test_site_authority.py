@@ -105,13 +105,13 @@ class Shop:
         self.line.fault = CUT
         until(lambda: not self.line_is("connected"), what=lambda: self.bridge.text[-1500:])
 
-    def mend(self):
+    def repair(self):
         self.line.fault = CLEAR
         until(lambda: self.line_is("connected"), what=lambda: self.bridge.text[-1500:])
         for device in self.devices:
             device.settled()
 
-    def honoured(self, *ctis: bytes) -> list[int]:
+    def redeemed(self, *ctis: bytes) -> list[int]:
         """How often the platform has each."""
         had = [row[4].get("cti") for name in DEVICES for row in self.platform.ledger(name)]
         return [had.count(cti.hex()) for cti in ctis]
@@ -181,8 +181,8 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
             what="the authority heard of it",
         )
     assert first.pending() + second.pending() == 3, "the platform has not acknowledged anything"
-    shop.mend()
-    assert shop.honoured(*ctis) == [1, 1, 1]
+    shop.repair()
+    assert shop.redeemed(*ctis) == [1, 1, 1]
 
 
 def test_orders_sold_while_the_line_was_cut_come_when_it_is_repaired(shop):
@@ -190,7 +190,7 @@ def test_orders_sold_while_the_line_was_cut_come_when_it_is_repaired(shop):
     cti = os.urandom(16)
     shop.cut()
     shop.platform.import_orders(order(cti))
-    shop.mend()
+    shop.repair()
     shop.heard_of(cti)
 
 
@@ -200,7 +200,7 @@ def test_the_line_may_go_and_come_without_end(shop):
     for _ in range(10):
         shop.cut()
         device.redeem()
-        shop.mend()
+        shop.repair()
     assert shop.platform.ledger("kiosk-1") == device.ledger()
     assert "Traceback" not in shop.bridge.text
 
@@ -214,7 +214,7 @@ def test_an_authority_that_died_delays_no_scan_and_continues_from_its_store(shop
     shop.authority.kill()
     first.redeem(used)
     assert ask(second, used)[0] is None  # waited for once, at most its deadline
-    until(lambda: not is_online(second.data), what="nobody is asked any more")
+    until(lambda: not is_online(second.data), what="no authority is asked any more")
     assert ask(second, used)[1] < REPLY_DEADLINE_S
     shop.start_authority()
     assert claimed(second, used).result is AuthorisationResult.SPENT, (
@@ -223,7 +223,7 @@ def test_an_authority_that_died_delays_no_scan_and_continues_from_its_store(shop
     assert claimed(second, held).result is AuthorisationResult.HELD, (
         "its store remembers the leave it gave"
     )
-    shop.mend()
+    shop.repair()
 
 
 def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop):
@@ -231,7 +231,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     cti = shop.sell()
     shop.authority.kill()
     first.redeem(cti)
-    first.settled()  # by the platform; nobody will tell the authority again
+    first.settled()  # by the platform; the authority gets no second report
     shop.start_authority()
     until(shop.answers, what=lambda: shop.authority.text[-3000:])
     until(

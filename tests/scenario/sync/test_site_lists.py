@@ -153,5 +153,5 @@ def test_a_device_that_is_revoked_is_cut_off_at_its_sites_broker_as_well(field):
     acl = (shop.files.folder / "acl").read_text()
     assert f"user {DEVICE}\ntopic deny #" in acl
     assert says(shop.at.port, shop.files, shop.at.authority, platform.sample.files.ca) == "", (
-        "nobody else is"
+        "no other device is refused"
     )

@@ -129,7 +129,7 @@ def test_a_reply_to_anything_but_this_request_changes_nothing(store, relay, what
 
 
 def test_an_unsigned_reply_changes_nothing(store, relay):
-    """The plain fields are for whoever looks."""
+    """The plain fields are for a reader of the log."""
     asked(store)
     relay.next_requests(S)
     plain = Response(dev="kiosk-1", id="r1", result=AuthorisationResult.GRANTED, until=2**32)

@@ -34,7 +34,7 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture
-def desk(tmp_path, keys):
+def receiver(tmp_path, keys):
     """Return a device with a redemption by ann that waits for a second person."""
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
@@ -61,145 +61,158 @@ def desk(tmp_path, keys):
     store.close()
 
 
-def decided(desk, keys, *, by="zoe", key=None, **said):
+def decided(receiver, keys, *, by="zoe", key=None, **said):
     facts = {
         "tenant": "main",
         "device": DEVICE,
-        "epoch": desk.use.epoch,
-        "seq": desk.use.seq,
-        "cti": desk.use.cti,
+        "epoch": receiver.use.epoch,
+        "seq": receiver.use.seq,
+        "cti": receiver.use.cti,
         "approve": True,
         "reason": "seen",
-        "issued_at_s": desk.now.unix_s,
+        "issued_at_s": receiver.now.unix_s,
     }
     key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
     return sign_review_decision(ReviewDecision(**{**facts, **said}), key)
 
 
-def page(desk, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
-    rows = (decided(desk, keys, **said),) if rows is None else rows
-    payload = review_payload(ReviewPage(site=site, issued_at_s=desk.now.unix_s, rows=rows))
+def page(receiver, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
+    rows = (decided(receiver, keys, **said),) if rows is None else rows
+    payload = review_payload(ReviewPage(site=site, issued_at_s=receiver.now.unix_s, rows=rows))
     return sign_document(payload, purpose, keys.signer(purpose))
 
 
-def answers(desk):
-    told = [event.body for event in outbox.pending(desk.store) if event.type == "review_refused"]
+def answers(receiver):
+    told = [
+        event.body for event in outbox.pending(receiver.store) if event.type == "review_refused"
+    ]
     return [(body["reason"], body["decision"]) for body in told]
 
 
-def take(desk, raw):
-    return desk.downlink.receive_page(raw, desk.now, 0.0)
+def take(receiver, raw):
+    return receiver.downlink.receive_page(raw, receiver.now, 0.0)
 
 
-def state(desk):
-    (review,) = reviews.reviews(desk.store, only_pending=False)
+def state(receiver):
+    (review,) = reviews.reviews(receiver.store, only_pending=False)
     return review.state, review.decided_by
 
 
-def test_an_approval_that_the_platform_signed_is_final_and_its_echo_changes_nothing(desk, keys):
-    raw = page(desk, keys)
-    assert take(desk, raw) is DocumentOutcome.REVIEWS
-    assert state(desk) == ("approved", "platform:zoe")
-    assert outbox.pending(desk.store)[-1].body["operator"] == "platform:zoe"
-    assert take(desk, raw) is DocumentOutcome.SAME
-    assert take(desk, page(desk, keys, approve=False)) is DocumentOutcome.SAME
-    assert ledger.count(desk.store) == 1
+def test_an_approval_that_the_platform_signed_is_final_and_its_echo_changes_nothing(receiver, keys):
+    raw = page(receiver, keys)
+    assert take(receiver, raw) is DocumentOutcome.REVIEWS
+    assert state(receiver) == ("approved", "platform:zoe")
+    assert outbox.pending(receiver.store)[-1].body["operator"] == "platform:zoe"
+    assert take(receiver, raw) is DocumentOutcome.SAME
+    assert take(receiver, page(receiver, keys, approve=False)) is DocumentOutcome.SAME
+    assert ledger.count(receiver.store) == 1
 
 
-def test_a_rejection_takes_it_back_with_its_reason(desk, keys):
+def test_a_rejection_takes_it_back_with_its_reason(receiver, keys):
     assert (
-        take(desk, page(desk, keys, approve=False, reason="stolen card")) is DocumentOutcome.REVIEWS
+        take(receiver, page(receiver, keys, approve=False, reason="stolen card"))
+        is DocumentOutcome.REVIEWS
     )
-    row = ledger.rows(desk.store)[-1]
-    assert (row.reverses, row.reason, row.operator) == (desk.use.id, "stolen card", "platform:zoe")
+    row = ledger.rows(receiver.store)[-1]
+    assert (row.reverses, row.reason, row.operator) == (
+        receiver.use.id,
+        "stolen card",
+        "platform:zoe",
+    )
 
 
-def test_a_decision_finds_a_redemption_that_was_reported_again_under_another_number(desk, keys):
+def test_a_decision_finds_a_redemption_that_was_reported_again_under_another_number(receiver, keys):
     assert set_aside(
-        desk.store, epoch=desk.use.epoch, seq=desk.use.seq, reason="body_invalid", now=desk.now
+        receiver.store,
+        epoch=receiver.use.epoch,
+        seq=receiver.use.seq,
+        reason="body_invalid",
+        now=receiver.now,
     )
-    sign_in(desk.store, "sue", Role.SUPERVISOR, now=desk.now)
-    (case,) = exception_cases.cases(desk.store)
-    assert actions(desk.store).send_again(case.id, desk.now).result is ActionResult.DONE
-    (again,) = [event for event in outbox.pending(desk.store) if event.type == "redeemed"]
-    assert again.seq != desk.use.seq
-    assert take(desk, page(desk, keys, seq=again.seq)) is DocumentOutcome.REVIEWS
-    assert state(desk) == ("approved", "platform:zoe")
+    sign_in(receiver.store, "sue", Role.SUPERVISOR, now=receiver.now)
+    (case,) = exception_cases.cases(receiver.store)
+    assert actions(receiver.store).send_again(case.id, receiver.now).result is ActionResult.DONE
+    (again,) = [event for event in outbox.pending(receiver.store) if event.type == "redeemed"]
+    assert again.seq != receiver.use.seq
+    assert take(receiver, page(receiver, keys, seq=again.seq)) is DocumentOutcome.REVIEWS
+    assert state(receiver) == ("approved", "platform:zoe")
 
 
-def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(desk, keys):
-    raw = page(desk, keys)
+def test_a_decision_of_the_wrong_key_or_altered_changes_nothing(receiver, keys):
+    raw = page(receiver, keys)
     altered = raw[:-1] + bytes([raw[-1] ^ 1])
-    for forged in (altered, page(desk, keys, purpose=Purpose.CONFIGURATION), os.urandom(200)):
-        assert take(desk, forged).reason.startswith("document_")
-    assert state(desk) == ("pending", None)
+    for forged in (altered, page(receiver, keys, purpose=Purpose.CONFIGURATION), os.urandom(200)):
+        assert take(receiver, forged).reason.startswith("document_")
+    assert state(receiver) == ("pending", None)
 
 
-def test_the_person_who_scanned_a_code_cannot_decide_through_the_platform_either(desk, keys):
+def test_the_person_who_scanned_a_code_cannot_decide_through_the_platform_either(receiver, keys):
     for name in ("ann", "Ann"):
-        raw = decided(desk, keys, by=name)
+        raw = decided(receiver, keys, by=name)
         for _ in range(3):
-            assert take(desk, page(desk, keys, rows=(raw,))).reason == "same_person"
-        assert answers(desk)[-1] == ("same_person", decision_name(raw))
-    assert len(answers(desk)) == 2, "each is answered once"
-    assert state(desk) == ("pending", None)
+            assert take(receiver, page(receiver, keys, rows=(raw,))).reason == "same_person"
+        assert answers(receiver)[-1] == ("same_person", decision_name(raw))
+    assert len(answers(receiver)) == 2, "each is answered once"
+    assert state(receiver) == ("pending", None)
 
 
 @pytest.mark.parametrize("other", [{"seq": 99}, {"cti": bytes(16)}, {"epoch": "f" * 16}])
 def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_platform_hears_so_once(
-    desk, keys, other
+    receiver, keys, other
 ):
-    raw = decided(desk, keys, **other)
+    raw = decided(receiver, keys, **other)
     for _ in range(3):
-        assert take(desk, page(desk, keys, rows=(raw,))).reason == "not_found"
-    assert state(desk) == ("pending", None)
-    assert answers(desk) == [("not_found", decision_name(raw))]
+        assert take(receiver, page(receiver, keys, rows=(raw,))).reason == "not_found"
+    assert state(receiver) == ("pending", None)
+    assert answers(receiver) == [("not_found", decision_name(raw))]
 
 
-def test_a_decision_for_another_device_is_none_of_this_ones_business(desk, keys):
-    assert take(desk, page(desk, keys, device="kiosk-9")) is DocumentOutcome.SAME
-    assert (state(desk), answers(desk)) == (("pending", None), [])
+def test_a_decision_for_another_device_is_none_of_this_ones_business(receiver, keys):
+    assert take(receiver, page(receiver, keys, device="kiosk-9")) is DocumentOutcome.SAME
+    assert (state(receiver), answers(receiver)) == (("pending", None), [])
 
 
-def test_the_key_of_the_order_feed_alone_decides_nothing(desk, keys):
+def test_the_key_of_the_order_feed_alone_decides_nothing(receiver, keys):
     """Whoever runs the hub has it, and not the reviewers' keys."""
-    raw = decided(desk, keys, key=keys.signer(Purpose.ORDER_FEED))
-    assert take(desk, page(desk, keys, rows=(raw,))).reason == "document_key_purpose"
-    good = decided(desk, keys)
+    raw = decided(receiver, keys, key=keys.signer(Purpose.ORDER_FEED))
+    assert take(receiver, page(receiver, keys, rows=(raw,))).reason == "document_key_purpose"
+    good = decided(receiver, keys)
     forged = good[:-1] + bytes([good[-1] ^ 1])
-    assert take(desk, page(desk, keys, rows=(forged,))).reason == "document_signature_invalid"
-    assert state(desk) == ("pending", None)
-    assert answers(desk) == [
+    assert (
+        take(receiver, page(receiver, keys, rows=(forged,))).reason == "document_signature_invalid"
+    )
+    assert state(receiver) == ("pending", None)
+    assert answers(receiver) == [
         ("not_verified", decision_name(raw)),
         ("not_verified", decision_name(forged)),
     ]
 
 
-def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(desk, keys):
+def test_a_decision_that_does_not_hold_keeps_none_beside_it_from_its_effect(receiver, keys):
     assert (
-        take(desk, page(desk, keys, rows=(b"junk", decided(desk, keys)))).reason
+        take(receiver, page(receiver, keys, rows=(b"junk", decided(receiver, keys)))).reason
         == "document_malformed"
     )
-    assert state(desk) == ("approved", "platform:zoe")
+    assert state(receiver) == ("approved", "platform:zoe")
 
 
 def test_the_end_of_a_review_and_a_reversal_name_the_event_that_first_reported_the_redemption(
-    desk, keys
+    receiver, keys
 ):
-    first = outbox.pending(desk.store)[-1].id
-    take(desk, page(desk, keys, approve=False, reason="stolen card"))
+    first = outbox.pending(receiver.store)[-1].id
+    take(receiver, page(receiver, keys, approve=False, reason="stolen card"))
     ended = {
         event.type: event.body["redemption_event"]
-        for event in outbox.pending(desk.store)
+        for event in outbox.pending(receiver.store)
         if "redemption_event" in event.body
     }
     assert ended == {"review": first, "reversed": first}
 
 
-def test_a_page_of_another_site_or_another_shape_is_refused_whole(desk, keys):
-    assert take(desk, page(desk, keys, site="site-9")).reason == "wrong_site"
-    for odd in ((1,), ("text",), (decided(desk, keys), None), (bytes(LONGEST_ROW + 1),)):
-        assert take(desk, page(desk, keys, rows=odd)).reason == "wrong_shape"
+def test_a_page_of_another_site_or_another_shape_is_refused_whole(receiver, keys):
+    assert take(receiver, page(receiver, keys, site="site-9")).reason == "wrong_site"
+    for odd in ((1,), ("text",), (decided(receiver, keys), None), (bytes(LONGEST_ROW + 1),)):
+        assert take(receiver, page(receiver, keys, rows=odd)).reason == "wrong_shape"
     for odd in ({"seq": 0}, {"approve": 1}, {"cti": b"short"}, {"reason": "x" * 401}):
-        assert take(desk, page(desk, keys, **odd)).reason == "document_content"
-    assert state(desk) == ("pending", None)
+        assert take(receiver, page(receiver, keys, **odd)).reason == "document_content"
+    assert state(receiver) == ("pending", None)

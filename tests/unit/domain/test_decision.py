@@ -68,7 +68,7 @@ def test_a_good_code_at_home_in_its_time_is_accepted():
     pytest.param(200, Verdict.EXPIRED, id="the second it expires"),
 ])  # fmt: skip
 @pytest.mark.parametrize("who_says", ["the code", "the order"])
-def test_a_code_is_honoured_only_in_its_window(now, expected, who_says):
+def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
     window = {"not_before_s": 100, "expires_at_s": 200}
     claims = code(
         **(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9})

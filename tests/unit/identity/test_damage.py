@@ -272,11 +272,11 @@ def test_it_scans_and_refuses_from_the_first_code_on_and_reports_why(device):
 def test_once_repaired_it_continues_without_a_restart(device):
     whole = device.identity.read_bytes()
     device.identity.write_bytes(b"{")
-    damaged, mended = scan(
+    damaged, repaired = scan(
         device, during=lambda now_s: device.identity.write_bytes(whole) if now_s == 2.0 else None
     )
     assert damaged[1] is Verdict.BLOCKED_DEVICE
-    assert mended == ("kiosk-7", Verdict.ACCEPTED, "")
+    assert repaired == ("kiosk-7", Verdict.ACCEPTED, "")
 
 
 def test_sync_waits_for_repair_and_trusts_only_its_own_fleet(device, tmp_path):
@@ -288,7 +288,7 @@ def test_sync_waits_for_repair_and_trusts_only_its_own_fleet(device, tmp_path):
     store.close()
     device.identity.write_bytes(b"{")
     assert believed_keys(device.data, keys.folder.roots()).version == 3
-    assert believed_keys(device.data, None).keys == (), "and a device without roots believes nobody"
+    assert believed_keys(device.data, None).keys == (), "and a device without roots trusts no key"
     assert believed_keys(device.data, Roots(version=0, keys=())).keys == ()
     assert wait_for_identity(
         device.data, SimpleNamespace(received=False), LOG, keys=None, repaired=lambda: True

@@ -81,7 +81,7 @@ def test_opening_hours_are_the_sites_own(at_s, offset_s, expected):
     assert found.detail == ("" if expected is Verdict.ACCEPTED else "rule opening-hours: not_met")
 
 
-def test_a_voucher_for_a_product_is_honoured_where_it_is_sold():
+def test_a_voucher_for_a_product_is_redeemed_where_it_is_sold():
     assert judged(text("product")).verdict is Verdict.RULE_FAILED
     assert (
         judged(text("product"), policy=Policy(products=("tea", "espresso"))).verdict

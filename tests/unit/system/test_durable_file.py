@@ -44,7 +44,7 @@ def test_a_kill_at_any_line_leaves_the_old_or_the_new_file_and_never_none(tmp_pa
         write_secret(path, OLD)
         died = killed_at(line, path)
         found.append(path.read_bytes())
-        write_secret(path, NEW)  # what the kill left behind is in nobody's way
+        write_secret(path, NEW)  # what the kill left behind does not matter
         assert path.read_bytes() == NEW
     assert found[0] == OLD
     assert found[-1] == NEW

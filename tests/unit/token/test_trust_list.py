@@ -87,7 +87,7 @@ def test_a_rolled_back_trust_list_is_refused():
 
 
 def test_a_frozen_trust_list_ends_by_its_expiry_and_by_its_age():
-    """Freeze attack: whoever holds back new lists cannot keep an old one alive."""
+    """Freeze attack: an attacker who holds back new lists cannot keep an old one alive."""
     now_expired = trust_list(expires_at_s=NOW_S)
     assert reason(token(), trust=now_expired) == "trust_list_stale"
     assert reason(token(), trust=now_expired, now=FLOOR) == "trust_list_stale"

@@ -175,14 +175,12 @@ def test_what_is_no_strict_cose_sign1_is_refused_by_name(text, expected):
         pytest.param({1: -19}, "header_set", id="no kid"),
         pytest.param({4: ISSUER.public.kid}, "header_set", id="no alg"),
         pytest.param({**GOOD_HEADER, 2: [1]}, "header_set", id="crit"),
-        pytest.param(
-            {**GOOD_HEADER, 2: [-70_000], -70_000: 0}, "header_set", id="crit that nobody knows"
-        ),
+        pytest.param({**GOOD_HEADER, 2: [-70_000], -70_000: 0}, "header_set", id="an unknown crit"),
         pytest.param({**GOOD_HEADER, 3: 0}, "header_set", id="a content type"),
         pytest.param({1: "EdDSA", 4: ISSUER.public.kid}, "header_set", id="alg as text"),
         pytest.param({1: True, 4: ISSUER.public.kid}, "header_set", id="alg as bool"),
         pytest.param({1: -19, 4: "kid!"}, "header_set", id="kid as text"),
-        pytest.param({1: -19, 4: b"else"}, "key_unknown", id="a kid that nobody has"),
+        pytest.param({1: -19, 4: b"else"}, "key_unknown", id="an unknown kid"),
         pytest.param({1: -19, 4: ISSUER.public.kid[:3]}, "key_unknown", id="a short kid"),
         pytest.param({1: -19, 4: ISSUER.public.kid + b"\x00"}, "key_unknown", id="a long kid"),
         pytest.param(
@@ -383,10 +381,10 @@ def test_a_lifetime_is_bounded_for_each_kind(kind):
 
 
 def test_of_several_faults_the_first_in_order_is_the_reason():
-    """Build up a hopeless token and mend one fault after another."""
+    """Build up a hopeless token and repair one fault after another."""
     stale = trust_list(trusted(ISSUER, issuers=frozenset({"other"})), expires_at_s=1)
     kind_refused = trust_list(trusted(ISSUER, kinds=frozenset()), expires_at_s=1)
-    mended = trust_list(trusted(ISSUER), expires_at_s=1)
+    repaired = trust_list(trusted(ISSUER), expires_at_s=1)
     text = token(
         status_index=1, not_before_s=NOW_S - 9 * DAY_S, expires_at_s=NOW_S - DAY_S, dynamic_mode=1
     )
@@ -403,9 +401,9 @@ def test_of_several_faults_the_first_in_order_is_the_reason():
         ),
         reason(text, trust=kind_refused, audiences=elsewhere),
         reason(text, trust=stale, audiences=elsewhere),
-        reason(text, trust=mended, audiences=elsewhere),
-        reason(text, trust=mended),
-        reason(text, trust=mended, now=at(NOW_S - 2 * DAY_S)),
+        reason(text, trust=repaired, audiences=elsewhere),
+        reason(text, trust=repaired),
+        reason(text, trust=repaired, now=at(NOW_S - 2 * DAY_S)),
         reason(text, trust=trust_list(trusted(ISSUER)), now=at(NOW_S - 2 * DAY_S)),
         reason(
             text,

@@ -1,7 +1,7 @@
 """Layers over the shipped profile: what may be pushed, and what the whole must satisfy. Pure.
 
-Who a device is, what it believes and how it proves itself to the broker come with its enrolment and
-are never pushed: a document that names them is refused, whatever key signed it.
+Who a device is, which keys it trusts and how it proves itself to the broker come with its enrolment
+and are never pushed: a document that names them is refused, whatever key signed it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ VECTORS: Final = Sign1Policy(
 
 
 class Sign1(NamedTuple):
-    """A COSE_Sign1 taken apart. Nothing of it is believed yet."""
+    """A COSE_Sign1 taken apart. Nothing of it is verified yet."""
 
     protected: bytes  # the encoded protected header
     unprotected: dict[cbor.Item, cbor.Item]

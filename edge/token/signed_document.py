@@ -39,7 +39,7 @@ class DocumentFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DocumentRefusal:
-    """A document that was not believed."""
+    """A document that failed verification."""
 
     fault: DocumentFault
     detail: str  # for the log, in English

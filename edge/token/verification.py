@@ -31,12 +31,12 @@ LONGEST_LIFETIME_S: Final = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyPolicy:
-    """How much this device believes."""
+    """Limits and exceptions of verification on this device."""
 
     issuers: frozenset[str] = (
         frozenset()
     )  # a further restriction of iss; empty: as the trust list says
-    floor_only_kinds: frozenset[Kind] = frozenset({Kind.PICKUP})  # believed though the clock is not
+    floor_only_kinds: frozenset[Kind] = frozenset({Kind.PICKUP})  # accepted on the time floor alone
     longest_lifetime_s: Mapping[Kind, int] = field(
         default_factory=lambda: LONGEST_LIFETIME_S
     )  # exp - nbf

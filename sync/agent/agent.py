@@ -105,7 +105,7 @@ class Agent:
         self._connection = 0
         self._data_version = -1
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
-        self.documents: Counter[str] = Counter()  # believed, by what became of them
+        self.documents: Counter[str] = Counter()  # verified, by outcome
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
 
     def step(self, timeout_s: float = 0.1) -> None:

@@ -98,7 +98,7 @@ class AuthorisationRelay:
         self, response: Response, now: Instant, now_ns: int
     ) -> AuthorisationReply | DownlinkRefusal:
         """Write down a signed reply to a request of this device. Raises StoreUnavailableError."""
-        reply = self._believed(response, now)
+        reply = self._verified(response, now)
         if isinstance(reply, DownlinkRefusal):
             return reply
         asked = self._sent.pop(reply.id, None)
@@ -119,7 +119,7 @@ class AuthorisationRelay:
             self._ends_ns.pop(reply.id, None)
         return stored
 
-    def _believed(self, response: Response, now: Instant) -> GrantReply | DownlinkRefusal:
+    def _verified(self, response: Response, now: Instant) -> GrantReply | DownlinkRefusal:
         try:
             raw = b64decode(response.signed, validate=True)
         except (binascii.Error, ValueError):

@@ -37,7 +37,7 @@ from sync.agent.decoder_counters import decoder_counters
 from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metrics
 from sync.agent.downlink import Downlink
 from sync.agent.enrolment.revocation import RevocationHandler
-from sync.agent.enrolment.runner import EnrolmentRunner, believed_keys, wait_for_identity
+from sync.agent.enrolment.runner import EnrolmentRunner, trusted_keys, wait_for_identity
 from sync.agent.settings.assembly import (
     build_applier,
     count_start,
@@ -106,7 +106,7 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
         logger.error("profile_invalid", detail=running.invalid)
     if running.damage:
         logger.error("identity_damaged", detail=running.damage)
-        keys = believed_keys(data, roots if isinstance(roots, Roots) else None)
+        keys = trusted_keys(data, roots if isinstance(roots, Roots) else None)
         return wait_for_identity(
             data, stop, logger, keys=keys, repaired=lambda: not identity_damage(data)
         )
@@ -123,7 +123,7 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
     if opened.store is None:
         logger.error("store_unavailable", detail=opened.detail)
         retry = _after(timings.store_retry_s)
-        keys = believed_keys(data, roots)
+        keys = trusted_keys(data, roots)
         return wait_for_identity(data, stop, logger, keys=keys, repaired=retry)
     logger.info("started", store=opened.state, detail=opened.detail)
     process = _Process(running, profile.mqtt, opened.store, roots, data, logger, timings)

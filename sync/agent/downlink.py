@@ -1,4 +1,4 @@
-"""Signed documents from the platform: believed only when their signature holds here (law 4).
+"""Signed documents from the platform: accepted only when their signature holds here (law 4).
 
 The broker and the hub's connection prove nothing. A document that is forged, older than one that
 was seen, or for another site changes nothing; the caller names and counts what became of it.
@@ -43,7 +43,7 @@ DIGEST_WRONG: Final = "orders_digest_wrong"
 
 
 class Downlink:
-    """Stores documents that are believed, and knows when to ask for orders."""
+    """Stores documents that are verified, and knows when to ask for orders."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Downlink:
         site: str,
         vouch: Callable[[int], None],
     ) -> None:
-        """Call ``vouch`` with the issue time (Unix seconds) of each document that is believed."""
+        """Call ``vouch`` with the issue time (Unix seconds) of each verified document."""
         self._store = store
         self._roots = roots
         self._anchors = anchors

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class DocumentOutcome(StrEnum):
-    """What became of a document that was believed."""
+    """What became of a verified document."""
 
     TRUST_LIST = "trust_list_stored"
     STATUS_LIST = "status_list_stored"

@@ -1,4 +1,4 @@
-"""Applies what reviewers at the platform decided, believed by each reviewer's own signature.
+"""Applies what reviewers at the platform decided, verified by each reviewer's own signature.
 
 The platform repeats a decision until the device reports an effect, so a device that cannot apply
 one reports that, once.

@@ -242,7 +242,7 @@ cli.add_command(enrolment)
 
 
 def main(timings: HubTimings = HUB_TIMINGS) -> None:
-    """Run ``edge-hub``. Exit 0 success, 1 the world said no, 2 usage."""
+    """Run ``edge-hub``. Exit 0 success, 1 refused or failed, 2 wrong usage."""
     run_program(cli, "edge-hub", timings=timings)
 
 

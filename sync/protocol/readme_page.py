@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -44,6 +45,11 @@ def generated() -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
+def _wrapped(prose: str) -> str:
+    """Return ``prose`` in lines of at most 100 columns."""
+    return textwrap.fill(prose, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def _topics() -> Iterator[str]:
     yield from (MARK, "", "## Topics", "")
     yield from ("| topic | direction | retained | messages |", "|---|---|---|---|")
@@ -61,8 +67,8 @@ def _topic_row(channel: Channel) -> str:
 
 def _message(message: MessageSpec, made: dict[str, Any]) -> Iterator[str]:
     at = ", ".join(f"`{channel.address}`" for channel in CHANNELS if message in channel.messages)
-    yield from (f"### {message.name}", "", message.words, "")
-    yield from (f"On {at}; {_FORMS[message.form]}.", "")
+    yield from (f"### {message.name}", "", _wrapped(message.words), "")
+    yield from (_wrapped(f"On {at}; {_FORMS[message.form]}."), "")
     for name in _parts(message, made):
         yield from _fields(name, made)
     for example in examples()[message.name]:
@@ -73,7 +79,7 @@ def _bodies(made: dict[str, Any]) -> Iterator[str]:
     yield from ("## Bodies of events", "")
     yield "An event of a type that is not here has a body of its own; keep it."
     for kind, model in BODIES.items():
-        yield from ("", f"### `{kind}`", "", plain_words(model), "")
+        yield from ("", f"### `{kind}`", "", _wrapped(plain_words(model)), "")
         yield from _fields(model.__name__, made)
 
 

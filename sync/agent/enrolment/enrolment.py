@@ -27,7 +27,7 @@ _CA: Final = "ca.pem"
 def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Identity:
     """Become what the code ``text`` says; on disk when this returns.
 
-    ``keys``: what this device believes already; None for one that belongs to no fleet. Raises
+    ``keys``: what this device trusts already; None for one that belongs to no fleet. Raises
     EnrolmentError, OSError.
     """
     message = message_of(text)

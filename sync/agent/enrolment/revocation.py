@@ -1,4 +1,4 @@
-"""Revocation orders: believed by their signature, carried out once."""
+"""Revocation orders: verified by their signature, carried out once."""
 
 from __future__ import annotations
 

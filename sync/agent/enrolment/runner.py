@@ -30,7 +30,7 @@ RETRY_S: Final = 15.0  # after the service could not be reached
 
 
 class EnrolmentRunner:
-    """Enrols and renews. ``keys`` is what the device believes; None without a fleet."""
+    """Enrols and renews. ``keys`` is what the device trusts; None without a fleet."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ def wait_for_identity(
 ) -> bool:
     """Wait for the scanner to see an enrolment code, and enrol. False when asked to stop instead.
 
-    ``keys``: what a device believes that was enrolled once; ``repaired``: it needs no code any
+    ``keys``: what a device trusts that was enrolled once; ``repaired``: it needs no code any
     more.
     """
     clock = WallClock(0)
@@ -110,7 +110,7 @@ def wait_for_identity(
     return not run_until_signal(step, stop)
 
 
-def believed_keys(data: Path, roots: Roots | None) -> TrustList:
+def trusted_keys(data: Path, roots: Roots | None) -> TrustList:
     """Return the trust list of a device whose identity is damaged: no other fleet may enrol it."""
     if roots is None:
         return NO_TRUST

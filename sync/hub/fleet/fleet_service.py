@@ -202,7 +202,7 @@ class FleetService:
     def _offer(self, raw: bytes, devices: Iterable[str] | None) -> dict[str, Any]:
         document = read_settings(raw, self._keys(), now=self._now())
         if isinstance(document, SettingsRefusal):
-            raise RequestError(f"the hub does not believe this document: {document}")
+            raise RequestError(f"the hub cannot verify this document: {document}")
         self._check_tenant("document", document.tenant)
         named = None if devices is None else [str(dev) for dev in devices]
         with self._store.transaction() as connection:
@@ -223,7 +223,7 @@ class FleetService:
         message = message_of(text)
         code = open_enrolment_code(message, self._keys(), now=self._now()) if message else None
         if not isinstance(code, EnrolmentCode):
-            raise RequestError(f"the hub does not believe this code: {code}")
+            raise RequestError(f"the hub cannot verify this code: {code}")
         self._check_tenant("code", code.tenant)
         identity = code.id.hex()
         with self._store.transaction() as connection:
@@ -265,7 +265,7 @@ class FleetService:
     def _revoke(self, raw: bytes, *, at_once: bool) -> dict[str, Any]:
         order = open_revocation_order(raw, self._keys(), now=self._now())
         if not isinstance(order, RevocationOrder):
-            raise RequestError(f"the hub does not believe this order: {order}")
+            raise RequestError(f"the hub cannot verify this order: {order}")
         if order.tenant != self._config.tenant or order.device not in self._directory.devices():
             raise RequestError(f"there is no device {order.device} here")
         revocation = Revocation(order.reason, self._now_s(), CONFIRMED if at_once else ORDERED)

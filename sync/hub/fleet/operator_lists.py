@@ -36,7 +36,7 @@ def save_pushed_list(
     """
     listed = open_operator_list(raw, keys=keys, now=now)
     if not isinstance(listed, OperatorList):
-        raise RequestError(f"the hub does not believe this list: {listed}")
+        raise RequestError(f"the hub cannot verify this list: {listed}")
     site = listed.audience
     if re.fullmatch(NAME, site) is None:
         raise RequestError(

@@ -62,7 +62,7 @@ class PeopleRequests:
     def _decide(self, hub: HubConnection, raw: bytes) -> dict[str, Any]:
         opened = open_review_decision(raw, self._keys(), now=self._now())
         if isinstance(opened, DocumentRefusal):
-            raise RequestError(f"the hub does not believe this decision: {opened}")
+            raise RequestError(f"the hub cannot verify this decision: {opened}")
         decision, by = opened
         if decision.tenant != self._config.tenant:
             raise RequestError(

@@ -26,7 +26,7 @@ from edge.trust.anchors import load_roots
 from edge.values.instant import ClockTrust, Instant
 from sync.agent.enrolment.enrolment import enrol, renew
 from sync.agent.enrolment.enrolment_error import EnrolmentError
-from sync.agent.enrolment.runner import believed_keys
+from sync.agent.enrolment.runner import trusted_keys
 from sync.hub.pki.broker_access import acl_lines
 from sync.hub.pki.certificate_authority import Credential, load_certificate_authority
 from sync.hub.store.fleet.fleet_store import open_fleet_store
@@ -241,7 +241,7 @@ def test_only_its_own_fleet_enrols_a_device_again_that_lost_its_store_and_identi
     (device / "identity" / "identity.json").write_bytes(b"{")
     for path in device.glob("store.db*"):
         path.unlink()
-    knows = believed_keys(device, load_roots(device / "identity" / "roots.cbor"))
+    knows = trusted_keys(device, load_roots(device / "identity" / "roots.cbor"))
     (tmp_path / "other").mkdir()
     other = Platform(tmp_path / "other")
     try:

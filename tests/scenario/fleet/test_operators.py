@@ -127,4 +127,4 @@ def test_a_list_with_a_wrong_signature_is_not_passed_on(platform):
     raw = listed.read_bytes()
     listed.write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
     refused = platform.fleet("operators", "push", str(listed), code=1)
-    assert "does not believe this list" in refused.stderr
+    assert "cannot verify this list" in refused.stderr

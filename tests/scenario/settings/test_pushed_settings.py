@@ -1,4 +1,4 @@
-"""Settings pushed to a device of real processes, by operations and by an attacker who holds the broker."""
+"""Settings pushed to a device of real processes, by operations and by an attacker at the broker."""
 
 import time
 

@@ -30,7 +30,7 @@ from edge.store import documents
 from edge.store.opening import StoreState, open_for_work, open_store
 from edge.token.roots import Roots
 from edge.values.instant import Instant
-from sync.agent.enrolment.runner import believed_keys, wait_for_identity
+from sync.agent.enrolment.runner import trusted_keys, wait_for_identity
 from tests.support.platform_processes import Keys
 
 SHIPPED = """
@@ -287,9 +287,9 @@ def test_sync_waits_for_repair_and_trusts_only_its_own_fleet(device, tmp_path):
     documents.put(store, name=documents.TRUST_LIST, version=3, issued_at_s=now_s, raw=raw, now=now)
     store.close()
     device.identity.write_bytes(b"{")
-    assert believed_keys(device.data, keys.folder.roots()).version == 3
-    assert believed_keys(device.data, None).keys == (), "and a device without roots trusts no key"
-    assert believed_keys(device.data, Roots(version=0, keys=())).keys == ()
+    assert trusted_keys(device.data, keys.folder.roots()).version == 3
+    assert trusted_keys(device.data, None).keys == (), "and a device without roots trusts no key"
+    assert trusted_keys(device.data, Roots(version=0, keys=())).keys == ()
     assert wait_for_identity(
         device.data, SimpleNamespace(received=False), LOG, keys=None, repaired=lambda: True
     )

@@ -92,8 +92,8 @@ def test_a_list_that_ops_pushed_goes_to_its_site_without_a_restart(tmp_path):
             lambda: signed("shop-1"), "hub.toml names a file", id="of a site whose file is named"
         ),
         pytest.param(lambda: signed("../shop"), "is no site", id="of what is no site"),
-        pytest.param(lambda: signed("shop-3")[:-1] + b"?", "does not believe", id="altered"),
-        pytest.param(lambda: b"", "does not believe", id="nothing"),
+        pytest.param(lambda: signed("shop-3")[:-1] + b"?", "cannot verify", id="altered"),
+        pytest.param(lambda: b"", "cannot verify", id="nothing"),
     ],
 )
 def test_a_list_that_is_refused_gives_the_reason_and_changes_nothing(tmp_path, raw, words):

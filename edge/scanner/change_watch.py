@@ -47,7 +47,7 @@ class ChangeWatch:
         self._data = data
         self._folder = SettingsFolder(data)
         self._codes = CodeIntake(EnrolmentMailbox(data))
-        self._identity = file_version(data / IDENTITY)
+        self._identity = running.identity_version
         self._running = running
         self._capture = capture
         self._log = log

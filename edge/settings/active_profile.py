@@ -13,6 +13,7 @@ from pathlib import Path
 from edge.config import ConfigError, Profile, load_profile, parse_toml
 from edge.config.merge_patch import Tree
 from edge.identity.damage import (
+    IDENTITY,
     IdentityDamage,
     describe_damage,
     lay_identity,
@@ -21,6 +22,7 @@ from edge.identity.damage import (
 from edge.settings.effective import effective
 from edge.settings.folder import SettingsFolder
 from edge.settings.last_good import keep_last_good, read_last_good
+from edge.system.file_version import FileVersion, file_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class ActiveProfile:
     damage: str = ""  # of the device's identity: no code is accepted until it is repaired
     invalid: str = ""  # of the shipped profile: the last one that could be used is in its place
     unkept: bytes | None = None  # the shipped file where it can be used and is not kept yet
+    identity_version: FileVersion | None = None  # of the identity's file that was read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigEr
     A plan that cannot be used is left out: the device starts as shipped and reports why. Errors are
     returned only where neither the shipped profile nor one before it can be used.
     """
+    identity_version = file_version(data / IDENTITY)
     identity = read_identity_profile(data)
     baseline = _read_baseline(file, identity, data)
     if isinstance(baseline, list):
@@ -65,6 +69,7 @@ def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigEr
         damage=describe_damage(identity, data),
         invalid=baseline.invalid,
         unkept=baseline.unkept,
+        identity_version=identity_version,
     )
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from edge.capture.capture_status import CaptureState
 from edge.decode.hold_off import HoldOff
+from edge.identity.damage import IDENTITY
 from edge.scanner.change_watch import ChangeWatch
 from edge.settings import state_machine as states
 from edge.settings.active_profile import load_active_profile
@@ -43,7 +44,7 @@ def plan_of(content: dict, rev: int = 1) -> Plan:
 class Device:
     """A device that has committed a plan which it cannot use any more."""
 
-    def __init__(self, folder, why: str):
+    def __init__(self, folder, why: str, before_watch=lambda device: None):
         self.data, self.file = folder, folder / "profile.toml"
         self.file.write_text(PROFILE)
         self.settings = SettingsFolder(folder)
@@ -61,6 +62,7 @@ class Device:
         self.now_s = 0.0
         status = SimpleNamespace(state=CaptureState.STREAMING, frames=0, detail="")
         self.running = load_active_profile(self.file, self.data)
+        before_watch(self)
         self.watch = ChangeWatch(
             self.data, self.running, SimpleNamespace(status=lambda: status), LOG
         )
@@ -121,3 +123,12 @@ def test_the_sync_process_reports_them_and_does_not_start_over_for_them(device):
     report = json.loads(applier.report())
     assert report["state"] == "committed"
     assert report["errors"], "and it says that the device does not run on them"
+
+
+def test_an_identity_that_is_written_while_the_devices_are_opened_is_changed_to(tmp_path):
+    def enrol(device):
+        (device.data / IDENTITY).parent.mkdir()
+        (device.data / IDENTITY).write_text('{"profile": {"device": {"id": "kiosk-2"}}}')
+
+    device = Device(tmp_path, "refused by this software", before_watch=enrol)
+    assert device.scan(seconds=2)

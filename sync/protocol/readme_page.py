@@ -167,6 +167,6 @@ def _range(schema: dict[str, Any]) -> str:
 
 def _example(example: Example, form: Form) -> Iterator[str]:
     text = json.dumps(shown(example.payload, form), indent=None, ensure_ascii=False)
-    yield from (f"{example.title}:", "", "```json", text, "```", "")
+    yield from (_wrapped(f"{example.title}:"), "", "```json", text, "```", "")
     if form is not Form.JSON:
         yield from ("the bytes, in hexadecimal:", "", "```", example.payload.hex(), "```", "")

@@ -65,9 +65,9 @@ def _kind(case: DecisionInput) -> Decision | None:
 
 
 def _withdrawn(case: DecisionInput) -> Decision | None:
-    if case.standing.revoked:
+    if case.state.revoked:
         return refusal(Verdict.REVOKED, "the platform revoked this code")
-    if case.standing.campaign_withdrawn:
+    if case.state.campaign_withdrawn:
         return refusal(
             Verdict.CAMPAIGN_WITHDRAWN,
             f"campaign {case.entitlement.campaign if case.entitlement else ''}",
@@ -139,8 +139,8 @@ def _conditions(case: DecisionInput) -> Decision | None:
 
 
 def _left(case: DecisionInput) -> Decision | None:
-    if case.left <= 0 and case.standing.uses:
-        last = case.standing.uses[-1]
+    if case.left <= 0 and case.state.uses:
+        last = case.state.uses[-1]
         where = f"at {last.at_s} on {case.place.device_id}"
         where += ", waits for a second person" if last.review == "pending" else ""
         return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
@@ -153,9 +153,7 @@ def _left(case: DecisionInput) -> Decision | None:
 
 def _blocked(case: DecisionInput) -> Decision | None:
     return (
-        None
-        if case.standing.blocked is None
-        else refusal(Verdict.BLOCKED_DEVICE, case.standing.blocked)
+        None if case.state.blocked is None else refusal(Verdict.BLOCKED_DEVICE, case.state.blocked)
     )
 
 
@@ -188,6 +186,6 @@ def _accept(case: DecisionInput) -> Decision:
         amount_minor=case.value_minor,
         doors=order.compartments if order is not None and to_open else (),
         risks=risks(case),
-        claim=None if case.standing.claimed is None else case.standing.claimed.id,
+        claim=None if case.state.authorisation is None else case.state.authorisation.id,
         ask_home=may_ask(case),
     )

@@ -33,7 +33,7 @@ _ENTITLEMENT = (
     "currency", "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign",
     "rules", "revision",
 )  # fmt: skip
-_STANDING = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s")
+_STATE = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
 
@@ -41,8 +41,8 @@ _REST = ("id", "used", "used_minor", "authority")  # of an authorisation reply
 
 _claims_values = attrgetter(*_CLAIMS)
 _entitlement_values = attrgetter(*_ENTITLEMENT)
-_standing_values = attrgetter(*_STANDING)
-_claimed_values = attrgetter("result", *_REST)
+_state_values = attrgetter(*_STATE)
+_authorisation_values = attrgetter("result", *_REST)
 _use_values = attrgetter(*_USE)
 _door_values = attrgetter("compartment", "live", "emptied", "ended_s")
 _write = json.JSONEncoder(
@@ -62,7 +62,7 @@ class DecisionFacts(NamedTuple):
     """The facts of one scan that a verdict depends on, beside the terms."""
 
     claims: Claims
-    standing: RedemptionState
+    state: RedemptionState
     now: Instant
     asked: RequestedUse = RequestedUse()
     operator: Operator | None = None  # who is signed in
@@ -71,29 +71,29 @@ class DecisionFacts(NamedTuple):
 
 def dump_facts(facts: DecisionFacts) -> str:
     """Write ``facts`` as compact JSON: values in the order above, bytes as hexadecimal digits."""
-    standing, order = facts.standing, facts.standing.entitlement
+    state, order = facts.state, facts.state.entitlement
     return _write([
         _claims_values(facts.claims),
         None if order is None else _entitlement_values(order),
-        _standing_values(standing),
-        standing.uses and [_use_values(use) for use in standing.uses],
-        standing.doors and [_door_values(door) for door in standing.doors],
-        (standing.exposure.uses_today, standing.exposure.amount_minor),
+        _state_values(state),
+        state.uses and [_use_values(use) for use in state.uses],
+        state.doors and [_door_values(door) for door in state.doors],
+        (state.exposure.uses_today, state.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
         (facts.asked.units, facts.asked.amount_minor),
         facts.operator,
         facts.utc_offset_s,
-        standing.claimed and _claimed_values(standing.claimed),
+        state.authorisation and _authorisation_values(state.authorisation),
     ])  # fmt: skip
 
 
 def load_facts(text: str) -> DecisionFacts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, exposure, now, asked, operator, utc_offset_s, claimed = (
+    claims, order, known, uses, doors, exposure, now, asked, operator, utc_offset_s, reply = (
         json.loads(text)
     )
     (now_s, trust), (units, amount_minor) = now, asked
-    standing = RedemptionState(
+    state = RedemptionState(
         entitlement=None
         if order is None
         else _entitlement(dict(zip(_ENTITLEMENT, order, strict=True))),
@@ -103,15 +103,16 @@ def load_facts(text: str) -> DecisionFacts:
             for name, live, emptied, ended_s in doors
         ),
         exposure=OfflineExposure(uses_today=exposure[0], amount_minor=exposure[1]),
-        claimed=claimed
+        authorisation=reply
         and OnlineAuthorisation(
-            result=AuthorisationResult(claimed[0]), **dict(zip(_REST, claimed[1:], strict=True))
+            result=AuthorisationResult(reply[0]),
+            **dict(zip(_REST, reply[1:], strict=True)),
         ),
-        **dict(zip(_STANDING, known, strict=True)),
+        **dict(zip(_STATE, known, strict=True)),
     )
     return DecisionFacts(
         claims=_claims(dict(zip(_CLAIMS, claims, strict=True))),
-        standing=standing,
+        state=state,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
         asked=RequestedUse(units=units, amount_minor=amount_minor),
         operator=None if operator is None else Operator(operator[0], Role(operator[1])),

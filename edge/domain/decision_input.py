@@ -46,7 +46,7 @@ class DecisionInput(NamedTuple):
     """The facts, and the sums that several rules need, computed once a scan."""
 
     claims: Claims
-    standing: RedemptionState
+    state: RedemptionState
     entitlement: Entitlement | None
     place: DevicePlace
     policy: Policy
@@ -66,9 +66,9 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
 
     At most what the token asserts counts, and less where the platform's order line says less.
     """
-    claims, standing, now, asked, operator, utc_offset_s = facts
+    claims, state, now, asked, operator, utc_offset_s = facts
     place, policy, grace_s = terms
-    order = standing.entitlement
+    order = state.entitlement
     units, minor = claims.quantity, claims.amount_minor
     if order is not None:
         units = min(units, order.quantity)
@@ -76,18 +76,18 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
             minor = order.amount_minor if minor is None else min(minor, order.amount_minor)
     in_parts = units == 1 and bool(minor) and claims.kind is Kind.WRITE_OFF
     if in_parts:
-        left = (minor or 0) - sum(use.amount_minor or 0 for use in standing.uses)
-        left -= 0 if standing.claimed is None else standing.claimed.used_minor
+        left = (minor or 0) - sum(use.amount_minor or 0 for use in state.uses)
+        left -= 0 if state.authorisation is None else state.authorisation.used_minor
         wanted = left if asked.amount_minor is None else asked.amount_minor
         value_minor: int | None = wanted
     else:
-        left = units - sum(use.units for use in standing.uses)
-        left -= 0 if standing.claimed is None else standing.claimed.used
+        left = units - sum(use.units for use in state.uses)
+        left -= 0 if state.authorisation is None else state.authorisation.used
         wanted = asked.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
     return DecisionInput(
         claims,
-        standing,
+        state,
         order,
         place,
         policy,

@@ -16,26 +16,26 @@ from edge.values.instant import ClockTrust
 
 def authorisation_of(case: DecisionInput) -> Decision | None:
     """Apply the reply of the home authority, if it was asked. None: no objection."""
-    claimed = case.standing.claimed
-    if claimed is None:
+    authorisation = case.state.authorisation
+    if authorisation is None:
         return None
-    match claimed.result:
+    match authorisation.result:
         case AuthorisationResult.GRANTED:
             return None
         case AuthorisationResult.SPENT:
             return refusal(
-                Verdict.ALREADY_REDEEMED, f"redeemed elsewhere, reports {claimed.authority}"
+                Verdict.ALREADY_REDEEMED, f"redeemed elsewhere, reports {authorisation.authority}"
             )
         case AuthorisationResult.HELD:
             return refusal(
                 Verdict.NEEDS_ONLINE, "another device is redeeming it now: try again shortly"
             )
         case AuthorisationResult.NOT_READY:
-            return refusal(Verdict.NOT_READY, f"reported by {claimed.authority}")
+            return refusal(Verdict.NOT_READY, f"reported by {authorisation.authority}")
         case AuthorisationResult.UNKNOWN:
-            return refusal(Verdict.WRONG_SITE, f"{claimed.authority} has no such order here")
+            return refusal(Verdict.WRONG_SITE, f"{authorisation.authority} has no such order here")
         case _:
-            assert_never(claimed.result)
+            assert_never(authorisation.result)
 
 
 def authority_of(case: DecisionInput) -> Decision | None:
@@ -64,7 +64,7 @@ def _ask_home(verdict: Verdict, detail: str) -> Decision:
 def may_ask(case: DecisionInput) -> bool:
     """Return whether another authority could decide on it and has not been asked."""
     order = case.entitlement
-    return (order is None or order.home_device is None) and case.standing.claimed is None
+    return (order is None or order.home_device is None) and case.state.authorisation is None
 
 
 def _floor_applies(case: DecisionInput) -> bool:
@@ -80,25 +80,25 @@ def _over_floor(case: DecisionInput) -> str | None:
 
     The limits are those that EMV has for cards without a connection.
     """
-    floor, standing, value = case.policy.floor, case.standing, case.value_minor or 0
+    floor, state, value = case.policy.floor, case.state, case.value_minor or 0
     if value > floor.amount_minor:
         return f"amount {value} exceeds the floor limit {floor.amount_minor}"
-    if standing.exposure.uses_today >= floor.uses_a_day:
-        return f"{standing.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
-    if standing.exposure.amount_minor + value > floor.exposure_minor:
+    if state.exposure.uses_today >= floor.uses_a_day:
+        return f"{state.exposure.uses_today} offline uses today, the limit is {floor.uses_a_day}"
+    if state.exposure.amount_minor + value > floor.exposure_minor:
         return f"the offline exposure would exceed {floor.exposure_minor}"
     if (
-        standing.last_contact_s is None
-        or case.now.unix_s - standing.last_contact_s > floor.longest_offline_s
+        state.last_contact_s is None
+        or case.now.unix_s - state.last_contact_s > floor.longest_offline_s
     ):
-        return f"the platform was last heard at {standing.last_contact_s}"
+        return f"the platform was last reached at {state.last_contact_s}"
     return None
 
 
 def risks(case: DecisionInput) -> tuple[Risk, ...]:
     """Return the doubts that remain if this code is redeemed."""
-    order, last_contact_s = case.entitlement, case.standing.last_contact_s
-    asked = case.standing.claimed is not None
+    order, last_contact_s = case.entitlement, case.state.last_contact_s
+    asked = case.state.authorisation is not None
     found = []
     if not asked and order is None:
         found.append(Risk.NOT_IN_CACHE)

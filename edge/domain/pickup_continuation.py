@@ -13,15 +13,15 @@ def continue_pickup(case: DecisionInput) -> Decision | None:
 
     Its doors continue, wait for a second person, or open again within the grace period.
     """
-    standing, use = case.standing, case.standing.uses[-1] if case.standing.uses else None
-    if case.claims.kind is not Kind.PICKUP or use is None or standing.blocked is not None:
+    state, use = case.state, case.state.uses[-1] if case.state.uses else None
+    if case.claims.kind is not Kind.PICKUP or use is None or state.blocked is not None:
         return None
     continuation: Decision | None
     if use.review == "pending":
         continuation = _continuation(
             use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW
         )
-    elif not standing.doors:
+    elif not state.doors:
         doors = case.entitlement.compartments if case.entitlement is not None else ()
         continuation = (
             _continuation(use, "approved", doors) if use.review == "approved" and doors else None
@@ -32,7 +32,7 @@ def continue_pickup(case: DecisionInput) -> Decision | None:
 
 
 def _next_doors(case: DecisionInput, use: LocalRedemption) -> Decision | None:
-    doors = case.standing.doors
+    doors = case.state.doors
     left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
     if left:
         return _continuation(use, "remaining doors", left)

@@ -28,7 +28,7 @@ class ScanContext(Protocol):
         ...
 
     @property
-    def standing(self) -> RedemptionState:
+    def state(self) -> RedemptionState:
         """The store's state of the code."""
         ...
 
@@ -65,13 +65,13 @@ class ScanContext(Protocol):
 
 def rule_data(scan: ScanContext, utc_offset_s: int) -> dict[str, Any]:
     """Return the data of a scan at a site whose clocks are ``utc_offset_s`` ahead of UTC."""
-    claims, order, operator = scan.claims, scan.standing.entitlement, scan.operator
+    claims, order, operator = scan.claims, scan.state.entitlement, scan.operator
     return {
         "now": _now(scan.now, utc_offset_s),
         "kind": claims.kind.code,
         "order": _order(claims, order),
         "asked": {"units": scan.asked.units, "amount_minor": scan.value_minor},
-        "uses": _uses(scan.standing, scan.now, utc_offset_s),
+        "uses": _uses(scan.state, scan.now, utc_offset_s),
         "device": {
             "id": scan.place.device_id,
             "site": scan.place.site_id,
@@ -127,13 +127,13 @@ def _order(claims: Claims, order: Entitlement | None) -> dict[str, Any]:
     return data
 
 
-def _uses(standing: RedemptionState, now: Instant, utc_offset_s: int) -> dict[str, Any]:
+def _uses(state: RedemptionState, now: Instant, utc_offset_s: int) -> dict[str, Any]:
     """Return how this code was redeemed on this device, without reversed redemptions."""
     today = (now.unix_s + utc_offset_s) // _DAY_S
-    last = max((use.at_s for use in standing.uses), default=None)
+    last = max((use.at_s for use in state.uses), default=None)
     return {
-        "count": len(standing.uses),
-        "units": sum(use.units for use in standing.uses),
-        "today": sum((use.at_s + utc_offset_s) // _DAY_S == today for use in standing.uses),
+        "count": len(state.uses),
+        "units": sum(use.units for use in state.uses),
+        "today": sum((use.at_s + utc_offset_s) // _DAY_S == today for use in state.uses),
         "seconds_since_last": None if last is None else now.unix_s - last,
     }

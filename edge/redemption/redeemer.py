@@ -248,7 +248,7 @@ class Redeemer:
             connection,
             facts.claims,
             decision,
-            use_no=facts.standing.next_use_no,
+            use_no=facts.state.next_use_no,
             place=ruling.place,
             now=facts.now,
             operator=operator,
@@ -266,7 +266,7 @@ class Redeemer:
 
     def _request_for(self, facts: DecisionFacts) -> AuthorisationRequest:
         """Return the request for a grant to redeem the code of ``facts`` here and now."""
-        entitlement = facts.standing.entitlement
+        entitlement = facts.state.entitlement
         return AuthorisationRequest(
             id=event_id(facts.now, self._random_bytes),
             cti=facts.claims.cti,

@@ -100,7 +100,7 @@ def read_redemption_state(
         blocked=blocked,
         last_contact_s=last_contact_s,
         exposure=_exposure(connection, now) if _may_be_risky(entitlement, now) else _NO_EXPOSURE,
-        claimed=authorisation,
+        authorisation=authorisation,
     )
     return RedemptionRead(
         state,

@@ -35,19 +35,19 @@ from tests.support.sample_shop import NOON, PLACE, RISKY, at, code, order
 HEARD = NOON.unix_s
 
 
-def verdict(claims=None, standing=None, **said):
-    return decided(claims, standing, **said).verdict
+def verdict(claims=None, state=None, **said):
+    return decided(claims, state, **said).verdict
 
 
-def decided(claims=None, standing=None, **said):
+def decided(claims=None, state=None, **said):
     claims = claims or code()
-    standing = standing or RedemptionState(entitlement=order(claims), last_contact_s=HEARD)
+    state = state or RedemptionState(entitlement=order(claims), last_contact_s=HEARD)
     terms = {name: said.pop(name) for name in ("place", "policy", "grace_s") if name in said}
-    facts = DecisionFacts(claims, standing, **{"now": NOON, **said})
+    facts = DecisionFacts(claims, state, **{"now": NOON, **said})
     return decide(facts, DecisionTerms(**{"place": PLACE, "policy": Policy(), **terms}))
 
 
-def standing_of(claims, *, order_said=None, **said):
+def state_of(claims, *, order_said=None, **said):
     return RedemptionState(
         **{"entitlement": order(claims, **(order_said or {})), "last_contact_s": HEARD, **said}
     )
@@ -73,10 +73,10 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
     claims = code(
         **(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9})
     )
-    standing = standing_of(
+    state = state_of(
         claims, order_said=window if who_says == "the order" else {}, last_contact_s=100
     )
-    assert verdict(claims, standing, now=Instant(unix_s=now)) is expected
+    assert verdict(claims, state, now=Instant(unix_s=now)) is expected
 
 
 @pytest.mark.parametrize(("status", "expected"), [
@@ -89,7 +89,7 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
 ])  # fmt: skip
 def test_the_orders_state_is_respected(status, expected):
     claims = code()
-    assert verdict(claims, standing_of(claims, order_said={"status": status})) is expected
+    assert verdict(claims, state_of(claims, order_said={"status": status})) is expected
 
 
 def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
@@ -103,14 +103,13 @@ def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
 ])  # fmt: skip
 def test_an_order_homed_elsewhere_is_refused(home):
     claims = code()
-    assert verdict(claims, standing_of(claims, order_said=home), policy=RISKY) is Verdict.WRONG_SITE
+    assert verdict(claims, state_of(claims, order_said=home), policy=RISKY) is Verdict.WRONG_SITE
 
 
 def test_a_parcel_in_another_locker_is_refused_here():
     claims = code(kind=Kind.PICKUP)
     assert (
-        verdict(claims, standing_of(claims, order_said={"compartments": ("Z",)}))
-        is Verdict.WRONG_SITE
+        verdict(claims, state_of(claims, order_said={"compartments": ("Z",)})) is Verdict.WRONG_SITE
     )
 
 
@@ -122,22 +121,18 @@ def test_a_device_serves_only_its_kinds():
 
 def test_a_code_and_an_order_of_different_kinds_are_refused():
     claims = code()
-    assert (
-        verdict(claims, standing_of(claims, order_said={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
-    )
+    assert verdict(claims, state_of(claims, order_said={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
 
 
 def test_what_the_platform_took_back_is_refused():
     claims = code()
-    assert verdict(claims, standing_of(claims, revoked=True)) is Verdict.REVOKED
-    assert (
-        verdict(claims, standing_of(claims, campaign_withdrawn=True)) is Verdict.CAMPAIGN_WITHDRAWN
-    )
+    assert verdict(claims, state_of(claims, revoked=True)) is Verdict.REVOKED
+    assert verdict(claims, state_of(claims, campaign_withdrawn=True)) is Verdict.CAMPAIGN_WITHDRAWN
 
 
 def test_a_used_code_is_refused_with_when_and_where():
     claims = code()
-    refused = decided(claims, standing_of(claims, uses=(used(),)))
+    refused = decided(claims, state_of(claims, uses=(used(),)))
     assert refused.verdict is Verdict.ALREADY_REDEEMED
     assert refused.prior.at_s == NOON.unix_s - 60
     assert refused.detail == f"redeemed at {NOON.unix_s - 60} on kiosk-1"
@@ -154,8 +149,8 @@ def test_a_used_code_is_refused_with_when_and_where():
 ])  # fmt: skip
 def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
     claims = code(quantity=3)
-    standing = standing_of(claims, uses=tuple(used(units) for units in uses))
-    assert verdict(claims, standing, asked=RequestedUse(units=asked)) is expected
+    state = state_of(claims, uses=tuple(used(units) for units in uses))
+    assert verdict(claims, state, asked=RequestedUse(units=asked)) is expected
 
 
 @pytest.mark.parametrize(("spent", "asked", "expected", "amount"), [
@@ -169,14 +164,14 @@ def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
 ])  # fmt: skip
 def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, asked, expected, amount):
     claims = code(amount_minor=1000, currency="EUR")
-    standing = standing_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
-    found = decided(claims, standing, asked=RequestedUse(amount_minor=asked))
+    state = state_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
+    found = decided(claims, state, asked=RequestedUse(amount_minor=asked))
     assert (found.verdict, found.amount_minor) == (expected, amount)
 
 
 def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     claims = code(quantity=2)
-    lower, higher = (standing_of(claims, order_said={"quantity": quantity}) for quantity in (1, 9))
+    lower, higher = (state_of(claims, order_said={"quantity": quantity}) for quantity in (1, 9))
     assert verdict(claims, lower, asked=RequestedUse(units=2)) is Verdict.QUANTITY_EXCEEDED
     assert verdict(claims, higher, asked=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
 
@@ -193,7 +188,7 @@ def test_a_code_that_is_not_cached_is_a_matter_of_policy(policy, expected):
 
 def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     claims = code()
-    shared = standing_of(claims, order_said={"home_device": None})
+    shared = state_of(claims, order_said={"home_device": None})
     assert (
         verdict(claims, shared, policy=Policy(offline_site_home="refuse")) is Verdict.NEEDS_ONLINE
     )
@@ -202,20 +197,20 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
 
 @pytest.mark.parametrize("limit", [
     pytest.param({"claims": {"amount_minor": 1001}}, id="one amount"),
-    pytest.param({"standing": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
+    pytest.param({"state": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
     pytest.param(
         {"claims": {"amount_minor": 600},
-         "standing": {"exposure": OfflineExposure(amount_minor=1401)}},
+         "state": {"exposure": OfflineExposure(amount_minor=1401)}},
         id="exposure",
     ),
-    pytest.param({"standing": {"last_contact_s": NOON.unix_s - 86_401}},
+    pytest.param({"state": {"last_contact_s": NOON.unix_s - 86_401}},
                  id="time since the last contact"),
-    pytest.param({"standing": {"last_contact_s": None}}, id="never heard"),
+    pytest.param({"state": {"last_contact_s": None}}, id="never heard"),
 ])  # fmt: skip
 def test_each_floor_limit_holds(limit):
     claims = code(**limit.get("claims", {}))
-    standing = dataclasses.replace(UNKNOWN, **limit.get("standing", {}))
-    assert verdict(claims, standing, policy=RISKY) is Verdict.OVER_FLOOR_LIMIT
+    state = dataclasses.replace(UNKNOWN, **limit.get("state", {}))
+    assert verdict(claims, state, policy=RISKY) is Verdict.OVER_FLOOR_LIMIT
 
 
 def test_an_unknown_pickup_needs_the_platform_because_nobody_knows_its_door():
@@ -232,14 +227,14 @@ def test_with_a_clock_that_is_only_a_floor_a_pickup_is_flagged_and_a_voucher_is_
 
 def test_orders_not_heard_of_for_long_are_flagged():
     claims = code()
-    old = standing_of(claims, last_contact_s=NOON.unix_s - 8 * 86_400)
+    old = state_of(claims, last_contact_s=NOON.unix_s - 8 * 86_400)
     assert decided(claims, old).risks == (Risk.ORDERS_STALE,)
 
 
 def test_a_flagged_or_large_order_waits_for_a_second_person():
     claims = code(amount_minor=500)
     assert (
-        verdict(claims, standing_of(claims, order_said={"review": True}))
+        verdict(claims, state_of(claims, order_said={"review": True}))
         is Verdict.ACCEPTED_PENDING_REVIEW
     )
     assert verdict(claims, policy=Policy(review_above_minor=499)) is Verdict.ACCEPTED_PENDING_REVIEW
@@ -248,7 +243,7 @@ def test_a_flagged_or_large_order_waits_for_a_second_person():
 
 def test_a_blocked_device_honours_nothing():
     claims = code()
-    assert verdict(claims, standing_of(claims, blocked="stolen")) is Verdict.BLOCKED_DEVICE
+    assert verdict(claims, state_of(claims, blocked="stolen")) is Verdict.BLOCKED_DEVICE
 
 
 STAFFED = Policy(operator_required_kinds=("write_off", "pickup"))
@@ -281,12 +276,12 @@ def door(name="A", live=False, emptied=True, ended_s=NOON.unix_s - 10):
 
 def picked_up(*doors):
     claims = code(kind=Kind.PICKUP)
-    return claims, standing_of(claims, uses=(used(),), doors=doors)
+    return claims, state_of(claims, uses=(used(),), doors=doors)
 
 
 def test_a_pickup_names_its_doors_in_order():
     claims = code(kind=Kind.PICKUP)
-    assert decided(claims, standing_of(claims, order_said={"compartments": ("B", "A")})).doors == (
+    assert decided(claims, state_of(claims, order_said={"compartments": ("B", "A")})).doors == (
         "B",
         "A",
     )
@@ -294,9 +289,7 @@ def test_a_pickup_names_its_doors_in_order():
 
 def test_a_parcel_in_no_compartment_is_not_ready():
     claims = code(kind=Kind.PICKUP)
-    assert (
-        verdict(claims, standing_of(claims, order_said={"compartments": ()})) is Verdict.NOT_READY
-    )
+    assert verdict(claims, state_of(claims, order_said={"compartments": ()})) is Verdict.NOT_READY
 
 
 @pytest.mark.parametrize("emptied", [True, None])
@@ -336,10 +329,10 @@ def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
 ])  # fmt: skip
 def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review, expected, doors):
     claims = code(kind=Kind.PICKUP)
-    first = decided(claims, standing_of(claims, order_said={"review": True}))
+    first = decided(claims, state_of(claims, order_said={"review": True}))
     assert (first.verdict, first.doors, first.units) == (Verdict.ACCEPTED_PENDING_REVIEW, (), 1)
     use = dataclasses.replace(used(), review=review)
-    again = decided(claims, standing_of(claims, order_said={"review": True}, uses=(use,)))
+    again = decided(claims, state_of(claims, order_said={"review": True}, uses=(use,)))
     assert (again.verdict, again.doors, again.continues) == (expected, doors, use)
 
 
@@ -405,9 +398,9 @@ def judged(case):
     said = {name: case[name] for name in ("status", "home_device", "rules")}
     entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
-    standing = RedemptionState(entitlement=entitlement, last_contact_s=HEARD, **known)
+    state = RedemptionState(entitlement=entitlement, last_contact_s=HEARD, **known)
     asked = RequestedUse(units=case["asked"])
-    return verdict(claims, standing, asked=asked, operator=case["operator"], policy=case["policy"])
+    return verdict(claims, state, asked=asked, operator=case["operator"], policy=case["policy"])
 
 
 # Total, and the same again from the journal's text
@@ -504,10 +497,10 @@ askings = st.builds(RequestedUse, units=whole, amount_minor=maybe)
     maybe,
 )
 def test_it_never_raises_and_replays_to_the_same_verdict(
-    claims, standing, place, policy, now, asked, grace_s, operator, utc_offset_s
+    claims, state, place, policy, now, asked, grace_s, operator, utc_offset_s
 ):
     given = {"now": now, "asked": asked, "operator": operator, "utc_offset_s": utc_offset_s}
-    facts = DecisionFacts(claims=claims, standing=standing, **given)
+    facts = DecisionFacts(claims=claims, state=state, **given)
     terms = DecisionTerms(place, policy, grace_s)
     first = decide(facts, terms)
     assert load_facts(dump_facts(facts)) == facts

@@ -38,12 +38,12 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     now = Instant(unix_s=at_s)
     claims = code(quantity=9, not_before_s=0, expires_at_s=2**32, kind=kind)
     entitlement = order(claims, rules=rules)
-    standing = RedemptionState(
+    state = RedemptionState(
         entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), last_contact_s=at_s
     )
     policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
     facts = DecisionFacts(
-        claims, standing, now, operator=said.pop("operator", None), utc_offset_s=offset_s
+        claims, state, now, operator=said.pop("operator", None), utc_offset_s=offset_s
     )
     terms = DecisionTerms(PLACE, policy, **said)
     found = decide(facts, terms)
@@ -126,12 +126,12 @@ def test_a_door_under_way_reopens_whatever_the_gap_because_it_is_no_new_use():
         )
     ]
     claims = code(kind=Kind.PICKUP, not_before_s=0, expires_at_s=2**32)
-    standing = RedemptionState(
+    state = RedemptionState(
         entitlement=order(claims, rules=text("minimum-gap")),
         uses=(used(MONDAY_S + 12 * HOUR_S - 30),), doors=tuple(doors), last_contact_s=MONDAY_S,
     )  # fmt: skip
     now = Instant(unix_s=MONDAY_S + 12 * HOUR_S)
-    found = decide(DecisionFacts(claims, standing, now), DecisionTerms(PLACE, Policy(), grace_s=60))
+    found = decide(DecisionFacts(claims, state, now), DecisionTerms(PLACE, Policy(), grace_s=60))
     assert (found.verdict, found.reopening) == (Verdict.ACCEPTED, True)
 
 

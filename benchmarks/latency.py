@@ -39,7 +39,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measurement import Measurement
 from benchmarks.store import bare_commits, disk
-from edge.bootstrap import build_hardware, build_scanner
+from edge.bootstrap.hardware_assembly import build_hardware
+from edge.bootstrap.scanner import build_scanner
 from edge.config import Profile, parse_profile
 from edge.feedback.result_display import ResultDisplay
 from edge.ports import Decoder, Frame, Hint, Signal, Symbol

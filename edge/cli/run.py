@@ -58,7 +58,8 @@ def run(file: Path, data: Path) -> None:
 
 def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event) -> bool:
     """Scan until ``stop`` is set. Return whether a new process is needed."""
-    from edge.bootstrap import build_hardware, build_scanner
+    from edge.bootstrap.hardware_assembly import build_hardware
+    from edge.bootstrap.scanner import build_scanner
     from edge.cli.profile_options import report_errors
     from edge.scanner.lifecycle import ConfigurationError, ScannerLifecycle
     from edge.system import log

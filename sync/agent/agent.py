@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
@@ -16,7 +17,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.documents.revocation_order import has_order_form
 from edge.store import documents, order_cache, outbox
-from edge.store.database.store import Store
+from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import OnlineFlag
 from edge.values.instant import Instant
 from sync.agent.authorisation_relay import AuthorisationRelay
@@ -118,7 +119,9 @@ class Agent:
             self._receive(arrival)
             self._session.acknowledge(arrival)
         if not arrivals:
-            self._parts.downlink.remove_stale_rows()
+            # A full disk must not end this process for a clean-up: what matters raises on its own.
+            with suppress(StoreUnavailableError):
+                self._parts.downlink.remove_stale_rows()
         monotonic_s = self._sources.monotonic_s()
         if self._session.connected:
             if self._connection != self._session.connections:

@@ -28,7 +28,8 @@ from hardware_sim.run.in_process_scanner import provision_scanner
 from hardware_sim.vision.camera import CameraScene, SimCamera
 from hardware_sim.world.sample_platform import DEVICE, SITE, SamplePlatform
 
-from edge.bootstrap import build_hardware, build_scanner
+from edge.bootstrap.hardware_assembly import build_hardware
+from edge.bootstrap.scanner import build_scanner
 from edge.capture.scan_engine import EngineScan
 from edge.config import Profile, parse_profile
 from edge.domain.roles import Role

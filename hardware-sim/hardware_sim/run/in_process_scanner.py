@@ -16,7 +16,8 @@ from typing import Any
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import build_hardware, build_scanner
+from edge.bootstrap.hardware_assembly import build_hardware
+from edge.bootstrap.scanner import build_scanner
 from edge.config import Profile, parse_profile
 from edge.domain.order_row import row_of
 from edge.scanner.daemon import Daemon

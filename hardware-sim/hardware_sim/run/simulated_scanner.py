@@ -27,7 +27,8 @@ from typing import Any
 import click
 from structlog.typing import FilteringBoundLogger
 
-from edge.bootstrap import OpenCamera, build_hardware, build_scanner, camera_opener
+from edge.bootstrap.hardware_assembly import OpenCamera, build_hardware, camera_opener
+from edge.bootstrap.scanner import build_scanner
 from edge.capture.picture_files import load
 from edge.cli.profile_options import read_running
 from edge.config import CameraSection, Profile

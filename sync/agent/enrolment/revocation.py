@@ -59,7 +59,9 @@ class RevocationHandler:
     def retry(self, now: Instant, monotonic_s: float) -> None:
         """Receive again what waits for its key. Raises StoreUnavailableError, OSError."""
         for raw in self._waiting.take_due(monotonic_s):
-            self.receive(raw, now)
+            refused = self.receive(raw, now)
+            if refused is not None and refused.fault not in _ACCEPTABLE_LATER:
+                self._log.warning("order_refused", reason=refused.fault, detail=refused.detail)
 
     def _carry_out(self, order: RevocationOrder, digest: str) -> None:
         identity = read_identity(self._data)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import CapturingLogger
 
+from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_store
 from edge.values.instant import Instant
 from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
@@ -62,9 +63,10 @@ def device(tmp_path):
         tick=lambda *_: None,
         replies=ResponseTimer(),
         next_request=lambda *_, **__: None,
-        remove_stale_rows=lambda: world.idle.append(True),
+        remove_stale_rows=lambda: world.clean_up(),  # noqa: PLW0108 - replaced by a test
     )
     world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=(), idle=[])
+    world.clean_up = lambda: world.idle.append(True)
     world.agent = Agent(
         AgentAddress(tenant="main", device="kiosk-1", site="shop-1"),
         AgentParts(store=store, session=world.broker, uplink=quiet, downlink=quiet),
@@ -91,6 +93,15 @@ def test_a_connected_device_reports_its_decoders_counts_every_hour(device):
     device.agent.step()
     assert [status.rungs for status in device.broker.said] == [(), (TRIED,)]
     assert {status.state for status in device.broker.said} == {"online"}
+
+
+def test_a_clean_up_that_the_disk_refuses_does_not_end_the_process(device):
+    def full():
+        raise StoreUnavailableError("database or disk is full")
+
+    device.clean_up = full
+    device.agent.step()
+    assert [status.state for status in device.broker.said] == ["online"]
 
 
 def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):

@@ -5,7 +5,7 @@ from gpiozero import Device
 from gpiozero.pins.mock import MockFactory
 from hardware_sim.vision.camera import CameraScene, SimCamera
 
-from edge.bootstrap import build_hardware
+from edge.bootstrap.hardware_assembly import build_hardware
 from edge.bootstrap.release_locks import release
 from edge.config import Profile, parse_profile
 from edge.devices.lock_board import LockBoards

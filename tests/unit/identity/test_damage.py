@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from edge.bootstrap import build_scanner
+from edge.bootstrap.scanner import build_scanner
 from edge.decode.hold_off import HoldOff
 from edge.devices.null_devices import NoIndicator, NoLocker
 from edge.domain.verdict import Verdict

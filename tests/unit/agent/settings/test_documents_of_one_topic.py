@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.testing import CapturingLogger
 
 from edge.documents.revocation_order import RevocationOrder, sign_revocation_order
 from edge.documents.waiting_documents import RETRY_S
@@ -55,7 +56,7 @@ class World:
     def __init__(self, folder):
         self.device = Device(folder)
         self.keys = trust(KEY, REVOKING)
-        self.arrivals, self.now_s = [], 0.0
+        self.arrivals, self.now_s, self.log = [], 0.0, CapturingLogger()
         self.store = open_store(
             folder, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom
         ).store
@@ -93,7 +94,7 @@ class World:
                 downlink=quiet,
                 settings=applier,
                 revocations=RevocationHandler(
-                    self.store, folder, scope=SCOPE, keys=lambda: self.keys, log=LOG
+                    self.store, folder, scope=SCOPE, keys=lambda: self.keys, log=self.log
                 ),
             ),
             AgentSources(now=lambda: NOW, monotonic_s=lambda: self.now_s, new_id=lambda: "a"),
@@ -153,6 +154,23 @@ def test_an_order_whose_key_is_not_known_yet_waits_for_the_trust_list(world):
     world.now_s += RETRY_S + 0.1
     world.agent.step()
     assert world.blocked == "stolen"
+
+
+def test_an_order_that_waited_and_is_refused_then_is_logged(world):
+    world.keys = trust(KEY)
+    world.push(cbor.encode([order()]))
+    for_settings = TrustedKey(
+        key=OPS.public,
+        purposes=frozenset({Purpose.CONFIGURATION}),
+        not_before_s=0,
+        expires_at_s=2**33 - 1,
+    )
+    world.keys = trust(KEY, for_settings)
+    world.now_s += RETRY_S + 0.1
+    world.agent.step()
+    (line,) = [call for call in world.log.calls if call.args == ("order_refused",)]
+    assert line.kwargs["reason"] == "document_key_purpose"
+    assert world.blocked is None
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class Decision:
     units: int = 0
     amount_minor: int | None = None
     doors: tuple[str, ...] = ()  # compartments to open, in this order
-    continues: LocalRedemption | None = None  # a pickup under way: no new use, only its doors
+    continues: LocalRedemption | None = None  # a pickup in progress: no new use, only its doors
     reopening: bool = False  # those doors were opened before
     risks: tuple[Risk, ...] = ()
     prior: LocalRedemption | None = None  # with ALREADY_REDEEMED: when

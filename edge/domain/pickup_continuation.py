@@ -38,7 +38,7 @@ def _next_doors(case: DecisionInput, use: LocalRedemption) -> Decision | None:
         return _continuation(use, "remaining doors", left)
     live = [door.compartment for door in doors if door.live]
     if live:
-        return _continuation(use, f"under way: {', '.join(live)}")
+        return _continuation(use, f"in progress: {', '.join(live)}")
     again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, case))
     return (
         _continuation(use, "reopened", again, reopening=True) if again and case.left <= 0 else None

@@ -16,7 +16,7 @@ Operators = Mapping[str, Operator]
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """One evaluation under way."""
+    """One evaluation in progress."""
 
     operators: Operators
     meter: EvaluationMeter

@@ -134,7 +134,7 @@ def test_killed_in_each_state_and_started_again_a_door_is_as_the_page_says(
         )
     elif found == DoorState.OPENED:
         assert (again.reason, again.intents) == (Verdict.ACCEPTED, ()), (
-            "under way: nothing is pulsed"
+            "in progress: nothing is pulsed"
         )
     else:
         assert (again.reason, again.decision.reopening) == (Verdict.ACCEPTED, True), (

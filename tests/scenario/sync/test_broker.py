@@ -348,7 +348,7 @@ def hanging_names(monkeypatch):
 
 
 def test_a_name_server_that_does_not_reply_blocks_nothing_and_is_named(broker, hanging_names):
-    """The loop feeds the watchdog and answers the scanner; only one attempt is ever under way."""
+    """The loop feeds the watchdog and answers the scanner; only one attempt is ever in progress."""
     asked, answers = hanging_names
     with client(broker, "kiosk-1", connect_timeout_s=0.5) as device:
         steps_until(

@@ -311,7 +311,7 @@ def test_doors_that_were_not_opened_are_still_the_codes_own():
 
 def test_while_a_door_is_under_way_the_same_code_says_so_and_promises_no_other():
     found = decided(*picked_up(door(live=True, emptied=False, ended_s=None)), grace_s=60)
-    assert (found.verdict, found.detail, found.doors) == (Verdict.ACCEPTED, "under way: A", ())
+    assert (found.verdict, found.detail, found.doors) == (Verdict.ACCEPTED, "in progress: A", ())
     assert found.continues.ledger_id == 1
 
 

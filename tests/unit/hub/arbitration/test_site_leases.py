@@ -45,7 +45,7 @@ def listed(key, audiences):
     )
 
 
-class Post:
+class Mailbox:
     """A session's place: what is put into ``arrivals`` comes, what is published stays."""
 
     link, detail, connected, connections = LinkState.CONNECTED, "", True, 1
@@ -73,10 +73,10 @@ class Site:
             open_hub_store(folder / "platform"),
             open_hub_store(folder / "shop"),
         )
-        self.now_s, self.monotonic_s, self.post, self.asked = NOW_S, 0.0, Post(), 0
+        self.now_s, self.monotonic_s, self.mailbox, self.asked = NOW_S, 0.0, Mailbox(), 0
         parts = AuthorityParts(
             store=self.own,
-            session=self.post,
+            session=self.mailbox,
             roots=ROOTS,
             grant_signer=KEY,
             now=lambda: Instant(unix_s=self.now_s),
@@ -91,7 +91,7 @@ class Site:
         self.arrive("_all/dn/trust", sign_trust_list(trust, ROOT, ROOTS))
 
     def arrive(self, topic, payload):
-        self.post.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
+        self.mailbox.arrivals.append(Arrival(f"v1/main/{topic}", payload, 1, 1, False, 1))
         self.authority.step()
 
     def renew(self, key=KEY, *, hand_over_s=HUB_TIMINGS.hand_over_s):
@@ -99,9 +99,11 @@ class Site:
         self.monotonic_s += RENEW_S
         self.authority.step()
         while requests := [
-            payload for topic, payload in self.post.published if topic.endswith("hub-shop-1/up/req")
+            payload
+            for topic, payload in self.mailbox.published
+            if topic.endswith("hub-shop-1/up/req")
         ]:
-            self.post.published.clear()
+            self.mailbox.published.clear()
             request = codec.decode(LeaseRequest, requests[-1])
             with self.platform.transaction() as connection:
                 given = site_leases.grant_lease(
@@ -116,7 +118,7 @@ class Site:
     def site_answers(self):
         """Return the site authority's reply to a claim, or None."""
         self.asked += 1
-        self.post.published.clear()
+        self.mailbox.published.clear()
         request = GrantRequest(
             dev="kiosk-1",
             id=f"r{self.asked}",
@@ -128,7 +130,7 @@ class Site:
         )
         self.arrive("kiosk-1/up/req", codec.encode(request))
         said = [
-            payload for topic, payload in self.post.published if topic.endswith("kiosk-1/dn/res")
+            payload for topic, payload in self.mailbox.published if topic.endswith("kiosk-1/dn/res")
         ]
         return codec.decode_addressed(Response, said[0], dev="kiosk-1").result if said else None
 

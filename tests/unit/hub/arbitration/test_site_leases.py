@@ -184,11 +184,11 @@ def test_a_new_holder_waits_until_the_platforms_last_grants_are_used_or_have_exp
     assert HUB_TIMINGS.hand_over_s > REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
     assert site.site_answers() is None
     site.monotonic_s += 0.2
-    site.post.published.clear()
+    site.mailbox.published.clear()
     site.authority.step()
     assert [
         b"authority_online" in payload
-        for topic, payload in site.post.published
+        for topic, payload in site.mailbox.published
         if topic.endswith("site-shop-1/dn/cmd")
     ] == [True]
     assert site.site_answers() is AuthorisationResult.GRANTED

@@ -219,10 +219,12 @@ def _next_revision(connection: HubConnection, site: str, now_us: int, digest: by
 
     ``digest`` is that of the row that is added or removed.
     """
-    feed_table.add_feed(connection, site, Feed(0, EMPTY_DIGEST))
+    feed = feed_table.feed_of(connection, site)
+    if feed is None:
+        feed = Feed(0, EMPTY_DIGEST)
+        feed_table.add_feed(connection, site, feed)
     revision = max(now_us, feed_table.highest_head(connection) + 1)
-    total = xor(_feed(connection, site).digest, digest)
-    feed_table.set_feed(connection, site, Feed(revision, total))
+    feed_table.set_feed(connection, site, Feed(revision, xor(feed.digest, digest)))
     return revision
 
 

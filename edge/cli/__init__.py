@@ -20,6 +20,7 @@ COMMANDS = {
     "exceptions": "edge.cli.exceptions:exceptions",
     "outbox": "edge.cli.listings:outbox",
     "history": "edge.cli.history:history",
+    "story": "edge.cli.history:history",  # the name that scripts know
     "ask": "edge.cli.actions:ask",
     "reverse": "edge.cli.actions:reverse",
     "review": "edge.cli.actions:review",

@@ -451,7 +451,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     actions(store).settle(case.id, Settlement.COLLECTED, "", at(30))
     epoch, last = outbox.current_epoch(store)
     outbox.settle(store, epoch=epoch, through_seq=last)
-    assert json.loads(console("history", claims.order_id, "--json").stdout)["settled"] is True
+    assert json.loads(console("story", claims.order_id, "--json").stdout)["settled"] is True
     words = console("history", claims.order_id).stdout
     assert "exception" in words and words.endswith(
         "settled: the platform has acknowledged everything\n"

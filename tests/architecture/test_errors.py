@@ -10,7 +10,6 @@ from tests.architecture.house import PACKAGES
 TEXT_IS_A_VALUE = {
     "edge/capture/image_folder.natural_order": "a part of a file's name, for sorting",
     "edge/token/cbor._key": "the key of a map, in one of CBOR's three types",
-    "sync/hub/enrolment/enrolment_service._use_code": "the certificate; the error is a refusal",
 }
 _NO_CLASS = {"str", "None"}
 

@@ -12,13 +12,12 @@ the hub does neither.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NewType
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -33,6 +32,12 @@ from edge.documents.enrolment_code import (
 )
 from edge.values.instant import Instant
 from sync.hub.config import HubConfig, HubEnrolment
+from sync.hub.enrolment.client_proof import (
+    EnrolmentRefusal,
+    key_digest_of,
+    no_certificate,
+    public_key_of,
+)
 from sync.hub.enrolment.site_updates import site_updates
 from sync.hub.fleet.trusted_keys import ListedKeys
 from sync.hub.pki.broker_access import BrokerAccess
@@ -42,18 +47,8 @@ from sync.hub.store.fleet import certificate_table, enrolment_table, revocation_
 from sync.hub.store.fleet.enrolment_table import CODE_REUSED, EnrolledDevice
 from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentRefusal:
-    """Why a request is refused: for the client and for the record."""
-
-    reason: str
-    detail: str
-    dev: str = ""
-    code: str = ""  # of the enrolment code, hexadecimal
-
-
 Reply = dict[str, Any]
+CertificatePem = NewType("CertificatePem", str)
 
 
 @dataclass(slots=True)
@@ -130,7 +125,7 @@ class EnrolmentService:
         code = self._open_code(str(body.get("code", "")), serial)
         if isinstance(code, EnrolmentRefusal):
             return code
-        public = _public_key(str(body.get("csr", "")), dev=code.device, code=code.id.hex())
+        public = public_key_of(str(body.get("csr", "")), dev=code.device, code=code.id.hex())
         if isinstance(public, EnrolmentRefusal):
             return public
         with self.store.transaction() as connection:
@@ -168,26 +163,15 @@ class EnrolmentService:
         *,
         serial: str,
         address: str,
-    ) -> str | EnrolmentRefusal:
+    ) -> CertificatePem | EnrolmentRefusal:
         """Use the code for this key, once, and return its certificate.
 
         The same key may ask again if a reply was lost.
         """
-        identity = code.id.hex()
-        names = {"dev": code.device, "code": identity}
-        digest = _key_digest(public)
-        known = enrolment_table.code_state(connection, identity)
-        if known is None:
-            detail = "no such code was issued here"
-            return EnrolmentRefusal(reason="code_unknown", detail=detail, **names)
-        if known.state == "cancelled":
-            detail = "the code was cancelled: print a new one"
-            return EnrolmentRefusal(reason="code_cancelled", detail=detail, **names)
-        if known.state == "used":
-            if known.key_digest == digest:
-                return str(known.certificate)
-            detail = "the code was used already, by another device"
-            return EnrolmentRefusal(reason=CODE_REUSED, detail=detail, **names)
+        identity, digest = code.id.hex(), key_digest_of(public)
+        earlier = _earlier_use(connection, code, digest)
+        if earlier is not None:
+            return earlier
         self._revoke_predecessor(connection, code.device)
         pem = self._issue(connection, code.device, public)
         enrolment_table.use_code(
@@ -210,7 +194,7 @@ class EnrolmentService:
 
     def _issue(
         self, connection: FleetConnection, dev: str, public: ec.EllipticCurvePublicKey
-    ) -> str:
+    ) -> CertificatePem:
         days = self.section.certificate_days
         certificate = issue_for(self.authority, dev, public, now_s=self.now_s(), days=days)
         certificate_table.insert_certificate(
@@ -220,9 +204,9 @@ class EnrolmentService:
             expires_at_s=int(certificate.not_valid_after_utc.timestamp()),
             issued_s=self.now_s(),
         )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+        return CertificatePem(certificate.public_bytes(serialization.Encoding.PEM).decode())
 
-    def _welcome(self, pem: str) -> Reply | EnrolmentRefusal:
+    def _welcome(self, pem: CertificatePem) -> Reply | EnrolmentRefusal:
         roots = self.keys.roots
         if roots is None:
             detail = "the enrolment service has no trust list: set documents.trust_list_file"
@@ -244,9 +228,9 @@ class EnrolmentService:
         self, body: dict[str, Any], peer: x509.Certificate | None
     ) -> Reply | EnrolmentRefusal:
         if peer is None:
-            return _no_certificate()
+            return no_certificate()
         dev, serial = name_of(peer), f"{peer.serial_number:x}"
-        public = _public_key(str(body.get("csr", "")), dev=dev)
+        public = public_key_of(str(body.get("csr", "")), dev=dev)
         if isinstance(public, EnrolmentRefusal):
             return public
         with self.store.transaction() as connection:
@@ -266,7 +250,7 @@ class EnrolmentService:
         self, body: dict[str, Any], peer: x509.Certificate | None
     ) -> Reply | EnrolmentRefusal:
         if peer is None:
-            return _no_certificate()
+            return no_certificate()
         name, serial = name_of(peer), f"{peer.serial_number:x}"
         if self.config.broker is None or name not in {item.id for item in self.config.authority}:
             detail = f"{name} is no [[authority]] of the hub's configuration"
@@ -285,10 +269,6 @@ class EnrolmentService:
             )
 
 
-def _no_certificate() -> EnrolmentRefusal:
-    return EnrolmentRefusal(reason="no_certificate", detail="show your certificate, or enrol")
-
-
 def _is_revoked(connection: FleetConnection, name: str, serial: str) -> bool:
     return (
         certificate_table.is_certificate_revoked(connection, serial)
@@ -296,27 +276,21 @@ def _is_revoked(connection: FleetConnection, name: str, serial: str) -> bool:
     )
 
 
-def _public_key(
-    csr_pem: str, *, dev: str, code: str = ""
-) -> ec.EllipticCurvePublicKey | EnrolmentRefusal:
-    """Return the key of a request that proves that its sender has the private one."""
-    try:
-        request = x509.load_pem_x509_csr(csr_pem.encode())
-    except ValueError:
-        detail = "csr is not a certificate request, PEM"
-        return EnrolmentRefusal(reason="request_malformed", detail=detail, dev=dev, code=code)
-    public = request.public_key()
-    if not request.is_signature_valid or not isinstance(public, ec.EllipticCurvePublicKey):
-        detail = "the request is not signed by its own P-256 key"
-        return EnrolmentRefusal(reason="request_not_proven", detail=detail, dev=dev, code=code)
-    if not isinstance(public.curve, ec.SECP256R1):
-        detail = "the key is not of P-256"
-        return EnrolmentRefusal(reason="request_not_proven", detail=detail, dev=dev, code=code)
-    return public
-
-
-def _key_digest(public: ec.EllipticCurvePublicKey) -> str:
-    der = public.public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return hashlib.sha256(der).hexdigest()
+def _earlier_use(
+    connection: FleetConnection, code: EnrolmentCode, key_digest: str
+) -> CertificatePem | EnrolmentRefusal | None:
+    """Return None for a code that is open; the certificate, if the same key has used it."""
+    names = {"dev": code.device, "code": code.id.hex()}
+    known = enrolment_table.code_state(connection, code.id.hex())
+    if known is None:
+        detail = "no such code was issued here"
+        return EnrolmentRefusal(reason="code_unknown", detail=detail, **names)
+    if known.state == "cancelled":
+        detail = "the code was cancelled: print a new one"
+        return EnrolmentRefusal(reason="code_cancelled", detail=detail, **names)
+    if known.state != "used":
+        return None
+    if known.key_digest == key_digest:
+        return CertificatePem(str(known.certificate))
+    detail = "the code was used already, by another device"
+    return EnrolmentRefusal(reason=CODE_REUSED, detail=detail, **names)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from sync.hub.enrolment.enrolment_service import EnrolmentRefusal, EnrolmentService
+from sync.hub.enrolment.client_proof import EnrolmentRefusal
+from sync.hub.enrolment.enrolment_service import EnrolmentService
 
 LARGEST_BODY: Final = 16 * 1024  # bytes
 TIMEOUT_S: Final = 10.0  # of a client that sends nothing more

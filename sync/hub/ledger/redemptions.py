@@ -120,11 +120,7 @@ def apply_effect(
     if first or not _is_overspent(connection, effect.cti):
         return set()
     mine = RedemptionEvent(batch.dev, batch.epoch, event.seq, event.ts)
-    other = redemption_table.newest_other(connection, effect.cti, mine)
-    if other is None:
-        return set()  # one redemption of more than was sold concerns no other device
-    conflict_table.insert_conflicts(connection, effect.cti, mine, other, found_s=now_s)
-    return {other.dev}
+    return _record_conflict(connection, effect.cti, mine, now_s)
 
 
 def units_left(connection: HubConnection, cti: bytes) -> int | None:
@@ -141,6 +137,17 @@ def units_left(connection: HubConnection, cti: bytes) -> int | None:
         left = int(sold["amount_minor"] - amount)
         return 1 if left > 0 else 0 if left == 0 else -1
     return int(sold["quantity"] - units)
+
+
+def _record_conflict(
+    connection: HubConnection, cti: bytes, mine: RedemptionEvent, now_s: int
+) -> set[str]:
+    """Record that ``mine`` and another redemption exclude each other; return the other device."""
+    other = redemption_table.newest_other(connection, cti, mine)
+    if other is None:
+        return set()  # one redemption of more than was sold concerns no other device
+    conflict_table.insert_conflicts(connection, cti, mine, other, found_s=now_s)
+    return {other.dev}
 
 
 def _is_overspent(connection: HubConnection, cti: bytes) -> bool:

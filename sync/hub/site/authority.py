@@ -14,28 +14,20 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Callable
-from dataclasses import astuple, dataclass
-from enum import StrEnum
+from dataclasses import astuple
 from typing import Final, Literal
 
-from structlog.typing import FilteringBoundLogger
-
-from edge.token.keys import Signer
-from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list
-from edge.values.instant import Instant
 from sync.hub.arbitration import grants
 from sync.hub.arbitration.grants import SoldQuantity
-from sync.hub.config import HUB_TIMINGS, HubTimings
 from sync.hub.ledger import ingest
+from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts, AuthorityState
 from sync.hub.store import event_table, lease_table, redemption_table
-from sync.hub.store.interface import HubConnection, HubStore
+from sync.hub.store.interface import HubConnection
 from sync.hub.store.lease_table import LeaseRow
 from sync.hub.store.redemption_table import RedemptionRow
 from sync.mqtt.endpoint import Arrival, LinkState
-from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import Batch, Command, GrantRequest, MessageFault, MessageRefusal, Status
 from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
@@ -44,44 +36,6 @@ from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 RENEW_S: Final = 60.0
 COMMAND_EXPIRES_S: Final = 60
 RESPONSE_EXPIRES_S: Final = 5  # a device waits for no longer
-
-
-class AuthorityState(StrEnum):
-    """Whether grant requests are answered, and if not, why."""
-
-    ANSWERS = "answers"
-    NO_LEASE = "no_lease"
-    LEASE_REFUSED = "lease_refused"
-    LEASE_EXPIRED = "lease_expired"
-    CATCHING_UP = "catching_up"  # what devices reported is not all known here
-    TAKING_OVER = "taking_over"  # grants that the platform gave before may still be in use
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorityIdentity:
-    """The site, and the name under which its authority holds a lease and is known to the broker."""
-
-    tenant: str
-    site: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthorityParts:
-    """What a site authority is made of.
-
-    ``monotonic`` is in seconds, ``new_id`` makes ids of requests.
-    """
-
-    store: HubStore
-    session: MqttSession
-    roots: Roots
-    grant_signer: Signer
-    now: Callable[[], Instant]
-    monotonic: Callable[[], float]
-    new_id: Callable[[], str]
-    log: FilteringBoundLogger
-    timings: HubTimings = HUB_TIMINGS
 
 
 class SiteAuthority:

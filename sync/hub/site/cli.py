@@ -33,12 +33,8 @@ from sync.hub.config import (
     read_config_or_exit,
 )
 from sync.hub.provisioning import PlatformFiles
-from sync.hub.site.authority import (
-    AuthorityIdentity,
-    AuthorityParts,
-    SiteAuthority,
-    authority_filters,
-)
+from sync.hub.site.authority import SiteAuthority, authority_filters
+from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts
 from sync.hub.site.broker_lists import SiteLists
 from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.hub.store.interface import HubStore, HubStoreError

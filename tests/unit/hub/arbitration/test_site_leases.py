@@ -19,7 +19,8 @@ from sync.hub.arbitration.site_leases import MARGIN_S
 from sync.hub.config import HUB_TIMINGS
 from sync.hub.ledger import ingest
 from sync.hub.orders import order_lines
-from sync.hub.site.authority import RENEW_S, AuthorityIdentity, AuthorityParts, SiteAuthority
+from sync.hub.site.authority import RENEW_S, SiteAuthority
+from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts
 from sync.hub.site.cli import authority as command
 from sync.hub.store import redemption_table
 from sync.hub.store.opening import open_hub_store

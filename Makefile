@@ -31,9 +31,12 @@ docs: setup $(VENV)/.with-docs  ## the documentation site in build/docs/html; a 
 	$(PY) -m sphinx -q -W --keep-going -j auto -d build/docs/doctrees -b html docs build/docs/html $(ARGS)
 	@echo "build/docs/html/index.html"
 
+# Of the scenarios, those without a broker and a platform: the others measure little more and take minutes.
+MEASURED := tests/unit tests/contract tests/proof $(addprefix tests/scenario/,commands decode doctor enrolment pickup redemption simulator)
+
 coverage: setup  ## lines and branches that the tests run, against a floor; pages in build/coverage/html (ARGS=tests: of all tests)
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(VENV)/bin/coverage run -m pytest $(or $(ARGS),tests/unit tests/contract tests/proof)
+	$(VENV)/bin/coverage run -m pytest $(or $(ARGS),$(MEASURED))
 	$(VENV)/bin/coverage combine -q
 	$(VENV)/bin/coverage html -q --fail-under=0
 	$(VENV)/bin/coverage report

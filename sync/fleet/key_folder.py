@@ -2,9 +2,9 @@
 
 ``root.pem``
     signs trust lists; keep it offline.
-``token.pem``, ``status_list.pem``, ``order_feed.pem``, ``configuration.pem``, ``enrolment.pem``,
-``operators.pem``
-    sign what their names say; ``grant.pem`` signs replies to authorisation requests.
+``PURPOSE.pem``
+    one each for token, status_list, order_feed, configuration, enrolment and operators signs what
+    its name says; ``grant.pem`` signs replies to authorisation requests.
 ``group.key``
     the secret behind dynamic codes.
 ``roots.cbor``

@@ -3,7 +3,7 @@
 It serves a site, a test or a demonstration. ``provision`` writes the authority, a certificate for
 each party, the broker's configuration and ACL (from the templates in
 ``firmware-config/mosquitto``), and the hub's configuration. Existing certificates stay: a second
-call with more devices adds only theirs.
+call with more devices adds only theirs::
 
     spec = PlatformSpec(port=8883, devices={"kiosk-1": "shop-1"}, user=getpass.getuser())
     documents = PlatformDocuments(

@@ -100,7 +100,7 @@ class SimulatedFleet:
 
 
 def measure() -> Iterator[Measurement]:
-    """Yield the time to connect, the events settled a second by number of hubs, and the storm."""
+    """Yield the time to connect, the events a second by number of hubs, and the storm."""
     names = [f"sim-{number}" for number in range(DEVICES)]
     with ExitStack() as stack:
         folder = Path(

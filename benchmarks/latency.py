@@ -53,7 +53,7 @@ WARM_UP = 10
 STARTS = 5
 _PATIENCE_S = 30.0
 _PICTURES = 600
-_SETTLE_S = 1.0
+_PAUSE_S = 1.0
 _IMPORTS = """
 import cbor2, click, cv2, gpiozero, numpy, sqlite3, structlog, tomllib, zxingcpp
 from argon2 import PasswordHasher
@@ -270,7 +270,7 @@ def _start_scanner(sample: SamplePlatform) -> tuple[float, float, float]:
     try:
         started_s = _seconds_until(process, b'"started"', began_s)
         read_s = _seconds_until(process, b'"scan"', began_s)
-        time.sleep(_SETTLE_S)
+        time.sleep(_PAUSE_S)
         return started_s, read_s, _tree_mib(process.pid)
     finally:
         process.terminate()

@@ -51,7 +51,7 @@ class Device:
     session: MqttSession
     epoch: str
     seq: int = 0
-    settled: int = 0
+    acknowledged: int = 0
     left: int = 0
     sent_s: float = 0.0
     attempts: list[float] = field(default_factory=list)
@@ -67,12 +67,12 @@ class Device:
                 if (
                     isinstance(ack, Ack)
                     and ack.epoch == self.epoch
-                    and ack.last == self.seq <= ack.acked_through
+                    and ack.last == self.seq <= ack.committed_through
                 ):
-                    self.settled = self.seq
+                    self.acknowledged = self.seq
         if self.session.connections != before:
             self.attempts.append(time.monotonic())
-        if self.left and self.settled == self.seq:
+        if self.left and self.acknowledged == self.seq:
             self.left -= 1
             if self.left:
                 self._next(now_s)
@@ -106,7 +106,7 @@ class Device:
         )
         encoded = codec.encode_event(event)
         assert isinstance(encoded, bytes)
-        payload = codec.encode_batch(self.name, self.epoch, self.settled, 0, [encoded])
+        payload = codec.encode_batch(self.name, self.epoch, self.acknowledged, 0, [encoded])
         self.session.publish(str(Topic(self.tenant, self.name, Up.EVENTS)), payload)
         self.sent_s = now_s
 

@@ -1,4 +1,4 @@
-"""Sync: events settled against a bare publisher, bytes on the wire, snapshots."""
+"""Sync: events acknowledged against a bare publisher, bytes on the wire, snapshots."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def measure() -> Iterator[Measurement]:
         try:
             platform.start_broker()
             platform.start_hub()
-            yield from _settled(platform)
+            yield from _acknowledged(platform)
             yield from _bytes(platform)
         finally:
             platform.close()
     yield from snapshot.measure()
 
 
-# Events settled
+# Events acknowledged
 
 
-def _settled(platform: Platform) -> Iterator[Measurement]:
+def _acknowledged(platform: Platform) -> Iterator[Measurement]:
     store = store_of(platform, DEVICE)
     append(store, 1)
     sync = start_sync(platform, DEVICE, platform.profile(DEVICE))
@@ -60,7 +60,7 @@ def _settled(platform: Platform) -> Iterator[Measurement]:
         for turn in range(ROUNDS):
             for mine in (True, False) if turn % 2 else (False, True):
                 (ours if mine else theirs).append(
-                    EVENTS / (_settle(store) if mine else _publish(bare))
+                    EVENTS / (_carry(store) if mine else _publish(bare))
                 )
     finally:
         sync.stop()
@@ -68,7 +68,7 @@ def _settled(platform: Platform) -> Iterator[Measurement]:
     # The faster quarter of both: other load makes a round slower, never faster.
     value, peer = (statistics.quantiles(rates, n=4)[2] for rates in (ours, theirs))
     yield Measurement(
-        "sync.events_settled",
+        "sync.events_acknowledged",
         value,
         "1/s",
         "bare paho QoS 1 publishes of the same events",
@@ -76,20 +76,20 @@ def _settled(platform: Platform) -> Iterator[Measurement]:
     )
 
 
-def _settle(store: Store) -> float:
+def _carry(store: Store) -> float:
     """Return the seconds from the commit of the events until the last is acknowledged."""
     append(store, EVENTS)
     began = time.perf_counter()
-    until(lambda: _last_settled(store))
+    until(lambda: _last_acknowledged(store))
     return time.perf_counter() - began
 
 
-def _last_settled(store: Store) -> bool:
-    """Return whether the last event is settled. Cheap, because it is polled during the run."""
+def _last_acknowledged(store: Store) -> bool:
+    """Return whether the last event is acknowledged. Cheap, because it is polled during the run."""
     row = (
         store.connection()
         .execute(
-            "SELECT settled_through >= (SELECT max(seq) FROM outbox o WHERE o.epoch_no = e.no)"
+            "SELECT acknowledged_through >= (SELECT max(seq) FROM outbox o WHERE o.epoch_no = e.no)"
             " FROM epoch e ORDER BY no DESC LIMIT 1"
         )
         .fetchone()

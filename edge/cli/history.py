@@ -49,7 +49,7 @@ def _document(history: OrderHistory) -> dict[str, Any]:
     return {
         "device": history.device,
         "order": history.order,
-        "settled": history.settled,
+        "complete": history.complete,
         "history": [
             {"at_s": line.at_s, "record": line.record, **line.fields} for line in history.lines
         ],
@@ -58,9 +58,9 @@ def _document(history: OrderHistory) -> dict[str, Any]:
 
 def _text_lines(history: OrderHistory) -> list[str]:
     end = (
-        "settled: the platform has acknowledged everything"
-        if history.settled
-        else "not settled: something is pending"
+        "complete: the platform has acknowledged everything"
+        if history.complete
+        else "not complete: something is pending"
     )
     return [
         f"order {history.order} on {history.device}",

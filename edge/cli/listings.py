@@ -35,10 +35,20 @@ _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a 
 def ledger(data: Path, as_json: bool) -> None:
     """List every redemption and reversal on this device, oldest first.
 
-    Example: edge-scanner ledger --json | jq 'select(.settled | not)'
+    Example: edge-scanner ledger --json | jq 'select(.acknowledged | not)'
     """
     _show(
-        data, as_json, _ledger, "id", "at_s", "kind", "order", "use", "units", "verdict", "settled"
+        data,
+        as_json,
+        _ledger,
+        "id",
+        "at_s",
+        "kind",
+        "order",
+        "use",
+        "units",
+        "verdict",
+        "acknowledged",
     )
 
 
@@ -172,7 +182,7 @@ def _ledger(store: Store) -> Iterator[dict[str, Any]]:
             "risks": list(row.risks),
             "epoch": row.epoch,
             "seq": row.seq,
-            "settled": row.settled,
+            "acknowledged": row.acknowledged,
         }
 
 

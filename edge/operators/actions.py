@@ -319,7 +319,7 @@ class OperatorActions:
                 ActionResult.NOT_THIS_KIND,
                 "the case is about no door: settle it as fixed, accepted or reversed",
             )
-        lock_intents.settle_door(
+        lock_intents.end_door(
             connection,
             case.ledger_id,
             case.compartment,

@@ -1,1 +1,1 @@
-"""Redemption: verify a scan, authorise it, record it and settle it; and retry it later."""
+"""Redemption: verify a scan, authorise it, and record it; and retry it later."""

@@ -174,7 +174,7 @@ class Redeemer:
             if client is not None and ruling.decision.ask_home and client.is_online():
                 return self._request_for(ruling.facts)
             ledger_id, intents = self._record(connection, ruling)
-            self._settle(connection, ruling)
+            self._use_up(connection, ruling)
             entry = _journal_entry(scan, ruling, policy_no, ledger_id)
             redemption = Redemption(
                 reason=ruling.decision.verdict,
@@ -255,7 +255,7 @@ class Redeemer:
             event_id=event_id(facts.now, self._random_bytes),
         )
 
-    def _settle(self, connection: sqlite3.Connection, ruling: _Ruling) -> None:
+    def _use_up(self, connection: sqlite3.Connection, ruling: _Ruling) -> None:
         """Use up what the ruling rests on: the typed request, accepted or not, and the grant."""
         decision = ruling.decision
         if ruling.used_pending:

@@ -36,11 +36,6 @@ class SettingsPhase(StrEnum):
     ROLLED_BACK = "rolled_back"
 
     @property
-    def settled(self) -> bool:
-        """Return whether a new candidate may be begun: nothing runs on this one any more."""
-        return self not in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
-
-    @property
     def on_trial(self) -> bool:
         """Return whether the device runs on the candidate, to find out whether it is healthy."""
         return self in (SettingsPhase.APPLYING, SettingsPhase.PROBATION)
@@ -110,8 +105,8 @@ def begin(state: SettingsState, phase: SettingsPhase, *, working: str = "") -> S
     return replace(state, phase=phase, working=working, trials=state.trials + 1 if again else 1)
 
 
-def settled(state: SettingsState) -> SettingsState:
-    """Return the last settled state: what reading or trying a candidate interrupted."""
+def before_interruption(state: SettingsState) -> SettingsState:
+    """Return the state that reading or trying a candidate interrupted."""
     if state.phase in (
         SettingsPhase.RECEIVED,
         SettingsPhase.VERIFIED,

@@ -205,7 +205,7 @@ def _mark(connection: sqlite3.Connection, place: OutboxPlace, before: int, after
 _RELEASED_THROUGH: Final = """
     SELECT CASE WHEN blocked IS NOT NULL OR EXISTS (
         SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no
-        WHERE o.seq > e.settled_through AND o.rejected IS NULL
+        WHERE o.seq > e.acknowledged_through AND o.rejected IS NULL
       ) THEN 0 ELSE coalesce((
         SELECT min(number) - 1 FROM authorisation_request
         WHERE consumed = ? OR consumed = ? AND (result IS NULL OR result = 'granted')

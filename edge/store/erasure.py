@@ -13,7 +13,7 @@ _ERASED: Final = "revoked"  # outbox.rejected of an event that will not be sent
 _UNSENT: Final = """
     SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust
     FROM outbox o JOIN epoch e ON e.no = o.epoch_no
-    WHERE (o.seq > e.settled_through OR o.rejected IS NOT NULL) AND o.rejected IS NOT ?
+    WHERE (o.seq > e.acknowledged_through OR o.rejected IS NOT NULL) AND o.rejected IS NOT ?
     ORDER BY e.no, o.seq
 """
 UNSENT_COLUMNS: Final = ("epoch", "seq", "id", "type", "body", "at_s", "trust")
@@ -72,7 +72,7 @@ def erase(store: Store) -> None:
     with store.transaction() as connection:
         connection.execute(
             "UPDATE outbox SET rejected = ? WHERE rejected IS NOT NULL OR seq >"
-            " (SELECT settled_through FROM epoch WHERE no = epoch_no)",
+            " (SELECT acknowledged_through FROM epoch WHERE no = epoch_no)",
             (_ERASED,),
         )
         tables = connection.execute(

@@ -18,7 +18,7 @@ REVERSED: Final = "reversed"
 _COLUMNS: Final = (
     "l.id, l.cti, l.use_no, l.reverses, l.order_id, l.kind, l.units, l.amount_minor, l.currency,"
     " l.verdict, l.reason, l.at_s, l.trust, l.operator, l.risk, e.epoch, l.seq,"
-    " l.seq <= e.settled_through"
+    " l.seq <= e.acknowledged_through"
 )
 _INSERT: Final = (
     "INSERT INTO ledger (cti, use_no, reverses, order_id, kind, units, amount_minor, currency,"
@@ -47,7 +47,7 @@ class LedgerRow:
     risks: tuple[str, ...]
     epoch: str
     seq: int
-    settled: bool  # the platform has acknowledged it
+    acknowledged: bool  # the platform has acknowledged it
 
 
 class _Line(NamedTuple):
@@ -228,5 +228,5 @@ def _row(row: tuple[Any, ...]) -> LedgerRow:
         risks=tuple((row[14] or "").split()),
         epoch=row[15],
         seq=row[16],
-        settled=bool(row[17]),
+        acknowledged=bool(row[17]),
     )

@@ -97,7 +97,7 @@ def record_state(
     return changed.rowcount == 1
 
 
-def settle_door(
+def end_door(
     connection: sqlite3.Connection,
     ledger_id: int,
     compartment: str,

@@ -221,7 +221,7 @@ class _Start:
         """
         (used,) = connection.execute(
             "SELECT EXISTS (SELECT 1 FROM ledger) OR EXISTS"
-            " (SELECT 1 FROM outbox JOIN epoch ON no = epoch_no WHERE seq > settled_through)"
+            " (SELECT 1 FROM outbox JOIN epoch ON no = epoch_no WHERE seq > acknowledged_through)"
         ).fetchone()
         if used:
             raise StoreUnavailableError(

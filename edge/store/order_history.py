@@ -21,7 +21,7 @@ _SOURCES: Final = (
         "ledger",
         "SELECT l.at_s, l.id, l.trust, l.verdict, l.kind, l.use_no, l.reverses, l.units,"
         " l.amount_minor, l.currency, l.reason, l.operator, l.risk, e.epoch, l.seq,"
-        " l.seq <= e.settled_through"
+        " l.seq <= e.acknowledged_through"
         " FROM ledger l JOIN epoch e ON e.no = l.epoch_no WHERE l.order_id = ?",
         (
             "ledger_id",
@@ -38,7 +38,7 @@ _SOURCES: Final = (
             "risks",
             "epoch",
             "seq",
-            "settled",
+            "acknowledged",
         ),
     ),
     (
@@ -84,10 +84,10 @@ _SOURCES: Final = (
     ),
     (
         "event",
-        "SELECT o.at_s, e.epoch, o.seq, o.id, o.type, o.trust, o.seq <= e.settled_through,"
+        "SELECT o.at_s, e.epoch, o.seq, o.id, o.type, o.trust, o.seq <= e.acknowledged_through,"
         " o.rejected, o.body ->> '$.retry_of', o.body"
         " FROM outbox o JOIN epoch e ON e.no = o.epoch_no WHERE o.body ->> '$.order' = ?",
-        ("epoch", "seq", "id", "type", "clock", "settled", "refused", "retry_of", "body"),
+        ("epoch", "seq", "id", "type", "clock", "acknowledged", "refused", "retry_of", "body"),
     ),
 )  # fmt: skip - one query a paragraph
 _CLOCK: Final = (
@@ -132,7 +132,7 @@ class OrderHistory:
     device: str
     order: str
     lines: tuple[HistoryEntry, ...]
-    settled: bool  # the platform has every event of it, and no case of it is open
+    complete: bool  # the platform has every event of it, and no case of it is open
 
 
 def order_history(store: Store, order: str) -> OrderHistory:
@@ -148,8 +148,8 @@ def order_history(store: Store, order: str) -> OrderHistory:
             happened += _lines(connection, order, *_CLOCK)
     happened.sort(key=lambda line: line.at_s or 0)  # stable: in one second as the sources go
     replaced = _replaced(happened)
-    settled = all(_is_settled(line, replaced) for line in happened)
-    return OrderHistory(device=device, order=order, lines=(*cached, *happened), settled=settled)
+    complete = all(_is_complete(line, replaced) for line in happened)
+    return OrderHistory(device=device, order=order, lines=(*cached, *happened), complete=complete)
 
 
 def _replaced(lines: list[HistoryEntry]) -> frozenset[str]:
@@ -171,7 +171,7 @@ def _lines(
 
 def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     named = dict(zip(columns, row, strict=True))
-    for flag in ("settled", "reopening", "review"):
+    for flag in ("acknowledged", "reopening", "review"):
         if flag in named:
             named[flag] = bool(named[flag])
     for text in ("body", "compartments"):
@@ -182,11 +182,11 @@ def _named(columns: tuple[str, ...], row: tuple[Any, ...]) -> dict[str, Any]:
     return named
 
 
-def _is_settled(line: HistoryEntry, replaced: frozenset[str]) -> bool:
+def _is_complete(line: HistoryEntry, replaced: frozenset[str]) -> bool:
     match line.record:
         case "event":
             refused = line.fields["refused"] is not None and line.fields["id"] not in replaced
-            return bool(line.fields["settled"]) and not refused
+            return bool(line.fields["acknowledged"]) and not refused
         case "exception":
             return line.fields["settled_s"] is not None
         case "review":

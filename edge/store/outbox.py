@@ -1,7 +1,7 @@
 """Events that the platform has not acknowledged, gapless by ``seq`` within an epoch.
 
 ``append`` runs in the transaction of what the event reports, so that neither exists without the
-other. The platform acknowledges through a seq (``settle``), refuses single events
+other. The platform acknowledges through a seq (``acknowledge``), refuses single events
 (``edge.store.refused_events``), and asks for events again after a restored backup (``rewind``).
 """
 
@@ -40,12 +40,12 @@ class Backlog:
     oldest_s: int | None  # Unix seconds of the oldest event that waits
 
 
-class SettleResult(StrEnum):
+class AcknowledgeResult(StrEnum):
     """What an acknowledgement changed."""
 
-    SETTLED = "settled"
+    ACKNOWLEDGED = "acknowledged"
     ALREADY = "already"
-    UNKNOWN_EPOCH = "unknown_epoch"  # of an earlier store: there is nothing to settle
+    UNKNOWN_EPOCH = "unknown_epoch"  # of an earlier store: there is nothing to acknowledge
     AHEAD = "ahead"  # the platform has events that this store never wrote: an old copy is in use
 
 
@@ -59,12 +59,12 @@ _to_json = json.JSONEncoder(
 _PENDING: Final = """
     SELECT e.epoch, o.seq, o.id, o.type, o.body, o.at_s, o.trust
     FROM outbox o JOIN epoch e ON e.no = o.epoch_no
-    WHERE o.epoch_no = ? AND o.seq > max(e.settled_through, ?) AND o.rejected IS NULL
+    WHERE o.epoch_no = ? AND o.seq > max(e.acknowledged_through, ?) AND o.rejected IS NULL
     ORDER BY o.seq LIMIT ?
 """
 _WAITING: Final = (
     "FROM outbox o JOIN epoch e ON e.no = o.epoch_no"
-    " WHERE o.seq > e.settled_through AND o.rejected IS NULL"
+    " WHERE o.seq > e.acknowledged_through AND o.rejected IS NULL"
 )
 
 
@@ -79,7 +79,7 @@ class EpochState(NamedTuple):
     """How far a numbering of events has come."""
 
     number: int
-    settled_through: int
+    acknowledged_through: int
     newest_seq: int  # 0: no event yet
 
 
@@ -148,27 +148,27 @@ def pending(store: Store, *, after_seq: int = 0, limit: int = 64) -> list[Outbox
     return []
 
 
-def settle(store: Store, *, epoch: str, through_seq: int) -> SettleResult:
+def acknowledge(store: Store, *, epoch: str, through_seq: int) -> AcknowledgeResult:
     """Record that the platform has every event of ``epoch`` through ``through_seq``."""
     with store.transaction() as connection:
         found = find_epoch(connection, epoch)
         if found is None:
-            return SettleResult.UNKNOWN_EPOCH
+            return AcknowledgeResult.UNKNOWN_EPOCH
         if through_seq > found.newest_seq:
-            return SettleResult.AHEAD
-        if through_seq <= found.settled_through:
-            return SettleResult.ALREADY
+            return AcknowledgeResult.AHEAD
+        if through_seq <= found.acknowledged_through:
+            return AcknowledgeResult.ALREADY
         connection.execute(
-            "UPDATE epoch SET settled_through = ? WHERE no = ?", (through_seq, found.number)
+            "UPDATE epoch SET acknowledged_through = ? WHERE no = ?", (through_seq, found.number)
         )
-        return SettleResult.SETTLED
+        return AcknowledgeResult.ACKNOWLEDGED
 
 
 def rewind(store: Store, *, epoch: str, to_seq: int) -> bool:
     """Send again what follows ``to_seq``, which the platform lost; False for an unknown epoch."""
     with store.transaction() as connection:
         changed = connection.execute(
-            "UPDATE epoch SET settled_through = min(settled_through, ?) WHERE epoch = ?",
+            "UPDATE epoch SET acknowledged_through = min(acknowledged_through, ?) WHERE epoch = ?",
             (max(to_seq, 0), epoch),
         )
         return changed.rowcount == 1
@@ -195,19 +195,19 @@ def current_epoch(store: Store) -> tuple[str, int]:
 
 
 def epochs_before(store: Store) -> list[tuple[str, int]]:
-    """Return the earlier epochs and what is settled of each, oldest first."""
+    """Return the earlier epochs and what is acknowledged of each, oldest first."""
     with store.read() as connection:
         return connection.execute(
-            "SELECT epoch, settled_through FROM epoch"
-            " WHERE no <> (SELECT epoch_no FROM device) AND settled_through > 0 ORDER BY no"
+            "SELECT epoch, acknowledged_through FROM epoch"
+            " WHERE no <> (SELECT epoch_no FROM device) AND acknowledged_through > 0 ORDER BY no"
         ).fetchall()
 
 
-def settled_through(store: Store, epoch: str) -> int:
+def acknowledged_through(store: Store, epoch: str) -> int:
     """Return the seq through which the platform has ``epoch``; 0 for an unknown epoch."""
     with store.read() as connection:
         row = connection.execute(
-            "SELECT settled_through FROM epoch WHERE epoch = ?", (epoch,)
+            "SELECT acknowledged_through FROM epoch WHERE epoch = ?", (epoch,)
         ).fetchone()
     return int(row[0]) if row else 0
 
@@ -215,7 +215,8 @@ def settled_through(store: Store, epoch: str) -> int:
 def find_epoch(connection: sqlite3.Connection, epoch: str) -> EpochState | None:
     """Return how far ``epoch`` has come, in the caller's transaction; None if it is unknown."""
     row = connection.execute(
-        "SELECT no, settled_through, coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = no), 0)"
+        "SELECT no, acknowledged_through,"
+        " coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = no), 0)"
         " FROM epoch WHERE epoch = ?",
         (epoch,),
     ).fetchone()

@@ -58,7 +58,7 @@ _USES_TODAY: Final = (
 )
 _NOT_ACKNOWLEDGED: Final = f"""
     SELECT coalesce(sum(l.amount_minor), 0)
-    FROM epoch e JOIN ledger l ON l.epoch_no = e.no AND l.seq > e.settled_through
+    FROM epoch e JOIN ledger l ON l.epoch_no = e.no AND l.seq > e.acknowledged_through
     WHERE l.risk IS NOT NULL AND {_NOT_REVERSED}
 """
 

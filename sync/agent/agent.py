@@ -308,7 +308,7 @@ class Agent:
         if uplink.conflicts_now:
             self._log.warning("platform_conflict", conflicts=uplink.conflicts_now)
         if effect in (AckEffect.REWOUND, AckEffect.AHEAD):
-            self._log.error(effect, epoch=ack.epoch, acked_through=ack.acked_through)
+            self._log.error(effect, epoch=ack.epoch, committed_through=ack.committed_through)
 
     def _receive_command(self, payload: bytes, node: str) -> None:
         command = codec.decode_addressed(Command, payload, dev=node)
@@ -386,7 +386,7 @@ class Agent:
             state=state,
             epoch=epoch,
             last_seq=last_seq,
-            settled_through=outbox.settled_through(store, epoch),
+            acknowledged_through=outbox.acknowledged_through(store, epoch),
             orders_revision=order_cache.feed_state(store).revision,
             rungs=self._sources.rungs(),
         )

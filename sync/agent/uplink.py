@@ -1,8 +1,9 @@
 """The sending half of the outbox: in order, a window at a time, until the platform acknowledges.
 
-Only the platform's own acknowledgement settles a row. Nothing is remembered here that matters: what
+Only the platform's own acknowledgement closes a row. Nothing is remembered here that matters: what
 is in flight is known only so that it is not sent twice in vain. A new connection, a restart or
-silence sends again from the last settled event, and the hub ingests each (device, epoch, seq) once.
+silence sends again from the last acknowledged event, and the hub ingests each (device, epoch, seq)
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edge.domain.upload_refusal import UploadRefusal
 from edge.store import authorisations, exception_cases, outbox
 from edge.store.database.store import Store
 from edge.store.epochs import end_epoch, resend_renumbered
-from edge.store.outbox import OutboxRow, SettleResult
+from edge.store.outbox import AcknowledgeResult, OutboxRow
 from edge.store.refused_events import set_aside
 from edge.values.instant import Instant
 from sync.agent.response_timer import ResponseTimer
@@ -32,7 +33,7 @@ Send = Callable[[bytes], bool]  # publish a batch; False when there is no room n
 class AckEffect(StrEnum):
     """What an acknowledgement did."""
 
-    SETTLED = "settled"
+    ACKNOWLEDGED = "acknowledged"
     NOTHING_NEW = "nothing_new"
     REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
     AHEAD = "store_outdated"  # an old copy of this store was put back
@@ -62,7 +63,7 @@ class Uplink:
         self._sent: deque[tuple[int, int]] = deque()
         # First to last of acknowledged batches that wait for one before them.
         self._compared: dict[int, int] = {}
-        self._acked_through = 0  # the highest that the platform acknowledged of this epoch
+        self._committed_through = 0  # the highest that the platform acknowledged of this epoch
         self._conflicts_through = 0
         self._resend_s = timings.resend_s
         self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
@@ -121,18 +122,18 @@ class Uplink:
             return AckEffect.NOTHING_NEW
         self.refused_now = self._refused(ack, now)
         self.conflicts_now = self._conflicts(ack, now)
-        effect, settled_through = self._settle(ack, now)
+        effect, acknowledged_through = self._acknowledge(ack, now)
         self._waiting_since_s = None
         self._resend_s = self._timings.resend_s
         self._probe_due_s = monotonic_s + self._timings.probe_s
         if ack.epoch == self._epoch:
-            while self._in_flight and self._in_flight[0] <= settled_through:
+            while self._in_flight and self._in_flight[0] <= acknowledged_through:
                 self._in_flight.popleft()
-            while self._sent and self._sent[0][0] <= settled_through:
+            while self._sent and self._sent[0][0] <= acknowledged_through:
                 self._sent.popleft()
         if self._in_flight:
             self._waiting_since_s = monotonic_s
-        self.replies.note_reply(settled_through, monotonic_s, more=bool(self._in_flight))
+        self.replies.note_reply(acknowledged_through, monotonic_s, more=bool(self._in_flight))
         self._may_have_more = True
         return effect
 
@@ -173,32 +174,32 @@ class Uplink:
                 fresh.append(item.number)
         return fresh
 
-    def _settle(self, ack: Ack, now: Instant) -> tuple[AckEffect, int]:
-        """Settle only events that the platform compared. Return the effect and what is settled.
+    def _acknowledge(self, ack: Ack, now: Instant) -> tuple[AckEffect, int]:
+        """Take only what the platform compared as acknowledged. Return the effect and its end.
 
         A matching sequence number alone proves nothing: the store may be an old copy, or another
         device may use our identity.
         """
-        settled_through = outbox.settled_through(self._store, ack.epoch)
-        if ack.acked_through < ack.settled_through:
-            outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.acked_through)
+        acknowledged_through = outbox.acknowledged_through(self._store, ack.epoch)
+        if ack.committed_through < ack.acknowledged_through:
+            outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.committed_through)
             self._forget()
-            return AckEffect.REWOUND, min(settled_through, max(ack.acked_through, 0))
+            return AckEffect.REWOUND, min(acknowledged_through, max(ack.committed_through, 0))
         effect = AckEffect.NOTHING_NEW
-        if (through := self._compared_through(ack, settled_through)) is not None:
-            settled = outbox.settle(self._store, epoch=ack.epoch, through_seq=through)
-            if settled is SettleResult.SETTLED:
-                effect, settled_through = AckEffect.SETTLED, through
+        if (through := self._compared_through(ack, acknowledged_through)) is not None:
+            result = outbox.acknowledge(self._store, epoch=ack.epoch, through_seq=through)
+            if result is AcknowledgeResult.ACKNOWLEDGED:
+                effect, acknowledged_through = AckEffect.ACKNOWLEDGED, through
         epoch, newest = outbox.current_epoch(self._store)
-        if ack.epoch == epoch and ack.acked_through > newest:
+        if ack.epoch == epoch and ack.committed_through > newest:
             # The next numbers are in use: continue under new ones.
-            why = f"restored: the platform has {ack.epoch} through {ack.acked_through}"
+            why = f"restored: the platform has {ack.epoch} through {ack.committed_through}"
             end_epoch(self._store, epoch, why=why, now=now, random_bytes=self._random_bytes)
-            return AckEffect.AHEAD, settled_through
-        return effect, settled_through
+            return AckEffect.AHEAD, acknowledged_through
+        return effect, acknowledged_through
 
-    def _compared_through(self, ack: Ack, settled_through: int) -> int | None:
-        """Return the number through which every unsettled event was compared.
+    def _compared_through(self, ack: Ack, acknowledged_through: int) -> int | None:
+        """Return the number through which every unacknowledged event was compared.
 
         None where a batch before it is missing: hubs that share a subscription acknowledge batches
         in any order.
@@ -206,16 +207,20 @@ class Uplink:
         if not ack.first:
             return None
         if ack.epoch != self._epoch:
-            return min(ack.last, ack.acked_through) if ack.first <= settled_through + 1 else None
+            return (
+                min(ack.last, ack.committed_through)
+                if ack.first <= acknowledged_through + 1
+                else None
+            )
         self._compared[ack.first] = max(ack.last, self._compared.get(ack.first, 0))
-        self._acked_through = max(ack.acked_through, self._acked_through)
-        through = settled_through
+        self._committed_through = max(ack.committed_through, self._committed_through)
+        through = acknowledged_through
         for first, last in sorted(self._compared.items()):
             if first <= through + 1:
                 through = max(through, last)
-        through = min(through, self._acked_through)
+        through = min(through, self._committed_through)
         self._compared = {first: last for first, last in self._compared.items() if last > through}
-        return through if through > settled_through else None
+        return through if through > acknowledged_through else None
 
     @property
     def _due(self) -> float | None:
@@ -229,7 +234,7 @@ class Uplink:
         self._in_flight.clear()
         self._sent.clear()
         self._compared.clear()
-        self._acked_through = 0
+        self._committed_through = 0
         self._waiting_since_s = None
         self._may_have_more = True
 
@@ -245,14 +250,14 @@ class Uplink:
         if not rows:
             self._may_have_more = False
             return False
-        settled_through = outbox.settled_through(self._store, self._epoch)
+        acknowledged_through = outbox.acknowledged_through(self._store, self._epoch)
         events = events_of(
-            rows, after_seq=after_seq or settled_through, until_bytes=codec.BATCH_BYTES
+            rows, after_seq=after_seq or acknowledged_through, until_bytes=codec.BATCH_BYTES
         )
         payload = codec.encode_batch(
             self._device,
             self._epoch,
-            settled_through,
+            acknowledged_through,
             self._conflicts_through,
             [encoded for _, encoded in events],
             tag=self._tag,
@@ -275,8 +280,10 @@ class Uplink:
             )
         epoch, _ = outbox.current_epoch(self._store)
         released = authorisations.released_through(self._store, int(monotonic_s * 1e9))
-        settled_through = outbox.settled_through(self._store, epoch)
-        if send(self._without_events(epoch, settled_through, grants_released_through=released)):
+        acknowledged_through = outbox.acknowledged_through(self._store, epoch)
+        if send(
+            self._without_events(epoch, acknowledged_through, grants_released_through=released)
+        ):
             self._probe_requested = False
             self._probe_due_s = monotonic_s + self._resend_s
             self._resend_s = min(2 * self._resend_s, self._timings.longest_resend_s)
@@ -285,12 +292,12 @@ class Uplink:
             self.replies.note_sent(0, monotonic_s)
 
     def _without_events(
-        self, epoch: str, settled_through: int, grants_released_through: int = 0
+        self, epoch: str, acknowledged_through: int, grants_released_through: int = 0
     ) -> bytes:
         return codec.encode_batch(
             self._device,
             epoch,
-            settled_through,
+            acknowledged_through,
             self._conflicts_through,
             [],
             tag=self._tag,

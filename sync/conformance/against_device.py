@@ -52,7 +52,7 @@ class DeviceCheck:
                 self._order,
                 self._unacknowledged,
                 self._false_acknowledgements,
-                self._settled,
+                self._acknowledged,
                 self._rewound,
                 self._orders_request,
                 self._unsigned_orders,
@@ -93,13 +93,13 @@ class DeviceCheck:
                 raise CheckFailed(f"event {event.seq}, {event.type}: {fault}") from None
 
     def _order(self) -> None:
-        """Send events in the order of their numbers, without a gap, after what is settled."""
+        """Send events in the order of their numbers, without a gap, after what is acknowledged."""
         batch = self._reported()
         numbers = [event.seq for event in batch.events]
-        first = batch.settled_through + 1
+        first = batch.acknowledged_through + 1
         expect(
             numbers == list(range(first, first + len(numbers))),
-            f"settled through {batch.settled_through}, and then {numbers[:5]}",
+            f"acknowledged through {batch.acknowledged_through}, and then {numbers[:5]}",
         )
 
     def _unacknowledged(self) -> None:
@@ -107,30 +107,34 @@ class DeviceCheck:
         self._expect_same(self.peer.wait_for(self._batch_with_events, self.reply_s))
 
     def _false_acknowledgements(self) -> None:
-        """Settle nothing by what is no acknowledgement, or is one of another device or epoch."""
+        """Close nothing by what is no acknowledgement, or is one of another device or epoch."""
         batch = self._reported()
         last = batch.events[-1].seq
         of_another_device = Ack(
             dev=_ANOTHER_DEVICE,
             epoch=self._epoch,
-            acked_through=last,
+            committed_through=last,
             first=1,
             last=last,
             tag=batch.tag,
         )
-        without_numbers = Ack(dev=self.device, epoch=self._epoch, acked_through=last, tag=batch.tag)
+        without_numbers = Ack(
+            dev=self.device, epoch=self._epoch, committed_through=last, tag=batch.tag
+        )
         for ack in (of_another_device, self._ack(epoch="another-epoch"), without_numbers):
             self._publish(Down.ACK, codec.encode(ack))
         for junk in (b"", b"\xff", b"{}"):
             self._publish(Down.ACK, junk)
         self._expect_same(self._after_resend(lambda batch: batch if batch.events else None))
 
-    def _settled(self) -> None:
+    def _acknowledged(self) -> None:
         """Continue after what is acknowledged."""
         last = self._reported().events[-1].seq
         self._publish(Down.ACK, codec.encode(self._ack()))
-        batch = self._after_resend(lambda batch: batch if batch.settled_through >= last else None)
-        expect(batch, f"no batch came with settled_through {last}")
+        batch = self._after_resend(
+            lambda batch: batch if batch.acknowledged_through >= last else None
+        )
+        expect(batch, f"no batch came with acknowledged_through {last}")
 
     def _rewound(self) -> None:
         """Send again what the platform has lost."""
@@ -139,8 +143,8 @@ class DeviceCheck:
         lost = Ack(
             dev=self.device,
             epoch=self._epoch,
-            acked_through=first - 1,
-            settled_through=last,
+            committed_through=first - 1,
+            acknowledged_through=last,
             tag=batch.tag,
         )
         self._publish(Down.ACK, codec.encode(lost))
@@ -177,8 +181,8 @@ class DeviceCheck:
             )
             released, last = batch.grants_released_through, newest[batch.epoch]
             expect(
-                not released or batch.settled_through >= last,
-                f"grants_released_through {released} with {last} not settled",
+                not released or batch.acknowledged_through >= last,
+                f"grants_released_through {released} with {last} not acknowledged",
             )
 
     # Sending and receiving
@@ -217,10 +221,10 @@ class DeviceCheck:
         return Ack(
             dev=self.device,
             epoch=epoch or batch.epoch,
-            acked_through=last,
+            committed_through=last,
             first=batch.events[0].seq,
             last=last,
-            settled_through=batch.settled_through,
+            acknowledged_through=batch.acknowledged_through,
             tag=batch.tag,
         )
 

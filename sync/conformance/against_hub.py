@@ -102,38 +102,38 @@ class HubCheck:
     def _empty_batch(self) -> None:
         """Acknowledge a batch without events with what the hub has."""
         self._send()
-        self._expect_ack(acked_through=0, first=0, last=0, settled_through=0)
+        self._expect_ack(committed_through=0, first=0, last=0, acknowledged_through=0)
 
     def _batch(self) -> None:
         """Acknowledge a batch once it is durable, and name its numbers."""
         self._send(1, 2, 3)
-        ack = self._expect_ack(acked_through=3, first=1, last=3)
+        ack = self._expect_ack(committed_through=3, first=1, last=3)
         _expect_rejected(ack, [])
 
     def _repeated_batch(self) -> None:
         """Acknowledge a batch that comes twice as it did the first time."""
         self._send(1, 2, 3)
-        ack = self._expect_ack(acked_through=3, first=1, last=3)
+        ack = self._expect_ack(committed_through=3, first=1, last=3)
         _expect_rejected(ack, [])
 
     def _gap(self) -> None:
         """Acknowledge up to the first gap, and beyond it when it is filled."""
         self._send(6, 7)
-        self._expect_ack(acked_through=3, first=6, last=7)
+        self._expect_ack(committed_through=3, first=6, last=7)
         self._send(4, 5)
-        self._expect_ack(acked_through=7, first=4, last=5)
+        self._expect_ack(committed_through=7, first=4, last=5)
 
     def _bad_item(self) -> None:
         """Refuse an item that is not an event by its number, and accept those beside it."""
         self._send_encoded([b'{"seq":8,"id":"not-an-event"}', self._effectless_event(9)])
-        ack = self._expect_ack(acked_through=9, first=8, last=9)
+        ack = self._expect_ack(committed_through=9, first=8, last=9)
         _expect_rejected(ack, [8])
 
     def _withheld(self) -> None:
         """Refuse an event that was withheld, for the reason that it gives."""
         body = {"reason": "message_too_large", "type": "redeemed"}
         self._send_encoded([self._event(10, codec.WITHHELD, body)])
-        ack = self._expect_ack(acked_through=10)
+        ack = self._expect_ack(committed_through=10)
         expect(
             "message_too_large" in [item.reason for item in ack.rejected],
             "10 is not rejected as message_too_large",
@@ -142,7 +142,7 @@ class HubCheck:
     def _reused_number(self) -> None:
         """Refuse another event under a number that is taken."""
         self._send(9)
-        ack = self._expect_ack(acked_through=10)
+        ack = self._expect_ack(committed_through=10)
         expect(9 in [item.seq for item in ack.rejected], "9 is accepted twice")
 
     def _unknown_keys(self) -> None:
@@ -152,7 +152,7 @@ class HubCheck:
         )
         extended = {**json.loads(payload), "later": {"version": 1}}
         self.peer.publish(self._topic(Up.EVENTS), json.dumps(extended).encode())
-        self._expect_ack(acked_through=11)
+        self._expect_ack(committed_through=11)
 
     def _operator_events(self) -> None:
         """Accept what operators did at a device: a review, and a case."""
@@ -164,7 +164,7 @@ class HubCheck:
             case=1, kind="dispute", state="raised", cause="from a check", operator="nobody"
         )
         self._send_encoded([self._event(12, "review", review), self._event(13, "exception", case)])
-        ack = self._expect_ack(acked_through=13)
+        ack = self._expect_ack(committed_through=13)
         refused = [item.seq for item in ack.rejected if item.seq > 11]
         expect(not refused, f"{refused} are rejected")
 
@@ -175,13 +175,13 @@ class HubCheck:
             self.peer.publish(self._topic(Up.REQUEST), payload)
         expect(self.peer.wait_for(self._ack, 1.0) is None, "it answered one of them")
         self._send()
-        self._expect_ack(acked_through=13)
+        self._expect_ack(committed_through=13)
 
     def _ahead(self) -> None:
-        """Acknowledge what it has to a device that has settled more, so that it sends again."""
+        """Acknowledge what it has to a device that holds more, so that it sends again."""
         ahead = codec.encode_batch(self.device, self.epoch, 5000, 0, [], tag=_TAG)
         self.peer.publish(self._topic(Up.EVENTS), ahead)
-        self._expect_ack(acked_through=13, settled_through=5000)
+        self._expect_ack(committed_through=13, acknowledged_through=5000)
 
     # Orders
 

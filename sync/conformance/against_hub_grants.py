@@ -45,11 +45,11 @@ class Requester:
         )
         return None if response is None else response.result
 
-    def release(self, through: int, *, epoch: str = "", settled_through: int = 0) -> None:
+    def release(self, through: int, *, epoch: str = "", acknowledged_through: int = 0) -> None:
         """Send a batch without events that releases grants; wait until it is acknowledged."""
         epoch = epoch or self.epoch
         batch = codec.encode_batch(
-            self.device, epoch, settled_through, 0, [], grants_released_through=through
+            self.device, epoch, acknowledged_through, 0, [], grants_released_through=through
         )
         self.peer.publish(self._topic(Up.EVENTS), batch)
         self.peer.wait_for(lambda arrival: self._acknowledgement(arrival, epoch), self.reply_s)
@@ -114,8 +114,8 @@ class GrantCheck:
         self._expect_still_held()
 
     def _lost(self) -> None:
-        """Release no grant by a batch of a device that has settled more than the hub has."""
-        self.first.release(self.first.number, settled_through=5000)
+        """Release no grant by a batch of a device that holds more than the hub has."""
+        self.first.release(self.first.number, acknowledged_through=5000)
         self._expect_still_held()
 
     def _released(self) -> None:

@@ -80,7 +80,7 @@ def needs_attention(device: dict[str, Any], now_s: int) -> bool:
 def row(device: dict[str, Any], now_s: int) -> list[str]:
     """Return the cells of a device, under ``HEADER``."""
     report = device["report"] or {}
-    unsent = (device["last_seq"] or 0) - (device["settled_through"] or 0)
+    unsent = (device["last_seq"] or 0) - (device["acknowledged_through"] or 0)
     settings = report.get("state", "-")
     if settings == SettingsPhase.COMMITTED:
         settings = f"rev {report['applied_rev']}"

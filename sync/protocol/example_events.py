@@ -117,11 +117,11 @@ def batches() -> dict[str, bytes]:
     }
 
 
-def _batch(settled_through: int, *events: bytes, grants_released_through: int = 0) -> bytes:
+def _batch(acknowledged_through: int, *events: bytes, grants_released_through: int = 0) -> bytes:
     return codec.encode_batch(
         DEV,
         EPOCH,
-        settled_through,
+        acknowledged_through,
         0,
         list(events),
         grants_released_through=grants_released_through,

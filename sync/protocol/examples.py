@@ -66,7 +66,7 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
             state="online",
             epoch=EPOCH,
             last_seq=42,
-            settled_through=41,
+            acknowledged_through=41,
             orders_revision=REVISION,
             rungs=(RungReport(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
         ),
@@ -86,15 +86,15 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
     },
     "Ack": {
         "All of the batch is durable": Ack(
-            dev=DEV, epoch=EPOCH, acked_through=42, first=42, last=42, settled_through=41
+            dev=DEV, epoch=EPOCH, committed_through=42, first=42, last=42, acknowledged_through=41
         ),
         "44 is refused, and 42 was redeemed elsewhere, too": Ack(
             dev=DEV,
             epoch=EPOCH,
-            acked_through=45,
+            committed_through=45,
             first=43,
             last=45,
-            settled_through=42,
+            acknowledged_through=42,
             rejected=[RefusedItem(seq=44, reason="body_invalid")],
             conflicts=[
                 Conflict(
@@ -103,7 +103,7 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
             ],
         ),
         "The platform was restored and has only 30: send again from 31": Ack(
-            dev=DEV, epoch=EPOCH, acked_through=30, settled_through=41
+            dev=DEV, epoch=EPOCH, committed_through=30, acknowledged_through=41
         ),
     },
     "Command": {

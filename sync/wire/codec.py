@@ -54,7 +54,7 @@ def encode(message: BaseModel) -> bytes:
 def encode_batch(
     dev: str,
     epoch: str,
-    settled_through: int,
+    acknowledged_through: int,
     conflicts_through: int,
     events: list[bytes],
     *,
@@ -65,7 +65,7 @@ def encode_batch(
 
     A batch without events asks what the platform has.
     """
-    fields = {"v": 1, "dev": dev, "epoch": epoch, "settled_through": settled_through}
+    fields = {"v": 1, "dev": dev, "epoch": epoch, "acknowledged_through": acknowledged_through}
     if conflicts_through:
         fields["conflicts_through"] = conflicts_through
     if grants_released_through:
@@ -108,7 +108,7 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
     return Batch(
         header.dev,
         header.epoch,
-        header.settled_through,
+        header.acknowledged_through,
         header.conflicts_through,
         tuple(events),
         tuple(bad),

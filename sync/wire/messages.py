@@ -100,7 +100,7 @@ class BatchHeader(Addressed):
     """The fields that a batch of events has once. Its events are read one by one."""
 
     epoch: EventEpoch
-    settled_through: Count = Field(
+    acknowledged_through: Count = Field(
         0,
         description="the last number that the device holds as acknowledged;"
         " the hub compares it with what it has",
@@ -123,7 +123,7 @@ class Batch:
 
     dev: str
     epoch: str
-    settled_through: int
+    acknowledged_through: int
     conflicts_through: int
     events: tuple[Event, ...]
     bad: tuple[BadEvent, ...] = ()
@@ -151,25 +151,25 @@ class Conflict(WireModel):
 
 
 class Ack(Addressed):
-    """What is durable at the platform. Only this settles a row of the outbox.
+    """What is durable at the platform. Only this closes a row of the outbox.
 
     The events from ``first`` to ``last`` are those of the batch that is acknowledged. They were
     compared with what the platform holds, and are durable or in ``rejected``. Of an epoch the
-    platform holds every number through ``acked_through``, which shows each end whether the other
-    has lost something. Where two devices have one identity, ``tag`` keeps them apart: neither
-    settles by what the other was sent.
+    platform holds every number through ``committed_through``, which shows each end whether the
+    other has lost something. Where two devices have one identity, ``tag`` keeps them apart: neither
+    takes what the other was sent.
     """
 
     epoch: EventEpoch
-    acked_through: Count = Field(
+    committed_through: Count = Field(
         description="the platform holds every number of the epoch up to this one"
     )
     first: Count = Field(0, description="first number of the batch; 0: it had no events")
     last: Count = Field(0, description="last number of the batch")
-    settled_through: Count = Field(
+    acknowledged_through: Count = Field(
         0,
-        description="as in the batch; when it is more than `acked_through`, the platform has lost"
-        " events",
+        description="as in the batch; when it is more than `committed_through`, the platform has"
+        " lost events",
     )
     tag: Tag = Field("", description="as in the batch")
     rejected: list[RefusedItem] = Field(default=[], description="events that have no effect")
@@ -254,7 +254,7 @@ class Status(Addressed):
     state: Literal["online", "offline"] = Field(description="whether the device is connected")
     epoch: EventEpoch
     last_seq: Count = Field(0, description="number of the newest event")
-    settled_through: Count = Field(0, description="the last number that is acknowledged")
+    acknowledged_through: Count = Field(0, description="the last number that is acknowledged")
     orders_revision: Count = Field(0, description="revision of the order feed that it has")
     rungs: tuple[RungReport, ...] = Field(
         (), max_length=MOST_RUNGS, description="steps of the decoder, at most an hour old"

@@ -341,8 +341,8 @@ class BothEnds:
         sender.sent.clear()
 
 
-def settle_event(folder: Path, record: Recorder) -> None:
-    """Carry one redemption from its outbox row to the acknowledgement that settles it."""
+def acknowledge_event(folder: Path, record: Recorder) -> None:
+    """Carry one redemption from its outbox row to the acknowledgement that closes it."""
     with ExitStack() as closing:
         ends = BothEnds(folder, closing)
         claims = code()
@@ -433,7 +433,7 @@ Way = Callable[[Path, Recorder], None]
 HERE: dict[str, Way] = {
     "voucher: symbol to lamp": partial(scan, code_name="voucher", last="indicator", method="show"),
     "pickup: symbol to lock": partial(scan, code_name="pickup", last="lock", method="pulse"),
-    "outbox row to settled": settle_event,
+    "outbox row to acknowledged": acknowledge_event,
     "three settings to committed": commit_settings,
     "refused upload until retried": retry_refused_upload,
 }

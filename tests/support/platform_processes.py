@@ -148,7 +148,7 @@ class Device:
     def pending(self) -> int:
         return outbox.backlog(self.store).pending
 
-    def settled(self) -> None:
+    def wait_acknowledged(self) -> None:
         """Wait until the platform has acknowledged every event."""
         until(
             lambda: not self.pending(),

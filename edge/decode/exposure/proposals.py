@@ -54,9 +54,9 @@ def propose(
     return _split(now.light * factor, limits)
 
 
-def bracket(settled: Exposure, limits: ExposureLimits, turn: int) -> Exposure:
+def bracket(converged: Exposure, limits: ExposureLimits, turn: int) -> Exposure:
     """Return the exposure of frame ``turn`` (0, 1, ...) while a code is seen and not read."""
-    return _split(settled.light * _BRACKET[turn % len(_BRACKET)], limits)
+    return _split(converged.light * _BRACKET[turn % len(_BRACKET)], limits)
 
 
 def burnt_place(grey: NDArray[np.uint8]) -> Quad | None:

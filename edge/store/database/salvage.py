@@ -16,7 +16,7 @@ from pathlib import Path
 Row = tuple[object, ...]
 
 _COLUMNS = {
-    "epoch": ("no", "epoch", "began_s", "why", "settled_through"),
+    "epoch": ("no", "epoch", "began_s", "why", "acknowledged_through"),
     "outbox": ("epoch_no", "seq", "id", "type", "body", "at_s", "trust", "rejected", "rejected_s"),
     "ledger": (
         "id",

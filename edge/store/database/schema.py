@@ -16,7 +16,7 @@ CREATE TABLE epoch (                       -- a numbering of events; a new store
   epoch TEXT NOT NULL UNIQUE,              -- 16 hexadecimal digits, random
   began_s INTEGER NOT NULL,
   why TEXT NOT NULL,                       -- new | quarantined: ... | restored: ...
-  settled_through INTEGER NOT NULL DEFAULT 0  -- the platform has every seq up to this one
+  acknowledged_through INTEGER NOT NULL DEFAULT 0  -- the platform has every seq up to this one
 ) STRICT;
 CREATE TABLE device (
   one INTEGER PRIMARY KEY CHECK (one = 1),

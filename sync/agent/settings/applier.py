@@ -27,7 +27,7 @@ from edge.settings.state_machine import (
     SettingsPhase,
     SettingsProblem,
     SettingsState,
-    settled,
+    before_interruption,
 )
 from edge.system.durable_file import digest_of
 from edge.values.instant import Instant
@@ -142,7 +142,7 @@ class SettingsApplier:
             self._restore(plan, state)
             if not self._is_new(plan, state):
                 return
-            before = settled(state)
+            before = before_interruption(state)
             begun = states.begin(state, SettingsPhase.VALIDATED, working=plan.digest)
             self._folder.write_state(begun)
             profile = self._evaluate(plan)
@@ -157,10 +157,10 @@ class SettingsApplier:
             return
         if wrong := self._try(state, plan, profile):
             with self._folder.locked() as now_state:
-                self._refuse(settled(now_state), [wrong], plan)
+                self._refuse(before_interruption(now_state), [wrong], plan)
             return
         with self._folder.locked() as now_state:
-            staged = states.stage(settled(now_state), plan.digest, plan.rev)
+            staged = states.stage(before_interruption(now_state), plan.digest, plan.rev)
             self._folder.write_plan(plan)
             self._folder.write_state(staged)
             self._folder.forget_plans({staged.good, staged.candidate, self._running})

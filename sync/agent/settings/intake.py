@@ -28,8 +28,8 @@ from edge.settings.state_machine import (
     SettingsPhase,
     SettingsProblem,
     SettingsState,
+    before_interruption,
     resting,
-    settled,
 )
 from edge.system.durable_file import digest_of
 from edge.token.signed_document import DocumentFault, Keyring
@@ -85,7 +85,7 @@ class SettingsIntake:
         self, raw: bytes, digest: str, state: SettingsState, now: Instant
     ) -> SettingsDocument | None:
         """Verify ``raw`` and write it; None where it is refused. The caller holds the lock."""
-        before = settled(state)
+        before = before_interruption(state)
         begun = states.begin(state, SettingsPhase.RECEIVED, working=digest)
         if begun.trials > MOST_TRIALS:
             detail = f"{SettingsFault.POISON}: reading it ended the process {MOST_TRIALS} times"

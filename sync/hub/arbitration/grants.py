@@ -94,13 +94,13 @@ def decide_grant(
     return GrantDecision(AuthorisationResult.GRANTED, others + held, others_minor)
 
 
-def release_finished(connection: HubConnection, batch: Batch, *, acked_through: int) -> None:
+def release_finished(connection: HubConnection, batch: Batch, *, committed_through: int) -> None:
     """Release the grants of the same epoch that ``batch`` reports as finished.
 
-    If the device has settled more events than are known here, their outcome may be among those.
-    Then no grant is released.
+    If the device holds more events as acknowledged than are known here, their outcome may be among
+    those. Then no grant is released.
     """
-    if batch.settled_through <= acked_through:
+    if batch.acknowledged_through <= committed_through:
         grant_table.delete_grants_through(
             connection, batch.dev, batch.epoch, batch.grants_released_through
         )

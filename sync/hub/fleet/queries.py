@@ -37,7 +37,7 @@ def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
         "state": status.get("state"),
         "status_s": row[1] if row else None,
         "last_seq": status.get("last_seq"),
-        "settled_through": status.get("settled_through"),
+        "acknowledged_through": status.get("acknowledged_through"),
         "rungs": status.get("rungs", []),
         "conflicts": conflict_table.count_conflicts(connection, dev),
         "clashes": event_table.count_clashes(connection, dev),

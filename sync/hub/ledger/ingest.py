@@ -1,7 +1,7 @@
 """Ingest batches of events: each event once and on its own, in the caller's transaction.
 
 A refused event has no effect. It is stored like any other, under its number, so that the numbering
-has no gaps. The refusal is repeated until the device has settled it.
+has no gaps. The refusal is repeated until the device holds it as acknowledged.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestR
         connection,
         batch.dev,
         batch.epoch,
-        acked_through=_advance(connection, batch.dev, batch.epoch),
-        settled_through=batch.settled_through,
+        committed_through=_advance(connection, batch.dev, batch.epoch),
+        acknowledged_through=batch.acknowledged_through,
         reused=tally.reused,
     )
     numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
@@ -82,13 +82,13 @@ def acknowledgement(
     dev: str,
     epoch: str,
     *,
-    acked_through: int,
-    settled_through: int,
+    committed_through: int,
+    acknowledged_through: int,
     reused: Iterable[RefusedItem] = (),
 ) -> Ack:
-    """Return the acknowledgement for ``dev``. It repeats every refusal that is not settled yet."""
+    """Return the acknowledgement for ``dev``. It repeats refusals until the device holds them."""
     rows = event_table.refused_events(
-        connection, dev, epoch, after_seq=settled_through, limit=MOST_REFUSALS
+        connection, dev, epoch, after_seq=acknowledged_through, limit=MOST_REFUSALS
     )
     rejected = [
         RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
@@ -98,8 +98,8 @@ def acknowledgement(
     return Ack(
         dev=dev,
         epoch=epoch,
-        acked_through=acked_through,
-        settled_through=settled_through,
+        committed_through=committed_through,
+        acknowledged_through=acknowledged_through,
         rejected=sorted([*rejected, *reused], key=lambda refused: refused.seq),
         conflicts=[
             Conflict(number=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
@@ -204,7 +204,7 @@ def _current_epoch(connection: HubConnection, dev: str) -> str | None:
 
 def _advance(connection: HubConnection, dev: str, epoch: str) -> int:
     """Acknowledge up to the first gap in the numbers and return that number."""
-    known = event_table.acked_through(connection, dev, epoch)
+    known = event_table.committed_through(connection, dev, epoch)
     start = through = known or 0
     while numbers := _following(connection, dev, epoch, through):
         through = numbers[-1]

@@ -190,7 +190,7 @@ class Hub:
             first = [item.model_dump() for item in result.ack.rejected[:10]]
             self._log.warning("events_refused", dev=dev, refused=first)
         self._acknowledge(dev, result.ack)
-        grants.release_finished(connection, batch, acked_through=result.ack.acked_through)
+        grants.release_finished(connection, batch, committed_through=result.ack.committed_through)
         for other in sorted(result.also_notify):
             self._log.warning("double_redemption", dev=dev, other=other)
             self._notify(connection, other)
@@ -201,7 +201,7 @@ class Hub:
         if stream is not None:
             epoch, through = stream
             ack = ingest.acknowledgement(
-                connection, dev, epoch, acked_through=through, settled_through=through
+                connection, dev, epoch, committed_through=through, acknowledged_through=through
             )
             self._acknowledge(dev, ack)
 

@@ -6,8 +6,8 @@ nothing: only the platform does.
 
 It decides while (1) it holds a lease, and (2) its history is complete. After a start it cannot know
 that: each device of the site must report its position, or the platform must send what it has. A
-device may have settled more than was received here, because this process was down. Then only the
-platform knows the difference, and until it has sent it no request gets a reply.
+device may hold more as acknowledged than was received here, because this process was down. Then
+only the platform knows the difference, and until it has sent it no request gets a reply.
 """
 
 from __future__ import annotations
@@ -118,11 +118,11 @@ class SiteAuthority:
         if isinstance(batch, MessageRefusal):
             return
         ack = ingest.ingest_batch(connection, batch, self._now().unix_s).ack
-        if batch.settled_through > ack.acked_through:
+        if batch.acknowledged_through > ack.committed_through:
             if not self._missing:
                 self._missing, self._after, self._request_due_s = True, b"", 0.0
             return
-        grants.release_finished(connection, batch, acked_through=ack.acked_through)
+        grants.release_finished(connection, batch, committed_through=ack.committed_through)
         if batch.dev in self._unreported:
             self._unreported.discard(batch.dev)
             if self.answers:

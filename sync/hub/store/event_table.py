@@ -97,10 +97,10 @@ def numbers_after(
     return [number for (number,) in rows.fetchall()]
 
 
-def acked_through(connection: HubConnection, dev: str, epoch: str) -> int | None:
+def committed_through(connection: HubConnection, dev: str, epoch: str) -> int | None:
     """Return the acknowledged number of a stream; None for an unknown stream."""
     row = connection.execute(
-        "SELECT acked_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
+        "SELECT committed_through FROM stream WHERE dev = ? AND epoch = ?", (dev, epoch)
     ).fetchone()
     return None if row is None else int(row[0])
 
@@ -108,8 +108,8 @@ def acked_through(connection: HubConnection, dev: str, epoch: str) -> int | None
 def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: int) -> None:
     """Write the acknowledged number of a stream."""
     connection.execute(
-        "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
-        " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through",
+        "INSERT INTO stream (dev, epoch, committed_through) VALUES (?, ?, ?)"
+        " ON CONFLICT (dev, epoch) DO UPDATE SET committed_through = excluded.committed_through",
         (dev, epoch, through),
     )
 
@@ -117,9 +117,9 @@ def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: 
 def raise_acked_through(connection: HubConnection, streams: Iterable[tuple[str, str, int]]) -> None:
     """Raise the acknowledged number of streams (device, epoch, through), and never lower one."""
     connection.executemany(
-        "INSERT INTO stream (dev, epoch, acked_through) VALUES (?, ?, ?)"
-        " ON CONFLICT (dev, epoch) DO UPDATE SET acked_through = excluded.acked_through"
-        " WHERE excluded.acked_through > stream.acked_through",
+        "INSERT INTO stream (dev, epoch, committed_through) VALUES (?, ?, ?)"
+        " ON CONFLICT (dev, epoch) DO UPDATE SET committed_through = excluded.committed_through"
+        " WHERE excluded.committed_through > stream.committed_through",
         streams,
     )
 
@@ -127,14 +127,14 @@ def raise_acked_through(connection: HubConnection, streams: Iterable[tuple[str, 
 def streams_of(connection: HubConnection, dev: str) -> dict[str, int]:
     """Return the epochs of a device, in order, with the acknowledged number of each."""
     rows = connection.execute(
-        "SELECT epoch, acked_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)
+        "SELECT epoch, committed_through FROM stream WHERE dev = ? ORDER BY epoch", (dev,)
     )
     return dict(rows.fetchall())
 
 
 def all_streams(connection: HubConnection) -> list[tuple[str, str, int]]:
     """Return device, epoch and acknowledged number of every stream."""
-    return connection.execute("SELECT dev, epoch, acked_through FROM stream").fetchall()
+    return connection.execute("SELECT dev, epoch, committed_through FROM stream").fetchall()
 
 
 def all_events(connection: HubConnection, dev: str | None) -> Iterable[tuple[Any, ...]]:

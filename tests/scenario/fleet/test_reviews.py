@@ -82,7 +82,7 @@ def redeemed_by_ann(platform, kiosk, order):
     until(lambda: order_history(kiosk.store, order).lines, what="the order arrived")
     sign_in(kiosk.store, "ann", Role.OPERATOR, now=now())
     assert redeemer(kiosk.store).redeem(claims, now()).reason is Verdict.ACCEPTED_PENDING_REVIEW
-    kiosk.settled()
+    kiosk.wait_acknowledged()
     (found,) = [review for review in listed(platform) if review["order"] == order]
     return claims, found
 
@@ -112,7 +112,7 @@ def test_an_approval_at_the_platform_makes_the_redemption_final_at_the_device(pl
         "platform:zoe",
         "seen on the camera",
     )
-    kiosk.settled()
+    kiosk.wait_acknowledged()
     (done,) = [review for review in listed(platform, "--all") if review["order"] == "R-1"]
     assert (done["state"], done["decided_by"]) == ("approved", "platform:zoe")
     assert [review for review in listed(platform) if review["order"] == "R-1"] == []
@@ -143,7 +143,7 @@ def test_an_offline_device_reverses_the_redemption_when_it_is_online_again(platf
     row = ledger.rows(kiosk.store)[-1]
     assert (row.verdict, row.reason, row.operator) == ("reversed", "stolen card", "platform:zoe")
     assert redeemer(kiosk.store).redeem(claims, now()).is_accepted, "the code is valid again"
-    kiosk.settled()
+    kiosk.wait_acknowledged()
     until(
         lambda: (
             next(r for r in listed(platform, "--all") if r["order"] == "R-2")["state"] == "rejected"
@@ -162,7 +162,7 @@ def test_the_orders_history_shows_the_platforms_decision(platform, kiosk):
     kiosk.sync.start()
     _, waiting = redeemed_by_ann(platform, kiosk, "R-3")
     fleet(platform, "reject", waiting["id"], *key(platform, "zoe"), "--reason", "wrong person")
-    kiosk.settled()
+    kiosk.wait_acknowledged()
     history = order_history(kiosk.store, "R-3")
     lines = [
         (line.record, line.fields.get("reason"), line.fields.get("decided_by"))
@@ -174,7 +174,7 @@ def test_the_orders_history_shows_the_platforms_decision(platform, kiosk):
         "review",
         "reversed",
     ]
-    assert history.settled
+    assert history.complete
 
 
 def test_a_decision_on_ones_own_scan_with_an_unlisted_key_or_twice_is_refused(
@@ -242,7 +242,7 @@ def test_a_decision_about_a_redemption_that_the_device_lost_ends_as_not_found(pl
         "operator": "ann",
     }
     kiosk.redeem(body=lost)
-    kiosk.settled()
+    kiosk.wait_acknowledged()
     (waiting,) = [review for review in listed(platform) if review["order"] == "R-6"]
     result = fleet(
         platform, "approve", waiting["id"], *key(platform, "zoe"), "--wait", "60", exit_code=1

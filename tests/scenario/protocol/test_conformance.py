@@ -111,7 +111,7 @@ def test_a_hub_that_releases_a_grant_on_any_empty_batch_is_named(platform):
             batch := codec.decode_batch(arrival.payload, dev=dev), Batch
         ):
             holders.discard(dev)
-            ack = Ack(dev=dev, epoch=batch.epoch, acked_through=0, tag=batch.tag)
+            ack = Ack(dev=dev, epoch=batch.epoch, committed_through=0, tag=batch.tag)
             session.publish(str(Topic("main", dev, Down.ACK)), codec.encode(ack))
         request = codec.decode_request(arrival.payload, dev=dev)
         if channel is Up.REQUEST and isinstance(request, GrantRequest):
@@ -213,7 +213,7 @@ def test_a_hub_that_acknowledges_beyond_a_gap_is_named(platform):
             ack = Ack(
                 dev=topic.node,
                 epoch=batch.epoch,
-                acked_through=last,
+                committed_through=last,
                 first=batch.events[0].seq,
                 last=last,
                 tag=batch.tag,
@@ -231,7 +231,7 @@ def test_a_hub_that_acknowledges_beyond_a_gap_is_named(platform):
         platform.hub.start()
     assert code == 1
     assert (
-        "acked_through is 7, not 3"
+        "committed_through is 7, not 3"
         in faults["Acknowledge up to the first gap, and beyond it when it is filled"]
     )
     assert "Refuse another event under a number that is taken" in faults

@@ -202,7 +202,7 @@ def test_each_floor_limit_stops_at_its_edge(store):
     assert spend(1000) is Verdict.ACCEPTED
     assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "2000 are not acknowledged"
     epoch, last = outbox.current_epoch(store)
-    outbox.settle(store, epoch=epoch, through_seq=last)
+    outbox.acknowledge(store, epoch=epoch, through_seq=last)
     assert spend(1) is Verdict.ACCEPTED
     assert spend(1) is Verdict.OVER_FLOOR_LIMIT, "the fourth of the day"
     assert spend(1, seconds=86_401) is Verdict.OVER_FLOOR_LIMIT, (

@@ -74,7 +74,7 @@ def named(device: Device, *states: str) -> None:
 
 def assert_equal(platform: Platform, device: Device) -> None:
     """Nothing lost, nothing twice."""
-    device.settled()
+    device.wait_acknowledged()
     mine = [(epoch, seq, identity) for epoch, seq, identity, *_ in device.ledger()]
     theirs = [(epoch, seq, identity) for epoch, seq, identity, *_ in platform.ledger(device.name)]
     assert theirs == mine
@@ -102,7 +102,7 @@ def test_a_half_open_line_is_found_by_its_silence(platform):
     device = platform.devices["kiosk-2"]
     with proxied(platform, device) as proxy:
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         proxy.fault = HALF_OPEN
         device.redeem()
         named(device, "connection_lost", "broker_unreachable", "hub_not_replying")
@@ -144,7 +144,7 @@ def test_messages_that_are_doubled_and_reordered_on_their_way_have_one_effect(pl
             lambda: device.redeem() and platform.metric("edge_hub_events_total", "repeated"),
             what="one came again",
         )
-        device.settled()
+        device.wait_acknowledged()
         want = {cti: number % 30 == 0 and number < 150 for number, cti in enumerate(ctis)}
         until(lambda: feed(device) == want, what=lambda: f"the feed is whole; {device.health()}")
         proxy.fault = CLEAR
@@ -195,7 +195,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(platform):
     with device.sync:
         for _ in range(5):
             device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         with (
             sqlite3.connect(hub_db) as live,
             sqlite3.connect(hub_db.with_suffix(".backup")) as copy,
@@ -203,7 +203,7 @@ def test_a_hub_restored_from_an_older_backup_gets_again_what_it_lost(platform):
             live.backup(copy)
         for _ in range(7):
             device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         platform.hub.kill()
         for suffix in ("", "-wal", "-shm"):
             Path(f"{hub_db}{suffix}").unlink(missing_ok=True)
@@ -241,7 +241,7 @@ def test_a_full_disk_at_the_hub_is_named_and_takes_nothing_with_it(platform):
     device = platform.devices["kiosk-7"]
     with device.sync:
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         with full(platform.broker.files.folder / "hub-data"):
             until(
                 lambda: device.redeem() and "store_unavailable" in platform.hub.text,
@@ -257,7 +257,7 @@ def test_a_full_disk_at_the_device_is_named_and_takes_nothing_with_it(platform):
     device = platform.devices["kiosk-7"]
     device.sync.start()
     named(device, "connected")
-    device.settled()
+    device.wait_acknowledged()
     with full(device.data):
         platform.publish(
             platform.trust_file, platform.keys.trust_list(int(time.time()))
@@ -365,7 +365,7 @@ def test_two_devices_with_one_identity_are_named_and_both_keep_all_they_wrote(pl
     first = platform.devices["kiosk-6"]
     first.sync.start()
     first.redeem()
-    first.settled()
+    first.wait_acknowledged()
     first.sync.kill()
     second = Device(platform, "kiosk-6", "shop-1")
     second.data = platform.folder / "kiosk-6-copy"

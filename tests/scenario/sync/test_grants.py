@@ -69,7 +69,7 @@ def test_a_grant_is_used_once_by_a_redemption(platform, cti):
     with device.store.read() as connection:
         assert authorisations.find_grant(connection, cti, time.monotonic_ns()) is None
     device.redeem(cti)
-    device.settled()
+    device.wait_acknowledged()
     online(platform.devices["kiosk-2"])
     assert (
         ask(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result is AuthorisationResult.SPENT

@@ -59,9 +59,9 @@ def test_what_is_redeemed_with_no_network_arrives_when_there_is_one(platform):
     for _ in range(150):
         device.redeem()
     with device.sync:
-        device.settled()
+        device.wait_acknowledged()
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
     assert_ledgers_agree(platform, "kiosk-1")
 
 
@@ -78,7 +78,7 @@ def test_kills_of_every_process_lose_nothing_and_double_nothing(platform):
         for _ in range(10):
             device.redeem()
         victim.start()
-    device.settled()
+    device.wait_acknowledged()
     device.sync.stop()
     assert len(device.ledger()) == 250
     assert_ledgers_agree(platform, "kiosk-2")
@@ -88,14 +88,14 @@ def test_a_broker_that_lost_its_store_is_filled_again(platform):
     """Nothing that the broker stores is needed: hub and device publish everything again."""
     device = platform.devices["kiosk-1"]
     with device.sync:
-        device.settled()
+        device.wait_acknowledged()
         platform.broker.kill()
         (platform.broker.files.folder / "broker-data" / "mosquitto.db").unlink(missing_ok=True)
         device.redeem()
         until(lambda: device.health().get("link") == "broker_unreachable", what=device.health)
         platform.publish(platform.trust_file, platform.keys.trust_list(2))
         platform.broker.start()
-        device.settled()
+        device.wait_acknowledged()
         until(lambda: version_of(device, documents.TRUST_LIST) == 2, what="the new trust list")
     assert_ledgers_agree(platform, "kiosk-1")
 
@@ -138,7 +138,7 @@ def test_a_refused_event_is_set_aside_and_the_next_is_sent(platform):
     with device.sync:
         device.redeem(body={"cti": "not a cti"})
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
     (case,) = exception_cases.cases(device.store)[before:]
     assert case.kind == "upload_refused"
     assert_ledgers_agree(platform, "kiosk-1")
@@ -250,7 +250,7 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
         assert order_cache.find(device.store, cti) is None
         platform.hub.start()
         device.redeem()
-        device.settled()  # and the loop lives on
+        device.wait_acknowledged()  # and the loop lives on
     platform.spy.forget_faults()
 
 
@@ -298,7 +298,7 @@ def test_the_hub_counts_what_is_wrong_and_continues(platform):
     device = platform.devices["kiosk-1"]
     device.redeem()
     with device.sync:
-        device.settled()
+        device.wait_acknowledged()
     assert "Traceback" not in platform.hub.text
     platform.spy.forget_faults()
 
@@ -314,7 +314,7 @@ def test_the_log_has_a_line_for_a_change_of_state_and_none_for_a_retry(platform)
     device, hub = platform.devices["kiosk-3"], platform.hub
     with device.sync:
         device.redeem()
-        device.settled()  # by this process: an earlier one has written to the same log
+        device.wait_acknowledged()  # by this process: an earlier one has written to the same log
         until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text)
         ends = [
             (device.sync, lambda: device.metric("edge_sync_connections_total")),
@@ -347,7 +347,7 @@ def test_a_hub_that_does_not_reply_is_one_line_however_often_it_is_asked(platfor
     device = platform.devices["kiosk-3"]
     with device.sync:
         device.redeem()
-        device.settled()  # by this process: an earlier one has written to the same log
+        device.wait_acknowledged()  # by this process: an earlier one has written to the same log
         until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text[-900:])
         before = len(links(device.sync))
         platform.hub.kill()
@@ -363,7 +363,7 @@ def test_a_hub_that_does_not_reply_is_one_line_however_often_it_is_asked(platfor
         )
         assert device.sync.text.count("\n") == lines
         platform.hub.start()
-        device.settled()
+        device.wait_acknowledged()
         until(lambda: links(device.sync)[-1] == "connected", what=lambda: device.sync.text[-900:])
     assert links(device.sync)[before:][:3] == ["replies_slow", "hub_not_replying", "connected"]
 
@@ -415,7 +415,7 @@ def test_the_commands_say_what_is_wrong_without_a_traceback(platform, tmp_path):
 def test_the_hubs_store_is_sound_and_holds_no_event_twice(platform):
     with platform.devices["kiosk-1"].sync:
         platform.devices["kiosk-1"].redeem()
-        platform.devices["kiosk-1"].settled()
+        platform.devices["kiosk-1"].wait_acknowledged()
     path = platform.broker.files.folder / "hub-data" / "hub.db"
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -61,7 +61,7 @@ def outcome(store: HubStore) -> dict[str, list]:
         " ORDER BY cti, dev, epoch, seq",
         "conflicts": "SELECT cti, dev, epoch, seq, other_dev, other_seq FROM conflict"
         " ORDER BY cti, dev, seq",
-        "acknowledged": "SELECT dev, epoch, acked_through FROM stream ORDER BY dev, epoch",
+        "acknowledged": "SELECT dev, epoch, committed_through FROM stream ORDER BY dev, epoch",
     }
     with store.read() as connection:
         return {name: connection.execute(sql).fetchall() for name, sql in questions.items()}
@@ -103,7 +103,7 @@ def test_three_hubs_of_which_any_may_die_come_to_what_one_comes_to(platform, tmp
             victim.start()
         time.sleep(0.01)
     for device in devices:
-        device.settled()
+        device.wait_acknowledged()
     one = told_to_one_hub(tmp_path, devices, sold, platform)
     assert outcome(store_of(platform)) == outcome(one)
     for device in devices:
@@ -132,7 +132,7 @@ def test_every_hub_takes_its_part(platform):
     with device.sync:
         for _ in range(12):
             device.redeem()
-            device.settled()
+            device.wait_acknowledged()
     until(
         lambda: all(_events(platform, hub) for hub in platform.hubs),
         what=lambda: [_events(platform, hub) for hub in platform.hubs],
@@ -142,12 +142,12 @@ def test_every_hub_takes_its_part(platform):
         for hub in platform.hubs[1:]:
             hub.kill()
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         for hub in platform.hubs[1:]:
             hub.start()
         quiet.kill()
         device.redeem()
-        device.settled()
+        device.wait_acknowledged()
         quiet.start()
 
 

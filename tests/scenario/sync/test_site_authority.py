@@ -109,7 +109,7 @@ class Shop:
         self.line.fault = CLEAR
         until(lambda: self.line_is("connected"), what=lambda: self.bridge.text[-1500:])
         for device in self.devices:
-            device.settled()
+            device.wait_acknowledged()
 
     def redeemed(self, *ctis: bytes) -> list[int]:
         """How often the platform has each."""
@@ -160,7 +160,7 @@ def test_with_the_line_up_the_sites_authority_replies_and_the_platform_does_not(
     assert (answer.result, answer.authority) == (AuthorisationResult.GRANTED, "hub-shop-1")
     assert claimed(second, cti).result is AuthorisationResult.HELD
     first.redeem(cti)
-    first.settled()
+    first.wait_acknowledged()
     until(
         lambda: claimed(second, cti).result is AuthorisationResult.SPENT,
         what="the authority heard of it, too",
@@ -231,7 +231,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     cti = shop.sell()
     shop.authority.kill()
     first.redeem(cti)
-    first.settled()  # by the platform; the authority gets no second report
+    first.wait_acknowledged()  # by the platform; the authority gets no second report
     shop.start_authority()
     until(shop.answers, what=lambda: shop.authority.text[-3000:])
     until(
@@ -245,7 +245,7 @@ def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_r
     _, second = shop.devices
     spent = shop.sell()
     second.redeem(spent)
-    second.settled()
+    second.wait_acknowledged()
     shop.authority.kill()
     for file in (shop.files.folder / "authority-data").iterdir():
         file.unlink()

@@ -39,10 +39,10 @@ def falsely(world, said, **how):
     ack = Ack(
         dev="kiosk-1",
         epoch=said.epoch,
-        acked_through=max(numbers),
+        committed_through=max(numbers),
         first=min(numbers),
         last=max(numbers),
-        settled_through=said.settled_through,
+        acknowledged_through=said.acknowledged_through,
         tag=said.tag,
         **how,
     )
@@ -73,7 +73,7 @@ def at_the_platform(world):
 def test_events_that_were_falsely_acknowledged_are_resent_once_the_platform_replies(world):
     for _ in range(3):
         world.event(cti=os.urandom(16))
-    assert falsely(world, intercepted(world)) is AckEffect.SETTLED
+    assert falsely(world, intercepted(world)) is AckEffect.ACKNOWLEDGED
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
     assert at_the_platform(world) == []
     reconnect(world)
@@ -114,7 +114,9 @@ def test_an_event_whose_number_was_falsely_called_used_counts_once(world):
     world.down.clear()
     (row,) = outbox.pending(world.stores["kiosk-1"])
     reused = RefusedItem(seq=1, reason=UploadRefusal.SEQUENCE_REUSED, id=row.id)
-    ack = Ack(dev="kiosk-1", epoch=row.epoch, acked_through=1, first=1, last=1, rejected=[reused])
+    ack = Ack(
+        dev="kiosk-1", epoch=row.epoch, committed_through=1, first=1, last=1, rejected=[reused]
+    )
     world.down.append(("kiosk-1", codec.encode(ack)))
     world.hear()
     reconnect(world)
@@ -141,10 +143,10 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
         assert redemption_table.total_redeemed(connection, CTI) == (1, 0)
 
 
-def test_a_number_that_the_device_never_wrote_settles_nothing_and_loses_nothing(world):
+def test_a_number_that_the_device_never_wrote_changes_nothing_and_loses_nothing(world):
     world.event(cti=os.urandom(16))
     said = intercepted(world)
-    ack = Ack(dev="kiosk-1", epoch=said.epoch, acked_through=99, first=1, last=99, tag=said.tag)
+    ack = Ack(dev="kiosk-1", epoch=said.epoch, committed_through=99, first=1, last=99, tag=said.tag)
     world.down.append(("kiosk-1", codec.encode(ack)))
     assert world.hear() is AckEffect.AHEAD
     reconnect(world)

@@ -98,7 +98,9 @@ class Shop(World):
                 return
             batch = codec.decode_batch(payload, dev=name)
             taken = ingest.ingest_batch(connection, batch, NOW.unix_s)
-            grants.release_finished(connection, batch, acked_through=taken.ack.acked_through)
+            grants.release_finished(
+                connection, batch, committed_through=taken.ack.committed_through
+            )
         self.down.append((name, codec.encode(taken.ack)))
 
     def hear(self, at=0):

@@ -109,24 +109,24 @@ def test_what_is_still_on_its_way_over_a_slow_line_is_not_sent_again(tmp_path):
     assert len(world.up) == 2 * sent - 1 + sent - 1
 
 
-def test_an_acknowledgement_reads_once_what_is_settled(world, monkeypatch):
-    reads, read = [], outbox.settled_through
+def test_an_acknowledgement_reads_once_what_is_acknowledged(world, monkeypatch):
+    reads, read = [], outbox.acknowledged_through
     world.event()
     world.tick()
     world.ingest()
-    monkeypatch.setattr(outbox, "settled_through", lambda *at: reads.append(at) or read(*at))
-    assert world.hear() is AckEffect.SETTLED
+    monkeypatch.setattr(outbox, "acknowledged_through", lambda *at: reads.append(at) or read(*at))
+    assert world.hear() is AckEffect.ACKNOWLEDGED
     assert len(reads) == 1
 
 
-def test_only_the_platforms_acknowledgement_settles(world):
+def test_only_the_platforms_own_reply_acknowledges(world):
     """That the broker took it (here: ``send`` said True) means nothing."""
     world.event()
     world.tick()
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
     world.ingest()
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
-    assert world.hear() is AckEffect.SETTLED
+    assert world.hear() is AckEffect.ACKNOWLEDGED
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 
@@ -145,9 +145,9 @@ def test_events_after_a_gap_are_stored_but_not_acknowledged(world):
     world.event(cti=os.urandom(16))
     world.tick()
     lost = world.up.pop(0)
-    assert world.ingest().ack.acked_through == 0
+    assert world.ingest().ack.committed_through == 0
     world.up.append(lost)
-    assert world.ingest().ack.acked_through == 2
+    assert world.ingest().ack.committed_through == 2
 
 
 def test_a_refused_events_placeholder_is_no_second_identity(world):
@@ -163,7 +163,7 @@ def test_a_refused_events_placeholder_is_no_second_identity(world):
     world.tick()
     again = world.ingest()
     assert [(item.seq, item.reason) for item in again.ack.rejected] == [(1, "body_invalid")]
-    assert again.ack.acked_through == 2
+    assert again.ack.committed_through == 2
 
 
 def test_a_batch_that_comes_twice_has_one_effect(world):
@@ -265,7 +265,7 @@ def test_a_device_whose_old_store_was_restored_continues_under_a_new_epoch(world
     assert outbox.backlog(opened.store).pending == 0
 
 
-def test_that_the_platform_has_a_number_does_not_settle_another_event_under_it(world):
+def test_that_the_platform_has_a_number_does_not_acknowledge_another_event_under_it(world):
     """An old copy of the store wrote events before there was a network: they are not lost."""
     world.event(cti=os.urandom(16))
     (world.folder / "old").mkdir()
@@ -361,7 +361,7 @@ def tell(world, name):
     with world.hub.transaction() as connection:
         epoch, through = ingest.latest_epoch(connection, name)
         ack = ingest.acknowledgement(
-            connection, name, epoch, acked_through=through, settled_through=through
+            connection, name, epoch, committed_through=through, acknowledged_through=through
         )
     world.down.append((name, codec.encode(ack)))
 
@@ -433,7 +433,7 @@ def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(w
 
 @pytest.mark.parametrize("heard", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
 @pytest.mark.parametrize("taken", [[0, 1, 2], [2, 1, 0], [1, 2, 0]], ids=str)
-def test_batches_that_several_hubs_acknowledge_in_any_order_settle_without_a_resend(
+def test_batches_that_several_hubs_acknowledge_in_any_order_count_without_a_resend(
     world, taken, heard
 ):
     for _ in range(3):
@@ -466,7 +466,7 @@ def copied(world, name="kiosk-1"):
 
 
 def test_two_devices_from_one_card_both_end_with_all_they_wrote_at_the_platform(world):
-    """Each acknowledgement reaches the wrong one first: it settles nothing there."""
+    """Each acknowledgement reaches the wrong one first: it changes nothing there."""
     world.event(cti=os.urandom(16))
     world.calm(2)
     store, uplink = copied(world)

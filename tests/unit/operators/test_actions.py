@@ -434,7 +434,7 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     redeemer(store).redeem(code(cti=claims.cti, audience="site-9", kind=Kind.PICKUP), at(20))
     result = console("history", claims.order_id, "--json")
     history = json.loads(result.stdout)
-    assert (history["device"], history["settled"]) == ("kiosk-1", False)
+    assert (history["device"], history["complete"]) == ("kiosk-1", False)
     assert {line["record"] for line in history["history"]} == {
         "order",
         "scan",
@@ -450,10 +450,10 @@ def test_the_story_of_an_order_has_its_scans_rows_doors_reviews_cases_and_events
     sign_in(store)
     actions(store).settle(case.id, Settlement.COLLECTED, "", at(30))
     epoch, last = outbox.current_epoch(store)
-    outbox.settle(store, epoch=epoch, through_seq=last)
-    assert json.loads(console("story", claims.order_id, "--json").stdout)["settled"] is True
+    outbox.acknowledge(store, epoch=epoch, through_seq=last)
+    assert json.loads(console("story", claims.order_id, "--json").stdout)["complete"] is True
     words = console("history", claims.order_id).stdout
     assert "exception" in words and words.endswith(
-        "settled: the platform has acknowledged everything\n"
+        "complete: the platform has acknowledged everything\n"
     )
     assert console("history", "nobody").exit_code == 1

@@ -236,12 +236,12 @@ def test_a_case_without_a_code_says_how_to_settle_it(field):
     assert "settle as fixed" in field.retry.retry(case, field.now).detail
 
 
-def test_an_orders_history_is_settled_once_its_refused_event_was_sent_again_and_acknowledged(field):
+def test_an_orders_history_is_complete_once_its_refused_event_was_sent_again(field):
     refused, case = refused_upload(field)
-    assert not order_history(field.store, case.order_id).settled
+    assert not order_history(field.store, case.order_id).complete
     field.retry.retry(case.id, field.now)
     last = outbox.pending(field.store)[-1]
-    outbox.settle(field.store, epoch=last.epoch, through_seq=last.seq)
+    outbox.acknowledge(field.store, epoch=last.epoch, through_seq=last.seq)
     history = order_history(field.store, case.order_id)
     events = [line.fields for line in history.lines if line.record == "event"]
     assert [(event["refused"], event["retry_of"]) for event in events[:2]] == [
@@ -250,4 +250,4 @@ def test_an_orders_history_is_settled_once_its_refused_event_was_sent_again_and_
     assert [line.fields["settlement"] for line in history.lines if line.record == "exception"] == [
         "retried"
     ]
-    assert history.settled
+    assert history.complete

@@ -145,8 +145,8 @@ def test_an_unsent_event_is_sent_from_the_new_store_under_its_old_epoch_and_seq(
     assert outbox.pending(after) == [event]
     assert outbox.current_epoch(after)[0] != event.epoch
     assert (
-        outbox.settle(after, epoch=event.epoch, through_seq=event.seq)
-        is outbox.SettleResult.SETTLED
+        outbox.acknowledge(after, epoch=event.epoch, through_seq=event.seq)
+        is outbox.AcknowledgeResult.ACKNOWLEDGED
     )
     assert outbox.pending(after) == []
 
@@ -184,7 +184,7 @@ def test_a_store_with_only_an_unsent_event_is_not_replaced_by_another_device_id_
     store.close()
     assert reopen(tmp_path, device_id="kiosk-2").state is StoreState.UNAVAILABLE
     store = open_at(tmp_path)
-    outbox.settle(store, epoch=outbox.current_epoch(store)[0], through_seq=1)
+    outbox.acknowledge(store, epoch=outbox.current_epoch(store)[0], through_seq=1)
     store.close()
     assert reopen(tmp_path, device_id="kiosk-2").state is StoreState.QUARANTINED
 

@@ -1,4 +1,4 @@
-"""Events: gapless, settled only by an acknowledgement; a refused one blocks nothing (law 2)."""
+"""Events: gapless, pending until acknowledged; a refused one blocks nothing (law 2)."""
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
-from edge.store.outbox import SettleResult
+from edge.store.outbox import AcknowledgeResult
 from edge.store.refused_events import set_aside
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
@@ -54,24 +54,26 @@ def test_events_are_sent_in_order_and_those_in_flight_are_skipped(store):
     assert waiting(store, after_seq=2, limit=2) == [3, 4]
 
 
-def test_only_the_platforms_acknowledgement_settles(store):
+def test_only_the_platforms_reply_acknowledges(store):
     write(store, *"abc")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.settle(store, epoch=epoch, through_seq=2) is SettleResult.SETTLED
+    assert outbox.acknowledge(store, epoch=epoch, through_seq=2) is AcknowledgeResult.ACKNOWLEDGED
     assert waiting(store) == [3]
-    assert outbox.settle(store, epoch=epoch, through_seq=1) is SettleResult.ALREADY
+    assert outbox.acknowledge(store, epoch=epoch, through_seq=1) is AcknowledgeResult.ALREADY
 
 
-def test_an_acknowledgement_of_another_epoch_settles_nothing(store):
+def test_an_acknowledgement_of_another_epoch_changes_nothing(store):
     write(store, "a")
-    assert outbox.settle(store, epoch="0" * 16, through_seq=1) is SettleResult.UNKNOWN_EPOCH
+    assert (
+        outbox.acknowledge(store, epoch="0" * 16, through_seq=1) is AcknowledgeResult.UNKNOWN_EPOCH
+    )
     assert waiting(store) == [1]
 
 
 def test_a_platform_that_knows_more_than_we_wrote_shows_that_an_old_copy_was_restored(store):
     write(store, "a")
     epoch, _ = outbox.current_epoch(store)
-    assert outbox.settle(store, epoch=epoch, through_seq=7) is SettleResult.AHEAD
+    assert outbox.acknowledge(store, epoch=epoch, through_seq=7) is AcknowledgeResult.AHEAD
     assert waiting(store) == [1]
 
 
@@ -118,7 +120,7 @@ def test_a_refused_redemption_names_its_order_in_the_case(store):
 def test_a_platform_restored_from_a_backup_is_sent_again_what_it_lost(store):
     write(store, *"abc")
     epoch, _ = outbox.current_epoch(store)
-    outbox.settle(store, epoch=epoch, through_seq=3)
+    outbox.acknowledge(store, epoch=epoch, through_seq=3)
     assert outbox.rewind(store, epoch=epoch, to_seq=1)
     assert waiting(store) == [2, 3]
 
@@ -137,11 +139,11 @@ def test_the_backlog_says_how_long_the_oldest_has_waited(store):
         max_size=20,
     )
 )
-def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unsettled_is_forgotten(
+def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unacknowledged_is_forgotten(
     tmp_path_factory, acts
 ):
     folder = tmp_path_factory.mktemp("outbox")
-    store, written, settled = open_at(folder), 0, 0
+    store, written, acknowledged = open_at(folder), 0, 0
     for act in acts:
         match act:
             case "write":
@@ -155,7 +157,7 @@ def test_whatever_happens_the_numbers_have_no_gap_and_nothing_unsettled_is_forgo
                 store.close()
                 store = open_at(folder)
             case through:
-                outbox.settle(store, epoch=outbox.current_epoch(store)[0], through_seq=through)
-                settled = max(settled, through) if through <= written else settled
-        assert waiting(store) == list(range(settled + 1, written + 1))
+                outbox.acknowledge(store, epoch=outbox.current_epoch(store)[0], through_seq=through)
+                acknowledged = max(acknowledged, through) if through <= written else acknowledged
+        assert waiting(store) == list(range(acknowledged + 1, written + 1))
     store.close()

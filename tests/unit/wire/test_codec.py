@@ -86,12 +86,12 @@ def batch(*items, **changes) -> bytes:
     st.lists(events, max_size=5, unique_by=lambda item: item.seq),
     st.integers(0, MAX_SEQ),
 )
-def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
+def test_a_batch_is_read_as_it_was_written(dev, sent, through):
     payload = codec.encode_batch(
-        dev, "ab12", settled, 7, [codec.encode_event(item) for item in sent]
+        dev, "ab12", through, 7, [codec.encode_event(item) for item in sent]
     )
     read = codec.decode_batch(payload, dev=dev)
-    assert read == Batch(dev, "ab12", settled, 7, tuple(sorted(sent, key=lambda item: item.seq)))
+    assert read == Batch(dev, "ab12", through, 7, tuple(sorted(sent, key=lambda item: item.seq)))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_batch_is_read_as_it_was_written(dev, sent, settled):
         Ack(
             dev="k",
             epoch="e",
-            acked_through=3,
+            committed_through=3,
             rejected=[RefusedItem(seq=2, reason="body_invalid")],
         ),
         OrdersRequest(dev="k", id="1", have=5, snapshot=9, page=2),
@@ -147,9 +147,11 @@ def test_a_damaged_batch_is_refused_or_read_and_never_raises(at, damage):
         ),
         pytest.param(batch(epoch="../x"), MessageFault.WRONG_SHAPE, id="not an epoch"),
         pytest.param(batch(event("1")), MessageFault.WRONG_SHAPE, id="an event without a number"),
-        pytest.param(batch(settled_through=-1), MessageFault.WRONG_SHAPE, id="a negative number"),
         pytest.param(
-            batch(settled_through=True), MessageFault.WRONG_SHAPE, id="true is not a number"
+            batch(acknowledged_through=-1), MessageFault.WRONG_SHAPE, id="a negative number"
+        ),
+        pytest.param(
+            batch(acknowledged_through=True), MessageFault.WRONG_SHAPE, id="true is not a number"
         ),
     ],
 )

@@ -3,7 +3,7 @@
 CREATE TABLE stream (
   dev TEXT COLLATE "C" NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
-  acked_through BIGINT NOT NULL DEFAULT 0,
+  committed_through BIGINT NOT NULL DEFAULT 0,
   PRIMARY KEY (dev, epoch)
 );
 CREATE TABLE event (

@@ -3,7 +3,7 @@
 CREATE TABLE stream (               -- one numbering of events
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
-  acked_through INTEGER NOT NULL DEFAULT 0,  -- every seq up to this one is in event
+  committed_through INTEGER NOT NULL DEFAULT 0,  -- every seq up to this one is in event
   PRIMARY KEY (dev, epoch)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE event (

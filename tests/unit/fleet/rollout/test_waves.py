@@ -27,7 +27,7 @@ DEVICE = {
     "conflicts": 0,
     "refused_events": 0,
     "last_seq": 0,
-    "settled_through": 0,
+    "acknowledged_through": 0,
 }
 
 

@@ -31,8 +31,8 @@ def redeemed(seq: int, cti: bytes = CTI, use: int = 1, id: str = "") -> Event:
     )
 
 
-def batch(*events: Event, dev: str = "kiosk-1", settled: int = 0, conflicts: int = 0) -> Batch:
-    return Batch(dev, "epoch-1", settled, conflicts, events)
+def batch(*events: Event, dev: str = "kiosk-1", acknowledged: int = 0, conflicts: int = 0) -> Batch:
+    return Batch(dev, "epoch-1", acknowledged, conflicts, events)
 
 
 def take(store, *batches: Batch):
@@ -72,8 +72,10 @@ def test_a_batch_has_one_effect_however_often_it_comes(opened):
 def test_numbers_are_acknowledged_to_the_first_gap_and_beyond_it_when_it_is_filled(opened):
     store = opened()
     later = tuple(redeemed(seq, os.urandom(16)) for seq in range(3, 2_500))
-    assert take(store, batch(*later)).ack.acked_through == 0
-    assert take(store, batch(redeemed(1), redeemed(2, os.urandom(16)))).ack.acked_through == 2_499
+    assert take(store, batch(*later)).ack.committed_through == 0
+    assert (
+        take(store, batch(redeemed(1), redeemed(2, os.urandom(16)))).ack.committed_through == 2_499
+    )
 
 
 def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
@@ -110,17 +112,19 @@ def test_one_grant_at_a_time_and_the_next_when_its_device_has_reported_the_outco
         with store.transaction() as connection:
             return grants.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
 
-    def over(through, settled_through=0):
-        said = replace(batch(), settled_through=settled_through, grants_released_through=through)
+    def over(through, acknowledged_through=0):
+        said = replace(
+            batch(), acknowledged_through=acknowledged_through, grants_released_through=through
+        )
         with store.transaction() as connection:
-            grants.release_finished(connection, said, acked_through=0)
+            grants.release_finished(connection, said, committed_through=0)
 
     assert claim("kiosk-1", 1) is AuthorisationResult.GRANTED
     assert claim("kiosk-2", 1) is AuthorisationResult.HELD
     assert claim("kiosk-1", 2) is AuthorisationResult.GRANTED
     over(0)
     over(1)
-    over(2, settled_through=1)
+    over(2, acknowledged_through=1)
     assert claim("kiosk-2", 2) is AuthorisationResult.HELD
     over(2)
     assert claim("kiosk-2", 3) is AuthorisationResult.GRANTED

@@ -2,12 +2,14 @@
 
 A packet above ``MOST_PACKET_BYTES`` ends the connection of its sender: the broker accepts none. So
 a message whose content grows is cut into pages by bytes, and a document that cannot be cut has a
-bound where it is made. No bound is a number of items: legal items differ a thousandfold in size.
+bound where it is made. A number of items alone bounds nothing: legal items differ a thousandfold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeVar
 
 MOST_PACKET_BYTES: Final = 2**20  # the broker's max_packet_size, and what each client accepts
@@ -19,39 +21,42 @@ PAGE_BYTES: Final = 128 * 1024  # a page is closed before it grows beyond this
 T = TypeVar("T")
 
 
-def fitting(sizes: Iterable[int], most_bytes: int = PAGE_BYTES) -> int:
+@dataclass(frozen=True, slots=True)
+class PageBounds:
+    """What one page may hold: ``most_items`` bound the work of its reader."""
+
+    most_items: int
+    most_bytes: int = PAGE_BYTES
+
+
+def fitting(sizes: Iterable[int], bounds: PageBounds) -> int:
     """Return how many of the first items fit into a page; one, where the first alone is larger.
 
-    >>> fitting([40, 40, 40], most_bytes=100)
+    >>> fitting([40, 40, 40], PageBounds(most_items=9, most_bytes=100))
     2
-    >>> fitting([400, 40], most_bytes=100)
+    >>> fitting([400, 40], PageBounds(most_items=9, most_bytes=100))
     1
     """
     count = total = 0
     for size in sizes:
         total += size
-        if count and total > most_bytes:
+        if count == bounds.most_items or (count and total > bounds.most_bytes):
             break
         count += 1
     return count
 
 
 def pages(
-    items: Iterable[T], size: Callable[[T], int], most_bytes: int = PAGE_BYTES
-) -> Iterator[list[T]]:
-    """Yield ``items`` in pages of at most ``most_bytes``; an item that is larger is alone.
+    items: Sequence[T], size: Callable[[T], int], bounds: PageBounds
+) -> Iterator[Sequence[T]]:
+    """Yield ``items`` in pages within ``bounds``; an item that is larger is alone.
 
-    >>> list(pages([b"aa", b"bb", b"cccc"], len, most_bytes=4))
+    >>> list(pages([b"aa", b"bb", b"cccc"], len, PageBounds(most_items=9, most_bytes=4)))
     [[b'aa', b'bb'], [b'cccc']]
     """
-    page: list[T] = []
-    total = 0
-    for item in items:
-        of_item = size(item)
-        if page and total + of_item > most_bytes:
-            yield page
-            page, total = [], 0
-        page.append(item)
-        total += of_item
-    if page:
-        yield page
+    sizes = list(map(size, items))
+    start = 0
+    while start < len(items):
+        end = start + fitting(islice(sizes, start, None), bounds)
+        yield items[start:end]
+        start = end

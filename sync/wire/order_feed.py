@@ -1,7 +1,7 @@
 """The order feed of a site: pages of entitlements as CBOR, each carried in a signed document. Pure.
 
 Each change of an order gives its row the next *revision*. A **snapshot** is every row as of a
-revision, in numbered pages of one fixed size, so that it can be resumed where it was cut. A
+revision, in numbered pages of fixed bounds, so that it can be resumed where it was cut. A
 **delta** takes a device from one revision to a later one. One that does not start at the device's
 revision is a gap, and the device requests from what it has (``sync.wire.messages.OrdersRequest``).
 A delta to the newest revision without rows says that the device has everything as of
@@ -23,12 +23,15 @@ from edge.domain.order_row import Row
 from edge.token import fields
 from edge.token.cbor import Item
 from edge.token.rejection import InputRefused
+from sync.wire.limits import PageBounds
 from sync.wire.messages import MAX_SEQ, MessageFault, MessageRefusal
 from sync.wire.order_feed_cbor import ROWS as _ROWS
 from sync.wire.order_feed_cbor import Decoded
 from sync.wire.order_feed_columns import TIME_END, rows_size
 
-PAGE_ROWS: Final = 500
+PAGE_ROWS: Final = 500  # and removed ctis, of one page
+PAGE: Final = PageBounds(PAGE_ROWS)
+REMOVED_BYTES: Final = 17  # of a removed cti
 _SNAPSHOT, _DELTA = 1, 2
 _KIND, _SITE, _ISSUED_AT = 1, 2, 3
 _REVISION, _PAGE, _LAST = 5, 6, 7

@@ -19,10 +19,13 @@ from edge.token.claims import Kind
 from sync.hub.store import feed_table
 from sync.hub.store.feed_table import Feed
 from sync.hub.store.interface import HubConnection
+from sync.wire.limits import MOST_MESSAGE_BYTES, PageBounds, fitting, pages
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
-from sync.wire.order_feed import PAGE_ROWS, Delta, Snapshot
+from sync.wire.order_feed import PAGE, REMOVED_BYTES, Delta, Snapshot
+from sync.wire.order_feed_columns import rows_size
 
 _PAST_ALL: Final = b"\xff" * 17  # greater than any cti
+_ROOM_FOR_ROWS: Final = MOST_MESSAGE_BYTES - 4096  # of a page; the rest is its other fields
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -108,7 +111,7 @@ def page_for(
     *,
     now_s: int,
     now_us: int,
-    page_rows: int = PAGE_ROWS,
+    bounds: PageBounds = PAGE,
 ) -> Snapshot | Delta:
     """Return the page that ``request`` asks for, in the caller's transaction."""
     feed_table.add_feed(connection, site, Feed(now_us, EMPTY_DIGEST))
@@ -117,21 +120,25 @@ def page_for(
         # The hub was restored from a backup: begin above what the device has.
         feed = Feed(max(now_us, feed.head + 1), feed.digest)
         feed_table.set_feed(connection, site, feed)
-        return _first_page(connection, site, feed.head, now_s, page_rows)
+        return _first_page(connection, site, feed.head, now_s, bounds)
     if request.snapshot and feed_table.has_snapshot(connection, site, request.snapshot):
-        return snapshot_page(connection, site, request.snapshot, request.page, now_s)
+        page = snapshot_page(connection, site, request.snapshot, request.page, now_s)
+        if page is not None:
+            return page
     if request.have == 0:
-        return _first_page(connection, site, feed.head, now_s, page_rows)
-    return delta_page(connection, site, request.have, now_s, page_rows=page_rows)
+        return _first_page(connection, site, feed.head, now_s, bounds)
+    return delta_page(connection, site, request.have, now_s, bounds=bounds)
 
 
 def pages_for(
     connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
 ) -> Iterator[Snapshot | Delta]:
     """Yield the pages that ``request`` asks for, as far as they exist."""
-    page = page_for(connection, site, request, now_s=now_s, now_us=now_us)
-    yield page
-    for _ in range(1, request.pages):
+    page: Snapshot | Delta | None = page_for(connection, site, request, now_s=now_s, now_us=now_us)
+    for _ in range(request.pages):
+        if page is None:
+            return  # the device asks again, and gets a snapshot with other bounds
+        yield page
         match page:
             case Snapshot(last=False):
                 page = snapshot_page(connection, site, page.revision, page.page + 1, now_s)
@@ -139,16 +146,19 @@ def pages_for(
                 page = delta_page(connection, site, page.to_revision, now_s)
             case _:
                 return
-        yield page
 
 
 def delta_page(
-    connection: HubConnection, site: str, after: int, now_s: int, *, page_rows: int = PAGE_ROWS
+    connection: HubConnection, site: str, after: int, now_s: int, *, bounds: PageBounds = PAGE
 ) -> Delta:
-    """Return at most ``page_rows`` of the rows that changed after revision ``after``."""
+    """Return what changed after revision ``after``, as far as it fits into a page."""
     feed = _feed(connection, site)
-    rows = feed_table.changed_lines(connection, site, after=after, limit=page_rows)
-    through = rows[-1][0] if len(rows) == page_rows else feed.head
+    changes = feed_table.change_sizes(
+        connection, site, after=after, limit=bounds.most_items + 1, of_removal=REMOVED_BYTES
+    )
+    count = fitting((size for _, size in changes), bounds)
+    through = feed.head if count == len(changes) else changes[count - 1][0]
+    lines = feed_table.changed_lines(connection, site, after=after, through=through)
     removed = feed_table.removed_ctis(connection, site, after=after, through=through)
     return Delta(
         site=site,
@@ -156,7 +166,7 @@ def delta_page(
         from_revision=after,
         to_revision=through,
         head=feed.head,
-        rows=tuple(_row(line) for _, line in rows),
+        rows=tuple(_row(line) for line in lines),
         removed=tuple(removed),
         digest=feed.digest,
     )
@@ -164,15 +174,20 @@ def delta_page(
 
 def snapshot_page(
     connection: HubConnection, site: str, revision: int, page: int, now_s: int
-) -> Snapshot:
+) -> Snapshot | None:
     """Return page ``page`` of a snapshot that has its bounds.
 
-    Rows that came later are in the delta after the snapshot.
+    Rows that came later are in the delta after the snapshot. None where rows have grown so much
+    since the bounds were fixed that the page is no message: the snapshot is then forgotten.
     """
     bounds = feed_table.page_bounds(connection, site, revision, page)
     first = bounds[0] if bounds else _PAST_ALL
     last = len(bounds) < 2
     end = _PAST_ALL if last else bounds[1]
+    size = feed_table.bytes_between(connection, site, revision=revision, first=first, end=end)
+    if size > _ROOM_FOR_ROWS:
+        feed_table.delete_snapshot(connection, site, revision)
+        return None
     lines = feed_table.lines_between(connection, site, revision=revision, first=first, end=end)
     return Snapshot(
         site=site,
@@ -192,9 +207,11 @@ def _put_line(connection: HubConnection, line: OrderLine, now_us: int) -> bool:
         return False
     if before is not None:
         _take_out(connection, cti, *before, now_us=now_us, moved=before[0] != line.home_site)
-    digest = row_digest(row_of(line.entitlement()))
-    revision = _next_revision(connection, line.home_site, now_us, digest)
-    feed_table.put_entitlement(connection, cti, line.home_site, revision, text)
+    row = row_of(line.entitlement())
+    revision = _next_revision(connection, line.home_site, now_us, row_digest(row))
+    feed_table.put_entitlement(
+        connection, cti, line.home_site, revision, line=text, size=rows_size([row])
+    )
     return True
 
 
@@ -240,10 +257,13 @@ def _row(line: str) -> Row:
 
 
 def _first_page(
-    connection: HubConnection, site: str, revision: int, now_s: int, page_rows: int
+    connection: HubConnection, site: str, revision: int, now_s: int, bounds: PageBounds
 ) -> Snapshot:
     """Return the first page of a snapshot; fix the bounds of its pages if it has none."""
     if not feed_table.has_snapshot(connection, site, revision):
-        firsts = feed_table.every_nth_cti(connection, site, page_rows) or [b""]
+        rows = feed_table.sizes_of_rows(connection, site)
+        firsts = [cut[0][0] for cut in pages(rows, lambda row: row[1], bounds)] or [b""]
         feed_table.insert_snapshot(connection, site, revision, firsts)
-    return snapshot_page(connection, site, revision, 0, now_s)
+    page = snapshot_page(connection, site, revision, 0, now_s)
+    assert page is not None, "no row has changed since the bounds of the newest revision were fixed"
+    return page

@@ -53,19 +53,19 @@ def heads(connection: HubConnection) -> dict[str, int]:
 
 
 def put_entitlement(
-    connection: HubConnection, cti: bytes, site: str, revision: int, line: str
+    connection: HubConnection, cti: bytes, site: str, revision: int, *, line: str, size: int
 ) -> None:
-    """Write an order line (JSON), in place of the one before.
+    """Write an order line (JSON), in place of the one before. ``size``: bytes of its row in a page.
 
     A line that moves to another site counts as created there at ``revision``.
     """
     connection.execute(
-        "INSERT INTO entitlement (cti, site, revision, created, line) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (cti) DO UPDATE"
+        "INSERT INTO entitlement (cti, site, revision, created, line, size)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (cti) DO UPDATE"
         " SET site = excluded.site, revision = excluded.revision, line = excluded.line,"
-        " created = CASE WHEN entitlement.site = excluded.site"
+        " size = excluded.size, created = CASE WHEN entitlement.site = excluded.site"
         " THEN entitlement.created ELSE excluded.created END",
-        (cti, site, revision, revision, line),
+        (cti, site, revision, revision, line, size),
     )
     connection.execute("DELETE FROM removed_entitlement WHERE cti = ? AND site = ?", (cti, site))
 
@@ -85,16 +85,30 @@ def insert_removal(connection: HubConnection, site: str, cti: bytes, revision: i
     )
 
 
-def changed_lines(
-    connection: HubConnection, site: str, *, after: int, limit: int
-) -> list[tuple[int, str]]:
-    """Return revision and line of the rows that changed after a revision, in order."""
+def change_sizes(
+    connection: HubConnection, site: str, *, after: int, limit: int, of_removal: int
+) -> list[tuple[int, int]]:
+    """Return revision and bytes of each change after a revision, in order: rows and removals.
+
+    A removal has ``of_removal`` bytes.
+    """
     rows = connection.execute(
-        "SELECT revision, line FROM entitlement WHERE site = ? AND revision > ?"
+        "SELECT revision, size FROM entitlement WHERE site = ? AND revision > ?"
+        " UNION ALL SELECT revision, ? FROM removed_entitlement WHERE site = ? AND revision > ?"
         " ORDER BY revision LIMIT ?",
-        (site, after, limit),
+        (site, after, of_removal, site, after, limit),
     )
-    return rows.fetchall()
+    return [(revision, size) for revision, size in rows.fetchall()]
+
+
+def changed_lines(connection: HubConnection, site: str, *, after: int, through: int) -> list[str]:
+    """Return the lines that changed after one revision and up to another, in order."""
+    rows = connection.execute(
+        "SELECT line FROM entitlement WHERE site = ? AND revision > ? AND revision <= ?"
+        " ORDER BY revision",
+        (site, after, through),
+    )
+    return [line for (line,) in rows.fetchall()]
 
 
 def removed_ctis(connection: HubConnection, site: str, *, after: int, through: int) -> list[bytes]:
@@ -150,10 +164,31 @@ def page_bounds(connection: HubConnection, site: str, revision: int, page: int) 
     return [first for (first,) in rows.fetchall()]
 
 
-def every_nth_cti(connection: HubConnection, site: str, n: int) -> list[bytes]:
-    """Return the first of the site's ctis, in order, and every n-th after it."""
-    rows = connection.execute("SELECT cti FROM entitlement WHERE site = ? ORDER BY cti", (site,))
-    return [cti for number, (cti,) in enumerate(rows) if number % n == 0]
+def sizes_of_rows(connection: HubConnection, site: str) -> list[tuple[bytes, int]]:
+    """Return cti and bytes of each row of a site, in order of cti."""
+    rows = connection.execute(
+        "SELECT cti, size FROM entitlement WHERE site = ? ORDER BY cti", (site,)
+    )
+    return [(bytes(cti), size) for cti, size in rows.fetchall()]
+
+
+def bytes_between(
+    connection: HubConnection, site: str, *, revision: int, first: bytes, end: bytes
+) -> int:
+    """Return the bytes of the rows whose lines ``lines_between`` returns."""
+    row = connection.execute(
+        "SELECT coalesce(sum(size), 0) FROM entitlement"
+        " WHERE site = ? AND created <= ? AND cti >= ? AND cti < ?",
+        (site, revision, first, end),
+    ).fetchone()
+    return int(row[0])
+
+
+def delete_snapshot(connection: HubConnection, site: str, revision: int) -> None:
+    """Forget the page bounds of a snapshot."""
+    connection.execute(
+        "DELETE FROM snapshot_page WHERE site = ? AND revision = ?", (site, revision)
+    )
 
 
 def insert_snapshot(

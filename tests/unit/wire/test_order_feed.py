@@ -5,16 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token import cbor
-from edge.token.claims import Kind
 from sync.hub.orders import order_lines
 from sync.hub.store import feed_table
 from sync.hub.store.opening import open_hub_store
-from sync.wire import codec
+from sync.wire.limits import MOST_MESSAGE_BYTES, PAGE_BYTES, PageBounds
 from sync.wire.messages import MessageFault, MessageRefusal, OrdersRequest
-from sync.wire.order_feed import PAGE_ROWS, Delta, Snapshot, page_payload, read_page
+from sync.wire.order_feed import Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import Decoded
 from tests.support.order_feed_pages import deltas, snapshots, texts
 
@@ -105,9 +103,12 @@ changes = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps=st.lists(changes | st.just("page"), max_size=25), page_rows=st.integers(1, 4))
+@given(
+    steps=st.lists(changes | st.just("page"), max_size=25),
+    bounds=st.builds(PageBounds, st.integers(1, 4), st.sampled_from([17, 120, 10_000])),
+)
 def test_a_feed_that_is_cut_and_changed_anywhere_ends_with_what_the_hub_has(
-    memory_folder, steps, page_rows
+    memory_folder, steps, bounds
 ):
     """Orders change between pages. The device ends with exactly the hub's rows and their digest."""
     store = open_hub_store(memory_folder())
@@ -124,7 +125,7 @@ def test_a_feed_that_is_cut_and_changed_anywhere_ends_with_what_the_hub_has(
                             cache.request(),
                             now_s=1,
                             now_us=now_us,
-                            page_rows=page_rows,
+                            bounds=bounds,
                         )
                     )
                 else:
@@ -191,20 +192,68 @@ def test_the_refusal_of_an_order_line_names_the_field(text, word):
     assert word in str(found)
 
 
-def test_page_rows_fit_a_message():
-    """A page of the longest rows stays below the limit of the shipped broker."""
-    longest = Entitlement(
-        cti=bytes(16),
-        order_id="x" * 100,
-        kind=Kind.PICKUP,
-        home_site="shop-1",
-        home_device="x" * 40,
-        subject="x" * 100,
-        campaign="x" * 100,
-        rules="x" * 1000,
-        compartments=("x" * 8,) * 4,
-    )
-    rows = (row_of(longest),) * PAGE_ROWS
-    page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=rows)
-    assert len(cbor.encode(page_payload(page))) < 1_000_000
-    assert codec.MAX_MESSAGE_BYTES < 1_048_576
+LARGEST = {
+    "order_id": "店" * 100,
+    "home_device": "k" * 40,
+    "quantity": 2**31 - 1,
+    "amount_minor": 2**53 - 1,
+    "currency": "CNY",
+    "compartments": ["柜" * 100] * 64,
+    "subject": "人" * 100,
+    "campaign": "双" * 100,
+    "rules": "满" * 1000,
+}
+
+
+def test_the_largest_legal_row_fits_a_page():
+    assert len(cbor2.dumps(row_of(line(1, **LARGEST).entitlement()))) < PAGE_BYTES
+
+
+def read_all(connection, *, have=0):
+    """Return the pages that a device gets that asks until it has everything."""
+    found, snapshot = [], (0, 0)
+    while True:
+        request = OrdersRequest(dev="k", id="1", have=have, snapshot=snapshot[0], page=snapshot[1])
+        page = order_lines.page_for(connection, "shop-1", request, now_s=1, now_us=10**9)
+        found.append(page)
+        if isinstance(page, Snapshot):
+            snapshot = (0, 0) if page.last else (page.revision, page.page + 1)
+            have = page.revision if page.last else have
+        else:
+            have = page.to_revision
+        if not snapshot[0] and have == feed_table.heads(connection)["shop-1"]:
+            return found
+
+
+@pytest.mark.parametrize("have", [0, 1], ids=["a snapshot", "deltas"])
+def test_pages_of_the_largest_rows_and_of_many_removals_are_cut_by_bytes(tmp_path, have):
+    store = open_hub_store(tmp_path)
+    moved = [line(number) for number in range(2_000)]
+    with store.transaction() as connection:
+        order_lines.put_lines(connection, moved, 1)
+        order_lines.put_lines(connection, [line(n, home_site="shop-2") for n in range(2_000)], 1)
+        order_lines.put_lines(connection, [line(n, **LARGEST) for n in range(10_000, 10_100)], 1)
+        pages = read_all(connection, have=have)
+    sizes = [len(cbor2.dumps(page_payload(page))) for page in pages]
+    assert max(sizes) < PAGE_BYTES + 1000
+    assert sum(len(page.rows) for page in pages) == 100
+    if have:
+        assert sum(len(page.removed) for page in pages) == 2_000
+        assert len({cti for page in pages for cti in page.removed}) == 2_000
+
+
+def test_rows_that_grew_since_a_snapshot_was_begun_are_cut_anew(tmp_path):
+    store = open_hub_store(tmp_path)
+    with store.transaction() as connection:
+        order_lines.put_lines(connection, [line(n) for n in range(900)], 1)
+        request = OrdersRequest(dev="k", id="1", have=0)
+        begun = order_lines.page_for(connection, "shop-1", request, now_s=1, now_us=10**9)
+        assert (len(begun.rows), begun.last) == (500, False)
+        order_lines.put_lines(connection, [line(n, **LARGEST) for n in range(900)], 10**9)
+        resumed = request.model_copy(update={"snapshot": begun.revision, "page": 1, "pages": 8})
+        pages = list(order_lines.pages_for(connection, "shop-1", resumed, now_s=1, now_us=10**9))
+        whole = read_all(connection)
+    assert (pages[0].page, pages[0].revision > begun.revision) == (0, True)
+    sizes = [len(cbor2.dumps(page_payload(page))) for page in (*pages, *whole)]
+    assert max(sizes) < PAGE_BYTES + 1000 < MOST_MESSAGE_BYTES
+    assert sum(len(page.rows) for page in whole) == 900

@@ -101,7 +101,8 @@ CREATE TABLE entitlement (
   site TEXT COLLATE "C" NOT NULL,
   revision BIGINT NOT NULL,
   created BIGINT NOT NULL,
-  line TEXT COLLATE "C" NOT NULL
+  line TEXT COLLATE "C" NOT NULL,
+  size BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX entitlement_feed ON entitlement (site, revision);
 CREATE INDEX entitlement_page ON entitlement (site, cti);
@@ -111,6 +112,7 @@ CREATE TABLE removed_entitlement (
   revision BIGINT NOT NULL,
   PRIMARY KEY (site, cti)
 );
+CREATE INDEX removed_entitlement_feed ON removed_entitlement (site, revision);
 CREATE TABLE snapshot_page (
   site TEXT COLLATE "C" NOT NULL,
   revision BIGINT NOT NULL,

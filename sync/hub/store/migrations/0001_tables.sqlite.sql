@@ -101,7 +101,8 @@ CREATE TABLE entitlement (
   site TEXT NOT NULL,
   revision INTEGER NOT NULL,                 -- of its last change
   created INTEGER NOT NULL,                  -- the revision with which it came to its site
-  line TEXT NOT NULL                         -- JSON, as imported
+  line TEXT NOT NULL,                        -- JSON, as imported
+  size INTEGER NOT NULL                      -- bytes of its row in a page of the feed
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX entitlement_feed ON entitlement (site, revision);
 CREATE INDEX entitlement_page ON entitlement (site, cti);
@@ -111,6 +112,7 @@ CREATE TABLE removed_entitlement (  -- rows that a site had and has no more
   revision INTEGER NOT NULL,
   PRIMARY KEY (site, cti)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX removed_entitlement_feed ON removed_entitlement (site, revision);
 CREATE TABLE snapshot_page (        -- where each page of a snapshot begins
   site TEXT NOT NULL,
   revision INTEGER NOT NULL,

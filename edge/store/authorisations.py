@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.domain.authorisation import AuthorisationResult
+from edge.domain.redemption_report import GRANT_REQUEST
 from edge.store.boot import boot_id
 from edge.store.database.store import Store
 from edge.store.outbox import OutboxPlace, event_body
@@ -28,9 +29,6 @@ from edge.values.instant import Instant
 
 USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline; a redemption follows its reply at once
 KEPT_REQUESTS: Final = 1000
-GRANT_REQUEST: Final = (
-    "grant_request"  # in the body of an event: the id of the request that it rests on
-)
 
 _FREE, _CONSUMED, _UNREPORTED = 0, 1, 2  # authorisation_request.consumed
 

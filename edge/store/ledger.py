@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from edge.domain.decision_input import Decision
+from edge.domain.redemption_report import REDEMPTION_EVENT, redeemed_body
 from edge.domain.verdict import Verdict
-from edge.store.authorisations import GRANT_REQUEST, mark_reported
+from edge.store.authorisations import mark_reported
 from edge.store.database.store import Store
-from edge.store.outbox import REDEMPTION_EVENT, OutboxPlace, append_at, next_place
+from edge.store.outbox import OutboxPlace, append_at, next_place
 from edge.token.claims import Claims
 from edge.values.instant import ClockTrust, Instant
 
@@ -79,7 +80,7 @@ def write_redemption(
     event_id: str,
 ) -> int:
     """Write an accepted decision and its event in the caller's transaction; return the row's id."""
-    body = _redeemed_body(claims, decision, use_no, operator)
+    body = redeemed_body(claims, decision, use_no, operator)
     append_at(connection, place, type="redeemed", body=body, now=now, id=event_id)
     line = _Line(
         cti=claims.cti,
@@ -138,28 +139,6 @@ def write_reversal(
     of_use = (order_id, kind, units, amount_minor, currency)
     line = _Line(cti, None, ledger_id, *of_use, REVERSED, reason, operator, None)
     return _insert(connection, line, place=place, now=now, event_id=event_id)
-
-
-def _redeemed_body(
-    claims: Claims, decision: Decision, use_no: int, operator: str | None
-) -> dict[str, object]:
-    body: dict[str, object] = {
-        "cti": claims.cti.hex(),
-        "order": claims.order_id,
-        "kind": claims.kind.code,
-        "use": use_no,
-        "units": decision.units,
-        "amount_minor": decision.amount_minor,
-        "currency": claims.currency,
-        "verdict": decision.verdict.value,
-        "risks": list(decision.risks),
-        "operator": operator,
-        "doors": list(decision.doors),
-        "kid": claims.kid.hex(),
-    }
-    if decision.claim is not None:
-        body[GRANT_REQUEST] = decision.claim
-    return body
 
 
 def _insert(

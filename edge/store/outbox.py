@@ -49,9 +49,6 @@ class AcknowledgeResult(StrEnum):
     AHEAD = "ahead"  # the platform has events that this store never wrote: an old copy is in use
 
 
-RETRY_OF: Final = "retry_of"  # in a body: the id of the refused event that this one replaces
-REDEMPTION_EVENT: Final = "redemption_event"  # the same, of the event that first reported it
-
 _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False
 ).encode  # an event's body as text

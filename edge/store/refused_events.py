@@ -11,10 +11,11 @@ import sqlite3
 from typing import Any, NamedTuple
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
+from edge.domain.redemption_report import REDEMPTION_EVENT, RETRY_OF
 from edge.store.authorisations import mark_reported, mark_unreported
 from edge.store.database.store import Store
 from edge.store.exception_cases import raise_case
-from edge.store.outbox import REDEMPTION_EVENT, RETRY_OF, OutboxPlace, append, find_epoch
+from edge.store.outbox import OutboxPlace, append, find_epoch
 from edge.values.instant import ClockTrust, Instant
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from edge.domain.redemption_report import REDEMPTION_EVENT
 from edge.store import outbox
 from edge.store.database.store import Store
 from edge.store.ledger import write_reversal
@@ -225,7 +226,7 @@ def _write(
         "state": state.value,
         "reason": reason,
         "operator": by,
-        outbox.REDEMPTION_EVENT: review.event_id,
+        REDEMPTION_EVENT: review.event_id,
     }
     outbox.append(connection, type="review", body=body, now=now, id=event_id(now, random_bytes))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.store.outbox import REDEMPTION_EVENT, RETRY_OF
+from edge.domain.redemption_report import REDEMPTION_EVENT, RETRY_OF
 from sync.wire.messages import Event
 
 _LONGEST: Final = 40

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from edge.store.outbox import RETRY_OF
+from edge.domain.redemption_report import RETRY_OF
 from edge.token.claims import Kind
 from sync.hub.ledger.redemption_identity import redemption_id_of, redemption_named_by
 from sync.hub.store import conflict_table, feed_table, grant_table, redemption_table

@@ -21,7 +21,7 @@ COMMANDS = {
     "outbox": "edge.cli.listings:outbox",
     "history": "edge.cli.history:history",
     "story": "edge.cli.history:history",  # the name that scripts know
-    "ask": "edge.cli.actions:ask",
+    "request": "edge.cli.actions:request",
     "reverse": "edge.cli.actions:reverse",
     "review": "edge.cli.actions:review",
     "config": "edge.cli.config:config",

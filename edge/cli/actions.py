@@ -1,4 +1,4 @@
-"""Actions of the signed-in operator besides scanning: ``reverse``, ``review``, ``ask``."""
+"""Actions of the signed-in operator besides scanning: ``reverse``, ``review``, ``request``."""
 
 from __future__ import annotations
 
@@ -133,15 +133,15 @@ def _minor(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     type=click.IntRange(1),
     help="The same in minor units, for any currency: 1250.",
 )
-def ask(data: Path, units: int | None, amount: int | None, amount_minor: int | None) -> None:
+def request(data: Path, units: int | None, amount: int | None, amount_minor: int | None) -> None:
     """Set how much of the next voucher to redeem; then scan it. An operator must be signed in.
 
-    Example: edge-scanner ask --amount 12.50
+    Example: edge-scanner request --amount 12.50
     """
     given = [value for value in (units, amount, amount_minor) if value is not None]
     if len(given) != 1:
         raise click.UsageError("give one of --units, --amount and --amount-minor")
-    asked = RequestedUse(
+    requested = RequestedUse(
         units=units or 1, amount_minor=amount if amount is not None else amount_minor
     )
-    act(data, lambda staff, now: staff.request_amount(asked, now))
+    act(data, lambda staff, now: staff.request_amount(requested, now))

@@ -13,7 +13,7 @@ from typing import assert_never
 from edge.domain.decision_facts import DecisionFacts, DecisionTerms
 from edge.domain.decision_input import Decision, DecisionInput, build_input, operator_fault, refusal
 from edge.domain.entitlement import OrderStatus
-from edge.domain.offline_authority import authorisation_of, authority_of, may_ask, risks
+from edge.domain.offline_authority import authorisation_of, authority_of, may_request_grant, risks
 from edge.domain.pickup_continuation import continue_pickup
 from edge.domain.rule_data import rule_data
 from edge.domain.verdict import Verdict
@@ -24,26 +24,26 @@ from edge.token.claims import Kind
 
 def decide(facts: DecisionFacts, terms: DecisionTerms) -> Decision:
     """Return the verdict on the code that ``facts`` are about. Total: never raises."""
-    case = build_input(facts, terms)
+    inputs = build_input(facts, terms)
     for rule in _RULES:
-        failure = rule(case)
+        failure = rule(inputs)
         if failure is not None:
             return failure
-    return _accept(case)
+    return _accept(inputs)
 
 
-def _site(case: DecisionInput) -> Decision | None:
-    here = case.place
-    if case.claims.audience != here.site_id and case.claims.audience not in here.groups:
-        return refusal(Verdict.WRONG_SITE, f"the code is for {case.claims.audience}")
-    order = case.entitlement
+def _site(inputs: DecisionInput) -> Decision | None:
+    here = inputs.place
+    if inputs.claims.audience != here.site_id and inputs.claims.audience not in here.groups:
+        return refusal(Verdict.WRONG_SITE, f"the code is for {inputs.claims.audience}")
+    order = inputs.entitlement
     if order is None:
         return None
     if order.home_device not in (None, here.device_id):
         return refusal(Verdict.WRONG_SITE, f"homed on device {order.home_device}")
     if order.home_device is None and order.home_site != here.site_id:
         return refusal(Verdict.WRONG_SITE, f"homed on site {order.home_site}")
-    if case.claims.kind is not Kind.PICKUP:
+    if inputs.claims.kind is not Kind.PICKUP:
         return None
     strangers = [name for name in order.compartments if name not in here.compartments]
     return (
@@ -53,37 +53,38 @@ def _site(case: DecisionInput) -> Decision | None:
     )
 
 
-def _kind(case: DecisionInput) -> Decision | None:
-    kind = case.claims.kind
-    if kind not in case.place.kinds:
+def _kind(inputs: DecisionInput) -> Decision | None:
+    kind = inputs.claims.kind
+    if kind not in inputs.place.kinds:
         return refusal(Verdict.WRONG_KIND, f"this device does not serve {kind.code}")
-    if case.entitlement is not None and case.entitlement.kind is not kind:
+    if inputs.entitlement is not None and inputs.entitlement.kind is not kind:
         return refusal(
-            Verdict.WRONG_KIND, f"the code says {kind.code}, the order {case.entitlement.kind.code}"
+            Verdict.WRONG_KIND,
+            f"the code says {kind.code}, the order {inputs.entitlement.kind.code}",
         )
     return None
 
 
-def _withdrawn(case: DecisionInput) -> Decision | None:
-    if case.state.revoked:
+def _withdrawn(inputs: DecisionInput) -> Decision | None:
+    if inputs.state.revoked:
         return refusal(Verdict.REVOKED, "the platform revoked this code")
-    if case.state.campaign_withdrawn:
+    if inputs.state.campaign_withdrawn:
         return refusal(
             Verdict.CAMPAIGN_WITHDRAWN,
-            f"campaign {case.entitlement.campaign if case.entitlement else ''}",
+            f"campaign {inputs.entitlement.campaign if inputs.entitlement else ''}",
         )
     return None
 
 
-def _status(case: DecisionInput) -> Decision | None:
-    order = case.entitlement
+def _status(inputs: DecisionInput) -> Decision | None:
+    order = inputs.entitlement
     if order is None:
         return None
     match order.status:
         case OrderStatus.READY | OrderStatus.SHIPPED:
             if (
-                case.claims.kind is Kind.PICKUP
-                and case.place.compartments
+                inputs.claims.kind is Kind.PICKUP
+                and inputs.place.compartments
                 and not order.compartments
             ):
                 return refusal(Verdict.NOT_READY, "the parcel is in no compartment yet")
@@ -100,22 +101,22 @@ def _status(case: DecisionInput) -> Decision | None:
             assert_never(order.status)
 
 
-def _window(case: DecisionInput) -> Decision | None:
-    opens_s, closes_s = case.claims.not_before_s, case.claims.expires_at_s
-    if case.entitlement is not None:
-        opens_s = max(opens_s, case.entitlement.not_before_s)
-        closes_s = min(closes_s, case.entitlement.expires_at_s)
-    if case.now.unix_s < opens_s:
+def _window(inputs: DecisionInput) -> Decision | None:
+    opens_s, closes_s = inputs.claims.not_before_s, inputs.claims.expires_at_s
+    if inputs.entitlement is not None:
+        opens_s = max(opens_s, inputs.entitlement.not_before_s)
+        closes_s = min(closes_s, inputs.entitlement.expires_at_s)
+    if inputs.now.unix_s < opens_s:
         return refusal(Verdict.TOO_EARLY, f"opens at {opens_s}")
-    if case.now.unix_s >= closes_s:
+    if inputs.now.unix_s >= closes_s:
         return refusal(Verdict.EXPIRED, f"expired at {closes_s}")
     return None
 
 
-def _conditions(case: DecisionInput) -> Decision | None:
+def _conditions(inputs: DecisionInput) -> Decision | None:
     """Apply the rules of the policy, then those of the order. An unreadable rule is not met."""
-    here = [rule for rule in case.policy.rules if case.claims.kind.code in rule.kinds]
-    text = case.entitlement.rules if case.entitlement is not None else None
+    here = [rule for rule in inputs.policy.rules if inputs.claims.kind.code in rule.kinds]
+    text = inputs.entitlement.rules if inputs.entitlement is not None else None
     if not here and text is None:
         return None
     rules = [Rule(id=rule.id, logic=parse_logic(rule.logic)) for rule in here]
@@ -125,35 +126,37 @@ def _conditions(case: DecisionInput) -> Decision | None:
     rules += own
     if not rules:
         return None
-    if case.utc_offset_s is None:
+    if inputs.utc_offset_s is None:
         return refusal(
             Verdict.RULE_FAILED,
             str(
                 RuleFailure(
-                    rules[0].id, RuleFault(RuleFaultCause.NO_LOCAL_TIME, case.policy.timezone)
+                    rules[0].id, RuleFault(RuleFaultCause.NO_LOCAL_TIME, inputs.policy.timezone)
                 )
             ),
         )
-    failure = first_failure(rules, rule_data(case, case.utc_offset_s))
+    failure = first_failure(rules, rule_data(inputs, inputs.utc_offset_s))
     return None if failure is None else refusal(Verdict.RULE_FAILED, str(failure))
 
 
-def _left(case: DecisionInput) -> Decision | None:
-    if case.left <= 0 and case.state.uses:
-        last = case.state.uses[-1]
-        where = f"at {last.at_s} on {case.place.device_id}"
+def _left(inputs: DecisionInput) -> Decision | None:
+    if inputs.left <= 0 and inputs.state.uses:
+        last = inputs.state.uses[-1]
+        where = f"at {last.at_s} on {inputs.place.device_id}"
         where += ", waits for a second person" if last.review == "pending" else ""
         return Decision(verdict=Verdict.ALREADY_REDEEMED, detail=f"redeemed {where}", prior=last)
-    if not 1 <= case.wanted <= case.left:
+    if not 1 <= inputs.wanted <= inputs.left:
         return refusal(
-            Verdict.QUANTITY_EXCEEDED, f"{case.wanted} requested, {max(case.left, 0)} left"
+            Verdict.QUANTITY_EXCEEDED, f"{inputs.wanted} requested, {max(inputs.left, 0)} left"
         )
     return None
 
 
-def _blocked(case: DecisionInput) -> Decision | None:
+def _blocked(inputs: DecisionInput) -> Decision | None:
     return (
-        None if case.state.blocked is None else refusal(Verdict.BLOCKED_DEVICE, case.state.blocked)
+        None
+        if inputs.state.blocked is None
+        else refusal(Verdict.BLOCKED_DEVICE, inputs.state.blocked)
     )
 
 
@@ -173,19 +176,19 @@ _RULES: tuple[Callable[[DecisionInput], Decision | None], ...] = (
 )
 
 
-def _accept(case: DecisionInput) -> Decision:
-    order, limit = case.entitlement, case.policy.review_above_minor
+def _accept(inputs: DecisionInput) -> Decision:
+    order, limit = inputs.entitlement, inputs.policy.review_above_minor
     review = (order is not None and order.review) or (
-        limit is not None and (case.value_minor or 0) > limit
+        limit is not None and (inputs.value_minor or 0) > limit
     )
     # No door opens before the second person has approved.
-    to_open = order is not None and case.claims.kind is Kind.PICKUP and not review
+    to_open = order is not None and inputs.claims.kind is Kind.PICKUP and not review
     return Decision(
         verdict=Verdict.ACCEPTED_PENDING_REVIEW if review else Verdict.ACCEPTED,
-        units=1 if case.in_parts else case.wanted,
-        amount_minor=case.value_minor,
+        units=1 if inputs.in_parts else inputs.wanted,
+        amount_minor=inputs.value_minor,
         doors=order.compartments if order is not None and to_open else (),
-        risks=risks(case),
-        claim=None if case.state.authorisation is None else case.state.authorisation.id,
-        ask_home=may_ask(case),
+        risks=risks(inputs),
+        claim=None if inputs.state.authorisation is None else inputs.state.authorisation.id,
+        request_grant=may_request_grant(inputs),
     )

@@ -64,7 +64,7 @@ class DecisionFacts(NamedTuple):
     claims: Claims
     state: RedemptionState
     now: Instant
-    asked: RequestedUse = RequestedUse()
+    requested: RequestedUse = RequestedUse()
     operator: Operator | None = None  # who is signed in
     utc_offset_s: int | None = 0  # of the site's clocks; None: not known
 
@@ -80,7 +80,7 @@ def dump_facts(facts: DecisionFacts) -> str:
         state.doors and [_door_values(door) for door in state.doors],
         (state.exposure.uses_today, state.exposure.amount_minor),
         (facts.now.unix_s, facts.now.trust),
-        (facts.asked.units, facts.asked.amount_minor),
+        (facts.requested.units, facts.requested.amount_minor),
         facts.operator,
         facts.utc_offset_s,
         state.authorisation and _authorisation_values(state.authorisation),
@@ -89,10 +89,10 @@ def dump_facts(facts: DecisionFacts) -> str:
 
 def load_facts(text: str) -> DecisionFacts:
     """Read what ``dump_facts`` wrote."""
-    claims, order, known, uses, doors, exposure, now, asked, operator, utc_offset_s, reply = (
+    claims, order, known, uses, doors, exposure, now, requested, operator, utc_offset_s, reply = (
         json.loads(text)
     )
-    (now_s, trust), (units, amount_minor) = now, asked
+    (now_s, trust), (units, amount_minor) = now, requested
     state = RedemptionState(
         entitlement=None
         if order is None
@@ -114,7 +114,7 @@ def load_facts(text: str) -> DecisionFacts:
         claims=_claims(dict(zip(_CLAIMS, claims, strict=True))),
         state=state,
         now=Instant(unix_s=now_s, trust=ClockTrust(trust)),
-        asked=RequestedUse(units=units, amount_minor=amount_minor),
+        requested=RequestedUse(units=units, amount_minor=amount_minor),
         operator=None if operator is None else Operator(operator[0], Role(operator[1])),
         utc_offset_s=utc_offset_s,
     )

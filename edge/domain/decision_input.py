@@ -39,7 +39,7 @@ class Decision:
     risks: tuple[Risk, ...] = ()
     prior: LocalRedemption | None = None  # with ALREADY_REDEEMED: when
     claim: str | None = None  # id of the grant that it rests on
-    ask_home: bool = False  # the home authority could say more: request a grant while online
+    request_grant: bool = False  # the home authority could say more: request a grant while online
 
 
 class DecisionInput(NamedTuple):
@@ -51,7 +51,7 @@ class DecisionInput(NamedTuple):
     place: DevicePlace
     policy: Policy
     now: Instant
-    asked: RequestedUse
+    requested: RequestedUse
     grace_s: float
     operator: Operator | None
     utc_offset_s: int | None
@@ -66,7 +66,7 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
 
     At most what the token asserts counts, and less where the platform's order line says less.
     """
-    claims, state, now, asked, operator, utc_offset_s = facts
+    claims, state, now, requested, operator, utc_offset_s = facts
     place, policy, grace_s = terms
     order = state.entitlement
     units, minor = claims.quantity, claims.amount_minor
@@ -78,12 +78,12 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
     if in_parts:
         left = (minor or 0) - sum(use.amount_minor or 0 for use in state.uses)
         left -= 0 if state.authorisation is None else state.authorisation.used_minor
-        wanted = left if asked.amount_minor is None else asked.amount_minor
+        wanted = left if requested.amount_minor is None else requested.amount_minor
         value_minor: int | None = wanted
     else:
         left = units - sum(use.units for use in state.uses)
         left -= 0 if state.authorisation is None else state.authorisation.used
-        wanted = asked.units
+        wanted = requested.units
         value_minor = None if minor is None else minor * wanted // max(units, 1)
     return DecisionInput(
         claims,
@@ -92,7 +92,7 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
         place,
         policy,
         now,
-        asked,
+        requested,
         grace_s,
         operator,
         utc_offset_s,
@@ -108,16 +108,16 @@ def refusal(verdict: Verdict, detail: str) -> Decision:
     return Decision(verdict=verdict, detail=detail)
 
 
-def operator_fault(case: DecisionInput) -> Decision | None:
+def operator_fault(inputs: DecisionInput) -> Decision | None:
     """Refuse an operator without the right, or a missing one where the kind requires one."""
-    if case.operator is None:
-        required = case.policy.operator_required_kinds
+    if inputs.operator is None:
+        required = inputs.policy.operator_required_kinds
         if not required:
             return None
-        kind = case.claims.kind.code
+        kind = inputs.claims.kind.code
         if kind in required:
             return refusal(Verdict.OPERATOR_REQUIRED, f"a {kind} needs a signed-in operator")
         return None
-    if not is_permitted(case.operator.role, StaffAction.REDEEM):
-        return refusal(Verdict.OPERATOR_FORBIDDEN, f"a {case.operator.role} may not redeem")
+    if not is_permitted(inputs.operator.role, StaffAction.REDEEM):
+        return refusal(Verdict.OPERATOR_FORBIDDEN, f"a {inputs.operator.role} may not redeem")
     return None

@@ -14,9 +14,9 @@ from edge.token.claims import Kind
 from edge.values.instant import ClockTrust
 
 
-def authorisation_of(case: DecisionInput) -> Decision | None:
-    """Apply the reply of the home authority, if it was asked. None: no objection."""
-    authorisation = case.state.authorisation
+def authorisation_of(inputs: DecisionInput) -> Decision | None:
+    """Apply the reply of the home authority, if there is one. None: no objection."""
+    authorisation = inputs.state.authorisation
     if authorisation is None:
         return None
     match authorisation.result:
@@ -38,49 +38,53 @@ def authorisation_of(case: DecisionInput) -> Decision | None:
             assert_never(authorisation.result)
 
 
-def authority_of(case: DecisionInput) -> Decision | None:
+def authority_of(inputs: DecisionInput) -> Decision | None:
     """Refuse what this device may not redeem by itself. None: no objection."""
-    order, policy = case.entitlement, case.policy
-    if order is None and case.claims.kind is Kind.PICKUP and case.place.compartments:
+    order, policy = inputs.entitlement, inputs.policy
+    if order is None and inputs.claims.kind is Kind.PICKUP and inputs.place.compartments:
         return refusal(Verdict.NEEDS_ONLINE, "not in the cache: the compartment is not known")
-    if may_ask(case):
+    if may_request_grant(inputs):
         if order is None and policy.offline_unknown == "refuse":
-            return _ask_home(Verdict.NEEDS_ONLINE, "not in the cache")
+            return _needs_grant(Verdict.NEEDS_ONLINE, "not in the cache")
         if order is not None and policy.offline_site_home == "refuse":
-            return _ask_home(
+            return _needs_grant(
                 Verdict.NEEDS_ONLINE, "homed on the site: another device may have redeemed it"
             )
-    if _floor_applies(case):
-        over = _over_floor(case)
+    if _floor_applies(inputs):
+        over = _over_floor(inputs)
         if over is not None:
-            return Decision(verdict=Verdict.OVER_FLOOR_LIMIT, detail=over, ask_home=may_ask(case))
+            return Decision(
+                verdict=Verdict.OVER_FLOOR_LIMIT,
+                detail=over,
+                request_grant=may_request_grant(inputs),
+            )
     return None
 
 
-def _ask_home(verdict: Verdict, detail: str) -> Decision:
-    return Decision(verdict=verdict, detail=detail, ask_home=True)
+def _needs_grant(verdict: Verdict, detail: str) -> Decision:
+    return Decision(verdict=verdict, detail=detail, request_grant=True)
 
 
-def may_ask(case: DecisionInput) -> bool:
-    """Return whether another authority could decide on it and has not been asked."""
-    order = case.entitlement
-    return (order is None or order.home_device is None) and case.state.authorisation is None
+def may_request_grant(inputs: DecisionInput) -> bool:
+    """Return whether another authority could decide on it and has not replied."""
+    order = inputs.entitlement
+    return (order is None or order.home_device is None) and inputs.state.authorisation is None
 
 
-def _floor_applies(case: DecisionInput) -> bool:
+def _floor_applies(inputs: DecisionInput) -> bool:
     unsure_when = (
-        case.now.trust is ClockTrust.FLOOR_ONLY
-        and case.claims.kind.code not in case.policy.floor_only_kinds
+        inputs.now.trust is ClockTrust.FLOOR_ONLY
+        and inputs.claims.kind.code not in inputs.policy.floor_only_kinds
     )
-    return unsure_when or may_ask(case)
+    return unsure_when or may_request_grant(inputs)
 
 
-def _over_floor(case: DecisionInput) -> str | None:
+def _over_floor(inputs: DecisionInput) -> str | None:
     """Return the floor limit that this redemption would exceed, or None.
 
     The limits are those that EMV has for cards without a connection.
     """
-    floor, state, value = case.policy.floor, case.state, case.value_minor or 0
+    floor, state, value = inputs.policy.floor, inputs.state, inputs.value_minor or 0
     if value > floor.amount_minor:
         return f"amount {value} exceeds the floor limit {floor.amount_minor}"
     if state.exposure.uses_today >= floor.uses_a_day:
@@ -89,29 +93,29 @@ def _over_floor(case: DecisionInput) -> str | None:
         return f"the offline exposure would exceed {floor.exposure_minor}"
     if (
         state.last_contact_s is None
-        or case.now.unix_s - state.last_contact_s > floor.longest_offline_s
+        or inputs.now.unix_s - state.last_contact_s > floor.longest_offline_s
     ):
         return f"the platform was last reached at {state.last_contact_s}"
     return None
 
 
-def risks(case: DecisionInput) -> tuple[Risk, ...]:
+def risks(inputs: DecisionInput) -> tuple[Risk, ...]:
     """Return the doubts that remain if this code is redeemed."""
-    order, last_contact_s = case.entitlement, case.state.last_contact_s
-    asked = case.state.authorisation is not None
+    order, last_contact_s = inputs.entitlement, inputs.state.last_contact_s
+    has_reply = inputs.state.authorisation is not None
     found = []
-    if not asked and order is None:
+    if not has_reply and order is None:
         found.append(Risk.NOT_IN_CACHE)
-    elif not asked and order is not None and order.home_device is None:
+    elif not has_reply and order is not None and order.home_device is None:
         found.append(Risk.SITE_HOME)
-    if case.now.trust is ClockTrust.FLOOR_ONLY:
+    if inputs.now.trust is ClockTrust.FLOOR_ONLY:
         found.append(Risk.CLOCK_FLOOR_ONLY)
     if (
-        not asked
+        not has_reply
         and order is not None
         and (
             last_contact_s is None
-            or case.now.unix_s - last_contact_s > case.policy.orders_max_age_s
+            or inputs.now.unix_s - last_contact_s > inputs.policy.orders_max_age_s
         )
     ):
         found.append(Risk.ORDERS_STALE)

@@ -8,13 +8,13 @@ from edge.domain.verdict import Verdict
 from edge.token.claims import Kind
 
 
-def continue_pickup(case: DecisionInput) -> Decision | None:
+def continue_pickup(inputs: DecisionInput) -> Decision | None:
     """Return how a recorded pickup continues, or None if this is a new redemption.
 
     Its doors continue, wait for a second person, or open again within the grace period.
     """
-    state, use = case.state, case.state.uses[-1] if case.state.uses else None
-    if case.claims.kind is not Kind.PICKUP or use is None or state.blocked is not None:
+    state, use = inputs.state, inputs.state.uses[-1] if inputs.state.uses else None
+    if inputs.claims.kind is not Kind.PICKUP or use is None or state.blocked is not None:
         return None
     continuation: Decision | None
     if use.review == "pending":
@@ -22,26 +22,28 @@ def continue_pickup(case: DecisionInput) -> Decision | None:
             use, "waits for a second person", verdict=Verdict.ACCEPTED_PENDING_REVIEW
         )
     elif not state.doors:
-        doors = case.entitlement.compartments if case.entitlement is not None else ()
+        doors = inputs.entitlement.compartments if inputs.entitlement is not None else ()
         continuation = (
             _continuation(use, "approved", doors) if use.review == "approved" and doors else None
         )
     else:
-        continuation = _next_doors(case, use)
-    return continuation and (operator_fault(case) or continuation)
+        continuation = _next_doors(inputs, use)
+    return continuation and (operator_fault(inputs) or continuation)
 
 
-def _next_doors(case: DecisionInput, use: LocalRedemption) -> Decision | None:
-    doors = case.state.doors
+def _next_doors(inputs: DecisionInput, use: LocalRedemption) -> Decision | None:
+    doors = inputs.state.doors
     left = tuple(door.compartment for door in doors if door.emptied is False and not door.live)
     if left:
         return _continuation(use, "remaining doors", left)
     live = [door.compartment for door in doors if door.live]
     if live:
         return _continuation(use, f"in progress: {', '.join(live)}")
-    again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, case))
+    again = tuple(door.compartment for door in doors if _within_grace(door.ended_s, inputs))
     return (
-        _continuation(use, "reopened", again, reopening=True) if again and case.left <= 0 else None
+        _continuation(use, "reopened", again, reopening=True)
+        if again and inputs.left <= 0
+        else None
     )
 
 
@@ -56,5 +58,5 @@ def _continuation(
     return Decision(verdict=verdict, detail=detail, doors=doors, continues=use, reopening=reopening)
 
 
-def _within_grace(ended_s: int | None, case: DecisionInput) -> bool:
-    return ended_s is not None and 0 <= case.now.unix_s - ended_s < case.grace_s
+def _within_grace(ended_s: int | None, inputs: DecisionInput) -> bool:
+    return ended_s is not None and 0 <= inputs.now.unix_s - ended_s < inputs.grace_s

@@ -104,4 +104,4 @@ class RedemptionState:
     blocked: str | None = None
     last_contact_s: int | None = None  # when data of the platform last arrived
     exposure: OfflineExposure = OfflineExposure()
-    authorisation: OnlineAuthorisation | None = None  # None: not asked, or no reply in time
+    authorisation: OnlineAuthorisation | None = None  # None: no request, or no reply in time

@@ -48,7 +48,7 @@ class ScanContext(Protocol):
         ...
 
     @property
-    def asked(self) -> RequestedUse:
+    def requested(self) -> RequestedUse:
         """The requested use."""
         ...
 
@@ -70,7 +70,7 @@ def rule_data(scan: ScanContext, utc_offset_s: int) -> dict[str, Any]:
         "now": _now(scan.now, utc_offset_s),
         "kind": claims.kind.code,
         "order": _order(claims, order),
-        "asked": {"units": scan.asked.units, "amount_minor": scan.value_minor},
+        "requested": {"units": scan.requested.units, "amount_minor": scan.value_minor},
         "uses": _uses(scan.state, scan.now, utc_offset_s),
         "device": {
             "id": scan.place.device_id,

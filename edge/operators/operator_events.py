@@ -17,12 +17,12 @@ UNLOCKED: Final = "unlocked"
 def record_operator_event(  # noqa: PLR0917 - the columns of one line
     connection: sqlite3.Connection,
     operator_id: str,
-    what: str,
+    result: str,
     detail: str,
     now: Instant,
     random_bytes: Callable[[int], bytes],
 ) -> None:
-    """Record that ``what`` happened to an operator, in the caller's transaction."""
-    log_operator(connection, operator_id, what, detail, now)
-    body = {"operator": operator_id, "result": what, "detail": detail}
+    """Record the ``result`` of what an operator did, in the caller's transaction."""
+    log_operator(connection, operator_id, result, detail, now)
+    body = {"operator": operator_id, "result": result, "detail": detail}
     append(connection, type="operator", body=body, now=now, id=event_id(now, random_bytes))

@@ -171,7 +171,7 @@ class Redeemer:
         with store.transaction() as connection:
             policy_no = self._policy_no or scan_journal.policy_number(connection, self._terms_text)
             ruling = self._authorise(connection, scan, reply)
-            if client is not None and ruling.decision.ask_home and client.is_online():
+            if client is not None and ruling.decision.request_grant and client.is_online():
                 return self._request_for(ruling.facts)
             ledger_id, intents = self._record(connection, ruling)
             self._use_up(connection, ruling)
@@ -270,7 +270,7 @@ class Redeemer:
         return AuthorisationRequest(
             id=event_id(facts.now, self._random_bytes),
             cti=facts.claims.cti,
-            units=facts.asked.units,
+            units=facts.requested.units,
             order_quantity=0 if entitlement is None else entitlement.quantity,
             order_amount_minor=None if entitlement is None else entitlement.amount_minor,
             due_ns=self._monotonic_ns() + (self._reply_within_ns or 0),

@@ -151,21 +151,21 @@ def record_contact(store: Store, now: Instant) -> None:
         )
 
 
-def withdraw(store: Store, *, what: str, name: str, now: Instant) -> None:
+def withdraw(store: Store, *, scope: str, name: str, now: Instant) -> None:
     """Record that the platform withdrew a ``token`` (name: cti in hex) or a ``campaign``.
 
     The caller has verified it.
     """
-    assert what in ("token", "campaign"), what
+    assert scope in ("token", "campaign"), scope
     with store.transaction() as connection:
         connection.execute(
-            "INSERT OR IGNORE INTO withdrawal VALUES (?, ?, ?)", (what, name, now.unix_s)
+            "INSERT OR IGNORE INTO withdrawal VALUES (?, ?, ?)", (scope, name, now.unix_s)
         )
 
 
 def is_token_withdrawn(connection: sqlite3.Connection, cti: bytes) -> bool:
     """Return whether the platform withdrew this code, beside the status list that names it."""
-    query = "SELECT EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?)"
+    query = "SELECT EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'token' AND name = ?)"
     return bool(connection.execute(query, (cti.hex(),)).fetchone()[0])
 
 

@@ -27,9 +27,9 @@ _KNOWN: Final = f"""
     SELECT d.epoch_no,
       1 + coalesce((SELECT max(seq) FROM outbox o WHERE o.epoch_no = d.epoch_no), 0),
       EXISTS (SELECT 1 FROM ledger WHERE cti = ?1), d.blocked, f.last_contact_s,
-      EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2),
+      EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'token' AND name = ?2),
       e.campaign IS NOT NULL
-        AND EXISTS (SELECT 1 FROM withdrawal WHERE what = 'campaign' AND name = e.campaign),
+        AND EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'campaign' AND name = e.campaign),
       p.operator, p.units, p.amount_minor, p.until_s,
       {", ".join(f"n.{name.strip()}" for name in SESSION_COLUMNS.split(","))},
       {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))}
@@ -39,7 +39,7 @@ _KNOWN: Final = f"""
 _REDEEMABLE: Final = (OrderStatus.READY.value, OrderStatus.SHIPPED.value)
 _NOW: Final = """
     SELECT e.status, d.blocked,
-      EXISTS (SELECT 1 FROM withdrawal WHERE what = 'token' AND name = ?2)
+      EXISTS (SELECT 1 FROM withdrawal WHERE scope = 'token' AND name = ?2)
     FROM device d CROSS JOIN feed f
     LEFT JOIN entitlement e ON e.cti = ?1 AND e.generation >= f.generation
 """

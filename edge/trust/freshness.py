@@ -52,5 +52,5 @@ def staleness(
     return found
 
 
-def _older(what: str, since_s: int, limit_s: int) -> str:
-    return f"{what} was issued at {since_s}, older than {limit_s} s or expired: connect the device"
+def _older(name: str, since_s: int, limit_s: int) -> str:
+    return f"{name} was issued at {since_s}, older than {limit_s} s or expired: connect the device"

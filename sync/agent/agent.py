@@ -160,7 +160,7 @@ class Agent:
             "problems": self._problems,
             "link": self.link,
             "clock": self._sources.now().trust,
-            "grants": "available" if relay is not None and relay.is_answered else "unavailable",
+            "grants": "available" if relay is not None and relay.has_authority else "unavailable",
             "detail": self._session.detail,
             "connections": self._session.connections,
             "last_ack_age_s": ack_age_s,
@@ -198,7 +198,7 @@ class Agent:
     def _begin_connection(self, monotonic_s: float) -> None:
         self._connection = self._session.connections
         self._parts.uplink.start_over(monotonic_s)
-        self._parts.downlink.ask_now(monotonic_s)
+        self._parts.downlink.request_now(monotonic_s)
         if self._parts.settings is not None:
             self._parts.settings.note_reported(None)
         self._publish_status(monotonic_s)
@@ -245,7 +245,7 @@ class Agent:
         if relay.release_ended(self._sources.monotonic_ns()):
             self._parts.uplink.request_probe()
         if self._parts.online_flag is not None:
-            self._parts.online_flag.set(self._session.connected and relay.is_answered)
+            self._parts.online_flag.set(self._session.connected and relay.has_authority)
 
     def _step_settings(self, settings: SettingsApplier, monotonic_s: float) -> None:
         connected = self._session.connected
@@ -299,7 +299,7 @@ class Agent:
         self.last_ack_s = self._sources.monotonic_s()
         if uplink.replies.silence_s(self.last_ack_s) > self._timings.missed_s:
             # The platform was silent on a connection that stood: what it sent meanwhile is lost.
-            self._parts.downlink.ask_now(self.last_ack_s)
+            self._parts.downlink.request_now(self.last_ack_s)
         effect = uplink.receive_ack(ack, self._sources.now(), self.last_ack_s)
         self._link_monitor.note_reply()
         if uplink.refused_now:
@@ -317,9 +317,9 @@ class Agent:
             self._count(command.fault, command.detail)
         elif command.type == "resend":  # messages of either direction may be lost
             self._parts.uplink.send_all_again()
-            self._parts.downlink.ask_now(self._sources.monotonic_s())
+            self._parts.downlink.request_now(self._sources.monotonic_s())
             if relay is not None:
-                relay.ask_soon()
+                relay.request_authority_soon()
         elif relay is not None:
             relay.note_authority()
 

@@ -23,7 +23,7 @@ from sync.agent.outcomes import DownlinkRefusal
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import GrantRequest, MessageFault, Response
 
-ASK_AFTER_S: Final = 15.0  # without an authority, the device asks for one this often
+AUTHORITY_REQUEST_S: Final = 15.0  # without an authority, the device asks for one this often
 
 
 class AuthorisationRelay:
@@ -37,10 +37,10 @@ class AuthorisationRelay:
         self._sent: dict[str, AuthorisationRequest] = {}
         self._has_authority = False
         self._ends_ns: dict[str, int] = {}  # when each grant that may have been made ends
-        self._ask_after_s = 0.0
+        self._request_authority_at_s = 0.0
 
     @property
-    def is_answered(self) -> bool:
+    def has_authority(self) -> bool:
         """Return whether an authority is known to reply on this connection."""
         return self._has_authority
 
@@ -48,34 +48,36 @@ class AuthorisationRelay:
         """Begin without a connection, or on a new one: no authority has reported on it."""
         self._has_authority = False
         self._sent.clear()
-        self._ask_after_s = monotonic_s + ASK_AFTER_S  # an authority reports by itself
+        self._request_authority_at_s = (
+            monotonic_s + AUTHORITY_REQUEST_S
+        )  # an authority reports by itself
 
     def note_authority(self) -> None:
         """Note that an authority has reported that it is here."""
         self._has_authority = True
 
-    def ask_soon(self) -> None:
+    def request_authority_soon(self) -> None:
         """Ask for an authority with the next step: a hub has just started."""
-        self._ask_after_s = 0.0
+        self._request_authority_at_s = 0.0
 
     def next_requests(self, now_ns: int) -> list[GrantRequest]:
         """Return what to send now. After a request without a reply, no authority counts as here."""
-        for asked in [asked for asked in self._sent.values() if asked.due_ns <= now_ns]:
-            del self._sent[asked.id]
+        for request in [request for request in self._sent.values() if request.due_ns <= now_ns]:
+            del self._sent[request.id]
             self._has_authority = False
         if not self._has_authority:
             return []
         fresh = [
-            asked
-            for asked in authorisations.open_requests(self._store, now_ns)
-            if asked.id not in self._sent
+            request
+            for request in authorisations.open_requests(self._store, now_ns)
+            if request.id not in self._sent
         ]
-        self._sent.update({asked.id: asked for asked in fresh})
+        self._sent.update({request.id: request for request in fresh})
         self._ends_ns.update(
-            {asked.id: asked.due_ns + authorisations.USE_WITHIN_NS for asked in fresh}
+            {request.id: request.due_ns + authorisations.USE_WITHIN_NS for request in fresh}
         )
         epoch = outbox.current_epoch(self._store)[0] if fresh else ""
-        return [self._request(asked, epoch, now_ns) for asked in fresh]
+        return [self._request(request, epoch, now_ns) for request in fresh]
 
     def release_ended(self, now_ns: int) -> bool:
         """Return whether a grant that may have been made ended since the last call.
@@ -89,9 +91,9 @@ class AuthorisationRelay:
 
     def wants_authority(self, monotonic_s: float) -> bool:
         """Return whether a connected device is to ask, at intervals, for an authority."""
-        if self._has_authority or monotonic_s < self._ask_after_s:
+        if self._has_authority or monotonic_s < self._request_authority_at_s:
             return False
-        self._ask_after_s = monotonic_s + ASK_AFTER_S
+        self._request_authority_at_s = monotonic_s + AUTHORITY_REQUEST_S
         return True
 
     def receive(
@@ -101,8 +103,8 @@ class AuthorisationRelay:
         reply = self._verified(response, now)
         if isinstance(reply, DownlinkRefusal):
             return reply
-        asked = self._sent.pop(reply.id, None)
-        if asked is None or asked.cti != reply.cti or reply.quantity < asked.units:
+        request = self._sent.pop(reply.id, None)
+        if request is None or request.cti != reply.cti or reply.quantity < request.units:
             return DownlinkRefusal(
                 "grant_not_requested", "a reply that no request waits for, or to something else"
             )
@@ -137,15 +139,15 @@ class AuthorisationRelay:
             )
         return reply
 
-    def _request(self, asked: AuthorisationRequest, epoch: str, now_ns: int) -> GrantRequest:
+    def _request(self, request: AuthorisationRequest, epoch: str, now_ns: int) -> GrantRequest:
         return GrantRequest(
             dev=self._device,
-            id=asked.id,
-            cti=asked.cti.hex(),
-            quantity=asked.units,
+            id=request.id,
+            cti=request.cti.hex(),
+            quantity=request.units,
             epoch=epoch,
-            number=asked.number,
-            order_quantity=asked.order_quantity,
-            order_amount_minor=asked.order_amount_minor,
-            wait_ms=min(60_000, max(1, (asked.due_ns - now_ns) // 1_000_000)),
+            number=request.number,
+            order_quantity=request.order_quantity,
+            order_amount_minor=request.order_amount_minor,
+            wait_ms=min(60_000, max(1, (request.due_ns - now_ns) // 1_000_000)),
         )

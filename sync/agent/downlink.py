@@ -33,7 +33,7 @@ from sync.wire.order_feed import Delta, Snapshot, read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
 
-ASK_AGAIN_S: Final = 5.0  # without a reply for this long; doubled each time up to
+REQUEST_AGAIN_S: Final = 5.0  # without a reply for this long; doubled each time up to
 LONGEST_ASK_S: Final = 120.0
 REFRESH_S: Final = 1800.0  # without news for this long, ask whether there are any
 MOST_STATUS_LISTS: Final = 64  # in one message
@@ -62,24 +62,24 @@ class Downlink:
         self._device = device
         self._site = site
         self._vouch = vouch
-        self._ask_due_s = 0.0
-        self._ask_s = ASK_AGAIN_S
+        self._request_due_s = 0.0
+        self._request_again_s = REQUEST_AGAIN_S
         self._expected = 0  # pages of the last request that have not come
         self._may_be_stale = True  # rows that a snapshot did not name may still be here
 
-    def ask_now(self, monotonic_s: float) -> None:
+    def request_now(self, monotonic_s: float) -> None:
         """Ask for orders with the next step: some may have been missed."""
-        self._ask_s = ASK_AGAIN_S
-        self._ask_due_s = monotonic_s
+        self._request_again_s = REQUEST_AGAIN_S
+        self._request_due_s = monotonic_s
 
     def next_request(
         self, monotonic_s: float, *, new_id: Callable[[], str]
     ) -> OrdersRequest | None:
         """Return the request to send now, if any. Without a key no reply could be verified."""
-        if monotonic_s < self._ask_due_s or not self._anchors.trust.keys:
+        if monotonic_s < self._request_due_s or not self._anchors.trust.keys:
             return None
-        self._ask_due_s = monotonic_s + self._ask_s
-        self._ask_s = min(2 * self._ask_s, LONGEST_ASK_S)
+        self._request_due_s = monotonic_s + self._request_again_s
+        self._request_again_s = min(2 * self._request_again_s, LONGEST_ASK_S)
         self._expected = PAGES
         state = order_cache.feed_state(self._store)
         snapshot = state.snapshot_revision or 0
@@ -116,7 +116,7 @@ class Downlink:
         )
         if result is StoreResult.STORED:
             self._anchors.refresh(now)
-            self._ask_due_s, self._ask_s = 0.0, ASK_AGAIN_S
+            self._request_due_s, self._request_again_s = 0.0, REQUEST_AGAIN_S
         return _stored(result, DocumentOutcome.TRUST_LIST)
 
     def receive_status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
@@ -163,13 +163,13 @@ class Downlink:
         match applied:
             case PageResult.APPLIED | PageResult.COMPLETE | PageResult.ALREADY:
                 if isinstance(page, Delta) and self._differs(page):
-                    self._ask_due_s = monotonic_s
+                    self._request_due_s = monotonic_s
                     detail = "the orders here are not the platform's: loading all of them again"
                     return DownlinkRefusal(DIGEST_WRONG, detail)
                 self._schedule(page, applied, monotonic_s)
                 self._may_be_stale |= applied is PageResult.COMPLETE
             case PageResult.GAP:
-                self._ask_due_s = min(self._ask_due_s, monotonic_s + 0.5)
+                self._request_due_s = min(self._request_due_s, monotonic_s + 0.5)
                 return DocumentOutcome.ORDERS_GAP
             case PageResult.STALE:
                 return DownlinkRefusal("orders_rollback", "a page older than what is here")
@@ -236,15 +236,15 @@ class Downlink:
         loading = state.snapshot_revision is not None
         if applied is PageResult.ALREADY and loading:
             return  # a page that came twice: the request stands
-        self._ask_s = ASK_AGAIN_S
+        self._request_again_s = REQUEST_AGAIN_S
         self._expected -= 1
         more = loading or isinstance(page, Snapshot) or state.revision < page.head
         if not more:
-            self._ask_due_s = monotonic_s + REFRESH_S
+            self._request_due_s = monotonic_s + REFRESH_S
         elif self._expected <= 0 or applied is PageResult.COMPLETE:
-            self._ask_due_s = monotonic_s
+            self._request_due_s = monotonic_s
         else:
-            self._ask_due_s = monotonic_s + ASK_AGAIN_S
+            self._request_due_s = monotonic_s + REQUEST_AGAIN_S
 
     def _vouch_within_list(self, issued_at_s: int) -> None:
         """Vouch for a time within the trust list's: a server's clock may be years ahead."""

@@ -41,7 +41,7 @@ def _identity_issues(device: dict[str, Any]) -> Iterable[str]:
         yield f"revoked ({device['revoked']['stage']}): {device['revoked']['reason']}"
     if device["code_reused"]:
         yield "its enrolment code was shown by two devices: was it stolen? edge-fleet enrol --list"
-    if device["clashes"]:
+    if device["sequence_conflicts"]:
         yield "two devices use this identity"
     if any(refused["code"] == "settings_equivocation" for refused in report.get("refused", [])):
         yield "security alarm: a revision with two contents"

@@ -61,7 +61,7 @@ class HubClient:
                 reason = f"{link}: {self._session.detail}" if self._session.detail else str(link)
                 raise click.ClickException(f"the broker at {where} cannot be used: {reason}")
 
-    def ask(self, action: FleetAction, **args: Any) -> dict[str, Any]:
+    def request(self, action: FleetAction, **args: Any) -> dict[str, Any]:
         """Send a request to the hub and return the result of its reply."""
         request = FleetRequest(
             id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)), action=action, args=args
@@ -129,7 +129,7 @@ def every_device(client: HubClient) -> list[dict[str, Any]]:
     devices: list[dict[str, Any]] = []
     after: str | None = ""
     while after is not None:
-        page = client.ask(FleetAction.DEVICES, after=after)
+        page = client.request(FleetAction.DEVICES, after=after)
         devices += page["devices"]
         after = page["next"]
     return devices

@@ -25,7 +25,7 @@ class Column:
     """One field of every row."""
 
     name: str
-    what: str  # it must be
+    expected: str  # it must be
     size: Callable[
         [Sequence[Item]], int | None
     ]  # bytes of the shortest CBOR of some rows' fields; None: not what
@@ -47,7 +47,7 @@ def rows_size(items: list[Item]) -> int:
             row = next(
                 number for number, field in enumerate(fields) if column.size((field,)) is None
             )
-            raise ValueError(f"{column.name} of row {row} is not {column.what}")
+            raise ValueError(f"{column.name} of row {row} is not {column.expected}")
         total += size
     return total
 

@@ -293,7 +293,7 @@ class BothEnds:
         self._device, self._hub = _Session(), _Session()
         quiet = SimpleNamespace(
             next_request=lambda *_, **__: None,
-            ask_now=lambda *_: None,
+            request_now=lambda *_: None,
             remove_stale_rows=lambda: None,
         )
         self.agent = Agent(

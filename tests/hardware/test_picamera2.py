@@ -64,10 +64,10 @@ def test_frame_numbers_increase(sensor):
 
 def test_the_stream_is_yuv420_with_few_buffers_and_the_profiles_frame_rate(sensor):
     PiCamera(section(frame_rate_hz=25)).close()
-    asked = configured(sensor)
-    assert asked["main"] == {"format": "YUV420", "size": (WIDTH, HEIGHT)}
-    assert asked["buffer_count"] == 4
-    assert asked["controls"]["FrameDurationLimits"] == (40_000, 40_000)
+    requested = configured(sensor)
+    assert requested["main"] == {"format": "YUV420", "size": (WIDTH, HEIGHT)}
+    assert requested["buffer_count"] == 4
+    assert requested["controls"]["FrameDurationLimits"] == (40_000, 40_000)
     assert ("__init__", {"camera_num": 0}) in sensor.calls
 
 

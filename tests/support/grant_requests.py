@@ -10,9 +10,9 @@ from edge.values.uuid7 import uuid7
 from tests.support.platform_processes import Device
 
 
-def ask(device: Device, cti: bytes, *, deadline_s: float = REPLY_DEADLINE_S):
+def request_grant(device: Device, cti: bytes, *, deadline_s: float = REPLY_DEADLINE_S):
     """Request a grant as the scanner does; return the reply and the seconds that it took."""
-    asked = AuthorisationRequest(
+    request = AuthorisationRequest(
         id=uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         cti=cti,
         order_quantity=1,
@@ -20,5 +20,5 @@ def ask(device: Device, cti: bytes, *, deadline_s: float = REPLY_DEADLINE_S):
     )
     started_s = time.monotonic()
     client = AuthorisationClient(device.store)
-    answer = client.request(asked, Instant(unix_s=int(time.time())))
+    answer = client.request(request, Instant(unix_s=int(time.time())))
     return answer, time.monotonic() - started_s

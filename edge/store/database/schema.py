@@ -82,10 +82,10 @@ CREATE TABLE entitlement (
   generation INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE withdrawal (                  -- what the platform withdrew, outside any order
-  what TEXT NOT NULL,                      -- token (name: cti in hex) | campaign
+  scope TEXT NOT NULL,                     -- token (name: cti in hex) | campaign
   name TEXT NOT NULL,
   since_s INTEGER NOT NULL,
-  PRIMARY KEY (what, name)
+  PRIMARY KEY (scope, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE ledger (
   id INTEGER PRIMARY KEY,
@@ -201,7 +201,7 @@ CREATE TABLE operator_log (                -- sign-ins and what concerns them; k
   at_s INTEGER NOT NULL,
   trust TEXT NOT NULL,
   operator_id TEXT NOT NULL,
-  what TEXT NOT NULL,                      -- a SignInResult, or unlocked
+  result TEXT NOT NULL,                    -- a SignInResult, or unlocked
   detail TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE TABLE authorisation_request (       -- of a grant to redeem what is not homed on this device

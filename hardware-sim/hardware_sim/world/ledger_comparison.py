@@ -16,10 +16,10 @@ class Difference:
     """One difference between the two ledgers."""
 
     seq: int
-    what: str
+    difference: str
 
     def __str__(self) -> str:
-        return f"seq {self.seq}: {self.what}"
+        return f"seq {self.seq}: {self.difference}"
 
 
 def compare(device: Sequence[Row], hub: Sequence[Row]) -> list[Difference]:

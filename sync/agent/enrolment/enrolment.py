@@ -18,7 +18,7 @@ from edge.values.instant import Instant
 from sync.agent.enrolment.device_key import certificate_files, key_for_code, new_key
 from sync.agent.enrolment.enrolment_error import EnrolmentError
 from sync.agent.enrolment.reply_verification import check_fleet, verify_reply
-from sync.agent.enrolment.service_client import EnrolmentReply, ask_enrolment, ask_renewal
+from sync.agent.enrolment.service_client import EnrolmentReply, request_enrolment, request_renewal
 from sync.agent.enrolment.store_handover import check_owner, seed_store
 
 _CA: Final = "ca.pem"
@@ -42,7 +42,7 @@ def enrol(text: str, data: Path, *, keys: Keyring | None, now: Instant) -> Ident
         # A power cut came before the code was put away. To the service it would look like a theft.
         return present
     key = key_for_code(data, code)
-    reply = ask_enrolment(text, code, key)
+    reply = request_enrolment(text, code, key)
     roots, trust = verify_reply(reply, code, message, now)
     name, files = certificate_files(reply.certificate, key, code.device)
     files |= {ROOTS: roots.to_bytes(), _CA: reply.ca.encode()}
@@ -59,7 +59,7 @@ def renew(data: Path, identity: Identity) -> Identity:
     Raises EnrolmentError, OSError.
     """
     key = new_key()
-    name, files = certificate_files(ask_renewal(identity, key), key, identity.device)
+    name, files = certificate_files(request_renewal(identity, key), key, identity.device)
     mqtt = {**identity.profile["mqtt"], **_credentials((data / IDENTITY).parent, name)}
     renewed = replace(identity, profile={**identity.profile, "mqtt": mqtt})
     write_identity(data, renewed, files)

@@ -35,7 +35,7 @@ class EnrolmentReply:
     now_s: int  # Unix seconds at the service
 
 
-def ask_enrolment(
+def request_enrolment(
     text: str, code: EnrolmentCode, key: ec.EllipticCurvePrivateKey
 ) -> EnrolmentReply:
     """Ask the service that ``code`` pins for an identity. Raises EnrolmentError."""
@@ -66,7 +66,7 @@ def ask_enrolment(
         raise EnrolmentError("service_reply_unreadable", repr(error), again=True) from None
 
 
-def ask_renewal(identity: Identity, key: ec.EllipticCurvePrivateKey) -> str:
+def request_renewal(identity: Identity, key: ec.EllipticCurvePrivateKey) -> str:
     """Show the present certificate and return one of ``key``, PEM.
 
     Raises EnrolmentError, OSError.

@@ -118,7 +118,7 @@ def _issue_code(
     """Sign a code, register it at the hub, and show it."""
     if new.device is None or new.site is None:
         raise click.UsageError("name the new device and its site: --device and --site")
-    service = client.ask(FleetAction.ENROLMENT_SERVICE)
+    service = client.request(FleetAction.ENROLMENT_SERVICE)
     keys = fleet.open_keys(keys_dir)
     code = EnrolmentCode(
         id=secrets.token_bytes(PIN_LENGTH),
@@ -134,7 +134,7 @@ def _issue_code(
         serial=new.serial,
     )
     text = _sign(code, keys)
-    client.ask(FleetAction.ENROL, code=text)
+    client.request(FleetAction.ENROL, code=text)
     _show(code, text, png, as_json)
     return code
 
@@ -208,7 +208,7 @@ def _wait_until_used(client: HubClient, code: EnrolmentCode, as_json: bool) -> N
     )
     reported = 0
     while True:
-        state = client.ask(FleetAction.ENROLMENTS)
+        state = client.request(FleetAction.ENROLMENTS)
         (mine,) = [item for item in state["enrolments"] if item["id"] == code.id.hex()]
         attempts = [item for item in state["refusals"] if item["code"] == code.id.hex()]
         for item in attempts[: len(attempts) - reported]:  # newest first
@@ -242,7 +242,7 @@ def _report(as_json: bool, event: str, code: EnrolmentCode, detail: str) -> None
 
 
 def _cancel(client: HubClient, code_id: str, as_json: bool) -> None:
-    client.ask(FleetAction.CANCEL, id=code_id)
+    client.request(FleetAction.CANCEL, id=code_id)
     report_outcome(
         {"event": "cancelled", "id": code_id},
         f"The code {code_id} is cancelled.",
@@ -251,7 +251,7 @@ def _cancel(client: HubClient, code_id: str, as_json: bool) -> None:
 
 
 def _list(client: HubClient, as_json: bool) -> None:
-    state = client.ask(FleetAction.ENROLMENTS)
+    state = client.request(FleetAction.ENROLMENTS)
     if not state["enrolments"] and not state["refusals"]:
         click.echo("no code was issued yet", err=True)
     for item in state["enrolments"]:

@@ -159,7 +159,7 @@ def push(file: Path, fleet_file: Path, as_json: bool) -> None:
             f"{file} is too large to push: copy it to the hub and name it in hub.toml"
         )
     with hub_client(load_fleet_file(fleet_file)) as client:
-        stored = client.ask(FleetAction.OPERATORS, document=base64.b64encode(raw).decode())
+        stored = client.request(FleetAction.OPERATORS, document=base64.b64encode(raw).decode())
     report_outcome(
         stored,
         f"The hub has the list: {counted(stored['count'], 'operator')} of {stored['site']}.",

@@ -74,7 +74,7 @@ def push(
     fleet = load_fleet_file(fleet_file)
     keys = fleet.open_keys(keys_dir)
     with hub_client(fleet, subscribe=(Up.CONFIG, Up.STATUS)) as client:
-        rev = max(int(time.time()), client.ask(FleetAction.DOCUMENTS)["highest_rev"] + 1)
+        rev = max(int(time.time()), client.request(FleetAction.DOCUMENTS)["highest_rev"] + 1)
         document = settings.document(fleet.tenant, rev)
         rollout = _Rollout(
             client,
@@ -147,7 +147,7 @@ class _Rollout:
         )
         known = {}
         for start in range(0, len(wanted), _DOCUMENTS_A_PAGE):
-            page = self.client.ask(
+            page = self.client.request(
                 FleetAction.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS_A_PAGE]
             )
             for item in page["documents"]:
@@ -185,7 +185,7 @@ class _Rollout:
             )
         for wave in waves(self.online, canaries):
             self.reporter.wave(wave)
-            self.client.ask(
+            self.client.request(
                 FleetAction.OFFER,
                 document=base64.b64encode(self.raw).decode(),
                 devices=list(wave.devices),
@@ -194,7 +194,7 @@ class _Rollout:
             if stops(wave, outcomes):
                 self._stop(wave, outcomes)
                 return False
-        self.client.ask(
+        self.client.request(
             FleetAction.OFFER, document=base64.b64encode(self.raw).decode(), devices=None
         )
         done = sum(result is DeviceOutcome.COMMITTED for result in self._outcomes.values())
@@ -242,7 +242,7 @@ class _Rollout:
             self.reporter.device(dev, result, why)
 
     def _stop(self, wave: Wave, outcomes: dict[str, DeviceOutcome]) -> None:
-        self.client.ask(FleetAction.WITHDRAW, key=self.document.key, rev=self.document.rev)
+        self.client.request(FleetAction.WITHDRAW, key=self.document.key, rev=self.document.rev)
         self.reporter.stopped(
             wave,
             [

@@ -54,7 +54,7 @@ def list_command(fleet_file: Path, as_json: bool, dev: str | None, every: bool) 
     after: int | None = 0
     with hub_client(load_fleet_file(fleet_file)) as client:
         while after is not None:
-            page = client.ask(FleetAction.REVIEWS, dev=dev, all=every, after=after)
+            page = client.request(FleetAction.REVIEWS, dev=dev, all=every, after=after)
             found += page["reviews"]
             after = page["next"]
     if as_json:
@@ -147,7 +147,7 @@ def _decide(
             reason=reason,
             issued_at_s=int(time.time()),
         )
-        client.ask(
+        client.request(
             FleetAction.REVIEW,
             decision=base64.b64encode(sign_review_decision(decision, reviewer)).decode(),
         )
@@ -177,7 +177,9 @@ def _report(review: dict[str, Any], wanted: str, *, as_json: bool) -> None:
 
 
 def _find(client: HubClient, review_id: str) -> dict[str, Any]:
-    found: list[dict[str, Any]] = client.ask(FleetAction.REVIEWS, id=review_id, all=True)["reviews"]
+    found: list[dict[str, Any]] = client.request(FleetAction.REVIEWS, id=review_id, all=True)[
+        "reviews"
+    ]
     if not review_id or not found:
         raise click.ClickException(
             f"no redemption {review_id} waits for a second person: see edge-fleet reviews list"

@@ -79,7 +79,7 @@ def revoke(
     with hub_client(fleet) as client:
         _confirm(_find(client, device), yes=yes)
         order = _sign_order(keys, device=device, tenant=fleet.tenant, reason=reason)
-        client.ask(FleetAction.REVOKE, order=base64.b64encode(order).decode(), now=at_once)
+        client.request(FleetAction.REVOKE, order=base64.b64encode(order).decode(), now=at_once)
         click.echo(
             f"The order is sent. Waiting up to {wait_s:.0f} s for {device} to confirm.", err=True
         )

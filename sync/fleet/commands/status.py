@@ -120,7 +120,7 @@ def orders(fleet_file: Path, as_json: bool, site: str | None, order: str | None)
     count = 0
     with hub_client(load_fleet_file(fleet_file)) as client:
         while after is not None:
-            page = client.ask(FleetAction.ORDERS, site=site, order=order, after=after)
+            page = client.request(FleetAction.ORDERS, site=site, order=order, after=after)
             for line in page["orders"]:
                 _print_row(line, as_json, _ORDER_COLUMNS, first=count == 0)
                 count += 1
@@ -138,7 +138,7 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     Example: edge-fleet exceptions --dev locker-1
     """
     with hub_client(load_fleet_file(fleet_file)) as client:
-        cases = client.ask(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
+        cases = client.request(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
     for number, case in enumerate(cases):
         _print_row(
             case if as_json else {**case, "at_s": _local_time(case["at_s"])},

@@ -234,7 +234,7 @@ class FleetService:
                 dev=code.device,
                 site=code.site,
                 expires_at_s=code.expires_at_s,
-                made_s=self._now_s(),
+                created_s=self._now_s(),
             )
         self._log.info("enrolment_opened", dev=code.device, code=identity)
         return {"id": identity}
@@ -276,10 +276,10 @@ class FleetService:
         self._log.warning("device_revoked", dev=order.device, reason=order.reason, at_once=at_once)
         return {"stage": revocation.stage}
 
-    def _check_tenant(self, what: str, tenant: str) -> None:
+    def _check_tenant(self, document: str, tenant: str) -> None:
         if tenant != self._config.tenant:
             raise RequestError(
-                f"the {what} is for tenant {tenant}, this hub's is {self._config.tenant}"
+                f"the {document} is for tenant {tenant}, this hub's is {self._config.tenant}"
             )
 
     def _now(self) -> Instant:

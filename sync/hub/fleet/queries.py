@@ -40,7 +40,7 @@ def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
         "acknowledged_through": status.get("acknowledged_through"),
         "rungs": status.get("rungs", []),
         "conflicts": conflict_table.count_conflicts(connection, dev),
-        "clashes": event_table.count_clashes(connection, dev),
+        "sequence_conflicts": event_table.count_sequence_conflicts(connection, dev),
         "refused_events": event_table.count_refused(connection, dev),
     }
 
@@ -71,7 +71,7 @@ def exception_list(connection: HubConnection, *, dev: str | None) -> dict[str, A
     cases = [
         *_conflicts(connection),
         *_refused(connection),
-        *_clashes(connection),
+        *_sequence_conflicts(connection),
         *_doors(connection),
     ]
     newest = sorted(
@@ -102,10 +102,10 @@ def _refused(connection: HubConnection) -> list[_Case]:
     ]
 
 
-def _clashes(connection: HubConnection) -> list[_Case]:
+def _sequence_conflicts(connection: HubConnection) -> list[_Case]:
     return [
         _Case(at_s, dev, "identity_doubled", None, f"another event {seq} is here already")
-        for at_s, dev, seq in event_table.newest_clashes(connection, MOST_CASES)
+        for at_s, dev, seq in event_table.newest_sequence_conflicts(connection, MOST_CASES)
     ]
 
 

@@ -183,7 +183,7 @@ def _refusal(
 def _compare(
     connection: HubConnection, batch: Batch, event: Event, now_s: int, tally: _Tally
 ) -> None:
-    """Count an event whose number is taken as repeated, or store it as a clash if it differs."""
+    """Count an event whose number is taken as repeated, or store it as a conflict if it differs."""
     if (
         event.type == codec.WITHHELD
         or event_table.event_id(connection, batch.dev, batch.epoch, event.seq) == event.id
@@ -193,7 +193,9 @@ def _compare(
     tally.reused.append(
         RefusedItem(seq=event.seq, reason=UploadRefusal.SEQUENCE_REUSED, id=event.id)
     )
-    event_table.insert_clash(connection, batch.dev, batch.epoch, event, received_s=now_s)
+    event_table.insert_sequence_conflict(
+        connection, batch.dev, batch.epoch, event, received_s=now_s
+    )
 
 
 def _current_epoch(connection: HubConnection, dev: str) -> str | None:
@@ -211,7 +213,7 @@ def _advance(connection: HubConnection, dev: str, epoch: str) -> int:
         if len(numbers) < _NUMBERS:
             break
     if known is None or through != start:
-        event_table.set_acked_through(connection, dev, epoch, through)
+        event_table.set_committed_through(connection, dev, epoch, through)
     return through
 
 

@@ -21,7 +21,7 @@ _NO_SITE: Final = "name the device and its site in the hub's configuration, or e
 
 
 class PlatformAuthority:
-    """Answers grant and lease requests. Without a signer it answers none.
+    """Replies to grant and lease requests. Without a signer it replies to none.
 
     ``now_s`` is Unix time.
     """

@@ -54,7 +54,7 @@ class SiteAuthority:
         self._term, self._until_s = self._stored_lease()
         self._missing = self._term == 0  # some reports of devices are not known here
         self._unreported = self._known_devices()  # devices without a batch since the start
-        self._answers_from_s = 0.0  # monotonic
+        self._replies_from_s = 0.0  # monotonic
         self._after = (
             b""  # the entitlement that the last page of the platform's redemptions ended with
         )
@@ -64,12 +64,12 @@ class SiteAuthority:
         self._link: LinkState | None = None
 
     @property
-    def answers(self) -> bool:
-        """Return whether grant requests are answered now."""
+    def is_replying(self) -> bool:
+        """Return whether grant requests get a reply now."""
         leased = (
             self._term > 0
             and self._now().unix_s < self._until_s
-            and self._monotonic() >= self._answers_from_s
+            and self._monotonic() >= self._replies_from_s
         )
         return leased and not self._missing and not self._unreported
 
@@ -105,7 +105,7 @@ class SiteAuthority:
                 self._ingest(connection, codec.decode_batch(arrival.payload, dev=topic.node))
             case Up.STATUS:
                 status = codec.decode_addressed(Status, arrival.payload, dev=topic.node)
-                if isinstance(status, Status) and status.state == "online" and self.answers:
+                if isinstance(status, Status) and status.state == "online" and self.is_replying:
                     self._command("authority_online")
             case Up.REQUEST:
                 request = codec.decode_request(arrival.payload, dev=topic.node)
@@ -125,11 +125,11 @@ class SiteAuthority:
         grants.release_finished(connection, batch, committed_through=ack.committed_through)
         if batch.dev in self._unreported:
             self._unreported.discard(batch.dev)
-            if self.answers:
+            if self.is_replying:
                 self._command("authority_online")
 
     def _decide(self, connection: HubConnection, request: GrantRequest) -> None:
-        if not self.answers or not request.order_quantity:
+        if not self.is_replying or not request.order_quantity:
             return  # without a reply the device's offline policy holds
         sold = SoldQuantity(request.order_quantity, request.order_amount_minor)
         response = grants.grant_response(
@@ -180,8 +180,8 @@ class SiteAuthority:
         new_term = lease.term != self._term
         if new_term and not self._catching_up:
             self._missing, self._after = True, b""
-        if new_term or self._now().unix_s >= self._until_s:  # until now the platform has answered
-            self._answers_from_s = self._monotonic() + self._parts.timings.hand_over_s
+        if new_term or self._now().unix_s >= self._until_s:  # until now the platform has replied
+            self._replies_from_s = self._monotonic() + self._parts.timings.hand_over_s
         self._store_lease(connection, lease)
         caught_up = self._catching_up and not lease.next
         self._term, self._until_s, self._after = lease.term, lease.until_s, lease.next
@@ -191,7 +191,7 @@ class SiteAuthority:
             self._unreported.clear()
         elif self._missing and not lease.next:
             self._request_due_s = 0.0
-        if self.answers:
+        if self.is_replying:
             self._command("authority_online")
 
     # Store
@@ -200,7 +200,7 @@ class SiteAuthority:
         """Store a lease, and what the platform had from the site's devices."""
         for use in lease.uses:
             redemption_table.insert_redemption(connection, RedemptionRow(*astuple(use)))
-        event_table.raise_acked_through(connection, lease.streams)
+        event_table.raise_committed_through(connection, lease.streams)
         row = LeaseRow(lease.holder, lease.term, lease.until_s)
         lease_table.put_lease(connection, lease.site, row)
 
@@ -244,13 +244,13 @@ class SiteAuthority:
             self._link = self._session.link
             self._log.info("link", state=self._link, detail=self._session.detail)
         state = self._current_state()
-        if state is AuthorityState.ANSWERS and self._state is not AuthorityState.ANSWERS:
+        if state is AuthorityState.REPLYING and self._state is not AuthorityState.REPLYING:
             self._command("authority_online")
         self._log_state(state, f"term {self._term}" if self._term else "")
 
     def _current_state(self) -> AuthorityState:
-        if self.answers:
-            return AuthorityState.ANSWERS
+        if self.is_replying:
+            return AuthorityState.REPLYING
         if self._term == 0:
             refused = self._state is AuthorityState.LEASE_REFUSED
             return AuthorityState.LEASE_REFUSED if refused else AuthorityState.NO_LEASE

@@ -17,9 +17,9 @@ from sync.mqtt.session import MqttSession
 
 
 class AuthorityState(StrEnum):
-    """Whether grant requests are answered, and if not, why."""
+    """Whether grant requests get a reply, and if not, why."""
 
-    ANSWERS = "answers"
+    REPLYING = "replying"
     NO_LEASE = "no_lease"
     LEASE_REFUSED = "lease_refused"
     LEASE_EXPIRED = "lease_expired"

@@ -74,7 +74,7 @@ class SiteLists:
             if path.with_suffix(".key").exists()
         }
         pems = {name: path.read_text(encoding="ascii") for name, path in present.items()}
-        reply = self._ask({"certificates": pems})
+        reply = self._request({"certificates": pems})
         try:
             wanted = self._wanted(reply, present)
         except (KeyError, TypeError, ValueError) as error:
@@ -116,7 +116,7 @@ class SiteLists:
             wanted[present[name]] = (str(pem).encode(), 0o644)
         return wanted
 
-    def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _request(self, body: dict[str, Any]) -> dict[str, Any]:
         files = (self._mqtt.ca_file, self._mqtt.cert_file, self._mqtt.key_file)
         context = client_context(*(str(self._folder / name) for name in files))
         try:

@@ -1,4 +1,4 @@
-"""Events as devices sent them: the tables ``stream``, ``event`` and ``clash``."""
+"""Events as devices sent them: the tables ``stream``, ``event`` and ``sequence_conflict``."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def event_id(connection: HubConnection, dev: str, epoch: str, seq: int) -> str:
     return str(row[0])
 
 
-def insert_clash(
+def insert_sequence_conflict(
     connection: HubConnection, dev: str, epoch: str, event: Event, *, received_s: int
 ) -> None:
     """Insert an event whose number belongs to another event."""
     connection.execute(
-        "INSERT INTO clash VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO sequence_conflict VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (dev, epoch, event.seq, event.id, event.model_dump_json(), received_s),
     )
 
@@ -105,7 +105,7 @@ def committed_through(connection: HubConnection, dev: str, epoch: str) -> int | 
     return None if row is None else int(row[0])
 
 
-def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: int) -> None:
+def set_committed_through(connection: HubConnection, dev: str, epoch: str, through: int) -> None:
     """Write the acknowledged number of a stream."""
     connection.execute(
         "INSERT INTO stream (dev, epoch, committed_through) VALUES (?, ?, ?)"
@@ -114,7 +114,9 @@ def set_acked_through(connection: HubConnection, dev: str, epoch: str, through: 
     )
 
 
-def raise_acked_through(connection: HubConnection, streams: Iterable[tuple[str, str, int]]) -> None:
+def raise_committed_through(
+    connection: HubConnection, streams: Iterable[tuple[str, str, int]]
+) -> None:
     """Raise the acknowledged number of streams (device, epoch, through), and never lower one."""
     connection.executemany(
         "INSERT INTO stream (dev, epoch, committed_through) VALUES (?, ?, ?)"
@@ -153,9 +155,13 @@ def count_refused(connection: HubConnection, dev: str) -> int:
     return int(row[0])
 
 
-def count_clashes(connection: HubConnection, dev: str) -> int:
+def count_sequence_conflicts(connection: HubConnection, dev: str) -> int:
     """Return how many events of a device had a number that belongs to another event."""
-    return int(connection.execute("SELECT count(*) FROM clash WHERE dev = ?", (dev,)).fetchone()[0])
+    return int(
+        connection.execute(
+            "SELECT count(*) FROM sequence_conflict WHERE dev = ?", (dev,)
+        ).fetchone()[0]
+    )
 
 
 def newest_refused(
@@ -170,10 +176,11 @@ def newest_refused(
     return rows.fetchall()
 
 
-def newest_clashes(connection: HubConnection, limit: int) -> list[tuple[int, str, int]]:
-    """Return received_s, device and seq of the newest clashes."""
+def newest_sequence_conflicts(connection: HubConnection, limit: int) -> list[tuple[int, str, int]]:
+    """Return received_s, device and seq of the newest such conflicts."""
     rows = connection.execute(
-        "SELECT received_s, dev, seq FROM clash ORDER BY received_s DESC LIMIT ?", (limit,)
+        "SELECT received_s, dev, seq FROM sequence_conflict ORDER BY received_s DESC LIMIT ?",
+        (limit,),
     )
     return rows.fetchall()
 

@@ -96,10 +96,10 @@ def open_sqlite(folder: Path) -> SqliteHubStore:
 
 
 @contextmanager
-def write_transaction(connection: sqlite3.Connection, what: str) -> Iterator[None]:
+def write_transaction(connection: sqlite3.Connection, name: str) -> Iterator[None]:
     """Run BEGIN IMMEDIATE; commit when the block ends, undo when it raises.
 
-    ``what`` names the store in the message. Raises HubStoreError.
+    ``name`` stands for the store in the message. Raises HubStoreError.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -107,7 +107,7 @@ def write_transaction(connection: sqlite3.Connection, what: str) -> Iterator[Non
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
         _undo(connection)
-        raise HubStoreError(f"{what} cannot be written: {error}") from error
+        raise HubStoreError(f"{name} cannot be written: {error}") from error
     except BaseException:
         _undo(connection)
         raise

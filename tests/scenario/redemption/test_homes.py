@@ -31,7 +31,7 @@ class Authority:
     """The authority over this site's codes, behind edge-sync. Silent when ``result`` is None."""
 
     def __init__(self, store, result, delay_s=0.0, **said):
-        self.store, self.result, self.delay_s, self.said, self.asked = (
+        self.store, self.result, self.delay_s, self.said, self.requests = (
             store,
             result,
             delay_s,
@@ -43,14 +43,14 @@ class Authority:
 
     def _serve(self):
         while not self._stop.wait(0.002):
-            for asked in authorisations.open_requests(self.store, time.monotonic_ns()):
-                if asked.id in self.asked:
+            for request in authorisations.open_requests(self.store, time.monotonic_ns()):
+                if request.id in self.requests:
                     continue
-                self.asked.append(asked.id)
+                self.requests.append(request.id)
                 if self.result is not None:
                     time.sleep(self.delay_s)
                     given = authorisations.AuthorisationReply(
-                        id=asked.id, result=self.result, authority="the hub", **self.said
+                        id=request.id, result=self.result, authority="the hub", **self.said
                     )
                     authorisations.record_reply(self.store, given, time.monotonic_ns())
 
@@ -113,10 +113,10 @@ def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes
     claims = at_home(store, home, amount_minor=10**6)  # far above any floor limit
     with Authority(store, AuthorisationResult.GRANTED) as authority:
         outcome = scan(store, claims, policy)
-    assert (outcome.reason, bool(authority.asked)) == (expected, asked)
+    assert (outcome.reason, bool(authority.requests)) == (expected, asked)
     (event,) = outbox.pending(store)
     assert event.body.get("risks", []) == []
-    assert event.body.get("grant_request") == (authority.asked[0] if asked else None)
+    assert event.body.get("grant_request") == (authority.requests[0] if asked else None)
     (row,) = scan_journal.rows(store)
     assert replay(row.facts, row.policy) == outcome.decision, "the reply is one of the facts"
 
@@ -169,7 +169,7 @@ def test_a_grant_is_for_one_redemption(store):
             Verdict.ACCEPTED,
             Verdict.ACCEPTED,
         ]
-    assert len(set(authority.asked)) == 2
+    assert len(set(authority.requests)) == 2
     with store.read() as connection:
         assert connection.execute(
             "SELECT DISTINCT consumed FROM authorisation_request"
@@ -183,7 +183,7 @@ def test_no_grant_is_requested_for_a_parcel_whose_door_is_not_known(store):
             scan(store, at_home(store, "not in the cache", kind=Kind.PICKUP)).reason
             is Verdict.NEEDS_ONLINE
         )
-    assert authority.asked == []
+    assert authority.requests == []
 
 
 # Floor limits

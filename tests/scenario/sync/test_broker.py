@@ -169,8 +169,8 @@ def test_two_edge_fleet_commands_at_once_take_turns_with_the_one_identity(
         with closing(watching), closing(asking):
             watching.connect()
             asking.connect()
-            assert asking.ask(FleetAction.DEVICES, after="")["devices"] is not None
-            assert watching.ask(FleetAction.DEVICES, after="")["devices"] is not None
+            assert asking.request(FleetAction.DEVICES, after="")["devices"] is not None
+            assert watching.request(FleetAction.DEVICES, after="")["devices"] is not None
 
 
 def test_a_certificate_of_another_authority_is_refused_by_name(broker, tmp_path):
@@ -334,39 +334,39 @@ def test_the_site_command_makes_a_folder_that_the_broker_takes(tmp_path):
 
 @pytest.fixture
 def hanging_names(monkeypatch):
-    """Yield the names that a silent name server was asked for, and the event that ends that."""
-    asked, answers, real = [], threading.Event(), socket.getaddrinfo
+    """Yield the names that a silent name server was names for, and the event that ends that."""
+    names, released, real = [], threading.Event(), socket.getaddrinfo
 
     def hangs(host, *arguments, **options):
-        asked.append(host)
-        answers.wait(CEILING_S)
+        names.append(host)
+        released.wait(CEILING_S)
         return real(host, *arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", hangs)
-    yield asked, answers
-    answers.set()
+    yield names, released
+    released.set()
 
 
 def test_a_name_server_that_does_not_reply_blocks_nothing_and_is_named(broker, hanging_names):
-    """The loop feeds the watchdog and answers the scanner; only one attempt is ever in progress."""
-    asked, answers = hanging_names
+    """The loop feeds the watchdog and serves the scanner; only one attempt is ever in progress."""
+    names, released = hanging_names
     with client(broker, "kiosk-1", connect_timeout_s=0.5) as device:
         steps_until(
             lambda: device.link is LinkState.UNREACHABLE, device
         )  # the loop goes round while nothing is answered
-        assert asked == ["127.0.0.1"]
-        answers.set()
+        assert names == ["127.0.0.1"]
+        released.set()
         connected(device)
 
 
 def test_an_abandoned_connection_is_dropped_once_it_is_made(broker, hanging_names, monkeypatch):
-    asked, answers = hanging_names
+    names, released = hanging_names
     with client(broker, "kiosk-1") as device:
-        steps_until(lambda: asked, device)
+        steps_until(lambda: names, device)
         device.close()
         monkeypatch.undo()
         connected(device)
-        answers.set()
+        released.set()
         until(
             lambda: "attempt" not in [thread.name for thread in threading.enumerate()],
             what="the late one is over",

@@ -11,7 +11,7 @@ from edge.redemption.authorisation_client import REPLY_DEADLINE_S
 from edge.store import authorisations
 from edge.store.online_flag import is_online
 from tests.support.broker import until
-from tests.support.grant_requests import ask
+from tests.support.grant_requests import request_grant
 from tests.support.platform_processes import Device, Platform
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1"}
@@ -48,7 +48,9 @@ def test_of_two_devices_that_ask_at_once_one_gets_the_grant(platform, cti):
     with ThreadPoolExecutor(2) as pool:
         answers = [
             future.result()[0]
-            for future in [pool.submit(ask, device, cti, deadline_s=10) for device in devices]
+            for future in [
+                pool.submit(request_grant, device, cti, deadline_s=10) for device in devices
+            ]
         ]
     assert sorted(answer.result for answer in answers) == [
         AuthorisationResult.GRANTED,
@@ -60,7 +62,7 @@ def test_of_two_devices_that_ask_at_once_one_gets_the_grant(platform, cti):
 def test_a_grant_is_used_once_by_a_redemption(platform, cti):
     device = platform.devices["kiosk-1"]
     online(device)
-    answer, _ = ask(device, cti, deadline_s=10)
+    answer, _ = request_grant(device, cti, deadline_s=10)
     assert answer.result is AuthorisationResult.GRANTED
     with device.store.transaction() as connection:
         grant = authorisations.find_grant(connection, cti, time.monotonic_ns())
@@ -72,7 +74,8 @@ def test_a_grant_is_used_once_by_a_redemption(platform, cti):
     device.wait_acknowledged()
     online(platform.devices["kiosk-2"])
     assert (
-        ask(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result is AuthorisationResult.SPENT
+        request_grant(platform.devices["kiosk-2"], cti, deadline_s=10)[0].result
+        is AuthorisationResult.SPENT
     )
 
 
@@ -80,25 +83,25 @@ def test_a_hub_that_died_unnoticed_costs_one_scan_its_deadline_and_no_other(plat
     device = platform.devices["kiosk-1"]
     online(device)
     platform.hub.kill()
-    answer, took_s = ask(device, cti)
+    answer, took_s = request_grant(device, cti)
     assert answer is None
     assert took_s < REPLY_DEADLINE_S + 0.5
     until(lambda: not is_online(device.data), 5, "no authority is asked any more")
-    assert ask(device, cti)[1] < 0.5
+    assert request_grant(device, cti)[1] < 0.5
     platform.hub.start()
     online(device)
-    assert ask(device, cti, deadline_s=10)[0].result is AuthorisationResult.GRANTED
+    assert request_grant(device, cti, deadline_s=10)[0].result is AuthorisationResult.GRANTED
 
 
 def test_a_dead_network_or_a_dead_edge_sync_delays_nothing(platform, cti):
     device = platform.devices["kiosk-2"]
     online(device)
     device.sync.kill()
-    assert ask(device, cti)[1] < 0.2
+    assert request_grant(device, cti)[1] < 0.2
     device.sync.start()
     online(device)
     platform.broker.kill()
     until(lambda: not is_online(device.data), 5, "the loss is seen")
-    assert ask(device, cti) == (None, pytest.approx(0, abs=0.2))
+    assert request_grant(device, cti) == (None, pytest.approx(0, abs=0.2))
     platform.broker.start()
     online(device)

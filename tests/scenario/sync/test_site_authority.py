@@ -20,7 +20,7 @@ from sync.mqtt.session import MqttSession
 from tests.support.broker import MOSQUITTO, Process, until
 from tests.support.broker_sessions import answered, connected, endpoint, heard_through, middle
 from tests.support.fast_timings import QUICK, program
-from tests.support.grant_requests import ask
+from tests.support.grant_requests import request_grant
 from tests.support.platform_processes import Platform
 
 DEVICES = {"kiosk-1": "shop-1", "kiosk-2": "shop-1", "kiosk-3": "shop-2"}
@@ -79,11 +79,11 @@ class Shop:
             what=lambda: self.authority.text[-500:],
         )
 
-    def answers(self) -> bool:
+    def is_replying(self) -> bool:
         """Return the state that the authority logged last since its last start."""
         lines = self.authority.text.rpartition('"event": "started"')[2].splitlines()
         states = [line for line in lines if '"event": "authority"' in line]
-        return bool(states) and '"answers"' in states[-1]
+        return bool(states) and '"replying"' in states[-1]
 
     def line_is(self, state: str) -> bool:
         """Return the state of the platform's line that the bridge logged last."""
@@ -136,7 +136,7 @@ def shop(tmp_path_factory):
         with platform, made.broker, made.bridge, made.authority:
             for device in made.devices:
                 device.sync.start()
-            until(made.answers, what=lambda: made.authority.text[-3000:])
+            until(made.is_replying, what=lambda: made.authority.text[-3000:])
             yield made
 
 
@@ -145,7 +145,10 @@ def claimed(device, cti):
     found = []
 
     def heard():
-        if is_online(device.data) and (answer := ask(device, cti, deadline_s=3)[0]) is not None:
+        if (
+            is_online(device.data)
+            and (answer := request_grant(device, cti, deadline_s=3)[0]) is not None
+        ):
             found.append(answer)
         return found
 
@@ -213,9 +216,9 @@ def test_an_authority_that_died_delays_no_scan_and_continues_from_its_store(shop
     assert claimed(first, held).result is AuthorisationResult.GRANTED
     shop.authority.kill()
     first.redeem(used)
-    assert ask(second, used)[0] is None  # waited for once, at most its deadline
+    assert request_grant(second, used)[0] is None  # waited for once, at most its deadline
     until(lambda: not is_online(second.data), what="no authority is asked any more")
-    assert ask(second, used)[1] < REPLY_DEADLINE_S
+    assert request_grant(second, used)[1] < REPLY_DEADLINE_S
     shop.start_authority()
     assert claimed(second, used).result is AuthorisationResult.SPENT, (
         "told while it was dead, and told again"
@@ -233,7 +236,7 @@ def test_an_authority_that_missed_what_the_platform_took_asks_for_it_first(shop)
     first.redeem(cti)
     first.wait_acknowledged()  # by the platform; the authority gets no second report
     shop.start_authority()
-    until(shop.answers, what=lambda: shop.authority.text[-3000:])
+    until(shop.is_replying, what=lambda: shop.authority.text[-3000:])
     until(
         lambda: claimed(second, cti).result is AuthorisationResult.SPENT,
         what=lambda: shop.authority.text[-2000:],
@@ -251,13 +254,13 @@ def test_an_authority_whose_store_was_lost_gets_no_second_lease_until_a_person_r
         file.unlink()
     shop.start_authority()
     until(lambda: "lease_refused" in shop.authority.text, what=lambda: shop.authority.text[-2000:])
-    assert not shop.answers()
+    assert not shop.is_replying()
     release = Process(
         [*program("edge-hub"), "authority", "release", "--config", shop.platform.config, "shop-1"],
         shop.files.folder / "release.log",
     ).start()
     assert release.child.wait(60) == 0, release.text
-    until(shop.answers, what=lambda: shop.authority.text[-3000:])
+    until(shop.is_replying, what=lambda: shop.authority.text[-3000:])
     assert "term 2" in shop.authority.text
     assert claimed(shop.devices[0], spent).result is AuthorisationResult.SPENT
 

@@ -100,17 +100,17 @@ def field(tmp_path_factory):
     files = platform.sample.files
     shorten(files, files, "broker", "enrolment", "_hub", "_fleet")
     shorten(shop.files, files, "broker", shop.at.bridge)
-    made_s = time.time()
+    issued_s = time.time()
     former = os.umask(0o077)  # as the units have it
     try:
         with shop.broker, platform, shop.authority:
-            yield platform, shop, made_s
+            yield platform, shop, issued_s
     finally:
         os.umask(former)
 
 
 def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_ends(field):
-    platform, shop, made_s = field
+    platform, shop, issued_s = field
     hub = load_hub_config(platform.sample.files.hub_config)
     for port in (hub.mqtt.port, hub.enrolment.port, shop.at.port):
         until(
@@ -128,7 +128,7 @@ def test_every_certificate_of_the_platform_and_of_a_site_is_replaced_before_it_e
     assert certificate_mode(platform.sample.files.certificate("_hub")) == 0o644, (
         "the hub is another user"
     )
-    time.sleep(max(0.0, made_s + SHORT_S + 1 - time.time()))
+    time.sleep(max(0.0, issued_s + SHORT_S + 1 - time.time()))
     for port in (hub.mqtt.port, shop.at.port):
         assert says(port, platform.sample.files, DEVICE, platform.sample.files.ca) == "", (
             "after the former one's end"

@@ -16,7 +16,7 @@ from edge.token.signed_document import sign_document
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.agent.authorisation_relay import ASK_AFTER_S, AuthorisationRelay
+from sync.agent.authorisation_relay import AUTHORITY_REQUEST_S, AuthorisationRelay
 from sync.agent.outcomes import DownlinkRefusal
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Response
@@ -60,7 +60,7 @@ def relay(store):
     return relay
 
 
-def asked(store, identity="r1", due_s=50.0):
+def write_request(store, identity="r1", due_s=50.0):
     authorisations.write_request(
         store,
         AuthorisationRequest(id=identity, cti=CTI, order_quantity=1, due_ns=int(due_s * S)),
@@ -90,7 +90,7 @@ def response(answer=GIVEN, *, key=KEY, purpose=Purpose.GRANT, spoil=False):
 
 
 def test_a_request_is_sent_once_and_its_reply_is_stored(store, relay):
-    asked(store)
+    write_request(store)
     (request,) = relay.next_requests(S)
     assert (request.id, request.cti, request.order_quantity, request.wait_ms) == (
         "r1",
@@ -120,7 +120,7 @@ def test_a_request_is_sent_once_and_its_reply_is_stored(store, relay):
     ],
 )
 def test_a_reply_to_anything_but_this_request_changes_nothing(store, relay, what, reason):
-    asked(store)
+    write_request(store)
     relay.next_requests(S)
     taken = relay.receive(response(**what), NOW, 2 * S)
     assert isinstance(taken, DownlinkRefusal)
@@ -130,7 +130,7 @@ def test_a_reply_to_anything_but_this_request_changes_nothing(store, relay, what
 
 def test_an_unsigned_reply_changes_nothing(store, relay):
     """The plain fields are for a reader of the log."""
-    asked(store)
+    write_request(store)
     relay.next_requests(S)
     plain = Response(dev="kiosk-1", id="r1", result=AuthorisationResult.GRANTED, until=2**32)
     for signed in ("", "not base64!"):
@@ -141,10 +141,10 @@ def test_an_unsigned_reply_changes_nothing(store, relay):
 
 
 def test_a_reply_cannot_be_replayed(store, relay):
-    asked(store)
+    write_request(store)
     relay.next_requests(S)
     relay.receive(response(), NOW, 2 * S)
-    asked(store, "r2")
+    write_request(store, "r2")
     relay.next_requests(S)
     assert relay.receive(response(), NOW, 2 * S).reason == "grant_not_requested"
     assert authorisations.find_reply(store, "r2") is None
@@ -155,13 +155,13 @@ def test_a_key_of_another_sites_authority_grants_nothing_here(store):
         store, Trusting(audiences=frozenset({"shop-2"})), device="kiosk-1", site="shop-1"
     )
     relay.note_authority()
-    asked(store)
+    write_request(store)
     relay.next_requests(S)
     assert relay.receive(response(), NOW, 2 * S).reason == "wrong_site"
 
 
 def test_a_grant_that_comes_after_the_deadline_is_none(store, relay):
-    asked(store, due_s=10)
+    write_request(store, due_s=10)
     relay.next_requests(S)
     relay.receive(response(), NOW, 11 * S)
     with store.read() as connection:
@@ -169,7 +169,7 @@ def test_a_grant_that_comes_after_the_deadline_is_none(store, relay):
 
 
 def test_a_grant_that_was_not_used_at_once_is_none_later(store, relay):
-    asked(store, due_s=10)
+    write_request(store, due_s=10)
     relay.next_requests(S)
     relay.receive(response(), NOW, 2 * S)
     with store.read() as connection:
@@ -185,20 +185,20 @@ def test_a_grant_that_was_not_used_at_once_is_none_later(store, relay):
 
 def test_nothing_is_requested_before_an_authority_reports_on_this_connection(store, relay):
     relay.start_over(0.0)
-    asked(store)
+    write_request(store)
     assert relay.next_requests(S) == []
     relay.note_authority()
     assert len(relay.next_requests(S)) == 1
 
 
 def test_after_an_expired_request_no_authority_counts_as_here_until_it_reports(store, relay):
-    asked(store, due_s=10)
+    write_request(store, due_s=10)
     relay.next_requests(S)
-    assert relay.is_answered
+    assert relay.has_authority
     relay.next_requests(10 * S)
-    assert not relay.is_answered
+    assert not relay.has_authority
     assert relay.wants_authority(100.0)
-    assert not relay.wants_authority(100.0 + ASK_AFTER_S - 1)
-    assert relay.wants_authority(100.0 + ASK_AFTER_S)
+    assert not relay.wants_authority(100.0 + AUTHORITY_REQUEST_S - 1)
+    assert relay.wants_authority(100.0 + AUTHORITY_REQUEST_S)
     relay.note_authority()
     assert not relay.wants_authority(1000.0)

@@ -58,7 +58,7 @@ def device(tmp_path):
     store = open_store(tmp_path, device_id="kiosk-1", now_s=NOW_S, random_bytes=os.urandom).store
     quiet = SimpleNamespace(
         start_over=lambda _: None,
-        ask_now=lambda _: None,
+        request_now=lambda _: None,
         note_commit=lambda: None,
         tick=lambda *_: None,
         replies=ResponseTimer(),

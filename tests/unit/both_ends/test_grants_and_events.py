@@ -47,7 +47,7 @@ class Shop(World):
     """Kiosks that ask one hub for grants. ``up`` and ``down`` hold the messages on their way."""
 
     def __init__(self, folder, *, sold=1, names=("kiosk-1", "kiosk-2")):
-        self.relays, self.sold, self.asked = {}, sold, {}
+        self.relays, self.sold, self.requests = {}, sold, {}
         super().__init__(folder, names)
         self.time_s = 1000.0
         sell(self, order(quantity=sold))
@@ -62,14 +62,14 @@ class Shop(World):
             self.stores[name], Trusting(), device=name, site="shop-1"
         )
 
-    def ask(self, name):
+    def request(self, name):
         """Write a request as the scanner does, and send it as edge-sync does."""
         due_ns = self.now_ns + int(REPLY_DEADLINE_S * 1e9)
-        asked = AuthorisationRequest(
+        request = AuthorisationRequest(
             id=uuid7(1, os.urandom(10)), cti=CTI, order_quantity=self.sold, due_ns=due_ns
         )
-        authorisations.write_request(self.stores[name], asked, NOW)
-        self.asked[name] = asked.id
+        authorisations.write_request(self.stores[name], request, NOW)
+        self.requests[name] = request.id
         self.tick(name)
 
     def tick(self, name="kiosk-1"):
@@ -124,7 +124,7 @@ class Shop(World):
             mine = self.uses(connection)
             if (
                 grant is None
-                or grant.id != self.asked.get(name)
+                or grant.id != self.requests.get(name)
                 or mine + used_elsewhere + 1 > self.sold
             ):
                 return False
@@ -142,7 +142,7 @@ class Shop(World):
         return True
 
     def used_elsewhere(self, name):
-        reply = authorisations.find_reply(self.stores[name], self.asked.get(name, ""))
+        reply = authorisations.find_reply(self.stores[name], self.requests.get(name, ""))
         return 0 if reply is None else reply.used_units
 
     def uses(self, connection):
@@ -175,9 +175,9 @@ class Shop(World):
 
     def answer_to(self, name):
         """Return the reply to a new request of ``name``."""
-        self.ask(name)
+        self.request(name)
         self.carry()
-        return authorisations.find_reply(self.stores[name], self.asked[name]).result
+        return authorisations.find_reply(self.stores[name], self.requests[name]).result
 
     def claim_on_its_way(self, name):
         """Where in ``up`` the newest claim of ``name`` is."""
@@ -310,7 +310,7 @@ def test_a_redemption_frees_the_grant_that_it_rests_on_and_no_other(tmp_path):
     )  # the second grant comes before the first use is reported
     with shop.hub.transaction() as connection:
         assert connection.execute("SELECT id FROM open_grant").fetchall() == [
-            (shop.asked["kiosk-1"],)
+            (shop.requests["kiosk-1"],)
         ]
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
 
@@ -328,9 +328,9 @@ def test_a_reply_names_what_others_have_used_or_may_still_use(tmp_path):
         shop.answer_to(name)
     shop.use("kiosk-2")
     shop.wait(1)
-    shop.ask("kiosk-3")
+    shop.request("kiosk-3")
     shop.carry()
-    answer = authorisations.find_reply(shop.stores["kiosk-3"], shop.asked["kiosk-3"])
+    answer = authorisations.find_reply(shop.stores["kiosk-3"], shop.requests["kiosk-3"])
     assert (answer.result, answer.used_units) == (AuthorisationResult.GRANTED, 2)
 
 
@@ -457,7 +457,11 @@ def test_requests_are_numbered_in_order_whatever_the_clock_does(shop):
             AuthorisationRequest(id=uuid7(unix_ms, bytes(10)), cti=CTI, due_ns=shop.now_ns + 10**9),
             NOW,
         )
-    assert [asked.number for asked in authorisations.open_requests(store, shop.now_ns)] == [1, 2, 3]
+    assert [request.number for request in authorisations.open_requests(store, shop.now_ns)] == [
+        1,
+        2,
+        3,
+    ]
 
 
 steps = st.lists(
@@ -466,7 +470,7 @@ steps = st.lists(
             [
                 "scan",
                 "scan",
-                "ask",
+                "request",
                 "use",
                 "use unreported",
                 "tick",
@@ -493,14 +497,14 @@ def any_order(shop, taken):
     for step, name, at in taken:
         match step:
             case "scan":  # asked and answered at once; what was said before may still be on its way
-                shop.ask(name)
+                shop.request(name)
                 shop.ingest(shop.claim_on_its_way(name))
                 shop.hear(-1)
                 if at:
                     shop.use(name, reported=at < 4)
                 assert shop.redeemed() <= shop.sold
-            case "ask":
-                shop.ask(name)
+            case "request":
+                shop.request(name)
             case "use" | "use unreported":
                 shop.use(name, reported=step == "use")
                 assert shop.redeemed() <= shop.sold

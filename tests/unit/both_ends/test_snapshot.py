@@ -76,7 +76,7 @@ class World:
             site="shop-1",
             vouch=lambda _: None,
         )
-        self.downlink.ask_now(self.time_s)
+        self.downlink.request_now(self.time_s)
 
     def turn(self):
         """Ask what is due, and take one page."""

@@ -327,7 +327,7 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
     batch = Batch("kiosk-1", outbox.current_epoch(world.stores["kiosk-1"])[0], 0, 0, (clone,))
     with world.hub.transaction() as connection:
         taken = ingest.ingest_batch(connection, batch, NOW.unix_s)
-        kept = connection.execute("SELECT id, event FROM clash").fetchall()
+        kept = connection.execute("SELECT id, event FROM sequence_conflict").fetchall()
     assert [(item.seq, item.reason) for item in taken.ack.rejected] == [
         (1, UploadRefusal.SEQUENCE_REUSED)
     ]

@@ -138,7 +138,7 @@ def test_a_used_code_is_refused_with_when_and_where():
     assert refused.detail == f"redeemed at {NOON.unix_s - 60} on kiosk-1"
 
 
-@pytest.mark.parametrize(("uses", "asked", "expected"), [
+@pytest.mark.parametrize(("uses", "requested", "expected"), [
     ((), 3, Verdict.ACCEPTED),
     ((), 4, Verdict.QUANTITY_EXCEEDED),
     ((2,), 1, Verdict.ACCEPTED),
@@ -147,13 +147,13 @@ def test_a_used_code_is_refused_with_when_and_where():
     ((), 0, Verdict.QUANTITY_EXCEEDED),
     ((), -1, Verdict.QUANTITY_EXCEEDED),
 ])  # fmt: skip
-def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
+def test_a_voucher_of_three_uses_gives_three(uses, requested, expected):
     claims = code(quantity=3)
     state = state_of(claims, uses=tuple(used(units) for units in uses))
-    assert verdict(claims, state, asked=RequestedUse(units=asked)) is expected
+    assert verdict(claims, state, requested=RequestedUse(units=requested)) is expected
 
 
-@pytest.mark.parametrize(("spent", "asked", "expected", "amount"), [
+@pytest.mark.parametrize(("spent", "requested", "expected", "amount"), [
     ((), None, Verdict.ACCEPTED, 1000),
     ((), 300, Verdict.ACCEPTED, 300),
     ((300,), 700, Verdict.ACCEPTED, 700),
@@ -162,18 +162,18 @@ def test_a_voucher_of_three_uses_gives_three(uses, asked, expected):
     ((300, 700), 1, Verdict.ALREADY_REDEEMED, None),
     ((), 0, Verdict.QUANTITY_EXCEEDED, None),
 ])  # fmt: skip
-def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, asked, expected, amount):
+def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, requested, expected, amount):
     claims = code(amount_minor=1000, currency="EUR")
     state = state_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
-    found = decided(claims, state, asked=RequestedUse(amount_minor=asked))
+    found = decided(claims, state, requested=RequestedUse(amount_minor=requested))
     assert (found.verdict, found.amount_minor) == (expected, amount)
 
 
 def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     claims = code(quantity=2)
     lower, higher = (state_of(claims, order_said={"quantity": quantity}) for quantity in (1, 9))
-    assert verdict(claims, lower, asked=RequestedUse(units=2)) is Verdict.QUANTITY_EXCEEDED
-    assert verdict(claims, higher, asked=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
+    assert verdict(claims, lower, requested=RequestedUse(units=2)) is Verdict.QUANTITY_EXCEEDED
+    assert verdict(claims, higher, requested=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
 
 
 UNKNOWN = RedemptionState(entitlement=None, last_contact_s=HEARD)
@@ -348,7 +348,7 @@ ORDER = [
     (Verdict.EXPIRED, lambda c: c.__setitem__("expires_at_s", 2**33 - 1)),
     (Verdict.RULE_FAILED, lambda c: c.__setitem__("rules", None)),
     (Verdict.ALREADY_REDEEMED, lambda c: c.__setitem__("uses", ())),
-    (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("asked", 1)),
+    (Verdict.QUANTITY_EXCEEDED, lambda c: c.__setitem__("requested", 1)),
     (Verdict.NEEDS_ONLINE, lambda c: c.__setitem__("policy", STAFFED)),
     (Verdict.OVER_FLOOR_LIMIT, lambda c: c.__setitem__("home_device", "kiosk-1")),
     (
@@ -373,7 +373,7 @@ def test_the_first_rule_that_fails_gives_the_verdict_most_fundamental_first():
         "not_before_s": NOON.unix_s + 1,
         "expires_at_s": NOON.unix_s,
         "uses": (used(),),
-        "asked": 2,
+        "requested": 2,
         "home_device": None,
         "blocked": "stolen",
         "operator": None,
@@ -399,8 +399,10 @@ def judged(case):
     entitlement = order(claims, quantity=1, **said)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
     state = RedemptionState(entitlement=entitlement, last_contact_s=HEARD, **known)
-    asked = RequestedUse(units=case["asked"])
-    return verdict(claims, state, asked=asked, operator=case["operator"], policy=case["policy"])
+    requested = RequestedUse(units=case["requested"])
+    return verdict(
+        claims, state, requested=requested, operator=case["operator"], policy=case["policy"]
+    )
 
 
 # Total, and the same again from the journal's text
@@ -497,9 +499,9 @@ askings = st.builds(RequestedUse, units=whole, amount_minor=maybe)
     maybe,
 )
 def test_it_never_raises_and_replays_to_the_same_verdict(
-    claims, state, place, policy, now, asked, grace_s, operator, utc_offset_s
+    claims, state, place, policy, now, requested, grace_s, operator, utc_offset_s
 ):
-    given = {"now": now, "asked": asked, "operator": operator, "utc_offset_s": utc_offset_s}
+    given = {"now": now, "requested": requested, "operator": operator, "utc_offset_s": utc_offset_s}
     facts = DecisionFacts(claims=claims, state=state, **given)
     terms = DecisionTerms(place, policy, grace_s)
     first = decide(facts, terms)

@@ -395,7 +395,7 @@ def test_without_a_session_the_command_line_says_what_to_do(store, console):
     )
 
 
-def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console):
+def test_reverse_review_settle_and_request_work_from_the_command_line(store, console):
     _, use = flagged(store)
     sign_in(store, "bob", Role.REVIEWER)
     runner, data = CliRunner(), ["--data", str(store.path.parent)]
@@ -415,7 +415,7 @@ def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console
     )
     assert settled.exit_code == 0, settled.output
     assert runner.invoke(cli, ["exceptions", *data, "--open"]).stdout == ""
-    assert console("ask", "--amount", "12.50").exit_code == 0
+    assert console("request", "--amount", "12.50").exit_code == 0
     with store.read() as connection:
         assert connection.execute(
             "SELECT operator, amount_minor FROM pending_request"
@@ -424,7 +424,7 @@ def test_reverse_review_settle_and_ask_work_from_the_command_line(store, console
 
 @pytest.mark.parametrize("amount", ["12.505", "-1", "0", "nan", "much"])
 def test_an_amount_that_is_none_is_a_usage_error(console, amount):
-    result = console("ask", "--amount", amount)
+    result = console("request", "--amount", amount)
     assert result.exit_code == 2
     assert "write it as 12.50" in result.output
 

@@ -125,7 +125,7 @@ def test_only_a_person_in_a_valid_list_may_sign_in(service, lists, reason):
 
 def test_a_revoked_badge_does_not_sign_in(service, store):
     claims = badge_code()
-    order_cache.withdraw(store, what="token", name=claims.cti.hex(), now=NOON)
+    order_cache.withdraw(store, scope="token", name=claims.cti.hex(), now=NOON)
     assert show(service, claims) is SignInResult.OPERATOR_UNKNOWN
     assert (
         service.sign_in(PIN, directory(), NOON, badge=badge_of(claims)).reason

@@ -219,9 +219,11 @@ def test_the_lease_in_the_example_of_a_reply_is_read():
 
 
 def test_the_decision_in_the_example_of_a_request_is_read_and_names_its_reviewer():
-    asked = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
+    requests = [json.loads(example.payload) for example in examples.examples()["FleetRequest"]]
     (signed,) = [
-        b64decode(request["args"]["decision"]) for request in asked if request["action"] == "review"
+        b64decode(request["args"]["decision"])
+        for request in requests
+        if request["action"] == "review"
     ]
     decision, by = open_review_decision(signed, example_keys.trust(), now=NOW)
     assert (decision.device, decision.approve, by) == (example_keys.DEV, False, "zoe")

@@ -45,11 +45,11 @@ def test_a_first_start_makes_a_store_with_an_epoch_of_its_own(tmp_path):
 
 def test_every_connection_is_durable_and_checks_its_references(tmp_path):
     connection = open_at(tmp_path).connection()
-    asked = [
+    pragmas = [
         connection.execute(f"PRAGMA {name}").fetchone()[0]
         for name in ("journal_mode", "synchronous", "foreign_keys")
     ]
-    assert asked == ["wal", 2, 1]  # 2 is FULL
+    assert pragmas == ["wal", 2, 1]  # 2 is FULL
 
 
 def test_a_second_start_finds_everything(used):

@@ -26,8 +26,8 @@ def write(store, *names):
         ]
 
 
-def waiting(store, **asked):
-    return [row.seq for row in outbox.pending(store, **asked)]
+def waiting(store, **options):
+    return [row.seq for row in outbox.pending(store, **options)]
 
 
 def test_events_are_numbered_from_one_without_gaps(store):

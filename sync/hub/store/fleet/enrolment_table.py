@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 REFUSALS_KEPT: Final = 10_000
 CODE_REUSED: Final = "code_reused"  # the reason that hints at a stolen code
 _CODE_COLUMNS: Final = (
-    "id", "dev", "site", "expires_at_s", "state", "made_s", "used_s", "used_from",
+    "id", "dev", "site", "expires_at_s", "state", "created_s", "used_s", "used_from",
 )  # fmt: skip
 _REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail")
 
@@ -40,13 +40,13 @@ def insert_code(
     dev: str,
     site: str,
     expires_at_s: int,
-    made_s: int,
+    created_s: int,
 ) -> None:
     """Insert an open code. The same code again changes nothing."""
     connection.execute(
-        "INSERT OR IGNORE INTO enrolment_code (id, dev, site, expires_at_s, state, made_s)"
+        "INSERT OR IGNORE INTO enrolment_code (id, dev, site, expires_at_s, state, created_s)"
         " VALUES (?, ?, ?, ?, 'open', ?)",
-        (id, dev, site, expires_at_s, made_s),
+        (id, dev, site, expires_at_s, created_s),
     )
 
 
@@ -96,7 +96,7 @@ def cancel_codes_of(connection: sqlite3.Connection, dev: str, *, but: str = "") 
 def newest_codes(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     """Return the newest codes, by column."""
     rows = connection.execute(
-        f"SELECT {', '.join(_CODE_COLUMNS)} FROM enrolment_code ORDER BY made_s DESC LIMIT ?",  # noqa: S608 - constants
+        f"SELECT {', '.join(_CODE_COLUMNS)} FROM enrolment_code ORDER BY created_s DESC LIMIT ?",  # noqa: S608 - constants
         (limit,),
     )
     return [dict(zip(_CODE_COLUMNS, row, strict=True)) for row in rows]

@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS enrolment_code (
   site TEXT NOT NULL,
   expires_at_s INTEGER NOT NULL,
   state TEXT NOT NULL,                       -- open | used | cancelled
-  made_s INTEGER NOT NULL,
+  created_s INTEGER NOT NULL,
   used_s INTEGER,
   used_from TEXT,
   key_digest TEXT,                           -- of the public key that it was used for

@@ -20,7 +20,7 @@ CREATE TABLE event (
   PRIMARY KEY (dev, epoch, seq)
 );
 CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
-CREATE TABLE clash (
+CREATE TABLE sequence_conflict (
   dev TEXT COLLATE "C" NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
   seq BIGINT NOT NULL,

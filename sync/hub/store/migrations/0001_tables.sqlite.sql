@@ -20,7 +20,7 @@ CREATE TABLE event (
   PRIMARY KEY (dev, epoch, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
-CREATE TABLE clash (                -- an event whose number another event has: two devices use one identity
+CREATE TABLE sequence_conflict (                -- an event whose number another event has: two devices use one identity
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
   seq INTEGER NOT NULL,

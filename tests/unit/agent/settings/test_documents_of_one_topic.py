@@ -67,7 +67,7 @@ class World:
         applier.receive = lambda raw, now: (self.handed.append(raw), receive(raw, now))
         quiet = SimpleNamespace(
             start_over=lambda _: None,
-            ask_now=lambda _: None,
+            request_now=lambda _: None,
             note_commit=lambda: None,
             tick=lambda *_: None,
             request_probe=lambda: None,

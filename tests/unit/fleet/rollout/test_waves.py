@@ -21,7 +21,7 @@ DEVICE = {
     "report": None,
     "revoked": None,
     "code_reused": 0,
-    "clashes": 0,
+    "sequence_conflicts": 0,
     "state": "online",
     "certificate_expires_s": None,
     "conflicts": 0,
@@ -135,7 +135,7 @@ def test_the_preview_shows_what_a_device_would_refuse():
         ({"state": "offline"}, "is offline"),
         ({"state": None}, "never connected"),
         ({"code_reused": 1}, "stolen"),
-        ({"clashes": 1}, "two devices"),
+        ({"sequence_conflicts": 1}, "two devices"),
         ({"report": report(state="rolled_back").model_dump()}, "rolled_back"),
         (
             {

@@ -74,7 +74,7 @@ class Site:
             open_hub_store(folder / "platform"),
             open_hub_store(folder / "shop"),
         )
-        self.now_s, self.monotonic_s, self.mailbox, self.asked = NOW_S, 0.0, Mailbox(), 0
+        self.now_s, self.monotonic_s, self.mailbox, self.requests = NOW_S, 0.0, Mailbox(), 0
         parts = AuthorityParts(
             store=self.own,
             session=self.mailbox,
@@ -116,18 +116,18 @@ class Site:
         self.monotonic_s += hand_over_s
         return self
 
-    def site_answers(self):
+    def site_reply(self):
         """Return the site authority's reply to a claim, or None."""
-        self.asked += 1
+        self.requests += 1
         self.mailbox.published.clear()
         request = GrantRequest(
             dev="kiosk-1",
-            id=f"r{self.asked}",
+            id=f"r{self.requests}",
             cti=CTI,
             quantity=1,
             order_quantity=1,
             epoch="e",
-            number=self.asked,
+            number=self.requests,
         )
         self.arrive("kiosk-1/up/req", codec.encode(request))
         said = [
@@ -151,9 +151,9 @@ def site(tmp_path):
 
 def test_a_lease_is_answered_under_until_the_second_it_ends(site):
     site.now_s = NOW_S + LEASE_S - 1
-    assert site.site_answers() is AuthorisationResult.GRANTED
+    assert site.site_reply() is AuthorisationResult.GRANTED
     site.now_s = NOW_S + LEASE_S
-    assert site.site_answers() is None
+    assert site.site_reply() is None
 
 
 def test_the_platform_speaks_again_a_margin_after_the_end_and_not_before(site):
@@ -175,7 +175,7 @@ def test_at_no_time_do_both_answer_while_the_holders_clock_is_slow_by_less_than_
         site.now_s = at_s
         silent = site.platform_is_silent()
         site.now_s = at_s - slow_s
-        assert silent or not site.authority.answers
+        assert silent or not site.authority.is_replying
     assert not silent
 
 
@@ -183,7 +183,7 @@ def test_a_new_holder_waits_until_the_platforms_last_grants_are_used_or_have_exp
     """The lease carries no record of it. Later the site hears that its authority is online."""
     site = Site(tmp_path).renew(hand_over_s=HUB_TIMINGS.hand_over_s - 0.1)
     assert HUB_TIMINGS.hand_over_s > REPLY_DEADLINE_S + USE_WITHIN_NS / 1e9
-    assert site.site_answers() is None
+    assert site.site_reply() is None
     site.monotonic_s += 0.2
     site.mailbox.published.clear()
     site.authority.step()
@@ -192,28 +192,28 @@ def test_a_new_holder_waits_until_the_platforms_last_grants_are_used_or_have_exp
         for topic, payload in site.mailbox.published
         if topic.endswith("site-shop-1/dn/cmd")
     ] == [True]
-    assert site.site_answers() is AuthorisationResult.GRANTED
+    assert site.site_reply() is AuthorisationResult.GRANTED
 
 
 def test_so_it_does_when_its_lease_was_over_and_not_when_it_goes_on(site):
     site.renew(hand_over_s=0)
-    assert site.site_answers() is AuthorisationResult.GRANTED
+    assert site.site_reply() is AuthorisationResult.GRANTED
     site.now_s = NOW_S + LEASE_S
     site.renew(hand_over_s=0)
-    assert site.site_answers() is None
+    assert site.site_reply() is None
 
 
 def test_a_lease_that_is_renewed_goes_on_in_its_term(site):
     site.now_s = NOW_S + LEASE_S - 1
     site.renew()
     site.now_s = NOW_S + LEASE_S
-    assert site.site_answers() is AuthorisationResult.GRANTED
+    assert site.site_reply() is AuthorisationResult.GRANTED
     assert site.platform_is_silent()
 
 
 def test_the_key_of_a_site_gives_no_lease(tmp_path):
     """A shop could otherwise extend its authority for ever, or grant another shop's."""
-    assert Site(tmp_path).renew(SITES).site_answers() is None
+    assert Site(tmp_path).renew(SITES).site_reply() is None
 
 
 def test_another_holder_gets_a_lease_only_when_the_last_one_is_over_and_then_in_a_new_term(site):
@@ -233,8 +233,8 @@ def test_an_end_that_has_come_is_kept_across_a_restart(site, tmp_path):
     site.own.close()
     again = Site(tmp_path)
     again.now_s = NOW_S + LEASE_S
-    assert again.site_answers() is None
-    assert again.renew().site_answers() is AuthorisationResult.GRANTED
+    assert again.site_reply() is None
+    assert again.renew().site_reply() is AuthorisationResult.GRANTED
 
 
 def test_a_platform_that_speaks_again_grants_by_its_own_books(site):

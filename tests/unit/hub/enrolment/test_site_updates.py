@@ -44,7 +44,7 @@ def pem(certificate):
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def ask(platform, peer, **certificates):
+def request(platform, peer, **certificates):
     body = {"certificates": {name: pem(certificate) for name, certificate in certificates.items()}}
     return platform.service.handle("/v1/site", body, peer=peer, address="127.0.0.1")
 
@@ -110,7 +110,7 @@ def test_only_what_is_about_to_end_and_is_not_revoked_is_renewed(platform):
     foreign = loaded(
         issue_client(new_certificate_authority("other", now_s=NOW_S), AUTHORITY, **SHORT)
     )
-    answer = ask(platform, peer, due=due, revoked=revoked, foreign=foreign, fresh=peer)
+    answer = request(platform, peer, due=due, revoked=revoked, foreign=foreign, fresh=peer)
     assert set(answer["certificates"]) == {"due"}
     assert answer["crl"] == platform.files.revocations.read_text()
 
@@ -139,7 +139,7 @@ def test_no_devices_certificate_is_renewed_by_way_of_a_shop(platform):
         name: loaded(issue_client(authority, name, **SHORT))
         for name in (enrolled, issued, configured, gone)
     }
-    assert ask(platform, peer, **due, host=loaded(issue_server(authority, [host], **SHORT)))[
+    assert request(platform, peer, **due, host=loaded(issue_server(authority, [host], **SHORT)))[
         "certificates"
     ].keys() == {"host"}
 
@@ -149,19 +149,19 @@ def test_an_expired_certificate_and_the_authoritys_own_are_not_renewed(platform)
     peer = loaded(issue_client(authority, AUTHORITY, now_s=NOW_S))
     ended = loaded(issue_client(authority, "_bridge-shop-1", now_s=NOW_S - 2 * DAY_S, days=1))
     own = reissue(authority, authority.certificate, now_s=NOW_S, days=10 / DAY_S)
-    assert ask(platform, peer, ended=ended, own=own)["certificates"] == {}
+    assert request(platform, peer, ended=ended, own=own)["certificates"] == {}
 
 
 def test_a_revoked_authority_is_refused_under_every_serial_number_that_it_had(platform):
     peer = loaded(issue_client(platform.service.authority, AUTHORITY, **SHORT))
     renewed = x509.load_pem_x509_certificate(
-        ask(platform, peer, own=peer)["certificates"]["own"].encode()
+        request(platform, peer, own=peer)["certificates"]["own"].encode()
     )
     revoke_device(platform, AUTHORITY)
     listed = x509.load_pem_x509_crl(platform.files.revocations.read_bytes())
     assert {item.serial_number for item in listed} == {peer.serial_number, renewed.serial_number}
     again = loaded(issue_client(platform.service.authority, AUTHORITY, now_s=NOW_S))
-    assert ask(platform, again).reason == "certificate_revoked"
+    assert request(platform, again).reason == "certificate_revoked"
 
 
 @pytest.mark.parametrize("name", ["kiosk-1", "_hub", "hub-shop-2"])
@@ -170,18 +170,18 @@ def test_a_client_that_is_no_site_authority_is_refused(platform, name):
         platform.files.ca.read_bytes(), platform.files.key("ca").read_bytes()
     )
     stranger = loaded(issue_client(authority, name, now_s=NOW_S))
-    assert ask(platform, stranger).reason == "not_an_authority"
+    assert request(platform, stranger).reason == "not_an_authority"
     assert platform.refusals()[-1] == "not_an_authority"
 
 
 def test_a_client_without_a_certificate_or_with_a_revoked_one_is_refused(platform):
-    assert ask(platform, None).reason == "no_certificate"
+    assert request(platform, None).reason == "no_certificate"
     peer = loaded(issue_client(platform.service.authority, AUTHORITY, now_s=NOW_S))
     with platform.store.transaction() as connection:
         connection.execute(
             "INSERT INTO revoked_certificate VALUES (?, ?)", (f"{peer.serial_number:x}", NOW_S)
         )
-    assert ask(platform, peer).reason == "certificate_revoked"
+    assert request(platform, peer).reason == "certificate_revoked"
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Session:
 
 
 @pytest.fixture
-def ask(opened, tmp_path):
+def request_of(opened, tmp_path):
     """Return a function that sends a request and returns the reply."""
     hub, fleet = opened(), open_fleet_store(tmp_path / "fleet")
     config = SimpleNamespace(tenant="main", device=(), enrolment=None, data_dir=str(tmp_path))
@@ -62,15 +62,17 @@ def ask(opened, tmp_path):
         pytest.param("enrol", {}, id="nothing"),
     ],
 )
-def test_a_request_with_a_wrong_argument_gets_an_error_and_breaks_no_transaction(ask, action, args):
-    reply = ask(action, **args)
+def test_a_request_with_a_wrong_argument_gets_an_error_and_breaks_no_transaction(
+    request_of, action, args
+):
+    reply = request_of(action, **args)
     assert not reply["ok"]
     assert reply["error"]
-    assert ask("devices")["ok"]
+    assert request_of("devices")["ok"]
 
 
 @pytest.mark.parametrize("action", [FleetAction.DEVICES, FleetAction.ORDERS, FleetAction.REVIEWS])
-def test_a_request_without_arguments_gets_the_first_page(ask, action):
-    reply = ask(action)
+def test_a_request_without_arguments_gets_the_first_page(request_of, action):
+    reply = request_of(action)
     assert reply["ok"], reply["error"]
     assert reply["result"]["next"] is None

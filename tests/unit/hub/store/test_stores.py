@@ -86,7 +86,7 @@ def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
         (1, UploadRefusal.SEQUENCE_REUSED)
     ]
     with store.read() as connection:
-        assert connection.execute("SELECT id FROM clash").fetchall() == [("other",)]
+        assert connection.execute("SELECT id FROM sequence_conflict").fetchall() == [("other",)]
 
 
 def test_one_use_that_was_redeemed_twice_is_reported_to_both_devices(opened):

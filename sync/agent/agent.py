@@ -173,6 +173,7 @@ class Agent:
             "documents": dict(self.documents),
             "refused_messages": dict(self.refused),
             "refused_publishes": self._session.refused_publishes,
+            "oversized_publishes": self._session.oversized.count,
         }
 
     def _feeds(self, orders_contact_s: int | None) -> dict[str, int]:

@@ -43,6 +43,11 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "Publishes that the broker refused.",
             report["refused_publishes"],
         ),
+        counter(
+            "edge_sync_oversized_publishes",
+            "Messages set aside because the broker accepts no packet of their size.",
+            report["oversized_publishes"],
+        ),
         gauge(
             "edge_sync_clock_trusted",
             "1 when the system's clock was set from the network.",

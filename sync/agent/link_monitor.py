@@ -60,6 +60,7 @@ class LinkMonitor:
             self.link = link
             log = self._log.warning if link.is_permanent else self._log.info
             log("link", state=link, detail=self._session.detail)
+        self._session.oversized.log_news(self._log)
         return gives_up
 
     def _state(self, monotonic_s: float) -> LinkState:

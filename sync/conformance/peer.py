@@ -74,10 +74,12 @@ class Peer:
                 raise PeerError(f"no connection to the broker: {why}")
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish. Raises PeerError when the connection is gone."""
+        """Publish. Raises PeerError when the connection is gone or the message is too large."""
         if not self._session.publish(topic, payload):
             why = f"{self._session.link} {self._session.detail}".strip()
             raise PeerError(f"the connection to the broker is gone: {why}")
+        if self._session.oversized.count:
+            raise PeerError(f"not sent: {self._session.oversized.detail}")
 
     def wait_for(self, wanted: Callable[[Arrival], T | None], timeout_s: float) -> T | None:
         """Return what ``wanted`` makes of the first message that it does not return None for.

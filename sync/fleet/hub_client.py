@@ -75,6 +75,10 @@ class HubClient:
                 topic, payload, expires_s=int(REPLY_TIMEOUT_S)
             ):
                 send_at_s = time.monotonic() + RESEND_AFTER_S
+            if self._session.oversized.count:
+                raise click.ClickException(
+                    f"the request is too large: {self._session.oversized.detail}"
+                )
             for arrival in self._step(0.1):
                 reply = codec.decode(FleetResponse, arrival.payload, largest=LARGEST)
                 if isinstance(reply, MessageRefusal) or reply.id != request.id:

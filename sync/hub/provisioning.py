@@ -33,6 +33,7 @@ from sync.hub.pki.certificate_authority import (
     new_certificate_authority,
     revocation_list,
 )
+from sync.wire.limits import MOST_PACKET_BYTES
 from sync.wire.topics import HUB, OPS, is_device_name
 
 TEMPLATES = (
@@ -196,6 +197,7 @@ def _broker(files: PlatformFiles, site: PlatformSpec) -> None:
         "folder": str(files.folder),
         "address": site.address,
         "port": str(site.port),
+        "most_packet_bytes": str(MOST_PACKET_BYTES),
         "tenant": site.tenant,
     }
     values["user"] = site.user

@@ -24,10 +24,36 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge.values.errors import EdgeError
 from sync.mqtt.endpoint import CONNACK, Arrival, Endpoint, LinkState, Will
+from sync.mqtt.oversized import OversizedPublishes
+from sync.wire.limits import MOST_PACKET_BYTES
 
 MOST_ARRIVALS: Final = 256  # waiting to be returned
+MOST_DRAINED_BYTES: Final = 2 * MOST_PACKET_BYTES  # of these, beyond those that came first
 RECEIVE_MAXIMUM: Final = 64  # messages the broker may send us unacknowledged
+_PACKET_TOO_LARGE: Final = 149  # MQTT 5 section 3.14.2.1
+_HEADER_BYTES: Final = 5 + 2 + 2  # fixed header at its longest, length of the topic, packet id
+
+
+class PacketTooLargeError(EdgeError):
+    """The broker sends a packet above the Maximum Packet Size of our CONNECT."""
+
+
+class PacketSocket(ssl.SSLSocket):
+    """A socket that begins no packet that is too large.
+
+    paho reads the length of a packet, then asks for all of the rest at once.
+    """
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Return at most ``buflen`` bytes. Raises PacketTooLargeError."""
+        if buflen > MOST_PACKET_BYTES:
+            raise PacketTooLargeError(
+                f"the broker sends a packet of {buflen} bytes, at most {MOST_PACKET_BYTES}"
+                " are accepted here"
+            )
+        return super().recv(buflen, flags)
 
 
 class MqttConnection:
@@ -42,6 +68,7 @@ class MqttConnection:
         *,
         number: int,
         arrivals: deque[Arrival],
+        oversized: OversizedPublishes,
         timeout_s: float,
     ) -> None:
         """Put what arrives into ``arrivals``, under the connection's ``number``."""
@@ -51,6 +78,9 @@ class MqttConnection:
             (name, SubscribeOptions(qos=1, retainAsPublished=True)) for name in filters
         ]
         self._arrivals = arrivals
+        self._drained_bytes = 0
+        self._oversized = oversized
+        self._most_packet_bytes = MOST_PACKET_BYTES  # that we may send
         self.number = number
         self._in_flight: set[int] = set()
         self._window = endpoint.window
@@ -78,6 +108,7 @@ class MqttConnection:
         self._client.on_socket_open = lambda _client, _userdata, sock: check_socket(sock)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
         properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = MOST_PACKET_BYTES
         self._client.connect(
             self._endpoint.host,
             self._endpoint.port,
@@ -97,6 +128,12 @@ class MqttConnection:
         """
         try:
             code = self._client.loop(timeout_s)
+        except PacketTooLargeError as error:
+            self.detail = str(error)
+            self._client.disconnect(
+                ReasonCode(PacketTypes.DISCONNECT, identifier=_PACKET_TOO_LARGE)
+            )
+            return LinkState.PACKET_TOO_LARGE
         except Exception as error:  # noqa: BLE001 - paho raises many kinds for a malformed packet
             self.detail = f"{type(error).__name__}: {error}"
             return LinkState.PROTOCOL_ERROR
@@ -114,8 +151,10 @@ class MqttConnection:
 
         One loop of paho reads about one packet.
         """
-        seen = -1
+        seen, self._drained_bytes = -1, 0
         while seen < len(self._arrivals) < MOST_ARRIVALS:
+            if self._drained_bytes > MOST_DRAINED_BYTES:
+                break  # the rest waits at the broker
             seen = len(self._arrivals)
             if (ended := self.step(0.0)) is not None:
                 return ended
@@ -130,7 +169,10 @@ class MqttConnection:
         expires_s: int | None,
         correlation: bytes | None,
     ) -> bool:
-        """Send with QoS 1. False, and nothing is queued, when the window is full."""
+        """Send with QoS 1. False, and nothing is queued, when the window is full.
+
+        A message that is larger than the broker accepts is not sent, and True: it is set aside.
+        """
         if self.room == 0:
             return False
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
@@ -138,6 +180,10 @@ class MqttConnection:
             properties.MessageExpiryInterval = expires_s
         if correlation is not None:
             properties.CorrelationData = correlation
+        packet_bytes = _packet_bytes(topic, payload, properties)
+        if packet_bytes > self._most_packet_bytes:
+            self._oversized.add(topic, packet_bytes, self._most_packet_bytes)
+            return True
         info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             return False
@@ -179,6 +225,7 @@ class MqttConnection:
         client.connect_timeout = self._timeout_s
         client.max_inflight_messages_set(self._endpoint.window)
         client.max_queued_messages_set(self._endpoint.window)
+        context.sslsocket_class = PacketSocket
         client.tls_set_context(context)
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
@@ -209,6 +256,8 @@ class MqttConnection:
         # Absent means 65,535 (MQTT 5 section 3.2.2.3.3).
         allowed = getattr(properties, "ReceiveMaximum", 65535)
         self._window = min(self._endpoint.window, allowed)
+        most_bytes = getattr(properties, "MaximumPacketSize", MOST_PACKET_BYTES)
+        self._most_packet_bytes = min(MOST_PACKET_BYTES, most_bytes)
         self.subscribe()
 
     def _on_subscribe(
@@ -257,6 +306,7 @@ class MqttConnection:
         except UnicodeDecodeError:
             topic = ""  # counted as an unknown topic
         properties = message.properties
+        self._drained_bytes += len(message.payload)
         self._arrivals.append(
             Arrival(
                 topic,
@@ -269,3 +319,9 @@ class MqttConnection:
                 getattr(properties, "MessageExpiryInterval", None),
             )
         )
+
+
+def _packet_bytes(topic: str, payload: bytes, properties: Properties) -> int:
+    """Return the most bytes that a PUBLISH with this content has."""
+    packed = properties.pack()  # type: ignore[no-untyped-call]  # paho's
+    return _HEADER_BYTES + len(topic.encode()) + len(packed) + len(payload)

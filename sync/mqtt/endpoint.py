@@ -24,6 +24,7 @@ class LinkState(StrEnum):
     BROKER_BUSY = "broker_busy"
     LOST = "connection_lost"
     PROTOCOL_ERROR = "protocol_error"
+    PACKET_TOO_LARGE = "packet_too_large"  # one side sent more than the other accepts in a packet
     SLOW = "replies_slow"  # connected, but replies take long: a slow line or a slow hub
     SILENT = "hub_not_replying"  # connected, but the platform does not reply
 
@@ -47,6 +48,7 @@ CONNACK: Final = {  # MQTT 5 section 3.2.2.2
     138: LinkState.NOT_AUTHORISED,  # banned
     140: LinkState.NOT_AUTHORISED,  # bad authentication method
     142: LinkState.IDENTITY_TAKEN,  # session taken over (in a DISCONNECT)
+    149: LinkState.PACKET_TOO_LARGE,
     151: LinkState.BROKER_BUSY,
     159: LinkState.BROKER_BUSY,
 }

@@ -19,6 +19,7 @@ from sync.mqtt.background_call import BackgroundCall
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.connection import MqttConnection
 from sync.mqtt.endpoint import Arrival, Endpoint, LinkState, Will, file_versions, unusable_file
+from sync.mqtt.oversized import OversizedPublishes
 from sync.mqtt.tls import CertificateExpiredError, check_window, tls_context
 
 # A connection that lasted this long makes the next delays short again. A shorter one does not: two
@@ -71,6 +72,7 @@ class MqttSession:
         self._next_try_s = 0.0
         self._files = file_versions(endpoint)
         self._since_s = 0.0
+        self.oversized = OversizedPublishes()
         self.link = LinkState.CONNECTING
         self.connections = 0
 
@@ -128,7 +130,10 @@ class MqttSession:
         expires_s: int | None = None,
         correlation: bytes | None = None,
     ) -> bool:
-        """Send with QoS 1. False, with nothing queued, if not connected or the window is full."""
+        """Send with QoS 1. False, with nothing queued, if not connected or the window is full.
+
+        True, and nothing is sent, for a message above what the broker accepts: see ``oversized``.
+        """
         if self._connection is None:
             return False
         return self._connection.publish(
@@ -188,6 +193,7 @@ class MqttSession:
             self.will,
             number=self.connections,
             arrivals=self._arrivals,
+            oversized=self.oversized,
             timeout_s=self._connect_timeout_s,
         )
         self._since_s = self._monotonic()

@@ -53,6 +53,7 @@ from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.oversized import OversizedPublishes
 from sync.wire.topics import Down, parse_topic
 from tests.architecture.house import rooms_of
 from tests.support.enrolment_platform import LOG, Platform
@@ -254,6 +255,7 @@ class _Session:
 
     connected, connections, room, link, detail = True, 1, True, LinkState.CONNECTED, ""
     refused_publishes = 0
+    oversized = OversizedPublishes()
 
     def __init__(self) -> None:
         self.sent: list[Arrival] = []

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import ssl
 import threading
 from contextlib import suppress
@@ -21,10 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+_CONNECT: Final = 1
 _PUBLISH: Final = 3  # MQTT 5 section 2.1.2
 _DISCONNECT: Final = 14
 # DISCONNECT with the reason "session taken over": MQTT 5 section 3.14.2.1
 _TAKEN_OVER: Final = bytes((_DISCONNECT << 4, 1, 142))
+# The property of CONNECT (MQTT 5 section 3.1.2.11.4), here of 1 MiB; and its largest value.
+_MAXIMUM_PACKET_SIZE: Final = re.compile(rb"\x27\x00\x10\x00\x00")
+_LARGEST: Final = b"\x27\x0f\xff\xff\xff"
 _LATE_S: Final = 0.4
 
 
@@ -40,6 +45,8 @@ class NetworkFault:
     reorder: float = 0.0  # probability, 0 to 1
     # Whether DISCONNECT precedes the end of a connection; None: as the broker does.
     names_takeover: bool | None = None
+    # Hide from the broker how large a packet the client accepts.
+    hides_packet_size: bool = False
 
 
 CLEAR: Final = NetworkFault()
@@ -159,6 +166,8 @@ class Proxy:
             while data := await (reader.read(4096) if self._identity is None else _packet(reader)):
                 if up:
                     self.bytes_up += len(data)
+                    if self._fault.hides_packet_size and data[0] >> 4 == _CONNECT:
+                        data = _MAXIMUM_PACKET_SIZE.sub(_LARGEST, data)
                 else:
                     self.bytes_down += len(data)
                     ended = self._identity is not None and data[0] >> 4 == _DISCONNECT

@@ -125,6 +125,7 @@ class Hub:
         return {
             "link": self._link,
             "connections": self._session.connections,
+            "oversized_publishes": self._session.oversized.count,
             "leader": self._leads,
             "events": {name: self._events[name] for name in ("new", "repeated", "refused")},
             "refused_messages": dict(self._refusals.counts),
@@ -286,6 +287,7 @@ class Hub:
             self._link = self._session.link
             write = self._log.warning if self._link.is_permanent else self._log.info
             write("link", state=self._link, detail=self._session.detail)
+        self._session.oversized.log_news(self._log)
 
     def _site_of(self, dev: str) -> str | None:
         return self._configured_sites.get(dev) if self._fleet is None else self._fleet.site_of(dev)

@@ -19,6 +19,11 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "Connections begun, including the first.",
             report["connections"],
         ),
+        counter(
+            "edge_hub_oversized_publishes",
+            "Messages set aside because the broker accepts no packet of their size.",
+            report["oversized_publishes"],
+        ),
         gauge(
             "edge_hub_leader",
             "1 for the leader, the one hub that publishes to groups.",

@@ -243,6 +243,7 @@ class SiteAuthority:
         if self._session.link is not self._link:
             self._link = self._session.link
             self._log.info("link", state=self._link, detail=self._session.detail)
+        self._session.oversized.log_news(self._log)
         state = self._current_state()
         if state is AuthorityState.REPLYING and self._state is not AuthorityState.REPLYING:
             self._command("authority_online")

@@ -98,6 +98,7 @@ class Bridge:
             self._links[side] = session.link
             note = self._log.warning if session.link.is_permanent else self._log.info
             note("link", side=side, state=session.link, detail=session.detail)
+        session.oversized.log_news(self._log)
 
 
 def _publish_to(message: Arrival, target: MqttSession) -> bool:

@@ -20,6 +20,7 @@ from sync.hub.pki.certificate_authority import (
     load_certificate_authority,
 )
 from sync.hub.provisioning import PlatformFiles, template, write_credential, write_public
+from sync.wire.limits import MOST_PACKET_BYTES
 from sync.wire.topics import FLEET, site_group
 
 AUTHORITY_PREFIX = "hub-"  # of an authority's name: it has a device's rights for itself
@@ -75,6 +76,7 @@ def provision_site_broker(
         "folder": str(files.folder),
         "address": at.address,
         "port": str(at.port),
+        "most_packet_bytes": str(MOST_PACKET_BYTES),
         "tenant": at.tenant,
         "user": at.user,
     }

@@ -8,13 +8,18 @@ from sync.agent.link_monitor import LinkMonitor
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS
 from sync.mqtt.endpoint import LinkState
+from sync.mqtt.oversized import OversizedPublishes
 
 
 class World:
     def __init__(self):
         self.replies, self.time_s, self.lines = ResponseTimer(), 100.0, []
         self.session = SimpleNamespace(
-            connected=True, link=LinkState.CONNECTED, detail="", give_up=self._give_up
+            oversized=OversizedPublishes(),
+            connected=True,
+            link=LinkState.CONNECTED,
+            detail="",
+            give_up=self._give_up,
         )
         self.given_up = 0
         log = SimpleNamespace(info=self._line, warning=self._line)

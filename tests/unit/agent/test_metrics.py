@@ -24,6 +24,7 @@ DEVICE = {
     "oldest_pending_s": NOW_S - 90,
     "rejected": 1,
     "refused_publishes": 0,
+    "oversized_publishes": 0,
     "refused_messages": {"not_json": 4},
     "feeds": {"orders": NOW_S - 60, "trust_list": NOW_S},
     "problems": {"status_stale": "older than it may be"},
@@ -32,6 +33,7 @@ DEVICE = {
     "documents": {"orders_gap": 2},
 }
 HUB = {
+    "oversized_publishes": 0,
     "link": LinkState.UNREACHABLE,
     "connections": 2,
     "leader": True,

@@ -16,6 +16,7 @@ from sync.hub.fleet import queries
 from sync.hub.ledger import ingest
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.oversized import OversizedPublishes
 from sync.wire import codec
 from sync.wire.messages import MOST_RUNGS, RungReport, Status
 
@@ -34,6 +35,8 @@ class Broker:
         "",
         0,
     )
+
+    oversized = OversizedPublishes()
 
     def __init__(self):
         self.said = []

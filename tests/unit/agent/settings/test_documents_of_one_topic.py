@@ -23,6 +23,7 @@ from sync.agent.downlink import MOST_DOCUMENTS
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.response_timer import ResponseTimer
 from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.oversized import OversizedPublishes
 from tests.support.settings_device import KEY, LOG, NOW, SCOPE, Device, applier_of, document
 
 OPS = signer(Ed25519PrivateKey.generate())
@@ -77,6 +78,7 @@ class World:
         )
         session = SimpleNamespace(
             connected=True,
+            oversized=OversizedPublishes(),
             connections=1,
             room=True,
             link=LinkState.CONNECTED,

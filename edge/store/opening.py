@@ -1,7 +1,8 @@
 """Open the store, or put a broken one aside and begin a new one: the device always boots (law 6).
 
-A quarantined store keeps every file it had, renamed. The redemptions in its ledger are carried into
-the new one where they can still be read, so that a code is still redeemed only once (law 3).
+A store that cannot be read *now* stays where it is, and is tried again: only one that is broken for
+good, or that a newer program wrote, is put aside. It keeps every file it had, renamed. What it
+holds is carried into the new one, so that a code is still redeemed only once (law 3).
 """
 
 from __future__ import annotations
@@ -9,39 +10,32 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
-from edge.domain.exception_case import ExceptionCase, ExceptionKind
-from edge.store.database.migration import NewerSchemaError, is_current, lacks_tables, migrate
-from edge.store.database.salvage import SalvagedRows, carry_over, read_remains
+from edge.store.database.examination import FaultKind, StoreFault, find_fault
+from edge.store.database.migration import is_current, lacks_tables
+from edge.store.database.salvage import SalvagedRows, read_remains
 from edge.store.database.store import (
     BUSY_TIMEOUT_S,
+    FAILURES,
     FILE,
     LOCK,
-    SUSPECT,
     Store,
     StoreUnavailableError,
     connect,
     explain,
     quarantines,
 )
-from edge.store.epochs import begin_epoch
-from edge.store.exception_cases import raise_case
+from edge.store.database.store_files import REMNANT, StoreFiles
+from edge.store.making import NewDevice, is_whole, make_store
 
-_SUFFIXES = ("", "-wal", "-shm")
-_CHECKED = (
-    "device",
-    "epoch",
-    "outbox",
-    "ledger",
-    "intent",
-    "exception",
-    "pin_attempt",
-)  # small, and what must not be wrong
+_LOOK_EVERY_S: Final = 0.02  # at the lock of another process that opens the store
 
 
 class StoreState(StrEnum):
@@ -50,7 +44,7 @@ class StoreState(StrEnum):
     READY = "ready"
     NEW = "new"  # there was none: first start of this card
     QUARANTINED = "quarantined"  # degraded: a broken one was put aside; the orders are loaded again
-    UNAVAILABLE = "store_unavailable"  # nothing can be redeemed
+    UNAVAILABLE = "store_unavailable"  # nothing can be redeemed; the next try may find it ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +68,23 @@ def open_store(
 ) -> OpenedStore:
     """Open or make ``folder/store.db``. Never raises for anything that the disk may hold.
 
-    ``floor_s`` is the build time, the least that the time floor may be. A store that is corrupt,
-    unreadable or written by a newer program is renamed to ``store.db.<time>.<why>``, with its
-    ``-wal`` and ``-shm``. So is another device's store that has no redemption and nothing to send.
-    One that has stays where it is, and the result is UNAVAILABLE.
+    ``floor_s`` is the build time, the least that the time floor may be. A store that two
+    connections find corrupt, or that a newer program wrote, is renamed to
+    ``store.db.<time>.<why>``, with its ``-wal`` and ``-shm``. So is another device's store that has
+    no redemption and nothing to send.
+
+    Everything else leaves the files as they are, and the result is UNAVAILABLE: another device's
+    store, and a disk, a folder, a memory or a lock that fails now. Call again then.
     """
-    start = _Start(folder / FILE, device_id, now_s, random_bytes, floor_s, busy_timeout_s)
+    device = NewDevice(device_id, now_s, random_bytes, floor_s)
+    start = _Start(StoreFiles(folder), device, busy_timeout_s)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _alone(folder, busy_timeout_s):
             return start.open()
-    except (OSError, sqlite3.Error, StoreUnavailableError) as error:
-        return OpenedStore(store=None, state=StoreState.UNAVAILABLE, detail=f"{folder}: {error}")
+    except (OSError, *FAILURES, StoreUnavailableError) as error:
+        detail = f"{folder}: {explain(error) or error}"
+        return OpenedStore(store=None, state=StoreState.UNAVAILABLE, detail=detail)
 
 
 def open_for_reading(folder: Path) -> Store:
@@ -109,63 +108,93 @@ def open_for_work(folder: Path) -> Store:
 
 def _open_existing(folder: Path, *, read_only: bool) -> Store:
     path = folder / FILE
-    if not path.exists():
+    try:
+        path.stat()
+        if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
+            need = "readable" if read_only else "writable"
+            raise StoreUnavailableError(
+                f"{path} is not {need} by this user; use the scanner's user or root"
+            )
+        store = Store(path, read_only=read_only)
+    except FileNotFoundError as error:
         raise StoreUnavailableError(
             f"no store in {folder}; name the data folder with --data or EDGE_SCANNER_DATA"
-        )
-    if not os.access(path, os.R_OK if read_only else os.R_OK | os.W_OK):
-        need = "readable" if read_only else "writable"
-        raise StoreUnavailableError(
-            f"{path} is not {need} by this user; use the scanner's user or root"
-        )
-    try:
-        store = Store(path, read_only=read_only)
-    except OSError as error:  # a full disk
+        ) from error
+    except OSError as error:  # a full disk, or one that cannot be read
         raise StoreUnavailableError(f"{folder}: {error}") from error
+    try:
+        _refuse_older(store)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _refuse_older(store: Store) -> None:
+    """Raise StoreUnavailableError for a store without this program's tables."""
     try:
         with store.read() as connection:
             connection.execute("SELECT device_id FROM device").fetchone()
             older = lacks_tables(connection)
-    except sqlite3.Error as error:  # an empty file, or another program's database
-        store.close()
-        raise StoreUnavailableError(f"{path} is not a scanner's store ({error})") from error
+    except sqlite3.Error as error:  # another program's database
+        raise StoreUnavailableError(f"{store.path} is not a scanner's store ({error})") from error
     if older:
-        store.close()
         raise StoreUnavailableError(
-            f"{path} is of an older version: start edge-scanner once, then try again"
+            f"{store.path} is of an older version: start edge-scanner once, then try again"
         )
-    return store
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    path: Path
-    device_id: str
-    now_s: int
-    random_bytes: Callable[[int], bytes]
-    floor_s: int
+    """One opening. Raises OSError, StoreUnavailableError and what ``sqlite3`` raises."""
+
+    files: StoreFiles
+    device: NewDevice
     busy_timeout_s: float
 
     def open(self) -> OpenedStore:
-        if not self.path.exists() and not self._finish_interrupted():
-            self._supersede()
-            self._make("new", SalvagedRows())
-            self._quarantine(
-                "remnant"
-            )  # a -wal without its store would be replayed into the new one
-            self._put_in_place()
+        files = self.files
+        if files.is_missing() and not self._finish_interrupted() and not files.has_log():
+            return self._begin()
+        if files.is_bare_log():
+            files.lay_page_under_log()
+        fault = find_fault(files, self.device.device_id, busy_timeout_s=self.busy_timeout_s)
+        if fault is not None:
+            return self._replace(fault)
+        files.suspect.unlink(missing_ok=True)
+        files.remove_making()
+        return OpenedStore(store=self._store(), state=StoreState.READY, detail="")
+
+    def _begin(self) -> OpenedStore:
+        """Make the first store of this folder, or one for a store that is no longer there."""
+        self._supersede()
+        files, remains = self.files, self._remains_aside()
+        why = "quarantined: the store is missing" if remains else "new"
+        kept = make_store(files, self.device, why=why, remains=remains)
+        files.put_aside(REMNANT, self.device.now_s)
+        files.put_in_place()
+        if not remains:
             return OpenedStore(
                 store=self._store(), state=StoreState.NEW, detail="a new store was made"
             )
-        why = self._fault()
-        if why is None:
-            return OpenedStore(store=self._store(), state=StoreState.READY, detail="")
-        self._supersede()
-        kept = self._make(f"quarantined: {why.detail}", read_remains(self.path))
-        aside = self._quarantine(why.name)
-        self._put_in_place()
         detail = (
-            f"{why.detail}; its files are kept as {aside.name}*,"
+            f"the store is missing; {kept} redemptions were carried over from those that were put"
+            " aside before"
+        )
+        return OpenedStore(store=self._store(), state=StoreState.QUARANTINED, detail=detail)
+
+    def _replace(self, fault: StoreFault) -> OpenedStore:
+        """Put the store aside, after all that can be read of it is in a new one."""
+        self._supersede()
+        files = self.files
+        remains = [read_remains(files.main)] if files.is_a_database(files.main) else []
+        if fault.kind is FaultKind.CORRUPT:
+            remains += self._remains_aside()
+        kept = make_store(files, self.device, why=f"quarantined: {fault.detail}", remains=remains)
+        aside = files.put_aside(fault.kind.value, self.device.now_s)
+        files.put_in_place()
+        detail = (
+            f"{fault.detail}; its files are kept as {aside.name}*,"
             f" {kept} redemptions were carried over"
         )
         return OpenedStore(
@@ -173,161 +202,79 @@ class _Start:
         )
 
     def _store(self) -> Store:
-        store = Store(self.path, busy_timeout_s=self.busy_timeout_s)
-        with store.transaction() as connection:
-            connection.execute(
-                "UPDATE device SET time_floor_s = max(time_floor_s, ?)", (self.floor_s,)
-            )
+        store = Store(self.files.main, busy_timeout_s=self.busy_timeout_s)
+        try:
+            with store.transaction() as connection:
+                connection.execute(
+                    "UPDATE device SET time_floor_s = max(time_floor_s, ?)", (self.device.floor_s,)
+                )
+        except BaseException:
+            store.close()
+            raise
         return store
 
-    def _fault(self) -> _Fault | None:
-        """Return what is wrong with the store that is there, or None.
+    def _remains_aside(self) -> list[SalvagedRows]:
+        """Read the stores of this device that were put aside before, the newest first.
 
-        Raises StoreUnavailableError when that cannot be found out now.
+        What a broken store has lost may still be in the one that it was begun from.
         """
+        files = self.files
+        return [
+            read_remains(path)
+            for path in files.quarantined()
+            if files.is_a_database(path) and self._is_own(path)
+        ]
+
+    def _is_own(self, aside: Path) -> bool:
         try:
-            with closing(connect(self.path, busy_timeout_s=self.busy_timeout_s)) as connection:
-                migrate(connection)
-                return self._fault_in(connection)
-        except NewerSchemaError as error:
-            return _Fault("newer", f"the store was {error}")
-        except sqlite3.Error as error:
+            with closing(connect(aside, read_only=True)) as connection:
+                row = connection.execute("SELECT device_id FROM device").fetchone()
+        except FAILURES as error:
             unavailable = explain(error)
-            unreadable = (getattr(error, "sqlite_errorname", "") or "").startswith(
-                ("SQLITE_CANTOPEN", "SQLITE_IOERR")
-            )
-            if unavailable is None or unavailable.corrupt or unreadable:
-                return _Fault("corrupt", f"the store cannot be read ({error})")
+            if unavailable is None or unavailable.corrupt:
+                return True  # it cannot name its device any more
             raise unavailable from error
-
-    def _fault_in(self, connection: sqlite3.Connection) -> _Fault | None:
-        suspect = self.path.with_name(SUSPECT)
-        tables = ("",) if suspect.exists() else tuple(f"({name})" for name in _CHECKED)
-        for table in tables:
-            (verdict,) = connection.execute(f"PRAGMA quick_check{table}").fetchone()
-            if verdict != "ok":
-                return _Fault("corrupt", f"the store is damaged ({verdict})")
-        suspect.unlink(missing_ok=True)
-        row = connection.execute("SELECT device_id FROM device").fetchone()
-        if row is None:
-            return _Fault("corrupt", "the store names no device")
-        return None if row[0] == self.device_id else self._of_another(connection, row[0])
-
-    def _of_another(self, connection: sqlite3.Connection, owner: str) -> _Fault:
-        """Return the fault of a store of device ``owner`` that holds nothing of value.
-
-        Raises StoreUnavailableError for one with redemptions or unsent events: a wrong profile must
-        not make this folder forget them.
-        """
-        (used,) = connection.execute(
-            "SELECT EXISTS (SELECT 1 FROM ledger) OR EXISTS"
-            " (SELECT 1 FROM outbox JOIN epoch ON no = epoch_no WHERE seq > acknowledged_through)"
-        ).fetchone()
-        if used:
-            raise StoreUnavailableError(
-                f"the store is of device {owner}, this is {self.device_id}: start with the profile"
-                f" or the identity of {owner}, or move {self.path.name}* out of this folder and"
-                " keep them"
-            )
-        return _Fault("device", f"the store is of device {owner}, this is {self.device_id}")
-
-    def _making(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.new")
-
-    def _make(self, why: str, remains: SalvagedRows) -> int:
-        """Make a whole store with a new epoch beside the old one.
-
-        Returns how many redemptions were carried over.
-        """
-        for suffix in _SUFFIXES:
-            self._making().with_name(self._making().name + suffix).unlink(missing_ok=True)
-        with closing(connect(self._making())) as connection:
-            migrate(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            kept = carry_over(connection, remains)
-            number = begin_epoch(
-                connection, why=why, now_s=self.now_s, random_bytes=self.random_bytes
-            )
-            row = (
-                self.device_id,
-                number,
-                max(self.floor_s, remains.floor_s),
-                remains.floor_order_s,
-            )
-            columns = "one, device_id, epoch_no, time_floor_s, floor_order_s"
-            connection.execute(f"INSERT INTO device ({columns}) VALUES (1, ?, ?, ?, ?)", row)
-            if why != "new":
-                case = ExceptionCase(
-                    kind=ExceptionKind.SYSTEM_FAULT,
-                    cause=why,
-                    tried="a new store was begun",
-                    raised_s=self.now_s,
-                )
-                raise_case(connection, case)
-            connection.execute("COMMIT")
-        return kept
+        return row is None or row[0] == self.device.device_id
 
     def _supersede(self) -> None:
         """Make every process stop committing to the old file, so that all it has can be read."""
-        with quarantines(self.path.parent) as count:
+        with quarantines(self.files.folder) as count:
             count[0] = (count[0] + 1) % 256
 
-    def _quarantine(self, name: str) -> Path:
-        aside = self.path.with_name(f"{self.path.name}.{self.now_s}.{name}")
-        while aside.exists():
-            aside = aside.with_name(f"{aside.name}+")
-        for (
-            suffix
-        ) in _SUFFIXES:  # the main file first: from here on a new start takes the new store
-            part = self.path.with_name(self.path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        self.path.with_name(SUSPECT).unlink(missing_ok=True)
-        return aside
-
-    def _put_in_place(self) -> None:
-        self._making().rename(self.path)
-        _sync_folder(self.path.parent)
-
     def _finish_interrupted(self) -> bool:
-        """Put in place the whole store that a power cut left beside a quarantined one.
+        """Put in place the whole store that a power cut left beside one that was put aside.
 
         Returns False when there is none.
         """
-        if not self._making().exists():
+        if not is_whole(self.files):
             return False
-        try:
-            with closing(connect(self._making())) as connection:
-                whole = bool(connection.execute("SELECT count(*) FROM device").fetchone()[0])
-        except sqlite3.Error:
-            whole = False
-        if whole:
-            self._supersede()
-            self._quarantine("remnant")
-            self._put_in_place()
-        return whole
-
-
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    name: str  # part of the quarantined file's name
-    detail: str
+        self._supersede()
+        self.files.finish_putting_aside(self.device.now_s)
+        self.files.put_in_place()
+        return True
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time open the store: two must not both put it aside."""
+def _alone(folder: Path, patience_s: float) -> Iterator[None]:
+    """Let one process at a time open the store: two must not both put it aside.
+
+    Raises StoreUnavailableError while another one has been at it for longer than ``patience_s``.
+    """
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    until_s = time.monotonic() + patience_s
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while not _is_locked(descriptor):
+            if time.monotonic() >= until_s:
+                raise StoreUnavailableError("another process is opening the store")
+            time.sleep(_LOOK_EVERY_S)
         yield
     finally:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _is_locked(descriptor: int) -> bool:
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

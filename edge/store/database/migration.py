@@ -49,6 +49,11 @@ def is_current(connection: sqlite3.Connection, steps: Sequence[tuple[str, str]] 
     return _applied(connection) == [name for name, _ in steps]
 
 
+def has_history(connection: sqlite3.Connection) -> bool:
+    """Return whether a scanner's program has ever made tables here."""
+    return bool(_applied(connection))
+
+
 def lacks_tables(connection: sqlite3.Connection) -> bool:
     """Return whether tables may be missing: an older program wrote the file, or another one."""
     return not {name for name, _ in STEPS} <= set(_applied(connection))

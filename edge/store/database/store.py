@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
+from edge.system.durable_file import write_durably
 from edge.values.errors import EdgeError
 
 FILE = "store.db"
@@ -23,7 +25,10 @@ LOCK = "store.lock"  # held while the store is opened; its one byte counts quara
 SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
 BUSY_TIMEOUT_S = 2.0
 
-_CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT")
+# What ``sqlite3`` raises: MemoryError stands for SQLITE_NOMEM.
+FAILURES: Final = (sqlite3.Error, MemoryError)
+
+_CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _WORLD = (
     "SQLITE_AUTH",
     "SQLITE_BUSY",
@@ -52,10 +57,20 @@ class StoreUnavailableError(EdgeError):
 
 
 def connect(
-    path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, read_only: bool = False
+    path: Path,
+    *,
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    read_only: bool = False,
+    make: bool = False,
 ) -> sqlite3.Connection:
-    """Open ``path`` as every process must: WAL, FULL, foreign keys, autocommit, explicit BEGIN."""
-    mode = "ro" if read_only else "rwc"
+    """Open ``path`` as every process must: WAL, FULL, foreign keys, autocommit, explicit BEGIN.
+
+    Only with ``make`` may the file be missing or empty. Raises sqlite3.Error, MemoryError and
+    StoreUnavailableError.
+    """
+    if not make:
+        _refuse_empty(path)
+    mode = "ro" if read_only else "rwc" if make else "rw"
     uri = f"file:{_quoted(path)}?mode={mode}"
     # Each connection serves one thread; only ``close`` comes from another, once that has ended.
     connection = sqlite3.connect(
@@ -63,7 +78,9 @@ def connect(
     )
     try:
         if not read_only:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != "wal":
+                raise StoreUnavailableError(f"{path} cannot have a log: its mode stays {mode}")
             connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
@@ -72,8 +89,22 @@ def connect(
     return connection
 
 
-def explain(error: sqlite3.Error) -> StoreUnavailableError | None:
-    """Return the failure of the disk that ``error`` reports; None for an error of the program."""
+def _refuse_empty(path: Path) -> None:
+    """Raise StoreUnavailableError for an empty file: SQLite would delete the log beside it."""
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        raise StoreUnavailableError(f"the store cannot be used ({error})") from error
+    if empty:
+        raise StoreUnavailableError(
+            f"{path} is empty, it is not a scanner's store: start edge-scanner once, then try again"
+        )
+
+
+def explain(error: BaseException) -> StoreUnavailableError | None:
+    """Return the failure of the world that ``error`` reports; None for an error of the program."""
+    if isinstance(error, MemoryError):  # what ``sqlite3`` raises for SQLITE_NOMEM
+        return StoreUnavailableError("the store cannot be used (SQLITE_NOMEM: out of memory)")
     code = getattr(error, "sqlite_errorname", "") or ""
     if code.startswith(_CORRUPT):
         return StoreUnavailableError(f"the store is corrupt ({code}: {error})", corrupt=True)
@@ -160,7 +191,7 @@ class Store:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except FAILURES as error:
             self.translate(error)
             raise
 
@@ -169,12 +200,11 @@ class Store:
 
         Marks a corrupt store for the next start.
         """
-        unavailable = explain(error) if isinstance(error, sqlite3.Error) else None
+        unavailable = explain(error)
         if unavailable is None:
             return
         if unavailable.corrupt and not self._read_only:
-            with suppress(OSError):
-                (self.path.parent / SUSPECT).write_text(f"{unavailable}\n", encoding="utf-8")
+            _suspect(self.path.parent, str(unavailable))
         raise unavailable from error
 
     def refuse_replaced(self) -> None:
@@ -198,7 +228,7 @@ class Transaction:
             self._store.refuse_replaced()
             self._connection = self._store.connection()
             self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
+        except FAILURES as error:
             self._store.translate(error)
             raise
         return self._connection
@@ -210,7 +240,7 @@ class Transaction:
             try:
                 self._connection.execute("COMMIT")
                 self._store.refuse_replaced()
-            except sqlite3.Error as failure:
+            except FAILURES as failure:
                 self._rollback()
                 self._store.translate(failure)
                 raise
@@ -220,7 +250,7 @@ class Transaction:
 
     def _rollback(self) -> None:
         if self._connection.in_transaction:
-            with suppress(sqlite3.Error):  # the first error is the one to report
+            with suppress(*FAILURES):  # the first error is the one to report
                 self._connection.execute("ROLLBACK")
 
 
@@ -233,9 +263,18 @@ def quarantines(folder: Path) -> mmap.mmap:
     try:
         # A hole would get its block only when it is written to: SIGBUS on a full disk.
         os.posix_fallocate(descriptor, 0, 1)
+        os.pread(descriptor, 1, 0)  # a disk that cannot be read fails here: in the map, by a signal
         return mmap.mmap(descriptor, 1)
     finally:
         os.close(descriptor)
+
+
+def _suspect(folder: Path, why: str) -> None:
+    """Have the next start check every page. A full disk takes no mark; the small tables remain."""
+    mark = folder / SUSPECT
+    with suppress(OSError):
+        if not mark.exists():
+            write_durably(mark, f"{why}\n".encode())
 
 
 def _quoted(path: Path) -> str:

@@ -13,6 +13,7 @@ from edge.domain.verdict import Verdict
 from edge.store import exception_cases, ledger, opening, outbox, reviews
 from edge.store.database import migration
 from edge.store.database.store import FILE, LOCK, SUSPECT, quarantines
+from edge.store.database.store_files import StoreFiles
 from edge.store.opening import StoreState, open_store
 from tests.support.ordinary_user import ordinary_user
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
@@ -222,7 +223,7 @@ def test_a_process_that_still_holds_a_quarantined_store_writes_nothing_more_into
     assert "replaced" in outcome.detail
 
 
-@pytest.mark.parametrize("moment", ["read_remains", "_make", "_quarantine"])
+@pytest.mark.parametrize("moment", ["read_remains", "make_store", "put_aside"])
 def test_a_redemption_that_a_running_scanner_accepts_during_a_quarantine_is_in_the_new_store(
     used, moment, monkeypatch
 ):
@@ -231,12 +232,12 @@ def test_a_redemption_that_a_running_scanner_accepts_during_a_quarantine_is_in_t
     deliver(running, order(claims := code()))
     with running.transaction() as connection:
         connection.execute(FROM_THE_FUTURE)
-    owner = opening if moment == "read_remains" else opening._Start
+    owner = StoreFiles if moment == "put_aside" else opening
     real, outcomes = getattr(owner, moment), []
 
-    def scan_and_go_on(*given):
+    def scan_and_go_on(*given, **named):
         outcomes.append(redeemer(running).redeem(claims, NOON))
-        return real(*given)
+        return real(*given, **named)
 
     monkeypatch.setattr(owner, moment, scan_and_go_on)
     after = reopen(folder).store
@@ -257,9 +258,9 @@ def test_a_power_cut_in_the_middle_of_a_quarantine_loses_nothing(used, cut, monk
     def cut_power(*_):
         raise PowerCut
 
-    name = "_quarantine" if cut.startswith("before") else "_put_in_place"
+    name = "put_aside" if cut.startswith("before") else "put_in_place"
     with monkeypatch.context() as patch:
-        patch.setattr(f"edge.store.opening._Start.{name}", cut_power)
+        patch.setattr(StoreFiles, name, cut_power)
         with pytest.raises(PowerCut):
             reopen(folder)
     store = reopen(folder).store

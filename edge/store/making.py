@@ -1,0 +1,97 @@
+"""Make a whole store beside the one in use, with what could be read of those before it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+from edge.domain.exception_case import ExceptionCase, ExceptionKind
+from edge.store.database.migration import migrate
+from edge.store.database.salvage import SalvagedRows, carry_over
+from edge.store.database.store import FAILURES, StoreUnavailableError, connect, explain
+from edge.store.database.store_files import StoreFiles
+from edge.store.epochs import begin_epoch
+from edge.store.exception_cases import raise_case
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """What a store needs to know of its device and of this moment."""
+
+    device_id: str
+    now_s: int
+    random_bytes: Callable[[int], bytes]
+    floor_s: int  # the least that the time floor may be
+
+
+def make_store(
+    files: StoreFiles, device: NewDevice, *, why: str, remains: Sequence[SalvagedRows]
+) -> int:
+    """Make a store with a new epoch, whole and on disk; return how many redemptions it got.
+
+    The first of ``remains`` counts where two differ. Raises OSError, StoreUnavailableError and what
+    ``sqlite3`` raises, and then nothing of it is left.
+    """
+    files.remove_making()
+    try:
+        with closing(connect(files.making, make=True)) as connection:
+            migrate(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            kept = _fill(connection, device, why, remains)
+            connection.execute("COMMIT")
+            _empty_log(connection)
+    except BaseException:
+        with suppress(OSError):
+            files.remove_making()  # a full disk gets its room back
+        raise
+    files.sync()
+    return kept
+
+
+def is_whole(files: StoreFiles) -> bool:
+    """Return whether the store that was being made is whole; a cut before leaves it empty.
+
+    Raises OSError and StoreUnavailableError when that cannot be found out now.
+    """
+    if not files.has_making():
+        return False
+    try:
+        with closing(connect(files.making)) as connection:
+            return bool(connection.execute("SELECT count(*) FROM device").fetchone()[0])
+    except FAILURES as error:
+        unavailable = explain(error)
+        if unavailable is None or unavailable.corrupt:
+            return False
+        raise unavailable from error
+
+
+def _fill(
+    connection: sqlite3.Connection, device: NewDevice, why: str, remains: Sequence[SalvagedRows]
+) -> int:
+    kept = sum(carry_over(connection, each) for each in remains)
+    number = begin_epoch(connection, why=why, now_s=device.now_s, random_bytes=device.random_bytes)
+    floor_s = max([device.floor_s, *(each.floor_s for each in remains)])
+    floor_order_s = max([0, *(each.floor_order_s for each in remains)])
+    connection.execute(
+        "INSERT INTO device (one, device_id, epoch_no, time_floor_s, floor_order_s)"
+        " VALUES (1, ?, ?, ?, ?)",
+        (device.device_id, number, floor_s, floor_order_s),
+    )
+    if why != "new":
+        case = ExceptionCase(
+            kind=ExceptionKind.SYSTEM_FAULT,
+            cause=why,
+            tried="a new store was begun",
+            raised_s=device.now_s,
+        )
+        raise_case(connection, case)
+    return kept
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    """Move the log into the main file, which is renamed alone. Closing would try, and not say."""
+    (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreUnavailableError("another process reads the store that is being made")

@@ -22,6 +22,7 @@ from sync.hub.store.interface import HubConnection
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
 from sync.wire.messages import Batch, GrantRequest, Response
 
+MOST_GRANTS: Final = 100  # that a device may hold for one entitlement; it needs one at a time
 _REDEEMABLE: Final = (OrderStatus.READY, OrderStatus.SHIPPED)
 
 
@@ -88,7 +89,8 @@ def decide_grant(
     if left < request.quantity:
         return GrantDecision(AuthorisationResult.SPENT, others, others_minor)
     held = grant_table.granted_quantity(connection, cti, but=request.dev)
-    if left - held < request.quantity:
+    mine = grant_table.count_grants(connection, cti, request.dev)
+    if left - held < request.quantity or mine >= MOST_GRANTS:
         return GrantDecision(AuthorisationResult.HELD, others, others_minor)
     grant_table.insert_grant(connection, request)
     return GrantDecision(AuthorisationResult.GRANTED, others + held, others_minor)

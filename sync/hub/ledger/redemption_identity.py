@@ -20,6 +20,12 @@ def redemption_id_of(event: Event) -> str:
     return _named(event, REDEMPTION_EVENT) or _named(event, RETRY_OF) or event.id
 
 
+def names_of(event: Event) -> frozenset[str]:
+    """Return every id by which a device may name the redemption in ``event``."""
+    retried = _named(event, RETRY_OF)
+    return frozenset({redemption_id_of(event), event.id, retried or event.id})
+
+
 def redemption_named_by(event: Event) -> str | None:
     """Return the id of the redemption that a reversal or a review names; None if it names none."""
     return _named(event, REDEMPTION_EVENT)

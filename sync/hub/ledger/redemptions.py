@@ -6,9 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from edge.domain.redemption_report import RETRY_OF
 from edge.token.claims import Kind
-from sync.hub.ledger.redemption_identity import redemption_id_of, redemption_named_by
+from sync.hub.ledger.redemption_identity import names_of, redemption_id_of, redemption_named_by
 from sync.hub.store import conflict_table, feed_table, grant_table, redemption_table
 from sync.hub.store.interface import HubConnection
 from sync.hub.store.redemption_table import RedemptionEvent, RedemptionRow
@@ -68,14 +67,11 @@ def is_reported(connection: HubConnection, batch: Batch, event: Event, effect: E
     """
     if effect.units is None:
         return False
-    retries = event.body.get(RETRY_OF)
-    mine = {event.id, retries if isinstance(retries, str) else event.id, effect.redemption_id}
-    others = redemption_table.other_reports(
-        connection, effect.cti, batch.dev, epoch=batch.epoch, seq=event.seq
-    )
     return any(
-        mine & {other_id, json.loads(body).get(RETRY_OF), redemption_id}
-        for other_id, body, redemption_id in others
+        redemption_table.is_known(
+            connection, effect.cti, batch.dev, name, epoch=batch.epoch, seq=event.seq
+        )
+        for name in names_of(event)
     )
 
 
@@ -114,7 +110,7 @@ def apply_effect(
         event.ts,
         effect.redemption_id,
     )
-    redemption_table.insert_redemption(connection, row)
+    redemption_table.insert_redemption(connection, row, names_of(event) - {effect.redemption_id})
     if isinstance(grant := event.body.get("grant_request"), str):  # any other grant stays held
         grant_table.delete_grant(connection, effect.cti, batch.dev, grant)
     if first or not _is_overspent(connection, effect.cti):

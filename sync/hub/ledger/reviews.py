@@ -14,7 +14,7 @@ from typing import Any, Final
 from edge.store.reviews import ReviewResult
 from edge.values.errors import EdgeError
 from edge.values.person_name import same_person
-from sync.hub.ledger.redemption_identity import redemption_named_by
+from sync.hub.ledger.redemption_identity import redemption_id_of, redemption_named_by
 from sync.hub.ledger.redemptions import REDEEMED
 from sync.hub.store import review_table
 from sync.hub.store.interface import HubConnection
@@ -117,6 +117,7 @@ def _record_review(connection: HubConnection, dev: str, epoch: str, event: Event
     cti = bytes.fromhex(cti_hex)
     if event.type == REDEEMED:
         review_table.insert_review(connection, cti, dev, epoch, event.seq)
+        review_table.close_reported(connection, cti, dev, redemption_id_of(event))
     elif (redemption_id := redemption_named_by(event)) is not None:
         state, by, reason = (
             str(event.body.get(name) or "")[:_LONGEST] for name in ("state", "operator", "reason")
@@ -124,7 +125,7 @@ def _record_review(connection: HubConnection, dev: str, epoch: str, event: Event
         review_table.insert_report(
             connection, cti, dev, redemption_id, ts=event.ts, state=state, by=by, reason=reason
         )
-    review_table.close_reported(connection, cti, dev)
+        review_table.close_reported(connection, cti, dev, redemption_id)
 
 
 def _record_refusal(connection: HubConnection, dev: str, body: dict[str, Any]) -> None:

@@ -29,6 +29,14 @@ def granted_quantity(connection: HubConnection, cti: bytes, *, but: str) -> int:
     return int(row[0])
 
 
+def count_grants(connection: HubConnection, cti: bytes, dev: str) -> int:
+    """Return how many grants for an entitlement a device holds."""
+    row = connection.execute(
+        "SELECT count(*) FROM open_grant WHERE cti = ? AND dev = ?", (cti, dev)
+    ).fetchone()
+    return int(row[0])
+
+
 def delete_grant(connection: HubConnection, cti: bytes, dev: str, id: str) -> None:
     """Delete the grant of one request."""
     connection.execute(

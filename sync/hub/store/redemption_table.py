@@ -1,15 +1,23 @@
-"""What devices redeemed and reversed: the tables ``redemption`` and ``reversal``."""
+"""What devices redeemed and reversed.
+
+Tables: ``redemption``, ``redemption_alias``, ``reversal`` and ``redeemed_total``. A row of
+``redemption`` is marked when it is reversed, and ``redeemed_total`` holds the sums of the others.
+So nothing that happens for each event reads all redemptions of an entitlement.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from sync.hub.store.interface import HubConnection
 
 # Whether ``v``, a reversal or the report of a review, is about ``r``, a redemption.
 IS_ABOUT: Final = "v.cti = r.cti AND v.dev = r.dev AND v.redemption_id = r.id"
-_NOT_REVERSED: Final = f"NOT EXISTS (SELECT 1 FROM reversal v WHERE {IS_ABOUT})"  # noqa: S608 - a constant
-_OF_CODE: Final = f"FROM redemption r WHERE cti = ? AND {_NOT_REVERSED}"
+_NEWEST: Final = (
+    "SELECT dev, epoch, seq, ts FROM redemption WHERE cti = ? AND dev = ? AND reversed = 0"
+    " AND NOT (dev = ? AND epoch = ? AND seq = ?) ORDER BY ts DESC LIMIT 1"
+)
 
 
 class RedemptionRow(NamedTuple):
@@ -35,11 +43,29 @@ class RedemptionEvent(NamedTuple):
     ts: int
 
 
-def insert_redemption(connection: HubConnection, row: RedemptionRow) -> None:
-    """Insert a redemption. One that is known already, from a lease, does not change."""
-    connection.execute(
-        "INSERT INTO redemption VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+def insert_redemption(
+    connection: HubConnection, row: RedemptionRow, aliases: Iterable[str] = ()
+) -> None:
+    """Insert a redemption. One that is known already, from a lease, does not change.
+
+    ``aliases`` are other ids by which its device may name it.
+    """
+    reversed = _is_reversed(connection, row)
+    inserted = connection.execute(
+        "INSERT INTO redemption"
+        " (cti, dev, use_no, epoch, seq, units, amount_minor, ts, id, reversed)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (*row, int(reversed)),
     )
+    if inserted.rowcount == 0:
+        return
+    for alias in aliases:
+        connection.execute(
+            "INSERT INTO redemption_alias VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (row.cti, row.dev, alias, row.epoch, row.seq),
+        )
+    if not reversed:
+        _add_to_total(connection, row.cti, row.dev, row.units, row.amount_minor or 0)
 
 
 def insert_reversal(
@@ -49,10 +75,25 @@ def insert_reversal(
 
     ``epoch`` and ``seq`` are those of the event that reported the reversal.
     """
-    connection.execute(
+    inserted = connection.execute(
         "INSERT INTO reversal VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (cti, dev, redemption_id, epoch, seq),
     )
+    if inserted.rowcount == 0:
+        return
+    redeemed = connection.execute(
+        "SELECT units, coalesce(amount_minor, 0) FROM redemption"
+        " WHERE cti = ? AND dev = ? AND id = ?",
+        (cti, dev, redemption_id),
+    ).fetchone()
+    if redeemed is None:
+        return
+    connection.execute(
+        "UPDATE redemption SET reversed = 1 WHERE cti = ? AND dev = ? AND id = ?",
+        (cti, dev, redemption_id),
+    )
+    units, amount_minor = redeemed
+    _add_to_total(connection, cti, dev, -units, -amount_minor)
 
 
 def has_redemption(connection: HubConnection, cti: bytes) -> bool:
@@ -61,20 +102,21 @@ def has_redemption(connection: HubConnection, cti: bytes) -> bool:
     return row is not None
 
 
-def other_reports(
-    connection: HubConnection, cti: bytes, dev: str, *, epoch: str, seq: int
-) -> list[tuple[str, str, str]]:
-    """Return the redemptions that other events of ``dev`` reported.
+def is_known(
+    connection: HubConnection, cti: bytes, dev: str, name: str, *, epoch: str, seq: int
+) -> bool:
+    """Return whether another event than ``epoch`` and ``seq`` reported a redemption of this name.
 
-    Columns: event id, event body (JSON), redemption id.
+    The name is the redemption's id or an alias of it.
     """
-    rows = connection.execute(
-        "SELECT e.id, e.body, r.id FROM redemption r"
-        " JOIN event e ON e.dev = r.dev AND e.epoch = r.epoch AND e.seq = r.seq"
-        " WHERE r.cti = ? AND r.dev = ? AND NOT (r.epoch = ? AND r.seq = ?)",
-        (cti, dev, epoch, seq),
-    )
-    return rows.fetchall()
+    row = connection.execute(
+        "SELECT 1 FROM redemption WHERE cti = ? AND dev = ? AND id = ?"
+        " AND NOT (epoch = ? AND seq = ?) UNION ALL"
+        " SELECT 1 FROM redemption_alias WHERE cti = ? AND dev = ? AND alias = ?"
+        " AND NOT (epoch = ? AND seq = ?)",
+        2 * (cti, dev, name, epoch, seq),
+    ).fetchone()
+    return row is not None
 
 
 def newest_other(
@@ -84,12 +126,15 @@ def newest_other(
 
     Another device's redemption comes before one of the same device.
     """
-    row = connection.execute(
-        f"SELECT dev, epoch, seq, ts {_OF_CODE} AND NOT (dev = ? AND epoch = ? AND seq = ?)"
-        " ORDER BY dev = ?, ts DESC LIMIT 1",
-        (cti, mine.dev, mine.epoch, mine.seq, mine.dev),
-    ).fetchone()
-    return None if row is None else RedemptionEvent(*row)
+    devices = connection.execute(
+        "SELECT dev FROM redeemed_total WHERE cti = ? AND units > 0 AND dev <> ?", (cti, mine.dev)
+    ).fetchall()
+    others = [_newest_of(connection, cti, dev, mine) for (dev,) in devices]
+    return max(
+        (other for other in others if other is not None),
+        key=lambda other: other.ts,
+        default=_newest_of(connection, cti, mine.dev, mine),
+    )
 
 
 def total_redeemed(connection: HubConnection, cti: bytes, *, but: str = "") -> tuple[int, int]:
@@ -97,17 +142,18 @@ def total_redeemed(connection: HubConnection, cti: bytes, *, but: str = "") -> t
 
     Redemptions of the device ``but`` do not count.
     """
-    row = connection.execute(
-        f"SELECT coalesce(sum(units), 0), coalesce(sum(amount_minor), 0) {_OF_CODE} AND dev <> ?",
-        (cti, but),
-    ).fetchone()
-    return int(row[0]), int(row[1])
+    rows = connection.execute(
+        "SELECT units, amount_minor FROM redeemed_total WHERE cti = ? AND dev <> ?", (cti, but)
+    ).fetchall()
+    return sum(units for units, _ in rows), sum(amount for _, amount in rows)
 
 
 def redemptions_of(connection: HubConnection, cti: bytes) -> list[RedemptionRow]:
     """Return the redemptions of an entitlement that were not reversed."""
     rows = connection.execute(
-        f"SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id {_OF_CODE}", (cti,)
+        "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption"
+        " WHERE cti = ? AND reversed = 0",
+        (cti,),
     )
     return [RedemptionRow(bytes(row[0]), *row[1:]) for row in rows.fetchall()]
 
@@ -120,3 +166,29 @@ def redeemed_ctis(connection: HubConnection, site: str, *, after: bytes, limit: 
         (site, after, limit),
     )
     return [bytes(cti) for (cti,) in rows.fetchall()]
+
+
+def _newest_of(
+    connection: HubConnection, cti: bytes, dev: str, but: RedemptionEvent
+) -> RedemptionEvent | None:
+    row = connection.execute(_NEWEST, (cti, dev, *but[:3])).fetchone()
+    return None if row is None else RedemptionEvent(*row)
+
+
+def _is_reversed(connection: HubConnection, row: RedemptionRow) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM reversal WHERE cti = ? AND dev = ? AND redemption_id = ?",
+        (row.cti, row.dev, row.id),
+    ).fetchone()
+    return found is not None
+
+
+def _add_to_total(
+    connection: HubConnection, cti: bytes, dev: str, units: int, amount_minor: int
+) -> None:
+    connection.execute(
+        "INSERT INTO redeemed_total VALUES (?, ?, ?, ?) ON CONFLICT (cti, dev)"
+        " DO UPDATE SET units = redeemed_total.units + excluded.units,"
+        " amount_minor = redeemed_total.amount_minor + excluded.amount_minor",
+        (cti, dev, units, amount_minor),
+    )

@@ -75,14 +75,17 @@ def insert_report(
     )
 
 
-def close_reported(connection: HubConnection, cti: bytes, dev: str) -> None:
-    """Close the reviews of a device's redemptions whose outcome it has reported."""
-    connection.execute(
-        "UPDATE review AS w SET closed = 1 WHERE cti = ? AND dev = ? AND EXISTS"  # noqa: S608 - constants
-        f" (SELECT 1 FROM redemption r JOIN review_report v ON {IS_ABOUT}"
-        f" WHERE {_ITS_REDEMPTION})",
-        (cti, dev),
-    )
+def close_reported(connection: HubConnection, cti: bytes, dev: str, redemption_id: str) -> None:
+    """Close the review of a device's redemption if the device has reported its outcome."""
+    row = connection.execute(
+        f"SELECT r.epoch, r.seq FROM redemption r JOIN review_report v ON {IS_ABOUT}"  # noqa: S608 - a constant
+        " WHERE r.cti = ? AND r.dev = ? AND r.id = ?",
+        (cti, dev, redemption_id),
+    ).fetchone()
+    if row is not None:
+        connection.execute(
+            "UPDATE review SET closed = 1 WHERE dev = ? AND epoch = ? AND seq = ?", (dev, *row)
+        )
 
 
 def refuse_decision(connection: HubConnection, no: int, reason: str, *, final: bool) -> None:

@@ -19,7 +19,7 @@ CREATE TABLE event (
   refused TEXT COLLATE "C",
   PRIMARY KEY (dev, epoch, seq)
 );
-CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
+CREATE INDEX event_refused ON event (dev, epoch, seq, refused, type, id) WHERE refused IS NOT NULL;
 CREATE TABLE sequence_conflict (
   dev TEXT COLLATE "C" NOT NULL,
   epoch TEXT COLLATE "C" NOT NULL,
@@ -39,7 +39,25 @@ CREATE TABLE redemption (
   amount_minor BIGINT,
   ts BIGINT NOT NULL,
   id TEXT COLLATE "C" NOT NULL,
-  PRIMARY KEY (cti, dev, epoch, seq)
+  reversed BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (cti, dev, epoch, seq),
+  UNIQUE (cti, dev, id)
+);
+CREATE INDEX redemption_standing ON redemption (cti, dev, ts) WHERE reversed = 0;
+CREATE TABLE redemption_alias (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  alias TEXT COLLATE "C" NOT NULL,
+  epoch TEXT COLLATE "C" NOT NULL,
+  seq BIGINT NOT NULL,
+  PRIMARY KEY (cti, dev, alias)
+);
+CREATE TABLE redeemed_total (
+  cti BYTEA NOT NULL,
+  dev TEXT COLLATE "C" NOT NULL,
+  units BIGINT NOT NULL,
+  amount_minor BIGINT NOT NULL,
+  PRIMARY KEY (cti, dev)
 );
 CREATE TABLE reversal (
   cti BYTEA NOT NULL,

@@ -19,7 +19,7 @@ CREATE TABLE event (
   refused TEXT,                              -- why it has no effect
   PRIMARY KEY (dev, epoch, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX event_refused ON event (dev, epoch, seq) WHERE refused IS NOT NULL;
+CREATE INDEX event_refused ON event (dev, epoch, seq, refused, type, id) WHERE refused IS NOT NULL;
 CREATE TABLE sequence_conflict (                -- an event whose number another event has: two devices use one identity
   dev TEXT NOT NULL,
   epoch TEXT NOT NULL,
@@ -39,7 +39,25 @@ CREATE TABLE redemption (           -- what devices redeemed
   amount_minor INTEGER,
   ts INTEGER NOT NULL,
   id TEXT NOT NULL,                          -- of the event that first reported it
-  PRIMARY KEY (cti, dev, epoch, seq)
+  reversed INTEGER NOT NULL DEFAULT 0,       -- 1: reversal has it
+  PRIMARY KEY (cti, dev, epoch, seq),
+  UNIQUE (cti, dev, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX redemption_standing ON redemption (cti, dev, ts) WHERE reversed = 0;
+CREATE TABLE redemption_alias (     -- another event id by which a device names a redemption, after it sent it again
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  alias TEXT NOT NULL,
+  epoch TEXT NOT NULL,                       -- of the event that has the redemption
+  seq INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev, alias)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE redeemed_total (       -- the sums of each device's redemptions that are not reversed
+  cti BLOB NOT NULL,
+  dev TEXT NOT NULL,
+  units INTEGER NOT NULL,
+  amount_minor INTEGER NOT NULL,
+  PRIMARY KEY (cti, dev)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE reversal (             -- a redemption that was reversed; it may come before the redemption
   cti BLOB NOT NULL,

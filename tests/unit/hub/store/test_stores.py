@@ -130,6 +130,26 @@ def test_one_grant_at_a_time_and_the_next_when_its_device_has_reported_the_outco
     assert claim("kiosk-2", 3) is AuthorisationResult.GRANTED
 
 
+def test_a_device_that_asks_again_and_again_for_a_code_gets_a_bounded_number_of_grants(opened):
+    store = opened()
+    sell(store, CTI)
+
+    def claim(number):
+        request = GrantRequest(
+            dev="kiosk-1",
+            id=f"r{number}",
+            cti=CTI.hex(),
+            quantity=1,
+            epoch="epoch-1",
+            number=number,
+        )
+        with store.transaction() as connection:
+            return grants.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
+
+    results = [claim(number) for number in range(1, grants.MOST_GRANTS + 2)]
+    assert results[-2:] == [AuthorisationResult.GRANTED, AuthorisationResult.HELD]
+
+
 def test_a_snapshot_and_what_came_after_it_make_the_feed(opened):
     store = opened()
     ctis = sorted(os.urandom(16) for _ in range(order_feed.PAGE_ROWS + 3))

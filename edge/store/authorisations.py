@@ -24,7 +24,7 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.domain.redemption_report import GRANT_REQUEST
 from edge.store.boot import boot_id
 from edge.store.database.store import Store
-from edge.store.outbox import OutboxPlace, event_body
+from edge.store.outbox import ANY_WAITING, OutboxPlace, event_body
 from edge.values.instant import Instant
 
 USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline; a redemption follows its reply at once
@@ -103,7 +103,7 @@ def open_requests(store: Store, now_ns: int) -> list[AuthorisationRequest]:
     with store.read() as connection:
         rows = connection.execute(
             "SELECT id, cti, units, order_quantity, order_amount_minor, due_ns, number"
-            " FROM authorisation_request"
+            " FROM authorisation_request INDEXED BY authorisation_request_live"
             " WHERE result IS NULL AND boot = ? AND due_ns > ? ORDER BY number",
             (boot_id(), now_ns),
         ).fetchall()
@@ -200,15 +200,19 @@ def _mark(connection: sqlite3.Connection, place: OutboxPlace, before: int, after
         )
 
 
-_RELEASED_THROUGH: Final = """
-    SELECT CASE WHEN blocked IS NOT NULL OR EXISTS (
-        SELECT 1 FROM outbox o JOIN epoch e ON e.no = o.epoch_no
-        WHERE o.seq > e.acknowledged_through AND o.rejected IS NULL
-      ) THEN 0 ELSE coalesce((
+_RELEASED_THROUGH: Final = f"""
+    SELECT CASE WHEN blocked IS NOT NULL OR {ANY_WAITING} THEN 0 ELSE min(
+      requests,
+      coalesce((
         SELECT min(number) - 1 FROM authorisation_request
-        WHERE consumed = ? OR consumed = ? AND (result IS NULL OR result = 'granted')
-          AND boot = ? AND due_ns + ? > ?
-      ), requests) END
+        INDEXED BY authorisation_request_unreported WHERE consumed = {_UNREPORTED}
+      ), requests),
+      coalesce((
+        SELECT min(number) - 1 FROM authorisation_request
+        INDEXED BY authorisation_request_live
+        WHERE boot = ? AND due_ns > ? - {USE_WITHIN_NS}
+          AND consumed = {_FREE} AND (result IS NULL OR result = 'granted')
+      ), requests)) END
     FROM device
 """
 
@@ -222,7 +226,5 @@ def released_through(store: Store, now_ns: int) -> int:
     before ``now_ns`` is either written by now or never will be.
     """
     with store.transaction() as connection:
-        (number,) = connection.execute(
-            _RELEASED_THROUGH, (_UNREPORTED, _FREE, boot_id(), USE_WITHIN_NS, now_ns)
-        ).fetchone()
+        (number,) = connection.execute(_RELEASED_THROUGH, (boot_id(), now_ns)).fetchone()
     return int(number)

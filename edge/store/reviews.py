@@ -176,7 +176,7 @@ def report_refused_decision(
     Raises StoreUnavailableError.
     """
     with store.transaction() as connection:
-        if outbox.is_reported(connection, type=REFUSED, field="decision", value=decision):
+        if outbox.is_decision_refused(connection, decision):
             return
         outbox.append(
             connection,

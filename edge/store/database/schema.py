@@ -41,6 +41,10 @@ CREATE TABLE outbox (
 ) STRICT, WITHOUT ROWID;
 -- Sent again in a later epoch.
 CREATE INDEX outbox_reused ON outbox (id) WHERE rejected = 'sequence_reused';
+-- What is asked each second, whatever the outbox holds: what to send next, and how many to skip.
+CREATE INDEX outbox_waiting ON outbox (epoch_no, seq) WHERE rejected IS NULL;
+CREATE INDEX outbox_refused ON outbox (epoch_no, seq) WHERE rejected IS NOT NULL;
+CREATE INDEX outbox_decision ON outbox (body ->> '$.decision') WHERE type = 'review_refused';
 CREATE TABLE document (                    -- the newest signed document of each name
   name TEXT PRIMARY KEY,                   -- trust_list | status_list/<kid> | config/<layer> ...
   version INTEGER NOT NULL,                -- the highest ever seen; never falls
@@ -135,6 +139,7 @@ CREATE TABLE intent (                      -- a command to a lock, written befor
   ended_s INTEGER
 ) STRICT;
 CREATE INDEX intent_of ON intent (cti);
+CREATE INDEX intent_by_redemption ON intent (ledger_id);
 CREATE INDEX intent_live ON intent (id) WHERE ended_s IS NULL;
 CREATE TABLE policy (                      -- the terms of every verdict
   no INTEGER PRIMARY KEY,
@@ -157,6 +162,8 @@ CREATE TABLE journal (                     -- every scan, refused ones too
   facts TEXT,                              -- JSON: what the verdict rests on, to replay it
   content BLOB                             -- first half of the SHA-256 of an unverified code
 ) STRICT;
+CREATE INDEX journal_refused ON journal (id) WHERE ledger_id IS NULL;
+CREATE INDEX journal_redeemed ON journal (ledger_id) WHERE ledger_id IS NOT NULL;
 CREATE TABLE exception (                   -- a case that a person must settle
   id INTEGER PRIMARY KEY,
   kind TEXT NOT NULL,
@@ -172,7 +179,9 @@ CREATE TABLE exception (                   -- a case that a person must settle
   settlement TEXT,
   note TEXT
 ) STRICT;
-CREATE INDEX exception_open ON exception (id) WHERE settled_s IS NULL;
+CREATE INDEX exception_open ON exception (kind, id) WHERE settled_s IS NULL;
+CREATE INDEX exception_of ON exception (ledger_id) WHERE ledger_id IS NOT NULL;
+CREATE INDEX exception_conflict ON exception (cause) WHERE kind = 'platform_conflict';
 CREATE TABLE session (                     -- who is signed in at this device
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator_id TEXT NOT NULL,
@@ -222,7 +231,9 @@ CREATE TABLE authorisation_request (       -- of a grant to redeem what is not h
   number INTEGER NOT NULL UNIQUE CHECK (number >= 1)  -- in the order in which requests were written
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX authorisation_request_of ON authorisation_request (cti);
-CREATE INDEX authorisation_request_open ON authorisation_request (id) WHERE result IS NULL;
+CREATE INDEX authorisation_request_live ON authorisation_request (boot, due_ns);
+-- The platform refused their redemption: only these are never deleted.
+CREATE INDEX authorisation_request_unreported ON authorisation_request (number) WHERE consumed = 2;
 CREATE TABLE pending_request (             -- typed: how much to use the next voucher for
   one INTEGER PRIMARY KEY CHECK (one = 1),
   operator TEXT NOT NULL,                  -- who typed it; must be signed in at the scan

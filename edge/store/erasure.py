@@ -86,9 +86,8 @@ def erase(store: Store) -> None:
 
 
 def _overwrite(store: Store) -> None:
-    connection = store.connection()
     # A reader in the way is no failure: the rows are gone, and secure_delete has zeroed them.
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error), store.patient() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

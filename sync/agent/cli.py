@@ -125,6 +125,7 @@ def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTi
         retry = _after(timings.store_retry_s)
         keys = trusted_keys(data, roots)
         return wait_for_identity(data, stop, logger, keys=keys, repaired=retry)
+    opened.store.give_way()
     logger.info("started", store=opened.state, detail=opened.detail)
     process = _Process(running, profile.mqtt, opened.store, roots, data, logger, timings)
     try:

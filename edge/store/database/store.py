@@ -11,6 +11,7 @@ import mmap
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,10 +25,13 @@ FILE = "store.db"
 LOCK = "store.lock"  # held while the store is opened; its one byte counts quarantines
 SUSPECT = "store.suspect"  # left by a process that met corruption: the next start checks every page
 BUSY_TIMEOUT_S = 2.0
+POLL_S = 0.001  # a transaction that waits for another looks this often whether it has ended
+TURN_S = 0.005  # a process that gives way pauses this long between two of its own
 
 # What ``sqlite3`` raises: MemoryError stands for SQLITE_NOMEM.
 FAILURES: Final = (sqlite3.Error, MemoryError)
 
+_IMPATIENT = "PRAGMA busy_timeout = 0"
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _WORLD = (
     "SQLITE_AUTH",
@@ -121,6 +125,8 @@ class Store:
     ) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
+        self._gives_way = False
+        self._turn_s = 0.0  # monotonic; no transaction of a process that gives way begins before
         self._read_only = read_only
         self._own = threading.local()
         self._guard = threading.Lock()
@@ -147,11 +153,17 @@ class Store:
         """
         return Transaction(self)
 
+    def give_way(self) -> None:
+        """Pause after each transaction from now on, so that a process that waits gets its turn.
+
+        SQLite has no queue: a process that commits again and again would keep the others out.
+        """
+        self._gives_way = True
+
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Give one consistent view to every query in the block. Raises StoreUnavailableError."""
-        with self._translated():
-            connection = self.connection()
+        with self._translated(), self.patient() as connection:
             connection.execute("BEGIN")
             try:
                 yield connection
@@ -161,8 +173,8 @@ class Store:
 
     def data_version(self) -> int:
         """Return ``PRAGMA data_version``, which changes when another connection commits."""
-        with self._translated():
-            return int(self.connection().execute("PRAGMA data_version").fetchone()[0])
+        with self._translated(), self.patient() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     def checkpoint(self) -> None:
         """Move the WAL into the file as far as no reader is in the way; for idle moments."""
@@ -185,7 +197,18 @@ class Store:
                 self.path, busy_timeout_s=self._busy_timeout_s, read_only=self._read_only
             )
             self._open.append(connection)
+            connection.execute(_IMPATIENT)
             return connection
+
+    @contextmanager
+    def patient(self) -> Iterator[sqlite3.Connection]:
+        """Have SQLite wait for other processes in this block; ``begin`` waits by itself."""
+        connection = self.connection()
+        connection.execute(f"PRAGMA busy_timeout = {int(self._busy_timeout_s * 1000)}")
+        try:
+            yield connection
+        finally:
+            connection.execute(_IMPATIENT)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -207,6 +230,31 @@ class Store:
             _suspect(self.path.parent, str(unavailable))
         raise unavailable from error
 
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction for changes; wait for the one of another process, up to a limit.
+
+        SQLite's own waiting looks less and less often, and would miss the pause between two.
+        """
+        if self._gives_way:
+            time.sleep(max(0.0, self._turn_s - time.monotonic()))
+        until_s = 0.0
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                until_s = until_s or time.monotonic() + self._busy_timeout_s
+                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not is_busy or time.monotonic() >= until_s:
+                    raise
+            else:
+                return
+            time.sleep(POLL_S)
+
+    def end(self) -> None:
+        """Note the end of a transaction."""
+        if self._gives_way:
+            self._turn_s = time.monotonic() + TURN_S
+
     def refuse_replaced(self) -> None:
         """Raise StoreUnavailableError if the open file was quarantined: writes would be lost."""
         if self._quarantines is not None and self._quarantines[0] != self._generation:
@@ -227,7 +275,7 @@ class Transaction:
         try:
             self._store.refuse_replaced()
             self._connection = self._store.connection()
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._store.begin(self._connection)
         except FAILURES as error:
             self._store.translate(error)
             raise
@@ -236,6 +284,12 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
+        try:
+            self._finish(error)
+        finally:
+            self._store.end()
+
+    def _finish(self, error: BaseException | None) -> None:
         if error is None:
             try:
                 self._connection.execute("COMMIT")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.upload_refusal import UploadRefusal
+from edge.store.database.chunks import Chunks
 from edge.store.database.store import Store
 from edge.store.exception_cases import raise_case
 from edge.store.outbox import find_epoch
@@ -35,55 +36,68 @@ def end_epoch(
     What the old epoch still has to send stays in it.
     """
     with store.transaction() as connection:
-        current = "SELECT 1 FROM device d JOIN epoch e ON e.no = d.epoch_no WHERE e.epoch = ?"
-        if connection.execute(current, (epoch,)).fetchone() is None:
-            return False
-        _begin_current(connection, why=why, now=now, random_bytes=random_bytes)
-        return True
+        return _end_current(connection, epoch, why=why, now=now, random_bytes=random_bytes)
+
+
+def own_events(store: Store, epoch: str, ids: Mapping[int, str]) -> list[int]:
+    """Return the numbers of ``epoch`` whose event has the id in ``ids`` and was not refused.
+
+    Takes no lock. An empty id stands for any event.
+    """
+    with store.read() as connection:
+        found = find_epoch(connection, epoch)
+        if found is None:
+            return []
+        return [seq for seq in sorted(ids) if _is_own(connection, found.number, seq, ids[seq])]
 
 
 def resend_renumbered(
-    store: Store,
+    chunks: Chunks,
     epoch: str,
-    numbers: Mapping[int, str],
+    ids: Mapping[int, str],
     *,
     now: Instant,
     random_bytes: Callable[[int], bytes],
-) -> int:
+) -> list[int]:
     """Send events again in a later epoch because the platform has others under their numbers.
 
-    ``numbers`` maps the seq of each event of ``epoch`` to its id; an event with another id is not
-    this store's own and is left alone. Ends ``epoch`` if it is the current one, and raises that as
-    a case. Returns how many events there were; 0 when they were sent again before.
+    ``ids`` maps the seq of each event of ``epoch`` to its id; an event with another id is not this
+    store's own and is left alone. Ends ``epoch`` if it is the current one, and raises that as a
+    case. Returns the events that were sent again; none when that was done before.
     """
-    with store.transaction() as connection:
-        found = find_epoch(connection, epoch)
-        if found is None:
-            return 0
-        own = [seq for seq in sorted(numbers) if _is_own(connection, found.number, seq, numbers)]
-        if not own:
-            return 0
-        (current,) = connection.execute("SELECT epoch_no FROM device").fetchone()
-        if current == found.number:
-            reused = f"the platform has another event under {own[0]} of {epoch}"
-            why = f"{UploadRefusal.SEQUENCE_REUSED}: {reused}"
-            current = _begin_current(connection, why=why, now=now, random_bytes=random_bytes)
+    own = own_events(chunks.store, epoch, ids)
+    if not own:
+        return []
+    reused = f"the platform has another event under {own[0]} of {epoch}"
+    why = f"{UploadRefusal.SEQUENCE_REUSED}: {reused}"
+    with chunks.store.transaction() as connection:
+        if _end_current(connection, epoch, why=why, now=now, random_bytes=random_bytes):
             raise_case(connection, _identity_in_doubt(why, now))
-        for seq in own:
-            _move(connection, found.number, seq, current, now)
-        return len(own)
+    chunks.apply(own, lambda connection, seq: _move(connection, epoch, seq, now))
+    return own
 
 
-def _begin_current(
+def _end_current(
     connection: sqlite3.Connection,
+    epoch: str,
     *,
     why: str,
     now: Instant,
     random_bytes: Callable[[int], bytes],
-) -> int:
+) -> bool:
+    """End ``epoch`` if it is the current one. One without an event leaves no trace."""
+    current = "SELECT e.no FROM device d JOIN epoch e ON e.no = d.epoch_no WHERE e.epoch = ?"
+    row = connection.execute(current, (epoch,)).fetchone()
+    if row is None:
+        return False
     number = begin_epoch(connection, why=why, now_s=now.unix_s, random_bytes=random_bytes)
     connection.execute("UPDATE device SET epoch_no = ?", (number,))
-    return number
+    connection.execute(
+        "DELETE FROM epoch WHERE no = ?1 AND acknowledged_through = 0"
+        " AND NOT EXISTS (SELECT 1 FROM outbox WHERE epoch_no = ?1)",
+        row,
+    )
+    return True
 
 
 def _identity_in_doubt(why: str, now: Instant) -> ExceptionCase:
@@ -95,26 +109,29 @@ def _identity_in_doubt(why: str, now: Instant) -> ExceptionCase:
     )
 
 
-def _is_own(
-    connection: sqlite3.Connection, epoch_no: int, seq: int, numbers: Mapping[int, str]
-) -> bool:
+def _is_own(connection: sqlite3.Connection, epoch_no: int, seq: int, event_id: str) -> bool:
     row = connection.execute(
-        "SELECT 1 FROM outbox WHERE epoch_no = ? AND seq = ? AND rejected IS NULL AND id = ?",
-        (epoch_no, seq, numbers[seq]),
+        "SELECT 1 FROM outbox WHERE epoch_no = ?1 AND seq = ?2 AND rejected IS NULL"
+        " AND (?3 = '' OR id = ?3)",
+        (epoch_no, seq, event_id),
     ).fetchone()
     return row is not None
 
 
-def _move(
-    connection: sqlite3.Connection, epoch_no: int, seq: int, to_epoch_no: int, now: Instant
-) -> None:
+def _move(connection: sqlite3.Connection, epoch: str, seq: int, now: Instant) -> None:
+    """Write the event again at the end of the current epoch, and refuse it where it stands."""
     connection.execute(
         "INSERT INTO outbox (epoch_no, seq, id, type, body, at_s, trust)"
-        " SELECT ?1, 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = ?1), 0),"
-        " id, type, body, at_s, trust FROM outbox WHERE epoch_no = ?2 AND seq = ?3",
-        (to_epoch_no, epoch_no, seq),
+        " SELECT d.epoch_no,"
+        " 1 + coalesce((SELECT max(seq) FROM outbox WHERE epoch_no = d.epoch_no), 0),"
+        " o.id, o.type, o.body, o.at_s, o.trust"
+        " FROM device d, epoch e JOIN outbox o ON o.epoch_no = e.no"
+        " WHERE e.epoch = ? AND o.seq = ? AND o.rejected IS NULL",
+        (epoch, seq),
     )
     connection.execute(
-        "UPDATE outbox SET rejected = ?, rejected_s = ? WHERE epoch_no = ? AND seq = ?",
-        (UploadRefusal.SEQUENCE_REUSED.value, now.unix_s, epoch_no, seq),
+        "UPDATE outbox SET rejected = ?, rejected_s = ?"
+        " WHERE epoch_no = (SELECT no FROM epoch WHERE epoch = ?) AND seq = ?"
+        " AND rejected IS NULL",
+        (UploadRefusal.SEQUENCE_REUSED.value, now.unix_s, epoch, seq),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.domain.entitlement import OrderStatus
@@ -25,6 +26,11 @@ _REDEEMED: Final = """
         (SELECT 1 FROM exception x WHERE x.ledger_id = l.id AND x.kind = 'business_rule')
       AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.ledger_id = l.id AND i.state = 'reserved')
 """
+MOST_OPEN_CONFLICTS: Final = 200  # a platform that reports more waits until a person settles some
+_CONFLICT: Final = "FROM exception WHERE kind = 'platform_conflict'"
+_OPEN_CONFLICTS: Final = (
+    f"SELECT count(*) FROM (SELECT 1 {_CONFLICT} AND settled_s IS NULL LIMIT {MOST_OPEN_CONFLICTS})"
+)
 # Where the ledger may name an event: where it stands, and where it stood before it was sent again
 # in a later epoch.
 _PLACES: Final = """
@@ -116,37 +122,65 @@ def raise_cancelled(connection: sqlite3.Connection, rows: Iterable[Row], now: In
     return raised
 
 
-def record_conflict(
-    store: Store, *, no: int, epoch: str, seq: int, other: str, other_s: int, now: Instant
-) -> bool:
-    """Raise the platform's conflict ``no`` about event ``seq`` of ``epoch``; False: raised before.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedConflict:
+    """The platform's report that an entitlement was redeemed here and elsewhere."""
 
-    ``other`` is the device that redeemed the same entitlement too, at ``other_s`` (Unix seconds).
-    """
-    name = f"conflict {no}: "
-    with store.transaction() as connection:
-        known = connection.execute(
-            "SELECT 1 FROM exception WHERE kind = 'platform_conflict' AND substr(cause, 1, ?) = ?",
-            (len(name), name),
-        ).fetchone()
-        if known:
-            return False
-        about = connection.execute(
-            f"SELECT cti, order_id, id FROM ledger WHERE (epoch_no, seq) IN ({_PLACES})",
-            (epoch, seq),
-        ).fetchone()
-        cti, order_id, ledger_id = about or (None, None, None)
-        case = ExceptionCase(
-            kind=ExceptionKind.PLATFORM_CONFLICT,
-            cause=f"{name}event {seq} of {epoch}; also redeemed by {other} at {other_s}",
-            tried="reported by the platform",
-            cti=cti,
-            order_id=order_id,
-            ledger_id=ledger_id,
-            raised_s=now.unix_s,
+    no: int  # the platform's
+    cti: bytes
+    epoch: str  # of this device's own event
+    seq: int
+    other: str  # the device that redeemed the same entitlement, too
+    other_s: int  # when it did, Unix seconds
+
+    @property
+    def cause(self) -> str:
+        """What the case says; each conflict has its own."""
+        return (
+            f"conflict {self.no}: event {self.seq} of {self.epoch};"
+            f" also redeemed by {self.other} at {self.other_s}"
         )
-        raise_case(connection, case)
-        return True
+
+
+def unrecorded_conflicts(
+    store: Store, reported: Iterable[ReportedConflict]
+) -> list[ReportedConflict]:
+    """Return those of ``reported`` that no case was raised about yet. Takes no lock."""
+    query = f"SELECT 1 {_CONFLICT} AND cause = ?"
+    with store.read() as connection:
+        return [
+            conflict
+            for conflict in reported
+            if connection.execute(query, (conflict.cause,)).fetchone() is None
+        ]
+
+
+def room_for_conflicts(store: Store) -> int:
+    """Return how many more conflicts may be raised before a person settles one."""
+    with store.read() as connection:
+        (count,) = connection.execute(_OPEN_CONFLICTS).fetchone()
+    return MOST_OPEN_CONFLICTS - int(count)
+
+
+def record_conflict(
+    connection: sqlite3.Connection, conflict: ReportedConflict, now: Instant
+) -> None:
+    """Raise a case for ``conflict``, which has none yet, in the caller's transaction."""
+    about = connection.execute(
+        f"SELECT cti, order_id, id FROM ledger WHERE cti = ?3 AND (epoch_no, seq) IN ({_PLACES})",
+        (conflict.epoch, conflict.seq, conflict.cti),
+    ).fetchone()
+    cti, order_id, ledger_id = about or (None, None, None)
+    case = ExceptionCase(
+        kind=ExceptionKind.PLATFORM_CONFLICT,
+        cause=conflict.cause,
+        tried="reported by the platform",
+        cti=cti,
+        order_id=order_id,
+        ledger_id=ledger_id,
+        raised_s=now.unix_s,
+    )
+    raise_case(connection, case)
 
 
 def _case(row: tuple[Any, ...]) -> ExceptionCase:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.redemption_report import REDEMPTION_EVENT, RETRY_OF
 from edge.store.authorisations import mark_reported, mark_unreported
-from edge.store.database.store import Store
 from edge.store.exception_cases import raise_case
 from edge.store.outbox import OutboxPlace, append, find_epoch
 from edge.values.instant import ClockTrust, Instant
@@ -31,38 +30,43 @@ class RefusedEvent(NamedTuple):
 
 
 def set_aside(
-    store: Store, *, epoch: str, seq: int, reason: str, now: Instant, id: str = ""
+    connection: sqlite3.Connection,
+    *,
+    epoch: str,
+    seq: int,
+    reason: str,
+    now: Instant,
+    id: str = "",
 ) -> bool:
-    """Set a refused event aside and raise a case; False when it is unknown or was set aside before.
+    """Set a refused event aside and raise a case, in the caller's transaction.
 
-    ``id``, where it is known, is the event's: another event under that number is left alone.
-    Raises StoreUnavailableError.
+    False when it is unknown or was set aside before. ``id``, where it is known, is the event's:
+    another event under that number is left alone.
     """
-    with store.transaction() as connection:
-        found = find_epoch(connection, epoch)
-        if found is None:
-            return False
-        place = OutboxPlace(found.number, seq)
-        changed = connection.execute(
-            "UPDATE outbox SET rejected = ?1, rejected_s = ?2"
-            " WHERE epoch_no = ?3 AND seq = ?4 AND rejected IS NULL AND (?5 = '' OR id = ?5)",
-            (reason, now.unix_s, *place, id),
-        )
-        if changed.rowcount == 0:
-            return False
-        mark_unreported(connection, place)
-        cti, order_id, ledger_id = _subject(connection, place)
-        case = ExceptionCase(
-            kind=ExceptionKind.UPLOAD_REFUSED,
-            cause=_cause(epoch, seq, reason),
-            tried="sent to the platform",
-            cti=cti,
-            order_id=order_id,
-            ledger_id=ledger_id,
-            raised_s=now.unix_s,
-        )
-        raise_case(connection, case)
-        return True
+    found = find_epoch(connection, epoch)
+    if found is None:
+        return False
+    place = OutboxPlace(found.number, seq)
+    changed = connection.execute(
+        "UPDATE outbox SET rejected = ?1, rejected_s = ?2"
+        " WHERE epoch_no = ?3 AND seq = ?4 AND rejected IS NULL AND (?5 = '' OR id = ?5)",
+        (reason, now.unix_s, *place, id),
+    )
+    if changed.rowcount == 0:
+        return False
+    mark_unreported(connection, place)
+    cti, order_id, ledger_id = _subject(connection, place)
+    case = ExceptionCase(
+        kind=ExceptionKind.UPLOAD_REFUSED,
+        cause=_cause(epoch, seq, reason),
+        tried="sent to the platform",
+        cti=cti,
+        order_id=order_id,
+        ledger_id=ledger_id,
+        raised_s=now.unix_s,
+    )
+    raise_case(connection, case)
+    return True
 
 
 def find_refused_event(connection: sqlite3.Connection, cause: str) -> RefusedEvent | None:
@@ -107,17 +111,18 @@ def _subject(
     kind, text = connection.execute(
         "SELECT type, body FROM outbox WHERE epoch_no = ? AND seq = ?", place
     ).fetchone()
-    row = connection.execute(
-        "SELECT cti, order_id, id FROM ledger WHERE epoch_no = ? AND seq = ?", place
-    ).fetchone()
-    if row is not None:
-        return row[0], row[1], row[2]
     body = json.loads(text)  # its content may be the reason for the refusal
     order_id, use_no = body.get("order"), body.get("use")
     try:
         cti = bytes.fromhex(body["cti"]) if body.get("cti") else None
     except (TypeError, ValueError):
         cti = None
+    row = connection.execute(
+        "SELECT cti, order_id, id FROM ledger WHERE cti = ? AND epoch_no = ? AND seq = ?",
+        (cti, *place),
+    ).fetchone()
+    if row is not None:
+        return row[0], row[1], row[2]
     if kind == "redeemed" and isinstance(use_no, int) and 0 < use_no < 2**53:  # sent again before
         row = connection.execute(
             "SELECT id FROM ledger WHERE cti = ? AND use_no = ?", (cti, use_no)

@@ -310,6 +310,8 @@ class Agent:
             self._log.warning("platform_conflict", conflicts=uplink.conflicts_now)
         if effect in (AckEffect.REWOUND, AckEffect.AHEAD):
             self._log.error(effect, epoch=ack.epoch, committed_through=ack.committed_through)
+        if effect is AckEffect.NOT_BELIEVED:
+            self._count(effect, f"epoch {ack.epoch}, committed_through {ack.committed_through}")
 
     def _receive_command(self, payload: bytes, node: str) -> None:
         command = codec.decode_addressed(Command, payload, dev=node)

@@ -8,18 +8,19 @@ once.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from edge.domain.upload_refusal import UploadRefusal
-from edge.store import authorisations, exception_cases, outbox
+from edge.store import authorisations, outbox
 from edge.store.database.store import Store
-from edge.store.epochs import end_epoch, resend_renumbered
+from edge.store.epochs import end_epoch
 from edge.store.outbox import AcknowledgeResult, OutboxRow
-from edge.store.refused_events import set_aside
 from edge.values.instant import Instant
+from sync.agent import ack_intake
+from sync.agent.ack_intake import AckIntake
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.wire import codec
@@ -37,6 +38,7 @@ class AckEffect(StrEnum):
     NOTHING_NEW = "nothing_new"
     REWOUND = "platform_lost_events"  # it was restored from a backup, and gets them again
     AHEAD = "store_outdated"  # an old copy of this store was put back
+    NOT_BELIEVED = ack_intake.NOT_BELIEVED  # it asks for one more epoch, too soon
 
 
 class Uplink:
@@ -50,9 +52,11 @@ class Uplink:
         window: int,
         random_bytes: Callable[[int], bytes],
         timings: AgentTimings = AGENT_TIMINGS,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timings = timings
         self._store = store
+        self._intake = AckIntake(store, random_bytes=random_bytes, monotonic_s=monotonic_s)
         self._device = device
         self._window = window
         self._random_bytes = random_bytes
@@ -64,7 +68,6 @@ class Uplink:
         # First to last of acknowledged batches that wait for one before them.
         self._compared: dict[int, int] = {}
         self._committed_through = 0  # the highest that the platform acknowledged of this epoch
-        self._conflicts_through = 0
         self._resend_s = timings.resend_s
         self._waiting_since_s: float | None = None  # for an acknowledgement of what was sent last
         self.replies = ResponseTimer()
@@ -74,6 +77,10 @@ class Uplink:
         self._probe_earlier = False  # where the platform is in the epochs before this one
         self._probe_requested = False  # and not sent yet, whatever is acknowledged meanwhile
         self._may_have_more = True  # the outbox may hold something that is not in flight
+
+    def problems(self, monotonic_s: float) -> dict[str, str]:
+        """Return what acknowledgements ask in vain, as name to detail."""
+        return self._intake.problems(monotonic_s)
 
     def start_over(self, monotonic_s: float) -> None:
         """Begin on a new connection, where what was in flight is unknown: probe first."""
@@ -120,8 +127,11 @@ class Uplink:
         """
         if ack.tag not in ("", self._tag):
             return AckEffect.NOTHING_NEW
-        self.refused_now = self._refused(ack, now)
-        self.conflicts_now = self._conflicts(ack, now)
+        self.refused_now, self.conflicts_now = [], []
+        if not self._intake.may_begin_epoch(ack, monotonic_s):
+            return AckEffect.NOT_BELIEVED
+        self.refused_now = self._intake.set_aside_refused(ack, now)
+        self.conflicts_now = self._intake.raise_conflicts(ack, now)
         effect, acknowledged_through = self._acknowledge(ack, now)
         self._waiting_since_s = None
         self._resend_s = self._timings.resend_s
@@ -136,43 +146,6 @@ class Uplink:
         self.replies.note_reply(acknowledged_through, monotonic_s, more=bool(self._in_flight))
         self._may_have_more = True
         return effect
-
-    def _refused(self, ack: Ack, now: Instant) -> list[RefusedItem]:
-        """Set aside what the platform refuses, and return what is new of it.
-
-        An event under a number that the platform has for another is sent under a new number.
-        """
-        reused = {
-            item.seq: item.id
-            for item in ack.rejected
-            if item.reason == UploadRefusal.SEQUENCE_REUSED and item.id
-        }
-        resend_renumbered(self._store, ack.epoch, reused, now=now, random_bytes=self._random_bytes)
-        return [
-            item
-            for item in ack.rejected
-            if item.seq in reused
-            or set_aside(
-                self._store, epoch=ack.epoch, seq=item.seq, reason=item.reason, now=now, id=item.id
-            )
-        ]
-
-    def _conflicts(self, ack: Ack, now: Instant) -> list[int]:
-        """Raise the platform's conflicts as cases. Return the numbers of those that are new."""
-        fresh = []
-        for item in ack.conflicts:
-            self._conflicts_through = max(self._conflicts_through, item.number)
-            if exception_cases.record_conflict(
-                self._store,
-                no=item.number,
-                epoch=item.epoch,
-                seq=item.seq,
-                other=item.other_dev,
-                other_s=item.other_ts,
-                now=now,
-            ):
-                fresh.append(item.number)
-        return fresh
 
     def _acknowledge(self, ack: Ack, now: Instant) -> tuple[AckEffect, int]:
         """Take only what the platform compared as acknowledged. Return the effect and its end.
@@ -258,7 +231,7 @@ class Uplink:
             self._device,
             self._epoch,
             acknowledged_through,
-            self._conflicts_through,
+            self._intake.conflicts_through,
             [encoded for _, encoded in events],
             tag=self._tag,
         )
@@ -298,7 +271,7 @@ class Uplink:
             self._device,
             epoch,
             acknowledged_through,
-            self._conflicts_through,
+            self._intake.conflicts_through,
             [],
             tag=self._tag,
             grants_released_through=grants_released_through,

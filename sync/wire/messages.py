@@ -16,6 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from edge.domain.authorisation import AuthorisationResult
 from sync.wire.topics import NAME
 
+MOST_EVENTS: Final = 1000  # in a batch
+MOST_REFUSALS: Final = 1000  # in an acknowledgement, which concerns the events of one batch
+MOST_CONFLICTS: Final = 50  # in an acknowledgement
 MOST_RUNGS = 32  # of a decoder, in a status
 COMMAND_EXPIRES_S: Final = 60  # a command that has waited this long at the broker is of no use
 MAX_SEQ = 2**53 - 1  # the largest integer every JSON reader keeps exact
@@ -114,7 +117,9 @@ class BatchHeader(Addressed):
         " cannot be used any more; 0 releases none",
     )
     tag: Tag = Field("", description="of the process that sends; its acknowledgement returns it")
-    events: list[JsonValue] = Field(max_length=1000, description="events in the order of `seq`")
+    events: list[JsonValue] = Field(
+        max_length=MOST_EVENTS, description="events in the order of `seq`"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +177,13 @@ class Ack(Addressed):
         " lost events",
     )
     tag: Tag = Field("", description="as in the batch")
-    rejected: list[RefusedItem] = Field(default=[], description="events that have no effect")
+    rejected: list[RefusedItem] = Field(
+        default=[], max_length=MOST_REFUSALS, description="events that have no effect"
+    )
     conflicts: list[Conflict] = Field(
-        default=[], description="entitlements redeemed beyond their quantity"
+        default=[],
+        max_length=MOST_CONFLICTS,
+        description="entitlements redeemed beyond their quantity, the oldest first",
     )
 
 

@@ -18,10 +18,17 @@ from sync.hub.ledger import redemptions, reviews
 from sync.hub.store import conflict_table, event_table, status_table
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
-from sync.wire.messages import Ack, Batch, Conflict, Event, RefusedItem, Status
+from sync.wire.messages import (
+    MOST_CONFLICTS,
+    MOST_REFUSALS,
+    Ack,
+    Batch,
+    Conflict,
+    Event,
+    RefusedItem,
+    Status,
+)
 
-MOST_REFUSALS: Final = 1000  # in one acknowledgement
-MOST_CONFLICTS: Final = 50  # in one acknowledgement
 _NUMBERS: Final = 1000  # looked at in one go, for gaps
 
 
@@ -90,17 +97,18 @@ def acknowledgement(
     rows = event_table.refused_events(
         connection, dev, epoch, after_seq=acknowledged_through, limit=MOST_REFUSALS
     )
-    rejected = [
-        RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
+    rejected = {
+        seq: RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
         for seq, kind, identity, reason in rows
-    ]
+    }
+    rejected |= {item.seq: item for item in reused}  # not the refusal of another event
     conflicts = conflict_table.open_conflicts(connection, dev, MOST_CONFLICTS)
     return Ack(
         dev=dev,
         epoch=epoch,
         committed_through=committed_through,
         acknowledged_through=acknowledged_through,
-        rejected=sorted([*rejected, *reused], key=lambda refused: refused.seq),
+        rejected=[rejected[seq] for seq in sorted(rejected)][:MOST_REFUSALS],
         conflicts=[
             Conflict(number=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
             for no, cti, of, seq, other, ts in conflicts

@@ -10,7 +10,6 @@ from edge.domain.roles import Role
 from edge.operators.actions import ActionResult
 from edge.store import documents, exception_cases, ledger, outbox, reviews
 from edge.store.documents import StoreResult
-from edge.store.refused_events import set_aside
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors
@@ -22,6 +21,7 @@ from sync.wire.review_decision import ReviewDecision, decision_name, sign_review
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload
 from tests.support.operator_sessions import actions, sign_in
 from tests.support.platform_processes import Keys
+from tests.support.refusals import set_aside
 from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
 
 

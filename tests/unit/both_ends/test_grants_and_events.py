@@ -17,7 +17,7 @@ from edge.redemption.authorisation_client import REPLY_DEADLINE_S
 from edge.store import authorisations, ledger, outbox
 from edge.store.authorisations import USE_WITHIN_NS, AuthorisationRequest
 from edge.store.epochs import end_epoch
-from edge.store.refused_events import find_refused_event, send_refused_again, set_aside
+from edge.store.refused_events import find_refused_event, send_refused_again
 from edge.token.keys import signer
 from edge.token.purpose import Purpose
 from edge.token.trust_list import TrustList
@@ -28,6 +28,7 @@ from sync.hub.arbitration import grants
 from sync.hub.ledger import ingest
 from sync.wire import codec
 from sync.wire.messages import Ack, GrantRequest, Response
+from tests.support.refusals import set_aside
 from tests.support.two_ledgers import CTI, NOW, World, order, sell
 
 KEY = signer(Ed25519PrivateKey.generate())

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -11,10 +12,10 @@ from hypothesis import strategies as st
 from edge.domain import exception_case
 from edge.domain.upload_refusal import UploadRefusal
 from edge.store import exception_cases, outbox
+from edge.store.database.chunks import Chunks
 from edge.store.epochs import resend_renumbered
-from edge.store.exception_cases import record_conflict
+from edge.store.exception_cases import ReportedConflict, record_conflict
 from edge.store.opening import open_store
-from edge.store.refused_events import set_aside
 from edge.values.uuid7 import uuid7
 from sync.agent.timings import AGENT_TIMINGS
 from sync.agent.uplink import SLOW_LINE, AckEffect, Uplink
@@ -23,6 +24,7 @@ from sync.hub.store.opening import open_hub_store
 from sync.hub.store.sqlite import FILE
 from sync.wire import codec
 from sync.wire.messages import Ack, Batch, Event, Status
+from tests.support.refusals import set_aside
 from tests.support.two_ledgers import CTI, NOW, World, order, sell
 
 steps = st.lists(
@@ -511,9 +513,12 @@ def test_a_conflict_about_an_event_that_was_sent_again_names_its_redemption(worl
             " FROM device",
             (CTI, identity),
         )
-    assert resend_renumbered(store, epoch, {1: "another's"}, now=NOW, random_bytes=os.urandom) == 0
-    assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 1
-    assert resend_renumbered(store, epoch, {1: identity}, now=NOW, random_bytes=os.urandom) == 0
+    chunks = Chunks(store, time.monotonic)
+    for ids, resent in (({1: "another's"}, []), ({1: identity}, [1]), ({1: identity}, [])):
+        how = {"now": NOW, "random_bytes": os.urandom}
+        assert resend_renumbered(chunks, epoch, ids, **how) == resent
     later, _ = outbox.current_epoch(store)
-    record_conflict(store, no=1, epoch=later, seq=1, other="kiosk-2", other_s=7, now=NOW)
+    conflict = ReportedConflict(no=1, cti=CTI, epoch=later, seq=1, other="kiosk-2", other_s=7)
+    with store.transaction() as connection:
+        record_conflict(connection, conflict, NOW)
     assert [case.cti for case in conflicts(world, "kiosk-1")] == [CTI]

@@ -15,12 +15,12 @@ from edge.redemption.retry import RetryService
 from edge.store import documents, exception_cases, ledger, outbox
 from edge.store.exception_cases import raise_case
 from edge.store.order_history import order_history
-from edge.store.refused_events import set_aside
 from edge.token.claims import Kind
 from edge.token.purpose import Purpose
 from edge.values.instant import Instant
 from tests.support.operator_sessions import actions, sign_in
 from tests.support.platform_processes import Keys
+from tests.support.refusals import set_aside
 from tests.support.sample_shop import DEVICE, SITE, code, deliver, open_at, order, redeemer
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from edge.domain import exception_case
 from edge.store import exception_cases, outbox
 from edge.store.outbox import AcknowledgeResult
-from edge.store.refused_events import set_aside
+from tests.support.refusals import set_aside
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 

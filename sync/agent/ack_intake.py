@@ -1,7 +1,7 @@
 """What an acknowledgement makes a device write: refused events, conflicts, a new epoch.
 
 It is not signed, so each of these has a bound, and all of it is written a few rows at a time: no
-acknowledgement can keep a scan waiting (docs/explanation/growth.md). What is beyond a bound has no
+acknowledgement can keep a scan waiting. What is beyond a bound has no
 effect and is not acknowledged. The platform repeats it, so nothing is lost.
 """
 

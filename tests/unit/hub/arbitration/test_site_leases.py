@@ -25,6 +25,7 @@ from sync.hub.site.cli import authority as command
 from sync.hub.store import redemption_table
 from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
+from sync.mqtt.oversized import OversizedPublishes
 from sync.wire import codec
 from sync.wire.messages import Batch, Event, GrantRequest, Response
 from sync.wire.site_lease import LeaseRequest
@@ -50,6 +51,7 @@ class Mailbox:
     """A session's place: what is put into ``arrivals`` comes, what is published stays."""
 
     link, detail, connected, connections = LinkState.CONNECTED, "", True, 1
+    oversized = OversizedPublishes()
 
     def __init__(self):
         self.arrivals, self.published = [], []

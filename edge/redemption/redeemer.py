@@ -60,6 +60,11 @@ class Redemption:
         """True when the lamp may be green and a lock may be pulsed."""
         return isinstance(self.reason, Verdict) and self.reason.is_accepted
 
+    @property
+    def is_ours(self) -> bool:
+        """False for a code that is not, or cannot be proven to be, the platform's."""
+        return self.claims is not None or not isinstance(self.reason, Rejection)
+
 
 class Redeemer:
     """Redeems codes under one set of terms. Threads may share it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,7 +19,9 @@ from edge.pickup.pickups import DoorChange, Pickups
 from edge.ports import Clock, Decoder, Frame, FrameSource, Hint, Signal, Symbol
 from edge.redemption.redeemer import Redemption
 from edge.scanner.supervisor import Supervisor
+from edge.scanner.verdict_budget import VerdictBudget
 from edge.store.database.store import StoreUnavailableError
+from edge.token.dynamic_code import has_token_prefix
 from edge.values.instant import Instant
 
 FRAME_WAIT_S = 0.05  # without a frame, the doors are looked at this often
@@ -70,6 +72,7 @@ class Daemon:
     offer_enrolment_code: Callable[[bytes], str | None] | None = None
     # Called after each frame with whether it was read: how to expose the next.
     meter: Callable[[Frame, bool], None] | None = None
+    budget: VerdictBudget = field(default_factory=VerdictBudget)
     aiming: AimingHint = field(default_factory=AimingHint)
     recovered: bool = False  # the doors that a crash or power cut left open are accounted for
 
@@ -109,12 +112,20 @@ class Daemon:
         if self.meter is not None:
             self.meter(frame, bool(symbols))
         self.supervisor.advise(self.aiming.update(None if symbols else self.decoder.hint, now_s))
-        for symbol in self.hold_off.fresh(symbols, now_s):
+        # One of ours first: its lamp waits for no other verdict.
+        ours_first = sorted(symbols, key=lambda symbol: not has_token_prefix(symbol.content))
+        for symbol in self._fresh(ours_first, now_s):
             self._scan(symbol, frame.captured_ns, decode_ms)
+
+    def _fresh(self, symbols: Sequence[Symbol], now_s: float) -> list[Symbol]:
+        """Return the codes to judge now. The others of a crowded frame wait for the next one."""
+        fresh = self.hold_off.fresh(symbols, now_s, most=self.budget.allowance(now_s))
+        self.budget.spend(len(fresh))
+        return fresh
 
     def _handle_engine_scan(self, scanned: EngineScan) -> None:
         now_s = self.clock.monotonic_s()
-        fresh = self.hold_off.fresh([scanned.symbol], now_s)
+        fresh = self._fresh([scanned.symbol], now_s)
         self.hold_off.fresh((), now_s)  # an engine reports a code once: it is out of view again
         for symbol in fresh:
             self._scan(symbol, scanned.read_ns, None)
@@ -131,7 +142,9 @@ class Daemon:
             return
         outcome = self.handler.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
-        self.display.show_result(signal, self.clock.monotonic_s())
+        self.display.show_result(
+            signal, self.clock.monotonic_s(), ours=outcome.is_ours, seen_ns=seen_ns
+        )
         total_ms = self.clock.monotonic_s() * 1000 - seen_ns / 1e6
         if outcome.intents and self.pickups is not None and self.recovered:
             self._report_doors(

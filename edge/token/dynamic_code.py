@@ -40,6 +40,15 @@ class FramedCode(NamedTuple):
     tail: bytes  # Base45; empty without a mode
 
 
+def has_token_prefix(text: bytes) -> bool:
+    """Return whether a code looks like a token. Only ``open_token`` proves that it is one.
+
+    >>> has_token_prefix(b"ES1:6BF"), has_token_prefix(b"https://example.com/menu")
+    (True, False)
+    """
+    return text[:4] in _MODES
+
+
 def split(text: bytes) -> FramedCode:
     """Split a code's text by its prefix.
 

@@ -45,9 +45,9 @@ def test_no_lamp_is_green_before_the_redemption_is_on_disk(sample):
     with open_scanner(sample) as kiosk:
         panel, show = kiosk.daemon.display, kiosk.daemon.display.show_result
 
-        def result(signal, now_s):
+        def result(signal, now_s, **code):
             seen.append((signal, len(redemptions(sample))))  # over another connection
-            show(signal, now_s)
+            show(signal, now_s, **code)
 
         panel.show_result = result
         kiosk.scan("voucher")
@@ -73,6 +73,17 @@ def test_two_codes_in_a_frame_are_two_scans(sample):
         kiosk.wait(lambda: len(kiosk.scans) == 2)
     assert {scan["reason"] for scan in kiosk.scans} == {"accepted"}
     assert len(redemptions(sample)) == 2
+
+
+def test_a_voucher_beside_a_foreign_code_shows_go_and_go_stays(sample):
+    with open_scanner(sample) as kiosk:
+        seen = []
+        show = kiosk.daemon.display._indicator.show
+        kiosk.daemon.display._indicator.show = lambda signal: (seen.append(signal), show(signal))
+        kiosk.scene.show_many([(sample.codes["foreign"], CLEAN), (sample.codes["voucher"], CLEAN)])
+        kiosk.wait(lambda: len(kiosk.scans) == 2)
+    assert {scan["reason"] for scan in kiosk.scans} == {"accepted", "prefix_unknown"}
+    assert [signal for signal in seen if signal in (Signal.GO, Signal.STOP)] == [Signal.GO]
 
 
 def test_a_pickup_opens_its_door_and_is_collected_when_the_door_closes(sample):

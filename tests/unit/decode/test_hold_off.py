@@ -72,3 +72,33 @@ def test_memory_is_bounded_by_forgetting_the_code_longest_out_of_view():
         hold_off.fresh([code(content)], float(number))
     assert hold_off.fresh([code(b"3")], 3.0) == []
     assert hold_off.fresh([code(b"1")], 4.0) == [code(b"1")]
+
+
+def test_a_still_sheet_of_more_codes_than_the_memory_holds_is_one_scan_of_each():
+    sheet = [code(b"%d" % number) for number in range(200)]
+    hold_off = HoldOff(3.0, capacity=64)
+    assert hold_off.fresh(sheet, 0.0) == sheet
+    assert all(hold_off.fresh(sheet, number / 10) == [] for number in range(1, 100))
+
+
+def test_codes_beyond_the_bound_of_a_frame_start_in_the_frames_after_it():
+    sheet = [code(b"%d" % number) for number in range(5)]
+    hold_off = HoldOff(3.0)
+    found = [hold_off.fresh(sheet, number / 10, most=2) for number in range(4)]
+    assert found == [sheet[:2], sheet[2:4], sheet[4:], []]
+
+
+def test_a_frame_that_holds_a_code_has_one_in_view_even_if_none_may_start():
+    hold_off = HoldOff(3.0)
+    assert hold_off.fresh([A], 0.0, most=0) == []
+    assert hold_off.in_view
+    assert hold_off.fresh([A], 0.1) == [A]
+    hold_off.fresh([], 0.2)
+    assert not hold_off.in_view
+
+
+def test_codes_that_count_again_are_forgotten():
+    hold_off = HoldOff(3.0)
+    for number in range(1000):
+        hold_off.fresh([code(b"%d" % number)], float(number))
+    assert len(hold_off._gone_since_s) <= 5

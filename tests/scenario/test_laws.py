@@ -278,9 +278,9 @@ def test_a_redemption_is_reversed_once(tmp_path):
     deliver(store, order(claims))
     use = redeemer(store).redeem(claims, NOON).ledger_id
     with store.transaction() as connection:
-        said = {"reason": "test", "now": NOON, "operator": None}
-        assert ledger.write_reversal(connection, use, event_id="1", **said) is not None
-        assert ledger.write_reversal(connection, use, event_id="2", **said) is None
+        facts = {"reason": "test", "now": NOON, "operator": None}
+        assert ledger.write_reversal(connection, use, event_id="1", **facts) is not None
+        assert ledger.write_reversal(connection, use, event_id="2", **facts) is None
     assert redeemer(store).redeem(claims, NOON).is_accepted
     assert redeemed_units(store, claims) == 1
 

@@ -32,19 +32,19 @@ def answered(*sessions: MqttSession) -> list[Arrival]:
     return steps_until(lambda: not any(session.unacknowledged for session in sessions), *sessions)
 
 
-def heard_through(topic: str, *sessions: MqttSession) -> list[Arrival]:
+def received_through(topic: str, *sessions: MqttSession) -> list[Arrival]:
     """Return all arrivals up to one on ``topic``. A broker passes messages on in order."""
-    heard: list[Arrival] = []
+    received: list[Arrival] = []
 
     def turn() -> bool:
         for session in sessions:
             for arrival in session.step(0.01):
                 session.acknowledge(arrival)
-                heard.append(arrival)
-        return topic in topics(heard)
+                received.append(arrival)
+        return topic in topics(received)
 
-    until(turn, what=lambda: f"{topic}; {heard}")
-    return heard
+    until(turn, what=lambda: f"{topic}; {received}")
+    return received
 
 
 def steps_until(condition, *sessions: MqttSession) -> list[Arrival]:

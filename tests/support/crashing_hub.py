@@ -49,7 +49,7 @@ match step:
         MqttSession.acknowledge = dies(MqttSession.acknowledge, "before")
     case "before an acknowledgement is sent" | "after an acknowledgement was sent":
         MqttSession.publish = only_acknowledgements(MqttSession.publish)
-    case "after the broker was told":
+    case "after the broker got it":
         MqttSession.acknowledge = dies(MqttSession.acknowledge, "after")
     case _:
         sys.exit(f"no such step: {step}")

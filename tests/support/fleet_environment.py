@@ -47,16 +47,16 @@ class Scan:
 
     def show(self, code: str, event: str, timeout_s: float = 20.0) -> dict:
         """Hold a code before the camera until a line of ``event`` is logged; return it."""
-        before = len(self.scanner.said(event))
+        before = len(self.scanner.logged(event))
         self.scanner.tell(show=code, condition="clean")
-        said = until(
-            lambda: self.scanner.said(event)[before:],
+        lines = until(
+            lambda: self.scanner.logged(event)[before:],
             timeout_s,
             lambda: f"{event}: {self.scanner.lines[-3:]}",
         )
         self.scanner.tell(clear=True)
         time.sleep(0.8)
-        return said[0]
+        return lines[0]
 
     def health(self) -> dict:
         return json.loads((self.data / "health.json").read_text())

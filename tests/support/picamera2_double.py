@@ -3,7 +3,7 @@
 Every method called must exist in the real class, and every call must bind to its real signature.
 Jobs, the layout of buffers, alignment and the checks of a configuration are the real package's
 code, compiled out of its source. What is invented here is only the sensor: a thread that completes
-a request every few milliseconds, until it is told to stall.
+a request every few milliseconds, until it is made to stall.
 """
 
 import ast

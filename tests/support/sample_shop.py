@@ -35,7 +35,7 @@ def at(seconds, trust=ClockTrust.TRUSTED):
     return Instant(unix_s=NOON.unix_s + seconds, trust=trust)
 
 
-def code(**said):
+def code(**given):
     """Return a verified code: by default a single write-off, valid for an hour either way."""
     fields = {
         "cti": next(_numbers).to_bytes(16, "big"),
@@ -55,10 +55,10 @@ def code(**said):
         "dynamic_mode": None,
         "holder_key": None,
     }
-    return Claims(**{**fields, **said})
+    return Claims(**{**fields, **given})
 
 
-def order(claims, **said):
+def order(claims, **given):
     """Return the entitlement that goes with a code: by default homed on this device, and ready."""
     fields = {
         "cti": claims.cti,
@@ -71,12 +71,12 @@ def order(claims, **said):
         "currency": claims.currency,
         "compartments": ("A",) if claims.kind is Kind.PICKUP else (),
     }
-    return Entitlement(**{**fields, **said})
+    return Entitlement(**{**fields, **given})
 
 
-def open_at(folder, **said):
+def open_at(folder, **given):
     """Open the store in ``folder``; it must open."""
-    facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **said}
+    facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **given}
     opened = open_store(folder, **facts)
     assert opened.store is not None, opened.detail
     return opened.store
@@ -99,10 +99,10 @@ def deliver(store, *entitlements, now=NOON):
     )
 
 
-def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **said):
+def redeemer(store, *, place=PLACE, policy=None, grace_s=60, **given):
     return Redeemer(
         store,
         DecisionTerms(place, policy or Policy(), grace_s),
         random_bytes=os.urandom,
-        **said,
+        **given,
     )

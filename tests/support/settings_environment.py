@@ -49,7 +49,7 @@ class Unit:
         self.child.stdin.write(json.dumps(command) + "\n")
         self.child.stdin.flush()
 
-    def said(self, event: str, **like) -> list[dict]:
+    def logged(self, event: str, **like) -> list[dict]:
         return [
             line
             for line in self.lines
@@ -160,7 +160,6 @@ class Field:
             lambda: session.step(0.05) is not None and session.room == 64,
             what="the message is at the broker",
         )
-        self.heard = session
         session.close()
 
     def report(self) -> dict:
@@ -199,8 +198,8 @@ class Field:
         )
 
     def runs_on(self, content_digest: str | None) -> bool:
-        said = self.scanner.said("settings")
-        return bool(said) and said[-1]["hash"] == content_digest
+        lines = self.scanner.logged("settings")
+        return bool(lines) and lines[-1]["hash"] == content_digest
 
     def denied(self, raw: bytes) -> bool:
         return digest_of(raw) in self.state.denied

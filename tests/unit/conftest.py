@@ -23,7 +23,7 @@ def _every_message_is_as_published():
         return payload
 
     codec.encode = lambda message: held(encode(message), type(message).__name__)
-    codec.encode_batch = lambda *said, **also: held(encode_batch(*said, **also), "EventBatch")
+    codec.encode_batch = lambda *given, **also: held(encode_batch(*given, **also), "EventBatch")
     yield
     codec.encode, codec.encode_batch = encode, encode_batch
 

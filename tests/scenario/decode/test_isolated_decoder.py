@@ -51,7 +51,7 @@ def test_a_second_core_reads_what_the_first_rungs_do_not():
 
 
 class ScriptedProcess:
-    """A decoder process that replies as it was told to."""
+    """A decoder process that replies as it was made to."""
 
     def __init__(self, *replies):
         self.replies = list(replies)

@@ -121,17 +121,18 @@ def test_the_device_itself_shows_what_it_runs_on(platform, device):
 def test_a_revoked_device_stops_wipes_what_it_knows_and_seals_what_it_had_not_reported(
     platform, device
 ):
-    until(lambda: device.health()["outbox"]["pending"] == 0, what="all is told")
+    until(lambda: device.health()["outbox"]["pending"] == 0, what="all is reported")
     device.sync.stop()  # no network
     assert device.show(platform.sample.codes["glare"], "scan")["reason"] == "accepted"
     before = json.loads((device.data / "identity" / "identity.json").read_text())["profile"]["mqtt"]
     (line,) = platform.json("revoke", "locker-1", "--reason", "sold", "--yes", "--wait", "2")
     assert line["stage"] == "quarantined", (
-        "away, it can do no harm at the broker, but it has not heard"
+        "away, it can do no harm at the broker, but it has not received it"
     )
     device.connect()
     until(
-        lambda: platform.device()["revoked"]["stage"] == "cut", what="it has heard, and is cut off"
+        lambda: platform.device()["revoked"]["stage"] == "cut",
+        what="it has received it, and is cut off",
     )
     assert device.show(platform.sample.codes["risky"], "scan")["reason"] == "blocked_device"
     assert device.health()["problems"]["blocked_device"] == "sold"
@@ -170,8 +171,8 @@ def test_a_certificate_that_is_due_is_renewed_by_the_device_itself(tmp_path):
     with made, Scan(tmp_path, made.fresh, "device") as device:
         (line,) = made.json("enrol", "--device", "locker-1", "--site", "shop-1")
         assert device.show(line["code"], "enrolment")["enrolled"] is True
-        until(lambda: device.sync.said("certificate_renewed"), 30, "it has a new certificate")
-        renewed = device.sync.lines.index(device.sync.said("certificate_renewed")[0])
+        until(lambda: device.sync.logged("certificate_renewed"), 30, "it has a new certificate")
+        renewed = device.sync.lines.index(device.sync.logged("certificate_renewed")[0])
         until(
             lambda: any(line.get("state") == "connected" for line in device.sync.lines[renewed:]),
             30,

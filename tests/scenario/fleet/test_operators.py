@@ -29,7 +29,9 @@ def platform(tmp_path_factory):
 @pytest.fixture
 def device(platform):
     with Scan(platform.folder, platform.sample.profile, "device") as device:
-        until(lambda: device.sync.said("orders_snapshot_complete"), what="lists and orders arrived")
+        until(
+            lambda: device.sync.logged("orders_snapshot_complete"), what="lists and orders arrived"
+        )
         yield device
 
 
@@ -91,7 +93,7 @@ def test_a_badge_and_its_pin_open_a_session_and_the_hub_records_the_person_with_
 ):
     voucher = platform.sample.codes["voucher"]
     assert "1 operator of shop-1" in push(platform, ("sue", "supervisor")).stderr
-    until(lambda: device.sync.said("operator_list_stored"), what="the list arrived at the device")
+    until(lambda: device.sync.logged("operator_list_stored"), what="the list arrived at the device")
     scan = device.show(badge(platform, "sue"), "scan")
     assert scan["reason"] == "pin_needed"
     wrong = scanner(device, platform, "operator", "sign-in", input="111112\n", exit_code=1)
@@ -116,7 +118,9 @@ def test_a_badge_and_its_pin_open_a_session_and_the_hub_records_the_person_with_
         ("sue", "signed_in"),
     ]
     push(platform, ("rob", "operator"))
-    until(lambda: len(device.sync.said("operator_list_stored")) == 2, what="the next list arrived")
+    until(
+        lambda: len(device.sync.logged("operator_list_stored")) == 2, what="the next list arrived"
+    )
     shown = scanner(device, platform, "operator", "who", exit_code=1).stdout
     assert "no operator is signed in" in shown
 

@@ -30,12 +30,12 @@ HOMES = {
 class Authority:
     """The authority over this site's codes, behind edge-sync. Silent when ``result`` is None."""
 
-    def __init__(self, store, result, delay_s=0.0, **said):
-        self.store, self.result, self.delay_s, self.said, self.requests = (
+    def __init__(self, store, result, delay_s=0.0, **given):
+        self.store, self.result, self.delay_s, self.given, self.requests = (
             store,
             result,
             delay_s,
-            said,
+            given,
             [],
         )
         self._stop = threading.Event()
@@ -50,7 +50,7 @@ class Authority:
                 if self.result is not None:
                     time.sleep(self.delay_s)
                     given = authorisations.AuthorisationReply(
-                        id=request.id, result=self.result, authority="the hub", **self.said
+                        id=request.id, result=self.result, authority="the hub", **self.given
                     )
                     authorisations.record_reply(self.store, given, time.monotonic_ns())
 
@@ -73,8 +73,8 @@ def store(tmp_path):
     store.close()
 
 
-def at_home(store, home, **said):
-    claims = code(**said)
+def at_home(store, home, **given):
+    claims = code(**given)
     deliver(store, *(() if HOMES[home] is None else (order(claims, **HOMES[home]),)))
     return claims
 

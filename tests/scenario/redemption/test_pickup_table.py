@@ -38,12 +38,12 @@ AFTER = [
 
 
 def test_every_step_of_the_page_is_the_programs_and_every_step_of_the_program_is_on_the_page():
-    said = {(state, event): (there, raised) for state, event, there, raised in STEPS}
-    said |= {
+    table = {(state, event): (there, raised) for state, event, there, raised in STEPS}
+    table |= {
         (state, CUTS[CONTACTS.index(contact)]): (found, raised)
         for state, contact, found, raised in AFTER
     }
-    assert said == {
+    assert table == {
         pair: (there.state, [there.raises] if there.raises else []) for pair, there in TABLE.items()
     }  # enums compare as their words
 

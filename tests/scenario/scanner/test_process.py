@@ -31,7 +31,7 @@ def sample(tmp_path):
 
 
 class Scanner:
-    """The simulated scanner's process, told what to see over its standard input."""
+    """The simulated scanner's process, given what to see over its standard input."""
 
     def __init__(self, sample, **environment):
         command = [
@@ -130,17 +130,17 @@ def test_it_notifies_the_service_manager_that_it_is_ready_alive_and_stopping(sam
         ]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
         try:
-            told = [manager.recv(1000).decode() for _ in range(3)]
+            messages = [manager.recv(1000).decode() for _ in range(3)]
             process.terminate()
             while (last := manager.recv(1000).decode()) != "STOPPING=1":
-                told.append(last)
+                messages.append(last)
             assert process.wait(10) == 0
         finally:
             process.kill()
             process.wait()
-    assert told[0] == "READY=1"
-    assert "WATCHDOG=1" in told
-    assert any(line.startswith("STATUS=") for line in told)
+    assert messages[0] == "READY=1"
+    assert "WATCHDOG=1" in messages
+    assert any(line.startswith("STATUS=") for line in messages)
 
 
 def test_a_voucher_written_off_before_a_power_cut_is_refused_after_it(sample, start):
@@ -163,11 +163,11 @@ def test_power_cuts_at_any_moment_lose_nothing_and_redeem_nothing_twice(sample, 
     store = open_for_reading(sample.data)
     try:
         uses = [(row.cti, row.use_no) for row in ledger.rows(store)]
-        told = [row.body for row in outbox.pending(store, limit=1000) if row.type == "redeemed"]
+        rows = [row.body for row in outbox.pending(store, limit=1000) if row.type == "redeemed"]
     finally:
         store.close()
     assert len(uses) == len({cti for cti, _ in uses})
-    assert sorted((row["cti"], row["use"]) for row in map(_body, told)) == sorted(
+    assert sorted((row["cti"], row["use"]) for row in map(_body, rows)) == sorted(
         (c.hex(), use) for c, use in uses
     )
 

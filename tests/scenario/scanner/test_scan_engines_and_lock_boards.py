@@ -67,7 +67,7 @@ def states(kiosk):
     return [line["state"] for line in kiosk.log if line["event"] == "door"]
 
 
-def heard(kiosk, engine, code):
+def scanned(kiosk, engine, code):
     before = len(kiosk.scans)
     engine.send(kiosk.sample.codes[code].encode() + b"\r\n")
     kiosk.wait(lambda: len(kiosk.scans) > before)
@@ -77,12 +77,12 @@ def heard(kiosk, engine, code):
 def test_an_engines_code_is_redeemed_once_as_a_frames_is(sample, engine):
     with open_scanner(sample) as kiosk:
         time.sleep(0.3)  # until the engine is open
-        scan = heard(kiosk, engine, "voucher")
+        scan = scanned(kiosk, engine, "voucher")
         assert (scan["reason"], scan["decoder"], scan["decode_ms"]) == ("accepted", "serial", None)
         assert 0 <= scan["total_ms"] < 1000
         time.sleep(2 * HOLD_OFF_S)
-        assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
-        assert heard(kiosk, engine, "forged")["reason"] == "signature_invalid"
+        assert scanned(kiosk, engine, "voucher")["reason"] == "already_redeemed"
+        assert scanned(kiosk, engine, "forged")["reason"] == "signature_invalid"
     assert len(redemptions(sample)) == 1
 
 
@@ -90,7 +90,7 @@ def test_a_code_that_engine_and_camera_see_at_once_is_one_scan(sample, engine):
     with open_scanner(sample) as kiosk:
         time.sleep(0.3)
         kiosk.scene.show(sample.codes["voucher"], CLEAN)
-        heard(kiosk, engine, "voucher")
+        scanned(kiosk, engine, "voucher")
         time.sleep(0.5)
         assert len(kiosk.scans) == 1
 
@@ -99,9 +99,9 @@ def test_an_engine_scans_while_the_trigger_sleeps_and_each_showing_counts(sample
     rewire(sample, lambda text: text + "\n[trigger]\npin = 24\n")
     with open_scanner(sample) as kiosk:
         time.sleep(0.3)
-        assert heard(kiosk, engine, "voucher")["reason"] == "accepted"
+        assert scanned(kiosk, engine, "voucher")["reason"] == "accepted"
         time.sleep(2 * HOLD_OFF_S)
-        assert heard(kiosk, engine, "voucher")["reason"] == "already_redeemed"
+        assert scanned(kiosk, engine, "voucher")["reason"] == "already_redeemed"
 
 
 def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camera_scans_on(
@@ -115,7 +115,7 @@ def test_an_unplugged_engine_is_a_problem_by_name_until_it_is_back_and_the_camer
         assert kiosk.scan("voucher")["decoder"] != "serial"
         engine.plug()
         kiosk.wait(lambda: "engine_serial" not in problems())
-        assert heard(kiosk, engine, "glare")["reason"] == "accepted"
+        assert scanned(kiosk, engine, "glare")["reason"] == "accepted"
 
 
 def test_a_pickup_over_a_lock_board_opens_its_door_and_is_collected(sample, boards):
@@ -132,8 +132,8 @@ def test_a_lock_board_without_power_is_a_problem_and_no_door_is_pulsed_twice(sam
         kiosk.wait(lambda: "lock_board_0" in kiosk.daemon.supervisor.problems)
         kiosk.scan("pickup")
         kiosk.wait(lambda: "unknown" in states(kiosk))
-        (said,) = [line for line in kiosk.log if line.get("state") == "unknown"]
-        assert "nothing was energised" in said["detail"]
+        (line,) = [entry for entry in kiosk.log if entry.get("state") == "unknown"]
+        assert "nothing was energised" in line["detail"]
         boards.faults.clear()
         kiosk.wait(lambda: "lock_board_0" not in kiosk.daemon.supervisor.problems)
         time.sleep(0.3)

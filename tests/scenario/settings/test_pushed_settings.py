@@ -40,7 +40,8 @@ def refusals(field) -> list[tuple[str, str]]:
 
 def test_settings_are_committed_after_their_probation_and_reported(field):
     report = until(
-        lambda: (said := field.report())["state"] == "committed" and said, what="the report says so"
+        lambda: (report := field.report())["state"] == "committed" and report,
+        what="the report says so",
     )
     assert report["desired_rev"] == report["applied_rev"] == 11
     assert report["applied"] == {"fleet": 11}
@@ -54,7 +55,7 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         lambda: field.health()["camera"]["frames"] > 60 and field.health()["camera"]["frames"]
     )
     for number, delay_s in enumerate((0.0, 0.2, 0.4, 0.6)):
-        scans, changes = len(field.scanner.said("scan")), len(field.scanner.said("settings"))
+        scans, changes = len(field.scanner.logged("scan")), len(field.scanner.logged("settings"))
         field.publish(field.document({"decode": {"budget_ms": 51.0 + number}}))
         time.sleep(delay_s)
         field.scanner.tell(
@@ -63,9 +64,9 @@ def test_no_scan_is_lost_and_none_is_doubled_while_settings_change(field):
         time.sleep(1.5)
         field.scanner.tell(clear=True)
         field.becomes("committed", rev=field.rev)
-        assert len(field.scanner.said("settings")) == changes + 1, "it has changed"
-        assert len(field.scanner.said("scan")) == scans + 1, "one verdict for one showing"
-    reasons = [scan["reason"] for scan in field.scanner.said("scan")]
+        assert len(field.scanner.logged("settings")) == changes + 1, "it has changed"
+        assert len(field.scanner.logged("scan")) == scans + 1, "one verdict for one showing"
+    reasons = [scan["reason"] for scan in field.scanner.logged("scan")]
     assert reasons == ["accepted", "accepted", "already_redeemed", "already_redeemed"]
     assert field.health()["camera"]["frames"] > frames + 60, (
         "the camera ran all the time: its count did not begin anew"
@@ -89,7 +90,7 @@ def damaged(raw: bytes) -> bytes:
             lambda field: field.document(
                 {"decode": {}}, signer=signer(Ed25519PrivateKey.generate())
             ),
-            None,  # a key that may come with the next trust list: it waits, and is not told of
+            None,  # a key that may come with the next trust list: it waits, and is not reported
             id="signed by a stranger",
         ),
         pytest.param(lambda field: field.first, "settings_rollback", id="replayed"),
@@ -152,7 +153,8 @@ def test_settings_that_cannot_work_are_refused_by_the_path_and_what_was_good_sta
     field.becomes("refused", rev=field.rev)
     assert field.state.good == good
     report = until(
-        lambda: (said := field.report())["state"] == "refused" and said, what="the report says so"
+        lambda: (report := field.report())["state"] == "refused" and report,
+        what="the report says so",
     )
     assert path in [error["path"] for error in report["errors"]]
     assert (report["desired_rev"], report["hash"]) == (field.rev, good)
@@ -184,17 +186,17 @@ def test_chosen_settings_whose_file_is_damaged_come_back_from_their_documents_an
 ):
     good = field.state.good
     (field.sample.data / "settings" / f"{good}.json").write_bytes(b"zeros")
-    changes, syncs = len(field.scanner.said("settings")), len(field.sync.said("started"))
+    changes, syncs = len(field.scanner.logged("settings")), len(field.sync.logged("started"))
     field.scanner.kill()
     field.sync.kill()
-    until(lambda: len(field.scanner.said("settings")) > changes, what="the scanner is back")
+    until(lambda: len(field.scanner.logged("settings")) > changes, what="the scanner is back")
     until(lambda: field.runs_on(good), what="the scanner runs on what was good")
     time.sleep(2.0)
-    hashes = [said["hash"] for said in field.scanner.said("settings")[changes:]]
+    hashes = [line["hash"] for line in field.scanner.logged("settings")[changes:]]
     assert hashes in ([None, good], [good]), (
         "as shipped, unless edge-sync was quicker, and then on what was good"
     )
-    assert len(field.sync.said("started")) == syncs + 1
+    assert len(field.sync.logged("started")) == syncs + 1
 
 
 def test_a_broker_that_cannot_be_reached_is_tried_first_and_never_adopted(field):

@@ -35,8 +35,8 @@ from tests.support.broker_sessions import (
     answered,
     connected,
     endpoint,
-    heard_through,
     middle,
+    received_through,
     steps_until,
     topics,
 )
@@ -66,7 +66,7 @@ def client(broker: Broker, name: str, *filters: str, connect_timeout_s: float = 
 
 
 def test_a_device_reads_only_messages_to_it_its_site_and_the_fleet(broker):
-    heard = ["v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", "v1/main/_all/dn/trust"]
+    received = ["v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", "v1/main/_all/dn/trust"]
     others = ["v1/main/kiosk-2/dn/ack", "v1/main/site-shop-2/dn/ord", "v1/other/kiosk-1/dn/ack"]
     with (
         client(broker, "kiosk-1", "#", "v1/+/+/dn/#", "$SYS/#") as device,
@@ -74,9 +74,9 @@ def test_a_device_reads_only_messages_to_it_its_site_and_the_fleet(broker):
     ):
         connected(device)
         connected(hub)
-        for topic in (*others, *heard):
+        for topic in (*others, *received):
             assert hub.publish(topic, b"x")
-        assert set(topics(heard_through(heard[-1], device, hub))) == set(heard)
+        assert set(topics(received_through(received[-1], device, hub))) == set(received)
 
 
 def test_a_device_writes_only_as_itself_and_only_upwards(broker):
@@ -93,11 +93,11 @@ def test_a_device_writes_only_as_itself_and_only_upwards(broker):
             connected(session)
         for topic in (*others, mine):
             assert device.publish(topic, b"x")
-        assert topics(heard_through(mine, device, hub)) == [mine]
+        assert topics(received_through(mine, device, hub)) == [mine]
         answered(device)
-        assert device.refused_publishes == len(others)  # and it is told so
+        assert device.refused_publishes == len(others)  # and it is reported
         assert hub.publish("v1/main/kiosk-2/dn/cmd", b"the last")
-        assert topics(heard_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == [
+        assert topics(received_through("v1/main/kiosk-2/dn/cmd", hub, neighbour)) == [
             "v1/main/kiosk-2/dn/cmd"
         ]
 
@@ -256,7 +256,7 @@ def test_what_was_not_acknowledged_to_the_broker_is_gone_and_what_is_retained_co
             lambda: topics(device.step(0.05)) == ["v1/main/_all/dn/trust"]
         )  # and not acknowledged
         device.give_up(LinkState.LOST)
-        again = heard_through("v1/main/_all/dn/trust", device)  # it comes with the connection
+        again = received_through("v1/main/_all/dn/trust", device)  # it comes with the connection
         assert [(arrival.payload, arrival.retained) for arrival in again] == [(b"list", True)]
         assert hub.publish("v1/main/_all/dn/trust", b"", retain=True)
         answered(hub)
@@ -272,8 +272,8 @@ def test_nothing_is_queued_while_there_is_no_connection(broker):
         assert not device.publish("v1/main/kiosk-1/up/evt", b"too late")
         connected(device)
         assert device.publish("v1/main/kiosk-1/up/evt", b"now")
-        heard = heard_through("v1/main/kiosk-1/up/evt", hub, device)
-        assert [arrival.payload for arrival in heard] == [b"now"]
+        received = received_through("v1/main/kiosk-1/up/evt", hub, device)
+        assert [arrival.payload for arrival in received] == [b"now"]
 
 
 def test_the_window_is_ours(broker):
@@ -291,7 +291,7 @@ def test_the_will_reports_that_a_device_is_gone(broker):
         connected(device)
         device.give_up(LinkState.LOST)  # closes without a goodbye
         assert b"offline" in [
-            arrival.payload for arrival in heard_through("v1/main/kiosk-1/up/status", hub)
+            arrival.payload for arrival in received_through("v1/main/kiosk-1/up/status", hub)
         ]
 
 
@@ -411,7 +411,7 @@ def test_an_exception_while_paho_logs_changes_nothing(broker, monkeypatch):
         connected(hub)
         connected(device)
         assert hub.publish("v1/main/kiosk-1/dn/ack", b"x")
-        heard_through("v1/main/kiosk-1/dn/ack", hub, device)
+        received_through("v1/main/kiosk-1/dn/ack", hub, device)
         assert device.connected
 
 
@@ -471,8 +471,8 @@ def test_no_filter_shows_a_device_the_messages_to_or_of_another(broker, filters)
         answered(device)
         for topic in ("v1/main/kiosk-1/dn/ack", "v1/main/site-shop-1/dn/ord", own):
             assert hub.publish(topic, b"yours" if topic == own else b"mine")
-        heard = heard_through(own, other, hub) if other.connected else []
-        assert b"mine" not in [arrival.payload for arrival in heard]
+        received = received_through(own, other, hub) if other.connected else []
+        assert b"mine" not in [arrival.payload for arrival in received]
 
 
 @pytest.fixture(scope="module")

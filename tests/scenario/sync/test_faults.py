@@ -168,7 +168,7 @@ def feed(device: Device) -> dict[bytes, bool]:
         "after the commit",
         "before an acknowledgement is sent",
         "after an acknowledgement was sent",
-        "after the broker was told",
+        "after the broker got it",
     ],
 )
 def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_path):

@@ -15,8 +15,8 @@ from tests.support.broker import Broker, until
 from tests.support.broker_sessions import (
     connected,
     endpoint,
-    heard_through,
     middle,
+    received_through,
     steps_until,
 )
 from tests.support.fast_timings import QUICK
@@ -97,7 +97,7 @@ def test_the_broker_passes_on_nothing_that_a_client_does_not_accept(tmp_path):
             for size in (MOST_MESSAGE_BYTES, 2 * MOST_PACKET_BYTES, 1):
                 attacker.publish("v1/main/kiosk-1/dn/cmd", bytes(size), qos=1)
             attacker.publish(ACK, b"last", qos=1)
-            arrivals = heard_through(ACK, device)
+            arrivals = received_through(ACK, device)
         assert [len(each.payload) for each in arrivals] == [MOST_MESSAGE_BYTES, 1, 4]
         assert device.connections == 1
 

@@ -156,7 +156,7 @@ def test_one_voucher_redeemed_at_two_devices_is_reported_to_both(platform):
                 lambda d=device: (
                     "platform_conflict" in [case.kind for case in exception_cases.cases(d.store)]
                 ),
-                what="told",
+                what="reported",
             )
 
 

@@ -18,7 +18,7 @@ from sync.hub.site.broker_provisioning import SiteBroker, provision_site_broker
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
 from tests.support.broker import MOSQUITTO, Process, until
-from tests.support.broker_sessions import answered, connected, endpoint, heard_through, middle
+from tests.support.broker_sessions import answered, connected, endpoint, middle, received_through
 from tests.support.fast_timings import QUICK, program
 from tests.support.grant_requests import request_grant
 from tests.support.platform_processes import Platform
@@ -94,10 +94,10 @@ class Shop:
         """Sell an order of the shop and wait until it is in the caches of the kiosks."""
         cti = os.urandom(16)
         self.platform.import_orders(order(cti))
-        self.heard_of(cti)
+        self.learned_of(cti)
         return cti
 
-    def heard_of(self, cti: bytes) -> None:
+    def learned_of(self, cti: bytes) -> None:
         for device in self.devices:
             until(lambda d=device: order_cache.find(d.store, cti), what="the order comes")
 
@@ -144,7 +144,7 @@ def claimed(device, cti):
     """Return the authority's log line, once it answers requests."""
     found = []
 
-    def heard():
+    def replied():
         if (
             is_online(device.data)
             and (answer := request_grant(device, cti, deadline_s=3)[0]) is not None
@@ -152,7 +152,7 @@ def claimed(device, cti):
             found.append(answer)
         return found
 
-    until(heard, what=lambda: f"{device.name} is answered; {device.sync.text[-1500:]}")
+    until(replied, what=lambda: f"{device.name} is answered; {device.sync.text[-1500:]}")
     return found[0]
 
 
@@ -166,7 +166,7 @@ def test_with_the_line_up_the_sites_authority_replies_and_the_platform_does_not(
     first.wait_acknowledged()
     until(
         lambda: claimed(second, cti).result is AuthorisationResult.SPENT,
-        what="the authority heard of it, too",
+        what="the authority learned of it, too",
     )
 
 
@@ -181,7 +181,7 @@ def test_with_the_line_cut_the_kiosks_of_a_store_arbitrate_among_themselves(shop
         taker.redeem(cti)
         until(
             lambda o=other, c=cti: claimed(o, c).result is AuthorisationResult.SPENT,
-            what="the authority heard of it",
+            what="the authority learned of it",
         )
     assert first.pending() + second.pending() == 3, "the platform has not acknowledged anything"
     shop.repair()
@@ -194,7 +194,7 @@ def test_orders_sold_while_the_line_was_cut_come_when_it_is_repaired(shop):
     shop.cut()
     shop.platform.import_orders(order(cti))
     shop.repair()
-    shop.heard_of(cti)
+    shop.learned_of(cti)
 
 
 def test_the_line_may_go_and_come_without_end(shop):
@@ -221,7 +221,7 @@ def test_an_authority_that_died_delays_no_scan_and_continues_from_its_store(shop
     assert request_grant(second, used)[1] < REPLY_DEADLINE_S
     shop.start_authority()
     assert claimed(second, used).result is AuthorisationResult.SPENT, (
-        "told while it was dead, and told again"
+        "reported while it was dead, and reported again"
     )
     assert claimed(second, held).result is AuthorisationResult.HELD, (
         "its store remembers the leave it gave"
@@ -295,8 +295,8 @@ def test_the_bridge_speaks_and_hears_for_its_own_site_alone(shop):
         )
         for topic in (*others, mine):
             assert hub.publish(topic, COMMAND)
-        heard = heard_through(mine, hub, session)
-        assert not {arrival.topic for arrival in heard} & set(others)
+        received = received_through(mine, hub, session)
+        assert not {arrival.topic for arrival in received} & set(others)
         assert session.publish("v1/main/kiosk-3/up/status", b"x")
         assert session.publish("v1/main/kiosk-1/dn/ack", b"x")
         answered(session)

@@ -1,4 +1,4 @@
-"""What Prometheus is told of both ends."""
+"""What Prometheus reads of both ends."""
 
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -55,26 +55,26 @@ def read(path, metrics) -> dict:
 
 
 def test_a_device_exports_what_waits_what_it_knows_and_how_it_is_connected(tmp_path):
-    told = read(tmp_path / "a.prom", device_metrics(DEVICE, now_s=NOW_S))
-    assert told[("edge_sync_oldest_unacknowledged_seconds",)] == 90
-    assert told[("edge_sync_feed_age_seconds", "orders")] == 60
-    assert told[("edge_sync_connections_total",)] == 3
-    assert told[("edge_sync_refused_messages_total", "not_json")] == 4
-    assert told[("edge_sync_rejected_events",)] == 1
-    assert told[("edge_sync_problem", "status_stale")] == 1
-    assert told[("edge_sync_documents_total", "orders_gap")] == 2
-    assert told[("edge_sync_clock_trusted",)] == 0
-    assert told[("edge_sync_link", "connected")] == 1
-    assert sum(value for (name, *_), value in told.items() if name == "edge_sync_link") == 1
+    metrics = read(tmp_path / "a.prom", device_metrics(DEVICE, now_s=NOW_S))
+    assert metrics[("edge_sync_oldest_unacknowledged_seconds",)] == 90
+    assert metrics[("edge_sync_feed_age_seconds", "orders")] == 60
+    assert metrics[("edge_sync_connections_total",)] == 3
+    assert metrics[("edge_sync_refused_messages_total", "not_json")] == 4
+    assert metrics[("edge_sync_rejected_events",)] == 1
+    assert metrics[("edge_sync_problem", "status_stale")] == 1
+    assert metrics[("edge_sync_documents_total", "orders_gap")] == 2
+    assert metrics[("edge_sync_clock_trusted",)] == 0
+    assert metrics[("edge_sync_link", "connected")] == 1
+    assert sum(value for (name, *_), value in metrics.items() if name == "edge_sync_link") == 1
 
 
 def test_where_nothing_waits_the_age_is_zero_and_what_never_came_has_none(tmp_path):
     idle = {**DEVICE, "oldest_pending_s": None, "last_ack_age_s": None, "feeds": {}}
-    told = read(tmp_path / "a.prom", device_metrics(idle, now_s=NOW_S))
-    assert told[("edge_sync_oldest_unacknowledged_seconds",)] == 0
+    metrics = read(tmp_path / "a.prom", device_metrics(idle, now_s=NOW_S))
+    assert metrics[("edge_sync_oldest_unacknowledged_seconds",)] == 0
     assert not [
         name
-        for name, *_ in told
+        for name, *_ in metrics
         if name in ("edge_sync_feed_age_seconds", "edge_sync_last_acknowledgement_seconds")
     ]
 
@@ -84,15 +84,15 @@ RUNG = {"tries": 40, "reads": 30, "faults": 1, "busy_ms": 250.4}
 
 def test_a_device_exports_the_tries_reads_and_time_of_each_rung_of_its_decoder(tmp_path):
     health = {"decoder": {"zxing": RUNG, "gamma-0.5": {**RUNG, "reads": 0}, "lost": RUNG}}
-    told = read(
+    metrics = read(
         tmp_path / "a.prom",
         [*device_metrics(DEVICE, now_s=NOW_S), *decoder_metrics(decoder_counters(health))],
     )
-    assert told[("edge_decoder_tries_total", "zxing")] == 40
-    assert told[("edge_decoder_reads_total", "gamma-0.5")] == 0
-    assert told[("edge_decoder_faults_total", "lost")] == 1
-    assert told[("edge_decoder_busy_seconds_total", "zxing")] == 0.25
-    assert told[("edge_sync_connections_total",)] == 3
+    assert metrics[("edge_decoder_tries_total", "zxing")] == 40
+    assert metrics[("edge_decoder_reads_total", "gamma-0.5")] == 0
+    assert metrics[("edge_decoder_faults_total", "lost")] == 1
+    assert metrics[("edge_decoder_busy_seconds_total", "zxing")] == 0.25
+    assert metrics[("edge_sync_connections_total",)] == 3
 
 
 @pytest.mark.parametrize(
@@ -128,12 +128,12 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
     decoder.decode(np.zeros((50, 50), np.uint8))
     counts = {name: asdict(count) for name, count in decoder.counts.items()}
     write_health(tmp_path / "health.json", {"decoder": counts})
-    told = read(
+    metrics = read(
         tmp_path / "a.prom",
         decoder_metrics(decoder_counters(read_health(tmp_path / "health.json"))),
     )
-    assert told[("edge_decoder_tries_total", "zxing")] == 1
-    assert {label for _, label in told} == {
+    assert metrics[("edge_decoder_tries_total", "zxing")] == 1
+    assert {label for _, label in metrics} == {
         name for name, count in decoder.counts.items() if count.tries
     }
 
@@ -141,9 +141,9 @@ def test_what_the_scanner_writes_of_its_decoder_comes_out_as_metrics(tmp_path):
 def test_edge_sync_writes_both_into_one_file(tmp_path):
     write_health(tmp_path / "health.json", {"decoder": {"zxing": RUNG}})
     _write_health(tmp_path, SimpleNamespace(report=lambda: DEVICE))
-    told = (tmp_path / "edge-sync.prom").read_text()
-    assert 'edge_decoder_reads_total{rung="zxing"} 30.0' in told
-    assert "edge_sync_connections_total 3.0" in told
+    metrics = (tmp_path / "edge-sync.prom").read_text()
+    assert 'edge_decoder_reads_total{rung="zxing"} 30.0' in metrics
+    assert "edge_sync_connections_total 3.0" in metrics
 
 
 @pytest.mark.parametrize("content", [None, b"", b"[1]", b"\xff", b"[" * 100_000])
@@ -155,11 +155,11 @@ def test_a_health_file_that_is_missing_or_damaged_yields_no_figures(tmp_path, co
 
 
 def test_a_hub_exports_what_arrived_and_what_it_replied(tmp_path):
-    told = read(tmp_path / "a.prom", hub_metrics(HUB, now_s=NOW_S))
-    assert told[("edge_hub_events_total", "repeated")] == 2
-    assert told[("edge_hub_feed_age_seconds", "_all/trust")] == 5
-    assert told[("edge_hub_leader",)] == 1
-    assert told[("edge_hub_link", "broker_unreachable")] == 1
+    metrics = read(tmp_path / "a.prom", hub_metrics(HUB, now_s=NOW_S))
+    assert metrics[("edge_hub_events_total", "repeated")] == 2
+    assert metrics[("edge_hub_feed_age_seconds", "_all/trust")] == 5
+    assert metrics[("edge_hub_leader",)] == 1
+    assert metrics[("edge_hub_link", "broker_unreachable")] == 1
 
 
 def test_a_folder_that_cannot_be_written_costs_the_figures_and_nothing_else(tmp_path):

@@ -61,7 +61,7 @@ def receiver(tmp_path, keys):
     store.close()
 
 
-def decided(receiver, keys, *, by="zoe", key=None, **said):
+def decided(receiver, keys, *, by="zoe", key=None, **given):
     facts = {
         "tenant": "main",
         "device": DEVICE,
@@ -73,20 +73,20 @@ def decided(receiver, keys, *, by="zoe", key=None, **said):
         "issued_at_s": receiver.now.unix_s,
     }
     key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
-    return sign_review_decision(ReviewDecision(**{**facts, **said}), key)
+    return sign_review_decision(ReviewDecision(**{**facts, **given}), key)
 
 
-def page(receiver, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **said):
-    rows = (decided(receiver, keys, **said),) if rows is None else rows
+def page(receiver, keys, *, purpose=Purpose.ORDER_FEED, site=SITE, rows=None, **given):
+    rows = (decided(receiver, keys, **given),) if rows is None else rows
     payload = review_payload(ReviewPage(site=site, issued_at_s=receiver.now.unix_s, rows=rows))
     return sign_document(payload, purpose, keys.signer(purpose))
 
 
-def answers(receiver):
-    told = [
+def replies_of(receiver):
+    replies = [
         event.body for event in outbox.pending(receiver.store) if event.type == "review_refused"
     ]
-    return [(body["reason"], body["decision"]) for body in told]
+    return [(body["reason"], body["decision"]) for body in replies]
 
 
 def take(receiver, raw):
@@ -151,8 +151,8 @@ def test_the_person_who_scanned_a_code_cannot_decide_through_the_platform_either
         raw = decided(receiver, keys, by=name)
         for _ in range(3):
             assert take(receiver, page(receiver, keys, rows=(raw,))).reason == "same_person"
-        assert answers(receiver)[-1] == ("same_person", decision_name(raw))
-    assert len(answers(receiver)) == 2, "each is answered once"
+        assert replies_of(receiver)[-1] == ("same_person", decision_name(raw))
+    assert len(replies_of(receiver)) == 2, "each is answered once"
     assert state(receiver) == ("pending", None)
 
 
@@ -164,12 +164,12 @@ def test_a_decision_about_what_is_not_in_this_store_changes_nothing_and_the_plat
     for _ in range(3):
         assert take(receiver, page(receiver, keys, rows=(raw,))).reason == "not_found"
     assert state(receiver) == ("pending", None)
-    assert answers(receiver) == [("not_found", decision_name(raw))]
+    assert replies_of(receiver) == [("not_found", decision_name(raw))]
 
 
 def test_a_decision_for_another_device_is_none_of_this_ones_business(receiver, keys):
     assert take(receiver, page(receiver, keys, device="kiosk-9")) is DocumentOutcome.SAME
-    assert (state(receiver), answers(receiver)) == (("pending", None), [])
+    assert (state(receiver), replies_of(receiver)) == (("pending", None), [])
 
 
 def test_the_key_of_the_order_feed_alone_decides_nothing(receiver, keys):
@@ -182,7 +182,7 @@ def test_the_key_of_the_order_feed_alone_decides_nothing(receiver, keys):
         take(receiver, page(receiver, keys, rows=(forged,))).reason == "document_signature_invalid"
     )
     assert state(receiver) == ("pending", None)
-    assert answers(receiver) == [
+    assert replies_of(receiver) == [
         ("not_verified", decision_name(raw)),
         ("not_verified", decision_name(forged)),
     ]

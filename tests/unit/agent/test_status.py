@@ -39,7 +39,7 @@ class Broker:
     oversized = OversizedPublishes()
 
     def __init__(self):
-        self.said = []
+        self.statuses = []
 
         self.arrivals = []
 
@@ -52,7 +52,7 @@ class Broker:
 
     def publish(self, topic, payload, *, retain=False, **_):
         assert retain
-        self.said.append(codec.decode_addressed(Status, payload, dev="kiosk-1"))
+        self.statuses.append(codec.decode_addressed(Status, payload, dev="kiosk-1"))
         return True
 
 
@@ -90,12 +90,12 @@ def test_a_connected_device_reports_its_decoders_counts_every_hour(device):
     device.rungs = (TRIED,)
     device.monotonic_s += AGENT_TIMINGS.status_every_s - 1
     device.agent.step()
-    assert [status.rungs for status in device.broker.said] == [()]
+    assert [status.rungs for status in device.broker.statuses] == [()]
     device.monotonic_s += 2
     device.agent.step()
     device.agent.step()
-    assert [status.rungs for status in device.broker.said] == [(), (TRIED,)]
-    assert {status.state for status in device.broker.said} == {"online"}
+    assert [status.rungs for status in device.broker.statuses] == [(), (TRIED,)]
+    assert {status.state for status in device.broker.statuses} == {"online"}
 
 
 def test_a_clean_up_that_the_disk_refuses_does_not_end_the_process(device):
@@ -104,7 +104,7 @@ def test_a_clean_up_that_the_disk_refuses_does_not_end_the_process(device):
 
     device.clean_up = full
     device.agent.step()
-    assert [status.state for status in device.broker.said] == ["online"]
+    assert [status.state for status in device.broker.statuses] == ["online"]
 
 
 def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):

@@ -28,22 +28,22 @@ def world(tmp_path):
 def intercepted(world):
     """Return what the device has just sent, which does not arrive."""
     world.tick()
-    (said,) = [codec.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
+    (batch,) = [codec.decode_batch(payload, dev="kiosk-1") for _, payload in world.up]
     world.up.clear()
-    return said
+    return batch
 
 
-def falsely(world, said, **how):
+def falsely(world, batch, **how):
     """Return an acknowledgement of it that is not the platform's."""
-    numbers = [event.seq for event in said.events]
+    numbers = [event.seq for event in batch.events]
     ack = Ack(
         dev="kiosk-1",
-        epoch=said.epoch,
+        epoch=batch.epoch,
         committed_through=max(numbers),
         first=min(numbers),
         last=max(numbers),
-        acknowledged_through=said.acknowledged_through,
-        tag=said.tag,
+        acknowledged_through=batch.acknowledged_through,
+        tag=batch.tag,
         **how,
     )
     world.down.append(("kiosk-1", codec.encode(ack)))
@@ -133,10 +133,10 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
 ):
     world.event()
     world.tick()
-    said = codec.decode_batch(world.up[0][1], dev="kiosk-1")
+    batch = codec.decode_batch(world.up[0][1], dev="kiosk-1")
     world.ingest()
     world.down.clear()
-    falsely(world, said, rejected=[RefusedItem(seq=1, reason="body_invalid")])
+    falsely(world, batch, rejected=[RefusedItem(seq=1, reason="body_invalid")])
     retry(world)
     assert at_the_platform(world) == [("redeemed", None), ("redeemed", "already_reported")]
     with world.hub.read() as connection:
@@ -145,8 +145,10 @@ def test_what_was_falsely_refused_and_retried_by_a_person_counts_once_where_the_
 
 def test_a_number_that_the_device_never_wrote_changes_nothing_and_loses_nothing(world):
     world.event(cti=os.urandom(16))
-    said = intercepted(world)
-    ack = Ack(dev="kiosk-1", epoch=said.epoch, committed_through=99, first=1, last=99, tag=said.tag)
+    batch = intercepted(world)
+    ack = Ack(
+        dev="kiosk-1", epoch=batch.epoch, committed_through=99, first=1, last=99, tag=batch.tag
+    )
     world.down.append(("kiosk-1", codec.encode(ack)))
     assert world.hear() is AckEffect.AHEAD
     reconnect(world)
@@ -155,10 +157,10 @@ def test_a_number_that_the_device_never_wrote_changes_nothing_and_loses_nothing(
 
 def test_a_false_conflict_is_a_case_and_undoes_nothing(world):
     world.event()
-    said = intercepted(world)
+    batch = intercepted(world)
     conflict = Conflict(
-        number=1, cti="00" * 16, epoch=said.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s
+        number=1, cti="00" * 16, epoch=batch.epoch, seq=1, other_dev="kiosk-2", other_ts=NOW.unix_s
     )
-    falsely(world, said, conflicts=[conflict])
+    falsely(world, batch, conflicts=[conflict])
     reconnect(world)
     assert at_the_platform(world) == [("redeemed", None)]

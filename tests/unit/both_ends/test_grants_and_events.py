@@ -191,9 +191,9 @@ class Shop(World):
 
     def late(self, name):
         """Return the message that ``name`` has just sent, to be delivered later."""
-        (said,) = [item for item in self.up if item[0] == name]
-        self.up.remove(said)
-        return said
+        (message,) = [item for item in self.up if item[0] == name]
+        self.up.remove(message)
+        return message
 
 
 @pytest.fixture
@@ -497,7 +497,7 @@ def any_order(shop, taken):
     """Do the steps of ``taken``: never is more redeemed than sold, and the rest ends free."""
     for step, name, at in taken:
         match step:
-            case "scan":  # asked and answered at once; what was said before may still be on its way
+            case "scan":  # asked and answered at once; what was sent before may still be on its way
                 shop.request(name)
                 shop.ingest(shop.claim_on_its_way(name))
                 shop.hear(-1)

@@ -122,7 +122,7 @@ def test_an_acknowledgement_reads_once_what_is_acknowledged(world, monkeypatch):
 
 
 def test_only_the_platforms_own_reply_acknowledges(world):
-    """That the broker took it (here: ``send`` said True) means nothing."""
+    """That the broker took it (here: ``send`` returned True) means nothing."""
     world.event()
     world.tick()
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 1
@@ -346,8 +346,8 @@ def test_two_devices_with_one_identity_are_found_and_nothing_of_either_is_lost(w
 )
 def test_two_devices_with_one_name_are_found_by_their_epochs(world, epochs, two):
     with world.hub.transaction() as connection:
-        said = [Status(dev="kiosk-1", state="online", epoch=epoch) for epoch in epochs]
-        found = [ingest.record_status(connection, status, NOW.unix_s) for status in said]
+        statuses = [Status(dev="kiosk-1", state="online", epoch=epoch) for epoch in epochs]
+        found = [ingest.record_status(connection, status, NOW.unix_s) for status in statuses]
     assert any(found) is two
 
 
@@ -433,10 +433,10 @@ def test_an_event_that_the_store_holds_and_the_wire_cannot_is_withheld_by_name(w
     assert outbox.backlog(world.stores["kiosk-1"]).pending == 0
 
 
-@pytest.mark.parametrize("heard", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]], ids=str)
 @pytest.mark.parametrize("taken", [[0, 1, 2], [2, 1, 0], [1, 2, 0]], ids=str)
 def test_batches_that_several_hubs_acknowledge_in_any_order_count_without_a_resend(
-    world, taken, heard
+    world, taken, order
 ):
     for _ in range(3):
         world.event(cti=os.urandom(16))
@@ -447,7 +447,7 @@ def test_batches_that_several_hubs_acknowledge_in_any_order_count_without_a_rese
     del world.up[:sent]
     while world.up:
         world.ingest()
-    answers = [world.down[place] for place in heard]
+    answers = [world.down[place] for place in order]
     world.down = answers
     while world.down:
         world.hear()

@@ -14,7 +14,7 @@ MS = 1_000_000  # nanoseconds
 
 
 class Clock:
-    """A clock that moves only when it is told to, or when the code sleeps."""
+    """A clock that moves only when it is set to, or when the code sleeps."""
 
     def __init__(self):
         self.now_ns = 10**12

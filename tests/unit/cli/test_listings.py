@@ -144,7 +144,7 @@ def test_the_error_without_a_readable_store_says_what_to_do(tmp_path, command, f
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("tables", "said"),
+    ("tables", "message"),
     [
         pytest.param("CREATE TABLE device (x)", "is not a scanner's store", id="another program's"),
         pytest.param(
@@ -160,12 +160,12 @@ def test_the_error_without_a_readable_store_says_what_to_do(tmp_path, command, f
         ),
     ],
 )
-def test_the_error_of_a_foreign_database_says_what_it_is(tmp_path, command, tables, said):
+def test_the_error_of_a_foreign_database_says_what_it_is(tmp_path, command, tables, message):
     with closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         connection.executescript(tables)
     result = run(command, "--data", tmp_path)
     assert result.exit_code == 1
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize(

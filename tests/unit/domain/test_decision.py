@@ -32,24 +32,28 @@ from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
 from tests.support.sample_shop import NOON, PLACE, RISKY, at, code, order
 
-HEARD = NOON.unix_s
+LAST_CONTACT_S = NOON.unix_s
 
 
-def verdict(claims=None, state=None, **said):
-    return decided(claims, state, **said).verdict
+def verdict(claims=None, state=None, **given):
+    return decided(claims, state, **given).verdict
 
 
-def decided(claims=None, state=None, **said):
+def decided(claims=None, state=None, **given):
     claims = claims or code()
-    state = state or RedemptionState(entitlement=order(claims), last_contact_s=HEARD)
-    terms = {name: said.pop(name) for name in ("place", "policy", "grace_s") if name in said}
-    facts = DecisionFacts(claims, state, **{"now": NOON, **said})
+    state = state or RedemptionState(entitlement=order(claims), last_contact_s=LAST_CONTACT_S)
+    terms = {name: given.pop(name) for name in ("place", "policy", "grace_s") if name in given}
+    facts = DecisionFacts(claims, state, **{"now": NOON, **given})
     return decide(facts, DecisionTerms(**{"place": PLACE, "policy": Policy(), **terms}))
 
 
-def state_of(claims, *, order_said=None, **said):
+def state_of(claims, *, order_given=None, **given):
     return RedemptionState(
-        **{"entitlement": order(claims, **(order_said or {})), "last_contact_s": HEARD, **said}
+        **{
+            "entitlement": order(claims, **(order_given or {})),
+            "last_contact_s": LAST_CONTACT_S,
+            **given,
+        }
     )
 
 
@@ -74,7 +78,7 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
         **(window if who_says == "the code" else {"not_before_s": 0, "expires_at_s": 10**9})
     )
     state = state_of(
-        claims, order_said=window if who_says == "the order" else {}, last_contact_s=100
+        claims, order_given=window if who_says == "the order" else {}, last_contact_s=100
     )
     assert verdict(claims, state, now=Instant(unix_s=now)) is expected
 
@@ -89,7 +93,7 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
 ])  # fmt: skip
 def test_the_orders_state_is_respected(status, expected):
     claims = code()
-    assert verdict(claims, state_of(claims, order_said={"status": status})) is expected
+    assert verdict(claims, state_of(claims, order_given={"status": status})) is expected
 
 
 def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
@@ -103,13 +107,14 @@ def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
 ])  # fmt: skip
 def test_an_order_homed_elsewhere_is_refused(home):
     claims = code()
-    assert verdict(claims, state_of(claims, order_said=home), policy=RISKY) is Verdict.WRONG_SITE
+    assert verdict(claims, state_of(claims, order_given=home), policy=RISKY) is Verdict.WRONG_SITE
 
 
 def test_a_parcel_in_another_locker_is_refused_here():
     claims = code(kind=Kind.PICKUP)
     assert (
-        verdict(claims, state_of(claims, order_said={"compartments": ("Z",)})) is Verdict.WRONG_SITE
+        verdict(claims, state_of(claims, order_given={"compartments": ("Z",)}))
+        is Verdict.WRONG_SITE
     )
 
 
@@ -121,7 +126,9 @@ def test_a_device_serves_only_its_kinds():
 
 def test_a_code_and_an_order_of_different_kinds_are_refused():
     claims = code()
-    assert verdict(claims, state_of(claims, order_said={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
+    assert (
+        verdict(claims, state_of(claims, order_given={"kind": Kind.PICKUP})) is Verdict.WRONG_KIND
+    )
 
 
 def test_what_the_platform_took_back_is_refused():
@@ -171,12 +178,12 @@ def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, requested, expected
 
 def test_the_platform_can_lower_what_was_signed_and_never_raise_it():
     claims = code(quantity=2)
-    lower, higher = (state_of(claims, order_said={"quantity": quantity}) for quantity in (1, 9))
+    lower, higher = (state_of(claims, order_given={"quantity": quantity}) for quantity in (1, 9))
     assert verdict(claims, lower, requested=RequestedUse(units=2)) is Verdict.QUANTITY_EXCEEDED
     assert verdict(claims, higher, requested=RequestedUse(units=3)) is Verdict.QUANTITY_EXCEEDED
 
 
-UNKNOWN = RedemptionState(entitlement=None, last_contact_s=HEARD)
+UNKNOWN = RedemptionState(entitlement=None, last_contact_s=LAST_CONTACT_S)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +195,7 @@ def test_a_code_that_is_not_cached_is_a_matter_of_policy(policy, expected):
 
 def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     claims = code()
-    shared = state_of(claims, order_said={"home_device": None})
+    shared = state_of(claims, order_given={"home_device": None})
     assert (
         verdict(claims, shared, policy=Policy(offline_site_home="refuse")) is Verdict.NEEDS_ONLINE
     )
@@ -205,7 +212,7 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     ),
     pytest.param({"state": {"last_contact_s": NOON.unix_s - 86_401}},
                  id="time since the last contact"),
-    pytest.param({"state": {"last_contact_s": None}}, id="never heard"),
+    pytest.param({"state": {"last_contact_s": None}}, id="no contact yet"),
 ])  # fmt: skip
 def test_each_floor_limit_holds(limit):
     claims = code(**limit.get("claims", {}))
@@ -234,7 +241,7 @@ def test_orders_not_heard_of_for_long_are_flagged():
 def test_a_flagged_or_large_order_waits_for_a_second_person():
     claims = code(amount_minor=500)
     assert (
-        verdict(claims, state_of(claims, order_said={"review": True}))
+        verdict(claims, state_of(claims, order_given={"review": True}))
         is Verdict.ACCEPTED_PENDING_REVIEW
     )
     assert verdict(claims, policy=Policy(review_above_minor=499)) is Verdict.ACCEPTED_PENDING_REVIEW
@@ -281,7 +288,7 @@ def picked_up(*doors):
 
 def test_a_pickup_names_its_doors_in_order():
     claims = code(kind=Kind.PICKUP)
-    assert decided(claims, state_of(claims, order_said={"compartments": ("B", "A")})).doors == (
+    assert decided(claims, state_of(claims, order_given={"compartments": ("B", "A")})).doors == (
         "B",
         "A",
     )
@@ -289,7 +296,7 @@ def test_a_pickup_names_its_doors_in_order():
 
 def test_a_parcel_in_no_compartment_is_not_ready():
     claims = code(kind=Kind.PICKUP)
-    assert verdict(claims, state_of(claims, order_said={"compartments": ()})) is Verdict.NOT_READY
+    assert verdict(claims, state_of(claims, order_given={"compartments": ()})) is Verdict.NOT_READY
 
 
 @pytest.mark.parametrize("emptied", [True, None])
@@ -329,10 +336,10 @@ def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
 ])  # fmt: skip
 def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review, expected, doors):
     claims = code(kind=Kind.PICKUP)
-    first = decided(claims, state_of(claims, order_said={"review": True}))
+    first = decided(claims, state_of(claims, order_given={"review": True}))
     assert (first.verdict, first.doors, first.units) == (Verdict.ACCEPTED_PENDING_REVIEW, (), 1)
     use = dataclasses.replace(used(), review=review)
-    again = decided(claims, state_of(claims, order_said={"review": True}, uses=(use,)))
+    again = decided(claims, state_of(claims, order_given={"review": True}, uses=(use,)))
     assert (again.verdict, again.doors, again.continues) == (expected, doors, use)
 
 
@@ -395,10 +402,10 @@ def judged(case):
     claims = code(
         **{name: case[name] for name in ("audience", "kind", "not_before_s", "expires_at_s")}
     )
-    said = {name: case[name] for name in ("status", "home_device", "rules")}
-    entitlement = order(claims, quantity=1, **said)
+    given = {name: case[name] for name in ("status", "home_device", "rules")}
+    entitlement = order(claims, quantity=1, **given)
     known = {name: case[name] for name in ("revoked", "campaign_withdrawn", "uses", "blocked")}
-    state = RedemptionState(entitlement=entitlement, last_contact_s=HEARD, **known)
+    state = RedemptionState(entitlement=entitlement, last_contact_s=LAST_CONTACT_S, **known)
     requested = RequestedUse(units=case["requested"])
     return verdict(
         claims, state, requested=requested, operator=case["operator"], policy=case["policy"]
@@ -460,7 +467,7 @@ doors_seen = st.builds(
     emptied=st.none() | st.booleans(),
     ended_s=maybe,
 )
-standings = st.builds(
+redemption_states = st.builds(
     RedemptionState,
     entitlement=st.none() | entitlements,
     uses=st.lists(uses_made, max_size=3).map(tuple),
@@ -483,17 +490,17 @@ places = st.sampled_from(
     ]
 )
 operators = st.none() | st.builds(Operator, names, st.sampled_from(Role))
-askings = st.builds(RequestedUse, units=whole, amount_minor=maybe)
+requested_uses = st.builds(RequestedUse, units=whole, amount_minor=maybe)
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     claims_of_any_sort,
-    standings,
+    redemption_states,
     places,
     policies,
     moments,
-    askings,
+    requested_uses,
     st.integers(0, 10**6),
     operators,
     maybe,

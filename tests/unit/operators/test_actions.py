@@ -29,9 +29,9 @@ def store(tmp_path):
     store.close()
 
 
-def redeemed(store, claims=None, now=NOON, policy=None, **said):
+def redeemed(store, claims=None, now=NOON, policy=None, **given):
     claims = claims or code()
-    deliver(store, order(claims, **said), now=now)
+    deliver(store, order(claims, **given), now=now)
     outcome = redeemer(store, policy=policy).redeem(claims, now)
     assert outcome.is_accepted, outcome
     return claims, outcome.ledger_id
@@ -104,9 +104,9 @@ def test_a_pickup_whose_door_is_open_is_not_reversed(store):
 # Review
 
 
-def flagged(store, who="ann", **said):
+def flagged(store, who="ann", **given):
     sign_in(store, who, Role.REVIEWER)
-    return redeemed(store, review=True, **said)
+    return redeemed(store, review=True, **given)
 
 
 def test_a_second_person_approves_and_it_is_final(store):
@@ -286,8 +286,8 @@ def test_a_parcel_that_was_found_inside_makes_its_code_good_again(store):
         is ActionResult.DONE
     )
     (settled,) = exception_cases.cases(store)
-    said = (settled.settled_by, settled.settlement, settled.note)
-    assert said == ("ann", "not_collected", "greased the bolt")
+    shown = (settled.settled_by, settled.settlement, settled.note)
+    assert shown == ("ann", "not_collected", "greased the bolt")
     assert (
         reported(store, "exception")[0].items()
         >= {"state": "settled", "operator": "ann", "case": case.id}.items()

@@ -31,9 +31,9 @@ HASHES = {PIN: hash_pin(PIN), OTHER_PIN: hash_pin(OTHER_PIN)}
 DAY_S = 86_400
 
 
-def entry(name, role=Role.OPERATOR, pin=PIN, **said):
+def entry(name, role=Role.OPERATOR, pin=PIN, **given):
     window = {"not_before_s": NOON.unix_s - DAY_S, "expires_at_s": NOON.unix_s + DAY_S}
-    return OperatorEntry(id=name, role=role, pin_hash=HASHES[pin], **{**window, **said})
+    return OperatorEntry(id=name, role=role, pin_hash=HASHES[pin], **{**window, **given})
 
 
 def directory(*entries, expires_at_s=NOON.unix_s + 7 * DAY_S):
@@ -47,8 +47,8 @@ def directory(*entries, expires_at_s=NOON.unix_s + 7 * DAY_S):
     return OperatorDirectory((listed,))
 
 
-def badge_code(name="anna", **said):
-    return code(kind=Kind.OPERATOR, order_id=name, expires_at_s=NOON.unix_s + 30 * DAY_S, **said)
+def badge_code(name="anna", **given):
+    return code(kind=Kind.OPERATOR, order_id=name, expires_at_s=NOON.unix_s + 30 * DAY_S, **given)
 
 
 @pytest.fixture

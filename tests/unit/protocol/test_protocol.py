@@ -234,8 +234,10 @@ def test_the_decision_in_the_example_of_a_request_is_read_and_names_its_reviewer
 
 
 def test_every_event_that_a_device_reports_has_a_worked_example():
-    said = [json.loads(example.payload)["events"] for example in examples.examples()["EventBatch"]]
-    assert {event["type"] for events in said for event in events} >= set(BODIES) - {"operator"}
+    batches = [
+        json.loads(example.payload)["events"] for example in examples.examples()["EventBatch"]
+    ]
+    assert {event["type"] for events in batches for event in events} >= set(BODIES) - {"operator"}
 
 
 def test_the_signed_reply_in_the_example_of_a_response_is_read():

@@ -15,9 +15,9 @@ def test_the_event_of_a_refusal_names_its_code_its_order_and_the_reason(tmp_path
     deliver(store, order(voucher, status=OrderStatus.PAID))
     redeemer(store).redeem(voucher, NOON)
     (event,) = outbox.pending(store)
-    said = {name: event.body[name] for name in ("cti", "order", "reason", "operator")}
+    shown = {name: event.body[name] for name in ("cti", "order", "reason", "operator")}
     assert event.type == "refused"
-    assert said == {
+    assert shown == {
         "cti": voucher.cti.hex(),
         "order": "A-7",
         "reason": "not_ready",

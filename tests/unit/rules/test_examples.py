@@ -30,7 +30,7 @@ def text(name):
     return (FOLDER / f"{name}.json").read_text(encoding="utf-8")
 
 
-def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, doors=(), **said):
+def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, doors=(), **given):
     """Return the decision on a code whose order carries ``rules``.
 
     Also check that it replays to the same decision from the journal.
@@ -41,11 +41,11 @@ def judged(rules, *, at_s=MONDAY_S + 12 * HOUR_S, uses=(), kind=Kind.WRITE_OFF, 
     state = RedemptionState(
         entitlement=entitlement, uses=tuple(uses), doors=tuple(doors), last_contact_s=at_s
     )
-    policy, offset_s = said.pop("policy", Policy()), said.pop("utc_offset_s", 0)
+    policy, offset_s = given.pop("policy", Policy()), given.pop("utc_offset_s", 0)
     facts = DecisionFacts(
-        claims, state, now, operator=said.pop("operator", None), utc_offset_s=offset_s
+        claims, state, now, operator=given.pop("operator", None), utc_offset_s=offset_s
     )
-    terms = DecisionTerms(PLACE, policy, **said)
+    terms = DecisionTerms(PLACE, policy, **given)
     found = decide(facts, terms)
     assert replay(dump_facts(facts), dump_terms(terms)) == found
     return found
@@ -135,8 +135,8 @@ def test_a_door_under_way_reopens_whatever_the_gap_because_it_is_no_new_use():
     assert (found.verdict, found.reopening) == (Verdict.ACCEPTED, True)
 
 
-def policy(**said):
-    rule = {"id": "noon", "logic": '{"<": [{"var": "now.minute_of_day"}, 720]}', **said}
+def policy(**given):
+    rule = {"id": "noon", "logic": '{"<": [{"var": "now.minute_of_day"}, 720]}', **given}
     return Policy.model_validate({"rules": [rule]})
 
 

@@ -47,5 +47,5 @@ def test_systemd_is_notified_that_the_loop_is_ready_and_alive(tmp_path, monkeypa
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         steps = iter([None, None, True])
         run_until_signal(lambda: next(steps), StopSignal())
-        heard = [systemd.recv(64) for _ in range(4)]
-    assert heard == [b"READY=1"] + [b"WATCHDOG=1"] * 3
+        received = [systemd.recv(64) for _ in range(4)]
+    assert received == [b"READY=1"] + [b"WATCHDOG=1"] * 3

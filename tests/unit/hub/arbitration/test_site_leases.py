@@ -132,10 +132,12 @@ class Site:
             number=self.requests,
         )
         self.arrive("kiosk-1/up/req", codec.encode(request))
-        said = [
+        replies = [
             payload for topic, payload in self.mailbox.published if topic.endswith("kiosk-1/dn/res")
         ]
-        return codec.decode_addressed(Response, said[0], dev="kiosk-1").result if said else None
+        return (
+            codec.decode_addressed(Response, replies[0], dev="kiosk-1").result if replies else None
+        )
 
     def platform_is_silent(self):
         with self.platform.read() as connection:
@@ -272,7 +274,7 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     assert used(event(2, "reversed", **use, redemption_event="id-1"), epoch="e2") == 0
 
 
-@pytest.mark.parametrize(("text", "said"), [
+@pytest.mark.parametrize(("text", "message"), [
     ("[mqtt", "configuration: not TOML: "),
     ('site = "\xe9"'.encode("latin-1"), "not UTF-8 text; save it as UTF-8"),
     ('site = "shop-1"', "id: Field required"),
@@ -280,11 +282,11 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     ("a = " + "[" * 9999, "nested more than 16 deep"),
     (None, "configuration: cannot be read: No such file or directory"),
 ])  # fmt: skip
-def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, said):
+def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, message):
     file = tmp_path / "authority.toml"
     if text is not None:
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
     done = CliRunner().invoke(command, ["run", "--config", str(file)])
     assert done.exit_code == 1
-    assert said in done.output
+    assert message in done.output
     assert str(file) in done.output

@@ -55,7 +55,7 @@ def pending_redemption(seq=1, use=1):
     return event(seq, "redeemed", units=1, verdict=reviews.PENDING, operator="ann", use=use)
 
 
-def said(seq=2, state="approved", use=1, redemption_event="id-1"):
+def reported(seq=2, state="approved", use=1, redemption_event="id-1"):
     return event(
         seq,
         "review",
@@ -100,8 +100,8 @@ def states(store, *, every=True):
     return [(review["state"], review["decided_by"]) for review in page["reviews"]]
 
 
-def pages(store, **said):
-    facts = {"site_of": lambda _: "shop-1", "now_s": lambda: NOW_S, **said}
+def pages(store, **given):
+    facts = {"site_of": lambda _: "shop-1", "now_s": lambda: NOW_S, **given}
     return ReviewPublisher(FEED, **facts)
 
 
@@ -125,16 +125,16 @@ def test_a_review_is_listed_until_it_is_decided_here_or_at_the_device(opened):
     )
     assert states(store) == [("waiting", None)] * 2
     decide(store, approve=False, reason="stolen")
-    take(store, said(4, use=2, redemption_event="id-2"))
+    take(store, reported(4, use=2, redemption_event="id-2"))
     assert states(store) == [("on_its_way", "zoe"), ("approved", "rob")]
     assert states(store, every=False) == []
-    take(store, said(5, state="rejected"))
+    take(store, reported(5, state="rejected"))
     assert states(store)[0] == ("rejected", "rob")
 
 
 def test_the_report_of_a_review_may_come_before_its_redemption(opened):
     store = opened()
-    take(store, said())
+    take(store, reported())
     take(store, pending_redemption())
     assert states(store) == [("approved", "rob")]
     with pytest.raises(reviews.DecisionError, match="decided already"):
@@ -187,10 +187,10 @@ def test_a_decision_is_published_at_once_and_repeated_until_the_device_reports_t
     assert decisions_in(second) == [(2, False, "zoe", "stolen")], "the first is not due yet"
     ((_, again),) = publisher.due_pages(store, REPEAT_S + 5 * POLL_EVERY_S)
     assert len(decisions_in(again)) == 2
-    take(store, said(3))
+    take(store, reported(3))
     ((_, rest),) = publisher.due_pages(store, 3 * REPEAT_S)
     assert [row[0] for row in decisions_in(rest)] == [2]
-    take(store, said(4, state="rejected", use=2, redemption_event="id-2"))
+    take(store, reported(4, state="rejected", use=2, redemption_event="id-2"))
     assert publisher.due_pages(store, 9 * REPEAT_S) == []
 
 
@@ -259,9 +259,9 @@ def used(store):
         return redemption_table.total_redeemed(connection, CTI)
 
 
-def redeemed_by_new_store(store, **said):
+def redeemed_by_new_store(store, **given):
     """Redeem in a new store after a card was replaced: its uses begin with 1 again."""
-    body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **said}
+    body = {"units": 1, "verdict": reviews.PENDING, "operator": "ann", **given}
     take(store, event(1, "redeemed", id="new-1", ts=NOW_S + 60, **body), epoch="e2")
 
 

@@ -113,11 +113,11 @@ def test_one_grant_at_a_time_and_the_next_when_its_device_has_reported_the_outco
             return grants.arbitrate(connection, request, site="shop-1", now_s=NOW_S).result
 
     def over(through, acknowledged_through=0):
-        said = replace(
+        report = replace(
             batch(), acknowledged_through=acknowledged_through, grants_released_through=through
         )
         with store.transaction() as connection:
-            grants.release_finished(connection, said, committed_through=0)
+            grants.release_finished(connection, report, committed_through=0)
 
     assert claim("kiosk-1", 1) is AuthorisationResult.GRANTED
     assert claim("kiosk-2", 1) is AuthorisationResult.HELD

@@ -102,7 +102,7 @@ def _publish(client: mqtt.Client) -> float:
     row = outbox.OutboxRow(
         epoch="", seq=1, id=ident(), type="redeemed", body=redemption(), at=now()
     )
-    ((_, event),) = events_of([row], after_seq=0, until_bytes=1)
+    ((_, event),) = events_of([row], after_seq=0)
     began = time.perf_counter()
     sent = [client.publish(f"v1/main/{BARE}/up/bench", event, qos=1) for _ in range(EVENTS)]
     for each in sent:

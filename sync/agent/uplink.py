@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,7 @@ from sync.agent.ack_intake import AckIntake
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.wire import codec
+from sync.wire.limits import PageBounds
 from sync.wire.messages import Ack, Event, MessageFault, MessageRefusal, RefusedItem
 
 SLOW_LINE: Final = 4000  # bytes a second: more on its way has more time before it is sent again
@@ -224,9 +225,7 @@ class Uplink:
             self._may_have_more = False
             return False
         acknowledged_through = outbox.acknowledged_through(self._store, self._epoch)
-        events = events_of(
-            rows, after_seq=after_seq or acknowledged_through, until_bytes=codec.BATCH_BYTES
-        )
+        events = events_of(rows, after_seq=after_seq or acknowledged_through)
         payload = codec.encode_batch(
             self._device,
             self._epoch,
@@ -242,7 +241,7 @@ class Uplink:
         if self._waiting_since_s is None:
             self._waiting_since_s = monotonic_s
         self.replies.note_sent(self._in_flight[-1], monotonic_s)
-        self._may_have_more = len(rows) == room or len(events) < len(rows)
+        self._may_have_more = len(rows) == room or events[-1][0] < rows[-1].seq
         return self._may_have_more
 
     def _probe(self, send: Send, monotonic_s: float) -> None:
@@ -279,9 +278,9 @@ class Uplink:
 
 
 def events_of(
-    rows: list[OutboxRow], *, after_seq: int, until_bytes: int
+    rows: list[OutboxRow], *, after_seq: int, bounds: PageBounds = codec.BATCH
 ) -> list[tuple[int, bytes]]:
-    """Return the first of ``rows``, encoded, up to a size; at least one.
+    """Return the first of ``rows``, encoded, as far as they fit into a batch; at least one.
 
     A number that is missing between them is an event that the platform refused before. The hub may
     have lost it since, so the number is sent without content: the numbering stays gapless. An event
@@ -289,25 +288,24 @@ def events_of(
     """
     events: list[tuple[int, bytes]] = []
     size = 0
-    for row in rows:
-        events.extend(
-            (seq, _withheld(row, seq, codec.ALREADY_REFUSED))
-            for seq in range(after_seq + 1, row.seq)
-        )
-        encoded = _encoded(row)
-        events.append(
-            (
-                row.seq,
-                _withheld(row, row.seq, encoded.fault)
-                if isinstance(encoded, MessageRefusal)
-                else encoded,
-            )
-        )
-        after_seq = row.seq
-        size += len(events[-1][1])
-        if size >= until_bytes:
+    for seq, encoded in _numbered(rows, after_seq):
+        size += len(encoded)
+        if len(events) == bounds.most_items or (events and size > bounds.most_bytes):
             break
+        events.append((seq, encoded))
     return events
+
+
+def _numbered(rows: list[OutboxRow], after_seq: int) -> Iterator[tuple[int, bytes]]:
+    """Yield each number after ``after_seq`` through the last row's, with its event."""
+    for row in rows:
+        for seq in range(after_seq + 1, row.seq):
+            yield seq, _withheld(row, seq, codec.ALREADY_REFUSED)
+        encoded = _encoded(row)
+        if isinstance(encoded, MessageRefusal):
+            encoded = _withheld(row, row.seq, encoded.fault)
+        yield row.seq, encoded
+        after_seq = row.seq
 
 
 def _encoded(row: OutboxRow) -> bytes | MessageRefusal:

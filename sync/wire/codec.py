@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
+from sync.wire.limits import PageBounds
 from sync.wire.messages import (
     MAX_SEQ,
+    MOST_EVENTS,
     Addressed,
     BadEvent,
     Batch,
@@ -30,7 +32,7 @@ from sync.wire.messages import (
 
 MAX_MESSAGE_BYTES = 256 * 1024
 MAX_EVENT_BYTES = 32 * 1024
-BATCH_BYTES = 48 * 1024  # a batch is closed before it grows beyond this
+BATCH: Final = PageBounds(MOST_EVENTS, 48 * 1024)  # a batch is closed before it grows beyond this
 # The type of an event whose number is sent without its content. The hub refuses it.
 WITHHELD = "withheld"
 # Why an event is withheld: the platform refused it, and has lost that it did.

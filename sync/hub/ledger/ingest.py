@@ -19,6 +19,7 @@ from sync.hub.store import conflict_table, event_table, status_table
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
 from sync.wire.messages import (
+    MAX_SEQ,
     MOST_CONFLICTS,
     MOST_REFUSALS,
     Ack,
@@ -65,7 +66,7 @@ def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestR
         )
     if batch.conflicts_through:
         conflict_table.acknowledge_conflicts(connection, batch.dev, through=batch.conflicts_through)
-    ack = acknowledgement(
+    ack, unnamed = _acknowledgement(
         connection,
         batch.dev,
         batch.epoch,
@@ -74,7 +75,10 @@ def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestR
         reused=tally.reused,
     )
     numbers = [event.seq for event in batch.events] + [bad.seq for bad in batch.bad]
-    compared = {"first": min(numbers, default=0), "last": max(numbers, default=0), "tag": batch.tag}
+    first, last = min(numbers, default=0), min(max(numbers, default=0), unnamed - 1)
+    if last < first:
+        first = last = 0
+    compared = {"first": first, "last": last, "tag": batch.tag}
     return IngestResult(
         ack.model_copy(update=compared),
         tally.fresh,
@@ -91,29 +95,54 @@ def acknowledgement(
     *,
     committed_through: int,
     acknowledged_through: int,
-    reused: Iterable[RefusedItem] = (),
 ) -> Ack:
     """Return the acknowledgement for ``dev``. It repeats refusals until the device holds them."""
+    ack, _ = _acknowledgement(
+        connection,
+        dev,
+        epoch,
+        committed_through=committed_through,
+        acknowledged_through=acknowledged_through,
+    )
+    return ack
+
+
+def _acknowledgement(
+    connection: HubConnection,
+    dev: str,
+    epoch: str,
+    *,
+    committed_through: int,
+    acknowledged_through: int,
+    reused: Iterable[RefusedItem] = (),
+) -> tuple[Ack, int]:
+    """Return the acknowledgement, and the first refused number that does not fit into it.
+
+    No number from that one on may count as compared: the device would take it as accepted.
+    """
     rows = event_table.refused_events(
-        connection, dev, epoch, after_seq=acknowledged_through, limit=MOST_REFUSALS
+        connection, dev, epoch, after_seq=acknowledged_through, limit=MOST_REFUSALS + 1
     )
     rejected = {
         seq: RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
         for seq, kind, identity, reason in rows
     }
     rejected |= {item.seq: item for item in reused}  # not the refusal of another event
+    in_order = [rejected[seq] for seq in sorted(rejected)]
+    unnamed = in_order[MOST_REFUSALS].seq if len(in_order) > MOST_REFUSALS else MAX_SEQ + 1
     conflicts = conflict_table.open_conflicts(connection, dev, MOST_CONFLICTS)
-    return Ack(
+    ack = Ack(
         dev=dev,
         epoch=epoch,
         committed_through=committed_through,
         acknowledged_through=acknowledged_through,
-        rejected=[rejected[seq] for seq in sorted(rejected)][:MOST_REFUSALS],
+        rejected=in_order[:MOST_REFUSALS],
         conflicts=[
             Conflict(number=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
             for no, cti, of, seq, other, ts in conflicts
         ],
     )
+    return ack, unnamed
 
 
 def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:

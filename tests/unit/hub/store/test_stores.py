@@ -18,7 +18,7 @@ from sync.hub.store.interface import HubStoreError
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.postgres import STRIPES
 from sync.wire import order_feed
-from sync.wire.messages import Batch, Event, GrantRequest, OrdersRequest, Status
+from sync.wire.messages import MOST_REFUSALS, Batch, Event, GrantRequest, OrdersRequest, Status
 
 NOW_S = 1_800_000_000
 CTI = bytes(15) + b"\x07"
@@ -87,6 +87,20 @@ def test_another_event_under_a_taken_number_is_refused_and_kept(opened):
     ]
     with store.read() as connection:
         assert connection.execute("SELECT id FROM sequence_conflict").fetchall() == [("other",)]
+
+
+def test_no_number_counts_as_compared_from_the_first_refusal_that_does_not_fit(opened):
+    """Otherwise the device would take an event as accepted that the platform refuses."""
+    store = opened()
+    bad = {
+        seq: redeemed(seq).model_copy(update={"body": {}}) for seq in range(1, MOST_REFUSALS + 501)
+    }
+    first = take(store, batch(*(bad[seq] for seq in range(1, 1001))))
+    assert (first.ack.first, first.ack.last, len(first.ack.rejected)) == (1, 1000, 1000)
+    second = take(store, batch(*(bad[seq] for seq in range(1001, 1501))))
+    assert (second.ack.first, second.ack.last) == (0, 0)
+    third = take(store, batch(*(bad[seq] for seq in range(1001, 1501)), acknowledged=1000))
+    assert (third.ack.first, third.ack.last, len(third.ack.rejected)) == (1001, 1500, 500)
 
 
 def test_one_use_that_was_redeemed_twice_is_reported_to_both_devices(opened):

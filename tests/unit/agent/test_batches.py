@@ -1,0 +1,42 @@
+"""A batch is closed before it grows beyond what a hub reads."""
+
+from edge.store.outbox import OutboxRow
+from edge.values.instant import Instant
+from sync.agent.uplink import events_of
+from sync.wire import codec
+from sync.wire.messages import MOST_EVENTS, Batch
+
+NOW = Instant(unix_s=1_800_000_000)
+
+
+def row(seq: int, **body) -> OutboxRow:
+    return OutboxRow("e1", seq, f"id-{seq}", "redeemed", body, NOW)
+
+
+def sent(rows: list[OutboxRow], after_seq: int) -> list[int]:
+    """Send everything, a batch at a time; return the numbers that the hub read."""
+    numbers: list[int] = []
+    while after_seq < rows[-1].seq:
+        left = [row for row in rows if row.seq > after_seq]
+        events = events_of(left, after_seq=after_seq)
+        payload = codec.encode_batch("k", "e1", 0, 0, [encoded for _, encoded in events])
+        assert len(payload) < 50 * 1024
+        batch = codec.decode_batch(payload, dev="k")
+        assert isinstance(batch, Batch), batch
+        numbers += [event.seq for event in batch.events]
+        after_seq = numbers[-1]
+    return numbers
+
+
+def test_the_largest_events_are_sent_one_at_a_time():
+    rows = [row(seq, text="满" * 10_000) for seq in range(1, 6)]
+    assert sent(rows, 0) == [1, 2, 3, 4, 5]
+    assert len(events_of(rows, after_seq=0)) == 1
+
+
+def test_65_000_numbers_that_the_platform_refused_before_make_many_batches():
+    assert sent([row(7), row(65_000)], 0) == list(range(1, 65_001))
+
+
+def test_a_batch_has_no_more_events_than_a_hub_takes():
+    assert len(events_of([row(seq) for seq in range(1, 3_000)], after_seq=0)) <= MOST_EVENTS

@@ -21,7 +21,7 @@ from benchmarks.measurement import Measurement
 from benchmarks.platform import Platform, scratch, until
 from edge.store import order_cache, outbox
 from edge.store.database.store import Store
-from sync.agent.downlink import REFRESH_S
+from sync.agent.feed_schedule import REFRESH_S
 from sync.agent.timings import AGENT_TIMINGS
 from sync.agent.uplink import events_of
 

@@ -2,8 +2,9 @@
 
 A snapshot comes in pages; deltas follow by revision. A snapshot that is half loaded removes
 nothing: its rows join the old ones, and only its last page makes the rows that it did not name
-invalid. Nothing here touches what this device redeemed. Each change updates a digest over the valid
-rows, which ``digest_matches`` compares with the platform's; where it differs, all is loaded again.
+invalid. Deltas wait for that. Nothing here touches what this device redeemed. Each change updates a
+digest over the valid rows, which ``digest_matches`` compares with the platform's; where it differs,
+all is loaded again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class PageResult(StrEnum):
     APPLIED = "applied"
     COMPLETE = "complete"  # the snapshot's last page: its rows are now the valid ones
     ALREADY = "already"  # nothing: it was applied before
+    LOADING = "loading"  # nothing: a delta waits for the snapshot that is being loaded
     GAP = "gap"  # nothing: an earlier page is missing; ask for what follows feed_state()
     STALE = "stale"  # nothing: it is older than the cache
 
@@ -68,7 +70,7 @@ def apply_snapshot_page(
         if refusal is not None:
             return refusal
         (generation,) = connection.execute("SELECT snapshot_generation FROM feed").fetchone()
-        _digest_changes(connection, digests or row_numbers(rows))
+        _digest_page(connection, digests or row_numbers(rows))
         upsert(connection, rows, site=site, revision=revision, generation=generation)
         raise_cancelled(connection, rows, now)
         connection.execute(
@@ -98,31 +100,24 @@ def apply_delta(
 ) -> PageResult:
     """Apply what changed from ``from_revision`` to ``to_revision``, in one transaction.
 
+    One that begins before the cache's revision and ends after it has every change in between. Where
+    a snapshot is being loaded, a delta waits: what it changed is in the delta after the snapshot.
     ``digests``: ``row_numbers(rows)``, if the caller has them.
     """
     with store.transaction() as connection:
-        revision, generation = connection.execute(
-            "SELECT revision, generation FROM feed"
+        revision, generation, loading = connection.execute(
+            "SELECT revision, generation, snapshot_revision IS NOT NULL FROM feed"
         ).fetchone()
+        if loading:
+            return PageResult.LOADING
         if to_revision <= revision:
             return PageResult.ALREADY
-        if from_revision != revision or revision == 0:
+        if from_revision > revision or revision == 0:
             return PageResult.GAP
-        new = {**(digests or row_numbers(rows)), **dict.fromkeys(removed, 0)}
-        _digest_changes(connection, new, to_revision=to_revision)
-        upsert(
-            connection,
-            rows,
-            site=site,
-            revision=to_revision,
-            generation=generation,
-            keep_newer=True,
-        )
+        _digest_delta(connection, {**(digests or row_numbers(rows)), **dict.fromkeys(removed, 0)})
+        upsert(connection, rows, site=site, revision=to_revision, generation=generation)
         raise_cancelled(connection, rows, now)
-        connection.executemany(
-            "DELETE FROM entitlement WHERE cti = ? AND revision <= ?",
-            ((cti, to_revision) for cti in removed),
-        )
+        connection.executemany("DELETE FROM entitlement WHERE cti = ?", ((cti,) for cti in removed))
         connection.execute(
             "UPDATE feed SET revision = ?, last_contact_s = ?", (to_revision, now.unix_s)
         )
@@ -135,12 +130,13 @@ def digest_matches(store: Store, digest: bytes) -> bool:
     Valid only at the platform's newest revision. A difference is recorded until a snapshot has
     repaired it.
     """
-    with store.transaction() as connection:
-        (own,) = connection.execute("SELECT digest FROM feed").fetchone()
-        if own is None or own == digest:
-            return True
-        connection.execute("UPDATE feed SET digest_mismatch = 1")
-        return False
+    with store.read() as connection:
+        own, known = connection.execute("SELECT digest, digest_mismatch FROM feed").fetchone()
+    differs = own is not None and own != digest
+    if differs != bool(known):
+        with store.transaction() as connection:
+            connection.execute("UPDATE feed SET digest_mismatch = ?", (int(differs),))
+    return not differs
 
 
 def record_contact(store: Store, now: Instant) -> None:
@@ -244,17 +240,20 @@ def _snapshot_refusal(
 ) -> PageResult | None:
     """Return why ``page`` cannot be applied; None when it is the next one.
 
-    The first page of a new snapshot begins a new generation.
+    The first page of a newer snapshot begins a new generation. One of the revision that is here
+    does so only where the digest was wrong: else it is a page that came twice.
     """
-    here, loading, pages = connection.execute(
-        "SELECT revision, snapshot_revision, snapshot_pages FROM feed"
+    here, loading, pages, mismatch = connection.execute(
+        "SELECT revision, snapshot_revision, snapshot_pages, digest_mismatch FROM feed"
     ).fetchone()
-    if revision < here or (revision == here and loading != revision and page > 0):
+    if revision < (here if loading is None else loading):
         return PageResult.STALE
-    if loading == revision and page < pages:
-        return PageResult.ALREADY
-    if loading == revision and page == pages:
+    if revision == loading and page != pages:
+        return PageResult.ALREADY if page < pages else PageResult.GAP
+    if revision == loading:
         return None
+    if revision == here and not mismatch:
+        return PageResult.ALREADY
     if page > 0:
         return PageResult.GAP
     connection.execute(
@@ -265,49 +264,55 @@ def _snapshot_refusal(
     return None
 
 
-def _digest_changes(
-    connection: sqlite3.Connection, new: Mapping[bytes, int], *, to_revision: int | None = None
-) -> None:
-    """Update the digests before rows are written: remove the old content, add the ``new``.
+def _digest_page(connection: sqlite3.Connection, new: Mapping[bytes, int]) -> None:
+    """Update the digests before rows of a snapshot are written: ``new`` has their digests.
 
-    A new content of 0 stands for a removed row. ``digest`` is over the valid rows and
-    ``snapshot_digest`` over those of the snapshot that is being loaded. ``to_revision`` is that of
-    a delta, which leaves newer rows alone; None: a page of the snapshot.
+    ``digest`` is over the valid rows, and ``snapshot_digest`` over those that the snapshot named.
     """
-    feed = connection.execute(
-        "SELECT revision, digest, snapshot_digest, generation, snapshot_generation,"
-        " snapshot_revision IS NOT NULL FROM feed"
+    revision, digest, part, generation, loading = connection.execute(
+        "SELECT revision, digest, snapshot_digest, generation, snapshot_generation FROM feed"
     ).fetchone()
-    revision, digest, part, generation, new_generation, half = feed
     whole, piece = _number(digest), _number(part)
-    if to_revision is None and revision == 0:  # of the first snapshot every row is new
+    if revision == 0:  # of the first snapshot every row is new
         total = reduce(xor, new.values(), 0)
         whole, piece, new = whole ^ total, piece ^ total, {}
     for cti in new:
-        old, at, of = _known_row(connection, cti)
-        if to_revision is not None and at > to_revision:
-            continue
+        old, of = _known_row(connection, cti)
         whole ^= new[cti] ^ (old if of >= generation else 0)
-        if to_revision is None or (half and of == new_generation):
-            piece ^= new[cti] ^ (old if of == new_generation else 0)
+        piece ^= new[cti] ^ (old if of == loading else 0)
     known = digest is not None or revision == 0
     connection.execute(
         "UPDATE feed SET digest = ?, snapshot_digest = ?",
-        (whole.to_bytes(32, "big") if known else None, piece.to_bytes(32, "big")),
+        (_octets(whole) if known else None, _octets(piece)),
     )
 
 
-def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int, int]:
-    """Return the stored row's digest (as an integer), revision and generation; (0, 0, -1): none."""
+def _digest_delta(connection: sqlite3.Connection, new: Mapping[bytes, int]) -> None:
+    """Update the digest before a delta is written. A new content of 0 is that of a removed row."""
+    digest, generation = connection.execute("SELECT digest, generation FROM feed").fetchone()
+    if digest is None:
+        return
+    whole = _number(digest)
+    for cti in new:
+        old, of = _known_row(connection, cti)
+        whole ^= new[cti] ^ (old if of >= generation else 0)
+    connection.execute("UPDATE feed SET digest = ?", (_octets(whole),))
+
+
+def _known_row(connection: sqlite3.Connection, cti: bytes) -> tuple[int, int]:
+    """Return the stored row's digest (as an integer) and its generation; (0, -1): none."""
     row = connection.execute(
         f"SELECT generation, {COLUMNS} FROM entitlement WHERE cti = ?",
         (cti,),
     ).fetchone()
     if row is None:
-        return 0, 0, -1
-    stored = entitlement_of(row[1:])
-    return row_numbers([row_of(stored)])[cti], stored.revision, row[0]
+        return 0, -1
+    return row_numbers([row_of(entitlement_of(row[1:]))])[cti], row[0]
 
 
 def _number(digest: bytes | None) -> int:
     return int.from_bytes(digest or b"", "big")
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes(32, "big")

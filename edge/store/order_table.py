@@ -29,9 +29,8 @@ def upsert(
     site: str,
     revision: int,
     generation: int,
-    keep_newer: bool = False,
 ) -> None:
-    """Write the rows of one page; ``keep_newer`` leaves rows of a later revision alone.
+    """Write the rows of one page.
 
     sqlite3 looks for an adapter of each null and each bytes, which costs more than binding them: a
     column that is null in every row is left out, and the cti is a bytearray.
@@ -39,12 +38,11 @@ def upsert(
     if not rows:
         return
     columns = zip(_NAMES, _columns(rows, site, revision, generation), strict=True)
-    condition = " WHERE excluded.revision >= revision" if keep_newer else ""
     filled = [(name, column) for name, column in columns if column.count(None) != len(rows)]
     connection.executemany(
         f"INSERT INTO entitlement ({', '.join(name for name, _ in filled)})"
         f" VALUES ({', '.join('?' * len(filled))}) ON CONFLICT (cti) DO UPDATE SET {_SET},"
-        f" generation = max(generation, excluded.generation){condition}",
+        " generation = max(generation, excluded.generation)",
         zip(*(column for _, column in filled), strict=True),
     )
 

@@ -23,6 +23,7 @@ from edge.values.instant import Instant
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.downlink import Downlink, split_documents
 from sync.agent.enrolment.revocation import RevocationHandler
+from sync.agent.feed_schedule import LONGEST_REQUEST_S
 from sync.agent.link_monitor import LinkMonitor
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.settings.applier import SettingsApplier
@@ -220,7 +221,10 @@ class Agent:
             return
         request = self._parts.downlink.next_request(monotonic_s, new_id=self._sources.new_id)
         if request is not None:
-            session.publish(self._topic(Up.REQUEST), codec.encode(request))
+            # One that waits at the broker for a hub is sent again before it arrives.
+            session.publish(
+                self._topic(Up.REQUEST), codec.encode(request), expires_s=int(LONGEST_REQUEST_S)
+            )
 
     def _step_parts(self, monotonic_s: float) -> None:
         if self._parts.relay is not None:

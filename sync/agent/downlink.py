@@ -12,10 +12,9 @@ from typing import Final, assert_never
 
 from edge.documents.operator_list import OperatorList
 from edge.operators.known_lists import store_operator_list
-from edge.store import documents, order_cache
+from edge.store import documents
 from edge.store.database.store import Store
 from edge.store.documents import StoreResult
-from edge.store.order_cache import PageResult
 from edge.store.reviews import ReviewResult
 from edge.token import cbor
 from edge.token.purpose import Purpose
@@ -26,20 +25,16 @@ from edge.token.status_list import open_status_list
 from edge.token.trust_list import open_trust_list
 from edge.trust.anchors import Anchors
 from edge.values.instant import Instant
+from sync.agent.order_intake import OrderIntake
 from sync.agent.outcomes import DocumentOutcome, DownlinkRefusal, Outcome
 from sync.agent.review_intake import apply_decision
 from sync.wire.messages import MessageFault, MessageRefusal, OrdersRequest
-from sync.wire.order_feed import Delta, Snapshot, read_page
+from sync.wire.order_feed import read_page
 from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
 
-REQUEST_AGAIN_S: Final = 5.0  # without a reply for this long; doubled each time up to
-LONGEST_ASK_S: Final = 120.0
-REFRESH_S: Final = 1800.0  # without news for this long, ask whether there are any
 MOST_STATUS_LISTS: Final = 64  # in one message
 MOST_DOCUMENTS: Final = 16  # in one message on a dn/cfg topic
-PAGES: Final = 8  # asked for at a time: one round trip for so many
-DIGEST_WRONG: Final = "orders_digest_wrong"
 
 
 class Downlink:
@@ -62,43 +57,26 @@ class Downlink:
         self._device = device
         self._site = site
         self._vouch = vouch
-        self._request_due_s = 0.0
-        self._request_again_s = REQUEST_AGAIN_S
-        self._expected = 0  # pages of the last request that have not come
-        self._may_be_stale = True  # rows that a snapshot did not name may still be here
+        self._orders = OrderIntake(store, device=device)
 
     def request_now(self, monotonic_s: float) -> None:
-        """Ask for orders with the next step: some may have been missed."""
-        self._request_again_s = REQUEST_AGAIN_S
-        self._request_due_s = monotonic_s
+        """Request orders with the next step: some may have been missed."""
+        self._orders.request_now(monotonic_s)
 
     def next_request(
         self, monotonic_s: float, *, new_id: Callable[[], str]
     ) -> OrdersRequest | None:
         """Return the request to send now, if any. Without a key no reply could be verified."""
-        if monotonic_s < self._request_due_s or not self._anchors.trust.keys:
+        if not self._anchors.trust.keys:
             return None
-        self._request_due_s = monotonic_s + self._request_again_s
-        self._request_again_s = min(2 * self._request_again_s, LONGEST_ASK_S)
-        self._expected = PAGES
-        state = order_cache.feed_state(self._store)
-        snapshot = state.snapshot_revision or 0
-        return OrdersRequest(
-            dev=self._device,
-            id=new_id(),
-            have=0 if state.digest_mismatch else state.revision,
-            snapshot=snapshot,
-            page=state.next_page if snapshot else 0,
-            pages=PAGES,
-        )
+        return self._orders.next_request(monotonic_s, new_id=new_id)
 
     def remove_stale_rows(self) -> None:
         """Remove some orders that a snapshot left behind. For idle moments.
 
         Raises StoreUnavailableError.
         """
-        if self._may_be_stale:
-            self._may_be_stale = order_cache.delete_stale(self._store)
+        self._orders.remove_stale_rows()
 
     def receive_trust_list(self, raw: bytes, now: Instant) -> Outcome:
         """Store a trust list. Raises StoreUnavailableError."""
@@ -116,7 +94,7 @@ class Downlink:
         )
         if result is StoreResult.STORED:
             self._anchors.refresh(now)
-            self._request_due_s, self._request_again_s = 0.0, REQUEST_AGAIN_S
+            self._orders.request_now(0.0)
         return _stored(result, DocumentOutcome.TRUST_LIST)
 
     def receive_status_lists(self, raw: bytes, now: Instant) -> list[Outcome]:
@@ -159,29 +137,7 @@ class Downlink:
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
         # A page that was held back on its way is no fresher than when it was issued.
-        applied = self._apply(page, replace(now, unix_s=page.issued_at_s))
-        match applied:
-            case PageResult.APPLIED | PageResult.COMPLETE | PageResult.ALREADY:
-                if isinstance(page, Delta) and self._differs(page):
-                    self._request_due_s = monotonic_s
-                    detail = "the orders here are not the platform's: loading all of them again"
-                    return DownlinkRefusal(DIGEST_WRONG, detail)
-                self._schedule(page, applied, monotonic_s)
-                self._may_be_stale |= applied is PageResult.COMPLETE
-            case PageResult.GAP:
-                self._request_due_s = min(self._request_due_s, monotonic_s + 0.5)
-                return DocumentOutcome.ORDERS_GAP
-            case PageResult.STALE:
-                return DownlinkRefusal("orders_rollback", "a page older than what is here")
-            case _:
-                assert_never(applied)
-        if applied is PageResult.ALREADY:
-            return DocumentOutcome.SAME
-        return (
-            DocumentOutcome.ORDERS_COMPLETE
-            if applied is PageResult.COMPLETE
-            else DocumentOutcome.ORDERS
-        )
+        return self._orders.apply(page, replace(now, unix_s=page.issued_at_s), monotonic_s)
 
     def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
         """Apply what reviewers decided. Other devices' reviews and earlier ones change nothing."""
@@ -198,53 +154,6 @@ class Downlink:
             if isinstance(outcome, DownlinkRefusal):
                 return outcome
         return DocumentOutcome.REVIEWS if ReviewResult.DONE in outcomes else DocumentOutcome.SAME
-
-    def _apply(self, page: Snapshot | Delta, as_of: Instant) -> PageResult:
-        if isinstance(page, Snapshot):
-            return order_cache.apply_snapshot_page(
-                self._store,
-                page.rows,
-                site=page.site,
-                revision=page.revision,
-                page=page.page,
-                last=page.last,
-                now=as_of,
-                digests=page.digests,
-            )
-        if page.from_revision == page.to_revision == order_cache.feed_state(self._store).revision:
-            order_cache.record_contact(self._store, as_of)
-            return PageResult.ALREADY
-        return order_cache.apply_delta(
-            self._store,
-            page.rows,
-            site=page.site,
-            removed=page.removed,
-            from_revision=page.from_revision,
-            to_revision=page.to_revision,
-            now=as_of,
-            digests=page.digests,
-        )
-
-    def _differs(self, page: Delta) -> bool:
-        """Return whether the cache is at the platform's newest revision, but differs from it."""
-        revision = order_cache.feed_state(self._store).revision
-        return revision == page.head and not order_cache.digest_matches(self._store, page.digest)
-
-    def _schedule(self, page: Snapshot | Delta, applied: PageResult, monotonic_s: float) -> None:
-        """Ask for more once what was asked for has come; if there is no more, after a while."""
-        state = order_cache.feed_state(self._store)
-        loading = state.snapshot_revision is not None
-        if applied is PageResult.ALREADY and loading:
-            return  # a page that came twice: the request stands
-        self._request_again_s = REQUEST_AGAIN_S
-        self._expected -= 1
-        more = loading or isinstance(page, Snapshot) or state.revision < page.head
-        if not more:
-            self._request_due_s = monotonic_s + REFRESH_S
-        elif self._expected <= 0 or applied is PageResult.COMPLETE:
-            self._request_due_s = monotonic_s
-        else:
-            self._request_due_s = monotonic_s + REQUEST_AGAIN_S
 
     def _vouch_within_list(self, issued_at_s: int) -> None:
         """Vouch for a time within the trust list's: a server's clock may be years ahead."""

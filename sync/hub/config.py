@@ -143,7 +143,7 @@ class HubConfig(_Section):
     authority: tuple[HubAuthority, ...] = ()
     broker: HubBroker | None = None
     enrolment: HubEnrolment | None = None
-    # An empty page is published at least this often, so that devices know that they are current.
+    # An empty page is published at least this often, and more often after a change.
     feed_heartbeat_s: int = Field(3600, ge=10)
 
 

@@ -131,10 +131,18 @@ def page_for(
 
 
 def pages_for(
-    connection: HubConnection, site: str, request: OrdersRequest, *, now_s: int, now_us: int
+    connection: HubConnection,
+    site: str,
+    request: OrdersRequest,
+    *,
+    now_s: int,
+    now_us: int,
+    bounds: PageBounds = PAGE,
 ) -> Iterator[Snapshot | Delta]:
     """Yield the pages that ``request`` asks for, as far as they exist."""
-    page: Snapshot | Delta | None = page_for(connection, site, request, now_s=now_s, now_us=now_us)
+    page: Snapshot | Delta | None = page_for(
+        connection, site, request, now_s=now_s, now_us=now_us, bounds=bounds
+    )
     for _ in range(request.pages):
         if page is None:
             return  # the device asks again, and gets a snapshot with other bounds
@@ -143,7 +151,7 @@ def pages_for(
             case Snapshot(last=False):
                 page = snapshot_page(connection, site, page.revision, page.page + 1, now_s)
             case Delta() if page.to_revision < page.head:
-                page = delta_page(connection, site, page.to_revision, now_s)
+                page = delta_page(connection, site, page.to_revision, now_s, bounds=bounds)
             case _:
                 return
 

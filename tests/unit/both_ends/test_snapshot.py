@@ -20,7 +20,8 @@ from edge.token.signed_document import sign_document
 from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
-from sync.agent.downlink import DIGEST_WRONG, Downlink
+from sync.agent.downlink import Downlink
+from sync.agent.order_intake import DIGEST_WRONG
 from sync.agent.outcomes import DownlinkRefusal
 from sync.hub.orders import order_lines
 from sync.hub.store import feed_table

@@ -123,12 +123,36 @@ def test_a_gap_is_asked_for_and_not_jumped(store):
     assert known(store) == {"a"}
 
 
-def test_a_late_delta_does_not_undo_a_newer_page(store):
+def test_a_delta_waits_for_the_snapshot_that_is_being_loaded(store):
     claims = code()
     page(store, order(claims))
     page(store, order(claims, status=OrderStatus.CANCELLED), revision=9, last=False)
-    delta(store, order(claims, status=OrderStatus.READY), frm=1, to=2)
+    assert delta(store, order(claims), frm=1, to=2) is PageResult.LOADING
     assert order_cache.find(store, claims.cti).status is OrderStatus.CANCELLED
+    assert delta(store, order(claims), frm=1, to=10) is PageResult.LOADING
+    page(store, revision=9, number=1)
+    assert delta(store, order(claims), frm=9, to=10) is PageResult.APPLIED
+    assert order_cache.find(store, claims.cti).status is OrderStatus.READY
+
+
+def test_a_delta_that_begins_earlier_has_every_change_up_to_its_end(store):
+    first = some("a")[0]
+    page(store, first, revision=5)
+    assert delta(store, *some("b"), removed=[first.cti], frm=3, to=7) is PageResult.APPLIED
+    assert known(store) == {"b"}
+
+
+def test_a_page_of_a_complete_snapshot_that_comes_again_begins_nothing(store):
+    page(store, *some("a"), last=False)
+    page(store, *some("b"), number=1)
+    assert page(store, *some("a"), last=False) is PageResult.ALREADY
+    assert order_cache.feed_state(store).snapshot_revision is None
+
+
+def test_a_page_of_an_older_snapshot_does_not_end_the_load_of_a_newer_one(store):
+    page(store, *some("a"), revision=9, last=False)
+    assert page(store, *some("b"), revision=8, last=False) is PageResult.STALE
+    assert page(store, *some("b"), revision=9, number=1) is PageResult.COMPLETE
 
 
 @pytest.mark.parametrize("update", ["delta", "snapshot", "removal and return"])

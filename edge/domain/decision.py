@@ -65,6 +65,27 @@ def _kind(inputs: DecisionInput) -> Decision | None:
     return None
 
 
+def _agreement(inputs: DecisionInput) -> Decision | None:
+    """Refuse a code whose order line names another order, currency or amount.
+
+    One of the two is wrong, and this device cannot know which.
+    """
+    claims, order = inputs.claims, inputs.entitlement
+    if order is None:
+        return None
+    pairs = {
+        "order": (claims.order_id, order.order_id),
+        "currency": (claims.currency, order.currency),
+        "amount": (claims.amount_minor, order.amount_minor),
+    }
+    for name, (in_code, in_line) in pairs.items():
+        if in_code != in_line and None not in (in_code, in_line):
+            return refusal(
+                Verdict.DATA_ERROR, f"the {name} is {in_code} in the code, {in_line} in the order"
+            )
+    return None
+
+
 def _withdrawn(inputs: DecisionInput) -> Decision | None:
     if inputs.state.revoked:
         return refusal(Verdict.REVOKED, "the platform revoked this code")
@@ -163,6 +184,7 @@ def _blocked(inputs: DecisionInput) -> Decision | None:
 _RULES: tuple[Callable[[DecisionInput], Decision | None], ...] = (
     _site,
     _kind,
+    _agreement,
     _withdrawn,
     _status,
     _window,

@@ -64,7 +64,8 @@ class DecisionInput(NamedTuple):
 def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
     """Add the sums to the facts.
 
-    At most what the token asserts counts, and less where the platform's order line says less.
+    At most the quantity that the token asserts counts, and less where the platform's order line
+    says less. The value is that of either: where both name one, they agree or nothing is redeemed.
     """
     claims, state, now, requested, operator, utc_offset_s = facts
     place, policy, grace_s = terms
@@ -72,8 +73,7 @@ def build_input(facts: DecisionFacts, terms: DecisionTerms) -> DecisionInput:
     units, minor = claims.quantity, claims.amount_minor
     if order is not None:
         units = min(units, order.quantity)
-        if order.amount_minor is not None:
-            minor = order.amount_minor if minor is None else min(minor, order.amount_minor)
+        minor = order.amount_minor if minor is None else minor
     in_parts = units == 1 and bool(minor) and claims.kind is Kind.WRITE_OFF
     if in_parts:
         left = (minor or 0) - sum(use.amount_minor or 0 for use in state.uses)

@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     ACCEPTED_PENDING_REVIEW = "accepted_pending_review"
     WRONG_SITE = "wrong_site"
     WRONG_KIND = "wrong_kind"
+    DATA_ERROR = "data_error"
     REVOKED = "revoked"
     CAMPAIGN_WITHDRAWN = "campaign_withdrawn"
     ORDER_CANCELLED = "order_cancelled"

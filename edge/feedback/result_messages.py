@@ -56,6 +56,10 @@ MESSAGES: Final[dict[Reason, ResultMessage]] = {
         "This order belongs to another site. See the order for where",
     ),
     V.WRONG_KIND: ResultMessage("此码不能在本设备使用", "This kind of code is not for this device"),
+    V.DATA_ERROR: ResultMessage(
+        "订单资料不一致，未核销，请联系客服",
+        "The code and the order do not agree; nothing was redeemed. Contact support",
+    ),
     V.REVOKED: ResultMessage("此码已被撤销，请联系客服", "This code was revoked. Contact support"),
     V.CAMPAIGN_WITHDRAWN: ResultMessage(
         "活动已下线，此券不可用", "The campaign was withdrawn; this voucher is void"

@@ -38,6 +38,7 @@ def _signal_for_verdict(verdict: Verdict) -> Signal:
             return Signal.WAIT
         case (
             Verdict.WRONG_KIND
+            | Verdict.DATA_ERROR
             | Verdict.REVOKED
             | Verdict.CAMPAIGN_WITHDRAWN
             | Verdict.ORDER_CANCELLED

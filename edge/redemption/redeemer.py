@@ -31,6 +31,7 @@ from edge.store.authorisations import (
     find_grant,
 )
 from edge.store.database.store import Store, StoreUnavailableError
+from edge.store.exception_cases import raise_data_error
 from edge.store.outbox import OutboxPlace, append
 from edge.store.pending_requests import delete_pending_request
 from edge.store.redemption_reads import read_redemption_state
@@ -228,6 +229,8 @@ class Redeemer:
         if not decision.verdict.is_accepted:
             body = {"reason": decision.verdict.value, "detail": decision.detail}
             self._report(connection, "refused", facts.claims, body, ruling.operator_id, facts.now)
+            if decision.verdict is Verdict.DATA_ERROR:
+                raise_data_error(connection, facts.claims, decision.detail, facts.now)
             return None, ()
         ledger_id = self._record_use(connection, ruling)
         intents = lock_intents.reserve(

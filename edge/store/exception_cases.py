@@ -11,6 +11,7 @@ from edge.domain.entitlement import OrderStatus
 from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.order_row import Row
 from edge.store.database.store import Store
+from edge.token.claims import Claims
 from edge.values.instant import Instant
 
 _SELECT: Final = (
@@ -160,6 +161,26 @@ def room_for_conflicts(store: Store) -> int:
     with store.read() as connection:
         (count,) = connection.execute(_OPEN_CONFLICTS).fetchone()
     return MOST_OPEN_CONFLICTS - int(count)
+
+
+def raise_data_error(
+    connection: sqlite3.Connection, claims: Claims, detail: str, now: Instant
+) -> None:
+    """Raise a case about a code that its order line contradicts, unless one is open already."""
+    known = connection.execute(
+        "SELECT 1 FROM exception WHERE cti = ? AND kind = 'data_error' AND settled_s IS NULL",
+        (claims.cti,),
+    ).fetchone()
+    if known is None:
+        case = ExceptionCase(
+            kind=ExceptionKind.DATA_ERROR,
+            cause=detail,
+            tried="nothing was redeemed",
+            cti=claims.cti,
+            order_id=claims.order_id,
+            raised_s=now.unix_s,
+        )
+        raise_case(connection, case)
 
 
 def record_conflict(

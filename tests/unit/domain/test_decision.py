@@ -124,6 +124,30 @@ def test_a_device_serves_only_its_kinds():
     assert verdict(code(kind=Kind.OPERATOR), place=kiosk) is Verdict.WRONG_KIND
 
 
+@pytest.mark.parametrize(
+    ("in_code", "in_line"),
+    [
+        ({"order_id": "A-1"}, {"order_id": "A-2"}),
+        ({"currency": "EUR", "amount_minor": 5}, {"currency": "CNY", "amount_minor": 5}),
+        ({"currency": "EUR", "amount_minor": 5}, {"currency": "EUR", "amount_minor": 4}),
+        ({"currency": "EUR", "amount_minor": 5}, {"currency": "EUR", "amount_minor": 6}),
+    ],
+)  # fmt: skip - one case a line
+def test_a_code_that_its_order_line_contradicts_is_a_data_error(in_code, in_line):
+    claims = code(**in_code)
+    found = decided(claims, state_of(claims, order_said=in_line))
+    assert found.verdict is Verdict.DATA_ERROR
+    assert found.detail
+
+
+@pytest.mark.parametrize("named_by", ["the code", "the order line"])
+def test_an_amount_that_only_one_of_the_two_names_contradicts_nothing(named_by):
+    amount = {"currency": "EUR", "amount_minor": 500}
+    claims = code(**amount if named_by == "the code" else {})
+    state = state_of(claims, order_said=amount if named_by == "the order line" else {})
+    assert decided(claims, state).amount_minor == 500
+
+
 def test_a_code_and_an_order_of_different_kinds_are_refused():
     claims = code()
     assert (

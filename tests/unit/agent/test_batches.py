@@ -10,7 +10,7 @@ NOW = Instant(unix_s=1_800_000_000)
 
 
 def row(seq: int, **body) -> OutboxRow:
-    return OutboxRow("e1", seq, f"id-{seq}", "redeemed", body, NOW)
+    return OutboxRow(epoch="e1", seq=seq, id=f"id-{seq}", type="redeemed", body=body, at=NOW)
 
 
 def sent(rows: list[OutboxRow], after_seq: int) -> list[int]:

@@ -243,7 +243,7 @@ class Store:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
                 until_s = until_s or time.monotonic() + self._busy_timeout_s
-                is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                is_busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not is_busy or time.monotonic() >= until_s:
                     raise
             else:

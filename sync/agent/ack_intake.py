@@ -39,7 +39,7 @@ class AckIntake:
         self._store = store
         self._random_bytes = random_bytes
         self._chunks = Chunks(store, monotonic_s)
-        self._allowance = EpochAllowance(monotonic_s())
+        self._allowance = EpochAllowance()
         self._not_believed: tuple[float, str] | None = None  # until when, and what to do
         self._conflicts_wait = False
         self.conflicts_through = 0  # number of the newest conflict that was recorded

@@ -19,6 +19,7 @@ from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.order_cache import feed_state
 from edge.store.outbox import backlog
 from edge.store.time_floor import probe, raise_time_floor
+from edge.system.disk_space import DISK_FULL, disk_problem
 from edge.system.health import Health, write_health
 from edge.system.wall_clock import WallClock
 from edge.trust.anchors import Anchors
@@ -180,6 +181,7 @@ class Supervisor:
         if self._store is None:
             self._retry_store(now_s)
             return
+        self._problem(DISK_FULL, disk_problem(self._store.path.parent).get(DISK_FULL))
         try:
             self._refresh_anchors(self._store)
             self._watch_freshness(self._store)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
@@ -42,6 +41,8 @@ from sync.wire.messages import (
     Status,
 )
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
+
+ORDERS_NOT_REMOVED: Final = "orders_not_removed"  # a problem: the clean-up of the order cache fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,8 @@ class Agent:
         self._connection = 0
         self._data_version = -1
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
+        self._effects: Counter[AckEffect] = Counter()  # those that are not ordinary
+        self._stale_rows = ""  # why the rows that a snapshot left behind stay; empty: they do not
         self.documents: Counter[str] = Counter()  # verified, by outcome
         self.last_ack_s: float | None = None  # monotonic; the age of it is the only liveness
 
@@ -120,9 +123,7 @@ class Agent:
             self._receive(arrival)
             self._session.acknowledge(arrival)
         if not arrivals:
-            # A full disk must not end this process for a clean-up: what matters raises on its own.
-            with suppress(StoreUnavailableError):
-                self._parts.downlink.remove_stale_rows()
+            self._remove_stale_rows()
         monotonic_s = self._sources.monotonic_s()
         if self._session.connected:
             if self._connection != self._session.connections:
@@ -135,6 +136,17 @@ class Agent:
             self._parts.uplink.start_over(monotonic_s)
         if self._link_monitor.wants_probe(monotonic_s):
             self._parts.uplink.request_probe()
+
+    def _remove_stale_rows(self) -> None:
+        """Remove some rows. What matters raises on its own: a clean-up must not end the process."""
+        try:
+            self._parts.downlink.remove_stale_rows()
+        except StoreUnavailableError as error:
+            if error.needs_restart:
+                raise
+            self._stale_rows = str(error)
+        else:
+            self._stale_rows = ""
 
     @property
     def link(self) -> LinkState | None:
@@ -189,6 +201,9 @@ class Agent:
     def _watch_problems(self) -> None:
         """Name what is older than it may be, or wrong. A change is one line in the log."""
         found = self._sources.problems(self._sources.now())
+        found |= self._parts.uplink.problems(self._sources.monotonic_s())
+        if self._stale_rows:
+            found[ORDERS_NOT_REMOVED] = f"orders that are no longer valid stay: {self._stale_rows}"
         for name in found.keys() - self._problems.keys():
             self._log.warning("problem", problem=name, detail=found[name])
         for name in self._problems.keys() - found.keys():
@@ -312,10 +327,17 @@ class Agent:
             self._log.warning("events_refused", refused=refused)
         if uplink.conflicts_now:
             self._log.warning("platform_conflict", conflicts=uplink.conflicts_now)
-        if effect in (AckEffect.REWOUND, AckEffect.AHEAD):
-            self._log.error(effect, epoch=ack.epoch, committed_through=ack.committed_through)
-        if effect is AckEffect.NOT_BELIEVED:
-            self._count(effect, f"epoch {ack.epoch}, committed_through {ack.committed_through}")
+        if effect in (AckEffect.REWOUND, AckEffect.AHEAD, AckEffect.NOT_BELIEVED):
+            self._note_effect(effect, ack)
+
+    def _note_effect(self, effect: AckEffect, ack: Ack) -> None:
+        """Log the first and then each tenfold: no sender can flood the log."""
+        self._effects[effect] += 1
+        count = self._effects[effect]
+        if _is_tenfold(count):
+            self._log.error(
+                effect, epoch=ack.epoch, committed_through=ack.committed_through, count=count
+            )
 
     def _receive_command(self, payload: bytes, node: str) -> None:
         command = codec.decode_addressed(Command, payload, dev=node)
@@ -382,7 +404,7 @@ class Agent:
         """
         self.refused[str(reason)] += 1
         count = self.refused[str(reason)]
-        if count == 10 ** (len(str(count)) - 1):
+        if _is_tenfold(count):
             self._log.warning("message_refused", reason=str(reason), detail=detail, count=count)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
@@ -400,3 +422,8 @@ class Agent:
 
     def _topic(self, channel: Up) -> str:
         return str(Topic(self._address.tenant, self._address.device, channel))
+
+
+def _is_tenfold(count: int) -> bool:
+    """Return whether ``count`` is 1, 10, 100 and so on."""
+    return str(count).rstrip("0") == "1"

@@ -22,6 +22,7 @@ from edge.store.opening import open_store
 from edge.store.order_cache import feed_state
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log
+from edge.system.disk_space import disk_problem
 from edge.system.health import read_health, write_health
 from edge.system.program import StopSignal, run_program, run_until_signal
 from edge.system.wall_clock import WallClock
@@ -277,7 +278,7 @@ def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSour
     def problems(now: Instant) -> dict[str, str]:
         contact_s = feed_state(process.store).last_contact_s
         stale = staleness(anchors.trust, anchors.status, contact_s, policy=policy, now=now)
-        return stale | _clock_problem(clock)
+        return stale | _clock_problem(clock) | disk_problem(process.data)
 
     return AgentSources(
         now=clock.now,

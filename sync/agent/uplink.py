@@ -156,9 +156,11 @@ class Uplink:
         """
         acknowledged_through = outbox.acknowledged_through(self._store, ack.epoch)
         if ack.committed_through < ack.acknowledged_through:
+            if ack.committed_through >= acknowledged_through:
+                return AckEffect.NOTHING_NEW, acknowledged_through  # it was rewound before
             outbox.rewind(self._store, epoch=ack.epoch, to_seq=ack.committed_through)
             self._forget()
-            return AckEffect.REWOUND, min(acknowledged_through, max(ack.committed_through, 0))
+            return AckEffect.REWOUND, ack.committed_through
         effect = AckEffect.NOTHING_NEW
         if (through := self._compared_through(ack, acknowledged_through)) is not None:
             result = outbox.acknowledge(self._store, epoch=ack.epoch, through_seq=through)

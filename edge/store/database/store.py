@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
+from edge.system.disk_space import DISK_FULL, WHAT_TO_DO
 from edge.system.durable_file import write_durably
 from edge.values.errors import EdgeError
 
@@ -37,7 +38,6 @@ _WORLD = (
     "SQLITE_AUTH",
     "SQLITE_BUSY",
     "SQLITE_CANTOPEN",
-    "SQLITE_FULL",
     "SQLITE_INTERRUPT",
     "SQLITE_IOERR",
     "SQLITE_LOCKED",
@@ -110,6 +110,8 @@ def explain(error: BaseException) -> StoreUnavailableError | None:
     if isinstance(error, MemoryError):  # what ``sqlite3`` raises for SQLITE_NOMEM
         return StoreUnavailableError("the store cannot be used (SQLITE_NOMEM: out of memory)")
     code = getattr(error, "sqlite_errorname", "") or ""
+    if code == "SQLITE_FULL":
+        return StoreUnavailableError(f"{DISK_FULL}: nothing was written ({error}): {WHAT_TO_DO}")
     if code.startswith(_CORRUPT):
         return StoreUnavailableError(f"the store is corrupt ({code}: {error})", corrupt=True)
     if code.startswith(_WORLD):

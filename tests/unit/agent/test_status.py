@@ -9,7 +9,13 @@ from structlog.testing import CapturingLogger
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_store
 from edge.values.instant import Instant
-from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
+from sync.agent.agent import (
+    ORDERS_NOT_REMOVED,
+    Agent,
+    AgentAddress,
+    AgentParts,
+    AgentSources,
+)
 from sync.agent.response_timer import ResponseTimer
 from sync.agent.timings import AGENT_TIMINGS
 from sync.hub.fleet import queries
@@ -65,6 +71,7 @@ def device(tmp_path):
         note_commit=lambda: None,
         tick=lambda *_: None,
         replies=ResponseTimer(),
+        problems=lambda _: {},
         next_request=lambda *_, **__: None,
         remove_stale_rows=lambda: world.clean_up(),  # noqa: PLW0108 - replaced by a test
     )
@@ -98,13 +105,17 @@ def test_a_connected_device_reports_its_decoders_counts_every_hour(device):
     assert {status.state for status in device.broker.statuses} == {"online"}
 
 
-def test_a_clean_up_that_the_disk_refuses_does_not_end_the_process(device):
+def test_a_clean_up_that_the_disk_refuses_is_a_problem_and_does_not_end_the_process(device):
     def full():
         raise StoreUnavailableError("database or disk is full")
 
     device.clean_up = full
     device.agent.step()
     assert [status.state for status in device.broker.statuses] == ["online"]
+    assert "is full" in device.agent.report()["problems"][ORDERS_NOT_REMOVED]
+    device.clean_up = lambda: None
+    device.agent.step()
+    assert ORDERS_NOT_REMOVED not in device.agent.report()["problems"]
 
 
 def test_ops_see_what_a_devices_decoder_has_counted(tmp_path):

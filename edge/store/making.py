@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.store.database.migration import migrate
-from edge.store.database.salvage import SalvagedRows, carry_over
 from edge.store.database.store import FAILURES, StoreUnavailableError, connect, explain
 from edge.store.database.store_files import StoreFiles
 from edge.store.epochs import begin_epoch
 from edge.store.exception_cases import raise_case
+from edge.store.salvage.carriage import CarriedState, carry_over
+from edge.store.salvage.remains import SalvagedRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class NewDevice:
 
 
 def make_store(
-    files: StoreFiles, device: NewDevice, *, why: str, remains: Sequence[SalvagedRows]
-) -> int:
-    """Make a store with a new epoch, whole and on disk; return how many redemptions it got.
+    files: StoreFiles, device: NewDevice, *, why: str, remains: SalvagedRows
+) -> CarriedState:
+    """Make a store with a new epoch, whole and on disk; return what it got of those before it.
 
-    The first of ``remains`` counts where two differ. Raises OSError, StoreUnavailableError and what
+    Raises OSError, StoreUnavailableError and what
     ``sqlite3`` raises, and then nothing of it is left.
     """
     files.remove_making()
@@ -39,7 +40,7 @@ def make_store(
         with closing(connect(files.making, make=True)) as connection:
             migrate(connection)
             connection.execute("BEGIN IMMEDIATE")
-            kept = _fill(connection, device, why, remains)
+            carried = _fill(connection, device, why, remains)
             connection.execute("COMMIT")
             _empty_log(connection)
     except BaseException:
@@ -47,7 +48,7 @@ def make_store(
             files.remove_making()  # a full disk gets its room back
         raise
     files.sync()
-    return kept
+    return carried
 
 
 def is_whole(files: StoreFiles) -> bool:
@@ -68,16 +69,16 @@ def is_whole(files: StoreFiles) -> bool:
 
 
 def _fill(
-    connection: sqlite3.Connection, device: NewDevice, why: str, remains: Sequence[SalvagedRows]
-) -> int:
-    kept = sum(carry_over(connection, each) for each in remains)
+    connection: sqlite3.Connection, device: NewDevice, why: str, remains: SalvagedRows
+) -> CarriedState:
+    carried = carry_over(connection, remains, now_s=device.now_s, random_bytes=device.random_bytes)
     number = begin_epoch(connection, why=why, now_s=device.now_s, random_bytes=device.random_bytes)
-    floor_s = max([device.floor_s, *(each.floor_s for each in remains)])
-    floor_order_s = max([0, *(each.floor_order_s for each in remains)])
+    floor_s, *facts = carried.device
     connection.execute(
-        "INSERT INTO device (one, device_id, epoch_no, time_floor_s, floor_order_s)"
-        " VALUES (1, ?, ?, ?, ?)",
-        (device.device_id, number, floor_s, floor_order_s),
+        "INSERT INTO device"
+        " (one, device_id, epoch_no, time_floor_s, floor_order_s, blocked, requests)"
+        " VALUES (1, ?, ?, ?, ?, ?, ?)",
+        (device.device_id, number, max(device.floor_s, floor_s), *facts),
     )
     if why != "new":
         case = ExceptionCase(
@@ -86,8 +87,9 @@ def _fill(
             tried="a new store was begun",
             raised_s=device.now_s,
         )
-        raise_case(connection, case)
-    return kept
+        for each in (case, *carried.cases):
+            raise_case(connection, each)
+    return carried
 
 
 def _empty_log(connection: sqlite3.Connection) -> None:

@@ -20,7 +20,6 @@ from typing import Final
 
 from edge.store.database.examination import FaultKind, StoreFault, find_fault
 from edge.store.database.migration import is_current, lacks_tables
-from edge.store.database.salvage import SalvagedRows, read_remains
 from edge.store.database.store import (
     BUSY_TIMEOUT_S,
     FAILURES,
@@ -34,6 +33,8 @@ from edge.store.database.store import (
 )
 from edge.store.database.store_files import REMNANT, StoreFiles
 from edge.store.making import NewDevice, is_whole, make_store
+from edge.store.salvage.page_images import lost_commits
+from edge.store.salvage.remains import read_remains
 
 _LOOK_EVERY_S: Final = 0.02  # at the lock of another process that opens the store
 
@@ -158,28 +159,35 @@ class _Start:
             return self._begin()
         if files.is_bare_log():
             files.lay_page_under_log()
-        fault = find_fault(files, self.device.device_id, busy_timeout_s=self.busy_timeout_s)
+        fault = self._fault()
         if fault is not None:
             return self._replace(fault)
         files.suspect.unlink(missing_ok=True)
         files.remove_making()
         return OpenedStore(store=self._store(), state=StoreState.READY, detail="")
 
+    def _fault(self) -> StoreFault | None:
+        main = self.files.main
+        if self.files.is_a_database(main) and lost_commits(main):  # before SQLite forgets them
+            return StoreFault(FaultKind.CORRUPT, "the store's log is damaged in its middle")
+        return find_fault(self.files, self.device.device_id, busy_timeout_s=self.busy_timeout_s)
+
     def _begin(self) -> OpenedStore:
         """Make the first store of this folder, or one for a store that is no longer there."""
         self._supersede()
-        files, remains = self.files, self._remains_aside()
-        why = "quarantined: the store is missing" if remains else "new"
-        kept = make_store(files, self.device, why=why, remains=remains)
+        files, before = self.files, self._own_aside()
+        why = "quarantined: the store is missing" if before else "new"
+        with closing(read_remains(None, before)) as remains:
+            carried = make_store(files, self.device, why=why, remains=remains)
         files.put_aside(REMNANT, self.device.now_s)
         files.put_in_place()
-        if not remains:
+        if not before:
             return OpenedStore(
                 store=self._store(), state=StoreState.NEW, detail="a new store was made"
             )
         detail = (
-            f"the store is missing; {kept} redemptions were carried over from those that were put"
-            " aside before"
+            f"the store is missing; {carried.redemptions} redemptions were carried over from those"
+            " that were put aside before"
         )
         return OpenedStore(store=self._store(), state=StoreState.QUARANTINED, detail=detail)
 
@@ -187,15 +195,16 @@ class _Start:
         """Put the store aside, after all that can be read of it is in a new one."""
         self._supersede()
         files = self.files
-        remains = [read_remains(files.main)] if files.is_a_database(files.main) else []
-        if fault.kind is FaultKind.CORRUPT:
-            remains += self._remains_aside()
-        kept = make_store(files, self.device, why=f"quarantined: {fault.detail}", remains=remains)
+        main = files.main if files.is_a_database(files.main) else None
+        before = self._own_aside() if fault.kind is FaultKind.CORRUPT else []
+        why = f"quarantined: {fault.detail}"
+        with closing(read_remains(main, before)) as remains:
+            carried = make_store(files, self.device, why=why, remains=remains)
         aside = files.put_aside(fault.kind.value, self.device.now_s)
         files.put_in_place()
         detail = (
             f"{fault.detail}; its files are kept as {aside.name}*,"
-            f" {kept} redemptions were carried over"
+            f" {carried.redemptions} redemptions and {carried.events} events were carried over"
         )
         return OpenedStore(
             store=self._store(), state=StoreState.QUARANTINED, detail=detail, quarantined=aside
@@ -213,16 +222,14 @@ class _Start:
             raise
         return store
 
-    def _remains_aside(self) -> list[SalvagedRows]:
-        """Read the stores of this device that were put aside before, the newest first.
+    def _own_aside(self) -> list[Path]:
+        """Return the stores of this device that were put aside before, the newest first.
 
         What a broken store has lost may still be in the one that it was begun from.
         """
         files = self.files
         return [
-            read_remains(path)
-            for path in files.quarantined()
-            if files.is_a_database(path) and self._is_own(path)
+            path for path in files.quarantined() if files.is_a_database(path) and self._is_own(path)
         ]
 
     def _is_own(self, aside: Path) -> bool:

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from sync.wire.codec import MAX_MESSAGE_BYTES
+from sync.wire.limits import MOST_MESSAGE_BYTES
 from sync.wire.messages import RequestIdent, WireModel
 
-LARGEST: Final = 4 * MAX_MESSAGE_BYTES  # bytes of a request or a reply: they carry lists
+LARGEST: Final = MOST_MESSAGE_BYTES  # bytes of a request or a reply: they carry lists
 
 # The stages of a revocation.
 ORDERED: Final = "ordered"
@@ -44,11 +44,14 @@ class FleetAction(StrEnum):
 
 ARGUMENTS_AND_RESULTS: Final[dict[FleetAction, tuple[str, str]]] = {
     FleetAction.DEVICES: ("after", "devices, next"),
-    FleetAction.DOCUMENTS: ("wanted: [[key, rev]]", "highest_rev, documents: [{key, rev, raw}]"),
+    FleetAction.DOCUMENTS: (
+        "wanted: [[key, rev]]",
+        "highest_rev, documents: [{key, rev, raw}], next: [key, rev] or null",
+    ),
     FleetAction.OFFER: ("document, devices or null", "devices: number"),
     FleetAction.WITHDRAW: ("key, rev", ""),
     FleetAction.ORDERS: ("site, order, after", "orders, next"),
-    FleetAction.EXCEPTIONS: ("dev", "exceptions"),
+    FleetAction.EXCEPTIONS: ("dev", "exceptions, left_out: number"),
     FleetAction.OPERATORS: ("document", "site, version, count"),
     FleetAction.REVIEWS: ("dev, id, all, after", "reviews, next"),
     FleetAction.REVIEW: ("decision", ""),

@@ -146,10 +146,11 @@ class _Rollout:
             {item for report in self.reports.values() for item in report.applied.items()}
         )
         known = {}
-        for start in range(0, len(wanted), _DOCUMENTS_A_PAGE):
-            page = self.client.request(
-                FleetAction.DOCUMENTS, wanted=wanted[start : start + _DOCUMENTS_A_PAGE]
-            )
+        while wanted:
+            page = self.client.request(FleetAction.DOCUMENTS, wanted=wanted[:_DOCUMENTS_A_PAGE])
+            last = page["next"]  # the last one that the hub looked at; null: all of them
+            looked_at = _DOCUMENTS_A_PAGE if last is None else wanted.index(tuple(last)) + 1
+            del wanted[:looked_at]
             for item in page["documents"]:
                 if (document := reread_settings(base64.b64decode(item["raw"]))) is not None:
                     known[(document.key, document.rev)] = document

@@ -138,7 +138,8 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
     Example: edge-fleet exceptions --dev locker-1
     """
     with hub_client(load_fleet_file(fleet_file)) as client:
-        cases = client.request(FleetAction.EXCEPTIONS, dev=dev)["exceptions"]
+        page = client.request(FleetAction.EXCEPTIONS, dev=dev)
+    cases = page["exceptions"]
     for number, case in enumerate(cases):
         _print_row(
             case if as_json else {**case, "at_s": _local_time(case["at_s"])},
@@ -146,6 +147,8 @@ def exceptions(fleet_file: Path, as_json: bool, dev: str | None) -> None:
             _CASE_COLUMNS,
             first=number == 0,
         )
+    if page["left_out"]:
+        click.echo(f"{page['left_out']} older cases are left out: settle these first", err=True)
     if cases:
         sys.exit(1)
     click.echo("no open cases", err=True)

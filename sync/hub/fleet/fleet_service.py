@@ -45,12 +45,13 @@ from sync.wire.fleet_requests import (
     FleetRequest,
     FleetResponse,
 )
-from sync.wire.messages import MessageRefusal
+from sync.wire.messages import MessageFault, MessageRefusal
+from sync.wire.reply_page import reply_page
 from sync.wire.settings_report import SettingsReport
 from sync.wire.topics import OPS, Down, Topic
 
 PAGE: Final = 50  # devices in one reply
-_LISTED: Final = 200  # codes and refusals in one reply
+LISTED: Final = 200  # codes and refusals in one reply
 
 
 class FleetService:
@@ -84,10 +85,13 @@ class FleetService:
         if isinstance(report, MessageRefusal):
             self._log_refused(report, dev)
             return
+        stored = report.model_dump_json()
+        if (size := len(stored.encode())) > codec.MAX_MESSAGE_BYTES:  # of numbers written out
+            detail = f"{size} bytes, at most {codec.MAX_MESSAGE_BYTES}"
+            self._log_refused(MessageRefusal(MessageFault.TOO_LARGE, detail), dev)
+            return
         with self._store.transaction() as connection:
-            settings_table.put_report(
-                connection, dev, report.model_dump_json(), received_s=self._now_s()
-            )
+            settings_table.put_report(connection, dev, stored, received_s=self._now_s())
             if report.blocked and revocation_table.confirm_revocation(connection, dev):
                 self._log.info("revocation_confirmed", dev=dev)
         self._delivery.mark_due([dev])  # its groups may have changed
@@ -103,6 +107,8 @@ class FleetService:
             return
         try:
             reply = FleetResponse(id=request.id, ok=True, result=self._result(hub, request))
+            if len(reply.model_dump_json().encode()) > LARGEST:
+                raise RequestError("the reply is larger than a message may be: ask for less")
         except RequestError as error:
             reply = FleetResponse(id=request.id, ok=False, error=str(error))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
@@ -169,8 +175,10 @@ class FleetService:
     def _devices(self, hub: HubConnection, after: str) -> dict[str, Any]:
         names = [dev for dev in self._directory.devices() if dev > after]
         with self._store.read() as connection:
-            devices = [self._device(connection, hub, dev) for dev in names[:PAGE]]
-        return {"devices": devices, "next": names[PAGE - 1] if len(names) > PAGE else None}
+            devices, last = reply_page(
+                names, lambda dev: self._device(connection, hub, dev), str, most_items=PAGE
+            )
+        return {"devices": devices, "next": last}
 
     def _device(self, connection: FleetConnection, hub: HubConnection, dev: str) -> dict[str, Any]:
         placement = self._directory.placement_of(connection, dev)
@@ -194,10 +202,14 @@ class FleetService:
     def _documents(self, wanted: Iterable[tuple[str, int]]) -> dict[str, Any]:
         pairs = [(str(key), int(rev)) for key, rev in wanted]
         with self._store.read() as connection:
-            return {
-                "highest_rev": settings_table.highest_rev(connection),
-                "documents": settings_offers.documents_named(connection, pairs),
-            }
+            documents, last = reply_page(
+                pairs,
+                lambda pair: settings_offers.document_named(connection, *pair),
+                lambda pair: pair,
+                most_items=LISTED,
+            )
+            highest = settings_table.highest_rev(connection)
+        return {"highest_rev": highest, "documents": documents, "next": last}
 
     def _offer(self, raw: bytes, devices: Iterable[str] | None) -> dict[str, Any]:
         document = read_settings(raw, self._keys(), now=self._now())
@@ -242,8 +254,8 @@ class FleetService:
     def _enrolments(self) -> dict[str, Any]:
         with self._store.read() as connection:
             return {
-                "enrolments": enrolment_table.newest_codes(connection, _LISTED),
-                "refusals": enrolment_table.newest_refusals(connection, _LISTED),
+                "enrolments": enrolment_table.newest_codes(connection, LISTED),
+                "refusals": enrolment_table.newest_refusals(connection, LISTED),
             }
 
     def _cancel(self, identity: str) -> dict[str, Any]:

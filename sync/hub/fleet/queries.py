@@ -13,9 +13,12 @@ from sync.hub.store import (
     status_table,
 )
 from sync.hub.store.interface import HubConnection
+from sync.wire import codec
+from sync.wire.reply_page import reply_page
 
 ORDERS_PAGE: Final = 200
 MOST_CASES: Final = 500
+_LONGEST: Final = 400  # characters of a text of a case
 MOST_DOORS: Final = 5000  # pickup events that are searched for those that need a person
 
 
@@ -52,18 +55,20 @@ def order_page(
 
     With ``site`` or ``order`` an empty page may not be the last: ``next`` is None on the last one.
     """
+
+    def listed(row: tuple[bytes, str]) -> dict[str, Any] | None:
+        line: dict[str, Any] = json.loads(row[1])
+        if site not in (None, line["home_site"]) or order not in (None, line["order_id"]):
+            return None
+        return line | {"redeemed": redemption_table.total_redeemed(connection, row[0])[0]}
+
     lines = feed_table.lines_after(connection, bytes.fromhex(after), ORDERS_PAGE + 1)
-    page = [(cti, json.loads(line)) for cti, line in lines[:ORDERS_PAGE]]
-    listed = [
-        line | {"redeemed": redemption_table.total_redeemed(connection, cti)[0]}
-        for cti, line in page
-        if site in (None, line["home_site"]) and order in (None, line["order_id"])
-    ]
-    return {"orders": listed, "next": page[-1][0].hex() if len(lines) > ORDERS_PAGE else None}
+    orders, last = reply_page(lines, listed, lambda row: row[0].hex(), most_items=ORDERS_PAGE)
+    return {"orders": orders, "next": last}
 
 
 def exception_list(connection: HubConnection, *, dev: str | None) -> dict[str, Any]:
-    """Return the newest cases, of ``dev`` alone if given.
+    """Return the newest cases, of ``dev`` alone if given, and how many are left out.
 
     Cases are double redemptions, refused events, two devices with one identity, and doors that
     need a person.
@@ -77,7 +82,8 @@ def exception_list(connection: HubConnection, *, dev: str | None) -> dict[str, A
     newest = sorted(
         (case for case in cases if dev in (None, case.dev)), key=lambda case: -case.at_s
     )
-    return {"exceptions": [case._asdict() for case in newest[:MOST_CASES]]}
+    listed, _ = reply_page(newest, _Case._asdict, lambda case: case.at_s, most_items=MOST_CASES)
+    return {"exceptions": listed, "left_out": len(newest) - len(listed)}
 
 
 def _conflicts(connection: HubConnection) -> list[_Case]:
@@ -115,7 +121,8 @@ def _doors(connection: HubConnection) -> list[_Case]:
         body = json.loads(text)
         if body.get("exception"):
             detail = f"compartment {body.get('compartment')}: {body.get('state')}"
-            cases.append(_Case(at_s, dev, body["exception"], _cti(text), detail))
+            kind = str(body["exception"])[:_LONGEST]
+            cases.append(_Case(at_s, dev, kind, _cti(text), detail[:_LONGEST]))
     return cases
 
 
@@ -125,4 +132,4 @@ def _cti(body: str) -> str | None:
         cti = json.loads(body).get("cti")
     except (ValueError, AttributeError):
         return None
-    return cti if isinstance(cti, str) else None
+    return cti if isinstance(cti, str) and codec.is_cti(cti) else None

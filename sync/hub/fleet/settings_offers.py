@@ -18,16 +18,12 @@ from sync.hub.store.fleet import settings_table
 KEPT_DOCUMENTS: Final = 64  # newest documents of each layer that stay stored
 
 
-def documents_named(
-    connection: sqlite3.Connection, wanted: Iterable[tuple[str, int]]
-) -> list[dict[str, Any]]:
-    """Return the documents of these layers and revs, as far as they are still stored."""
-    found = []
-    for key, rev in wanted:
-        raw = settings_table.document_raw(connection, key, rev)
-        if raw is not None:
-            found.append({"key": key, "rev": rev, "raw": base64.b64encode(raw).decode()})
-    return found
+def document_named(connection: sqlite3.Connection, key: str, rev: int) -> dict[str, Any] | None:
+    """Return the document of this layer and rev, if it is still stored."""
+    raw = settings_table.document_raw(connection, key, rev)
+    if raw is None:
+        return None
+    return {"key": key, "rev": rev, "raw": base64.b64encode(raw).decode()}
 
 
 def offer(

@@ -21,6 +21,7 @@ from sync.hub.store.interface import HubConnection
 from sync.hub.store.review_table import ListedReview
 from sync.wire import codec
 from sync.wire.messages import Event
+from sync.wire.reply_page import reply_page
 from sync.wire.review_decision import NOT_VERIFIED, ReviewDecision, decision_name
 
 PENDING: Final = "accepted_pending_review"  # edge.domain.verdict
@@ -92,12 +93,10 @@ def review_page(
     ``event_id`` is the id of the event of one redemption.
     """
     rows = review_table.list_reviews(
-        connection, dev=dev, event_id=event_id, decided=decided, after=after, limit=PAGE
+        connection, dev=dev, event_id=event_id, decided=decided, after=after, limit=PAGE + 1
     )
-    return {
-        "reviews": [_as_reply(row) for row in rows],
-        "next": rows[-1].no if len(rows) == PAGE else None,
-    }
+    listed, last = reply_page(rows, _as_reply, lambda row: row.no, most_items=PAGE)
+    return {"reviews": listed, "next": last}
 
 
 def undelivered(

@@ -10,6 +10,7 @@ from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.ledger import reviews
 from sync.hub.store.interface import HubConnection, HubStore
+from sync.wire.limits import PageBounds, pages
 from sync.wire.review_page import ReviewPage, review_payload
 
 POLL_EVERY_S: Final = 1.0
@@ -54,20 +55,22 @@ class ReviewPublisher:
             waiting = reviews.undelivered(connection)
         known = {no for decided in waiting.values() for no, _ in decided}
         self._repeat_s = {no: at_s for no, at_s in self._repeat_s.items() if no in known}
-        pages = []
+        found = []
         for dev, decided in waiting.items():
             now = [(no, row) for no, row in decided if monotonic_s >= self._repeat_s.get(no, 0.0)]
             self._repeat_s.update((no, monotonic_s + REPEAT_S) for no, _ in now)
-            pages += self._pages(dev, [row for _, row in now])
-        return pages
+            found += self._pages(dev, [row for _, row in now])
+        return found
 
     def _pages(self, dev: str, rows: list[bytes]) -> list[Page]:
         site = self._site_of(dev) if rows else None
         if site is None:
             return []
-        cuts = [tuple(rows[at : at + reviews.PAGE]) for at in range(0, len(rows), reviews.PAGE)]
-        pages = [ReviewPage(site=site, issued_at_s=self._now_s(), rows=cut) for cut in cuts]
+        made = [
+            ReviewPage(site=site, issued_at_s=self._now_s(), rows=tuple(cut))
+            for cut in pages(rows, len, PageBounds(reviews.PAGE))
+        ]
         return [
             (dev, sign_document(review_payload(page), Purpose.ORDER_FEED, self._signer))
-            for page in pages
+            for page in made
         ]

@@ -139,11 +139,11 @@ def text(label: int, name: str, *, optional: bool = False) -> DocumentField:
 
 
 def free_text(label: int, name: str, *, longest: int) -> DocumentField:
-    """Return a field of any text of at most ``longest`` characters."""
+    """Return a field of any text of at most ``longest`` characters, without U+0000."""
 
     def read(signed: CborMap, label: int, name: str) -> str:
         value = fields.required(signed, label, name)
-        if type(value) is not str or len(value) > longest:
+        if type(value) is not str or len(value) > longest or "\0" in value:
             raise ValueError(f"{name} is not a text of at most {longest} characters")
         return value
 

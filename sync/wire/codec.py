@@ -29,8 +29,10 @@ from sync.wire.messages import (
     Request,
     WireModel,
 )
+from sync.wire.storable import unstorable
 
 MAX_MESSAGE_BYTES = 256 * 1024
+LONGEST_EXCERPT = 4096  # characters of an event that could not be read
 MAX_EVENT_BYTES = 32 * 1024
 BATCH: Final = PageBounds(MOST_EVENTS, 48 * 1024)  # a batch is closed before it grows beyond this
 # The type of an event whose number is sent without its content. The hub refuses it.
@@ -38,8 +40,6 @@ WITHHELD = "withheld"
 # Why an event is withheld: the platform refused it, and has lost that it did.
 ALREADY_REFUSED = "already_refused"
 
-# For values that came out of JSON, which hold no circle.
-_to_json = json.JSONEncoder(allow_nan=False, check_circular=False).encode
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _WORD_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.")
 T = TypeVar("T")
@@ -80,10 +80,9 @@ def encode_batch(
 
 def encode_event(event: Event) -> bytes | MessageRefusal:
     """Return ``event`` as JSON, or why the platform would never accept it."""
-    try:
-        encoded = event.model_dump_json().encode()
-    except ValueError:  # a lone surrogate, which no JSON reader takes
-        return MessageRefusal(MessageFault.NOT_JSON, "the body cannot be written as JSON")
+    if fault := unstorable(event.body):
+        return MessageRefusal(MessageFault.VALUE_UNFIT, f"body: {fault}")
+    encoded = event.model_dump_json().encode()
     if len(encoded) > MAX_EVENT_BYTES:
         return MessageRefusal(
             MessageFault.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_EVENT_BYTES}"
@@ -93,7 +92,7 @@ def encode_event(event: Event) -> bytes | MessageRefusal:
 
 def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
     """Return the batch in ``payload``, which came on the topic of ``dev``."""
-    header = decode_addressed(BatchHeader, payload, dev=dev)
+    header = _check_header(_parse(_adapter(BatchHeader), payload, MAX_MESSAGE_BYTES), payload, dev)
     if isinstance(header, MessageRefusal):
         return header
     events: list[Event] = []
@@ -119,22 +118,44 @@ def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
     )
 
 
+def _check_header(
+    header: BatchHeader | MessageRefusal, payload: bytes, dev: str
+) -> BatchHeader | MessageRefusal:
+    """Return the header, also of a batch in which one event is not JSON by the strict rules.
+
+    Half of a surrogate pair in one event must not refuse the others.
+    """
+    if isinstance(header, MessageRefusal) and header.fault is MessageFault.NOT_JSON:
+        try:
+            header = BatchHeader.model_validate(json.loads(payload))
+        except (ValueError, RecursionError):
+            return header
+    return header if isinstance(header, MessageRefusal) else _check_sender(header, dev)
+
+
 def _event(item: JsonValue) -> Event | BadEvent | None:
     try:
         event = Event.model_validate(item)
-        _to_json(event.body).encode()
     except ValidationError as error:
-        reason = "wrong_shape." + _word(
-            str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else "event"
-        )
-    except (ValueError, RecursionError):  # NaN, a lone surrogate
-        reason = "wrong_shape.body"
+        place = error.errors(include_input=False, include_url=False)[0]["loc"]
+        reason = f"{MessageFault.WRONG_SHAPE}.{_word(str(place[0]) if place else 'event')}"
     else:
-        return event
+        if unstorable(event.body) is None:
+            return event
+        reason = MessageFault.VALUE_UNFIT.value
     seq = item.get("seq") if isinstance(item, dict) else None
     if not isinstance(seq, int) or isinstance(seq, bool) or not 1 <= seq <= MAX_SEQ:
         return None
-    return BadEvent(seq, reason, json.dumps(item)[:4096])
+    return BadEvent(seq, reason, _excerpt(item))
+
+
+def excerpt(event: Event) -> str:
+    """Return an event as JSON in ASCII, cut, as ``BadEvent.raw`` holds it."""
+    return _excerpt(event.model_dump())
+
+
+def _excerpt(item: JsonValue) -> str:
+    return json.dumps(item)[:LONGEST_EXCERPT]
 
 
 def _word(name: str) -> str:
@@ -154,7 +175,7 @@ def is_cti(text: str) -> bool:
 def decode_request(payload: bytes, *, dev: str) -> OrdersRequest | GrantRequest | MessageRefusal:
     """Return the request in ``payload``, which came on the topic of ``dev``."""
     request = _parse(_REQUEST, payload, MAX_MESSAGE_BYTES)
-    return request if isinstance(request, MessageRefusal) else _check_sender(request, dev)
+    return request if isinstance(request, MessageRefusal) else _check(request, dev)
 
 
 def decode(
@@ -167,7 +188,7 @@ def decode(
 def decode_addressed(model: type[A], payload: bytes, *, dev: str) -> A | MessageRefusal:
     """Return the message in ``payload``. It must name ``dev``, the device of its topic."""
     message = decode(model, payload)
-    return message if isinstance(message, MessageRefusal) else _check_sender(message, dev)
+    return message if isinstance(message, MessageRefusal) else _check(message, dev)
 
 
 def first_error(error: ValidationError) -> str:
@@ -193,6 +214,12 @@ def _parse(adapter: TypeAdapter[T], payload: bytes, largest: int) -> T | Message
         is_version = first["loc"][-1:] == ("v",)
         fault = MessageFault.VERSION_UNKNOWN if is_version else MessageFault.WRONG_SHAPE
         return MessageRefusal(fault, first_error(error))
+
+
+def _check(message: A, dev: str) -> A | MessageRefusal:
+    if fault := unstorable(message.model_dump()):
+        return MessageRefusal(MessageFault.VALUE_UNFIT, fault)
+    return _check_sender(message, dev)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -50,6 +50,7 @@ class MessageFault(StrEnum):
     TOO_LARGE = "message_too_large"
     NOT_JSON = "not_json"
     WRONG_SHAPE = "wrong_shape"
+    VALUE_UNFIT = "value_unfit"  # a text or number that a store cannot hold (sync.wire.storable)
     VERSION_UNKNOWN = "version_unknown"
     WRONG_DEVICE = "wrong_device"  # the sender named in the message is not the topic's
     NOT_CBOR = "not_cbor"

@@ -34,7 +34,7 @@ from sync.hub.store.fleet import (
 )
 from sync.hub.store.fleet.fleet_store import FleetConnection, FleetStore
 from sync.hub.store.fleet.revocation_table import Revocation
-from sync.hub.store.interface import HubConnection
+from sync.hub.store.interface import HubConnection, UnfitValueError
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.fleet_requests import (
@@ -48,6 +48,7 @@ from sync.wire.fleet_requests import (
 from sync.wire.messages import MessageFault, MessageRefusal
 from sync.wire.reply_page import reply_page
 from sync.wire.settings_report import SettingsReport
+from sync.wire.storable import unstorable
 from sync.wire.topics import OPS, Down, Topic
 
 PAGE: Final = 50  # devices in one reply
@@ -106,10 +107,14 @@ class FleetService:
             self._log_refused(request, OPS)
             return
         try:
-            reply = FleetResponse(id=request.id, ok=True, result=self._result(hub, request))
+            if fault := unstorable(request.args):
+                raise RequestError(f"the request holds what no store can: {fault}")
+            with hub.part():
+                result = self._result(hub, request)
+            reply = FleetResponse(id=request.id, ok=True, result=result)
             if len(reply.model_dump_json().encode()) > LARGEST:
                 raise RequestError("the reply is larger than a message may be: ask for less")
-        except RequestError as error:
+        except (RequestError, UnfitValueError) as error:
             reply = FleetResponse(id=request.id, ok=False, error=str(error))
         except (KeyError, TypeError, ValueError, OverflowError, OSError) as error:
             reply = FleetResponse(

@@ -1,36 +1,34 @@
-"""Ingest batches of events: each event once and on its own, in the caller's transaction.
+"""Ingest batches of events: each event once and on its own, in the caller's transactions.
 
-A refused event has no effect. It is stored like any other, under its number, so that the numbering
-has no gaps. The refusal is repeated until the device holds it as acknowledged.
+A large batch may be stored in several transactions (``BatchIngest``), so that it delays no other
+device for long. It is acknowledged after the last. A refused event has no effect. It is stored like
+any other, under its number, so that the numbering has no gaps.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from pydantic_core import to_json
 
 from edge.domain.upload_refusal import UploadRefusal
-from sync.hub.ledger import redemptions, reviews
+from sync.hub.ledger import acknowledgements, redemptions, reviews
 from sync.hub.store import conflict_table, event_table, status_table
-from sync.hub.store.interface import HubConnection
+from sync.hub.store.interface import HubConnection, UnfitValueError
 from sync.wire import codec
 from sync.wire.messages import (
-    MAX_SEQ,
-    MOST_CONFLICTS,
-    MOST_REFUSALS,
     Ack,
+    BadEvent,
     Batch,
-    Conflict,
     Event,
+    MessageFault,
     RefusedItem,
     Status,
 )
 
-_NUMBERS: Final = 1000  # looked at in one go, for gaps
+PART_EVENTS: Final = 100  # of a batch, at most, in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ class IngestResult:
 
 @dataclass(slots=True)
 class _Tally:
-    """The outcome of the events of a batch so far."""
+    """The outcome of some events."""
 
     fresh: int = 0
     repeated: int = 0
@@ -54,23 +52,122 @@ class _Tally:
     reused: list[RefusedItem] = field(default_factory=list)
     also_notify: set[str] = field(default_factory=set)
 
+    def add(self, other: _Tally) -> None:
+        """Add the outcome of further events."""
+        self.fresh += other.fresh
+        self.repeated += other.repeated
+        self.refused += other.refused
+        self.reused += other.reused
+        self.also_notify |= other.also_notify
+
+
+@dataclass(slots=True)
+class BatchIngest:
+    """A batch on its way into the store, and how far it is."""
+
+    batch: Batch
+    _ingested: int = 0  # events
+    _tally: _Tally = field(default_factory=_Tally)
+
+    @property
+    def next_events(self) -> tuple[Event, ...]:
+        """The events that the next transaction may store."""
+        return self.batch.events[self._ingested : self._ingested + PART_EVENTS]
+
+    def advance(
+        self, connection: HubConnection, now_s: int, *, may_continue: Callable[[], bool]
+    ) -> IngestResult | None:
+        """Store some of ``next_events``, in the caller's transaction.
+
+        Return None when others of the batch are left. At least one is stored, and no other after
+        ``may_continue`` has returned False. If the transaction fails, the batch is of no more use.
+        """
+        events = self.next_events
+        try:
+            with connection.part():
+                tally, count = _ingest_events(connection, self.batch, events, now_s, may_continue)
+        except UnfitValueError:
+            tally, count = _ingest_one_by_one(connection, self.batch, events, now_s), len(events)
+        self._tally.add(tally)
+        self._ingested += count
+        if self._ingested < len(self.batch.events):
+            return None
+        return _finish(connection, self.batch, self._tally, now_s)
+
 
 def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestResult:
     """Store ``batch`` and return the acknowledgement to send after the transaction commits."""
-    tally = _Tally()
-    for event in batch.events:
+    ingest = BatchIngest(batch)
+    while (result := ingest.advance(connection, now_s, may_continue=lambda: True)) is None:
+        pass
+    return result
+
+
+def record_status(connection: HubConnection, status: Status, now_s: int) -> bool:
+    """Store the status of a device. Return True when two devices use its identity.
+
+    A new store begins a new epoch, and a device never returns to an old one. A status that names
+    an epoch before the current one therefore comes from another device.
+    """
+    current = acknowledgements.current_epoch(connection, status.dev)
+    two = (
+        current is not None
+        and current != status.epoch
+        and status_table.was_in_epoch(connection, status.dev, status.epoch)
+    )
+    status_table.put_status(connection, status, received_s=now_s)
+    return two
+
+
+def _ingest_events(
+    connection: HubConnection,
+    batch: Batch,
+    events: Iterable[Event],
+    now_s: int,
+    may_continue: Callable[[], bool],
+) -> tuple[_Tally, int]:
+    """Return the outcome and the number of the events that were ingested."""
+    tally, count = _Tally(), 0
+    for event in events:
         _ingest_event(connection, batch, event, now_s, tally)
+        count += 1
+        if not may_continue():
+            break
+    return tally, count
+
+
+def _ingest_one_by_one(
+    connection: HubConnection, batch: Batch, events: Iterable[Event], now_s: int
+) -> _Tally:
+    """Ingest the events, and refuse those with a value that the store cannot hold.
+
+    The wire refuses such values before, so that this is the exception. It saves the others of a
+    batch, and the process, from a kind of value that is not known there.
+    """
+    tally = _Tally()
+    for event in events:
+        alone = _Tally()
+        try:
+            with connection.part():
+                _ingest_event(connection, batch, event, now_s, alone)
+        except UnfitValueError:
+            unfit = BadEvent(event.seq, MessageFault.VALUE_UNFIT.value, codec.excerpt(event))
+            alone = _Tally(refused=_insert_unreadable(connection, batch, unfit, now_s))
+        tally.add(alone)
+    return tally
+
+
+def _finish(connection: HubConnection, batch: Batch, tally: _Tally, now_s: int) -> IngestResult:
+    """Store what a batch holds beside its events, and return its outcome."""
     for bad in batch.bad:
-        tally.refused += event_table.insert_unreadable(
-            connection, batch.dev, batch.epoch, bad, received_s=now_s
-        )
+        tally.refused += _insert_unreadable(connection, batch, bad, now_s)
     if batch.conflicts_through:
         conflict_table.acknowledge_conflicts(connection, batch.dev, through=batch.conflicts_through)
-    ack, unnamed = _acknowledgement(
+    ack, unnamed = acknowledgements.for_batch(
         connection,
         batch.dev,
         batch.epoch,
-        committed_through=_advance(connection, batch.dev, batch.epoch),
+        committed_through=acknowledgements.advance(connection, batch.dev, batch.epoch),
         acknowledged_through=batch.acknowledged_through,
         reused=tally.reused,
     )
@@ -88,85 +185,8 @@ def ingest_batch(connection: HubConnection, batch: Batch, now_s: int) -> IngestR
     )
 
 
-def acknowledgement(
-    connection: HubConnection,
-    dev: str,
-    epoch: str,
-    *,
-    committed_through: int,
-    acknowledged_through: int,
-) -> Ack:
-    """Return the acknowledgement for ``dev``. It repeats refusals until the device holds them."""
-    ack, _ = _acknowledgement(
-        connection,
-        dev,
-        epoch,
-        committed_through=committed_through,
-        acknowledged_through=acknowledged_through,
-    )
-    return ack
-
-
-def _acknowledgement(
-    connection: HubConnection,
-    dev: str,
-    epoch: str,
-    *,
-    committed_through: int,
-    acknowledged_through: int,
-    reused: Iterable[RefusedItem] = (),
-) -> tuple[Ack, int]:
-    """Return the acknowledgement, and the first refused number that does not fit into it.
-
-    No number from that one on may count as compared: the device would take it as accepted.
-    """
-    rows = event_table.refused_events(
-        connection, dev, epoch, after_seq=acknowledged_through, limit=MOST_REFUSALS + 1
-    )
-    rejected = {
-        seq: RefusedItem(seq=seq, reason=reason, id="" if kind == codec.WITHHELD else identity)
-        for seq, kind, identity, reason in rows
-    }
-    rejected |= {item.seq: item for item in reused}  # not the refusal of another event
-    in_order = [rejected[seq] for seq in sorted(rejected)]
-    unnamed = in_order[MOST_REFUSALS].seq if len(in_order) > MOST_REFUSALS else MAX_SEQ + 1
-    conflicts = conflict_table.open_conflicts(connection, dev, MOST_CONFLICTS)
-    ack = Ack(
-        dev=dev,
-        epoch=epoch,
-        committed_through=committed_through,
-        acknowledged_through=acknowledged_through,
-        rejected=in_order[:MOST_REFUSALS],
-        conflicts=[
-            Conflict(number=no, cti=cti.hex(), epoch=of, seq=seq, other_dev=other, other_ts=ts)
-            for no, cti, of, seq, other, ts in conflicts
-        ],
-    )
-    return ack, unnamed
-
-
-def latest_epoch(connection: HubConnection, dev: str) -> tuple[str, int] | None:
-    """Return the epoch that ``dev`` last sent events in, and its acknowledged number."""
-    streams = event_table.streams_of(connection, dev)
-    named = _current_epoch(connection, dev)
-    epoch = named if named in streams else next(iter(streams), None)
-    return None if epoch is None else (epoch, streams[epoch])
-
-
-def record_status(connection: HubConnection, status: Status, now_s: int) -> bool:
-    """Store the status of a device. Return True when two devices use its identity.
-
-    A new store begins a new epoch, and a device never returns to an old one. A status that names
-    an epoch before the current one therefore comes from another device.
-    """
-    current = _current_epoch(connection, status.dev)
-    two = (
-        current is not None
-        and current != status.epoch
-        and status_table.was_in_epoch(connection, status.dev, status.epoch)
-    )
-    status_table.put_status(connection, status, received_s=now_s)
-    return two
+def _insert_unreadable(connection: HubConnection, batch: Batch, bad: BadEvent, now_s: int) -> int:
+    return event_table.insert_unreadable(connection, batch.dev, batch.epoch, bad, received_s=now_s)
 
 
 def _ingest_event(
@@ -233,28 +253,3 @@ def _compare(
     event_table.insert_sequence_conflict(
         connection, batch.dev, batch.epoch, event, received_s=now_s
     )
-
-
-def _current_epoch(connection: HubConnection, dev: str) -> str | None:
-    """Return the epoch that the last status of ``dev`` names."""
-    row = status_table.status_of(connection, dev)
-    return None if row is None else str(json.loads(row[0])["epoch"])
-
-
-def _advance(connection: HubConnection, dev: str, epoch: str) -> int:
-    """Acknowledge up to the first gap in the numbers and return that number."""
-    known = event_table.committed_through(connection, dev, epoch)
-    start = through = known or 0
-    while numbers := _following(connection, dev, epoch, through):
-        through = numbers[-1]
-        if len(numbers) < _NUMBERS:
-            break
-    if known is None or through != start:
-        event_table.set_committed_through(connection, dev, epoch, through)
-    return through
-
-
-def _following(connection: HubConnection, dev: str, epoch: str, through: int) -> list[int]:
-    """Return the numbers right after ``through`` without a gap, at most ``_NUMBERS`` of them."""
-    later = event_table.numbers_after(connection, dev, epoch, through, limit=_NUMBERS)
-    return [seq for place, seq in enumerate(later, 1) if seq == through + place]

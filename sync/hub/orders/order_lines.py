@@ -23,6 +23,7 @@ from sync.wire.limits import MOST_MESSAGE_BYTES, PageBounds, fitting, pages
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
 from sync.wire.order_feed import PAGE, REMOVED_BYTES, Delta, Snapshot
 from sync.wire.order_feed_columns import rows_size
+from sync.wire.storable import unstorable
 
 _PAST_ALL: Final = b"\xff" * 17  # greater than any cti
 _ROOM_FOR_ROWS: Final = MOST_MESSAGE_BYTES - 4096  # of a page; the rest is its other fields
@@ -90,10 +91,12 @@ class LineRefusal:
 def parse_line(text: str) -> OrderLine | LineRefusal:
     """Read one line of JSON."""
     try:
-        return OrderLine.model_validate_json(text)
+        line = OrderLine.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         return LineRefusal(".".join(str(part) for part in first["loc"]) or "line", first["msg"])
+    fault = unstorable(line.model_dump())
+    return line if fault is None else LineRefusal("line", fault)
 
 
 def put_lines(connection: HubConnection, lines: Iterable[OrderLine], now_us: int) -> int:

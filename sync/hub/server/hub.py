@@ -18,7 +18,7 @@ from edge.token.keys import Signer
 from sync.hub.arbitration import grants
 from sync.hub.config import HubConfig
 from sync.hub.fleet.fleet_service import FleetService
-from sync.hub.ledger import ingest
+from sync.hub.ledger import acknowledgements, ingest
 from sync.hub.orders import order_lines
 from sync.hub.server.inbound import InboundMessage, concerned_names, read_message
 from sync.hub.server.list_publisher import ListPublisher
@@ -198,10 +198,10 @@ class Hub:
 
     def _notify(self, connection: HubConnection, dev: str) -> None:
         """Send a device its new conflicts in an acknowledgement that acknowledges nothing new."""
-        stream = ingest.latest_epoch(connection, dev)
+        stream = acknowledgements.latest_epoch(connection, dev)
         if stream is not None:
             epoch, through = stream
-            ack = ingest.acknowledgement(
+            ack = acknowledgements.acknowledgement(
                 connection, dev, epoch, committed_through=through, acknowledged_through=through
             )
             self._acknowledge(dev, ack)

@@ -24,7 +24,7 @@ from sync.hub.arbitration.grants import SoldQuantity
 from sync.hub.ledger import ingest
 from sync.hub.site.authority_parts import AuthorityIdentity, AuthorityParts, AuthorityState
 from sync.hub.store import event_table, lease_table, redemption_table
-from sync.hub.store.interface import HubConnection
+from sync.hub.store.interface import HubConnection, UnfitValueError
 from sync.hub.store.lease_table import LeaseRow
 from sync.hub.store.redemption_table import RedemptionRow
 from sync.mqtt.endpoint import Arrival, LinkState
@@ -75,13 +75,9 @@ class SiteAuthority:
 
     def step(self, timeout_s: float = 0.1) -> None:
         """Handle what arrives, and renew the lease when that is due. Raises HubStoreError."""
-        arrivals = self._session.step(timeout_s)
-        if arrivals:
-            with self._store.transaction() as connection:
-                for arrival in arrivals:
-                    self._handle(connection, arrival)
-            for arrival in arrivals:
-                self._session.acknowledge(arrival)
+        for arrival in self._session.step(timeout_s):
+            self._handle_alone(arrival)
+            self._session.acknowledge(arrival)
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._connection = self._session.connections
@@ -91,6 +87,14 @@ class SiteAuthority:
         self._log_changes()
 
     # Receive
+
+    def _handle_alone(self, arrival: Arrival) -> None:
+        """Handle one message in a transaction of its own, so that it fails alone."""
+        try:
+            with self._store.transaction() as connection:
+                self._handle(connection, arrival)
+        except UnfitValueError as error:
+            self._log.warning("message_refused", reason=MessageFault.VALUE_UNFIT, detail=str(error))
 
     def _handle(self, connection: HubConnection, arrival: Arrival) -> None:
         topic = parse_topic(arrival.topic)

@@ -23,6 +23,13 @@ class HubStoreError(EdgeError):
     """The store cannot be used; the message gives the cause and what to do."""
 
 
+class UnfitValueError(EdgeError):
+    """A value that the store cannot hold; the message says which kind.
+
+    What came with it is at fault, and not the store: the caller sets it aside and continues.
+    """
+
+
 class Rows(Protocol):
     """What a statement returned."""
 
@@ -48,6 +55,12 @@ class HubConnection(Protocol):
     def executemany(self, sql: str, values: Iterable[Sequence[Value]], /) -> None:
         """Run one statement for each of ``values``."""
 
+    def part(self) -> AbstractContextManager[None]:
+        """Undo what the block wrote if it raises, and keep the rest of the transaction.
+
+        Raises UnfitValueError.
+        """
+
     def lock_conflict_numbers(self) -> None:
         """Lock the numbering of conflicts until this transaction ends; wait for the lock.
 
@@ -62,7 +75,7 @@ class HubStore(Protocol):
     def transaction(
         self, concerning: Concerns = EVERYTHING
     ) -> AbstractContextManager[HubConnection]:
-        """Commit when the block ends, undo when it raises. Raises HubStoreError.
+        """Commit when the block ends, undo when it raises. Raises HubStoreError, UnfitValueError.
 
         No other transaction that concerns any of the same names (of devices, sites, entitlements)
         runs at the same time. What is read in it stays true until it ends.

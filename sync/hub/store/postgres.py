@@ -15,7 +15,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, cast
 from zlib import crc32
 
-from sync.hub.store.interface import EVERYTHING, Concerns, HubConnection, HubStoreError, Rows, Value
+from sync.hub.store.interface import (
+    EVERYTHING,
+    Concerns,
+    HubConnection,
+    HubStoreError,
+    Rows,
+    UnfitValueError,
+    Value,
+)
 from sync.hub.store.migration import migrate, steps
 
 if TYPE_CHECKING:
@@ -33,11 +41,16 @@ class PostgresHubStore:
     """``HubStore`` in a database. A lost connection ends the process, which is then restarted."""
 
     def __init__(
-        self, connection: psycopg.Connection[Any], broken: tuple[type[Exception], ...]
+        self,
+        connection: psycopg.Connection[Any],
+        *,
+        broken: tuple[type[Exception], ...],
+        unfit: tuple[type[Exception], ...],
     ) -> None:
         self._connection = connection
-        self._portable = PostgresConnection(connection)
+        self._portable = PostgresConnection(connection, unfit)
         self._broken = broken
+        self._unfit = unfit
         self._leads = False
 
     @contextmanager
@@ -48,6 +61,9 @@ class PostgresHubStore:
             self._lock(concerning)
             yield self._portable
             self._connection.execute("COMMIT")
+        except self._unfit as error:
+            self._undo()
+            raise UnfitValueError(str(error).strip()) from error
         except self._broken as error:
             self._undo()
             raise HubStoreError(
@@ -118,8 +134,11 @@ class PostgresHubStore:
 class PostgresConnection:
     """``HubConnection`` over psycopg."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], unfit: tuple[type[Exception], ...] = ()
+    ) -> None:
         self._connection = connection
+        self._unfit = unfit
 
     def execute(self, sql: str, values: Sequence[Value] = (), /) -> Rows:
         """Run one statement."""
@@ -131,6 +150,15 @@ class PostgresConnection:
         """Run the same statement for each of ``values``."""
         with self._connection.cursor() as cursor:
             cursor.executemany(cast("Any", for_psycopg(sql)), list(values))
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Run the block in a savepoint."""
+        try:
+            with self._connection.transaction():
+                yield
+        except self._unfit as error:
+            raise UnfitValueError(str(error).strip()) from error
 
     def lock_conflict_numbers(self) -> None:
         """Take the lock that comes after every other lock, so that no two transactions deadlock."""
@@ -144,6 +172,8 @@ def open_postgres(url: str) -> PostgresHubStore:
     except ImportError:
         raise HubStoreError("a database URL needs psycopg: pip install 'psycopg[binary]'") from None
     broken = (psycopg.OperationalError, psycopg.InterfaceError)
+    # U+0000, an integer of more than 64 bits, half of a surrogate pair, a key longer than a page.
+    unfit = (psycopg.DataError, UnicodeEncodeError, psycopg.errors.ProgramLimitExceeded)
     try:
         connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S)
         with connection.transaction():
@@ -155,7 +185,7 @@ def open_postgres(url: str) -> PostgresHubStore:
         raise HubStoreError(
             f"the hub's database cannot be opened: {why}; check database in the configuration"
         ) from (None)
-    return PostgresHubStore(connection, broken)
+    return PostgresHubStore(connection, broken=broken, unfit=unfit)
 
 
 @lru_cache(maxsize=500)

@@ -8,12 +8,23 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from sync.hub.store.interface import EVERYTHING, Concerns, HubConnection, HubStoreError, Value
+from sync.hub.store.interface import (
+    EVERYTHING,
+    Concerns,
+    HubConnection,
+    HubStoreError,
+    UnfitValueError,
+    Value,
+)
 from sync.hub.store.migration import migrate, steps
 
 FILE = "hub.db"
 LEAD_FILE = "hub.lead"
+# What sqlite3 raises for an integer of more than 64 bits, half of a surrogate pair, a sum of more
+# than 64 bits in a STRICT table, and a text that is too long.
+_UNFIT: Final = (OverflowError, UnicodeEncodeError, sqlite3.IntegrityError, sqlite3.DataError)
 
 
 class SqliteHubStore:
@@ -74,6 +85,20 @@ class SqliteConnection:
         """Run one statement for each of ``values``."""
         self._connection.executemany(sql, values)
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Run the block in a savepoint."""
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException as error:
+            self._connection.execute("ROLLBACK TO part")
+            self._connection.execute("RELEASE part")
+            if isinstance(error, _UNFIT):
+                raise UnfitValueError(str(error)) from error
+            raise
+        self._connection.execute("RELEASE part")
+
     def lock_conflict_numbers(self) -> None:
         """Do nothing: there is one writer at a time."""
 
@@ -99,7 +124,7 @@ def open_sqlite(folder: Path) -> SqliteHubStore:
 def write_transaction(connection: sqlite3.Connection, name: str) -> Iterator[None]:
     """Run BEGIN IMMEDIATE; commit when the block ends, undo when it raises.
 
-    ``name`` stands for the store in the message. Raises HubStoreError.
+    ``name`` stands for the store in the message. Raises HubStoreError and UnfitValueError.
     """
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -108,6 +133,9 @@ def write_transaction(connection: sqlite3.Connection, name: str) -> Iterator[Non
     except sqlite3.OperationalError as error:
         _undo(connection)
         raise HubStoreError(f"{name} cannot be written: {error}") from error
+    except _UNFIT as error:
+        _undo(connection)
+        raise UnfitValueError(str(error)) from error
     except BaseException:
         _undo(connection)
         raise

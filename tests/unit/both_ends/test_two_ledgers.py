@@ -19,7 +19,7 @@ from edge.store.opening import open_store
 from edge.values.uuid7 import uuid7
 from sync.agent.timings import AGENT_TIMINGS
 from sync.agent.uplink import SLOW_LINE, AckEffect, Uplink
-from sync.hub.ledger import ingest, listing
+from sync.hub.ledger import acknowledgements, ingest, listing
 from sync.hub.store.opening import open_hub_store
 from sync.hub.store.sqlite import FILE
 from sync.wire import codec
@@ -361,8 +361,8 @@ def conflicts(world, name):
 
 def tell(world, name):
     with world.hub.transaction() as connection:
-        epoch, through = ingest.latest_epoch(connection, name)
-        ack = ingest.acknowledgement(
+        epoch, through = acknowledgements.latest_epoch(connection, name)
+        ack = acknowledgements.acknowledgement(
             connection, name, epoch, committed_through=through, acknowledged_through=through
         )
     world.down.append((name, codec.encode(ack)))

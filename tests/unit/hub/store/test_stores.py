@@ -12,7 +12,7 @@ from edge.domain.authorisation import AuthorisationResult
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, xor
 from edge.domain.upload_refusal import UploadRefusal
 from sync.hub.arbitration import grants
-from sync.hub.ledger import ingest, listing
+from sync.hub.ledger import acknowledgements, ingest, listing
 from sync.hub.orders import order_lines
 from sync.hub.store.interface import HubStoreError
 from sync.hub.store.opening import open_hub_store
@@ -212,8 +212,8 @@ def test_a_status_is_stored_and_a_second_device_with_its_identity_is_found(opene
     ]
     take(store, batch(redeemed(1)))
     with store.read() as connection:
-        assert ingest.latest_epoch(connection, "kiosk-1") == ("epoch-1", 1)
-        assert ingest.latest_epoch(connection, "kiosk-2") is None
+        assert acknowledgements.latest_epoch(connection, "kiosk-1") == ("epoch-1", 1)
+        assert acknowledgements.latest_epoch(connection, "kiosk-2") is None
 
 
 def test_a_transaction_that_fails_leaves_nothing(opened):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, assert_never
 
@@ -34,6 +34,7 @@ from sync.wire import codec
 from sync.wire.messages import (
     Ack,
     Command,
+    HealthReport,
     MessageFault,
     MessageRefusal,
     Response,
@@ -83,6 +84,8 @@ class AgentSources:
     monotonic_ns: Callable[[], int] = time.monotonic_ns  # the scanner's clock too
     problems: Callable[[Instant], dict[str, str]] = lambda _now: {}  # name to detail
     rungs: Callable[[], tuple[RungReport, ...]] = tuple  # what the decoder has counted
+    # The device's health, given the names of this process's own problems; None: not known.
+    health: Callable[[Iterable[str]], HealthReport | None] = lambda _problems: None
 
 
 class Agent:
@@ -104,6 +107,8 @@ class Agent:
         self._session = parts.session
         self._link_monitor = LinkMonitor(parts.session, parts.uplink.replies, log, timings)
         self._status_due_s = 0.0
+        self._health_due_s = 0.0
+        self._health: HealthReport | None = None  # as last published
         self._problems: dict[str, str] = {}
         self._connection = 0
         self._data_version = -1
@@ -129,7 +134,7 @@ class Agent:
             if self._connection != self._session.connections:
                 self._begin_connection(monotonic_s)
             self._send(monotonic_s)
-            if monotonic_s >= self._status_due_s and self._session.room:
+            if self._status_is_due(monotonic_s) and self._session.room:
                 self._publish_status(monotonic_s)
         self._step_parts(monotonic_s)
         if self._link_monitor.check(monotonic_s):
@@ -220,8 +225,19 @@ class Agent:
             self._parts.settings.note_reported(None)
         self._publish_status(monotonic_s)
 
+    def _status_is_due(self, monotonic_s: float) -> bool:
+        """Return whether the counts are old, or the health is another than the platform has."""
+        if monotonic_s >= self._status_due_s:
+            return True
+        return (
+            monotonic_s >= self._health_due_s
+            and self._sources.health(self._problems) != self._health
+        )
+
     def _publish_status(self, monotonic_s: float) -> None:
         self._status_due_s = monotonic_s + self._timings.status_every_s
+        self._health_due_s = monotonic_s + self._timings.health_status_every_s
+        self._health = self._sources.health(self._problems)
         status = codec.encode(self._status("online"))
         self._session.publish(self._topic(Up.STATUS), status, retain=True)
 
@@ -418,6 +434,7 @@ class Agent:
             acknowledged_through=outbox.acknowledged_through(store, epoch),
             orders_revision=order_cache.feed_state(store).revision,
             rungs=self._sources.rungs(),
+            health=self._health if state == "online" else None,
         )
 
     def _topic(self, channel: Up) -> str:

@@ -39,6 +39,7 @@ from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metri
 from sync.agent.downlink import Downlink
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.enrolment.runner import EnrolmentRunner, trusted_keys, wait_for_identity
+from sync.agent.scanner_health import ScannerHealthWatch
 from sync.agent.settings.assembly import (
     build_applier,
     count_start,
@@ -286,6 +287,12 @@ def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSour
         new_id=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),
         problems=problems,
         rungs=lambda: _rungs(process.data),
+        health=ScannerHealthWatch(
+            lambda: read_health(process.data / SCANNER_HEALTH_FILE),
+            every_s=process.timings.health_every_s,
+            silent_s=process.timings.scanner_silent_s,
+            monotonic_s=time.monotonic,
+        ).health,
     )
 
 

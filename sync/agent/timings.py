@@ -22,6 +22,8 @@ class AgentTimings:
     longest_resend_s: float = 60.0
     probe_s: float = 900.0  # an idle device asks this often where the platform is
     status_every_s: float = 3600.0  # the counts of a status are at most this old
+    health_status_every_s: float = 5.0  # a change of the health is published this often at most
+    scanner_silent_s: float = 20.0  # a scanner whose health file does not change for this long
     health_every_s: float = 2.0  # the health file and the metrics
     store_retry_s: float = 15.0  # a store that cannot be used is tried again
 

@@ -51,6 +51,16 @@ def _identity_issues(device: dict[str, Any]) -> Iterable[str]:
         yield "has never connected"
     elif device["state"] != "online":
         yield "is offline"
+    else:
+        yield from _health_issues(device["health"] or {})
+
+
+def _health_issues(health: dict[str, Any]) -> Iterable[str]:
+    if health.get("scanner") == "silent":
+        yield "its scanner shows no sign of life: look at the device, or start it again"
+    if health.get("clock") == "floor_only":
+        yield "its clock is not believed: vouchers wait until it is set"
+    yield from health.get("problems", [])
 
 
 def _settings_issues(report: dict[str, Any]) -> Iterable[str]:

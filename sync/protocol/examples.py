@@ -23,6 +23,7 @@ from sync.wire.messages import (
     Command,
     Conflict,
     GrantRequest,
+    HealthReport,
     OrdersRequest,
     RefusedItem,
     Response,
@@ -69,6 +70,17 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
             acknowledged_through=41,
             orders_revision=REVISION,
             rungs=(RungReport(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
+            health=HealthReport(scanner="scanning", camera="streaming", clock="trusted"),
+        ),
+        "The camera is unplugged": Status(
+            dev=DEV,
+            state="online",
+            epoch=EPOCH,
+            last_seq=42,
+            acknowledged_through=42,
+            health=HealthReport(
+                scanner="degraded", camera="lost", clock="trusted", problems=("camera",)
+            ),
         ),
         "Offline (the will)": Status(dev=DEV, state="offline", epoch=EPOCH),
     },

@@ -20,6 +20,7 @@ MOST_EVENTS: Final = 1000  # in a batch
 MOST_REFUSALS: Final = 1000  # in an acknowledgement, which concerns the events of one batch
 MOST_CONFLICTS: Final = 50  # in an acknowledgement
 MOST_RUNGS = 32  # of a decoder, in a status
+MOST_PROBLEMS = 32  # of a device, in a status
 COMMAND_EXPIRES_S: Final = 60  # a command that has waited this long at the broker is of no use
 MAX_SEQ = 2**53 - 1  # the largest integer every JSON reader keeps exact
 
@@ -28,6 +29,7 @@ Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
 Epoch = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]
 Ident = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,40}$")]  # a UUIDv7 as text or hex
 Tag = Annotated[str, Field(pattern=r"^[0-9a-f]{0,16}$")]
+ShortText = Annotated[str, Field(max_length=80)]
 RungName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9.-]{0,39}$")]
 Cti = Annotated[
     str,
@@ -255,6 +257,19 @@ class RungReport(WireModel):
     busy_ms: Count = Field(description="time that the tries took, in milliseconds")
 
 
+class HealthReport(WireModel):
+    """The health of a device: whether it scans, and what is wrong with it, by name."""
+
+    scanner: Literal["scanning", "degraded", "silent"] = Field(
+        description="`silent`: the scanner process shows no sign of life"
+    )
+    camera: ShortText = Field("", description="state of the camera: streaming, stalled, lost ...")
+    clock: ShortText = Field("", description="`floor_only`: the clock is not believed")
+    problems: tuple[ShortText, ...] = Field(
+        (), max_length=MOST_PROBLEMS, description="names of the present problems, sorted"
+    )
+
+
 class Status(Addressed):
     """What a device is doing, retained.
 
@@ -268,6 +283,9 @@ class Status(Addressed):
     orders_revision: Count = Field(0, description="revision of the order feed that it has")
     rungs: tuple[RungReport, ...] = Field(
         (), max_length=MOST_RUNGS, description="steps of the decoder, at most an hour old"
+    )
+    health: HealthReport | None = Field(
+        None, description="health of the device; null: not known yet, or offline"
     )
 
 

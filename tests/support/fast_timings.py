@@ -21,6 +21,8 @@ AGENT = AgentTimings(
     silent_s=1.5,
     resend_s=1.0,
     health_every_s=REPORT_EVERY_S,
+    health_status_every_s=REPORT_EVERY_S,
+    scanner_silent_s=2.0,
 )
 HUB = HubTimings(
     reconnect=QUICK, metrics_every_s=REPORT_EVERY_S, lease_retry_s=0.5, hand_over_s=1.0

@@ -42,6 +42,7 @@ def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
         "last_seq": status.get("last_seq"),
         "acknowledged_through": status.get("acknowledged_through"),
         "rungs": status.get("rungs", []),
+        "health": status.get("health"),
         "conflicts": conflict_table.count_conflicts(connection, dev),
         "sequence_conflicts": event_table.count_sequence_conflicts(connection, dev),
         "refused_events": event_table.count_refused(connection, dev),

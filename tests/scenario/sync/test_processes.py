@@ -11,11 +11,13 @@ import pytest
 
 from edge.domain.order_row import row_of
 from edge.store import documents, exception_cases, order_cache
+from edge.system.health import write_health
 from edge.token import cbor
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.token.trust_list import sign_trust_list
 from sync.fleet.key_folder import create_key_folder
+from sync.hub.fleet import queries
 from sync.mqtt.session import MqttSession
 from sync.wire.order_feed import Delta, Snapshot, page_payload
 from sync.wire.topics import Down, Topic
@@ -130,6 +132,27 @@ def test_a_revocation_reaches_the_device_within_seconds(platform):
         until(lambda: documents.find_document(device.store, name), what="the first status list")
         platform.publish(platform.status_file, platform.keys.status_list(2, revoked=[5]))
         until(lambda: version_of(device, name) == 2, what="the new status list")
+
+
+def test_a_scanner_that_dies_is_shown_at_the_platform_within_seconds(platform):
+    device = platform.devices["kiosk-1"]
+
+    def shown():
+        with platform.hub_store() as store, store.read() as connection:
+            return (queries.device_state(connection, "kiosk-1")["health"] or {}).get("scanner")
+
+    def scans():
+        write_health(
+            device.data / "health.json",
+            {"state": "scanning", "problems": {}, "at_s": time.time(), "clock": "trusted"},
+        )
+        return shown() == "scanning"
+
+    assert device.store
+    device.sync.start()
+    until(scans)
+    until(lambda: shown() == "silent")
+    until(scans)
 
 
 def test_a_refused_event_is_set_aside_and_the_next_is_sent(platform):

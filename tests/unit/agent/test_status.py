@@ -24,9 +24,11 @@ from sync.hub.store.opening import open_hub_store
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.oversized import OversizedPublishes
 from sync.wire import codec
-from sync.wire.messages import MOST_RUNGS, RungReport, Status
+from sync.wire.messages import MOST_RUNGS, HealthReport, RungReport, Status
 
 NOW_S = 1_800_000_000
+HEALTHY = HealthReport(scanner="scanning", camera="streaming", clock="trusted")
+SILENT = HealthReport(scanner="silent")
 TRIED = RungReport(rung="zxing", tries=5, reads=1, faults=0, busy_ms=12)
 
 
@@ -75,7 +77,7 @@ def device(tmp_path):
         next_request=lambda *_, **__: None,
         remove_stale_rows=lambda: world.clean_up(),  # noqa: PLW0108 - replaced by a test
     )
-    world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=(), idle=[])
+    world = SimpleNamespace(broker=Broker(), monotonic_s=100.0, rungs=(), health=None, idle=[])
     world.clean_up = lambda: world.idle.append(True)
     world.agent = Agent(
         AgentAddress(tenant="main", device="kiosk-1", site="shop-1"),
@@ -85,6 +87,7 @@ def device(tmp_path):
             monotonic_s=lambda: world.monotonic_s,
             new_id=lambda: "a",
             rungs=lambda: world.rungs,
+            health=lambda _problems: world.health,
         ),
         CapturingLogger(),
     )
@@ -103,6 +106,28 @@ def test_a_connected_device_reports_its_decoders_counts_every_hour(device):
     device.agent.step()
     assert [status.rungs for status in device.broker.statuses] == [(), (TRIED,)]
     assert {status.state for status in device.broker.statuses} == {"online"}
+
+
+def test_a_change_of_health_is_reported_at_once_and_then_every_five_seconds_at_most(device):
+    device.agent.step()
+    device.monotonic_s += 60
+    for health in (HEALTHY, SILENT, HEALTHY, SILENT):
+        device.health = health
+        device.agent.step()
+        device.monotonic_s += 2.5
+    assert [status.health for status in device.broker.statuses] == [None, HEALTHY, SILENT]
+    device.monotonic_s += 60
+    device.agent.step()
+    device.agent.step()
+    assert len(device.broker.statuses) == 3
+
+
+def test_what_the_broker_retains_for_a_device_that_is_gone_names_no_health(device):
+    device.health = HEALTHY
+    device.agent.step()
+    assert (
+        codec.decode_addressed(Status, device.agent.offline_status(), dev="kiosk-1").health is None
+    )
 
 
 def test_a_clean_up_that_the_disk_refuses_is_a_problem_and_does_not_end_the_process(device):

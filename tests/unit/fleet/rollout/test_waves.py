@@ -28,6 +28,7 @@ DEVICE = {
     "refused_events": 0,
     "last_seq": 0,
     "acknowledged_through": 0,
+    "health": None,
 }
 
 
@@ -177,3 +178,29 @@ def test_every_command_shows_an_example(command):
     assert result.exit_code == 0
     assert f"Example: edge-fleet {command}" in " ".join(result.output.split())
     assert "--json" in result.output
+
+
+HEALTHY = {"scanner": "scanning", "camera": "streaming", "clock": "trusted", "problems": []}
+
+
+def test_a_device_that_scans_and_believes_its_clock_is_healthy():
+    assert issues({**DEVICE, "health": HEALTHY}, 1_800_000_000) == []
+
+
+@pytest.mark.parametrize(
+    ("health", "word"),
+    [
+        ({"scanner": "silent"}, "no sign of life"),
+        ({"clock": "floor_only"}, "clock"),
+        ({"scanner": "degraded", "problems": ["camera"]}, "camera"),
+    ],
+)  # fmt: skip - one case a line
+def test_a_device_that_does_not_scan_or_has_a_problem_is_not_healthy(health, word):
+    (issue,) = issues({**DEVICE, "health": HEALTHY | health}, 1_800_000_000)
+    assert word in issue
+    assert needs_attention({**DEVICE, "health": HEALTHY | health}, 1_800_000_000)
+
+
+def test_the_last_health_of_a_device_that_is_offline_says_nothing_about_it_now():
+    device = {**DEVICE, "state": "offline", "health": HEALTHY | {"problems": ["camera"]}}
+    assert issues(device, 1_800_000_000) == ["is offline"]

@@ -14,7 +14,7 @@ from edge.config import Policy
 from edge.domain.verdict import Verdict
 from edge.ports import Hint, Signal
 from edge.redemption.redeemer import Redemption
-from edge.store import scan_journal
+from edge.store import retention, scan_journal
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.order_cache import feed_state
 from edge.store.outbox import backlog
@@ -25,7 +25,6 @@ from edge.system.wall_clock import WallClock
 from edge.trust.anchors import Anchors
 from edge.trust.freshness import ORDERS_STALE, STATUS_STALE, TRUST_LIST_STALE, staleness
 
-_JOURNAL_LIMIT: Final = 200_000  # scans that redeemed nothing; all others stay
 _CAMERA_FAULTS: Final = {CaptureState.STALLED, CaptureState.LOST}
 
 
@@ -103,6 +102,7 @@ class Supervisor:
         self._next_report_s = float("-inf")
         self._next_maintenance_s = clock.monotonic_s() + timings.maintain_every_s
         self._unfinished: list[tuple[int, float, str]] = []
+        self._to_prune: list[retention.Bound] = []  # bounds that this round has not met yet
         self._scans: dict[str, int] = {}
         self._announced = False
         self._advice: Hint | None = None
@@ -188,6 +188,7 @@ class Supervisor:
             if "store_unavailable" in self._health.problems:
                 probe(self._store)
             self._complete_journal(self._store)
+            self._prune(self._store)
             if now_s >= self._next_maintenance_s:
                 self._next_maintenance_s = now_s + self._timings.maintain_every_s
                 self._maintain(self._store)
@@ -248,8 +249,13 @@ class Supervisor:
 
     def _maintain(self, store: Store) -> None:
         raise_time_floor(store, self._clock.floor_s())
-        scan_journal.prune(store, keep=_JOURNAL_LIMIT)
+        self._to_prune = list(retention.BOUNDS)
         store.checkpoint()
+
+    def _prune(self, store: Store) -> None:
+        """Prune a little, until every table is within its bounds: a scan never waits for it."""
+        if self._to_prune and not retention.prune(store, self._to_prune[0], self._clock.now()):
+            del self._to_prune[0]
 
     def _problem(self, name: str, detail: str | None) -> None:
         """Raise or clear a problem. A change of state is one line in the log."""

@@ -28,7 +28,6 @@ from edge.store.outbox import ANY_WAITING, OutboxPlace, event_body
 from edge.values.instant import Instant
 
 USE_WITHIN_NS: Final = 5_000_000_000  # after the deadline; a redemption follows its reply at once
-KEPT_REQUESTS: Final = 1000
 
 _FREE, _CONSUMED, _UNREPORTED = 0, 1, 2  # authorisation_request.consumed
 
@@ -69,10 +68,7 @@ class Grant:
 
 
 def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> None:
-    """Write ``request`` under the next number and delete the oldest ones.
-
-    A request whose use the platform does not know of is never deleted.
-    """
+    """Write ``request`` under the next number."""
     with store.transaction() as connection:
         connection.execute("UPDATE device SET requests = requests + 1")
         connection.execute(
@@ -90,11 +86,6 @@ def write_request(store: Store, request: AuthorisationRequest, now: Instant) -> 
                 boot_id(),
                 request.due_ns,
             ),
-        )
-        connection.execute(
-            "DELETE FROM authorisation_request"
-            " WHERE number <= (SELECT requests FROM device) - ? AND consumed <> ?",
-            (KEPT_REQUESTS, _UNREPORTED),
         )
 
 

@@ -14,7 +14,6 @@ _INSERT: Final = (
     "INSERT INTO journal (at_s, trust, reason, detail, cti, order_id, operator, ledger_id,"
     " decode_ms, policy_no, facts, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_PRUNE_ROWS: Final = 500
 
 
 class JournalEntry(NamedTuple):  # every scan makes one, and a frozen dataclass is slower to make
@@ -85,19 +84,6 @@ def complete(store: Store, shown: list[tuple[int, float, str]]) -> None:
     with store.transaction() as connection:
         rows = [(total_ms, signal, journal_id) for journal_id, total_ms, signal in shown]
         connection.executemany("UPDATE journal SET total_ms = ?, shown = ? WHERE id = ?", rows)
-
-
-def prune(store: Store, *, keep: int) -> int:
-    """Delete some of the oldest scans without a redemption, beyond the newest ``keep``.
-
-    Returns how many were deleted.
-    """
-    with store.transaction() as connection:
-        return connection.execute(
-            "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE ledger_id IS NULL"
-            " AND id <= (SELECT max(id) FROM journal) - ? ORDER BY id LIMIT ?)",
-            (keep, _PRUNE_ROWS),
-        ).rowcount
 
 
 def latest_facts(connection: sqlite3.Connection, cti: bytes) -> str | None:

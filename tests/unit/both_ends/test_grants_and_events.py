@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from edge.domain.authorisation import AuthorisationResult
 from edge.redemption.authorisation_client import REPLY_DEADLINE_S
-from edge.store import authorisations, ledger, outbox
+from edge.store import authorisations, ledger, outbox, retention
 from edge.store.authorisations import USE_WITHIN_NS, AuthorisationRequest
 from edge.store.epochs import end_epoch
 from edge.store.refused_events import find_refused_event, send_refused_again
@@ -369,10 +369,13 @@ def test_a_grant_stays_held_when_the_event_of_its_redemption_was_refused(shop, b
     """The platform has no redemption of it: only the grant shows that the code is used."""
     store, _ = refused(shop, body)
     assert shop.answer_to("kiosk-2") is AuthorisationResult.HELD
-    for _ in range(authorisations.KEPT_REQUESTS + 1):
+    (bound,) = [each for each in retention.BOUNDS if each.table == "authorisation_request"]
+    for _ in range(bound.rows + 1):
         authorisations.write_request(
             store, AuthorisationRequest(id=uuid7(1, os.urandom(10)), cti=bytes(16), due_ns=0), NOW
         )
+    while retention.prune(store, bound, NOW):
+        pass
     assert authorisations.released_through(store, shop.now_ns) == 0
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from importlib import import_module
 from importlib.util import find_spec
 
-NAMES = ("token", "store", "latency", "decode", "sync", "fleet")
+NAMES = ("token", "store", "latency", "decode", "sync", "fleet", "growth")
 
 
 def main() -> int:

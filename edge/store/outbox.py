@@ -53,7 +53,7 @@ _to_json = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, check_circular=False
 ).encode  # an event's body as text
 
-MOST_COUNTED: Final = 10_000  # a count costs time each second, and more helps nobody
+MOST_COUNTED: Final = 1000  # a count costs time each second, and more helps nobody
 
 _FIRST: Final = """
     FROM outbox o INDEXED BY outbox_waiting

@@ -13,7 +13,7 @@ class Changes:
 
     def __init__(self, store):
         self.chunks = Chunks(store, lambda: self.now_s)
-        self.now_s = 0.0
+        self.now_s, self.commit_s = 0.0, 0.0
         self.began = []  # the number of changes that were on disk when each transaction began
         store.connection().set_trace_callback(self._trace)
         self._store, self.made = store, 0
@@ -21,6 +21,8 @@ class Changes:
     def _trace(self, statement):
         if statement == "BEGIN IMMEDIATE":
             self.began.append(self.made)
+        if statement == "COMMIT":
+            self.now_s += self.commit_s
 
     def __call__(self, connection, item):
         self.now_s += EACH_S
@@ -47,6 +49,12 @@ def test_a_transaction_ends_when_half_of_its_time_is_used(changes):
     assert changes.chunks.apply(range(10), changes) == [-item for item in range(10)]
     assert changes.began == [0, 4, 8]
     assert changes.on_disk() == 10
+
+
+def test_a_disk_that_is_slow_gets_fewer_changes_in_one_transaction(changes):
+    changes.commit_s = HOLD_S * 3 / 4
+    changes.chunks.apply(range(8), changes)
+    assert changes.began == [0, 4, 6]
 
 
 def test_a_change_that_takes_longer_has_a_transaction_of_its_own(changes, monkeypatch):

@@ -51,9 +51,9 @@ bench: setup  ## the benchmarks, each against a peer in the same run
 house: setup  ## the figures of the architecture: rooms, arrows and circles, and the trips, measured by running them
 	$(PY) -m tests.architecture
 
-prove: setup  ## the long proofs: fuzzing, stateful properties at length, the model checks, fault tests
+prove: setup  ## the long proofs, and one table of what they tried (ARGS="--times 10": ten times as much)
 	@.ci/system-packages spin gcc
-	$(PY) -m pytest -m "slow or not slow" --timeout=1800 $(ARGS)
+	$(PY) -m pytest -m "slow or not slow" --timeout=1800 --scoreboard $(ARGS)
 
 deb:  ## a Debian package of this commit in build/deb (RELEASE=trixie ARCH=arm64 for another machine's)
 	@.ci/system-packages python3-venv

@@ -24,10 +24,11 @@ REASONS_AN_ISSUER_MEETS = {
 }
 
 
-def fuzz(turns, seed):
+def fuzz(turns, seed, scoreboard):
     outcomes = token_mutations.run(
         turns, seed
     )  # raises for a believed mutant and for anything raised
+    scoreboard.count("mutants", tried=sum(outcomes.values()))
     met = {world: set() for world in ("stranger", "careless_issuer")}
     for outcome in outcomes:
         world, _, reason = outcome.partition(": ")
@@ -36,12 +37,13 @@ def fuzz(turns, seed):
     assert met["careless_issuer"] >= REASONS_AN_ISSUER_MEETS
 
 
-def test_no_mutant_of_a_good_token_is_believed_and_nothing_is_raised():
-    fuzz(range(5000), seed=20261121)
+def test_no_mutant_of_a_good_token_is_believed_and_nothing_is_raised(scoreboard):
+    fuzz(range(5000), seed=20261121, scoreboard=scoreboard)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(0)  # as long as EDGE_SCANNER_FUZZ_S says
-def test_no_mutant_is_believed_in_a_long_run_either():
-    seconds = float(os.environ.get("EDGE_SCANNER_FUZZ_S", "300"))
-    fuzz(token_mutations.until_over(seconds), seed=int.from_bytes(os.urandom(4), "big"))
+def test_no_mutant_is_believed_in_a_long_run_either(scoreboard):
+    seconds = float(os.environ.get("EDGE_SCANNER_FUZZ_S", "300")) * scoreboard.times
+    seed = int.from_bytes(os.urandom(4), "big")
+    fuzz(token_mutations.until_over(seconds), seed, scoreboard)

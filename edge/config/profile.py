@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -20,6 +20,8 @@ from edge.config.policy import Policy
 from edge.config.section import FAULTS, Name, Section, refuse
 from edge.config.toml import ConfigError, parse_toml
 
+MOST_GROUPS: Final = 13  # of a device; the same in edge.documents.settings
+
 
 class DeviceSection(Section):
     """Who this device is. The platform assigns all of it."""
@@ -27,7 +29,8 @@ class DeviceSection(Section):
     id: Name
     tenant: Name = "main"
     site: Name
-    groups: tuple[Name, ...] = ()  # device groups a token's audience may name
+    # Device groups that a token's audience may name.
+    groups: Annotated[tuple[Name, ...], Field(max_length=MOST_GROUPS)] = ()
     kind: Literal["kiosk", "locker", "handheld"]
 
 

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Final
 
 from edge.documents.document_type import DocumentType, integer, octets, text, texts, time
+from edge.documents.settings import MOST_GROUPS
 from edge.token import base45
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
@@ -42,6 +43,11 @@ class EnrolmentCode:
     serial: str = ""  # of the one board that may use it; empty: any
 
 
+def _not_in_too_many_groups(code: EnrolmentCode) -> None:
+    if len(code.groups) > MOST_GROUPS:
+        raise ValueError(f"a device is in at most {MOST_GROUPS} groups")
+
+
 _TYPE: Final = DocumentType(
     name="enrolment code",
     purpose=Purpose.ENROLMENT,
@@ -60,6 +66,7 @@ _TYPE: Final = DocumentType(
         time(11, "expires_at_s"),
         text(12, "serial", optional=True),
     ),
+    rule=_not_in_too_many_groups,
 )
 
 

@@ -29,7 +29,8 @@ from edge.values.instant import Instant
 SCHEMA_VERSION: Final = 1  # of the content: edge.config.Profile's
 REV_END: Final = 2**53
 PROBATION_S: Final = 120  # unless the document says otherwise
-LARGEST_CONTENT: Final = 64 * 1024  # characters of JSON
+LARGEST_CONTENT: Final = 48 * 1024  # bytes of JSON: the layers of one device fit into a message
+MOST_GROUPS: Final = 13  # of one device, each of which is a layer beside fleet, site and device
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -130,8 +131,8 @@ def _read_version(signed: CborMap, label: int, name: str) -> str:
 
 def _read_content(signed: CborMap, label: int, name: str) -> dict[str, Any]:
     text = fields.required(signed, label, name)
-    if type(text) is not str or len(text) > LARGEST_CONTENT:
-        raise ValueError(f"{name} is not a text of at most {LARGEST_CONTENT} characters")
+    if type(text) is not str or len(text.encode()) > LARGEST_CONTENT:
+        raise ValueError(f"{name} is not a text of at most {LARGEST_CONTENT} bytes")
     content = json.loads(text)
     if not isinstance(content, dict):
         raise ValueError(f"{name} is not a JSON object")
@@ -142,8 +143,8 @@ def _write_content(content: dict[str, Any]) -> cbor.Item:
     text = json.dumps(
         content, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     )
-    if len(text) > LARGEST_CONTENT:
-        raise ValueError(f"the content is {len(text)} characters long, at most {LARGEST_CONTENT}")
+    if (size := len(text.encode())) > LARGEST_CONTENT:
+        raise ValueError(f"the content is {size} bytes long, at most {LARGEST_CONTENT}")
     return text
 
 

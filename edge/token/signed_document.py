@@ -17,7 +17,8 @@ from edge.token.rejection import InputRefused
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 
-LARGEST: Final = 64 * 2**20  # bytes; a feed larger than this comes in pages
+# Bytes of a document, signed: it fits into a message, even as base64 in a request.
+LARGEST: Final = 704 * 1024
 
 
 class DocumentFault(StrEnum):
@@ -65,8 +66,14 @@ class Keyring(Protocol):
 
 
 def sign_document(payload: cbor.Item, purpose: Purpose, signer: Signer) -> bytes:
-    """Return ``payload`` signed for ``purpose``. Raises TypeError for what our CBOR excludes."""
-    return cose.sign(cbor.encode(payload), signer, external_aad=purpose.external_aad)
+    """Return ``payload`` signed for ``purpose``.
+
+    Raises TypeError for what our CBOR excludes, ValueError where no device would read it.
+    """
+    signed = cose.sign(cbor.encode(payload), signer, external_aad=purpose.external_aad)
+    if len(signed) > LARGEST:
+        raise ValueError(f"the document is {len(signed)} bytes long, at most {LARGEST}")
+    return signed
 
 
 def open_document(

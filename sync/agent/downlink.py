@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from edge.documents.operator_list import OperatorList
+from edge.documents.settings import MOST_GROUPS
 from edge.operators.known_lists import store_operator_list
 from edge.store import documents
 from edge.store.database.store import Store
@@ -34,7 +35,7 @@ from sync.wire.order_feed_cbor import Decoded, decode_page
 from sync.wire.review_page import is_review_page, read_review_page
 
 MOST_STATUS_LISTS: Final = 64  # in one message
-MOST_DOCUMENTS: Final = 16  # in one message on a dn/cfg topic
+MOST_DOCUMENTS: Final = MOST_GROUPS + 3  # in one message on a dn/cfg topic: one of each layer
 
 
 class Downlink:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeVar
 
+from edge.token.signed_document import LARGEST
+
 MOST_PACKET_BYTES: Final = 2**20  # the broker's max_packet_size, and what each client accepts
 # The payload of a packet. The rest is room for its header, topic and properties.
 MOST_MESSAGE_BYTES: Final = MOST_PACKET_BYTES - 4096
-MOST_DOCUMENT_BYTES: Final = 704 * 1024  # a signed document: a message even in base64, in a request
+MOST_DOCUMENT_BYTES: Final = LARGEST  # of a signed document
 PAGE_BYTES: Final = 128 * 1024  # a page is closed before it grows beyond this
 
 T = TypeVar("T")

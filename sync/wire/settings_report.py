@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from edge.documents.settings import MOST_GROUPS
 from sync.wire.messages import Addressed, WireModel
 
 Rev = Annotated[int, Field(ge=0, lt=2**53)]
@@ -47,7 +48,7 @@ class SettingsReport(Addressed):
     )
     site: Text = Field("", description="the device's site")
     groups: list[Text] = Field(
-        default_factory=list, max_length=64, description="the device's groups"
+        default_factory=list, max_length=MOST_GROUPS, description="the device's groups"
     )
     kind: Text = Field("", description="kind of the device, as in its profile")
     software: Text = Field("", description="version of the software")

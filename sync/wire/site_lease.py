@@ -17,16 +17,19 @@ from edge.documents.document_type import (
     CborMap,
     DocumentField,
     DocumentType,
+    free_text,
     integer,
-    octets,
     text,
 )
 from edge.token import fields
 from edge.token.cbor import Item
 from edge.token.purpose import Purpose
+from sync.wire.limits import MOST_MESSAGE_BYTES, PageBounds
 from sync.wire.messages import MAX_SEQ, Count, Name, RequestIdent, WireModel
+from sync.wire.topics import NAME
 
-USES_CTIS: Final = 200  # entitlements a page
+USES: Final = PageBounds(1000)  # redemptions a page
+_CURSOR: Final = rf"[0-9a-f]{{32}}/{NAME}/[0-9A-Za-z-]{{1,40}}/[0-9]{{1,16}}"
 _END: Final = MAX_SEQ + 1
 
 
@@ -41,8 +44,8 @@ class LeaseRequest(WireModel):
     catch_up: bool = Field(default=False, description="whether to send what was redeemed so far")
     after: str = Field(
         "",
-        pattern=r"^([0-9a-f]{32})?$",
-        description="the entitlement that the last page ended with; empty: from the first",
+        pattern=rf"^({_CURSOR})?$",
+        description="`next` of the page before; empty: from the first redemption",
     )
 
 
@@ -56,7 +59,7 @@ class LeaseReply(WireModel):
         "", max_length=200, description="why the lease is refused; empty: it is not"
     )
     signed: str = Field(
-        "", max_length=200_000, description="base64 of a signed document, Lease below"
+        "", max_length=MOST_MESSAGE_BYTES, description="base64 of a signed document, Lease below"
     )
 
 
@@ -85,7 +88,12 @@ class Lease:
     until_s: int
     uses: tuple[LeasedRedemption, ...] = ()
     streams: tuple[tuple[str, str, int], ...] = ()  # device, epoch, received through
-    next: bytes = b""  # where the next page of uses begins; empty: this was the last
+    next: str = ""  # where the next page of uses begins; empty: this was the last
+
+
+def use_bytes(use: LeasedRedemption) -> int:
+    """Return the most bytes that a redemption takes in a page."""
+    return 17 + 6 * 9 + 3 * 3 + len(use.dev) + len(use.epoch) + len(use.id)
 
 
 def _write_uses(uses: tuple[LeasedRedemption, ...]) -> Item:
@@ -140,6 +148,6 @@ LEASE: Final = DocumentType(
         integer(23, "until_s", 0, _END),
         DocumentField(24, "uses", _read_uses, _write_uses),
         DocumentField(25, "streams", _read_streams, _write_streams),
-        octets(26, "next"),
+        free_text(26, "next", longest=200),
     ),
 )

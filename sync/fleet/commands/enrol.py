@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from edge.documents.enrolment_code import PIN_LENGTH, EnrolmentCode, pin_of, sign_enrolment_code
+from edge.documents.settings import MOST_GROUPS
 from edge.token.purpose import Purpose
 from sync.fleet.fleet_file import FleetFile, fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
@@ -120,6 +121,8 @@ def _issue_code(
         raise click.UsageError("name the new device and its site: --device and --site")
     service = client.request(FleetAction.ENROLMENT_SERVICE)
     keys = fleet.open_keys(keys_dir)
+    if len(new.groups) > MOST_GROUPS:
+        raise click.UsageError(f"a device is in at most {MOST_GROUPS} groups")
     code = EnrolmentCode(
         id=secrets.token_bytes(PIN_LENGTH),
         tenant=fleet.tenant,

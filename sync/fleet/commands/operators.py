@@ -124,7 +124,7 @@ def build(
     try:
         signer = KeyFolder(keys_dir).signer(Purpose.OPERATORS)
         write_secret(output, sign_operator_list(operator_list, signer))
-    except KeyFolderError as error:
+    except (KeyFolderError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"cannot write {output}: {error.strerror}.") from None

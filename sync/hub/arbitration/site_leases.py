@@ -7,20 +7,24 @@ lease ends when its time is over, or when a person releases it after switching i
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Final
 
 from edge.token.keys import Signer
 from sync.hub.store import event_table, lease_table, redemption_table
 from sync.hub.store.interface import HubConnection
 from sync.hub.store.lease_table import LeaseRow
+from sync.wire.limits import fitting
 from sync.wire.site_lease import (
     LEASE,
-    USES_CTIS,
+    USES,
     Lease,
     LeasedRedemption,
     LeaseReply,
     LeaseRequest,
+    use_bytes,
 )
 
 MARGIN_S: Final = 120  # by which the holder's clock may be slow
@@ -59,7 +63,7 @@ def grant_lease(
     lease = Lease(site=request.site, holder=holder, term=term, until_s=until_s)
     if not request.catch_up:
         return lease
-    return _with_redemptions(connection, lease, bytes.fromhex(request.after))
+    return _with_redemptions(connection, lease, request.after)
 
 
 def release_lease(connection: HubConnection, site: str) -> bool:
@@ -74,26 +78,46 @@ def lease_reply(request: LeaseRequest, given: Lease | LeaseRefusal, signer: Sign
     """Return the message that carries a signed lease or its refusal."""
     if isinstance(given, LeaseRefusal):
         return LeaseReply(id=request.id, refused=given.detail[:_LONGEST_DETAIL])
-    signed = LEASE.sign(given, signer)
+    try:
+        signed = LEASE.sign(given, signer)
+    except ValueError as error:  # of more streams than any site has
+        return LeaseReply(id=request.id, refused=str(error)[:_LONGEST_DETAIL])
     return LeaseReply(id=request.id, signed=b64encode(signed).decode())
 
 
-def _with_redemptions(connection: HubConnection, lease: Lease, after: bytes) -> Lease:
-    """Return the lease with a page of redemptions.
+def _with_redemptions(connection: HubConnection, lease: Lease, after: str) -> Lease:
+    """Return the lease with a page of redemptions, from the cursor ``after`` on.
 
     The first page also has the acknowledged number of each stream.
     """
-    ctis = redemption_table.redeemed_ctis(connection, lease.site, after=after, limit=USES_CTIS)
-    return Lease(
-        site=lease.site,
-        holder=lease.holder,
-        term=lease.term,
-        until_s=lease.until_s,
-        uses=tuple(
-            LeasedRedemption(*row)
-            for cti in ctis
-            for row in redemption_table.redemptions_of(connection, cti)
-        ),
+    found = list(islice(_redemptions_after(connection, lease.site, after), USES.most_items + 1))
+    count = fitting(map(use_bytes, found), USES)
+    return replace(
+        lease,
+        uses=tuple(found[:count]),
         streams=() if after else tuple(event_table.all_streams(connection)),
-        next=ctis[-1] if len(ctis) == USES_CTIS else b"",
+        next=_cursor(found[count - 1]) if count < len(found) else "",
     )
+
+
+def _redemptions_after(
+    connection: HubConnection, site: str, after: str
+) -> Iterator[LeasedRedemption]:
+    """Yield the redemptions of the site's entitlements after a cursor, in the order of their key.
+
+    Reads no more than a page and one.
+    """
+    limit = USES.most_items + 1
+    cti, known = b"", ("", "", 0)
+    if after:
+        first, dev, epoch, seq = after.split("/")
+        cti, known = bytes.fromhex(first), (dev, epoch, int(seq))
+        for row in redemption_table.redemptions_of(connection, cti, after=known, limit=limit):
+            yield LeasedRedemption(*row)
+    for following in redemption_table.redeemed_ctis(connection, site, after=cti, limit=limit):
+        for row in redemption_table.redemptions_of(connection, following, limit=limit):
+            yield LeasedRedemption(*row)
+
+
+def _cursor(use: LeasedRedemption) -> str:
+    return f"{use.cti.hex()}/{use.dev}/{use.epoch}/{use.seq}"

@@ -19,14 +19,14 @@ from edge.token.claims import Kind
 from sync.hub.store import feed_table
 from sync.hub.store.feed_table import Feed
 from sync.hub.store.interface import HubConnection
-from sync.wire.limits import MOST_MESSAGE_BYTES, PageBounds, fitting, pages
+from sync.wire.limits import MOST_DOCUMENT_BYTES, PageBounds, fitting, pages
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
 from sync.wire.order_feed import PAGE, REMOVED_BYTES, Delta, Snapshot
 from sync.wire.order_feed_columns import rows_size
 from sync.wire.storable import unstorable
 
 _PAST_ALL: Final = b"\xff" * 17  # greater than any cti
-_ROOM_FOR_ROWS: Final = MOST_MESSAGE_BYTES - 4096  # of a page; the rest is its other fields
+_ROOM_FOR_ROWS: Final = MOST_DOCUMENT_BYTES - 4096  # of a page; the rest is its other fields
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 

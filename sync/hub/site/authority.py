@@ -29,6 +29,7 @@ from sync.hub.store.lease_table import LeaseRow
 from sync.hub.store.redemption_table import RedemptionRow
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.wire import codec
+from sync.wire.limits import MOST_MESSAGE_BYTES
 from sync.wire.messages import Batch, Command, GrantRequest, MessageFault, MessageRefusal, Status
 from sync.wire.site_lease import LEASE, Lease, LeaseReply, LeaseRequest
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
@@ -55,9 +56,7 @@ class SiteAuthority:
         self._missing = self._term == 0  # some reports of devices are not known here
         self._unreported = self._known_devices()  # devices without a batch since the start
         self._replies_from_s = 0.0  # monotonic
-        self._after = (
-            b""  # the entitlement that the last page of the platform's redemptions ended with
-        )
+        self._after = ""  # where the next page of the platform's redemptions begins
         self._catching_up = False  # the last request asked for the missing history
         self._request_due_s = 0.0
         self._state: AuthorityState | None = None
@@ -124,7 +123,7 @@ class SiteAuthority:
         ack = ingest.ingest_batch(connection, batch, self._now().unix_s).ack
         if batch.acknowledged_through > ack.committed_through:
             if not self._missing:
-                self._missing, self._after, self._request_due_s = True, b"", 0.0
+                self._missing, self._after, self._request_due_s = True, "", 0.0
             return
         grants.release_finished(connection, batch, committed_through=ack.committed_through)
         if batch.dev in self._unreported:
@@ -158,7 +157,7 @@ class SiteAuthority:
             self._trust = trust
 
     def _receive_lease(self, connection: HubConnection, payload: bytes) -> None:
-        reply = codec.decode(LeaseReply, payload)
+        reply = codec.decode(LeaseReply, payload, largest=MOST_MESSAGE_BYTES)
         if isinstance(reply, MessageRefusal) or self._trust is None:
             return
         if reply.refused:
@@ -183,7 +182,7 @@ class SiteAuthority:
     def _adopt(self, connection: HubConnection, lease: Lease) -> None:
         new_term = lease.term != self._term
         if new_term and not self._catching_up:
-            self._missing, self._after = True, b""
+            self._missing, self._after = True, ""
         if new_term or self._now().unix_s >= self._until_s:  # until now the platform has replied
             self._replies_from_s = self._monotonic() + self._parts.timings.hand_over_s
         self._store_lease(connection, lease)
@@ -232,7 +231,7 @@ class SiteAuthority:
             site=self._identity.site,
             term=self._term,
             catch_up=self._catching_up,
-            after=self._after.hex(),
+            after=self._after,
         )
         topic = str(Topic(self._identity.tenant, self._identity.name, Up.REQUEST))
         self._session.publish(topic, codec.encode(request), expires_s=RESPONSE_EXPIRES_S)

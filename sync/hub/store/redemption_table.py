@@ -148,12 +148,18 @@ def total_redeemed(connection: HubConnection, cti: bytes, *, but: str = "") -> t
     return sum(units for units, _ in rows), sum(amount for _, amount in rows)
 
 
-def redemptions_of(connection: HubConnection, cti: bytes) -> list[RedemptionRow]:
-    """Return the redemptions of an entitlement that were not reversed."""
+def redemptions_of(
+    connection: HubConnection, cti: bytes, *, after: tuple[str, str, int] = ("", "", 0), limit: int
+) -> list[RedemptionRow]:
+    """Return redemptions of an entitlement that were not reversed, by device, epoch and number.
+
+    ``after`` is device, epoch and number of the last one that is known.
+    """
     rows = connection.execute(
         "SELECT cti, dev, use_no, epoch, seq, units, amount_minor, ts, id FROM redemption"
-        " WHERE cti = ? AND reversed = 0",
-        (cti,),
+        " WHERE cti = ? AND reversed = 0 AND (dev, epoch, seq) > (?, ?, ?)"
+        " ORDER BY dev, epoch, seq LIMIT ?",
+        (cti, *after, limit),
     )
     return [RedemptionRow(bytes(row[0]), *row[1:]) for row in rows.fetchall()]
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import signal
 import time
 
 import pytest
@@ -12,6 +13,11 @@ from tests.support import scoreboard as board
 # loaded, and a process with threads must not fork, as the decoder's processes and the tests that
 # kill a child do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# A shell starts a background job with SIGINT ignored, and every child would inherit that: tests that
+# interrupt one would wait for ever. Children get the default again when Python has a handler.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _FOUND = pytest.StashKey[list]()
 

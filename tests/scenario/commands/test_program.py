@@ -111,9 +111,12 @@ def test_ctrl_c_ends_decode_with_a_message(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), noise)
     command = [PROGRAMS / "edge-scanner", "decode", "--deep", *([tmp_path / "a.png"] * 500)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert child.stdout.readline(), "it has begun"
-    child.send_signal(signal.SIGINT)
-    _, messages = child.communicate(timeout=60)
+    try:
+        assert child.stdout.readline(), "it has begun"
+        child.send_signal(signal.SIGINT)
+        _, messages = child.communicate(timeout=60)
+    finally:
+        child.kill()
     assert child.returncode == 1
     assert "Aborted!" in messages
     assert "Traceback" not in messages

@@ -14,8 +14,8 @@ from tests.support import scoreboard as board
 # kill a child do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# A shell starts a background job with SIGINT ignored, and every child would inherit that: tests that
-# interrupt one would wait for ever. Children get the default again when Python has a handler.
+# A shell starts a background job with SIGINT ignored, and every child would inherit that: a test
+# that interrupts one would wait for ever. Children get the default again when Python has a handler.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

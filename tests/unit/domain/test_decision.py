@@ -135,7 +135,7 @@ def test_a_device_serves_only_its_kinds():
 )  # fmt: skip - one case a line
 def test_a_code_that_its_order_line_contradicts_is_a_data_error(in_code, in_line):
     claims = code(**in_code)
-    found = decided(claims, state_of(claims, order_said=in_line))
+    found = decided(claims, state_of(claims, order_given=in_line))
     assert found.verdict is Verdict.DATA_ERROR
     assert found.detail
 
@@ -144,7 +144,7 @@ def test_a_code_that_its_order_line_contradicts_is_a_data_error(in_code, in_line
 def test_an_amount_that_only_one_of_the_two_names_contradicts_nothing(named_by):
     amount = {"currency": "EUR", "amount_minor": 500}
     claims = code(**amount if named_by == "the code" else {})
-    state = state_of(claims, order_said=amount if named_by == "the order line" else {})
+    state = state_of(claims, order_given=amount if named_by == "the order line" else {})
     assert decided(claims, state).amount_minor == 500
 
 

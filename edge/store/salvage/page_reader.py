@@ -6,7 +6,7 @@ other pages the shape of their records says it, whatever their first byte is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -15,7 +15,7 @@ from edge.store.salvage.gathered_rows import Evidence, GatheredRows
 from edge.store.salvage.page_images import PageImages
 from edge.store.salvage.records import Value, read_record
 from edge.store.salvage.shapes import RecordColumn, Shape, own_schema, read_shapes
-from edge.store.salvage.tree_pages import Cell, PageKind, TreePage, page_kind, read_page
+from edge.store.salvage.tree_pages import PageKind, TreePage, page_kind, read_page
 
 _SCHEMA: Final = Shape(
     "sqlite_schema",
@@ -38,6 +38,12 @@ Row = Mapping[str, Value]
 class _Found(NamedTuple):
     row: Row
     whole: bool  # every column of its record is there
+
+
+class _Record(NamedTuple):
+    rowid: int | None
+    values: list[Value]
+    cut: bool  # its end was lost
 
 
 class PageReader:
@@ -78,6 +84,7 @@ class PageReader:
             found.row
             for number in self._owners
             for found in self._rows_as(_SCHEMA, number, self._images.current(number))
+            if found.whole
         ]
         roots = {str(row["name"]): _whole_number(row["rootpage"]) for row in rows}
         statements = [str(row["sql"]) for row in rows if row["sql"]]
@@ -129,7 +136,7 @@ class PageReader:
             page = read_page(data, each, number=number)
             if page is None or not page.cells:
                 continue
-            found = list(self._fitting(page, shape, loose=True))
+            found = _fitting(self._records(page), shape, loose=True)
             if found:
                 if len(found) < page.announced or not all(item.whole for item in found):
                     self.damaged.add(shape.table)
@@ -144,8 +151,9 @@ class PageReader:
             page = read_page(data, each, number=number) if each.has_rows else None
             if page is None or not page.cells:
                 continue
+            records = self._records(page)
             for shape in self._shapes:
-                found = list(self._fitting(page, shape, loose=False))
+                found = _fitting(records, shape, loose=False)
                 if 2 * len(found) > page.announced:
                     best.append((shape, found))
             if best:
@@ -154,18 +162,14 @@ class PageReader:
             best = [(shape, found) for shape, found in best if not shape.is_index]
         return best[0] if len(best) == 1 else (None, [])
 
-    def _fitting(self, page: TreePage, shape: Shape, *, loose: bool) -> Iterator[_Found]:
+    def _records(self, page: TreePage) -> list[_Record]:
+        records = []
         for cell in page.cells:
+            payload = self._images.payload(cell)
             with suppress(ValueError, IndexError, OverflowError):  # it is no record
-                found = self._found(cell, shape, loose=loose)
-                if found is not None:
-                    yield found
-
-    def _found(self, cell: Cell, shape: Shape, *, loose: bool) -> _Found | None:
-        payload = self._images.payload(cell)
-        cut = len(payload) < cell.size
-        row = shape.row(cell.rowid, read_record(payload), cut=cut, loose=loose)
-        return None if row is None else _Found(row, not cut)
+                values = read_record(payload)
+                records.append(_Record(cell.rowid, values, len(payload) < cell.size))
+        return records
 
     def _add(self, table: CarriedTable, found: _Found, evidence: Evidence) -> None:
         if any(found.row.get(name) is None for name in table.key):
@@ -175,6 +179,12 @@ class PageReader:
             self._gathered.add(table, columns, [list(found.row.values())], evidence)
         else:
             self._gathered.add_part(table, found.row)
+
+
+def _fitting(records: list[_Record], shape: Shape, *, loose: bool) -> list[_Found]:
+    """Return the rows of those records that are of this shape."""
+    rows = ((shape.row(rowid, values, cut=cut, loose=loose), cut) for rowid, values, cut in records)
+    return [_Found(row, not cut) for row, cut in rows if row is not None]
 
 
 def _whole_number(value: Value) -> int:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+# The reason under which a device holds the number of an event that was lost with its store. The
+# number is sent without content, and the platform refuses it under this reason.
+LOST: Final = "lost"
 
 
 class UploadRefusal(StrEnum):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from edge.domain.upload_refusal import LOST
 from edge.store.database.store import Store
 from edge.values.instant import ClockTrust, Instant
 
@@ -163,6 +164,17 @@ def pending(store: Store, *, after_seq: int = 0, limit: int = 64) -> list[Outbox
         if oldest is None:
             return []
         return [_row(row) for row in connection.execute(_PENDING, (*oldest, after_seq, limit))]
+
+
+def lost_numbers(store: Store, epoch: str, *, after_seq: int, before_seq: int) -> list[int]:
+    """Return the numbers between two others whose events were lost with an earlier store."""
+    with store.read() as connection:
+        rows = connection.execute(
+            "SELECT seq FROM outbox WHERE epoch_no = (SELECT no FROM epoch WHERE epoch = ?)"
+            " AND seq > ? AND seq < ? AND rejected = ?",
+            (epoch, after_seq, before_seq, LOST),
+        ).fetchall()
+    return [seq for (seq,) in rows]
 
 
 def acknowledge(store: Store, *, epoch: str, through_seq: int) -> AcknowledgeResult:

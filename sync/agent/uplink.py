@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from typing import Final
 
+from edge.domain.upload_refusal import LOST
 from edge.store import authorisations, outbox
 from edge.store.database.store import Store
 from edge.store.epochs import end_epoch
@@ -227,7 +228,11 @@ class Uplink:
             self._may_have_more = False
             return False
         acknowledged_through = outbox.acknowledged_through(self._store, self._epoch)
-        events = events_of(rows, after_seq=after_seq or acknowledged_through)
+        begin = after_seq or acknowledged_through
+        lost = outbox.lost_numbers(
+            self._store, self._epoch, after_seq=begin, before_seq=rows[-1].seq
+        )
+        events = events_of(rows, after_seq=begin, lost=lost)
         payload = codec.encode_batch(
             self._device,
             self._epoch,
@@ -280,17 +285,22 @@ class Uplink:
 
 
 def events_of(
-    rows: list[OutboxRow], *, after_seq: int, bounds: PageBounds = codec.BATCH
+    rows: list[OutboxRow],
+    *,
+    after_seq: int,
+    lost: Collection[int] = (),
+    bounds: PageBounds = codec.BATCH,
 ) -> list[tuple[int, bytes]]:
     """Return the first of ``rows``, encoded, as far as they fit into a batch; at least one.
 
     A number that is missing between them is an event that the platform refused before. The hub may
-    have lost it since, so the number is sent without content: the numbering stays gapless. An event
-    that cannot be sent is sent the same way, and the hub refuses it by name.
+    have lost it since, so the number is sent without content: the numbering stays gapless. A number
+    of ``lost`` is one whose event was lost with the device's store. An event that cannot be sent is
+    sent the same way, and the hub refuses it by name.
     """
     events: list[tuple[int, bytes]] = []
     size = 0
-    for seq, encoded in _numbered(rows, after_seq):
+    for seq, encoded in _numbered(rows, after_seq, lost):
         size += len(encoded)
         if len(events) == bounds.most_items or (events and size > bounds.most_bytes):
             break
@@ -298,11 +308,13 @@ def events_of(
     return events
 
 
-def _numbered(rows: list[OutboxRow], after_seq: int) -> Iterator[tuple[int, bytes]]:
+def _numbered(
+    rows: list[OutboxRow], after_seq: int, lost: Collection[int]
+) -> Iterator[tuple[int, bytes]]:
     """Yield each number after ``after_seq`` through the last row's, with its event."""
     for row in rows:
         for seq in range(after_seq + 1, row.seq):
-            yield seq, _withheld(row, seq, codec.ALREADY_REFUSED)
+            yield seq, _withheld(row, seq, LOST if seq in lost else codec.ALREADY_REFUSED)
         encoded = _encoded(row)
         if isinstance(encoded, MessageRefusal):
             encoded = _withheld(row, row.seq, encoded.fault)

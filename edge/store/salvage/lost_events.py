@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.redemption_report import REDEMPTION_EVENT, redeemed_body
+from edge.domain.upload_refusal import LOST
 from edge.store.salvage.journalled_use import journalled_use
 from edge.store.salvage.remains import SalvagedRows
 
-LOST: Final = "lost"  # type of an event that could not be read, and why it is not sent
 _UNKNOWN_KEY: Final = "00000000"  # the id of the key that signed a code, where no scan names it
 
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

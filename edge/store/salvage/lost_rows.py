@@ -6,10 +6,11 @@ import sqlite3
 from typing import Final
 
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
+from edge.domain.upload_refusal import LOST
 from edge.domain.verdict import Verdict
 from edge.store.salvage.carried_tables import CARRIED
 from edge.store.salvage.event_body import events_of_uses
-from edge.store.salvage.lost_events import LOST, ranges
+from edge.store.salvage.lost_events import ranges
 from edge.store.salvage.remains import SalvagedRows
 
 # Tables that number their rows and delete none, with what a row of them is.

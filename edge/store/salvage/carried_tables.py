@@ -67,7 +67,7 @@ CARRIED: Final = (
     ),
     CarriedTable(
         name="withdrawal",
-        columns=_columns("what name since_s"),
+        columns=_columns("scope name since_s"),
         keys=2,
         how="the platform sends one once, and no order line repeats it",
     ),
@@ -123,7 +123,7 @@ CARRIED: Final = (
     ),
     CarriedTable(
         name="operator_log",
-        columns=_columns("id at_s trust operator_id what detail"),
+        columns=_columns("id at_s trust operator_id result detail"),
         how="as it is",
     ),
     CarriedTable(

@@ -95,7 +95,7 @@ class Asked:
     def second_of_sync(self) -> None:
         """Ask what edge-sync asks each second, connected and idle."""
         self._store.data_version()
-        outbox.pending(self._store, limit=256)
+        outbox.pending(self._store, limit=16)
         outbox.backlog(self._store)
         order_cache.feed_state(self._store)
         documents.documents_named(self._store, "")

@@ -16,7 +16,7 @@ from edge.values.instant import ClockTrust, Instant
 
 _MIB: Final = 1024 * 1024
 _DAY_S: Final = 86_400
-BATCH: Final = 200  # rows looked at in one go: some milliseconds
+BATCH: Final = 50  # rows in one go: some milliseconds, and more than a scanner writes in a second
 _SAMPLE: Final = 32  # rows whose size is measured, evenly spread
 
 PERMANENT: Final = frozenset(

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from edge.store.database.store import Store
 
 HOLD_S: Final = 0.020  # the longest that a transaction should hold the store, with its commit
-_MOST_S: Final = HOLD_S / 2  # of which for changes
+_MOST_S: Final = HOLD_S / 4  # of which for changes: the disk may take the rest
 _LEAST_S: Final = HOLD_S / 10  # for changes on a disk whose commit alone takes longer
 
 Item = TypeVar("Item")

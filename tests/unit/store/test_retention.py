@@ -1,5 +1,6 @@
 """What is kept, and for how long: one table of bounds, and pruning that ends within them."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from edge.store import retention, scan_journal
 from edge.store.retention import BATCH, BOUNDS, CURRENT, PERMANENT
 from edge.store.scan_journal import JournalEntry
 from edge.values.instant import ClockTrust
+from tests.support.paths import DOCS
 from tests.support.sample_shop import NOON, at, code, deliver, open_at, order, redeemer
 
 REFUSED, REDEEMED, REQUESTS, SIGN_INS = BOUNDS
@@ -57,6 +59,13 @@ def test_every_table_of_the_store_is_permanent_current_or_bounded(store):
     bounded = {bound.table for bound in BOUNDS}
     assert tables == PERMANENT | CURRENT | bounded
     assert len(tables) == len(PERMANENT) + len(CURRENT) + len(bounded)
+
+
+def test_the_bounds_are_those_of_the_page():
+    page = (DOCS / "reference" / "retention.md").read_text(encoding="utf-8")
+    shown = re.findall(r"\| ([\d,]+) rows, (\d+) MiB, (\d+) days \|", page)
+    bounds = [(f"{bound.rows:,}", str(bound.bytes >> 20), str(bound.days)) for bound in BOUNDS]
+    assert shown == bounds
 
 
 def test_the_newest_rows_are_kept(store):

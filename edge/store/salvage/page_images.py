@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -84,19 +85,32 @@ def lost_commits(path: Path) -> bool:
 
     To be asked before SQLite opens the store: it would go on without them. Asked twice, because
     another process may write to the log while it is read. Raises OSError.
+
+    The main file is not touched: closing it would end the locks that this process has on it
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2).
     """
-    with path.open("rb") as file:
-        size = _page_size(file.read(100))
-    return all(read_log(_content(path.with_name(f"{path.name}-wal")), size).lost for _ in range(2))
+    log = path.with_name(f"{path.name}-wal")
+    return all(read_log(content, _page_size_in(content)).lost for content in _twice(log))
 
 
 def _page_size(header: bytes) -> int:
-    size = int.from_bytes(header[16:18], "big")
-    size = _LARGEST_PAGE if size == 1 else size
+    size = int.from_bytes(header[16:18], "big") if header[:16] == _MAGIC else 0
+    return _possible(_LARGEST_PAGE if size == 1 else size)
+
+
+def _possible(size: int) -> int:
     power_of_two = size & (size - 1) == 0
-    if header[:16] == _MAGIC and power_of_two and _LEAST_PAGE <= size <= _LARGEST_PAGE:
-        return size
-    return _PAGE_SIZE
+    return size if power_of_two and _LEAST_PAGE <= size <= _LARGEST_PAGE else _PAGE_SIZE
+
+
+def _page_size_in(log: bytes) -> int:
+    """Return the size of a page, as the header of ``log`` names it."""
+    return _possible(int.from_bytes(log[8:12], "big"))
+
+
+def _twice(log: Path) -> Iterator[bytes]:
+    for _ in range(2):
+        yield _content(log)
 
 
 def _content(path: Path) -> bytes:

@@ -16,6 +16,7 @@ from edge.store.database import examination, integrity
 from edge.store.database.store import FILE, LOCK, SUSPECT, StoreUnavailableError, connect, explain
 from edge.store.database.store_files import StoreFiles
 from edge.store.opening import StoreState, open_for_reading, open_store
+from edge.store.salvage.carried_tables import CARRIED
 from tests.support.sample_shop import DEVICE, NOON, code, deliver, open_at, order, redeemer
 
 NEXT_STEP = (
@@ -256,3 +257,10 @@ def test_the_mark_of_a_suspect_store_is_whole_and_readable(used):
         raise failing("SQLITE_CORRUPT", 11)
     assert "SQLITE_CORRUPT" in (folder / SUSPECT).read_text()
     assert [name for name in names(folder) if name.endswith(".new")] == []
+
+
+def test_every_column_that_is_carried_is_one_of_the_schema(tmp_path):
+    connection = open_at(tmp_path).connection()
+    for table in CARRIED:
+        columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
+        assert set(table.columns) <= columns, table.name

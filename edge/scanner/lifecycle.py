@@ -123,8 +123,7 @@ class ScannerLifecycle:
                 elapsed_ms = round((time.monotonic() - began_s) * 1000, 1)
                 self.log.info("settings", hash=running.digest, ms=elapsed_ms)
                 daemon.run(stop)
-                restart = daemon.supervisor.wants_restart and not stop.is_set()
-                problems = daemon.supervisor.problems
+                supervisor = daemon.supervisor
         except Exception as error:
             if parts is not None:
                 parts.close()
@@ -132,9 +131,12 @@ class ScannerLifecycle:
                 raise
             self._roll_back(running, error)
             return self._load(), False, not stop.is_set()
-        if stop.is_set() or not watch.wants_change:
-            return running, restart, False
-        self._begin_trial(problems)
+        if stop.is_set():
+            return running, False, False
+        if watch.wants_change:
+            self._begin_trial(supervisor.problems)
+        elif not supervisor.wants_reopening:
+            return running, supervisor.wants_restart, False
         return self._load(), False, True
 
     def _remove_unenrolled_store(self, running: ActiveProfile) -> None:

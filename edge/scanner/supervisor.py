@@ -63,7 +63,9 @@ class SupervisorTimings:
     """Seconds between two rounds of each kind of work."""
 
     report_every_s: float = 1.0  # the health file and systemd
-    maintain_every_s: float = 60.0  # the store: checkpoint, pruning, another try to open it
+    maintain_every_s: float = 60.0  # the store: checkpoint and pruning
+    retry_store_every_s: float = 5.0  # another try to open it, while there is none
+    reopen_store_after_s: float = 60.0  # one that fails for so long may be held by dead descriptors
 
 
 SUPERVISOR_TIMINGS: Final = SupervisorTimings()
@@ -101,13 +103,16 @@ class Supervisor:
         self._data_version = -1
         self._next_report_s = float("-inf")
         self._next_maintenance_s = clock.monotonic_s() + timings.maintain_every_s
+        self._next_retry_s = clock.monotonic_s() + timings.retry_store_every_s
+        self._failing_since_s: float | None = None
         self._unfinished: list[tuple[int, float, str]] = []
         self._to_prune: list[retention.Bound] = []  # bounds that this round has not met yet
         self._scans: dict[str, int] = {}
         self._announced = False
         self._advice: Hint | None = None
         self.finished = ""  # why the daemon should end; empty while it should continue
-        self.wants_restart = False
+        self.wants_restart = False  # only a new process can help
+        self.wants_reopening = False  # another daemon of this process opens the store
 
     @property
     def problems(self) -> dict[str, str]:
@@ -193,21 +198,29 @@ class Supervisor:
                 self._next_maintenance_s = now_s + self._timings.maintain_every_s
                 self._maintain(self._store)
         except StoreUnavailableError as error:
-            self._problem("store_unavailable", str(error))
-            if error.needs_restart:
-                self.wants_restart, self.finished = True, f"only a restart can help: {error}"
+            self._note_failing_store(error, now_s)
             return
+        self._failing_since_s = None
         self._problem("store_unavailable", None)
 
+    def _note_failing_store(self, error: StoreUnavailableError, now_s: float) -> None:
+        self._problem("store_unavailable", str(error))
+        if self._failing_since_s is None:
+            self._failing_since_s = now_s
+        if error.needs_restart:
+            self.wants_restart, self.finished = True, f"only a restart can help: {error}"
+        elif (
+            DISK_FULL not in self._health.problems
+            and now_s - self._failing_since_s >= self._timings.reopen_store_after_s
+        ):
+            self.wants_reopening, self.finished = True, f"the store is opened again: {error}"
+
     def _retry_store(self, now_s: float) -> None:
-        if now_s < self._next_maintenance_s:
+        if now_s < self._next_retry_s:
             return
-        self._next_maintenance_s = now_s + self._timings.maintain_every_s
+        self._next_retry_s = now_s + self._timings.retry_store_every_s
         if self._store_is_back():
-            self.wants_restart, self.finished = (
-                True,
-                "the store can be used again: a new process opens it",
-            )
+            self.wants_reopening, self.finished = True, "the store can be used again: it is opened"
 
     def _refresh_anchors(self, store: Store) -> None:
         version = store.data_version()

@@ -129,6 +129,7 @@ class Device:
                 supervisor=SimpleNamespace(
                     finished="",
                     wants_restart=False,
+                    wants_reopening=False,
                     problems={},
                     note_problem=lambda name, detail: None,
                 ),

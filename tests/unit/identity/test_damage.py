@@ -233,7 +233,9 @@ def scan(device, during=lambda clock: None) -> list[tuple]:
     @contextmanager
     def open_daemon(profile, parts, hold_off):
         problems: dict[str, str] = {}
-        supervisor = SimpleNamespace(finished="", wants_restart=False, problems=problems)
+        supervisor = SimpleNamespace(
+            finished="", wants_restart=False, wants_reopening=False, problems=problems
+        )
         supervisor.note_problem = lambda name, detail: problems.update(
             {name: detail} if detail else {}
         )

@@ -87,7 +87,11 @@ class ScannerLifecycle:
         Raises ConfigurationError when neither the shipped profile nor one before it can be used.
         """
         self._count_start()
-        running = self._load()
+        try:
+            running = self._load()
+        except ConfigurationError:
+            self._take_back_start()  # the settings on trial are not to blame
+            raise
         needs_restart = False
         try:
             while True:
@@ -98,7 +102,7 @@ class ScannerLifecycle:
             if self._capture is not None:
                 self._capture.close()
             if stop.is_set():
-                self._change(lambda state: states.stop(state, WHO))
+                self._take_back_start()
 
     def _run_daemon(
         self, running: ActiveProfile, stop: threading.Event
@@ -163,6 +167,9 @@ class ScannerLifecycle:
             self.log.error(
                 "settings_rolled_back", hash=before.candidate, detail="the process died on them"
             )
+
+    def _take_back_start(self) -> None:
+        self._change(lambda state: states.stop(state, WHO))
 
     def _load(self) -> ActiveProfile:
         running = load_active_profile(self.file, self.data)

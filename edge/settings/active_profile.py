@@ -42,7 +42,7 @@ class ActiveProfile:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Baseline:
     tree: Tree
-    profile: Profile | None = None  # where it was validated by itself
+    profile: Profile | list[ConfigError] | None = None  # where it was validated by itself
     invalid: str = ""
     unkept: bytes | None = None
 
@@ -51,7 +51,8 @@ def load_active_profile(file: Path, data: Path) -> ActiveProfile | list[ConfigEr
     """Return what to run on: ``file`` is the shipped profile, ``data`` the device's folder.
 
     A plan that cannot be used is left out: the device starts as shipped and reports why. Errors are
-    returned only where neither the shipped profile nor one before it can be used.
+    returned only where neither the shipped profile nor one before it can be used, and the plan does
+    not repair it.
     """
     identity_version = file_version(data / IDENTITY)
     identity = read_identity_profile(data)
@@ -102,43 +103,47 @@ def _read_baseline(
 ) -> _Baseline | list[ConfigError]:
     """Read the shipped profile, or the last one that could be used where this one cannot.
 
-    Content that equals the last good one was validated when it was kept.
+    Content that equals the last good one was validated when it was kept. Where no profile before it
+    can be used either, a plan may repair the shipped one.
     """
-    content, last_good = _read(file), read_last_good(data)
-    if isinstance(content, ConfigError):
-        return _fall_back(file, [content], last_good, identity, data)
-    shipped = parse_toml(content)
+    shipped, last_good = _read(file), read_last_good(data)
     if isinstance(shipped, ConfigError):
-        return _fall_back(file, [shipped], last_good, identity, data)
-    tree = lay_identity(shipped, identity, data)
+        return _last_good_baseline(file, [shipped], last_good, identity, data) or [shipped]
+    content, tree = shipped
+    tree = lay_identity(tree, identity, data)
     if content == last_good:
         return _Baseline(tree=tree)
     profile = load_profile(tree)
-    if isinstance(profile, list):
-        return _fall_back(file, profile, last_good, identity, data)
-    return _Baseline(tree=tree, profile=profile, unkept=content)
+    if isinstance(profile, Profile):
+        return _Baseline(tree=tree, profile=profile, unkept=content)
+    invalid = _invalid(file, profile, "the pushed settings repair it")
+    return _last_good_baseline(file, profile, last_good, identity, data) or _Baseline(
+        tree=tree, profile=profile, invalid=invalid
+    )
 
 
-def _fall_back(
+def _last_good_baseline(
     file: Path,
     errors: list[ConfigError],
     last_good: bytes | None,
     identity: Tree | IdentityDamage,
     data: Path,
-) -> _Baseline | list[ConfigError]:
-    """Return the last profile that could be used; the errors of ``file`` where there is none."""
+) -> _Baseline | None:
+    """Return the last profile that could be used, to stand for ``file``; None for none."""
     shipped = None if last_good is None else parse_toml(last_good)
     if shipped is None or isinstance(shipped, ConfigError):
-        return errors
+        return None
     tree = lay_identity(shipped, identity, data)
     profile = load_profile(tree)
     if isinstance(profile, list):
-        return errors
-    listed = "; ".join(str(error) for error in errors)
-    invalid = (
-        f"{file}: {listed}: correct it, then restart; until then the profile before it is used"
-    )
+        return None
+    invalid = _invalid(file, errors, "the profile before it is used")
     return _Baseline(tree=tree, profile=profile, invalid=invalid)
+
+
+def _invalid(file: Path, errors: list[ConfigError], meanwhile: str) -> str:
+    listed = "; ".join(str(error) for error in errors)
+    return f"{file}: {listed}: correct it, then restart; until then {meanwhile}"
 
 
 def _without_broker(patch: Tree) -> Tree:
@@ -146,8 +151,10 @@ def _without_broker(patch: Tree) -> Tree:
     return {section: keys for section, keys in patch.items() if section != "mqtt"}
 
 
-def _read(file: Path) -> bytes | ConfigError:
+def _read(file: Path) -> tuple[bytes, Tree] | ConfigError:
     try:
-        return file.read_bytes()
+        content = file.read_bytes()
     except OSError as error:
         return ConfigError("", f"cannot be read: {error.strerror}")
+    tree = parse_toml(content)
+    return tree if isinstance(tree, ConfigError) else (content, tree)

@@ -313,5 +313,6 @@ def _clock_problem(clock: WallClock) -> dict[str, str]:
 def _load(path: Path, data: Path) -> ActiveProfile:
     running = load_active_profile(path, data)
     if isinstance(running, list):
+        count_stop(data)  # the settings on trial are not to blame
         raise click.ClickException("; ".join(f"{path}: {error}" for error in running))
     return running

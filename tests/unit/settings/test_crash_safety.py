@@ -10,15 +10,18 @@ import threading
 from dataclasses import replace
 
 import pytest
+from click import ClickException
 
 from edge.documents.settings import SettingsLayer
-from edge.scanner.lifecycle import ScannerLifecycle
+from edge.scanner.lifecycle import ConfigurationError, ScannerLifecycle
 from edge.settings import folder as settings_folder
 from edge.settings import state_machine as states
 from edge.settings.active_profile import load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase
 from edge.token.trust_list import TrustList
+from sync.agent.cli import _load
+from sync.agent.settings.assembly import count_start
 from tests.support.settings_device import LOG, NOW, PROFILE, TRUST, Device, document
 
 
@@ -133,6 +136,28 @@ def test_settings_that_kill_the_process_at_each_start_are_rolled_back_by_the_thi
     assert device.settings.state().phase is SettingsPhase.APPLYING
     crash()
     assert device.settings.state().phase is SettingsPhase.ROLLED_BACK
+    assert device.budget_ms() == 50.0
+
+
+def test_a_start_that_ends_on_the_shipped_profile_does_not_count_against_new_settings(tmp_path):
+    device = Device(tmp_path)
+    applier = device.applier()
+    applier.receive(document(1, 50.0), NOW)
+    applier.step(connected=True, now=NOW, monotonic_s=1.0)
+    device.settings.change(lambda state: states.apply(state, ()))
+    before = device.settings.state()
+    device.file.write_text(PROFILE.replace('"kiosk"', '"toaster"'))
+    for _ in range(states.MOST_TRIALS + 1):
+        with pytest.raises(ConfigurationError, match=r"device\.kind"):
+            ScannerLifecycle(
+                file=device.file, data=device.data, equip=None, open=None, log=LOG
+            ).run(threading.Event())
+        count_start(device.data)
+        with pytest.raises(ClickException, match=r"device\.kind"):
+            _load(device.file, device.data)
+    assert device.settings.state() == before
+    device.file.write_text(PROFILE)
+    device.live()
     assert device.budget_ms() == 50.0
 
 

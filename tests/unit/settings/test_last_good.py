@@ -10,6 +10,7 @@ import pytest
 from edge.config import parse_profile
 from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.last_good import LAST_GOOD
+from tests.support.settings_device import PROFILE, Device, document
 
 GOOD = """[device]
 id = "kiosk-1"
@@ -65,6 +66,28 @@ def test_without_a_profile_before_it_every_error_is_named(file, content):
     put(file, content)
     (file.parent / "data" / LAST_GOOD).unlink()
     assert isinstance(load_active_profile(file, file.parent / "data"), list)
+
+
+def test_without_a_profile_before_it_settings_that_repair_it_are_run_on(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+    (tmp_path / LAST_GOOD).unlink()
+    device.file.write_text(PROFILE.replace("60.0", '"fast"'))
+    running = load_active_profile(device.file, device.data)
+    assert (running.profile.decode.budget_ms, running.problem) == (50.0, "")
+    assert "decode.budget_ms" in running.invalid
+    assert "correct it, then restart; until then the pushed settings" in running.invalid
+    keep_good(running, device.data)
+    assert not (tmp_path / LAST_GOOD).exists(), "by itself it cannot be used"
+
+
+def test_settings_that_do_not_repair_it_leave_its_errors(tmp_path):
+    device = Device(tmp_path)
+    device.live(document(1, 50.0))
+    (tmp_path / LAST_GOOD).unlink()
+    device.file.write_text(PROFILE.replace('"kiosk"', '"toaster"'))
+    (error,) = load_active_profile(device.file, device.data)
+    assert error.path == "device.kind"
 
 
 def test_a_profile_that_can_be_used_is_used_and_nothing_is_reported(file):

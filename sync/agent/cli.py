@@ -47,6 +47,7 @@ from sync.agent.settings.assembly import (
     endpoint_of,
     scope_of,
 )
+from sync.agent.settings.refused_documents import RefusedDocuments
 from sync.agent.timings import AGENT_TIMINGS, AgentTimings
 from sync.agent.uplink import Uplink
 from sync.metrics import write_metrics
@@ -240,6 +241,7 @@ def _parts(
         if issued_at_s >= time_floor_s(store) + FLOOR_STEP_S:
             raise_time_floor(store, issued_at_s)
 
+    refused = RefusedDocuments()  # of the topic that settings and revocation orders share
     return AgentParts(
         store=store,
         session=session,
@@ -258,6 +260,7 @@ def _parts(
             process.running,
             keys=keys,
             session=session,
+            refused=refused,
             monotonic=time.monotonic,
             log=process.log,
         ),
@@ -266,6 +269,7 @@ def _parts(
             process.data,
             scope=scope_of(process.running.profile),
             keys=keys,
+            refused=refused,
             log=process.log,
         ),
         relay=AuthorisationRelay(store, anchors, device=address.device, site=address.site),

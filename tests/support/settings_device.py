@@ -27,6 +27,7 @@ from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.settings.applier import SettingsApplier, SettingsReportFacts
 from sync.agent.settings.intake import SettingsIntake
+from sync.agent.settings.refused_documents import RefusedDocuments
 
 OPS = signer(Ed25519PrivateKey.generate())
 KEY = TrustedKey(
@@ -61,6 +62,7 @@ def applier_of(
     keys: Callable[[], Keyring],
     *,
     scope: DeviceScope = SCOPE,
+    refused: RefusedDocuments | None = None,
     log=LOG,
 ) -> SettingsApplier:
     """Return the applier of a device that runs on ``running``. Its trials of a link succeed."""
@@ -68,7 +70,9 @@ def applier_of(
     return SettingsApplier(
         folder,
         running,
-        SettingsIntake(folder, scope=scope, keys=keys, log=log),
+        SettingsIntake(
+            folder, scope=scope, keys=keys, refused=refused or RefusedDocuments(), log=log
+        ),
         scope=scope,
         facts=SettingsReportFacts(kind="kiosk", software=scope.agent_version),
         try_link=lambda mqtt: None,

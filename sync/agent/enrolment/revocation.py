@@ -17,6 +17,7 @@ from edge.store.database.store import Store
 from edge.system.durable_file import digest_of
 from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
+from sync.agent.settings.refused_documents import RefusedDocuments
 
 _ACCEPTABLE_LATER: Final = {DocumentFault.KEY_UNKNOWN, DocumentFault.KEY_WINDOW}
 
@@ -25,7 +26,7 @@ class RevocationHandler:
     """Carries out revocation orders for one device.
 
     An order from before the device's enrolment is a replay and changes nothing. One whose key is
-    not known yet waits for the trust list.
+    not known yet waits for the trust list. One that is refused is in the report of settings.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class RevocationHandler:
         *,
         scope: DeviceScope,
         keys: Callable[[], Keyring],
+        refused: RefusedDocuments,
         log: FilteringBoundLogger,
     ) -> None:
         self._store = store
         self._data = data
         self._scope = scope
         self._keys = keys
+        self._refused = refused
         self._log = log
         self._waiting = WaitingDocuments()
         self._done = ""  # SHA-256 of the order that was carried out
@@ -52,6 +55,8 @@ class RevocationHandler:
         if isinstance(order, DocumentRefusal):
             if order.fault in _ACCEPTABLE_LATER:
                 self._waiting.add(digest, raw)
+            else:
+                self._refused.add(digest, str(order.fault), order.detail)
             return order
         self._carry_out(order, digest)
         return None

@@ -120,7 +120,7 @@ class SettingsApplier:
 
         ``note_reported`` follows once it is on its way.
         """
-        inputs = (self._folder.state(), self._intake.refusals, self._blocked())
+        inputs = (self._folder.state(), self._intake.refused.count, self._blocked())
         if inputs != self._report_inputs:
             self._report_inputs = inputs
             self._report_now = self._make_report().model_dump_json().encode()
@@ -294,8 +294,8 @@ class SettingsApplier:
                 ReportedError(path=each.path, message=each.message[:300]) for each in wrong[:20]
             ],
             refused=[
-                ReportedRefusal(hash=digest, code=str(refusal.fault), detail=refusal.detail[:300])
-                for digest, refusal in list(self._intake.refused.items())[-4:]
+                ReportedRefusal(hash=each.digest, code=each.code, detail=each.detail[:300])
+                for each in self._intake.refused.newest(4)
             ],
             site=self._scope.site,
             groups=list(self._scope.groups),

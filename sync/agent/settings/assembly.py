@@ -21,6 +21,7 @@ from edge.settings.folder import SettingsFolder
 from edge.token.signed_document import Keyring
 from sync.agent.settings.applier import WHO, SettingsApplier, SettingsReportFacts
 from sync.agent.settings.intake import SettingsIntake
+from sync.agent.settings.refused_documents import RefusedDocuments
 from sync.mqtt.endpoint import Endpoint
 from sync.mqtt.session import MqttSession
 from sync.wire.topics import device_filters
@@ -59,12 +60,14 @@ def build_applier(
     *,
     keys: Callable[[], Keyring],
     session: MqttSession,
+    refused: RefusedDocuments,
     monotonic: Callable[[], float],
     log: FilteringBoundLogger,
 ) -> SettingsApplier:
     """Return the applier of the device that ``running`` names.
 
     ``session`` makes way for trials of other links: the broker accepts one connection of a device.
+    ``refused`` is for what is refused of the settings topic.
     """
     profile, folder = running.profile, SettingsFolder(data)
     device = profile.device
@@ -78,7 +81,7 @@ def build_applier(
     return SettingsApplier(
         folder,
         running,
-        SettingsIntake(folder, scope=scope, keys=keys, log=log),
+        SettingsIntake(folder, scope=scope, keys=keys, refused=refused, log=log),
         scope=scope,
         facts=SettingsReportFacts(
             kind=device.kind,

@@ -5,7 +5,6 @@ Every step is on disk before it is taken. A document that may be accepted later 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -34,8 +33,8 @@ from edge.settings.state_machine import (
 from edge.system.durable_file import digest_of
 from edge.token.signed_document import DocumentFault, Keyring
 from edge.values.instant import Instant
+from sync.agent.settings.refused_documents import RefusedDocuments
 
-MOST_REFUSALS: Final = 16  # remembered
 _ACCEPTABLE_LATER: Final = {
     DocumentFault.KEY_UNKNOWN,
     DocumentFault.KEY_WINDOW,
@@ -52,6 +51,7 @@ class SettingsIntake:
         *,
         scope: DeviceScope,
         keys: Callable[[], Keyring],
+        refused: RefusedDocuments,
         log: FilteringBoundLogger,
     ) -> None:
         self._folder = folder
@@ -59,8 +59,7 @@ class SettingsIntake:
         self._keys = keys
         self._log = log
         self._waiting = WaitingDocuments()
-        self.refused: OrderedDict[str, SettingsRefusal] = OrderedDict()  # the last ones, by hash
-        self.refusals = 0  # since the start
+        self.refused = refused
         self.has_news = False  # a document was written that the applier has not handled
 
     def receive(self, raw: bytes, now: Instant) -> None:
@@ -135,11 +134,8 @@ class SettingsIntake:
         if refusal.fault in _ACCEPTABLE_LATER:
             self._waiting.add(digest, raw)
             return
-        self.refused[digest] = refusal
-        self.refusals += 1
-        while len(self.refused) > MOST_REFUSALS:
-            self.refused.popitem(last=False)
         code, detail = str(refusal.fault), refusal.detail
+        self.refused.add(digest, code, detail)
         if refusal.fault is SettingsFault.EQUIVOCATION:
             self._log.error("security_alarm", reason=code, detail=detail)
         else:

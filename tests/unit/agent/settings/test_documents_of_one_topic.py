@@ -1,5 +1,6 @@
 """Settings and revocation orders come on one topic: each goes to the handler of its form."""
 
+import json
 import os
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from sync.agent.agent import Agent, AgentAddress, AgentParts, AgentSources
 from sync.agent.downlink import MOST_DOCUMENTS
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.response_timer import ResponseTimer
+from sync.agent.settings.refused_documents import RefusedDocuments
 from sync.mqtt.endpoint import Arrival, LinkState
 from sync.mqtt.oversized import OversizedPublishes
 from tests.support.settings_device import KEY, LOG, NOW, SCOPE, Device, applier_of, document
@@ -62,7 +64,8 @@ class World:
             folder, device_id="kiosk-1", now_s=NOW.unix_s, random_bytes=os.urandom
         ).store
         running = load_active_profile(self.device.file, folder)
-        applier = applier_of(folder, running, lambda: self.keys)
+        refused = RefusedDocuments()
+        self.applier = applier = applier_of(folder, running, lambda: self.keys, refused=refused)
         self.handed = []  # what the settings' handler was given
         receive = applier.receive
         applier.receive = lambda raw, now: (self.handed.append(raw), receive(raw, now))
@@ -96,7 +99,12 @@ class World:
                 downlink=quiet,
                 settings=applier,
                 revocations=RevocationHandler(
-                    self.store, folder, scope=SCOPE, keys=lambda: self.keys, log=self.log
+                    self.store,
+                    folder,
+                    scope=SCOPE,
+                    keys=lambda: self.keys,
+                    refused=refused,
+                    log=self.log,
                 ),
             ),
             AgentSources(now=lambda: NOW, monotonic_s=lambda: self.now_s, new_id=lambda: "a"),
@@ -106,6 +114,11 @@ class World:
     def push(self, payload: bytes) -> None:
         self.arrivals.append(Arrival("v1/main/kiosk-1/dn/cfg", payload, 1, 1, False, 1))
         self.agent.step()
+
+    def reported(self) -> list[str]:
+        """Return the codes of the refusals in the report of settings."""
+        self.applier.note_reported(None)
+        return [refused["code"] for refused in json.loads(self.applier.report())["refused"]]
 
     @property
     def blocked(self) -> str | None:
@@ -127,7 +140,7 @@ def test_each_document_of_a_message_goes_to_its_handler(world):
     assert world.device.settings.state().phase is SettingsPhase.STAGED
 
 
-def test_an_order_that_a_stranger_signed_is_counted_and_changes_nothing(world):
+def test_an_order_that_a_stranger_signed_is_counted_reported_and_changes_nothing(world):
     world.keys = trust(
         KEY,
         REVOKING,
@@ -140,6 +153,7 @@ def test_an_order_that_a_stranger_signed_is_counted_and_changes_nothing(world):
     )
     world.push(cbor.encode([order(key=STRANGER)]))
     assert world.agent.refused == {"document_key_purpose": 1}
+    assert world.reported() == ["document_key_purpose"]
     assert (world.blocked, world.handed) == (None, [])
 
 
@@ -152,13 +166,14 @@ def test_an_order_whose_key_is_not_known_yet_waits_for_the_trust_list(world):
     world.keys = trust(KEY)
     world.push(cbor.encode([order()]))
     assert (world.blocked, world.agent.refused) == (None, {"document_key_unknown": 1})
+    assert world.reported() == [], "it may be accepted yet"
     world.keys = trust(KEY, REVOKING)
     world.now_s += RETRY_S + 0.1
     world.agent.step()
     assert world.blocked == "stolen"
 
 
-def test_an_order_that_waited_and_is_refused_then_is_logged(world):
+def test_an_order_that_waited_and_is_refused_then_is_logged_and_reported(world):
     world.keys = trust(KEY)
     world.push(cbor.encode([order()]))
     for_settings = TrustedKey(
@@ -172,6 +187,7 @@ def test_an_order_that_waited_and_is_refused_then_is_logged(world):
     world.agent.step()
     (line,) = [call for call in world.log.calls if call.args == ("order_refused",)]
     assert line.kwargs["reason"] == "document_key_purpose"
+    assert world.reported() == ["document_key_purpose"]
     assert world.blocked is None
 
 

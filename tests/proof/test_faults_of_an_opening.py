@@ -2,8 +2,6 @@
 
 Opened again without the fault it has every redemption and every waiting event, and no code can be
 redeemed again. A store that is not broken is never put aside for it.
-
-``EDGE_SCANNER_FAULT_STEP`` is the step of the long proof from call to call, by default 1.
 """
 
 import json
@@ -18,7 +16,6 @@ from tests.support.paths import ROOT
 from tests.support.system_call_faults import COMPILER, build
 
 ERRORS = ("EIO", "EMFILE", "ENFILE", "ENOMEM", "ENOSPC", "EROFS", "EACCES", "KILL")
-STEP = int(os.environ.get("EDGE_SCANNER_FAULT_STEP", "1"))
 
 pytestmark = pytest.mark.skipif(
     COMPILER is None, reason="a C compiler is not installed (Debian: gcc)"
@@ -52,8 +49,9 @@ def try_openings(library, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_a_sample_of_the_calls_of_an_opening_fails_and_nothing_is_lost(try_openings):
+def test_a_sample_of_the_calls_of_an_opening_fails_and_nothing_is_lost(try_openings, scoreboard):
     done = try_openings(CASES, ("EIO", "EMFILE", "ENOSPC", "EROFS", "KILL"), 401)
+    scoreboard.count("failed system calls", done["openings"], len(done["wrong"]))
     assert done["wrong"] == []
     assert done["openings"] > 80
     assert {"open", "pread", "pwrite", "stat", "fcntl"} <= done["calls"].keys()
@@ -67,8 +65,9 @@ def test_an_opening_that_takes_a_failed_read_for_an_empty_store_is_seen(try_open
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("case", CASES)
-def test_any_call_of_an_opening_fails_and_nothing_is_lost(try_openings, case, error):
-    done = try_openings((case,), (error,), STEP)
-    print(f"{case}, {error}: {done['openings']} openings, {len(done['wrong'])} with a loss")
+def test_any_call_of_an_opening_fails_and_nothing_is_lost(try_openings, case, error, scoreboard):
+    done = try_openings((case,), (error,), max(1, round(1 / scoreboard.times)))
+    kind = "kills" if error == "KILL" else "failed system calls"
+    scoreboard.count(kind, done["openings"], len(done["wrong"]))
     assert done["wrong"] == []
     assert done["openings"] > 0

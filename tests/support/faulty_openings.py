@@ -242,7 +242,7 @@ def run(folder, cases, errors, step):
             ]
             for number, call in giving[::step]:
                 calls[call] += 1
-                for many in (1,) if error == "KILL" else LASTING:
+                for many in LASTING if error == "EIO" else (1,) if error == "KILL" else (1, 0):
                     trial.fail(error, number, call, many)
         states += trial.states
         wrong += trial.wrong

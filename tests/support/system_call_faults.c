@@ -1,11 +1,11 @@
-/* System calls that fail on demand, for the files of one folder. Preloaded: see system_call_faults.py.
+/* System calls that fail on demand, for files whose paths begin alike. Preloaded: see system_call_faults.py.
  *
  * Two ways to say what fails:
  * - in this process: fault_arm(), then the calls from `first` on, `many` of them (0: all), fail with
  *   `error`, or end the process (`error` 0). fault_disarm() returns how many calls were seen, and
  *   fault_call() the name of each.
  * - from outside: while the file $FAULT_CONTROL exists, every call fails with the number in it.
- *   $FAULT_FOLDER names the folder.
+ *   $FAULT_FILES is what their paths begin with.
  *
  * Releasing a lock never fails here, as it never does in Linux. Taking one fails once: SQLite asks a
  * hundred times, for ten seconds, before it gives up.
@@ -27,13 +27,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static char folder[PATH_MAX];
+static char files[PATH_MAX];
 static long seen, first, many;
 static int failing, armed;
 static const char *calls[1 << 14];
 
-void fault_arm(const char *of_folder, long first_call, long how_many, int error) {
-    strncpy(folder, of_folder, sizeof folder - 1);
+void fault_arm(const char *beginning, long first_call, long how_many, int error) {
+    strncpy(files, beginning, sizeof files - 1);
     seen = 0, first = first_call, many = how_many, failing = error, armed = 1;
 }
 
@@ -45,13 +45,13 @@ long fault_disarm(void) {
 const char *fault_call(long number) { return calls[number]; }
 
 __attribute__((constructor)) static void begin(void) {
-    const char *named = getenv("FAULT_FOLDER");
-    if (named) strncpy(folder, named, sizeof folder - 1);
+    const char *named = getenv("FAULT_FILES");
+    if (named) strncpy(files, named, sizeof files - 1);
 }
 
 static int is_inside(const char *path) {
-    size_t length = strlen(folder);
-    return length && path && !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
+    size_t length = strlen(files);
+    return length && path && !strncmp(path, files, length);
 }
 
 static int is_open_inside(int descriptor) {
@@ -162,7 +162,7 @@ int fcntl64(int descriptor, int command, ...) {
 }
 
 int close(int descriptor) { /* a close that fails has closed */
-    int inside = (armed || *folder) && is_open_inside(descriptor);
+    int inside = (armed || *files) && is_open_inside(descriptor);
     int done = REAL(int, "close", int)(descriptor);
     STOP(-1, "close", inside);
     return done;

@@ -51,13 +51,14 @@ def put(
 ) -> StoreResult:
     """Store ``raw``, which the caller has verified, if its version is higher than any before.
 
+    Of a document whose content was lost, the version is known still, and that very one is taken.
     It is on disk when this returns STORED. Raises StoreUnavailableError.
     """
     with store.transaction() as connection:
         stored = connection.execute(
             "SELECT version, raw FROM document WHERE name = ?", (name,)
         ).fetchone()
-        if stored is not None and version <= stored[0]:
+        if stored is not None and version <= stored[0] and (stored[1] or version < stored[0]):
             if version < stored[0]:
                 return StoreResult.ROLLBACK
             return StoreResult.SAME if raw == stored[1] else StoreResult.EQUIVOCATION
@@ -88,7 +89,7 @@ def _select(store: Store, condition: str, value: str) -> list[StoredDocument]:
     with store.read() as connection:
         rows = connection.execute(
             "SELECT name, version, issued_at_s, received_s, raw FROM document"
-            f" WHERE {condition} ORDER BY name",
+            f" WHERE raw != x'' AND {condition} ORDER BY name",
             (value,),
         ).fetchall()
     return [

@@ -29,10 +29,12 @@ BUSY_TIMEOUT_S = 2.0
 POLL_S = 0.001  # a transaction that waits for another looks this often whether it has ended
 TURN_S = 0.005  # a process that gives way pauses this long between two of its own
 
-# What ``sqlite3`` raises: MemoryError stands for SQLITE_NOMEM.
-FAILURES: Final = (sqlite3.Error, MemoryError)
+# What ``sqlite3`` raises: MemoryError stands for SQLITE_NOMEM, and UnicodeDecodeError for a message
+# that quotes what a damaged file has in the place of its schema.
+FAILURES: Final = (sqlite3.Error, MemoryError, UnicodeDecodeError)
 
 _IMPATIENT = "PRAGMA busy_timeout = 0"
+_NO_TEXT = "Could not decode to UTF-8"  # sqlite3.OperationalError, of a text in a row
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _WORLD = (
     "SQLITE_AUTH",
@@ -109,6 +111,8 @@ def explain(error: BaseException) -> StoreUnavailableError | None:
     """Return the failure of the world that ``error`` reports; None for an error of the program."""
     if isinstance(error, MemoryError):  # what ``sqlite3`` raises for SQLITE_NOMEM
         return StoreUnavailableError("the store cannot be used (SQLITE_NOMEM: out of memory)")
+    if isinstance(error, UnicodeDecodeError) or str(error).startswith(_NO_TEXT):
+        return StoreUnavailableError(f"the store is corrupt ({error})", corrupt=True)
     code = getattr(error, "sqlite_errorname", "") or ""
     if code == "SQLITE_FULL":
         return StoreUnavailableError(f"{DISK_FULL}: nothing was written ({error}): {WHAT_TO_DO}")

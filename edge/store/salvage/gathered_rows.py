@@ -63,6 +63,10 @@ class GatheredRows:
             [row[name] for name in names],
         )
 
+    def clear(self, table: CarriedTable) -> None:
+        """Forget the rows of a table."""
+        self.connection.execute(f"DELETE FROM {table.name}")
+
     def rows(self, table: CarriedTable) -> Iterator[tuple[Any, ...]]:
         """Yield the rows with every column that they need, by key; the last value is a Evidence.
 

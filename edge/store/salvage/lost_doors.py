@@ -31,7 +31,7 @@ def close_lost_doors(
     connection: sqlite3.Connection, remains: SalvagedRows, *, now_s: int
 ) -> list[ExceptionCase]:
     """Write a door command for each that was lost; return a case for each unknown outcome."""
-    _end_doubtful(connection, remains, now_s)
+    _end_doubtful(connection, remains)
     commands: dict[_Use, list[str]] = defaultdict(list)
     outcomes: dict[_Use, list[StoredEvent]] = defaultdict(list)
     for event in events_of_uses(connection, *_COMMANDS, "pickup"):
@@ -41,20 +41,24 @@ def close_lost_doors(
         elif event.text("state") in _ENDED:
             outcomes[use].append(event)
     for use in sorted(commands.keys() | outcomes.keys()):
-        _complete(connection, use, commands[use], outcomes[use], now_s)
-    _close_nameless(connection, remains, now_s)
+        _complete(connection, use, commands[use], outcomes[use])
+    _close_nameless(connection, remains)
     return _cases(connection, now_s)
 
 
-def _end_doubtful(connection: sqlite3.Connection, remains: SalvagedRows, now_s: int) -> None:
-    """End the commands that may have gone on after the copy of their row that could be read."""
+def _end_doubtful(connection: sqlite3.Connection, remains: SalvagedRows) -> None:
+    """End the commands that may have gone on after the copy of their row that could be read.
+
+    Like every unknown outcome here they ended when they began: the grace to reopen a door is over.
+    """
     earlier = remains.gathered.connection.execute("SELECT id FROM intent WHERE evidence = 1")
     doubtful = [number for (number,) in earlier]
     if remains.doubtful:
         doubtful += [number for (number,) in connection.execute("SELECT id FROM intent")]
     connection.executemany(
-        "UPDATE intent SET state = ?, detail = ?, ended_s = ? WHERE id = ? AND ended_s IS NULL",
-        [(_UNKNOWN, _WHY, now_s, number) for number in doubtful],
+        "UPDATE intent SET state = ?, detail = ?, ended_s = reserved_s"
+        " WHERE id = ? AND ended_s IS NULL",
+        [(_UNKNOWN, _WHY, number) for number in doubtful],
     )
 
 
@@ -63,10 +67,11 @@ def _complete(
     use: _Use,
     commanded: list[str],
     outcomes: list[StoredEvent],
-    now_s: int,
 ) -> None:
     """Write what is missing of one use: as many commands to each door as the events name."""
-    row = connection.execute("SELECT id FROM ledger WHERE cti = ? AND use_no = ?", use).fetchone()
+    row = connection.execute(
+        "SELECT id, at_s FROM ledger WHERE cti = ? AND use_no = ?", use
+    ).fetchone()
     if row is None:
         return
     ended = [event.text("compartment") or _NO_NAME for event in outcomes]
@@ -87,22 +92,22 @@ def _complete(
             compartment=compartment,
             state=(last[0].text("state") if known else None) or _UNKNOWN,
             detail=(last[0].text("detail") if known else None) or _WHY,
-            ended_s=last[0].at_s if known else now_s,
+            ended_s=last[0].at_s if known else row[1],
         )
 
 
-def _close_nameless(connection: sqlite3.Connection, remains: SalvagedRows, now_s: int) -> None:
+def _close_nameless(connection: sqlite3.Connection, remains: SalvagedRows) -> None:
     """Keep the doors shut of a pickup that may have had door commands, of which none is left."""
     if "intent" not in remains.damaged:
         return
     bare = connection.execute(
-        "SELECT l.id, l.cti FROM ledger l LEFT JOIN review r ON r.ledger_id = l.id"
+        "SELECT l.id, l.cti, l.at_s FROM ledger l LEFT JOIN review r ON r.ledger_id = l.id"
         " WHERE l.kind IN ('pickup', '') AND l.use_no IS NOT NULL"
         " AND coalesce(r.state, 'approved') = 'approved'"
         " AND NOT EXISTS (SELECT 1 FROM ledger v WHERE v.reverses = l.id)"
         " AND NOT EXISTS (SELECT 1 FROM intent i WHERE i.cti = l.cti AND i.ledger_id = l.id)"
     ).fetchall()
-    for ledger_id, cti in bare:
+    for ledger_id, cti, at_s in bare:
         _write(
             connection,
             ledger_id=ledger_id,
@@ -110,7 +115,7 @@ def _close_nameless(connection: sqlite3.Connection, remains: SalvagedRows, now_s
             compartment=_NO_NAME,
             state=_UNKNOWN,
             detail=_WHY,
-            ended_s=now_s,
+            ended_s=at_s,
         )
 
 

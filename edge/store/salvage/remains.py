@@ -78,68 +78,50 @@ def _read_earlier(path: Path, remains: SalvagedRows) -> None:
 
 
 def _read_tables(path: Path, gathered: GatheredRows) -> frozenset[str]:
-    """Add what SQLite reads; return the tables of which it is certainly all.
+    """Add the tables that SQLite reads and finds whole; return their names.
 
-    That is every table of a store without damage, and none where the log lost transactions: what
-    SQLite takes for current is older than those.
+    None is, where the log lost transactions: what SQLite takes for current is older than those.
     """
     if lost_commits(path):
         return frozenset()
+    whole = set()
     try:
         with closing(connect(path, read_only=True)) as old:
-            whole = old.execute("SELECT 1 FROM device").fetchone() is not None
-            complete = [table.name for table in CARRIED if _read_table(old, table, gathered)]
+            if old.execute("SELECT 1 FROM device").fetchone() is None:
+                return frozenset()
+            for table in CARRIED:
+                if _read_table(old, table, gathered):
+                    whole.add(table.name)
+                else:
+                    gathered.clear(table)
     except FAILURES as error:
         if not _is_damage(error):
             raise
+        for table in CARRIED:
+            gathered.clear(table)
         return frozenset()
-    return frozenset(complete) if whole else frozenset()
+    return frozenset(whole)
 
 
-def _is_whole(old: sqlite3.Connection, table: CarriedTable) -> bool:
-    """Return whether the table and its indexes say the same."""
+def _read_table(old: sqlite3.Connection, table: CarriedTable, gathered: GatheredRows) -> bool:
+    """Add the rows of a table; return whether they are certainly all, and as they were written.
+
+    SQLite follows a broken chain of overflow pages without a word. So only a table counts whose
+    pages and indexes it finds in order.
+    """
     try:
+        there = {row[1] for row in old.execute(f"PRAGMA table_info({table.name})")}
+        if not set(table.key) <= there:
+            return not there  # an older store has fewer tables
+        columns = [name for name in table.columns if name in there]
+        rows = old.execute(f"SELECT {', '.join(columns)} FROM {table.name}")
+        gathered.add(table, columns, rows)
         (verdict,) = old.execute(f"PRAGMA integrity_check({table.name})").fetchone()
     except FAILURES as error:
         if not _is_damage(error):
             raise
         return False
     return bool(verdict == "ok")
-
-
-def _read_table(old: sqlite3.Connection, table: CarriedTable, gathered: GatheredRows) -> bool:
-    """Add the rows of a table, from both ends where it is broken in the middle.
-
-    Returns whether they are certainly all.
-    """
-    there = {row[1] for row in old.execute(f"PRAGMA table_info({table.name})")}
-    columns = [name for name in table.columns if name in there]
-    if not set(table.key) <= there:
-        return not there  # an older store has fewer tables
-    chosen = f"SELECT {', '.join(columns)} FROM {table.name}"
-    if _read_rows(old, chosen, columns, table, gathered):
-        return _is_whole(old, table)
-    backwards = ", ".join(f"{name} DESC" for name in table.key)
-    _read_rows(old, f"{chosen} ORDER BY {backwards}", columns, table, gathered)
-    return False
-
-
-def _read_rows(
-    old: sqlite3.Connection,
-    query: str,
-    columns: list[str],
-    table: CarriedTable,
-    gathered: GatheredRows,
-) -> bool:
-    """Add rows up to the first damage; return whether there was none."""
-    try:
-        for row in old.execute(query):
-            gathered.add(table, columns, [row], Evidence.CURRENT)
-    except FAILURES as error:
-        if not _is_damage(error):
-            raise
-        return False
-    return True
 
 
 def _is_damage(error: BaseException) -> bool:

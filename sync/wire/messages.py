@@ -144,7 +144,11 @@ class RefusedItem(WireModel):
 
     seq: Seq = Field(description="number of the event")
     reason: Word = Field(description="why it is refused")
-    id: str = Field("", max_length=40, description="identity of the event, where it could be read")
+    id: str = Field(
+        "",
+        pattern=r"^[0-9A-Za-z-]{0,40}$",
+        description="identity of the event, where it could be read",
+    )
 
 
 class Conflict(WireModel):

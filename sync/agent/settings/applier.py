@@ -32,7 +32,14 @@ from edge.settings.state_machine import (
 from edge.system.durable_file import digest_of
 from edge.values.instant import Instant
 from sync.agent.settings.intake import SettingsIntake
-from sync.wire.settings_report import ReportedError, ReportedRefusal, SettingsReport
+from sync.wire.settings_report import (
+    LONGEST_TEXT,
+    MOST_ERRORS,
+    MOST_REFUSED,
+    ReportedError,
+    ReportedRefusal,
+    SettingsReport,
+)
 
 WHO: Final = "sync"
 AS_SHIPPED: Final = Plan(())
@@ -278,6 +285,7 @@ class SettingsApplier:
         return tuple(SettingsProblem(each.path, each.message) for each in profile)
 
     def _make_report(self) -> SettingsReport:
+        blocked = self._blocked()
         state = self._folder.state()
         good = self._folder.plan(state.good)
         wanted = Plan(tuple(self._newest()))
@@ -291,18 +299,19 @@ class SettingsApplier:
             applied=good.revs if good else {},
             hash=state.choice or "",
             errors=[
-                ReportedError(path=each.path, message=each.message[:300]) for each in wrong[:20]
+                ReportedError(path=each.path[:LONGEST_TEXT], message=each.message[:LONGEST_TEXT])
+                for each in wrong[:MOST_ERRORS]
             ],
             refused=[
-                ReportedRefusal(hash=each.digest, code=each.code, detail=each.detail[:300])
-                for each in self._intake.refused.newest(4)
+                ReportedRefusal(hash=each.digest, code=each.code, detail=each.detail[:LONGEST_TEXT])
+                for each in self._intake.refused.newest(MOST_REFUSED)
             ],
             site=self._scope.site,
             groups=list(self._scope.groups),
             kind=self._facts.kind,
             software=self._facts.software,
             certificate_expires_s=self._facts.certificate_expires_s,
-            blocked=self._blocked(),
+            blocked=None if blocked is None else blocked[:LONGEST_TEXT],
             shipped=pushable_part(self._baseline),
         )
 

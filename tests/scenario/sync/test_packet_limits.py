@@ -1,6 +1,6 @@
 """Nobody sends a packet that the other end does not accept, and nobody reads one."""
 
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -10,7 +10,9 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from sync.mqtt.session import MqttSession
 from sync.mqtt.tls import client_context
+from sync.protocol.channels import CHANNELS
 from sync.wire.limits import MOST_MESSAGE_BYTES, MOST_PACKET_BYTES
+from sync.wire.topics import OPS
 from tests.support.broker import Broker, until
 from tests.support.broker_sessions import (
     connected,
@@ -21,6 +23,7 @@ from tests.support.broker_sessions import (
 )
 from tests.support.fast_timings import QUICK
 from tests.support.faulty_network import proxied
+from tests.support.largest_messages import largest_messages
 from tests.support.platform_processes import Platform
 
 DEVICES = {"kiosk-1": "shop-1"}
@@ -130,3 +133,33 @@ def test_a_publish_of_many_megabytes_costs_a_device_no_memory_and_is_named(tmp_p
             device.wait_acknowledged()
             assert peak_kb(device.sync.child.pid) - before_kb < MOST_GROWTH_KB
         assert "Traceback" not in device.sync.text
+
+
+def test_the_largest_of_each_message_is_delivered_by_the_broker_as_shipped(tmp_path):
+    broker = Broker(tmp_path, DEVICES)
+    largest = list(largest_messages())
+    channels = {message.name: channel for channel in CHANNELS for message in channel.messages}
+    names = {"tenant": "main", "device": "kiosk-1", "site": "shop-1"}
+    ends = {
+        ("device", True): "kiosk-1",
+        ("device", False): "_hub",
+        ("ops", True): OPS,
+        ("ops", False): "_hub",
+    }
+    filters = ["v1/main/+/up/#", "v1/main/+/dn/#"]
+    with broker, ExitStack() as stack:
+        sessions = {
+            name: stack.enter_context(session(broker, name, *filters))
+            for name in ("kiosk-1", "_hub", OPS)
+        }
+        for message in largest:
+            channel = channels[message.name]
+            topic = channel.address.format(**names)
+            of = "ops" if channel.name.startswith("ops") else "device"
+            sender = sessions[ends[of, channel.up]]
+            reader = sessions["_hub"] if channel.up else sessions[OPS if of == "ops" else "kiosk-1"]
+            assert sender.publish(topic, message.payload)
+            arrivals = received_through(topic, sender, reader)
+            assert any(arrival.payload == message.payload for arrival in arrivals), message.name
+        for used in sessions.values():
+            assert (used.oversized.count, used.connections, used.refused_publishes) == (0, 1, 0)

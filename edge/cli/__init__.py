@@ -13,6 +13,7 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 COMMANDS = {
     "run": "edge.cli.run:run",
+    "scan": "edge.cli.scan:scan",
     "decode": "edge.cli.decode:decode",
     "verify": "edge.cli.verify:verify",
     "ledger": "edge.cli.listings:ledger",

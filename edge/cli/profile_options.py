@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.config import ConfigError, Profile, parse_profile
+
+if TYPE_CHECKING:
+    from edge.settings.active_profile import ActiveProfile
 
 
 def read_profile(file: Path) -> Profile:
@@ -26,15 +30,20 @@ def read_profile(file: Path) -> Profile:
     raise report_errors(file, outcome)
 
 
-def read_running(file: Path, data: Path) -> Profile:
-    """Return the profile that the device runs on. Prints every error and exits 1 without one."""
+def read_active(file: Path, data: Path) -> ActiveProfile:
+    """Return what the device runs on. Prints every error and exits 1 without it."""
     # Imported here: commands without a device do not need it.
     from edge.settings.active_profile import ActiveProfile, load_active_profile
 
     running = load_active_profile(file, data)
     if isinstance(running, ActiveProfile):
-        return running.profile
+        return running
     raise report_errors(file, running)
+
+
+def read_running(file: Path, data: Path) -> Profile:
+    """Return the profile that the device runs on. Prints every error and exits 1 without one."""
+    return read_active(file, data).profile
 
 
 def report_errors(file: Path, errors: list[ConfigError]) -> SystemExit:

@@ -61,6 +61,16 @@ class Redemption:
         """True when the lamp may be green and a lock may be pulsed."""
         return isinstance(self.reason, Verdict) and self.reason.is_accepted
 
+    def summary(self) -> dict[str, object]:
+        """Return the outcome for a program, as ``edge-scanner scan --json`` prints it."""
+        return {
+            "reason": self.reason.value,
+            "accepted": self.is_accepted,
+            "ledger": self.ledger_id,
+            "doors": [] if self.decision is None else list(self.decision.doors),
+            "detail": self.detail,
+        }
+
     @property
     def is_ours(self) -> bool:
         """False for a code that is not, or cannot be proven to be, the platform's."""

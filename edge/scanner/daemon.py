@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -16,14 +16,22 @@ from edge.feedback.aiming_hint import AimingHint
 from edge.feedback.result_display import ResultDisplay
 from edge.feedback.signals import signal_for
 from edge.pickup.pickups import DoorChange, Pickups
-from edge.ports import Clock, Decoder, Frame, FrameSource, Hint, Signal, Symbol
+from edge.ports import NO_QUAD, Clock, Decoder, Frame, FrameSource, Hint, Signal, Symbol
 from edge.redemption.redeemer import Redemption
+from edge.scanner.code_socket import CodeSocket, HandedCode
 from edge.scanner.supervisor import Supervisor
 from edge.scanner.verdict_budget import VerdictBudget
 from edge.store.database.store import StoreUnavailableError
 from edge.token.dynamic_code import has_token_prefix
 from edge.values.instant import Instant
 
+ENROLMENT_CODE: Final[dict[str, Any]] = {  # what becomes of one is shown later
+    "reason": "enrolment_code",
+    "accepted": False,
+    "ledger": None,
+    "doors": [],
+    "detail": "handed to edge-sync",
+}
 FRAME_WAIT_S = 0.05  # without a frame, the doors are looked at this often
 
 
@@ -66,6 +74,7 @@ class Daemon:
     supervisor: Supervisor
     log: FilteringBoundLogger
     engines: tuple[CodeFeed, ...] = ()
+    handed: CodeSocket | None = None  # codes from programs
     # Called between steps; may set ``supervisor.finished``.
     after_step: Callable[[Daemon], None] | None = None
     # Returns the device that an enrolment code names; None for every other code.
@@ -84,15 +93,21 @@ class Daemon:
         self.log.info("stopped", why=self.supervisor.finished or "asked to")
 
     def step(self) -> None:
-        """Handle a frame if there is one, then the doors, the lamps and the supervision."""
+        """Handle the doors, then a frame if there is one, the lamps and the supervision.
+
+        Doors come first: a code of the first frame opens none before those that a crash left open
+        are accounted for.
+        """
+        if self.pickups is not None:
+            self._follow_doors(self.pickups)
         frame = self.frames.next_frame(FRAME_WAIT_S)
         if frame is not None:
             self._decode(frame)
         for engine in self.engines:
             for scanned in engine.poll():
                 self._handle_engine_scan(scanned)
-        if self.pickups is not None:
-            self._follow_doors(self.pickups)
+        for code in () if self.handed is None else self.handed.poll():
+            self._handle_handed(code)
         self.supervisor.tick()
         self.display.show_idle(self.supervisor.resting_signal, self.clock.monotonic_s())
         if self.after_step is not None:
@@ -130,16 +145,22 @@ class Daemon:
         for symbol in fresh:
             self._scan(symbol, scanned.read_ns, None)
 
-    def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> None:
+    def _handle_handed(self, code: HandedCode) -> None:
+        """Judge a code that a program handed over. Each one counts: there is no hold-off."""
+        symbol = Symbol(content=code.content, quad=NO_QUAD, decoder="handed")
+        outcome = self._scan(symbol, int(self.clock.monotonic_s() * 1e9), None)
+        code.reply(ENROLMENT_CODE if outcome is None else outcome.summary())
+
+    def _scan(self, symbol: Symbol, seen_ns: int, decode_ms: float | None) -> Redemption | None:
         """Decide on a code. Show the outcome, and pulse a lock, only once it is on disk.
 
-        These are laws 1 and 5 of docs/architecture.md.
+        These are laws 1 and 5 of docs/architecture.md. Return None for an enrolment code.
         """
         offer = self.offer_enrolment_code
         if offer is not None and (device := offer(symbol.content)) is not None:
             self.display.show_result(Signal.WAIT, self.clock.monotonic_s())
             self.log.info("enrolment_code", names=device)
-            return
+            return None
         outcome = self.handler.handle(symbol.content, self.clock.now(), decode_ms=decode_ms)
         signal = signal_for(outcome.reason)
         self.display.show_result(
@@ -152,6 +173,7 @@ class Daemon:
             )
         self._log_scan(outcome, symbol, signal, decode_ms, total_ms)
         self.supervisor.scanned(outcome, total_ms, signal)
+        return outcome
 
     def _follow_doors(self, pickups: Pickups) -> None:
         """Account once for what a crash left open, by the contacts; then advance the doors."""

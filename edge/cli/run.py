@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from edge.system.program import Stop, StopSignal
 
 if TYPE_CHECKING:
     from edge.decode.isolation.fork_server import ForkServer
@@ -40,9 +40,7 @@ def run(file: Path, data: Path) -> None:
 
     Example: edge-scanner run --profile /etc/edge-scanner/profile.toml
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     gc.disable()  # modules stay loaded: there is no garbage while they are imported
     import cv2  # noqa: F401 - both processes use it, so it is imported before there are two
 
@@ -56,7 +54,7 @@ def run(file: Path, data: Path) -> None:
     sys.exit(_TEMPORARY_FAILURE if restart else 0)
 
 
-def _scan(file: Path, data: Path, fork_server: ForkServer, stop: threading.Event) -> bool:
+def _scan(file: Path, data: Path, fork_server: ForkServer, stop: Stop) -> bool:
     """Scan until ``stop`` is set. Return whether a new process is needed."""
     from edge.bootstrap.hardware_assembly import build_hardware
     from edge.bootstrap.scanner import build_scanner

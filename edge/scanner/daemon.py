@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -22,6 +21,7 @@ from edge.scanner.code_socket import CodeSocket, HandedCode
 from edge.scanner.supervisor import Supervisor
 from edge.scanner.verdict_budget import VerdictBudget
 from edge.store.database.store import StoreUnavailableError
+from edge.system.program import Stop
 from edge.token.dynamic_code import has_token_prefix
 from edge.values.instant import Instant
 
@@ -85,7 +85,7 @@ class Daemon:
     aiming: AimingHint = field(default_factory=AimingHint)
     recovered: bool = False  # the doors that a crash or power cut left open are accounted for
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Scan until ``stop`` is set, the frames have ended or only a restart can help."""
         self.log.info("started", problems=self.supervisor.problems)
         while not stop.is_set() and not self.supervisor.finished:

@@ -8,7 +8,6 @@ that is shown during the change is handled by one daemon or the other, once.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -30,6 +29,7 @@ from edge.settings import state_machine as states
 from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase, SettingsProblem, SettingsState
+from edge.system.program import Stop
 from edge.values.errors import EdgeError
 
 FIRST_FRAME_S: Final = 8.0  # a camera that gives none within this does not know the mode
@@ -81,7 +81,7 @@ class ScannerLifecycle:
     def __post_init__(self) -> None:
         self._folder = SettingsFolder(self.data)
 
-    def run(self, stop: threading.Event) -> bool:
+    def run(self, stop: Stop) -> bool:
         """Scan until ``stop`` is set or the frames have ended. True: only a new process can help.
 
         Raises ConfigurationError when neither the shipped profile nor one before it can be used.
@@ -104,9 +104,7 @@ class ScannerLifecycle:
             if stop.is_set():
                 self._take_back_start()
 
-    def _run_daemon(
-        self, running: ActiveProfile, stop: threading.Event
-    ) -> tuple[ActiveProfile, bool, bool]:
+    def _run_daemon(self, running: ActiveProfile, stop: Stop) -> tuple[ActiveProfile, bool, bool]:
         """Run one daemon to its end.
 
         Return what to run on next, whether only a new process can help, and whether another daemon

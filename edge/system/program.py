@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -54,30 +54,42 @@ class LazyGroup(click.Group):
         return {point.name: point.value for point in entry_points(group=self._entry_points)}
 
 
+class Stop(Protocol):
+    """Whether a loop is to end: a ``StopSignal``, or an Event of threading."""
+
+    def is_set(self) -> bool:
+        """Return whether to end after this step."""
+        ...
+
+
 class StopSignal:
     """Record of SIGTERM and SIGINT, so that a process ends between two steps of its loop."""
 
     def __init__(self) -> None:
-        self.received = False
+        self._received = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._receive)
 
+    def is_set(self) -> bool:
+        """Return whether one of the signals came."""
+        return self._received
+
     def _receive(self, _number: int, _frame: FrameType | None) -> None:
-        self.received = True
+        self._received = True
 
 
-def run_until_signal(step: Callable[[], bool | None], stop: StopSignal) -> bool:
-    """Call ``step`` until it returns True or ``stop`` was received. Return whether it was received.
+def run_until_signal(step: Callable[[], bool | None], stop: Stop) -> bool:
+    """Call ``step`` until it returns True or ``stop`` is set. Return whether it is set.
 
     Systemd is notified that the process is ready, and before each step that it is alive. So it
     notices a step that never returns.
     """
     notify("READY=1")
-    while not stop.received:
+    while not stop.is_set():
         notify("WATCHDOG=1")
         if step():
             break
-    return stop.received
+    return stop.is_set()
 
 
 def run_program(program: click.Command, name: str, *, timings: object = None) -> None:

@@ -24,7 +24,7 @@ from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log
 from edge.system.disk_space import disk_problem
 from edge.system.health import read_health, write_health
-from edge.system.program import StopSignal, run_program, run_until_signal
+from edge.system.program import Stop, StopSignal, run_program, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.token.roots import Roots
 from edge.token.trust_list import TrustList
@@ -98,7 +98,7 @@ def run(timings: AgentTimings | None, profile_file: Path, data: Path) -> None:
     count_stop(data)
 
 
-def _run_once(profile_file: Path, data: Path, stop: StopSignal, timings: AgentTimings) -> bool:
+def _run_once(profile_file: Path, data: Path, stop: Stop, timings: AgentTimings) -> bool:
     """Sync on the present settings. True: they have changed, and it has to run again."""
     running = _load(profile_file, data)
     profile = running.profile
@@ -170,7 +170,7 @@ class _Process:
         return AgentAddress(tenant=device.tenant, device=device.id, site=device.site)
 
 
-def _serve(process: _Process, stop: StopSignal) -> bool:
+def _serve(process: _Process, stop: Stop) -> bool:
     """Serve until a signal or until the settings have changed. True: they have."""
     clock = WallClock(time_floor_s(process.store))
     anchors = Anchors(process.store, process.roots)

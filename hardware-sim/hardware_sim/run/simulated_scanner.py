@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Iterable
@@ -37,6 +36,7 @@ from edge.ports import CameraError
 from edge.scanner.hardware import Hardware
 from edge.scanner.lifecycle import ScannerLifecycle
 from edge.system import log
+from edge.system.program import StopSignal
 from hardware_sim.parts.doors import DoorFailure, Doors
 from hardware_sim.parts.mock_pins import wired_factory
 from hardware_sim.vision.camera import CameraScene, SimCamera
@@ -98,9 +98,7 @@ def scan(
     fork_server: ForkServer,
 ) -> None:
     """Run the daemon in this thread until SIGTERM. ``open_camera`` None: the simulated camera."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     scene = CameraScene(width_px=profile.camera.width_px, height_px=profile.camera.height_px)
     doors = Doors(profile.locker.compartments, person_closes_after_s=PERSON_CLOSES_AFTER_S)
     threading.Thread(

@@ -14,7 +14,7 @@ from edge.enrolment.handover import EnrolmentMailbox
 from edge.store.database.store import StoreUnavailableError
 from edge.store.opening import open_for_reading
 from edge.store.time_floor import time_floor_s
-from edge.system.program import StopSignal, run_until_signal
+from edge.system.program import Stop, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.token.roots import Roots
 from edge.token.signed_document import Keyring
@@ -85,7 +85,7 @@ class EnrolmentRunner:
 
 def wait_for_identity(
     data: Path,
-    stop: StopSignal,
+    stop: Stop,
     log: FilteringBoundLogger,
     *,
     keys: Keyring | None = None,

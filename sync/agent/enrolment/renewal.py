@@ -12,6 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from edge.identity.damage import IDENTITY
 from edge.identity.identity import BLOCKED, read_identity
+from edge.system.durable_file import write_durably
 from sync.agent.enrolment.enrolment import renew
 from sync.agent.enrolment.enrolment_error import EnrolmentError
 from sync.mqtt.tls import renewal_due
@@ -46,7 +47,7 @@ class Renewal:
             if not due or _is_young(renewed_file, now_s):
                 return False
             renew(self._data, identity)
-            renewed_file.write_text(str(now_s))
+            write_durably(renewed_file, str(now_s).encode())
         except (EnrolmentError, OSError, ValueError, KeyError) as error:
             self._log.warning("certificate_not_renewed", detail=str(error))
             return False

@@ -19,7 +19,7 @@ from edge.config.profile import (
     load_profile,
     parse_profile,
 )
-from edge.config.section import Name
+from edge.config.section import Name, Section
 from edge.config.toml import ConfigError, parse_toml
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Policy",
     "Presence",
     "Profile",
+    "Section",
     "SerialEngineSection",
     "Trigger",
     "identity_errors",

@@ -14,11 +14,11 @@ Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 
 
 class Section(BaseModel):
-    """A table of a profile. Unknown keys are refused: a misspelt setting is an error."""
+    """A table of a file that people write. Unknown keys are refused: a misspelt one is an error."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, defer_build=True
-    )  # built whole, once, by Profile
+    )  # built whole, once, by the model of the file
 
 
 FAULTS = (

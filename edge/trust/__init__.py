@@ -1,1 +1,1 @@
-"""What this device trusts now: its root keys, and how fresh its lists and its time are."""
+"""What this device trusts now: its root keys, and how fresh its lists are; files of keys."""

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from edge.config import ConfigError, Name, parse_toml
+from edge.config import ConfigError, Name, Section, parse_toml
 from sync.fleet.key_folder import KeyFolder, KeyFolderError
 from sync.mqtt.endpoint import Endpoint
 from sync.wire.topics import OPS
 
 
-class _FleetFileContent(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _FleetFileContent(Section):
     tenant: Name = "main"
     host: str
     port: int = Field(8883, ge=1, le=65535)

@@ -37,13 +37,14 @@ from edge.token.keys import (
     UnfitKeyError,
     private_key_pem,
     public_key,
-    signer_from_pem,
 )
 from edge.token.purpose import Purpose
 from edge.token.roots import Roots
 from edge.token.trusted_key import TrustedKey
+from edge.trust.signer_file import SignerFileError, load_signer
 from edge.values.errors import EdgeError
 
+RESTORE_KEY = "Restore the key from your backup."
 ROOT = "root"
 LISTED = (
     Purpose.TOKEN,
@@ -101,7 +102,10 @@ class KeyFolder:
 
     def signer(self, name: Purpose | str) -> Signer:
         """Return the signer of ``name``, a listed purpose or ``ROOT``."""
-        return load_signer(self.folder / f"{name}.pem")
+        try:
+            return load_signer(self.folder / f"{name}.pem", advice=RESTORE_KEY)
+        except SignerFileError as error:
+            raise KeyFolderError(str(error)) from None
 
     def roots(self) -> Roots:
         """Return the roots in the form that devices have them."""
@@ -198,18 +202,6 @@ class KeyFolder:
             raise KeyFolderError(
                 f"cannot read {path} ({error}). Restore it from your backup."
             ) from None
-
-
-def load_signer(path: Path) -> Signer:
-    """Read a private key. Raises KeyFolderError."""
-    try:
-        return signer_from_pem(path.read_bytes())
-    except OSError as error:
-        raise KeyFolderError(
-            f"cannot read {path}: {error.strerror}. Restore the key from your backup."
-        ) from None
-    except UnfitKeyError as error:
-        raise KeyFolderError(f"{path} is not a usable private key ({error}).") from None
 
 
 def create_key_folder(

@@ -18,12 +18,12 @@ from edge.system import log
 from edge.system.program import StopSignal, run_program, run_until_signal
 from edge.token.keys import Signer
 from edge.token.purpose import Purpose
+from edge.trust.signer_file import load_signer
 from sync.hub.config import (
     HUB_TIMINGS,
     HubConfig,
     HubTimings,
     load_hub_config_or_exit,
-    load_signer_or_exit,
 )
 from sync.hub.enrolment.cli import enrolment
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
@@ -42,7 +42,7 @@ from sync.metrics import write_metrics
 from sync.mqtt.session import MqttSession
 from sync.wire.topics import hub_filters
 
-_FEED_KEY_SETTING: Final = "documents.order_feed_key_file"
+_SET_FEED_KEY: Final = "set documents.order_feed_key_file"
 _CONFIG = click.option(
     "--config",
     "config_file",
@@ -258,7 +258,7 @@ def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger)
             backoff=timings.reconnect,
         ),
         lists=ListPublisher(config.documents, Path(config.data_dir) / PUSHED_LISTS),
-        feed_signer=load_signer_or_exit(feed_key, setting=_FEED_KEY_SETTING),
+        feed_signer=load_signer(feed_key, advice=_SET_FEED_KEY),
         grant_signer=_grant_signer(feed_key.with_name(f"{Purpose.GRANT}.pem")),
         fleet=open_fleet_service(config, logger),
         now_us=lambda: time.time_ns() // 1000,
@@ -269,7 +269,7 @@ def _parts(config: HubConfig, timings: HubTimings, logger: FilteringBoundLogger)
 
 def _grant_signer(path: Path) -> Signer | None:
     """Return the signer of grants, if its key lies beside that of the order feed."""
-    return load_signer_or_exit(path, setting=_FEED_KEY_SETTING) if path.exists() else None
+    return load_signer(path, advice=_SET_FEED_KEY) if path.exists() else None
 
 
 def _open_store(config: HubConfig) -> HubStore:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from edge.config import ConfigError, Name, parse_toml
-from edge.token.keys import Signer, UnfitKeyError, signer_from_pem
+from edge.config import ConfigError, Name, Section, parse_toml
 from sync.mqtt.backoff import Backoff
 from sync.mqtt.endpoint import Endpoint
 
@@ -28,11 +27,7 @@ class HubTimings:
 HUB_TIMINGS: Final = HubTimings()
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HubMqtt(_Section):
+class HubMqtt(Section):
     """The broker, and the hub's certificate there."""
 
     host: str
@@ -64,14 +59,14 @@ class HubMqtt(_Section):
         )
 
 
-class HubOperators(_Section):
+class HubOperators(Section):
     """The operator list of a site, from ``edge-fleet operators build``."""
 
     site: Name
     file: str
 
 
-class HubDocuments(_Section):
+class HubDocuments(Section):
     """The key that the hub signs with, and the signed lists that it publishes unchanged."""
 
     order_feed_key_file: str  # PEM, PKCS 8: the key that the trust list names for order_feed
@@ -80,7 +75,7 @@ class HubDocuments(_Section):
     operators: tuple[HubOperators, ...] = ()  # signed, one for each site
 
 
-class HubBroker(_Section):
+class HubBroker(Section):
     """The broker's files, which the enrolment service writes.
 
     The broker reads them again at SIGHUP.
@@ -92,7 +87,7 @@ class HubBroker(_Section):
     pid_file: str
 
 
-class HubEnrolment(_Section):
+class HubEnrolment(Section):
     """The enrolment service, which alone holds the certificate authority's key."""
 
     address: str = "0.0.0.0"  # it listens there  # noqa: S104 - devices come from anywhere
@@ -104,7 +99,7 @@ class HubEnrolment(_Section):
     certificate_days: float = Field(90, gt=0, le=825)
 
 
-class PlatformService(_Section):
+class PlatformService(Section):
     """Where a site authority finds the platform's enrolment service."""
 
     host: str
@@ -112,14 +107,14 @@ class PlatformService(_Section):
     every_s: float = Field(10.0, gt=0, le=3600)
 
 
-class HubDevice(_Section):
+class HubDevice(Section):
     """A device that may ask for its site's orders."""
 
     id: Name
     site: Name
 
 
-class HubAuthority(_Section):
+class HubAuthority(Section):
     """A site's own authority, which decides grants there while it holds the lease.
 
     See docs/explanation/site-authority.md.
@@ -131,7 +126,7 @@ class HubAuthority(_Section):
     lease_s: int = Field(3 * 86_400, ge=30)
 
 
-class HubConfig(_Section):
+class HubConfig(Section):
     """``edge-hub run --config``."""
 
     tenant: Name = "main"
@@ -164,7 +159,7 @@ def load_hub_config_or_exit(path: Path) -> HubConfig:
     raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
 
 
-C = TypeVar("C", bound=BaseModel)
+C = TypeVar("C", bound=Section)
 
 
 def read_config(path: Path, model: type[C]) -> C | list[ConfigError]:
@@ -232,13 +227,3 @@ def read_config_or_exit(path: Path, model: type[C]) -> C:
     if isinstance(config, list):
         raise click.ClickException("; ".join(f"{path}: {error}" for error in config))
     return config
-
-
-def load_signer_or_exit(path: Path, *, setting: str) -> Signer:
-    """Read the private key that the configuration names in ``setting``. Raises ClickException."""
-    try:
-        return signer_from_pem(path.read_bytes())
-    except OSError as error:
-        raise click.ClickException(f"{path}: {error.strerror}; set {setting}") from None
-    except UnfitKeyError as error:
-        raise click.ClickException(f"{path} is not a usable private key: {error}") from None

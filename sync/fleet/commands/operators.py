@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from edge.config import Section
 from edge.documents.operator_list import OperatorEntry, OperatorList, sign_operator_list
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault
 from edge.domain.roles import Role
@@ -38,10 +39,10 @@ _LARGEST = MAX_MESSAGE_BYTES * 3 // 4 - 1000  # as base64 in a request
 _Time = Annotated[int, Field(ge=0, lt=TIME_END)]
 
 
-class _Person(BaseModel):
+class _Person(Section):
     """One person of the input file. It has the hash of the PIN, never the PIN."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     id: Annotated[str, Field(min_length=1, max_length=40)]
     role: Annotated[Role, Field(strict=False)]

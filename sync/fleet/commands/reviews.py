@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import click
 
-from edge.token.keys import Signer
+from edge.trust.signer_file import load_signer
 from sync.fleet.device_table import align_columns
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
 from sync.fleet.hub_client import HubClient, hub_client
-from sync.fleet.key_folder import KeyFolderError, load_signer
+from sync.fleet.key_folder import RESTORE_KEY
 from sync.wire.fleet_requests import FleetAction
 from sync.wire.review_decision import LONGEST_REASON, ReviewDecision, sign_review_decision
 
@@ -134,7 +134,7 @@ def _decide(
     as_json: bool,
 ) -> None:
     fleet = load_fleet_file(fleet_file)
-    reviewer = _signer(key_file)
+    reviewer = load_signer(key_file, advice=RESTORE_KEY)
     with hub_client(fleet) as client:
         review = _find(client, review_id)
         decision = ReviewDecision(
@@ -185,13 +185,6 @@ def _find(client: HubClient, review_id: str) -> dict[str, Any]:
             f"no redemption {review_id} waits for a second person: see edge-fleet reviews list"
         )
     return found[-1]
-
-
-def _signer(file: Path) -> Signer:
-    try:
-        return load_signer(file)
-    except KeyFolderError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _row(review: dict[str, Any]) -> tuple[str, ...]:

@@ -16,18 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from edge.config import ConfigError, Name, parse_toml
+from edge.config import ConfigError, Name, Section, parse_toml
 from edge.documents.settings import PROBATION_S, SettingsDocument, SettingsLayer
 from edge.settings.effective import forbidden
 from edge.token.fields import TIME_END
 
 
-class SettingsFile(BaseModel):
+class SettingsFile(Section):
     """Content of a settings file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     layer: SettingsLayer
     name: Name | None = None
@@ -35,7 +33,7 @@ class SettingsFile(BaseModel):
     smallest_agent: str = Field("0", pattern=r"^\d+(\.\d+)*$")
     not_before_s: int = Field(0, ge=0, lt=TIME_END - 1)
     expires_at_s: int = Field(TIME_END - 1, ge=1, lt=TIME_END)
-    content: dict[str, Any] = {}
+    content: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> SettingsFile:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from edge.config import Name
+from edge.config import Name, Section
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.claims import Kind
@@ -30,10 +30,10 @@ _ROOM_FOR_ROWS: Final = MOST_DOCUMENT_BYTES - 4096  # of a page; the rest is its
 Text = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class OrderLine(BaseModel):
+class OrderLine(Section):
     """An order line of ``edge-hub orders import``. It replaces the line with the same ``cti``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     cti: Cti
     order_id: Text
@@ -49,7 +49,7 @@ class OrderLine(BaseModel):
     not_before_s: Seconds = 0
     expires_at_s: Seconds = 2**33 - 1
     review: bool = False
-    compartments: Annotated[list[Text], Field(max_length=64)] = []
+    compartments: list[Text] = Field(default_factory=list, max_length=64)
     subject: Text | None = None
     campaign: Text | None = None
     rules: Annotated[str, Field(max_length=1000)] | None = None

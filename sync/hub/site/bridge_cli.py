@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 import structlog
-from pydantic import BaseModel, ConfigDict
 
-from edge.config import Name
+from edge.config import Name, Section
 from edge.system import log
 from edge.system.program import StopSignal, run_until_signal
 from sync.hub.config import HUB_TIMINGS, HubMqtt, HubTimings, read_config_or_exit
@@ -17,10 +16,8 @@ from sync.hub.site.bridge import Bridge, down_filters, up_filters
 from sync.mqtt.session import MqttSession
 
 
-class BridgeConfig(BaseModel):
+class BridgeConfig(Section):
     """``bridge.toml``; file names are relative to its folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: Name = "main"
     site: Name

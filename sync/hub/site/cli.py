@@ -12,14 +12,14 @@ from typing import TypedDict, Unpack
 
 import click
 import structlog
-from pydantic import BaseModel, ConfigDict
 from structlog.typing import FilteringBoundLogger
 
-from edge.config import Name
+from edge.config import Name, Section
 from edge.system import log
 from edge.system.program import StopSignal, run_until_signal
 from edge.system.wall_clock import WallClock
 from edge.trust.anchors import RootsFileRefusal, load_roots
+from edge.trust.signer_file import load_signer
 from edge.values.uuid7 import uuid7
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import (
@@ -29,7 +29,6 @@ from sync.hub.config import (
     HubTimings,
     PlatformService,
     load_hub_config_or_exit,
-    load_signer_or_exit,
     read_config_or_exit,
 )
 from sync.hub.provisioning import PlatformFiles
@@ -46,10 +45,8 @@ _CONFIG = click.option(
 )
 
 
-class AuthorityConfig(BaseModel):
+class AuthorityConfig(Section):
     """``authority.toml``; file names are relative to its folder."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     tenant: Name = "main"
     site: Name
@@ -221,7 +218,7 @@ def _parts(
             backoff=timings.reconnect,
         ),
         roots=roots,
-        grant_signer=load_signer_or_exit(folder / config.grant_key_file, setting="grant_key_file"),
+        grant_signer=load_signer(folder / config.grant_key_file, advice="set grant_key_file"),
         now=clock.now,
         monotonic=time.monotonic,
         new_id=lambda: uuid7(time.time_ns() // 1_000_000, os.urandom(10)),

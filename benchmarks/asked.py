@@ -101,8 +101,8 @@ class Asked:
         documents.documents_named(self._store, "")
         outbox.acknowledged_through(self._store, self._epoch)
         outbox.epochs_before(self._store)
-        authorisations.open_requests(self._store, 1)
-        authorisations.released_through(self._store, 1)
+        authorisations.open_requests(self._store, time.monotonic_ns())
+        authorisations.released_through(self._store, time.monotonic_ns())
         order_cache.delete_stale(self._store)
         time_floor_s(self._store)
 

@@ -58,7 +58,7 @@ def _against_inserts(folder: Path) -> Measurement:
     The figure is that of the fastest quarter: other load makes a page slower, never faster.
     """
     platform = Platform(folder, {DEVICE: "shop-1"})  # for its keys; nothing is started
-    store, bare = store_of(platform, DEVICE), connect(folder / "bare.db")
+    store, bare = store_of(platform, DEVICE), connect(folder / "bare.db", make=True)
     (ddl,) = (
         store.connection()
         .execute("SELECT sql FROM sqlite_master WHERE name = 'entitlement'")

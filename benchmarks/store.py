@@ -87,7 +87,7 @@ def bare_commits(path: Path, model: Store) -> Callable[[], None]:
     """
     source = _filled(path.parent / "model", SMALL)
     _redeeming(source, SMALL)()
-    peer = connect(path)
+    peer = connect(path, make=True)
     with model.read() as connection:
         for (statement,) in connection.execute(
             "SELECT sql FROM sqlite_master WHERE sql NOT NULL ORDER BY rowid"

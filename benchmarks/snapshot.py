@@ -113,6 +113,7 @@ def _pages(platform: Platform) -> Iterator[tuple[bytes, list[Entitlement]]]:
         page = Snapshot(
             site="shop-1",
             issued_at_s=now().unix_s,
+            incarnation=bytes(16),
             revision=7,
             page=number,
             last=number == PAGES - 1,

@@ -46,6 +46,16 @@ class MqttSection(Section):
     window: int = Field(256, ge=1, le=1000)  # events in flight without an acknowledgement
 
 
+class OrdersSection(Section):
+    """How many orders the platform may take away within a day before a person confirms it.
+
+    More than this share and more than this number; of another store of the platform, the share.
+    """
+
+    shrink_percent: int = Field(20, ge=1, le=100)
+    shrink_rows: int = Field(50, ge=0, le=1_000_000)
+
+
 class TrustSection(Section):
     """The anchors: root keys that sign trust lists."""
 
@@ -77,6 +87,7 @@ class Profile(Section):
     trigger: Trigger | None = None
     presence: Presence | None = None
     policy: Policy = Policy()
+    orders: OrdersSection = OrdersSection()
     trust: TrustSection
     mqtt: MqttSection | None = None
 

@@ -28,7 +28,7 @@ KEPT: Final = {
     "exception": "UPDATE exception SET cause = '', tried = '', cti = NULL, order_id = NULL,"
     " note = NULL",
     "feed": "UPDATE feed SET revision = 0, last_contact_s = NULL, snapshot_revision = NULL,"
-    " snapshot_pages = 0",
+    " snapshot_pages = 0, dropped = NULL",
     "intent": None,  # doors and ledger rows
     # Amounts stay: they say what a code is still worth.
     "ledger": "UPDATE ledger SET order_id = '', operator = NULL",

@@ -44,6 +44,8 @@ from sync.wire.messages import (
 from sync.wire.topics import FLEET, Down, Topic, Up, parse_topic, site_group
 
 ORDERS_NOT_REMOVED: Final = "orders_not_removed"  # a problem: the clean-up of the order cache fails
+PLATFORM_HELD: Final = "platform_held"
+HELD_S: Final = 60.0  # after its last word, a hub counts as held; a device requests more often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,8 @@ class Agent:
         self._health: HealthReport | None = None  # as last published
         self._problems: dict[str, str] = {}
         self._connection = 0
+        self._held_until_s = 0.0  # the platform's hub waits for a person
+        self._dropped: int | None = None  # orders, as last reported
         self._data_version = -1
         self.refused: Counter[str] = Counter()  # messages that changed nothing, by reason
         self._effects: Counter[AckEffect] = Counter()  # those that are not ordinary
@@ -186,6 +190,7 @@ class Agent:
             "oldest_pending_s": backlog.oldest_s,
             "rejected": backlog.rejected,
             "orders_revision": feed.revision,
+            "orders_dropped": feed.dropped,
             "orders_received_s": feed.last_contact_s,
             "feeds": self._feeds(feed.last_contact_s),
             "documents": dict(self.documents),
@@ -209,6 +214,8 @@ class Agent:
         found |= self._parts.uplink.problems(self._sources.monotonic_s())
         if self._stale_rows:
             found[ORDERS_NOT_REMOVED] = f"orders that are no longer valid stay: {self._stale_rows}"
+        if self._sources.monotonic_s() < self._held_until_s:
+            found = found | {PLATFORM_HELD: "it sends no orders and no grants until it is resumed"}
         for name in found.keys() - self._problems.keys():
             self._log.warning("problem", problem=name, detail=found[name])
         for name in self._problems.keys() - found.keys():
@@ -315,8 +322,7 @@ class Agent:
             case Down.OPERATORS:
                 self._note(downlink.receive_operator_list(arrival.payload, now))
             case Down.ORDERS:
-                monotonic_s = self._sources.monotonic_s()
-                self._note(downlink.receive_page(arrival.payload, now, monotonic_s))
+                self._receive_page(arrival.payload, now)
             case Down.COMMAND:
                 self._receive_command(arrival.payload, topic.node)
             case Down.RESPONSE if self._parts.relay is not None:
@@ -325,6 +331,14 @@ class Agent:
                 self._receive_config(arrival.payload, self._parts.settings, now)
             case _:
                 self._count(MessageFault.TOPIC_UNKNOWN, topic.channel)
+
+    def _receive_page(self, payload: bytes, now: Instant) -> None:
+        outcome = self._parts.downlink.receive_page(payload, now, self._sources.monotonic_s())
+        if isinstance(outcome, DocumentOutcome):
+            self._held_until_s = 0.0
+        if self._dropped != order_cache.feed_state(self._parts.store).dropped:
+            self._status_due_s = 0.0
+        self._note(outcome)
 
     def _receive_ack(self, payload: bytes) -> None:
         ack = codec.decode_addressed(Ack, payload, dev=self._address.device)
@@ -365,6 +379,8 @@ class Agent:
             self._parts.downlink.request_now(self._sources.monotonic_s())
             if relay is not None:
                 relay.request_authority_soon()
+        elif command.type == "platform_held":
+            self._held_until_s = self._sources.monotonic_s() + HELD_S
         elif relay is not None:
             relay.note_authority()
 
@@ -426,13 +442,17 @@ class Agent:
     def _status(self, state: Literal["online", "offline"]) -> Status:
         store = self._parts.store
         epoch, last_seq = outbox.current_epoch(store)
+        feed = order_cache.feed_state(store)
+        self._dropped = feed.dropped
         return Status(
             dev=self._address.device,
             state=state,
             epoch=epoch,
             last_seq=last_seq,
             acknowledged_through=outbox.acknowledged_through(store, epoch),
-            orders_revision=order_cache.feed_state(store).revision,
+            incarnation=feed.incarnation.hex(),
+            orders_revision=feed.revision,
+            orders_dropped=feed.dropped,
             rungs=self._sources.rungs(),
             health=self._health if state == "online" else None,
         )

@@ -13,13 +13,14 @@ from pathlib import Path
 import click
 import structlog
 
-from edge.config import MqttSection
+from edge.config import MqttSection, Profile
 from edge.identity.damage import identity_damage
 from edge.settings.active_profile import ActiveProfile, load_active_profile
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import OnlineFlag
 from edge.store.opening import open_store
-from edge.store.order_cache import feed_state
+from edge.store.order_cache import FeedState, feed_state
+from edge.store.order_shrink import ShrinkLimits
 from edge.store.time_floor import raise_time_floor, time_floor_s
 from edge.system import log
 from edge.system.disk_space import disk_problem
@@ -39,6 +40,7 @@ from sync.agent.device_metrics import DEVICE_FILE, decoder_metrics, device_metri
 from sync.agent.downlink import Downlink
 from sync.agent.enrolment.revocation import RevocationHandler
 from sync.agent.enrolment.runner import EnrolmentRunner, trusted_keys, wait_for_identity
+from sync.agent.order_intake import SHRUNK
 from sync.agent.scanner_health import ScannerHealthWatch
 from sync.agent.settings.assembly import (
     build_applier,
@@ -253,7 +255,13 @@ def _parts(
             timings=process.timings,
         ),
         downlink=Downlink(
-            store, process.roots, anchors, device=address.device, site=address.site, vouch=vouch
+            store,
+            process.roots,
+            anchors,
+            device=address.device,
+            site=address.site,
+            vouch=vouch,
+            limits=_shrink_limits(process.running.profile),
         ),
         settings=build_applier(
             process.data,
@@ -281,9 +289,11 @@ def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSour
     policy = process.running.profile.policy
 
     def problems(now: Instant) -> dict[str, str]:
-        contact_s = feed_state(process.store).last_contact_s
-        stale = staleness(anchors.trust, anchors.status, contact_s, policy=policy, now=now)
-        return stale | _clock_problem(clock) | disk_problem(process.data)
+        feed = feed_state(process.store)
+        stale = staleness(
+            anchors.trust, anchors.status, feed.last_contact_s, policy=policy, now=now
+        )
+        return stale | _shrink_problem(feed) | _clock_problem(clock) | disk_problem(process.data)
 
     return AgentSources(
         now=clock.now,
@@ -298,6 +308,19 @@ def _sources(process: _Process, anchors: Anchors, clock: WallClock) -> AgentSour
             monotonic_s=time.monotonic,
         ).health,
     )
+
+
+def _shrink_limits(profile: Profile) -> ShrinkLimits:
+    """Return how many orders the platform may take away before a person confirms it."""
+    return ShrinkLimits(percent=profile.orders.shrink_percent, rows=profile.orders.shrink_rows)
+
+
+def _shrink_problem(feed: FeedState) -> dict[str, str]:
+    """Return the problem of a snapshot that waits for a person, name to detail."""
+    if feed.dropped is None:
+        return {}
+    detail = f"the platform no longer names {feed.dropped} orders in use, which stay valid here"
+    return {SHRUNK: f"{detail}: import them again, or run edge-hub orders confirm-shrink"}
 
 
 def _clock_problem(clock: WallClock) -> dict[str, str]:

@@ -7,7 +7,6 @@ was seen, or for another site changes nothing; the caller names and counts what 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, assert_never
 
 from edge.documents.operator_list import OperatorList
@@ -16,6 +15,7 @@ from edge.operators.known_lists import store_operator_list
 from edge.store import documents
 from edge.store.database.store import Store
 from edge.store.documents import StoreResult
+from edge.store.order_shrink import SHRINK_LIMITS, ShrinkLimits
 from edge.store.reviews import ReviewResult
 from edge.token import cbor
 from edge.token.purpose import Purpose
@@ -50,6 +50,7 @@ class Downlink:
         device: str,
         site: str,
         vouch: Callable[[int], None],
+        limits: ShrinkLimits = SHRINK_LIMITS,
     ) -> None:
         """Call ``vouch`` with the issue time (Unix seconds) of each verified document."""
         self._store = store
@@ -58,7 +59,7 @@ class Downlink:
         self._device = device
         self._site = site
         self._vouch = vouch
-        self._orders = OrderIntake(store, device=device)
+        self._orders = OrderIntake(store, device=device, limits=limits)
 
     def request_now(self, monotonic_s: float) -> None:
         """Request orders with the next step: some may have been missed."""
@@ -137,8 +138,7 @@ class Downlink:
         if isinstance(page, MessageRefusal):
             return DownlinkRefusal(page.fault, page.detail)
         self._vouch_within_list(page.issued_at_s)
-        # A page that was held back on its way is no fresher than when it was issued.
-        return self._orders.apply(page, replace(now, unix_s=page.issued_at_s), monotonic_s)
+        return self._orders.apply(page, now, monotonic_s)
 
     def _reviews(self, payload: cbor.Item, now: Instant) -> Outcome:
         """Apply what reviewers decided. Other devices' reviews and earlier ones change nothing."""

@@ -13,6 +13,7 @@ REQUEST_AGAIN_S: Final = 5.0  # without a page for this long; doubled each time 
 LONGEST_REQUEST_S: Final = 15.0
 REFRESH_S: Final = 1800.0  # without news for this long, request them
 PAGES: Final = 8  # requested at a time: one round trip for so many
+DECISION_S: Final = 60.0  # between two requests for a person's decision
 RELOAD_S: Final = 60.0  # between loads of all orders, where one has not helped; doubled up to
 LONGEST_RELOAD_S: Final = 3600.0
 
@@ -69,6 +70,11 @@ class FeedSchedule:
         self.request_now(monotonic_s)
         self._reload_due_s = monotonic_s + self._reload_s
         self._reload_s = min(max(2 * self._reload_s, RELOAD_S), LONGEST_RELOAD_S)
+
+    def note_kept(self, monotonic_s: float) -> None:
+        """Note that the orders that were loaded wait for a person: request that decision."""
+        self.note_loaded(monotonic_s)
+        self._due_s = monotonic_s + DECISION_S
 
     def note_whole(self, monotonic_s: float) -> None:
         """Note that everything is here and right."""

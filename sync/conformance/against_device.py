@@ -163,6 +163,8 @@ class DeviceCheck:
         while len(self._orders_requests) < 2:
             request = self.peer.wait_for(self._read_orders_request, 3 * self.reply_s)
             expect(request, "it does not request again")
+        named = [request for request in self._orders_requests if request.have]
+        expect(all(request.incarnation for request in named), "a revision without incarnation")
         first = self._orders_requests[0].have
         changed = {request.have for request in self._orders_requests} - {first}
         expect(not changed, f"it now reports the revision {max(changed, default=first)}")

@@ -23,6 +23,7 @@ from sync.protocol.event_bodies import ExceptionBody, ReviewBody
 from sync.wire import codec
 from sync.wire.grant_reply import GRANT_REPLY
 from sync.wire.messages import (
+    MAX_SEQ,
     Ack,
     Event,
     GrantRequest,
@@ -36,6 +37,7 @@ from sync.wire.review_page import is_review_page
 from sync.wire.topics import FLEET, Down, Topic, Up
 
 MOST_PAGES = 100_000
+SILENCE_S = 2.0  # within which a hub sends no reply
 _TAG = "c0f0"
 _JUNK = (
     b"",
@@ -84,6 +86,10 @@ class HubCheck:
                 self._unknown_code,
             )
         )
+
+    def last_results(self) -> Iterator[CheckResult]:
+        """Yield the result of the last check: a hub with few devices is held after it."""
+        yield from run_checks((self._orders_ahead,))
 
     # Lists
 
@@ -190,6 +196,8 @@ class HubCheck:
         page = self._request_snapshot()
         while not page.last and len(self._pages) <= MOST_PAGES:
             page = self._request_snapshot(snapshot=page.revision, number=page.page + 1)
+        lives = {each.incarnation for each in self._pages}
+        expect(len(lives) == 1, "its pages are of two incarnations")
         ctis = [row[0] for each in self._pages for row in each.rows]
         expect(len(set(ctis)) == len(ctis), "an entitlement is in it twice")
 
@@ -225,6 +233,21 @@ class HubCheck:
             digest = xor(digest, row_digest(row))
         unchanged = not page.rows and not page.removed and page.head == page.from_revision
         expect(not unchanged or page.digest == digest, "the digest is not that of the rows")
+
+    def _orders_ahead(self) -> None:
+        """Send no orders to a device that has newer ones: the hub has lost them."""
+        last = self._last_page()
+        request = OrdersRequest(
+            dev=self.device,
+            id=self.new_id(),
+            incarnation=last.incarnation.hex(),
+            have=MAX_SEQ,
+        )
+        self.peer.drop_waiting()
+        self.peer.publish(self._topic(Up.REQUEST), codec.encode(request))
+        topic = str(Topic(self.tenant, self.device, Down.ORDERS))
+        page = self.peer.wait_for(lambda arrival: arrival.topic == topic or None, SILENCE_S)
+        expect(page is None, "it sent a page")
 
     def _last_page(self) -> Snapshot:
         if not self._pages:
@@ -320,7 +343,12 @@ class HubCheck:
 
     def _request_page(self, *, have: int, snapshot: int = 0, number: int = 0) -> Snapshot | Delta:
         request = OrdersRequest(
-            dev=self.device, id=self.new_id(), have=have, snapshot=snapshot, page=number
+            dev=self.device,
+            id=self.new_id(),
+            incarnation=self._pages[-1].incarnation.hex() if self._pages else "",
+            have=have,
+            snapshot=snapshot,
+            page=number,
         )
         self.peer.publish(self._topic(Up.REQUEST), codec.encode(request))
         payload = self._open(self._wait_on(Down.ORDERS, self.device), Purpose.ORDER_FEED)

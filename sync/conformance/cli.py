@@ -173,6 +173,7 @@ def hub(
             _requester(peer, options, options.device), _requester(second, options, other), cti
         )
         results = chain(results, _grant_results(grants))
+    results = chain(results, check.last_results())
     _print_and_exit(peer, results, as_json=options.as_json)
 
 

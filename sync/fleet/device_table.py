@@ -30,6 +30,11 @@ def issues(device: dict[str, Any], now_s: int) -> list[str]:
         found.append("its certificate has expired")
     elif expires_s and expires_s - now_s < EXPIRES_SOON_S:
         found.append(f"its certificate expires in {(expires_s - now_s) // 86_400} days")
+    if device.get("orders_dropped") is not None:
+        found.append(
+            f"orders_shrunk: keeps {device['orders_dropped']} orders that the platform no longer"
+            " names; import them again, or: edge-hub orders confirm-shrink"
+        )
     if cases := device["conflicts"] + device["refused_events"]:
         found.append(f"{cases} cases to settle")
     return found

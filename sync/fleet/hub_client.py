@@ -128,6 +128,12 @@ def hub_client(fleet: FleetFile, *, subscribe: tuple[Up, ...] = ()) -> Iterator[
         client.close()
 
 
+def held_detail(client: HubClient) -> str | None:
+    """Return why the hub is held; None: it is not."""
+    held = client.request(FleetAction.HUB)["held"]
+    return None if held is None else str(held["detail"])
+
+
 def every_device(client: HubClient) -> list[dict[str, Any]]:
     """Return what the hub knows of each device, page by page."""
     devices: list[dict[str, Any]] = []

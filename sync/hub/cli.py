@@ -6,9 +6,8 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TextIO, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import click
 import structlog
@@ -29,7 +28,7 @@ from sync.hub.enrolment.cli import enrolment
 from sync.hub.fleet.operator_lists import FOLDER as PUSHED_LISTS
 from sync.hub.fleet.service_opening import open_fleet_service
 from sync.hub.ledger import listing
-from sync.hub.orders import order_lines
+from sync.hub.orders.cli import orders_group, resume_command
 from sync.hub.provisioning import PlatformDocuments, PlatformSpec, provision
 from sync.hub.server.hub import Hub, HubParts
 from sync.hub.server.hub_metrics import hub_metrics
@@ -113,34 +112,8 @@ authority.add_command(bridge)
 cli.add_command(authority)
 
 
-@cli.group("orders")
-def orders_group() -> None:
-    """Load the orders that devices are fed.
-
-    Example: edge-hub orders import --config hub.toml orders.jsonl
-    """
-
-
-@orders_group.command("import")
-@_CONFIG
-@click.argument("file", type=click.File(encoding="utf-8"))
-def import_orders(config_file: Path, file: TextIO) -> None:
-    """Load order lines from FILE (or - for standard input), one JSON object a line.
-
-    A line with a cti that is known replaces it. Devices receive changes at once. Nothing is loaded
-    if a line is wrong.
-
-    Example line: {"cti": "00112233445566778899aabbccddeeff", "order_id": "A-1", "kind": "pickup",
-    "home_site": "shop-1", "compartments": ["A1"]}
-    """
-    store = _open_store(load_hub_config_or_exit(config_file))
-    now_us = time.time_ns() // 1000
-    try:
-        with store.transaction() as connection:
-            changed = order_lines.put_lines(connection, _lines(iter(file)), now_us)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"{changed} order lines are new or changed.", err=True)
+cli.add_command(orders_group)
+cli.add_command(resume_command)
 
 
 @cli.command("ledger")
@@ -275,13 +248,3 @@ def _grant_signer(path: Path) -> Signer | None:
 def _open_store(config: HubConfig) -> HubStore:
     """Open the hub's store. Raises HubStoreError."""
     return open_hub_store(Path(config.data_dir), config.database)
-
-
-def _lines(file: Iterator[str]) -> Iterator[order_lines.OrderLine]:
-    for number, text in enumerate(file, 1):
-        if not text.strip():
-            continue
-        line = order_lines.parse_line(text)
-        if isinstance(line, order_lines.LineRefusal):
-            raise ValueError(f"line {number}: {line}; nothing was loaded")
-        yield line

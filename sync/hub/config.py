@@ -140,6 +140,8 @@ class HubConfig(Section):
     enrolment: HubEnrolment | None = None
     # An empty page is published at least this often, and more often after a change.
     feed_heartbeat_s: int = Field(3600, ge=10)
+    # The hub is held when more than this share of the devices report what its store does not have.
+    hold_above_percent: int = Field(10, ge=0, le=100)
 
 
 def load_hub_config(path: Path) -> HubConfig | list[ConfigError]:

@@ -100,6 +100,22 @@ _PAGE: Final[dict[str, Schema]] = {
     "2": _described(_TEXT, "site"),
     "3": _described(_SECONDS, "issued at, Unix seconds"),
     "4": {"type": "array", "items": _ROW, "description": "rows: entitlements"},
+    "13": _described(
+        _octets(16), "incarnation of the hub's store (UUIDv7): revisions of two do not compare"
+    ),
+}
+_CONFIRMED: Final[dict[str, Schema]] = {
+    "14": {
+        "type": "array",
+        "prefixItems": [
+            _described(_REVISION, "revision"),
+            {"type": "integer", "minimum": 0, "maximum": MAX_SEQ, "description": "orders then"},
+        ],
+        "minItems": 2,
+        "maxItems": 2,
+        "description": "the newest state of the feed that a person has confirmed although it drops"
+        " orders; absent: none",
+    }
 }
 SNAPSHOT: Final = _map(
     "OrdersSnapshot",
@@ -116,6 +132,7 @@ SNAPSHOT: Final = _map(
         },
         "7": {"type": "boolean", "description": "the last page"},
     },
+    _CONFIRMED,
 )
 DELTA: Final = _map(
     "OrdersDelta",
@@ -136,6 +153,7 @@ DELTA: Final = _map(
             _octets(32), "XOR of the SHA-256 of all rows of the feed at its head, each as CBOR"
         ),
     },
+    _CONFIRMED,
 )
 REVIEWS: Final = _map(
     "ReviewPage",

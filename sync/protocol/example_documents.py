@@ -20,6 +20,7 @@ from sync.protocol.example_keys import (
     DAY_S,
     DEV,
     EPOCH,
+    INCARNATION,
     NOW_S,
     PIN_HASH,
     REVISION,
@@ -31,7 +32,7 @@ from sync.protocol.example_keys import (
     trust,
 )
 from sync.wire.grant_reply import GRANT_REPLY, GrantReply
-from sync.wire.order_feed import Delta, Snapshot, page_payload
+from sync.wire.order_feed import Confirmation, Delta, Snapshot, page_payload
 from sync.wire.review_decision import ReviewDecision, sign_review_decision
 from sync.wire.review_page import ReviewPage, review_payload
 from sync.wire.site_lease import LEASE, Lease, LeasedRedemption
@@ -118,11 +119,18 @@ def order_pages() -> dict[str, bytes]:
     """Return pages of the order feed, by what they hold."""
     row = row_of(entitlement())
     snapshot = Snapshot(
-        site=SITE, issued_at_s=NOW_S, revision=REVISION, page=0, last=True, rows=(row,)
+        site=SITE,
+        issued_at_s=NOW_S,
+        incarnation=INCARNATION,
+        revision=REVISION,
+        page=0,
+        last=True,
+        rows=(row,),
     )
     delta = Delta(
         site=SITE,
         issued_at_s=NOW_S,
+        incarnation=INCARNATION,
         from_revision=REVISION - 1,
         to_revision=REVISION,
         head=REVISION,
@@ -133,6 +141,8 @@ def order_pages() -> dict[str, bytes]:
     nothing_new = Delta(
         site="shop-2",
         issued_at_s=NOW_S,
+        incarnation=INCARNATION,
+        confirmed=Confirmation(revision=REVISION, rows=0),
         from_revision=REVISION,
         to_revision=REVISION,
         head=REVISION,
@@ -144,7 +154,9 @@ def order_pages() -> dict[str, bytes]:
     return {
         "A snapshot of one page": _page(page_payload(snapshot)),
         "A delta": _page(page_payload(delta)),
-        "A delta that says: nothing is new, as of now": _page(page_payload(nothing_new)),
+        "A delta that says: nothing is new, and that it is empty is confirmed": _page(
+            page_payload(nothing_new)
+        ),
         "The decision of a person at the platform": _page(review_payload(decisions)),
     }
 

@@ -23,6 +23,7 @@ NOW_S: Final = 1_800_000_000
 DAY_S: Final = 86_400
 YEAR_S: Final = 365 * DAY_S
 REVISION: Final = 1_800_000_000_000_000
+INCARNATION: Final = bytes.fromhex("018e8f3a1c2d7e4f9a0b0000000000ff")
 CTI: Final = "00112233445566778899aabbccddeeff"
 PIN_HASH: Final = (
     "$argon2id$v=19$m=19456,t=2,p=1"

@@ -15,7 +15,7 @@ from edge.token import cbor
 from sync.protocol import document_schemas, example_documents
 from sync.protocol.channels import Form
 from sync.protocol.example_events import batches
-from sync.protocol.example_keys import CTI, DEV, EPOCH, NOW_S, REVISION, SITE, ident
+from sync.protocol.example_keys import CTI, DEV, EPOCH, INCARNATION, NOW_S, REVISION, SITE, ident
 from sync.wire import codec
 from sync.wire.fleet_requests import FleetAction, FleetRequest, FleetResponse
 from sync.wire.messages import (
@@ -46,9 +46,16 @@ class Example:
 _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
     "OrdersRequest": {
         "Everything": OrdersRequest(dev=DEV, id=ident(1), have=0),
-        "What is new": OrdersRequest(dev=DEV, id=ident(2), have=REVISION),
+        "What is new": OrdersRequest(
+            dev=DEV, id=ident(2), incarnation=INCARNATION.hex(), have=REVISION
+        ),
         "The next page of a snapshot": OrdersRequest(
-            dev=DEV, id=ident(3), have=0, snapshot=REVISION, page=1
+            dev=DEV,
+            id=ident(3),
+            incarnation=INCARNATION.hex(),
+            have=0,
+            snapshot=REVISION,
+            page=1,
         ),
     },
     "GrantRequest": {
@@ -68,6 +75,7 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
             epoch=EPOCH,
             last_seq=42,
             acknowledged_through=41,
+            incarnation=INCARNATION.hex(),
             orders_revision=REVISION,
             rungs=(RungReport(rung="zxing", tries=81240, reads=512, faults=0, busy_ms=242610),),
             health=HealthReport(scanner="scanning", camera="streaming", clock="trusted"),
@@ -121,6 +129,7 @@ _MESSAGES: Final[dict[str, dict[str, WireModel]]] = {
     "Command": {
         "Send what is not acknowledged": Command(dev="_all"),
         "This authority replies to grant requests": Command(dev=DEV, type="authority_online"),
+        "The hub waits for a person": Command(dev=DEV, type="platform_held"),
     },
     "FleetResponse": {
         "The devices": FleetResponse(id=ident(5), ok=True, result={"devices": [], "next": None}),

@@ -26,6 +26,7 @@ CUT: Final = "cut"
 class FleetAction(StrEnum):
     """The actions that operations can request."""
 
+    HUB = "hub"
     DEVICES = "devices"
     DOCUMENTS = "documents"
     OFFER = "offer"
@@ -43,6 +44,10 @@ class FleetAction(StrEnum):
 
 
 ARGUMENTS_AND_RESULTS: Final[dict[FleetAction, tuple[str, str]]] = {
+    FleetAction.HUB: (
+        "",
+        "incarnation, held: {since_s, detail} or null, resumptions, confirmations",
+    ),
     FleetAction.DEVICES: ("after", "devices, next"),
     FleetAction.DOCUMENTS: (
         "wanted: [[key, rev]]",

@@ -35,6 +35,14 @@ Cti = Annotated[
     str,
     Field(pattern=r"^[0-9a-f]{32}$", description="identity of the code, 16 bytes in hexadecimal"),
 ]
+Incarnation = Annotated[
+    str,
+    Field(
+        pattern=r"^([0-9a-f]{32})?$",
+        description="incarnation of the hub's store that its orders are from"
+        " (UUIDv7, hexadecimal); empty: none",
+    ),
+]
 Seconds = Annotated[int, Field(ge=0, lt=2**33)]
 Seq = Annotated[int, Field(ge=1, le=MAX_SEQ)]
 Count = Annotated[int, Field(ge=0, le=MAX_SEQ)]
@@ -198,10 +206,13 @@ class OrdersRequest(Addressed):
     """Ask for the order feed: what changed after ``have``, or all of it when that is 0.
 
     A snapshot that was cut is resumed at ``page`` of ``snapshot``, if the hub still has it.
+    Revisions are those of ``incarnation``. A hub of another one sends everything. A hub that is
+    held, or whose newest revision is older, sends no page.
     """
 
     type: Literal["orders"] = Field("orders", description="type of the request")
     id: RequestIdent
+    incarnation: Incarnation = ""
     have: Count = Field(description="the revision that the device has; 0: none")
     snapshot: Count = Field(0, description="the snapshot that was cut; 0: none")
     page: int = Field(0, ge=0, lt=2**31, description="the next page of that snapshot")
@@ -284,7 +295,13 @@ class Status(Addressed):
     epoch: EventEpoch
     last_seq: Count = Field(0, description="number of the newest event")
     acknowledged_through: Count = Field(0, description="the last number that is acknowledged")
+    incarnation: Incarnation = ""
     orders_revision: Count = Field(0, description="revision of the order feed that it has")
+    orders_dropped: Count | None = Field(
+        None,
+        description="orders that the newest snapshot would drop: too many, so they stay until a"
+        " person confirms that; null: no snapshot waits (`orders_shrunk`)",
+    )
     rungs: tuple[RungReport, ...] = Field(
         (), max_length=MOST_RUNGS, description="steps of the decoder, at most an hour old"
     )
@@ -298,9 +315,12 @@ class Command(Addressed):
 
     ``resend``: the hub has just started and asks for what it may have missed.
     ``authority_online``: a site's authority replies to grant requests.
+    ``platform_held``: the hub sends no orders and no grants until a person resumes it.
     """
 
     dev: Annotated[str, Field(pattern=rf"^({NAME}|_all)$")] = Field(
         description="the device, or `_all`"
     )
-    type: Literal["resend", "authority_online"] = Field("resend", description="the command")
+    type: Literal["resend", "authority_online", "platform_held"] = Field(
+        "resend", description="the command"
+    )

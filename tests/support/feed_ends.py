@@ -13,9 +13,10 @@ from edge.token.trust_list import TrustList
 from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.agent.downlink import Downlink
-from sync.hub.orders import order_lines
+from sync.hub.orders import hold, order_lines
+from sync.hub.orders.hold import HoldRule
 from sync.hub.server.order_publisher import OrderPublisher
-from sync.hub.store import feed_table
+from sync.hub.store import feed_table, incarnation_table
 from sync.hub.store.opening import open_hub_store
 from sync.wire.limits import PageBounds
 
@@ -39,16 +40,14 @@ class FeedEnds:
     """A hub with a feed, a device, and ``pages``, which arrive only by ``act_on_page``."""
 
     def __init__(self, folder):
-        self.hub = open_hub_store(folder / "hub")
-        self.importer = open_hub_store(folder / "hub")  # another process, as ``orders import`` is
+        self.folder = folder
+        self.hubs = 0
+        self.make_hub()
         opened = open_store(folder / "dev", device_id="k", now_s=START_S, random_bytes=os.urandom)
         self.store = opened.store
         self.time_s = 0.0
         self.pages: list[bytes] = []
         self.requests = 0
-        self.publisher = OrderPublisher(
-            KEY, heartbeat_s=3600.0, now_s=lambda: self.now.unix_s, bounds=TWO_ROWS
-        )
         self.restart()
 
     def __enter__(self):
@@ -66,6 +65,40 @@ class FeedEnds:
     @property
     def now_us(self) -> int:
         return int((START_S + self.time_s) * 1_000_000)
+
+    def make_hub(self):
+        """Start a hub with a store of its own: the one before is lost, with what it had."""
+        self.hubs += 1
+        self.hub = open_hub_store(self.folder / f"hub-{self.hubs}")
+        # Another process, as ``orders import`` is.
+        self.importer = open_hub_store(self.folder / f"hub-{self.hubs}")
+        self.publisher = OrderPublisher(
+            KEY, heartbeat_s=3600.0, now_s=lambda: self.now.unix_s, bounds=TWO_ROWS
+        )
+
+    def lose_the_store(self):
+        """Lose the hub's store. A new hub begins with none."""
+        self.hub.close()
+        self.importer.close()
+        self.make_hub()
+
+    @property
+    def is_held(self) -> bool:
+        with self.hub.read() as connection:
+            return hold.is_held(connection)
+
+    def resume(self):
+        """Resume the hub, as ``edge-hub resume`` does."""
+        with self.importer.transaction() as connection:
+            hold.resume(connection, by="zoe", reason="a test", now_s=self.now.unix_s)
+        self.publisher.announce()
+
+    def confirm(self):
+        """Confirm the orders as they are, as ``edge-hub orders confirm-shrink`` does."""
+        with self.importer.transaction() as connection:
+            order_lines.confirm_orders(
+                connection, SITE, by="zoe", reason="a test", now_s=self.now.unix_s
+            )
 
     def restart(self):
         """Start the device's process anew: only its store remains."""
@@ -96,16 +129,17 @@ class FeedEnds:
     def step(self, seconds: float = STEP_S):
         """Let time pass. The hub publishes what is due, and replies to what the device requests."""
         self.time_s += seconds
-        self.pages += [
-            page
-            for node, page in self.publisher.due_pages(self.hub, self.time_s)
-            if node == f"site-{SITE}"
-        ]
+        pages = [] if self.is_held else self.publisher.due_pages(self.hub, self.time_s)
+        self.pages += [page for node, page in pages if node == f"site-{SITE}"]
         request = self.downlink.next_request(self.time_s, new_id=lambda: "r")
         if request is None:
             return
         self.requests += 1
         with self.hub.transaction() as connection:
+            if not hold.check_request(
+                connection, request, site=SITE, rule=HoldRule(), now_s=self.now.unix_s
+            ):
+                return
             pages = order_lines.pages_for(
                 connection,
                 SITE,
@@ -144,12 +178,14 @@ class FeedEnds:
         """Return whether the device has the newest revision and knows it to be right."""
         with self.hub.read() as connection:
             feed = feed_table.feed_of(connection, SITE)
+            incarnation = incarnation_table.present_incarnation(connection)
         with self.store.read() as connection:
             (digest,) = connection.execute("SELECT digest FROM feed").fetchone()
         state = order_cache.feed_state(self.store)
         return (
             feed is not None
             and (state.revision, digest) == (feed.head, feed.digest)
+            and state.incarnation == incarnation
             and state.snapshot_revision is None
         )
 

@@ -41,12 +41,22 @@ from edge.values.instant import Instant
 from sync.agent.downlink import split_documents
 from sync.hub.ledger.reviews import PAGE as DECISIONS
 from sync.protocol.channels import Form, messages, schemas
-from sync.protocol.example_keys import DEV, NOW_S, PIN_HASH, REVISION, SITE, key, roots, trust
+from sync.protocol.example_keys import (
+    DEV,
+    INCARNATION,
+    NOW_S,
+    PIN_HASH,
+    REVISION,
+    SITE,
+    key,
+    roots,
+    trust,
+)
 from sync.wire import codec
 from sync.wire.fleet_requests import LARGEST, FleetRequest, FleetResponse
 from sync.wire.limits import MOST_DOCUMENT_BYTES, MOST_MESSAGE_BYTES
 from sync.wire.messages import Ack, Batch, Command, MessageRefusal, Response, Status
-from sync.wire.order_feed import PAGE, Delta, Snapshot, page_payload, read_page
+from sync.wire.order_feed import PAGE, Confirmation, Delta, Snapshot, page_payload, read_page
 from sync.wire.order_feed_cbor import decode_page
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, read_review_page, review_payload
 from sync.wire.settings_report import SettingsReport
@@ -177,6 +187,8 @@ def _order_pages() -> list[bytes]:
         page = Snapshot(
             site=SITE,
             issued_at_s=NOW_S,
+            incarnation=INCARNATION,
+            confirmed=Confirmation(2**53 - 1, 2**53 - 1),
             revision=REVISION,
             page=2**31 - 1,
             last=False,
@@ -187,6 +199,8 @@ def _order_pages() -> list[bytes]:
     delta = Delta(
         site=SITE,
         issued_at_s=NOW_S,
+        incarnation=INCARNATION,
+        confirmed=Confirmation(2**53 - 1, 2**53 - 1),
         from_revision=REVISION - 1,
         to_revision=REVISION,
         head=REVISION,

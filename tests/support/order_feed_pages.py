@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import row_of
 from edge.token.claims import Kind
-from sync.wire.order_feed import Delta, Snapshot
+from sync.wire.order_feed import Confirmation, Delta, Snapshot
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 entitlements = st.builds(
@@ -29,10 +29,15 @@ entitlements = st.builds(
     revision=st.just(9),
 )
 rows = entitlements.map(row_of)
+confirmations = st.none() | st.builds(
+    Confirmation, revision=st.integers(1, 9), rows=st.integers(0, 2**53 - 1)
+)
 snapshots = st.builds(
     Snapshot,
     site=st.just("shop-1"),
     issued_at_s=st.integers(0, 2**33 - 1),
+    incarnation=st.binary(min_size=16, max_size=16),
+    confirmed=confirmations,
     revision=st.just(9),
     page=st.integers(0, 2000),
     last=st.booleans(),
@@ -42,6 +47,8 @@ deltas = st.builds(
     Delta,
     site=st.just("shop-1"),
     issued_at_s=st.integers(0, 2**33 - 1),
+    incarnation=st.binary(min_size=16, max_size=16),
+    confirmed=confirmations,
     from_revision=st.integers(0, 9),
     to_revision=st.just(9),
     head=st.integers(9, 2**53 - 1),

@@ -9,7 +9,7 @@ from edge.domain.entitlement import Entitlement
 from edge.domain.order_row import row_of
 from edge.domain.redemption_state import DevicePlace
 from edge.redemption.redeemer import Redeemer
-from edge.store import order_cache
+from edge.store import order_cache, order_pages
 from edge.store.opening import open_store
 from edge.token.claims import Claims, Kind
 from edge.values.instant import ClockTrust, Instant
@@ -74,6 +74,9 @@ def order(claims, **given):
     return Entitlement(**{**fields, **given})
 
 
+INCARNATION = bytes(16)  # of the platform's store
+
+
 def open_at(folder, **given):
     """Open the store in ``folder``; it must open."""
     facts = {"device_id": DEVICE, "now_s": NOON.unix_s, "random_bytes": os.urandom, **given}
@@ -87,15 +90,19 @@ def deliver(store, *entitlements, now=NOON):
     state, sold = order_cache.feed_state(store), [row_of(each) for each in entitlements]
     (site,) = {each.home_site for each in entitlements} or {SITE}
     if state.revision == 0:
-        done = order_cache.apply_snapshot_page(
-            store, sold, site=site, revision=1, page=0, last=True, now=now
+        done = order_pages.apply_snapshot_page(
+            store, sold, site=site, incarnation=INCARNATION, revision=1, page=0, last=True, now=now
         )
-        assert done is order_cache.PageResult.COMPLETE
+        assert done is order_pages.PageResult.COMPLETE
         return
-    step = {"from_revision": state.revision, "to_revision": state.revision + 1}
+    step = {
+        "incarnation": INCARNATION,
+        "from_revision": state.revision,
+        "to_revision": state.revision + 1,
+    }
     assert (
-        order_cache.apply_delta(store, sold, site=site, **step, now=now)
-        is order_cache.PageResult.APPLIED
+        order_pages.apply_delta(store, sold, site=site, **step, now=now)
+        is order_pages.PageResult.APPLIED
     )
 
 

@@ -54,16 +54,27 @@ CREATE TABLE document (                    -- the newest signed document of each
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE feed (                        -- how far the order feed has come
   one INTEGER PRIMARY KEY CHECK (one = 1),
+  incarnation BLOB NOT NULL DEFAULT x'',   -- of the platform's store, in which revision counts
   revision INTEGER NOT NULL DEFAULT 0,
   generation INTEGER NOT NULL DEFAULT 0,   -- rows of an older generation are no longer valid
   last_contact_s INTEGER,                  -- of the platform's last message
-  snapshot_revision INTEGER,               -- of a snapshot that is half loaded, else null
+  snapshot_incarnation BLOB NOT NULL DEFAULT x'',
+  snapshot_revision INTEGER,               -- of a snapshot that is not in use yet, else null
   snapshot_generation INTEGER NOT NULL DEFAULT 0,
   snapshot_pages INTEGER NOT NULL DEFAULT 0,  -- pages of it applied so far
   stale_deleted_through BLOB,              -- stale rows up to this cti are deleted; null: all
   digest BLOB,                             -- of the valid rows (domain.order_row); null: unknown
   snapshot_digest BLOB,
-  digest_mismatch INTEGER NOT NULL DEFAULT 0  -- 1: the digest was not the platform's: load again
+  snapshot_rows INTEGER NOT NULL DEFAULT 0,
+  snapshot_known INTEGER NOT NULL DEFAULT 0,  -- of its rows, those that were valid before
+  reload INTEGER NOT NULL DEFAULT 0,       -- 1: the rows here are not the platform's: load all
+  dropped INTEGER,                         -- a whole snapshot waits: it drops so many; else null
+  confirmed_incarnation BLOB NOT NULL DEFAULT x'',  -- the newest confirmation of a person
+  confirmed_revision INTEGER NOT NULL DEFAULT 0,
+  confirmed_rows INTEGER NOT NULL DEFAULT 0,
+  window_s INTEGER NOT NULL DEFAULT 0,     -- when the count of removed rows began
+  window_rows INTEGER NOT NULL DEFAULT 0,  -- how many orders were in use then
+  window_removed INTEGER NOT NULL DEFAULT 0  -- how many of them were removed since
 ) STRICT;
 CREATE TABLE entitlement (
   cti BLOB PRIMARY KEY CHECK (length(cti) = 16),

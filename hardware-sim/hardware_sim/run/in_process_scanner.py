@@ -23,7 +23,7 @@ from edge.domain.order_row import row_of
 from edge.scanner.daemon import Daemon
 from edge.store import documents
 from edge.store.opening import open_store
-from edge.store.order_cache import apply_snapshot_page
+from edge.store.order_pages import apply_snapshot_page
 from edge.values.instant import Instant
 from hardware_sim.parts.doors import Doors
 from hardware_sim.parts.mock_pins import wired_factory
@@ -53,7 +53,16 @@ def fill_store(sample: SamplePlatform, *, now: Instant) -> None:
         )
     lines = sample.orders.read_text(encoding="utf-8").splitlines()
     sold = [row_of(OrderLine.model_validate(json.loads(line)).entitlement()) for line in lines]
-    apply_snapshot_page(opened.store, sold, site=SITE, revision=1, page=0, last=True, now=now)
+    apply_snapshot_page(
+        opened.store,
+        sold,
+        site=SITE,
+        incarnation=bytes(16),
+        revision=1,
+        page=0,
+        last=True,
+        now=now,
+    )
     opened.store.close()
 
 

@@ -13,7 +13,7 @@ import click
 
 from sync.fleet.device_table import HEADER, align_columns, issues, needs_attention, row, severity
 from sync.fleet.fleet_file import fleet_option, load_fleet_file
-from sync.fleet.hub_client import every_device, hub_client
+from sync.fleet.hub_client import every_device, held_detail, hub_client
 from sync.fleet.options import counted
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
@@ -45,11 +45,12 @@ _CASE_COLUMNS: Final = {
 @click.option("--issues", "only_issues", is_flag=True, help="Only devices that have an issue.")
 @click.option("--site", help="Only devices of this site.")
 def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None) -> None:
-    """Show every device, those with issues on top. Exit 1 when a device has one.
+    """Show every device, those with issues on top. Exit 1 when a device or the hub has one.
 
     Example: edge-fleet status --issues
     """
     with hub_client(load_fleet_file(fleet_file)) as client:
+        held = held_detail(client)
         devices = every_device(client)
     now_s = int(time.time())
     listed = sorted(
@@ -60,7 +61,8 @@ def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None)
     shown = with_issues if only_issues else listed
     if as_json:
         for device in shown:
-            click.echo(json.dumps({**device, "issues": issues(device, now_s)}, ensure_ascii=False))
+            shown_device = {**device, "issues": issues(device, now_s), "hub_held": held}
+            click.echo(json.dumps(shown_device, ensure_ascii=False))
     else:
         _print_table(shown, now_s)
         health = f"{len(with_issues)} with issues" if with_issues else "all healthy"
@@ -68,7 +70,15 @@ def status(fleet_file: Path, as_json: bool, only_issues: bool, site: str | None)
             f"{counted(len(listed), 'device')}, {health}" if listed else "there is no such device",
             err=True,
         )
-    if with_issues:
+    if held is not None:
+        click.secho(
+            f"The hub is held: it sends no orders and no grants. {held}.\n"
+            "Put back its newest backup or import the orders again, then: edge-hub resume",
+            fg="red",
+            bold=True,
+            err=True,
+        )
+    if with_issues or held is not None:
         sys.exit(1)
 
 

@@ -158,12 +158,8 @@ class FleetService:
                 return self._offer(octets(args, "document"), args.get("devices"))
             case FleetAction.WITHDRAW:
                 return self._withdraw(str(args["key"]), count(args, "rev"))
-            case FleetAction.ORDERS:
-                site, order = text_or_none(args, "site"), text_or_none(args, "order")
-                after = text_or_none(args, "after") or ""
-                return queries.order_page(hub, site=site, order=order, after=after)
-            case FleetAction.EXCEPTIONS:
-                return queries.exception_list(hub, dev=text_or_none(args, "dev"))
+            case FleetAction.HUB | FleetAction.ORDERS | FleetAction.EXCEPTIONS:
+                return _query(hub, request)
             case FleetAction.REVIEWS | FleetAction.REVIEW | FleetAction.OPERATORS:
                 return self._people.result(hub, request)
             case FleetAction.ENROL:
@@ -301,3 +297,17 @@ class FleetService:
 
     def _now(self) -> Instant:
         return Instant(unix_s=self._now_s())
+
+
+def _query(hub: HubConnection, request: FleetRequest) -> dict[str, Any]:
+    """Return the result of a request that only reads the hub's store."""
+    args = request.args
+    match request.action:
+        case FleetAction.HUB:
+            return queries.hub_state(hub)
+        case FleetAction.ORDERS:
+            site, order = text_or_none(args, "site"), text_or_none(args, "order")
+            after = text_or_none(args, "after") or ""
+            return queries.order_page(hub, site=site, order=order, after=after)
+        case _:
+            return queries.exception_list(hub, dev=text_or_none(args, "dev"))

@@ -6,9 +6,11 @@ import json
 from typing import Any, Final, NamedTuple
 
 from sync.hub.store import (
+    confirmation_table,
     conflict_table,
     event_table,
     feed_table,
+    incarnation_table,
     redemption_table,
     status_table,
 )
@@ -19,6 +21,7 @@ from sync.wire.reply_page import reply_page
 ORDERS_PAGE: Final = 200
 MOST_CASES: Final = 500
 _LONGEST: Final = 400  # characters of a text of a case
+MOST_LISTED: Final = 20  # decisions of persons about the feed
 MOST_DOORS: Final = 5000  # pickup events that are searched for those that need a person
 
 
@@ -32,6 +35,22 @@ class _Case(NamedTuple):
     detail: str
 
 
+def hub_state(connection: HubConnection) -> dict[str, Any]:
+    """Return the present incarnation of the store, why it is held, and who resumed it before."""
+    held = incarnation_table.hold_of(connection)
+    return {
+        "incarnation": incarnation_table.present_incarnation(connection).hex(),
+        "held": None if held is None else {"since_s": held[0], "detail": held[1]},
+        "resumptions": [
+            {"at_s": at_s, "by": name, "reason": reason, "held": cause}
+            for at_s, name, reason, cause in incarnation_table.resumptions(connection)[:MOST_LISTED]
+        ],
+        "confirmations": [
+            each._asdict() for each in confirmation_table.confirmations(connection)[:MOST_LISTED]
+        ],
+    }
+
+
 def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
     """Return the last status of a device, and how many of its events need attention."""
     row = status_table.status_of(connection, dev)
@@ -41,6 +60,8 @@ def device_state(connection: HubConnection, dev: str) -> dict[str, Any]:
         "status_s": row[1] if row else None,
         "last_seq": status.get("last_seq"),
         "acknowledged_through": status.get("acknowledged_through"),
+        "incarnation": status.get("incarnation"),
+        "orders_dropped": status.get("orders_dropped"),
         "rungs": status.get("rungs", []),
         "health": status.get("health"),
         "conflicts": conflict_table.count_conflicts(connection, dev),

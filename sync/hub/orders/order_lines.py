@@ -1,7 +1,7 @@
 """The order feed: imported as JSON lines, stored by revision, served to devices in pages.
 
-A revision is the time in microseconds, or one more than the last. It grows even when the hub's
-store was restored from an older backup, so that a device never takes a new change for an old one.
+A revision is the time in microseconds, or one more than the last. Revisions are compared only
+within one incarnation of the hub's store (``sync.hub.orders.hold``).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from edge.config import Name, Section
 from edge.domain.entitlement import Entitlement, OrderStatus
 from edge.domain.order_row import EMPTY_DIGEST, Row, row_digest, row_of, xor
 from edge.token.claims import Kind
-from sync.hub.store import feed_table
+from sync.hub.store import confirmation_table, feed_table, incarnation_table
+from sync.hub.store.confirmation_table import OrderConfirmation
 from sync.hub.store.feed_table import Feed
 from sync.hub.store.interface import HubConnection
 from sync.wire.limits import MOST_DOCUMENT_BYTES, PageBounds, fitting, pages
 from sync.wire.messages import MAX_SEQ, Cti, OrdersRequest, Seconds
-from sync.wire.order_feed import PAGE, REMOVED_BYTES, Delta, Snapshot
+from sync.wire.order_feed import PAGE, REMOVED_BYTES, Confirmation, Delta, Snapshot
 from sync.wire.order_feed_columns import rows_size
 from sync.wire.storable import unstorable
 
@@ -107,6 +108,22 @@ def put_lines(connection: HubConnection, lines: Iterable[OrderLine], now_us: int
     return changed
 
 
+def confirm_orders(
+    connection: HubConnection, site: str, *, by: str, reason: str, now_s: int
+) -> OrderConfirmation | None:
+    """Record that a person confirms the orders of ``site`` as they are; None: it has no feed.
+
+    Devices then accept that they are fewer than before.
+    """
+    feed = feed_table.feed_of(connection, site)
+    if feed is None:
+        return None
+    entries = feed_table.count_entitlements(connection, site)
+    confirmation = OrderConfirmation(site, feed.head, entries, by, reason, now_s)
+    confirmation_table.put_confirmation(connection, confirmation)
+    return confirmation
+
+
 def page_for(
     connection: HubConnection,
     site: str,
@@ -116,13 +133,13 @@ def page_for(
     now_us: int,
     bounds: PageBounds = PAGE,
 ) -> Snapshot | Delta:
-    """Return the page that ``request`` asks for, in the caller's transaction."""
+    """Return the page that ``request`` asks for, in the caller's transaction.
+
+    The caller has checked that the hub has what the request names (``hold.check_request``).
+    """
     feed_table.add_feed(connection, site, Feed(now_us, EMPTY_DIGEST))
     feed = _feed(connection, site)
-    if request.have > feed.head:
-        # The hub was restored from a backup: begin above what the device has.
-        feed = Feed(max(now_us, feed.head + 1), feed.digest)
-        feed_table.set_feed(connection, site, feed)
+    if request.incarnation not in ("", incarnation_table.present_incarnation(connection).hex()):
         return _first_page(connection, site, feed.head, now_s, bounds)
     if request.snapshot and feed_table.has_snapshot(connection, site, request.snapshot):
         page = snapshot_page(connection, site, request.snapshot, request.page, now_s)
@@ -174,6 +191,8 @@ def delta_page(
     return Delta(
         site=site,
         issued_at_s=now_s,
+        incarnation=incarnation_table.present_incarnation(connection),
+        confirmed=_confirmed(connection, site),
         from_revision=after,
         to_revision=through,
         head=feed.head,
@@ -203,6 +222,8 @@ def snapshot_page(
     return Snapshot(
         site=site,
         issued_at_s=now_s,
+        incarnation=incarnation_table.present_incarnation(connection),
+        confirmed=_confirmed(connection, site),
         revision=revision,
         page=page,
         last=last,
@@ -254,6 +275,11 @@ def _next_revision(connection: HubConnection, site: str, now_us: int, digest: by
     revision = max(now_us, feed_table.highest_head(connection) + 1)
     feed_table.set_feed(connection, site, Feed(revision, xor(feed.digest, digest)))
     return revision
+
+
+def _confirmed(connection: HubConnection, site: str) -> Confirmation | None:
+    found = confirmation_table.newest_confirmation(connection, site)
+    return None if found is None else Confirmation(*found)
 
 
 def _feed(connection: HubConnection, site: str) -> Feed:

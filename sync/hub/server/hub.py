@@ -19,7 +19,8 @@ from sync.hub.arbitration import grants
 from sync.hub.config import HubConfig
 from sync.hub.fleet.fleet_service import FleetService
 from sync.hub.ledger import acknowledgements, ingest
-from sync.hub.orders import order_lines
+from sync.hub.orders import hold, order_lines
+from sync.hub.orders.hold import HoldRule
 from sync.hub.server.inbound import InboundMessage, concerned_names, read_message
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.server.order_publisher import OrderPublisher
@@ -27,6 +28,7 @@ from sync.hub.server.outgoing import OutgoingMessages
 from sync.hub.server.platform_authority import PlatformAuthority
 from sync.hub.server.refusal_counter import RefusalCounter
 from sync.hub.server.review_publisher import ReviewPublisher
+from sync.hub.store import incarnation_table
 from sync.hub.store.interface import HubConnection, HubStore
 from sync.mqtt.endpoint import LinkState
 from sync.mqtt.session import MqttSession
@@ -45,6 +47,8 @@ from sync.wire.messages import (
 from sync.wire.topics import FLEET, OPS, SITE_PREFIX, Down, Topic, Up
 
 FILES_EVERY_S: Final = 1.0
+HOLD_EVERY_S: Final = 0.5  # how often a hub looks whether it is held
+ORDERS_AHEAD: Final = "orders_ahead"  # a device has orders that this hub does not have
 LEAD_EVERY_S: Final = 1.0  # how often a hub that is not the leader tries to become it
 
 
@@ -91,6 +95,9 @@ class Hub:
             parts.feed_signer, heartbeat_s=config.feed_heartbeat_s, now_s=self._now_s
         )
         self._reviews = ReviewPublisher(parts.feed_signer, site_of=self._site_of, now_s=self._now_s)
+        self._hold_rule = HoldRule(config.hold_above_percent)
+        self._held: tuple[int, str] | None = None  # as last logged
+        self._hold_due_s = 0.0
         self._connection = 0
         self._link: LinkState | None = None
         self._files_due_s = 0.0
@@ -105,12 +112,13 @@ class Hub:
         Raises HubStoreError, and nothing for what arrives.
         """
         self._receive(0.0 if self._outgoing else timeout_s)
+        self._watch_hold()
         if self._session.connected:
             if self._connection != self._session.connections:
                 self._start_over()
             if self._lead():
                 self._publish_files()
-                for source in (self._orders, self._reviews):
+                for source in self._publishers():
                     for node, page in source.due_pages(self._store, self._monotonic()):
                         self._queue_page(node, page)
             if self._fleet is not None:
@@ -127,6 +135,7 @@ class Hub:
             "connections": self._session.connections,
             "oversized_publishes": self._session.oversized.count,
             "leader": self._leads,
+            "held": self._held is not None,
             "events": {name: self._events[name] for name in ("new", "repeated", "refused")},
             "refused_messages": dict(self._refusals.counts),
             "oldest_unanswered_s": self._outgoing.oldest_age_s,
@@ -213,13 +222,26 @@ class Hub:
             self._refusals.add("device_without_site", dev, detail)
             return
         now_s, now_us = self._now_s(), self._now_us()
+        rule = self._hold_rule
+        if not hold.check_request(connection, request, site=site, rule=rule, now_s=now_s):
+            self._hold_due_s = 0.0
+            self._refusals.add(ORDERS_AHEAD, dev, "the hub may have lost what this device has")
+            self._outgoing.add(
+                dev, Down.COMMAND, codec.encode(Command(dev=dev, type="platform_held"))
+            )
+            return
         for page in order_lines.pages_for(connection, site, request, now_s=now_s, now_us=now_us):
             self._queue_page(dev, self._orders.sign_page(page))
         for node, decided in self._reviews.pages_for(connection, dev):
             self._queue_page(node, decided)
 
     def _record_status(self, connection: HubConnection, dev: str, status: Status) -> None:
-        if ingest.record_status(connection, status, self._now_s()):
+        now_s = self._now_s()
+        self._hold_due_s = 0.0
+        hold.check_status(
+            connection, status, site=self._site_of(dev), rule=self._hold_rule, now_s=now_s
+        )
+        if ingest.record_status(connection, status, now_s):
             self._refusals.add(
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )
@@ -228,6 +250,28 @@ class Hub:
             self._outgoing.add(dev, Down.COMMAND, codec.encode(online))
 
     # Publish
+
+    def _publishers(self) -> list[OrderPublisher | ReviewPublisher]:
+        """Return what publishes now: while the hub is held, no orders."""
+        return [self._reviews] if self._held else [self._orders, self._reviews]
+
+    def _watch_hold(self) -> None:
+        """Log when the hub is held, and when a person has resumed it."""
+        if self._monotonic() < self._hold_due_s:
+            return
+        self._hold_due_s = self._monotonic() + HOLD_EVERY_S
+        with self._store.read() as connection:
+            held = incarnation_table.hold_of(connection)
+            resumed = incarnation_table.resumptions(connection)[:1] if not held else []
+        if held == self._held:
+            return
+        self._held = held
+        if held is not None:
+            self._log.warning("hub_held", detail=held[1], remedy="edge-hub resume --help")
+        else:
+            for _, name, reason, _ in resumed:
+                self._log.warning("hub_resumed", by=name, reason=reason)
+            self._orders.announce()
 
     def _start_over(self) -> None:
         """Publish everything again: after a new connection the broker may be empty."""

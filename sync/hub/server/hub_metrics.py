@@ -29,6 +29,11 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "1 for the leader, the one hub that publishes to groups.",
             int(report["leader"]),
         ),
+        gauge(
+            "edge_hub_held",
+            "1 while the hub sends no orders and no grants: a person must resume it.",
+            int(report["held"]),
+        ),
         labelled(
             CounterMetricFamily,
             "edge_hub_events",

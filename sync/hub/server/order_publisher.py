@@ -14,7 +14,7 @@ from edge.token.keys import Signer
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from sync.hub.orders import order_lines
-from sync.hub.store import feed_table
+from sync.hub.store import confirmation_table, feed_table
 from sync.hub.store.interface import HubConnection, HubStore
 from sync.wire.limits import PageBounds
 from sync.wire.order_feed import PAGE, Delta, Snapshot, page_payload
@@ -50,6 +50,7 @@ class OrderPublisher:
         self._now_s = now_s
         self._data_version = -1
         self._heads: dict[str, int] | None = None
+        self._confirmed: dict[str, int] = {}  # by site, the revision
         self._beats: dict[str, _Beat] = {}
         self._beat_due_s = 0.0  # of the first of them
 
@@ -70,6 +71,7 @@ class OrderPublisher:
         self._data_version = version
         with store.read() as connection:
             heads = feed_table.heads(connection)
+            self._note_confirmations(connection, monotonic_s)
             before = heads if self._heads is None else self._heads
             pages = [
                 (site_group(site), self.sign_page(page))
@@ -83,6 +85,14 @@ class OrderPublisher:
             (beat.due_s for beat in self._beats.values()), default=monotonic_s + self._heartbeat_s
         )
         return pages
+
+    def _note_confirmations(self, connection: HubConnection, monotonic_s: float) -> None:
+        """Repeat the newest revision at once where a person has confirmed it."""
+        confirmed = confirmation_table.confirmed_revisions(connection)
+        for site, revision in confirmed.items():
+            if self._confirmed.get(site) != revision and site in self._beats:
+                self._beats[site] = _Beat(monotonic_s)
+        self._confirmed = confirmed
 
     def _site_pages(
         self, connection: HubConnection, site: str, after: int, head: int, monotonic_s: float

@@ -9,6 +9,7 @@ from typing import Final
 from edge.token.keys import Signer
 from sync.hub.arbitration import grants, site_leases
 from sync.hub.config import HubAuthority
+from sync.hub.orders import hold
 from sync.hub.server.refusal_counter import RefusalCounter
 from sync.hub.store.interface import HubConnection
 from sync.wire import codec
@@ -16,6 +17,8 @@ from sync.wire.messages import GrantRequest, MessageRefusal
 from sync.wire.site_lease import Lease, LeaseRequest
 from sync.wire.topics import HUB
 
+HUB_HELD: Final = "hub_held"
+_HELD: Final = "no grants until a person resumes the hub: edge-hub resume"
 _NO_KEY: Final = "put grant.pem of the fleet's keys beside order_feed.pem"
 _NO_SITE: Final = "name the device and its site in the hub's configuration, or enrol it"
 
@@ -48,14 +51,17 @@ class PlatformAuthority:
     def decides_for(self, connection: HubConnection, dev: str) -> bool:
         """Return whether the platform itself decides the grants of this device now."""
         site = self._site_of(dev)
-        if site is None or self._signer is None:
+        if site is None or self._signer is None or hold.is_held(connection):
             return False
         return not site_leases.is_out(connection, site, self._now_s())
 
     def handle_grant_request(
         self, connection: HubConnection, request: GrantRequest
     ) -> bytes | None:
-        """Return the response to a grant request; None while another authority has the site."""
+        """Return the response to a grant request.
+
+        None while another authority has the site, and while the hub is held.
+        """
         site, signer = self._site_of(request.dev), self._signer
         if site is None:
             self._refusals.add("device_without_site", request.dev, _NO_SITE)
@@ -66,6 +72,9 @@ class PlatformAuthority:
         now_s = self._now_s()
         if site_leases.is_out(connection, site, now_s):
             return None
+        if hold.is_held(connection):
+            self._refusals.add(HUB_HELD, request.dev, _HELD)
+            return None
         decision = grants.arbitrate(connection, request, site=site, now_s=now_s)
         response = grants.grant_response(
             request, decision, site=site, authority=HUB, signer=signer, now_s=now_s
@@ -75,7 +84,10 @@ class PlatformAuthority:
     def handle_lease_request(
         self, connection: HubConnection, node: str, payload: bytes
     ) -> bytes | None:
-        """Return the reply to a lease request of a site authority; None for an invalid request."""
+        """Return the reply to a lease request of a site authority.
+
+        None for an invalid request, and while the hub is held.
+        """
         authority, signer = self._site_authorities[node], self._signer
         request = codec.decode(LeaseRequest, payload)
         if isinstance(request, MessageRefusal):
@@ -87,6 +99,9 @@ class PlatformAuthority:
             return None
         if signer is None:
             self._refusals.add("grant_key_missing", node, _NO_KEY)
+            return None
+        if hold.is_held(connection):
+            self._refusals.add(HUB_HELD, node, _HELD)
             return None
         given = site_leases.grant_lease(
             connection, request, holder=node, lease_s=authority.lease_s, now_s=self._now_s()

@@ -128,6 +128,12 @@ def lines_after(connection: HubConnection, cti: bytes, limit: int) -> list[tuple
     return [(bytes(found), line) for found, line in rows.fetchall()]
 
 
+def count_entitlements(connection: HubConnection, site: str) -> int:
+    """Return how many rows a site's feed has."""
+    row = connection.execute("SELECT count(*) FROM entitlement WHERE site = ?", (site,)).fetchone()
+    return int(row[0])
+
+
 # Snapshots
 
 

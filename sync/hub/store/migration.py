@@ -7,11 +7,13 @@ released: a new pair repairs it. The table ``migration`` names the steps that a 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal
 
+from sync.hub.store import incarnation_table
 from sync.hub.store.interface import HubConnection, HubStoreError
 
 Database = Literal["sqlite", "postgres"]
@@ -36,6 +38,8 @@ def steps(database: Database) -> tuple[Step, ...]:
 def migrate(connection: HubConnection, todo: Sequence[Step]) -> None:
     """Run those of ``todo`` that the store lacks, in the caller's transaction.
 
+    A store that is new begins its first incarnation.
+
     Raises HubStoreError for a store that a newer program wrote. No other process may migrate at
     the same time.
     """
@@ -52,6 +56,11 @@ def migrate(connection: HubConnection, todo: Sequence[Step]) -> None:
         for statement in statements(step.script):
             connection.execute(statement)
         connection.execute("INSERT INTO migration (name) VALUES (?)", (step.name,))
+    if not incarnation_table.has_incarnation(connection):
+        first = incarnation_table.new_incarnation(time.time_ns() // 1_000_000)
+        incarnation_table.add_incarnation(
+            connection, first, began_s=int(time.time()), resumption=None
+        )
 
 
 def statements(script: str) -> Iterator[str]:

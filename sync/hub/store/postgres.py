@@ -87,8 +87,13 @@ class PostgresHubStore:
             self._undo()
 
     def data_version(self) -> int:
-        """Return the sum of all revisions: it only grows."""
-        return int(self._one("SELECT coalesce(sum(head), 0) FROM feed"))
+        """Return the sum of all revisions and of those that are confirmed: it only grows."""
+        return int(
+            self._one(
+                "SELECT coalesce(sum(revision), 0) FROM (SELECT head AS revision FROM feed"
+                " UNION ALL SELECT revision FROM order_confirmation) AS revisions"
+            )
+        )
 
     def lead(self) -> bool:
         """Take a lock that the database releases when the connection ends."""

@@ -27,6 +27,11 @@ def status_of(connection: HubConnection, dev: str) -> tuple[str, int] | None:
     return None if row is None else (row[0], row[1])
 
 
+def count_statuses(connection: HubConnection) -> int:
+    """Return how many devices have ever reported their status."""
+    return int(connection.execute("SELECT count(*) FROM device_status").fetchone()[0])
+
+
 def was_in_epoch(connection: HubConnection, dev: str, epoch: str) -> bool:
     """Return whether a status of the device named this epoch before."""
     row = connection.execute(

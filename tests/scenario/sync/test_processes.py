@@ -197,10 +197,12 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
         platform.publish(platform.trust_file, keys.trust_list(3))
         until(lambda: version_of(device, documents.TRUST_LIST) == 3, what="the trust list")
         until(lambda: order_cache.feed_state(device.store).revision, what="orders")
-        revision = order_cache.feed_state(device.store).revision
+        state = order_cache.feed_state(device.store)
+        revision, place = state.revision, {"incarnation": state.incarnation}
         delta = Delta(
             site="shop-1",
             issued_at_s=now_s,
+            **place,
             from_revision=revision,
             to_revision=revision + 1,
             head=revision + 1,
@@ -208,12 +210,11 @@ def test_nothing_that_is_not_signed_changes_anything(platform, tmp_path):
             removed=(),
             digest=bytes(32),
         )
-        old = Snapshot(site="shop-1", issued_at_s=now_s, revision=1, page=0, last=True, rows=row)
+        place |= {"issued_at_s": now_s, "revision": 1, "page": 0, "last": True}
+        old = Snapshot(site="shop-1", **place, rows=row)
         feed_key = keys.signer(Purpose.ORDER_FEED)
         good = sign_document(page_payload(delta), Purpose.ORDER_FEED, feed_key)
-        other_site = page_payload(
-            Snapshot(site="shop-2", issued_at_s=now_s, revision=1, page=0, last=True, rows=())
-        )
+        other_site = page_payload(Snapshot(site="shop-2", **place, rows=()))
         trust = keys.trust_list(1)
         forged_trust = sign_trust_list(
             _trust(keys, version=99), stranger.signer("root"), stranger.roots()

@@ -37,6 +37,7 @@ HUB = {
     "link": LinkState.UNREACHABLE,
     "connections": 2,
     "leader": True,
+    "held": False,
     "events": {"new": 9, "repeated": 2, "refused": 1},
     "refused_messages": {},
     "oldest_unanswered_s": 0.0,

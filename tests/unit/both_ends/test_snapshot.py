@@ -110,7 +110,7 @@ class World:
 
     def load_again(self):
         """Load a whole snapshot although the device has one."""
-        while cache.feed_state(self.store).digest_mismatch or self.pages:
+        while cache.feed_state(self.store).must_reload or self.pages:
             self.turn()
 
     def assert_equal(self):
@@ -194,10 +194,10 @@ def test_what_a_snapshot_left_behind_is_removed_when_nothing_else_is_to_be_done(
     world = World(tmp_path, 1_200)
     world.load()
     with world.store.transaction() as connection:
-        connection.execute("UPDATE feed SET digest_mismatch = 1")
+        connection.execute("UPDATE feed SET reload = 1")
         connection.execute(
             "UPDATE entitlement SET cti = randomblob(16)"
-            " WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 700)"
+            " WHERE cti < (SELECT cti FROM entitlement LIMIT 1 OFFSET 200)"
         )
     world.restart()
     world.load_again()
@@ -240,7 +240,13 @@ def page_of_new_orders(number, *, last):
         for _ in range(50)
     )
     page = order_feed.Snapshot(
-        site="shop-1", issued_at_s=NOW.unix_s, revision=10**9, page=number, last=last, rows=rows
+        site="shop-1",
+        issued_at_s=NOW.unix_s,
+        incarnation=bytes(16),
+        revision=10**9,
+        page=number,
+        last=last,
+        rows=rows,
     )
     return sign_document(order_feed.page_payload(page), Purpose.ORDER_FEED, KEY)
 

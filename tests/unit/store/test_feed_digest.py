@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.domain.order_row import EMPTY_DIGEST, row_digest, row_of, xor
-from edge.store import order_cache
-from tests.support.sample_shop import NOON, SITE, code, open_at, order
+from edge.store import order_cache, order_pages
+from tests.support.sample_shop import INCARNATION, NOON, SITE, code, open_at, order
 
 NAMES = "abcdefgh"
 CTIS = {name: code(order_id=name) for name in NAMES}
@@ -52,24 +52,26 @@ def test_the_stored_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
                 revision, page, loaded = revision + 1, 0, set()
                 sent = [row_of(order(CTIS[name], quantity=n)) for name, n in content.items()]
             if what in ("begin", "page", "end"):
-                applied = order_cache.apply_snapshot_page(
+                applied = order_pages.apply_snapshot_page(
                     store,
                     sent,
                     site=SITE,
+                    incarnation=INCARNATION,
                     revision=revision,
                     page=page,
                     last=what == "end",
                     now=NOON,
                 )
                 loaded |= {row[1] for row in sent}
-                page = None if applied is not order_cache.PageResult.APPLIED else page + 1
+                page = None if applied is not order_pages.PageResult.APPLIED else page + 1
             elif what == "delta":
                 revision += 1
                 ctis = [CTIS[name].cti for name in removed]
-                order_cache.apply_delta(
+                order_pages.apply_delta(
                     store,
                     sent,
                     site=SITE,
+                    incarnation=INCARNATION,
                     removed=ctis,
                     from_revision=state.revision,
                     to_revision=revision,
@@ -94,11 +96,20 @@ def test_the_stored_digest_is_that_of_the_valid_rows(tmp_path_factory, taken):
 )
 def test_a_delta_that_names_a_code_twice_gives_the_digest_of_the_stored_rows(store, sent, removed):
     here = [row_of(order(CTIS[name])) for name in "bc"]
-    order_cache.apply_snapshot_page(store, here, site=SITE, revision=1, page=0, last=True, now=NOON)
+    order_pages.apply_snapshot_page(
+        store, here, site=SITE, incarnation=INCARNATION, revision=1, page=0, last=True, now=NOON
+    )
     content = [row_of(order(CTIS[name], quantity=n)) for n, name in enumerate(sent, 2)]
     gone = [CTIS[name].cti for name in removed]
-    order_cache.apply_delta(
-        store, content, site=SITE, removed=gone, from_revision=1, to_revision=2, now=NOON
+    order_pages.apply_delta(
+        store,
+        content,
+        site=SITE,
+        incarnation=INCARNATION,
+        removed=gone,
+        from_revision=1,
+        to_revision=2,
+        now=NOON,
     )
     assert kept(store) == digest_of(store)
 
@@ -110,18 +121,18 @@ def store(tmp_path):
     store.close()
 
 
-def test_a_digest_mismatch_is_recorded_until_a_snapshot_has_repaired_it(store):
+def test_a_must_reload_is_recorded_until_a_snapshot_has_repaired_it(store):
     row = row_of(order(code()))
-    order_cache.apply_snapshot_page(
-        store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
+    order_pages.apply_snapshot_page(
+        store, [row], site=SITE, incarnation=INCARNATION, revision=1, page=0, last=True, now=NOON
     )
     assert order_cache.digest_matches(store, row_digest(row))
     with store.transaction() as connection:  # as a bug, or a disk, might
         connection.execute("UPDATE feed SET digest = ?", (EMPTY_DIGEST,))
     assert not order_cache.digest_matches(store, row_digest(row))
-    assert order_cache.feed_state(store).digest_mismatch
-    order_cache.apply_snapshot_page(
-        store, [row], site=SITE, revision=1, page=0, last=True, now=NOON
+    assert order_cache.feed_state(store).must_reload
+    order_pages.apply_snapshot_page(
+        store, [row], site=SITE, incarnation=INCARNATION, revision=1, page=0, last=True, now=NOON
     )
-    assert not order_cache.feed_state(store).digest_mismatch
+    assert not order_cache.feed_state(store).must_reload
     assert order_cache.digest_matches(store, row_digest(row))

@@ -5,9 +5,19 @@ import pytest
 from edge.domain.entitlement import OrderStatus
 from edge.domain.order_row import row_of
 from edge.domain.verdict import Verdict
-from edge.store import ledger, order_cache
-from edge.store.order_cache import PageResult
-from tests.support.sample_shop import NOON, SITE, at, code, deliver, open_at, order, redeemer
+from edge.store import ledger, order_cache, order_pages
+from edge.store.order_pages import PageResult
+from tests.support.sample_shop import (
+    INCARNATION,
+    NOON,
+    SITE,
+    at,
+    code,
+    deliver,
+    open_at,
+    order,
+    redeemer,
+)
 
 
 @pytest.fixture
@@ -17,16 +27,24 @@ def store(tmp_path):
     store.close()
 
 
-def page(store, *entitlements, revision=1, number=0, last=True):
+def page(store, *entitlements, revision=1, number=0, last=True, incarnation=INCARNATION):
     rows = [row_of(each) for each in entitlements]
-    return order_cache.apply_snapshot_page(
-        store, rows, site=SITE, revision=revision, page=number, last=last, now=NOON
+    return order_pages.apply_snapshot_page(
+        store,
+        rows,
+        site=SITE,
+        incarnation=incarnation,
+        revision=revision,
+        page=number,
+        last=last,
+        now=NOON,
     )
 
 
 def delta(store, *entitlements, removed=(), frm, to):
-    rows, step = [row_of(each) for each in entitlements], {"from_revision": frm, "to_revision": to}
-    return order_cache.apply_delta(store, rows, site=SITE, removed=removed, **step, now=NOON)
+    rows = [row_of(each) for each in entitlements]
+    step = {"incarnation": INCARNATION, "from_revision": frm, "to_revision": to}
+    return order_pages.apply_delta(store, rows, site=SITE, removed=removed, **step, now=NOON)
 
 
 def known(store):
@@ -181,3 +199,51 @@ def test_hearing_the_platform_makes_the_cache_fresh(store):
     order_cache.record_contact(store, at(500))
     order_cache.record_contact(store, at(100))
     assert order_cache.feed_state(store).last_contact_s == at(500).unix_s
+
+
+OTHER = b"\1" * 16  # a later incarnation of the platform's store
+
+
+def test_a_later_incarnation_is_newer_whatever_its_revision(store):
+    a, b = some("a", "b")
+    page(store, a, revision=9)
+    assert page(store, a, b, revision=1, incarnation=OTHER) is PageResult.COMPLETE
+    assert page(store, *some("c"), revision=99) is PageResult.STALE
+    assert delta(store, *some("c"), frm=1, to=99) is PageResult.STALE
+    assert known(store) == {"a", "b"}
+    assert order_cache.feed_state(store).incarnation == OTHER
+
+
+def test_a_delta_of_a_later_incarnation_is_a_gap(store):
+    page(store, *some("a"), incarnation=bytes(16))
+    rows = [row_of(each) for each in some("b")]
+    applied = order_pages.apply_delta(
+        store, rows, site=SITE, incarnation=OTHER, from_revision=1, to_revision=2, now=NOON
+    )
+    assert applied is PageResult.GAP
+    assert known(store) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("incarnation", "result"),
+    [
+        pytest.param(OTHER, PageResult.SHRUNK, id="another store: the share alone decides"),
+        pytest.param(INCARNATION, PageResult.COMPLETE, id="the same store: at most fifty may go"),
+    ],
+)
+def test_a_site_with_few_orders_is_not_emptied_by_another_store(store, incarnation, result):
+    page(store, *some(*"abcdefghijklmnopq"))
+    assert page(store, revision=2, incarnation=incarnation) is result
+    assert len(known(store)) == (17 if result is PageResult.SHRUNK else 0)
+
+
+def test_orders_that_ended_are_no_loss(store):
+    over = [order(code(order_id=f"e{n}"), expires_at_s=NOON.unix_s) for n in range(60)]
+    gone = [
+        order(code(order_id=f"c{n}"), status=OrderStatus.CANCELLED, expires_at_s=2**33 - 1)
+        for n in range(60)
+    ]
+    a = some("a")[0]
+    page(store, a, *over, *gone)
+    assert page(store, a, revision=2) is PageResult.COMPLETE
+    assert page(store, a, revision=3, incarnation=OTHER) is PageResult.COMPLETE

@@ -41,7 +41,9 @@ def test_a_value_that_is_no_page_is_refused(payload):
 @pytest.mark.parametrize("kind", [1.0, 2.0, True, 0, 3])
 def test_a_page_of_an_unknown_kind_is_refused(kind):
     """Read by the strict reader and by the quick one, which accepts floats."""
-    page = Snapshot(site="shop-1", issued_at_s=1, revision=1, page=0, last=True, rows=())
+    page = Snapshot(
+        site="shop-1", issued_at_s=1, incarnation=bytes(16), revision=1, page=0, last=True, rows=()
+    )
     delta = {8: 0, 9: 1, 10: 1, 11: [], 12: bytes(32)}
     for more in ({}, delta):
         payload = {**page_payload(page), **more, 1: kind}
@@ -50,7 +52,9 @@ def test_a_page_of_an_unknown_kind_is_refused(kind):
 
 
 def test_a_page_for_another_site_is_refused():
-    page = Snapshot(site="shop-2", issued_at_s=1, revision=1, page=0, last=True, rows=())
+    page = Snapshot(
+        site="shop-2", issued_at_s=1, incarnation=bytes(16), revision=1, page=0, last=True, rows=()
+    )
     assert read_page(page_payload(page), site="shop-1").fault is MessageFault.WRONG_SITE
 
 
@@ -148,15 +152,14 @@ def test_a_feed_that_is_cut_and_changed_anywhere_ends_with_what_the_hub_has(
     assert total == digest
 
 
-def test_a_hub_restored_from_an_older_backup_begins_again_above_the_devices_revision(tmp_path):
+def test_a_device_of_another_incarnation_is_sent_everything(tmp_path):
     store = open_hub_store(tmp_path)
+    request = OrdersRequest(dev="k", id="1", incarnation="0" * 32, have=5000)
     with store.transaction() as connection:
         order_lines.put_lines(connection, [line(1)], 100)
-        page = order_lines.page_for(
-            connection, "shop-1", OrdersRequest(dev="k", id="1", have=5000), now_s=1, now_us=9000
-        )
+        page = order_lines.page_for(connection, "shop-1", request, now_s=1, now_us=9000)
     assert isinstance(page, Snapshot)
-    assert page.revision == 9000
+    assert page.revision == 100
     assert len(page.rows) == 1
 
 

@@ -32,7 +32,15 @@ ROW = [
     None,
 ]
 PAGE = page_payload(
-    Snapshot(site="shop-1", issued_at_s=1, revision=9, page=0, last=True, rows=(ROW, [*ROW]))
+    Snapshot(
+        site="shop-1",
+        issued_at_s=1,
+        incarnation=bytes(16),
+        revision=9,
+        page=0,
+        last=True,
+        rows=(ROW, [*ROW]),
+    )
 )
 DATA = cbor.encode(PAGE)
 LIMITS = cbor.DOCUMENT_LIMITS
@@ -64,7 +72,15 @@ def test_a_page_is_read_the_quick_way_with_the_digests_of_its_rows(page):
 
 def test_a_page_in_which_a_text_looks_like_the_start_of_a_row_is_read():
     row = [*ROW[:12], "\u03cfP", None, None]  # in UTF-8 the second byte is that of an array of 15
-    page = Snapshot(site="shop-1", issued_at_s=1, revision=9, page=0, last=True, rows=(row, ROW))
+    page = Snapshot(
+        site="shop-1",
+        issued_at_s=1,
+        incarnation=bytes(16),
+        revision=9,
+        page=0,
+        last=True,
+        rows=(row, ROW),
+    )
     decoded = decode_page(cbor.encode(page_payload(page)), LIMITS)
     assert decoded.digests == {}  # the cache computes them from the rows
     assert read_page(decoded.item, site="shop-1") == page
@@ -87,12 +103,12 @@ def test_a_page_in_which_a_text_looks_like_the_start_of_a_row_is_read():
         pytest.param(b"\x19\x04\xe2", b"\xc2\x42\x04\xe2", id="a number as a tag"),
         pytest.param(b"\x19\x04\xe2", b"\xf9\x64\xe2", id="a float"),
         pytest.param(b"\x19\x04\xe2", b"\xd9\xd9\xf7\x19\x04\xe2", id="a tag of no meaning"),
-        pytest.param(b"\xa7", b"\xb8\x07", id="a map whose length is wider than necessary"),
+        pytest.param(b"\xa8", b"\xb8\x08", id="a map whose length is wider than necessary"),
         pytest.param(b"\x01\x01", b"\x18\x01\x01", id="a label that is wider than necessary"),
         pytest.param(
-            b"\xa7\x01\x01\x02\x66shop-1", b"\xa7\x02\x66shop-1\x01\x01", id="labels out of order"
+            b"\xa8\x01\x01\x02\x66shop-1", b"\xa8\x02\x66shop-1\x01\x01", id="labels out of order"
         ),
-        pytest.param(b"\xa7\x01\x01", b"\xa8\x01\x01\x01\x01", id="a label twice"),
+        pytest.param(b"\xa8\x01\x01", b"\xa8\x01\x01\x01\x01", id="a label twice"),
         pytest.param(b"\xf6\xf6\xf6", b"\xf7\xf6\xf6", id="undefined"),
         pytest.param(b"\xf4\x81", b"\xf8\x14\x81", id="a boolean in two bytes"),
     ],

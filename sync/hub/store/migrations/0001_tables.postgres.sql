@@ -165,3 +165,34 @@ CREATE TABLE device_status (
   status TEXT COLLATE "C" NOT NULL,
   received_s BIGINT NOT NULL
 );
+CREATE TABLE incarnation (
+  id BYTEA PRIMARY KEY,
+  began_s BIGINT NOT NULL,
+  by_name TEXT COLLATE "C",
+  reason TEXT COLLATE "C",
+  held TEXT COLLATE "C"
+);
+CREATE TABLE hold (
+  one BIGINT PRIMARY KEY CHECK (one = 1),
+  since_s BIGINT NOT NULL,
+  detail TEXT COLLATE "C" NOT NULL
+);
+CREATE TABLE history_claim (
+  dev TEXT COLLATE "C" NOT NULL,
+  kind TEXT COLLATE "C" NOT NULL,
+  numbering TEXT COLLATE "C" NOT NULL,
+  through BIGINT NOT NULL,
+  detail TEXT COLLATE "C" NOT NULL,
+  reported_s BIGINT NOT NULL,
+  accepted BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (dev, kind)
+);
+CREATE TABLE order_confirmation (
+  site TEXT COLLATE "C" NOT NULL,
+  revision BIGINT NOT NULL,
+  entries BIGINT NOT NULL,
+  by_name TEXT COLLATE "C" NOT NULL,
+  reason TEXT COLLATE "C" NOT NULL,
+  confirmed_s BIGINT NOT NULL,
+  PRIMARY KEY (site, revision)
+);

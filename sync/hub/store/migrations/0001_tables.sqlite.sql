@@ -165,3 +165,34 @@ CREATE TABLE device_status (        -- the last status of each device
   status TEXT NOT NULL,                      -- JSON
   received_s INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE incarnation (          -- the lives of this store; the newest is the present one
+  id BLOB PRIMARY KEY,                       -- UUIDv7
+  began_s INTEGER NOT NULL,
+  by_name TEXT,                              -- who resumed the hub; null: the store was made
+  reason TEXT,
+  held TEXT                                  -- why it was held before
+) STRICT, WITHOUT ROWID;
+CREATE TABLE hold (                 -- a row while the hub is held: no orders and no grants
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  since_s INTEGER NOT NULL,
+  detail TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE history_claim (        -- devices that report more than this store has
+  dev TEXT NOT NULL,
+  kind TEXT NOT NULL,                        -- orders | events
+  numbering TEXT NOT NULL,                   -- the epoch of events, or the incarnation of orders
+  through INTEGER NOT NULL,                  -- a revision or an event's number
+  detail TEXT NOT NULL,
+  reported_s INTEGER NOT NULL,
+  accepted INTEGER NOT NULL DEFAULT 0,       -- 1: a person has resumed the hub since
+  PRIMARY KEY (dev, kind)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE order_confirmation (   -- a feed that drops orders, and the person who confirmed it
+  site TEXT NOT NULL,
+  revision INTEGER NOT NULL,
+  entries INTEGER NOT NULL,                  -- orders of the feed then
+  by_name TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  confirmed_s INTEGER NOT NULL,
+  PRIMARY KEY (site, revision)
+) STRICT, WITHOUT ROWID;

@@ -24,15 +24,42 @@ from edge.values.instant import ClockTrust, Instant
 
 # The order is the format of the text. Add a field at the end; never remove or move one.
 _CLAIMS = (
-    "cti", "kid", "issuer", "audience", "not_before_s", "expires_at_s", "issued_at_s", "order_id",
-    "kind", "quantity", "amount_minor", "currency", "flags", "status_index", "dynamic_mode",
+    "cti",
+    "kid",
+    "issuer",
+    "audience",
+    "not_before_s",
+    "expires_at_s",
+    "issued_at_s",
+    "order_id",
+    "kind",
+    "quantity",
+    "amount_minor",
+    "currency",
+    "flags",
+    "status_index",
+    "dynamic_mode",
     "holder_key",
-)  # fmt: skip
+)  # fmt: skip - a record, several fields a line
 _ENTITLEMENT = (
-    "cti", "order_id", "kind", "home_site", "home_device", "status", "quantity", "amount_minor",
-    "currency", "not_before_s", "expires_at_s", "review", "compartments", "subject", "campaign",
-    "rules", "revision",
-)  # fmt: skip
+    "cti",
+    "order_id",
+    "kind",
+    "home_site",
+    "home_device",
+    "status",
+    "quantity",
+    "amount_minor",
+    "currency",
+    "not_before_s",
+    "expires_at_s",
+    "review",
+    "compartments",
+    "subject",
+    "campaign",
+    "rules",
+    "revision",
+)  # fmt: skip - a record, several fields a line
 _STATE = ("next_use_no", "revoked", "campaign_withdrawn", "blocked", "last_contact_s")
 
 _USE = ("ledger_id", "use_no", "units", "amount_minor", "at_s", "review")
@@ -72,19 +99,21 @@ class DecisionFacts(NamedTuple):
 def dump_facts(facts: DecisionFacts) -> str:
     """Write ``facts`` as compact JSON: values in the order above, bytes as hexadecimal digits."""
     state, order = facts.state, facts.state.entitlement
-    return _write([
-        _claims_values(facts.claims),
-        None if order is None else _entitlement_values(order),
-        _state_values(state),
-        state.uses and [_use_values(use) for use in state.uses],
-        state.doors and [_door_values(door) for door in state.doors],
-        (state.exposure.uses_today, state.exposure.amount_minor),
-        (facts.now.unix_s, facts.now.trust),
-        (facts.requested.units, facts.requested.amount_minor),
-        facts.operator,
-        facts.utc_offset_s,
-        state.authorisation and _authorisation_values(state.authorisation),
-    ])  # fmt: skip
+    return _write(
+        [
+            _claims_values(facts.claims),
+            None if order is None else _entitlement_values(order),
+            _state_values(state),
+            state.uses and [_use_values(use) for use in state.uses],
+            state.doors and [_door_values(door) for door in state.doors],
+            (state.exposure.uses_today, state.exposure.amount_minor),
+            (facts.now.unix_s, facts.now.trust),
+            (facts.requested.units, facts.requested.amount_minor),
+            facts.operator,
+            facts.utc_offset_s,
+            state.authorisation and _authorisation_values(state.authorisation),
+        ]
+    )
 
 
 def load_facts(text: str) -> DecisionFacts:

@@ -23,10 +23,22 @@ EMPTY_DIGEST: Final = bytes(32)
 def row_of(e: Entitlement) -> Row:
     """Return an entitlement as a row. Its page carries the site and the revision."""
     return [
-        e.cti, e.order_id, int(e.kind), e.home_device, e.status.value, e.quantity, e.amount_minor,
-        e.currency, e.not_before_s, e.expires_at_s, e.review, list(e.compartments), e.subject,
-        e.campaign, e.rules,
-    ]  # fmt: skip
+        e.cti,
+        e.order_id,
+        int(e.kind),
+        e.home_device,
+        e.status.value,
+        e.quantity,
+        e.amount_minor,
+        e.currency,
+        e.not_before_s,
+        e.expires_at_s,
+        e.review,
+        list(e.compartments),
+        e.subject,
+        e.campaign,
+        e.rules,
+    ]  # fmt: skip - a record, several fields a line
 
 
 def row_digest(row: Row) -> bytes:

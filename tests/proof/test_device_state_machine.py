@@ -422,8 +422,10 @@ class Device(RuleBasedStateMachine):
 
     @invariant()
     def no_one_approved_what_they_scanned(self):
-        assert all(item.operator != item.decided_by or item.decided_by is None
-                   for item in reviews.reviews(self.store, only_pending=False))  # fmt: skip
+        assert all(
+            item.operator != item.decided_by or item.decided_by is None
+            for item in reviews.reviews(self.store, only_pending=False)
+        )
 
     @invariant()
     def law_8_every_scan_is_in_the_journal_and_replays_to_its_verdict(self):

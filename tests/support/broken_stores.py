@@ -56,9 +56,13 @@ def write_history(folder, *, redemptions, unsent):
         if number % 50 == 9:
             with store.transaction() as connection:
                 ledger.write_reversal(
-                    connection, done.ledger_id, reason="error", now=now, operator="17",
+                    connection,
+                    done.ledger_id,
+                    reason="error",
+                    now=now,
+                    operator="17",
                     event_id=event_id(now, os.urandom),
-                )  # fmt: skip
+                )
             history.codes.pop()
         if number % 25 == 3:
             shop.redeem(code(cti=os.urandom(16), audience="site-9"), now)

@@ -40,9 +40,14 @@ def end_door(store, claims, redemption, number, state, *, pulsed=True):
             connection, redemption.intents[number], state=state, detail="", now=at(5), ended=True
         )
         body = {
-            "cti": claims.cti.hex(), "order": claims.order_id, "use": 1,
-            "compartment": "ABC"[number], "state": state, "detail": "", "exception": None,
-        }  # fmt: skip
+            "cti": claims.cti.hex(),
+            "order": claims.order_id,
+            "use": 1,
+            "compartment": "ABC"[number],
+            "state": state,
+            "detail": "",
+            "exception": None,
+        }
         if pulsed:
             outbox.append(
                 connection, type="pickup", body=body, now=at(5), id=event_id(at(5), os.urandom)
@@ -76,9 +81,13 @@ class UsedDevice:
         assert all(each.is_accepted for each in done), done
         with store.transaction() as connection:
             ledger.write_reversal(
-                connection, done[2].ledger_id, reason="error", now=at(1), operator="17",
+                connection,
+                done[2].ledger_id,
+                reason="error",
+                now=at(1),
+                operator="17",
                 event_id=event_id(at(1), os.urandom),
-            )  # fmt: skip
+            )
             decide(connection, done[4].ledger_id, approve=False)
         shop.redeem(code(cti=os.urandom(16), audience="site-9"), at(1))
         epoch, newest = outbox.current_epoch(store)
@@ -107,9 +116,14 @@ class UsedDevice:
     def _cases(self, store, ledger_id):
         with store.transaction() as connection:
             case = ExceptionCase(
-                kind=ExceptionKind.DISPUTE, cause="nothing inside", tried="asked",
-                cti=self.unseen.cti, order_id="unseen", ledger_id=ledger_id, raised_s=NOON.unix_s,
-            )  # fmt: skip
+                kind=ExceptionKind.DISPUTE,
+                cause="nothing inside",
+                tried="asked",
+                cti=self.unseen.cti,
+                order_id="unseen",
+                ledger_id=ledger_id,
+                raised_s=NOON.unix_s,
+            )
             first = exception_cases.raise_case(connection, case)
             exception_cases.settle_case(
                 connection, first, Settlement.FIXED, by="17", note="found", now=at(9)
@@ -119,9 +133,13 @@ class UsedDevice:
     def _lists(self, store):
         for version in (6, 7):
             documents.put(
-                store, name=documents.TRUST_LIST, version=version, raw=os.urandom(3000),
-                issued_at_s=NOON.unix_s + version, now=at(7),
-            )  # fmt: skip
+                store,
+                name=documents.TRUST_LIST,
+                version=version,
+                raw=os.urandom(3000),
+                issued_at_s=NOON.unix_s + version,
+                now=at(7),
+            )
         order_cache.withdraw(store, scope="campaign", name="spring", now=at(8))
 
     def _people(self, store):
@@ -132,9 +150,13 @@ class UsedDevice:
         folder = self.folder
         time_floor.raise_time_floor(store, NOON.unix_s + 10**6)
         done = time_floor.lower_time_floor(
-            folder, wrong_s=NOON.unix_s + 10**5, floor_s=NOON.unix_s + 11, reason="wrong clock",
-            now=at(11), event_id=event_id(at(11), os.urandom),
-        )  # fmt: skip
+            folder,
+            wrong_s=NOON.unix_s + 10**5,
+            floor_s=NOON.unix_s + 11,
+            reason="wrong clock",
+            now=at(11),
+            event_id=event_id(at(11), os.urandom),
+        )
         assert done is time_floor.ResetResult.DONE
 
     def _requests(self, store):
@@ -154,9 +176,14 @@ class UsedDevice:
 def decide(connection, ledger_id, *, approve):
     """Decide a review as a second person."""
     done = reviews.decide_review(
-        connection, ledger_id, approve=approve, by="99", reason="seen", now=at(2),
+        connection,
+        ledger_id,
+        approve=approve,
+        by="99",
+        reason="seen",
+        now=at(2),
         random_bytes=os.urandom,
-    )  # fmt: skip
+    )
     assert done is reviews.ReviewResult.DONE
 
 

@@ -23,9 +23,25 @@ _ALL: Final = 2**31 - 1  # units and minor units of a redemption of which no one
 _REVERSED: Final = "reversed"
 _NAMES_A_USE: Final = ("pickup", "continued", "reopened", "review", _REVERSED)
 _COLUMNS: Final = (
-    "id", "cti", "use_no", "reverses", "order_id", "kind", "units", "amount_minor", "currency",
-    "verdict", "reason", "at_s", "trust", "operator", "risk", "epoch_no", "seq", "event_id",
-)  # fmt: skip
+    "id",
+    "cti",
+    "use_no",
+    "reverses",
+    "order_id",
+    "kind",
+    "units",
+    "amount_minor",
+    "currency",
+    "verdict",
+    "reason",
+    "at_s",
+    "trust",
+    "operator",
+    "risk",
+    "epoch_no",
+    "seq",
+    "event_id",
+)  # fmt: skip - a row, several columns a line
 _INSERT: Final = (
     f"INSERT OR IGNORE INTO ledger ({', '.join(_COLUMNS)})"
     f" VALUES ({', '.join(f':{name}' for name in _COLUMNS)})"

@@ -9,8 +9,17 @@ from sync.hub.store.interface import HubConnection
 from sync.wire.messages import BadEvent, Event
 
 COLUMNS: Final = (
-    "dev", "epoch", "seq", "id", "type", "ts", "ts_trust", "body", "received_s", "refused",
-)  # fmt: skip
+    "dev",
+    "epoch",
+    "seq",
+    "id",
+    "type",
+    "ts",
+    "ts_trust",
+    "body",
+    "received_s",
+    "refused",
+)  # fmt: skip - a row, several columns a line
 UNREADABLE: Final = "unreadable"  # the type of an event that could not be read
 _LISTED: Final = ", ".join(COLUMNS)
 

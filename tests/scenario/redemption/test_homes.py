@@ -16,9 +16,10 @@ from tests.support.sample_shop import NOON, RISKY, at, code, deliver, open_at, o
 
 STRICT = Policy(offline_unknown="refuse", offline_site_home="refuse")
 GENEROUS = Policy(
-    offline_unknown="floor_limit", offline_site_home="floor_limit",
+    offline_unknown="floor_limit",
+    offline_site_home="floor_limit",
     floor=FloorLimits(amount_minor=1000, uses_a_day=100, exposure_minor=10**6),
-)  # fmt: skip
+)
 HOMES = {
     "this device": {},
     "this site": {"home_device": None},
@@ -83,14 +84,17 @@ def scan(store, claims, policy=GENEROUS, now=NOON, within_s=0.3):
     return redeemer(store, policy=policy, reply_within_s=within_s).redeem(claims, now)
 
 
-@pytest.mark.parametrize(("home", "policy", "expected", "risks"), [
-    ("this device", STRICT, Verdict.ACCEPTED, []),
-    ("this site", STRICT, Verdict.NEEDS_ONLINE, None),
-    ("this site", GENEROUS, Verdict.ACCEPTED, ["site_home"]),
-    ("elsewhere", GENEROUS, Verdict.WRONG_SITE, None),
-    ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
-    ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("home", "policy", "expected", "risks"),
+    [
+        ("this device", STRICT, Verdict.ACCEPTED, []),
+        ("this site", STRICT, Verdict.NEEDS_ONLINE, None),
+        ("this site", GENEROUS, Verdict.ACCEPTED, ["site_home"]),
+        ("elsewhere", GENEROUS, Verdict.WRONG_SITE, None),
+        ("not in the cache", STRICT, Verdict.NEEDS_ONLINE, None),
+        ("not in the cache", GENEROUS, Verdict.ACCEPTED, ["not_in_cache"]),
+    ],
+)  # fmt: skip - one case a line
 def test_offline_the_verdict_is_that_of_the_table_and_the_event_names_the_risk(
     store, home, policy, expected, risks
 ):
@@ -100,13 +104,16 @@ def test_offline_the_verdict_is_that_of_the_table_and_the_event_names_the_risk(
     assert event.body.get("risks") == risks
 
 
-@pytest.mark.parametrize(("home", "policy", "asked", "expected"), [
-    ("this device", STRICT, False, Verdict.ACCEPTED),
-    ("this site", STRICT, True, Verdict.ACCEPTED),
-    ("this site", GENEROUS, True, Verdict.ACCEPTED),
-    ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
-    ("not in the cache", STRICT, True, Verdict.ACCEPTED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("home", "policy", "asked", "expected"),
+    [
+        ("this device", STRICT, False, Verdict.ACCEPTED),
+        ("this site", STRICT, True, Verdict.ACCEPTED),
+        ("this site", GENEROUS, True, Verdict.ACCEPTED),
+        ("elsewhere", GENEROUS, False, Verdict.WRONG_SITE),
+        ("not in the cache", STRICT, True, Verdict.ACCEPTED),
+    ],
+)  # fmt: skip - one case a line
 def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes_the_risk(
     store, home, policy, asked, expected
 ):
@@ -121,12 +128,15 @@ def test_online_a_grant_is_requested_where_another_device_may_redeem_and_removes
     assert replay(row.facts, row.policy) == outcome.decision, "the reply is one of the facts"
 
 
-@pytest.mark.parametrize(("answer", "expected"), [
-    (AuthorisationResult.SPENT, Verdict.ALREADY_REDEEMED),
-    (AuthorisationResult.HELD, Verdict.NEEDS_ONLINE),
-    (AuthorisationResult.NOT_READY, Verdict.NOT_READY),
-    (AuthorisationResult.UNKNOWN, Verdict.WRONG_SITE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (AuthorisationResult.SPENT, Verdict.ALREADY_REDEEMED),
+        (AuthorisationResult.HELD, Verdict.NEEDS_ONLINE),
+        (AuthorisationResult.NOT_READY, Verdict.NOT_READY),
+        (AuthorisationResult.UNKNOWN, Verdict.WRONG_SITE),
+    ],
+)  # fmt: skip - one case a line
 @pytest.mark.parametrize("home", ["this site", "not in the cache"])
 def test_a_refusal_of_the_authority_holds_whatever_the_policy_would_risk(
     store, home, answer, expected

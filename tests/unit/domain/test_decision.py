@@ -65,12 +65,15 @@ def test_a_good_code_at_home_in_its_time_is_accepted():
     assert decided() == Decision(verdict=Verdict.ACCEPTED, units=1)
 
 
-@pytest.mark.parametrize(("now", "expected"), [
-    pytest.param(99, Verdict.TOO_EARLY, id="a second before it opens"),
-    pytest.param(100, Verdict.ACCEPTED, id="the second it opens"),
-    pytest.param(199, Verdict.ACCEPTED, id="its last second"),
-    pytest.param(200, Verdict.EXPIRED, id="the second it expires"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        pytest.param(99, Verdict.TOO_EARLY, id="a second before it opens"),
+        pytest.param(100, Verdict.ACCEPTED, id="the second it opens"),
+        pytest.param(199, Verdict.ACCEPTED, id="its last second"),
+        pytest.param(200, Verdict.EXPIRED, id="the second it expires"),
+    ],
+)  # fmt: skip - one case a line
 @pytest.mark.parametrize("who_says", ["the code", "the order"])
 def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
     window = {"not_before_s": 100, "expires_at_s": 200}
@@ -83,14 +86,17 @@ def test_a_code_is_redeemed_only_in_its_window(now, expected, who_says):
     assert verdict(claims, state, now=Instant(unix_s=now)) is expected
 
 
-@pytest.mark.parametrize(("status", "expected"), [
-    (OrderStatus.AWAITING_PAYMENT, Verdict.NOT_PAID),
-    (OrderStatus.PAID, Verdict.NOT_READY),
-    (OrderStatus.READY, Verdict.ACCEPTED),
-    (OrderStatus.SHIPPED, Verdict.ACCEPTED),
-    (OrderStatus.CANCELLED, Verdict.ORDER_CANCELLED),
-    (OrderStatus.REFUNDED, Verdict.ORDER_REFUNDED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (OrderStatus.AWAITING_PAYMENT, Verdict.NOT_PAID),
+        (OrderStatus.PAID, Verdict.NOT_READY),
+        (OrderStatus.READY, Verdict.ACCEPTED),
+        (OrderStatus.SHIPPED, Verdict.ACCEPTED),
+        (OrderStatus.CANCELLED, Verdict.ORDER_CANCELLED),
+        (OrderStatus.REFUNDED, Verdict.ORDER_REFUNDED),
+    ],
+)  # fmt: skip - one case a line
 def test_the_orders_state_is_respected(status, expected):
     claims = code()
     assert verdict(claims, state_of(claims, order_given={"status": status})) is expected
@@ -101,10 +107,13 @@ def test_a_code_for_another_site_is_refused_and_one_for_our_group_is_not():
     assert verdict(code(audience="north")) is Verdict.ACCEPTED
 
 
-@pytest.mark.parametrize("home", [
-    {"home_device": "kiosk-9"},
-    {"home_device": None, "home_site": "site-9"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "home",
+    [
+        {"home_device": "kiosk-9"},
+        {"home_device": None, "home_site": "site-9"},
+    ],
+)  # fmt: skip - one case a line
 def test_an_order_homed_elsewhere_is_refused(home):
     claims = code()
     assert verdict(claims, state_of(claims, order_given=home), policy=RISKY) is Verdict.WRONG_SITE
@@ -169,30 +178,36 @@ def test_a_used_code_is_refused_with_when_and_where():
     assert refused.detail == f"redeemed at {NOON.unix_s - 60} on kiosk-1"
 
 
-@pytest.mark.parametrize(("uses", "requested", "expected"), [
-    ((), 3, Verdict.ACCEPTED),
-    ((), 4, Verdict.QUANTITY_EXCEEDED),
-    ((2,), 1, Verdict.ACCEPTED),
-    ((2,), 2, Verdict.QUANTITY_EXCEEDED),
-    ((2, 1), 1, Verdict.ALREADY_REDEEMED),
-    ((), 0, Verdict.QUANTITY_EXCEEDED),
-    ((), -1, Verdict.QUANTITY_EXCEEDED),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("uses", "requested", "expected"),
+    [
+        ((), 3, Verdict.ACCEPTED),
+        ((), 4, Verdict.QUANTITY_EXCEEDED),
+        ((2,), 1, Verdict.ACCEPTED),
+        ((2,), 2, Verdict.QUANTITY_EXCEEDED),
+        ((2, 1), 1, Verdict.ALREADY_REDEEMED),
+        ((), 0, Verdict.QUANTITY_EXCEEDED),
+        ((), -1, Verdict.QUANTITY_EXCEEDED),
+    ],
+)  # fmt: skip - one case a line
 def test_a_voucher_of_three_uses_gives_three(uses, requested, expected):
     claims = code(quantity=3)
     state = state_of(claims, uses=tuple(used(units) for units in uses))
     assert verdict(claims, state, requested=RequestedUse(units=requested)) is expected
 
 
-@pytest.mark.parametrize(("spent", "requested", "expected", "amount"), [
-    ((), None, Verdict.ACCEPTED, 1000),
-    ((), 300, Verdict.ACCEPTED, 300),
-    ((300,), 700, Verdict.ACCEPTED, 700),
-    ((300,), None, Verdict.ACCEPTED, 700),
-    ((300,), 701, Verdict.QUANTITY_EXCEEDED, None),
-    ((300, 700), 1, Verdict.ALREADY_REDEEMED, None),
-    ((), 0, Verdict.QUANTITY_EXCEEDED, None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spent", "requested", "expected", "amount"),
+    [
+        ((), None, Verdict.ACCEPTED, 1000),
+        ((), 300, Verdict.ACCEPTED, 300),
+        ((300,), 700, Verdict.ACCEPTED, 700),
+        ((300,), None, Verdict.ACCEPTED, 700),
+        ((300,), 701, Verdict.QUANTITY_EXCEEDED, None),
+        ((300, 700), 1, Verdict.ALREADY_REDEEMED, None),
+        ((), 0, Verdict.QUANTITY_EXCEEDED, None),
+    ],
+)  # fmt: skip - one case a line
 def test_a_voucher_with_a_value_can_be_spent_in_parts(spent, requested, expected, amount):
     claims = code(amount_minor=1000, currency="EUR")
     state = state_of(claims, uses=tuple(used(amount_minor=part) for part in spent))
@@ -226,18 +241,24 @@ def test_an_order_homed_on_the_whole_site_is_a_matter_of_policy():
     assert decided(claims, shared, policy=RISKY).risks == (Risk.SITE_HOME,)
 
 
-@pytest.mark.parametrize("limit", [
-    pytest.param({"claims": {"amount_minor": 1001}}, id="one amount"),
-    pytest.param({"state": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
-    pytest.param(
-        {"claims": {"amount_minor": 600},
-         "state": {"exposure": OfflineExposure(amount_minor=1401)}},
-        id="exposure",
-    ),
-    pytest.param({"state": {"last_contact_s": NOON.unix_s - 86_401}},
-                 id="time since the last contact"),
-    pytest.param({"state": {"last_contact_s": None}}, id="no contact yet"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param({"claims": {"amount_minor": 1001}}, id="one amount"),
+        pytest.param({"state": {"exposure": OfflineExposure(uses_today=3)}}, id="uses a day"),
+        pytest.param(
+            {
+                "claims": {"amount_minor": 600},
+                "state": {"exposure": OfflineExposure(amount_minor=1401)},
+            },
+            id="exposure",
+        ),
+        pytest.param(
+            {"state": {"last_contact_s": NOON.unix_s - 86_401}}, id="time since the last contact"
+        ),
+        pytest.param({"state": {"last_contact_s": None}}, id="no contact yet"),
+    ],
+)  # fmt: skip - one case a line
 def test_each_floor_limit_holds(limit):
     claims = code(**limit.get("claims", {}))
     state = dataclasses.replace(UNKNOWN, **limit.get("state", {}))
@@ -280,13 +301,16 @@ def test_a_blocked_device_honours_nothing():
 STAFFED = Policy(operator_required_kinds=("write_off", "pickup"))
 
 
-@pytest.mark.parametrize(("role", "expected"), [
-    (None, Verdict.OPERATOR_REQUIRED),
-    (Role.OPERATOR, Verdict.ACCEPTED),
-    (Role.REVIEWER, Verdict.ACCEPTED),
-    (Role.SUPERVISOR, Verdict.ACCEPTED),
-    (Role.TECHNICIAN, Verdict.OPERATOR_FORBIDDEN),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (None, Verdict.OPERATOR_REQUIRED),
+        (Role.OPERATOR, Verdict.ACCEPTED),
+        (Role.REVIEWER, Verdict.ACCEPTED),
+        (Role.SUPERVISOR, Verdict.ACCEPTED),
+        (Role.TECHNICIAN, Verdict.OPERATOR_FORBIDDEN),
+    ],
+)  # fmt: skip - one case a line
 def test_where_policy_says_so_somebody_with_the_right_must_be_signed_in(role, expected):
     operator = role and Operator("anna", role)
     assert verdict(policy=STAFFED, operator=operator) is expected
@@ -354,10 +378,13 @@ def test_a_door_that_was_left_open_does_not_hold_up_the_doors_that_are_left():
     assert (found.verdict, found.doors) == (Verdict.ACCEPTED, ("B",))
 
 
-@pytest.mark.parametrize(("review", "expected", "doors"), [
-    ("pending", Verdict.ACCEPTED_PENDING_REVIEW, ()),
-    ("approved", Verdict.ACCEPTED, ("A",)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("review", "expected", "doors"),
+    [
+        ("pending", Verdict.ACCEPTED_PENDING_REVIEW, ()),
+        ("approved", Verdict.ACCEPTED, ("A",)),
+    ],
+)  # fmt: skip - one case a line
 def test_a_flagged_parcel_stays_locked_until_a_second_person_has_approved(review, expected, doors):
     claims = code(kind=Kind.PICKUP)
     first = decided(claims, state_of(claims, order_given={"review": True}))

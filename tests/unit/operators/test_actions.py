@@ -50,8 +50,9 @@ def test_a_supervisor_reverses_a_redemption_as_a_new_row_and_the_code_is_valid_a
     assert actions(store).reverse(use, "wrong person", at(60)).result is ActionResult.DONE
     rows = ledger.rows(store)
     assert [(row.verdict, row.reverses, row.operator) for row in rows] == [
-        ("accepted", None, None), ("reversed", use, "ann")
-    ]  # fmt: skip
+        ("accepted", None, None),
+        ("reversed", use, "ann"),
+    ]
     assert (
         reported(store, "reversed")[0].items()
         >= {"reason": "wrong person", "operator": "ann"}.items()
@@ -59,13 +60,16 @@ def test_a_supervisor_reverses_a_redemption_as_a_new_row_and_the_code_is_valid_a
     assert redeemer(store).redeem(claims, at(61)).reason is Verdict.ACCEPTED
 
 
-@pytest.mark.parametrize(("role", "expected"), [
-    (None, ActionResult.OPERATOR_REQUIRED),
-    (Role.OPERATOR, ActionResult.OPERATOR_FORBIDDEN),
-    (Role.REVIEWER, ActionResult.OPERATOR_FORBIDDEN),
-    (Role.TECHNICIAN, ActionResult.OPERATOR_FORBIDDEN),
-    (Role.SUPERVISOR, ActionResult.DONE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        (None, ActionResult.OPERATOR_REQUIRED),
+        (Role.OPERATOR, ActionResult.OPERATOR_FORBIDDEN),
+        (Role.REVIEWER, ActionResult.OPERATOR_FORBIDDEN),
+        (Role.TECHNICIAN, ActionResult.OPERATOR_FORBIDDEN),
+        (Role.SUPERVISOR, ActionResult.DONE),
+    ],
+)  # fmt: skip - one case a line
 def test_only_a_supervisor_reverses_a_redemption(store, role, expected):
     _, use = redeemed(store)
     if role is not None:

@@ -35,10 +35,12 @@ def field(tmp_path, keys):
     now = Instant(unix_s=int(time.time()))
     store = open_at(tmp_path, now_s=now.unix_s)
     (tmp_path / "roots.cbor").write_bytes(keys.roots().to_bytes())
-    profile = load_profile({
-        "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"},
-        "trust": {"roots_file": str(tmp_path / "roots.cbor")},
-    })  # fmt: skip
+    profile = load_profile(
+        {
+            "device": {"id": DEVICE, "site": SITE, "kind": "kiosk"},
+            "trust": {"roots_file": str(tmp_path / "roots.cbor")},
+        }
+    )
     assert isinstance(profile, Profile), profile
     trust = documents.TRUST_LIST
     documents.put(
@@ -245,8 +247,9 @@ def test_an_orders_history_is_complete_once_its_refused_event_was_sent_again(fie
     history = order_history(field.store, case.order_id)
     events = [line.fields for line in history.lines if line.record == "event"]
     assert [(event["refused"], event["retry_of"]) for event in events[:2]] == [
-        ("body_invalid", None), (None, refused.id)
-    ]  # fmt: skip
+        ("body_invalid", None),
+        (None, refused.id),
+    ]
     assert [line.fields["settlement"] for line in history.lines if line.record == "exception"] == [
         "retried"
     ]

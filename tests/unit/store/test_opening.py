@@ -310,8 +310,11 @@ def in_a_small_file_system(folder, command):
         pytest.skip("there is no unshare")
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, folder, *command],
-        capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     if done.returncode in (1, 99) and not done.stdout and "Traceback" not in done.stderr:
         pytest.skip("this user may not mount a file system of its own")
     return done

@@ -8,8 +8,15 @@ from typing import Any, Final, NamedTuple
 REFUSALS_KEPT: Final = 10_000
 CODE_REUSED: Final = "code_reused"  # the reason that hints at a stolen code
 _CODE_COLUMNS: Final = (
-    "id", "dev", "site", "expires_at_s", "state", "created_s", "used_s", "used_from",
-)  # fmt: skip
+    "id",
+    "dev",
+    "site",
+    "expires_at_s",
+    "state",
+    "created_s",
+    "used_s",
+    "used_from",
+)  # fmt: skip - a row, several columns a line
 _REFUSAL_COLUMNS: Final = ("at_s", "reason", "dev", "code", "address", "detail")
 
 

@@ -274,14 +274,17 @@ def test_what_came_with_a_lease_is_taken_back_by_its_name_and_by_no_other_stores
     assert used(event(2, "reversed", **use, redemption_event="id-1"), epoch="e2") == 0
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("[mqtt", "configuration: not TOML: "),
-    ('site = "\xe9"'.encode("latin-1"), "not UTF-8 text; save it as UTF-8"),
-    ('site = "shop-1"', "id: Field required"),
-    ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
-    ("a = " + "[" * 9999, "nested more than 16 deep"),
-    (None, "configuration: cannot be read: No such file or directory"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[mqtt", "configuration: not TOML: "),
+        ('site = "\xe9"'.encode("latin-1"), "not UTF-8 text; save it as UTF-8"),
+        ('site = "shop-1"', "id: Field required"),
+        ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
+        ("a = " + "[" * 9999, "nested more than 16 deep"),
+        (None, "configuration: cannot be read: No such file or directory"),
+    ],
+)  # fmt: skip - one case a line
 def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, message):
     file = tmp_path / "authority.toml"
     if text is not None:

@@ -188,13 +188,20 @@ def test_a_client_without_a_certificate_or_with_a_revoked_one_is_refused(platfor
 def shop(platform, tmp_path):
     """Make a shop's folder, and its updates from the enrolment service over real TLS."""
     at = SiteBroker(
-        site="shop-1", devices=("kiosk-1",), platform=("127.0.0.1", 1), user=getpass.getuser(),
-        grant_key=tmp_path / "grant.pem", roots=tmp_path / "roots.cbor",
-    )  # fmt: skip
+        site="shop-1",
+        devices=("kiosk-1",),
+        platform=("127.0.0.1", 1),
+        user=getpass.getuser(),
+        grant_key=tmp_path / "grant.pem",
+        roots=tmp_path / "roots.cbor",
+    )
     files = provision_site_broker(tmp_path / "shop", at, platform.files, now_s=NOW_S)
     name = f"{AUTHORITY}.pem"
     lists = SiteLists(
-        tenant="main", site="shop-1", devices=at.devices, folder=files.folder,
+        tenant="main",
+        site="shop-1",
+        devices=at.devices,
+        folder=files.folder,
         log=structlog.get_logger(),
         broker=HubBroker(
             acl_file="acl", acl_base_file="acl.base", crl_file="crl.pem", pid_file="mosquitto.pid"
@@ -203,7 +210,7 @@ def shop(platform, tmp_path):
         mqtt=HubMqtt(
             host="localhost", ca_file="ca.pem", cert_file=name, key_file=f"{AUTHORITY}.key"
         ),
-    )  # fmt: skip
+    )
     return files, lists
 
 
@@ -246,11 +253,17 @@ def test_without_the_service_a_shops_files_stay_as_they_are_and_the_log_has_the_
     } == before
 
 
-@pytest.mark.parametrize("change", [
-    {"revoked": ["kiosk-1"]}, {"revoked": None},
-    {"certificates": []}, {"certificates": "none"}, {"crl": 1},
-    {"certificates": {"no-such-file": "-"}},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"revoked": ["kiosk-1"]},
+        {"revoked": None},
+        {"certificates": []},
+        {"certificates": "none"},
+        {"crl": 1},
+        {"certificates": {"no-such-file": "-"}},
+    ],
+)  # fmt: skip - one case a line
 def test_a_reply_of_another_shape_is_named_and_asked_for_again(platform, shop, monkeypatch, change):
     files, lists = shop
     answer = {"crl": files.revocations.read_text(), "revoked": {}, "certificates": {}}

@@ -35,15 +35,20 @@ FEED, ZOE = (
 
 def listed(key, purpose, *issuers):
     return TrustedKey(
-        key=key.public, purposes=frozenset({purpose}), not_before_s=0, expires_at_s=2**33 - 1,
+        key=key.public,
+        purposes=frozenset({purpose}),
+        not_before_s=0,
+        expires_at_s=2**33 - 1,
         issuers=frozenset(issuers),
-    )  # fmt: skip
+    )
 
 
 TRUST = TrustList(
-    version=1, issued_at_s=NOW_S, expires_at_s=NOW_S + 86_400,
+    version=1,
+    issued_at_s=NOW_S,
+    expires_at_s=NOW_S + 86_400,
     keys=(listed(FEED, Purpose.ORDER_FEED), listed(ZOE, Purpose.REVIEW, "zoe")),
-)  # fmt: skip
+)
 
 
 def event(seq, type, *, ts=NOW_S, id="", **body):
@@ -340,8 +345,17 @@ def test_a_reversal_names_a_redemption_by_the_event_that_first_reported_it(opene
 
 def refused(store, seq, word, **changes):
     name = decision_name(sign_review_decision(decision(**changes), ZOE))
-    take(store, Event(seq=seq, id=f"id-{seq}", ts=NOW_S, ts_trust="trusted", type="review_refused",
-                      body={"decision": name, "reason": word}))  # fmt: skip
+    take(
+        store,
+        Event(
+            seq=seq,
+            id=f"id-{seq}",
+            ts=NOW_S,
+            ts_trust="trusted",
+            type="review_refused",
+            body={"decision": name, "reason": word},
+        ),
+    )
 
 
 def test_a_decision_on_a_redemption_that_its_device_lost_is_closed_and_not_repeated(opened):

@@ -21,7 +21,7 @@ NOW = Instant(unix_s=1_800_000_000)
 OPS = signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
 OPS_KEY = TrustedKey(
     key=OPS.public, purposes=frozenset({Purpose.OPERATORS}), not_before_s=0, expires_at_s=2**33 - 1
-)  # fmt: skip
+)
 KEYS = TrustList(version=1, issued_at_s=0, expires_at_s=2**33 - 1, keys=(OPS_KEY,))
 
 

@@ -6,13 +6,16 @@ from click.testing import CliRunner
 from sync.hub.site.bridge_cli import bridge
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("[here", "configuration: not TOML: "),
-    ('site = "shop-1"', "platform: Field required"),
-    ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
-    ("a = " + "[" * 9999, "nested more than 16 deep"),
-    (None, "configuration: cannot be read: No such file or directory"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[here", "configuration: not TOML: "),
+        ('site = "shop-1"', "platform: Field required"),
+        ('site = "shop-1"\nport = 1', "port: Extra inputs are not permitted"),
+        ("a = " + "[" * 9999, "nested more than 16 deep"),
+        (None, "configuration: cannot be read: No such file or directory"),
+    ],
+)  # fmt: skip - one case a line
 def test_an_invalid_configuration_is_reported_with_what_is_wrong(tmp_path, text, message):
     file = tmp_path / "bridge.toml"
     if text is not None:

@@ -54,10 +54,13 @@ def make_store(
 def is_whole(files: StoreFiles) -> bool:
     """Return whether the store that was being made is whole; a cut before leaves it empty.
 
-    Raises OSError and StoreUnavailableError when that cannot be found out now.
+    It is not only when two connections find so: SQLite calls a schema that it could not read
+    corrupt. Raises OSError and StoreUnavailableError when that cannot be found out now.
     """
-    if not files.has_making():
-        return False
+    return files.has_making() and any(_names_device(files) for _ in range(2))
+
+
+def _names_device(files: StoreFiles) -> bool:
     try:
         with closing(connect(files.making)) as connection:
             return bool(connection.execute("SELECT count(*) FROM device").fetchone()[0])

@@ -26,6 +26,7 @@ from edge.store.database.store import FILE as STORE_FILE
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import OpenedStore, StoreState, open_store
 from edge.store.time_floor import time_floor_s
+from edge.system.file_presence import is_missing
 from edge.system.health import Health
 from edge.system.wall_clock import WallClock, synchronised_by_systemd
 from edge.token.roots import Roots
@@ -53,8 +54,8 @@ def open_handler(running: ActiveProfile, data: Path) -> Iterator[tuple[ScanHandl
 
 def store_folder(profile: Profile, data: Path) -> Path:
     """Return the store's folder; a device without a usable identity gets a throw-away one."""
-    enrolled = Path(profile.trust.roots_file).exists() or (data / STORE_FILE).exists()
-    return data if enrolled and not identity_is_unknown(data) else data / UNENROLLED
+    new = is_missing(Path(profile.trust.roots_file)) and is_missing(data / STORE_FILE)
+    return data if not new and not identity_is_unknown(data) else data / UNENROLLED
 
 
 def opened_store(profile: Profile, data: Path, health: Health, releases: ExitStack) -> OpenedStore:

@@ -29,6 +29,7 @@ from edge.settings import state_machine as states
 from edge.settings.active_profile import ActiveProfile, keep_good, load_active_profile
 from edge.settings.folder import SettingsFolder
 from edge.settings.state_machine import SettingsPhase, SettingsProblem, SettingsState
+from edge.system.file_presence import is_missing
 from edge.system.program import Stop
 from edge.values.errors import EdgeError
 
@@ -143,7 +144,7 @@ class ScannerLifecycle:
 
     def _remove_unenrolled_store(self, running: ActiveProfile) -> None:
         """Remove what an enrolled device saw before it was enrolled."""
-        if Path(running.profile.trust.roots_file).exists():
+        if not is_missing(Path(running.profile.trust.roots_file)):
             shutil.rmtree(self.data / UNENROLLED, ignore_errors=True)
 
     def _roll_back(self, running: ActiveProfile, error: Exception) -> None:

@@ -59,7 +59,7 @@ def _look(files: StoreFiles, device_id: str, busy_timeout_s: float) -> StoreFaul
             if not has_history(connection):
                 return StoreFault(FaultKind.CORRUPT, "the store is not a scanner's")
             migrate(connection)
-            tables = () if files.suspect.exists() else _CHECKED
+            tables = () if files.is_suspect() else _CHECKED
             if damage := damage_in(connection, tables):
                 return StoreFault(FaultKind.CORRUPT, f"the store is damaged ({damage})")
             return _foreign(connection, files, device_id)

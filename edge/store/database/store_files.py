@@ -54,6 +54,10 @@ class StoreFiles:
         found = main.stat()
         return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
+    def is_suspect(self) -> bool:
+        """Return whether a process met corruption."""
+        return _is_there(self.suspect)
+
     def has_making(self) -> bool:
         """Return whether a store that was being made is there, and not empty."""
         return _is_there(self.making) and self.making.stat().st_size > 0

@@ -264,3 +264,35 @@ def test_every_column_that_is_carried_is_one_of_the_schema(tmp_path):
     for table in CARRIED:
         columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
         assert set(table.columns) <= columns, table.name
+
+
+def test_each_step_of_a_replacement_is_on_disk_before_the_next(used, monkeypatch):
+    folder, _ = used
+    running = open_at(folder)  # keeps the log and its index
+    with running.transaction() as connection:
+        connection.execute(NEXT_STEP)
+    steps, rename, fsync = [], Path.rename, os.fsync
+
+    def renaming(path, to):
+        steps.append(f"{path.name} renamed")
+        return rename(path, to)
+
+    def syncing(descriptor):
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append("folder on disk" if file == folder else f"{file.name} on disk")
+        fsync(descriptor)
+
+    monkeypatch.setattr(Path, "rename", renaming)
+    monkeypatch.setattr(os, "fsync", syncing)
+    opened = reopen(folder)
+    assert opened.state is StoreState.QUARANTINED, opened.detail
+    assert steps == [
+        "folder on disk",  # the new store is whole
+        f"{FILE} renamed",
+        "folder on disk",
+        f"{FILE}-wal renamed",
+        f"{FILE}-shm renamed",
+        "folder on disk",
+        f"{FILE}.new renamed",
+        "folder on disk",
+    ]

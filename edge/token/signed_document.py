@@ -85,6 +85,28 @@ def open_document(
     decode: Callable[[bytes, cbor.CborLimits], cbor.Item] = cbor.decode,
 ) -> SignedDocument | DocumentRefusal:
     """Return the payload of ``data`` if a valid key of ``keys`` signed it for ``purpose``."""
+    verified = _verified(data, purpose, keys, now)
+    if isinstance(verified, DocumentRefusal):
+        return verified
+    payload, key = verified
+    try:
+        return SignedDocument(decode(payload, cbor.DOCUMENT_LIMITS), key)
+    except InputRefused as refused:
+        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
+
+
+def signature_refusal(
+    data: bytes, purpose: Purpose, keys: Keyring, *, now: Instant
+) -> DocumentRefusal | None:
+    """Return why the signature of ``data`` does not hold; None when it does. Reads no payload."""
+    verified = _verified(data, purpose, keys, now)
+    return verified if isinstance(verified, DocumentRefusal) else None
+
+
+def _verified(
+    data: bytes, purpose: Purpose, keys: Keyring, now: Instant
+) -> tuple[bytes, TrustedKey] | DocumentRefusal:
+    """Return the encoded payload of ``data`` and the key that signed it."""
     if len(data) > LARGEST:
         return DocumentRefusal(DocumentFault.MALFORMED, f"larger than {LARGEST} bytes")
     try:
@@ -106,10 +128,7 @@ def open_document(
         return DocumentRefusal(
             DocumentFault.SIGNATURE_INVALID, f"not signed as {purpose} by {key.kid.hex()}"
         )
-    try:
-        return SignedDocument(decode(parts.payload, cbor.DOCUMENT_LIMITS), key)
-    except InputRefused as refused:
-        return DocumentRefusal(DocumentFault.CONTENT, str(refused))
+    return parts.payload, key
 
 
 def _key_fault(

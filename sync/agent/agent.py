@@ -19,6 +19,7 @@ from edge.store import documents, order_cache, outbox
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.online_flag import OnlineFlag
 from edge.values.instant import Instant
+from edge.values.tenfold import is_tenfold
 from sync.agent.authorisation_relay import AuthorisationRelay
 from sync.agent.downlink import Downlink, split_documents
 from sync.agent.enrolment.revocation import RevocationHandler
@@ -364,7 +365,7 @@ class Agent:
         """Log the first and then each tenfold: no sender can flood the log."""
         self._effects[effect] += 1
         count = self._effects[effect]
-        if _is_tenfold(count):
+        if is_tenfold(count):
             self._log.error(
                 effect, epoch=ack.epoch, committed_through=ack.committed_through, count=count
             )
@@ -436,7 +437,7 @@ class Agent:
         """
         self.refused[str(reason)] += 1
         count = self.refused[str(reason)]
-        if _is_tenfold(count):
+        if is_tenfold(count):
             self._log.warning("message_refused", reason=str(reason), detail=detail, count=count)
 
     def _status(self, state: Literal["online", "offline"]) -> Status:
@@ -459,8 +460,3 @@ class Agent:
 
     def _topic(self, channel: Up) -> str:
         return str(Topic(self._address.tenant, self._address.device, channel))
-
-
-def _is_tenfold(count: int) -> bool:
-    """Return whether ``count`` is 1, 10, 100 and so on."""
-    return str(count).rstrip("0") == "1"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from edge.store.database.store import Store
 from edge.system.durable_file import digest_of
 from edge.token.signed_document import DocumentFault, DocumentRefusal, Keyring
 from edge.values.instant import Instant
+from edge.values.tenfold import is_tenfold
 from sync.agent.settings.refused_documents import RefusedDocuments
 
 _ACCEPTABLE_LATER: Final = {DocumentFault.KEY_UNKNOWN, DocumentFault.KEY_WINDOW}
@@ -46,6 +48,7 @@ class RevocationHandler:
         self._refused = refused
         self._log = log
         self._waiting = WaitingDocuments()
+        self._warned: Counter[str] = Counter()
         self._done = ""  # SHA-256 of the order that was carried out
 
     def receive(self, raw: bytes, now: Instant) -> DocumentRefusal | None:
@@ -56,7 +59,7 @@ class RevocationHandler:
             if order.fault in _ACCEPTABLE_LATER:
                 self._waiting.add(digest, raw)
             else:
-                self._refused.add(digest, str(order.fault), order.detail)
+                self._refused.add_unverified(digest, str(order.fault), order.detail)
             return order
         self._carry_out(order, digest)
         return None
@@ -66,15 +69,21 @@ class RevocationHandler:
         for raw in self._waiting.take_due(monotonic_s):
             refused = self.receive(raw, now)
             if refused is not None and refused.fault not in _ACCEPTABLE_LATER:
-                self._log.warning("order_refused", reason=refused.fault, detail=refused.detail)
+                self._warn("order_refused", reason=refused.fault, detail=refused.detail)
 
     def _carry_out(self, order: RevocationOrder, digest: str) -> None:
         identity = read_identity(self._data)
         if (order.tenant, order.device) != (self._scope.tenant, self._scope.device):
-            self._log.warning("order_for_another", dev=order.device)
+            self._warn("order_for_another", dev=order.device)
         elif identity is not None and order.issued_at_s < identity.enrolled_s:
-            self._log.warning("order_replayed", issued_at_s=order.issued_at_s)
+            self._warn("order_replayed", issued_at_s=order.issued_at_s)
         elif digest != self._done:
             sealed = decommission(self._store, self._data, order, order_digest=digest)
             self._done = digest
             self._log.error("blocked_device", reason=order.reason, sealed=str(sealed))
+
+    def _warn(self, event: str, **what: object) -> None:
+        """Log the 1st, 10th, 100th, ...: anyone at the broker can send an order again."""
+        self._warned[event] += 1
+        if is_tenfold(self._warned[event]):
+            self._log.warning(event, **what, count=self._warned[event])

@@ -1,6 +1,7 @@
 """Pushed settings as they arrive: verified, compared with what was seen, written layer by layer.
 
-Every step is on disk before it is taken. A document that may be accepted later waits.
+Nothing is written before the signature of a document holds. From then on every step is on disk
+before it is taken. A document that may be accepted later waits.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ from edge.settings.state_machine import (
     resting,
 )
 from edge.system.durable_file import digest_of
-from edge.token.signed_document import DocumentFault, Keyring
+from edge.token.purpose import Purpose
+from edge.token.signed_document import (
+    DocumentFault,
+    DocumentRefusal,
+    Keyring,
+    signature_refusal,
+)
 from edge.values.instant import Instant
 from sync.agent.settings.refused_documents import RefusedDocuments
 
@@ -63,11 +70,18 @@ class SettingsIntake:
         self.has_news = False  # a document was written that the applier has not handled
 
     def receive(self, raw: bytes, now: Instant) -> None:
-        """Verify one document and write it. Raises OSError for the disk."""
-        digest = digest_of(raw)
+        """Verify one document and write it. Raises OSError for the disk.
+
+        Nothing is written before its signature holds.
+        """
+        digest, state = digest_of(raw), self._folder.state()
+        if state.has_denied(digest) or digest in self.refused or _is_seen(state, digest):
+            return
+        unsigned = signature_refusal(raw, Purpose.CONFIGURATION, self._keys(), now=now)
+        if unsigned is not None:
+            self._note_unverified(unsigned, digest, raw)
+            return
         with self._folder.locked() as state:
-            if state.has_denied(digest) or digest in self.refused or _is_seen(state, digest):
-                return
             if state.phase.on_trial:
                 self._waiting.add(digest, raw)  # one at a time
                 return
@@ -129,6 +143,14 @@ class SettingsIntake:
         if raw is None or document is None:
             return seen
         return max(seen, (document.rev, digest_of(raw)))
+
+    def _note_unverified(self, refusal: DocumentRefusal, digest: str, raw: bytes) -> None:
+        if refusal.fault in _ACCEPTABLE_LATER:
+            self._waiting.add(digest, raw)
+            return
+        code = str(refusal.fault)
+        if count := self.refused.add_unverified(digest, code, refusal.detail):
+            self._log.warning("settings_refused", reason=code, detail=refusal.detail, count=count)
 
     def _note_refusal(self, refusal: SettingsRefusal, digest: str, raw: bytes) -> None:
         if refusal.fault in _ACCEPTABLE_LATER:

@@ -6,6 +6,8 @@ from collections import Counter
 
 from structlog.typing import FilteringBoundLogger
 
+from edge.values.tenfold import is_tenfold
+
 
 class RefusalCounter:
     """Logs the 1st, 10th, 100th, ... message that is refused for one reason."""
@@ -19,5 +21,5 @@ class RefusalCounter:
         name = str(reason)
         self.counts[name] += 1
         count = self.counts[name]
-        if count == 10 ** (len(str(count)) - 1):
+        if is_tenfold(count):
             self._log.warning("message_refused", reason=name, dev=dev, detail=detail, count=count)

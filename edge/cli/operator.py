@@ -17,8 +17,9 @@ import click
 from edge.cli.profile_options import read_profile
 from edge.config import Profile
 from edge.documents.operator_list import OperatorList
-from edge.operators.actions import ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
 from edge.operators.known_lists import read_operator_directory, store_operator_list
+from edge.operators.operator_action import ActionResult
 from edge.operators.sign_in import SignInService, badge_of, sign_in_service
 from edge.operators.sign_in_result import SignInResult
 from edge.redemption.verification_policy import audiences_of, verify_policy_of

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import click
 
-from edge.operators.actions import ActionOutcome, ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
+from edge.operators.operator_action import ActionOutcome, ActionResult
 from edge.store.database.store import Store, StoreUnavailableError
 from edge.store.opening import open_for_work
 from edge.store.time_floor import time_floor_s

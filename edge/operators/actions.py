@@ -10,56 +10,32 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from edge.config import Policy
 from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import StaffAction, is_permitted
-from edge.domain.upload_refusal import UploadRefusal
+from edge.operators.case_settlement import (
+    carry_out,
+    close_case,
+    open_case,
+    report_case,
+    send_again,
+)
+from edge.operators.operator_action import ActionOutcome, ActionResult, OperatorAction
 from edge.operators.operator_events import UNLOCKED, record_operator_event
-from edge.store import ledger, lock_intents, outbox, reviews, scan_journal
+from edge.operators.reversal import reverse_redemption
+from edge.store import ledger, reviews, scan_journal
 from edge.store.database.store import Store
-from edge.store.exception_cases import find_case, raise_case, settle_case
+from edge.store.exception_cases import raise_case
 from edge.store.pending_requests import PendingRequest, write_pending_request
 from edge.store.pin_attempts import clear_attempts
-from edge.store.refused_events import find_refused_event, send_refused_again
 from edge.store.reviews import ReviewResult
-from edge.store.sessions import OperatorSession, find_session, touch
+from edge.store.sessions import find_session, touch
 from edge.values.instant import Instant
-from edge.values.uuid7 import event_id
 
 REQUEST_HOLDS_S: Final = 120  # an amount that was typed for the next voucher expires after this
-
-_ALWAYS_REFUSED: Final = (
-    "message_too_large",
-    UploadRefusal.ALREADY_REPORTED.value,
-)  # whenever the same event is sent
-
-
-class ActionResult(StrEnum):
-    """The result of an action. One reason code each (law 8)."""
-
-    DONE = "done"
-    OPERATOR_REQUIRED = "operator_required"
-    OPERATOR_FORBIDDEN = "operator_forbidden"
-    NOT_FOUND = "not_found"
-    ALREADY = "already_done"
-    SAME_PERSON = "same_person"
-    TOO_LATE = "reversal_window_over"
-    PICKUP_IN_PROGRESS = "pickup_in_progress"
-    NOT_THIS_KIND = "not_for_this_kind"
-    STILL_REFUSED = "still_refused"
-
-
-@dataclass(frozen=True, slots=True)
-class ActionOutcome:
-    """The result, and the message for the person: what happened and what to do next."""
-
-    result: ActionResult
-    detail: str
 
 
 class _Rollback(Exception):  # noqa: N818 - no error: it rolls an action back with its transaction
@@ -80,35 +56,35 @@ class OperatorActions:
     def reverse(self, ledger_id: int, reason: str, now: Instant) -> ActionOutcome:
         """Reverse a redemption within its window, as a new row that names the first."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            row = ledger.find_row(connection, ledger_id)
+        def work(action: OperatorAction) -> ActionOutcome:
+            row = ledger.find_row(action.connection, ledger_id)
             if row is None or row.use_no is None:
                 return ActionOutcome(
                     ActionResult.NOT_FOUND,
                     f"the ledger has no redemption {ledger_id}: see edge-scanner ledger",
                 )
-            window_s = _policy_of(connection, ledger_id).reversal_window_s
-            if now.unix_s - row.at.unix_s > window_s:
+            window_s = _policy_of(action.connection, ledger_id).reversal_window_s
+            if action.now.unix_s - row.at.unix_s > window_s:
                 return ActionOutcome(
                     ActionResult.TOO_LATE,
                     f"it was redeemed more than {window_s} s ago: raise a dispute",
                 )
-            return self._reverse(connection, who, ledger_id, reason, now)
+            return reverse_redemption(action, ledger_id, reason)
 
         return self._act(StaffAction.REVERSE, now, work)
 
     def review(self, ledger_id: int, *, approve: bool, reason: str, now: Instant) -> ActionOutcome:
         """Approve what another person scanned, or reject it, which reverses it."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
+        def work(action: OperatorAction) -> ActionOutcome:
             result = reviews.decide_review(
-                connection,
+                action.connection,
                 ledger_id,
                 approve=approve,
-                by=who.operator_id,
+                by=action.who.operator_id,
                 reason=reason,
-                now=now,
-                random_bytes=self._random_bytes,
+                now=action.now,
+                random_bytes=action.random_bytes,
             )
             return _review_outcome(result, ledger_id, approve=approve)
 
@@ -117,13 +93,13 @@ class OperatorActions:
     def settle(self, case_id: int, how: Settlement, note: str, now: Instant) -> ActionOutcome:
         """Settle a case, with what that means for its door or its redemption."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            case = find_case(connection, case_id)
-            if case is None or case.settled_s is not None:
-                return _not_open(case, case_id)
-            outcome = self._carry_out(connection, who, case, how, now)
+        def work(action: OperatorAction) -> ActionOutcome:
+            case = open_case(action.connection, case_id)
+            if isinstance(case, ActionOutcome):
+                return case
+            outcome = carry_out(action, case, how)
             if outcome.result is ActionResult.DONE:
-                self._close(connection, who, case_id, how, note, now)
+                close_case(action, case_id, how, note)
             return outcome
 
         return self._act(StaffAction.SETTLE, now, work)
@@ -131,26 +107,15 @@ class OperatorActions:
     def send_again(self, case_id: int, now: Instant) -> ActionOutcome:
         """Send an event that the platform refused as a new one that names it; settle the case."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            case = find_case(connection, case_id)
-            if case is None or case.settled_s is not None:
-                return _not_open(case, case_id)
-            refused = find_refused_event(connection, case.cause)
-            if refused is None:
-                return ActionOutcome(
-                    ActionResult.NOT_FOUND,
-                    "this device no longer has the refused event: settle the case as accepted",
-                )
-            if refused.reason in _ALWAYS_REFUSED:
-                return ActionOutcome(
-                    ActionResult.NOT_THIS_KIND,
-                    f"the platform would refuse it again ({refused.reason}): settle the case as"
-                    " accepted, and inform operations",
-                )
-            new_id = event_id(now, self._random_bytes)
-            seq = send_refused_again(connection, refused, id=new_id)
-            note = f"sent again as event {seq}"
-            self._close(connection, who, case_id, Settlement.RETRIED, note, now)
+        def work(action: OperatorAction) -> ActionOutcome:
+            case = open_case(action.connection, case_id)
+            if isinstance(case, ActionOutcome):
+                return case
+            outcome = send_again(action, case)
+            if outcome.result is not ActionResult.DONE:
+                return outcome
+            note = outcome.detail
+            close_case(action, case_id, Settlement.RETRIED, note)
             return ActionOutcome(
                 ActionResult.DONE,
                 f"{note}: case {case_id} is settled; if it is refused again, that is a new case",
@@ -162,12 +127,12 @@ class OperatorActions:
         """Return the case if it is open and the signed-in person may settle it."""
         found: list[ExceptionCase] = []
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            case = find_case(connection, case_id)
-            if case is None or case.settled_s is not None:
-                return _not_open(case, case_id)
+        def work(action: OperatorAction) -> ActionOutcome:
+            case = open_case(action.connection, case_id)
+            if isinstance(case, ActionOutcome):
+                return case
             found.append(case)
-            return ActionOutcome(ActionResult.DONE, f"open, {who.operator_id} may settle it")
+            return ActionOutcome(ActionResult.DONE, f"open, {action.who.operator_id} may settle it")
 
         outcome = self._act(StaffAction.SETTLE, now, work)
         return found[0] if found else outcome
@@ -175,8 +140,8 @@ class OperatorActions:
     def raise_dispute(self, ledger_id: int, cause: str, now: Instant) -> ActionOutcome:
         """Open a case about a redemption that a person says is not as recorded."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            row = ledger.find_row(connection, ledger_id)
+        def work(action: OperatorAction) -> ActionOutcome:
+            row = ledger.find_row(action.connection, ledger_id)
             if row is None:
                 return ActionOutcome(
                     ActionResult.NOT_FOUND,
@@ -185,14 +150,14 @@ class OperatorActions:
             case = ExceptionCase(
                 kind=ExceptionKind.DISPUTE,
                 cause=cause,
-                tried=f"raised by {who.operator_id}",
+                tried=f"raised by {action.who.operator_id}",
                 cti=row.cti,
                 order_id=row.order_id,
                 ledger_id=ledger_id,
-                raised_s=now.unix_s,
+                raised_s=action.now.unix_s,
             )
-            case_id = raise_case(connection, case)
-            self._report_case(connection, case_id, "raised", who.operator_id, now)
+            case_id = raise_case(action.connection, case)
+            report_case(action, case_id, "raised")
             return ActionOutcome(ActionResult.DONE, f"case {case_id} is open")
 
         return self._act(StaffAction.REDEEM, now, work)
@@ -200,11 +165,13 @@ class OperatorActions:
     def request_amount(self, requested: RequestedUse, now: Instant) -> ActionOutcome:
         """Request how much to use the next voucher for: once, for a while, in this session."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            until_s = now.unix_s + REQUEST_HOLDS_S
+        def work(action: OperatorAction) -> ActionOutcome:
+            until_s = action.now.unix_s + REQUEST_HOLDS_S
             write_pending_request(
-                connection,
-                PendingRequest(who.operator_id, requested.units, requested.amount_minor, until_s),
+                action.connection,
+                PendingRequest(
+                    action.who.operator_id, requested.units, requested.amount_minor, until_s
+                ),
             )
             return ActionOutcome(ActionResult.DONE, f"scan the voucher within {REQUEST_HOLDS_S} s")
 
@@ -213,29 +180,26 @@ class OperatorActions:
     def unlock(self, operator_id: str, now: Instant) -> ActionOutcome:
         """Let another person, who is locked out after wrong PINs, try again."""
 
-        def work(connection: sqlite3.Connection, who: OperatorSession) -> ActionOutcome:
-            if who.operator_id == operator_id:
+        def work(action: OperatorAction) -> ActionOutcome:
+            if action.who.operator_id == operator_id:
                 return ActionOutcome(
                     ActionResult.SAME_PERSON,
                     f"{operator_id} may not unlock {operator_id}: another supervisor must sign in",
                 )
-            if not clear_attempts(connection, operator_id):
+            if not clear_attempts(action.connection, operator_id):
                 return ActionOutcome(
                     ActionResult.NOT_FOUND, f"{operator_id} has no wrong PINs: check the name"
                 )
-            detail = f"by {who.operator_id}"
+            detail = f"by {action.who.operator_id}"
             record_operator_event(
-                connection, operator_id, UNLOCKED, detail, now, self._random_bytes
+                action.connection, operator_id, UNLOCKED, detail, now, self._random_bytes
             )
             return ActionOutcome(ActionResult.DONE, f"{operator_id} may try again")
 
         return self._act(StaffAction.UNLOCK, now, work)
 
     def _act(
-        self,
-        action: StaffAction,
-        now: Instant,
-        work: Callable[[sqlite3.Connection, OperatorSession], ActionOutcome],
+        self, right: StaffAction, now: Instant, work: Callable[[OperatorAction], ActionOutcome]
     ) -> ActionOutcome:
         try:
             with self.store.transaction() as connection:
@@ -245,144 +209,18 @@ class OperatorActions:
                         ActionResult.OPERATOR_REQUIRED,
                         "no one is signed in: scan a badge, then enter its PIN",
                     )
-                if not is_permitted(who.role, action):
+                if not is_permitted(who.role, right):
                     return ActionOutcome(
                         ActionResult.OPERATOR_FORBIDDEN,
-                        f"{who.operator_id} is a {who.role} and may not {action}",
+                        f"{who.operator_id} is a {who.role} and may not {right}",
                     )
                 touch(connection, who, now)
-                outcome = work(connection, who)
+                outcome = work(OperatorAction(connection, who, now, self._random_bytes))
                 if outcome.result is not ActionResult.DONE:
                     raise _Rollback(outcome)
         except _Rollback as rollback:
             return rollback.outcome
         return outcome
-
-    def _reverse(
-        self,
-        connection: sqlite3.Connection,
-        who: OperatorSession,
-        ledger_id: int,
-        reason: str,
-        now: Instant,
-    ) -> ActionOutcome:
-        if lock_intents.is_in_progress(connection, ledger_id):
-            return ActionOutcome(
-                ActionResult.PICKUP_IN_PROGRESS,
-                "a door of it is open or waiting: shut it first, or settle its case",
-            )
-        reversal = ledger.write_reversal(
-            connection,
-            ledger_id,
-            reason=reason,
-            now=now,
-            operator=who.operator_id,
-            event_id=event_id(now, self._random_bytes),
-        )
-        if reversal is None:
-            return ActionOutcome(ActionResult.ALREADY, f"{ledger_id} was reversed before")
-        reviews.void_review(
-            connection,
-            ledger_id,
-            by=who.operator_id,
-            reason=reason,
-            now=now,
-            random_bytes=self._random_bytes,
-        )
-        return ActionOutcome(
-            ActionResult.DONE,
-            f"ledger row {reversal} reverses {ledger_id}: the code is valid again",
-        )
-
-    def _carry_out(
-        self,
-        connection: sqlite3.Connection,
-        who: OperatorSession,
-        case: ExceptionCase,
-        how: Settlement,
-        now: Instant,
-    ) -> ActionOutcome:
-        """Do what a settlement means for the door and the redemption of its case."""
-        reason = f"{how} says {who.operator_id}, case {case.id}"
-        settled = ActionOutcome(ActionResult.DONE, f"case {case.id} is settled")
-        if how in (Settlement.FIXED, Settlement.ACCEPTED, Settlement.RETRIED):
-            return settled
-        if case.ledger_id is None:
-            return ActionOutcome(
-                ActionResult.NOT_THIS_KIND,
-                "the case is about no redemption: settle it as fixed or accepted",
-            )
-        if how is Settlement.REVERSED:
-            return self._reverse(connection, who, case.ledger_id, reason, now)
-        if case.compartment is None:
-            return ActionOutcome(
-                ActionResult.NOT_THIS_KIND,
-                "the case is about no door: settle it as fixed, accepted or reversed",
-            )
-        lock_intents.end_door(
-            connection,
-            case.ledger_id,
-            case.compartment,
-            state="collected" if how is Settlement.COLLECTED else "released",
-            detail=reason,
-            now=now,
-        )
-        if (
-            how is Settlement.NOT_COLLECTED
-            and lock_intents.all_released(connection, case.ledger_id)
-            and not ledger.is_reversed(connection, case.ledger_id)
-        ):
-            return self._reverse(connection, who, case.ledger_id, reason, now)
-        return settled
-
-    def _close(  # noqa: PLR0917 - the facts of one settlement
-        self,
-        connection: sqlite3.Connection,
-        who: OperatorSession,
-        case_id: int,
-        how: Settlement,
-        note: str,
-        now: Instant,
-    ) -> None:
-        settle_case(connection, case_id, how, by=who.operator_id, note=note, now=now)
-        self._report_case(connection, case_id, "settled", who.operator_id, now)
-
-    def _report_case(
-        self,
-        connection: sqlite3.Connection,
-        case_id: int,
-        state: str,
-        operator: str,
-        now: Instant,
-    ) -> None:
-        case = find_case(connection, case_id)
-        assert case is not None
-        body = {
-            "case": case.id,
-            "kind": case.kind.value,
-            "cti": None if case.cti is None else case.cti.hex(),
-            "order": case.order_id,
-            "state": state,
-            "cause": case.cause,
-            "settlement": case.settlement,
-            "note": case.note,
-            "operator": operator,
-        }
-        outbox.append(
-            connection,
-            type="exception",
-            body=body,
-            now=now,
-            id=event_id(now, self._random_bytes),
-        )
-
-
-def _not_open(case: ExceptionCase | None, case_id: int) -> ActionOutcome:
-    if case is None:
-        return ActionOutcome(
-            ActionResult.NOT_FOUND, f"there is no case {case_id}: see edge-scanner exceptions"
-        )
-    return ActionOutcome(ActionResult.ALREADY, f"settled by {case.settled_by} as {case.settlement}")
 
 
 def _policy_of(connection: sqlite3.Connection, ledger_id: int) -> Policy:

@@ -13,7 +13,8 @@ from edge.config import Profile
 from edge.domain.decision_facts import DecisionTerms, load_facts
 from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import place_of
-from edge.operators.actions import ActionOutcome, ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
+from edge.operators.operator_action import ActionOutcome, ActionResult
 from edge.redemption.redeemer import Redeemer, Redemption
 from edge.redemption.verification_policy import verify_policy_of
 from edge.store import ledger, scan_journal

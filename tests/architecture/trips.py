@@ -35,7 +35,8 @@ from edge.config import Profile, parse_profile
 from edge.domain.roles import Role
 from edge.enrolment.code_intake import CodeIntake
 from edge.enrolment.handover import EnrolmentMailbox
-from edge.operators.actions import ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
+from edge.operators.operator_action import ActionResult
 from edge.pickup.lock_actuator import ImmediateActuator
 from edge.ports import NO_QUAD, Symbol
 from edge.redemption.retry import RetryService

@@ -29,7 +29,8 @@ from edge.domain.redemption_state import RequestedUse
 from edge.domain.replay import replay
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
+from edge.operators.operator_action import ActionResult
 from edge.pickup.pickups import DoorTimings, Pickups
 from edge.ports import LockError
 from edge.store import exception_cases, ledger, lock_intents, reviews, scan_journal

@@ -10,7 +10,7 @@ import pytest
 
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult
+from edge.operators.operator_action import ActionResult
 from edge.store import ledger, reviews
 from edge.store.order_history import order_history
 from edge.values.instant import Instant

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge.domain.roles import Role
-from edge.operators.actions import ActionResult
+from edge.operators.operator_action import ActionResult
 from edge.store import documents, exception_cases, ledger, outbox, reviews
 from edge.store.documents import StoreResult
 from edge.token.purpose import Purpose

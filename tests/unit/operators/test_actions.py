@@ -12,7 +12,7 @@ from edge.domain.exception_case import ExceptionCase, ExceptionKind, Settlement
 from edge.domain.redemption_state import RequestedUse
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult
+from edge.operators.operator_action import ActionResult
 from edge.pickup.pickups import DoorTimings, Pickups
 from edge.store import exception_cases, ledger, outbox, reviews
 from edge.token.claims import Kind

@@ -13,8 +13,9 @@ from edge.documents.operator_list import OperatorEntry, OperatorList
 from edge.documents.pin_hash import hash_fault, hash_pin, pin_fault, pin_matches
 from edge.domain.roles import PERMISSIONS, Role, StaffAction, is_permitted
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult, OperatorActions
+from edge.operators.actions import OperatorActions
 from edge.operators.known_lists import OperatorDirectory
+from edge.operators.operator_action import ActionResult
 from edge.operators.sign_in import SHOWN_S, SignInService, badge_of
 from edge.operators.sign_in_result import SignInResult
 from edge.redemption.scan_handler import show_badge as scan_badge

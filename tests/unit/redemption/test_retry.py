@@ -10,7 +10,7 @@ from edge.domain.entitlement import OrderStatus
 from edge.domain.exception_case import ExceptionCase, ExceptionKind
 from edge.domain.roles import Role
 from edge.domain.verdict import Verdict
-from edge.operators.actions import ActionResult
+from edge.operators.operator_action import ActionResult
 from edge.redemption.retry import RetryService
 from edge.store import documents, exception_cases, ledger, outbox
 from edge.store.exception_cases import raise_case

@@ -17,6 +17,7 @@ from edge.doctor.facts import (
 )
 from edge.doctor.finding import Finding, failure, ok, unknown_fact, warning
 
+_RENEW: Final = ("由运维重新签发（edge-fleet enrol）", "issue a new one: edge-fleet enrol")
 _CERTIFICATE_SOON_S: Final = 14 * 86_400
 
 
@@ -113,10 +114,14 @@ def check_certificate(
         )
     if not isinstance(certificate, CertificateFact):
         return unknown_fact("certificate", certificate)
-    renew = ("由运维重新签发（edge-fleet enrol）", "issue a new one: edge-fleet enrol")
-    until = _date(certificate.not_after_s)
+    return _check_key(certificate) or _check_window(certificate, now_s)
+
+
+def _check_key(certificate: CertificateFact) -> Finding | None:
+    """Return what is wrong with the private key; None for nothing."""
     if not certificate.key_fits:
-        return failure("certificate", ("与私钥不匹配", "does not belong to the private key"), renew)
+        text = ("与私钥不匹配", "does not belong to the private key")
+        return failure("certificate", text, _RENEW)
     if certificate.key_mode & 0o007:
         return failure(
             "certificate",
@@ -126,8 +131,13 @@ def check_certificate(
                 "sudo chmod o-rwx the key's file, and issue a new certificate",
             ),
         )
+    return None
+
+
+def _check_window(certificate: CertificateFact, now_s: int) -> Finding:
+    until = _date(certificate.not_after_s)
     if now_s >= certificate.not_after_s:
-        return failure("certificate", (f"已于 {until} 过期", f"expired on {until}"), renew)
+        return failure("certificate", (f"已于 {until} 过期", f"expired on {until}"), _RENEW)
     if now_s < certificate.not_before_s:
         begins = _date(certificate.not_before_s)
         return warning(
@@ -136,7 +146,7 @@ def check_certificate(
             ("先看时钟一项", "correct the clock first"),
         )
     if now_s > certificate.not_after_s - _CERTIFICATE_SOON_S:
-        return warning("certificate", (f"将于 {until} 过期", f"expires on {until}"), renew)
+        return warning("certificate", (f"将于 {until} 过期", f"expires on {until}"), _RENEW)
     return ok(
         "certificate",
         f"{certificate.subject}，有效至 {until}",

@@ -19,7 +19,6 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
 
     Ages are 0 where nothing waits, and absent where nothing ever came.
     """
-    oldest_s = report["oldest_pending_s"]
     found = [
         link_metric("edge_sync", report["link"]),
         counter(
@@ -27,6 +26,23 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "Connections begun, the first among them.",
             report["connections"],
         ),
+        *_outbox_metrics(report, now_s),
+        gauge(
+            "edge_sync_clock_trusted",
+            "1 when the system's clock was set from the network.",
+            int(report["clock"] == ClockTrust.TRUSTED),
+        ),
+        *_labelled_metrics(report, now_s),
+    ]
+    if report["last_ack_age_s"] is not None:
+        age_s, text = report["last_ack_age_s"], "Age of the last acknowledgement."
+        found.append(gauge("edge_sync_last_acknowledgement_seconds", text, age_s))
+    return found
+
+
+def _outbox_metrics(report: Mapping[str, Any], now_s: int) -> list[Metric]:
+    oldest_s = report["oldest_pending_s"]
+    return [
         gauge(
             "edge_sync_unacknowledged_events",
             "Events that the platform has not acknowledged.",
@@ -48,17 +64,7 @@ def device_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "Messages set aside because the broker accepts no packet of their size.",
             report["oversized_publishes"],
         ),
-        gauge(
-            "edge_sync_clock_trusted",
-            "1 when the system's clock was set from the network.",
-            int(report["clock"] == ClockTrust.TRUSTED),
-        ),
-        *_labelled_metrics(report, now_s),
     ]
-    if report["last_ack_age_s"] is not None:
-        age_s, text = report["last_ack_age_s"], "Age of the last acknowledgement."
-        found.append(gauge("edge_sync_last_acknowledgement_seconds", text, age_s))
-    return found
 
 
 def _labelled_metrics(report: Mapping[str, Any], now_s: int) -> list[Metric]:

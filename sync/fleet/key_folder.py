@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,41 +139,35 @@ class KeyFolder:
         key is trusted for replies of that site alone, a reviewer's key under the reviewer's name.
         """
         record = self.record()
-        token = TrustedKey(
-            key=self.signer(Purpose.TOKEN).public,
-            purposes=frozenset({Purpose.TOKEN}),
-            not_before_s=record.not_before_s,
-            expires_at_s=record.expires_at_s,
-            issuers=frozenset({record.issuer}),
-            audiences=audiences,
-            kinds=kinds,
-            largest_amount_minor=largest_amount_minor,
-        )
 
-        def other(key: PublicKey, purpose: Purpose) -> TrustedKey:
+        def trusted(key: PublicKey, purpose: Purpose, **limits: Any) -> TrustedKey:
             return TrustedKey(
                 key=key,
                 purposes=frozenset({purpose}),
                 not_before_s=record.not_before_s,
                 expires_at_s=record.expires_at_s,
+                **limits,
             )
 
-        return (
-            token,
-            *(
-                other(self.signer(purpose).public, purpose)
-                for purpose in LISTED
-                if purpose is not Purpose.TOKEN
-            ),
-            *(
-                replace(other(key, Purpose.GRANT), audiences=frozenset({site}))
-                for site, key in self.holder_keys(SITES).items()
-            ),
-            *(
-                replace(other(key, Purpose.REVIEW), issuers=frozenset({name}))
-                for name, key in self.holder_keys(REVIEWERS).items()
-            ),
-        )
+        of_tokens = {
+            "issuers": frozenset({record.issuer}),
+            "audiences": audiences,
+            "kinds": kinds,
+            "largest_amount_minor": largest_amount_minor,
+        }
+        listed = [
+            trusted(self.signer(name).public, name, **of_tokens if name is Purpose.TOKEN else {})
+            for name in LISTED
+        ]
+        sites = [
+            trusted(key, Purpose.GRANT, audiences=frozenset({site}))
+            for site, key in self.holder_keys(SITES).items()
+        ]
+        reviewers = [
+            trusted(key, Purpose.REVIEW, issuers=frozenset({name}))
+            for name, key in self.holder_keys(REVIEWERS).items()
+        ]
+        return (*listed, *sites, *reviewers)
 
     def add_holder(self, group: str, name: str) -> Path:
         """Make a key for ``name`` and return its file. Never overwrites a key."""

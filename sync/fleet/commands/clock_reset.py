@@ -52,20 +52,10 @@ def clock_reset(
     --keys ./keys -o kiosk-7.clock
     """
     now_s = int(time.time())
-    named = re.fullmatch(NAME, device) and re.fullmatch(NAME, tenant)
-    if not named or not reason.isprintable() or not 1 <= len(reason) <= 200:
-        raise click.UsageError(
-            "DEVICE and --tenant are names of 1 to 40 letters, digits, dots, dashes and "
-            "underscores; --reason has 1 to 200 printable characters"
-        )
-    if wrong_s <= now_s:
-        raise click.UsageError(
-            "--floor is in the past: such a floor blocks nothing. "
-            "Read it with edge-scanner clock on the device"
-        )
     order = ClockResetOrder(
         tenant=tenant, device=device, wrong_s=wrong_s, reason=reason, issued_at_s=now_s
     )
+    _check(order)
     try:
         signed = sign_clock_reset_order(order, KeyFolder(keys_dir).signer(Purpose.ENROLMENT))
         write_durably(output, signed, mode=0o644)
@@ -78,3 +68,18 @@ def clock_reset(
         f"{output} is valid for {device} alone. Run there: edge-scanner clock reset {output.name}",
         as_json=as_json,
     )
+
+
+def _check(order: ClockResetOrder) -> None:
+    """Raise UsageError for an order that no device would carry out."""
+    named = re.fullmatch(NAME, order.device) and re.fullmatch(NAME, order.tenant)
+    if not named or not order.reason.isprintable() or not 1 <= len(order.reason) <= 200:
+        raise click.UsageError(
+            "DEVICE and --tenant are names of 1 to 40 letters, digits, dots, dashes and "
+            "underscores; --reason has 1 to 200 printable characters"
+        )
+    if order.wrong_s <= order.issued_at_s:
+        raise click.UsageError(
+            "--floor is in the past: such a floor blocks nothing. "
+            "Read it with edge-scanner clock on the device"
+        )

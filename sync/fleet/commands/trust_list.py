@@ -15,6 +15,7 @@ from edge.token.keys import Signer
 from edge.token.roots import Roots
 from edge.token.signed_document import DocumentRefusal
 from edge.token.trust_list import TrustList, open_trust_list, sign_trust_list
+from edge.token.trusted_key import TrustedKey
 from edge.values.instant import Instant
 from sync.fleet.key_folder import (
     ROOT,
@@ -86,27 +87,15 @@ def build(
 
     Example: edge-fleet trust-list build --keys ./fleet-keys -o trust-list.cbor
     """
-    issued_at_s = int(time.time())
     roots_file = output.with_name(output.name + ".roots")
     try:
         folder = KeyFolder(keys_dir)
-        record = folder.record()
-        record = replace(record, trust_list_version=record.trust_list_version + 1)
-        trust = TrustList(
-            version=record.trust_list_version,
-            issued_at_s=issued_at_s,
-            expires_at_s=issued_at_s + valid_days * _DAY_S,
-            keys=folder.trusted_keys(
-                audiences=frozenset(audiences) or None,
-                kinds=frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
-                largest_amount_minor=largest_amount_minor,
-            ),
+        keys = folder.trusted_keys(
+            audiences=frozenset(audiences) or None,
+            kinds=frozenset(kind for kind in Kind if not kinds or kind.code in kinds),
+            largest_amount_minor=largest_amount_minor,
         )
-        roots = folder.roots()
-        signed = _sign_and_check(trust, folder.signer(ROOT), roots)
-        folder.save(record)  # before the list is written: a version is never used twice
-        write_durably(output, signed, mode=0o644)
-        write_durably(roots_file, roots.to_bytes(), mode=0o644)
+        trust = _write_next(folder, keys, valid_days, output, roots_file)
     except KeyFolderError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -121,6 +110,31 @@ def build(
         f"Trust list {trust.version} is in {output}; its root keys are in {roots_file}.",
         as_json=as_json,
     )
+
+
+def _write_next(
+    folder: KeyFolder,
+    keys: tuple[TrustedKey, ...],
+    valid_days: int,
+    output: Path,
+    roots_file: Path,
+) -> TrustList:
+    """Write the next version and the roots; return the list. Raises KeyFolderError, OSError."""
+    record = folder.record()
+    record = replace(record, trust_list_version=record.trust_list_version + 1)
+    issued_at_s = int(time.time())
+    trust = TrustList(
+        version=record.trust_list_version,
+        issued_at_s=issued_at_s,
+        expires_at_s=issued_at_s + valid_days * _DAY_S,
+        keys=keys,
+    )
+    roots = folder.roots()
+    signed = _sign_and_check(trust, folder.signer(ROOT), roots)
+    folder.save(record)  # before the list is written: a version is never used twice
+    write_durably(output, signed, mode=0o644)
+    write_durably(roots_file, roots.to_bytes(), mode=0o644)
+    return trust
 
 
 def _sign_and_check(trust: TrustList, root: Signer, roots: Roots) -> bytes:

@@ -34,6 +34,17 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "1 while the hub sends no orders and no grants: a person must resume it.",
             int(report["held"]),
         ),
+        gauge(
+            "edge_hub_oldest_unanswered_seconds",
+            "Age of the oldest stored batch whose acknowledgement is not sent yet.",
+            report["oldest_unanswered_s"],
+        ),
+        *_labelled_metrics(report, now_s),
+    ]
+
+
+def _labelled_metrics(report: Mapping[str, Any], now_s: int) -> list[Metric]:
+    return [
         labelled(
             CounterMetricFamily,
             "edge_hub_events",
@@ -47,11 +58,6 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "Messages refused without effect, by reason.",
             "reason",
             report["refused_messages"],
-        ),
-        gauge(
-            "edge_hub_oldest_unanswered_seconds",
-            "Age of the oldest stored batch whose acknowledgement is not sent yet.",
-            report["oldest_unanswered_s"],
         ),
         labelled(
             GaugeMetricFamily,

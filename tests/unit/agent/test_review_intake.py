@@ -13,10 +13,11 @@ from edge.store.documents import StoreResult
 from edge.token.purpose import Purpose
 from edge.token.signed_document import sign_document
 from edge.trust.anchors import Anchors
+from edge.trust.signer_file import load_signer
 from edge.values.instant import Instant
 from sync.agent.downlink import Downlink
 from sync.agent.outcomes import DocumentOutcome
-from sync.fleet.key_folder import REVIEWERS, load_signer
+from sync.fleet.key_folder import REVIEWERS
 from sync.wire.review_decision import ReviewDecision, decision_name, sign_review_decision
 from sync.wire.review_page import LONGEST_ROW, ReviewPage, review_payload
 from tests.support.operator_sessions import actions, sign_in
@@ -72,7 +73,7 @@ def decided(receiver, keys, *, by="zoe", key=None, **given):
         "reason": "seen",
         "issued_at_s": receiver.now.unix_s,
     }
-    key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem")
+    key = key or load_signer(keys.path / REVIEWERS / f"{by}.pem", advice="")
     return sign_review_decision(ReviewDecision(**{**facts, **given}), key)
 
 

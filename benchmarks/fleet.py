@@ -1,4 +1,4 @@
-"""A simulated fleet with one hub and several, and its reconnection after a broker restart.
+"""A simulated fleet with one hub and several, its reconnection after a broker restart, and a flood.
 
 ``EDGE_SCANNER_FLEET_DEVICES`` (2000) is its size. Devices, broker, database and hubs share the
 cores of this machine, which limits the gain of more hub processes.
@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks import flood
 from benchmarks.measurement import Measurement
 from benchmarks.platform import Platform, scratch
 from benchmarks.simulated import MOST_DEVICES
@@ -121,6 +122,7 @@ def measure() -> Iterator[Measurement]:
         yield from _growth(platform, fleet, "PostgreSQL" if database else "one SQLite file")
         platform.start_hub()
         yield from _storm(platform, fleet)
+    yield from flood.measure()
 
 
 def _growth(platform: Platform, fleet: SimulatedFleet, store: str) -> Iterator[Measurement]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -114,6 +115,18 @@ class Platform:
         before = hub.output_text.count('"connected"')
         hub.start()
         until(lambda: hub.output_text.count('"connected"') > before)
+
+    def import_orders(self, *lines: dict[str, object]) -> None:
+        """Load order lines into the hub's store."""
+        command = [str(BIN / "edge-hub"), "orders", "import", "--config"]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        subprocess.run(
+            [*command, str(self.files.hub_config), "-"],
+            input=text,
+            text=True,
+            check=True,
+            capture_output=True,
+        )
 
     def close(self) -> None:
         """End every process."""

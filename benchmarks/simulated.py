@@ -57,10 +57,10 @@ class Device:
     attempts: list[float] = field(default_factory=list)
     reconnected_s: float = 0.0
 
-    def step(self, now_s: float) -> None:
-        """Do what a device does, except for its store."""
+    def step(self, now_s: float, *, wait_s: float = 0.0) -> None:
+        """Do what a device does, except for its store. Wait at most ``wait_s`` for a message."""
         before = self.session.connections
-        for arrival in self.session.step(0.0):
+        for arrival in self.session.step(wait_s):
             self.session.acknowledge(arrival)
             if arrival.topic.endswith(f"/{Down.ACK}"):
                 ack = codec.decode_addressed(Ack, arrival.payload, dev=self.name)

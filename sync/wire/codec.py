@@ -8,6 +8,7 @@ has the models. Signed documents are read elsewhere (``sync.wire.order_feed``, `
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from typing import Final, TypeVar
 
@@ -90,32 +91,57 @@ def encode_event(event: Event) -> bytes | MessageRefusal:
     return encoded
 
 
+class BatchReader:
+    """A batch whose events are read a few at a time: a large one takes many milliseconds."""
+
+    def __init__(self, header: BatchHeader) -> None:
+        self._header = header
+        self._items = iter(header.events)
+        self._events: list[Event] = []
+        self._bad: list[BadEvent] = []
+
+    def advance(self, may_continue: Callable[[], bool]) -> Batch | MessageRefusal | None:
+        """Read events until ``may_continue`` returns False; return the batch after the last."""
+        for item in self._items:
+            event = _event(item)
+            if isinstance(event, Event):
+                self._events.append(event)
+            elif event is not None:
+                self._bad.append(event)
+            else:
+                return MessageRefusal(
+                    MessageFault.WRONG_SHAPE, "events: an item without a usable seq"
+                )
+            if not may_continue():
+                return None
+        header = self._header
+        self._events.sort(key=lambda event: event.seq)
+        return Batch(
+            header.dev,
+            header.epoch,
+            header.acknowledged_through,
+            header.conflicts_through,
+            tuple(self._events),
+            tuple(self._bad),
+            header.tag,
+            header.grants_released_through,
+        )
+
+
+def open_batch(payload: bytes, *, dev: str) -> BatchReader | MessageRefusal:
+    """Return a reader of the batch in ``payload``, which came on the topic of ``dev``."""
+    header = _check_header(_parse(_adapter(BatchHeader), payload, MAX_MESSAGE_BYTES), payload, dev)
+    return header if isinstance(header, MessageRefusal) else BatchReader(header)
+
+
 def decode_batch(payload: bytes, *, dev: str) -> Batch | MessageRefusal:
     """Return the batch in ``payload``, which came on the topic of ``dev``."""
-    header = _check_header(_parse(_adapter(BatchHeader), payload, MAX_MESSAGE_BYTES), payload, dev)
-    if isinstance(header, MessageRefusal):
-        return header
-    events: list[Event] = []
-    bad: list[BadEvent] = []
-    for item in header.events:
-        event = _event(item)
-        if isinstance(event, Event):
-            events.append(event)
-        elif event is not None:
-            bad.append(event)
-        else:
-            return MessageRefusal(MessageFault.WRONG_SHAPE, "events: an item without a usable seq")
-    events.sort(key=lambda event: event.seq)
-    return Batch(
-        header.dev,
-        header.epoch,
-        header.acknowledged_through,
-        header.conflicts_through,
-        tuple(events),
-        tuple(bad),
-        header.tag,
-        header.grants_released_through,
-    )
+    reader = open_batch(payload, dev=dev)
+    if isinstance(reader, MessageRefusal):
+        return reader
+    while (batch := reader.advance(lambda: True)) is None:
+        pass
+    return batch
 
 
 def _check_header(

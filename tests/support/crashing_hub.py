@@ -10,7 +10,9 @@ import sys
 
 import fast_timings  # beside this file
 
-from sync.hub.ledger import ingest
+from sync.hub.ledger.ingest import BatchIngest
+from sync.hub.server import hub
+from sync.hub.server.fair_queue import FairQueue
 from sync.mqtt.session import MqttSession
 
 step, after = sys.argv[1], int(sys.argv[2])
@@ -43,14 +45,17 @@ def only_acknowledgements(publish):
 
 
 match step:
+    case "after the broker got it, before the transaction":
+        MqttSession.acknowledge = dies(MqttSession.acknowledge, "after")
     case "within the transaction":
-        ingest.ingest_batch = dies(ingest.ingest_batch, "after")
+        BatchIngest.advance = dies(BatchIngest.advance, "after")
+    case "between two transactions of a batch":
+        hub.TURN_S = 0.0  # one event in each
+        FairQueue.spend = dies(FairQueue.spend, "after")
     case "after the commit":
-        MqttSession.acknowledge = dies(MqttSession.acknowledge, "before")
+        FairQueue.spend = dies(FairQueue.spend, "before")
     case "before an acknowledgement is sent" | "after an acknowledgement was sent":
         MqttSession.publish = only_acknowledgements(MqttSession.publish)
-    case "after the broker got it":
-        MqttSession.acknowledge = dies(MqttSession.acknowledge, "after")
     case _:
         sys.exit(f"no such step: {step}")
 

@@ -88,14 +88,16 @@ def lease_reply(request: LeaseRequest, given: Lease | LeaseRefusal, signer: Sign
 def _with_redemptions(connection: HubConnection, lease: Lease, after: str) -> Lease:
     """Return the lease with a page of redemptions, from the cursor ``after`` on.
 
-    The first page also has the acknowledged number of each stream.
+    The first page also has the acknowledged number of each stream. It is read before the
+    redemptions: what another hub commits in between is then in these, and may be missing there.
     """
+    streams = () if after else tuple(event_table.all_streams(connection))
     found = list(islice(_redemptions_after(connection, lease.site, after), USES.most_items + 1))
     count = fitting(map(use_bytes, found), USES)
     return replace(
         lease,
         uses=tuple(found[:count]),
-        streams=() if after else tuple(event_table.all_streams(connection)),
+        streams=streams,
         next=_cursor(found[count - 1]) if count < len(found) else "",
     )
 

@@ -1,13 +1,12 @@
 """``edge-hub run``: the platform's end of the protocol. One loop, no threads.
 
-Everything that arrived in one step is stored in one transaction, and acknowledged only after it has
-committed. What the hub signs is the order feed, grants and leases; trust and status lists it passes
-on as files.
+Senders take turns (``FairQueue``). Each turn is a transaction of its own, and a message is
+acknowledged to its sender after the last of its transactions has committed. What the hub signs is
+the order feed, grants and leases; trust and status lists it passes on as files.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
@@ -15,13 +14,19 @@ from typing import Any, Final, assert_never
 from structlog.typing import FilteringBoundLogger
 
 from edge.token.keys import Signer
-from sync.hub.arbitration import grants
 from sync.hub.config import HubConfig
 from sync.hub.fleet.fleet_service import FleetService
-from sync.hub.ledger import acknowledgements, ingest
+from sync.hub.ledger.ingest import BatchIngest, record_status
 from sync.hub.orders import hold, order_lines
 from sync.hub.orders.hold import HoldRule
-from sync.hub.server.inbound import InboundMessage, concerned_names, read_message
+from sync.hub.server.batch_handler import BatchHandler
+from sync.hub.server.fair_queue import TURN_S, FairQueue
+from sync.hub.server.inbound import (
+    InboundMessage,
+    concerned_names,
+    lease_name,
+    read_message,
+)
 from sync.hub.server.list_publisher import ListPublisher
 from sync.hub.server.order_publisher import OrderPublisher
 from sync.hub.server.outgoing import OutgoingMessages
@@ -29,14 +34,12 @@ from sync.hub.server.platform_authority import PlatformAuthority
 from sync.hub.server.refusal_counter import RefusalCounter
 from sync.hub.server.review_publisher import ReviewPublisher
 from sync.hub.store import incarnation_table
-from sync.hub.store.interface import HubConnection, HubStore
+from sync.hub.store.interface import HubConnection, HubStore, UnfitValueError
 from sync.mqtt.endpoint import LinkState
 from sync.mqtt.session import MqttSession
 from sync.wire import codec
 from sync.wire.messages import (
     COMMAND_EXPIRES_S,
-    Ack,
-    Batch,
     Command,
     GrantRequest,
     MessageFault,
@@ -49,7 +52,11 @@ from sync.wire.topics import FLEET, OPS, SITE_PREFIX, Down, Topic, Up
 FILES_EVERY_S: Final = 1.0
 HOLD_EVERY_S: Final = 0.5  # how often a hub looks whether it is held
 ORDERS_AHEAD: Final = "orders_ahead"  # a device has orders that this hub does not have
+TURNS_S: Final = 0.05  # of turns, before what is due is published
 LEAD_EVERY_S: Final = 1.0  # how often a hub that is not the leader tries to become it
+
+_OF_THE_LEADER: Final = (Up.STATUS, Up.CONFIG)  # every hub receives these, in their order
+_OVER_ITS_SHARE: Final = "it sends more than the hub has turns for, and sends it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +88,12 @@ class Hub:
         self._log = parts.log
         self._configured_sites = {device.id: device.site for device in config.device}
         self._refusals = RefusalCounter(parts.log)
+        self._waiting = FairQueue()
         self._outgoing = OutgoingMessages(
             parts.session, tenant=config.tenant, monotonic=parts.monotonic
+        )
+        self._batches = BatchHandler(
+            self._outgoing, now_s=self._now_s, monotonic=parts.monotonic, log=parts.log
         )
         self._authority = PlatformAuthority(
             parts.grant_signer,
@@ -103,7 +114,6 @@ class Hub:
         self._files_due_s = 0.0
         self._lead_due_s = 0.0
         self._leads = False
-        self._events: Counter[str] = Counter()
         self._published_s: dict[str, int] = {}  # when each feed was last published, Unix seconds
 
     def step(self, timeout_s: float = 0.1) -> None:
@@ -111,7 +121,8 @@ class Hub:
 
         Raises HubStoreError, and nothing for what arrives.
         """
-        self._receive(0.0 if self._outgoing else timeout_s)
+        self._receive(0.0 if self._outgoing or self._waiting.messages else timeout_s)
+        self._take_turns()
         self._watch_hold()
         if self._session.connected:
             if self._connection != self._session.connections:
@@ -136,8 +147,9 @@ class Hub:
             "oversized_publishes": self._session.oversized.count,
             "leader": self._leads,
             "held": self._held is not None,
-            "events": {name: self._events[name] for name in ("new", "repeated", "refused")},
+            "events": dict(self._batches.events),
             "refused_messages": dict(self._refusals.counts),
+            "waiting": (self._waiting.messages, self._waiting.bytes),
             "oldest_unanswered_s": self._outgoing.oldest_age_s,
             "feeds": dict(self._published_s),
         }
@@ -145,41 +157,75 @@ class Hub:
     # Receive
 
     def _receive(self, timeout_s: float) -> None:
-        """Store what arrived in one transaction, and acknowledge it to the broker."""
-        arrivals = self._session.step(timeout_s)
-        if not arrivals:
-            return
-        incoming = [read_message(arrival, tenant=self._tenant) for arrival in arrivals]
-        with self._store.transaction(concerned_names(incoming, self._site_of)) as connection:
-            for item in incoming:
-                self._handle(connection, item)
-        for arrival in arrivals:
+        """Queue what has arrived.
+
+        It is acknowledged to the broker at once, so that one sender does not fill the broker's
+        window. What is lost here is sent again: only the hub's own acknowledgement counts.
+        """
+        for arrival in self._session.step(timeout_s):
+            message = read_message(arrival, tenant=self._tenant)
+            if message is None:
+                self._refusals.add(MessageFault.TOPIC_UNKNOWN, "", "")
+            elif message.topic.channel not in _OF_THE_LEADER or self._lead():
+                for dropped in self._waiting.add(message):
+                    self._refusals.add("over_its_share", dropped.topic.node, _OVER_ITS_SHARE)
             self._session.acknowledge(arrival)
 
-    def _handle(self, connection: HubConnection, incoming: InboundMessage) -> None:
-        topic, payload = incoming.topic, incoming.arrival.payload
-        if topic is None:
-            self._refusals.add(MessageFault.TOPIC_UNKNOWN, "", "")
-            return
+    def _take_turns(self) -> None:
+        """Handle what waits, for a while. Raises HubStoreError."""
+        end_s = self._monotonic() + TURNS_S
+        while (message := self._waiting.next()) is not None:
+            began_s = self._monotonic()
+            done = self._handle_alone(message, until_s=began_s + TURN_S)
+            ended_s = self._monotonic()
+            self._waiting.spend(message, ended_s - began_s, done=done)
+            self._outgoing.flush()
+            if ended_s >= end_s:
+                break
+            self._receive(0.0)
+        self._batches.notify_due(self._store)
+
+    def _handle_alone(self, message: InboundMessage, *, until_s: float) -> bool:
+        """Handle a message in a transaction of its own. Return whether it is done."""
+        if not message.decode(lambda: self._monotonic() < until_s):
+            return False
+        before = self._outgoing.mark()
+        try:
+            with self._store.transaction(self._concerned_names(message)) as connection:
+                return self._handle(connection, message, until_s)
+        except UnfitValueError as error:
+            self._outgoing.cut(before)
+            self._refusals.add(MessageFault.VALUE_UNFIT, message.topic.node, str(error))
+            return True
+
+    def _concerned_names(self, message: InboundMessage) -> frozenset[str]:
+        site = self._authority.site_of_authority(message.topic.node)
+        if site is not None and message.topic.channel is Up.REQUEST:
+            return frozenset({lease_name(site)})
+        return concerned_names(message, self._site_of)
+
+    def _handle(self, connection: HubConnection, message: InboundMessage, until_s: float) -> bool:
+        """Handle a message until ``until_s`` (monotonic). Return whether it is done."""
+        topic = message.topic
         match topic.channel:
-            case Up.STATUS | Up.CONFIG if not self._lead():
-                pass  # every hub receives these, in their order; the leader handles them
             case Up.REQUEST if self._fleet is not None and topic.node == OPS:
-                self._fleet.handle_request(connection, payload)
-            case Up.REQUEST if self._authority.is_site_authority(topic.node):
-                reply = self._authority.handle_lease_request(connection, topic.node, payload)
+                self._fleet.handle_request(connection, message.payload)
+            case Up.REQUEST if self._authority.site_of_authority(topic.node) is not None:
+                reply = self._authority.handle_lease_request(
+                    connection, topic.node, message.payload
+                )
                 self._respond(topic.node, reply)
             case Up.CONFIG if self._fleet is not None:
-                self._fleet.record_report(topic.node, payload)
+                self._fleet.record_report(topic.node, message.payload)
+            case Up.EVENTS if isinstance(message.content, BatchIngest):
+                return self._batches.handle(connection, message.content, until_s=until_s)
             case _:
-                self._handle_message(connection, topic, incoming)
+                self._handle_message(connection, message)
+        return True
 
-    def _handle_message(
-        self, connection: HubConnection, topic: Topic, incoming: InboundMessage
-    ) -> None:
-        match incoming.message:
-            case Batch() as batch:
-                self._ingest(connection, topic.node, batch)
+    def _handle_message(self, connection: HubConnection, message: InboundMessage) -> None:
+        topic = message.topic
+        match message.content:
             case OrdersRequest() as request:
                 self._send_orders(connection, topic.node, request)
             case GrantRequest() as request:
@@ -188,38 +234,19 @@ class Hub:
                 self._record_status(connection, topic.node, status)
             case MessageRefusal() as refusal:
                 self._refusals.add(refusal.fault, topic.node, refusal.detail)
-            case None:
+            case BatchIngest() | None:
                 self._refusals.add(MessageFault.TOPIC_UNKNOWN, topic.node, topic.channel)
             case _:
-                assert_never(incoming.message)
-
-    def _ingest(self, connection: HubConnection, dev: str, batch: Batch) -> None:
-        result = ingest.ingest_batch(connection, batch, self._now_s())
-        self._events.update(new=result.fresh, repeated=result.repeated, refused=result.refused)
-        if result.refused:
-            first = [item.model_dump() for item in result.ack.rejected[:10]]
-            self._log.warning("events_refused", dev=dev, refused=first)
-        self._acknowledge(dev, result.ack)
-        grants.release_finished(connection, batch, committed_through=result.ack.committed_through)
-        for other in sorted(result.also_notify):
-            self._log.warning("double_redemption", dev=dev, other=other)
-            self._notify(connection, other)
-
-    def _notify(self, connection: HubConnection, dev: str) -> None:
-        """Send a device its new conflicts in an acknowledgement that acknowledges nothing new."""
-        stream = acknowledgements.latest_epoch(connection, dev)
-        if stream is not None:
-            epoch, through = stream
-            ack = acknowledgements.acknowledgement(
-                connection, dev, epoch, committed_through=through, acknowledged_through=through
-            )
-            self._acknowledge(dev, ack)
+                assert_never(message.content)
 
     def _send_orders(self, connection: HubConnection, dev: str, request: OrdersRequest) -> None:
         site = self._site_of(dev)
         if site is None:
             detail = "name the device and its site in the hub's configuration, or enrol it"
             self._refusals.add("device_without_site", dev, detail)
+            return
+        if self._outgoing.has_pages(dev):
+            self._refusals.add("orders_on_their_way", dev, "it asked before it had the last pages")
             return
         now_s, now_us = self._now_s(), self._now_us()
         rule = self._hold_rule
@@ -241,7 +268,7 @@ class Hub:
         hold.check_status(
             connection, status, site=self._site_of(dev), rule=self._hold_rule, now_s=now_s
         )
-        if ingest.record_status(connection, status, now_s):
+        if record_status(connection, status, now_s):
             self._refusals.add(
                 "two_devices_with_one_identity", dev, "revoke the certificate and enrol both again"
             )
@@ -312,9 +339,6 @@ class Hub:
                 self._published_s[f"{node}/{channel}"] = self._now_s()
             else:
                 self._lists.start_over()
-
-    def _acknowledge(self, dev: str, ack: Ack) -> None:
-        self._outgoing.add(dev, Down.ACK, codec.encode(ack))
 
     def _respond(self, node: str, response: bytes | None) -> None:
         if response is not None:

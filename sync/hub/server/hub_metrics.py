@@ -34,12 +34,25 @@ def hub_metrics(report: Mapping[str, Any], *, now_s: int) -> list[Metric]:
             "1 while the hub sends no orders and no grants: a person must resume it.",
             int(report["held"]),
         ),
+        *_queue_metrics(report),
+        *_labelled_metrics(report, now_s),
+    ]
+
+
+def _queue_metrics(report: Mapping[str, Any]) -> list[Metric]:
+    messages, octets = report["waiting"]
+    return [
+        gauge(
+            "edge_hub_waiting_messages",
+            "Messages that wait for their turn; what a sender has beyond its share is dropped.",
+            messages,
+        ),
+        gauge("edge_hub_waiting_bytes", "The same in bytes.", octets),
         gauge(
             "edge_hub_oldest_unanswered_seconds",
             "Age of the oldest stored batch whose acknowledgement is not sent yet.",
             report["oldest_unanswered_s"],
         ),
-        *_labelled_metrics(report, now_s),
     ]
 
 

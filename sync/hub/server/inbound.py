@@ -1,6 +1,6 @@
-"""Inbound messages of a hub, decoded before the store is touched.
+"""Messages of nodes that wait for the hub, decoded when it is their turn.
 
-The transaction must know beforehand which names it will concern.
+The transaction must know beforehand which names a message will concern.
 """
 
 from __future__ import annotations
@@ -8,65 +8,84 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from sync.hub.ledger.ingest import BatchIngest
 from sync.mqtt.endpoint import Arrival
 from sync.wire import codec
-from sync.wire.messages import Batch, GrantRequest, MessageRefusal, OrdersRequest, Status
+from sync.wire.codec import BatchReader
+from sync.wire.messages import GrantRequest, MessageRefusal, OrdersRequest, Status
 from sync.wire.topics import Topic, Up, parse_topic
 
-Message = Batch | OrdersRequest | GrantRequest | Status | MessageRefusal
+Content = BatchIngest | OrdersRequest | GrantRequest | Status | MessageRefusal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class InboundMessage:
-    """A message and its topic; both are None for another protocol or tenant.
-
-    ``message`` is None too on channels that are not decoded here.
-    """
-
-    arrival: Arrival
-    topic: Topic | None = None
-    message: Message | None = None
-
-
-def read_message(arrival: Arrival, *, tenant: str) -> InboundMessage:
-    """Decode a message. Nothing in it is verified yet.
+    """A message of this protocol and tenant. Nothing in it is verified yet.
 
     Only its sender is certain, because the broker has authenticated it.
     """
+
+    topic: Topic
+    payload: bytes
+    # None before ``decode``, and after it on channels that are decoded elsewhere.
+    content: Content | None = None
+    _reader: BatchReader | None = None
+
+    def decode(self, may_continue: Callable[[], bool]) -> bool:
+        """Decode the payload. Return False when some of a batch is left for the next call."""
+        match self.topic.channel:
+            case _ if self.content is not None:
+                return True
+            case Up.EVENTS:
+                return self._decode_batch(may_continue)
+            case Up.REQUEST:
+                self.content = codec.decode_request(self.payload, dev=self.topic.node)
+            case Up.STATUS:
+                self.content = codec.decode_addressed(Status, self.payload, dev=self.topic.node)
+            case _:
+                pass
+        return True
+
+    def _decode_batch(self, may_continue: Callable[[], bool]) -> bool:
+        if self._reader is None:
+            opened = codec.open_batch(self.payload, dev=self.topic.node)
+            if isinstance(opened, MessageRefusal):
+                self.content = opened
+                return True
+            self._reader = opened
+        batch = self._reader.advance(may_continue)
+        if batch is not None:
+            self.content = batch if isinstance(batch, MessageRefusal) else BatchIngest(batch)
+        return batch is not None
+
+
+def read_message(arrival: Arrival, *, tenant: str) -> InboundMessage | None:
+    """Return the message of an arrival; None for another protocol or tenant."""
     topic = parse_topic(arrival.topic)
     if topic is None or topic.tenant != tenant:
-        return InboundMessage(arrival)
-    return InboundMessage(arrival, topic, _message(topic, arrival.payload))
+        return None
+    return InboundMessage(topic, arrival.payload)
 
 
 def concerned_names(
-    incoming: Iterable[InboundMessage], site_of: Callable[[str], str | None]
+    message: InboundMessage, site_of: Callable[[str], str | None]
 ) -> frozenset[str]:
-    """Return the names of everything that these messages read or change in the store."""
-    return frozenset(name for item in incoming for name in _names(item, site_of))
+    """Return the names of everything in the store that the next transaction reads or changes."""
+    return frozenset(_names(message, site_of))
 
 
-def _message(topic: Topic, payload: bytes) -> Message | None:
-    match topic.channel:
-        case Up.EVENTS:
-            return codec.decode_batch(payload, dev=topic.node)
-        case Up.REQUEST:
-            return codec.decode_request(payload, dev=topic.node)
-        case Up.STATUS:
-            return codec.decode_addressed(Status, payload, dev=topic.node)
-        case _:
-            return None
+def lease_name(site: str | None) -> str:
+    """Return the name of a site's lease: a grant and a lease of one site exclude each other."""
+    return f"lease {site}"
 
 
-def _names(incoming: InboundMessage, site_of: Callable[[str], str | None]) -> Iterable[str]:
-    match incoming.message:
-        case Batch() as batch:
+def _names(message: InboundMessage, site_of: Callable[[str], str | None]) -> Iterable[str]:
+    match message.content:
+        case BatchIngest(batch=batch, next_events=events):
             yield batch.dev
-            yield from (
-                cti for event in batch.events if isinstance(cti := event.body.get("cti"), str)
-            )
+            yield from (cti for event in events if isinstance(cti := event.body.get("cti"), str))
         case GrantRequest() as request:
-            yield from (request.dev, request.cti)
+            yield from (request.dev, request.cti, lease_name(site_of(request.dev)))
         case OrdersRequest() as request:
             yield f"site {site_of(request.dev)}"
         case Status() as status:

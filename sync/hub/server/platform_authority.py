@@ -44,9 +44,10 @@ class PlatformAuthority:
         self._now_s = now_s
         self._refusals = refusals
 
-    def is_site_authority(self, node: str) -> bool:
-        """Return whether ``node`` may ask for a lease."""
-        return node in self._site_authorities
+    def site_of_authority(self, node: str) -> str | None:
+        """Return the site whose lease ``node`` may ask for; None for any other node."""
+        authority = self._site_authorities.get(node)
+        return None if authority is None else authority.site
 
     def decides_for(self, connection: HubConnection, dev: str) -> bool:
         """Return whether the platform itself decides the grants of this device now."""

@@ -165,11 +165,12 @@ def feed(device: Device) -> dict[bytes, bool]:
 @pytest.mark.parametrize(
     "step",
     [
+        "after the broker got it, before the transaction",
         "within the transaction",
+        "between two transactions of a batch",
         "after the commit",
         "before an acknowledgement is sent",
         "after an acknowledgement was sent",
-        "after the broker got it",
     ],
 )
 def test_a_hub_that_dies_at_any_step_takes_each_event_once(platform, step, tmp_path):

@@ -62,6 +62,29 @@ def test_the_age_counts_from_when_the_queue_last_moved_and_is_zero_when_it_is_em
     assert outgoing.oldest_age_s == 0.0
 
 
+def test_pages_of_orders_leave_after_everything_else():
+    outgoing, session, _ = queue()
+    outgoing.add("kiosk-2", Down.ORDERS, b"page")
+    outgoing.add("kiosk-2", Down.ACK, b"ack")
+    assert outgoing.has_pages("kiosk-2")
+    session.room = 9
+    outgoing.flush()
+    assert [payload for _, payload in session.sent][-2:] == [b"ack", b"page"]
+    assert not outgoing.has_pages("kiosk-2")
+
+
+def test_what_was_added_since_a_mark_can_be_dropped():
+    outgoing, session, _ = queue()
+    mark = outgoing.mark()
+    outgoing.add("kiosk-2", Down.ORDERS, b"page")
+    outgoing.add("kiosk-2", Down.ACK, b"ack")
+    outgoing.cut(mark)
+    session.room = 9
+    outgoing.flush()
+    assert [payload for _, payload in session.sent] == [b"\0", b"\1", b"\2"]
+    assert not outgoing.has_pages("kiosk-2")
+
+
 def test_a_lost_connection_drops_what_waits():
     outgoing, session, _ = queue()
     outgoing.clear()
@@ -70,12 +93,21 @@ def test_a_lost_connection_drops_what_waits():
     assert session.sent == []
 
 
-def test_refusals_are_counted_by_reason_and_logged_ever_more_rarely():
+def test_refusals_are_counted_by_reason_and_logged_ever_more_rarely_for_each_sender():
     log = CapturingLogger()
     refusals = RefusalCounter(log)
     for _ in range(250):
         refusals.add("not_json", "kiosk-1", "line 1")
     refusals.add("wrong_shape", "kiosk-2", "events")
-    assert refusals.counts == {"not_json": 250, "wrong_shape": 1}
-    logged = [(call.kwargs["reason"], call.kwargs["count"]) for call in log.calls]
-    assert logged == [("not_json", 1), ("not_json", 10), ("not_json", 100), ("wrong_shape", 1)]
+    refusals.add("not_json", "kiosk-2", "line 1")
+    logged = [
+        (call.kwargs["dev"], call.kwargs["reason"], call.kwargs["count"]) for call in log.calls
+    ]
+    assert logged == [
+        ("kiosk-1", "not_json", 1),
+        ("kiosk-1", "not_json", 10),
+        ("kiosk-1", "not_json", 100),
+        ("kiosk-2", "wrong_shape", 1),
+        ("kiosk-2", "not_json", 1),
+    ]
+    assert refusals.counts == {"not_json": 251, "wrong_shape": 1}

@@ -38,7 +38,7 @@ class Backlog:
 
     pending: int
     rejected: int
-    oldest_s: int | None  # Unix seconds of the oldest event that waits
+    oldest_s: int | None  # Unix seconds of the first event that waits
 
 
 class AcknowledgeResult(StrEnum):

@@ -403,7 +403,6 @@ def test_two_devices_with_one_identity_are_named_and_both_keep_all_they_wrote(pl
 def away_for_a_month(device: Device, events: int) -> None:
     """Write what a device wrote that had no network for a month."""
     start_s = int(time.time()) - 30 * 86_400
-    device.redeem()
     with device.store.transaction() as connection:
         place = outbox.next_place(connection)
         for number in range(events - 1):
@@ -423,6 +422,7 @@ def away_for_a_month(device: Device, events: int) -> None:
                 now=now,
                 id=uuid7(now.unix_s * 1000, os.urandom(10)),
             )
+    device.redeem()
 
 
 def replace_seq(place: outbox.OutboxPlace, number: int) -> outbox.OutboxPlace:
